@@ -1,0 +1,1 @@
+"""Values and words every layer shares: settings, events, messages, errors, paths, log."""

@@ -1,0 +1,162 @@
+"""What the engine says while it works. The same values in-process and over the host's pipe.
+
+Every event is frozen and carries its `kind`, so that a reader can tell them apart in JSON.
+Times are seconds, sizes MiB, counts tokens, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended."""
+
+    STOP = "stop"            # the model said it was done
+    LENGTH = "length"        # max_tokens reached
+    CONTEXT = "context"      # the context window is full
+    CANCELLED = "cancelled"  # the user stopped it
+    ERROR = "error"          # the engine failed; what came before is kept
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class LoadProgress(_Event):
+    """Weights read so far, 0 to 1."""
+
+    kind: Literal["load_progress"] = "load_progress"
+    fraction: float
+
+
+class BillLine(_Event):
+    """One item of the memory bill; `measured_mib` is None before the load or where unknown."""
+
+    name: str
+    planned_mib: float
+    measured_mib: float | None = None
+
+
+class Bill(_Event):
+    """What a model with these settings costs in memory, against the budget."""
+
+    lines: tuple[BillLine, ...]
+    budget_mib: float
+
+    @property
+    def total_mib(self) -> float:
+        """The sum of the planned lines."""
+        return sum(line.planned_mib for line in self.lines)
+
+    @property
+    def fits(self) -> bool:
+        """True when the plan stays inside the budget."""
+        return self.total_mib <= self.budget_mib
+
+
+class ModelFacts(_Event):
+    """What a loaded model is."""
+
+    path: str
+    name: str
+    architecture: str
+    file_mib: float
+    parameters: int
+    quantisation: str
+    context_length: int       # in force
+    context_trained: int      # the most the model was trained for
+    vocabulary: int
+    reasons: bool             # its template opens a thinking block
+    engine: str               # "llama.cpp", with its build
+
+
+class ModelLoaded(_Event):
+    """The model is ready to talk."""
+
+    kind: Literal["model_loaded"] = "model_loaded"
+    facts: ModelFacts
+    bill: Bill
+    load_s: float
+    threads: int
+    threads_prefill: int
+
+
+class PrefillProgress(_Event):
+    """The prompt is being read: `done` of `total` tokens, `cached` of them remembered."""
+
+    kind: Literal["prefill_progress"] = "prefill_progress"
+    done: int
+    total: int
+    cached: int
+
+
+class ThinkingDelta(_Event):
+    """More of the model's reasoning."""
+
+    kind: Literal["thinking_delta"] = "thinking_delta"
+    text: str
+    completion_tokens: int = 0
+    elapsed_s: float = 0.0
+
+
+class AnswerDelta(_Event):
+    """More of the answer itself. `completion_tokens` counts all generated so far."""
+
+    kind: Literal["answer_delta"] = "answer_delta"
+    text: str
+    completion_tokens: int = 0
+    elapsed_s: float = 0.0
+
+
+class ThinkingFinished(_Event):
+    """The reasoning block was closed after `seconds`."""
+
+    kind: Literal["thinking_finished"] = "thinking_finished"
+    seconds: float
+
+
+class GenerationStats(_Event):
+    """The counts and times of one answer. Rates are derived, so they cannot disagree."""
+
+    finish_reason: FinishReason
+    prompt_tokens: int = 0
+    cached_tokens: int = 0       # of the prompt, found in the KV cache
+    completion_tokens: int = 0   # all sampled tokens, the end token included
+    thinking_tokens: int = 0
+    ttft_s: float = 0.0          # from the request to the first sampled token
+    prefill_s: float = 0.0
+    decode_s: float = 0.0        # from the first sampled token to the last
+    thinking_s: float = 0.0
+    load_s: float = 0.0
+    context_used: int = 0
+    seed: int = 0
+    peak_mib: float = 0.0        # of the engine's process, so far
+
+    @property
+    def prefill_tok_s(self) -> float:
+        """Prompt tokens read per second; cached ones do not count."""
+        return (self.prompt_tokens - self.cached_tokens) / self.prefill_s if self.prefill_s else 0.0
+
+    @property
+    def decode_tok_s(self) -> float:
+        """Tokens per second after the first one."""
+        return (self.completion_tokens - 1) / self.decode_s if self.decode_s > 0 else 0.0
+
+
+class GenerationFinished(_Event):
+    """The last event of every answer."""
+
+    kind: Literal["generation_finished"] = "generation_finished"
+    stats: GenerationStats
+
+
+LoadEvent = LoadProgress | ModelLoaded
+GenerationEvent = (
+    PrefillProgress | ThinkingDelta | AnswerDelta | ThinkingFinished | GenerationFinished
+)
+Event = Annotated[LoadEvent | GenerationEvent, Field(discriminator="kind")]
+event_adapter: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,0 +1,35 @@
+"""Logging: one logger a subsystem, in English, never with the text of a conversation."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import logging.handlers
+from pathlib import Path
+from typing import IO
+
+engine = logging.getLogger("r1.engine")
+host = logging.getLogger("r1.host")
+store = logging.getLogger("r1.store")
+window = logging.getLogger("r1.window")
+
+_FORMAT = "%(asctime)s %(levelname)-7s %(name)s %(message)s"
+_crash_file: IO[str] | None = None
+
+
+def to_file(folder: Path, name: str) -> None:
+    """Write logs (1 MB, three files) and native crash traces below `folder`.
+
+    Raises OSError where the folder cannot be written; the caller decides what that means.
+    """
+    global _crash_file  # noqa: PLW0603 - faulthandler keeps the descriptor for the process's life
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(
+        folder / f"{name}.log", maxBytes=1_000_000, backupCount=2, encoding="utf-8", delay=True
+    )
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    root = logging.getLogger("r1")
+    root.setLevel(logging.INFO)
+    root.addHandler(handler)
+    _crash_file = (folder / f"{name}.crash").open("a", encoding="utf-8")
+    faulthandler.enable(_crash_file)
