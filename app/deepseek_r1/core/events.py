@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 class FinishReason(StrEnum):
     """Why an answer ended."""
 
-    STOP = "stop"            # the model said it was done
-    LENGTH = "length"        # max_tokens reached
-    CONTEXT = "context"      # the context window is full
+    STOP = "stop"  # the model said it was done
+    LENGTH = "length"  # max_tokens reached
+    CONTEXT = "context"  # the context window is full
     CANCELLED = "cancelled"  # the user stopped it
-    ERROR = "error"          # the engine failed; what came before is kept
+    ERROR = "error"  # the engine failed; what came before is kept
 
 
 class _Event(BaseModel):
@@ -67,11 +67,11 @@ class ModelFacts(_Event):
     file_mib: float
     parameters: int
     quantisation: str
-    context_length: int       # in force
-    context_trained: int      # the most the model was trained for
+    context_length: int  # in force
+    context_trained: int  # the most the model was trained for
     vocabulary: int
-    reasons: bool             # its template opens a thinking block
-    engine: str               # "llama.cpp", with its build
+    reasons: bool  # its template opens a thinking block
+    engine: str  # "llama.cpp", with its build
 
 
 class ModelLoaded(_Event):
@@ -124,17 +124,17 @@ class GenerationStats(_Event):
 
     finish_reason: FinishReason
     prompt_tokens: int = 0
-    cached_tokens: int = 0       # of the prompt, found in the KV cache
-    completion_tokens: int = 0   # all sampled tokens, the end token included
+    cached_tokens: int = 0  # of the prompt, found in the KV cache
+    completion_tokens: int = 0  # all sampled tokens, the end token included
     thinking_tokens: int = 0
-    ttft_s: float = 0.0          # from the request to the first sampled token
+    ttft_s: float = 0.0  # from the request to the first sampled token
     prefill_s: float = 0.0
-    decode_s: float = 0.0        # from the first sampled token to the last
+    decode_s: float = 0.0  # from the first sampled token to the last
     thinking_s: float = 0.0
     load_s: float = 0.0
     context_used: int = 0
     seed: int = 0
-    peak_mib: float = 0.0        # of the engine's process, so far
+    peak_mib: float = 0.0  # of the engine's process, so far
 
     @property
     def prefill_tok_s(self) -> float:

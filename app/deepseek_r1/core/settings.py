@@ -17,9 +17,9 @@ from deepseek_r1.core.words import N_
 class Takes(StrEnum):
     """When a changed setting is in force."""
 
-    NOW = "now"          # between two tokens
-    NEXT = "next"        # with the next answer
-    RELOAD = "reload"    # after the model is loaded again
+    NOW = "now"  # between two tokens
+    NEXT = "next"  # with the next answer
+    RELOAD = "reload"  # after the model is loaded again
 
 
 class KVType(StrEnum):
@@ -71,61 +71,140 @@ class _Settings(BaseModel):
 class LoadSettings(_Settings):
     """How a model is held in memory and computed."""
 
-    memory_budget: Annotated[int, Field(ge=256, le=1_048_576), Words(
-        N_("Memory budget"),
-        N_("The most the whole application may use: window, engine, weights and context."),
-        Takes.RELOAD, "MiB")] = 2048
-    threads: Annotated[int, Field(ge=0, le=512), Words(
-        N_("Threads for writing"),
-        N_("Processor cores used to write an answer. Automatic leaves one for everything else."),
-        Takes.NOW)] = 0
-    threads_prefill: Annotated[int, Field(ge=0, le=512), Words(
-        N_("Threads for reading"),
-        N_("Processor cores used to read your message. Automatic uses all real cores."),
-        Takes.NOW)] = 0
-    context_length: Annotated[int, Field(ge=256, le=1_048_576), Words(
-        N_("Context"),
-        N_("How much of the conversation the model can see. Every token costs memory."),
-        Takes.RELOAD, "tokens")] = 4096
-    micro_batch: Annotated[int, Field(ge=16, le=2048), Words(
-        N_("Batch"),
-        N_("Tokens read at once. More reads a long message faster and costs memory."),
-        Takes.RELOAD, "tokens")] = 256
-    kv_type: Annotated[KVType, Words(
-        N_("Context precision"),
-        N_("q8_0 halves the memory of the context with hardly any loss, q4_0 quarters it."),
-        Takes.RELOAD)] = KVType.F16
-    swap_enabled: Annotated[bool, Words(
-        N_("Swap to disk"),
-        N_("Let a model larger than the budget run from the disk."),
-        Takes.RELOAD)] = False
-    cache_strategy: Annotated[CacheStrategy, Words(
-        N_("Cache strategy"),
-        N_("Which weights stay in memory when not all fit."),
-        Takes.RELOAD)] = CacheStrategy.AUTO
+    memory_budget: Annotated[
+        int,
+        Field(ge=256, le=1_048_576),
+        Words(
+            N_("Memory budget"),
+            N_("The most the whole application may use: window, engine, weights and context."),
+            Takes.RELOAD,
+            "MiB",
+        ),
+    ] = 2048
+    threads: Annotated[
+        int,
+        Field(ge=0, le=512),
+        Words(
+            N_("Threads for writing"),
+            N_(
+                "Processor cores used to write an answer. Automatic leaves one for everything else."
+            ),
+            Takes.NOW,
+        ),
+    ] = 0
+    threads_prefill: Annotated[
+        int,
+        Field(ge=0, le=512),
+        Words(
+            N_("Threads for reading"),
+            N_("Processor cores used to read your message. Automatic uses all real cores."),
+            Takes.NOW,
+        ),
+    ] = 0
+    context_length: Annotated[
+        int,
+        Field(ge=256, le=1_048_576),
+        Words(
+            N_("Context"),
+            N_("How much of the conversation the model can see. Every token costs memory."),
+            Takes.RELOAD,
+            "tokens",
+        ),
+    ] = 4096
+    micro_batch: Annotated[
+        int,
+        Field(ge=16, le=2048),
+        Words(
+            N_("Batch"),
+            N_("Tokens read at once. More reads a long message faster and costs memory."),
+            Takes.RELOAD,
+            "tokens",
+        ),
+    ] = 256
+    kv_type: Annotated[
+        KVType,
+        Words(
+            N_("Context precision"),
+            N_("q8_0 halves the memory of the context with hardly any loss, q4_0 quarters it."),
+            Takes.RELOAD,
+        ),
+    ] = KVType.F16
+    swap_enabled: Annotated[
+        bool,
+        Words(
+            N_("Swap to disk"),
+            N_("Let a model larger than the budget run from the disk."),
+            Takes.RELOAD,
+        ),
+    ] = False
+    cache_strategy: Annotated[
+        CacheStrategy,
+        Words(
+            N_("Cache strategy"), N_("Which weights stay in memory when not all fit."), Takes.RELOAD
+        ),
+    ] = CacheStrategy.AUTO
 
 
 class SamplingSettings(_Settings):
     """How the next token is chosen. The defaults are DeepSeek's advice for R1 (model card)."""
 
-    temperature: Annotated[float, Field(ge=0.0, le=5.0), Words(
-        N_("Temperature"),
-        N_("0 always takes the likeliest word. DeepSeek advises 0.6 for R1."), Takes.NEXT)] = 0.6
-    top_p: Annotated[float, Field(ge=0.0, le=1.0), Words(
-        N_("Top-p"),
-        N_("Only the likeliest words that together reach this share are considered."),
-        Takes.NEXT)] = 0.95
-    top_k: Annotated[int, Field(ge=0, le=1000), Words(
-        N_("Top-k"), N_("Only this many of the likeliest words are considered; 0 for all."),
-        Takes.NEXT)] = 0
-    min_p: Annotated[float, Field(ge=0.0, le=1.0), Words(
-        N_("Min-p"), N_("Words less likely than this share of the likeliest are left out."),
-        Takes.NEXT)] = 0.0
-    repeat_penalty: Annotated[float, Field(ge=1.0, le=2.0), Words(
-        N_("Repeat penalty"), N_("Above 1 makes recent words less likely."), Takes.NEXT)] = 1.0
-    max_tokens: Annotated[int, Field(ge=1, le=1_048_576), Words(
-        N_("Longest answer"), N_("The answer stops here, thinking included."),
-        Takes.NEXT, "tokens")] = 2048
-    seed: Annotated[int, Field(ge=-1, le=4_294_967_294), Words(
-        N_("Seed"), N_("The same seed gives the same answer; -1 draws a new one each time."),
-        Takes.NEXT)] = -1
+    temperature: Annotated[
+        float,
+        Field(ge=0.0, le=5.0),
+        Words(
+            N_("Temperature"),
+            N_("0 always takes the likeliest word. DeepSeek advises 0.6 for R1."),
+            Takes.NEXT,
+        ),
+    ] = 0.6
+    top_p: Annotated[
+        float,
+        Field(ge=0.0, le=1.0),
+        Words(
+            N_("Top-p"),
+            N_("Only the likeliest words that together reach this share are considered."),
+            Takes.NEXT,
+        ),
+    ] = 0.95
+    top_k: Annotated[
+        int,
+        Field(ge=0, le=1000),
+        Words(
+            N_("Top-k"),
+            N_("Only this many of the likeliest words are considered; 0 for all."),
+            Takes.NEXT,
+        ),
+    ] = 0
+    min_p: Annotated[
+        float,
+        Field(ge=0.0, le=1.0),
+        Words(
+            N_("Min-p"),
+            N_("Words less likely than this share of the likeliest are left out."),
+            Takes.NEXT,
+        ),
+    ] = 0.0
+    repeat_penalty: Annotated[
+        float,
+        Field(ge=1.0, le=2.0),
+        Words(N_("Repeat penalty"), N_("Above 1 makes recent words less likely."), Takes.NEXT),
+    ] = 1.0
+    max_tokens: Annotated[
+        int,
+        Field(ge=1, le=1_048_576),
+        Words(
+            N_("Longest answer"),
+            N_("The answer stops here, thinking included."),
+            Takes.NEXT,
+            "tokens",
+        ),
+    ] = 2048
+    seed: Annotated[
+        int,
+        Field(ge=-1, le=4_294_967_294),
+        Words(
+            N_("Seed"),
+            N_("The same seed gives the same answer; -1 draws a new one each time."),
+            Takes.NEXT,
+        ),
+    ] = -1

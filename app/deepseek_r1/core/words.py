@@ -49,7 +49,7 @@ def current_language() -> str:
 
 
 def system_language() -> str:
-    """The entry of `LANGUAGES` that suits the system: Chinese for a Chinese locale, else English."""
+    """Chinese for a system that speaks it, else English: a key of `LANGUAGES`."""
     names = [os.environ.get(key, "") for key in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")]
     spoken = next((name for name in names if name), None) or locale.getlocale()[0] or ""
     return "zh_CN" if spoken.lower().startswith(("zh", "chinese")) else "en"
