@@ -1,0 +1,17 @@
+"""What this machine is: its processor, the cores we may use, its memory.
+
+Limits count as the machine: a process that is allowed two cores and 4 GB has two cores and 4 GB.
+"""
+
+from __future__ import annotations
+
+from deepseek_r1.hardware.processor import CpuFacts, cpu, default_threads, default_threads_prefill
+from deepseek_r1.hardware.ram import machine_memory_mib
+
+__all__ = [
+    "CpuFacts",
+    "cpu",
+    "default_threads",
+    "default_threads_prefill",
+    "machine_memory_mib",
+]

@@ -1,0 +1,146 @@
+"""What Linux tells in /sys and /proc. Every reader takes the root, so a test gives it a tree."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path("/")
+_FAST_SHARE = 0.7  # of the best core's capacity; little cores have about half or less
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Logical processors by physical core, those that are fast, and those we may run on."""
+
+    cores: tuple[frozenset[int], ...]
+    fast: frozenset[int]
+    allowed: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class CpuInfo:
+    """The processor's name and instruction sets."""
+
+    name: str
+    features: tuple[str, ...]
+
+
+def read_topology(root: Path = _ROOT, allowed: frozenset[int] | None = None) -> Topology:
+    """The cores in sysfs; `allowed` is this process's affinity unless given."""
+    cpus = root / "sys/devices/system/cpu"
+    siblings: dict[int, frozenset[int]] = {}
+    for folder in cpus.glob("cpu[0-9]*"):
+        # thread_siblings_list is the older name of core_cpus_list.
+        text = _text(folder / "topology/core_cpus_list") or _text(
+            folder / "topology/thread_siblings_list"
+        )
+        if text:
+            siblings[int(folder.name[3:])] = parse_cpu_list(text)
+    if not siblings:  # sysfs is hidden in some sandboxes
+        siblings = {n: frozenset({n}) for n in range(os.cpu_count() or 1)}
+    everything = frozenset(siblings)
+    may = _affinity() if allowed is None else allowed
+    return Topology(
+        cores=tuple(sorted(set(siblings.values()), key=min)),
+        fast=_fast_cpus(root, everything),
+        allowed=(may & everything) or everything,
+    )
+
+
+def _fast_cpus(root: Path, everything: frozenset[int]) -> frozenset[int]:
+    """Performance cores: by Intel's hybrid lists, else by capacity, else all."""
+    listed = _text(root / "sys/devices/cpu_core/cpus")
+    if listed:
+        return parse_cpu_list(listed) & everything or everything
+    capacity = {
+        n: int(_text(root / f"sys/devices/system/cpu/cpu{n}/cpu_capacity") or 0) for n in everything
+    }
+    best = max(capacity.values())
+    return frozenset(n for n in everything if capacity[n] >= _FAST_SHARE * best)
+
+
+def parse_cpu_list(text: str) -> frozenset[int]:
+    """The kernel's list format: `0-3,8,10-11`."""
+    found: set[int] = set()
+    for part in filter(None, text.strip().split(",")):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+def read_cpuinfo(root: Path = _ROOT) -> CpuInfo:
+    """Name and features from /proc/cpuinfo (x86 says `flags`, ARM says `Features`)."""
+    fields: dict[str, str] = {}
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    features = fields.get("flags") or fields.get("Features") or fields.get("isa") or ""
+    name = fields.get("model name") or fields.get("Hardware") or platform.machine()
+    return CpuInfo(name, tuple(sorted(features.split())))
+
+
+def cpu_quota(root: Path = _ROOT) -> float | None:
+    """Cores' worth of time that the control groups allow, the tightest counting; None: all."""
+    quotas = []
+    for folder in control_groups(root, "cpu"):
+        quota, _, period = _text(folder / "cpu.max").partition(" ")  # version 2
+        if not quota:
+            quota = _text(folder / "cpu.cfs_quota_us")  # version 1
+            period = _text(folder / "cpu.cfs_period_us")
+        if quota.isdigit() and period.isdigit() and int(period):
+            quotas.append(int(quota) / int(period))
+    return min(quotas, default=None)
+
+
+def memory_limit_bytes(root: Path = _ROOT) -> int | None:
+    """The tightest memory limit of the control groups; None: no limit.
+
+    Version 1 writes a huge number for "no limit"; the caller takes the minimum with the machine.
+    """
+    limits = []
+    for folder in control_groups(root, "memory"):
+        limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
+        if limit.isdigit():
+            limits.append(int(limit))
+    return min(limits, default=None)
+
+
+def control_groups(root: Path, controller: str) -> list[Path]:
+    """Folders of our control group and its parents, innermost first, for both versions.
+
+    Inside a container the path may name a place outside of it: what is not there is left out.
+    """
+    folders: list[Path] = []
+    mounts = root / "sys/fs/cgroup"
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            mount = mounts
+        elif controller in controllers.split(","):
+            mount = mounts / controller
+        else:
+            continue
+        inner = mount / path.lstrip("/")
+        chain = [inner, *(p for p in inner.parents if p.is_relative_to(mount))]
+        folders += [folder for folder in chain if folder.is_dir()]
+    return folders
+
+
+def _affinity() -> frozenset[int]:
+    if sys.platform == "linux":
+        return frozenset(os.sched_getaffinity(0))
+    else:  # noqa: RET505 - mypy knows a platform's branch, not what follows it
+        return frozenset(range(os.cpu_count() or 1))
+
+
+def _text(path: Path) -> str:
+    """The stripped text of a small system file, empty where it is not there or not ours."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,61 @@
+"""The processor on macOS, from sysctl(3). Its names are listed in <sys/sysctl.h> and by
+`sysctl hw machdep.cpu`. perflevel0 are the performance cores of Apple silicon."""
+
+from __future__ import annotations
+
+import ctypes
+
+from deepseek_r1.hardware.cores import CoreCounts
+
+# Apple's name of a feature and the Linux name we use for it.
+_ARM_FEATURES = {
+    "hw.optional.AdvSIMD": "asimd",
+    "hw.optional.arm.FEAT_FP16": "asimdhp",
+    "hw.optional.arm.FEAT_DotProd": "asimddp",
+    "hw.optional.arm.FEAT_I8MM": "i8mm",
+    "hw.optional.arm.FEAT_BF16": "bf16",
+    "hw.optional.arm.FEAT_SME": "sme",
+}
+
+
+def count_cores() -> CoreCounts:
+    """Cores by kind; on Intel Macs all are performance cores."""
+    physical = _number("hw.physicalcpu") or 1
+    return CoreCounts(
+        physical=physical,
+        logical=_number("hw.logicalcpu") or physical,
+        performance=_number("hw.perflevel0.physicalcpu") or physical,
+    )
+
+
+def processor_name() -> str:
+    """For example "Apple M2"."""
+    return _read("machdep.cpu.brand_string").split(b"\0")[0].decode("utf-8", "replace")
+
+
+def processor_features() -> tuple[str, ...]:
+    """Instruction sets, in Linux's words."""
+    arm = [name for key, name in _ARM_FEATURES.items() if _number(key)]
+    intel = _read("machdep.cpu.features") + b" " + _read("machdep.cpu.leaf7_features")
+    words = intel.replace(b"\0", b" ").decode("ascii", "replace").lower().split()
+    # Intel Macs say "AVX1.0" and "SSE4.2" where Linux says avx and sse4_2.
+    plain = [word.replace("avx1.0", "avx").replace(".", "_") for word in words]
+    return tuple(sorted({*arm, *plain}))
+
+
+def _number(name: str) -> int:
+    """An integer of sysctl, 0 where this system does not know the name."""
+    return int.from_bytes(_read(name)[:8], "little")
+
+
+def _read(name: str) -> bytes:
+    """The raw value of a sysctl name, empty where it is unknown."""
+    libc = ctypes.CDLL(None)
+    size = ctypes.c_size_t(0)
+    key = name.encode("ascii")
+    if libc.sysctlbyname(key, None, ctypes.byref(size), None, ctypes.c_size_t(0)) != 0:
+        return b""
+    value = ctypes.create_string_buffer(size.value)
+    if libc.sysctlbyname(key, value, ctypes.byref(size), None, ctypes.c_size_t(0)) != 0:
+        return b""
+    return value.raw[: size.value]

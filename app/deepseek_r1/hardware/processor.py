@@ -1,0 +1,100 @@
+"""The processor: its cores by kind, its instruction sets, and how many threads suit it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+
+from deepseek_r1.hardware import linux
+
+_SPARE_ABOVE = 2  # with more cores than this, one is left to the window and the system
+
+
+@dataclass(frozen=True, slots=True)
+class CpuFacts:
+    """A processor as the engine sees it.
+
+    `physical_cores`, `logical_cores` and `performance_cores` describe the machine. The `usable`
+    counts are physical cores this process may run on, after affinity and container limits.
+    """
+
+    name: str
+    physical_cores: int
+    logical_cores: int
+    performance_cores: int
+    features: tuple[str, ...]  # named as Linux names them: "avx2", "avx512f", "asimddp"
+    usable_cores: int
+    usable_performance_cores: int
+
+    @property
+    def threads(self) -> int:
+        """Threads for decode: one per fast core, one core spared where there are enough.
+
+        Decode waits for memory, so slow cores and second hardware threads add nothing to it.
+        """
+        spare = 1 if self.usable_cores > _SPARE_ABOVE else 0
+        # A slow core that is idle is spare enough for the window.
+        if self.usable_cores > self.usable_performance_cores:
+            spare = 0
+        return max(1, self.usable_performance_cores - spare)
+
+    @property
+    def threads_prefill(self) -> int:
+        """Threads for prefill, which computes and gains from every real core."""
+        return max(1, self.usable_cores)
+
+
+def cpu() -> CpuFacts:
+    """The processor of this machine. Affinity and limits are read at each call."""
+    if sys.platform == "linux":
+        return facts_from(linux.read_topology(), linux.read_cpuinfo(), linux.cpu_quota())
+    else:  # noqa: RET505 - mypy knows a platform's branch, not what follows it
+        return _elsewhere()
+
+
+def facts_from(
+    topology: linux.Topology, info: linux.CpuInfo, quota_cores: float | None
+) -> CpuFacts:
+    """Count cores in a Linux topology. `quota_cores` is the CPU time a container may use."""
+    usable = [core for core in topology.cores if core & topology.allowed]
+    fast = [core for core in usable if core & topology.fast]
+    most = len(usable) if quota_cores is None else max(1, min(len(usable), round(quota_cores)))
+    return CpuFacts(
+        name=info.name,
+        physical_cores=len(topology.cores),
+        logical_cores=sum(len(core) for core in topology.cores),
+        performance_cores=sum(1 for core in topology.cores if core & topology.fast),
+        features=info.features,
+        usable_cores=most,
+        # A process kept on slow cores has only those: they are its fast ones.
+        usable_performance_cores=min(len(fast) or most, most),
+    )
+
+
+def default_threads() -> int:
+    """Threads for decode when the user chose none."""
+    return cpu().threads
+
+
+def default_threads_prefill() -> int:
+    """Threads for prefill when the user chose none."""
+    return cpu().threads_prefill
+
+
+@cache
+def _elsewhere() -> CpuFacts:
+    if sys.platform == "darwin":
+        from deepseek_r1.hardware import macos as system  # noqa: PLC0415 - only there
+    else:
+        from deepseek_r1.hardware import windows as system  # noqa: PLC0415 - only there
+    cores = system.count_cores()
+    return CpuFacts(
+        name=system.processor_name(),
+        physical_cores=cores.physical,
+        logical_cores=cores.logical,
+        performance_cores=cores.performance,
+        features=system.processor_features(),
+        usable_cores=cores.physical,
+        usable_performance_cores=cores.performance,
+    )
