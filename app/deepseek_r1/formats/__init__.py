@@ -1,0 +1,1 @@
+"""What a model file says, read without loading it. Pure Python: every byte may be hostile."""

@@ -1,0 +1,252 @@
+"""The GGUF container: keys with values, and the table of tensors. No meaning is judged here.
+
+Source: `ggml/docs/gguf.md` and `gguf.cpp`. Stricter than both where a hostile file could profit.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from deepseek_r1.core.errors import (
+    GgufVersionUnknown,
+    LegacyModelFile,
+    ModelFileEmpty,
+    ModelFileMissing,
+    ModelFileUnreadable,
+    NotAModelFile,
+)
+from deepseek_r1.core.words import tr
+from deepseek_r1.formats.cursor import Cursor
+from deepseek_r1.formats.ggml_types import TENSOR_TYPES, TensorType
+
+Scalar = str | int | float | bool
+
+MAX_KEYS: Final = 4096
+MAX_KEY_BYTES: Final = 256
+MAX_TENSORS: Final = 65_536
+MAX_NUMBERS: Final = 16_000_000  # of one array
+MAX_ALIGNMENT: Final = 1 << 20
+KEPT_NUMBERS: Final = 1024  # arrays up to this length are kept as values
+DEFAULT_ALIGNMENT: Final = 32
+MAX_SIGNED: Final = (1 << 63) - 1
+
+_STRING: Final = 8
+_ARRAY: Final = 9
+_SCALARS: Final[dict[int, tuple[str, struct.Struct]]] = {
+    0: ("u8", struct.Struct("<B")),
+    1: ("i8", struct.Struct("<b")),
+    2: ("u16", struct.Struct("<H")),
+    3: ("i16", struct.Struct("<h")),
+    4: ("u32", struct.Struct("<I")),
+    5: ("i32", struct.Struct("<i")),
+    6: ("f32", struct.Struct("<f")),
+    7: ("bool", struct.Struct("<?")),
+    10: ("u64", struct.Struct("<Q")),
+    11: ("i64", struct.Struct("<q")),
+    12: ("f64", struct.Struct("<d")),
+}
+# As they stand in the file. The magic was written as a little-endian number, hence backwards.
+_LEGACY: Final = {b"lmgg": "GGML", b"fmgg": "GGMF", b"tjgg": "GGJT", b"algg": "GGLA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array's element type and length; `values` only where it is short."""
+
+    element: str
+    length: int
+    values: tuple[Scalar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """One line of the tensor table. `offset` counts from the start of the data."""
+
+    name: str
+    shape: tuple[int, ...]  # the row first, as GGUF writes it
+    kind: TensorType
+    offset: int
+    nbytes: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        total = 1
+        for each in self.shape:
+            total *= each
+        return total
+
+
+@dataclass(slots=True)
+class Container:
+    """One GGUF file's header."""
+
+    path: Path
+    file_bytes: int
+    version: int
+    values: dict[str, Scalar] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)  # "u32", "str", "arr", …
+    arrays: dict[str, Array] = field(default_factory=dict)
+    tokens: list[bytes] = field(default_factory=list)
+    tensors: list[TensorEntry] = field(default_factory=list)
+    needed_bytes: int = 0  # the file's size by its tensor table
+
+
+def read_container(path: Path) -> Container:
+    """Read one file's header. Raises a `ModelRefused` for everything that is not sound GGUF."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would block, a folder cannot be read
+            raise ModelFileUnreadable(path=str(path), detail=tr("this is not a file"))
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            cursor = Cursor(file, path, size)
+            return _read(cursor)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelFileMissing(path=str(path)) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        detail = getattr(error, "strerror", None) or str(error)
+        raise ModelFileUnreadable(path=str(path), detail=detail) from error
+
+
+def _read(cursor: Cursor) -> Container:
+    version = _check_magic(cursor)
+    tensor_count, key_count = cursor.u64(), cursor.u64()
+    if tensor_count > MAX_TENSORS:
+        raise cursor.damaged(tr("it claims {count} tensors", count=tensor_count))
+    if key_count > MAX_KEYS:
+        raise cursor.damaged(tr("it claims {count} keys", count=key_count))
+    file = Container(cursor.path, cursor.file_bytes, version)
+    for _ in range(key_count):
+        _read_key(cursor, file)
+    alignment = _alignment(cursor, file)
+    for _ in range(tensor_count):
+        file.tensors.append(_read_tensor(cursor))
+    _check_layout(cursor, file, alignment)
+    return file
+
+
+def _check_magic(cursor: Cursor) -> int:
+    """The file's version, after all that can be wrong in its first eight bytes."""
+    path = str(cursor.path)
+    if cursor.file_bytes == 0:
+        raise ModelFileEmpty(path=path)
+    magic = cursor.take(min(4, cursor.file_bytes))
+    if magic in _LEGACY:
+        raise LegacyModelFile(path=path, format=_LEGACY[magic])
+    if magic != b"GGUF":
+        if not magic.strip(b"\0") and _only_nuls(cursor.path):
+            raise ModelFileEmpty(path=path)
+        shown = "".join(chr(c) if 0x20 <= c < 0x7F else f"\\x{c:02x}" for c in magic)
+        raise NotAModelFile(path=path, magic=shown)
+    version = cursor.u32()
+    if version in (2, 3):
+        return version
+    swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+    shown = tr("{version} (big-endian)", version=swapped) if swapped < 100 else str(version)
+    raise GgufVersionUnknown(path=path, version=shown)
+
+
+def _only_nuls(path: Path, window: int = 1 << 20) -> bool:
+    """True when both ends of the file are zeros: space was reserved and never written."""
+    with path.open("rb") as file:
+        head = file.read(window)
+        file.seek(max(0, path.stat().st_size - window))
+        tail = file.read(window)
+    return not head.strip(b"\0") and not tail.strip(b"\0")
+
+
+def _read_key(cursor: Cursor, file: Container) -> None:
+    raw = cursor.string(MAX_KEY_BYTES)
+    if not raw or not raw.isascii() or not raw.decode().isprintable():
+        raise cursor.damaged(tr("a key has no proper name"))
+    key = raw.decode()
+    if key in file.kinds:
+        raise cursor.damaged(tr("the key {key} is there twice", key=key))
+    kind = cursor.u32()
+    if kind == _STRING:
+        file.kinds[key] = "str"
+        file.values[key] = cursor.string().decode("utf-8", errors="replace")
+    elif kind == _ARRAY:
+        file.kinds[key] = "arr"
+        file.arrays[key] = _read_array(cursor, file, key)
+    elif kind in _SCALARS:
+        name, shape = _SCALARS[kind]
+        file.kinds[key] = name
+        (file.values[key],) = cursor.unpack(shape)
+    else:
+        raise cursor.damaged(tr("the key {key} has the unknown type {kind}", key=key, kind=kind))
+
+
+def _read_array(cursor: Cursor, file: Container, key: str) -> Array:
+    kind, count = cursor.u32(), cursor.u64()
+    if kind == _STRING:
+        texts = cursor.strings(count)
+        if key == "tokenizer.ggml.tokens":
+            file.tokens = texts
+        kept = texts if count <= KEPT_NUMBERS else []
+        return Array("str", count, tuple(each.decode("utf-8", errors="replace") for each in kept))
+    if kind not in _SCALARS:  # nested arrays are in the format's text, but no engine reads them
+        raise cursor.damaged(tr("the key {key} has the unknown type {kind}", key=key, kind=kind))
+    if count > MAX_NUMBERS:
+        raise cursor.damaged(tr("a list has {count} entries", count=count))
+    name, shape = _SCALARS[kind]
+    raw = cursor.take(count * shape.size)
+    if count > KEPT_NUMBERS:
+        return Array(name, count)
+    return Array(name, count, tuple(value for (value,) in shape.iter_unpack(raw)))
+
+
+def _alignment(cursor: Cursor, file: Container) -> int:
+    key = "general.alignment"
+    value = file.values.get(key, DEFAULT_ALIGNMENT)
+    if key in file.arrays or file.kinds.get(key, "u32") != "u32" or not isinstance(value, int):
+        raise cursor.damaged(tr("the key {key} has the wrong type", key=key))
+    if not 8 <= value <= MAX_ALIGNMENT or value & (value - 1):
+        raise cursor.damaged(tr("its alignment is {value}", value=value))
+    return value
+
+
+def _read_tensor(cursor: Cursor) -> TensorEntry:
+    raw = cursor.string(63)
+    if not raw or not raw.isascii() or not raw.decode().isprintable():
+        raise cursor.damaged(tr("a tensor has no proper name"))
+    name = raw.decode()
+    dimensions = cursor.u32()
+    if not 1 <= dimensions <= 4:
+        raise cursor.damaged(tr("the tensor {name} has {n} dimensions", name=name, n=dimensions))
+    shape = tuple(cursor.u64() for _ in range(dimensions))
+    number, offset = cursor.u32(), cursor.u64()
+    kind = TENSOR_TYPES.get(number)
+    if kind is None:
+        raise cursor.damaged(tr("the tensor {name} has the unknown type {n}", name=name, n=number))
+    elements = 1
+    for each in shape:
+        elements *= each
+    if not 0 < elements * kind.block_bytes <= MAX_SIGNED or shape[0] % kind.block:
+        raise cursor.damaged(tr("the tensor {name} has an impossible shape", name=name))
+    return TensorEntry(name, shape, kind, offset, kind.nbytes(elements))
+
+
+def _check_layout(cursor: Cursor, file: Container, alignment: int) -> None:
+    """Tensors follow each other without gap or overlap; the engine takes nothing else."""
+    names: set[str] = set()
+    end = 0
+    for tensor in file.tensors:
+        if tensor.name in names:
+            raise cursor.damaged(tr("the tensor {name} is there twice", name=tensor.name))
+        names.add(tensor.name)
+        if tensor.offset != end:
+            raise cursor.damaged(tr("the tensor {name} lies in the wrong place", name=tensor.name))
+        end = -(-(tensor.offset + tensor.nbytes) // alignment) * alignment
+    if file.tensors:
+        start = -(-cursor.position // alignment) * alignment
+        last = file.tensors[-1]  # its padding may be missing
+        file.needed_bytes = start + last.offset + last.nbytes
+    else:
+        file.needed_bytes = cursor.position

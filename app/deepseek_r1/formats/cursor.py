@@ -1,0 +1,102 @@
+"""Reading a GGUF header's bytes in order, with a cap on everything a hostile file can name."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from deepseek_r1.core.errors import ModelFileDamaged, ModelFileTruncated
+from deepseek_r1.core.words import tr
+
+MAX_HEADER_BYTES: Final = 128 << 20  # real ones reach about 20 MiB
+MAX_STRING_BYTES: Final = 4 << 20  # long chat templates have some 100 KiB
+MAX_ELEMENTS: Final = 4_000_000  # of all arrays of strings together; real ones reach 800,000
+CHUNK_BYTES: Final = 1 << 20
+
+_U64: Final = struct.Struct("<Q")
+
+
+class Cursor:
+    """A position in the header of an open file. Every read is checked against the file's size."""
+
+    def __init__(self, file: BinaryIO, path: Path, file_bytes: int) -> None:
+        self.path = path
+        self.file_bytes = file_bytes
+        self.position = 0
+        self._file = file
+        self._buffer = bytearray()
+        self._elements = 0
+
+    def damaged(self, detail: str) -> ModelFileDamaged:
+        """The error for a header that contradicts itself."""
+        return ModelFileDamaged(path=str(self.path), detail=detail)
+
+    def _fill(self, end: int) -> None:
+        """Have the bytes before `end` in the buffer, or refuse the file."""
+        if end <= len(self._buffer):
+            return
+        if end > self.file_bytes:
+            raise ModelFileTruncated(path=str(self.path), expected=end, actual=self.file_bytes)
+        if end > MAX_HEADER_BYTES:
+            raise self.damaged(
+                tr("its header is longer than {mib} MiB", mib=MAX_HEADER_BYTES >> 20)
+            )
+        while len(self._buffer) < end:
+            piece = self._file.read(CHUNK_BYTES)
+            if not piece:  # the file shrank while we read
+                actual = len(self._buffer)
+                raise ModelFileTruncated(path=str(self.path), expected=end, actual=actual)
+            self._buffer += piece
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        start, self.position = self.position, self.position + count
+        self._fill(self.position)
+        return bytes(self._buffer[start : self.position])
+
+    def unpack(self, shape: struct.Struct) -> tuple[int | float | bool, ...]:
+        """The next bytes as `shape` says."""
+        return shape.unpack(self.take(shape.size))
+
+    def u32(self) -> int:
+        """The next unsigned 32-bit number."""
+        return int.from_bytes(self.take(4), "little")
+
+    def u64(self) -> int:
+        """The next unsigned 64-bit number."""
+        return int.from_bytes(self.take(8), "little")
+
+    def string(self, longest: int = MAX_STRING_BYTES) -> bytes:
+        """The next string, not decoded."""
+        size = self.u64()
+        if size > longest:
+            raise self.damaged(tr("a text has {size} bytes", size=size))
+        return self.take(size)
+
+    def strings(self, count: int) -> list[bytes]:
+        """The next `count` strings. One tight loop: vocabularies have 150,000 and more."""
+        self._elements += count
+        if self._elements > MAX_ELEMENTS:
+            raise self.damaged(tr("a list has {count} entries", count=count))
+        if self.position + 8 * count > self.file_bytes:  # a count that cannot be, in any file
+            raise ModelFileTruncated(
+                path=str(self.path), expected=self.position + 8 * count, actual=self.file_bytes
+            )
+        buffer, position, filled = self._buffer, self.position, len(self._buffer)
+        unpack, found = _U64.unpack_from, []
+        for _ in range(count):
+            if position + 8 > filled:
+                self._fill(position + 8)
+                filled = len(buffer)
+            start = position + 8
+            (size,) = unpack(buffer, position)
+            position = start + size
+            if position > filled:
+                if size > MAX_STRING_BYTES:
+                    raise self.damaged(tr("a text has {size} bytes", size=size))
+                self._fill(position)
+                filled = len(buffer)
+            found.append(bytes(buffer[start:position]))
+        self.position = position
+        return found

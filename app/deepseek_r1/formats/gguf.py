@@ -1,0 +1,178 @@
+"""What a GGUF model is, by its header: read strictly, without loading it and without native code.
+
+Reads files of unknown origin. Everything that is counted is capped, everything that makes
+llama.cpp abort instead of fail is refused here, and every refusal is a `ModelRefused`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepseek_r1.core.errors import (
+    ArchitectureUnknown,
+    ModelFileTruncated,
+    ModelWithoutWeights,
+    SplitPartMissing,
+)
+from deepseek_r1.core.words import tr
+from deepseek_r1.formats.architectures import CHAT
+from deepseek_r1.formats.container import Container, Scalar, TensorEntry
+from deepseek_r1.formats.ggml_types import FILE_TYPES
+from deepseek_r1.formats.metadata import Metadata
+from deepseek_r1.formats.shape import check_weights, read_shape
+from deepseek_r1.formats.split import read_parts
+from deepseek_r1.formats.vocabulary import check_vocabulary
+
+Value = Scalar | tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of the model: its shape with the row first, and its bytes in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    type_name: str
+    nbytes: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        total = 1
+        for each in self.shape:
+            total *= each
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHeader:
+    """What a model file says about itself. Sizes that differ by layer are given as the largest.
+
+    `metadata` has the scalars and the short arrays; long ones (the vocabulary) were only counted.
+    """
+
+    path: Path
+    parts: tuple[Path, ...]
+    file_bytes: int  # of all parts
+    version: int
+    architecture: str
+    name: str
+    metadata: Mapping[str, Value]
+    tensors: tuple[TensorInfo, ...]
+    template: str | None
+    vocabulary: int
+    context_trained: int
+    blocks: int
+    embedding: int
+    feed_forward: int
+    heads: int
+    heads_kv: int
+    key_length: int
+    value_length: int
+    experts: int
+    quantisation: str
+    parameters: int
+    has_output: bool  # `output.weight` is a tensor of its own, not the embedding again
+    tokenizer_model: str
+    tokenizer_pre: str
+
+
+def read_header(path: Path) -> ModelHeader:
+    """The header of the model in `path`, or of all the files it is one part of.
+
+    Raises a `ModelRefused`: missing, unreadable, empty, not GGUF, old, truncated, damaged, without
+    weights, of a kind that cannot chat, or with a part missing.
+    """
+    parts = read_parts(Path(path))
+    first = parts[0]
+    keys = Metadata(first)
+    architecture = _architecture(first, keys)
+    tensors = _tensors(parts)
+    for part in parts:
+        if part.needed_bytes > part.file_bytes:
+            raise ModelFileTruncated(
+                path=str(part.path), expected=part.needed_bytes, actual=part.file_bytes
+            )
+    if not tensors:
+        raise ModelWithoutWeights(path=str(first.path))
+    shape = read_shape(first, architecture)
+    vocabulary = check_vocabulary(first)
+    check_weights(first, tensors, shape, vocabulary)
+    return ModelHeader(
+        path=first.path,
+        parts=tuple(part.path for part in parts),
+        file_bytes=sum(part.file_bytes for part in parts),
+        version=first.version,
+        architecture=architecture,
+        name=keys.text("general.name") or first.path.stem,
+        metadata=_metadata(first),
+        tensors=tuple(
+            TensorInfo(each.name, each.shape, each.kind.name, each.nbytes)
+            for each in tensors.values()
+        ),
+        template=keys.text("tokenizer.chat_template"),
+        vocabulary=vocabulary,
+        context_trained=shape.context_trained,
+        blocks=shape.blocks,
+        embedding=shape.embedding,
+        feed_forward=shape.feed_forward,
+        heads=shape.heads,
+        heads_kv=shape.heads_kv,
+        key_length=shape.key_length,
+        value_length=shape.value_length,
+        experts=shape.experts,
+        quantisation=_quantisation(keys, tensors),
+        parameters=sum(each.elements for each in tensors.values()),
+        has_output="output.weight" in tensors,
+        tokenizer_model=keys.text("tokenizer.ggml.model") or "",
+        tokenizer_pre=keys.text("tokenizer.ggml.pre") or "",
+    )
+
+
+def _architecture(file: Container, keys: Metadata) -> str:
+    architecture = keys.text("general.architecture")
+    if architecture is None:
+        raise keys.damaged(tr("the key {key} is missing", key="general.architecture"))
+    kind = keys.text("general.type") or "model"
+    if architecture not in CHAT or kind != "model":
+        shown = architecture if kind == "model" else f"{architecture}, {kind}"
+        shown = "".join(c for c in shown[:60] if c.isprintable())
+        raise ArchitectureUnknown(path=str(file.path), architecture=shown)
+    return architecture
+
+
+def _tensors(parts: list[Container]) -> dict[str, TensorEntry]:
+    found: dict[str, TensorEntry] = {}
+    for part in parts:
+        for tensor in part.tensors:
+            if tensor.name in found:
+                detail = tr("It repeats a tensor of another part.")
+                raise SplitPartMissing(count=len(parts), missing=part.path.name, detail=detail)
+            found[tensor.name] = tensor
+    return found
+
+
+def _metadata(file: Container) -> dict[str, Value]:
+    kept: dict[str, Value] = dict(file.values)
+    kept.update(
+        {
+            key: array.values
+            for key, array in file.arrays.items()
+            if len(array.values) == array.length
+        }
+    )
+    return kept
+
+
+def _quantisation(keys: Metadata, tensors: Mapping[str, TensorEntry]) -> str:
+    """By `general.file_type`, else the type most of the weights have."""
+    named = FILE_TYPES.get(keys.number("general.file_type", 0, 1 << 31, 1 << 31))
+    if named is not None:
+        return named
+    weights: Counter[str] = Counter()
+    for each in tensors.values():
+        weights[each.kind.name] += each.elements
+    return weights.most_common(1)[0][0]

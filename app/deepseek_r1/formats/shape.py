@@ -1,0 +1,177 @@
+"""The model's shape, and whether its weights fit it.
+
+llama.cpp checks much of this itself and says so; here is what it asserts instead, which ends the
+process (`llama_model_base::load_hparams`, the graphs' builders, ggml's operators), and the shape
+the memory bill is made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deepseek_r1.core.words import tr
+from deepseek_r1.formats.architectures import PLAIN
+from deepseek_r1.formats.container import Container, TensorEntry
+from deepseek_r1.formats.metadata import Metadata
+
+MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
+MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+MAX_WIDTH = 1 << 20
+MAX_CONTEXT = 1 << 30
+_SCALINGS = ("none", "linear", "yarn", "longrope")
+_BLOCK = re.compile(r"blk\.(\d{1,9})\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a model; per-layer lists are given as their largest."""
+
+    context_trained: int
+    blocks: int
+    embedding: int
+    feed_forward: int
+    heads: int
+    heads_kv: int
+    key_length: int
+    value_length: int
+    experts: int
+
+
+def read_shape(file: Container, architecture: str) -> Shape:
+    """The sizes by the file's keys, in range and consistent with each other."""
+    keys = Metadata(file)
+
+    def key(name: str) -> str:
+        return f"{architecture}.{name}"
+
+    blocks = keys.number(key("block_count"), 1, MAX_LAYERS)
+    embedding = keys.number(key("embedding_length"), 1, MAX_WIDTH)
+    heads = keys.largest(key("attention.head_count"), 1, MAX_WIDTH, blocks, 1)
+    heads_kv = keys.largest(key("attention.head_count_kv"), 1, heads, blocks, heads)
+    if heads % heads_kv:
+        raise keys.damaged(tr("{heads} heads cannot share {kv}", heads=heads, kv=heads_kv))
+    shape = Shape(
+        context_trained=keys.number(key("context_length"), 1, MAX_CONTEXT),
+        blocks=blocks,
+        embedding=embedding,
+        feed_forward=keys.largest(key("feed_forward_length"), 0, MAX_WIDTH, blocks, 0),
+        heads=heads,
+        heads_kv=heads_kv,
+        key_length=keys.number(key("attention.key_length"), 1, MAX_WIDTH, embedding // heads),
+        value_length=keys.number(key("attention.value_length"), 1, MAX_WIDTH, embedding // heads),
+        experts=keys.number(key("expert_count"), 0, MAX_EXPERTS, 0),
+    )
+    if shape.key_length < 1 or shape.value_length < 1:
+        raise keys.damaged(
+            tr("the key {key} has the value {value}", key=key("attention.head_count"), value=heads)
+        )
+    keys.number(key("nextn_predict_layers"), 0, blocks - 1, 0)
+    _check_experts(keys, architecture, shape)
+    _check_rope(keys, architecture, shape)
+    return shape
+
+
+def _check_experts(keys: Metadata, architecture: str, shape: Shape) -> None:
+    name = f"{architecture}.expert_used_count"
+    used = keys.largest(name, 0, max(shape.experts, 0), shape.blocks, 0)
+    if shape.experts and not used:
+        raise keys.damaged(tr("the key {key} is missing", key=name))
+    groups_key = f"{architecture}.expert_group_count"
+    groups = keys.number(groups_key, 0, max(0, shape.experts - 1), 0)
+    if groups > 1:
+        keys.number(f"{architecture}.expert_group_used_count", 1, groups - 1)
+        if shape.experts % groups:
+            value = groups
+            raise keys.damaged(
+                tr("the key {key} has the value {value}", key=groups_key, value=value)
+            )
+
+
+def _check_rope(keys: Metadata, architecture: str, shape: Shape) -> None:
+    """Positions: the graph's builder asserts what the loader lets pass."""
+    scaling = keys.text(f"{architecture}.rope.scaling.type")
+    if scaling is not None and scaling not in _SCALINGS:
+        name = f"{architecture}.rope.scaling.type"
+        raise keys.damaged(tr("the key {key} has the value {value}", key=name, value=scaling[:40]))
+    rotated_key = f"{architecture}.rope.dimension_count"
+    rotated = keys.number(rotated_key, 0, MAX_WIDTH, shape.key_length)
+    if rotated % 2:
+        raise keys.damaged(
+            tr("the key {key} has the value {value}", key=rotated_key, value=rotated)
+        )
+    if architecture in PLAIN and not rotated == shape.key_length == shape.value_length:
+        raise keys.damaged(
+            tr("the key {key} has the value {value}", key=rotated_key, value=rotated)
+        )
+    keys.real(f"{architecture}.attention.layer_norm_rms_epsilon", 0.0, 1.0)
+    keys.real(f"{architecture}.attention.layer_norm_epsilon", 0.0, 1.0)
+    keys.real(f"{architecture}.rope.freq_base", 1e-3, 1e12)
+    keys.real(f"{architecture}.rope.scaling.factor", 0.0, 1e6)
+
+
+def check_weights(
+    file: Container, tensors: Mapping[str, TensorEntry], shape: Shape, tokens: int
+) -> None:
+    """The weights every block needs are there and have the shape the keys promise."""
+    keys = Metadata(file)
+    architecture = keys.text("general.architecture") or ""
+    embedding = tensors.get("token_embd.weight")
+    if embedding is None:
+        raise keys.damaged(tr("the tensor {name} is missing", name="token_embd.weight"))
+    if embedding.shape != (shape.embedding, tokens):
+        raise keys.damaged(tr("the tensor {name} has an impossible shape", name=embedding.name))
+    _check_blocks(keys, tensors, shape)
+    for tensor in tensors.values():
+        _check_type(keys, tensor)
+    if architecture in PLAIN:
+        _check_plain(keys, tensors, shape)
+
+
+def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Shape) -> None:
+    found = {int(match[1]) for name in tensors if (match := _BLOCK.match(name))}
+    missing = set(range(shape.blocks)) - found
+    if missing:
+        raise keys.damaged(tr("block {n} has no weights", n=min(missing)))
+    if len(found) > shape.blocks:
+        raise keys.damaged(tr("it has more blocks than it says"))
+
+
+def _check_type(keys: Metadata, tensor: TensorEntry) -> None:
+    """Matrices can be multiplied by; vectors are added or scaled with, which takes F32."""
+    vector = len(tensor.shape) == 1 or all(size == 1 for size in tensor.shape[1:])
+    if not tensor.kind.multiplies and not tensor.name.endswith("ffn_gate_tid2eid.weight"):
+        raise keys.damaged(
+            tr("the tensor {name} has the unknown type {n}", name=tensor.name, n=tensor.kind.name)
+        )
+    if vector and tensor.name.endswith(("norm.weight", ".bias")) and tensor.kind.name != "F32":
+        raise keys.damaged(
+            tr("the tensor {name} has the unknown type {n}", name=tensor.name, n=tensor.kind.name)
+        )
+
+
+def _check_plain(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Shape) -> None:
+    width = shape.embedding
+    query, key = shape.heads * shape.key_length, shape.heads_kv * shape.key_length
+    wanted: dict[str, tuple[int, ...]] = {"output_norm.weight": (width,)}
+    for number in range(shape.blocks):
+        block = f"blk.{number}"
+        wanted[f"{block}.attn_norm.weight"] = (width,)
+        wanted[f"{block}.attn_output.weight"] = (query, width)
+        wanted[f"{block}.ffn_norm.weight"] = (width,)
+        if f"{block}.attn_qkv.weight" in tensors:
+            wanted[f"{block}.attn_qkv.weight"] = (width, query + 2 * key)
+        else:
+            wanted[f"{block}.attn_q.weight"] = (width, query)
+            wanted[f"{block}.attn_k.weight"] = (width, key)
+            wanted[f"{block}.attn_v.weight"] = (width, key)
+        if not shape.experts:
+            wanted[f"{block}.ffn_up.weight"] = (width, shape.feed_forward)
+            wanted[f"{block}.ffn_down.weight"] = (shape.feed_forward, width)
+    for name, size in wanted.items():
+        tensor = tensors.get(name)
+        if tensor is None:
+            raise keys.damaged(tr("the tensor {name} is missing", name=name))
+        if tensor.shape != size:
+            raise keys.damaged(tr("the tensor {name} has an impossible shape", name=name))

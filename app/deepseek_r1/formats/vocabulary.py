@@ -1,0 +1,81 @@
+"""Is the vocabulary one the engine can use? It aborts on some that only look like one.
+
+Each check names what `llama-vocab.cpp` asserts or throws outside its own handler.
+"""
+
+from __future__ import annotations
+
+from deepseek_r1.core.words import tr
+from deepseek_r1.formats.architectures import TOKENIZERS
+from deepseek_r1.formats.container import Container
+from deepseek_r1.formats.metadata import Metadata
+
+MAX_TOKENS = 2_000_000
+MAX_TOKEN_BYTES = 64 << 10
+# Used unless the file says otherwise, as in `llama_vocab::impl::load`.
+_DEFAULT_IDS = {"llama": (1, 2), "gpt2": (11, 11), "gemma4": (None, None)}
+
+
+def check_vocabulary(file: Container) -> int:
+    """The number of tokens of a sound vocabulary."""
+    keys = Metadata(file)
+    model = keys.text("tokenizer.ggml.model")
+    if model is None:
+        raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.model"))
+    if model not in TOKENIZERS:
+        raise keys.damaged(tr("its tokenizer “{model}” is not one for chat", model=model[:40]))
+    tokens = keys.array("tokenizer.ggml.tokens", "str")
+    if tokens is None or not 1 <= tokens.length <= MAX_TOKENS:
+        raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.tokens"))
+    _check_lengths(keys, tokens.length)
+    seen = _check_texts(keys, file.tokens)
+    if model == "llama":
+        _check_bytes(keys, seen)
+    elif keys.array("tokenizer.ggml.merges", "str") is None:
+        raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.merges"))
+    _check_special(keys, model, tokens.length)
+    return tokens.length
+
+
+def _check_lengths(keys: Metadata, count: int) -> None:
+    """Scores and types are read by the token's number."""
+    for key, kinds in (
+        ("tokenizer.ggml.scores", ("f32", "i32")),
+        ("tokenizer.ggml.token_type", ("i32",)),
+    ):
+        array = keys.array(key, *kinds)
+        if array is not None and array.length != count:
+            raise keys.damaged(tr("the key {key} does not fit the vocabulary", key=key))
+
+
+def _check_texts(keys: Metadata, tokens: list[bytes]) -> set[bytes]:
+    """No token twice, as the engine sees it: texts end at a NUL, empty ones get a number."""
+    seen = {
+        token.partition(b"\0")[0] or b"[EMPTY_%d]" % number for number, token in enumerate(tokens)
+    }
+    if len(seen) != len(tokens):
+        raise keys.damaged(tr("its vocabulary holds a token twice"))
+    if max(map(len, seen)) > MAX_TOKEN_BYTES:
+        raise keys.damaged(tr("a text has {size} bytes", size=max(map(len, seen))))
+    return seen
+
+
+def _check_bytes(keys: Metadata, seen: set[bytes]) -> None:
+    """Any text is spelled by bytes in the end, so each of the 256 needs its token."""
+    for byte in range(256):
+        if b"<0x%02X>" % byte not in seen and bytes([byte]) not in seen:
+            raise keys.damaged(tr("its vocabulary has no token for the byte {byte}", byte=byte))
+
+
+def _check_special(keys: Metadata, model: str, count: int) -> None:
+    """Begin and end exist where the engine is told to add them."""
+    defaults = dict(zip(("bos", "eos"), _DEFAULT_IDS[model], strict=True))
+    if keys.text("tokenizer.ggml.pre") in ("chatglm-bpe", "glm4", "glm5"):
+        defaults["bos"] = None
+    for name, default in defaults.items():
+        key = f"tokenizer.ggml.{name}_token_id"
+        usable = default is not None and default < count
+        if key in keys:
+            keys.number(key, 0, count - 1)
+        elif keys.flag(f"tokenizer.ggml.add_{name}_token") and not usable:
+            raise keys.damaged(tr("the key {key} is missing", key=key))
