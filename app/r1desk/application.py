@@ -1,0 +1,110 @@
+"""Start and end of the application, in this order:
+
+crash capture, profile and its lock, preferences, language, Qt and theme, store, window; the
+engine starts behind the visible window. The end goes the other way.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QLibraryInfo, QLocale, QMessageLogContext, Qt, QtMsgType
+from PySide6.QtCore import QTranslator, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication, QMessageBox
+
+from deepseek_r1 import __version__
+from deepseek_r1.core import log
+from deepseek_r1.core.paths import profile_dir
+from deepseek_r1.core.words import current_language, tr, use_language
+from r1desk import preferences as prefs
+from r1desk.desk import Desk
+from r1desk.single_instance import RaiseListener, raise_running_window
+from r1desk.store import Profile, ProfileInUse, StoreThread
+from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.theme.icons import icon
+
+
+def run(arguments: list[str]) -> int:
+    """Open the window and stay until it is closed; returns the exit status."""
+    folder = profile_dir()
+    _log_to_profile(folder)
+    _capture_exceptions(None)
+    stored, damaged = prefs.load(folder)
+    use_language(stored.language)
+    app = create_application(arguments, stored)
+    try:
+        profile = Profile.open(folder)
+    except ProfileInUse as in_use:
+        if not raise_running_window(folder):
+            QMessageBox.warning(None, tr("R1 Desk"), str(in_use))
+        return 0
+    listener = RaiseListener(folder)
+    store = StoreThread(profile)
+    desk = Desk(profile, store, stored, damaged)
+    _capture_exceptions(desk)
+    listener.raise_requested.connect(desk.raise_window)
+    desk.show()
+    status = app.exec()
+    desk.close()
+    store.close()
+    profile.close()
+    return status
+
+
+def create_application(arguments: list[str], stored: prefs.Preferences) -> QApplication:
+    """Qt with our theme, language and name."""
+    qInstallMessageHandler(_on_qt_message)
+    QApplication.setHighDpiScaleFactorRoundingPolicy(
+        Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    app = QApplication(arguments)
+    app.setApplicationName("r1desk")
+    app.setApplicationDisplayName("R1 Desk")
+    app.setApplicationVersion(__version__)
+    app.setDesktopFileName("r1desk")
+    apply_theme(app, ThemeChoice(stored.theme))
+    app.setWindowIcon(icon("app"))
+    speak_language(app)
+    return app
+
+
+def speak_language(app: QApplication) -> None:
+    """Qt's own words (dialog buttons, menus of text fields) in the language in force."""
+    for old in app.findChildren(QTranslator):
+        app.removeTranslator(old)
+        old.deleteLater()
+    QLocale.setDefault(QLocale(current_language()))
+    translator = QTranslator(app)
+    folder = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
+    if translator.load(QLocale(current_language()), "qtbase", "_", folder):
+        app.installTranslator(translator)
+
+
+def _log_to_profile(folder: Path) -> None:
+    """Log and native crash traces below the profile; a read-only one has no log."""
+    try:
+        log.to_file(folder / "logs", "window")
+    except OSError as error:
+        log.window.warning("no log file: %s", error)
+
+
+def _capture_exceptions(desk: Desk | None) -> None:
+    """Unexpected exceptions go to the log, to the terminal and, once there is one, the window."""
+
+    def report(kind: type[BaseException], value: BaseException,
+               trace: TracebackType | None) -> None:
+        log.window.critical("unexpected", exc_info=(kind, value, trace))
+        sys.__excepthook__(kind, value, trace)
+        if desk is not None:
+            desk.bug_found.emit(f"{kind.__name__}: {value}")  # a signal: any thread may fail
+
+    sys.excepthook = report
+    threading.excepthook = lambda args: report(
+        args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+
+
+def _on_qt_message(kind: QtMsgType, _context: QMessageLogContext, message: str) -> None:
+    if kind in (QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg, QtMsgType.QtFatalMsg):
+        log.window.warning("Qt: %s", message)

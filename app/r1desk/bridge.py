@@ -1,0 +1,167 @@
+"""The one place where the engine's notices become signals, and wishes become its requests.
+
+`EngineWorker` is the thread that hosts the engine's lifetime: it starts, feeds, watches and
+restarts the child process. Everything else of the window lives in the main thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+from PySide6.QtCore import QObject, QThread, Signal, Slot
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.messages import Message
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.host import protocol
+from deepseek_r1.host.supervisor import EngineState, Notice, Restart, StateChanged, Supervisor
+from r1desk.store import Store, StoreThread
+
+Result = TypeVar("Result")
+
+
+class EngineWorker(QThread):
+    """Runs the supervisor until it is asked to stop."""
+
+    noticed = Signal(object)  # Notice; emitted in this thread, delivered in the main one
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.supervisor = Supervisor(self._on_notice)
+
+    def _on_notice(self, notice: Notice) -> None:
+        self.noticed.emit(notice)
+
+    def run(self) -> None:
+        """The thread's body."""
+        self.supervisor.run()
+
+
+class EngineBridge(QObject):
+    """The engine as the window sees it. Every method returns at once, answers are signals."""
+
+    state_changed = Signal(object, str)           # EngineState, detail
+    event = Signal(int, object)                   # request, core.events.Event
+    failed = Signal(int, ErrorReport)             # request
+    done = Signal(int)                            # request
+    inspected = Signal(int, object, object, str)  # request, ModelFacts, Bill, advice
+    beat = Signal(object)                         # protocol.Beat
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._ids = count(1)
+        self._worker = EngineWorker(self)
+        self._worker.noticed.connect(self._on_noticed)
+        self.state = EngineState.STOPPED
+
+    def start(self) -> None:
+        """Start the worker thread; the child process starts with it."""
+        self._worker.start()
+
+    def stop(self) -> None:
+        """End the child process and the thread. Blocks at most a few seconds, at exit only."""
+        self._worker.supervisor.request_stop()
+        self._worker.wait()
+
+    def load(self, path: Path, settings: LoadSettings, window_mib: float) -> int:
+        """Load a model in place of the present one."""
+        request = protocol.Load(
+            id=next(self._ids), path=str(path), settings=settings, window_mib=window_mib
+        )
+        return self._post(request)
+
+    def inspect(self, path: Path, settings: LoadSettings, window_mib: float) -> int:
+        """Ask for the bill of a model without loading it."""
+        request = protocol.Inspect(
+            id=next(self._ids), path=str(path), settings=settings, window_mib=window_mib
+        )
+        return self._post(request)
+
+    def generate(self, messages: Sequence[Message], sampling: SamplingSettings) -> int:
+        """Answer a conversation."""
+        request = protocol.Generate(
+            id=next(self._ids), messages=tuple(messages), sampling=sampling
+        )
+        return self._post(request)
+
+    def cancel(self, request_id: int) -> None:
+        """Stop an answer or a load."""
+        self._worker.supervisor.post(protocol.Cancel(id=request_id))
+
+    def set_threads(self, threads: int, threads_prefill: int) -> int:
+        """Change the thread counts, also in the middle of an answer."""
+        request = protocol.SetThreads(
+            id=next(self._ids), threads=threads, threads_prefill=threads_prefill
+        )
+        return self._post(request)
+
+    def unload(self) -> int:
+        """Give the model's memory back."""
+        return self._post(protocol.Unload(id=next(self._ids)))
+
+    def restart(self) -> None:
+        """Start again after the restart budget was used up."""
+        self._worker.supervisor.post(Restart())
+
+    def _post(self, request: protocol.Request) -> int:
+        self._worker.supervisor.post(request)
+        return request.id
+
+    @Slot(object)
+    def _on_noticed(self, notice: Notice) -> None:
+        match notice:
+            case StateChanged():
+                self.state = notice.state
+                self.state_changed.emit(notice.state, notice.detail)
+            case protocol.EventFrame():
+                self.event.emit(notice.id, notice.event)
+            case protocol.Failed():
+                self.failed.emit(notice.id, notice.report)
+            case protocol.Done():
+                self.done.emit(notice.id)
+            case protocol.Inspected():
+                self.inspected.emit(notice.id, notice.facts, notice.bill, notice.advice)
+            case protocol.Beat():
+                self.beat.emit(notice)
+
+
+class StoreBridge(QObject):
+    """Runs store work on the store's thread and brings the result back to the main thread."""
+
+    failed = Signal(object)  # an exception nobody else took
+    _finished = Signal(object, object, object)  # then, otherwise, Future
+
+    def __init__(self, store: StoreThread, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._finished.connect(self._on_finished)
+
+    def call(
+        self,
+        work: Callable[[Store], Result],
+        then: Callable[[Result], None] | None = None,
+        otherwise: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Do `work` in the store; then `then(result)` here, or `otherwise(error)`."""
+        future = self._store.submit(work)
+        future.add_done_callback(lambda done: self._finished.emit(then, otherwise, done))
+
+    @Slot(object, object, object)
+    def _on_finished(
+        self,
+        then: Callable[[object], None] | None,
+        otherwise: Callable[[Exception], None] | None,
+        future: Future[object],
+    ) -> None:
+        error = future.exception()
+        if error is None:
+            if then is not None:
+                then(future.result())
+        elif otherwise is not None and isinstance(error, Exception):
+            otherwise(error)
+        else:
+            self.failed.emit(error)

@@ -1,0 +1,329 @@
+"""What happens to a conversation: between the store, the engine and the view.
+
+The rule that everything here follows: what the user wrote is on disk before it goes to the model,
+and what the model says is on disk at least once a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from deepseek_r1.core import events
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.bridge import EngineBridge, StoreBridge
+from r1desk.chat.values import ShownMessage
+from r1desk.shown import load_branch
+from r1desk.store import MessageState, Store
+
+SAVE_EVERY_MS = 500
+
+
+@dataclass
+class Answer:
+    """The answer being written, in memory; the store has it up to the last save."""
+
+    conversation_id: int
+    message_id: int
+    request_id: int = 0
+    content: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    thinking_s: float = 0.0
+    dirty: bool = False
+    stop_wanted: bool = False
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self.content)
+
+    @property
+    def thought(self) -> str:
+        """The thinking so far."""
+        return "".join(self.thinking)
+
+
+class ChatController(QObject):
+    """Sends, edits, regenerates, stops and stores. Lives in the main thread."""
+
+    branch_shown = Signal(object, list)          # conversation or None, list of ShownMessage
+    message_added = Signal(object)               # ShownMessage, at the end of the shown branch
+    answer_started = Signal(int)                 # message
+    thinking_streamed = Signal(int, str)
+    answer_streamed = Signal(int, str)
+    thinking_finished = Signal(int, float)
+    prefill_progressed = Signal(int, object)     # message, PrefillProgress
+    answer_finished = Signal(object)             # ShownMessage
+    busy_changed = Signal()
+    list_changed = Signal()
+    draft_restored = Signal(str)
+    failed = Signal(ErrorReport)
+    send_failed = Signal(str, ErrorReport)       # the text, which was not sent
+    model_wanted = Signal()                      # a question waits for a model
+
+    def __init__(self, engine: EngineBridge, store: StoreBridge, model_name: Callable[[], str],
+                 sampling: Callable[[], tuple[SamplingSettings, str]]) -> None:
+        super().__init__()
+        self._engine = engine
+        self._store = store
+        self._model_name = model_name
+        self._sampling = sampling
+        self.conversation_id: int | None = None
+        self.answer: Answer | None = None
+        self._sending = False
+        self._branch: list[ShownMessage] = []
+        self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
+        self._save_timer.timeout.connect(self._save_progress)
+        engine.event.connect(self._on_event)
+        engine.failed.connect(self._on_failed)
+        store.failed.connect(self._on_store_failed)
+
+    # ---- what is shown ----------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """True while an answer is being written or a message being stored."""
+        return self.answer is not None or self._sending
+
+    @property
+    def busy_here(self) -> bool:
+        """True while the answer being written belongs to the conversation shown."""
+        return self.busy and (
+            self.answer is None or self.answer.conversation_id == self.conversation_id)
+
+    def new_chat(self) -> None:
+        """Show an empty conversation; it is stored with its first message."""
+        self.conversation_id = None
+        self._show(None, [])
+        self._store.call(lambda store: store.draft(None), self.draft_restored.emit)
+
+    def open(self, conversation_id: int) -> None:
+        """Show a stored conversation."""
+
+        def read(store: Store) -> tuple[list[ShownMessage], str]:
+            return load_branch(store, conversation_id), store.draft(conversation_id)
+
+        def shown(result: tuple[list[ShownMessage], str]) -> None:
+            branch, draft = result
+            self._show(conversation_id, branch)
+            self.draft_restored.emit(draft)
+
+        self.conversation_id = conversation_id
+        self._store.call(read, shown)
+
+    def save_draft(self, text: str) -> None:
+        """Keep what is typed but not sent."""
+        conversation = self.conversation_id
+        self._store.call(lambda store: store.save_draft(conversation, text))
+
+    def _show(self, conversation_id: int | None, branch: list[ShownMessage]) -> None:
+        if conversation_id != self.conversation_id:
+            return  # the user has gone on to another one
+        self._branch = branch
+        self.branch_shown.emit(conversation_id, branch)
+        answer = self.answer
+        if answer is not None and answer.conversation_id == conversation_id:
+            self._resume_view(answer)
+        self.busy_changed.emit()
+
+    def _resume_view(self, answer: Answer) -> None:
+        """Put what is in memory back into a view that has only what is on disk."""
+        stored = next((m for m in self._branch if m.id == answer.message_id), None)
+        if stored is None:
+            return
+        self.answer_started.emit(answer.message_id)
+        if answer.thought:
+            self.thinking_streamed.emit(answer.message_id, answer.thought)
+        if answer.thinking_s:
+            self.thinking_finished.emit(answer.message_id, answer.thinking_s)
+        if answer.text:
+            self.answer_streamed.emit(answer.message_id, answer.text)
+
+    # ---- wishes of the user -----------------------------------------------------------------
+
+    def send(self, text: str) -> None:
+        """Store the user's message, then ask the model."""
+        leaf = self._branch[-1].id if self._branch else None
+        self._ask(text, leaf, self.conversation_id)
+
+    def edit(self, message_id: int, text: str) -> None:
+        """A new branch that starts with another wording; the old one is kept."""
+        position = self._position(message_id)
+        if position is not None:
+            parent = self._branch[position - 1].id if position else None
+            self._ask(text, parent, self.conversation_id)
+
+    def regenerate(self, message_id: int) -> None:
+        """Another answer to the same message; the old one is kept."""
+        position = self._position(message_id)
+        if position is None or self.busy or self.conversation_id is None:
+            return
+        question = self._branch[position - 1].id
+        conversation, model = self.conversation_id, self._model_name()
+
+        def begin(store: Store) -> tuple[int, int, list[ShownMessage]]:
+            answer = store.begin_answer(conversation, question, model)
+            return conversation, answer.id, load_branch(store, conversation)
+
+        self._begin(begin, text="")
+
+    def select_sibling(self, message_id: int, delta: int) -> None:
+        """Show the branch of the next or previous version of a message."""
+        conversation = self.conversation_id
+        if conversation is None or self.busy_here:
+            return
+
+        def select(store: Store) -> list[ShownMessage]:
+            siblings = store.siblings(message_id)
+            position = siblings.index(message_id) + delta
+            if 0 <= position < len(siblings):
+                store.select_branch(siblings[position])
+            return load_branch(store, conversation)
+
+        self._store.call(select, lambda branch: self._show(conversation, branch))
+
+    def stop(self) -> None:
+        """End the answer being written; what is there stays."""
+        if self.answer is not None:
+            self.answer.stop_wanted = True
+            if self.answer.request_id:
+                self._engine.cancel(self.answer.request_id)
+
+    def _position(self, message_id: int) -> int | None:
+        return next((i for i, m in enumerate(self._branch) if m.id == message_id), None)
+
+    def _ask(self, text: str, parent: int | None, conversation_id: int | None) -> None:
+        if self.busy or not text.strip():
+            return
+        model = self._model_name()
+
+        def begin(store: Store) -> tuple[int, int, list[ShownMessage]]:
+            conversation = conversation_id
+            with store.transaction():
+                if conversation is None:
+                    conversation = store.create_conversation().id
+                    store.save_draft(None, "")
+                question = store.append_user(conversation, text, parent)
+                answer = store.begin_answer(conversation, question.id, model)
+                store.save_draft(conversation, "")
+            return conversation, answer.id, load_branch(store, conversation)
+
+        self._begin(begin, text)
+
+    def _begin(
+        self, begin: Callable[[Store], tuple[int, int, list[ShownMessage]]], text: str
+    ) -> None:
+        """Store first; only what is stored is shown and sent to the model."""
+        self._sending = True
+        self.busy_changed.emit()
+        shown_before = self.conversation_id
+
+        def stored(result: tuple[int, int, list[ShownMessage]]) -> None:
+            conversation, message_id, branch = result
+            self._sending = False
+            self.answer = Answer(conversation, message_id)
+            if self.conversation_id == shown_before:
+                self.conversation_id = conversation
+            self._save_timer.start()
+            self._show(conversation, branch)
+            self.list_changed.emit()
+            self._generate(branch)
+
+        def refused(error: Exception) -> None:
+            self._sending = False
+            self.busy_changed.emit()
+            if not isinstance(error, R1Error):
+                raise error
+            self.send_failed.emit(text, error.report())
+
+        self._store.call(begin, stored, refused)
+
+    def _generate(self, branch: list[ShownMessage]) -> None:
+        """Hand the branch, without the empty answer at its end, to the engine."""
+        assert self.answer is not None  # noqa: S101 - set by the only caller
+        sampling, system_prompt = self._sampling()
+        messages = [Message(role=Role(m.role), content=m.content) for m in branch[:-1]
+                    if m.content or m.role == Role.USER]
+        if system_prompt.strip():
+            messages.insert(0, Message(role=Role.SYSTEM, content=system_prompt))
+        self.model_wanted.emit()
+        self.answer.request_id = self._engine.generate(messages, sampling)
+        if self.answer.stop_wanted:
+            self._engine.cancel(self.answer.request_id)
+
+    # ---- the engine's answers ---------------------------------------------------------------
+
+    @Slot(int, object)
+    def _on_event(self, request_id: int, event: events.GenerationEvent) -> None:
+        answer = self.answer
+        if answer is None or request_id != answer.request_id:
+            return
+        shown = answer.conversation_id == self.conversation_id
+        match event:
+            case events.AnswerDelta(text=text):
+                answer.content.append(text)
+                answer.dirty = True
+                if shown:
+                    self.answer_streamed.emit(answer.message_id, text)
+            case events.ThinkingDelta(text=text):
+                answer.thinking.append(text)
+                answer.dirty = True
+                if shown:
+                    self.thinking_streamed.emit(answer.message_id, text)
+            case events.ThinkingFinished(seconds=seconds):
+                answer.thinking_s = seconds
+                if shown:
+                    self.thinking_finished.emit(answer.message_id, seconds)
+            case events.PrefillProgress():
+                if shown:
+                    self.prefill_progressed.emit(answer.message_id, event)
+            case events.GenerationFinished(stats=stats):
+                stopped = stats.finish_reason == events.FinishReason.CANCELLED
+                state = MessageState.STOPPED if stopped else MessageState.COMPLETE
+                self._finish(answer, state, stats, None)
+
+    @Slot(int, ErrorReport)
+    def _on_failed(self, request_id: int, report: ErrorReport) -> None:
+        answer = self.answer
+        if answer is not None and request_id == answer.request_id:
+            self._finish(answer, MessageState.FAILED, None, report)
+
+    def _finish(self, answer: Answer, state: MessageState, stats: events.GenerationStats | None,
+                report: ErrorReport | None) -> None:
+        """Store the end of the answer, then show it exactly as stored."""
+        self.answer = None
+        self._save_timer.stop()
+
+        def write(store: Store) -> list[ShownMessage]:
+            store.finish_answer(answer.message_id, answer.text, answer.thought,
+                                answer.thinking_s, stats, state, report)
+            return load_branch(store, answer.conversation_id)
+
+        def written(branch: list[ShownMessage]) -> None:
+            if answer.conversation_id == self.conversation_id:
+                self._branch = branch
+                self.answer_finished.emit(
+                    next(m for m in branch if m.id == answer.message_id))
+            self.list_changed.emit()
+            self.busy_changed.emit()
+
+        self._store.call(write, written)
+
+    @Slot()
+    def _save_progress(self) -> None:
+        answer = self.answer
+        if answer is None or not answer.dirty:
+            return
+        answer.dirty = False
+        message_id, text, thought = answer.message_id, answer.text, answer.thought
+        self._store.call(lambda store: store.save_progress(message_id, text, thought))
+
+    @Slot(object)
+    def _on_store_failed(self, error: Exception) -> None:
+        if not isinstance(error, R1Error):
+            raise error
+        self.failed.emit(error.report())

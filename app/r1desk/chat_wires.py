@@ -1,0 +1,125 @@
+"""The wires between the chat controller and the widgets of the centre."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Slot
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import ModelLoaded, PrefillProgress
+from deepseek_r1.core.words import tr
+from deepseek_r1.host.protocol import EngineState
+from r1desk.bridge import EngineBridge
+from r1desk.chat.values import ShownMessage
+from r1desk.chat_controller import ChatController
+from r1desk.dialogs.link import ask_to_open
+from r1desk.dialogs.notice_bar import Level, Notice
+from r1desk.main_window import MainWindow
+from r1desk.model_controller import ModelController
+
+
+class ChatWires(QObject):
+    """Shows what the controller says and tells it what the user wants."""
+
+    def __init__(self, window: MainWindow, chat: ChatController, models: ModelController,
+                 engine: EngineBridge) -> None:
+        super().__init__(window)
+        self._window = window
+        self._chat = chat
+        self._models = models
+        self._engine = engine
+        self._connect_controller()
+        self._connect_widgets()
+        models.loaded.connect(self._on_loaded)
+        engine.state_changed.connect(self._on_engine_state)
+        self._on_busy_changed()
+        if models.current is not None:
+            self._on_loaded(models.current)
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+    def _connect_controller(self) -> None:
+        view, chat = self._window.chat, self._chat
+        chat.branch_shown.connect(self._on_branch_shown)
+        chat.answer_started.connect(view.begin_stream)
+        chat.thinking_streamed.connect(view.stream_thinking)
+        chat.answer_streamed.connect(view.stream_answer)
+        chat.thinking_finished.connect(view.thinking_finished)
+        chat.prefill_progressed.connect(self._on_prefill)
+        chat.answer_finished.connect(view.finish_stream)
+        chat.busy_changed.connect(self._on_busy_changed)
+        chat.draft_restored.connect(self._window.composer.set_text)
+        chat.send_failed.connect(self._on_send_failed)
+
+    def _connect_widgets(self) -> None:
+        view, composer, chat = self._window.chat, self._window.composer, self._chat
+        view.edit_requested.connect(chat.edit)
+        view.regenerate_requested.connect(chat.regenerate)
+        view.sibling_requested.connect(chat.select_sibling)
+        view.stop_requested.connect(chat.stop)
+        view.link_activated.connect(self._on_link)
+        view.example_chosen.connect(chat.send)
+        composer.submitted.connect(self._on_submitted)
+        composer.stop_requested.connect(chat.stop)
+        composer.draft_changed.connect(chat.save_draft)
+        composer.edit_last_requested.connect(view.edit_last)
+
+    @Slot(object, list)
+    def _on_branch_shown(self, _conversation_id: int | None, branch: list[ShownMessage]) -> None:
+        self._window.chat.show_branch(branch)
+        answer = self._chat.answer
+        if answer is not None and self._chat.busy_here:
+            self._say_waiting(answer.message_id)
+
+    def _say_waiting(self, message_id: int) -> None:
+        """Until the first sign of the answer: what is being waited for."""
+        if self._models.loading or self._models.current is None:
+            text = tr("The message is saved and goes to the model as soon as it is loaded.")
+        else:
+            text = tr("Reading…")
+        self._window.chat.stream_status(message_id, text, None)
+
+    @Slot(int, object)
+    def _on_prefill(self, message_id: int, progress: PrefillProgress) -> None:
+        text = tr("Reading {done:,} of {total:,} tokens",
+                  done=progress.done, total=progress.total)
+        if progress.cached:
+            text += tr(" ({cached:,} remembered)", cached=progress.cached)
+        fraction = progress.done / progress.total if progress.total else None
+        self._window.chat.stream_status(message_id, text, fraction)
+
+    @Slot(str)
+    def _on_submitted(self, text: str) -> None:
+        self._window.composer.set_text("")  # it comes back if it could not be stored
+        self._chat.send(text)
+
+    @Slot(str, ErrorReport)
+    def _on_send_failed(self, text: str, report: ErrorReport) -> None:
+        if text and not self._window.composer.text():
+            self._window.composer.set_text(text)
+        self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
+
+    @Slot()
+    def _on_busy_changed(self) -> None:
+        composer = self._window.composer
+        composer.set_busy(self._chat.busy_here)
+        elsewhere = self._chat.busy and not self._chat.busy_here
+        composer.set_enabled_reason(
+            tr("Another conversation is being answered; wait for it or stop it there.")
+            if elsewhere else "")
+
+    @Slot(object)
+    def _on_loaded(self, loaded: ModelLoaded) -> None:
+        self._window.chat.set_model_name(loaded.facts.name)
+
+    @Slot(object, str)
+    def _on_engine_state(self, state: EngineState, _detail: str) -> None:
+        answer = self._chat.answer
+        waiting = answer is not None and not answer.content and not answer.thinking
+        if answer is not None and waiting and state in (EngineState.STARTING, EngineState.LOADING):
+            self._say_waiting(answer.message_id)
+
+    @Slot(str)
+    def _on_link(self, address: str) -> None:
+        ask_to_open(address, self._window)

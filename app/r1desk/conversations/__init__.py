@@ -1,0 +1,1 @@
+"""The left side: conversations, search, trash."""

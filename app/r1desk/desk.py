@@ -1,0 +1,230 @@
+"""The running application: one window, its controllers, and the wires between them.
+
+The window can be built anew (for another language) while the engine and the store go on.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport, EngineKeepsDying
+from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.words import tr, use_language
+from r1desk import preferences as prefs
+from r1desk.bridge import EngineBridge, StoreBridge
+from r1desk.chat_controller import ChatController
+from r1desk.chat_wires import ChatWires
+from r1desk.conversation_list import ConversationList
+from r1desk.dialogs.notice_bar import Level, Notice
+from r1desk.main_window import MainWindow
+from r1desk.model_controller import ModelController
+from r1desk.model_wires import ModelWires
+from r1desk.store import Profile, StoreThread
+from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.vitals_wires import VitalsWires
+
+SAVE_DELAY_MS = 400
+TEXT_SIZES_PT = (8, 24)
+
+
+class Desk(QObject):
+    """Owns everything that lives as long as the application."""
+
+    bug_found = Signal(str)  # from any thread
+
+    def __init__(self, profile: Profile, store: StoreThread, stored: prefs.Preferences,
+                 damaged: Path | None) -> None:
+        super().__init__()
+        self.preferences = stored
+        self._profile = profile
+        self._system_font = QApplication.font()
+        self.engine = EngineBridge(self)
+        self.store = StoreBridge(store, self)
+        self.models = ModelController(self.engine, stored)
+        self.chat = ChatController(
+            self.engine, self.store, lambda: self.models.name, self._sampling)
+        self.conversations = ConversationList(self.store, self.chat)
+        self._save_timer = QTimer(self, singleShot=True, interval=SAVE_DELAY_MS)
+        self._save_timer.timeout.connect(self._save_preferences)
+        self._apply_text_size()
+        self._build_window()
+        self.models.preferences_changed.connect(self._save_timer.start)
+        self.models.load_failed.connect(self.show_error)
+        self.chat.failed.connect(self.show_error)
+        self.bug_found.connect(self._on_bug)
+        self._say_what_is_unusual(store, damaged)
+
+    def _sampling(self) -> tuple[SamplingSettings, str]:
+        return self.preferences.sampling, self.preferences.system_prompt
+
+    # ---- the window -------------------------------------------------------------------------
+
+    def _build_window(self) -> None:
+        p = self.preferences
+        self.window = MainWindow(p.theme, p.language)
+        self.window.place(p.window_geometry.encode("ascii", "ignore"))
+        self.window.sidebar_action.setChecked(p.sidebar_visible)
+        self.window.panel_action.setChecked(p.panel_visible)
+        self.wires = (
+            ChatWires(self.window, self.chat, self.models, self.engine),
+            ModelWires(self.window, self.models, self.engine, p, self.store),
+            VitalsWires(self.window, self.engine, self.models, self.chat),
+        )
+        self.conversations.attach(self.window)
+        self.window.theme_chosen.connect(self._on_theme)
+        self.window.language_chosen.connect(self._on_language)
+        self.window.text_size_changed.connect(self._on_text_size)
+        self.window.panel.sampling_changed.connect(self._on_sampling)
+        self.window.panel.system_prompt_changed.connect(self._on_system_prompt)
+        self.window.closed.connect(self._on_closed)
+
+    def show(self) -> None:
+        """Show the window; the engine starts once it is on the screen."""
+        self.window.show()
+        QTimer.singleShot(0, self._start_behind)
+
+    @Slot()
+    def _start_behind(self) -> None:
+        self.conversations.open_last()
+        self.engine.start()
+        self.models.load_chosen()
+
+    @Slot()
+    def raise_window(self) -> None:
+        """Bring the window to the front."""
+        self.window.raise_to_front()
+
+    def close(self) -> None:
+        """Stop the engine and keep what is remembered. The store is closed by its owner."""
+        for wire in self.wires:
+            wire.close()
+        self.engine.stop()
+        self._save_preferences()
+
+    def _rebuild_window(self) -> None:
+        """A new window in place of the old, with the same conversation."""
+        old = self.window
+        self._keep_layout()
+        for wire in self.wires:
+            wire.close()
+        self.conversations.detach()
+        self._build_window()
+        self.window.show()
+        old.closed.disconnect(self._on_closed)
+        old.close()
+        old.deleteLater()
+        self.conversations.refresh()
+        self.chat.reopen()
+
+    # ---- wishes -----------------------------------------------------------------------------
+
+    @Slot(str)
+    def _on_theme(self, choice: str) -> None:
+        self.preferences.theme = choice
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
+        apply_theme(application, ThemeChoice(choice))
+        self._save_timer.start()
+
+    @Slot(object)
+    def _on_language(self, code: str | None) -> None:
+        from r1desk.application import speak_language  # noqa: PLC0415 - a cycle otherwise
+
+        self.preferences.language = code
+        use_language(code)
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
+        speak_language(application)
+        self._save_timer.start()
+        QTimer.singleShot(0, self._rebuild_window)  # after the menu that asked for it has closed
+
+    @Slot(int)
+    def _on_text_size(self, step: int) -> None:
+        least, most = TEXT_SIZES_PT
+        present = self.preferences.text_size_pt or self._system_font.pointSize()
+        self.preferences.text_size_pt = max(least, min(most, present + step)) if step else 0
+        self._apply_text_size()
+        self._save_timer.start()
+
+    def _apply_text_size(self) -> None:
+        font = QGuiApplication.font()
+        font.setPointSize(self.preferences.text_size_pt or self._system_font.pointSize())
+        QApplication.setFont(font)
+
+    @Slot(object)
+    def _on_sampling(self, sampling: SamplingSettings) -> None:
+        self.preferences.sampling = sampling
+        self._save_timer.start()
+
+    @Slot(str)
+    def _on_system_prompt(self, text: str) -> None:
+        self.preferences.system_prompt = text
+        self._save_timer.start()
+
+    @Slot()
+    def _on_closed(self) -> None:
+        self._keep_layout()
+        QApplication.quit()
+
+    def _keep_layout(self) -> None:
+        geometry = self.window.saveGeometry().data()
+        self.preferences.window_geometry = base64.b64encode(geometry).decode("ascii")
+        self.preferences.sidebar_visible = self.window.sidebar_action.isChecked()
+        self.preferences.panel_visible = self.window.panel_action.isChecked()
+
+    @Slot()
+    def _save_preferences(self) -> None:
+        if not self._profile.writable:
+            return  # said once, at the start
+        try:
+            prefs.save(self._profile.folder, self.preferences)
+        except OSError as error:
+            log.window.warning("preferences not saved: %s", error)
+            self.window.notices.show_notice(Notice(
+                tr("The settings could not be saved: {reason}.", reason=error.strerror or error),
+                Level.WARNING))
+
+    # ---- what must be said ------------------------------------------------------------------
+
+    @Slot(ErrorReport)
+    def show_error(self, report: ErrorReport) -> None:
+        """Show an error of the user's world where it can be read and acted on."""
+        action = {}
+        if report.code == EngineKeepsDying.__name__:
+            action = {"action": tr("Start engine"), "on_action": self._restart_engine}
+        self.window.notices.show_notice(Notice(report.text(), Level.ERROR, **action))
+
+    def _restart_engine(self) -> None:
+        self.engine.restart()
+        self.models.load_chosen()
+
+    @Slot(str)
+    def _on_bug(self, detail: str) -> None:
+        self.window.notices.show_notice(Notice(tr(
+            "Something unexpected happened inside the application ({detail}). Your conversations "
+            "are saved. The log in {folder} has the details.",
+            detail=detail, folder=str(self._profile.folder / "logs"))))
+
+    def _say_what_is_unusual(self, store: StoreThread, damaged: Path | None) -> None:
+        if not self._profile.writable:
+            self.window.notices.show_notice(Notice(tr(
+                "The folder {folder} cannot be written. You can read your conversations; "
+                "new messages cannot be saved, so none can be sent.",
+                folder=str(self._profile.folder)), Level.WARNING))
+        elif damaged is not None:
+            self.window.notices.show_notice(Notice(tr(
+                "The settings file was damaged and has been set aside as {file}. "
+                "The settings are back to their defaults.", file=damaged.name), Level.WARNING))
+        elif store.rescued is not None:
+            self.window.notices.show_notice(Notice(tr(
+                "The conversation file was damaged. What could be read was kept; the damaged "
+                "file is set aside as {file}.", file=store.rescued.name), Level.WARNING))
+
+

@@ -1,0 +1,1 @@
+"""Small windows and strips: notices, trash, links, shortcuts, about."""

@@ -1,0 +1,100 @@
+"""One strip above the chat for what the user must know. It never covers and never blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+
+from deepseek_r1.core.words import tr
+from r1desk.theme import tokens
+from r1desk.theme.icons import icon
+
+INFO_SHOWN_MS = 8000
+
+
+class Level(StrEnum):
+    """How grave a notice is; only information goes away by itself."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence, and at most one thing that can be done about it."""
+
+    text: str
+    level: Level = Level.ERROR
+    action: str = ""
+    on_action: Callable[[], None] | None = None
+
+
+class NoticeBar(QWidget):
+    """Shows the newest notice; the same one twice is shown once."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("notice")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.notice: Notice | None = None
+        self._symbol = QLabel()
+        self.label = QLabel(wordWrap=True)
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.action_button = QPushButton()
+        self.action_button.clicked.connect(self._on_action)
+        self.close_button = QToolButton(icon=icon("close"), autoRaise=True)
+        self.close_button.setAccessibleName(tr("Close this notice"))
+        self.close_button.clicked.connect(self.clear)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 8, 8, 8)
+        layout.addWidget(self._symbol, alignment=Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.label, stretch=1)
+        layout.addWidget(self.action_button)
+        layout.addWidget(self.close_button, alignment=Qt.AlignmentFlag.AlignTop)
+        self._expiry = QTimer(self, singleShot=True, interval=INFO_SHOWN_MS)
+        self._expiry.timeout.connect(self.clear)
+        self.hide()
+
+    def show_notice(self, notice: Notice) -> None:
+        """Show `notice` in place of the present one."""
+        self.notice = notice
+        self.label.setText(notice.text)
+        self.setAccessibleName(notice.text)
+        self.action_button.setText(notice.action)
+        self.action_button.setVisible(bool(notice.action))
+        self._symbol.setPixmap(
+            icon("info" if notice.level == Level.INFO else "warning").pixmap(18, 18))
+        self._colour(notice.level)
+        self.show()
+        if notice.level == Level.INFO:
+            self._expiry.start()
+        else:
+            self._expiry.stop()
+
+    def _colour(self, level: Level) -> None:
+        colours = tokens()
+        edge = {Level.INFO: colours.accent, Level.WARNING: colours.warning,
+                Level.ERROR: colours.danger}[level]
+        self.setStyleSheet(
+            f"#notice {{ background: {colours.raised}; border: 1px solid {colours.border};"
+            f" border-left: 4px solid {edge}; border-radius: 6px; }}")
+
+    @Slot()
+    def clear(self) -> None:
+        """Take the notice away."""
+        self.notice = None
+        self.hide()
+
+    @Slot()
+    def _on_action(self) -> None:
+        notice = self.notice
+        self.clear()
+        if notice is not None and notice.on_action is not None:
+            notice.on_action()

@@ -1,0 +1,142 @@
+"""Which model is loaded and with which settings: between the panel, the preferences and the engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+from PySide6.QtCore import QObject, Signal, Slot
+
+from deepseek_r1.core import events
+from deepseek_r1.core.errors import ErrorReport, ModelFileMissing
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.settings import LoadSettings
+from r1desk.bridge import EngineBridge
+from r1desk.preferences import Preferences
+
+RECENT_MODELS = 8
+MIB = 1024 * 1024
+
+
+class ModelController(QObject):
+    """Loads, plans and remembers. Lives in the main thread."""
+
+    load_started = Signal(str)            # path
+    load_progressed = Signal(float)
+    loaded = Signal(object)               # events.ModelLoaded
+    load_failed = Signal(ErrorReport)
+    planned = Signal(object, str)         # Bill, advice
+    plan_failed = Signal(ErrorReport)
+    preferences_changed = Signal()
+
+    def __init__(self, engine: EngineBridge, preferences: Preferences) -> None:
+        super().__init__()
+        self._engine = engine
+        self._preferences = preferences
+        self._load_id = 0
+        self._plan_id = 0
+        self._loading_path: Path | None = None
+        self.current: events.ModelLoaded | None = None
+        engine.event.connect(self._on_event)
+        engine.failed.connect(self._on_failed)
+        engine.inspected.connect(self._on_inspected)
+
+    @property
+    def path(self) -> Path | None:
+        """The chosen model: the remembered one, else the starter model."""
+        chosen = self._preferences.model_path
+        return Path(chosen) if chosen else starter_model()
+
+    @property
+    def name(self) -> str:
+        """What answers are signed with."""
+        if self.current is not None:
+            return self.current.facts.name
+        return self.path.stem if self.path else ""
+
+    @property
+    def loading(self) -> bool:
+        """True between a load request and its outcome."""
+        return self._loading_path is not None
+
+    def load_chosen(self) -> None:
+        """Load the remembered model with the remembered settings."""
+        path = self.path
+        if path is None:
+            self.load_failed.emit(ModelFileMissing(path="SmolLM2").report())
+        else:
+            self._load(path)
+
+    def choose(self, path: Path) -> None:
+        """Load another model; it is remembered once it has loaded."""
+        self._load(path)
+
+    def apply(self, settings: LoadSettings) -> None:
+        """Remember new settings and load the model again with them."""
+        self._preferences.load = settings
+        self.preferences_changed.emit()
+        self.load_chosen()
+
+    def set_threads(self, threads: int, threads_prefill: int) -> None:
+        """Change the threads at once, also while an answer is written."""
+        changed = {"threads": threads, "threads_prefill": threads_prefill}
+        self._preferences.load = self._preferences.load.model_copy(update=changed)
+        self.preferences_changed.emit()
+        if self.current is not None:
+            self._engine.set_threads(threads, threads_prefill)
+
+    def plan(self, settings: LoadSettings) -> None:
+        """Ask for the bill of the chosen model with other settings."""
+        if self.path is not None:
+            self._plan_id = self._engine.inspect(self.path, settings, window_mib())
+
+    def _load(self, path: Path) -> None:
+        if self._loading_path is not None:
+            self._engine.cancel(self._load_id)
+        self._loading_path = path
+        self.current = None
+        self.load_started.emit(str(path))
+        self._load_id = self._engine.load(path, self._preferences.load, window_mib())
+
+    @Slot(int, object)
+    def _on_event(self, request_id: int, event: events.Event) -> None:
+        match event:
+            case events.LoadProgress(fraction=fraction) if request_id == self._load_id:
+                self.load_progressed.emit(fraction)
+            case events.ModelLoaded():  # also of a reload that the supervisor did by itself
+                self._on_loaded(event)
+
+    def _on_loaded(self, loaded: events.ModelLoaded) -> None:
+        self._loading_path = None
+        self.current = loaded
+        self._remember(Path(loaded.facts.path))
+        self.loaded.emit(loaded)
+
+    def _remember(self, path: Path) -> None:
+        starter = starter_model()
+        self._preferences.model_path = None if path == starter else str(path)
+        if path != starter:
+            others = [known for known in self._preferences.recent_models if known != str(path)]
+            self._preferences.recent_models = [str(path), *others][:RECENT_MODELS]
+        self.preferences_changed.emit()
+
+    @Slot(int, ErrorReport)
+    def _on_failed(self, request_id: int, report: ErrorReport) -> None:
+        if request_id == self._load_id:
+            self._loading_path = None
+            self.load_failed.emit(report)
+        elif request_id == self._plan_id:
+            self.plan_failed.emit(report)
+
+    @Slot(int, object, object, str)
+    def _on_inspected(
+        self, request_id: int, _facts: events.ModelFacts, bill: events.Bill, advice: str
+    ) -> None:
+        if request_id == self._plan_id:
+            self.planned.emit(bill, advice)
+
+
+def window_mib() -> float:
+    """What this process, the window, holds in memory now: a line of the bill."""
+    return psutil.Process(os.getpid()).memory_info().rss / MIB

@@ -1,0 +1,85 @@
+"""The wires between the model controller and the performance panel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Slot
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.words import tr
+from r1desk.bridge import EngineBridge, StoreBridge
+from r1desk.library.chooser import ModelChooser
+from r1desk.main_window import MainWindow
+from r1desk.model_controller import ModelController
+from r1desk.preferences import Preferences
+
+
+class ModelWires(QObject):
+    """Shows the model and its bill, and carries changed settings to the engine."""
+
+    def __init__(self, window: MainWindow, models: ModelController, engine: EngineBridge,
+                 preferences: Preferences, store: StoreBridge) -> None:
+        super().__init__(window)
+        self._window = window
+        self._models = models
+        self._preferences = preferences
+        panel = window.panel
+        panel.set_load_settings(preferences.load)
+        panel.set_sampling(preferences.sampling)
+        panel.set_system_prompt(preferences.system_prompt)
+        panel.plan_wanted.connect(models.plan)
+        panel.settings_applied.connect(self._on_applied)
+        panel.threads_changed.connect(models.set_threads)
+        panel.choose_model_requested.connect(self.choose)
+        window.models_requested.connect(self.choose)
+        window.model_dropped.connect(self._on_dropped)
+        models.planned.connect(panel.show_plan)
+        models.plan_failed.connect(self._on_plan_failed)
+        models.load_started.connect(self._on_load_started)
+        models.load_progressed.connect(panel.show_load_progress)
+        models.loaded.connect(self._on_loaded)
+        models.load_failed.connect(self._on_load_failed)
+        if models.current is not None:
+            self._on_loaded(models.current)
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+    @Slot(str)
+    def _on_load_started(self, path: str) -> None:
+        self._window.panel.show_loading(Path(path).stem)
+
+    @Slot(object)
+    def _on_loaded(self, loaded: ModelLoaded) -> None:
+        self._window.panel.show_model(loaded)
+
+    @Slot(ErrorReport)
+    def _on_load_failed(self, report: ErrorReport) -> None:
+        self._window.panel.show_load_failed(report.text())
+
+    @Slot(ErrorReport)
+    def _on_plan_failed(self, report: ErrorReport) -> None:
+        self._window.panel.show_plan_failed(report.text())
+
+    @Slot(object)
+    def _on_applied(self, settings: LoadSettings) -> None:
+        self._models.apply(settings)
+
+    @Slot(str)
+    def _on_dropped(self, path: str) -> None:
+        self._models.choose(Path(path))
+
+    @Slot()
+    def choose(self) -> None:
+        """Let the user pick a model: one that is here, a file, or one of the catalogue."""
+        chooser = ModelChooser(self._preferences.recent_models, self._models.path, self._window)
+        chooser.chosen.connect(self._models.choose)
+        chooser.setWindowTitle(tr("Choose a model"))
+        chooser.finished.connect(chooser.deleteLater)
+        chooser.open()
+
+

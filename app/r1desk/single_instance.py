@@ -1,0 +1,47 @@
+"""One window a profile: a second start raises the first window and ends."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtNetwork import QLocalServer, QLocalSocket
+
+CONNECT_WAIT_MS = 1000
+
+
+def _address(profile: Path) -> str:
+    return "r1desk-" + hashlib.sha256(str(profile.resolve()).encode()).hexdigest()[:16]
+
+
+def raise_running_window(profile: Path) -> bool:
+    """Ask the window that holds `profile` to come to the front; False if none answers."""
+    socket = QLocalSocket()
+    socket.connectToServer(_address(profile))
+    if not socket.waitForConnected(CONNECT_WAIT_MS):
+        return False
+    socket.write(b"raise\n")
+    socket.waitForBytesWritten(CONNECT_WAIT_MS)
+    socket.disconnectFromServer()
+    return True
+
+
+class RaiseListener(QObject):
+    """Listens for later starts. The profile's lock, not this, decides who is first."""
+
+    raise_requested = Signal()
+
+    def __init__(self, profile: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._server = QLocalServer(self)
+        self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        QLocalServer.removeServer(_address(profile))  # left behind by a killed window
+        self._server.listen(_address(profile))
+        self._server.newConnection.connect(self._on_connection)
+
+    @Slot()
+    def _on_connection(self) -> None:
+        socket = self._server.nextPendingConnection()
+        socket.disconnected.connect(socket.deleteLater)
+        self.raise_requested.emit()

@@ -1,0 +1,99 @@
+"""The wires between what is measured and the gauge."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Slot
+
+from deepseek_r1.core import events
+from deepseek_r1.core.words import tr
+from deepseek_r1.host.protocol import Beat, EngineState
+from r1desk.bridge import EngineBridge
+from r1desk.chat_controller import ChatController
+from r1desk.main_window import MainWindow
+from r1desk.model_controller import ModelController
+from r1desk.performance import Reading, Vitals, VitalsSampler
+
+RATE_WINDOW_TOKENS = 16
+
+
+class VitalsWires(QObject):
+    """Puts the sampler's readings, the engine's beats and the answer's pace into one gauge."""
+
+    def __init__(self, window: MainWindow, engine: EngineBridge, models: ModelController,
+                 chat: ChatController) -> None:
+        super().__init__(window)
+        self._window = window
+        self._engine = engine
+        self._models = models
+        self._chat = chat
+        self._beat: Beat | None = None
+        self._reading: Reading | None = None
+        self._tok_s = 0.0
+        self._sampler = VitalsSampler(self)
+        self._sampler.sampled.connect(self._on_sampled)
+        engine.beat.connect(self._on_beat)
+        engine.event.connect(self._on_event)
+        engine.state_changed.connect(self._on_state)
+        self._sampler.start()
+
+    def close(self) -> None:
+        """Stop measuring and disconnect before the window goes."""
+        self._sampler.stop()
+        self.deleteLater()
+
+    @Slot(object)
+    def _on_sampled(self, reading: Reading) -> None:
+        self._reading = reading
+        self._show()
+
+    @Slot(object)
+    def _on_beat(self, beat: Beat) -> None:
+        self._beat = beat
+        self._sampler.set_engine_pid(beat.pid)
+        self._show()
+
+    @Slot(int, object)
+    def _on_event(self, _request_id: int, event: events.Event) -> None:
+        match event:
+            case events.AnswerDelta() | events.ThinkingDelta() if event.elapsed_s > 0:
+                self._tok_s = event.completion_tokens / event.elapsed_s
+            case events.GenerationFinished(stats=stats):
+                self._tok_s = stats.decode_tok_s
+
+    @Slot(object, str)
+    def _on_state(self, state: EngineState, _detail: str) -> None:
+        self._sampler.set_active(
+            state in (EngineState.STARTING, EngineState.LOADING, EngineState.GENERATING))
+        self._show()
+
+    def _show(self) -> None:
+        reading, beat = self._reading, self._beat
+        if reading is None:
+            return
+        loaded = self._models.current
+        self._window.gauge.update_vitals(Vitals(
+            app_mib=reading.window_mib + reading.engine_mib,
+            budget_mib=loaded.bill.budget_mib if loaded else 0.0,
+            window_mib=reading.window_mib,
+            engine_mib=reading.engine_mib,
+            machine_used_mib=reading.machine_used_mib,
+            machine_total_mib=reading.machine_total_mib,
+            cores=reading.cores,
+            state=state_words(self._engine.state),
+            tok_s=self._tok_s,
+            context_used=beat.context_used if beat else 0,
+            context_length=beat.context_length if beat else 0,
+        ))
+
+
+def state_words(state: EngineState) -> str:
+    """The engine's state in a word or two."""
+    return {
+        EngineState.STOPPED: tr("Stopped"),
+        EngineState.STARTING: tr("Starting"),
+        EngineState.READY: tr("No model"),
+        EngineState.LOADING: tr("Loading"),
+        EngineState.IDLE: tr("Ready"),
+        EngineState.GENERATING: tr("Writing"),
+        EngineState.FAILED: tr("Stopped after failures"),
+    }[state]

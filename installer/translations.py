@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Keep the translation catalogues in step with the texts in the code.
+
+    python installer/translations.py            # collect texts, merge, compile; lists what is missing
+    python installer/translations.py --check    # fail if that would change anything or if a text is missing
+
+Texts are marked `tr("…")` or `N_("…")`. Translators edit the .po files; the .mo files are what runs.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "resources" / "translations"
+LANGUAGES = ("zh_CN",)
+KEYWORDS = {"tr": None, "N_": None}
+
+
+def main() -> int:
+    """Update or check every language; the exit status is 1 where something is left to do."""
+    check = "--check" in sys.argv[1:]
+    template = collect()
+    return max(update(language, template, check=check) for language in LANGUAGES)
+
+
+def collect() -> Catalog:
+    """All marked texts of the application, with the files they stand in."""
+    template = Catalog(project="r1desk", fuzzy=False)
+    found = extract_from_dir(
+        str(ROOT / "app"), [("**.py", "python")], keywords=KEYWORDS, comment_tags=["Translators:"]
+    )
+    for file, _line, text, comments, _context in sorted(found, key=lambda item: item[:2]):
+        if text:
+            template.add(text, locations=[(f"app/{file}", None)], auto_comments=comments)
+    return template
+
+
+def update(language: str, template: Catalog, *, check: bool) -> int:
+    """Merge the texts into one language's files; say what is not translated."""
+    folder = FOLDER / language / "LC_MESSAGES"
+    po, mo = folder / "r1desk.po", folder / "r1desk.mo"
+    folder.mkdir(parents=True, exist_ok=True)
+    catalog = Catalog(locale=language, project="r1desk", fuzzy=False)
+    if po.exists():
+        with po.open("rb") as old:
+            catalog = read_po(old, locale=language)
+    catalog.update(template, no_fuzzy_matching=True)
+    catalog.obsolete.clear()
+    missing = [m.id for m in catalog if m.id and (not m.string or m.fuzzy)]
+    changed = store(po, as_po(catalog), check=check) | store(mo, as_mo(catalog), check=check)
+    for text in missing:
+        print(f"{language}: not translated: {text!r}")
+    if check and changed:
+        print(f"{language}: out of step with the code; run installer/translations.py")
+    return int(bool(missing) or (check and changed))
+
+
+def as_po(catalog: Catalog) -> bytes:
+    """The catalogue for translators, without dates, so that equal content is an equal file."""
+    out = io.BytesIO()
+    write_po(out, catalog, width=100, omit_header=False, sort_output=True, include_lineno=False,
+             ignore_obsolete=True)
+    lines = out.getvalue().splitlines(keepends=True)
+    return b"".join(line for line in lines if b"-Date:" not in line and b"Generated-By" not in line)
+
+
+def as_mo(catalog: Catalog) -> bytes:
+    """The catalogue as the running program reads it."""
+    out = io.BytesIO()
+    write_mo(out, read_po(io.BytesIO(as_po(catalog)), locale=catalog.locale))
+    return out.getvalue()
+
+
+def store(file: Path, content: bytes, *, check: bool) -> bool:
+    """Write unless only checking; returns whether the content is new."""
+    changed = not file.exists() or file.read_bytes() != content
+    if changed and not check:
+        file.write_bytes(content)
+    return changed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
