@@ -1,0 +1,172 @@
+"""The memory bill of a model before it is loaded, and what to do when it is too high.
+
+Pure arithmetic over the file's header and the settings: no native code, no measuring. MiB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge
+from deepseek_r1.core.events import Bill, BillLine
+from deepseek_r1.core.settings import KVType, LoadSettings
+from deepseek_r1.core.words import N_, tr
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.memory import costs
+
+LINES = ("weights", "kv_cache", "compute", "output", "runtime", "window", "reserve")
+LEAST_CONTEXT = 512  # an answer needs room; advice does not go below
+LEAST_BATCH = 64  # below it the batch saves almost nothing
+# Measured: `VmHWM` of a process after importing core, numpy and llama_cpp's low-level module and
+# after `llama_backend_init` (58 MiB), and what the first decode pages in of the libraries (2 MiB).
+ENGINE_RUNTIME_MIB = 60.0
+_RESERVE_MIB = 3.0  # stacks of the threads, the allocator's slack, the graph's own nodes
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessShare:
+    """What the processes cost without a model, in MiB.
+
+    `runtime_mib` is the engine's interpreter and libraries, `window_mib` the caller's process:
+    the window, the command line, or nothing where the caller is the engine.
+    """
+
+    runtime_mib: float = ENGINE_RUNTIME_MIB
+    window_mib: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The nearest thing that fits: settings to take, and a sentence that says so.
+
+    `text` is empty when the settings fit as they are.
+    """
+
+    settings: LoadSettings
+    text: str
+
+
+def plan(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:
+    """What a model with these settings costs, line by line, in the order of `LINES`.
+
+    The vocabulary's tables are part of "runtime".
+    """
+    parts = {
+        "weights": costs.weights_bytes(header) / _MIB,
+        "kv_cache": costs.kv_cache_bytes(header, settings) / _MIB,
+        "compute": costs.compute_bytes(header, settings) / _MIB,
+        "output": costs.output_bytes(header) / _MIB,
+        "runtime": share.runtime_mib + costs.vocabulary_bytes(header) / _MIB,
+        "window": share.window_mib,
+        "reserve": _RESERVE_MIB + costs.staging_bytes(header) / _MIB,
+    }
+    lines = tuple(BillLine(name=name, planned_mib=parts[name]) for name in LINES)
+    return Bill(lines=lines, budget_mib=settings.memory_budget)
+
+
+def advise(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Advice:
+    """The least painful change that makes the model fit.
+
+    In this order: a smaller batch, the context in q8_0, a smaller context, the context in q4_0;
+    else a larger budget.
+    """
+    if plan(header, settings, share).fits:
+        return Advice(settings, "")
+    for candidate in _concessions(header, settings, share):
+        if plan(header, candidate, share).fits:
+            return Advice(candidate, _change_text(settings, candidate))
+    needed = ceil(plan(header, settings, share).total_mib)
+    raised = settings.model_copy(update={"memory_budget": needed})
+    return Advice(raised, tr(_BUDGET, needed=needed))
+
+
+def require_fit(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:
+    """The bill of a model that may be loaded.
+
+    Raises ContextTooLarge beyond what the model was trained for, BudgetTooSmall with the advice.
+    """
+    if 0 < header.context_trained < settings.context_length:
+        raise ContextTooLarge(asked=settings.context_length, trained=header.context_trained)
+    bill = plan(header, settings, share)
+    if bill.fits:
+        return bill
+    mib = {line.name: line.planned_mib for line in bill.lines}
+    needed = ceil(bill.total_mib)
+    weights, context = round(mib["weights"]), round(mib["kv_cache"])
+    raise BudgetTooSmall(
+        needed_mib=needed,
+        budget_mib=settings.memory_budget,
+        weights_mib=weights,
+        kv_mib=context,
+        rest_mib=needed - weights - context,
+        advice=advise(header, settings, share).text,
+    )
+
+
+def _concessions(
+    header: ModelHeader, settings: LoadSettings, share: ProcessShare
+) -> Iterator[LoadSettings]:
+    """Settings that need less memory, the least painful first. Not all of them fit."""
+
+    def batches(kept: LoadSettings) -> Iterator[LoadSettings]:
+        batch = kept.micro_batch
+        while batch >= LEAST_BATCH:
+            yield kept.model_copy(update={"micro_batch": batch})
+            batch //= 2
+
+    yield from batches(settings)
+    smallest = settings
+    for kv_type in (KVType.Q8_0, KVType.Q4_0):
+        if _width(kv_type) < _width(settings.kv_type):
+            narrower = settings.model_copy(update={"kv_type": kv_type})
+            yield from batches(narrower)
+            smallest = narrower
+        *_, smallest = batches(smallest) if smallest.micro_batch >= LEAST_BATCH else [smallest]
+        shorter = _largest_context(header, smallest, share)
+        if shorter is not None:
+            yield shorter
+
+
+def _width(kv_type: KVType) -> int:
+    return list(reversed(KVType)).index(kv_type)
+
+
+def _largest_context(
+    header: ModelHeader, settings: LoadSettings, share: ProcessShare
+) -> LoadSettings | None:
+    """The settings with the longest shorter context that fits, by bisection over whole steps."""
+
+    def with_steps(steps: int) -> LoadSettings:
+        return settings.model_copy(update={"context_length": steps * costs.CONTEXT_STEP})
+
+    least = LEAST_CONTEXT // costs.CONTEXT_STEP
+    most = (settings.context_length - 1) // costs.CONTEXT_STEP
+    if most < least or not plan(header, with_steps(least), share).fits:
+        return None
+    while least < most:
+        middle = (least + most + 1) // 2
+        if plan(header, with_steps(middle), share).fits:
+            least = middle
+        else:
+            most = middle - 1
+    return with_steps(least)
+
+
+_BUDGET = N_("It needs a budget of at least {needed} MiB.")
+_CHANGES = {
+    "micro_batch": N_("a batch of {value}"),
+    "kv_type": N_("a context precision of {value}"),
+    "context_length": N_("a context of {value} tokens"),
+}
+
+
+def _change_text(asked: LoadSettings, fits: LoadSettings) -> str:
+    changes = [
+        tr(text, value=str(getattr(fits, key)))
+        for key, text in _CHANGES.items()
+        if getattr(fits, key) != getattr(asked, key)
+    ]
+    return tr("It fits with {changes}.", changes=tr(" and ").join(changes))
