@@ -11,8 +11,15 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QLibraryInfo, QLocale, QMessageLogContext, Qt, QtMsgType
-from PySide6.QtCore import QTranslator, qInstallMessageHandler
+from PySide6.QtCore import (
+    QLibraryInfo,
+    QLocale,
+    QMessageLogContext,
+    Qt,
+    QtMsgType,
+    QTranslator,
+    qInstallMessageHandler,
+)
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from deepseek_r1 import __version__
@@ -42,10 +49,11 @@ def run(arguments: list[str]) -> int:
             QMessageBox.warning(None, tr("R1 Desk"), str(in_use))
         return 0
     listener = RaiseListener(folder)
-    store = StoreThread(profile)
+    store = StoreThread(profile.database)
     desk = Desk(profile, store, stored, damaged)
     _capture_exceptions(desk)
     listener.raise_requested.connect(desk.raise_window)
+    store.start()
     desk.show()
     status = app.exec()
     desk.close()
@@ -58,7 +66,8 @@ def create_application(arguments: list[str], stored: prefs.Preferences) -> QAppl
     """Qt with our theme, language and name."""
     qInstallMessageHandler(_on_qt_message)
     QApplication.setHighDpiScaleFactorRoundingPolicy(
-        Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+        Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
+    )
     app = QApplication(arguments)
     app.setApplicationName("r1desk")
     app.setApplicationDisplayName("R1 Desk")
@@ -93,8 +102,9 @@ def _log_to_profile(folder: Path) -> None:
 def _capture_exceptions(desk: Desk | None) -> None:
     """Unexpected exceptions go to the log, to the terminal and, once there is one, the window."""
 
-    def report(kind: type[BaseException], value: BaseException,
-               trace: TracebackType | None) -> None:
+    def report(
+        kind: type[BaseException], value: BaseException, trace: TracebackType | None
+    ) -> None:
         log.window.critical("unexpected", exc_info=(kind, value, trace))
         sys.__excepthook__(kind, value, trace)
         if desk is not None:
@@ -102,7 +112,8 @@ def _capture_exceptions(desk: Desk | None) -> None:
 
     sys.excepthook = report
     threading.excepthook = lambda args: report(
-        args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+        args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback
+    )
 
 
 def _on_qt_message(kind: QtMsgType, _context: QMessageLogContext, message: str) -> None:

@@ -44,12 +44,12 @@ class EngineWorker(QThread):
 class EngineBridge(QObject):
     """The engine as the window sees it. Every method returns at once, answers are signals."""
 
-    state_changed = Signal(object, str)           # EngineState, detail
-    event = Signal(int, object)                   # request, core.events.Event
-    failed = Signal(int, ErrorReport)             # request
-    done = Signal(int)                            # request
+    state_changed = Signal(object, str)  # EngineState, detail
+    event = Signal(int, object)  # request, core.events.Event
+    failed = Signal(int, ErrorReport)  # request
+    done = Signal(int)  # request
     inspected = Signal(int, object, object, str)  # request, ModelFacts, Bill, advice
-    beat = Signal(object)                         # protocol.Beat
+    beat = Signal(object)  # protocol.Beat
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -57,6 +57,8 @@ class EngineBridge(QObject):
         self._worker = EngineWorker(self)
         self._worker.noticed.connect(self._on_noticed)
         self.state = EngineState.STOPPED
+        self.engine_pid = 0
+        self.engine_name = ""
 
     def start(self) -> None:
         """Start the worker thread; the child process starts with it."""
@@ -83,9 +85,7 @@ class EngineBridge(QObject):
 
     def generate(self, messages: Sequence[Message], sampling: SamplingSettings) -> int:
         """Answer a conversation."""
-        request = protocol.Generate(
-            id=next(self._ids), messages=tuple(messages), sampling=sampling
-        )
+        request = protocol.Generate(id=next(self._ids), messages=tuple(messages), sampling=sampling)
         return self._post(request)
 
     def cancel(self, request_id: int) -> None:
@@ -116,7 +116,11 @@ class EngineBridge(QObject):
         match notice:
             case StateChanged():
                 self.state = notice.state
+                if notice.state in (EngineState.STOPPED, EngineState.FAILED):
+                    self.engine_pid = 0
                 self.state_changed.emit(notice.state, notice.detail)
+            case protocol.Hello():
+                self.engine_pid, self.engine_name = notice.pid, notice.engine
             case protocol.EventFrame():
                 self.event.emit(notice.id, notice.event)
             case protocol.Failed():
@@ -132,6 +136,7 @@ class EngineBridge(QObject):
 class StoreBridge(QObject):
     """Runs store work on the store's thread and brings the result back to the main thread."""
 
+    opened = Signal(object)  # store.Opening
     failed = Signal(object)  # an exception nobody else took
     _finished = Signal(object, object, object)  # then, otherwise, Future
 
@@ -139,6 +144,7 @@ class StoreBridge(QObject):
         super().__init__(parent)
         self._store = store
         self._finished.connect(self._on_finished)
+        self._watch(store.opened, self.opened.emit, None)
 
     def call(
         self,
@@ -147,7 +153,19 @@ class StoreBridge(QObject):
         otherwise: Callable[[Exception], None] | None = None,
     ) -> None:
         """Do `work` in the store; then `then(result)` here, or `otherwise(error)`."""
-        future = self._store.submit(work)
+        self._watch(self._store.submit(work), then, otherwise)
+
+    def save_progress(self, message_id: int, content: str, thinking: str) -> None:
+        """Save what there is of an answer; a slow disk is given only the newest state."""
+        future = self._store.save_progress(message_id, content, thinking)
+        self._watch(future, None, None)
+
+    def _watch(
+        self,
+        future: Future[Result],
+        then: Callable[[Result], None] | None,
+        otherwise: Callable[[Exception], None] | None,
+    ) -> None:
         future.add_done_callback(lambda done: self._finished.emit(then, otherwise, done))
 
     @Slot(object, object, object)

@@ -50,23 +50,28 @@ class Answer:
 class ChatController(QObject):
     """Sends, edits, regenerates, stops and stores. Lives in the main thread."""
 
-    branch_shown = Signal(object, list)          # conversation or None, list of ShownMessage
-    message_added = Signal(object)               # ShownMessage, at the end of the shown branch
-    answer_started = Signal(int)                 # message
+    branch_shown = Signal(object, list)  # conversation or None, list of ShownMessage
+    message_added = Signal(object)  # ShownMessage, at the end of the shown branch
+    answer_started = Signal(int)  # message
     thinking_streamed = Signal(int, str)
     answer_streamed = Signal(int, str)
     thinking_finished = Signal(int, float)
-    prefill_progressed = Signal(int, object)     # message, PrefillProgress
-    answer_finished = Signal(object)             # ShownMessage
+    prefill_progressed = Signal(int, object)  # message, PrefillProgress
+    answer_finished = Signal(object)  # ShownMessage
     busy_changed = Signal()
     list_changed = Signal()
     draft_restored = Signal(str)
     failed = Signal(ErrorReport)
-    send_failed = Signal(str, ErrorReport)       # the text, which was not sent
-    model_wanted = Signal()                      # a question waits for a model
+    send_failed = Signal(str, ErrorReport)  # the text, which was not sent
+    model_wanted = Signal()  # a question waits for a model
 
-    def __init__(self, engine: EngineBridge, store: StoreBridge, model_name: Callable[[], str],
-                 sampling: Callable[[], tuple[SamplingSettings, str]]) -> None:
+    def __init__(
+        self,
+        engine: EngineBridge,
+        store: StoreBridge,
+        model_name: Callable[[], str],
+        sampling: Callable[[], tuple[SamplingSettings, str]],
+    ) -> None:
         super().__init__()
         self._engine = engine
         self._store = store
@@ -93,7 +98,8 @@ class ChatController(QObject):
     def busy_here(self) -> bool:
         """True while the answer being written belongs to the conversation shown."""
         return self.busy and (
-            self.answer is None or self.answer.conversation_id == self.conversation_id)
+            self.answer is None or self.answer.conversation_id == self.conversation_id
+        )
 
     def new_chat(self) -> None:
         """Show an empty conversation; it is stored with its first message."""
@@ -114,6 +120,18 @@ class ChatController(QObject):
 
         self.conversation_id = conversation_id
         self._store.call(read, shown)
+
+    @property
+    def shown_branch(self) -> list[ShownMessage]:
+        """The messages on screen."""
+        return self._branch
+
+    def reopen(self) -> None:
+        """Show the present conversation again, for a window that is new."""
+        if self.conversation_id is None:
+            self.new_chat()
+        else:
+            self.open(self.conversation_id)
 
     def save_draft(self, text: str) -> None:
         """Keep what is typed but not sent."""
@@ -246,8 +264,11 @@ class ChatController(QObject):
         """Hand the branch, without the empty answer at its end, to the engine."""
         assert self.answer is not None  # noqa: S101 - set by the only caller
         sampling, system_prompt = self._sampling()
-        messages = [Message(role=Role(m.role), content=m.content) for m in branch[:-1]
-                    if m.content or m.role == Role.USER]
+        messages = [
+            Message(role=Role(m.role), content=m.content)
+            for m in branch[:-1]
+            if m.content or m.role == Role.USER
+        ]
         if system_prompt.strip():
             messages.insert(0, Message(role=Role.SYSTEM, content=system_prompt))
         self.model_wanted.emit()
@@ -292,22 +313,33 @@ class ChatController(QObject):
         if answer is not None and request_id == answer.request_id:
             self._finish(answer, MessageState.FAILED, None, report)
 
-    def _finish(self, answer: Answer, state: MessageState, stats: events.GenerationStats | None,
-                report: ErrorReport | None) -> None:
+    def _finish(
+        self,
+        answer: Answer,
+        state: MessageState,
+        stats: events.GenerationStats | None,
+        report: ErrorReport | None,
+    ) -> None:
         """Store the end of the answer, then show it exactly as stored."""
         self.answer = None
         self._save_timer.stop()
 
         def write(store: Store) -> list[ShownMessage]:
-            store.finish_answer(answer.message_id, answer.text, answer.thought,
-                                answer.thinking_s, stats, state, report)
+            store.finish_answer(
+                answer.message_id,
+                answer.text,
+                answer.thought,
+                answer.thinking_s,
+                stats,
+                state,
+                report,
+            )
             return load_branch(store, answer.conversation_id)
 
         def written(branch: list[ShownMessage]) -> None:
             if answer.conversation_id == self.conversation_id:
                 self._branch = branch
-                self.answer_finished.emit(
-                    next(m for m in branch if m.id == answer.message_id))
+                self.answer_finished.emit(next(m for m in branch if m.id == answer.message_id))
             self.list_changed.emit()
             self.busy_changed.emit()
 
@@ -320,7 +352,7 @@ class ChatController(QObject):
             return
         answer.dirty = False
         message_id, text, thought = answer.message_id, answer.text, answer.thought
-        self._store.call(lambda store: store.save_progress(message_id, text, thought))
+        self._store.save_progress(message_id, text, thought)
 
     @Slot(object)
     def _on_store_failed(self, error: Exception) -> None:

@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Slot
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded, PrefillProgress
 from deepseek_r1.core.words import tr
-from deepseek_r1.host.protocol import EngineState
+from deepseek_r1.host.notices import EngineState
 from r1desk.bridge import EngineBridge
 from r1desk.chat.values import ShownMessage
 from r1desk.chat_controller import ChatController
@@ -20,8 +20,13 @@ from r1desk.model_controller import ModelController
 class ChatWires(QObject):
     """Shows what the controller says and tells it what the user wants."""
 
-    def __init__(self, window: MainWindow, chat: ChatController, models: ModelController,
-                 engine: EngineBridge) -> None:
+    def __init__(
+        self,
+        window: MainWindow,
+        chat: ChatController,
+        models: ModelController,
+        engine: EngineBridge,
+    ) -> None:
         super().__init__(window)
         self._window = window
         self._chat = chat
@@ -82,8 +87,7 @@ class ChatWires(QObject):
 
     @Slot(int, object)
     def _on_prefill(self, message_id: int, progress: PrefillProgress) -> None:
-        text = tr("Reading {done:,} of {total:,} tokens",
-                  done=progress.done, total=progress.total)
+        text = tr("Reading {done:,} of {total:,} tokens", done=progress.done, total=progress.total)
         if progress.cached:
             text += tr(" ({cached:,} remembered)", cached=progress.cached)
         fraction = progress.done / progress.total if progress.total else None
@@ -107,7 +111,9 @@ class ChatWires(QObject):
         elsewhere = self._chat.busy and not self._chat.busy_here
         composer.set_enabled_reason(
             tr("Another conversation is being answered; wait for it or stop it there.")
-            if elsewhere else "")
+            if elsewhere
+            else ""
+        )
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:

@@ -50,13 +50,14 @@ class ConversationList(QObject):
         self._store.call(lambda store: store.purge_trash(TRASH_DAYS) if store.writable else None)
         self.refresh()
 
-        def opened(value: str | None) -> None:
-            if value and value.isdigit():
-                self._chat.open(int(value))
-            else:
-                self._chat.new_chat()
+        def last(store: Store) -> int | None:
+            remembered = store.recall(LAST_CONVERSATION)
+            present = {info.id for info in store.conversations()}
+            return remembered if isinstance(remembered, int) and remembered in present else None
 
-        self._store.call(lambda store: store.value(LAST_CONVERSATION), opened)
+        self._store.call(
+            last, lambda found: self._chat.open(found) if found else self._chat.new_chat()
+        )
 
     @Slot()
     def refresh(self) -> None:
@@ -74,9 +75,11 @@ class ConversationList(QObject):
         if self._window is not None:
             self._window.sidebar.set_current(conversation_id)
         self._show_title()
-        value = str(conversation_id) if conversation_id is not None else ""
         self._store.call(
-            lambda store: store.set_value(LAST_CONVERSATION, value) if store.writable else None)
+            lambda store: (
+                store.remember(LAST_CONVERSATION, conversation_id) if store.writable else None
+            )
+        )
 
     def _show_title(self) -> None:
         if self._window is not None:
@@ -85,7 +88,8 @@ class ConversationList(QObject):
     @Slot(int, str)
     def _on_rename(self, conversation_id: int, title: str) -> None:
         self._store.call(
-            lambda store: store.rename(conversation_id, title), lambda _: self.refresh())
+            lambda store: store.rename(conversation_id, title), lambda _: self.refresh()
+        )
 
     @Slot(int)
     def _on_trash(self, conversation_id: int) -> None:
@@ -98,9 +102,14 @@ class ConversationList(QObject):
                 self._chat.new_chat()
             self.refresh()
             if self._window is not None:
-                self._window.notices.show_notice(Notice(
-                    tr("Moved to the trash."), Level.INFO, tr("Undo"),
-                    lambda: self._restore([conversation_id])))
+                self._window.notices.show_notice(
+                    Notice(
+                        tr("Moved to the trash."),
+                        Level.INFO,
+                        tr("Undo"),
+                        lambda: self._restore([conversation_id]),
+                    )
+                )
 
         self._store.call(lambda store: store.trash(conversation_id), trashed)
 
@@ -124,7 +133,9 @@ class ConversationList(QObject):
         dialog = TrashDialog(self._window)
 
         def show() -> None:
-            self._store.call(lambda store: store.trashed(), dialog.show_conversations)
+            self._store.call(
+                lambda store: store.conversations(trashed=True), dialog.show_conversations
+            )
             self.refresh()
 
         def restore(ids: list[int]) -> None:

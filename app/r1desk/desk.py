@@ -13,8 +13,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport, EngineKeepsDying
-from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.errors import EngineKeepsDying, ErrorReport
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.core.words import tr, use_language
 from r1desk import preferences as prefs
@@ -26,7 +25,7 @@ from r1desk.dialogs.notice_bar import Level, Notice
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
 from r1desk.model_wires import ModelWires
-from r1desk.store import Profile, StoreThread
+from r1desk.store import Opening, Profile, StoreThread
 from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.vitals_wires import VitalsWires
 
@@ -39,17 +38,20 @@ class Desk(QObject):
 
     bug_found = Signal(str)  # from any thread
 
-    def __init__(self, profile: Profile, store: StoreThread, stored: prefs.Preferences,
-                 damaged: Path | None) -> None:
+    def __init__(
+        self, profile: Profile, store: StoreThread, stored: prefs.Preferences, damaged: Path | None
+    ) -> None:
         super().__init__()
         self.preferences = stored
         self._profile = profile
+        self.writable = profile.lock is not None
         self._system_font = QApplication.font()
         self.engine = EngineBridge(self)
         self.store = StoreBridge(store, self)
         self.models = ModelController(self.engine, stored)
         self.chat = ChatController(
-            self.engine, self.store, lambda: self.models.name, self._sampling)
+            self.engine, self.store, lambda: self.models.name, self._sampling
+        )
         self.conversations = ConversationList(self.store, self.chat)
         self._save_timer = QTimer(self, singleShot=True, interval=SAVE_DELAY_MS)
         self._save_timer.timeout.connect(self._save_preferences)
@@ -59,7 +61,9 @@ class Desk(QObject):
         self.models.load_failed.connect(self.show_error)
         self.chat.failed.connect(self.show_error)
         self.bug_found.connect(self._on_bug)
-        self._say_what_is_unusual(store, damaged)
+        self.store.opened.connect(self._on_store_opened)
+        if damaged is not None:
+            self._say_preferences_damaged(damaged)
 
     def _sampling(self) -> tuple[SamplingSettings, str]:
         return self.preferences.sampling, self.preferences.system_prompt
@@ -74,7 +78,7 @@ class Desk(QObject):
         self.window.panel_action.setChecked(p.panel_visible)
         self.wires = (
             ChatWires(self.window, self.chat, self.models, self.engine),
-            ModelWires(self.window, self.models, self.engine, p, self.store),
+            ModelWires(self.window, self.models, p),
             VitalsWires(self.window, self.engine, self.models, self.chat),
         )
         self.conversations.attach(self.window)
@@ -181,15 +185,20 @@ class Desk(QObject):
 
     @Slot()
     def _save_preferences(self) -> None:
-        if not self._profile.writable:
+        if not self.writable:
             return  # said once, at the start
         try:
             prefs.save(self._profile.folder, self.preferences)
         except OSError as error:
             log.window.warning("preferences not saved: %s", error)
-            self.window.notices.show_notice(Notice(
-                tr("The settings could not be saved: {reason}.", reason=error.strerror or error),
-                Level.WARNING))
+            self.window.notices.show_notice(
+                Notice(
+                    tr(
+                        "The settings could not be saved: {reason}.", reason=error.strerror or error
+                    ),
+                    Level.WARNING,
+                )
+            )
 
     # ---- what must be said ------------------------------------------------------------------
 
@@ -207,24 +216,39 @@ class Desk(QObject):
 
     @Slot(str)
     def _on_bug(self, detail: str) -> None:
-        self.window.notices.show_notice(Notice(tr(
-            "Something unexpected happened inside the application ({detail}). Your conversations "
-            "are saved. The log in {folder} has the details.",
-            detail=detail, folder=str(self._profile.folder / "logs"))))
+        text = tr(
+            "Something unexpected happened inside the application ({detail}). "
+            "Your conversations are saved. The log in {folder} has the details.",
+            detail=detail,
+            folder=str(self._profile.folder / "logs"),
+        )
+        self.window.notices.show_notice(Notice(text, Level.ERROR))
 
-    def _say_what_is_unusual(self, store: StoreThread, damaged: Path | None) -> None:
-        if not self._profile.writable:
-            self.window.notices.show_notice(Notice(tr(
+    @Slot(object)
+    def _on_store_opened(self, opening: Opening) -> None:
+        """One sentence at the start when the conversations are not as they should be."""
+        self.writable = opening.writable
+        if not opening.writable:
+            text = tr(
                 "The folder {folder} cannot be written. You can read your conversations; "
                 "new messages cannot be saved, so none can be sent.",
-                folder=str(self._profile.folder)), Level.WARNING))
-        elif damaged is not None:
-            self.window.notices.show_notice(Notice(tr(
-                "The settings file was damaged and has been set aside as {file}. "
-                "The settings are back to their defaults.", file=damaged.name), Level.WARNING))
-        elif store.rescued is not None:
-            self.window.notices.show_notice(Notice(tr(
-                "The conversation file was damaged. What could be read was kept; the damaged "
-                "file is set aside as {file}.", file=store.rescued.name), Level.WARNING))
+                folder=str(self._profile.folder),
+            )
+            self.window.composer.set_enabled_reason(text)
+        elif opening.set_aside is not None:
+            text = tr(
+                "The conversation file was damaged. What could be read was kept; "
+                "the damaged file is set aside as {file}.",
+                file=opening.set_aside.name,
+            )
+        else:
+            return
+        self.window.notices.show_notice(Notice(text, Level.WARNING))
 
-
+    def _say_preferences_damaged(self, damaged: Path) -> None:
+        text = tr(
+            "The settings file was damaged and has been set aside as {file}. "
+            "The settings are back to their defaults.",
+            file=damaged.name,
+        )
+        self.window.notices.show_notice(Notice(text, Level.WARNING))

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import (
+    QAction,
+    QActionGroup,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeySequence,
+)
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -34,8 +40,8 @@ class MainWindow(QMainWindow):
     closed = Signal()
     model_dropped = Signal(str)
     theme_chosen = Signal(str)
-    language_chosen = Signal(object)     # code, or None for the system's
-    text_size_changed = Signal(int)      # -1 smaller, 0 the system's, +1 larger
+    language_chosen = Signal(object)  # code, or None for the system's
+    text_size_changed = Signal(int)  # -1 smaller, 0 the system's, +1 larger
     find_requested = Signal()
     models_requested = Signal()
     about_requested = Signal()
@@ -120,21 +126,24 @@ class MainWindow(QMainWindow):
 
     def _create_actions(self) -> None:
         self.sidebar_action = self._toggle(
-            "panel-left", tr("Conversations"), "Ctrl+B", self.sidebar)
-        self.panel_action = self._toggle(
-            "panel-right", tr("Performance"), "Ctrl+J", self.panel)
+            "panel-left", tr("Conversations"), "Ctrl+B", self.sidebar
+        )
+        self.panel_action = self._toggle("panel-right", tr("Performance"), "Ctrl+J", self.panel)
         self.search_action = self._action(tr("Search conversations"), "Ctrl+K", self._on_search)
-        self.models_action = self._action(
-            tr("Choose a model…"), "Ctrl+O", self.models_requested)
+        self.models_action = self._action(tr("Choose a model…"), "Ctrl+O", self.models_requested)
         self.larger_action = self._action(
-            tr("Larger text"), "Ctrl++", lambda: self.text_size_changed.emit(1))
+            tr("Larger text"), "Ctrl++", lambda: self.text_size_changed.emit(1)
+        )
         self.larger_action.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
         self.smaller_action = self._action(
-            tr("Smaller text"), "Ctrl+-", lambda: self.text_size_changed.emit(-1))
+            tr("Smaller text"), "Ctrl+-", lambda: self.text_size_changed.emit(-1)
+        )
         self.normal_action = self._action(
-            tr("Normal text size"), "Ctrl+0", lambda: self.text_size_changed.emit(0))
+            tr("Normal text size"), "Ctrl+0", lambda: self.text_size_changed.emit(0)
+        )
         self.shortcuts_action = self._action(
-            tr("Keyboard shortcuts"), "F1", self.shortcuts_requested)
+            tr("Keyboard shortcuts"), "F1", self.shortcuts_requested
+        )
         self.about_action = self._action(tr("About"), "", self.about_requested)
         self.quit_action = self._action(tr("Quit"), "Ctrl+Q", self.close)
 
@@ -158,14 +167,29 @@ class MainWindow(QMainWindow):
         menu.addAction(self.models_action)
         menu.addAction(self.search_action)
         menu.addSeparator()
-        menu.addMenu(self._choices(menu, tr("Appearance"), self.theme_chosen, theme, {
-            ThemeChoice.SYSTEM.value: tr("Like the system"),
-            ThemeChoice.LIGHT.value: tr("Light"),
-            ThemeChoice.DARK.value: tr("Dark"),
-            ThemeChoice.HIGH_CONTRAST.value: tr("High contrast"),
-        }))
-        menu.addMenu(self._choices(menu, tr("Language"), self.language_chosen, language, {
-            None: tr("Like the system"), **LANGUAGES}))
+        menu.addMenu(
+            self._choices(
+                menu,
+                tr("Appearance"),
+                self.theme_chosen,
+                theme,
+                {
+                    ThemeChoice.SYSTEM.value: tr("Like the system"),
+                    ThemeChoice.LIGHT.value: tr("Light"),
+                    ThemeChoice.DARK.value: tr("Dark"),
+                    ThemeChoice.HIGH_CONTRAST.value: tr("High contrast"),
+                },
+            )
+        )
+        menu.addMenu(
+            self._choices(
+                menu,
+                tr("Language"),
+                self.language_chosen,
+                language,
+                {None: tr("Like the system"), **LANGUAGES},
+            )
+        )
         for action in (self.larger_action, self.smaller_action, self.normal_action):
             menu.addAction(action)
         menu.addSeparator()
@@ -173,8 +197,14 @@ class MainWindow(QMainWindow):
             menu.addAction(action)
         return menu
 
-    def _choices(self, parent: QMenu, title: str, chosen: Signal, current: str | None,
-                 entries: dict[str | None, str] | dict[str, str]) -> QMenu:
+    def _choices(
+        self,
+        parent: QMenu,
+        title: str,
+        chosen: Signal,
+        current: str | None,
+        entries: dict[str | None, str] | dict[str, str],
+    ) -> QMenu:
         menu = QMenu(title, parent)
         group = QActionGroup(menu)
         for value, text in entries.items():

@@ -1,4 +1,4 @@
-"""Which model is loaded and with which settings: between the panel, the preferences and the engine."""
+"""Which model is loaded, and with which settings: between panel, preferences and engine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport, ModelFileMissing
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.host.notices import EngineState
 from r1desk.bridge import EngineBridge
 from r1desk.preferences import Preferences
 
@@ -22,11 +23,11 @@ MIB = 1024 * 1024
 class ModelController(QObject):
     """Loads, plans and remembers. Lives in the main thread."""
 
-    load_started = Signal(str)            # path
+    load_started = Signal(str)  # path
     load_progressed = Signal(float)
-    loaded = Signal(object)               # events.ModelLoaded
+    loaded = Signal(object)  # events.ModelLoaded
     load_failed = Signal(ErrorReport)
-    planned = Signal(object, str)         # Bill, advice
+    planned = Signal(object, str)  # Bill, advice
     plan_failed = Signal(ErrorReport)
     preferences_changed = Signal()
 
@@ -41,6 +42,7 @@ class ModelController(QObject):
         engine.event.connect(self._on_event)
         engine.failed.connect(self._on_failed)
         engine.inspected.connect(self._on_inspected)
+        engine.state_changed.connect(self._on_state)
 
     @property
     def path(self) -> Path | None:
@@ -95,7 +97,6 @@ class ModelController(QObject):
         if self._loading_path is not None:
             self._engine.cancel(self._load_id)
         self._loading_path = path
-        self.current = None
         self.load_started.emit(str(path))
         self._load_id = self._engine.load(path, self._preferences.load, window_mib())
 
@@ -128,6 +129,12 @@ class ModelController(QObject):
             self.load_failed.emit(report)
         elif request_id == self._plan_id:
             self.plan_failed.emit(report)
+
+    @Slot(object, str)
+    def _on_state(self, state: EngineState, _detail: str) -> None:
+        """A refused file leaves the present model in the engine; an ended engine has none."""
+        if state in (EngineState.STOPPED, EngineState.READY, EngineState.FAILED):
+            self.current = None
 
     @Slot(int, object, object, str)
     def _on_inspected(

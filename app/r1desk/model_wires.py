@@ -10,7 +10,6 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import tr
-from r1desk.bridge import EngineBridge, StoreBridge
 from r1desk.library.chooser import ModelChooser
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
@@ -20,8 +19,12 @@ from r1desk.preferences import Preferences
 class ModelWires(QObject):
     """Shows the model and its bill, and carries changed settings to the engine."""
 
-    def __init__(self, window: MainWindow, models: ModelController, engine: EngineBridge,
-                 preferences: Preferences, store: StoreBridge) -> None:
+    def __init__(
+        self,
+        window: MainWindow,
+        models: ModelController,
+        preferences: Preferences,
+    ) -> None:
         super().__init__(window)
         self._window = window
         self._models = models
@@ -81,5 +84,3 @@ class ModelWires(QObject):
         chooser.setWindowTitle(tr("Choose a model"))
         chooser.finished.connect(chooser.deleteLater)
         chooser.open()
-
-

@@ -22,16 +22,16 @@ class Preferences(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    language: str | None = None          # None follows the system
+    language: str | None = None  # None follows the system
     theme: str = "system"
-    text_size_pt: int = 0                # 0 is the system's size
-    model_path: str | None = None        # None is the starter model
+    text_size_pt: int = 0  # 0 is the system's size
+    model_path: str | None = None  # None is the starter model
     load: LoadSettings = LoadSettings()
     sampling: SamplingSettings = SamplingSettings()
     system_prompt: str = ""
     sidebar_visible: bool = True
     panel_visible: bool = True
-    window_geometry: str = ""            # Qt's own bytes, base64
+    window_geometry: str = ""  # Qt's own bytes, base64
     recent_models: list[str] = []
 
 

@@ -6,7 +6,8 @@ from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.core import events
 from deepseek_r1.core.words import tr
-from deepseek_r1.host.protocol import Beat, EngineState
+from deepseek_r1.host.notices import EngineState
+from deepseek_r1.host.protocol import Beat
 from r1desk.bridge import EngineBridge
 from r1desk.chat_controller import ChatController
 from r1desk.main_window import MainWindow
@@ -19,8 +20,13 @@ RATE_WINDOW_TOKENS = 16
 class VitalsWires(QObject):
     """Puts the sampler's readings, the engine's beats and the answer's pace into one gauge."""
 
-    def __init__(self, window: MainWindow, engine: EngineBridge, models: ModelController,
-                 chat: ChatController) -> None:
+    def __init__(
+        self,
+        window: MainWindow,
+        engine: EngineBridge,
+        models: ModelController,
+        chat: ChatController,
+    ) -> None:
         super().__init__(window)
         self._window = window
         self._engine = engine
@@ -49,7 +55,7 @@ class VitalsWires(QObject):
     @Slot(object)
     def _on_beat(self, beat: Beat) -> None:
         self._beat = beat
-        self._sampler.set_engine_pid(beat.pid)
+        self._sampler.set_engine_pid(self._engine.engine_pid)
         self._show()
 
     @Slot(int, object)
@@ -63,7 +69,8 @@ class VitalsWires(QObject):
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:
         self._sampler.set_active(
-            state in (EngineState.STARTING, EngineState.LOADING, EngineState.GENERATING))
+            state in (EngineState.STARTING, EngineState.LOADING, EngineState.GENERATING)
+        )
         self._show()
 
     def _show(self) -> None:
@@ -71,19 +78,21 @@ class VitalsWires(QObject):
         if reading is None:
             return
         loaded = self._models.current
-        self._window.gauge.update_vitals(Vitals(
-            app_mib=reading.window_mib + reading.engine_mib,
-            budget_mib=loaded.bill.budget_mib if loaded else 0.0,
-            window_mib=reading.window_mib,
-            engine_mib=reading.engine_mib,
-            machine_used_mib=reading.machine_used_mib,
-            machine_total_mib=reading.machine_total_mib,
-            cores=reading.cores,
-            state=state_words(self._engine.state),
-            tok_s=self._tok_s,
-            context_used=beat.context_used if beat else 0,
-            context_length=beat.context_length if beat else 0,
-        ))
+        self._window.gauge.update_vitals(
+            Vitals(
+                app_mib=reading.window_mib + reading.engine_mib,
+                budget_mib=loaded.bill.budget_mib if loaded else 0.0,
+                window_mib=reading.window_mib,
+                engine_mib=reading.engine_mib,
+                machine_used_mib=reading.machine_used_mib,
+                machine_total_mib=reading.machine_total_mib,
+                cores=reading.cores,
+                state=state_words(self._engine.state),
+                tok_s=self._tok_s,
+                context_used=beat.context_used if beat else 0,
+                context_length=beat.context_length if beat else 0,
+            )
+        )
 
 
 def state_words(state: EngineState) -> str:

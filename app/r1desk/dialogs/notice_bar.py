@@ -70,7 +70,8 @@ class NoticeBar(QWidget):
         self.action_button.setText(notice.action)
         self.action_button.setVisible(bool(notice.action))
         self._symbol.setPixmap(
-            icon("info" if notice.level == Level.INFO else "warning").pixmap(18, 18))
+            icon("info" if notice.level == Level.INFO else "warning").pixmap(18, 18)
+        )
         self._colour(notice.level)
         self.show()
         if notice.level == Level.INFO:
@@ -80,11 +81,15 @@ class NoticeBar(QWidget):
 
     def _colour(self, level: Level) -> None:
         colours = tokens()
-        edge = {Level.INFO: colours.accent, Level.WARNING: colours.warning,
-                Level.ERROR: colours.danger}[level]
+        edge = {
+            Level.INFO: colours.accent,
+            Level.WARNING: colours.warning,
+            Level.ERROR: colours.danger,
+        }[level]
         self.setStyleSheet(
             f"#notice {{ background: {colours.raised}; border: 1px solid {colours.border};"
-            f" border-left: 4px solid {edge}; border-radius: 6px; }}")
+            f" border-left: 4px solid {edge}; border-radius: 6px; }}"
+        )
 
     @Slot()
     def clear(self) -> None:

