@@ -1,0 +1,1 @@
+"""What tests share: files to open, folders to open them in."""

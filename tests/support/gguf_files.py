@@ -1,0 +1,132 @@
+"""Tiny GGUF models that llama.cpp loads and runs: random weights, real structure.
+
+`tiny_llama` has a SentencePiece vocabulary, `tiny_qwen2` a byte-pair one with R1's kind of
+template. Both are a few hundred kilobytes and load in milliseconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+EMBEDDING = 64
+HEADS = 4
+HEADS_KV = 2
+FEED_FORWARD = 128
+BLOCKS = 2
+CONTEXT = 512
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+WORDS = (
+    "the of and to in is it you that he was for on are as with his they at be this have"
+).split()
+
+
+def tiny_llama(path: Path, *, seed: int = 1, **keys: object) -> Path:
+    """A `llama` model with a SentencePiece vocabulary at `path`."""
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
+    types = [2, 3, 3] + [6] * 256
+    letters = [chr(code) for code in range(33, 127)]
+    pieces = ["▁", *letters, *(f"▁{letter}" for letter in letters), *(f"▁{w}" for w in WORDS)]
+    tokens += pieces
+    types += [1] * len(pieces)
+    writer = _writer(path, "llama", len(tokens), **keys)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * 259 + [-float(n) for n in range(len(pieces))])
+    writer.add_token_types(types)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    return _finish(writer, len(tokens), seed, bias=False)
+
+
+def tiny_qwen2(path: Path, *, seed: int = 2, **keys: object) -> Path:
+    """A `qwen2` model with a byte-pair vocabulary at `path`."""
+    alphabet = _byte_alphabet()
+    merges = ["Ġ t", "h e", "Ġt he", "i n", "Ġ a", "a n", "o n", "Ġa n"]
+    tokens = alphabet + [merge.replace(" ", "") for merge in merges]
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+    types = [1] * len(tokens) + [3, 3, 3, 4, 4]
+    tokens += special
+    writer = _writer(path, "qwen2", len(tokens), **keys)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(tokens.index("<|endoftext|>"))
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_add_bos_token(False)
+    return _finish(writer, len(tokens), seed, bias=True)
+
+
+def _writer(path: Path, architecture: str, tokens: int, **keys: object) -> gguf.GGUFWriter:
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_type("model")
+    writer.add_name(f"Tiny {architecture}")
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(EMBEDDING)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_block_count(BLOCKS)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS_KV)
+    writer.add_rope_dimension_count(EMBEDDING // HEADS)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(tokens)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_chat_template(CHATML)
+    for key, value in keys.items():
+        writer.add_string(key.replace("__", "."), str(value))
+    return writer
+
+
+def _finish(writer: gguf.GGUFWriter, tokens: int, seed: int, *, bias: bool) -> Path:
+    random = np.random.default_rng(seed)
+
+    def add(name: str, *shape: int, quantised: bool = False) -> None:
+        data = random.standard_normal(shape, dtype=np.float32) * 0.1
+        if quantised:
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(name, gguf.quants.quantize(data, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(name, data)
+
+    key_width = EMBEDDING // HEADS * HEADS_KV
+    add("token_embd.weight", tokens, EMBEDDING, quantised=True)
+    add("output_norm.weight", EMBEDDING)
+    add("output.weight", tokens, EMBEDDING)
+    for block in range(BLOCKS):
+        name = f"blk.{block}."
+        add(name + "attn_norm.weight", EMBEDDING)
+        add(name + "attn_q.weight", EMBEDDING, EMBEDDING, quantised=True)
+        add(name + "attn_k.weight", key_width, EMBEDDING)
+        add(name + "attn_v.weight", key_width, EMBEDDING)
+        if bias:
+            add(name + "attn_q.bias", EMBEDDING)
+            add(name + "attn_k.bias", key_width)
+            add(name + "attn_v.bias", key_width)
+        add(name + "attn_output.weight", EMBEDDING, EMBEDDING, quantised=True)
+        add(name + "ffn_norm.weight", EMBEDDING)
+        add(name + "ffn_gate.weight", FEED_FORWARD, EMBEDDING, quantised=True)
+        add(name + "ffn_up.weight", FEED_FORWARD, EMBEDDING)
+        add(name + "ffn_down.weight", EMBEDDING, FEED_FORWARD)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return Path(writer.path)
+
+
+def _byte_alphabet() -> list[str]:
+    """The 256 printable stand-ins for bytes that byte-pair vocabularies are written in."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = (byte for byte in range(256) if byte not in plain)
+    stand_in = {byte: chr(256 + n) for n, byte in enumerate(others)}
+    return [stand_in.get(byte, chr(byte)) for byte in range(256)]
