@@ -1,0 +1,144 @@
+"""Linux's files, as several machines have them: real trees in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.hardware import linux
+from deepseek_r1.hardware.processor import CpuFacts, facts_from
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    return root
+
+
+def cpus(*siblings: str) -> dict[str, str]:
+    """sysfs of logical processors, each with the list of its core."""
+    return {
+        f"sys/devices/system/cpu/cpu{n}/topology/core_cpus_list": text
+        for n, text in enumerate(siblings)
+    }
+
+
+def facts(root: Path, *allowed: int, quota: float | None = None) -> CpuFacts:
+    topology = linux.read_topology(root, frozenset(allowed or range(64)))
+    return facts_from(topology, linux.CpuInfo("A processor", ()), quota)
+
+
+# Four performance cores with two threads each, four efficiency cores: an i5-1240P, shortened.
+HYBRID = {
+    **cpus("0-1", "0-1", "2-3", "2-3", "4-5", "4-5", "6-7", "6-7", "8", "9", "10", "11"),
+    "sys/devices/cpu_core/cpus": "0-7",
+    "sys/devices/cpu_atom/cpus": "8-11",
+}
+PHONE_LIKE = {  # big.LITTLE: four cores at half the capacity, three at 90 %, one at full
+    **cpus(*map(str, range(8))),
+    **{
+        f"sys/devices/system/cpu/cpu{n}/cpu_capacity": capacity
+        for n, capacity in enumerate(["400"] * 4 + ["920"] * 3 + ["1024"])
+    },
+}
+
+
+def test_hybrid_cores_are_told_apart(tmp_path):
+    found = facts(write(tmp_path, HYBRID))
+    assert (found.physical_cores, found.logical_cores, found.performance_cores) == (8, 12, 4)
+
+
+def test_decode_takes_the_fast_cores_and_prefill_all(tmp_path):
+    found = facts(write(tmp_path, HYBRID))
+    assert (found.threads, found.threads_prefill) == (4, 8)
+
+
+def test_capacities_tell_big_from_little(tmp_path):
+    found = facts(write(tmp_path, PHONE_LIKE))
+    assert (found.performance_cores, found.threads, found.threads_prefill) == (4, 4, 8)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (4, 3), (16, 15)])
+def test_one_core_is_spared_where_there_are_more_than_two(tmp_path, cores, threads):
+    found = facts(write(tmp_path, cpus(*map(str, range(cores)))))
+    assert (found.threads, found.threads_prefill) == (threads, cores)
+
+
+def test_affinity_counts_as_the_machine(tmp_path):
+    root = write(tmp_path, HYBRID)
+    assert facts(root, 0, 1, 2, 3).threads_prefill == 2  # two cores, four threads
+    only_slow = facts(root, 8, 9)
+    assert (only_slow.threads, only_slow.threads_prefill) == (2, 2)
+
+
+@pytest.mark.parametrize(("quota", "threads"), [(0.5, 1), (1.0, 1), (2.0, 2), (99.0, 4)])
+def test_a_containers_quota_counts_as_the_machine(tmp_path, quota, threads):
+    assert facts(write(tmp_path, HYBRID), quota=quota).threads == threads
+
+
+def test_a_hidden_sysfs_still_gives_cores(tmp_path):
+    assert facts(tmp_path).physical_cores >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("0", {0}), ("0-3,8", {0, 1, 2, 3, 8}), ("", set()), ("2,4-5", {2, 4, 5})]
+)
+def test_cpu_lists(text, numbers):
+    assert linux.parse_cpu_list(text) == numbers
+
+
+def test_the_processors_name_and_features(tmp_path):
+    text = "model name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx2 avx512f\nmodel name\t: Another"
+    info = linux.read_cpuinfo(write(tmp_path, {"proc/cpuinfo": text}))
+    assert info == linux.CpuInfo("Some CPU @ 2 GHz", ("avx2", "avx512f", "fpu"))
+
+
+def test_arm_says_features(tmp_path):
+    info = linux.read_cpuinfo(write(tmp_path, {"proc/cpuinfo": "Features\t: asimd asimddp"}))
+    assert info.features == ("asimd", "asimddp")
+
+
+VERSION_2 = {
+    "proc/self/cgroup": "0::/user.slice/app.scope",
+    "sys/fs/cgroup/user.slice/memory.max": "2147483648",
+    "sys/fs/cgroup/user.slice/cpu.max": "150000 100000",
+    "sys/fs/cgroup/user.slice/app.scope/memory.max": "max",
+    "sys/fs/cgroup/user.slice/app.scope/cpu.max": "max 100000",
+}
+VERSION_1 = {
+    "proc/self/cgroup": "4:memory:/job/7\n2:cpu,cpuacct:/job\n0::/",
+    "sys/fs/cgroup/memory/job/7/memory.limit_in_bytes": "1073741824",
+    "sys/fs/cgroup/memory/job/memory.limit_in_bytes": "9223372036854771712",
+    "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "200000",
+    "sys/fs/cgroup/cpu/job/cpu.cfs_period_us": "100000",
+}
+IN_A_CONTAINER = {  # the group's path is the host's, which is not mounted here
+    "proc/self/cgroup": "0::/docker/0123",
+    "sys/fs/cgroup/memory.max": "1073741824",
+    "sys/fs/cgroup/cpu.max": "400000 100000",
+}
+UNLIMITED = {
+    "proc/self/cgroup": "0::/",
+    "sys/fs/cgroup/cpu.max": "max 100000",
+    "sys/fs/cgroup/memory.max": "max",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "memory", "cores"),
+    [
+        (VERSION_2, 2 << 30, 1.5),
+        (VERSION_1, 1 << 30, 2.0),
+        (IN_A_CONTAINER, 1 << 30, 4.0),
+        (UNLIMITED, None, None),
+        ({}, None, None),
+    ],
+    ids=["v2", "v1", "container", "unlimited", "none"],
+)
+def test_the_tightest_limit_of_the_control_groups_counts(tmp_path, files, memory, cores):
+    root = write(tmp_path, files)
+    assert linux.memory_limit_bytes(root) == memory
+    assert linux.cpu_quota(root) == cores

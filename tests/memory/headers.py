@@ -1,0 +1,79 @@
+"""Model headers for tests: values, no files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from deepseek_r1.core.settings import KVType, LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+
+GIB = 1 << 30
+
+
+def header(
+    *,
+    weights_bytes: int = GIB,
+    vocabulary: int = 151_936,
+    blocks: int = 28,
+    embedding: int = 1536,
+    feed_forward: int = 8960,
+    heads: int = 12,
+    heads_kv: int = 2,
+    head: int = 128,
+    value: int | None = None,
+    context_trained: int = 131_072,
+    architecture: str = "qwen2",
+    **metadata: int,
+) -> ModelHeader:
+    """A header of R1-Distill-Qwen-1.5B's shape unless told otherwise."""
+    tensor = TensorInfo("token_embd.weight", (weights_bytes,), "Q8_0", weights_bytes)
+    keys = {f"{architecture}.{key.replace('__', '.')}": n for key, n in metadata.items()}
+    return ModelHeader(
+        path=Path("model.gguf"),
+        parts=(Path("model.gguf"),),
+        file_bytes=weights_bytes,
+        version=3,
+        architecture=architecture,
+        name="A model",
+        metadata=keys,
+        tensors=(tensor,),
+        template=None,
+        vocabulary=vocabulary,
+        context_trained=context_trained,
+        blocks=blocks,
+        embedding=embedding,
+        feed_forward=feed_forward,
+        heads=heads,
+        heads_kv=heads_kv,
+        key_length=head,
+        value_length=value or head,
+        experts=metadata.get("expert_count", 0),
+        quantisation="Q4_K_M",
+        parameters=1_777_000_000,
+        has_output=True,
+        tokenizer_model="gpt2",
+        tokenizer_pre="qwen2",
+    )
+
+
+headers = st.builds(
+    header,
+    weights_bytes=st.integers(1, 400 * GIB),
+    vocabulary=st.integers(1, 300_000),
+    blocks=st.integers(1, 128),
+    embedding=st.integers(64, 16_384),
+    feed_forward=st.integers(0, 65_536),
+    heads=st.integers(1, 128),
+    heads_kv=st.integers(1, 128),
+    head=st.sampled_from([32, 64, 128, 192, 256]),
+    value=st.sampled_from([None, 128, 512]),
+)
+settings = st.builds(
+    LoadSettings,
+    memory_budget=st.integers(256, 100_000),
+    context_length=st.integers(256, 131_072),
+    micro_batch=st.integers(16, 2048),
+    kv_type=st.sampled_from(KVType),
+)

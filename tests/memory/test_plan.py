@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.settings import KVType, LoadSettings
+from deepseek_r1.memory import costs
+from deepseek_r1.memory.plan import LINES, ProcessShare, advise, plan, require_fit
+from memory.headers import GIB, header, headers, settings
+
+MIB = 1 << 20
+SHARE = ProcessShare(window_mib=150.0)
+WIDTHS = {KVType.F16: 2.0, KVType.Q8_0: 34 / 32, KVType.Q4_0: 18 / 32}
+
+
+def line(bill: Bill, name: str) -> float:
+    return next(item.planned_mib for item in bill.lines if item.name == name)
+
+
+def test_the_bill_has_its_seven_lines_in_order():
+    bill = plan(header(), LoadSettings(), SHARE)
+    assert tuple(item.name for item in bill.lines) == LINES
+    assert all(item.measured_mib is None for item in bill.lines)
+
+
+def test_weights_are_all_tensors_once():
+    assert line(plan(header(weights_bytes=3 * GIB), LoadSettings(), SHARE), "weights") == 3072.0
+
+
+@pytest.mark.parametrize(("kv_type", "bytes_each"), WIDTHS.items())
+def test_the_kv_cache_is_what_llama_cpp_reports(kv_type, bytes_each):
+    # llama.cpp's own log for SmolLM2 (30 layers, 3 KV heads of 64) at 1024 cells:
+    # "KV buffer size = 22.50 MiB" as f16, 11.95 MiB as q8_0.
+    small = header(blocks=30, heads=9, heads_kv=3, head=64)
+    bill = plan(small, LoadSettings(context_length=1024, kv_type=kv_type), SHARE)
+    assert line(bill, "kv_cache") == pytest.approx(22.5 * bytes_each / 2)
+
+
+def test_the_context_is_padded_as_llama_cpp_pads_it():
+    asked, padded = (LoadSettings(context_length=n) for n in (1025, 1280))
+    assert costs.kv_cache_bytes(header(), asked) == costs.kv_cache_bytes(header(), padded)
+
+
+def test_latent_attention_keeps_one_row_for_keys_and_values():
+    deepseek = header(
+        architecture="deepseek2", blocks=61, heads=128, heads_kv=1, head=576, value=512,
+        attention__key_length_mla=192,
+    )  # fmt: skip
+    assert costs.kv_cache_bytes(deepseek, LoadSettings(context_length=4096)) == 61 * 4096 * 576 * 2
+
+
+COMPUTE = [  # "CPU compute buffer size" of llama.cpp for these shapes, f16, 512 x 1024
+    (header(vocabulary=32_000, embedding=4096, feed_forward=14_336, heads=32, heads_kv=8), 117.01),
+    (header(embedding=3584, feed_forward=18_944, heads=28, heads_kv=4), 140.01),
+    (header(embedding=1024, feed_forward=3072, heads=16, heads_kv=8), 27.01),
+    (header(embedding=1024, feed_forward=1024, heads=32, heads_kv=8), 25.01),
+    (
+        header(
+            architecture="qwen3moe",
+            embedding=2048,
+            feed_forward=6144,
+            heads=32,
+            heads_kv=4,
+            expert_count=128,
+            expert_used_count=8,
+            expert_feed_forward_length=768,
+        ),
+        89.01,
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "reported_mib"), COMPUTE)
+def test_the_compute_buffer_is_what_llama_cpp_reports(model, reported_mib):
+    chosen = LoadSettings(context_length=1024, micro_batch=512)
+    scratch = 512 * max(model.feed_forward, model.heads * model.key_length, model.embedding)
+    buffer = costs.compute_bytes(model, chosen) - scratch * 292 / 256
+    assert buffer / MIB == pytest.approx(reported_mib, abs=0.02)
+
+
+def test_two_masks_for_a_model_with_a_sliding_window():
+    chosen = LoadSettings(context_length=8192, micro_batch=512)
+    windowed = header(architecture="gemma3", attention__sliding_window=512)
+    more = costs.compute_bytes(windowed, chosen) - costs.compute_bytes(header(), chosen)
+    assert more == 512 * 8192 * 2
+
+
+def test_a_vocabulary_costs_runtime():
+    small, large = (plan(header(vocabulary=n), LoadSettings(), SHARE) for n in (49_152, 151_936))
+    assert 25 < line(large, "runtime") - line(small, "runtime") < 32
+
+
+def test_the_callers_process_is_on_the_bill():
+    with_window, without = (
+        plan(header(), LoadSettings(), ProcessShare(60.0, mib)) for mib in (200.0, 0.0)
+    )
+    assert with_window.total_mib - without.total_mib == pytest.approx(200.0)
+
+
+@given(headers, settings)
+def test_no_line_is_negative(model, chosen):
+    assert all(item.planned_mib >= 0 for item in plan(model, chosen, SHARE).lines)
+
+
+@given(headers, settings, st.integers(256, 131_072), st.integers(16, 2048))
+def test_a_longer_context_or_a_larger_batch_never_costs_less(model, chosen, context, batch):
+    more = chosen.model_copy(
+        update={
+            "context_length": max(context, chosen.context_length),
+            "micro_batch": max(batch, chosen.micro_batch),
+        }
+    )
+    assert plan(model, more, SHARE).total_mib >= plan(model, chosen, SHARE).total_mib
+
+
+@given(headers, settings)
+def test_a_narrower_context_precision_never_costs_more(model, chosen):
+    totals = [
+        plan(model, chosen.model_copy(update={"kv_type": kv}), SHARE).total_mib
+        for kv in (KVType.F16, KVType.Q8_0, KVType.Q4_0)
+    ]
+    # The rotation matrices of a quantised context are 0.1 MiB; a tiny cache saves less.
+    assert totals[1] <= totals[0] + 0.1
+    assert totals[2] <= totals[1]
+
+
+@given(headers, settings)
+def test_advice_fits(model, chosen):
+    advice = advise(model, chosen, SHARE)
+    assert plan(model, advice.settings, SHARE).fits
+    assert (advice.text == "") == plan(model, chosen, SHARE).fits
+
+
+@given(headers, settings)
+def test_advice_never_asks_for_more_than_the_budget_unless_it_says_so(model, chosen):
+    advice = advise(model, chosen, SHARE)
+    if advice.settings.memory_budget != chosen.memory_budget:
+        needed = math.ceil(plan(model, chosen, SHARE).total_mib)
+        assert advice.text == f"It needs a budget of at least {needed} MiB."
+    else:
+        assert advice.settings.context_length <= chosen.context_length
+        assert advice.settings.micro_batch <= chosen.micro_batch
+        assert WIDTHS[advice.settings.kv_type] <= WIDTHS[chosen.kv_type]
+
+
+def advice_under(model, chosen, saved_mib):
+    """The advice when the budget is `saved_mib` less than what is asked for needs."""
+    total = plan(model, chosen, SHARE).total_mib
+    short = chosen.model_copy(update={"memory_budget": math.floor(total - saved_mib)})
+    return advise(model, short, SHARE)
+
+
+ASKED = LoadSettings(context_length=8192, micro_batch=512)  # KV 224 MiB, batch about 80 MiB
+
+
+@pytest.mark.parametrize(
+    ("saved_mib", "text"),
+    [
+        (20, "It fits with a batch of 256."),
+        (65, "It fits with a batch of 64."),
+        (90, "It fits with a context precision of q8_0."),
+        (130, "It fits with a batch of 256 and a context precision of q8_0."),
+        (170, "It fits with a batch of 64 and a context precision of q8_0."),
+    ],
+)
+def test_the_batch_gives_way_first_and_then_the_precision(saved_mib, text):
+    assert advice_under(header(), ASKED, saved_mib).text == text
+
+
+def test_the_context_gives_way_before_its_precision_does_so_again():
+    advice = advice_under(header(), ASKED, 230)
+    assert advice.settings.kv_type is KVType.Q8_0
+    assert 512 <= advice.settings.context_length < 8192
+    assert advice.settings.context_length % 256 == 0
+    longer = advice.settings.model_copy(
+        update={"context_length": advice.settings.context_length + 256}
+    )
+    assert not plan(header(), longer, SHARE).fits
+
+
+def test_a_refusal_names_the_numbers_and_the_way_out():
+    chosen = LoadSettings(memory_budget=512)
+    with pytest.raises(BudgetTooSmall) as caught:
+        require_fit(header(), chosen, SHARE)
+    needed = math.ceil(plan(header(), chosen, SHARE).total_mib)
+    what, why, todo = caught.value.sentences()
+    assert what == f"This model needs {needed} MiB and the memory budget is 512 MiB."
+    assert sum(int(n) for n in re.findall(r"\d+", why)) == needed
+    assert todo == f"It needs a budget of at least {needed} MiB."
+    assert caught.value.exit_code == 3
+
+
+def test_what_fits_comes_back_as_its_bill():
+    roomy = LoadSettings(memory_budget=4096)
+    assert require_fit(header(), roomy, SHARE) == plan(header(), roomy, SHARE)
+
+
+def test_more_context_than_the_model_was_trained_for_is_refused():
+    with pytest.raises(ContextTooLarge, match=r"Set the context to 2048 tokens or less\."):
+        require_fit(header(context_trained=2048), LoadSettings(context_length=4096), SHARE)
