@@ -1,0 +1,60 @@
+"""The engine's process: `python -m deepseek_r1.host.child`, or the bundle with `--engine-host`.
+
+Its standard input and output are the pipe to its owner. Native libraries print where they like, so
+private copies of both are taken first and standard output is bent to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from deepseek_r1.core.words import use_language
+from deepseek_r1.host.worker import Worker
+
+NICENESS = 5
+
+
+def main() -> NoReturn:
+    """Serve the owner until it is gone; then the process ends itself."""
+    source, sink = _take_pipes()
+    faulthandler.enable()
+    use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    _step_back()
+    Worker(os.fdopen(source, "rb", buffering=0), os.fdopen(sink, "wb", buffering=0)).run()
+
+
+def _take_pipes() -> tuple[int, int]:
+    """Private descriptors of standard input and output, which nothing else can touch then."""
+    source, sink = os.dup(0), os.dup(1)
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - Windows only
+
+        msvcrt.setmode(source, os.O_BINARY)
+        msvcrt.setmode(sink, os.O_BINARY)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return source, sink
+
+
+def _step_back() -> None:
+    """Leave Ctrl-C to the owner, and the processor to whatever the user is doing.
+
+    On Windows the owner starts the process with a lower priority already.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # a container may forbid it: then we are not nice
+            os.nice(NICENESS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What a file is and would cost, told from its header alone: no native code touches it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepseek_r1.core.errors import ContextTooLarge
+from deepseek_r1.core.events import ModelFacts
+from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
+from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.host.protocol import Inspect, Inspected, Load
+from deepseek_r1.memory.plan import ProcessShare, advise, plan, require_fit
+
+MIB = 1024 * 1024
+
+
+def inspect(request: Inspect, engine: str) -> Inspected:
+    """The facts, the bill and the advice. Raises ModelRefused for a file of no use."""
+    header = read_header(Path(request.path))
+    settings, share = request.settings, ProcessShare(window_mib=request.window_mib)
+    if 0 < header.context_trained < settings.context_length:
+        raise ContextTooLarge(asked=settings.context_length, trained=header.context_trained)
+    return Inspected(
+        id=request.id,
+        facts=_facts(header, settings.context_length, engine),
+        bill=plan(header, settings, share),
+        advice=advise(header, settings, share).text,
+    )
+
+
+def require_usable(request: Load) -> None:
+    """Raise ModelRefused for a file that cannot be loaded with these settings."""
+    share = ProcessShare(window_mib=request.window_mib)
+    require_fit(read_header(Path(request.path)), request.settings, share)
+
+
+def _facts(header: ModelHeader, context_length: int, engine: str) -> ModelFacts:
+    return ModelFacts(
+        path=str(header.path),
+        name=header.name,
+        architecture=header.architecture,
+        file_mib=header.file_bytes / MIB,
+        parameters=header.parameters,
+        quantisation=header.quantisation,
+        context_length=context_length,
+        context_trained=header.context_trained,
+        vocabulary=header.vocabulary,
+        reasons=any(tag in (header.template or "") for tag in (OPEN_TAG, CLOSE_TAG)),
+        engine=engine,
+    )
