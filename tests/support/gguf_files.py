@@ -23,8 +23,21 @@ CHATML = (
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 WORDS = (
-    "the of and to in is it you that he was for on are as with his they at be this have"
-).split()
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "it",
+    "you",
+    "that",
+    "he",
+    "was",
+    "for",
+    "on",
+    "have",
+)
 
 
 def tiny_llama(path: Path, *, seed: int = 1, **keys: object) -> Path:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.architectures import PLAIN
 from deepseek_r1.formats.container import Container, TensorEntry
+from deepseek_r1.formats.ggml_types import F32
 from deepseek_r1.formats.metadata import Metadata
 
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
@@ -139,15 +140,17 @@ def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Sha
 
 
 def _check_type(keys: Metadata, tensor: TensorEntry) -> None:
-    """Matrices can be multiplied by; vectors are added or scaled with, which takes F32."""
-    vector = len(tensor.shape) == 1 or all(size == 1 for size in tensor.shape[1:])
-    if not tensor.kind.multiplies and not tensor.name.endswith("ffn_gate_tid2eid.weight"):
+    """Matrices can be multiplied by; norms and biases are added or scaled with, which takes F32."""
+    vector = all(size == 1 for size in tensor.shape[1:])
+    scales = vector and tensor.name.endswith(("norm.weight", ".bias"))
+    numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of whole numbers
+    if not (numbers or tensor.kind.multiplies) or (scales and tensor.kind is not F32):
         raise keys.damaged(
-            tr("the tensor {name} has the unknown type {n}", name=tensor.name, n=tensor.kind.name)
-        )
-    if vector and tensor.name.endswith(("norm.weight", ".bias")) and tensor.kind.name != "F32":
-        raise keys.damaged(
-            tr("the tensor {name} has the unknown type {n}", name=tensor.name, n=tensor.kind.name)
+            tr(
+                "the tensor {name} is stored as {kind}, which does not suit it",
+                name=tensor.name,
+                kind=tensor.kind.name,
+            )
         )
 
 

@@ -31,10 +31,15 @@ def check_vocabulary(file: Container) -> int:
     seen = _check_texts(keys, file.tokens)
     if model == "llama":
         _check_bytes(keys, seen)
-    elif keys.array("tokenizer.ggml.merges", "str") is None:
+    elif keys.array("tokenizer.ggml.merges", "str") is None and not _without_merges(keys):
         raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.merges"))
     _check_special(keys, model, tokens.length)
     return tokens.length
+
+
+def _without_merges(keys: Metadata) -> bool:
+    """Kimi's vocabulary is its own list of merges."""
+    return keys.text("tokenizer.ggml.pre") == "kimi-k2"
 
 
 def _check_lengths(keys: Metadata, count: int) -> None:

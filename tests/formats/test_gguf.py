@@ -1,0 +1,281 @@
+"""The header reader: what it says of sound files, and what it answers to all others."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core import errors
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.formats.gguf import read_header
+from support.gguf_files import CHATML, tiny_llama, tiny_qwen2
+from support.hostile import CASES, Hostile
+from support.raw_gguf import ARRAY, STRING, U16, U32, RawGguf, array
+
+R1_HEADER = Path("/work/shared/data/r1-distill-qwen-7b.header.gguf")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> RawGguf:
+    path = tiny_llama(tmp_path_factory.mktemp("sound") / "sound.gguf")
+    return RawGguf.parse(path.read_bytes())
+
+
+def test_a_small_model_is_described(tmp_path: Path) -> None:
+    header = read_header(tiny_llama(tmp_path / "llama.gguf"))
+    assert header.architecture == "llama"
+    assert header.name == "Tiny llama"
+    assert (header.blocks, header.embedding, header.feed_forward) == (2, 64, 128)
+    assert (header.heads, header.heads_kv) == (4, 2)
+    assert (header.key_length, header.value_length) == (16, 16)
+    assert (header.context_trained, header.experts) == (512, 0)
+    assert header.vocabulary == header.metadata["llama.vocab_size"]
+    assert header.has_output
+    assert header.template == CHATML
+    assert header.tokenizer_model == "llama"
+    assert header.quantisation == "F32"
+    assert header.file_bytes == (tmp_path / "llama.gguf").stat().st_size
+    assert sum(each.nbytes for each in header.tensors) < header.file_bytes
+    assert header.parameters == sum(each.elements for each in header.tensors)
+
+
+def test_a_byte_pair_model_is_described(tmp_path: Path) -> None:
+    header = read_header(tiny_qwen2(tmp_path / "qwen2.gguf"))
+    assert header.architecture == "qwen2"
+    assert (header.tokenizer_model, header.tokenizer_pre) == ("gpt2", "qwen2")
+    embedding = next(each for each in header.tensors if each.name == "token_embd.weight")
+    assert embedding.shape == (64, header.vocabulary)
+    assert embedding.type_name == "Q8_0"
+    assert embedding.nbytes == header.vocabulary * 64 // 32 * 34
+
+
+def test_long_lists_are_left_out_of_the_metadata(sound: RawGguf, tmp_path: Path) -> None:
+    model = sound.copy().set("x.long", ARRAY, array(U32, list(range(5000))))
+    header = read_header(model.write(tmp_path / "model.gguf"))
+    assert "x.long" not in header.metadata
+    assert len(header.metadata["tokenizer.ggml.token_type"]) == header.vocabulary  # type: ignore[arg-type]
+
+
+def test_the_quantisation_is_guessed_where_it_is_not_told(sound: RawGguf, tmp_path: Path) -> None:
+    model = sound.copy().drop("general.file_type")
+    assert read_header(model.write(tmp_path / "model.gguf")).quantisation == "F32"
+
+
+def test_the_file_name_stands_in_for_a_missing_name(sound: RawGguf, tmp_path: Path) -> None:
+    model = sound.copy().drop("general.name")
+    assert read_header(model.write(tmp_path / "My model.gguf")).name == "My model"
+
+
+def test_per_layer_sizes_are_given_as_the_largest(sound: RawGguf, tmp_path: Path) -> None:
+    model = sound.copy().set("llama.feed_forward_length", ARRAY, array(U32, [128, 128]))
+    assert read_header(model.write(tmp_path / "model.gguf")).feed_forward == 128
+
+
+def test_the_starter_model_is_read_in_a_moment() -> None:
+    path = starter_model()
+    assert path is not None, "the starter model is part of the installation"
+    start = time.perf_counter()
+    header = read_header(path)
+    assert time.perf_counter() - start < 1.0
+    assert (header.architecture, header.vocabulary) == ("llama", 49152)
+    assert (header.quantisation, header.parameters) == ("Q4_1", 134_515_008)
+    assert not header.has_output
+
+
+@pytest.mark.skipif(not R1_HEADER.exists(), reason="the real R1 header is not at hand")
+def test_the_real_r1_header_alone_is_an_incomplete_file() -> None:
+    with pytest.raises(errors.ModelFileTruncated) as caught:
+        read_header(R1_HEADER)
+    assert caught.value.facts["expected"] == 4_683_073_248
+    assert caught.value.facts["actual"] == R1_HEADER.stat().st_size
+
+
+@pytest.mark.skipif(not R1_HEADER.exists(), reason="the real R1 header is not at hand")
+def test_the_real_r1_header_at_full_size_is_described_in_a_moment(tmp_path: Path) -> None:
+    path = tmp_path / "r1.gguf"
+    path.write_bytes(R1_HEADER.read_bytes())
+    os.truncate(path, 4_683_073_248)
+    start = time.perf_counter()
+    header = read_header(path)
+    assert time.perf_counter() - start < 1.0
+    assert (header.architecture, header.blocks, header.vocabulary) == ("qwen2", 28, 152_064)
+    assert (header.heads, header.heads_kv, header.key_length) == (28, 4, 128)
+    assert header.quantisation == "Q4_K_M"
+    assert header.template is not None
+    assert "<｜Assistant｜>" in header.template
+
+
+def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
+    with pytest.raises(errors.ModelFileMissing):
+        read_header(tmp_path / "not here.gguf")
+    with pytest.raises(errors.ModelFileMissing):
+        read_header(tiny_llama(tmp_path / "file.gguf") / "below a file.gguf")
+
+
+def test_a_folder_is_not_readable_as_a_model(tmp_path: Path) -> None:
+    with pytest.raises(errors.ModelFileUnreadable):
+        read_header(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(errors.ModelFileUnreadable):
+        read_header(tmp_path / "pipe.gguf")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_a_forbidden_file_is_not_readable(tmp_path: Path) -> None:
+    path = tiny_llama(tmp_path / "mine.gguf")
+    path.chmod(0)
+    with pytest.raises(errors.ModelFileUnreadable):
+        read_header(path)
+
+
+@pytest.mark.parametrize("name", ["模型 – 小.gguf", "🦙 model.gguf", "a b%20#c.gguf", "　.gguf"])
+def test_any_name_opens(tmp_path: Path, name: str) -> None:
+    assert read_header(tiny_llama(tmp_path / name)).path.name == name
+
+
+def test_a_name_with_a_nul_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.ModelRefused):
+        read_header(tmp_path / "a\0b.gguf")
+
+
+def test_a_linked_file_opens(tmp_path: Path) -> None:
+    tiny_llama(tmp_path / "real.gguf")
+    (tmp_path / "link.gguf").symlink_to(tmp_path / "real.gguf")
+    assert read_header(tmp_path / "link.gguf").architecture == "llama"
+
+
+def test_a_link_to_nothing_is_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "link.gguf").symlink_to(tmp_path / "gone.gguf")
+    with pytest.raises(errors.ModelFileMissing):
+        read_header(tmp_path / "link.gguf")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_hostile_file_is_refused_by_name_and_at_once(
+    case: Hostile, sound: RawGguf, tmp_path: Path
+) -> None:
+    path = tmp_path / "hostile.gguf"
+    path.write_bytes(case.build(sound.copy()))
+    start = time.perf_counter()
+    with pytest.raises(case.expected) as caught:
+        read_header(path)
+    assert type(caught.value) is case.expected
+    assert time.perf_counter() - start < 1.0
+    assert "?" not in str(caught.value), "a fact of the message is missing"
+
+
+def test_a_count_is_not_believed_before_its_bytes_are_seen(sound: RawGguf, tmp_path: Path) -> None:
+    """A list that claims the whole file may cost no more memory than the file."""
+    model = sound.copy().set("x", ARRAY, array(STRING, [], count=3_999_999))
+    model.tail = bytes(33_000_000)  # so many empty texts would fit
+    start = time.perf_counter()
+    with pytest.raises(errors.ModelRefused):
+        read_header(model.write(tmp_path / "model.gguf"))
+    assert time.perf_counter() - start < 10.0
+
+
+class TestSplitModels:
+    """`name-00001-of-00003.gguf`."""
+
+    @pytest.fixture
+    def parts(self, sound: RawGguf, tmp_path: Path) -> list[Path]:
+        """A model in three files: the keys with one tensor, half of the rest, the other half."""
+        paths = []
+        for number, (start, end) in enumerate(((0, 1), (1, 10), (10, None))):
+            part = sound.copy()
+            if number:
+                part.keys = []
+            part.tensors = part.tensors[start:end]
+            part.set("split.no", U16, number).set("split.count", U16, 3).lay_out()
+            paths.append(part.write(tmp_path / f"tiny-{number + 1:05d}-of-00003.gguf"))
+        return paths
+
+    def test_any_part_stands_for_the_whole(self, parts: list[Path], sound: RawGguf) -> None:
+        for chosen in parts:
+            header = read_header(chosen)
+            assert header.parts == tuple(parts)
+            assert header.path == parts[0]
+            assert len(header.tensors) == len(sound.tensors)
+            assert header.file_bytes == sum(part.stat().st_size for part in parts)
+
+    def test_a_missing_part_is_named(self, parts: list[Path]) -> None:
+        parts[1].unlink()
+        with pytest.raises(errors.SplitPartMissing) as caught:
+            read_header(parts[0])
+        assert caught.value.facts["missing"] == parts[1].name
+        assert caught.value.facts["count"] == 3
+
+    def test_a_missing_first_part_is_named(self, parts: list[Path]) -> None:
+        parts[0].unlink()
+        with pytest.raises(errors.SplitPartMissing) as caught:
+            read_header(parts[2])
+        assert caught.value.facts["missing"] == parts[0].name
+
+    def test_a_truncated_part_is_named(self, parts: list[Path]) -> None:
+        os.truncate(parts[2], parts[2].stat().st_size - 100)
+        with pytest.raises(errors.SplitPartMissing) as caught:
+            read_header(parts[0])
+        assert caught.value.facts["missing"] == parts[2].name
+
+    def test_parts_in_each_others_place_are_refused(self, parts: list[Path]) -> None:
+        second, third = parts[1].read_bytes(), parts[2].read_bytes()
+        parts[1].write_bytes(third)
+        parts[2].write_bytes(second)
+        with pytest.raises(errors.SplitPartMissing):
+            read_header(parts[0])
+
+    def test_a_part_of_another_kind_is_refused(self, parts: list[Path]) -> None:
+        parts[1].write_bytes(b"Dear model")
+        with pytest.raises(errors.SplitPartMissing):
+            read_header(parts[0])
+
+    def test_a_part_that_is_a_whole_model_is_refused(
+        self, parts: list[Path], sound: RawGguf
+    ) -> None:
+        sound.copy().write(parts[1])
+        with pytest.raises(errors.SplitPartMissing):
+            read_header(parts[0])
+
+    def test_a_renamed_part_is_refused(self, parts: list[Path], tmp_path: Path) -> None:
+        renamed = parts[0].rename(tmp_path / "first.gguf")
+        with pytest.raises(errors.SplitPartMissing):
+            read_header(renamed)
+
+    def test_a_tensor_in_two_parts_is_refused(self, parts: list[Path], sound: RawGguf) -> None:
+        part = sound.copy()
+        part.keys = []
+        part.tensors = part.tensors[:3]
+        part.set("split.no", U16, 1).set("split.count", U16, 3).lay_out().write(parts[1])
+        with pytest.raises(errors.SplitPartMissing):
+            read_header(parts[0])
+
+    def test_a_link_out_of_the_folder_is_refused(self, parts: list[Path], tmp_path: Path) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        moved = parts[1].rename(elsewhere / parts[1].name)
+        parts[1].symlink_to(moved)
+        with pytest.raises(errors.SplitPartMissing) as caught:
+            read_header(parts[0])
+        assert caught.value.facts["missing"] == parts[1].name
+
+    def test_links_to_one_folder_are_fine(self, parts: list[Path], tmp_path: Path) -> None:
+        """As the Hugging Face cache keeps its files."""
+        cache = tmp_path / "snapshot"
+        cache.mkdir()
+        for part in parts:
+            (cache / part.name).symlink_to(part)
+        assert len(read_header(cache / parts[2].name).parts) == 3
+
+    def test_more_parts_than_any_model_has_are_refused(
+        self, sound: RawGguf, tmp_path: Path
+    ) -> None:
+        part = sound.copy().set("split.no", U16, 0).set("split.count", U16, 65535)
+        with pytest.raises(errors.SplitPartMissing):
+            read_header(part.write(tmp_path / "tiny-00001-of-65535.gguf"))
