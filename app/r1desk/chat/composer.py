@@ -1,0 +1,288 @@
+"""The box a message is written in."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QEvent, QMimeData, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import (
+    QInputMethodEvent,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from deepseek_r1.core.words import tr
+from r1desk.chat.buttons import icon_button, text_button
+from r1desk.chat.colours import ChatColours
+from r1desk.chat.editor import PlainEdit
+from r1desk.chat.fonts import scaled
+from r1desk.theme.icons import icon
+
+_MAX_LINES = 8
+_DRAFT_MS = 500
+LARGE_PASTE = 20_000  # characters; from here on a paste is kept beside the box
+_SHEET = """QPlainTextEdit, QPlainTextEdit:focus, QPlainTextEdit:disabled {
+  border: none; padding: 0; background: transparent; }"""
+
+
+class _Field(PlainEdit):
+    """The text box; knows which keys send.
+
+    Signals:
+        sent, stopped, wanted_last: Enter, Escape, and Up in an empty box.
+        large_pasted: a paste too large to be edited here.
+    """
+
+    sent = Signal()
+    stopped = Signal()
+    wanted_last = Signal()
+    large_pasted = Signal(str)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._composing = False
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTabChangesFocus(True)
+        self.viewport().setAutoFillBackground(False)
+        self.document().setDocumentMargin(2)
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
+        """Remember whether a word is still being composed."""
+        self._composing = bool(event.preeditString())
+        super().inputMethodEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter sends, Shift+Enter breaks the line, unless an input method is at work."""
+        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}:
+            if self._composing:
+                event.ignore()
+            elif shift:
+                self.insertPlainText("\n")
+                self.ensureCursorVisible()
+            else:
+                self.sent.emit()
+        elif event.key() == Qt.Key.Key_Escape:
+            self.stopped.emit()
+        elif event.key() == Qt.Key.Key_Up and self.document().isEmpty():
+            self.wanted_last.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """Plain text only; a large text goes beside the box."""
+        text = source.text()
+        if len(text) > LARGE_PASTE:
+            self.large_pasted.emit(text)
+        else:
+            super().insertFromMimeData(source)
+
+
+class Composer(QWidget):
+    """Grows with its text to eight lines; one button sends or stops.
+
+    Signals:
+        submitted: the text to send; the box is empty then.
+        stop_requested: the button or Escape while busy.
+        draft_changed: the text, half a second after the last change.
+        edit_last_requested: Up in the empty box.
+    """
+
+    submitted = Signal(str)
+    stop_requested = Signal()
+    draft_changed = Signal(str)
+    edit_last_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._busy = False
+        self._reason = ""
+        self._large = ""
+        self._told_draft = ""
+        self.setStyleSheet(_SHEET)
+        self._field = _Field(self)
+        self._field.setAccessibleName(tr("Message"))
+        self._field.setPlaceholderText(tr("Write a message"))
+        self._field.sent.connect(self._on_sent)
+        self._field.stopped.connect(self._on_stop)
+        self._field.wanted_last.connect(self.edit_last_requested)
+        self._field.large_pasted.connect(self._on_large_pasted)
+        self._field.textChanged.connect(self._on_changed)
+        self._chip = text_button("close", "", self)
+        self._chip.setToolTip(tr("Remove the pasted text"))
+        self._chip.clicked.connect(self._on_chip)
+        self._chip.hide()
+        self._button = self._make_button()
+        self._count = self._make_count()
+        self._draft_timer = QTimer(self)
+        self._draft_timer.setSingleShot(True)
+        self._draft_timer.setInterval(_DRAFT_MS)
+        self._draft_timer.timeout.connect(self._tell_draft)
+        self._arrange()
+        self.setFocusProxy(self._field)
+        self._refresh()
+
+    def _make_button(self) -> QToolButton:
+        button = icon_button("send", tr("Send"), self)
+        button.clicked.connect(self._on_button)
+        return button
+
+    def _make_count(self) -> QLabel:
+        label = QLabel("", self)
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setFont(scaled(self.font(), 0.88))
+        label.hide()
+        return label
+
+    def _arrange(self) -> None:
+        em = self.fontMetrics().height()
+        row = QHBoxLayout()
+        row.setSpacing(round(em * 0.4))
+        row.addWidget(self._field, 1)
+        row.addWidget(self._count, 0, Qt.AlignmentFlag.AlignBottom)
+        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
+        column = QVBoxLayout(self)
+        pad = round(em * 0.55)
+        column.setContentsMargins(round(em * 0.8), pad, pad, pad)
+        column.setSpacing(4)
+        column.addWidget(self._chip, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addLayout(row)
+
+    # ---- text
+
+    def text(self) -> str:
+        """All that would be sent."""
+        typed = self._field.toPlainText()
+        return f"{typed}\n\n{self._large}" if typed and self._large else typed or self._large
+
+    def set_text(self, text: str) -> None:
+        """Put a draft into the box; this is not a change of the user's."""
+        self._large = text if len(text) > LARGE_PASTE else ""
+        self._field.setPlainText("" if self._large else text)
+        self._field.moveCursor(self._field.textCursor().MoveOperation.End)
+        self._told_draft = self.text()
+        self._draft_timer.stop()
+        self._refresh()
+
+    def clear(self) -> None:
+        """Empty the box."""
+        self.set_text("")
+
+    # ---- state
+
+    def set_busy(self, busy: bool) -> None:
+        """Turn Send into Stop while an answer is written."""
+        self._busy = busy
+        self._refresh()
+
+    def set_enabled_reason(self, reason: str | None) -> None:
+        """Why nothing can be sent now, or None. Writing stays possible."""
+        self._reason = reason or ""
+        self._refresh()
+
+    def set_token_estimate(self, words: str) -> None:
+        """A few words about the length, beside the button."""
+        self._count.setText(words)
+        self._count.setVisible(bool(words))
+
+    def _refresh(self) -> None:
+        name, label = ("stop", tr("Stop")) if self._busy else ("send", tr("Send"))
+        can_send = bool(self.text().strip()) and not self._reason
+        self._button.setEnabled(self._busy or can_send)
+        self._button.setIcon(icon(name, "accent" if self._button.isEnabled() else "text_dim"))
+        self._button.setAccessibleName(label)
+        hint = tr("Stop (Esc)") if self._busy else self._reason or tr("Send (Enter)")
+        self._button.setToolTip(hint)
+        self._field.setPlaceholderText(self._reason or tr("Write a message"))
+        self._chip.setVisible(bool(self._large))
+        if self._large:
+            count = f"{len(self._large):,}"
+            self._chip.setText(tr("Pasted text, {count} characters", count=count))
+            self._chip.setAccessibleName(
+                tr("Remove the pasted text of {count} characters", count=count)
+            )
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        lines = min(max(1, math.ceil(self._field.document().size().height())), _MAX_LINES)
+        line = self._field.fontMetrics().lineSpacing()
+        margin = 2 * self._field.document().documentMargin()
+        self._field.setFixedHeight(max(math.ceil(lines * line + margin) + 2, self._button_height()))
+
+    def _button_height(self) -> int:
+        return self._button.sizeHint().height()
+
+    # ---- what the user does
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self._refresh()
+        self._draft_timer.start()
+
+    @Slot()
+    def _tell_draft(self) -> None:
+        text = self.text()
+        if text != self._told_draft:
+            self._told_draft = text
+            self.draft_changed.emit(text)
+
+    @Slot()
+    def _on_button(self) -> None:
+        if self._busy:
+            self.stop_requested.emit()
+        else:
+            self._on_sent()
+
+    @Slot()
+    def _on_sent(self) -> None:
+        text = self.text()
+        if self._busy or self._reason or not text.strip():
+            return
+        self.clear()
+        self.submitted.emit(text)
+
+    @Slot()
+    def _on_stop(self) -> None:
+        if self._busy:
+            self.stop_requested.emit()
+
+    @Slot(str)
+    def _on_large_pasted(self, text: str) -> None:
+        self._large = f"{self._large}\n\n{text}" if self._large else text
+        self._on_changed()
+
+    @Slot()
+    def _on_chip(self) -> None:
+        self._large = ""
+        self._on_changed()
+        self._field.setFocus()
+
+    # ---- what Qt tells
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width wraps anew."""
+        super().resizeEvent(event)
+        self._fit_height()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Other colours."""
+        super().changeEvent(event)
+        if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.FontChange}:
+            self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """A rounded box, framed in the accent while it has the keyboard."""
+        colours = ChatColours.from_palette(self.palette())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        focused = self._field.hasFocus()
+        width = 2.0 if focused else 1.0
+        painter.setPen(QPen(colours.accent if focused else colours.dim, width))
+        painter.setBrush(colours.background)
+        half = width / 2
+        box = QRectF(self.rect()).adjusted(half, half, -half, -half)
+        painter.drawRoundedRect(box, 14, 14)

@@ -1,0 +1,30 @@
+"""How text is set: colours, font and measures in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtGui import QFont, QFontMetricsF, QPalette
+
+from r1desk.chat.colours import ChatColours
+from r1desk.chat.fonts import ASIDE_SCALE, scaled
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """The colours, the font, and whether the text is an aside (the thinking)."""
+
+    colours: ChatColours
+    font: QFont
+    em_px: float  # height of a line of `font`; all spacing is measured in it
+    aside: bool = False
+
+    @classmethod
+    def of(cls, palette: QPalette, font: QFont) -> Ink:
+        """The ink that goes with a palette and a font."""
+        return cls(ChatColours.from_palette(palette), QFont(font), QFontMetricsF(font).height())
+
+    def as_aside(self) -> Ink:
+        """Smaller and dimmer."""
+        font = scaled(self.font, ASIDE_SCALE)
+        return Ink(self.colours, font, QFontMetricsF(font).height(), aside=True)

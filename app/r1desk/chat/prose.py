@@ -1,0 +1,146 @@
+"""A piece of running text that can be selected but loads and opens nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from markdown_it.token import Token
+from PySide6.QtCore import QMimeData, QRectF, QSize, Qt, QUrl, Signal
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QTextBlock, QWheelEvent
+from PySide6.QtWidgets import QFrame, QTextBrowser, QWidget
+
+from deepseek_r1.core.words import tr
+from r1desk.chat import text as fit
+from r1desk.chat.ink import Ink
+from r1desk.chat.richtext import QUOTE_LEVEL, Typesetter, plain_font
+
+
+class ProseView(QTextBrowser):
+    """Text set by a `Typesetter`, exactly as high as it needs to be.
+
+    Signals:
+        link_chosen: an http(s) address was clicked or chosen by keyboard.
+    """
+
+    link_chosen = Signal(str)
+    lead_em = 0.6  # the space above
+
+    def __init__(self, ink: Ink, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setLineWrapMode(QTextBrowser.LineWrapMode.FixedPixelWidth)
+        self.viewport().setAutoFillBackground(False)
+        self.setOpenLinks(False)
+        self.setAcceptDrops(False)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName(tr("Text"))
+        self.anchorClicked.connect(self._on_anchor_clicked)
+        self._ink = ink
+        self._width = 0
+        self.chars = 0
+        plain_font(self.document(), ink.font)
+        self.document().setIndentWidth(ink.em_px * 1.45)
+        self._setter = Typesetter(self.document(), ink)
+
+    def append_tokens(self, tokens: Sequence[Token], size: int) -> None:
+        """Add blocks of Markdown that have `size` characters."""
+        self._setter.append(tokens)
+        self._added(size)
+
+    def replace_tokens(self, tokens: Sequence[Token], size: int) -> None:
+        """Show these blocks instead of what was there."""
+        self._setter.clear()
+        self.chars = 0
+        self.append_tokens(tokens, size)
+
+    def append_text(self, text: str) -> None:
+        """Add plain text."""
+        self._setter.append_plain(text)
+        self._added(len(text))
+
+    def _added(self, size: int) -> None:
+        self.chars += size
+        # Reachable with Tab only where there is something to do.
+        links = self.document().isEmpty() is False and self._has_link()
+        policy = Qt.FocusPolicy.StrongFocus if links else Qt.FocusPolicy.ClickFocus
+        self.setFocusPolicy(policy)
+
+    def _has_link(self) -> bool:
+        formats = self.document().allFormats()
+        return any(fmt.isCharFormat() and fmt.toCharFormat().isAnchor() for fmt in formats)
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        if width != self._width:
+            self._width = width
+            self.setLineWrapColumnOrWidth(width)
+        height = math.ceil(self.document().size().height())
+        self.resize(width, height)
+        return height
+
+    def plain_text(self) -> str:
+        """What is drawn, as text."""
+        return fit.unbroken(self.toPlainText())
+
+    def ideal_width(self) -> int:
+        """The width of the longest line when nothing is wrapped beyond what is set now."""
+        return math.ceil(self.document().idealWidth())
+
+    # ---- what Qt asks
+
+    def loadResource(self, _kind: int, _name: QUrl | str) -> QImage:
+        """Never load anything: an empty picture also stops Qt from opening the path itself."""
+        image = QImage(1, 1, QImage.Format.Format_ARGB32)
+        image.fill(Qt.GlobalColor.transparent)
+        return image
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        """The selected characters as plain text."""
+        data = QMimeData()
+        data.setText(fit.unbroken(self.textCursor().selectedText()))
+        return data
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """The conversation scrolls, not its pieces."""
+        event.ignore()
+
+    def sizeHint(self) -> QSize:
+        """The size it has."""
+        return self.size()
+
+    def minimumSizeHint(self) -> QSize:
+        """None: the conversation decides."""
+        return QSize(0, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the bars beside quotes, then the text."""
+        self._paint_quotes(QRectF(event.rect()))
+        super().paintEvent(event)
+
+    def _paint_quotes(self, clip: QRectF) -> None:
+        block: QTextBlock = self.document().begin()
+        layout = self.document().documentLayout()
+        painter: QPainter | None = None
+        while block.isValid():
+            level = block.blockFormat().property(QUOTE_LEVEL)
+            if isinstance(level, int) and level:
+                box = layout.blockBoundingRect(block)
+                if box.intersects(clip):
+                    painter = painter or QPainter(self.viewport())
+                    self._paint_bars(painter, box, level)
+            block = block.next()
+        if painter:
+            painter.end()
+
+    def _paint_bars(self, painter: QPainter, box: QRectF, levels: int) -> None:
+        bar: QColor = self._ink.colours.edge
+        gap = self._ink.em_px * 0.9
+        top = max(0.0, box.top() - self._ink.em_px * 0.6)
+        for level in range(levels):
+            painter.fillRect(QRectF(level * gap + 1, top, 3, box.bottom() - top), bar)
+
+    def _on_anchor_clicked(self, url: QUrl) -> None:
+        self.link_chosen.emit(url.toString(QUrl.ComponentFormattingOption.FullyEncoded))

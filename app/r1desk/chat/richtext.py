@@ -1,0 +1,340 @@
+"""Markdown tokens set into a QTextDocument, without HTML in between.
+
+Only what is named here can appear in the document: text, emphasis, lists, quotes, tables, rules
+and http(s) links. Nothing that loads anything exists in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from markdown_it.token import Token
+from PySide6.QtCore import Qt
+from PySide6.QtGui import (
+    QBrush,
+    QFont,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextList,
+    QTextListFormat,
+    QTextTable,
+)
+
+from deepseek_r1.core.words import tr
+from r1desk.chat import text as fit
+from r1desk.chat.fonts import mono_family, points
+from r1desk.chat.ink import Ink
+from r1desk.chat.links import disguised, web_address
+from r1desk.chat.tables import insert_table
+
+QUOTE_LEVEL = QTextFormat.Property.UserProperty.value + 1
+NESTED_CODE = QTextFormat.Property.UserProperty.value + 2
+_HEADINGS = {"h1": 1.4, "h2": 1.25, "h3": 1.12, "h4": 1.0, "h5": 1.0, "h6": 1.0}
+_BULLETS = (
+    QTextListFormat.Style.ListDisc,
+    QTextListFormat.Style.ListCircle,
+    QTextListFormat.Style.ListSquare,
+)
+_LINE_HEIGHT = 138.0  # percent
+_PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
+_FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
+
+
+class Typesetter:
+    """Appends blocks to one document."""
+
+    def __init__(self, document: QTextDocument, ink: Ink) -> None:
+        self._document = document
+        self._ink = ink
+        self._cursor = QTextCursor(document)
+        self._fresh = True  # the current block is empty and waits to be used
+        self._first = True  # nothing stands above in this document
+        self._lists: list[tuple[QTextListFormat, QTextList | None]] = []
+        self._quote = 0
+        self._in_item = False
+        self._blocks: dict[str, Callable[[Token], None]] = {
+            "heading_open": self._open_heading,
+            "bullet_list_open": self._open_list,
+            "ordered_list_open": self._open_list,
+            "bullet_list_close": self._close_list,
+            "ordered_list_close": self._close_list,
+            "list_item_open": self._open_item,
+            "blockquote_open": self._open_quote,
+            "blockquote_close": self._close_quote,
+            "paragraph_open": self._open_paragraph,
+            "fence": self._set_code,
+            "code_block": self._set_code,
+            "hr": self._set_rule,
+        }
+
+    def clear(self) -> None:
+        """Empty the document."""
+        self._document.clear()
+        self._cursor = QTextCursor(self._document)
+        self._fresh = self._first = True
+        self._lists.clear()
+        self._quote = 0
+
+    def append(self, tokens: Sequence[Token]) -> None:
+        """Set one or more top-level blocks."""
+        self._cursor.beginEditBlock()
+        index = 0
+        self._plain = self._text_format()
+        while index < len(tokens):
+            token = tokens[index]
+            if token.type == "table_open":
+                index = self._set_table(tokens, index)
+            elif token.type == "inline":
+                self._set_inline(token, self._plain)
+            elif action := self._blocks.get(token.type):
+                action(token)
+            index += 1
+        self._cursor.endEditBlock()
+
+    def append_plain(self, text: str) -> None:
+        """Set `text` as it is, lines and spaces included."""
+        self._cursor.beginEditBlock()
+        for line in fit.breakable(fit.prose(fit.newlines(text))).split("\n"):
+            self._start_block(gap=0.0)
+            self._cursor.insertText(line, self._text_format())
+        self._cursor.endEditBlock()
+
+    # ---- formats
+
+    def _text_format(self) -> QTextCharFormat:
+        fmt = QTextCharFormat()
+        colours = self._ink.colours
+        fmt.setForeground(QBrush(colours.dim if self._ink.aside else colours.text))
+        return fmt
+
+    def _block_format(self, gap: float) -> QTextBlockFormat:
+        fmt = QTextBlockFormat()
+        em = self._ink.em_px
+        fmt.setLineHeight(_LINE_HEIGHT, _PROPORTIONAL)
+        fmt.setTopMargin(0 if self._first else gap * em)
+        if self._lists:
+            fmt.setIndent(len(self._lists))
+        if self._quote:
+            fmt.setLeftMargin(self._quote * 0.9 * em)
+            fmt.setProperty(QUOTE_LEVEL, self._quote)
+        return fmt
+
+    def _start_block(self, gap: float, fmt: QTextBlockFormat | None = None) -> None:
+        fmt = fmt or self._block_format(gap)
+        if self._fresh:
+            self._cursor.setBlockFormat(fmt)
+        else:
+            self._cursor.insertBlock(fmt, self._text_format())
+        self._fresh = False
+        self._first = False
+
+    # ---- blocks
+
+    def _open_paragraph(self, token: Token) -> None:
+        self._plain = self._text_format()
+        if self._in_item:
+            self._in_item = False  # the item's own block is already there
+            return
+        self._start_block(gap=0.25 if token.hidden else 0.6)
+
+    def _open_heading(self, token: Token) -> None:
+        if not self._in_item:
+            self._start_block(gap=0.9)
+        self._in_item = False
+        self._plain = self._text_format()
+        self._plain.setFontWeight(QFont.Weight.DemiBold)
+        size = points(self._ink.font)
+        self._plain.setFontPointSize(size * (1.0 if self._ink.aside else _HEADINGS[token.tag]))
+
+    def _open_list(self, token: Token) -> None:
+        fmt = QTextListFormat()
+        depth = len(self._lists)
+        fmt.setIndent(depth + 1)
+        if token.type == "ordered_list_open":
+            fmt.setStyle(QTextListFormat.Style.ListDecimal)
+            fmt.setStart(min(int(token.attrGet("start") or 1), 999_999_999))
+        else:
+            fmt.setStyle(_BULLETS[depth % len(_BULLETS)])
+        self._lists.append((fmt, None))
+
+    def _close_list(self, _token: Token) -> None:
+        self._lists.pop()
+        self._in_item = False
+
+    def _open_item(self, _token: Token) -> None:
+        fmt, made = self._lists[-1]
+        first = made is None and len(self._lists) == 1
+        block = self._block_format(0.5 if first else 0.2)
+        block.setIndent(0)  # the list's own indent counts
+        self._start_block(0, block)
+        if made is None:
+            self._lists[-1] = (fmt, self._cursor.createList(fmt))
+        else:
+            made.add(self._cursor.block())
+        self._in_item = True
+
+    def _open_quote(self, _token: Token) -> None:
+        self._quote += 1
+        self._in_item = False
+
+    def _close_quote(self, _token: Token) -> None:
+        self._quote -= 1
+
+    def _set_code(self, token: Token) -> None:
+        fmt = self._block_format(0.6)
+        fmt.setBackground(QBrush(self._ink.colours.code_background))
+        fmt.setProperty(NESTED_CODE, True)
+        if not self._in_item:
+            self._start_block(0, fmt)
+        self._in_item = False
+        source = fit.breakable(fit.code(token.content.removesuffix("\n")))
+        char = self._text_format()
+        char.setFontFamilies([mono_family()])
+        self._cursor.insertText(source.replace("\n", fit.LINE), char)
+
+    def _set_rule(self, _token: Token) -> None:
+        fmt = self._block_format(0.4)
+        fmt.setLineHeight(self._ink.em_px * 0.5, _FIXED)
+        fmt.setProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth, 1)
+        self._start_block(0, fmt)
+        self._in_item = False
+
+    def _set_table(self, tokens: Sequence[Token], start: int) -> int:
+        end = start
+        while tokens[end].type != "table_close":
+            end += 1
+        if not self._fresh:
+            self._start_block(0.6)
+            self._cursor.block()
+        made = insert_table(self._cursor, tokens[start : end + 1], self._ink, self._set_cell)
+        if isinstance(made, QTextTable):
+            self._cursor.movePosition(QTextCursor.MoveOperation.End)
+            self._fresh = True
+            self._shrink_trailing_block()
+        self._in_item = False
+        return end
+
+    def _shrink_trailing_block(self) -> None:
+        fmt = QTextBlockFormat()
+        fmt.setLineHeight(1, _FIXED)
+        self._cursor.setBlockFormat(fmt)
+
+    def _set_cell(self, cursor: QTextCursor, token: Token, heading: bool) -> None:
+        outer, self._cursor = self._cursor, cursor
+        fmt = self._text_format()
+        if heading:
+            fmt.setFontWeight(QFont.Weight.DemiBold)
+        self._set_inline(token, fmt)
+        self._cursor = outer
+
+    # ---- inline
+
+    def _set_inline(self, token: Token, plain: QTextCharFormat) -> None:
+        styles = [plain]
+        children = list(token.children or ())
+        if self._take_task_mark(children):
+            styles = [self._text_format()]
+        label_from: list[tuple[str, int]] = []
+        for child in children:
+            kind = child.type
+            fmt = styles[-1]
+            if kind in {"text", "text_special"}:
+                self._insert(child.content, fmt)
+            elif kind in {"softbreak", "hardbreak"}:
+                self._cursor.insertText(fit.LINE, fmt)
+            elif kind == "code_inline":
+                self._cursor.insertText(fit.breakable(fit.code(child.content)), self._code(fmt))
+            elif kind == "image":
+                self._insert_blocked(child, fmt)
+            elif kind == "link_open":
+                styles.append(self._link(fmt, str(child.attrGet("href") or "")))
+                label_from.append((str(child.attrGet("href") or ""), self._cursor.position()))
+            elif kind == "link_close" and label_from:
+                styles.pop()
+                self._tell_address(*label_from.pop(), styles[-1])
+            elif kind.endswith("_open"):
+                styles.append(_styled(fmt, kind))
+            elif kind.endswith("_close") and len(styles) > 1:
+                styles.pop()
+
+    def _insert(self, content: str, fmt: QTextCharFormat) -> None:
+        self._cursor.insertText(fit.breakable(content).replace("\n", fit.LINE), fmt)
+
+    def _code(self, fmt: QTextCharFormat) -> QTextCharFormat:
+        code = QTextCharFormat(fmt)
+        code.setFontFamilies([mono_family()])
+        code.setBackground(QBrush(self._ink.colours.inline_background))
+        return code
+
+    def _insert_blocked(self, token: Token, fmt: QTextCharFormat) -> None:
+        note = QTextCharFormat(fmt)
+        note.setForeground(QBrush(self._ink.colours.dim))
+        note.setFontItalic(True)
+        alt = token.content.strip()
+        self._insert(tr("[image blocked: {alt}]", alt=alt) if alt else tr("[image blocked]"), note)
+
+    def _link(self, fmt: QTextCharFormat, href: str) -> QTextCharFormat:
+        address = web_address(href)
+        link = QTextCharFormat(fmt)
+        if address:
+            link.setAnchor(True)
+            link.setAnchorHref(address)
+            link.setToolTip(address)
+            link.setForeground(QBrush(self._ink.colours.link))
+            link.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)
+        return link
+
+    def _tell_address(self, href: str, start: int, fmt: QTextCharFormat) -> None:
+        """Say where a link leads when its text hides that or it cannot be followed."""
+        label = QTextCursor(self._document)
+        label.setPosition(start)
+        label.setPosition(self._cursor.position(), QTextCursor.MoveMode.KeepAnchor)
+        shown = fit.unbroken(label.selectedText())
+        told: str | None = disguised(shown, href) if web_address(href) else href
+        if told and told != shown:
+            note = QTextCharFormat(fmt)
+            note.setForeground(QBrush(self._ink.colours.dim))
+            self._insert(f" ({fit.code(told)})", note)
+
+    def _take_task_mark(self, children: list[Token]) -> bool:
+        """Turn a leading "[ ]" or "[x]" of a list item into a box."""
+        if not (self._lists and children and children[0].type == "text"):
+            return False
+        mark = children[0].content[:4]
+        if mark not in {"[ ] ", "[x] ", "[X] "}:
+            return False
+        fmt = self._cursor.blockFormat()
+        ticked = mark != "[ ] "
+        fmt.setMarker(
+            QTextBlockFormat.MarkerType.Checked if ticked else QTextBlockFormat.MarkerType.Unchecked
+        )
+        self._cursor.setBlockFormat(fmt)
+        rest = children[0].copy()
+        rest.content = rest.content[4:]
+        children[0] = rest
+        return True
+
+
+def _styled(fmt: QTextCharFormat, kind: str) -> QTextCharFormat:
+    result = QTextCharFormat(fmt)
+    if kind == "strong_open":
+        result.setFontWeight(QFont.Weight.Bold)
+    elif kind == "em_open":
+        result.setFontItalic(True)
+    elif kind == "s_open":
+        result.setFontStrikeOut(True)
+    return result
+
+
+def plain_font(document: QTextDocument, font: QFont) -> None:
+    """Set the font and the measures that go with it."""
+    document.setDefaultFont(font)
+    document.setDocumentMargin(0)
+    document.setUndoRedoEnabled(False)
+    option = document.defaultTextOption()
+    option.setWrapMode(option.WrapMode.WrapAtWordBoundaryOrAnywhere)
+    option.setAlignment(Qt.AlignmentFlag.AlignLeading)
+    document.setDefaultTextOption(option)

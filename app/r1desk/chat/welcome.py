@@ -1,0 +1,63 @@
+"""What an empty conversation shows: a greeting and a few questions to start with."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from deepseek_r1.core.words import N_, tr
+from r1desk.chat.fonts import scaled
+
+EXAMPLES = (
+    N_("Explain why the sky is blue, for a ten-year-old"),
+    N_("Write a Python function that finds prime numbers"),
+    N_("Give me three ideas for a rainy Sunday"),
+    N_("How many days are there between 3 March and 17 May?"),
+)
+
+
+class Welcome(QWidget):
+    """Signals: `example_chosen` with the text of a question."""
+
+    example_chosen = Signal(str)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._title = QLabel(tr("What would you like to know?"), self)
+        self._title.setFont(scaled(self.font(), 1.7))
+        self._line = QLabel("", self)
+        for label in (self._title, self._line):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            label.setWordWrap(True)
+        em = self.fontMetrics().height()
+        grid = QGridLayout()
+        grid.setSpacing(round(em * 0.6))
+        for index, example in enumerate(EXAMPLES):
+            button = QPushButton(tr(example), self)
+            button.setMinimumHeight(round(em * 2.6))
+            button.setCursor(Qt.CursorShape.PointingHandCursor)
+            button.clicked.connect(self._on_clicked)
+            grid.addWidget(button, index // 2, index % 2)
+        column = QVBoxLayout(self)
+        column.setSpacing(round(em * 0.8))
+        column.addStretch(3)
+        column.addWidget(self._title)
+        column.addWidget(self._line)
+        column.addSpacing(em)
+        column.addLayout(grid)
+        column.addStretch(4)
+
+    def set_model_name(self, name: str) -> None:
+        """Say who answers."""
+        if name:
+            words = tr("{model} answers on this computer. Nothing leaves it.", model=name)
+        else:
+            words = tr("The model answers on this computer. Nothing leaves it.")
+        self._line.setText(words)
+
+    @Slot()
+    def _on_clicked(self) -> None:
+        button = self.sender()
+        if isinstance(button, QPushButton):
+            self.example_chosen.emit(button.text())
