@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Keep the translation catalogues in step with the texts in the code.
 
-    python installer/translations.py            # collect texts, merge, compile; lists what is missing
-    python installer/translations.py --check    # fail if that would change anything or if a text is missing
+    python installer/translations.py            # collect, merge, compile; list what is missing
+    python installer/translations.py --check    # fail if a text is missing or a file is stale
 
-Texts are marked `tr("…")` or `N_("…")`. Translators edit the .po files; the .mo files are what runs.
+Texts are marked `tr("…")` or `N_("…")`.
+Translators edit the .po files; the .mo files are what runs.
 """
 
 from __future__ import annotations
@@ -66,8 +67,15 @@ def update(language: str, template: Catalog, *, check: bool) -> int:
 def as_po(catalog: Catalog) -> bytes:
     """The catalogue for translators, without dates, so that equal content is an equal file."""
     out = io.BytesIO()
-    write_po(out, catalog, width=100, omit_header=False, sort_output=True, include_lineno=False,
-             ignore_obsolete=True)
+    write_po(
+        out,
+        catalog,
+        width=100,
+        omit_header=False,
+        sort_output=True,
+        include_lineno=False,
+        ignore_obsolete=True,
+    )
     lines = out.getvalue().splitlines(keepends=True)
     return b"".join(line for line in lines if b"-Date:" not in line and b"Generated-By" not in line)
 

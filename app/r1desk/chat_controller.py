@@ -21,6 +21,7 @@ from r1desk.shown import load_branch
 from r1desk.store import MessageState, Store
 
 SAVE_EVERY_MS = 500
+RETRY_SAVE_MS = 5000
 
 
 @dataclass
@@ -343,7 +344,14 @@ class ChatController(QObject):
             self.list_changed.emit()
             self.busy_changed.emit()
 
-        self._store.call(write, written)
+        def refused(error: Exception) -> None:
+            """The disk is full, say: the text stays in the view and is tried again."""
+            self._on_store_failed(error)
+            QTimer.singleShot(
+                RETRY_SAVE_MS, self, lambda: self._store.call(write, written, refused)
+            )
+
+        self._store.call(write, written, refused)
 
     @Slot()
     def _save_progress(self) -> None:

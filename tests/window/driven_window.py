@@ -69,8 +69,13 @@ class Driver(QObject):
         say("text", id=message_id, length=self._lengths[message_id])
 
     def _on_finished(self, message: Any) -> None:
-        say("finished", id=message.id, state=str(message.state), text=message.content,
-            error=message.error_text)
+        say(
+            "finished",
+            id=message.id,
+            state=str(message.state),
+            text=message.content,
+            error=message.error_text,
+        )
         QTimer.singleShot(0, self._ask_next)
 
 

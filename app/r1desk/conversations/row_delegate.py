@@ -33,14 +33,13 @@ class RowDelegate(QStyledItemDelegate):
             self._paint_conversation(painter, option, index)
         painter.restore()
 
-    def _paint_heading(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: Index
-    ) -> None:
+    def _paint_heading(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.setFont(smaller(option.font))
         painter.setPen(option.palette.color(QPalette.ColorRole.PlaceholderText))
         box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, 0)
-        painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter,
-                         index.data())
+        painter.drawText(
+            box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, index.data()
+        )
 
     def _paint_conversation(
         self, painter: QPainter, option: QStyleOptionViewItem, index: Index
@@ -55,8 +54,11 @@ class RowDelegate(QStyledItemDelegate):
         subtitle = index.data(Role.SUBTITLE)
         if subtitle:
             below = QRect(box.left(), box.top() + metrics.height(), box.width(), metrics.height())
-            dim = text if text == QPalette.ColorRole.HighlightedText else (
-                QPalette.ColorRole.PlaceholderText)
+            dim = (
+                text
+                if text == QPalette.ColorRole.HighlightedText
+                else (QPalette.ColorRole.PlaceholderText)
+            )
             painter.setPen(palette.color(dim))
             paint_marked(painter, below, subtitle, index.data(Role.MARKS), smaller(option.font))
 
@@ -74,9 +76,7 @@ class RowDelegate(QStyledItemDelegate):
         painter.drawRoundedRect(option.rect.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
         return QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text
 
-    def createEditor(
-        self, parent: QWidget, option: QStyleOptionViewItem, index: Index
-    ) -> QWidget:
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
         editor = super().createEditor(parent, option, index)
         editor.setAutoFillBackground(True)
         return editor

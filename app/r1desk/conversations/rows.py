@@ -27,7 +27,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A heading (no conversation) or a conversation; `marks` are (start, length) in the subtitle."""
+    """A heading or a conversation; `marks` are the matches (start, length) in the subtitle."""
 
     title: str
     conversation_id: int | None = None
@@ -101,22 +101,17 @@ class RowModel(QAbstractListModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = self._rows[index.row()]
-        match role:
-            case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole:
-                return row.title
-            case Qt.ItemDataRole.ToolTipRole:
-                return row.title if row.conversation_id is not None else None
-            case Qt.ItemDataRole.AccessibleTextRole:
-                return f"{row.title}. {row.subtitle}" if row.subtitle else row.title
-            case Role.CONVERSATION_ID:
-                return row.conversation_id
-            case Role.SUBTITLE:
-                return row.subtitle
-            case Role.MARKS:
-                return row.marks
-            case Role.IS_HEADING:
-                return row.conversation_id is None
-        return None
+        answers: dict[int, Any] = {
+            Qt.ItemDataRole.DisplayRole: row.title,
+            Qt.ItemDataRole.EditRole: row.title,
+            Qt.ItemDataRole.ToolTipRole: row.title if row.conversation_id is not None else None,
+            Qt.ItemDataRole.AccessibleTextRole: f"{row.title}. {row.subtitle}".removesuffix(". "),
+            Role.CONVERSATION_ID: row.conversation_id,
+            Role.SUBTITLE: row.subtitle,
+            Role.MARKS: row.marks,
+            Role.IS_HEADING: row.conversation_id is None,
+        }
+        return answers.get(role)
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         row = self._rows[index.row()]
@@ -129,6 +124,4 @@ class RowModel(QAbstractListModel):
     def flags(self, index: Index) -> Qt.ItemFlag:
         if self._rows[index.row()].conversation_id is None:
             return Qt.ItemFlag.NoItemFlags
-        return (
-            Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable
-        )
+        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable

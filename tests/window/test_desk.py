@@ -1,0 +1,142 @@
+"""A person at the real window: types, reads, stops, edits, regenerates, searches, comes back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.events import FinishReason
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.desk import Desk
+from window.desk_fixture import ask, running_desk, short_answers, wait_quiet, wait_ready
+
+pytestmark = pytest.mark.native
+
+
+def texts(desk: Desk) -> list[str]:
+    return [message.content for message in desk.chat.shown_branch]
+
+
+def test_a_newcomer_asks_and_is_answered_token_by_token(qtbot: QtBot, own_profile: Path) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        pieces: list[str] = []
+        desk.chat.answer_streamed.connect(lambda _, text: pieces.append(text))
+        ask(qtbot, desk, "What is the capital of France?")
+        wait_quiet_after_start(qtbot, desk)
+        question, answer = desk.chat.shown_branch
+        assert question.content == "What is the capital of France?"
+        assert "Paris" in answer.content
+        assert len(pieces) > 3
+        assert "".join(pieces) == answer.content
+        assert answer.stats is not None
+        assert answer.stats.completion_tokens > 3
+        assert answer.stats.decode_tok_s > 0
+
+
+def wait_quiet_after_start(qtbot: QtBot, desk: Desk) -> None:
+    qtbot.waitUntil(lambda: desk.chat.busy or bool(desk.chat.shown_branch), timeout=10_000)
+    wait_quiet(qtbot, desk)
+    qtbot.waitUntil(lambda: desk.chat.shown_branch[-1].state != "streaming", timeout=10_000)
+
+
+def test_stop_ends_the_answer_within_200_ms_and_keeps_it(qtbot: QtBot, own_profile: Path) -> None:
+    def long_answers(stored: object) -> None:
+        stored.sampling = SamplingSettings(max_tokens=2000, seed=2)
+
+    with running_desk(qtbot, own_profile, long_answers) as desk:
+        wait_ready(qtbot, desk)
+        ask(qtbot, desk, "Write a long story about a fox.")
+        with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
+            pass
+        ended: list[float] = []
+        desk.engine.done.connect(lambda _: ended.append(time.monotonic()))
+        stopped = time.monotonic()
+        qtbot.keyClick(desk.window.composer.editor, Qt.Key.Key_Escape)
+        wait_quiet_after_start(qtbot, desk)
+        qtbot.waitUntil(lambda: bool(ended), timeout=5_000)
+        answer = desk.chat.shown_branch[-1]
+        assert answer.state == "stopped"
+        assert answer.content
+        assert answer.stats is not None
+        assert answer.stats.finish_reason == FinishReason.CANCELLED
+        assert ended[0] - stopped < 0.2
+
+
+def test_editing_and_regenerating_keep_every_version(qtbot: QtBot, own_profile: Path) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        wait_ready(qtbot, desk)
+        ask(qtbot, desk, "Name a fruit.")
+        wait_quiet_after_start(qtbot, desk)
+        question, first_answer = desk.chat.shown_branch
+        desk.window.chat.regenerate_requested.emit(first_answer.id)
+        wait_quiet_after_start(qtbot, desk)
+        second_answer = desk.chat.shown_branch[-1]
+        assert second_answer.id != first_answer.id
+        assert (second_answer.sibling_index, second_answer.sibling_count) == (1, 2)
+
+        desk.window.chat.edit_requested.emit(question.id, "Name a vegetable.")
+        wait_quiet_after_start(qtbot, desk)
+        edited = desk.chat.shown_branch[0]
+        assert edited.content == "Name a vegetable."
+        assert edited.sibling_count == 2
+
+        desk.window.chat.sibling_requested.emit(edited.id, -1)
+        qtbot.waitUntil(lambda: texts(desk)[0] == "Name a fruit.", timeout=5_000)
+        desk.window.chat.sibling_requested.emit(desk.chat.shown_branch[1].id, -1)
+        qtbot.waitUntil(lambda: desk.chat.shown_branch[1].id == first_answer.id, timeout=5_000)
+        assert desk.chat.shown_branch[1].content == first_answer.content
+
+
+def test_everything_is_found_again_after_a_restart(qtbot: QtBot, own_profile: Path) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        wait_ready(qtbot, desk)
+        ask(qtbot, desk, "Tell me about zebras.")
+        wait_quiet_after_start(qtbot, desk)
+        before = texts(desk)
+        desk.window.composer.set_text("half a thou")
+        desk.window.composer.flush_draft()
+    with running_desk(qtbot, own_profile) as desk:
+        qtbot.waitUntil(lambda: len(desk.chat.shown_branch) == 2, timeout=10_000)
+        assert texts(desk) == before
+        qtbot.waitUntil(lambda: desk.window.composer.text() == "half a thou", timeout=5_000)
+        assert desk.preferences.sampling.max_tokens == 48
+        desk.window.sidebar.search.setText("zebra")
+        rows = desk.window.sidebar.list.model()
+        qtbot.waitUntil(lambda: rows.rowCount() == 1, timeout=5_000)
+        assert "zebra" in rows.index(0, 0).data().lower()
+
+
+def test_trash_takes_a_conversation_away_and_undo_brings_it_back(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        ask(qtbot, desk, "Short lived.")
+        wait_quiet_after_start(qtbot, desk)
+        conversation = desk.chat.conversation_id
+        desk.window.sidebar.trash_requested.emit(conversation)
+        rows = desk.window.sidebar.list.model()
+        qtbot.waitUntil(lambda: rows.rowCount() == 0, timeout=5_000)
+        assert desk.chat.conversation_id is None
+        desk.window.notices.action_button.click()
+        qtbot.waitUntil(lambda: rows.rowCount() == 2, timeout=5_000)
+
+
+def test_the_language_changes_under_a_running_conversation(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        ask(qtbot, desk, "Hello")
+        wait_quiet_after_start(qtbot, desk)
+        before = texts(desk)
+        old = desk.window
+        desk.window.language_chosen.emit("zh_CN")
+        qtbot.waitUntil(lambda: desk.window is not old, timeout=5_000)
+        qtbot.waitUntil(lambda: texts(desk) == before, timeout=5_000)
+        assert desk.window.sidebar.new_button.text() == "新对话"
+        desk._on_language("en")
+        qtbot.waitUntil(
+            lambda: desk.window.sidebar.new_button.text() == "New chat", timeout=5_000)
