@@ -13,9 +13,7 @@ from enum import Enum
 
 from deepseek_r1.core.errors import R1Error
 
-CHECK_WORKING_S = 1.0
-CHECK_IDLE_S = 3.0
-GAP_S = 3.0
+GAP_S = 3.0  # a check that is this late means that the owner itself was away
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,8 @@ class HangLimits:
     loop_s: float = 60.0  # beats come, but the loop does not move while a request is open
     start_s: float = 30.0  # no greeting
     cancel_s: float = 10.0  # a cancelled request that does not end
+    check_s: float = 1.0  # between two checks while a request is open
+    check_idle_s: float = 3.0  # and otherwise
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._awake_since = self.started_at
-        self.next_at = self.started_at + CHECK_WORKING_S
+        self.next_at = self.started_at + self.limits.check_s
 
     def hung_for(self, now: float, heard_at: float, moved_at: float | None) -> float | None:
         """Seconds of silence once it is certain, else None.
@@ -55,7 +55,7 @@ class Watch:
         over = silent_s > self.limits.beats_s or still_s > self.limits.loop_s
         self._missed = self._missed + 1 if over else 0
         idle = moved_at is None and not over
-        self.next_at = now + (CHECK_IDLE_S if idle else CHECK_WORKING_S)
+        self.next_at = now + (self.limits.check_idle_s if idle else self.limits.check_s)
         return max(silent_s, still_s) if self._missed >= 2 else None
 
 

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.watch import HangLimits, RestartBudget
+
+SCRIPTED_ENGINE = Path(__file__).with_name("scripted_engine.py")
+IMPATIENT = HangLimits(
+    beats_s=0.5, loop_s=0.5, start_s=5.0, cancel_s=0.5, check_s=0.1, check_idle_s=0.1
+)
+
+
+def scripted_command(*start: str) -> list[str]:
+    return [sys.executable, str(SCRIPTED_ENGINE), *start]
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., EngineClient]]:
+    """Makes clients of the scripted engine; they are closed after the test."""
+    with ExitStack() as stack:
+
+        def make(*start: str, restarts: int = 1000, **options: object) -> EngineClient:
+            client = EngineClient(
+                command=scripted_command(*start), budget=RestartBudget(restarts), **options
+            )
+            return stack.enter_context(client)
+
+        yield make

@@ -1,0 +1,435 @@
+"""Whatever the engine's process does, its owner keeps the text, names the cause and goes on."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from deepseek_r1.core.errors import (
+    EngineBusy,
+    EngineDied,
+    EngineFailed,
+    EngineHung,
+    EngineKeepsDying,
+    EngineOutOfMemory,
+    EngineStartFailed,
+    LoadStopped,
+    ModelNotLoaded,
+    ProtocolBroken,
+    WrongUsage,
+)
+from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationFinished, ModelLoaded
+from deepseek_r1.host import protocol
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.notices import EngineState, StateChanged
+from deepseek_r1.host.supervisor import Supervisor
+from host.conftest import IMPATIENT, scripted_command
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="faults are made with signals")
+
+ROUNDS = 3
+FAULTS = {
+    "exit=3": (EngineDied, "exit code 3"),
+    "exit=0": (EngineDied, "exit code 0"),
+    "signal=SIGSEGV": (EngineDied, "SIGSEGV"),
+    "signal=SIGABRT": (EngineDied, "abort"),
+    "signal=SIGBUS": (EngineDied, "SIGBUS"),
+    "signal=SIGILL": (EngineDied, "SIGILL"),
+    "signal=SIGTERM": (EngineDied, "SIGTERM"),
+    "signal=SIGKILL": (EngineOutOfMemory, "SIGKILL"),
+    "half": (EngineDied, "exit code 9"),
+    "garbage": (ProtocolBroken, None),
+    "huge": (ProtocolBroken, None),
+    "empty": (ProtocolBroken, None),
+    "notjson": (ProtocolBroken, None),
+    "unknown": (ProtocolBroken, None),
+    "stranger": (ProtocolBroken, None),
+    "wrongkind": (ProtocolBroken, None),
+    "early": (ProtocolBroken, None),
+    "twice": (ProtocolBroken, None),
+    "hello": (ProtocolBroken, None),
+}
+
+
+def answer(client: EngineClient, script: str) -> str:
+    return "".join(e.text for e in client.generate(script) if isinstance(e, AnswerDelta))
+
+
+def collect(events, texts):
+    for event in events:
+        if isinstance(event, AnswerDelta):
+            texts.append(event.text)
+
+
+def text_until_failure(client: EngineClient, script: str, error: type[EngineFailed]):
+    texts = []
+    with pytest.raises(error) as caught:
+        collect(client.generate(script), texts)
+    return "".join(texts), caught.value
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_keeps_the_text_names_the_cause_and_the_next_question_is_answered(scripted, fault):
+    error, how = FAULTS[fault]
+    client = scripted()
+    client.load("")
+    for _ in range(ROUNDS):
+        text, caught = text_until_failure(client, f"say=so_ say=far {fault}", error)
+        assert text == "so_far"
+        assert how is None or caught.facts["how"] == how
+        assert "?" not in str(caught)  # every sentence has its facts
+        assert answer(client, "say=again") == "again"
+
+
+@pytest.mark.parametrize("fault", ["hang", "silence sleep=60", "stubborn hang"])
+def test_a_process_without_a_pulse_is_ended_as_hung(scripted, fault):
+    client = scripted(limits=IMPATIENT)
+    client.load("")
+    began = time.monotonic()
+    text, _ = text_until_failure(client, f"say=so {fault}", EngineHung)
+    assert text == "so"
+    assert time.monotonic() - began < 4
+    assert answer(client, "say=again") == "again"
+
+
+def test_a_stopped_process_is_ended_as_hung(scripted):
+    client = scripted(limits=IMPATIENT)
+    client.load("")
+    events = client.generate("say=so wait=60")
+    assert next(events).text == "so"
+    os.kill(client.pid, signal.SIGSTOP)
+    with pytest.raises(EngineHung):
+        next(events)
+
+
+def test_a_loop_that_stands_still_is_cancelled_first(scripted):
+    client = scripted(limits=IMPATIENT)
+    client.load("")
+    pid = client.pid
+    *_, last = client.generate("wait=60")
+    assert last.stats.finish_reason is FinishReason.CANCELLED
+    assert answer(client, "say=again") == "again"
+    assert client.pid == pid
+
+
+def test_a_loop_that_stands_still_and_is_deaf_is_ended(scripted):
+    client = scripted(limits=IMPATIENT)
+    client.load("")
+    text, _ = text_until_failure(client, "say=so sleep=60", EngineHung)
+    assert text == "so"
+
+
+def test_a_cancelled_answer_that_does_not_end_is_ended(scripted):
+    client = scripted(limits=IMPATIENT)
+    client.load("")
+    events = client.generate("say=so sleep=60")
+    next(events)
+    client.cancel()
+    began = time.monotonic()
+    with pytest.raises(EngineHung):
+        next(events)
+    assert time.monotonic() - began < 2
+
+
+def test_an_engine_that_takes_no_requests_is_ended_as_hung(scripted):
+    client = scripted(limits=IMPATIENT)
+    client.load("")
+    assert answer(client, "deaf") == ""
+    assert answer(client, "say=taken") == "taken"  # its reader waits for one frame more
+    with pytest.raises(EngineHung):
+        answer(client, "say=x" + " " * 500_000)  # more than a pipe holds
+
+
+def test_a_closed_pipe_without_an_end_is_a_fault(scripted):
+    client = scripted()
+    client.load("")
+    text, _ = text_until_failure(client, "say=so close", ProtocolBroken)
+    assert text == "so"
+
+
+def test_ten_thousand_events_before_a_death_all_arrive(scripted):
+    client = scripted()
+    client.load("")
+    text, _ = text_until_failure(client, "flood=10000 signal=SIGKILL", EngineOutOfMemory)
+    assert text == "x" * 10_000
+
+
+def test_the_last_telling_line_of_standard_error_is_the_reason(scripted):
+    client = scripted()
+    client.load("")
+    script = "complain=loading complain=vocab.cpp:12:_GGML_ASSERT(n_>_0)_failed fault=SIGABRT"
+    _, caught = text_until_failure(client, script, EngineDied)
+    assert caught.facts == {"how": "abort", "detail": "vocab.cpp:12: GGML ASSERT(n > 0) failed"}
+
+
+def test_a_file_that_ends_the_engine_while_loading_is_not_loaded_again_by_itself(scripted):
+    client = scripted()
+    client.load("")
+    with pytest.raises(EngineDied):
+        client.load("signal=SIGABRT")
+    assert client.state is EngineState.STOPPED
+    with pytest.raises(ModelNotLoaded):
+        answer(client, "say=hello")
+    client.load("")
+    assert answer(client, "say=hello") == "hello"
+
+
+def test_after_a_death_the_model_comes_back_before_the_answer(scripted):
+    client = scripted()
+    client.load("")
+    text_until_failure(client, "exit=3", EngineDied)
+    kinds = [type(event) for event in client.generate("say=hello")]
+    assert kinds.index(ModelLoaded) < kinds.index(AnswerDelta)
+    assert kinds[-1] is GenerationFinished
+
+
+def test_after_too_many_deaths_the_engine_stays_stopped_until_it_is_asked_to_start(scripted):
+    client = scripted(restarts=3)
+    client.load("")
+    for _ in range(4):
+        text_until_failure(client, "exit=3", EngineDied)
+    assert client.state is EngineState.FAILED
+    _, caught = text_until_failure(client, "say=hello", EngineKeepsDying)
+    assert caught.facts["count"] == 4
+    client.restart()
+    assert answer(client, "say=hello") == "hello"
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["/nowhere/python"], "No such file"),
+        (scripted_command("complain=error:_libllama_is_missing", "exit=1"), "libllama is missing"),
+        (scripted_command("version=99"), "99"),
+        (scripted_command("garbage"), None),
+        (scripted_command("signal=SIGILL"), "instruction"),
+    ],
+)
+def test_an_engine_that_does_not_start_says_why(command, reason):
+    with EngineClient(command=command) as client:
+        error = EngineStartFailed if reason else ProtocolBroken
+        with pytest.raises(error) as caught:
+            client.load("")
+        assert (reason or "") in str(caught.value)
+
+
+def test_an_engine_that_does_not_greet_is_given_up():
+    limits = IMPATIENT.__class__(start_s=0.5, check_s=0.1)
+    with (
+        EngineClient(command=scripted_command("sleep=60"), limits=limits) as client,
+        pytest.raises(EngineStartFailed),
+    ):
+        client.load("")
+
+
+def test_a_verdict_on_a_file_comes_within_its_deadline(scripted):
+    client = scripted()
+    began = time.monotonic()
+    with pytest.raises(EngineHung):
+        client.inspect("sleep=60", deadline_s=0.3)
+    with pytest.raises(EngineHung):
+        client.load("sleep=60", deadline_s=0.3)
+    assert time.monotonic() - began < 3
+
+
+def test_a_verdict_of_the_wrong_kind_is_a_fault(scripted):
+    with pytest.raises(ProtocolBroken):
+        scripted().inspect("")
+
+
+# ---- what is asked in the wrong moment ------------------------------------------------------
+
+
+def test_a_question_without_a_model_is_refused_without_starting_anything(scripted):
+    client = scripted()
+    with pytest.raises(ModelNotLoaded):
+        answer(client, "say=hello")
+    assert client.pid is None
+
+
+def test_a_second_answer_at_the_same_time_is_refused_and_the_first_goes_on(scripted):
+    client = scripted()
+    client.load("")
+    first = client.generate("say=a wait=0.2 say=b")
+    text = next(first).text
+    with pytest.raises(EngineBusy):
+        answer(client, "say=other")
+    text += "".join(event.text for event in first if isinstance(event, AnswerDelta))
+    assert text == "ab"
+
+
+def test_a_message_longer_than_a_frame_is_refused_and_the_engine_lives(scripted):
+    client = scripted()
+    client.load("")
+    with pytest.raises(WrongUsage):
+        answer(client, "x" * (17 * 1024 * 1024))
+    assert answer(client, "say=hello") == "hello"
+
+
+def test_threads_and_counts_are_answered(scripted):
+    client = scripted()
+    client.set_threads(2, 2)
+    client.load("")
+    client.set_threads(1, 2)
+    assert client.count_tokens([]) == 7
+    client.unload()
+    with pytest.raises(ModelNotLoaded):
+        answer(client, "say=hello")
+
+
+def test_thread_counts_changed_since_are_kept_when_the_model_comes_back(scripted):
+    sent = []
+    client = scripted()
+    client._supervisor._desk._send = record(client, sent)
+    client.load("")
+    client.set_threads(3, 4)
+    text_until_failure(client, "exit=3", EngineDied)
+    answer(client, "say=x")
+    again = [request for request in sent if isinstance(request, protocol.Load)][-1]
+    assert (again.settings.threads, again.settings.threads_prefill) == (3, 4)
+
+
+def record(client, sent):
+    send = client._supervisor._send
+
+    def recording(request):
+        sent.append(request)
+        send(request)
+
+    return recording
+
+
+# ---- cancelling -----------------------------------------------------------------------------
+
+
+def test_leaving_an_answer_early_cancels_it(scripted):
+    client = scripted()
+    client.load("")
+    for _ in client.generate("say=a wait=60 say=b"):
+        break
+    began = time.monotonic()
+    assert answer(client, "say=next") == "next"
+    assert time.monotonic() - began < 1
+
+
+def test_a_load_in_progress_can_be_cancelled(scripted):
+    # The scripted engine finishes a cancelled load; what counts is that it ends at once.
+    client = scripted()
+    threading.Timer(0.3, client.cancel).start()
+    began = time.monotonic()
+    client.load("wait=60")
+    assert time.monotonic() - began < 2
+
+
+def test_what_waits_for_the_start_can_be_cancelled():
+    notices = Notices(scripted_command("sleep=0.5"))
+    with notices:
+        notices.supervisor.post(protocol.Load(id=1, path=""))
+        notices.supervisor.post(protocol.Generate(id=2, messages=()))
+        notices.supervisor.post(protocol.Cancel(id=2))
+        notices.supervisor.post(protocol.Cancel(id=1))
+        ended = notices.wait_for(protocol.Failed)
+    assert ended.id == 1
+    assert isinstance(ended.report.error, LoadStopped)
+    finished = [n.event for n in notices.all if isinstance(n, protocol.EventFrame)]
+    assert finished[0].stats.finish_reason is FinishReason.CANCELLED
+
+
+class Notices:
+    """Runs a supervisor on a thread and keeps what it says."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.all: list[object] = []
+        self.threads: set[int] = set()
+        self._said = threading.Condition()
+        self.supervisor = Supervisor(self._note, command=command)
+        self.thread = threading.Thread(target=self.supervisor.run)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.supervisor.request_stop()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+    def _note(self, notice):
+        with self._said:
+            self.all.append(notice)
+            self.threads.add(threading.get_ident())
+            self._said.notify_all()
+
+    def wait_for(self, kind, where=lambda _: True):
+        def found():
+            return next((n for n in self.all if isinstance(n, kind) and where(n)), None)
+
+        with self._said:
+            assert self._said.wait_for(found, 10), f"no {kind.__name__} came"
+        return found()
+
+
+# ---- the owner's side -----------------------------------------------------------------------
+
+
+def test_states_follow_one_another_and_notices_come_on_the_running_thread():
+    notices = Notices(scripted_command())
+    with notices:
+        notices.supervisor.post(protocol.Load(id=1, path="wait=0.05"))
+        notices.wait_for(protocol.Done)
+        notices.supervisor.post(protocol.Generate(id=2, messages=generate_messages("wait=0.05")))
+        notices.wait_for(protocol.Done, lambda done: done.id == 2)
+    states = [n.state for n in notices.all if isinstance(n, StateChanged)]
+    assert [state for state, _ in itertools.groupby(states)] == [
+        EngineState.STARTING, EngineState.LOADING, EngineState.IDLE, EngineState.GENERATING,
+        EngineState.IDLE, EngineState.STOPPED,
+    ]  # fmt: skip
+    assert notices.threads == {notices.thread.ident}
+
+
+def generate_messages(text: str):
+    return ({"role": "user", "content": text},)
+
+
+def test_stopping_in_the_middle_of_an_answer_closes_it_and_ends_the_process():
+    notices = Notices(scripted_command())
+    with notices:
+        notices.supervisor.post(protocol.Load(id=1, path=""))
+        pid = notices.wait_for(protocol.Hello).pid
+        notices.supervisor.post(
+            protocol.Generate(id=2, messages=generate_messages("say=a sleep=60"))
+        )
+        notices.wait_for(protocol.EventFrame, lambda frame: frame.id == 2)
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+    assert any(isinstance(n, protocol.Failed) and n.id == 2 for n in notices.all)
+    assert not alive(pid)
+
+
+def test_an_owner_whose_notify_fails_leaves_no_process_behind():
+    pids = []
+
+    def fail(notice):
+        if isinstance(notice, protocol.Hello):
+            pids.append(notice.pid)
+            raise BrokenPipeError("a bug of the owner")
+
+    supervisor = Supervisor(fail, command=scripted_command())
+    supervisor.post(protocol.Load(id=1, path=""))
+    with pytest.raises(BrokenPipeError):
+        supervisor.run()
+    assert not alive(pids[0])
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,256 @@
+"""No orphan, no leak, no work without a reason, no secret handed on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deepseek_r1.core.errors import EngineDied
+from deepseek_r1.host import environment, frames, protocol
+from deepseek_r1.host.client import EngineClient
+from host.conftest import scripted_command
+
+APP = Path(environment.__file__).parents[2]
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses signals")
+
+OWNER = """
+import sys, time
+from deepseek_r1.host.client import EngineClient
+
+with EngineClient() as client:
+    try:
+        client.inspect(__file__)
+    except Exception:
+        pass
+    print(client.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def start_child(env: dict[str, str] | None = None) -> subprocess.Popen:
+    return subprocess.Popen(
+        environment.engine_command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=env or environment.engine_environment(),
+        bufsize=0,
+    )
+
+
+def first_frame(child: subprocess.Popen) -> protocol.Reply:
+    return frames.parse(frames.read(child.stdout, frames.FROM_ENGINE_CAP), protocol.reply_adapter)
+
+
+def end(child: subprocess.Popen) -> int:
+    child.kill()
+    code = child.wait()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        pipe.close()
+    return code
+
+
+def gone(pid: int, within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_the_real_child_greets_within_half_a_second_of_computing():
+    child = start_child()
+    try:
+        hello = first_frame(child)
+        cpu = psutil.Process(child.pid).cpu_times()
+    finally:
+        end(child)
+    assert hello.version == protocol.VERSION
+    assert hello.pid == child.pid
+    assert "llama.cpp" in hello.engine
+    assert cpu.user + cpu.system < 0.5  # of its own: the machine may be busy
+
+
+def test_the_child_ends_when_its_input_closes():
+    child = start_child()
+    try:
+        first_frame(child)
+        child.stdin.close()
+        assert child.wait(2) == 0
+    finally:
+        end(child)
+
+
+@posix_only
+def test_no_child_outlives_a_killed_owner(tmp_path):
+    script = tmp_path / "owner.py"
+    script.write_text(OWNER)
+    env = {**os.environ, "PYTHONPATH": str(APP)}
+    owner = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=env)
+    try:
+        child = int(owner.stdout.readline())
+        assert psutil.pid_exists(child)
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        assert gone(child, within_s=2)
+    finally:
+        owner.kill()
+        owner.wait()
+        owner.stdout.close()
+
+
+def test_a_request_of_garbage_ends_the_child_with_a_word_on_standard_error():
+    child = start_child()
+    try:
+        first_frame(child)
+        child.stdin.write(b"\xff" * 100)
+        assert child.wait(2) == 3
+        assert b"4294967295 bytes" in child.stderr.read()
+    finally:
+        end(child)
+
+
+@linux_only
+def test_twenty_restarts_leak_neither_threads_nor_descriptors(scripted):
+    client = scripted()
+    client.load("")
+    restart(client)
+    threads, descriptors = threading.active_count(), open_descriptors()
+    for _ in range(20):
+        restart(client)
+    assert threading.active_count() == threads
+    assert open_descriptors() == descriptors
+    assert len(psutil.Process().children()) == 1
+
+
+def restart(client: EngineClient) -> None:
+    with pytest.raises(EngineDied):
+        list(client.generate("exit=3"))
+    list(client.generate("say=back"))
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+def test_an_idle_engine_and_its_owner_use_no_processor(tmp_path):
+    with EngineClient() as client:
+        with pytest.raises(Exception, match="missing"):
+            client.inspect(tmp_path / "missing.gguf")
+        time.sleep(0.3)
+        child, own = psutil.Process(client.pid), time.process_time()
+        before = child.cpu_times()
+        time.sleep(2)
+        after = child.cpu_times()
+        own = time.process_time() - own
+    assert own < 0.02
+    assert after.user + after.system - before.user - before.system <= 0.02  # two clock ticks
+
+
+@posix_only
+def test_the_child_gives_way_to_other_programs():
+    child = start_child()
+    try:
+        first_frame(child)
+        assert psutil.Process(child.pid).nice() > psutil.Process().nice()
+    finally:
+        end(child)
+
+
+@linux_only
+def test_the_child_knows_no_secret_and_no_file_of_its_owner(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    secret = (tmp_path / "diary").open("w")
+    try:
+        os.set_inheritable(secret.fileno(), True)
+        with EngineClient() as client:
+            with pytest.raises(Exception, match="missing"):
+                client.inspect("missing.gguf")
+            proc = Path(f"/proc/{client.pid}")
+            names = {entry.split(b"=")[0] for entry in (proc / "environ").read_bytes().split(b"\0")}
+            files = {str(link.readlink()) for link in (proc / "fd").iterdir()}
+    finally:
+        secret.close()
+    assert not names & {b"HF_TOKEN", b"AWS_SECRET_ACCESS_KEY"}
+    assert not any("diary" in file for file in files)
+
+
+def test_the_environment_passes_what_is_needed_and_nothing_else():
+    own = {
+        "PATH": "/bin", "Path": "C:\\", "HOME": "/home/鲸", "LC_ALL": "C.UTF-8",
+        "SystemRoot": "C:\\W",
+        "R1DESK_PROFILE": "/p", "OMP_NUM_THREADS": "3", "GGML_X": "1", "XDG_DATA_HOME": "/x",
+        "OPENAI_API_KEY": "k", "PYTHONPATH": "/evil", "PYTHONSTARTUP": "/evil",
+        "LD_PRELOAD": "/evil.so",
+        "HTTPS_PROXY": "http://user:pass@proxy", "SSH_AUTH_SOCK": "/s",
+    }  # fmt: skip
+    passed = environment.engine_environment(own)
+    kept = {"PATH", "Path", "HOME", "LC_ALL", "SystemRoot", "R1DESK_PROFILE", "OMP_NUM_THREADS",
+            "GGML_X", "XDG_DATA_HOME"}  # fmt: skip
+    ours = {"R1DESK_LANGUAGE", "GGML_NO_BACKTRACE", "GOMP_SPINCOUNT", "PYTHONPATH"}
+    assert set(passed) == kept | ours
+    assert passed["PYTHONPATH"] == str(APP)
+
+
+def test_a_user_who_chose_how_threads_wait_is_obeyed():
+    assert "GOMP_SPINCOUNT" not in environment.engine_environment({"OMP_WAIT_POLICY": "active"})
+    assert environment.engine_environment({"GOMP_SPINCOUNT": "5"})["GOMP_SPINCOUNT"] == "5"
+
+
+def test_the_frozen_program_starts_itself_as_the_engine(monkeypatch):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert environment.engine_command() == [sys.executable, "--engine-host"]
+
+
+def test_a_module_in_the_current_folder_does_not_stand_in_for_ours(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit('hijacked')")
+    monkeypatch.chdir(tmp_path)
+    child = start_child()
+    try:
+        assert isinstance(first_frame(child), protocol.Hello)
+    finally:
+        end(child)
+
+
+def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path):
+    script = tmp_path / "printing.py"
+    script.write_text(
+        "import os, threading\n"
+        "from deepseek_r1.host import child, worker\n"
+        "def run(self):\n"
+        "    os.write(1, b'native noise')\n"
+        "    print('python noise', flush=True)\n"
+        "    self._send(worker.protocol.Hello(version=1, pid=1, engine='x'))\n"
+        "    os._exit(0)\n"
+        "worker.Worker.run = run\n"
+        "child.main()\n"
+    )
+    child = subprocess.run(
+        [sys.executable, str(script)], input=b"", capture_output=True, check=True,
+        env=environment.engine_environment(), timeout=20,
+    )  # fmt: skip
+    assert re.fullmatch(rb'....\{"kind":"hello".*\}', child.stdout, re.DOTALL)
+    assert child.stderr.splitlines() == [b"native noisepython noise"]
+
+
+def test_the_scripted_engine_ends_with_its_owner_too():
+    child = subprocess.Popen(scripted_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        child.stdin.close()
+        assert child.wait(5) == 0
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
