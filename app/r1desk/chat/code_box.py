@@ -13,12 +13,13 @@ from PySide6.QtGui import (
     QPainterPath,
     QPaintEvent,
     QPen,
+    QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
     QTextLayout,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QTextEdit, QToolButton, QWidget
 
 from deepseek_r1.core.words import tr
 from r1desk.chat import text as fit
@@ -31,10 +32,11 @@ from r1desk.theme.icons import icon
 
 _MAX_LINE = 2_000  # characters; a longer one is drawn in several
 _RADIUS = 8.0
+_LINE_HEIGHT = 125.0  # percent
 _COPIED_MS = 1_500
 
 
-class CodeText(QPlainTextEdit):
+class CodeText(QTextEdit):
     """The code itself, exactly as high as it needs to be; long lines scroll sideways."""
 
     def __init__(self, ink: Ink, parent: QWidget) -> None:
@@ -43,36 +45,41 @@ class CodeText(QPlainTextEdit):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setReadOnly(True)
         self.setUndoRedoEnabled(False)
-        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.viewport().setAutoFillBackground(False)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setAcceptDrops(False)
-        self.setFont(mono(scaled(ink.font, 0.95)))
-        self.document().setDefaultFont(self.font())
+        self.setFont(mono(ink.font))
+        self.document().setDefaultFont(mono(ink.font))
         self.document().setDocumentMargin(0)
         self.setTabStopDistance(self.fontMetrics().horizontalAdvance(" ") * 4)
         self._plain = QTextCharFormat()
         self._plain.setForeground(QBrush(ink.colours.code_text))
-        self._longest = 0
+        self._lines = QTextBlockFormat()
+        self._lines.setLineHeight(
+            _LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
+        )
+        QTextCursor(self.document()).setBlockFormat(self._lines)
 
     def append_code(self, code: str) -> None:
         """Add more characters at the end."""
         cursor = QTextCursor(self.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(code, self._plain)
-        metrics = self.fontMetrics()
-        self._longest = max(
-            self._longest, *(metrics.horizontalAdvance(line) for line in code.split("\n"))
-        )
+
+    def replace_code(self, code: str) -> None:
+        """Show other code."""
+        self.document().clear()
+        QTextCursor(self.document()).setBlockFormat(self._lines)
+        self.append_code(code)
 
     def needed_height(self, width: int) -> int:
         """The height of all lines, and of the scroll bar if one is needed."""
-        metrics = self.fontMetrics()
-        lines = self.document().blockCount()
-        bar = self.horizontalScrollBar().sizeHint().height() if self._longest > width else 0
-        return math.ceil(lines * metrics.lineSpacing()) + bar + 2
+        size = self.document().size()
+        bar = self.horizontalScrollBar().sizeHint().height() if size.width() > width else 0
+        return math.ceil(size.height()) + bar
 
     def createMimeDataFromSelection(self) -> QMimeData:
         """The selected characters as plain text, lines of our own making joined again."""
@@ -147,8 +154,7 @@ class CodeBox(QWidget):
             if len(shown) > len(self._shown):
                 self._text.append_code(shown[len(self._shown) :])
         else:
-            self._text.clear()
-            self._text.append_code(shown)
+            self._text.replace_code(shown)
         self._shown = shown
         if final and self.language:
             self._slicer.add(self, self._colouring())

@@ -56,7 +56,7 @@ class ChatColours:
         pure = dark and contrast(text, background) >= _PURE_CONTRAST
         accent = palette.color(role.Accent)
         code = mixed(background, text, 0.0 if pure else 0.045)
-        bubble = mixed(background, accent, 0.14 if not pure else 0.12)
+        bubble = background if pure else mixed(background, accent, 0.13)
         danger = QColor("#ff9b90" if dark else "#b3261e")
         hues = _CODE_HUES_CONTRAST if pure else _CODE_HUES_DARK if dark else _CODE_HUES_LIGHT
         inks = [legible(QColor(hue), code) for hue in hues]

@@ -11,15 +11,14 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from deepseek_r1.core.words import tr
 from r1desk.chat.answer_view import AnswerView
+from r1desk.chat.ink import readable_width
 from r1desk.chat.slices import Slicer
 from r1desk.chat.user_view import UserView
 
 MAX_BUILT = 60
 _KEPT_SCREENS = 2.0  # built this far above and below what is visible
-_READABLE_EM = 44.0
-_READABLE_PX = 760
 _NEAR_END_PX = 24
-_GAP_EM = 1.1
+_GAP_EM = 0.7
 
 MessageView = AnswerView | UserView
 
@@ -69,6 +68,8 @@ class MessageColumn(QScrollArea):
         self.setAccessibleName(tr("Conversation"))
         self._content = QWidget()
         self.setWidget(self._content)
+        self._content.setAutoFillBackground(False)
+        self.viewport().setAutoFillBackground(False)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.timeout.connect(self.place)
@@ -164,8 +165,7 @@ class MessageColumn(QScrollArea):
     def column_width(self) -> int:
         """The width of the messages: readable, whatever the window's."""
         em = self.fontMetrics().height()
-        wanted = max(_READABLE_PX, round(em * _READABLE_EM))
-        return max(120, min(wanted, self.viewport().width() - 2 * em))
+        return max(120, min(readable_width(em), self.viewport().width() - 2 * em))
 
     def _margin(self) -> int:
         return round(self.fontMetrics().height() * 1.2)

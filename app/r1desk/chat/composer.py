@@ -6,6 +6,7 @@ import math
 
 from PySide6.QtCore import QEvent, QMimeData, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
+    QGuiApplication,
     QInputMethodEvent,
     QKeyEvent,
     QPainter,
@@ -13,14 +14,14 @@ from PySide6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from deepseek_r1.core.words import tr
-from r1desk.chat.buttons import icon_button, text_button
+from r1desk.chat.buttons import RoundButton, text_button
 from r1desk.chat.colours import ChatColours
 from r1desk.chat.editor import PlainEdit
 from r1desk.chat.fonts import scaled
-from r1desk.theme.icons import icon
+from r1desk.chat.ink import readable_width
 
 _MAX_LINES = 8
 _DRAFT_MS = 500
@@ -126,8 +127,8 @@ class Composer(QWidget):
         self.setFocusProxy(self._field)
         self._refresh()
 
-    def _make_button(self) -> QToolButton:
-        button = icon_button("send", tr("Send"), self)
+    def _make_button(self) -> RoundButton:
+        button = RoundButton("send", tr("Send"), self, filled=True)
         button.clicked.connect(self._on_button)
         return button
 
@@ -146,11 +147,21 @@ class Composer(QWidget):
         row.addWidget(self._count, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
-        pad = round(em * 0.55)
-        column.setContentsMargins(round(em * 0.8), pad, pad, pad)
+        self._set_margins()
         column.setSpacing(4)
         column.addWidget(self._chip, 0, Qt.AlignmentFlag.AlignLeft)
         column.addLayout(row)
+
+    def _side(self) -> int:
+        """The space left and right of the box, which is as wide as the messages above it."""
+        em = self.fontMetrics().height()
+        return max(0, (self.width() - readable_width(em) - 2 * em) // 2)
+
+    def _set_margins(self) -> None:
+        em = self.fontMetrics().height()
+        pad, side = round(em * 0.5), self._side()
+        if layout := self.layout():
+            layout.setContentsMargins(side + round(em * 0.9), pad, side + pad, pad)
 
     # ---- text
 
@@ -193,8 +204,7 @@ class Composer(QWidget):
         name, label = ("stop", tr("Stop")) if self._busy else ("send", tr("Send"))
         can_send = bool(self.text().strip()) and not self._reason
         self._button.setEnabled(self._busy or can_send)
-        self._button.setIcon(icon(name, "accent" if self._button.isEnabled() else "text_dim"))
-        self._button.setAccessibleName(label)
+        self._button.set_action(name, label)
         hint = tr("Stop (Esc)") if self._busy else self._reason or tr("Send (Enter)")
         self._button.setToolTip(hint)
         self._field.setPlaceholderText(self._reason or tr("Write a message"))
@@ -266,6 +276,7 @@ class Composer(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Another width wraps anew."""
         super().resizeEvent(event)
+        self._set_margins()
         self._fit_height()
 
     def changeEvent(self, event: QEvent) -> None:
@@ -276,7 +287,7 @@ class Composer(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """A rounded box, framed in the accent while it has the keyboard."""
-        colours = ChatColours.from_palette(self.palette())
+        colours = ChatColours.from_palette(QGuiApplication.palette())
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         focused = self._field.hasFocus()
@@ -284,5 +295,5 @@ class Composer(QWidget):
         painter.setPen(QPen(colours.accent if focused else colours.dim, width))
         painter.setBrush(colours.background)
         half = width / 2
-        box = QRectF(self.rect()).adjusted(half, half, -half, -half)
+        box = QRectF(self.rect()).adjusted(half + self._side(), half, -half - self._side(), -half)
         painter.drawRoundedRect(box, 14, 14)

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+from PySide6.QtGui import QFont
 
-from PySide6.QtGui import QFont, QFontDatabase
+from r1desk.theme.fonts import mono_font
 
 ASIDE_SCALE = 0.92
-
-
-@cache
-def mono_family() -> str:
-    """The system's family for code."""
-    return QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family()
+_MONO_SCALE = 0.94  # fixed-width families look larger than others of the same size
 
 
 def mono(font: QFont) -> QFont:
-    """The code font in the size of `font`."""
-    result = QFont(font)
-    result.setFamilies([mono_family(), *font.families()])
-    result.setStyleHint(QFont.StyleHint.Monospace)
-    result.setFixedPitch(True)
-    return result
+    """The code font that goes with `font`."""
+    return mono_font(points(font) * _MONO_SCALE)
 
 
 def scaled(font: QFont, factor: float) -> QFont:

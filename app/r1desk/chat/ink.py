@@ -9,6 +9,14 @@ from PySide6.QtGui import QFont, QFontMetricsF, QPalette
 from r1desk.chat.colours import ChatColours
 from r1desk.chat.fonts import ASIDE_SCALE, scaled
 
+_READABLE_EM = 44.0
+_READABLE_PX = 760
+
+
+def readable_width(em_px: float) -> int:
+    """The widest a column of text should be, in pixels."""
+    return max(_READABLE_PX, round(em_px * _READABLE_EM))
+
 
 @dataclass(frozen=True, slots=True)
 class Ink:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from markdown_it.token import Token
 from PySide6.QtCore import QMimeData, QRectF, QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QTextBlock, QWheelEvent
+from PySide6.QtGui import QImage, QPainter, QPaintEvent, QTextBlock, QWheelEvent
 from PySide6.QtWidgets import QFrame, QTextBrowser, QWidget
 
 from deepseek_r1.core.words import tr
 from r1desk.chat import text as fit
 from r1desk.chat.ink import Ink
-from r1desk.chat.richtext import QUOTE_LEVEL, Typesetter, plain_font
+from r1desk.chat.richtext import QUOTE_LEVEL, QUOTE_STEP_EM, RULE, Typesetter, plain_font
 
 
 class ProseView(QTextBrowser):
@@ -116,31 +116,32 @@ class ProseView(QTextBrowser):
         return QSize(0, 0)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the bars beside quotes, then the text."""
-        self._paint_quotes(QRectF(event.rect()))
+        """Draw the bars beside quotes and the rules, then the text."""
+        painter = QPainter(self.viewport())
+        self._paint_lines(painter, QRectF(event.rect()))
+        painter.end()
         super().paintEvent(event)
 
-    def _paint_quotes(self, clip: QRectF) -> None:
+    def _paint_lines(self, painter: QPainter, clip: QRectF) -> None:
         block: QTextBlock = self.document().begin()
         layout = self.document().documentLayout()
-        painter: QPainter | None = None
+        edge = self._ink.colours.edge
+        above, bottom = 0, 0.0
         while block.isValid():
-            level = block.blockFormat().property(QUOTE_LEVEL)
-            if isinstance(level, int) and level:
+            fmt = block.blockFormat()
+            levels = int(fmt.property(QUOTE_LEVEL) or 0)
+            ruled = bool(fmt.property(RULE))
+            if levels or ruled:
                 box = layout.blockBoundingRect(block)
-                if box.intersects(clip):
-                    painter = painter or QPainter(self.viewport())
-                    self._paint_bars(painter, box, level)
+                if ruled and box.intersects(clip):
+                    painter.fillRect(QRectF(0, box.center().y(), self.width(), 1), edge)
+                for level in range(levels):
+                    top = bottom if level < above else box.top()
+                    x = level * self._ink.em_px * QUOTE_STEP_EM + 1
+                    painter.fillRect(QRectF(x, top, 3, box.bottom() - top), edge)
+                bottom = box.bottom()
+            above = levels
             block = block.next()
-        if painter:
-            painter.end()
-
-    def _paint_bars(self, painter: QPainter, box: QRectF, levels: int) -> None:
-        bar: QColor = self._ink.colours.edge
-        gap = self._ink.em_px * 0.9
-        top = max(0.0, box.top() - self._ink.em_px * 0.6)
-        for level in range(levels):
-            painter.fillRect(QRectF(level * gap + 1, top, 3, box.bottom() - top), bar)
 
     def _on_anchor_clicked(self, url: QUrl) -> None:
         self.link_chosen.emit(url.toString(QUrl.ComponentFormattingOption.FullyEncoded))

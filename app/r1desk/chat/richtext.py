@@ -25,19 +25,15 @@ from PySide6.QtGui import (
 
 from deepseek_r1.core.words import tr
 from r1desk.chat import text as fit
-from r1desk.chat.fonts import mono_family, points
+from r1desk.chat.fonts import mono, points
 from r1desk.chat.ink import Ink
 from r1desk.chat.links import disguised, web_address
 from r1desk.chat.tables import insert_table
 
 QUOTE_LEVEL = QTextFormat.Property.UserProperty.value + 1
-NESTED_CODE = QTextFormat.Property.UserProperty.value + 2
+RULE = QTextFormat.Property.UserProperty.value + 2
 _HEADINGS = {"h1": 1.4, "h2": 1.25, "h3": 1.12, "h4": 1.0, "h5": 1.0, "h6": 1.0}
-_BULLETS = (
-    QTextListFormat.Style.ListDisc,
-    QTextListFormat.Style.ListCircle,
-    QTextListFormat.Style.ListSquare,
-)
+QUOTE_STEP_EM = 0.95
 _LINE_HEIGHT = 138.0  # percent
 _PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
 _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
@@ -118,7 +114,7 @@ class Typesetter:
         if self._lists:
             fmt.setIndent(len(self._lists))
         if self._quote:
-            fmt.setLeftMargin(self._quote * 0.9 * em)
+            fmt.setLeftMargin(self._quote * QUOTE_STEP_EM * em)
             fmt.setProperty(QUOTE_LEVEL, self._quote)
         return fmt
 
@@ -151,13 +147,12 @@ class Typesetter:
 
     def _open_list(self, token: Token) -> None:
         fmt = QTextListFormat()
-        depth = len(self._lists)
-        fmt.setIndent(depth + 1)
+        fmt.setIndent(len(self._lists) + 1)
         if token.type == "ordered_list_open":
             fmt.setStyle(QTextListFormat.Style.ListDecimal)
             fmt.setStart(min(int(token.attrGet("start") or 1), 999_999_999))
         else:
-            fmt.setStyle(_BULLETS[depth % len(_BULLETS)])
+            fmt.setStyle(QTextListFormat.Style.ListDisc)
         self._lists.append((fmt, None))
 
     def _close_list(self, _token: Token) -> None:
@@ -186,19 +181,18 @@ class Typesetter:
     def _set_code(self, token: Token) -> None:
         fmt = self._block_format(0.6)
         fmt.setBackground(QBrush(self._ink.colours.code_background))
-        fmt.setProperty(NESTED_CODE, True)
         if not self._in_item:
             self._start_block(0, fmt)
         self._in_item = False
         source = fit.breakable(fit.code(token.content.removesuffix("\n")))
         char = self._text_format()
-        char.setFontFamilies([mono_family()])
+        _set_mono(char, self._ink.font)
         self._cursor.insertText(source.replace("\n", fit.LINE), char)
 
     def _set_rule(self, _token: Token) -> None:
         fmt = self._block_format(0.4)
         fmt.setLineHeight(self._ink.em_px * 0.5, _FIXED)
-        fmt.setProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth, 1)
+        fmt.setProperty(RULE, True)
         self._start_block(0, fmt)
         self._in_item = False
 
@@ -265,7 +259,7 @@ class Typesetter:
 
     def _code(self, fmt: QTextCharFormat) -> QTextCharFormat:
         code = QTextCharFormat(fmt)
-        code.setFontFamilies([mono_family()])
+        _set_mono(code, self._ink.font)
         code.setBackground(QBrush(self._ink.colours.inline_background))
         return code
 
@@ -316,6 +310,12 @@ class Typesetter:
         rest.content = rest.content[4:]
         children[0] = rest
         return True
+
+
+def _set_mono(fmt: QTextCharFormat, font: QFont) -> None:
+    code = mono(font)
+    fmt.setFontFamilies(code.families())
+    fmt.setFontPointSize(code.pointSizeF())
 
 
 def _styled(fmt: QTextCharFormat, kind: str) -> QTextCharFormat:

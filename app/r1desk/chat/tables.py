@@ -17,7 +17,7 @@ from PySide6.QtGui import (
     QTextTableFormat,
 )
 
-from r1desk.chat.fonts import mono_family
+from r1desk.chat.fonts import mono
 from r1desk.chat.ink import Ink
 
 _MAX_COLUMNS = 24
@@ -91,7 +91,7 @@ def _rows(tokens: Sequence[Token]) -> list[list[Cell]]:
 
 def _insert_as_text(cursor: QTextCursor, rows: list[list[Cell]], ink: Ink) -> None:
     fmt = cursor.charFormat()
-    fmt.setFontFamilies([mono_family()])
+    fmt.setFontFamilies(mono(ink.font).families())
     fmt.setForeground(QBrush(ink.colours.text))
     lines = (" | ".join(token.content for token, _, _ in row) for row in rows)
     cursor.insertText("\u2028".join(lines), fmt)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from deepseek_r1.core.words import tr
 from r1desk.chat.body import MarkdownBody
-from r1desk.chat.buttons import text_button
+from r1desk.chat.buttons import BUTTON_INSET_EM, text_button
 from r1desk.chat.ink import Ink
 from r1desk.chat.slices import Slicer
 from r1desk.theme.icons import icon
@@ -37,10 +37,11 @@ class ThinkingBox(QWidget):
         self._body: MarkdownBody | None = None
         self._seconds = 0.0
         self._since: float | None = None
+        self._open = False
         self.text = ""
         self._header = text_button("brain", "", self)
-        self._header.setCheckable(True)
-        self._header.toggled.connect(self._on_toggled)
+        self._header.setObjectName("thinking")
+        self._header.clicked.connect(self._on_clicked)
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._timer.timeout.connect(self._name_header)
@@ -49,11 +50,12 @@ class ThinkingBox(QWidget):
     @property
     def is_open(self) -> bool:
         """True while the text is shown."""
-        return self._header.isChecked()
+        return self._open
 
     def set_open(self, is_open: bool) -> None:
         """Unfold or fold."""
-        self._header.setChecked(is_open)
+        if is_open != self._open:
+            self._on_clicked()
 
     def header_text(self) -> str:
         """The line people read."""
@@ -91,7 +93,7 @@ class ThinkingBox(QWidget):
             self._body.hide()
             self._body.deleteLater()
             self._body = None
-            self._on_toggled(self.is_open)
+            self._show_body()
 
     @Slot()
     def _name_header(self) -> None:
@@ -110,10 +112,14 @@ class ThinkingBox(QWidget):
         self._header.setToolTip(action)
         self._header.resize(self._header.sizeHint())
 
-    @Slot(bool)
-    def _on_toggled(self, is_open: bool) -> None:
+    @Slot()
+    def _on_clicked(self) -> None:
+        self._open = not self._open
         self._name_header()
-        if is_open and self._body is None:
+        self._show_body()
+
+    def _show_body(self) -> None:
+        if self._open and self._body is None:
             self._body = MarkdownBody(self._ink.as_aside(), self._slicer, self)
             self._body.grown.connect(self.grown)
             self._body.link_chosen.connect(self.link_chosen)
@@ -122,14 +128,15 @@ class ThinkingBox(QWidget):
             else:
                 self._body.feed(self.text)
         if self._body:
-            self._body.setVisible(is_open)
+            self._body.setVisible(self._open)
         self.update()
         self.grown.emit()
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""
         header = self._header.sizeHint()
-        self._header.setGeometry(0, 0, min(width, header.width()), header.height())
+        left = self._ink.em_px * BUTTON_INSET_EM
+        self._header.setGeometry(-round(left), 0, min(width, header.width()), header.height())
         height = header.height()
         if self.is_open and self._body:
             indent = round(self._ink.em_px * 0.9)

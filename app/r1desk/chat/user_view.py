@@ -153,7 +153,7 @@ class UserView(QWidget):
             size = self._more.sizeHint()
             self._more.setGeometry(left, y, size.width(), size.height())
             y += size.height()
-        y += pad_y
+        y += round(pad_y * 0.75)  # the last line has its own space below
         self._bubble = QRectF(left - pad_x, 0, inner + 2 * pad_x, y).adjusted(0.5, 0.5, -0.5, -0.5)
         y += round(em * 0.15)
         size = self._footer.sizeHint()

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QTimer, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QResizeEvent
-from PySide6.QtWidgets import QStackedLayout, QToolButton, QWidget
+from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QStackedLayout, QWidget
 
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.words import tr
 from r1desk.chat.answer_view import AnswerView
-from r1desk.chat.buttons import icon_button
+from r1desk.chat.buttons import RoundButton
 from r1desk.chat.column import MessageColumn, MessageView
 from r1desk.chat.ink import Ink
 from r1desk.chat.slices import Slicer
@@ -23,7 +23,7 @@ from r1desk.chat.welcome import Welcome
 
 _FLUSH_MS = 33
 _SHEET = """
-QTextBrowser, QTextBrowser:focus, QPlainTextEdit#code, QPlainTextEdit#code:focus {
+QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
   border: none; padding: 0; margin: 0; background: transparent; border-radius: 0; }
 """
 
@@ -55,7 +55,7 @@ class ChatView(QWidget):
         self._thinking_buffer: list[str] = []
         self._answer_buffer: list[str] = []
         self._slicer = Slicer(self)
-        self._ink = Ink.of(self.palette(), self.font())
+        self._ink = Ink.of(QGuiApplication.palette(), self.font())
         self._column = MessageColumn(self._build, self._estimate, self._slicer, self)
         self._column.end_shown.connect(self._on_end_shown)
         self._welcome = Welcome(self)
@@ -68,10 +68,9 @@ class ChatView(QWidget):
         self._flush_timer = QTimer(self)
         self._flush_timer.setInterval(_FLUSH_MS)
         self._flush_timer.timeout.connect(self._flush)
-        self._paint_background()
 
-    def _make_jump(self) -> QToolButton:
-        jump = icon_button("arrow-down", tr("Jump to the end"), self)
+    def _make_jump(self) -> RoundButton:
+        jump = RoundButton("arrow-down", tr("Jump to the end"), self, filled=False)
         jump.setObjectName("jump")
         jump.clicked.connect(self.jump_to_end)
         jump.hide()
@@ -105,6 +104,8 @@ class ChatView(QWidget):
         self._stack.setCurrentWidget(self._column if messages else self._welcome)
         self._column.show_keys(list(self._messages))
         self._jump.setVisible(False)
+        if messages and messages[-1].state == "streaming":
+            self.begin_stream(messages[-1].id)
 
     def append(self, message: ShownMessage) -> None:
         """Add one message at the end and go there."""
@@ -307,12 +308,9 @@ class ChatView(QWidget):
             ink = Ink.of(QGuiApplication.palette(), self.font())
             if ink != self._ink:
                 self._ink = ink
-                self._paint_background()
+                self.update()
                 self._column.rebuild()
 
-    def _paint_background(self) -> None:
-        for widget in (self, self._column.viewport(), self._welcome):
-            palette = widget.palette()
-            palette.setColor(palette.ColorRole.Window, self._ink.colours.background)
-            widget.setPalette(palette)
-            widget.setAutoFillBackground(True)
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The colour one reads on."""
+        QPainter(self).fillRect(self.rect(), self._ink.colours.background)

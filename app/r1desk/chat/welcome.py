@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.words import N_, tr
 from r1desk.chat.fonts import scaled
@@ -39,7 +39,9 @@ class Welcome(QWidget):
             button.setCursor(Qt.CursorShape.PointingHandCursor)
             button.clicked.connect(self._on_clicked)
             grid.addWidget(button, index // 2, index % 2)
-        column = QVBoxLayout(self)
+        inner = QWidget(self)
+        inner.setMaximumWidth(max(680, 40 * em))
+        column = QVBoxLayout(inner)
         column.setSpacing(round(em * 0.8))
         column.addStretch(3)
         column.addWidget(self._title)
@@ -47,6 +49,8 @@ class Welcome(QWidget):
         column.addSpacing(em)
         column.addLayout(grid)
         column.addStretch(4)
+        row = QHBoxLayout(self)
+        row.addWidget(inner)
 
     def set_model_name(self, name: str) -> None:
         """Say who answers."""
