@@ -165,8 +165,8 @@ ASKED = LoadSettings(context_length=8192, micro_batch=512)  # KV 224 MiB, batch 
         (20, "It fits with a batch of 256."),
         (65, "It fits with a batch of 64."),
         (90, "It fits with a context precision of q8_0."),
-        (130, "It fits with a batch of 256 and a context precision of q8_0."),
-        (170, "It fits with a batch of 64 and a context precision of q8_0."),
+        (130, "It fits with a batch of 256, a context precision of q8_0."),
+        (170, "It fits with a batch of 64, a context precision of q8_0."),
     ],
 )
 def test_the_batch_gives_way_first_and_then_the_precision(saved_mib, text):

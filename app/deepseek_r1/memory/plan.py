@@ -88,8 +88,7 @@ def require_fit(header: ModelHeader, settings: LoadSettings, share: ProcessShare
 
     Raises ContextTooLarge beyond what the model was trained for, BudgetTooSmall with the advice.
     """
-    if 0 < header.context_trained < settings.context_length:
-        raise ContextTooLarge(asked=settings.context_length, trained=header.context_trained)
+    require_context(header, settings)
     bill = plan(header, settings, share)
     if bill.fits:
         return bill
@@ -104,6 +103,12 @@ def require_fit(header: ModelHeader, settings: LoadSettings, share: ProcessShare
         rest_mib=needed - weights - context,
         advice=advise(header, settings, share).text,
     )
+
+
+def require_context(header: ModelHeader, settings: LoadSettings) -> None:
+    """Raises ContextTooLarge for more context than the model was trained for."""
+    if 0 < header.context_trained < settings.context_length:
+        raise ContextTooLarge(asked=settings.context_length, trained=header.context_trained)
 
 
 def _concessions(
@@ -169,4 +174,4 @@ def _change_text(asked: LoadSettings, fits: LoadSettings) -> str:
         for key, text in _CHANGES.items()
         if getattr(fits, key) != getattr(asked, key)
     ]
-    return tr("It fits with {changes}.", changes=tr(" and ").join(changes))
+    return tr("It fits with {changes}.", changes=", ".join(changes))

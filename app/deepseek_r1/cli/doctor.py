@@ -1,0 +1,96 @@
+"""`deepseek-r1 doctor`: what this computer has, as the engine sees it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+from deepseek_r1 import __version__, hardware
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli import output
+from deepseek_r1.core.paths import profile_dir, starter_model
+from deepseek_r1.core.words import tr
+from deepseek_r1.memory import meter
+
+# The instruction sets that llama.cpp has kernels for, best last.
+_KERNELS = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "amx_int8",
+    "asimd",
+    "asimddp",
+    "i8mm",
+)
+
+
+def doctor(as_json: o.Json = False) -> None:
+    """Show the processor, the memory, the libraries and the places this program uses."""
+    found = examine()
+    if as_json:
+        output.result_json(found)
+        return
+    cpu, memory = found["cpu"], found["memory"]
+    starter = found["starter_model"] or tr("missing")
+    writable = tr("writable") if found["profile_writable"] else tr("not writable")
+    output.result(f"{tr('Version')}: {found['version']} (llama-cpp-python {found['llama_cpp']})")
+    output.result(f"{tr('System')}: {found['system']}, Python {found['python']}")
+    output.result(f"{tr('Processor')}: {cpu['name']}: {', '.join(cpu['kernels'])}")
+    output.result(
+        tr(
+            "Cores: {physical}, fast ones {fast}; threads for writing {threads}, for reading {all}",
+            physical=cpu["physical_cores"],
+            fast=cpu["performance_cores"],
+            threads=cpu["threads"],
+            all=cpu["threads_prefill"],
+        )
+    )
+    output.result(
+        tr(
+            "Memory: {total} MiB, {free} MiB available",
+            total=round(memory["total_mb"]),
+            free=round(memory["available_mb"]),
+        )
+    )
+    output.result(f"{tr('Starter model')}: {starter}")
+    output.result(f"{tr('Profile')}: {found['profile']} ({writable})")
+
+
+def examine() -> dict[str, Any]:
+    """The findings as plain values. Sizes (mb) are MiB."""
+    cpu, memory = hardware.cpu(), meter.machine_memory()
+    profile, starter = profile_dir(), starter_model()
+    existing = next(place for place in (profile, *profile.parents) if place.exists())
+    return {
+        "version": __version__,
+        "llama_cpp": _version("llama-cpp-python"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cpu": {
+            "name": cpu.name,
+            "physical_cores": cpu.physical_cores,
+            "logical_cores": cpu.logical_cores,
+            "performance_cores": cpu.performance_cores,
+            "threads": cpu.threads,
+            "threads_prefill": cpu.threads_prefill,
+            "kernels": [name for name in _KERNELS if name in cpu.features],
+        },
+        "memory": {
+            "total_mb": round(memory.total_mib, 2),
+            "available_mb": round(memory.available_mib, 2),
+        },
+        "starter_model": str(starter) if starter else "",
+        "profile": str(profile),
+        "profile_writable": os.access(existing, os.W_OK),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a bundle may come without the packages' metadata
+        return ""

@@ -1,0 +1,220 @@
+"""`deepseek-r1 generate`: one answer, streamed, or as JSON with all its numbers."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli import output
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    Event,
+    FinishReason,
+    GenerationFinished,
+    GenerationStats,
+    LoadProgress,
+    ModelLoaded,
+    PrefillProgress,
+    ThinkingDelta,
+    ThinkingFinished,
+)
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.words import tr
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.memory import meter
+
+INTERRUPTED = 130
+_UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)
+
+
+def generate(
+    prompt: Annotated[
+        str, typer.Argument(help=tr("The question. “-” reads it from standard input."))
+    ] = "-",
+    *,
+    model: o.ModelPath = None,
+    system: Annotated[str, typer.Option("--system", help=tr("What the model should heed."))] = "",
+    max_tokens: o.MaxTokens = o.SAMPLING.max_tokens,
+    temperature: o.Temperature = o.SAMPLING.temperature,
+    top_p: o.TopP = o.SAMPLING.top_p,
+    top_k: o.TopK = o.SAMPLING.top_k,
+    min_p: o.MinP = o.SAMPLING.min_p,
+    repeat_penalty: o.RepeatPenalty = o.SAMPLING.repeat_penalty,
+    seed: o.Seed = o.SAMPLING.seed,
+    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
+    threads: o.Threads = o.LOAD.threads,
+    threads_prefill: o.ThreadsPrefill = o.LOAD.threads_prefill,
+    context_length: o.ContextLength = o.LOAD.context_length,
+    micro_batch: o.MicroBatch = o.LOAD.micro_batch,
+    kv_type: o.KVPrecision = o.LOAD.kv_type,
+    batch_size: o.BatchSize = 1,
+    swap_enabled: o.SwapEnabled = False,
+    cache_strategy: o.Strategy = o.LOAD.cache_strategy,
+    enable_chunk_loading: o.ChunkLoading = False,
+    chunk_size: o.ChunkSize = o.CHUNK_KIB,
+    as_json: o.Json = False,
+) -> None:
+    """Answer one question. The answer goes to standard output, the thinking to the terminal."""
+    o.refuse_streaming(
+        swap_enabled=swap_enabled,
+        strategy=cache_strategy,
+        chunk_loading=enable_chunk_loading,
+        chunk_kib=chunk_size,
+    )
+    settings = LoadSettings(
+        memory_budget=memory_budget,
+        threads=threads,
+        threads_prefill=threads_prefill,
+        context_length=context_length,
+        micro_batch=micro_batch,
+        kv_type=kv_type,
+    )
+    sampling = SamplingSettings(
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        min_p=min_p,
+        repeat_penalty=repeat_penalty,
+        max_tokens=max_tokens,
+        seed=seed,
+    )
+    messages = _conversation(prompt, system)
+    if batch_size > 1:
+        output.note(
+            tr("There is one prompt, so a batch size of {n} changes nothing.", n=batch_size)
+        )
+    answer = Answer()
+    with EngineClient() as engine, _interrupting(engine):
+        path = o.chosen_model(model).absolute()
+        loaded = engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB, on_event=_show_progress)
+        output.status("")
+        for event in engine.generate(messages, sampling):
+            answer.take(event)
+            if not as_json:
+                _show(event)
+    if as_json:
+        output.result_json(generate_report(answer, loaded))
+    else:
+        output.answer("\n")
+        output.status(_summary(answer.stats))
+        output.thinking("\n")
+    if answer.stats.finish_reason is FinishReason.CANCELLED:
+        raise typer.Exit(INTERRUPTED)
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer as it is put together from its events."""
+
+    text_parts: list[str] = field(default_factory=list)
+    thinking_parts: list[str] = field(default_factory=list)
+    stats: GenerationStats = _UNFINISHED
+
+    def take(self, event: Event) -> None:
+        """Add what the event brings."""
+        match event:
+            case AnswerDelta(text=text):
+                self.text_parts.append(text)
+            case ThinkingDelta(text=text):
+                self.thinking_parts.append(text)
+            case GenerationFinished(stats=stats):
+                self.stats = stats
+
+
+def generate_report(answer: Answer, loaded: ModelLoaded) -> dict[str, Any]:
+    """The JSON contract of `generate`. A resident model streams nothing and drafts nothing."""
+    stats, bill = answer.stats, loaded.bill
+    weights_mib = next(line.planned_mib for line in bill.lines if line.name == "weights")
+    return {
+        "text": "".join(answer.text_parts),
+        "thinking": "".join(answer.thinking_parts),
+        "finish_reason": stats.finish_reason.value,
+        "prompt_tokens": stats.prompt_tokens,
+        "completion_tokens": stats.completion_tokens,
+        "timings": {
+            "load_s": loaded.load_s,
+            "ttft_s": stats.ttft_s,
+            "prefill_tok_s": stats.prefill_tok_s,
+            "decode_tok_s": stats.decode_tok_s,
+        },
+        "memory": {
+            "budget_mb": bill.budget_mib,
+            "planned_mb": round(bill.total_mib, 2),
+            "peak_mb": round(stats.peak_mib + meter.peak_mib(), 2),
+        },
+        "weights": {
+            "pinned_mb": round(weights_mib, 2),
+            "streamed_mb": 0.0,
+            "read_mb": 0.0,
+            "io_wait_s": 0.0,
+            "hit_rate": 1.0,
+        },
+        "speculation": {"drafted": 0, "accepted": 0, "tokens_per_pass": 1.0},
+    }
+
+
+def _conversation(prompt: str, system: str) -> list[Message]:
+    if prompt == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+    else:
+        text = o.clean_text(prompt)
+    if not text.strip():
+        raise WrongUsage(detail=tr("The question is empty."))
+    messages = [Message(role=Role.USER, content=text)]
+    if system:
+        messages.insert(0, Message(role=Role.SYSTEM, content=o.clean_text(system)))
+    return messages
+
+
+@contextmanager
+def _interrupting(engine: EngineClient) -> Iterator[None]:
+    """Ctrl-C ends the answer, which is then finished in order; a second one ends the program."""
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        engine.cancel()
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _show_progress(event: Event) -> None:
+    if isinstance(event, LoadProgress):
+        output.status(tr("Loading the model: {percent} %", percent=round(100 * event.fraction)))
+
+
+def _show(event: Event) -> None:
+    match event:
+        case PrefillProgress(done=done, total=total) if done < total:
+            output.status(tr("Reading: {done} of {total} tokens", done=done, total=total))
+        case PrefillProgress():
+            output.status("")
+        case ThinkingDelta(text=text):
+            output.thinking(text)
+        case ThinkingFinished():
+            output.thinking("\n")
+        case AnswerDelta(text=text):
+            output.answer(text)
+
+
+def _summary(stats: GenerationStats) -> str:
+    return tr(
+        "{tokens} tokens, {rate} tokens/s, first after {ttft} s ({reason})",
+        tokens=stats.completion_tokens,
+        rate=f"{stats.decode_tok_s:.1f}",
+        ttft=f"{stats.ttft_s:.2f}",
+        reason=stats.finish_reason.value,
+    )

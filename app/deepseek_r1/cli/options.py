@@ -1,0 +1,118 @@
+"""Options shared by the commands, declared from the settings: names, range, default and help.
+
+Names are given with hyphens; `app.normalised` accepts underscores as well.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepseek_r1.core.errors import ModelFileMissing, WrongUsage
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings
+from deepseek_r1.core.words import tr
+
+# What this process takes itself while the engine works, in MiB: interpreter, typer, rich, pydantic.
+COMMAND_LINE_MIB = 48.0
+CHUNK_KIB = 512
+
+
+def _option(model: type[LoadSettings | SamplingSettings], key: str, *names: str) -> Any:
+    words = model.words(key)
+    unit = f" ({tr(words.unit)})" if words.unit else ""
+    least_most: dict[str, Any] = {}
+    try:
+        least, most = model.bounds(key)
+    except KeyError:  # a choice or a switch
+        pass
+    else:
+        whole = model.model_fields[key].annotation is int
+        least_most = {"min": int(least) if whole else least, "max": int(most) if whole else most}
+    return typer.Option(*names, help=tr(words.help) + unit, **least_most)
+
+
+ModelPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        "-m",
+        "--model-path",
+        help=tr("A GGUF file. Default: the starter model."),
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help=tr("Print one JSON object and nothing else. Sizes (mb) are MiB, times seconds."),
+    ),
+]
+
+MemoryBudget = Annotated[int, _option(LoadSettings, "memory_budget", "--memory-budget")]
+Threads = Annotated[int, _option(LoadSettings, "threads", "--threads", "--thread-count")]
+ThreadsPrefill = Annotated[int, _option(LoadSettings, "threads_prefill", "--threads-prefill")]
+ContextLength = Annotated[int, _option(LoadSettings, "context_length", "--context-length")]
+MicroBatch = Annotated[int, _option(LoadSettings, "micro_batch", "--micro-batch")]
+KVPrecision = Annotated[KVType, _option(LoadSettings, "kv_type", "--kv-type")]
+SwapEnabled = Annotated[bool, _option(LoadSettings, "swap_enabled", "--swap-enabled")]
+Strategy = Annotated[CacheStrategy, _option(LoadSettings, "cache_strategy", "--cache-strategy")]
+ChunkLoading = Annotated[
+    bool,
+    typer.Option("--enable-chunk-loading", help=tr("Read weights from the disk in chunks.")),
+]
+ChunkSize = Annotated[
+    int,
+    typer.Option("--chunk-size", min=4, help=tr("Size of such a chunk.") + " (KiB)"),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option("--batch-size", min=1, help=tr("The most prompts that are answered together.")),
+]
+
+MaxTokens = Annotated[int, _option(SamplingSettings, "max_tokens", "--max-tokens")]
+Temperature = Annotated[float, _option(SamplingSettings, "temperature", "--temperature")]
+TopP = Annotated[float, _option(SamplingSettings, "top_p", "--top-p")]
+TopK = Annotated[int, _option(SamplingSettings, "top_k", "--top-k")]
+MinP = Annotated[float, _option(SamplingSettings, "min_p", "--min-p")]
+RepeatPenalty = Annotated[float, _option(SamplingSettings, "repeat_penalty", "--repeat-penalty")]
+Seed = Annotated[int, _option(SamplingSettings, "seed", "--seed")]
+
+LOAD = LoadSettings()  # the defaults of the options
+SAMPLING = SamplingSettings()
+
+
+def refuse_streaming(
+    *, swap_enabled: bool, strategy: CacheStrategy, chunk_loading: bool, chunk_kib: int
+) -> None:
+    """Options whose machinery is not there: said so, not ignored. Raises WrongUsage."""
+    asked = {
+        "--swap_enabled": swap_enabled,
+        f"--cache_strategy={strategy}": strategy is not CacheStrategy.AUTO,
+        "--enable_chunk_loading": chunk_loading,
+        "--chunk_size": chunk_kib != CHUNK_KIB,
+    }
+    for option, used in asked.items():
+        if used:
+            detail = tr(
+                "{option} is not in this version: the model is held in memory whole.", option=option
+            )
+            raise WrongUsage(detail=detail)
+
+
+def chosen_model(path: Path | None) -> Path:
+    """The model asked for, or the one that came with the installation."""
+    if path is not None:
+        return path
+    starter = starter_model()
+    if starter is None:
+        raise ModelFileMissing(path=tr("of the installation"))
+    return starter
+
+
+def clean_text(text: str) -> str:
+    """Text from the command line as Unicode: bytes that were none become a question mark."""
+    return text.encode(sys.getfilesystemencoding(), "surrogateescape").decode("utf-8", "replace")

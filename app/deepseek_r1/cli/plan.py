@@ -1,0 +1,98 @@
+"""`deepseek-r1 plan`: the memory bill of a model, without loading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli import output
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.words import tr
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.memory.plan import ProcessShare, advise, require_context
+from deepseek_r1.memory.plan import plan as bill_of
+
+
+def plan(
+    model: Annotated[
+        Path | None, typer.Argument(help=tr("A GGUF file. Default: the starter model."))
+    ] = None,
+    *,
+    model_path: o.ModelPath = None,
+    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
+    context_length: o.ContextLength = o.LOAD.context_length,
+    micro_batch: o.MicroBatch = o.LOAD.micro_batch,
+    kv_type: o.KVPrecision = o.LOAD.kv_type,
+    swap_enabled: o.SwapEnabled = False,
+    cache_strategy: o.Strategy = o.LOAD.cache_strategy,
+    enable_chunk_loading: o.ChunkLoading = False,
+    chunk_size: o.ChunkSize = o.CHUNK_KIB,
+    as_json: o.Json = False,
+) -> None:
+    """Show what a model would cost in memory. Nothing is loaded."""
+    if model and model_path:
+        raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=model, b=model_path))
+    o.refuse_streaming(
+        swap_enabled=swap_enabled,
+        strategy=cache_strategy,
+        chunk_loading=enable_chunk_loading,
+        chunk_kib=chunk_size,
+    )
+    settings = LoadSettings(
+        memory_budget=memory_budget,
+        context_length=context_length,
+        micro_batch=micro_batch,
+        kv_type=kv_type,
+    )
+    header = read_header(o.chosen_model(model or model_path))
+    require_context(header, settings)
+    share = ProcessShare(window_mib=o.COMMAND_LINE_MIB)
+    bill = bill_of(header, settings, share)
+    advice = advise(header, settings, share).text
+    if as_json:
+        output.result_json(plan_report(bill, advice))
+    else:
+        _show(bill, advice)
+
+
+def plan_report(bill: Bill, advice: str) -> dict[str, Any]:
+    """The JSON contract of `plan`."""
+    return {
+        "fits": bill.fits,
+        "streams": False,
+        "lines": [{"name": line.name, "mb": round(line.planned_mib, 2)} for line in bill.lines],
+        "total_mb": round(bill.total_mib, 2),
+        "budget_mb": bill.budget_mib,
+        "advice": advice,
+    }
+
+
+def _show(bill: Bill, advice: str) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for line in bill.lines:
+        table.add_row(_names()[line.name], f"{line.planned_mib:,.0f} MiB")
+    table.add_row(tr("Total"), f"{bill.total_mib:,.0f} MiB", style="bold")
+    table.add_row(tr("Memory budget"), f"{bill.budget_mib:,.0f} MiB")
+    Console(highlight=False).print(table)
+    output.result(tr("It fits.") if bill.fits else tr("It does not fit.") + " " + advice)
+
+
+def _names() -> dict[str, str]:
+    return {
+        "weights": tr("Weights"),
+        "kv_cache": tr("Context"),
+        "compute": tr("Computing"),
+        "output": tr("Output"),
+        "runtime": tr("Engine"),
+        "window": tr("This program"),
+        "reserve": tr("Reserve"),
+    }

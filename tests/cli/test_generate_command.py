@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+
+import psutil
+import pytest
+from command import run, start
+
+pytestmark = pytest.mark.native
+
+SMALL = ["--context-length", "512", "--micro-batch", "64", "--temperature", "0", "--seed", "1"]
+NUMBER = (int, float)
+CONTRACT = {
+    "text": str,
+    "thinking": str,
+    "finish_reason": str,
+    "prompt_tokens": int,
+    "completion_tokens": int,
+    "timings": dict.fromkeys(["load_s", "ttft_s", "prefill_tok_s", "decode_tok_s"], NUMBER),
+    "memory": dict.fromkeys(["budget_mb", "planned_mb", "peak_mb"], NUMBER),
+    "weights": dict.fromkeys(
+        ["pinned_mb", "streamed_mb", "read_mb", "io_wait_s", "hit_rate"], NUMBER
+    ),
+    "speculation": dict.fromkeys(["drafted", "accepted", "tokens_per_pass"], NUMBER),
+}
+
+
+def has_shape(value, shape):
+    if isinstance(shape, dict):
+        assert set(value) == set(shape)
+        return all(has_shape(value[key], shape[key]) for key in shape)
+    return isinstance(value, shape)
+
+
+@pytest.fixture(scope="module")
+def report():
+    done = run("generate", "--json", "--max_tokens", "24", *SMALL, "Name a colour.")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+def test_the_json_contract(report):
+    assert has_shape(report, CONTRACT)
+
+
+def test_the_numbers_are_those_of_this_run(report):
+    assert report["text"].strip()
+    assert report["finish_reason"] in {"stop", "length"}
+    assert 1 <= report["completion_tokens"] <= 24
+    assert report["prompt_tokens"] > 4
+    assert all(value > 0 for value in report["timings"].values())
+    assert report["weights"] == {
+        "pinned_mb": 92.1, "streamed_mb": 0.0, "read_mb": 0.0, "io_wait_s": 0.0, "hit_rate": 1.0,
+    }  # fmt: skip
+    assert report["speculation"] == {"drafted": 0, "accepted": 0, "tokens_per_pass": 1.0}
+
+
+def test_the_plan_and_the_answer_agree_on_the_bill(report):
+    done = run("plan", "--json", "--context_length", "512", "--micro_batch", "64")
+    assert json.loads(done.stdout)["total_mb"] == report["memory"]["planned_mb"]
+
+
+def test_the_peak_stays_near_the_plan(report):
+    planned, peak = report["memory"]["planned_mb"], report["memory"]["peak_mb"]
+    assert peak == pytest.approx(planned, rel=0.05)
+
+
+def test_the_answer_alone_goes_to_standard_output(report):
+    done = run("generate", "--max-tokens=24", *SMALL, "-", text="Name a colour.")
+    assert done.returncode == 0
+    assert done.stdout == report["text"] + "\n"
+    assert done.stderr == ""
+
+
+def test_the_published_spelling_is_accepted():
+    done = run(
+        "generate", "--memory_budget", "1024", "--batch_size", "4", "--thread_count", "2",
+        "--cache_strategy=auto", "--max_tokens", "2", "--context_length", "512", "Hi",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "a batch size of 4 changes nothing" in done.stderr
+
+
+def test_a_budget_too_small_is_refused_with_the_way_out():
+    done = run("generate", "--memory-budget", "256", "--json", "Hi")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the memory budget is 256 MiB." in done.stderr
+    assert "It fits with" in done.stderr
+
+
+def engine_of(process):
+    """The engine's process, once it computes an answer."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        for child in psutil.Process(process.pid).children():
+            if "deepseek_r1.host.child" in " ".join(child.cmdline()):
+                return child
+        time.sleep(0.05)
+    raise AssertionError("no engine was started")
+
+
+LONG = ["generate", "--max-tokens", "3000", "--temperature", "1", "Count from one to a thousand."]
+
+
+def test_an_engine_that_is_killed_is_exit_code_4_and_says_how():
+    with start(*LONG) as process:
+        engine = engine_of(process)
+        assert process.stdout.read(1)
+        engine.kill()
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert "SIGKILL" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere")
+def test_ctrl_c_ends_the_answer_and_the_engine():
+    with start(*LONG, "--json") as process:
+        engine = engine_of(process)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert json.loads(output)["finish_reason"] == "cancelled"
+    assert not engine.is_running()
+
+
+def test_a_reader_that_leaves_ends_the_command():
+    with start(*LONG) as process:
+        engine = engine_of(process)
+        assert process.stdout.read(1)
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert process.wait(timeout=30) == 141
+    assert errors == ""
+    assert not engine.is_running()

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from command import environment, run
+
+LINES = ["weights", "kv_cache", "compute", "output", "runtime", "window", "reserve"]
+
+
+def planned(*args):
+    done = run("plan", "--json", *args)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+def test_the_json_contract(starter):
+    bill = planned(starter)
+    assert set(bill) == {"fits", "streams", "lines", "total_mb", "budget_mb", "advice"}
+    assert [line["name"] for line in bill["lines"]] == LINES
+    assert bill["total_mb"] == pytest.approx(sum(line["mb"] for line in bill["lines"]), abs=0.1)
+    assert (bill["fits"], bill["streams"], bill["budget_mb"], bill["advice"]) == (
+        True,
+        False,
+        2048,
+        "",
+    )
+
+
+def test_the_starter_model_is_the_default(starter):
+    assert planned() == planned(starter) == planned("--model", starter)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--memory_budget", "512", "--context_length", "1024", "--kv_type", "q8_0"],
+        ["--memory-budget=512", "--context-length=1024", "--kv-type=q8_0"],
+    ],
+    ids=["underscores", "hyphens"],
+)
+def test_both_spellings_mean_the_same(options):
+    bill = planned(*options)
+    kv_mib = next(line["mb"] for line in bill["lines"] if line["name"] == "kv_cache")
+    assert (bill["budget_mb"], kv_mib) == (512, 11.95)
+
+
+def test_a_bill_over_the_budget_comes_with_advice_that_fits():
+    bill = planned("--memory-budget", "256")
+    assert not bill["fits"]
+    batch, precision, context = re.search(
+        r"a batch of (\d+), a context precision of (\w+), a context of (\d+) tokens", bill["advice"]
+    ).groups()
+    again = planned(
+        "--memory-budget=256", f"--micro-batch={batch}", f"--kv-type={precision}",
+        f"--context-length={context}",
+    )  # fmt: skip
+    assert again["fits"]
+
+
+def test_people_read_mib():
+    done = run("plan", "--memory-budget", "256")
+    assert done.returncode == 0
+    assert re.search(r"Weights +92 MiB\n", done.stdout)
+    assert "It does not fit. It fits with" in done.stdout
+
+
+def test_no_native_library_is_needed(starter):
+    code = (
+        "import sys; sys.modules.update(llama_cpp=None, numpy=None); sys.argv = sys.argv[:1] + "
+        f"['plan', {str(starter)!r}]; from deepseek_r1.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_chinese_for_those_who_speak_it():
+    # Whatever the catalogue holds, the language is chosen and the numbers are there.
+    done = run("plan", "--json", LANGUAGE="zh_CN", LANG="zh_CN.UTF-8")
+    assert json.loads(done.stdout)["fits"] is True

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+from command import run
+
+NOT_HERE = "is not in this version: the model is held in memory whole."
+
+
+@pytest.mark.parametrize("command", ["plan", "generate"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--swap_enabled",
+        "--swap-enabled",
+        "--cache_strategy=lru",
+        "--cache-strategy=pinned",
+        "--enable_chunk_loading",
+        "--enable-chunk-loading",
+        "--chunk_size=1024",
+    ],
+)
+def test_what_is_not_built_is_refused_and_not_ignored(command, option):
+    done = run(command, option)
+    assert (done.returncode, done.stdout) == (2, "")
+    name = option.replace("-", "_").replace("__", "--", 1)
+    assert done.stderr == f"Error: {name.removesuffix('=1024')} {NOT_HERE}\n"
+
+
+@pytest.mark.parametrize("option", ["--cache_strategy=auto", "--chunk-size=512"])
+def test_a_default_may_be_named(option):
+    assert run("plan", option).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["plan", "--context-length", "10"],
+        ["plan", "--kv-type", "q9"],
+        ["plan", "--no-such-option"],
+        ["plan", "a.gguf", "--model", "b.gguf"],
+        ["generate", "--temperature", "-1", "Hi"],
+        ["generate", "--thread_count", "many", "Hi"],
+        ["generate", "--batch_size", "0", "Hi"],
+        ["generate", ""],
+        ["generate", "-"],
+        ["nothing"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
+    done = run(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip()
+
+
+def bad_file(folder, kind):
+    path = folder / f"模型 {kind} 🐳.gguf"
+    match kind:
+        case "empty":
+            path.write_bytes(b"")
+        case "text":
+            path.write_bytes(b"Not a model, but a letter." * 100)
+        case "old":
+            path.write_bytes(b"tjgg" + bytes(100))
+        case "cut":
+            path.write_bytes(b"GGUF" + (3).to_bytes(4, "little"))
+    return path
+
+
+@pytest.mark.parametrize("command", ["plan", "generate"])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("missing", "is not there."),
+        ("empty", "is empty."),
+        ("text", "is not a GGUF model."),
+        ("old", "format."),
+        ("cut", "The model file"),
+    ],
+)
+def test_a_bad_file_is_exit_code_3_with_our_words(tmp_path, command, kind, message):
+    path = bad_file(tmp_path, kind)
+    prompt = ["Hi"] if command == "generate" else []
+    done = run(command, "--model", path, *prompt)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert str(path) in done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_context_of_the_model_is_the_limit():
+    done = run("plan", "--context-length", "9000")
+    assert done.returncode == 3
+    assert "Set the context to 8192 tokens or less." in done.stderr
+
+
+def test_help_and_version():
+    assert "--memory-budget" in run("generate", "--help").stdout
+    assert run("--version").stdout.startswith("deepseek-r1 ")
