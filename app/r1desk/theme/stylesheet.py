@@ -1,0 +1,60 @@
+"""The small style sheet for what a palette cannot say: corners, thin scroll bars, focus frames.
+
+Widgets opt in by dynamic property (`set_role`), so that the sheet stays small and the chat view,
+which draws itself, pays nothing for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from string import Template
+
+from PySide6.QtWidgets import QWidget
+
+from deepseek_r1.core.paths import resources_dir
+from r1desk.theme.tokens import Tokens
+
+
+@cache
+def _sheet() -> Template:
+    path = resources_dir() / "themes" / "window.qss"
+    return Template(path.read_text(encoding="utf-8"))
+
+
+def stylesheet(tokens: Tokens) -> str:
+    """The style sheet of `tokens`. Widths that grow with focus are taken from the padding."""
+    grow = tokens.focus_px - tokens.frame_px
+    handle = 22 if tokens.focus_px > 2 else 14
+    measures = {
+        "icons": (resources_dir() / "icons").as_posix(),
+        "pad": 3 + grow,
+        "pad_focus": 3,
+        "pad_side": 6 + grow,
+        "pad_side_focus": 6,
+        "pad_button": 5,
+        "pad_button_focus": 5 - grow,
+        "side_button_focus": 12 - grow,
+        "slider_height": handle + 6,
+        "handle_px": tokens.focus_px + 1,
+        "handle_width": handle - 2 * (tokens.focus_px + 1),
+        "handle_margin": -(handle - 4) // 2,
+        "handle_radius": handle // 2,
+        "primary_focus": tokens.text,
+        "accent_badge": tokens.link,
+        "card": tokens.raised,
+    }
+    return _sheet().substitute(asdict(tokens) | measures)
+
+
+def set_role(widget: QWidget, role: str) -> None:
+    """Give `widget` one of the sheet's roles, also after it was shown.
+
+    Buttons: primary, danger, flat. Labels: dim, danger, warning, success, heading, badge.
+    Frames: card, rule. An empty role takes it back.
+    """
+    if widget.property("role") == role:
+        return
+    widget.setProperty("role", role)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)

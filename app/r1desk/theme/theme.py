@@ -1,0 +1,118 @@
+"""Which theme is in force, and how the application is dressed in it.
+
+Fusion plus a palette plus a small style sheet, the same on every system. `setColorScheme` is
+asked for too, so that title bars and native dialogs follow, but nothing of ours depends on it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtGui import QFont, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication
+
+from r1desk.theme.fonts import ui_font
+from r1desk.theme.palette import palette
+from r1desk.theme.stylesheet import stylesheet
+from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
+
+
+class ThemeChoice(StrEnum):
+    """What the user picked."""
+
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
+    HIGH_CONTRAST = "high_contrast"
+
+
+_FIXED = {
+    ThemeChoice.LIGHT: LIGHT,
+    ThemeChoice.DARK: DARK,
+    ThemeChoice.HIGH_CONTRAST: HIGH_CONTRAST,
+}
+
+
+class Theme(QObject):
+    """The application's theme; lives as a child of the QApplication.
+
+    Signals:
+        changed: other colours are in force; `tokens()` already answers with them. For what
+            paints itself or holds HTML; ordinary widgets and icons follow by themselves.
+    """
+
+    changed = Signal()
+
+    def __init__(self, app: QApplication) -> None:
+        super().__init__(app)
+        self.setObjectName("theme")
+        self._app = app
+        self._system_palette = QPalette(app.palette())
+        self._system_font = QFont(app.font())
+        self._choice = ThemeChoice.SYSTEM
+        self.tokens = LIGHT
+        app.setStyle("Fusion")
+        app.setFont(ui_font(self._system_font))
+        hints = app.styleHints()
+        hints.colorSchemeChanged.connect(self._on_system_changed)
+        if hasattr(hints, "accessibility"):
+            hints.accessibility().contrastPreferenceChanged.connect(self._on_system_changed)
+
+    @property
+    def choice(self) -> ThemeChoice:
+        """What the user picked, not what it resolved to."""
+        return self._choice
+
+    def choose(self, choice: ThemeChoice) -> None:
+        """Dress the application in `choice`."""
+        self._choice = choice
+        hints = self._app.styleHints()
+        if choice is ThemeChoice.SYSTEM:
+            hints.unsetColorScheme()
+        else:
+            dark = _FIXED[choice].dark
+            hints.setColorScheme(Qt.ColorScheme.Dark if dark else Qt.ColorScheme.Light)
+        self._wear(self._system_tokens() if choice is ThemeChoice.SYSTEM else _FIXED[choice])
+
+    @Slot()
+    def _on_system_changed(self, *_unused: object) -> None:
+        if self._choice is ThemeChoice.SYSTEM:
+            self._wear(self._system_tokens())
+
+    def _system_tokens(self) -> Tokens:
+        hints = self._app.styleHints()
+        if hasattr(hints, "accessibility"):
+            wanted = hints.accessibility().contrastPreference()
+            if wanted == Qt.ContrastPreference.HighContrast:
+                return HIGH_CONTRAST
+        scheme = hints.colorScheme()
+        if scheme == Qt.ColorScheme.Unknown:
+            window = self._system_palette.color(QPalette.ColorRole.Window)
+            return DARK if window.lightnessF() < 0.5 else LIGHT
+        return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
+
+    def _wear(self, wanted: Tokens) -> None:
+        self.tokens = wanted
+        self._app.setPalette(palette(wanted))
+        self._app.setStyleSheet(stylesheet(wanted))
+        self.changed.emit()
+
+
+def apply_theme(app: QApplication, choice: ThemeChoice) -> Theme:
+    """Dress `app` in `choice` and keep it so; may be called again with another choice."""
+    theme = app.findChild(Theme) or Theme(app)
+    theme.choose(choice)
+    return theme
+
+
+def current_theme() -> Theme | None:
+    """The theme that `apply_theme` made, or None before it."""
+    app = QGuiApplication.instance()
+    return app.findChild(Theme) if app is not None else None
+
+
+def tokens() -> Tokens:
+    """The colours in force; the light ones before `apply_theme`."""
+    theme = current_theme()
+    return theme.tokens if theme is not None else LIGHT

@@ -1,0 +1,229 @@
+"""The themes can be read by everyone and follow the user's choice."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPalette, QPixmap
+from PySide6.QtWidgets import QApplication, QPushButton
+
+from r1desk.theme import (
+    DARK,
+    HIGH_CONTRAST,
+    LIGHT,
+    ThemeChoice,
+    Tokens,
+    app_icon,
+    apply_theme,
+    icon,
+    icon_names,
+    pixmap,
+    tokens,
+)
+from r1desk.theme.fonts import CJK_FAMILIES
+
+THEMES = [LIGHT, DARK, HIGH_CONTRAST]
+WANTED_ICONS = [
+    "copy",
+    "check",
+    "pencil",
+    "refresh",
+    "chevron-left",
+    "chevron-right",
+    "chevron-up",
+    "chevron-down",
+    "stop",
+    "send",
+    "arrow-down",
+    "brain",
+    "warning",
+    "plus",
+    "search",
+    "trash",
+    "restore",
+    "folder",
+    "settings",
+    "panel-left",
+    "panel-right",
+    "close",
+    "download",
+    "cpu",
+    "memory",
+    "info",
+    "more",
+    "language",
+    "moon",
+    "sun",
+    "link",
+    "file",
+    "app",
+]
+
+AREAS = ("background", "surface", "raised")
+INKS = ("text", "text_dim", "link", "danger", "warning", "success")
+PAIRS = [
+    *itertools.product(INKS, AREAS),
+    *itertools.product(("text",), ("hover", "pressed", "accent_soft")),
+    ("text_dim", "hover"),
+    ("link", "accent_soft"),
+    ("accent_text", "accent"),
+    ("accent_text", "accent_hover"),
+    ("danger_text", "danger"),
+    ("selection_text", "selection"),
+    ("bubble_text", "bubble"),
+    *(
+        (f"code_{kind}", "code_background")
+        for kind in ["text", "keyword", "string", "number", "comment", "name"]
+    ),
+]
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(first: str, second: str) -> float:
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda t: t.name)
+@pytest.mark.parametrize(("ink", "area"), PAIRS)
+def test_text_can_be_read(theme: Tokens, ink: str, area: str):
+    wanted = 7.0 if theme is HIGH_CONTRAST else 4.5
+    assert contrast(getattr(theme, ink), getattr(theme, area)) >= wanted
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda t: t.name)
+@pytest.mark.parametrize("edge", ["outline", "focus", "accent"])
+@pytest.mark.parametrize("area", AREAS)
+def test_edges_of_controls_can_be_seen(theme: Tokens, edge: str, area: str):
+    assert contrast(getattr(theme, edge), getattr(theme, area)) >= 3.0
+
+
+def test_high_contrast_frames_what_has_the_focus_thickly():
+    assert HIGH_CONTRAST.focus_px >= 4
+    assert contrast(HIGH_CONTRAST.focus, HIGH_CONTRAST.background) >= 7.0
+
+
+@pytest.mark.parametrize(
+    ("choice", "theme"),
+    [
+        (ThemeChoice.LIGHT, LIGHT),
+        (ThemeChoice.DARK, DARK),
+        (ThemeChoice.HIGH_CONTRAST, HIGH_CONTRAST),
+    ],
+)
+def test_a_choice_reaches_tokens_and_palette(
+    qapp: QApplication, choice: ThemeChoice, theme: Tokens
+):
+    apply_theme(qapp, choice)
+    assert tokens() is theme
+    assert qapp.palette().color(QPalette.ColorRole.Window).name() == theme.background
+    assert qapp.palette().color(QPalette.ColorRole.Text).name() == theme.text
+
+
+def test_choosing_again_tells_those_who_paint_themselves(qapp: QApplication, qtbot):
+    theme = apply_theme(qapp, ThemeChoice.LIGHT)
+    with qtbot.waitSignal(theme.changed, timeout=1000):
+        assert apply_theme(qapp, ThemeChoice.DARK) is theme
+
+
+def test_the_system_is_followed_only_when_asked_for(qapp: QApplication):
+    theme = apply_theme(qapp, ThemeChoice.SYSTEM)
+    followed = tokens()
+    assert followed in (LIGHT, DARK, HIGH_CONTRAST)
+    theme.choose(ThemeChoice.HIGH_CONTRAST)
+    qapp.styleHints().colorSchemeChanged.emit(qapp.styleHints().colorScheme())
+    assert tokens() is HIGH_CONTRAST
+    theme.choose(ThemeChoice.SYSTEM)
+    assert tokens() is followed
+
+
+def test_a_change_of_the_system_is_followed_live(qapp: QApplication, monkeypatch):
+    theme = apply_theme(qapp, ThemeChoice.SYSTEM)
+    other = DARK if tokens() is LIGHT else LIGHT
+    monkeypatch.setattr(theme, "_system_tokens", lambda: other)
+    qapp.styleHints().colorSchemeChanged.emit(qapp.styleHints().colorScheme())
+    assert tokens() is other
+
+
+def test_fonts_can_write_chinese_and_are_not_piled_up(qapp: QApplication):
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    apply_theme(qapp, ThemeChoice.DARK)
+    families = qapp.font().families()
+    assert set(CJK_FAMILIES) <= set(families)
+    assert len(families) == len(set(families))
+
+
+def drawn_share(picture: QPixmap) -> float:
+    image = picture.toImage().convertToFormat(QImage.Format.Format_ARGB32)
+    solid = sum(
+        image.pixelColor(x, y).alpha() > 100
+        for x in range(image.width())
+        for y in range(image.height())
+    )
+    return solid / (image.width() * image.height())
+
+
+def test_all_icons_asked_for_are_there():
+    assert set(WANTED_ICONS) <= set(icon_names())
+
+
+@pytest.mark.parametrize("name", WANTED_ICONS)
+@pytest.mark.parametrize("size_px", [16, 24, 48])
+def test_every_icon_draws_something_at_every_size(qapp: QApplication, name: str, size_px: int):
+    picture = icon(name).pixmap(QSize(size_px, size_px))
+    assert picture.width() >= size_px
+    assert 0.01 < drawn_share(picture) < 0.95
+
+
+def test_an_icon_is_sharp_on_a_dense_screen(qapp: QApplication):
+    picture = icon("search").pixmap(QSize(16, 16), 2.0)
+    assert picture.size() == QSize(32, 32)
+    assert picture.devicePixelRatio() == 2.0
+    assert pixmap("search", 16, scale=1.5).size() == QSize(24, 24)
+
+
+def colour_of(picture: QPixmap) -> str:
+    """The colour in the middle of the stop sign, which is filled."""
+    image = picture.toImage()
+    return image.pixelColor(image.width() // 2, image.height() // 2).name()
+
+
+def test_icons_take_the_colour_of_the_theme_in_force(qapp: QApplication):
+    stop = icon("stop", "danger")
+    for choice, theme in ((ThemeChoice.LIGHT, LIGHT), (ThemeChoice.DARK, DARK)):
+        apply_theme(qapp, choice)
+        assert colour_of(stop.pixmap(QSize(24, 24))) == theme.danger
+        disabled = stop.pixmap(QSize(24, 24), QIcon.Mode.Disabled)
+        assert colour_of(disabled) == theme.text_disabled
+
+
+def test_icons_outlive_their_copies(qapp: QApplication, qtbot):
+    button = QPushButton(icon("send"), "")
+    qtbot.addWidget(button)
+    for _ in range(50):
+        copy = QIcon(button.icon())
+        copy.addPixmap(QPixmap(8, 8))  # detaches: the engine is cloned
+        target = QPixmap(24, 24)
+        target.fill(QColor("white"))
+        painter = QPainter(target)
+        copy.paint(painter, target.rect())
+        painter.end()
+        del copy
+    assert drawn_share(button.icon().pixmap(QSize(24, 24))) > 0.01
+
+
+def test_an_unknown_icon_is_a_mistake_of_ours():
+    with pytest.raises(FileNotFoundError):
+        icon("no-such-icon")
+
+
+def test_the_application_icon_has_all_sizes(qapp: QApplication):
+    assert {size.width() for size in app_icon().availableSizes()} >= {16, 32, 48, 256}
