@@ -70,7 +70,7 @@ headers = st.builds(
     head=st.sampled_from([32, 64, 128, 192, 256]),
     value=st.sampled_from([None, 128, 512]),
 )
-settings = st.builds(
+load_settings = st.builds(
     LoadSettings,
     memory_budget=st.integers(256, 100_000),
     context_length=st.integers(256, 131_072),

@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge
@@ -12,10 +12,11 @@ from deepseek_r1.core.events import Bill
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.memory import costs
 from deepseek_r1.memory.plan import LINES, ProcessShare, advise, plan, require_fit
-from memory.headers import GIB, header, headers, settings
+from memory.headers import GIB, header, headers, load_settings
 
 MIB = 1 << 20
 SHARE = ProcessShare(window_mib=150.0)
+unhurried = settings(deadline=None)  # a busy machine is no failure
 WIDTHS = {KVType.F16: 2.0, KVType.Q8_0: 34 / 32, KVType.Q4_0: 18 / 32}
 
 
@@ -103,12 +104,14 @@ def test_the_callers_process_is_on_the_bill():
     assert with_window.total_mib - without.total_mib == pytest.approx(200.0)
 
 
-@given(headers, settings)
+@unhurried
+@given(headers, load_settings)
 def test_no_line_is_negative(model, chosen):
     assert all(item.planned_mib >= 0 for item in plan(model, chosen, SHARE).lines)
 
 
-@given(headers, settings, st.integers(256, 131_072), st.integers(16, 2048))
+@unhurried
+@given(headers, load_settings, st.integers(256, 131_072), st.integers(16, 2048))
 def test_a_longer_context_or_a_larger_batch_never_costs_less(model, chosen, context, batch):
     more = chosen.model_copy(
         update={
@@ -119,7 +122,8 @@ def test_a_longer_context_or_a_larger_batch_never_costs_less(model, chosen, cont
     assert plan(model, more, SHARE).total_mib >= plan(model, chosen, SHARE).total_mib
 
 
-@given(headers, settings)
+@unhurried
+@given(headers, load_settings)
 def test_a_narrower_context_precision_never_costs_more(model, chosen):
     totals = [
         plan(model, chosen.model_copy(update={"kv_type": kv}), SHARE).total_mib
@@ -130,14 +134,16 @@ def test_a_narrower_context_precision_never_costs_more(model, chosen):
     assert totals[2] <= totals[1]
 
 
-@given(headers, settings)
+@unhurried
+@given(headers, load_settings)
 def test_advice_fits(model, chosen):
     advice = advise(model, chosen, SHARE)
     assert plan(model, advice.settings, SHARE).fits
     assert (advice.text == "") == plan(model, chosen, SHARE).fits
 
 
-@given(headers, settings)
+@unhurried
+@given(headers, load_settings)
 def test_advice_never_asks_for_more_than_the_budget_unless_it_says_so(model, chosen):
     advice = advise(model, chosen, SHARE)
     if advice.settings.memory_budget != chosen.memory_budget:

@@ -14,7 +14,7 @@ import typer
 
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
-from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import (
     AnswerDelta,
     Event,
@@ -94,8 +94,8 @@ def generate(
             tr("There is one prompt, so a batch size of {n} changes nothing.", n=batch_size)
         )
     answer = Answer()
+    path = o.chosen_model(model).absolute()
     with EngineClient() as engine, _interrupting(engine):
-        path = o.chosen_model(model).absolute()
         loaded = engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB, on_event=_show_progress)
         output.status("")
         for event in engine.generate(messages, sampling):
@@ -165,6 +165,8 @@ def generate_report(answer: Answer, loaded: ModelLoaded) -> dict[str, Any]:
 
 def _conversation(prompt: str, system: str) -> list[Message]:
     if prompt == "-":
+        if sys.stdin.isatty():
+            output.note(tr("Write the question and end it with Ctrl-D on a line of its own."))
         text = sys.stdin.buffer.read().decode("utf-8", "replace")
     else:
         text = o.clean_text(prompt)
@@ -178,15 +180,22 @@ def _conversation(prompt: str, system: str) -> list[Message]:
 
 @contextmanager
 def _interrupting(engine: EngineClient) -> Iterator[None]:
-    """Ctrl-C ends the answer, which is then finished in order; a second one ends the program."""
+    """Ctrl-C ends the load or the answer in order; a second one ends the program at once."""
+    pressed = False
 
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         engine.cancel()
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield
+    except R1Error:
+        if pressed:  # a load that was ended fails, but that is what was asked for
+            raise typer.Exit(INTERRUPTED) from None
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
 
