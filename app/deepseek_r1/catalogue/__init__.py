@@ -1,0 +1,1 @@
+"""Which models there are: the known ones, as data, and the ones on this machine."""
