@@ -1,0 +1,46 @@
+"""Conversations on disk: SQLite in one file, owned by one thread.
+
+`Profile` holds the folder, `StoreThread` owns the `Store`; everything handed out is a frozen value.
+"""
+
+from r1desk.store.errors import (
+    ProfileInUse,
+    StoreDamaged,
+    StoreError,
+    StoreFailed,
+    StoreFull,
+    StoreLocked,
+    StoreNewer,
+    StoreReadOnly,
+)
+from r1desk.store.profile import Profile
+from r1desk.store.store import Store
+from r1desk.store.thread import StoreThread
+from r1desk.store.values import (
+    ConversationInfo,
+    ConversationSettings,
+    MessageNode,
+    MessageState,
+    Opening,
+    SearchHit,
+)
+
+__all__ = [
+    "ConversationInfo",
+    "ConversationSettings",
+    "MessageNode",
+    "MessageState",
+    "Opening",
+    "Profile",
+    "ProfileInUse",
+    "SearchHit",
+    "Store",
+    "StoreDamaged",
+    "StoreError",
+    "StoreFailed",
+    "StoreFull",
+    "StoreLocked",
+    "StoreNewer",
+    "StoreReadOnly",
+    "StoreThread",
+]

@@ -1,0 +1,125 @@
+"""What can go wrong between us and the disk, and who is to blame.
+
+`user_error` is the one place that decides: the user's world (a full disk, a locked file, a damaged
+database) becomes an `R1Error` that a person can act on; everything else is a bug of ours and is
+left as the exception it is.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.words import N_
+
+
+class StoreError(R1Error):
+    """Base of what the store tells a user."""
+
+    what = N_("Your conversations could not be read or saved.")
+    exit_code = 5
+
+
+class StoreFull(StoreError):
+    """No space left on the drive, or a quota is used up."""
+
+    what = N_("Your conversations could not be saved: the drive is full.")
+    why = N_("There is no space left for {path}.")
+    todo = N_("Free some space and try again. What was saved before is safe.")
+
+
+class StoreReadOnly(StoreError):
+    """The profile can be read and not written."""
+
+    what = N_("Your conversations can be read but not changed.")
+    why = N_("The system does not allow writing to {path}.")
+    todo = N_("Check the permissions of this folder, or choose another profile folder.")
+
+
+class StoreDamaged(StoreError):
+    """The database contradicts itself. The next start sets it aside and rescues what it can."""
+
+    what = N_("The file with your conversations is damaged.")
+    why = N_("The database reports: {detail}.")
+    todo = N_("Close and start the application: it keeps a copy of {path} and rescues the rest.")
+
+
+class StoreLocked(StoreError):
+    """Another program holds the database."""
+
+    what = N_("Another program is using the file with your conversations.")
+    why = N_("{path} is locked, perhaps by a backup, a virus scan or a second window.")
+    todo = N_("Close that program, or wait a moment and try again.")
+
+
+class StoreNewer(StoreError):
+    """Written by a later version of the application."""
+
+    what = N_("Your conversations were saved by a newer version of this application.")
+    why = N_("{path} has format {found}; this version knows the formats up to {known}.")
+    todo = N_("Update the application. Nothing was changed.")
+
+
+class StoreFailed(StoreError):
+    """The drive or the system failed in another way."""
+
+    what = N_("The drive failed while your conversations were read or saved.")
+    why = N_("The system says about {path}: {detail}.")
+    todo = N_("Check that the drive is connected and healthy, then try again.")
+
+
+class ProfileInUse(StoreError):
+    """Another window holds the profile."""
+
+    what = N_("This profile is already open in another window.")
+    why = N_("{path} is held by a running copy of the application.")
+    todo = N_("Use the window that is open, or close it first.")
+
+
+_FULL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READONLY_ERRNO = {errno.EROFS, errno.EACCES, errno.EPERM}
+_READONLY = (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError)
+_LOCKED = (apsw.BusyError, apsw.LockedError, apsw.ProtocolError)
+_FAILED = (apsw.IOError, apsw.CantOpenError, apsw.NoLFSError, apsw.TooBigError)
+
+
+def user_error(problem: BaseException, path: Path) -> R1Error | None:
+    """`problem` as something to tell the user, or None where it is a bug of ours."""
+    detail = " ".join(str(problem).split()) or type(problem).__name__
+    match problem:
+        case R1Error():
+            return problem
+        case apsw.FullError():
+            return StoreFull(path=str(path))
+        case apsw.CorruptError() | apsw.NotADBError() | UnicodeDecodeError():
+            return StoreDamaged(path=str(path), detail=detail)
+        case apsw.Error() if isinstance(problem, _READONLY):
+            return StoreReadOnly(path=str(path))
+        case apsw.Error() if isinstance(problem, _LOCKED):
+            return StoreLocked(path=str(path))
+        case apsw.Error() if isinstance(problem, _FAILED):
+            return StoreFailed(path=str(path), detail=detail)
+        case OSError() if problem.errno in _FULL_ERRNO:
+            return StoreFull(path=str(path))
+        case OSError() if problem.errno in _READONLY_ERRNO:
+            return StoreReadOnly(path=str(path))
+        case OSError():
+            return StoreFailed(path=str(path), detail=detail)
+    return None
+
+
+@contextmanager
+def in_users_words(path: Path) -> Iterator[None]:
+    """Raise what `user_error` makes of an exception; bugs pass unchanged."""
+    try:
+        yield
+    except (apsw.Error, OSError, UnicodeDecodeError) as problem:
+        told = user_error(problem, path)
+        if told is None:
+            raise
+        raise told from problem

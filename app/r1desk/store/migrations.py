@@ -1,0 +1,108 @@
+"""The schema, as an append-only list of named steps. Never edit a step that was released.
+
+`user_version` of the database is the number of steps done. Each step is also written into the
+table `migrations`, so that a damaged header is not mistaken for a newer version of ourselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import apsw
+
+Migration = Callable[[apsw.Connection], None]
+
+
+def m001_conversations_and_search(db: apsw.Connection) -> None:
+    """Conversations, the tree of their messages, remembered values, and the search index.
+
+    A message's parent always has a smaller id, so the tree cannot contain a circle.
+    `shown_child_id` is the child on the branch that was last shown through a message.
+    Answers enter the search index when they are finished, not while they are written: the triggers
+    look at `state`.
+    """
+    db.execute("""
+        CREATE TABLE conversations (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            title TEXT NOT NULL DEFAULT '',
+            title_set_by_user INTEGER NOT NULL DEFAULT 0 CHECK (title_set_by_user IN (0, 1)),
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL,
+            trashed_at REAL,
+            head_message_id INTEGER,
+            preview TEXT NOT NULL DEFAULT '',
+            draft TEXT NOT NULL DEFAULT '',
+            model_path TEXT NOT NULL DEFAULT '',
+            system_prompt TEXT NOT NULL DEFAULT '',
+            sampling_json TEXT
+        ) STRICT;
+        CREATE INDEX conversations_by_time ON conversations (updated_at, id);
+
+        CREATE TABLE messages (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            parent_id INTEGER CHECK (parent_id < id),
+            shown_child_id INTEGER CHECK (shown_child_id > id),
+            role TEXT NOT NULL CHECK (role IN ('system', 'user', 'assistant')),
+            state TEXT NOT NULL CHECK (state IN ('complete', 'streaming', 'stopped', 'failed')),
+            created_at REAL NOT NULL,
+            thinking_s REAL NOT NULL DEFAULT 0.0,
+            model_name TEXT NOT NULL DEFAULT '',
+            stats_json TEXT,
+            error_json TEXT,
+            content TEXT NOT NULL DEFAULT '',
+            thinking TEXT NOT NULL DEFAULT '',
+            UNIQUE (conversation_id, id),
+            FOREIGN KEY (conversation_id, parent_id) REFERENCES messages (conversation_id, id)
+                ON DELETE CASCADE
+        ) STRICT;
+        CREATE INDEX messages_by_parent ON messages (conversation_id, parent_id, id);
+        CREATE INDEX messages_streaming ON messages (id) WHERE state = 'streaming';
+
+        CREATE TABLE remembered (key TEXT PRIMARY KEY, value_json TEXT NOT NULL) STRICT;
+    """)
+    create_search_index(db)
+
+
+MIGRATIONS: Sequence[Migration] = (m001_conversations_and_search,)
+
+_INDEXED = (("title_index", "conversations", "title"), ("message_index", "messages", "content"))
+
+
+def create_search_index(db: apsw.Connection) -> None:
+    """The two full-text tables, of trigrams because Chinese has no spaces, kept by triggers.
+
+    Deleted text must leave the file for good, hence secure-delete.
+    """
+    for index, table, column in _INDEXED:
+        streams = table == "messages"
+        done_old, done_new = (
+            f"{row}.state <> 'streaming'" if streams else "TRUE" for row in ("old", "new")
+        )
+        forget = (
+            f"INSERT INTO {index} ({index}, rowid, {column}) SELECT 'delete', old.id, old.{column}"
+        )
+        learn = f"INSERT INTO {index} (rowid, {column}) SELECT new.id, new.{column}"
+        db.execute(f"""
+            CREATE VIRTUAL TABLE {index} USING fts5 (
+                {column}, content='{table}', content_rowid='id', tokenize='trigram');
+            INSERT INTO {index} ({index}, rank) VALUES ('secure-delete', 1);
+            CREATE TRIGGER {index}_added AFTER INSERT ON {table} WHEN {done_new}
+                BEGIN {learn}; END;
+            CREATE TRIGGER {index}_removed AFTER DELETE ON {table} WHEN {done_old}
+                BEGIN {forget}; END;
+            CREATE TRIGGER {index}_changed
+                AFTER UPDATE OF {column + ", state" if streams else column} ON {table}
+                WHEN {done_old} OR {done_new}
+                BEGIN {forget} WHERE {done_old}; {learn} WHERE {done_new}; END;
+        """)  # noqa: S608 - every name is written above
+
+
+def rebuild_search_index(db: apsw.Connection) -> None:
+    """Make the index anew from the texts. Unfinished answers stay out, as the triggers expect."""
+    for index, table, column in _INDEXED:
+        done = "WHERE state <> 'streaming'" if table == "messages" else ""
+        db.execute(f"""
+            INSERT INTO {index} ({index}) VALUES ('delete-all');
+            INSERT INTO {index} (rowid, {column}) SELECT id, {column} FROM {table} {done};
+        """)  # noqa: S608 - every name is written above

@@ -1,0 +1,70 @@
+"""The store: conversations on disk. One thread owns it; see `StoreThread`.
+
+Every method either has done its work on disk when it returns, or raises and has done nothing.
+What the disk or the system does wrong is raised as a `StoreError`; an unknown id as LookupError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from r1desk.store.messages import Messages
+from r1desk.store.opening import open_database
+from r1desk.store.search import search
+from r1desk.store.values import Opening, SearchHit
+
+SEARCH_LIMIT = 50
+
+
+class Store(Messages):
+    """Conversations, messages, search and remembered values of one profile."""
+
+    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+        """Open the database `path`, made where it is missing.
+
+        A damaged one is set aside and rescued; one that cannot be written is opened view-only.
+        `opening` tells what happened. Raises StoreNewer, StoreLocked, StoreFull, StoreReadOnly or
+        StoreFailed where there is nothing to show. `vfs`: SQLite's name of another file layer.
+        """
+        opened = open_database(path, vfs=vfs)
+        self._db = opened.database
+        self._leave = opened.leave
+        self.writable = opened.problem is None
+        recovered: tuple[int, ...] = ()
+        if self.writable:
+            try:
+                recovered = self.recover()
+            except BaseException:
+                self.close()
+                raise
+        self.opening = Opening(
+            self.writable, opened.problem, recovered, opened.set_aside, opened.lost_rows
+        )
+
+    def search(self, query: str, limit: int = SEARCH_LIMIT) -> list[SearchHit]:
+        """Conversations outside the trash that contain all words of `query`, the best first."""
+        return search(self._db, query, limit)
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy of the whole database to the new file `target`."""
+        self._db.backup_to(target)
+
+    def close(self) -> None:
+        """Bring everything into one file and let go of it."""
+        try:
+            self._db.close()
+        finally:
+            self._leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
