@@ -128,4 +128,6 @@ class ChatWires(QObject):
 
     @Slot(str)
     def _on_link(self, address: str) -> None:
-        ask_to_open(address, self._window)
+        ask_to_open(
+            address, self._window, tr("The model wrote this link. Open it in your browser?")
+        )

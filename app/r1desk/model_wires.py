@@ -9,7 +9,6 @@ from PySide6.QtCore import QObject, Slot
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.core.words import tr
 from r1desk.library.chooser import ModelChooser
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
@@ -79,8 +78,8 @@ class ModelWires(QObject):
     @Slot()
     def choose(self) -> None:
         """Let the user pick a model: one that is here, a file, or one of the catalogue."""
-        chooser = ModelChooser(self._preferences.recent_models, self._models.path, self._window)
+        p = self._preferences
+        chooser = ModelChooser(p.recent_models, self._models.path, p.load, self._window)
         chooser.chosen.connect(self._models.choose)
-        chooser.setWindowTitle(tr("Choose a model"))
         chooser.finished.connect(chooser.deleteLater)
         chooser.open()

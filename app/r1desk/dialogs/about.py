@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QV
 from deepseek_r1 import __version__
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.words import tr
-from r1desk.store import sqlite_version
 
 
 def about(parent: QWidget, engine: str) -> QDialog:
@@ -21,7 +20,6 @@ def about(parent: QWidget, engine: str) -> QDialog:
         (tr("Engine"), engine or tr("not started")),
         ("Python", platform.python_version()),
         ("Qt", PySide6.__version__),
-        ("SQLite", sqlite_version()),
         (tr("Your data"), str(profile_dir())),
     ]
     text = tr(

@@ -11,7 +11,7 @@ from deepseek_r1.core.words import tr
 SCHEMES = ("http", "https")
 
 
-def ask_to_open(address: str, parent: QWidget) -> QMessageBox | None:
+def ask_to_open(address: str, parent: QWidget, question: str) -> QMessageBox | None:
     """Show the address and let the user open or copy it; None for a scheme we never open."""
     url = QUrl(address, QUrl.ParsingMode.StrictMode)
     if not url.isValid() or url.scheme() not in SCHEMES:
@@ -20,7 +20,7 @@ def ask_to_open(address: str, parent: QWidget) -> QMessageBox | None:
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setWindowTitle(tr("Open a link"))
-    box.setText(tr("The model wrote this link. Open it in your browser?"))
+    box.setText(question)
     # The encoded form cannot imitate another address with look-alike letters.
     shown = url.toString(QUrl.ComponentFormattingOption.FullyEncoded)
     box.setInformativeText(shown if len(shown) <= 300 else shown[:300] + "…")
