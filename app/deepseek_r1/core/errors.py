@@ -195,6 +195,12 @@ class ModelLoadFailed(ModelRefused):
     todo = N_("Download the file again, or choose another model.")
 
 
+class LoadStopped(ModelRefused):
+    """The user stopped the load."""
+
+    what = N_("Loading the model was stopped.")
+
+
 class TemplateUnusable(ModelRefused):
     """The chat template is missing, hostile or broken."""
 

@@ -1,0 +1,94 @@
+"""What every engine offers, whatever computes inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from deepseek_r1.core.events import GenerationEvent, GenerationStats
+from deepseek_r1.core.messages import Message
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.formats.gguf import ModelHeader
+
+Progress = Callable[[float], bool]  # hears fractions of a load; False stops it
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: `text` without the thinking, which is apart."""
+
+    text: str
+    thinking: str
+    stats: GenerationStats
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """What to load and how. `sequences` is the most answers computed together."""
+
+    header: ModelHeader
+    settings: LoadSettings
+    sequences: int
+    on_progress: Progress
+
+
+class Engine(Protocol):
+    """A loaded model that answers.
+
+    `stream`, `complete_many` and `close` belong to one thread at a time; the caller sees to that.
+    `cancel` and `set_threads` may come from any thread, and everything else only reads.
+    """
+
+    name: str  # "llama.cpp 1.2.3"
+    reasons: bool  # the model's template knows thinking blocks
+    last_progress: float  # time.monotonic() of the last sign of life while computing
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """Threads for decode and for prefill in force, none of them 0."""
+        ...
+
+    @property
+    def context_used(self) -> int:
+        """Tokens in the context."""
+        ...
+
+    def measured_mib(self) -> Mapping[str, float]:
+        """What was really allocated, by the names of the bill's lines."""
+        ...
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length of the prompt these messages make."""
+        ...
+
+    def stream(
+        self, messages: Sequence[Message], sampling: SamplingSettings
+    ) -> Iterator[GenerationEvent]:
+        """One answer. Its last event, and only that, is a GenerationFinished.
+
+        Raises PromptTooLong, TemplateUnusable, EngineFailed.
+        """
+        ...
+
+    def complete_many(
+        self, prompts: Sequence[Sequence[Message]], sampling: SamplingSettings
+    ) -> list[Answer]:
+        """An answer to each prompt, computed together as far as the context holds them."""
+        ...
+
+    def forgive(self) -> None:
+        """Forget a `cancel` that came when nothing was running."""
+        ...
+
+    def cancel(self) -> None:
+        """End the running answer within 200 ms; it finishes as CANCELLED."""
+        ...
+
+    def set_threads(self, threads: int, threads_prefill: int) -> None:
+        """Change the threads between two tokens. 0 is automatic."""
+        ...
+
+    def close(self) -> None:
+        """Free all memory."""
+        ...

@@ -1,0 +1,196 @@
+"""A model's working memory: the KV cache, and the computing of tokens into it."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from deepseek_r1.core.errors import EngineFailed, ModelLoadFailed
+from deepseek_r1.core.settings import KVType
+from deepseek_r1.engine.llama.library import Library
+from deepseek_r1.engine.llama.model import LlamaModel
+
+_ABORTED = 2
+_NO_ROOM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ContextShape:
+    """What a context is made for. Lengths in tokens."""
+
+    context_length: int  # cells of the KV cache, shared by all sequences
+    micro_batch: int
+    kv_type: KVType
+    sequences: int
+    threads: int
+    threads_prefill: int
+
+
+class AbortFlag:
+    """Stops a running computation from any thread, without Python in the computing threads.
+
+    llama.cpp asks its abort callback after every operation of the graph. The callback here is
+    the C library's own `strlen`, looking at our two bytes: b"\\0" has length 0, which is "go on";
+    b"\\1" has length 1, which is "abort". No lock, no interpreter, and set with one store.
+    """
+
+    def __init__(self) -> None:
+        libc = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+        self.function = ctypes.cast(libc.strlen, ctypes.c_void_p).value or 0
+        self._bytes = ctypes.create_string_buffer(2)
+        self.address = ctypes.addressof(self._bytes)
+
+    @property
+    def raised(self) -> bool:
+        """True from `set` to `clear`."""
+        return bool(self._bytes[0] != b"\0")
+
+    def set(self) -> None:
+        """Make the running and every later computation end at once."""
+        self._bytes[0] = b"\1"
+
+    def clear(self) -> None:
+        """Allow computing again."""
+        self._bytes[0] = b"\0"
+
+
+class AbortedError(Exception):
+    """A computation was ended by the flag; the cells it had begun are removed again."""
+
+
+class Row(NamedTuple):
+    """A token for one of several sequences; `wanted`: its logits will be sampled."""
+
+    token: int
+    position: int
+    sequence: int
+    wanted: bool
+
+
+class LlamaContext:
+    """Owns a `llama_context` and knows which tokens are in its cells. For one thread."""
+
+    def __init__(self, library: Library, model: LlamaModel, shape: ContextShape) -> None:
+        """Allocate the cache and the buffers. Raises ModelLoadFailed when that fails."""
+        self._api = library.api
+        self._library = library
+        self.shape = shape
+        self.abort = AbortFlag()
+        self.pointer: Any = self._api.llama_init_from_model(model.pointer, self._params())
+        if not self.pointer:
+            detail = library.log.last_error() or "the context could not be made"
+            raise ModelLoadFailed(path="", detail=detail)
+        self.memory = self._api.llama_get_memory(self.pointer)
+        self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
+        self._others = 0  # cells of sequences that `compute_rows` filled
+        self._tokens = (self._api.llama_token * shape.micro_batch)()
+        self._batch = self._api.llama_batch_get_one(self._tokens, shape.micro_batch)
+        self._one = (self._api.llama_token * 1)()
+        self._one_batch = self._api.llama_batch_get_one(self._one, 1)
+        self._rows = self._api.llama_batch_init(max(shape.micro_batch, shape.sequences), 0, 1)
+
+    def _params(self) -> Any:
+        api, shape = self._api, self.shape
+        params = api.llama_context_default_params()
+        params.n_ctx = shape.context_length
+        params.n_batch = params.n_ubatch = shape.micro_batch
+        params.n_seq_max = shape.sequences
+        params.kv_unified = True
+        # Logits are wanted for the last token of a sequence only: without this bound their
+        # buffer is micro-batch x vocabulary, 148 MiB at 256 x 151,936.
+        params.n_outputs_max = shape.sequences
+        params.n_threads, params.n_threads_batch = shape.threads, shape.threads_prefill
+        params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
+        params.type_k = params.type_v = {
+            KVType.F16: api.GGML_TYPE_F16,
+            KVType.Q8_0: api.GGML_TYPE_Q8_0,
+            KVType.Q4_0: api.GGML_TYPE_Q4_0,
+        }[shape.kv_type]
+        params.abort_callback = ctypes.cast(self.abort.function, api.ggml_abort_callback)
+        params.abort_callback_data = self.abort.address
+        params.no_perf = True
+        params.offload_kqv = params.op_offload = False
+        return params
+
+    def close(self) -> None:
+        """Free the cache and the buffers."""
+        if self.pointer is not None:
+            self._api.llama_batch_free(self._rows)
+            self._api.llama_free(self.pointer)
+            self.pointer = None
+
+    @property
+    def used(self) -> int:
+        """Cells in use."""
+        return len(self.cells) + self._others
+
+    def set_threads(self, threads: int, threads_prefill: int) -> None:
+        """In force with the next token."""
+        self._api.llama_set_n_threads(self.pointer, threads, threads_prefill)
+
+    def keep_prefix(self, prompt: Sequence[int]) -> int:
+        """Forget all cells that do not begin `prompt`; how many of its tokens need no computing.
+
+        At least one token stays to be computed: the logits after it are what is wanted.
+        """
+        most = min(len(self.cells), len(prompt) - 1)
+        same = next((i for i in range(most) if self.cells[i] != prompt[i]), most)
+        return self.truncate(same)
+
+    def truncate(self, length: int) -> int:
+        """Keep the first `length` cells; fewer where the model's memory cannot be cut there."""
+        if not self._api.llama_memory_seq_rm(self.memory, 0, length, -1):
+            self.clear()
+            return 0
+        del self.cells[length:]
+        return length
+
+    def compute(self, tokens: Sequence[int]) -> None:
+        """Append up to a micro-batch of tokens. Raises AbortedError, EngineFailed."""
+        count = len(tokens)
+        self._tokens[:count] = tokens
+        self._batch.n_tokens = count
+        self._check(self._api.llama_decode(self.pointer, self._batch))
+        self.cells += tokens
+
+    def compute_one(self, token: int) -> None:
+        """`compute` for a single token, without building anything."""
+        self._one[0] = token
+        status = self._api.llama_decode(self.pointer, self._one_batch)
+        if status:
+            self._check(status)
+        self.cells.append(token)
+
+    def compute_rows(self, rows: Sequence[Row]) -> None:
+        """Tokens of several sequences at once, while `cells` is empty."""
+        batch = self._rows
+        batch.n_tokens = len(rows)
+        for i, (token, position, sequence, wanted) in enumerate(rows):
+            batch.token[i], batch.pos[i], batch.logits[i] = token, position, wanted
+            batch.n_seq_id[i], batch.seq_id[i][0] = 1, sequence
+        self._check(self._api.llama_decode(self.pointer, batch))
+        self._others += len(rows)
+
+    def drop_sequence(self, sequence: int, length: int) -> None:
+        """Free the `length` cells of one of several sequences."""
+        self._api.llama_memory_seq_rm(self.memory, sequence, -1, -1)
+        self._others -= length
+
+    def clear(self) -> None:
+        """Forget everything, of all sequences."""
+        self._api.llama_memory_clear(self.memory, False)
+        self.cells.clear()
+        self._others = 0
+
+    def _check(self, status: int) -> None:
+        if status == 0:
+            return
+        if not self._others:
+            self.truncate(len(self.cells))  # what was begun; several sequences are cleared later
+        if status == _ABORTED:
+            raise AbortedError
+        detail = "no room in the context" if status == _NO_ROOM else self._library.log.last_error()
+        raise EngineFailed(detail=detail or f"llama_decode answered {status}")

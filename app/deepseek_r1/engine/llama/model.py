@@ -1,0 +1,160 @@
+"""A model's weights and vocabulary in memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepseek_r1.core.errors import ArchitectureUnknown, LoadStopped, ModelLoadFailed
+from deepseek_r1.engine.detokenizer import to_utf8
+from deepseek_r1.engine.llama.library import Library
+from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
+
+_ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
+_PIECE_BYTES = 512
+
+Progress = Callable[[float], bool]
+
+
+class LlamaModel:
+    """Owns a `llama_model`. Reading the vocabulary is safe from any thread."""
+
+    def __init__(self, library: Library, parts: Sequence[Path], on_progress: Progress) -> None:
+        """Read the weights of all `parts`, in order.
+
+        They are read, not mapped, and repacked for this CPU's instructions while they are read:
+        each weight is in memory once. `on_progress` hears fractions and stops the load by
+        answering False (LoadStopped). Raises ModelLoadFailed with llama.cpp's own words.
+        """
+        self._api = library.api
+        self.pointer = _load(library, parts, on_progress)
+        self.vocab = self._api.llama_model_get_vocab(self.pointer)
+        if self._api.llama_model_has_encoder(self.pointer) or not self._api.llama_model_has_decoder(
+            self.pointer
+        ):
+            architecture = self._metadata("general.architecture")
+            self.close()
+            raise ArchitectureUnknown(path=str(parts[0]), architecture=architecture)
+        self.vocabulary: int = self._api.llama_vocab_n_tokens(self.vocab)
+        self.bos: int = self._api.llama_vocab_bos(self.vocab)
+        self.bos_text = self.text_of(self.bos)
+        self.eos_text = self.text_of(self._api.llama_vocab_eos(self.vocab))
+        self.adds_bos: bool = self._api.llama_vocab_get_add_bos(self.vocab) and self.bos >= 0
+        self.context_trained: int = self._api.llama_model_n_ctx_train(self.pointer)
+        self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
+        self._shown = self._thinking_tags()
+
+    def close(self) -> None:
+        """Free the memory. Contexts made from the model must be gone."""
+        if self.pointer is not None:
+            self._api.llama_model_free(self.pointer)
+            self.pointer = None
+
+    def _metadata(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        name = key.encode("utf-8")
+        self._api.llama_model_meta_val_str(self.pointer, name, buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    # ---- vocabulary -------------------------------------------------------------------------
+
+    def text_of(self, token: int) -> str:
+        """A token as the vocabulary spells it; empty for one that does not exist."""
+        if not 0 <= token < self.vocabulary:
+            return ""
+        return (self._api.llama_vocab_get_text(self.vocab, token) or b"").decode("utf-8", "replace")
+
+    def is_end(self, token: int) -> bool:
+        """True for every token that ends an answer."""
+        return bool(self._api.llama_vocab_is_eog(self.vocab, token))
+
+    def markers(self) -> Iterator[str]:
+        """See `engine.prompt.Tokenizer`: control tokens, and words spelled like `<|...|>`."""
+        attribute = self._api.llama_vocab_get_attr
+        for token in range(self.vocabulary):
+            kind = attribute(self.vocab, token)
+            if kind & (_ATTR_CONTROL | _ATTR_UNKNOWN):
+                yield self.text_of(token)
+            elif kind & _ATTR_USER_DEFINED and _reads_like_a_marker(text := self.text_of(token)):
+                yield text
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of `text`; none are added around them."""
+        raw = to_utf8(text)
+        room = len(raw) + 16  # a token has at least a byte; prefixes may add a few
+        tokens = (self._api.llama_token * room)()
+        count = self._api.llama_tokenize(self.vocab, raw, len(raw), tokens, room, False, special)
+        if count < 0:
+            raise ValueError(f"{-count} tokens from {len(raw)} bytes")
+        made: list[int] = tokens[:count]
+        return made
+
+    def piece(self, token: int) -> bytes:
+        """What a token says; control tokens say nothing, except the tags of thinking."""
+        buffer = self._buffer
+        count = self._api.llama_token_to_piece(
+            self.vocab, token, buffer, len(buffer), 0, token in self._shown
+        )
+        if count >= 0:
+            return buffer.raw[:count]
+        self._buffer = ctypes.create_string_buffer(-count)
+        return self.piece(token)
+
+    def _thinking_tags(self) -> frozenset[int]:
+        single = (self.tokenize(tag, special=True) for tag in (OPEN_TAG, CLOSE_TAG))
+        return frozenset(tokens[0] for tokens in single if len(tokens) == 1)
+
+
+def _reads_like_a_marker(text: str) -> bool:
+    return text.startswith(("<|", "<｜")) and text.endswith(("|>", "｜>"))
+
+
+def _load(library: Library, parts: Sequence[Path], on_progress: Progress) -> Any:
+    """The model's pointer. Python's exceptions cannot cross C, so they wait in a list."""
+    api = library.api
+    raised: list[BaseException] = []
+
+    def progress(fraction: float, _user_data: int | None) -> bool:
+        try:
+            return on_progress(fraction)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            raised.append(error)
+            return False
+
+    stopped = False
+
+    def watched(fraction: float, user_data: int | None) -> bool:
+        nonlocal stopped
+        go_on = progress(fraction, user_data)
+        stopped = stopped or not go_on
+        return go_on
+
+    params = api.llama_model_default_params()
+    params.n_gpu_layers = 0
+    params.load_mode = api.LLAMA_LOAD_MODE_NONE
+    params.use_extra_bufts = True
+    params.progress_callback = api.llama_progress_callback(watched)
+    names = [_native_path(part) for part in parts]
+    library.log.clear()
+    if len(names) == 1:
+        pointer = api.llama_model_load_from_file(names[0], params)
+    else:
+        listed = (ctypes.c_char_p * len(names))(*names)
+        pointer = api.llama_model_load_from_splits(listed, len(names), params)
+    if raised:
+        raise raised[0]
+    if stopped:
+        raise LoadStopped
+    if not pointer:
+        detail = library.log.last_error() or "no reason given"
+        raise ModelLoadFailed(path=str(parts[0]), detail=detail)
+    return pointer
+
+
+def _native_path(path: Path) -> bytes:
+    """llama.cpp takes UTF-8 on Windows and the system's own bytes elsewhere."""
+    return str(path).encode("utf-8") if sys.platform == "win32" else os.fsencode(path)

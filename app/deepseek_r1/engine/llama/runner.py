@@ -1,0 +1,188 @@
+"""llama.cpp as an `Engine`: prefill, decode, and what may interrupt them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+
+from deepseek_r1.core.errors import PromptTooLong
+from deepseek_r1.core.events import (
+    FinishReason,
+    GenerationEvent,
+    GenerationFinished,
+    PrefillProgress,
+)
+from deepseek_r1.core.messages import Message
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.answer import AnswerWriter
+from deepseek_r1.engine.base import Answer, OpenRequest
+from deepseek_r1.engine.llama.batch import BatchRun
+from deepseek_r1.engine.llama.context import AbortedError, ContextShape, LlamaContext
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.pace import PrefillPace
+from deepseek_r1.engine.llama.sampler import Sampler
+from deepseek_r1.engine.prompt import PromptBuilder
+from deepseek_r1.engine.template import ChatTemplate
+from deepseek_r1.hardware import default_threads, default_threads_prefill
+from deepseek_r1.memory.meter import peak_mib
+
+
+class LlamaEngine:
+    """See `engine.base.Engine` for the contract and its threads."""
+
+    def __init__(self, request: OpenRequest) -> None:
+        """Load weights and make the context. Raises ModelRefused, EngineStartFailed."""
+        self._library = library()
+        template = ChatTemplate(request.header.template)
+        settings = request.settings
+        self._threads = chosen_threads(settings.threads, settings.threads_prefill)
+        self._model = LlamaModel(self._library, request.header.parts, self._alive(request))
+        try:
+            self._prompts = PromptBuilder(template, self._model)
+            self._context = LlamaContext(
+                self._library,
+                self._model,
+                ContextShape(
+                    context_length=settings.context_length,
+                    micro_batch=settings.micro_batch,
+                    kv_type=settings.kv_type,
+                    sequences=request.sequences,
+                    threads=self._threads[0],
+                    threads_prefill=self._threads[1],
+                ),
+            )
+        except BaseException:
+            self._model.close()
+            raise
+        self._measured = self._library.log.buffers_mib()
+        self._wanted_threads = self._threads
+        self._pace = PrefillPace(settings.micro_batch)
+        self.name = f"llama.cpp {self._library.version}".rstrip()
+        self.reasons = template.reasons
+        self.last_progress = time.monotonic()
+
+    def _alive(self, request: OpenRequest) -> Callable[[float], bool]:
+        def on_progress(fraction: float) -> bool:
+            self.last_progress = time.monotonic()
+            return request.on_progress(fraction)
+
+        return on_progress
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """Threads for decode and prefill, in force now or with the next token."""
+        return self._wanted_threads
+
+    @property
+    def context_used(self) -> int:
+        """Tokens in the KV cache."""
+        return self._context.used
+
+    def measured_mib(self) -> Mapping[str, float]:
+        """The sizes of llama.cpp's buffers."""
+        return self._measured
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the prompt, what the template adds included."""
+        return len(self._prompts.build(messages)[0])
+
+    def cancel(self) -> None:
+        """From any thread: raises the flag that every computation looks at."""
+        self._context.abort.set()
+
+    def forgive(self) -> None:
+        """Lower the flag. Not while an answer is running."""
+        self._context.abort.clear()
+
+    def set_threads(self, threads: int, threads_prefill: int) -> None:
+        """From any thread; the running answer takes it up before its next computation."""
+        self._wanted_threads = chosen_threads(threads, threads_prefill)
+
+    def close(self) -> None:
+        """Free the context, then the model it was made from."""
+        self._context.close()
+        self._model.close()
+
+    # ---- one answer -------------------------------------------------------------------------
+
+    def stream(
+        self, messages: Sequence[Message], sampling: SamplingSettings
+    ) -> Iterator[GenerationEvent]:
+        """Prefill what the cache does not hold yet, then decode."""
+        started = time.perf_counter()
+        prompt, opened = self._prompts.build(messages)
+        if len(prompt) + 1 > self._context.shape.context_length:
+            raise PromptTooLong(tokens=len(prompt), context=self._context.shape.context_length)
+        writer = AnswerWriter(opened=opened, started=started)
+        writer.prompt_tokens = len(prompt)
+        with closing(Sampler(self._library, sampling, self._model.vocabulary)) as sampler:
+            try:
+                yield from self._prefill(prompt, writer)
+                reason = yield from self._decode(sampler, writer, sampling.max_tokens)
+            except AbortedError:
+                reason = FinishReason.CANCELLED
+        yield from writer.finish()
+        yield GenerationFinished(
+            stats=writer.stats(
+                reason, context_used=self.context_used, seed=sampler.seed, peak_mib=peak_mib()
+            )
+        )
+
+    def complete_many(
+        self, prompts: Sequence[Sequence[Message]], sampling: SamplingSettings
+    ) -> list[Answer]:
+        """See `engine.llama.batch`."""
+        built = [self._prompts.build(messages) for messages in prompts]
+        run = BatchRun(self._library, self._model, self._context, sampling, self._breathe)
+        return run.answers(built)
+
+    def _prefill(self, prompt: list[int], writer: AnswerWriter) -> Iterator[PrefillProgress]:
+        context, total = self._context, len(prompt)
+        done = writer.cached_tokens = context.keep_prefix(prompt)
+        yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
+        while done < total:
+            self._breathe()
+            chunk = prompt[done : done + self._pace.chunk()]
+            began = time.perf_counter()
+            context.compute(chunk)
+            seconds = time.perf_counter() - began
+            self._pace.saw(len(chunk), seconds)
+            writer.prefill_s += seconds
+            done += len(chunk)
+            yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
+
+    def _decode(
+        self, sampler: Sampler, writer: AnswerWriter, max_tokens: int
+    ) -> Generator[GenerationEvent, None, FinishReason]:
+        """Sample and compute token by token. Every line here runs once a token."""
+        context, model = self._context, self._model
+        sample = self._library.api.llama_sampler_sample
+        chain, native, room = sampler.pointer, context.pointer, context.shape.context_length
+        while True:
+            token = sample(chain, native, -1)
+            writer.sampled()
+            if model.is_end(token):
+                return FinishReason.STOP
+            yield from writer.feed(model.piece(token))
+            if writer.tokens >= max_tokens:
+                return FinishReason.LENGTH
+            if len(context.cells) >= room:
+                return FinishReason.CONTEXT
+            self._breathe()
+            context.compute_one(token)
+
+    def _breathe(self) -> None:
+        """Between two computations: a sign of life, a stop, a change of threads."""
+        self.last_progress = time.monotonic()
+        if self._context.abort.raised:
+            raise AbortedError
+        if self._wanted_threads is not self._threads:
+            self._threads = self._wanted_threads
+            self._context.set_threads(*self._threads)
+
+
+def chosen_threads(threads: int, threads_prefill: int) -> tuple[int, int]:
+    """0 becomes what suits this machine."""
+    return threads or default_threads(), threads_prefill or default_threads_prefill()

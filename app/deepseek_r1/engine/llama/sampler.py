@@ -1,0 +1,61 @@
+"""How the next token is chosen: llama.cpp's chain of samplers, set up for one answer."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.llama.library import Library
+
+PENALTY_LAST_TOKENS = 64
+MAX_SEED = 0xFFFFFFFE  # 0xFFFFFFFF means "random" to llama.cpp
+
+
+class Sampler:
+    """Owns a sampler chain. `seed` is the one in force, also where the settings asked for -1."""
+
+    def __init__(
+        self, library: Library, settings: SamplingSettings, vocabulary: int, *, index: int = 0
+    ) -> None:
+        """`vocabulary` counts the model's tokens.
+
+        `index` tells apart several answers to one request: each gets a seed of its own.
+        """
+        api = self._api = library.api
+        drawn = secrets.randbelow(MAX_SEED + 1) if settings.seed < 0 else settings.seed
+        self.seed = (drawn + index) % (MAX_SEED + 1)
+        params = api.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self.pointer: Any = api.llama_sampler_chain_init(params)
+        self._fill(settings, vocabulary)
+
+    def _fill(self, settings: SamplingSettings, vocabulary: int) -> None:
+        api = self._api
+
+        def add(sampler: Any) -> None:
+            api.llama_sampler_chain_add(self.pointer, sampler)
+
+        if settings.repeat_penalty > 1.0:
+            add(
+                api.llama_sampler_init_penalties(
+                    vocabulary, PENALTY_LAST_TOKENS, settings.repeat_penalty, 0.0, 0.0
+                )
+            )
+        if settings.temperature == 0.0:
+            add(api.llama_sampler_init_greedy())
+            return
+        if settings.top_k > 0:
+            add(api.llama_sampler_init_top_k(settings.top_k))
+        if settings.top_p < 1.0:
+            add(api.llama_sampler_init_top_p(settings.top_p, 1))
+        if settings.min_p > 0.0:
+            add(api.llama_sampler_init_min_p(settings.min_p, 1))
+        add(api.llama_sampler_init_temp(settings.temperature))
+        add(api.llama_sampler_init_dist(self.seed))
+
+    def close(self) -> None:
+        """Free the chain and the samplers in it."""
+        if self.pointer is not None:
+            self._api.llama_sampler_free(self.pointer)
+            self.pointer = None

@@ -1,0 +1,294 @@
+"""`CPUInference`: a model that is loaded and asked. The one front of the library.
+
+Any thread may call `cancel` and `set_threads` and read the properties. Answers come one at a
+time: whoever asks while another answer is being written gets EngineBusy, from any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, overload
+
+from deepseek_r1.core.errors import EngineBusy, ModelNotLoaded, WrongUsage
+from deepseek_r1.core.events import (
+    GenerationEvent,
+    GenerationFinished,
+    GenerationStats,
+    ModelLoaded,
+)
+from deepseek_r1.core.messages import Message
+from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings
+from deepseek_r1.core.words import tr
+from deepseek_r1.engine.answer import AnswerCollector
+from deepseek_r1.engine.base import Answer, Engine, OpenRequest
+from deepseek_r1.engine.registry import open_engine
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference.options import (
+    Prompt,
+    as_messages,
+    default_context,
+    sampling_for,
+    with_options,
+)
+from deepseek_r1.inference.share import facts_of, process_share, with_measured
+from deepseek_r1.memory.plan import require_fit
+
+MAX_BATCH = 64
+_CLOSE_SECONDS = 10.0
+
+
+class CPUInference:
+    """A model in memory.
+
+        with CPUInference("model.gguf", thread_count=4) as model:
+            print(model.generate("Why is the sky blue?", max_tokens=256))
+
+    `loaded` tells what was loaded and what it costs.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path,
+        *,
+        settings: LoadSettings | None = None,
+        batch_size: int | None = None,
+        thread_count: int | None = None,
+        memory_budget: int | None = None,
+        context_length: int | None = None,
+        kv_type: KVType | str | None = None,
+        swap_enabled: bool | None = None,
+        cache_strategy: CacheStrategy | str | None = None,
+        window_mib: float = 0.0,
+        on_progress: Callable[[float], bool] | None = None,
+    ) -> None:
+        """Load the model; returns when it is ready.
+
+        The single options override `settings`. `thread_count` is for reading and for writing,
+        0 is automatic. `memory_budget` and `window_mib`, what the caller's own process costs, are
+        MiB. `batch_size` is the most prompts of a list answered together. `on_progress` hears
+        fractions of the load and stops it by returning False.
+
+        Raises ModelRefused (BudgetTooSmall, ContextTooLarge, LoadStopped, ...), WrongUsage,
+        EngineStartFailed.
+        """
+        began = time.perf_counter()
+        header = read_header(Path(model_path))
+        if settings is None and context_length is None:
+            context_length = default_context(header)
+        chosen = with_options(
+            settings or LoadSettings(),
+            threads=thread_count,
+            threads_prefill=thread_count,
+            memory_budget=memory_budget,
+            context_length=context_length,
+            kv_type=kv_type,
+            swap_enabled=swap_enabled,
+            cache_strategy=cache_strategy,
+        )
+        sequences = 1 if batch_size is None else batch_size
+        if not 1 <= sequences <= MAX_BATCH:
+            raise WrongUsage(detail=tr("batch_size must be 1 to {most}.", most=MAX_BATCH))
+        bill = require_fit(header, chosen, process_share(window_mib))
+        self._engine: Engine = open_engine(
+            OpenRequest(header, chosen, sequences, on_progress or (lambda _fraction: True))
+        )
+        self._free = weakref.finalize(self, self._engine.close)
+        self._answering = threading.Lock()
+        self._stream: weakref.ref[Generator[GenerationEvent, None, None]] | None = None
+        threads, threads_prefill = self._engine.threads
+        self.loaded = ModelLoaded(
+            facts=facts_of(header, chosen, self._engine),
+            bill=with_measured(bill, self._engine),
+            load_s=time.perf_counter() - began,
+            threads=threads,
+            threads_prefill=threads_prefill,
+        )
+
+    # ---- asking -----------------------------------------------------------------------------
+
+    @overload
+    def generate(
+        self,
+        prompt: str | Sequence[Message],
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+    ) -> str: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: list[str] | tuple[str, ...],
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+    ) -> list[str]: ...
+
+    def generate(
+        self,
+        prompt: str | Sequence[Message] | list[str] | tuple[str, ...],
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+    ) -> str | list[str]:
+        """The answer, without the thinking; for a list of texts the list of their answers.
+
+        `max_tokens` overrides what `sampling` says. Raises PromptTooLong, EngineBusy,
+        EngineFailed.
+        """
+        if isinstance(prompt, str):
+            return self.complete(prompt, max_tokens, sampling=sampling).text
+        texts = [item for item in prompt if isinstance(item, str)]
+        messages = [item for item in prompt if isinstance(item, Message)]
+        if texts and not messages and len(texts) == len(prompt):
+            return [answer.text for answer in self._complete_many(texts, max_tokens, sampling)]
+        return self.complete(messages, max_tokens, sampling=sampling).text
+
+    def complete(
+        self,
+        prompt: Prompt,
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+    ) -> Answer:
+        """The whole answer with its thinking and its account."""
+        collector = AnswerCollector()
+        stats: GenerationStats | None = None
+        for event in self.stream(prompt, max_tokens, sampling=sampling):
+            if isinstance(event, GenerationFinished):
+                stats = event.stats
+            collector.add([event])
+        assert stats is not None  # noqa: S101 - the stream's contract
+        return collector.answer(stats)
+
+    def stream(
+        self,
+        prompt: Prompt,
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+    ) -> Iterator[GenerationEvent]:
+        """The answer as it is written. Its last event, and only that, is a GenerationFinished.
+
+        A `cancel` counts from this call on, even before the first event is asked for. Dropping
+        the iterator ends the answer.
+        """
+        engine = self._ready()
+        messages = as_messages(prompt)
+        chosen = sampling_for(sampling, max_tokens)
+        if self._answering.locked():
+            raise EngineBusy
+        engine.forgive()
+        events = self._events(engine, messages, chosen)
+        self._stream = weakref.ref(events)
+        return events
+
+    def _events(
+        self, engine: Engine, messages: Sequence[Message], sampling: SamplingSettings
+    ) -> Generator[GenerationEvent, None, None]:
+        if not self._answering.acquire(blocking=False):
+            raise EngineBusy
+        try:
+            self._ready()
+            for event in engine.stream(messages, sampling):
+                if isinstance(event, GenerationFinished):
+                    load_s = self.loaded.load_s
+                    stats = event.stats.model_copy(update={"load_s": load_s})
+                    yield GenerationFinished(stats=stats)
+                else:
+                    yield event
+        finally:
+            self._answering.release()
+
+    def _complete_many(
+        self, texts: Sequence[str], max_tokens: int | None, sampling: SamplingSettings | None
+    ) -> list[Answer]:
+        engine = self._ready()
+        chosen = sampling_for(sampling, max_tokens)
+        if not self._answering.acquire(blocking=False):
+            raise EngineBusy
+        try:
+            engine.forgive()
+            return engine.complete_many([as_messages(text) for text in texts], chosen)
+        finally:
+            self._answering.release()
+
+    def count_tokens(self, messages: Prompt) -> int:
+        """Length in tokens of the prompt these messages make, template included."""
+        return self._ready().count_tokens(as_messages(messages))
+
+    # ---- from any thread --------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End the running answer within 200 ms, also while it reads the prompt."""
+        if self._free.alive:
+            self._engine.cancel()
+
+    def set_threads(self, threads: int, threads_prefill: int) -> None:
+        """Threads for writing and for reading, from the next token on. 0 is automatic."""
+        with_options(LoadSettings(), threads=threads, threads_prefill=threads_prefill)
+        self._ready().set_threads(threads, threads_prefill)
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """Threads for writing and for reading, none of them 0."""
+        return self._engine.threads
+
+    @property
+    def context_used(self) -> int:
+        """Tokens in the context now."""
+        return self._engine.context_used
+
+    @property
+    def last_progress(self) -> float:
+        """`time.monotonic()` of the last sign of life while something is computed."""
+        return self._engine.last_progress
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End a running answer and free the memory. May be called twice.
+
+        Raises EngineBusy if another thread's answer does not end.
+        """
+        if not self._free.alive:
+            return
+        self._engine.cancel()
+        if not self._answering.acquire(timeout=_CLOSE_SECONDS if not self._drop_stream() else 0):
+            raise EngineBusy
+        try:
+            self._free()
+        finally:
+            self._answering.release()
+
+    def _drop_stream(self) -> bool:
+        """End an answer that nobody reads on; False where a thread is just computing it."""
+        stream = self._stream() if self._stream is not None else None
+        if stream is None:
+            return True
+        try:
+            stream.close()
+        except ValueError:  # "generator already executing"
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ready(self) -> Engine:
+        if not self._free.alive:
+            raise ModelNotLoaded
+        return self._engine

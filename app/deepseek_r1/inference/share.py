@@ -1,0 +1,59 @@
+"""What the process costs before a model and with one, and what that model is."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from deepseek_r1.core.events import Bill, ModelFacts
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.engine.base import Engine
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.memory.meter import process_mib
+from deepseek_r1.memory.plan import ProcessShare
+
+
+@cache
+def _runtime_mib() -> float:
+    """This process with the engine's library in it, before the first model."""
+    from deepseek_r1.engine.llama.library import library  # noqa: PLC0415 - native, so late
+
+    library()
+    return process_mib(os.getpid())
+
+
+def process_share(window_mib: float = 0.0) -> ProcessShare:
+    """What the processes cost before a model is loaded: this one, measured, and the caller's."""
+    return ProcessShare(runtime_mib=_runtime_mib(), window_mib=window_mib)
+
+
+def with_measured(bill: Bill, engine: Engine) -> Bill:
+    """The bill with what the engine says it allocated, and the rest of the process as runtime.
+
+    Only buffers that are in memory already count against the process: the compute buffer is
+    allocated, but first touched by the first answer.
+    """
+    sizes = dict(engine.measured_mib())
+    touched = sum(sizes.get(name, 0.0) for name in ("weights", "kv_cache"))
+    sizes["runtime"] = max(0.0, process_mib(os.getpid()) - touched)
+    lines = tuple(
+        line.model_copy(update={"measured_mib": sizes.get(line.name)}) for line in bill.lines
+    )
+    return bill.model_copy(update={"lines": lines})
+
+
+def facts_of(header: ModelHeader, settings: LoadSettings, engine: Engine) -> ModelFacts:
+    """What was loaded, as the header and the engine tell it."""
+    return ModelFacts(
+        path=str(header.path),
+        name=header.name,
+        architecture=header.architecture,
+        file_mib=header.file_bytes / (1 << 20),
+        parameters=header.parameters,
+        quantisation=header.quantisation,
+        context_length=settings.context_length,
+        context_trained=header.context_trained,
+        vocabulary=header.vocabulary,
+        reasons=engine.reasons,
+        engine=engine.name,
+    )
