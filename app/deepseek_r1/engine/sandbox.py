@@ -79,9 +79,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         )
         self.allowance = 0
         self.globals.pop("lipsum")
-        self.filters = {
-            name: self.filters[name] for name in _FILTERS.split() if name in self.filters
-        }
+        self.filters = {name: self.filters[name] for name in _FILTERS if name in self.filters}
         self.filters["string"] = self.text_of
         self.filters["tojson"] = self.to_json
         self.filters["join"] = self.joined
