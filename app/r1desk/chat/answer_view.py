@@ -82,8 +82,7 @@ class AnswerView(QWidget):
         if message.thinking:
             self._thinking_box().load(message.thinking, message.thinking_s)
         if message.state == "streaming":
-            if message.content:
-                self._body.feed(message.content)
+            self._body.load(message.content, final=False)
         else:
             self._body.load(message.content)
             self._conclude(message)

@@ -14,7 +14,7 @@ from r1desk.chat.prose import ProseView
 from r1desk.chat.slices import Slicer
 
 _GROUP_CHARS = 2_500  # of running text in one view: what a change has to lay out again
-_SLICE_CHARS = 1_500
+_SLICE_CHARS = 800
 _GAP_EM = 0.6
 _HEADING_GAP_EM = 0.9
 
@@ -42,41 +42,60 @@ class MarkdownBody(QWidget):
         self._code_head: CodeBox | None = None
         self._heights: dict[Piece, int] = {}
         self._width = 0
+        self._taken = 0  # characters of the source that the splitter has
+        self._loading = False
+        self._ending = False
         self.source = ""
         self.finished = False
 
     # ---- text
 
     def feed(self, text: str) -> None:
-        """Add text and show it."""
+        """Add text and show it; behind a text that is still loading, it waits its turn."""
         self.source += text
-        self._commit(self._splitter.feed(text))
-        self._show_tail(self._splitter.tail())
+        if not self._loading:
+            self._take(len(self.source))
+            self._show_tail(self._splitter.tail())
 
     def finish(self) -> None:
         """The text is complete."""
-        if self.finished:
+        self._ending = True
+        if self._loading or self.finished:
             return
         self.finished = True
         self._commit(self._splitter.finish())
         self._show_tail([])
 
-    def load(self, source: str) -> None:
-        """Show a complete text, the first part at once and the rest in slices."""
+    def load(self, source: str, *, final: bool = True) -> None:
+        """Show a text, the first part at once and the rest in slices."""
         self.source = source
-        self._commit(self._splitter.feed(source[:_SLICE_CHARS]))
-        if len(source) <= _SLICE_CHARS:
+        self._ending = final
+        self._take(_SLICE_CHARS)
+        if self._taken < len(source):
+            self._loading = True
+            self._slicer.add(self, self._load_rest(), urgent=True)
+        elif final:
             self.finish()
         else:
-            self._slicer.add(self, self._loading(source), urgent=True)
+            self._show_tail(self._splitter.tail())
 
-    def _loading(self, source: str) -> Iterator[None]:
-        for start in range(_SLICE_CHARS, len(source), _SLICE_CHARS):
-            self._commit(self._splitter.feed(source[start : start + _SLICE_CHARS]))
+    def _load_rest(self) -> Iterator[None]:
+        while self._taken < len(self.source):
+            self._take(self._taken + _SLICE_CHARS)
             self.grown.emit()
             yield
-        self.finish()
+        self._loading = False
+        if self._ending:
+            self.finish()
+        else:
+            self._show_tail(self._splitter.tail())
         self.grown.emit()
+
+    def _take(self, end: int) -> None:
+        """Commit what is final of the source up to `end`."""
+        piece = self.source[self._taken : end]
+        self._taken += len(piece)
+        self._commit(self._splitter.feed(piece))
 
     # ---- pieces
 

@@ -25,7 +25,7 @@ from deepseek_r1.core.words import tr
 from r1desk.chat import text as fit
 from r1desk.chat.buttons import icon_button
 from r1desk.chat.fonts import mono, scaled
-from r1desk.chat.highlight import coloured
+from r1desk.chat.highlight import coloured, prepared_lexer
 from r1desk.chat.ink import Ink
 from r1desk.chat.slices import Slicer
 from r1desk.theme.icons import icon
@@ -161,9 +161,12 @@ class CodeBox(QWidget):
 
     def _colouring(self) -> Iterator[None]:
         """Colour the lines one by one."""
+        lexer = yield from prepared_lexer(self.language)
+        if lexer is None:
+            return
         block = self._text.document().begin()
         runs: list[QTextLayout.FormatRange] = []
-        for start, length, colour in coloured(self._shown, self.language, self._ink.colours):
+        for start, length, colour in coloured(self._shown, lexer, self._ink.colours):
             at, end = start, start + length
             while at < end:
                 while at >= block.position() + block.length():

@@ -186,8 +186,11 @@ class MessageColumn(QScrollArea):
         anchor = None if self._following else self._at(bar.value())
         offset = bar.value() - anchor.top if anchor else 0
         width = self.column_width()
+        visible = {place.key for place in self._near(0.0)}
         for place in self._places:
-            if place.view and (place.changed or place.width != width):
+            # What grows is laid out anew cheaply; another width costs, so out of sight it waits.
+            grown = place.changed and place.width in {0, width}
+            if place.view and (grown or place.key in visible):
                 self._lay_out(place, width)
         self._set_tops(width)
         bar.setValue(anchor.top + offset if anchor else bar.maximum())
@@ -196,6 +199,8 @@ class MessageColumn(QScrollArea):
         self._tell_end()
 
     def _lay_out(self, place: _Place, width: int) -> None:
+        if place.width == width and not place.changed:
+            return
         assert place.view is not None  # noqa: S101 - the caller looked
         place.height = place.view.fit_width(width)
         place.width = width
@@ -245,15 +250,19 @@ class MessageColumn(QScrollArea):
             self._slicer.add(self, self._filling_steps(), urgent=True)
 
     def _next_to_build(self) -> _Place | None:
-        missing = [place for place in self._near(0.0) if place.view is None]
+        missing = [place for place in self._near(0.0) if self._is_stale(place)]
         if not missing:
-            missing = [place for place in self._near(_KEPT_SCREENS / 2) if place.view is None]
+            missing = [place for place in self._near(_KEPT_SCREENS / 2) if self._is_stale(place)]
         return missing[-1] if missing and self._following else next(iter(missing), None)
+
+    def _is_stale(self, place: _Place) -> bool:
+        return place.view is None or place.width != self.column_width()
 
     def _filling_steps(self) -> Iterator[None]:
         try:
             while place := self._next_to_build():
                 self._build_place(place)
+                self._lay_out(place, self.column_width())
                 self._thin_out()
                 self.place()
                 yield

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 
-from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
+from pygments.lexer import Lexer, RegexLexerMeta
+from pygments.lexers import find_lexer_class_by_name
 from pygments.token import Comment, Error, Keyword, Name, Number, Operator, String, _TokenType
 from pygments.util import ClassNotFound
 from PySide6.QtGui import QColor
@@ -27,15 +27,44 @@ _KINDS: tuple[tuple[_TokenType, str], ...] = (
     (Name.Attribute, "code_name"),
     (Error, "code_error"),
 )
+_MAX_NAME = 40  # characters of a fence's language word
 
 
-@cache
-def lexer_for(language: str) -> Lexer | None:
-    """Pygments' lexer for a fence's language word, or None if it knows none."""
-    try:
-        return get_lexer_by_name(language.lower(), stripnl=False, ensurenl=False)
-    except (ClassNotFound, ValueError):
+def prepared_lexer(language: str) -> Generator[None, None, Lexer | None]:
+    """The lexer for a fence's language word, made step by step: compiling its rules is slow."""
+    if len(language) > _MAX_NAME:
         return None
+    found = _lexer_class(language.lower())
+    if found is None:
+        return None
+    yield
+    yield from _compiled(found)
+    return found(stripnl=False, ensurenl=False)
+
+
+def _lexer_class(name: str) -> type[Lexer] | None:
+    """Pygments' class for a name, None where it knows none."""
+    try:
+        found: type[Lexer] = find_lexer_class_by_name(name)
+    except ClassNotFound:
+        return None
+    return found
+
+
+def _compiled(kind: type[Lexer]) -> Iterator[None]:
+    """Compile the rules of each state as `RegexLexerMeta` does at the first instance."""
+    if not isinstance(kind, RegexLexerMeta) or "_tokens" in kind.__dict__:
+        return
+    if hasattr(kind, "token_variants") and kind.token_variants:
+        return
+    states = kind.get_tokendefs()
+    processed: dict[str, object] = {}
+    kind._all_tokens = {"": processed}
+    kind._tmpname = 0
+    for state in list(states):
+        kind._process_state(states, processed, state)
+        yield
+    kind._tokens = processed
 
 
 @cache
@@ -43,11 +72,8 @@ def _field(token: _TokenType) -> str | None:
     return next((field for kind, field in _KINDS if token in kind), None)
 
 
-def coloured(code: str, language: str, colours: ChatColours) -> Iterator[tuple[int, int, QColor]]:
+def coloured(code: str, lexer: Lexer, colours: ChatColours) -> Iterator[tuple[int, int, QColor]]:
     """Runs of `code` that are not in the plain colour: start, length, colour."""
-    lexer = lexer_for(language)
-    if lexer is None:
-        return
     for start, token, value in lexer.get_tokens_unprocessed(code):
         field = _field(token)
         if field and value:

@@ -126,7 +126,7 @@ class ThinkingBox(QWidget):
             if self._since is None:
                 self._body.load(self.text.strip("\n"))
             else:
-                self._body.feed(self.text)
+                self._body.load(self.text, final=False)
         if self._body:
             self._body.setVisible(self._open)
         self.update()
