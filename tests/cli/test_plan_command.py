@@ -52,13 +52,15 @@ def test_both_spellings_mean_the_same(options):
 def test_a_bill_over_the_budget_comes_with_advice_that_fits():
     bill = planned("--memory-budget", "256")
     assert not bill["fits"]
-    batch, precision, context = re.search(
-        r"a batch of (\d+), a context precision of (\w+), a context of (\d+) tokens", bill["advice"]
-    ).groups()
-    again = planned(
-        "--memory-budget=256", f"--micro-batch={batch}", f"--kv-type={precision}",
-        f"--context-length={context}",
-    )  # fmt: skip
+    changes = {
+        "--micro-batch": r"a batch of (\d+)",
+        "--kv-type": r"a context precision of (\w+)",
+        "--context-length": r"a context of (\d+) tokens",
+    }
+    found = {name: re.search(text, bill["advice"]) for name, text in changes.items()}
+    options = [f"{name}={match[1]}" for name, match in found.items() if match]
+    assert options
+    again = planned("--memory-budget=256", *options)
     assert again["fits"]
 
 

@@ -45,7 +45,8 @@ def peak_of(path: Path, settings: LoadSettings) -> tuple[ModelLoaded, Generation
 def check(path: Path, settings: LoadSettings) -> None:
     loaded, stats, peak_mib = peak_of(path, settings)
     bill = plan(read_header(path), settings, ProcessShare())
-    assert loaded.bill.total_mib == bill.total_mib
+    # The engine measures its own runtime, the plan has a constant for it.
+    assert loaded.bill.total_mib == pytest.approx(bill.total_mib, rel=0.01)
     assert peak_mib == pytest.approx(bill.total_mib, rel=TOLERANCE), bill
     assert stats.peak_mib == pytest.approx(peak_mib, rel=0.01)
     assert stats.context_used > 0.9 * settings.context_length

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from typing import Annotated
 
 import typer
@@ -13,8 +11,6 @@ from deepseek_r1 import __version__
 from deepseek_r1.cli import doctor, generate, models, output, plan
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.words import tr
-
-PIPE_CLOSED = 141  # what a shell reports for a program ended by SIGPIPE
 
 
 def normalised(option: str) -> str:
@@ -67,8 +63,4 @@ def run() -> int:
     except R1Error as error:
         output.error(error)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader is gone, as in `| head`. Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
     return 0

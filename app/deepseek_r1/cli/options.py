@@ -17,7 +17,7 @@ from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, Sampl
 from deepseek_r1.core.words import tr
 
 # What this process takes itself while the engine works, in MiB: interpreter, typer, rich, pydantic.
-COMMAND_LINE_MIB = 48.0
+COMMAND_LINE_MIB = 42.0
 CHUNK_KIB = 512
 
 

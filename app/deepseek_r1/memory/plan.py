@@ -19,9 +19,10 @@ from deepseek_r1.memory import costs
 LINES = ("weights", "kv_cache", "compute", "output", "runtime", "window", "reserve")
 LEAST_CONTEXT = 512  # an answer needs room; advice does not go below
 LEAST_BATCH = 64  # below it the batch saves almost nothing
-# Measured: `VmHWM` of a process after importing core, numpy and llama_cpp's low-level module and
-# after `llama_backend_init` (58 MiB), and what the first decode pages in of the libraries (2 MiB).
-ENGINE_RUNTIME_MIB = 60.0
+# Measured: resident memory of the engine's process with its libraries loaded and no model
+# (48 MiB), and what the first answer pages in of them (2 MiB). A constant, so that every bill of
+# a model and its settings is the same, wherever it is made.
+ENGINE_RUNTIME_MIB = 50.0
 _RESERVE_MIB = 3.0  # stacks of the threads, the allocator's slack, the graph's own nodes
 _MIB = 1 << 20
 
