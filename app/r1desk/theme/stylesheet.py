@@ -22,12 +22,16 @@ def _sheet() -> Template:
     return Template(path.read_text(encoding="utf-8"))
 
 
-def stylesheet(tokens: Tokens) -> str:
-    """The style sheet of `tokens`. Widths that grow with focus are taken from the padding."""
+def stylesheet(tokens: Tokens, text_pt: float) -> str:
+    """The style sheet of `tokens` around text of `text_pt` points.
+
+    Widths that grow with focus are taken from the padding.
+    """
     grow = tokens.focus_px - tokens.frame_px
     handle = 22 if tokens.focus_px > 2 else 14
     measures = {
         "icons": (resources_dir() / "icons").as_posix(),
+        "small_pt": max(7.0, text_pt - 1.5),
         "pad": 3 + grow,
         "pad_focus": 3,
         "pad_side": 6 + grow,
@@ -50,8 +54,8 @@ def stylesheet(tokens: Tokens) -> str:
 def set_role(widget: QWidget, role: str) -> None:
     """Give `widget` one of the sheet's roles, also after it was shown.
 
-    Buttons: primary, danger, flat. Labels: dim, danger, warning, success, heading, badge.
-    Frames: card, rule. An empty role takes it back.
+    Buttons: primary, danger, flat, fold. Labels: dim, danger, warning, success, heading, badge.
+    Frames: card, bar, rule. An empty role takes it back.
     """
     if widget.property("role") == role:
         return

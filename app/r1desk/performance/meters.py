@@ -1,0 +1,199 @@
+"""The gauge's small pictures. Each paints itself and repaints only when its picture changes."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from r1desk.theme import Tokens, tokens
+
+WARN_AT, OVER_AT = 0.85, 1.0
+
+
+def level_colour(fraction: float, colours: Tokens) -> QColor:
+    """Calm below 85 %, a warning up to the budget, danger above it."""
+    if fraction > OVER_AT:
+        return QColor(colours.danger)
+    return QColor(colours.warning if fraction > WARN_AT else colours.accent)
+
+
+def draw_bar(painter: QPainter, box: QRectF, fraction: float, colours: Tokens) -> None:
+    """A thin bar filled to `fraction`, in the colour of its level."""
+    radius = box.height() / 2
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(colours.track))
+    painter.drawRoundedRect(box, radius, radius)
+    if fraction > 0:
+        filled = QRectF(box)
+        filled.setWidth(max(box.height(), box.width() * min(1.0, fraction)))
+        painter.setBrush(level_colour(fraction, colours))
+        painter.drawRoundedRect(filled, radius, radius)
+
+
+class _Picture(QWidget):
+    """Keeps what it shows as one value and repaints only when the value is another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: object = None
+        self.repaints = 0
+
+    def _show(self, value: object) -> None:
+        if value != self._shown:
+            self._shown = value
+            self.repaints += 1
+            self.update()
+
+
+class Meter(_Picture):
+    """A caption, a value and, where there is a whole, a bar below them."""
+
+    def __init__(self, caption: str, widest: str, stretch: bool = True) -> None:
+        super().__init__()
+        self._caption = caption
+        self._widest = widest
+        self._value = ""
+        self._fraction: float | None = None
+        policy = QSizePolicy.Policy.Preferred if stretch else QSizePolicy.Policy.Fixed
+        self.setSizePolicy(policy, QSizePolicy.Policy.Fixed)
+
+    def show_value(self, value: str, fraction: float | None) -> None:
+        """Show `value`; `fraction` of the whole, or None for no bar."""
+        if len(value) != len(self._value):
+            self.updateGeometry()
+        self._value, self._fraction = value, fraction
+        self._show((value, None if fraction is None else round(fraction, 2)))
+
+    def sizeHint(self) -> QSize:
+        metrics = self.fontMetrics()
+        text = max(
+            metrics.horizontalAdvance(f"{self._caption}  {self._widest}"),
+            metrics.horizontalAdvance(f"{self._caption}  {self._value}"),
+        )
+        return QSize(text + 4, metrics.height() + 12)
+
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        colours = tokens()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        metrics = self.fontMetrics()
+        bar = self._fraction is not None
+        top = 1.0 if bar else (self.height() - metrics.height()) / 2
+        line = QRectF(0, top, self.width(), metrics.height())
+        left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+        painter.setPen(QColor(colours.text_dim))
+        painter.drawText(line, left, self._caption)
+        over = bar and (self._fraction or 0) > OVER_AT
+        painter.setPen(QColor(colours.danger if over else colours.text))
+        offset = metrics.horizontalAdvance(f"{self._caption}  ") if self._caption else 0
+        painter.drawText(line.adjusted(offset, 0, 0, 0), left, self._value)
+        if self._fraction is not None:
+            box = QRectF(0, self.height() - 7, self.width(), 5)
+            draw_bar(painter, box, self._fraction, colours)
+        painter.end()
+
+
+class CoreBars(_Picture):
+    """One tiny upright bar for each core."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cores: tuple[float, ...] = ()
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def show_cores(self, cores: tuple[float, ...]) -> None:
+        """Loads from 0 to 1, drawn in steps of 5 %."""
+        if len(cores) != len(self._cores):
+            self.updateGeometry()
+        self._cores = cores
+        self._show(tuple(round(core * 20) for core in cores))
+
+    @property
+    def _bar_px(self) -> int:
+        return 5 if len(self._cores) <= 8 else 3
+
+    def sizeHint(self) -> QSize:
+        count = max(2, min(32, len(self._cores)))
+        return QSize(count * (self._bar_px + 2), 24)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        colours = tokens()
+        painter = QPainter(self)
+        painter.setPen(Qt.PenStyle.NoPen)
+        for at, core in enumerate(self._cores[:32]):
+            box = QRectF(at * (self._bar_px + 2), 0, self._bar_px, self.height())
+            painter.fillRect(box, QColor(colours.track))
+            filled = box.height() * round(core * 20) / 20
+            painter.fillRect(
+                QRectF(box.x(), box.bottom() - filled, box.width(), filled), QColor(colours.accent)
+            )
+        painter.end()
+
+
+class Sparkline(_Picture):
+    """The last two minutes: memory as an area, processor load as a line."""
+
+    SPAN_S = 120.0
+    COLUMNS = 60
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._history: deque[tuple[float, float, float]] = deque(maxlen=512)
+        self.setFixedSize(120, 30)
+
+    def add(self, at_s: float, memory: float, cpu: float) -> None:
+        """A point: shares of the budget and of the processor, 0 to 1."""
+        self._history.append((at_s, min(1.0, memory), min(1.0, cpu)))
+        while self._history[0][0] < at_s - self.SPAN_S - 10:
+            self._history.popleft()
+        self._show(self._columns(at_s))
+
+    def _columns(self, now_s: float) -> tuple[tuple[int, int, int], ...]:
+        """(column, memory, cpu) in steps of a pixel; one point a column, the latest wins."""
+        step = self.SPAN_S / self.COLUMNS
+        points: dict[int, tuple[int, int, int]] = {}
+        for at_s, memory, cpu in self._history:
+            column = self.COLUMNS - 1 - int((now_s - at_s) / step)
+            if column >= 0:
+                points[column] = (column, round(memory * 28), round(cpu * 28))
+        return tuple(points[column] for column in sorted(points))
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        colours = tokens()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        base = self.height() - 1.0
+        painter.setPen(QPen(QColor(colours.track), 1))
+        painter.drawLine(QPointF(0, base), QPointF(self.width(), base))
+        points = self._shown if isinstance(self._shown, tuple) else ()
+        if len(points) > 1:
+            self._draw_curves(painter, points, base, colours)
+        painter.end()
+
+    def _draw_curves(
+        self,
+        painter: QPainter,
+        points: tuple[tuple[int, int, int], ...],
+        base: float,
+        colours: Tokens,
+    ) -> None:
+        wide = self.width() / (self.COLUMNS - 1)
+        memory = [QPointF(column * wide, base - value) for column, value, _ in points]
+        cpu = [QPointF(column * wide, base - value) for column, _, value in points]
+        area = QColor(colours.accent)
+        area.setAlphaF(0.22)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(area)
+        ends = [QPointF(memory[-1].x(), base), QPointF(memory[0].x(), base)]
+        painter.drawPolygon(QPolygonF([*memory, *ends]))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(colours.accent), 1.4))
+        painter.drawPolyline(QPolygonF(memory))
+        painter.setPen(QPen(QColor(colours.success), 1.2, Qt.PenStyle.DotLine))
+        painter.drawPolyline(QPolygonF(cpu))

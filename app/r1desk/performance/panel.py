@@ -1,0 +1,227 @@
+"""The performance panel: the model, its memory bill, and every setting with what it costs.
+
+It emits what the user wants and shows what it is told; it calls neither engine nor store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.events import Bill, ModelLoaded
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.words import tr
+from r1desk.performance.bill_view import BillView
+from r1desk.performance.fold import Fold
+from r1desk.performance.load_section import LoadSection
+from r1desk.performance.model_box import ModelBox
+from r1desk.performance.rows import label
+from r1desk.performance.sampling_section import SamplingSection, SystemPrompt
+from r1desk.theme import set_role
+
+LEAST_PX, MOST_PX = 320, 480
+
+
+class PerformancePanel(QWidget):
+    """The right side of the window.
+
+    Signals:
+        plan_wanted: edited `LoadSettings`; answer with `show_plan` or `show_plan_failed`.
+        settings_applied: `LoadSettings` to load the model with.
+        threads_changed: threads for writing and for reading, in force at once.
+        sampling_changed: `SamplingSettings` for the next answer.
+        system_prompt_changed: the new text.
+        choose_model_requested: the user wants another model.
+        model_chosen: the path of one of the known models.
+    """
+
+    plan_wanted = Signal(object)
+    settings_applied = Signal(object)
+    threads_changed = Signal(int, int)
+    sampling_changed = Signal(object)
+    system_prompt_changed = Signal(str)
+    choose_model_requested = Signal()
+    model_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setMinimumWidth(LEAST_PX)
+        self.setMaximumWidth(MOST_PX)
+        self.setAccessibleName(tr("Performance"))
+        self._bill: Bill | None = None  # of the settings in force
+        self.model = ModelBox()
+        self.bill = BillView()
+        self.load = LoadSection(self)
+        self.sampling = SamplingSection()
+        self.system_prompt = SystemPrompt()
+        self.advanced = Fold(tr("Advanced"), self.load.advanced)
+        self.sampling_fold = Fold(tr("Sampling"), self.sampling)
+        self.prompt_fold = Fold(tr("System prompt"), self.system_prompt)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._scrolled(), 1)
+        layout.addWidget(self._pending_bar())
+        self._connect()
+
+    # ---- arrangement ------------------------------------------------------------------------
+
+    def _scrolled(self) -> QScrollArea:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(14, 14, 14, 18)
+        column.setSpacing(14)
+        column.addWidget(self.model)
+        column.addWidget(self.bill)
+        column.addWidget(_rule())
+        column.addWidget(self.load.simple)
+        for fold in (self.advanced, self.sampling_fold, self.prompt_fold):
+            column.addWidget(_rule())
+            column.addWidget(fold)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setWidget(content)
+        self.area = area
+        return area
+
+    def _pending_bar(self) -> QFrame:
+        self.pending = QFrame()
+        set_role(self.pending, "bar")
+        self.pending_text = label("", "dim")
+        self.apply_button = QPushButton(tr("Apply and reload"))
+        set_role(self.apply_button, "primary")
+        self.undo_button = QPushButton(tr("Undo"))
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        buttons.addWidget(self.apply_button, 1)
+        buttons.addWidget(self.undo_button)
+        column = QVBoxLayout(self.pending)
+        column.setContentsMargins(14, 10, 14, 12)
+        column.setSpacing(8)
+        column.addWidget(self.pending_text)
+        column.addLayout(buttons)
+        self.pending.hide()
+        return self.pending
+
+    def _connect(self) -> None:
+        self.model.choose_requested.connect(self.choose_model_requested)
+        self.model.model_chosen.connect(self.model_chosen)
+        self.load.plan_wanted.connect(self.plan_wanted)
+        self.load.threads_changed.connect(self.threads_changed)
+        self.load.edited_changed.connect(self._on_edited)
+        self.sampling.sampling_changed.connect(self.sampling_changed)
+        self.system_prompt.system_prompt_changed.connect(self.system_prompt_changed)
+        self.apply_button.clicked.connect(self._on_apply)
+        self.undo_button.clicked.connect(self._on_undo)
+
+    # ---- what the owner tells ---------------------------------------------------------------
+
+    def set_load_settings(self, settings: LoadSettings) -> None:
+        """The settings in force; edits that were not applied are dropped. Emits nothing."""
+        self.load.set_settings(settings)
+
+    def set_sampling(self, settings: SamplingSettings) -> None:
+        """The sampling in force. Emits nothing."""
+        self.sampling.set_sampling(settings)
+
+    def set_system_prompt(self, text: str) -> None:
+        """The system prompt in force. Emits nothing."""
+        self.system_prompt.set_text(text)
+
+    def set_known_models(self, models: Sequence[tuple[str, str]]) -> None:
+        """(words, path) of models at hand, for the menu beside the button."""
+        self.model.set_known(models)
+
+    @Slot(object, str)
+    def show_plan(self, bill: Bill, advice: str) -> None:
+        """The answer to `plan_wanted`: what the edited settings would cost."""
+        self.bill.show_bill(bill, advice)
+        self.load.show_costs(bill)
+        if not self.load.pending:
+            self._bill = bill
+            return
+        self.apply_button.setEnabled(bill.fits)
+        self.apply_button.setToolTip(advice)
+        total = tr(
+            "After the reload: {total:,.0f} of {budget:,.0f} MiB",
+            total=bill.total_mib,
+            budget=bill.budget_mib,
+        )
+        self._say_pending(total, "dim" if bill.fits else "danger")
+
+    @Slot(str)
+    def show_plan_failed(self, text: str) -> None:
+        """No bill could be made for the edited settings, and why."""
+        self.bill.show_advice(text)
+        if self.load.pending:
+            self.apply_button.setEnabled(False)
+            self.apply_button.setToolTip(text)
+            self._say_pending(text, "danger")
+
+    @Slot(str)
+    def show_loading(self, name: str) -> None:
+        """A load began."""
+        self.model.show_loading(name)
+
+    @Slot(float)
+    def show_load_progress(self, fraction: float) -> None:
+        """How much of the model is read, 0 to 1."""
+        self.model.show_progress(fraction)
+
+    @Slot(object)
+    def show_model(self, loaded: ModelLoaded) -> None:
+        """The model is ready, and what it really took."""
+        self._bill = loaded.bill
+        self.model.show_model(loaded)
+        self.load.limit_context(loaded.facts)
+        if not self.load.pending:
+            self.bill.show_bill(loaded.bill)
+            self.load.show_costs(loaded.bill)
+
+    @Slot(str)
+    def show_load_failed(self, text: str) -> None:
+        """The model did not load, and why."""
+        self.model.show_failure(text)
+
+    # ---- what the user does -----------------------------------------------------------------
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self.pending.setVisible(self.load.pending)
+        self.apply_button.setEnabled(True)
+        self.apply_button.setToolTip("")
+        self._say_pending(tr("Takes hold when the model is loaded again."), "dim")
+
+    @Slot()
+    def _on_apply(self) -> None:
+        self.settings_applied.emit(self.load.apply())
+
+    @Slot()
+    def _on_undo(self) -> None:
+        self.load.undo()
+        self.bill.show_bill(self._bill)
+        if self._bill is not None:
+            self.load.show_costs(self._bill)
+
+    def _say_pending(self, text: str, role: str) -> None:
+        self.pending_text.setText(text)
+        set_role(self.pending_text, role)
+
+
+def _rule() -> QFrame:
+    rule = QFrame()
+    set_role(rule, "rule")
+    return rule
