@@ -1,7 +1,7 @@
 """Tiny GGUF models that llama.cpp loads and runs: random weights, real structure.
 
-`tiny_llama` has a SentencePiece vocabulary, `tiny_qwen2` a byte-pair one with R1's kind of
-template. Both are a few hundred kilobytes and load in milliseconds.
+`tiny_llama` has a SentencePiece vocabulary, the others a byte-pair one. All are a few hundred
+kilobytes and load in milliseconds.
 """
 
 from __future__ import annotations
@@ -56,18 +56,38 @@ def tiny_llama(path: Path, *, seed: int = 1, **keys: object) -> Path:
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
-    return _finish(writer, len(tokens), seed, bias=False)
+    return _finish(writer, len(tokens), seed)
 
 
 def tiny_qwen2(path: Path, *, seed: int = 2, **keys: object) -> Path:
-    """A `qwen2` model with a byte-pair vocabulary at `path`."""
+    """A `qwen2` model, the kind of most of R1's distilled models, at `path`."""
+    return _byte_pair(path, "qwen2", seed, keys, bias=True)
+
+
+def tiny_qwen3(path: Path, *, seed: int = 3, **keys: object) -> Path:
+    """A `qwen3` model, with norms in every head, at `path`."""
+    return _byte_pair(path, "qwen3", seed, keys, head_norms=True)
+
+
+def tiny_mixture(path: Path, *, seed: int = 4, **keys: object) -> Path:
+    """A `llama` model with four experts, of which two are used, at `path`."""
+    return _byte_pair(path, "llama", seed, keys, experts=4)
+
+
+ALL = (tiny_llama, tiny_qwen2, tiny_qwen3, tiny_mixture)
+
+
+def _byte_pair(
+    path: Path, architecture: str, seed: int, keys: dict[str, object], **kind: int
+) -> Path:
+    """A model with a byte-pair vocabulary; `kind` is what `_finish` takes."""
     alphabet = _byte_alphabet()
     merges = ["Ġ t", "h e", "Ġt he", "i n", "Ġ a", "a n", "o n", "Ġa n"]
     tokens = alphabet + [merge.replace(" ", "") for merge in merges]
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
     types = [1] * len(tokens) + [3, 3, 3, 4, 4]
     tokens += special
-    writer = _writer(path, "qwen2", len(tokens), **keys)
+    writer = _writer(path, architecture, len(tokens), **keys)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
@@ -76,7 +96,10 @@ def tiny_qwen2(path: Path, *, seed: int = 2, **keys: object) -> Path:
     writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_add_bos_token(False)
-    return _finish(writer, len(tokens), seed, bias=True)
+    if kind.get("experts"):
+        writer.add_expert_count(kind["experts"])
+        writer.add_expert_used_count(2)
+    return _finish(writer, len(tokens), seed, **kind)
 
 
 def _writer(path: Path, architecture: str, tokens: int, **keys: object) -> gguf.GGUFWriter:
@@ -100,7 +123,15 @@ def _writer(path: Path, architecture: str, tokens: int, **keys: object) -> gguf.
     return writer
 
 
-def _finish(writer: gguf.GGUFWriter, tokens: int, seed: int, *, bias: bool) -> Path:
+def _finish(
+    writer: gguf.GGUFWriter,
+    tokens: int,
+    seed: int,
+    *,
+    bias: int = False,
+    head_norms: int = False,
+    experts: int = 0,
+) -> Path:
     random = np.random.default_rng(seed)
 
     def add(name: str, *shape: int, quantised: bool = False) -> None:
@@ -111,7 +142,9 @@ def _finish(writer: gguf.GGUFWriter, tokens: int, seed: int, *, bias: bool) -> P
         else:
             writer.add_tensor(name, data)
 
-    key_width = EMBEDDING // HEADS * HEADS_KV
+    head = EMBEDDING // HEADS
+    each_expert = (experts,) if experts else ()
+    feed_forward = "_exps.weight" if experts else ".weight"
     add("token_embd.weight", tokens, EMBEDDING, quantised=True)
     add("output_norm.weight", EMBEDDING)
     add("output.weight", tokens, EMBEDDING)
@@ -119,17 +152,22 @@ def _finish(writer: gguf.GGUFWriter, tokens: int, seed: int, *, bias: bool) -> P
         name = f"blk.{block}."
         add(name + "attn_norm.weight", EMBEDDING)
         add(name + "attn_q.weight", EMBEDDING, EMBEDDING, quantised=True)
-        add(name + "attn_k.weight", key_width, EMBEDDING)
-        add(name + "attn_v.weight", key_width, EMBEDDING)
+        add(name + "attn_k.weight", head * HEADS_KV, EMBEDDING)
+        add(name + "attn_v.weight", head * HEADS_KV, EMBEDDING)
         if bias:
             add(name + "attn_q.bias", EMBEDDING)
-            add(name + "attn_k.bias", key_width)
-            add(name + "attn_v.bias", key_width)
+            add(name + "attn_k.bias", head * HEADS_KV)
+            add(name + "attn_v.bias", head * HEADS_KV)
+        if head_norms:
+            add(name + "attn_q_norm.weight", head)
+            add(name + "attn_k_norm.weight", head)
         add(name + "attn_output.weight", EMBEDDING, EMBEDDING, quantised=True)
         add(name + "ffn_norm.weight", EMBEDDING)
-        add(name + "ffn_gate.weight", FEED_FORWARD, EMBEDDING, quantised=True)
-        add(name + "ffn_up.weight", FEED_FORWARD, EMBEDDING)
-        add(name + "ffn_down.weight", EMBEDDING, FEED_FORWARD)
+        if experts:
+            add(name + "ffn_gate_inp.weight", experts, EMBEDDING)
+        add(name + "ffn_gate" + feed_forward, *each_expert, FEED_FORWARD, EMBEDDING, quantised=True)
+        add(name + "ffn_up" + feed_forward, *each_expert, FEED_FORWARD, EMBEDDING)
+        add(name + "ffn_down" + feed_forward, *each_expert, EMBEDDING, FEED_FORWARD)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

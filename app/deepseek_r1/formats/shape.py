@@ -97,12 +97,9 @@ def _check_rope(keys: Metadata, architecture: str, shape: Shape) -> None:
         name = f"{architecture}.rope.scaling.type"
         raise keys.damaged(tr("the key {key} has the value {value}", key=name, value=scaling[:40]))
     rotated_key = f"{architecture}.rope.dimension_count"
-    rotated = keys.number(rotated_key, 0, MAX_WIDTH, shape.key_length)
-    if rotated % 2:
-        raise keys.damaged(
-            tr("the key {key} has the value {value}", key=rotated_key, value=rotated)
-        )
-    if architecture in PLAIN and not rotated == shape.key_length == shape.value_length:
+    rotated = keys.number(rotated_key, 2, shape.key_length, shape.key_length)
+    plain = architecture in PLAIN
+    if rotated % 2 or (plain and not rotated == shape.key_length == shape.value_length):
         raise keys.damaged(
             tr("the key {key} has the value {value}", key=rotated_key, value=rotated)
         )
