@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
@@ -109,7 +108,6 @@ class NumberRow(Row):
         self.spin.setDecimals(decimals)
         self.spin.setGroupSeparatorShown(True)
         self.spin.setKeyboardTracking(False)
-        self.spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         self.spin.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.spin.setMinimumWidth(SPIN_PX)
         self.slider = QSlider(Qt.Orientation.Horizontal)

@@ -46,6 +46,7 @@ class SamplingSection(QWidget):
             row.changed.connect(_Route(self, key).on_changed)
         self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
         self._delay.timeout.connect(lambda: self.sampling_changed.emit(self.settings))
+        self.set_sampling(self.settings)
 
     def set_sampling(self, settings: SamplingSettings) -> None:
         """Show `settings` and emit nothing."""
