@@ -32,8 +32,8 @@ _MEANINGS = {
 
 # Python's crash trace, a debugger's chatter and frames of a stack say nothing to a reader.
 _NOISE = re.compile(
-    r"^(\s+(?!what\(\))|#\d|\[New LWP|\[Thread|Thread 0x|Current thread 0x|Extension modules:|0x[0-9a-f]+ in"
-    r"|Aborted|Segmentation fault|Traceback |warning: )"
+    r"^(\s+(?!\s|what\(\))|#\d|\[New LWP|\[Thread|Thread 0x|Current thread 0x|Extension modules:"
+    r"|0x[0-9a-f]+ in|Aborted|Segmentation fault|Traceback |warning: )"
 )
 _TELLING = re.compile(r"assert|error|fail|abort|terminate|what\(\):|exception|invalid", re.I)
 _SENTENCE_CHARACTERS = 400

@@ -20,9 +20,6 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, ModelNotLoaded, R1Error
 from deepseek_r1.core.events import (
     Event,
-    FinishReason,
-    GenerationFinished,
-    GenerationStats,
     LoadProgress,
 )
 from deepseek_r1.host import frames, protocol
@@ -185,13 +182,10 @@ class Worker:
     def _generate(self, request: protocol.Generate) -> None:
         model = self._loaded()
         self._current = request.id
-        if request.id in self._cancelled:
-            stats = GenerationStats(finish_reason=FinishReason.CANCELLED)
-            self._event(request.id, GenerationFinished(stats=stats))
-            return
-        for event in model.stream(request.messages, sampling=request.sampling):
-            if request.id in self._cancelled:  # it may have come before the stream began
-                model.cancel()
+        events = model.stream(request.messages, sampling=request.sampling)
+        if request.id in self._cancelled:  # a cancel counts from here on, this one came before
+            model.cancel()
+        for event in events:
             self._event(request.id, event)
 
     def _unload(self) -> None:

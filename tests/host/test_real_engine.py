@@ -1,0 +1,255 @@
+"""The real child with the real starter model."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deepseek_r1.core.errors import (
+    BudgetTooSmall,
+    EngineHung,
+    EngineOutOfMemory,
+    LoadStopped,
+    ModelFileMissing,
+    ModelNotLoaded,
+    NotAModelFile,
+)
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    FinishReason,
+    GenerationFinished,
+    LoadProgress,
+    ModelLoaded,
+    PrefillProgress,
+)
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.notices import EngineState
+from deepseek_r1.host.watch import HangLimits, RestartBudget
+from host.test_lifetime import APP, gone
+
+pytestmark = pytest.mark.native
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses signals")
+
+SETTINGS = LoadSettings(context_length=2048, micro_batch=64)
+GREEDY = SamplingSettings(temperature=0.0, max_tokens=24)
+ENDLESS = SamplingSettings(temperature=0.0, max_tokens=1500)
+LONG_STORY = "Write a very long story about a whale and a lighthouse."
+
+
+@pytest.fixture
+def client() -> Iterator[EngineClient]:
+    with EngineClient(budget=RestartBudget(1000)) as made:
+        yield made
+
+
+@pytest.fixture
+def loaded(client: EngineClient, starter: Path) -> EngineClient:
+    client.load(starter, SETTINGS)
+    return client
+
+
+def text_of(events) -> str:
+    return "".join(event.text for event in events if isinstance(event, AnswerDelta))
+
+
+def wait_for_beat(client: EngineClient, where) -> None:
+    until = time.monotonic() + 6
+    while not (client.beat and where(client.beat)):
+        assert time.monotonic() < until, client.beat
+        time.sleep(0.05)
+
+
+def test_a_model_is_inspected_loaded_and_asked(client, starter):
+    seen = client.inspect(starter, SETTINGS)
+    assert (seen.facts.architecture, seen.facts.context_length) == ("llama", 2048)
+    assert seen.bill.fits
+    assert seen.advice == ""
+    progress = []
+    loaded = client.load(starter, SETTINGS, on_event=progress.append)
+    fractions = [event.fraction for event in progress if isinstance(event, LoadProgress)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert loaded.facts.name == seen.facts.name
+    assert client.state is EngineState.IDLE
+    *events, last = client.generate("Say hello.", GREEDY)
+    assert len(text_of(events)) > 5
+    assert isinstance(last, GenerationFinished)
+    assert last.stats.completion_tokens == GREEDY.max_tokens or last.stats.finish_reason == "stop"
+    hello = (Message(role=Role.USER, content="Say hello."),)
+    assert client.count_tokens(hello) == last.stats.prompt_tokens
+
+
+@posix_only
+def test_a_killed_engine_answers_the_next_question_as_before(loaded):
+    chance = random.Random(7)
+    expected = text_of(loaded.generate("Say hello.", GREEDY))
+    for _ in range(3):
+        events, text = loaded.generate(LONG_STORY, ENDLESS), ""
+        for event in events:
+            text += text_of([event])
+            if text:
+                break
+        threading.Timer(chance.uniform(0, 0.3), os.kill, (loaded.pid, signal.SIGKILL)).start()
+        with pytest.raises(EngineOutOfMemory):
+            text += text_of(events)
+        assert len(text) > 0
+        again = list(loaded.generate("Say hello.", GREEDY))
+        assert any(isinstance(event, ModelLoaded) for event in again)
+        assert text_of(again) == expected
+
+
+def cancel_times(client: EngineClient, prompt: str, kind: type, rounds: int = 5) -> list[float]:
+    times = []
+    for number in range(rounds):
+        events = client.generate(f"{number} {prompt}", ENDLESS)  # another start: nothing is cached
+        next(event for event in events if isinstance(event, kind))
+        client.cancel()
+        began = time.monotonic()
+        *_, last = events
+        times.append(time.monotonic() - began)
+        assert last.stats.finish_reason is FinishReason.CANCELLED
+    return times
+
+
+def test_an_answer_is_cancelled_within_200_ms(loaded):
+    assert statistics.median(cancel_times(loaded, LONG_STORY, AnswerDelta)) < 0.2
+
+
+def test_reading_a_long_message_is_cancelled_within_200_ms(client, starter):
+    client.load(starter, LoadSettings(context_length=8192, micro_batch=512))
+    prompt = "The quick brown fox jumps over the lazy dog. " * 600
+    assert statistics.median(cancel_times(client, prompt, PrefillProgress)) < 0.2
+
+
+def test_a_load_is_cancelled_and_another_follows(client, starter):
+    stopped = threading.Event()
+
+    def stop(event) -> None:
+        if not stopped.is_set():
+            stopped.set()
+            client.cancel()
+
+    settings = LoadSettings(context_length=8192)
+    try:
+        client.load(starter, settings, on_event=stop)
+    except LoadStopped:
+        assert client.state is EngineState.READY
+        with pytest.raises(ModelNotLoaded):
+            list(client.generate("Hello?"))
+    client.load(starter, SETTINGS)
+    assert text_of(client.generate("Say hello.", GREEDY))
+
+
+def test_a_refused_file_leaves_the_present_model_alone(loaded, starter, tmp_path):
+    (tmp_path / "text.gguf").write_text("not a model")
+    pid = loaded.pid
+    with pytest.raises(NotAModelFile):
+        loaded.load(tmp_path / "text.gguf")
+    with pytest.raises(ModelFileMissing):
+        loaded.load(tmp_path / "missing.gguf")
+    with pytest.raises(BudgetTooSmall) as caught:
+        loaded.load(starter, LoadSettings(memory_budget=256, context_length=8192))
+    assert caught.value.facts["advice"]
+    assert loaded.state is EngineState.IDLE
+    kinds = {type(event) for event in loaded.generate("Say hello.", GREEDY)}
+    assert ModelLoaded not in kinds
+    assert loaded.pid == pid
+
+
+def test_one_model_at_a_time_is_in_memory(loaded, starter):
+    wait_for_beat(loaded, lambda beat: beat.context_length == 2048)
+    one = loaded.beat.rss_mib
+    loaded.load(starter, LoadSettings(context_length=1024, micro_batch=64))
+    wait_for_beat(loaded, lambda beat: beat.context_length == 1024)
+    assert loaded.beat.rss_mib < one * 1.2
+    loaded.unload()
+    wait_for_beat(loaded, lambda beat: beat.context_length == 0)
+    assert loaded.beat.rss_mib < one - 80  # the file alone has 94 MiB
+
+
+def test_a_file_is_inspected_and_threads_are_changed_while_an_answer_is_written(loaded, starter):
+    events = loaded.generate(LONG_STORY, ENDLESS)
+    next(event for event in events if isinstance(event, AnswerDelta))
+    assert loaded.inspect(starter).facts.architecture == "llama"
+    loaded.set_threads(1, 1)
+    assert loaded.state is EngineState.GENERATING
+    loaded.cancel()
+    *_, last = events
+    assert last.stats.finish_reason is FinishReason.CANCELLED
+
+
+def test_text_that_is_no_text_is_answered(loaded):
+    assert text_of(loaded.generate("lone \ud800 surrogate and \x00 NUL", GREEDY))
+
+
+def test_a_model_in_a_folder_of_another_script_is_loaded(client, starter, tmp_path):
+    folder = tmp_path / "模型 🐋 #%20"
+    folder.mkdir()
+    path = folder / "小.gguf"
+    try:
+        path.hardlink_to(starter)
+    except OSError:
+        shutil.copy(starter, path)
+    assert client.load(path, SETTINGS).facts.path == str(path)
+    assert text_of(client.generate("Say hello.", GREEDY))
+
+
+@posix_only
+def test_a_frozen_engine_is_ended_and_the_next_one_answers(starter):
+    limits = HangLimits(beats_s=1.0, check_s=0.2, check_idle_s=0.2)
+    with EngineClient(limits=limits) as client:
+        client.load(starter, SETTINGS)
+        events = client.generate(LONG_STORY, ENDLESS)
+        next(event for event in events if isinstance(event, AnswerDelta))
+        os.kill(client.pid, signal.SIGSTOP)
+        with pytest.raises(EngineHung):
+            text_of(events)
+        assert text_of(client.generate("Say hello.", GREEDY))
+
+
+OWNER = """
+import sys
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.host.client import EngineClient
+
+with EngineClient() as client:
+    client.load(sys.argv[1])
+    for event in client.generate("Write a very long story.", SamplingSettings(max_tokens=3000)):
+        if event.kind == "answer_delta":
+            print(client.pid, flush=True)
+"""
+
+
+@posix_only
+def test_no_child_outlives_an_owner_killed_in_the_middle_of_an_answer(tmp_path, starter):
+    script = tmp_path / "owner.py"
+    script.write_text(OWNER)
+    owner = subprocess.Popen(
+        [sys.executable, str(script), str(starter)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(APP)},
+    )
+    try:
+        child = int(owner.stdout.readline())
+        assert psutil.pid_exists(child)
+        owner.kill()
+        owner.wait()
+        assert gone(child, within_s=2)
+    finally:
+        owner.kill()
+        owner.wait()
+        owner.stdout.close()
