@@ -61,6 +61,7 @@ class ChatController(QObject):
     answer_finished = Signal(object)  # ShownMessage
     busy_changed = Signal()
     list_changed = Signal()
+    leaving = Signal()  # another conversation is about to be shown
     draft_restored = Signal(str)
     failed = Signal(ErrorReport)
     send_failed = Signal(str, ErrorReport)  # the text, which was not sent
@@ -104,6 +105,7 @@ class ChatController(QObject):
 
     def new_chat(self) -> None:
         """Show an empty conversation; it is stored with its first message."""
+        self.leaving.emit()
         self.conversation_id = None
         self._show(None, [])
         self._store.call(lambda store: store.draft(None), self.draft_restored.emit)
@@ -119,6 +121,7 @@ class ChatController(QObject):
             self._show(conversation_id, branch)
             self.draft_restored.emit(draft)
 
+        self.leaving.emit()
         self.conversation_id = conversation_id
         self._store.call(read, shown)
 

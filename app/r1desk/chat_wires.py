@@ -54,6 +54,7 @@ class ChatWires(QObject):
         chat.prefill_progressed.connect(self._on_prefill)
         chat.answer_finished.connect(view.finish_stream)
         chat.busy_changed.connect(self._on_busy_changed)
+        chat.leaving.connect(self._window.composer.flush_draft)
         chat.draft_restored.connect(self._window.composer.set_text)
         chat.send_failed.connect(self._on_send_failed)
 
@@ -65,7 +66,7 @@ class ChatWires(QObject):
         view.stop_requested.connect(chat.stop)
         view.link_activated.connect(self._on_link)
         view.example_chosen.connect(chat.send)
-        composer.submitted.connect(self._on_submitted)
+        composer.submitted.connect(chat.send)
         composer.stop_requested.connect(chat.stop)
         composer.draft_changed.connect(chat.save_draft)
         composer.edit_last_requested.connect(view.edit_last)
@@ -87,16 +88,7 @@ class ChatWires(QObject):
 
     @Slot(int, object)
     def _on_prefill(self, message_id: int, progress: PrefillProgress) -> None:
-        text = tr("Reading {done:,} of {total:,} tokens", done=progress.done, total=progress.total)
-        if progress.cached:
-            text += tr(" ({cached:,} remembered)", cached=progress.cached)
-        fraction = progress.done / progress.total if progress.total else None
-        self._window.chat.stream_status(message_id, text, fraction)
-
-    @Slot(str)
-    def _on_submitted(self, text: str) -> None:
-        self._window.composer.set_text("")  # it comes back if it could not be stored
-        self._chat.send(text)
+        self._window.chat.stream_reading(message_id, progress.done, progress.total, progress.cached)
 
     @Slot(str, ErrorReport)
     def _on_send_failed(self, text: str, report: ErrorReport) -> None:

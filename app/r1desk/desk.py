@@ -107,6 +107,7 @@ class Desk(QObject):
 
     def close(self) -> None:
         """Stop the engine and keep what is remembered. The store is closed by its owner."""
+        self.window.composer.flush_draft()
         for wire in self.wires:
             wire.close()
         self.engine.stop()
@@ -115,6 +116,7 @@ class Desk(QObject):
     def _rebuild_window(self) -> None:
         """A new window in place of the old, with the same conversation."""
         old = self.window
+        old.composer.flush_draft()
         self._keep_layout()
         for wire in self.wires:
             wire.close()

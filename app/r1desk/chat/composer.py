@@ -183,6 +183,21 @@ class Composer(QWidget):
         """Empty the box."""
         self.set_text("")
 
+    def flush_draft(self) -> None:
+        """Tell an untold draft now: the box is about to show something else."""
+        if self._draft_timer.isActive():
+            self._draft_timer.stop()
+            self._tell_draft()
+
+    @property
+    def editor(self) -> QWidget:
+        """The widget that takes the keys."""
+        return self._field
+
+    def submit(self) -> None:
+        """Send what is in the box, as Enter does."""
+        self._on_sent()
+
     # ---- state
 
     def set_busy(self, busy: bool) -> None:
