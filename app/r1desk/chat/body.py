@@ -13,7 +13,7 @@ from r1desk.chat.markdown import Block, BlockSplitter
 from r1desk.chat.prose import ProseView
 from r1desk.chat.slices import Slicer
 
-_GROUP_CHARS = 2_500  # of running text in one view: what a change has to lay out again
+_GROUP_SIZE = 2_500  # of running text in one view: what a change has to lay out again
 _SLICE_CHARS = 800
 _GAP_EM = 0.6
 _HEADING_GAP_EM = 0.9
@@ -100,7 +100,7 @@ class MarkdownBody(QWidget):
     # ---- pieces
 
     def _commit(self, blocks: list[Block]) -> None:
-        for block in blocks:
+        for block in _merged(blocks, _GROUP_SIZE):
             if block.is_code:
                 self._commit_code(block)
             else:
@@ -130,10 +130,10 @@ class MarkdownBody(QWidget):
 
     def _commit_prose(self, block: Block) -> None:
         last = self._pieces[-1] if self._pieces else None
-        if not isinstance(last, ProseView) or last.chars > _GROUP_CHARS:
+        if not isinstance(last, ProseView) or last.filled > _GROUP_SIZE:
             last = self._new_prose(_gap(block))
             self._pieces.append(last)
-        last.append_tokens(block.tokens, block.size)
+        last.append_tokens(block.tokens)
         self._changed(last)
 
     def _show_tail(self, blocks: list[Block]) -> None:
@@ -151,13 +151,15 @@ class MarkdownBody(QWidget):
                 piece.set_code(block.code, final=False)
             else:
                 piece.lead_em = _gap(block)
-                piece.replace_tokens(block.tokens, block.size)
+                piece.replace_tokens(block.tokens)
             self._changed(piece)
         self._drop(self._tail[len(wanted) :])
         del self._tail[len(wanted) :]
 
     def _new_prose(self, lead_em: float) -> ProseView:
         piece = ProseView(self._ink, self)
+        if self._width:
+            piece.fit_width(self._width)
         piece.lead_em = lead_em
         piece.link_chosen.connect(self.link_chosen)
         piece.show()
@@ -213,12 +215,13 @@ def _gap(block: Block) -> float:
     return _HEADING_GAP_EM if heading else _GAP_EM
 
 
-def _merged(blocks: list[Block]) -> list[Block]:
-    """Neighbouring blocks of running text as one."""
+def _merged(blocks: list[Block], size: int = 0) -> list[Block]:
+    """Neighbouring blocks of running text as one, up to a size if one is given."""
     merged: list[Block] = []
     for block in blocks:
-        if merged and not block.is_code and not merged[-1].is_code:
-            last = merged.pop()
-            block = Block(tokens=last.tokens + block.tokens, size=last.size + block.size)  # noqa: PLW2901
-        merged.append(block)
+        last = merged[-1] if merged else None
+        if last and not (block.is_code or last.is_code) and (not size or last.size < size):
+            merged[-1] = Block(tokens=last.tokens + block.tokens, size=last.size + block.size)
+        else:
+            merged.append(block)
     return merged

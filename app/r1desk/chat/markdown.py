@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -19,8 +18,10 @@ from markdown_it.token import Token
 from r1desk.chat import text as fit
 
 MAX_BLOCK = 4_000  # characters; what grows longer is committed in parts
+MAX_BLOCK_LINES = 120
 MAX_CODE_LINES = 300
 MAX_NESTING = 20
+_STEP = 1_000  # characters taken at once: what lies open is parsed again for each
 _MAX_BRACKETS = 150  # in one paragraph; matching them up is quadratic
 _MAX_STARS = 600
 
@@ -42,7 +43,7 @@ class Block:
     is_code: bool = False
     continued: bool = False
     closed: bool = True
-    size: int = 0  # characters of source
+    size: int = 0  # about how much there is to draw
 
 
 @dataclass(slots=True)
@@ -62,21 +63,24 @@ class BlockSplitter:
         self._pending = ""
         self._fence: _Fence | None = None
         self._held = ""  # a lone "\r" at the end may be half of "\r\n"
-        self._references: dict[str, Any] = {}
 
     def feed(self, text: str) -> list[Block]:
         """Take more text; returns the blocks that are final now."""
         text = self._held + text
         self._held = "\r" if text.endswith("\r") else ""
         text = text.removesuffix("\r") if self._held else text
-        self._pending += fit.prose(fit.newlines(text))
-        return self._advance()
+        text = fit.prose(fit.newlines(text))
+        done: list[Block] = []
+        for start in range(0, len(text), _STEP):
+            self._pending += text[start : start + _STEP]
+            done.extend(self._advance())
+        return done
 
     def tail(self) -> list[Block]:
         """The open end as it looks now."""
         if self._fence:
             return [self._code(self._pending, closed=False)]
-        return [_block(group, self._parser_env()) for group in _groups(self._pending)]
+        return [_block(group) for group in _groups(self._pending)]
 
     def finish(self) -> list[Block]:
         """No more text: the rest is final."""
@@ -93,9 +97,6 @@ class BlockSplitter:
         self._pending, self._fence = "", None
         return done
 
-    def _parser_env(self) -> dict[str, Any]:
-        return {"references": self._references}
-
     def _advance(self) -> list[Block]:
         done: list[Block] = []
         while True:
@@ -109,17 +110,19 @@ class BlockSplitter:
         self._pending = _cut_lines(self._pending)
         whole = self._pending.rfind("\n") + 1
         groups = _groups(self._pending[:whole])
+        if not groups:
+            self._pending = self._pending[whole:]  # only blank lines
         done: list[Block] = []
         for index, group in enumerate(groups):
             if group.is_fence:
                 self._open_fence(group)
                 return done
-            if len(group.source) > MAX_BLOCK:
+            if group.is_long:
                 done.append(self._split_off(group))
                 return done
             if index == len(groups) - 1:
                 break
-            done.append(_block(group, self._parser_env()))
+            done.append(_block(group))
         if not done:
             return None
         self._pending = self._pending[groups[-1].start :]
@@ -138,7 +141,7 @@ class BlockSplitter:
         head, rest = _cut_block(group)
         self._pending = rest + self._pending[group.start + len(group.source) :]
         parts = _groups(head)
-        tokens = tuple(token for part in parts for token in _inlined(part, self._parser_env()))
+        tokens = tuple(token for part in parts for token in _inlined(part))
         return Block(tokens=tokens, size=len(head))
 
     def _take_code(self) -> list[Block] | None:
@@ -199,6 +202,10 @@ class _Group:
     def is_fence(self) -> bool:
         return self.tokens[0].type == "fence"
 
+    @property
+    def is_long(self) -> bool:
+        return len(self.source) > MAX_BLOCK or self.source.count("\n") > MAX_BLOCK_LINES
+
 
 def _parser(*off: str) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING})
@@ -213,6 +220,8 @@ _NO_BRACKETS = _parser("link", "image")
 _PLAIN = _parser("link", "image", "emphasis", "strikethrough")
 _BLOCKS = _parser()
 _BLOCKS.core.ruler.disable(["inline", "text_join"])
+# A definition changes links before and after it, which were drawn already: it stays text.
+_BLOCKS.disable("reference")
 
 
 def _groups(source: str) -> list[_Group]:
@@ -236,22 +245,22 @@ def _groups(source: str) -> list[_Group]:
     ]
 
 
-def _block(group: _Group, env: dict[str, Any]) -> Block:
+def _block(group: _Group) -> Block:
     token = group.tokens[0]
     if token.type in {"fence", "code_block"}:
         words = token.info.split()
         language = words[0] if words else ""
         code = token.content.removesuffix("\n")
         return Block(code=code, language=language, is_code=True, size=len(group.source))
-    return Block(tokens=tuple(_inlined(group, env)), size=len(group.source))
+    return Block(tokens=tuple(_inlined(group)), size=len(group.source))
 
 
-def _inlined(group: _Group, env: dict[str, Any]) -> Sequence[Token]:
+def _inlined(group: _Group) -> Sequence[Token]:
     for token in group.tokens:
         if token.type == "inline" and not token.children:
             parser = _inline_parser(token.content)
             token.children = []
-            parser.inline.parse(token.content, parser, env, token.children)
+            parser.inline.parse(token.content, parser, {}, token.children)
     return group.tokens
 
 
@@ -280,16 +289,27 @@ def _cut_lines(source: str) -> str:
     return "\n".join(lines)
 
 
+def _limit(source: str) -> int:
+    """How much of a long block is committed at most: so many characters or lines."""
+    end = 0
+    for _ in range(MAX_BLOCK_LINES):
+        end = source.find("\n", end) + 1
+        if end == 0 or end > MAX_BLOCK:
+            return MAX_BLOCK
+    return end
+
+
 def _cut_block(group: _Group) -> tuple[str, str]:
     """A long block as a first part of at most about `MAX_BLOCK` characters, and the rest."""
     source = group.source
     kind = group.tokens[0].type
+    limit = _limit(source)
     if kind in {"bullet_list_open", "ordered_list_open"}:
-        items = [match.end() for match in _LIST_ITEM.finditer(source, 0, MAX_BLOCK)]
+        items = [match.end() for match in _LIST_ITEM.finditer(source, 0, limit)]
         if items:
             return source[: items[-1]], source[items[-1] :]
-    newline = source.rfind("\n", 1, MAX_BLOCK)
-    end = newline + 1 if newline >= 0 else MAX_BLOCK
+    newline = source.rfind("\n", 1, limit)
+    end = newline + 1 if newline >= 0 else limit
     head, rest = source[:end], source[end:]
     if kind == "table_open":
         lines = source.split("\n", 2)

@@ -15,6 +15,9 @@ from r1desk.chat import text as fit
 from r1desk.chat.ink import Ink
 from r1desk.chat.richtext import QUOTE_LEVEL, QUOTE_STEP_EM, RULE, Typesetter, plain_font
 
+_BLOCK_CHARS = 40
+_FIRST_WIDTH = 720
+
 
 class ProseView(QTextBrowser):
     """Text set by a `Typesetter`, exactly as high as it needs to be.
@@ -39,38 +42,36 @@ class ProseView(QTextBrowser):
         self.setAccessibleName(tr("Text"))
         self.anchorClicked.connect(self._on_anchor_clicked)
         self._ink = ink
-        self._width = 0
-        self.chars = 0
+        # Before it is told, never zero: each character would become a line of its own.
+        self._width = _FIRST_WIDTH
+        self.setLineWrapColumnOrWidth(_FIRST_WIDTH)
         plain_font(self.document(), ink.font)
         self.document().setIndentWidth(ink.em_px * 1.45)
         self._setter = Typesetter(self.document(), ink)
 
-    def append_tokens(self, tokens: Sequence[Token], size: int) -> None:
-        """Add blocks of Markdown that have `size` characters."""
-        self._setter.append(tokens)
-        self._added(size)
+    @property
+    def filled(self) -> int:
+        """How much it holds: characters, each block counted as a line of them."""
+        return self.document().characterCount() + _BLOCK_CHARS * self.document().blockCount()
 
-    def replace_tokens(self, tokens: Sequence[Token], size: int) -> None:
+    def append_tokens(self, tokens: Sequence[Token]) -> None:
+        """Add blocks of Markdown."""
+        self._setter.append(tokens)
+        self._set_focus_policy()
+
+    def replace_tokens(self, tokens: Sequence[Token]) -> None:
         """Show these blocks instead of what was there."""
         self._setter.clear()
-        self.chars = 0
-        self.append_tokens(tokens, size)
+        self.append_tokens(tokens)
 
     def append_text(self, text: str) -> None:
         """Add plain text."""
         self._setter.append_plain(text)
-        self._added(len(text))
 
-    def _added(self, size: int) -> None:
-        self.chars += size
+    def _set_focus_policy(self) -> None:
         # Reachable with Tab only where there is something to do.
-        links = self.document().isEmpty() is False and self._has_link()
-        policy = Qt.FocusPolicy.StrongFocus if links else Qt.FocusPolicy.ClickFocus
-        self.setFocusPolicy(policy)
-
-    def _has_link(self) -> bool:
-        formats = self.document().allFormats()
-        return any(fmt.isCharFormat() and fmt.toCharFormat().isAnchor() for fmt in formats)
+        links = self._setter.has_links
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if links else Qt.FocusPolicy.ClickFocus)
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""

@@ -34,6 +34,7 @@ QUOTE_LEVEL = QTextFormat.Property.UserProperty.value + 1
 RULE = QTextFormat.Property.UserProperty.value + 2
 _HEADINGS = {"h1": 1.4, "h2": 1.25, "h3": 1.12, "h4": 1.0, "h5": 1.0, "h6": 1.0}
 QUOTE_STEP_EM = 0.95
+_MAX_TOLD = 300  # characters of an address
 _LINE_HEIGHT = 138.0  # percent
 _PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
 _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
@@ -51,6 +52,7 @@ class Typesetter:
         self._lists: list[tuple[QTextListFormat, QTextList | None]] = []
         self._quote = 0
         self._in_item = False
+        self.has_links = False
         self._blocks: dict[str, Callable[[Token], None]] = {
             "heading_open": self._open_heading,
             "bullet_list_open": self._open_list,
@@ -73,6 +75,7 @@ class Typesetter:
         self._fresh = self._first = True
         self._lists.clear()
         self._quote = 0
+        self.has_links = False
 
     def append(self, tokens: Sequence[Token]) -> None:
         """Set one or more top-level blocks."""
@@ -274,6 +277,7 @@ class Typesetter:
         address = web_address(href)
         link = QTextCharFormat(fmt)
         if address:
+            self.has_links = True
             link.setAnchor(True)
             link.setAnchorHref(address)
             link.setToolTip(address)
@@ -289,6 +293,7 @@ class Typesetter:
         shown = fit.unbroken(label.selectedText())
         told: str | None = disguised(shown, href) if web_address(href) else href
         if told and told != shown:
+            told = told if len(told) <= _MAX_TOLD else f"{told[:_MAX_TOLD]}…"
             note = QTextCharFormat(fmt)
             note.setForeground(QBrush(self._ink.colours.dim))
             self._insert(f" ({fit.code(told)})", note)
