@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -171,14 +172,34 @@ def test_a_hostile_file_is_refused_by_name_and_at_once(
     assert "?" not in str(caught.value), "a fact of the message is missing"
 
 
-def test_a_count_is_not_believed_before_its_bytes_are_seen(sound: RawGguf, tmp_path: Path) -> None:
-    """A list that claims the whole file may cost no more memory than the file."""
-    model = sound.copy().set("x", ARRAY, array(STRING, [], count=3_999_999))
-    model.tail = bytes(33_000_000)  # so many empty texts would fit
+def test_the_longest_header_that_is_read_at_all_takes_seconds(
+    sound: RawGguf, tmp_path: Path
+) -> None:
+    """The most texts that are counted, each of the length that makes the header the longest."""
+    text = struct.pack("<Q", 12) + b"x" * 12
+    lists = array(STRING, [], count=2_990_000) + text * 2_990_000
+    model = sound.copy().set("x", ARRAY, lists)
+    path = model.write(tmp_path / "model.gguf")
     start = time.perf_counter()
-    with pytest.raises(errors.ModelRefused):
-        read_header(model.write(tmp_path / "model.gguf"))
-    assert time.perf_counter() - start < 10.0
+    assert read_header(path).architecture == "llama"
+    assert time.perf_counter() - start < 5.0
+
+
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [(3_000_001, 8), (2_999_000, 40)],
+    ids=["too many texts", "too long a header"],
+)
+def test_beyond_it_a_file_is_refused(sound: RawGguf, tmp_path: Path, count: int, size: int) -> None:
+    head = sound.copy().set("x", ARRAY, array(STRING, [], count=count)).header()
+    path = tmp_path / "model.gguf"
+    text = struct.pack("<Q", size - 8) + bytes(size - 8)
+    cut = head.index(struct.pack("<IQ", STRING, count)) + 12
+    path.write_bytes(head[:cut] + text * count + head[cut:])
+    start = time.perf_counter()
+    with pytest.raises(errors.ModelFileDamaged):
+        read_header(path)
+    assert time.perf_counter() - start < 5.0
 
 
 class TestSplitModels:

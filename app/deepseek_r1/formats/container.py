@@ -29,6 +29,7 @@ Scalar = str | int | float | bool
 MAX_KEYS: Final = 4096
 MAX_KEY_BYTES: Final = 256
 MAX_TENSORS: Final = 65_536
+MAX_TOKENS: Final = 1_000_000  # real vocabularies reach 262,144
 MAX_NUMBERS: Final = 16_000_000  # of one array
 MAX_ALIGNMENT: Final = 1 << 20
 KEPT_NUMBERS: Final = 1024  # arrays up to this length are kept as values
@@ -186,8 +187,9 @@ def _read_key(cursor: Cursor, file: Container) -> None:
 def _read_array(cursor: Cursor, file: Container, key: str) -> Array:
     kind, count = cursor.u32(), cursor.u64()
     if kind == _STRING:
-        texts = cursor.strings(count)
-        if key == "tokenizer.ggml.tokens":
+        tokens = key == "tokenizer.ggml.tokens" and count <= MAX_TOKENS
+        texts = cursor.strings(count, keep=tokens or count <= KEPT_NUMBERS)
+        if tokens:
             file.tokens = texts
         kept = texts if count <= KEPT_NUMBERS else []
         return Array("str", count, tuple(each.decode("utf-8", errors="replace") for each in kept))

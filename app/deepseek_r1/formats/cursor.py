@@ -9,9 +9,9 @@ from typing import BinaryIO, Final
 from deepseek_r1.core.errors import ModelFileDamaged, ModelFileTruncated
 from deepseek_r1.core.words import tr
 
-MAX_HEADER_BYTES: Final = 128 << 20  # real ones reach about 20 MiB
+MAX_HEADER_BYTES: Final = 64 << 20  # real ones reach about 20 MiB
 MAX_STRING_BYTES: Final = 4 << 20  # long chat templates have some 100 KiB
-MAX_ELEMENTS: Final = 4_000_000  # of all arrays of strings together; real ones reach 800,000
+MAX_ELEMENTS: Final = 3_000_000  # of all arrays of strings together; real ones reach 800,000
 CHUNK_BYTES: Final = 1 << 20
 
 _U64: Final = struct.Struct("<Q")
@@ -74,8 +74,11 @@ class Cursor:
             raise self.damaged(tr("a text has {size} bytes", size=size))
         return self.take(size)
 
-    def strings(self, count: int) -> list[bytes]:
-        """The next `count` strings. One tight loop: vocabularies have 150,000 and more."""
+    def strings(self, count: int, *, keep: bool) -> list[bytes]:
+        """Pass the next `count` strings; they are returned if asked to `keep` them.
+
+        One tight loop, for vocabularies have 150,000 and more.
+        """
         self._elements += count
         if self._elements > MAX_ELEMENTS:
             raise self.damaged(tr("a list has {count} entries", count=count))
@@ -97,6 +100,7 @@ class Cursor:
                     raise self.damaged(tr("a text has {size} bytes", size=size))
                 self._fill(position)
                 filled = len(buffer)
-            found.append(bytes(buffer[start:position]))
+            if keep:
+                found.append(bytes(buffer[start:position]))
         self.position = position
         return found

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.architectures import TOKENIZERS
-from deepseek_r1.formats.container import Container
+from deepseek_r1.formats.container import MAX_TOKENS, Container
 from deepseek_r1.formats.metadata import Metadata
 
-MAX_TOKENS = 2_000_000
 MAX_TOKEN_BYTES = 64 << 10
 # Used unless the file says otherwise, as in `llama_vocab::impl::load`.
 _DEFAULT_IDS = {"llama": (1, 2), "gpt2": (11, 11), "gemma4": (None, None)}
@@ -25,8 +24,10 @@ def check_vocabulary(file: Container) -> int:
     if model not in TOKENIZERS:
         raise keys.damaged(tr("its tokenizer “{model}” is not one for chat", model=model[:40]))
     tokens = keys.array("tokenizer.ggml.tokens", "str")
-    if tokens is None or not 1 <= tokens.length <= MAX_TOKENS:
+    if tokens is None:
         raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.tokens"))
+    if not 1 <= tokens.length <= MAX_TOKENS:
+        raise keys.damaged(tr("a list has {count} entries", count=tokens.length))
     _check_lengths(keys, tokens.length)
     seen = _check_texts(keys, file.tokens)
     if model == "llama":
