@@ -5,6 +5,7 @@
 
 from r1desk.store.errors import (
     ProfileInUse,
+    SearchIndexRepaired,
     StoreDamaged,
     StoreError,
     StoreFailed,
@@ -34,6 +35,7 @@ __all__ = [
     "Profile",
     "ProfileInUse",
     "SearchHit",
+    "SearchIndexRepaired",
     "Store",
     "StoreDamaged",
     "StoreError",

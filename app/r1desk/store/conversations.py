@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from deepseek_r1.core import log
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store.database import Database, Row
-from r1desk.store.remembered import Remembered
+from r1desk.store.remembered import Remembered, whole
 from r1desk.store.text import clean, one_line, title_from
 from r1desk.store.values import ConversationInfo, ConversationSettings
 
@@ -30,6 +30,7 @@ class Conversations(Remembered):
 
     _db: Database
 
+    @whole
     def create_conversation(
         self,
         *,
@@ -39,12 +40,11 @@ class Conversations(Remembered):
     ) -> ConversationInfo:
         """A new, empty conversation. It gets its title with the first message."""
         now = time.time()
-        with self.transaction():
-            (key,) = self._db.execute(
-                "INSERT INTO conversations (created_at, updated_at) VALUES (?, ?) RETURNING id",
-                (now, now),
-            )[0]
-            self.save_settings(key, ConversationSettings(model_path, system_prompt, sampling))
+        (key,) = self._db.execute(
+            "INSERT INTO conversations (created_at, updated_at) VALUES (?, ?) RETURNING id",
+            (now, now),
+        )[0]
+        self.save_settings(key, ConversationSettings(model_path, system_prompt, sampling))
         return self.conversation(key)
 
     def conversation(self, conversation_id: int) -> ConversationInfo:
@@ -63,22 +63,22 @@ class Conversations(Remembered):
         )
         return [_info(row) for row in rows]
 
+    @whole
     def rename(self, conversation_id: int, title: str) -> None:
         """Give a title by hand. An empty one goes back to the title from the first message."""
         chosen = one_line(clean(title), 200)
-        with self.transaction():
-            self.conversation(conversation_id)
-            if not chosen:
-                first = self._db.first(
-                    "SELECT CAST(content AS BLOB) FROM messages WHERE conversation_id = ? "
-                    "AND parent_id IS NULL ORDER BY id DESC LIMIT 1",
-                    (conversation_id,),
-                )
-                title_by_rule = title_from(text_of(first[0])) if first else ""
-            self._db.execute(
-                "UPDATE conversations SET title = ?, title_set_by_user = ? WHERE id = ?",
-                (chosen or title_by_rule, int(bool(chosen)), conversation_id),
+        self.conversation(conversation_id)
+        if not chosen:
+            first = self._db.first(
+                "SELECT CAST(content AS BLOB) FROM messages WHERE conversation_id = ? "
+                "AND parent_id IS NULL ORDER BY id DESC LIMIT 1",
+                (conversation_id,),
             )
+            title_by_rule = title_from(text_of(first[0])) if first else ""
+        self._db.execute(
+            "UPDATE conversations SET title = ?, title_set_by_user = ? WHERE id = ?",
+            (chosen or title_by_rule, int(bool(chosen)), conversation_id),
+        )
 
     # ---- trash ------------------------------------------------------------------------------
 

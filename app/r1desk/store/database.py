@@ -15,7 +15,15 @@ from typing import Any
 
 import apsw
 
-from r1desk.store.errors import StoreFailed, StoreReadOnly, in_users_words, user_error
+from deepseek_r1.core import log
+from r1desk.store.errors import (
+    SearchIndexRepaired,
+    StoreDamaged,
+    StoreFailed,
+    StoreReadOnly,
+    in_users_words,
+    user_error,
+)
 
 Value = str | bytes | int | float | None
 Bindings = Sequence[Value] | Mapping[str, Value]
@@ -23,7 +31,6 @@ Row = tuple[Any, ...]
 
 # Before it, WAL could lose or damage transactions (the WAL-reset bug, fixed in 3.51.3).
 LEAST_SQLITE = (3, 51, 3)
-APPLICATION_ID = 0x52314453  # "R1DS"
 BUSY_WAIT_MS = 2000
 _WRITABLE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 _IMMUTABLE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -59,17 +66,16 @@ class Database:
             with in_users_words(path):
                 self._configure(view_only)
         except BaseException:
-            self.connection.close(True)
+            self.abandon()
             raise
 
     def _configure(self, view_only: bool) -> None:
         db = self.connection
         db.set_busy_timeout(BUSY_WAIT_MS)
-        db.execute(
-            "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON"
-        )
+        db.execute("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA cell_size_check = ON")
         if view_only:
-            db.execute("PRAGMA query_only = ON")
+            self.forbid_writing()
             return
         if db.readonly("main"):
             raise StoreReadOnly(path=str(self.path))
@@ -77,22 +83,20 @@ class Database:
         if mode[-1] != ("wal",):
             raise StoreFailed(path=str(self.path), detail=f"journal mode {mode[-1][0]}")
         db.execute("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON")
-        # Proves now, not at the first message, that the file can be written; takes the lock.
-        db.execute(f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; COMMIT")
+        db.execute("BEGIN IMMEDIATE; COMMIT")  # takes the lock now, not at the first message
 
     def execute(self, sql: str, bindings: Bindings = ()) -> list[Row]:
         """Run one statement and return its rows.
 
-        A damaged search index is made anew and the statement repeated once.
+        Outside a transaction, a damaged search index is made anew and the statement repeated.
         """
-        with in_users_words(self.path):
-            try:
+        try:
+            with in_users_words(self.path):
                 return self.connection.execute(sql, bindings).fetchall()
-            except apsw.CorruptError as problem:
-                if self.repair_index is None or problem.extendedresult != _INDEX_CORRUPT:
-                    raise
-                with self.transaction():
-                    self.repair_index(self.connection)
+        except StoreDamaged as damage:
+            if self._depth or not self._repaired(damage):
+                raise
+            with in_users_words(self.path):
                 return self.connection.execute(sql, bindings).fetchall()
 
     def first(self, sql: str, bindings: Bindings = ()) -> Row | None:
@@ -106,7 +110,11 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, on disk when it ends. May be nested; the outermost one decides."""
+        """All or nothing, on disk when it ends. May be nested; the outermost one decides.
+
+        Raises SearchIndexRepaired where it was undone for the search index's sake alone and can
+        be done again.
+        """
         self._depth += 1
         name = f"level_{self._depth}"
         outermost = self._depth == 1
@@ -115,6 +123,8 @@ class Database:
         undo = "ROLLBACK" if outermost else f"ROLLBACK TO {name}; RELEASE {name}"
         try:
             with in_users_words(self.path):
+                if outermost and self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")  # it failed when the disk did
                 self.connection.execute(begin)
                 try:
                     yield
@@ -122,8 +132,35 @@ class Database:
                 except BaseException:
                     self._undo(undo)
                     raise
+        except StoreDamaged as damage:
+            if outermost and self._repaired(damage):
+                raise SearchIndexRepaired(path=str(self.path)) from damage
+            raise
         finally:
             self._depth -= 1
+
+    @property
+    def in_transaction(self) -> bool:
+        """True inside `transaction`."""
+        return self._depth > 0
+
+    def _repaired(self, damage: StoreDamaged) -> bool:
+        """Make the search index anew if it was the index that was damaged."""
+        repair, self.repair_index = self.repair_index, None
+        if repair is None or _code(damage.__cause__) != apsw.SQLITE_CORRUPT_VTAB:
+            self.repair_index = repair
+            return False
+        log.store.warning("the search index was damaged and is made anew")
+        with in_users_words(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                repair(self.connection)
+                self.connection.execute("COMMIT")
+            except BaseException:
+                self._undo("ROLLBACK")
+                raise
+        self.repair_index = repair
+        return True
 
     def _undo(self, undo: str) -> None:
         """Roll back where SQLite has not done so itself, as it does when the disk fails."""
@@ -132,8 +169,8 @@ class Database:
         try:
             self.connection.execute(undo)
         except apsw.Error as problem:
-            # The first failure is the one to report; a transaction left open would be ours.
-            if self.connection.in_transaction or user_error(problem, self.path) is None:
+            # The failure that led here is the one to report; a bug of ours is not passed over.
+            if user_error(problem, self.path) is None:
                 raise
 
     def backup_to(self, target: Path) -> None:
@@ -152,8 +189,21 @@ class Database:
         with in_users_words(self.path):
             self.connection.close()
 
+    def forbid_writing(self) -> None:
+        """From now on every change raises StoreReadOnly."""
+        self.connection.execute("PRAGMA query_only = ON")
 
-_INDEX_CORRUPT = apsw.SQLITE_CORRUPT_VTAB
+    def abandon(self) -> None:
+        """Let go after a failure that is being raised; another one on the way is only logged."""
+        try:
+            self.connection.close(True)
+        except (apsw.Error, OSError) as problem:
+            log.store.warning("closing failed too: %s", problem)
+
+
+def _code(problem: BaseException | None) -> int:
+    """SQLite's extended result code. apsw sets it on each exception; its stubs do not say so."""
+    return int(getattr(problem, "extendedresult", 0))
 
 
 def _make_private(path: Path) -> None:

@@ -73,6 +73,14 @@ class StoreFailed(StoreError):
     todo = N_("Check that the drive is connected and healthy, then try again.")
 
 
+class SearchIndexRepaired(StoreError):
+    """The index for searching was damaged, the texts were not."""
+
+    what = N_("The search index was damaged and has been made anew.")
+    why = N_("Your conversations in {path} were not affected, but the last action was not done.")
+    todo = N_("Try it again.")
+
+
 class ProfileInUse(StoreError):
     """Another window holds the profile."""
 
@@ -88,7 +96,9 @@ _LOCKED = (apsw.BusyError, apsw.LockedError, apsw.ProtocolError)
 _FAILED = (apsw.IOError, apsw.CantOpenError, apsw.NoLFSError, apsw.TooBigError)
 
 
-def user_error(problem: BaseException, path: Path) -> R1Error | None:
+def user_error(  # noqa: PLR0911 - one decision, one return a case
+    problem: BaseException, path: Path
+) -> R1Error | None:
     """`problem` as something to tell the user, or None where it is a bug of ours."""
     detail = " ".join(str(problem).split()) or type(problem).__name__
     match problem:

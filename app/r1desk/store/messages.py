@@ -13,6 +13,7 @@ from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.messages import Role
 from r1desk.store.conversations import Conversations, text_of
 from r1desk.store.database import Row
+from r1desk.store.remembered import whole
 from r1desk.store.text import clean, one_line, title_from
 from r1desk.store.values import MessageNode, MessageState
 
@@ -60,35 +61,36 @@ class Messages(Conversations):
         )
         return [key for (key,) in rows]
 
+    @whole
     def select_branch(self, message_id: int) -> list[MessageNode]:
         """Show the branch through a message, with what was last shown below it; return it."""
-        with self.transaction():
-            chosen = self.message(message_id)
-            (leaf,) = self._db.execute(
-                "WITH RECURSIVE down (id) AS (SELECT ? UNION ALL SELECT child.id "
-                "FROM down JOIN messages AS m ON m.id = down.id "
-                "JOIN messages AS child ON child.id = m.shown_child_id AND child.parent_id = m.id) "
-                "SELECT max(id) FROM down",  # a child's id is greater than its parent's
-                (message_id,),
-            )[0]
-            self._show(chosen.conversation_id, leaf)
+        chosen = self.message(message_id)
+        (leaf,) = self._db.execute(
+            "WITH RECURSIVE down (id) AS (SELECT ? UNION ALL SELECT child.id "
+            "FROM down JOIN messages AS m ON m.id = down.id "
+            "JOIN messages AS child ON child.id = m.shown_child_id AND child.parent_id = m.id) "
+            "SELECT max(id) FROM down",  # a child's id is greater than its parent's
+            (message_id,),
+        )[0]
+        self._show(chosen.conversation_id, leaf)
         return self.path(chosen.conversation_id)
 
+    @whole
     def append_user(self, conversation_id: int, text: str, parent_id: int | None) -> MessageNode:
         """Add what the user says below `parent_id` (None: at the beginning) and show it.
 
         An edited message is one more child of the same parent.
         """
         content = clean(text)
-        with self.transaction():
-            key = self._add(conversation_id, parent_id, Role.USER, MessageState.COMPLETE, content)
-            if parent_id is None:
-                self._db.execute(
-                    "UPDATE conversations SET title = ? WHERE id = ? AND NOT title_set_by_user",
-                    (title_from(content), conversation_id),
-                )
+        key = self._add(conversation_id, parent_id, Role.USER, MessageState.COMPLETE, content)
+        if parent_id is None:
+            self._db.execute(
+                "UPDATE conversations SET title = ? WHERE id = ? AND NOT title_set_by_user",
+                (title_from(content), conversation_id),
+            )
         return self.message(key)
 
+    @whole
     def begin_answer(
         self, conversation_id: int, parent_id: int, model_name: str = ""
     ) -> MessageNode:
@@ -96,11 +98,10 @@ class Messages(Conversations):
 
         Another answer to the same message is one more child of it.
         """
-        with self.transaction():
-            key = self._add(conversation_id, parent_id, Role.ASSISTANT, MessageState.STREAMING, "")
-            self._db.execute(
-                "UPDATE messages SET model_name = ? WHERE id = ?", (clean(model_name), key)
-            )
+        key = self._add(conversation_id, parent_id, Role.ASSISTANT, MessageState.STREAMING, "")
+        self._db.execute(
+            "UPDATE messages SET model_name = ? WHERE id = ?", (clean(model_name), key)
+        )
         return self.message(key)
 
     def save_progress(self, message_id: int, content: str, thinking: str = "") -> bool:
@@ -112,7 +113,8 @@ class Messages(Conversations):
         )
         return bool(changed)
 
-    def finish_answer(
+    @whole
+    def finish_answer(  # noqa: PLR0917 - in the order of the row
         self,
         message_id: int,
         content: str,
@@ -123,34 +125,33 @@ class Messages(Conversations):
         error: ErrorReport | None = None,
     ) -> MessageNode:
         """Save an answer for good; from now on it can be found by searching."""
-        with self.transaction():
-            changed = self._db.execute(
-                "UPDATE messages SET content = ?, thinking = ?, thinking_s = ?, stats_json = ?, "
-                "state = ?, error_json = ? WHERE id = ? RETURNING conversation_id",
-                (
-                    clean(content),
-                    clean(thinking),
-                    thinking_s,
-                    _json(stats),
-                    state.value,
-                    _json(error),
-                    message_id,
-                ),
-            )
-            if not changed:
-                raise LookupError(f"no message {message_id}")
-            self._refresh(changed[0][0])
+        changed = self._db.execute(
+            "UPDATE messages SET content = ?, thinking = ?, thinking_s = ?, stats_json = ?, "
+            "state = ?, error_json = ? WHERE id = ? RETURNING conversation_id",
+            (
+                clean(content),
+                clean(thinking),
+                thinking_s,
+                _json(stats),
+                state.value,
+                _json(error),
+                message_id,
+            ),
+        )
+        if not changed:
+            raise LookupError(f"no message {message_id}")
+        self._refresh(changed[0][0])
         return self.message(message_id)
 
+    @whole
     def recover(self) -> tuple[int, ...]:
         """Turn the answers that a killed window left unfinished into stopped ones."""
-        with self.transaction():
-            left = self._db.execute(
-                "UPDATE messages SET state = 'stopped' WHERE state = 'streaming' "
-                "RETURNING id, conversation_id"
-            )
-            for _, conversation_id in left:
-                self._refresh(conversation_id, touch=False)
+        left = self._db.execute(
+            "UPDATE messages SET state = 'stopped' WHERE state = 'streaming' "
+            "RETURNING id, conversation_id"
+        )
+        for _, conversation_id in left:
+            self._refresh(conversation_id, touch=False)
         return tuple(sorted(key for key, _ in left))
 
     # ---- the tree ---------------------------------------------------------------------------
@@ -177,8 +178,9 @@ class Messages(Conversations):
             if parent_id is not None and self.message(parent_id).conversation_id != conversation_id:
                 raise LookupError(f"message {parent_id} is of another conversation")
             key: int = self._db.execute(
-                "INSERT INTO messages (conversation_id, parent_id, role, state, created_at, content)"
-                " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                "INSERT INTO messages "
+                "(conversation_id, parent_id, role, state, created_at, content) "
+                "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
                 (conversation_id, parent_id, role.value, state.value, time.time(), content),
             )[0][0]
             self._show(conversation_id, key)
@@ -188,7 +190,7 @@ class Messages(Conversations):
     def _show(self, conversation_id: int, leaf_id: int) -> None:
         """Make the branch up from `leaf_id` the one shown, and remember each turn it takes."""
         self._db.execute(
-            f"{_UP} UPDATE messages SET shown_child_id = up.id FROM up "
+            f"{_UP} UPDATE messages SET shown_child_id = up.id FROM up "  # noqa: S608
             "WHERE messages.id = up.parent_id AND messages.shown_child_id IS NOT up.id",
             (leaf_id,),
         )
@@ -205,8 +207,8 @@ class Messages(Conversations):
             (conversation_id,),
         )
         self._db.execute(
-            "UPDATE conversations SET preview = coalesce(nullif(?, ''), preview), updated_at = coalesce(?, updated_at) "
-            "WHERE id = ?",
+            "UPDATE conversations SET preview = coalesce(nullif(?, ''), preview), "
+            "updated_at = coalesce(?, updated_at) WHERE id = ?",
             (
                 one_line(text_of(head[0])) if head else "",
                 time.time() if touch else None,

@@ -58,6 +58,8 @@ def _open_writable(path: Path, vfs: str | None, steps: Sequence[Migration]) -> O
         unclean = wal_of(path).exists()
         thorough = unclean or (path.exists() and path.stat().st_size <= FULL_CHECK_BYTES)
     try:
+        if _claims_to_be_too_new(path):
+            raise StoreDamaged(path=str(path), detail="its header has an unknown file format")
         database = _checked(path, vfs, steps, thorough=thorough)
     except StoreDamaged as damage:
         copy = set_aside(path)
@@ -66,6 +68,16 @@ def _open_writable(path: Path, vfs: str | None, steps: Sequence[Migration]) -> O
         log.store.error("rescued; rows lost: %d; it said: %s", lost, damage.facts["detail"])
         return Opened(_checked(path, vfs, steps, thorough=True), _nothing, None, copy, lost)
     return Opened(database, _nothing)
+
+
+def _claims_to_be_too_new(path: Path) -> bool:
+    """A flipped bit in these two bytes would make SQLite treat the file as read-only for ever."""
+    with in_users_words(path):
+        if not path.exists():
+            return False
+        with path.open("rb") as file:
+            header = file.read(20)
+    return header.startswith(b"SQLite format 3\0") and any(byte > 2 for byte in header[18:20])
 
 
 def _nothing() -> None:
@@ -87,8 +99,11 @@ def _open_view_only(
             database = None
         if database is not None:
             try:
+                version = _version(database, steps)
+                if not version:
+                    raise problem
                 check(database, thorough=False)
-                if _version(database, steps) == len(steps):
+                if version == len(steps):
                     return Opened(database, _nothing, problem)
             except StoreDamaged:
                 log.store.warning("the view-only database is damaged; a copy is rescued")
@@ -101,7 +116,7 @@ def _open_view_only(
     except BaseException:
         folder.cleanup()
         raise
-    opened.database.connection.execute("PRAGMA query_only = ON")
+    opened.database.forbid_writing()
     return Opened(opened.database, folder.cleanup, problem, None, opened.lost_rows)
 
 
@@ -117,22 +132,25 @@ def _checked(
         _migrate(database, version, steps)
         database.repair_index = migrations.rebuild_search_index
     except BaseException:
-        database.connection.close(True)
+        database.abandon()
         raise
     return database
 
 
 def check(database: Database, *, thorough: bool) -> None:
     """Raise StoreDamaged where the tables, or with `thorough` anything, contradicts itself."""
-    arguments = [""] if thorough else [f"('{table}')" for table in _TABLES]
-    for argument in arguments:
-        rows = database.execute(f"PRAGMA quick_check{argument}")
+    checks = [f"integrity_check('{table}')" for table in _TABLES]
+    for pragma in ["quick_check", *checks] if thorough else checks:
+        rows = database.execute(f"PRAGMA {pragma}")
         if rows != [("ok",)]:
             raise StoreDamaged(path=str(database.path), detail=str(rows[0][0]))
 
 
 def _version(database: Database, steps: Sequence[Migration]) -> int:
-    """How many migrations were done. Raises StoreNewer, or StoreDamaged if the two records differ."""
+    """How many migrations were done.
+
+    Raises StoreNewer, or StoreDamaged where the two records of it differ.
+    """
     (claimed,) = database.execute("PRAGMA user_version")[0]
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
     if "migrations" not in tables:

@@ -1,7 +1,7 @@
 """A profile: the folder with everything of one user, held by one window at a time.
 
-The lock is the system's own (`flock`, `LockFileEx`): it ends with the process that holds it, however
-that ends. The file that carries it may stay behind and means nothing.
+The lock is the system's own (`flock`, `LockFileEx`): it ends with the process that holds it,
+however that ends. The file that carries it may stay behind and means nothing.
 """
 
 from __future__ import annotations

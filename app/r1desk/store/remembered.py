@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from deepseek_r1.core import log
 from r1desk.store.database import Database
+from r1desk.store.errors import SearchIndexRepaired
 
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+Part = TypeVar("Part", bound="Remembered")
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+def whole(
+    method: Callable[Concatenate[Part, Args], Result],
+) -> Callable[Concatenate[Part, Args], Result]:
+    """Make a method one transaction, done again if only the search index was in the way."""
+
+    @wraps(method)
+    def as_one(self: Part, /, *args: Args.args, **keywords: Args.kwargs) -> Result:
+        try:
+            with self.transaction():
+                return method(self, *args, **keywords)
+        except SearchIndexRepaired:
+            if self._db.in_transaction:
+                raise
+        with self.transaction():
+            return method(self, *args, **keywords)
+
+    return as_one
 
 
 class Remembered:

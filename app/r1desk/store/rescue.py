@@ -11,7 +11,7 @@ from pathlib import Path
 from r1desk.store.database import Database, sync_file
 from r1desk.store.errors import in_users_words
 from r1desk.store.refill import refill
-from r1desk.store.salvage import salvage
+from r1desk.store.salvage import mend_schema, salvage
 
 
 def rescue(path: Path, make: Callable[[Path], Database]) -> int:
@@ -24,17 +24,20 @@ def rescue(path: Path, make: Callable[[Path], Database]) -> int:
     with in_users_words(path):
         for leftover in (fresh, wal_of(fresh)):
             leftover.unlink(missing_ok=True)
-        found = salvage(path)
         database = make(fresh)
         try:
+            found = salvage(path)
+            if not found.messages:
+                mend_schema(path, database)
+                found = salvage(path)
             lost = found.unreadable + refill(database, found)
             database.close()
         except BaseException:
-            database.connection.close(True)
+            database.abandon()
             raise
         sync_file(fresh)
         wal_of(path).unlink(missing_ok=True)
-        os.replace(fresh, path)
+        fresh.replace(path)
         sync_file(path)
     return lost
 

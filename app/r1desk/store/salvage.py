@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import apsw
 
 from deepseek_r1.core import log
+from r1desk.store.database import Database
 
 # Between the part read from the front and the part read from the back, ids are tried one by one.
 _GAP_IDS = 1_000_000
@@ -50,6 +52,25 @@ def salvage(path: Path) -> Salvage:
         found.messages = list(_table(db, "messages", found))
         found.remembered = list(_table(db, "remembered", found))
     return found
+
+
+def mend_schema(path: Path, like: Database) -> None:
+    """Give a database whose table of contents is damaged the one of a fresh database.
+
+    Our tables are made by the same steps in the same order, so they begin at the same pages.
+    """
+    sizes = like.execute("PRAGMA page_size; PRAGMA wal_checkpoint(TRUNCATE)")
+    page_bytes = int(sizes[0][0])
+    numbers = like.execute("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'")
+    with path.open("rb+") as damaged, like.path.open("rb") as fresh:
+        length = damaged.seek(0, os.SEEK_END)
+        for (number,) in numbers:
+            fresh.seek((number - 1) * page_bytes)
+            damaged.seek((number - 1) * page_bytes)
+            damaged.write(fresh.read(page_bytes))
+        # Where SQLite finds the number of pages, and the list of free ones: none.
+        damaged.seek(28)
+        damaged.write((length // page_bytes).to_bytes(4, "big") + bytes(8))
 
 
 def _table(db: apsw.Connection, table: str, found: Salvage) -> Iterator[Record]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from r1desk.store.errors import StoreFull, StoreReadOnly
 from r1desk.store.messages import Messages
 from r1desk.store.opening import open_database
 from r1desk.store.search import search
@@ -31,16 +32,21 @@ class Store(Messages):
         opened = open_database(path, vfs=vfs)
         self._db = opened.database
         self._leave = opened.leave
-        self.writable = opened.problem is None
+        problem = opened.problem
         recovered: tuple[int, ...] = ()
-        if self.writable:
+        if problem is None:
             try:
                 recovered = self.recover()
+            except (StoreFull, StoreReadOnly) as refusal:
+                self._db.forbid_writing()
+                problem = refusal
             except BaseException:
-                self.close()
+                self._db.abandon()
+                self._leave()
                 raise
+        self.writable = problem is None
         self.opening = Opening(
-            self.writable, opened.problem, recovered, opened.set_aside, opened.lost_rows
+            self.writable, problem, recovered, opened.set_aside, opened.lost_rows
         )
 
     def search(self, query: str, limit: int = SEARCH_LIMIT) -> list[SearchHit]:

@@ -44,33 +44,33 @@ class StoreThread(threading.Thread):
         """Do `work` in the store's thread, after all that was submitted before."""
         future: Future[Result] = Future()
         with self._changed:
-            if self._closing:
-                raise RuntimeError("the store is closed")
-            self._jobs.append(_Job(work, future))
-            self._changed.notify()
+            self._put(_Job(work, future))
         return future
 
     def save_progress(self, message_id: int, content: str, thinking: str = "") -> Future[bool]:
         """Save what there is of an answer.
 
-        If an earlier state of the same answer still waits as the last thing to be done for it, the
-        newer one takes its place: a slow disk is not given every state between.
+        If an earlier state of the same answer still waits, the newer one takes its place: a slow
+        disk is not given every state between.
         """
 
         def work(store: Store) -> bool:
             return store.save_progress(message_id, content, thinking)
 
         with self._changed:
-            waiting = next((j for j in self._jobs if j.progress_of == message_id), None)
-            if waiting is not None and not self._closing:
-                waiting.work = work
-                return waiting.future
-        future = self.submit(work)
-        with self._changed:
-            for job in self._jobs:
-                if job.future is future:
-                    job.progress_of = message_id
+            waiting = next((job for job in self._jobs if job.progress_of == message_id), None)
+            if waiting is None:
+                waiting = _Job(work, Future(), progress_of=message_id)
+                self._put(waiting)
+            waiting.work = work
+            future: Future[bool] = waiting.future
         return future
+
+    def _put(self, job: _Job) -> None:
+        if self._closing:
+            raise RuntimeError("the store is closed")
+        self._jobs.append(job)
+        self._changed.notify()
 
     def close(self, timeout_s: float | None = None) -> bool:
         """Finish what was submitted, close the store and end. False if it took too long."""

@@ -1,0 +1,197 @@
+"""The k-th write, sync or truncation fails, for every k: once, and from then on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from test_store_conversations import ask
+
+from deepseek_r1.core.errors import R1Error
+from r1desk.store import ConversationSettings, Store
+
+VFS = "r1-failing"
+
+
+class Plan:
+    """Which operation fails and how."""
+
+    count = 0
+    at: int | None = None
+    sticky = False
+    error: type[apsw.Error] = apsw.FullError
+    kinds: tuple[str, ...] = ("write", "sync", "truncate")
+
+    @classmethod
+    def reset(
+        cls,
+        at: int | None = None,
+        sticky: bool = False,
+        error: type[apsw.Error] = apsw.FullError,
+        kinds: tuple[str, ...] = ("write", "sync", "truncate"),
+    ) -> None:
+        cls.count, cls.at, cls.sticky, cls.error, cls.kinds = 0, at, sticky, error, kinds
+
+    @classmethod
+    def step(cls, kind: str) -> None:
+        if kind not in cls.kinds:
+            return
+        cls.count += 1
+        if cls.at is not None and (cls.count == cls.at or (cls.sticky and cls.count > cls.at)):
+            raise cls.error(f"injected failure of {kind} {cls.count}")
+
+
+class FailingFile(apsw.VFSFile):
+    def excepthook(self, *_: object) -> None:
+        """The failure is the test's own."""
+
+    def xWrite(self, data: object, offset: int) -> None:
+        Plan.step("write")
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:
+        Plan.step("sync")
+        super().xSync(flags)
+
+    def xTruncate(self, size: int) -> None:
+        Plan.step("truncate")
+        super().xTruncate(size)
+
+
+class FailingVFS(apsw.VFS):
+    def __init__(self) -> None:
+        super().__init__(VFS, "")
+
+    def excepthook(self, *_: object) -> None:
+        """The failure is the test's own."""
+
+    def xOpen(self, name: object, flags: list[int]) -> FailingFile:
+        return FailingFile("", name, flags)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def failing_vfs() -> Iterator[FailingVFS]:
+    vfs = FailingVFS()
+    yield vfs
+    vfs.unregister()
+
+
+@pytest.fixture(autouse=True)
+def healthy_again() -> Iterator[None]:
+    Plan.reset()
+    yield
+    Plan.reset()
+
+
+def send(store: Store) -> None:
+    with store.transaction():
+        conversation = store.create_conversation().id
+        question = store.append_user(conversation, "sent " * 2000, None)
+        store.begin_answer(conversation, question.id)
+        store.save_draft(None, "")
+
+
+def finish(store: Store) -> None:
+    store.finish_answer(store.path(1)[1].id, "changed " * 2000)
+
+
+def trash(store: Store) -> None:
+    store.trash(1)
+
+
+def purge(store: Store) -> None:
+    store.purge_trash(-1)
+
+
+def configure(store: Store) -> None:
+    store.save_settings(1, ConversationSettings("m", "p" * 9000, None))
+
+
+def picture(store: Store) -> object:
+    everything = [*store.conversations(), *store.conversations(trashed=True)]
+    return [
+        (
+            c.id,
+            c.title,
+            c.trashed_at is None,
+            store.settings(c.id),
+            [(m.content, m.state) for m in store.path(c.id)],
+        )
+        for c in sorted(everything, key=lambda c: c.id)
+    ], store.draft(None)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("sample") / "c.db"
+    with Store(path) as store:
+        ask(store, "question", "text " * 200)
+        store.trash(ask(store, "in the trash", "text"))
+        store.save_draft(None, "a draft")
+    return path.read_bytes()
+
+
+def prepared(path: Path, sample: bytes) -> Store:
+    path.write_bytes(sample)
+    return Store(path, vfs=VFS)
+
+
+@pytest.mark.parametrize("work", [send, finish, trash, purge, configure])
+@pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
+@pytest.mark.parametrize("sticky", [False, True])
+def test_every_transaction_is_whole_or_absent(
+    memory_dir: Path,
+    sample: bytes,
+    work: Callable[[Store], None],
+    error: type[apsw.Error],
+    sticky: bool,
+) -> None:
+    with prepared(memory_dir / "reference.db", sample) as store:
+        pictures = [picture(store)]
+        Plan.reset()
+        work(store)
+        operations = Plan.count
+        pictures.append(picture(store))
+    assert operations >= 2
+    for k in range(1, operations + 1):
+        path = memory_dir / f"{k}.db"
+        store = prepared(path, sample)
+        Plan.reset(k, sticky, error)
+        failed = False
+        try:
+            work(store)
+        except R1Error:
+            failed = True
+        Plan.reset()
+        seen = picture(store)
+        assert seen in pictures, f"half a transaction at {k}"
+        assert failed or seen == pictures[1], f"a failure at {k} was not told"
+        store.save_draft(None, "later")
+        assert store.draft(None) == "later"
+        store.close()
+        with Store(path) as again:
+            assert again.opening.set_aside is None
+            assert again._db.execute("PRAGMA integrity_check") == [("ok",)]
+            assert again.draft(None) == "later"
+
+
+@pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
+@pytest.mark.parametrize("sticky", [False, True])
+def test_opening_fails_in_our_words_or_works(
+    memory_dir: Path, error: type[apsw.Error], sticky: bool
+) -> None:
+    Plan.reset()
+    Store(memory_dir / "reference.db", vfs=VFS).close()
+    for k in range(1, Plan.count + 1):
+        path = memory_dir / f"{k}.db"
+        Plan.reset(k, sticky, error)
+        with contextlib.suppress(R1Error):
+            Store(path, vfs=VFS).close()
+        Plan.reset()
+        with Store(path, vfs=VFS) as store:
+            assert store.writable
+            ask(store, "works", "again")
+        Plan.reset()
