@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QWidget
 
 from deepseek_r1.core.words import tr
 from r1desk.performance.meters import CoreBars, Meter, Sparkline
@@ -20,7 +20,7 @@ from r1desk.theme import tokens
 HEIGHT_PX = 44
 SPOKEN_EVERY_S = 5.0
 REMEMBERED_EVERY_S = 0.9
-_FULL_PX, _MEDIUM_PX = 980, 800  # narrower than this, the least important parts go
+MARGIN_PX, SPACING_PX = 14, 18
 
 
 class Gauge(QWidget):
@@ -45,8 +45,9 @@ class Gauge(QWidget):
         self._context = Meter(tr("Context"), "88,888 / 88,888")
         self._history = Sparkline()
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(14, 4, 14, 4)
-        layout.setSpacing(18)
+        layout.setContentsMargins(MARGIN_PX, 4, MARGIN_PX, 4)
+        layout.setSpacing(SPACING_PX)
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         for part, stretch in (
             (self._memory, 3),
             (self._machine, 2),
@@ -110,6 +111,7 @@ class Gauge(QWidget):
             _share(vitals.context_used, vitals.context_length),
         )
         self._explain(vitals)
+        self._fit()
 
     def _explain(self, vitals: Vitals) -> None:
         self._memory.setToolTip(
@@ -160,11 +162,29 @@ class Gauge(QWidget):
             self._spoken_s = now
             self.setAccessibleDescription(text)
 
+    def _fit(self) -> None:
+        """In a narrow window the least important parts go first."""
+        room = self.width() - 2 * MARGIN_PX + SPACING_PX
+        for part in (
+            self._memory,
+            self._state,
+            self._context,
+            self._pace,
+            self._cpu,
+            self._machine,
+            self._cores,
+            self._history,
+        ):
+            room -= part.sizeHint().width() + SPACING_PX
+            part.setVisible(room >= 0)
+
+    def minimumSizeHint(self) -> QSize:
+        # Not the layout's own: parts that can go must not keep the window wide.
+        return QSize(self._memory.sizeHint().width() + 2 * MARGIN_PX, HEIGHT_PX)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
-        width = event.size().width()
-        self._history.setVisible(width >= _FULL_PX)
-        self._machine.setVisible(width >= _MEDIUM_PX)
         super().resizeEvent(event)
+        self._fit()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         colours = tokens()

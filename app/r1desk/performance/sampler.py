@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, QTimer, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QWindow
+from PySide6.QtGui import QGuiApplication
 
 from deepseek_r1.memory import meter
 from r1desk.performance.vitals import Reading
@@ -81,12 +81,9 @@ class VitalsSampler(QObject):
 
 
 def _all_minimised() -> bool:
-    windows = [w for w in QGuiApplication.topLevelWindows() if w.type() == Qt.WindowType.Window]
-    return bool(windows) and all(_out_of_sight(window) for window in windows)
-
-
-def _out_of_sight(window: QWindow) -> bool:
-    return not window.isVisible() or bool(window.windowStates() & Qt.WindowState.WindowMinimized)
+    kinds = (Qt.WindowType.Window, Qt.WindowType.Dialog)
+    shown = [w for w in QGuiApplication.topLevelWindows() if w.isVisible() and w.type() in kinds]
+    return bool(shown) and all(w.windowStates() & Qt.WindowState.WindowMinimized for w in shown)
 
 
 class _Probe(QObject):

@@ -1,0 +1,60 @@
+"""Values the panel and the gauge are shown in the tests."""
+
+from __future__ import annotations
+
+from deepseek_r1.core.events import Bill, BillLine, ModelFacts, ModelLoaded
+from r1desk.performance import Vitals
+
+LINES = {
+    "weights": 1065.2,
+    "kv_cache": 112.0,
+    "compute": 148.0,
+    "output": 74.2,
+    "runtime": 60.0,
+    "window": 118.0,
+    "reserve": 3.0,
+}
+
+
+def a_bill(budget_mib: float = 2048, measured: bool = False) -> Bill:
+    lines = tuple(
+        BillLine(name=name, planned_mib=mib, measured_mib=mib + 1 if measured else None)
+        for name, mib in LINES.items()
+    )
+    return Bill(lines=lines, budget_mib=budget_mib)
+
+
+def a_model(context_trained: int = 8192) -> ModelLoaded:
+    facts = ModelFacts(
+        path="/models/r1.gguf",
+        name="DeepSeek-R1-Distill-Qwen-1.5B",
+        architecture="qwen2",
+        file_mib=1065,
+        parameters=1_777_000_000,
+        quantisation="Q4_K_M",
+        context_length=4096,
+        context_trained=context_trained,
+        vocabulary=151_936,
+        reasons=True,
+        engine="llama.cpp",
+    )
+    return ModelLoaded(
+        facts=facts, bill=a_bill(measured=True), load_s=1.2, threads=2, threads_prefill=2
+    )
+
+
+def some_vitals(**changes: object) -> Vitals:
+    values = {
+        "app_mib": 412.0,
+        "budget_mib": 2048.0,
+        "window_mib": 112.0,
+        "engine_mib": 300.0,
+        "machine_used_mib": 6000.0,
+        "machine_total_mib": 16000.0,
+        "cores": (0.25, 0.75),
+        "state": "Ready",
+        "tok_s": 0.0,
+        "context_used": 1240,
+        "context_length": 4096,
+    }
+    return Vitals(**(values | changes))

@@ -1,0 +1,118 @@
+"""The gauge tells what is used, to eyes and ears, and rests when nothing changes."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from performance.samples import some_vitals
+from r1desk.performance import Gauge
+from r1desk.performance.meters import level_colour
+from r1desk.theme import LIGHT, ThemeChoice, apply_theme
+
+# Said by the offscreen platform about every window with a least size.
+pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gauge(qapp: QApplication, qtbot, clock: Clock) -> Gauge:
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    gauge = Gauge(clock)
+    qtbot.addWidget(gauge)
+    gauge.resize(1366, 44)
+    gauge.show()
+    return gauge
+
+
+def settle(gauge: Gauge, clock: Clock) -> int:
+    """Fill the curve with one value, so that time alone moves nothing."""
+    for _ in range(140):
+        clock.now_s += 1
+        gauge.update_vitals(some_vitals())
+    return gauge.repaints
+
+
+def test_nothing_is_repainted_while_nothing_changes(gauge: Gauge, clock: Clock):
+    before = settle(gauge, clock)
+    for _ in range(60):
+        clock.now_s += 2
+        gauge.update_vitals(some_vitals())
+    assert gauge.repaints == before
+
+
+def test_only_what_changed_is_repainted(gauge: Gauge, clock: Clock):
+    before = settle(gauge, clock)
+    gauge.update_vitals(some_vitals(tok_s=9.8))
+    assert gauge.repaints == before + 1
+
+
+def test_a_change_too_small_to_see_is_not_painted(gauge: Gauge, clock: Clock):
+    before = settle(gauge, clock)
+    gauge.update_vitals(some_vitals(app_mib=412.2, cores=(0.251, 0.749)))
+    assert gauge.repaints == before
+
+
+def test_it_is_one_line_high(gauge: Gauge):
+    gauge.update_vitals(some_vitals())
+    assert 40 <= gauge.height() <= 48
+
+
+def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
+    gauge.update_vitals(some_vitals())
+    assert gauge._history.isVisible()
+    assert gauge.minimumSizeHint().width() <= 720
+    gauge.resize(720, 44)
+    assert not gauge._history.isVisible()
+    assert gauge._memory.isVisible()
+    assert gauge._context.isVisible()
+    gauge.resize(1366, 44)
+    assert gauge._history.isVisible()
+
+
+def test_the_bar_warns_before_the_budget_and_alarms_above_it():
+    assert level_colour(0.5, LIGHT).name() == LIGHT.accent
+    assert level_colour(0.9, LIGHT).name() == LIGHT.warning
+    assert level_colour(1.01, LIGHT).name() == LIGHT.danger
+
+
+def test_exact_values_are_in_the_tooltips(gauge: Gauge):
+    gauge.update_vitals(some_vitals())
+    assert "window 112.0, engine 300.0" in gauge._memory.toolTip()
+    assert "Core 2: 75%" in gauge._cores.toolTip()
+
+
+def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock: Clock):
+    gauge.update_vitals(some_vitals())
+    first = gauge.accessibleDescription()
+    assert "Memory 412 of 2,048 MiB" in first
+    clock.now_s += 4
+    gauge.update_vitals(some_vitals(app_mib=900.0))
+    assert gauge.accessibleDescription() == first
+    clock.now_s += 1.5
+    gauge.update_vitals(some_vitals(app_mib=901.0))
+    assert "Memory 901 of" in gauge.accessibleDescription()
+
+
+def test_before_a_model_is_known_nothing_is_made_up(gauge: Gauge):
+    gauge.update_vitals(some_vitals(budget_mib=0.0, context_length=0, context_used=0, cores=()))
+    assert gauge._memory._value == "412 MiB"
+    assert gauge._context._value == "–"
+
+
+def test_the_curve_forgets_what_is_older_than_two_minutes(gauge: Gauge, clock: Clock):
+    for _ in range(1000):
+        clock.now_s += 1
+        gauge.update_vitals(some_vitals())
+    assert len(gauge._history._history) < 140

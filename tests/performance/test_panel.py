@@ -1,0 +1,321 @@
+"""The panel shows every setting, says what it costs, and reloads only when told to."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QWidget
+
+from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings, Takes
+from deepseek_r1.hardware import machine_memory_mib
+from performance.samples import a_bill, a_model
+from r1desk.performance import PerformancePanel
+from r1desk.performance.load_section import PLAN_DELAY_MS
+from r1desk.performance.rows import NumberRow
+from r1desk.theme import ThemeChoice, apply_theme
+
+# Said by the offscreen platform about every window with a least size.
+pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+
+
+@pytest.fixture
+def panel(qapp: QApplication, qtbot) -> PerformancePanel:
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    panel = PerformancePanel()
+    qtbot.addWidget(panel)
+    panel.resize(340, 700)
+    panel.show()
+    return panel
+
+
+def number(panel: PerformancePanel, key: str) -> NumberRow:
+    row = (panel.load.rows | panel.sampling.rows)[key]
+    assert isinstance(row, NumberRow)
+    return row
+
+
+def test_every_load_setting_has_a_row_that_shows_it(panel: PerformancePanel):
+    settings = LoadSettings(
+        memory_budget=1536,
+        threads=1,
+        threads_prefill=2,
+        context_length=6000,
+        micro_batch=100,
+        kv_type=KVType.Q4_0,
+        swap_enabled=True,
+        cache_strategy=CacheStrategy.LFU,
+    )
+    panel.set_load_settings(settings)
+    assert {key: row.value for key, row in panel.load.rows.items()} == settings.model_dump()
+
+
+def test_every_sampling_setting_has_a_row_that_shows_it(panel: PerformancePanel):
+    settings = SamplingSettings(
+        temperature=1.25,
+        top_p=0.5,
+        top_k=40,
+        min_p=0.05,
+        repeat_penalty=1.1,
+        max_tokens=777,
+        seed=4_294_967_294,
+    )
+    panel.set_sampling(settings)
+    assert {key: row.value for key, row in panel.sampling.rows.items()} == settings.model_dump()
+
+
+def test_showing_settings_asks_for_nothing(panel: PerformancePanel, qtbot):
+    signals = [
+        panel.plan_wanted,
+        panel.settings_applied,
+        panel.threads_changed,
+        panel.sampling_changed,
+        panel.system_prompt_changed,
+    ]
+    heard = []
+    for signal in signals:
+        signal.connect(lambda *values: heard.append(values))
+    panel.set_load_settings(LoadSettings(memory_budget=1024, threads=1))
+    panel.set_sampling(SamplingSettings(temperature=1.0))
+    panel.set_system_prompt("Be brief.")
+    panel.show_model(a_model())
+    qtbot.wait(400)
+    assert heard == []
+    assert not panel.pending.isVisible()
+
+
+@pytest.mark.parametrize("key", sorted(LoadSettings.model_fields))
+def test_settings_that_need_a_reload_are_marked(panel: PerformancePanel, key: str):
+    row = panel.load.rows[key]
+    disabled = key in {"swap_enabled", "cache_strategy"}
+    reload = LoadSettings.words(key).takes is Takes.RELOAD
+    assert row.badge.isHidden() == (disabled or not reload)
+
+
+def test_many_quick_changes_ask_for_one_plan(panel: PerformancePanel, qtbot):
+    plans: list[LoadSettings] = []
+    panel.plan_wanted.connect(plans.append)
+    for context in (1024, 2048, 3072):
+        number(panel, "context_length").spin.setValue(context)
+    assert plans == []
+    qtbot.waitUntil(lambda: len(plans) == 1, timeout=PLAN_DELAY_MS * 10)
+    qtbot.wait(PLAN_DELAY_MS * 2)
+    assert plans == [LoadSettings(context_length=3072)]
+
+
+def test_the_plan_is_shown_before_the_reload(panel: PerformancePanel):
+    panel.show_model(a_model())
+    number(panel, "context_length").spin.setValue(8192)
+    panel.show_plan(a_bill(), "")
+    assert panel.pending.isVisible()
+    assert "1,580 of 2,048" in panel.pending_text.text()
+    assert panel.apply_button.isEnabled()
+
+
+def test_a_plan_over_the_budget_is_not_applied_and_says_what_fits(panel: PerformancePanel):
+    number(panel, "context_length").spin.setValue(8192)
+    panel.show_plan(a_bill(budget_mib=1024), "A context of 512 fits.")
+    assert not panel.apply_button.isEnabled()
+    assert panel.bill.total.property("role") == "danger"
+    assert panel.bill.advice.text() == "A context of 512 fits."
+    number(panel, "context_length").spin.setValue(512)
+    assert panel.apply_button.isEnabled()
+
+
+def test_a_plan_that_cannot_be_made_says_why(panel: PerformancePanel):
+    number(panel, "context_length").spin.setValue(8192)
+    panel.show_plan_failed("The file is gone.")
+    assert panel.pending_text.text() == "The file is gone."
+    assert not panel.apply_button.isEnabled()
+
+
+def test_apply_hands_over_all_edits_once(panel: PerformancePanel, qtbot):
+    number(panel, "context_length").spin.setValue(2048)
+    kind = panel.load.rows["kv_type"].combo
+    kind.setCurrentIndex(1)
+    kind.activated.emit(1)
+    with qtbot.waitSignal(panel.settings_applied) as applied:
+        qtbot.mouseClick(panel.apply_button, Qt.MouseButton.LeftButton)
+    assert applied.args == [LoadSettings(context_length=2048, kv_type=KVType.Q8_0)]
+    assert not panel.pending.isVisible()
+
+
+def test_undo_brings_back_settings_and_bill(panel: PerformancePanel, qtbot):
+    panel.show_model(a_model())
+    number(panel, "memory_budget").spin.setValue(1024)
+    panel.show_plan(a_bill(budget_mib=1024), "Too little.")
+    qtbot.mouseClick(panel.undo_button, Qt.MouseButton.LeftButton)
+    assert number(panel, "memory_budget").value == 2048
+    assert "of 2,048 MiB" in panel.bill.total.text()
+    assert panel.bill.advice.isHidden()
+    assert not panel.pending.isVisible()
+
+
+def test_undo_also_takes_back_the_plan_under_way(panel: PerformancePanel, qtbot):
+    plans: list[LoadSettings] = []
+    panel.plan_wanted.connect(plans.append)
+    number(panel, "memory_budget").spin.setValue(1024)
+    panel.undo_button.click()
+    qtbot.wait(PLAN_DELAY_MS * 2)
+    assert plans == []
+
+
+def test_threads_change_at_once_and_wait_for_no_reload(panel: PerformancePanel, qtbot):
+    with qtbot.waitSignal(panel.threads_changed) as changed:
+        number(panel, "threads").spin.setValue(1)
+    assert changed.args == [1, 0]
+    assert not panel.pending.isVisible()
+    assert number(panel, "threads_prefill").spin.text() == "Automatic"
+
+
+def test_threads_survive_an_undo_of_other_settings(panel: PerformancePanel):
+    number(panel, "context_length").spin.setValue(2048)
+    number(panel, "threads").spin.setValue(1)
+    panel.undo_button.click()
+    assert number(panel, "threads").value == 1
+    assert number(panel, "context_length").value == 4096
+
+
+def test_the_budget_ends_at_the_machines_memory(panel: PerformancePanel):
+    most = number(panel, "memory_budget").spin.maximum()
+    assert most <= machine_memory_mib()
+    number(panel, "memory_budget").spin.setValue(10_000_000)
+    assert number(panel, "memory_budget").value == most
+
+
+def test_a_budget_from_a_larger_machine_is_shown_as_it_is(panel: PerformancePanel):
+    panel.set_load_settings(LoadSettings(memory_budget=1_000_000))
+    assert number(panel, "memory_budget").value == 1_000_000
+    assert not panel.load.pending
+
+
+def test_the_context_ends_where_the_models_training_does(panel: PerformancePanel):
+    panel.show_model(a_model(context_trained=8192))
+    row = number(panel, "context_length")
+    row.spin.setValue(100_000)
+    assert row.value == 8192
+    row.slider.setValue(row.slider.minimum())
+    assert row.value == 256
+
+
+def test_the_slider_and_the_field_say_the_same(panel: PerformancePanel):
+    row = number(panel, "micro_batch")
+    row.slider.setValue(row.slider.maximum())
+    assert row.spin.value() == 2048
+    row.spin.setValue(20)
+    assert row.value == 20
+    assert row.slider.value() <= row.slider.minimum() + 1
+
+
+@pytest.mark.parametrize("key", ["swap_enabled", "cache_strategy"])
+def test_what_is_not_in_this_version_is_visible_and_says_why(panel: PerformancePanel, key: str):
+    panel.advanced.button.click()
+    row = panel.load.rows[key]
+    control = row.check if key == "swap_enabled" else row.combo
+    assert control.isVisible()
+    assert not control.isEnabled()
+    for text in (row.toolTip(), row.cost.text(), control.accessibleDescription()):
+        assert text == "Not in this version: the model is held in memory whole."
+
+
+def test_each_setting_says_what_it_costs(panel: PerformancePanel):
+    panel.show_model(a_model())
+    assert number(panel, "context_length").cost.text() == "112 MiB of memory at f16"
+    assert number(panel, "micro_batch").cost.text() == "222 MiB of memory for computing"
+    assert number(panel, "memory_budget").cost.text() == "468 MiB stay free"
+
+
+def test_the_bill_shows_planned_beside_measured(panel: PerformancePanel):
+    panel.show_model(a_model())
+    texts = {child.text() for child in panel.bill.findChildren(type(panel.bill.total))}
+    assert {"Weights", "1,065.2", "1,066.2", "planned", "measured"} <= texts
+
+
+def test_the_bill_can_be_heard(panel: PerformancePanel):
+    panel.show_plan(a_bill(), "")
+    assert panel.bill.accessibleDescription().startswith("1,580 of 2,048 MiB: Weights 1,065 MiB")
+
+
+def test_the_preset_is_what_deepseek_advises(panel: PerformancePanel, qtbot):
+    panel.set_sampling(SamplingSettings(temperature=1.5, top_p=0.1, max_tokens=99))
+    with qtbot.waitSignal(panel.sampling_changed) as changed:
+        panel.sampling.preset.click()
+    assert changed.args == [SamplingSettings(temperature=0.6, top_p=0.95, max_tokens=99)]
+
+
+def test_reset_brings_back_the_defaults(panel: PerformancePanel, qtbot):
+    panel.set_sampling(SamplingSettings(temperature=1.5, seed=7))
+    with qtbot.waitSignal(panel.sampling_changed) as changed:
+        panel.sampling.reset.click()
+    assert changed.args == [SamplingSettings()]
+    assert number(panel, "seed").spin.text() == "random"
+
+
+def test_typing_a_system_prompt_is_told_once(panel: PerformancePanel, qtbot):
+    panel.prompt_fold.button.click()
+    heard: list[str] = []
+    panel.system_prompt_changed.connect(heard.append)
+    qtbot.keyClicks(panel.system_prompt.editor, "Short.")
+    qtbot.waitUntil(lambda: bool(heard), timeout=3000)
+    assert heard == ["Short."]
+
+
+def test_a_load_is_followed_from_start_to_end(panel: PerformancePanel):
+    panel.show_loading("r1")
+    panel.show_load_progress(0.43)
+    assert panel.model.progress.value() == 430
+    assert panel.model.state.text() == "Loading: 43 %"
+    panel.show_model(a_model())
+    assert panel.model.progress.isHidden()
+    assert "Q4_K_M" in panel.model.facts.text()
+    panel.show_load_failed("The engine ended.")
+    assert panel.model.state.text() == "The engine ended."
+
+
+def test_a_known_model_can_be_chosen(panel: PerformancePanel, qtbot):
+    assert panel.model.known.isHidden()
+    panel.set_known_models([("SmolLM2", "/models/smol.gguf"), ("R1", "/models/r1.gguf")])
+    with qtbot.waitSignal(panel.model_chosen) as chosen:
+        panel.model.known.menu().actions()[1].trigger()
+    assert chosen.args == ["/models/r1.gguf"]
+
+
+def test_the_wheel_scrolls_and_changes_no_setting(panel: PerformancePanel, qapp: QApplication):
+    slider = number(panel, "memory_budget").slider
+    middle = QPointF(slider.rect().center())
+    before = slider.value()
+    turn = QWheelEvent(
+        middle,
+        slider.mapToGlobal(middle),
+        QPoint(),
+        QPoint(0, -240),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    qapp.sendEvent(slider, turn)
+    assert slider.value() == before
+
+
+def test_every_control_has_a_name_and_can_be_reached_by_keyboard(panel: PerformancePanel):
+    for fold in (panel.advanced, panel.sampling_fold, panel.prompt_fold):
+        fold.button.click()
+    rows = panel.load.rows | panel.sampling.rows
+    for row in rows.values():
+        for control in row._controls():
+            assert control.accessibleName()
+            assert control.accessibleDescription()
+            assert control.focusPolicy() & Qt.FocusPolicy.TabFocus
+    assert panel.system_prompt.editor.accessibleName()
+
+
+@pytest.mark.parametrize("width_px", [320, 360])
+def test_nothing_is_cut_off_at_the_side(panel: PerformancePanel, width_px: int, qtbot):
+    for fold in (panel.advanced, panel.sampling_fold, panel.prompt_fold):
+        fold.button.click()
+    panel.show_model(a_model())
+    panel.resize(width_px, 700)
+    content: QWidget = panel.area.widget()
+    qtbot.waitUntil(lambda: panel.width() == width_px, timeout=1000)
+    assert content.minimumSizeHint().width() <= panel.area.viewport().width()

@@ -1,0 +1,87 @@
+"""Measuring happens beside the window and rests when nobody looks."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from PySide6.QtCore import QThread
+from PySide6.QtWidgets import QApplication, QWidget
+
+from r1desk.performance import Reading, VitalsSampler
+from r1desk.performance import sampler as sampler_module
+from r1desk.performance.sampler import ACTIVE_MS, IDLE_MS
+
+# Said by the offscreen platform about every window with a least size.
+pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+
+
+@pytest.fixture
+def sampler(qapp: QApplication):
+    sampler = VitalsSampler()
+    yield sampler
+    sampler.stop()
+
+
+def test_a_reading_says_what_this_process_and_machine_use(sampler: VitalsSampler, qtbot):
+    sampler.set_engine_pid(os.getpid())
+    with qtbot.waitSignal(sampler.sampled, timeout=5000) as sampled:
+        sampler.start()
+    reading = sampled.args[0]
+    assert isinstance(reading, Reading)
+    assert 20 < reading.window_mib < 4000
+    assert reading.engine_mib == pytest.approx(reading.window_mib, rel=0.1)
+    assert 0 < reading.machine_used_mib < reading.machine_total_mib
+
+
+def test_without_an_engine_its_memory_is_zero(sampler: VitalsSampler, qtbot):
+    sampler.set_engine_pid(None)
+    with qtbot.waitSignal(sampler.sampled, timeout=5000) as sampled:
+        sampler.start()
+    assert sampled.args[0].engine_mib == 0.0
+
+
+def test_measuring_is_not_done_in_the_windows_thread(sampler: VitalsSampler, qtbot, monkeypatch):
+    threads: list[QThread] = []
+    real = sampler_module.meter.machine_memory
+
+    def noted() -> object:
+        threads.append(QThread.currentThread())
+        return real()
+
+    monkeypatch.setattr(sampler_module.meter, "machine_memory", noted)
+    with qtbot.waitSignal(sampler.sampled, timeout=5000):
+        sampler.start()
+    assert threads
+    assert threads[0] is not QThread.currentThread()
+
+
+def test_it_measures_rarely_while_the_engine_rests(sampler: VitalsSampler):
+    assert sampler.interval_ms == IDLE_MS
+    sampler.set_active(True)
+    assert sampler.interval_ms == ACTIVE_MS
+    sampler.set_active(False)
+    assert sampler.interval_ms == IDLE_MS
+
+
+def test_nothing_is_measured_for_a_minimised_window(sampler: VitalsSampler, qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.showMinimized()
+    heard: list[Reading] = []
+    sampler.sampled.connect(heard.append)
+    sampler.start()
+    qtbot.wait(300)
+    assert heard == []
+    window.showNormal()
+    with qtbot.waitSignal(sampler.sampled, timeout=5000):
+        sampler.set_active(True)
+
+
+def test_after_stop_nothing_is_told(sampler: VitalsSampler, qtbot):
+    heard: list[Reading] = []
+    sampler.sampled.connect(heard.append)
+    sampler.start()
+    sampler.stop()
+    qtbot.wait(200)
+    assert heard == []
