@@ -54,8 +54,8 @@ class ChatWires(QObject):
         chat.prefill_progressed.connect(self._on_prefill)
         chat.answer_finished.connect(view.finish_stream)
         chat.busy_changed.connect(self._on_busy_changed)
-        chat.leaving.connect(self._window.composer.flush_draft)
-        chat.draft_restored.connect(self._window.composer.set_text)
+        chat.leaving.connect(self._on_leaving)
+        chat.draft_restored.connect(self._on_draft_restored)
         chat.send_failed.connect(self._on_send_failed)
 
     def _connect_widgets(self) -> None:
@@ -89,6 +89,16 @@ class ChatWires(QObject):
     @Slot(int, object)
     def _on_prefill(self, message_id: int, progress: PrefillProgress) -> None:
         self._window.chat.stream_reading(message_id, progress.done, progress.total, progress.cached)
+
+    @Slot()
+    def _on_leaving(self) -> None:
+        self._window.composer.flush_draft()
+        self._window.composer.clear()
+
+    @Slot(str)
+    def _on_draft_restored(self, text: str) -> None:
+        if not self._window.composer.text():  # else the user is already typing
+            self._window.composer.set_text(text)
 
     @Slot(str, ErrorReport)
     def _on_send_failed(self, text: str, report: ErrorReport) -> None:

@@ -55,9 +55,15 @@ class ConversationList(QObject):
             present = {info.id for info in store.conversations()}
             return remembered if isinstance(remembered, int) and remembered in present else None
 
-        self._store.call(
-            last, lambda found: self._chat.open(found) if found else self._chat.new_chat()
-        )
+        def found(conversation_id: int | None) -> None:
+            if self._chat.busy or self._chat.conversation_id is not None:
+                return  # the user was faster
+            if conversation_id is None:
+                self._chat.new_chat()
+            else:
+                self._chat.open(conversation_id)
+
+        self._store.call(last, found)
 
     @Slot()
     def refresh(self) -> None:

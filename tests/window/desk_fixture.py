@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
@@ -52,15 +53,19 @@ def wait_ready(qtbot: QtBot, desk: Desk) -> None:
     qtbot.waitUntil(lambda: desk.models.current is not None, timeout=ANSWER_WAIT_MS)
 
 
-def wait_quiet(qtbot: QtBot, desk: Desk) -> None:
-    """Until nothing is being written or stored."""
-    qtbot.waitUntil(lambda: not desk.chat.busy, timeout=ANSWER_WAIT_MS)
+def wait_answered(qtbot: QtBot, desk: Desk) -> None:
+    """Until the question just asked has its answer, stored."""
+
+    def answered() -> bool:
+        branch = desk.chat.shown_branch
+        return not desk.chat.busy and bool(branch) and branch[-1].state != "streaming"
+
+    qtbot.waitUntil(lambda: desk.chat.busy, timeout=ANSWER_WAIT_MS)
+    qtbot.waitUntil(answered, timeout=ANSWER_WAIT_MS)
 
 
 def ask(qtbot: QtBot, desk: Desk, text: str) -> None:
     """Type a message into the composer and press Enter, as a person does."""
-    from PySide6.QtCore import Qt
-
     composer = desk.window.composer
     composer.setFocus()
     qtbot.keyClicks(composer.editor, text)

@@ -83,6 +83,7 @@ class Sidebar(QWidget):
         view.setModel(self._model)
         view.setItemDelegate(RowDelegate(view))
         view.setFrameShape(QListView.Shape.NoFrame)
+        view.viewport().setAutoFillBackground(False)
         view.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
