@@ -1,4 +1,9 @@
-"""The bill against the truth: the peak of a fresh engine process whose context was filled."""
+"""The bill against the truth: the peak of a fresh engine process after it has answered.
+
+Full micro-batches are what the peak needs. The cache is in memory from the start, so that a filled
+context adds only the last rows of the attention's mask: it is filled in one case for each model,
+where that is quick.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +32,14 @@ def question(words: int) -> list[Message]:
     return [Message(role=Role.USER, content="one" + " one" * words)]
 
 
-def peak_of(path: Path, settings: LoadSettings) -> tuple[ModelLoaded, GenerationStats, float]:
-    """Load in a new process, fill the context, write a little; the peak in MiB."""
+def peak_of(
+    path: Path, settings: LoadSettings, *, filled: bool
+) -> tuple[ModelLoaded, GenerationStats, float]:
+    """Load in a new process, read a long prompt, write a little; the peak in MiB."""
     with EngineClient() as engine:
         loaded = engine.load(path, settings)
-        room = settings.context_length - ANSWER_TOKENS - 8
+        whole = settings.context_length - ANSWER_TOKENS - 8
+        room = whole if filled else min(whole, settings.micro_batch + 64)
         frame = engine.count_tokens(question(0))
         messages = question(room - frame)
         assert 0.95 * room < engine.count_tokens(messages) <= room
@@ -42,36 +50,38 @@ def peak_of(path: Path, settings: LoadSettings) -> tuple[ModelLoaded, Generation
         return loaded, last.stats, meter.peak_mib(engine.pid)
 
 
-def check(path: Path, settings: LoadSettings) -> None:
-    loaded, stats, peak_mib = peak_of(path, settings)
+def check(path: Path, context: int, kv_type: KVType, batch: int, *, filled: bool) -> None:
+    settings = LoadSettings(context_length=context, kv_type=kv_type, micro_batch=batch)
+    loaded, stats, peak_mib = peak_of(path, settings, filled=filled)
     bill = plan(read_header(path), settings, ProcessShare())
     # The engine measures its own runtime, the plan has a constant for it.
     assert loaded.bill.total_mib == pytest.approx(bill.total_mib, rel=0.01)
     assert peak_mib == pytest.approx(bill.total_mib, rel=TOLERANCE), bill
     assert stats.peak_mib == pytest.approx(peak_mib, rel=0.01)
-    assert stats.context_used > 0.9 * settings.context_length
+    assert stats.context_used > (0.9 * context if filled else batch)
 
 
 STARTER = [
-    (2048, KVType.F16, 256),
-    (2048, KVType.Q4_0, 512),
-    (4096, KVType.Q8_0, 64),
+    (2048, KVType.F16, 256, True),
+    (2048, KVType.Q4_0, 512, False),
+    (4096, KVType.Q8_0, 64, False),
+    (4096, KVType.F16, 512, False),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("context", "kv_type", "batch"), STARTER)
-def test_the_starter_models_bill_is_its_peak(starter, context, kv_type, batch):
-    check(starter, LoadSettings(context_length=context, kv_type=kv_type, micro_batch=batch))
+@pytest.mark.parametrize(("context", "kv_type", "batch", "filled"), STARTER)
+def test_the_starter_models_bill_is_its_peak(starter, context, kv_type, batch, filled):
+    check(starter, context, kv_type, batch, filled=filled)
 
 
 R1_SHAPED = [
-    (2048, KVType.F16, 256),
-    (2048, KVType.Q8_0, 64),
-    (2048, KVType.Q4_0, 512),
-    (4096, KVType.F16, 512),
-    (4096, KVType.Q8_0, 256),
-    (4096, KVType.Q4_0, 64),
+    (2048, KVType.F16, 256, True),
+    (2048, KVType.Q8_0, 64, False),
+    (2048, KVType.Q4_0, 512, False),
+    (4096, KVType.F16, 512, False),
+    (4096, KVType.Q8_0, 256, False),
+    (4096, KVType.Q4_0, 64, False),
 ]
 
 
@@ -87,6 +97,6 @@ def r1_shaped(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("context", "kv_type", "batch"), R1_SHAPED)
-def test_the_bill_of_an_r1_shaped_model_is_its_peak(r1_shaped, context, kv_type, batch):
-    check(r1_shaped, LoadSettings(context_length=context, kv_type=kv_type, micro_batch=batch))
+@pytest.mark.parametrize(("context", "kv_type", "batch", "filled"), R1_SHAPED)
+def test_the_bill_of_an_r1_shaped_model_is_its_peak(r1_shaped, context, kv_type, batch, filled):
+    check(r1_shaped, context, kv_type, batch, filled=filled)
