@@ -116,7 +116,7 @@ def test_a_plan_over_the_budget_is_not_applied_and_says_what_fits(panel: Perform
     number(panel, "context_length").spin.setValue(8192)
     panel.show_plan(a_bill(budget_mib=1024), "A context of 512 fits.")
     assert not panel.apply_button.isEnabled()
-    assert panel.bill.total.property("role") == "danger"
+    assert panel.bill.total.property("role") == "alarm"
     assert panel.bill.advice.text() == "A context of 512 fits."
     number(panel, "context_length").spin.setValue(512)
     assert panel.apply_button.isEnabled()

@@ -113,7 +113,7 @@ class BillView(QWidget):
                     budget=bill.budget_mib,
                 )
             )
-        set_role(self.total, "heading" if bill is None or bill.fits else "danger")
+        set_role(self.total, "heading" if bill is None or bill.fits else "alarm")
         self._fill_table(bill)
         self.setAccessibleDescription(self.total.text() if bill is None else spoken(bill))
 

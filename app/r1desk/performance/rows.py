@@ -109,6 +109,7 @@ class NumberRow(Row):
         self.spin.setGroupSeparatorShown(True)
         self.spin.setKeyboardTracking(False)
         self.spin.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.spin.lineEdit().setTextMargins(0, 0, 5, 0)
         self.spin.setMinimumWidth(SPIN_PX)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self._title.setBuddy(self.spin)

@@ -54,7 +54,8 @@ def stylesheet(tokens: Tokens, text_pt: float) -> str:
 def set_role(widget: QWidget, role: str) -> None:
     """Give `widget` one of the sheet's roles, also after it was shown.
 
-    Buttons: primary, danger, flat, fold. Labels: dim, danger, warning, success, heading, badge.
+    Buttons: primary, danger, flat, fold. Labels: dim, danger, alarm, warning, success, heading,
+    badge.
     Frames: card, bar, rule. An empty role takes it back.
     """
     if widget.property("role") == role:

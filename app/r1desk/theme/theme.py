@@ -95,7 +95,7 @@ class Theme(QObject):
     def _wear(self, wanted: Tokens) -> None:
         self.tokens = wanted
         self._app.setPalette(palette(wanted))
-        self._app.setStyleSheet(stylesheet(wanted, self._system_font.pointSizeF()))
+        self._app.setStyleSheet(stylesheet(wanted, self._app.font().pointSizeF()))
         self.changed.emit()
 
 
