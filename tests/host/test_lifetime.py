@@ -169,6 +169,19 @@ def test_the_child_gives_way_to_other_programs():
 
 
 @linux_only
+def test_the_child_is_the_first_to_go_when_memory_runs_out_and_leaves_no_core():
+    child = start_child()
+    try:
+        first_frame(child)
+        own = int(Path("/proc/self/oom_score_adj").read_text())
+        assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) > own
+        limits = Path(f"/proc/{child.pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 ", limits)
+    finally:
+        end(child)
+
+
+@linux_only
 def test_the_child_knows_no_secret_and_no_file_of_its_owner(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

@@ -12,12 +12,14 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from deepseek_r1.core.words import use_language
 from deepseek_r1.host.worker import Worker
 
 NICENESS = 5
+OUT_OF_MEMORY_SCORE = "500"
 
 
 def main() -> NoReturn:
@@ -46,14 +48,24 @@ def _take_pipes() -> tuple[int, int]:
 
 
 def _step_back() -> None:
-    """Leave Ctrl-C to the owner, and the processor to whatever the user is doing.
+    """Leave Ctrl-C to the owner, and processor and memory to whatever the user is doing.
 
-    On Windows the owner starts the process with a lower priority already.
+    On Windows the owner starts the process with a lower priority already. What the system forbids,
+    in a container for instance, is left as it is.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
-        with contextlib.suppress(OSError):  # a container may forbid it: then we are not nice
+        import resource  # noqa: PLC0415 - not on Windows
+
+        with contextlib.suppress(OSError, ValueError):
             os.nice(NICENESS)
+        with contextlib.suppress(OSError, ValueError):  # gigabytes, and people's words in them
+            resource.setrlimit(
+                resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
+            )
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # if memory runs out, the window shall not be the one
+            Path("/proc/self/oom_score_adj").write_text(OUT_OF_MEMORY_SCORE, encoding="ascii")
 
 
 if __name__ == "__main__":

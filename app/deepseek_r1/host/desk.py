@@ -131,6 +131,9 @@ class Desk:
     def engine_up(self) -> None:
         """A process is ready for requests."""
         self._engine_up = True
+        for request in [held for held in self._held if isinstance(held, Inspect)]:
+            self._held.remove(request)
+            self._forward(request)
         self._pump()
 
     def engine_gone(self, report: ErrorReport) -> None:

@@ -44,8 +44,16 @@ def classify(returncode: int, stderr: str) -> R1Error:
     how = _how(returncode)
     if how == "SIGKILL" or returncode & 0xFFFFFFFF in _WINDOWS_OUT_OF_MEMORY:
         return EngineOutOfMemory(how=how)
-    detail = last_words(stderr) or (tr(_MEANINGS[how]) if how in _MEANINGS else "")
-    return EngineDied(how=how, detail=detail or tr("It left no message."))
+    words = last_words(stderr)
+    if not words:
+        words = tr(_MEANINGS[how]) if how in _MEANINGS else tr("It left no message.")
+    return EngineDied(how=how, detail=words if words.endswith((".", "!", "。")) else f"{words}.")
+
+
+def in_short(error: R1Error) -> str:
+    """What happened and why, without what to do: for a message that has its own advice."""
+    what, why, _ = error.sentences()
+    return f"{what} {why}".strip()
 
 
 def last_words(stderr: str) -> str:

@@ -6,7 +6,6 @@ something happens: a request, a frame, an end, or the time for the next check.
 
 from __future__ import annotations
 
-import math
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,19 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import (
     EngineFailed,
-    EngineHung,
     EngineKeepsDying,
     EngineStartFailed,
     ErrorReport,
-    ProtocolBroken,
     R1Error,
 )
 from deepseek_r1.core.words import tr
 from deepseek_r1.host import environment, exits, protocol
 from deepseek_r1.host.desk import Desk
+from deepseek_r1.host.life import Life
 from deepseek_r1.host.notices import EngineState, Notice, Restart, StateChanged
 from deepseek_r1.host.process import Arrived, Broken, Ended, EngineProcess, News
-from deepseek_r1.host.watch import HangLimits, Ladder, RestartBudget, Step, Watch
+from deepseek_r1.host.watch import HangLimits, RestartBudget, Step
 
 __all__ = ["EngineState", "Notice", "Restart", "StateChanged", "Supervisor"]
 
@@ -55,12 +53,8 @@ class Supervisor:
         self._state = EngineState.STOPPED
         self._stopping = False
         self._given_up: ErrorReport | None = None
-        self._process: EngineProcess | None = None
-        self._greeted = False
+        self._life: Life | None = None
         self._restarting = False
-        self._watch = Watch(self._limits, 0.0)
-        self._ladder: Ladder | None = None
-        self._loop_moved_at = 0.0
 
     # ---- any thread -------------------------------------------------------------------------
 
@@ -78,37 +72,34 @@ class Supervisor:
         """Serve until `request_stop()`. No process is left behind, whatever happens."""
         try:
             while not self._stopping:
-                try:
-                    item = self._inbox.get(timeout=self._patience())
-                except queue.Empty:
-                    pass
-                else:
-                    self._handle(item)
-                self._check(time.monotonic())
+                self._handle_next()
+                if self._life is not None:
+                    self._life.look(time.monotonic())
                 self._publish()
         finally:
             self._say_goodbye()
         self._publish()
 
-    def _patience(self) -> float | None:
-        """Seconds until something has to be checked; None for as long as it takes."""
-        if self._process is None:
-            return None
-        if self._ladder is not None:
-            due_at = self._ladder.due_at
-        else:
-            due_at = min(self._watch.next_at, self._desk.ledger.next_deadline or math.inf)
-        return max(0.0, due_at - time.monotonic())
+    def _handle_next(self) -> None:
+        """Wait for the next thing to happen, but not beyond the next look at the process."""
+        patience = None
+        if self._life is not None:
+            patience = max(0.0, self._life.next_look_at - time.monotonic())
+        try:
+            item = self._inbox.get(timeout=patience)
+        except queue.Empty:
+            return
+        self._handle(item)
 
     def _handle(self, item: protocol.Request | Restart | News) -> None:
         match item:
             case Arrived(process, reply):
                 process.handled()
-                if process is self._process:
-                    self._hear(reply)
+                if life := self._life_of(process):
+                    life.hear(reply)
             case Broken(process, error):
-                if process is self._process:
-                    self._condemn(error, Step.KILL)
+                if life := self._life_of(process):
+                    life.condemn(error, Step.KILL)
             case Ended():
                 self._bury(item)
             case protocol.Shutdown():
@@ -121,150 +112,76 @@ class Supervisor:
                 self._desk.fail(item.id, self._given_up)
             case _:
                 self._desk.take(item)
-                if self._desk.wants_engine and self._process is None:
-                    self._start()
+                self._start_if_wanted()
 
     # ---- one process's life -----------------------------------------------------------------
 
+    def _life_of(self, process: EngineProcess) -> Life | None:
+        """The present life, if it is this process's and not one before it."""
+        return self._life if self._life is not None and self._life.process is process else None
+
+    def _start_if_wanted(self) -> None:
+        if self._desk.wants_engine and self._life is None:
+            self._start()
+
     def _start(self) -> None:
-        self._greeted = False
-        self._ladder = None
+        env = environment.engine_environment() if self._env is None else self._env
         try:
-            env = environment.engine_environment() if self._env is None else self._env
-            self._process = EngineProcess(self._command, env, self._inbox.put)
+            process = EngineProcess(self._command, env, self._inbox.put)
         except OSError as error:
-            self._mourn(EngineStartFailed(detail=str(error)))
+            self._mourn(EngineStartFailed(detail=str(error)), None)
             return
-        self._watch = Watch(self._limits, time.monotonic())
-        log.host.info("engine process %d started", self._process.pid)
-
-    def _hear(self, reply: protocol.Reply) -> None:
-        """Take a frame. Of a process that is being ended only the answer to Cancel counts."""
-        if self._ladder is not None and self._ladder.step is not Step.CANCEL:
-            return
-        try:
-            if isinstance(reply, protocol.Hello):
-                self._greet(reply)
-            elif not self._greeted:
-                raise ProtocolBroken(detail=tr("It spoke before its greeting."))
-            elif isinstance(reply, protocol.Beat):
-                self._feel(reply)
-            else:
-                self._desk.reply(reply)
-        except ProtocolBroken as error:
-            self._condemn(error, Step.KILL)
-
-    def _greet(self, hello: protocol.Hello) -> None:
-        if self._greeted:
-            raise ProtocolBroken(detail=tr("It greeted twice."))
-        if hello.version != protocol.VERSION:
-            detail = tr(
-                "It speaks version {theirs} of the protocol, this application version {ours}.",
-                theirs=hello.version,
-                ours=protocol.VERSION,
-            )
-            self._condemn(EngineStartFailed(detail=detail), Step.KILL)
-            return
-        self._greeted = True
-        self._notify(hello)
-        self._desk.engine_up()
-
-    def _feel(self, beat: protocol.Beat) -> None:
-        if beat.phase is not protocol.Phase.IDLE:
-            self._loop_moved_at = time.monotonic() - beat.idle_s
-        self._notify(beat)
+        self._life = Life(process, self._desk, self._limits, self._notify)
+        log.host.info("engine process %d started", process.pid)
 
     def _send(self, request: protocol.AnsweredRequest | protocol.Cancel) -> None:
-        if self._process is not None:
-            self._process.send(request)
-
-    def _check(self, now: float) -> None:
-        process, ledger = self._process, self._desk.ledger
-        if process is None:
-            return
-        if self._ladder is not None:
-            self._climb(process, now)
-        elif (late := ledger.overdue(now)) is not None:
-            self._condemn(EngineHung(seconds=round(now - late.sent_at)), Step.TERMINATE)
-        elif not self._greeted and now - self._watch.started_at > self._limits.start_s:
-            detail = tr("It gave no sign within {seconds} seconds.", seconds=self._limits.start_s)
-            self._condemn(EngineStartFailed(detail=detail), Step.TERMINATE)
-        elif now >= self._watch.next_at:
-            moved_at = ledger.moved_at
-            if moved_at is not None:
-                moved_at = max(moved_at, self._loop_moved_at)
-            silent_s = self._watch.hung_for(now, process.last_sign_at, moved_at)
-            if silent_s is not None:
-                beats = now - process.last_sign_at <= self._limits.beats_s
-                verdict = EngineHung(seconds=round(silent_s))
-                self._condemn(verdict, Step.CANCEL if beats else Step.TERMINATE)
-
-    def _condemn(self, verdict: R1Error, first: Step) -> None:
-        """Begin to end the process for the reason given; a first verdict stands."""
-        log.host.warning("ending the engine: %s", type(verdict).__name__)
-        if self._ladder is None or self._ladder.step is Step.CANCEL:
-            self._ladder = Ladder(verdict, first, due_at=time.monotonic())
-
-    def _climb(self, process: EngineProcess, now: float) -> None:
-        ladder = self._ladder
-        if ladder is None:
-            return
-        if ladder.step is Step.CANCEL and not self._desk.ledger:
-            self._ladder = None  # it obeyed: it is not stuck
-            return
-        if now < ladder.due_at:
-            return
-        match ladder.climb(now):
-            case Step.CANCEL:
-                self._desk.cancel_all()
-            case Step.TERMINATE:
-                process.terminate()
-            case Step.KILL:
-                process.kill()
+        if self._life is not None:
+            self._life.process.send(request)
 
     def _bury(self, end: Ended) -> None:
         end.process.close()
-        if end.process is not self._process:
+        life = self._life_of(end.process)
+        if life is None:
             return
-        self._process = None
+        self._life = None
         if self._restarting:
             self._restarting = False
-            self._desk.engine_gone(EngineFailed(detail=tr("it was started anew")).report())
+            life.lose(_started_anew().report())
             self._start()
-        elif self._ladder is not None:
-            self._mourn(self._ladder.verdict)
-        elif end.lingered:
-            self._mourn(ProtocolBroken(detail=tr("It closed its pipe and did not end.")))
         else:
-            cause = exits.classify(end.returncode, end.process.stderr)
-            self._mourn(cause if self._greeted else EngineStartFailed(detail=str(cause)))
+            self._mourn(life.cause_of(end), life)
 
-    def _mourn(self, cause: R1Error) -> None:
-        """The engine is gone and was not meant to be."""
+    def _mourn(self, cause: R1Error, life: Life | None) -> None:
+        """The engine is gone and was not meant to be: is it worth another one?"""
         log.host.warning("the engine ended: %s %s", type(cause).__name__, cause.facts)
-        self._process = self._ladder = None
-        report = cause.report()
-        self._desk.engine_gone(report)
         if not self._budget.died(time.monotonic()):
-            report = self._given_up = EngineKeepsDying(
+            self._given_up = EngineKeepsDying(
                 count=self._budget.count,
                 minutes=round(self._budget.window_s / 60),
-                detail=str(cause),
+                detail=exits.in_short(cause),
             ).report()
-        self._publish(report)
+        self._publish(self._given_up or cause.report())  # first: a failure may be asked about it
+        if life is None:
+            self._desk.engine_gone(cause.report())
+        else:
+            life.lose(cause.report())
+        if self._given_up is not None:
+            self._desk.engine_gone(self._given_up)
+        self._start_if_wanted()
 
     def _restart(self) -> None:
         self._budget.reset()
         self._given_up = None
-        if self._process is None:
+        if self._life is None:
             self._start()
         else:
             self._restarting = True
-            self._condemn(EngineFailed(detail=tr("it was started anew")), Step.TERMINATE)
+            self._life.condemn(_started_anew(), Step.TERMINATE)
 
     def _say_goodbye(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
+        life, self._life = self._life, None
+        if life is not None:
+            process = life.process
             process.send(protocol.Shutdown())
             if not self._wait_for_end(process, GOODBYE_S):
                 process.kill()
@@ -298,6 +215,10 @@ class Supervisor:
     def _current_state(self) -> EngineState:
         if self._given_up is not None:
             return EngineState.FAILED
-        if self._process is None:
+        if self._life is None or self._life.lost:
             return EngineState.STOPPED
-        return self._desk.activity if self._greeted else EngineState.STARTING
+        return self._desk.activity if self._life.greeted else EngineState.STARTING
+
+
+def _started_anew() -> EngineFailed:
+    return EngineFailed(detail=tr("it was started anew"))
