@@ -310,12 +310,24 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(panel: Performa
     assert panel.system_prompt.editor.accessibleName()
 
 
-@pytest.mark.parametrize("width_px", [320, 360])
-def test_nothing_is_cut_off_at_the_side(panel: PerformancePanel, width_px: int, qtbot):
-    for fold in (panel.advanced, panel.sampling_fold, panel.prompt_fold):
-        fold.button.click()
-    panel.show_model(a_model())
-    panel.resize(width_px, 700)
-    content: QWidget = panel.area.widget()
-    qtbot.waitUntil(lambda: panel.width() == width_px, timeout=1000)
-    assert content.minimumSizeHint().width() <= panel.area.viewport().width()
+@pytest.mark.parametrize("text_pt", [9, 14])
+def test_nothing_is_cut_off_at_the_side(qapp: QApplication, qtbot, text_pt: int):
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    usual = qapp.font()
+    large = qapp.font()
+    large.setPointSize(text_pt)
+    qapp.setFont(large)
+    try:
+        panel = PerformancePanel()
+        qtbot.addWidget(panel)
+        for fold in (panel.advanced, panel.sampling_fold, panel.prompt_fold):
+            fold.button.click()
+        panel.show_model(a_model())
+        panel.resize(panel.minimumSizeHint().width(), 700)
+        panel.show()
+        content: QWidget = panel.area.widget()
+        qtbot.waitUntil(
+            lambda: content.minimumSizeHint().width() <= panel.area.viewport().width(), timeout=1000
+        )
+    finally:
+        qapp.setFont(usual)

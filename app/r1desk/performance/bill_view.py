@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -122,8 +122,8 @@ class BillView(QWidget):
         self.advice.setText(text)
         self.advice.setVisible(bool(text))
 
-    def changeEvent(self, event) -> None:  # noqa: ANN001 - QEvent, of any kind
-        if event.type() == event.Type.PaletteChange and self._bill is not None:
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.PaletteChange and self._bill is not None:
             self._fill_table(self._bill)
         super().changeEvent(event)
 

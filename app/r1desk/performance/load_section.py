@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -178,7 +180,7 @@ def _create_rows() -> dict[str, Row]:
     return rows
 
 
-def _column(rows) -> QWidget:  # noqa: ANN001 - an iterable of rows
+def _column(rows: Iterable[Row]) -> QWidget:
     result = QWidget()
     layout = QVBoxLayout(result)
     layout.setContentsMargins(0, 0, 0, 0)

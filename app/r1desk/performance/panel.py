@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -28,7 +28,7 @@ from r1desk.performance.rows import label
 from r1desk.performance.sampling_section import SamplingSection, SystemPrompt
 from r1desk.theme import set_role
 
-LEAST_PX, MOST_PX = 320, 480
+LEAST_PX, SUITED_PX, MOST_PX = 320, 340, 480
 
 
 class PerformancePanel(QWidget):
@@ -54,7 +54,6 @@ class PerformancePanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setMinimumWidth(LEAST_PX)
         self.setMaximumWidth(MOST_PX)
         self.setAccessibleName(tr("Performance"))
         self._bill: Bill | None = None  # of the settings in force
@@ -126,6 +125,20 @@ class PerformancePanel(QWidget):
         self.system_prompt.system_prompt_changed.connect(self.system_prompt_changed)
         self.apply_button.clicked.connect(self._on_apply)
         self.undo_button.clicked.connect(self._on_undo)
+
+    def minimumSizeHint(self) -> QSize:
+        # A scroll area asks for nothing at the side: with large text, the rows would be cut off.
+        inner = self.area.widget().minimumSizeHint().width()
+        bar = self.area.verticalScrollBar().sizeHint().width()
+        return QSize(min(MOST_PX, max(LEAST_PX, inner + bar)), 240)
+
+    def sizeHint(self) -> QSize:
+        return QSize(max(SUITED_PX, self.minimumSizeHint().width()), 700)
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self.updateGeometry()
+        super().changeEvent(event)
 
     # ---- what the owner tells ---------------------------------------------------------------
 
