@@ -7,6 +7,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.words import tr
+from r1desk.chat import text as fit
 from r1desk.chat.buttons import icon_button
 from r1desk.chat.fonts import scaled
 from r1desk.chat.ink import Ink
@@ -101,7 +102,7 @@ class Footer(QWidget):
 
     @Slot()
     def _on_copy(self) -> None:
-        QGuiApplication.clipboard().setText(self._message.content)
+        QGuiApplication.clipboard().setText(fit.clipped(self._message.content))
         self._copy.setIcon(icon("check", "success"))
         self._copy.setToolTip(tr("Copied"))
         QTimer.singleShot(_COPIED_MS, self, self._restore)

@@ -47,6 +47,11 @@ def code(text: str) -> str:
     return _HIDDEN.sub(_symbol, _UNSAFE.sub(_symbol, text))
 
 
+def clipped(text: str) -> str:
+    """`text` for the clipboard: as it is, but for halves of characters, which have no encoding."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def unbroken(selected: str) -> str:
     """A selection as it was before `breakable`, with plain newlines."""
     return selected.replace(BREAK, "").replace("\u2029", "\n").replace(LINE, "\n")

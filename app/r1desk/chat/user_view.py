@@ -74,7 +74,7 @@ class UserView(QWidget):
 
     def _add_piece(self, content: str) -> None:
         piece = ProseView(self._ink, self)
-        piece.append_text(content.removesuffix("\n") if self._pieces else content)
+        piece.append_text(content.removesuffix("\n"))
         piece.setVisible(self._editor is None)
         self._pieces.append(piece)
 

@@ -1,0 +1,175 @@
+"""The composer: what sends, what does not, and what a large paste does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtGui import QInputMethodEvent
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QToolButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from r1desk.chat import Composer
+
+
+@pytest.fixture
+def composer(qtbot: QtBot) -> Iterator[Composer]:
+    window = QWidget()
+    window.resize(700, 400)
+    qtbot.addWidget(window)
+    composer = Composer(window)
+    composer.resize(700, 60)
+    window.show()
+    yield composer
+    window.close()
+
+
+@pytest.fixture
+def field(composer: Composer) -> QPlainTextEdit:
+    return composer.findChild(QPlainTextEdit)
+
+
+def test_enter_sends_and_empties_the_box(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    qtbot.keyClicks(field, "hello")
+    with qtbot.waitSignal(composer.submitted) as sent:
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert sent.args == ["hello"]
+    assert composer.text() == ""
+
+
+def test_shift_enter_breaks_the_line(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    qtbot.keyClicks(field, "a")
+    with qtbot.assertNotEmitted(composer.submitted):
+        qtbot.keyClick(field, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClicks(field, "b")
+    assert composer.text() == "a\nb"
+
+
+def test_enter_while_a_word_is_composed_does_not_send(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    QApplication.sendEvent(field, QInputMethodEvent("ni hao", []))
+    with qtbot.assertNotEmitted(composer.submitted):
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    done = QInputMethodEvent("", [])
+    done.setCommitString("你好")
+    QApplication.sendEvent(field, done)
+    with qtbot.waitSignal(composer.submitted) as sent:
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert sent.args == ["你好"]
+
+
+def test_blank_text_is_not_sent(composer: Composer, field: QPlainTextEdit, qtbot: QtBot) -> None:
+    qtbot.keyClicks(field, "   ")
+    with qtbot.assertNotEmitted(composer.submitted):
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert composer.text() == "   "
+
+
+def test_the_button_stops_while_busy(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    composer.set_text("next")
+    composer.set_busy(True)
+    stop = next(b for b in composer.findChildren(QToolButton) if b.accessibleName() == "Stop")
+    with qtbot.waitSignal(composer.stop_requested), qtbot.assertNotEmitted(composer.submitted):
+        stop.click()
+    with qtbot.waitSignal(composer.stop_requested):
+        qtbot.keyClick(field, Qt.Key.Key_Escape)
+    with qtbot.assertNotEmitted(composer.submitted):
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert composer.text() == "next"
+
+
+def test_a_reason_keeps_from_sending_and_not_from_writing(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    composer.set_enabled_reason("No model is loaded")
+    qtbot.keyClicks(field, "hello")
+    send = next(b for b in composer.findChildren(QToolButton) if b.accessibleName() == "Send")
+    assert not send.isEnabled()
+    assert send.toolTip() == "No model is loaded"
+    with qtbot.assertNotEmitted(composer.submitted):
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    composer.set_enabled_reason(None)
+    assert send.isEnabled()
+
+
+def test_the_draft_is_told_once_after_a_pause(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    told: list[str] = []
+    composer.draft_changed.connect(told.append)
+    qtbot.keyClicks(field, "hello")
+    assert told == []
+    qtbot.waitUntil(lambda: told == ["hello"], timeout=2_000)
+    composer.set_text("restored")
+    qtbot.wait(700)
+    assert told == ["hello"]
+
+
+def test_up_in_the_empty_box_edits_the_last_message(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    with qtbot.waitSignal(composer.edit_last_requested):
+        qtbot.keyClick(field, Qt.Key.Key_Up)
+    qtbot.keyClicks(field, "x")
+    with qtbot.assertNotEmitted(composer.edit_last_requested):
+        qtbot.keyClick(field, Qt.Key.Key_Up)
+
+
+def test_it_grows_to_eight_lines(composer: Composer, field: QPlainTextEdit, qtbot: QtBot) -> None:
+    heights = []
+    for lines in (1, 4, 8, 30):
+        composer.set_text("\n".join(["line"] * lines))
+        heights.append(field.height())
+    assert heights[0] < heights[1] < heights[2] == heights[3]
+
+
+@pytest.mark.parametrize("text", ["x" * 1_500_000, "长" * 500_000, "a line\n" * 200_000])
+def test_a_huge_paste_is_kept_exactly_and_at_once(
+    text: str, composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    data = QMimeData()
+    data.setText(text)
+    started = time.perf_counter()
+    field.insertFromMimeData(data)
+    qtbot.wait(1)
+    composer.resize(500, 60)
+    qtbot.keyClicks(field, "what is this?")
+    assert time.perf_counter() - started < 0.5
+    with qtbot.waitSignal(composer.submitted) as sent:
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert sent.args == [f"what is this?\n\n{text}"]
+
+
+def test_a_pasted_text_can_be_removed(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    data = QMimeData()
+    data.setText("y" * 30_000)
+    field.insertFromMimeData(data)
+    chip = next(b for b in composer.findChildren(QToolButton) if "30,000" in b.text())
+    assert chip.isVisible()
+    chip.click()
+    assert composer.text() == ""
+
+
+def test_rich_text_is_pasted_as_plain(composer: Composer, field: QPlainTextEdit) -> None:
+    data = QMimeData()
+    data.setHtml("<img src='file:///etc/passwd'><b>x</b>")
+    data.setText("x")
+    field.insertFromMimeData(data)
+    assert composer.text() == "x"
+
+
+def test_a_huge_draft_comes_back_exactly(composer: Composer) -> None:
+    text = "z" * 300_000
+    composer.set_text(text)
+    assert composer.text() == text

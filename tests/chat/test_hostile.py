@@ -1,0 +1,178 @@
+"""Hostile texts: drawn in time, never loaded from, copied exactly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hostile_texts import TEXTS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QColor, QGuiApplication, QImage, QTextDocument
+from PySide6.QtWidgets import QToolButton
+from pytestqt.qtbot import QtBot
+
+from r1desk.chat import ChatView, ShownMessage
+from r1desk.chat.body import MarkdownBody
+from r1desk.chat.markdown import BlockSplitter
+from r1desk.chat.prose import ProseView
+
+Bodies = Callable[[], MarkdownBody]
+
+
+def load(qtbot: QtBot, body: MarkdownBody, text: str) -> None:
+    body.load(text)
+    qtbot.waitUntil(lambda: body.finished, timeout=20_000)
+    body.fit_width(700)
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(TEXTS) >= 80
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_step_of_drawing_a_hostile_text_takes_long(
+    name: str, qtbot: QtBot, make_body: Bodies
+) -> None:
+    body = make_body()
+    splitter = BlockSplitter()
+    longest = 0.0
+    source = TEXTS[name]
+    for at in range(0, len(source), 800):
+        started = time.perf_counter()
+        body._commit(splitter.feed(source[at : at + 800]))
+        body.fit_width(700)
+        longest = max(longest, time.perf_counter() - started)
+    started = time.perf_counter()
+    body._commit(splitter.finish())
+    body.fit_width(700)
+    longest = max(longest, time.perf_counter() - started)
+    assert longest < 0.15  # 50 ms on a quiet machine; tests share theirs
+
+
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if len(text) <= 100_000])
+def test_no_picture_and_no_foreign_link_is_ever_in_a_document(
+    name: str, qtbot: QtBot, make_body: Bodies
+) -> None:
+    body = make_body()
+    load(qtbot, body, TEXTS[name])
+    for prose in body.findChildren(ProseView):
+        for fmt in prose.document().allFormats():
+            assert not fmt.isImageFormat()
+            if fmt.isCharFormat() and fmt.toCharFormat().isAnchor():
+                address = QUrl(fmt.toCharFormat().anchorHref())
+                assert address.scheme() in {"http", "https"}
+                assert address.host()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_copying_gives_the_exact_text(name: str, view: ChatView, qtbot: QtBot) -> None:
+    text = TEXTS[name]
+    view.show_branch([ShownMessage(1, "assistant", text, thinking="secret", thinking_s=1.0)])
+    qtbot.waitUntil(lambda: view.view(1) is not None)
+    copy = next(b for b in view.view(1).findChildren(QToolButton) if b.accessibleName() == "Copy")
+    copy.click()
+    copied = QGuiApplication.clipboard().text()
+    assert copied == "".join(c if not "\ud800" <= c <= "\udfff" else "\ufffd" for c in text)
+
+
+@pytest.mark.parametrize(
+    "address", ["{path}", "file://{path}", "qrc:/x.png", "http://127.0.0.1:9/x.png", "//host/x.png"]
+)
+def test_a_picture_named_by_the_model_is_not_drawn(
+    address: str, tmp_path: Path, qtbot: QtBot, make_body: Bodies
+) -> None:
+    path = tmp_path / "red.png"
+    red = QImage(64, 64, QImage.Format.Format_RGB32)
+    red.fill(QColor("#ff0000"))
+    assert red.save(str(path))
+    where = address.format(path=path)
+    body = make_body()
+    load(qtbot, body, f"![alt]({where})\n\n<img src='{where}'>\n")
+    grabbed = body.grab().toImage()
+    colours = {
+        grabbed.pixelColor(x, y).name()
+        for x in range(0, grabbed.width(), 4)
+        for y in range(0, grabbed.height(), 4)
+    }
+    assert "#ff0000" not in colours
+    assert "[image blocked: alt]" in body.plain_text()
+
+
+def test_whatever_is_asked_of_a_document_a_blank_picture_is_given(
+    tmp_path: Path, qtbot: QtBot, make_body: Bodies
+) -> None:
+    path = tmp_path / "red.png"
+    red = QImage(8, 8, QImage.Format.Format_RGB32)
+    red.fill(QColor("#ff0000"))
+    red.save(str(path))
+    body = make_body()
+    load(qtbot, body, "text")
+    prose = body.findChild(ProseView)
+    kinds = QTextDocument.ResourceType
+    for url in (str(path), f"file://{path}", "qrc:/x", "http://127.0.0.1:9/", "//host/x"):
+        for kind in (kinds.ImageResource, kinds.HtmlResource, kinds.StyleSheetResource):
+            given_back = prose.document().resource(kind, QUrl(url))
+            assert isinstance(given_back, QImage)
+            assert given_back.pixelColor(0, 0).alpha() == 0
+
+
+def test_links_other_than_http_are_text_with_their_address(qtbot: QtBot, make_body: Bodies) -> None:
+    body = make_body()
+    load(qtbot, body, "[passwords](file:///etc/passwd) and [run](javascript:alert(1))")
+    assert "passwords (file:///etc/passwd)" in body.plain_text()
+    assert "run (javascript:alert(1))" in body.plain_text()
+
+
+def test_a_link_that_reads_like_another_address_shows_its_own(
+    qtbot: QtBot, make_body: Bodies
+) -> None:
+    body = make_body()
+    load(
+        qtbot,
+        body,
+        "[https://bank.example/login](https://evil.example/x) [here](https://a.example)",
+    )
+    assert "https://bank.example/login (evil.example)" in body.plain_text()
+    assert "here (" not in body.plain_text()
+
+
+def test_control_characters_are_shown_as_symbols(qtbot: QtBot, make_body: Bodies) -> None:
+    body = make_body()
+    load(qtbot, body, "a\x00b user\u202egpj.exe\n\n```c\nx\u200b\u2066y\n```\n")
+    shown = body.plain_text()
+    assert "a␀b" in shown
+    assert "user⟨RLO⟩gpj.exe" in shown
+    assert "x⟨ZWSP⟩⟨LRI⟩y" in shown
+
+
+def test_html_is_shown_as_it_was_written(qtbot: QtBot, make_body: Bodies) -> None:
+    body = make_body()
+    load(qtbot, body, "<b onclick=x>bold</b>")
+    assert body.plain_text() == "<b onclick=x>bold</b>"
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.text(alphabet=st.sampled_from(list("ab*_~`[]()!<>#-+|:\\\n 1.\t\"'&;=长\x00\u202e")),
+               max_size=300))  # fmt: skip
+def test_any_text_is_drawn_the_same_streamed_or_whole(
+    qtbot: QtBot, make_body: Bodies, text: str
+) -> None:
+    whole, streamed = make_body(), make_body()
+    load(qtbot, whole, text)
+    for at in range(0, len(text), 3):
+        streamed.feed(text[at : at + 3])
+        streamed.fit_width(700)
+    streamed.finish()
+    assert streamed.plain_text() == whole.plain_text()
+    assert streamed.fit_width(700) == whole.fit_width(700)
+    for body in (whole, streamed):
+        body.hide()
+        body.deleteLater()

@@ -1,0 +1,366 @@
+"""The chat view: what is built, what follows the stream, what it asks for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
+from pytestqt.qtbot import QtBot
+
+from bench_stream import ANSWER, conversation
+from conftest import answer, user
+from deepseek_r1.core.events import FinishReason, GenerationStats
+from r1desk.chat import ChatView
+from r1desk.chat.answer_view import AnswerView
+from r1desk.chat.code_box import CodeBox
+from r1desk.chat.column import MAX_BUILT
+from r1desk.chat.prose import ProseView
+from r1desk.chat.stats import stats_line
+from r1desk.chat.user_view import UserView
+from r1desk.chat.welcome import EXAMPLES
+
+Settled = Callable[[ChatView], None]
+STATS = GenerationStats(
+    finish_reason=FinishReason.STOP, completion_tokens=412, ttft_s=1.9, decode_s=41.9
+)
+
+
+def button(view: object, name: str) -> QToolButton:
+    return next(b for b in view.findChildren(QToolButton) if b.accessibleName() == name)
+
+
+def stream_in(view: ChatView, qtbot: QtBot, text: str, *, size: int = 7) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    for at in range(0, len(text), size):
+        view.stream_answer(50, text[at : at + size])
+        if at % (size * 10) == 0:
+            qtbot.wait(1)
+
+
+# ---- the empty state
+
+
+def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot: QtBot) -> None:
+    view.set_model_name("SmolLM2")
+    buttons = [b for b in view.findChildren(QPushButton) if b.isVisible()]
+    assert [b.text() for b in buttons] == list(EXAMPLES)
+    with qtbot.waitSignal(view.example_chosen) as chosen:
+        buttons[1].click()
+    assert chosen.args == [EXAMPLES[1]]
+
+
+# ---- long conversations
+
+
+def test_a_conversation_of_100_000_tokens_opens_at_once_at_its_end(
+    view: ChatView, settled: Settled
+) -> None:
+    messages = conversation(100_000)
+    started = time.perf_counter()
+    view.show_branch(messages)
+    assert time.perf_counter() - started < 0.2
+    settled(view)
+    assert view.view(messages[-1].id) is not None
+    assert view.view(messages[0].id) is None
+    bar = view.column.verticalScrollBar()
+    assert bar.value() == bar.maximum()
+
+
+def test_scrolling_builds_what_comes_into_view_and_forgets_the_rest(
+    view: ChatView, settled: Settled
+) -> None:
+    messages = conversation(100_000)
+    view.show_branch(messages)
+    bar = view.column.verticalScrollBar()
+    for share in range(20, -1, -1):
+        bar.setValue(bar.maximum() * share // 20)
+        settled(view)
+        assert view.built_count <= MAX_BUILT
+    bar.setValue(0)
+    settled(view)
+    first = view.view(messages[0].id)
+    assert first is not None
+    assert first.isVisible()
+    assert view.view(messages[-1].id) is None
+
+
+def test_what_is_read_stays_in_place_when_messages_above_get_their_true_height(
+    view: ChatView, settled: Settled
+) -> None:
+    view.show_branch(conversation(20_000))
+    settled(view)
+    bar = view.column.verticalScrollBar()
+    bar.setValue(bar.maximum() // 2)
+    settled(view)
+    seen = next(
+        m for m in view.messages
+        if (v := view.view(m.id)) and v.y() + v.height() > bar.value() >= v.y()
+    )  # fmt: skip
+    before = view.view(seen.id).y() - bar.value()
+    view.append(user(9_999, "more"))
+    view.column.stop_following()
+    bar.setValue(view.view(seen.id).y() - before if view.view(seen.id) else 0)
+    settled(view)
+    assert abs(view.view(seen.id).y() - bar.value() - before) <= 1
+
+
+# ---- streaming
+
+
+def test_a_streamed_answer_looks_exactly_like_the_stored_one(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    text = ANSWER * 3
+    stream_in(view, qtbot, text)
+    view.finish_stream(answer(50, text, stats=STATS))
+    settled(view)
+    streamed = view.view(50)
+    shown, picture = streamed.body.plain_text(), streamed.body.grab().toImage()
+    view.show_branch([answer(50, text, stats=STATS)])
+    settled(view)
+    assert view.view(50) is not streamed
+    assert view.view(50).body.plain_text() == shown
+    assert view.view(50).body.grab().toImage() == picture
+
+
+def test_finished_blocks_are_not_drawn_again(view: ChatView, qtbot: QtBot) -> None:
+    stream_in(view, qtbot, "```py\nx = 1\n```\n\nfirst\n\n")
+    qtbot.wait(60)
+    box = view.view(50).findChild(CodeBox)
+    for _ in range(30):
+        view.stream_answer(50, "more words\n\n")
+        qtbot.wait(3)
+    qtbot.wait(60)
+    assert view.view(50).findChild(CodeBox) is box
+
+
+def test_the_text_that_differs_at_the_end_is_replaced(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    stream_in(view, qtbot, "almost")
+    view.finish_stream(answer(50, "exactly"))
+    settled(view)
+    assert view.view(50).body.plain_text() == "exactly"
+
+
+def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    view.show_branch(conversation(5_000))
+    settled(view)
+    stream_in(view, qtbot, ANSWER)
+    qtbot.wait(80)
+    bar = view.column.verticalScrollBar()
+    assert bar.value() == bar.maximum()
+    bar.setValue(bar.maximum() - 200)
+    here = bar.value()
+    for _ in range(20):
+        view.stream_answer(50, "more\n\n")
+    qtbot.wait(80)
+    assert bar.value() == here
+    jump = view.findChild(QToolButton, "jump")
+    assert jump.isVisible()
+    jump.click()
+    view.stream_answer(50, "end\n\n" * 5)
+    qtbot.wait(80)
+    assert bar.value() == bar.maximum()
+    assert not jump.isVisible()
+
+
+def test_reading_progress_is_told_until_the_first_word(view: ChatView, qtbot: QtBot) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    view.stream_reading(50, 1240, 3800, 2560)
+    assert view.view(50)._status.words == "Reading 1,240 of 3,800 tokens (2,560 remembered)"
+    view.stream_answer(50, "Hi")
+    qtbot.waitUntil(lambda: view.view(50)._status is None)
+
+
+def test_a_branch_with_an_answer_under_way_streams_on(view: ChatView, qtbot: QtBot) -> None:
+    view.show_branch([user(1, "hi"), answer(2, "so far ", state="streaming")])
+    view.stream_answer(2, "and on")
+    qtbot.waitUntil(lambda: view.view(2).body.plain_text() == "so far and on")
+
+
+def test_words_for_an_answer_that_is_not_shown_are_ignored(view: ChatView, qtbot: QtBot) -> None:
+    view.show_branch([user(1, "hi")])
+    view.stream_answer(77, "lost")
+    view.stream_thinking(77, "lost")
+    view.thinking_finished(77, 1.0)
+    qtbot.wait(60)
+    assert len(view.messages) == 1
+
+
+# ---- thinking
+
+
+def test_thinking_is_folded_and_opens_with_the_keyboard(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    view.show_branch([answer(1, "Yes.", thinking="Let me *see*.", thinking_s=12.34)])
+    settled(view)
+    box = view.view(1).thinking
+    assert not box.is_open
+    assert box.header_text() == "Thought for 12.3 s"
+    header = box.findChild(QToolButton, "thinking")
+    folded = view.view(1).height()
+    header.setFocus()
+    qtbot.keyClick(header, Qt.Key.Key_Space)
+    settled(view)
+    assert box.is_open
+    assert view.view(1).height() > folded
+    assert "Let me see." in [p.plain_text() for p in box.findChildren(ProseView)]
+
+
+def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtBot) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    view.stream_thinking(50, "hm ")
+    qtbot.waitUntil(lambda: view.view(50).thinking is not None)
+    assert view.view(50).thinking.header_text() == "Thinking… 0 s"
+    qtbot.waitUntil(lambda: "1 s" in view.view(50).thinking.header_text(), timeout=3_000)
+    view.thinking_finished(50, 1.5)
+    assert view.view(50).thinking.header_text() == "Thought for a moment"
+    view.stream_answer(50, "Done.")
+    view.finish_stream(answer(50, "Done.", thinking="hm ", thinking_s=3.21))
+    assert view.view(50).thinking.header_text() == "Thought for 3.2 s"
+
+
+# ---- what the user asks for
+
+
+def test_siblings_and_regeneration_are_asked_for(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    view.show_branch([answer(7, "two", sibling_index=1, sibling_count=3)])
+    settled(view)
+    with qtbot.waitSignal(view.sibling_requested) as asked:
+        button(view.view(7), "Version before").click()
+    assert asked.args == [7, -1]
+    with qtbot.waitSignal(view.sibling_requested) as asked:
+        button(view.view(7), "Next version").click()
+    assert asked.args == [7, 1]
+    with qtbot.waitSignal(view.regenerate_requested) as again:
+        button(view.view(7), "Answer again").click()
+    assert again.args == [7]
+
+
+def test_the_first_version_has_none_before_it(view: ChatView, settled: Settled) -> None:
+    view.show_branch([answer(7, "one", sibling_index=0, sibling_count=2)])
+    settled(view)
+    assert not button(view.view(7), "Version before").isEnabled()
+    assert button(view.view(7), "Next version").isEnabled()
+
+
+def test_a_failed_answer_says_why_and_can_be_tried_again(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    view.show_branch([answer(7, "half", state="failed", error_text="The engine <b>died</b>.")])
+    settled(view)
+    again = next(b for b in view.view(7).findChildren(QPushButton) if b.isVisible())
+    with qtbot.waitSignal(view.regenerate_requested) as asked:
+        again.click()
+    assert asked.args == [7]
+
+
+def test_editing_sends_the_new_text_with_ctrl_enter(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    view.show_branch([user(3, "helo"), answer(4, "hi")])
+    settled(view)
+    view.edit_last()
+    field = view.view(3).editor.findChild(QPlainTextEdit)
+    assert field.toPlainText() == "helo"
+    field.setPlainText("hello")
+    with qtbot.waitSignal(view.edit_requested) as asked:
+        qtbot.keyClick(field, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert asked.args == [3, "hello"]
+    assert view.view(3).editor is None
+
+
+def test_escape_leaves_the_editor_and_changes_nothing(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    view.show_branch([user(3, "hello")])
+    settled(view)
+    button(view.view(3), "Edit and send again").click()
+    with qtbot.assertNotEmitted(view.edit_requested):
+        qtbot.keyClick(view.view(3).editor.findChild(QPlainTextEdit), Qt.Key.Key_Escape)
+    assert view.view(3).plain_text() == "hello"
+
+
+def test_a_link_is_told_and_not_followed(view: ChatView, qtbot: QtBot, settled: Settled) -> None:
+    view.show_branch([answer(1, "[x](https://a.example/p?q=1)")])
+    settled(view)
+    prose = view.view(1).findChild(ProseView)
+    with qtbot.waitSignal(view.link_activated) as told:
+        prose.setFocus()
+        qtbot.keyClick(prose, Qt.Key.Key_Tab)
+        qtbot.keyClick(prose, Qt.Key.Key_Return)
+    assert told.args == ["https://a.example/p?q=1"]
+    assert prose.source().isEmpty()
+
+
+# ---- the user's own texts
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "word " * 200_000, "line\n" * 200_000])
+def test_a_huge_message_is_folded_and_shows_at_once(
+    text: str, view: ChatView, settled: Settled
+) -> None:
+    started = time.perf_counter()
+    view.show_branch([user(1, text)])
+    settled(view)
+    assert time.perf_counter() - started < 0.5
+    assert view.view(1).is_folded
+    assert len(view.view(1).plain_text()) < 5_000
+
+
+def test_a_folded_message_unfolds_to_the_exact_text(view: ChatView, settled: Settled) -> None:
+    text = "".join(f"line {n}\n" for n in range(6_000))
+    view.show_branch([user(1, text)])
+    settled(view)
+    more = next(b for b in view.view(1).findChildren(QToolButton) if "Show all" in b.text())
+    more.click()
+    settled(view)
+    assert view.view(1).plain_text() == text.rstrip("\n")
+
+
+def test_a_users_message_is_not_markdown(view: ChatView, settled: Settled) -> None:
+    view.show_branch([user(1, "*a*  <b>\n    `x`")])
+    settled(view)
+    assert view.view(1).plain_text() == "*a*  <b>\n    `x`"
+
+
+# ---- numbers, names, colours
+
+
+def test_the_numbers_under_an_answer() -> None:
+    assert stats_line(STATS) == "9.8 tok/s · 412 tokens · 1.9 s to first token · finished"
+    for reason, words in {
+        FinishReason.LENGTH: "longest answer reached",
+        FinishReason.CONTEXT: "context full",
+        FinishReason.CANCELLED: "stopped",
+        FinishReason.ERROR: "engine failed",
+    }.items():
+        assert stats_line(STATS.model_copy(update={"finish_reason": reason})).endswith(words)
+
+
+def test_every_button_has_a_name(view: ChatView, settled: Settled) -> None:
+    view.show_branch(
+        [user(1, "x" * 30_000), answer(2, ANSWER, thinking="t", sibling_count=2, stats=STATS)]
+    )
+    settled(view)
+    for found in view.findChildren(QToolButton):
+        assert found.accessibleName(), found.objectName()
+
+
+def test_messages_are_of_their_kinds(view: ChatView, settled: Settled) -> None:
+    view.show_branch([user(1, "a"), answer(2, "b")])
+    settled(view)
+    assert isinstance(view.view(1), UserView)
+    assert isinstance(view.view(2), AnswerView)
