@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 from PySide6.QtCore import QSize
-from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtGui import QColor, QFontInfo, QIcon, QImage, QPainter, QPalette, QPixmap
+from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QPushButton, QWidget
 
 from r1desk.theme import (
     DARK,
@@ -159,6 +159,21 @@ def test_fonts_can_write_chinese_and_are_not_piled_up(qapp: QApplication):
     families = qapp.font().families()
     assert set(CJK_FAMILIES) <= set(families)
     assert len(families) == len(set(families))
+
+
+@pytest.mark.parametrize("field", [QLineEdit, QPlainTextEdit])
+def test_hints_in_empty_fields_keep_their_contrast(qapp: QApplication, qtbot, field: type[QWidget]):
+    apply_theme(qapp, ThemeChoice.HIGH_CONTRAST)
+    widget = field()
+    qtbot.addWidget(widget)
+    widget.ensurePolished()
+    colour = widget.palette().color(QPalette.ColorRole.PlaceholderText)
+    assert (colour.name(), colour.alpha()) == (HIGH_CONTRAST.text_dim, 255)
+
+
+def test_the_font_is_the_systems_own_not_a_fallback(qapp: QApplication):
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    assert QFontInfo(qapp.font()).family() not in CJK_FAMILIES
 
 
 def drawn_share(picture: QPixmap) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtGui import QFont, QFontDatabase
+from PySide6.QtGui import QFont, QFontDatabase, QFontInfo
 
 # Where the first family has no glyph, Qt asks the next: one list serves all systems.
 CJK_FAMILIES = (
@@ -21,7 +21,8 @@ _MONO_FAMILIES = ("Cascadia Mono", "SF Mono", "Menlo", "Consolas", "DejaVu Sans 
 def ui_font(base: QFont) -> QFont:
     """`base` (the system's) with the Chinese families behind its own."""
     font = QFont(base)
-    own = [base.family(), *base.families()]
+    # The system may name an alias ("Sans Serif"): asked for first, it would lose to a Chinese font.
+    own = [QFontInfo(base).family(), *base.families()]
     font.setFamilies(list(dict.fromkeys([*own, *CJK_FAMILIES])))
     return font
 
