@@ -154,6 +154,9 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
             return False
         return super().is_safe_attribute(obj, attr, value)
 
+    def wrap_str_format(self, value: Any) -> None:
+        """No `str.format`: a width in it makes any length. Refused with the other methods."""
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Operators that can make something big out of something small."""
         if operator == "**" or (operator == "%" and isinstance(left, str)):

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, overload
+from typing import Any, Self, cast, overload
 
 from deepseek_r1.core.errors import EngineBusy, ModelNotLoaded, WrongUsage
 from deepseek_r1.core.events import (
@@ -141,13 +141,9 @@ class CPUInference:
         `max_tokens` overrides what `sampling` says. Raises PromptTooLong, EngineBusy,
         EngineFailed.
         """
-        if isinstance(prompt, str):
-            return self.complete(prompt, max_tokens, sampling=sampling).text
-        texts = [item for item in prompt if isinstance(item, str)]
-        messages = [item for item in prompt if isinstance(item, Message)]
-        if texts and not messages and len(texts) == len(prompt):
-            return [answer.text for answer in self._complete_many(texts, max_tokens, sampling)]
-        return self.complete(messages, max_tokens, sampling=sampling).text
+        if isinstance(prompt, str) or not prompt or isinstance(prompt[0], Message):
+            return self.complete(cast(Prompt, prompt), max_tokens, sampling=sampling).text
+        return [answer.text for answer in self._complete_many(prompt, max_tokens, sampling)]
 
     def complete(
         self,
@@ -206,9 +202,11 @@ class CPUInference:
             self._answering.release()
 
     def _complete_many(
-        self, texts: Sequence[str], max_tokens: int | None, sampling: SamplingSettings | None
+        self, texts: Sequence[Any], max_tokens: int | None, sampling: SamplingSettings | None
     ) -> list[Answer]:
         engine = self._ready()
+        if not all(isinstance(text, str) for text in texts):
+            raise WrongUsage(detail=tr("A list holds texts or messages, not both."))
         chosen = sampling_for(sampling, max_tokens)
         if not self._answering.acquire(blocking=False):
             raise EngineBusy

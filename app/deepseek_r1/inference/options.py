@@ -54,4 +54,6 @@ def as_messages(prompt: Prompt) -> Sequence[Message]:
         return [Message(role=Role.USER, content=prompt)]
     if not prompt:
         raise WrongUsage(detail=tr("There is no message to answer."))
+    if not all(isinstance(message, Message) for message in prompt):
+        raise WrongUsage(detail=tr("A list holds texts or messages, not both."))
     return prompt

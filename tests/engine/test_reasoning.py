@@ -1,0 +1,94 @@
+"""Thinking and answer, told apart in a stream."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepseek_r1.engine.reasoning import Part, ReasoningSplitter
+
+SNIPPETS = st.sampled_from(
+    ["<think>", "</think>", "<", "</", "think>", ">", "\n", " ", "\n\n", "a", "思考", "`", "```\n"]
+)
+TEXTS = st.lists(SNIPPETS).map("".join)
+
+
+def split(text: str, *, opened: bool = False, places: list[int] | None = None) -> tuple[str, str]:
+    """Thinking and answer of `text`, fed in pieces cut at `places`."""
+    splitter = ReasoningSplitter(opened=opened)
+    edges = [0, *sorted(place % (len(text) + 1) for place in places or []), len(text)]
+    pieces = []
+    for start, end in pairwise(edges):
+        pieces += splitter.feed(text[start:end])
+    pieces += splitter.finish()
+    return (
+        "".join(piece.text for piece in pieces if piece.part is Part.THINKING),
+        "".join(piece.text for piece in pieces if piece.part is Part.ANSWER),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "thinking", "answer"),
+    [
+        pytest.param("<think>\nHm.\n</think>\n\nYes.", False, "Hm.", "Yes.", id="block"),
+        pytest.param("Hm.\n</think>\n\nYes.", True, "Hm.", "Yes.", id="opened by the template"),
+        pytest.param("<think>\nHm, and", False, "Hm, and", "", id="never closed"),
+        pytest.param("<think>\n\n</think>\n\nYes.", False, "", "Yes.", id="empty block"),
+        pytest.param("</think>Yes.", True, "", "Yes.", id="closed at once"),
+        pytest.param("\n\n<think>Hm.</think>Yes.", False, "Hm.", "Yes.", id="space before"),
+        pytest.param("Yes.", False, "", "Yes.", id="no block"),
+        pytest.param(
+            "Write `<think>` and `</think>`.", False, "", "Write `<think>` and `</think>`.",
+            id="inline code",
+        ),
+        pytest.param(
+            "```\n<think>\nx\n</think>\n```", False, "", "```\n<think>\nx\n</think>\n```",
+            id="code fence",
+        ),
+        pytest.param(
+            "<think>a</think>b <think>c</think>", False, "a", "b <think>c</think>",
+            id="only the first block",
+        ),
+        pytest.param("<thin", False, "", "<thin", id="half a tag at the end"),
+        pytest.param("<think>a</thi", False, "a</thi", "", id="half a closing tag at the end"),
+        pytest.param("<think>a < b </ c</think>d", False, "a < b </ c", "d", id="less than"),
+        pytest.param("", True, "", "", id="nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_thinking(text: str, opened: bool, thinking: str, answer: str) -> None:
+    assert split(text, opened=opened) == (thinking, answer)
+
+
+@given(TEXTS, st.booleans(), st.lists(st.integers(0, 10_000)))
+def test_any_cut_gives_the_same_result(text: str, opened: bool, places: list[int]) -> None:
+    whole = split(text, opened=opened)
+    assert split(text, opened=opened, places=places) == whole
+    assert split(text, opened=opened, places=list(range(len(text)))) == whole
+
+
+@given(TEXTS, st.booleans())
+def test_nothing_is_lost_but_tags_and_the_space_beside_them(text: str, opened: bool) -> None:
+    thinking, answer = split(text, opened=opened)
+    kept = "".join((thinking + answer).split())
+    bare = text.lstrip()
+    if not opened and bare.startswith("<think>"):
+        bare = bare[len("<think>") :]
+    elif not opened:
+        assert answer == text
+        return
+    assert kept == "".join(bare.replace("</think>", "", 1).split())
+
+
+def test_answer_text_is_never_held_back() -> None:
+    splitter = ReasoningSplitter(opened=False)
+    splitter.feed("Yes")
+    assert [piece.text for piece in splitter.feed(" <think")] == [" <think"]
+
+
+def test_thinking_is_given_out_while_it_is_written() -> None:
+    splitter = ReasoningSplitter(opened=False)
+    splitter.feed("<think>")
+    assert [piece.text for piece in splitter.feed("Let me see")] == ["Let me see"]

@@ -1,0 +1,210 @@
+"""Chat templates: R1's to the letter, hostile ones to an end within two seconds."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.errors import TemplateUnusable
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.engine.template import ChatTemplate
+from deepseek_r1.formats.gguf import read_header
+
+HERE = Path(__file__).parent
+HEADER = HERE.parents[2] / "shared" / "data" / "r1-distill-qwen-7b.header.gguf"
+WHOLE_FILE_BYTES = 4_683_073_248
+BOS, EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
+
+
+def r1_source() -> str:
+    """The template in the published DeepSeek-R1-Distill-Qwen-7B (MIT licence)."""
+    return (HERE / "r1_distill_qwen.jinja").read_text("utf-8")
+
+
+def system(text: str) -> Message:
+    return Message(role=Role.SYSTEM, content=text)
+
+
+def user(text: str) -> Message:
+    return Message(role=Role.USER, content=text)
+
+
+def assistant(text: str) -> Message:
+    return Message(role=Role.ASSISTANT, content=text)
+
+
+def render(source: str, *messages: Message) -> str:
+    return ChatTemplate(source).render(messages, bos=BOS, eos=EOS)
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        pytest.param(
+            [user("Hello")],
+            "<｜begin▁of▁sentence｜><｜User｜>Hello<｜Assistant｜>",
+            id="one question",
+        ),
+        pytest.param(
+            [system("Be brief."), user("Hello")],
+            "<｜begin▁of▁sentence｜>Be brief.<｜User｜>Hello<｜Assistant｜>",
+            id="system prompt",
+        ),
+        pytest.param(
+            [user("1+1?"), assistant("2"), user("And 2+2?")],
+            "<｜begin▁of▁sentence｜><｜User｜>1+1?<｜Assistant｜>2<｜end▁of▁sentence｜>"
+            "<｜User｜>And 2+2?<｜Assistant｜>",
+            id="second turn",
+        ),
+        pytest.param(
+            [user("1+1?"), assistant("<think>\nEasy.\n</think>\n\n2"), user("Sure?")],
+            "<｜begin▁of▁sentence｜><｜User｜>1+1?<｜Assistant｜>\n\n2<｜end▁of▁sentence｜>"
+            "<｜User｜>Sure?<｜Assistant｜>",
+            id="old thinking is left out",
+        ),
+        pytest.param(
+            [user("  \n 深度求索 🙂 {{ 7*7 }} <b>&amp;</b>\n")],
+            "<｜begin▁of▁sentence｜><｜User｜>"
+            "  \n 深度求索 🙂 {{ 7*7 }} <b>&amp;</b>\n<｜Assistant｜>",
+            id="contents are not touched",
+        ),
+        pytest.param(
+            [system("A"), system("B"), user("x"), user("y")],
+            "<｜begin▁of▁sentence｜>B<｜User｜>x<｜User｜>y<｜Assistant｜>",
+            id="the last system prompt counts",
+        ),
+    ],
+)
+def test_r1_conversations_to_the_letter(messages: list[Message], expected: str) -> None:
+    assert render(r1_source(), *messages) == expected
+
+
+@pytest.mark.skipif(not HEADER.is_file(), reason="R1's own header is not beside the checkout")
+def test_r1s_own_file_carries_this_template(tmp_path: Path) -> None:
+    sparse = tmp_path / "r1.gguf"
+    shutil.copyfile(HEADER, sparse)
+    with sparse.open("r+b") as file:
+        file.truncate(WHOLE_FILE_BYTES)
+    assert read_header(sparse).template == r1_source()
+
+
+def test_r1_reasons_and_plain_chatml_does_not() -> None:
+    assert ChatTemplate(r1_source()).reasons
+    assert not ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}").reasons
+
+
+def test_blocks_are_trimmed_as_transformers_does() -> None:
+    source = (
+        "{% for m in messages %}\n  {% if true %}\n{{ m.role }}:{{ m.content }}\n"
+        "  {% endif %}\n{% endfor %}"
+    )
+    assert render(source, user("x")) == "user:x\n"
+
+
+def test_loop_controls_and_json_and_the_date_work() -> None:
+    source = (
+        "{% for m in messages %}{% if loop.index == 2 %}{% break %}{% endif %}"
+        "{{ m | tojson }}{% endfor %}{{ strftime_now('%Y')|length }}"
+    )
+    expected = '{"role": "user", "content": "é<\\"🙂"}4'
+    assert render(source, user('é<"🙂'), user("y")) == expected
+
+
+def test_a_refusal_of_the_template_is_told() -> None:
+    source = "{% if messages|length > 1 %}{{ raise_exception('One at a time!') }}{% endif %}x"
+    with pytest.raises(TemplateUnusable, match="One at a time!"):
+        render(source, user("x"), user("y"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('No system') }}"
+        "{% endif %}[{{ m.content }}]{% endfor %}",
+        "{% for m in messages %}{% if m.role != 'system' %}[{{ m.content }}]"
+        "{% endif %}{% endfor %}",
+    ],
+)
+def test_instructions_join_the_question_where_there_is_no_place_for_them(source: str) -> None:
+    assert render(source, system("Be brief."), user("Hello")) == "[Be brief.\n\nHello]"
+
+
+HOSTILE = {
+    "missing": None,
+    "empty": "",
+    "syntax": "{% for %}",
+    "undefined filter": "{{ messages | explode }}",
+    "too long a source": "x" * 300_000,
+    "deep nesting": "{% if true %}" * 5000 + "{% endif %}" * 5000,
+    "deep brackets": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "nested loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}"
+    "{% endfor %}",
+    "loops over a list": "{% set x = range(9999)|list %}{% for a in x %}{% for b in x %}"
+    "{% for c in x %}{% endfor %}{% endfor %}{% endfor %}",
+    "long output": "{% for a in range(99999) %}{{ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' }}{% endfor %}",
+    "doubling": "{% set ns = namespace(x='aaaa') %}{% for i in range(99) %}"
+    "{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+    "doubling with plus": "{% set ns = namespace(x='aaaa') %}{% for i in range(99) %}"
+    "{% set ns.x = ns.x + ns.x %}{% endfor %}",
+    "doubling by replace": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
+    "{% set ns.x = ns.x.replace('a', 'aaa') %}{% endfor %}",
+    "doubling by the filter": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
+    "{% set ns.x = ns.x|replace('a', 'aaa') %}{% endfor %}",
+    "doubling by join": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
+    "{% set ns.x = [ns.x, ns.x]|join(ns.x) %}{% endfor %}",
+    "doubling by a method": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
+    "{% set ns.x = ns.x.join([ns.x, ns.x]) %}{% endfor %}",
+    "doubling by a block": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
+    "{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}{% endfor %}",
+    "doubling lists": "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}"
+    "{% set ns.x = ns.x + ns.x %}{% endfor %}",
+    "a list of lists": "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}"
+    "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+    "a list of lists in JSON": "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}"
+    "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson|length }}",
+    "a list of lists as text": "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}"
+    "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ (ns.x|string)|length }}",
+    "multiplication": "{{ ('a' * 9999999999)|length }}",
+    "multiplication of lists": "{{ ([1] * 9999999999)|length }}",
+    "power": "{{ 9 ** 9 ** 9 }}",
+    "product": "{% set ns = namespace(x=99999) %}{% for i in range(9999) %}"
+    "{% set ns.x = ns.x * ns.x %}{% endfor %}",
+    "width": "{{ '%9999999999d' % 1 }}",
+    "format": "{{ '{:9999999999}'.format(1) }}",
+    "center": "{{ 'a'|center(9999999999) }}",
+    "center at compile time": "{% set x = 'a'|center(9999999999) %}",
+    "the method center": "{{ 'a'.center(9999999999) }}",
+    "ljust": "{{ 'a'.ljust(9999999999) }}",
+    "indent": "{{ 'a\\nb'|indent(9999999999) }}",
+    "lipsum": "{{ lipsum(n=99999) }}",
+    "recursion": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "recursive loop": "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+    "include": "{% include '/etc/passwd' %}",
+    "import": "{% import 'os' as os %}",
+    "classes": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "globals": "{{ raise_exception.__globals__.keys() }}",
+    "cycler": "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "attribute by name": "{{ ''|attr('__class__') }}",
+    "the environment": "{{ self._TemplateReference__context.environment.globals }}",
+    "division by zero": "{{ 1 / 0 }}",
+    "a missing key": "{{ messages[99].content }}",
+}
+
+
+@pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_templates_end_soon_with_a_sentence(source: str | None) -> None:
+    began = time.monotonic()
+    with pytest.raises(TemplateUnusable) as caught:
+        render(source or "", user("x"))
+    assert time.monotonic() - began < 2.0
+    assert len(str(caught.value)) > 40
+
+
+def test_a_long_conversation_stays_inside_the_limits() -> None:
+    messages = [user("word " * 200_000), assistant("answer " * 50), user("again")] * 10
+    began = time.monotonic()
+    assert len(render(r1_source(), *messages)) > 10_000_000
+    assert time.monotonic() - began < 1.0
