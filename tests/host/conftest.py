@@ -12,7 +12,7 @@ from deepseek_r1.host.watch import HangLimits, RestartBudget
 
 SCRIPTED_ENGINE = Path(__file__).with_name("scripted_engine.py")
 IMPATIENT = HangLimits(
-    beats_s=0.5, loop_s=0.5, start_s=5.0, cancel_s=0.5, check_s=0.1, check_idle_s=0.1
+    beats_s=1.2, loop_s=0.7, start_s=20.0, cancel_s=0.5, check_s=0.1, check_idle_s=0.1
 )
 
 

@@ -33,7 +33,7 @@ from host.conftest import IMPATIENT, scripted_command
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="faults are made with signals")
 
-ROUNDS = 3
+ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "2"))
 FAULTS = {
     "exit=3": (EngineDied, "exit code 3"),
     "exit=0": (EngineDied, "exit code 0"),
@@ -94,7 +94,7 @@ def test_a_process_without_a_pulse_is_ended_as_hung(scripted, fault):
     began = time.monotonic()
     text, _ = text_until_failure(client, f"say=so {fault}", EngineHung)
     assert text == "so"
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 6
     assert answer(client, "say=again") == "again"
 
 
@@ -134,7 +134,7 @@ def test_a_cancelled_answer_that_does_not_end_is_ended(scripted):
     began = time.monotonic()
     with pytest.raises(EngineHung):
         next(events)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
 
 
 def test_an_engine_that_takes_no_requests_is_ended_as_hung(scripted):

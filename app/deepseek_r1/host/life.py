@@ -71,6 +71,7 @@ class Life:
             self.condemn(EngineStartFailed(detail=detail), Step.KILL)
             return
         self.greeted = True
+        self._watch = Watch(self._limits, time.monotonic())
         self._notify(hello)
         self._desk.engine_up()
 
@@ -86,6 +87,8 @@ class Life:
         """When `look` has something to do at the earliest."""
         if self._ladder is not None:
             return self._ladder.due_at
+        if not self.greeted:
+            return self._watch.started_at + self._limits.start_s
         return min(self._watch.next_at, self._desk.ledger.next_deadline or math.inf)
 
     def look(self, now: float) -> None:
@@ -94,9 +97,11 @@ class Life:
             self._climb(self._ladder, now)
         elif (late := self._desk.ledger.overdue(now)) is not None:
             self.condemn(EngineHung(seconds=round(now - late.sent_at)), Step.TERMINATE)
-        elif not self.greeted and now - self._watch.started_at > self._limits.start_s:
-            detail = tr("It gave no sign within {seconds} seconds.", seconds=self._limits.start_s)
-            self.condemn(EngineStartFailed(detail=detail), Step.TERMINATE)
+        elif not self.greeted:
+            if now >= self._watch.started_at + self._limits.start_s:
+                seconds = self._limits.start_s
+                detail = tr("It gave no sign within {seconds} seconds.", seconds=seconds)
+                self.condemn(EngineStartFailed(detail=detail), Step.TERMINATE)
         elif now >= self._watch.next_at:
             self._listen(now)
 
