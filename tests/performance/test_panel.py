@@ -323,8 +323,9 @@ def test_nothing_is_cut_off_at_the_side(qapp: QApplication, qtbot, text_pt: int)
         for fold in (panel.advanced, panel.sampling_fold, panel.prompt_fold):
             fold.button.click()
         panel.show_model(a_model())
-        panel.resize(panel.minimumSizeHint().width(), 700)
         panel.show()
+        qtbot.waitExposed(panel)
+        panel.resize(panel.minimumSizeHint().width(), 700)
         content: QWidget = panel.area.widget()
         qtbot.waitUntil(
             lambda: content.minimumSizeHint().width() <= panel.area.viewport().width(), timeout=1000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -94,6 +94,7 @@ class PerformancePanel(QWidget):
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setWidget(content)
         self.area = area
+        content.installEventFilter(self)
         return area
 
     def _pending_bar(self) -> QFrame:
@@ -135,10 +136,10 @@ class PerformancePanel(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(max(SUITED_PX, self.minimumSizeHint().width()), 700)
 
-    def changeEvent(self, event: QEvent) -> None:
-        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest:  # other text, font or language inside
             self.updateGeometry()
-        super().changeEvent(event)
+        return super().eventFilter(watched, event)
 
     # ---- what the owner tells ---------------------------------------------------------------
 
