@@ -23,6 +23,19 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "resources" / "translations"
 LANGUAGES = ("zh_CN",)
 KEYWORDS = {"tr": None, "N_": None}
+HEADER = """\
+# The words of R1 Desk in another language.
+# installer/translations.py collects the texts; only the translations are edited here.
+"""
+# Fields that say something: no dates, so that equal content is an equal file, and no addresses.
+FIELDS = (
+    "Project-Id-Version",
+    "Language",
+    "Plural-Forms",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+)
 
 
 def main() -> int:
@@ -34,7 +47,7 @@ def main() -> int:
 
 def collect() -> Catalog:
     """All marked texts of the application, with the files they stand in."""
-    template = Catalog(project="r1desk", fuzzy=False)
+    template = Catalog(fuzzy=False)
     found = extract_from_dir(
         str(ROOT / "app"), [("**.py", "python")], keywords=KEYWORDS, comment_tags=["Translators:"]
     )
@@ -49,7 +62,7 @@ def update(language: str, template: Catalog, *, check: bool) -> int:
     folder = FOLDER / language / "LC_MESSAGES"
     po, mo = folder / "r1desk.po", folder / "r1desk.mo"
     folder.mkdir(parents=True, exist_ok=True)
-    catalog = Catalog(locale=language, project="r1desk", fuzzy=False)
+    catalog = Catalog(locale=language, fuzzy=False)
     if po.exists():
         with po.open("rb") as old:
             catalog = read_po(old, locale=language)
@@ -65,7 +78,8 @@ def update(language: str, template: Catalog, *, check: bool) -> int:
 
 
 def as_po(catalog: Catalog) -> bytes:
-    """The catalogue for translators, without dates, so that equal content is an equal file."""
+    """The catalogue for translators, under a header of ours."""
+    catalog.header_comment = HEADER
     out = io.BytesIO()
     write_po(
         out,
@@ -76,8 +90,19 @@ def as_po(catalog: Catalog) -> bytes:
         include_lineno=False,
         ignore_obsolete=True,
     )
-    lines = out.getvalue().splitlines(keepends=True)
-    return b"".join(line for line in lines if b"-Date:" not in line and b"Generated-By" not in line)
+    head, *entries = out.getvalue().decode().split("\n\n")
+    kept = [line for line in map(_header_line, head.splitlines()) if line]
+    return "\n\n".join(["\n".join(kept), *entries]).encode()
+
+
+def _header_line(line: str) -> str:
+    """A line of the header as we keep it, empty where we do not."""
+    if not line.startswith('"'):
+        return line
+    field, _, _ = line.strip('"').partition(":")
+    if field == "Project-Id-Version":
+        return r'"Project-Id-Version: r1desk\n"'
+    return line if field in FIELDS else ""
 
 
 def as_mo(catalog: Catalog) -> bytes:
