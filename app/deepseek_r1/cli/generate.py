@@ -106,8 +106,7 @@ def generate(
         output.result_json(generate_report(answer, loaded))
     else:
         output.answer("\n")
-        output.status(_summary(answer.stats))
-        output.thinking("\n")
+        output.aside(_summary(answer.stats))
     if answer.stats.finish_reason is FinishReason.CANCELLED:
         raise typer.Exit(INTERRUPTED)
 

@@ -44,6 +44,12 @@ def note(text: str) -> None:
     print(_encodable(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
 
+def aside(text: str) -> None:
+    """A remark for those who watch: on a terminal only."""
+    if sys.stderr.isatty():
+        note(text)
+
+
 def error(problem: R1Error) -> None:
     """What happened, why, and what to do, one line each."""
     what, *rest = [sentence for sentence in problem.sentences() if sentence] or [""]
