@@ -42,15 +42,15 @@ def test_no_step_of_drawing_a_hostile_text_takes_long(
     longest = 0.0
     source = TEXTS[name]
     for at in range(0, len(source), 800):
-        started = time.perf_counter()
+        started = time.thread_time()
         body._commit(splitter.feed(source[at : at + 800]))
         body.fit_width(700)
-        longest = max(longest, time.perf_counter() - started)
-    started = time.perf_counter()
+        longest = max(longest, time.thread_time() - started)
+    started = time.thread_time()
     body._commit(splitter.finish())
     body.fit_width(700)
-    longest = max(longest, time.perf_counter() - started)
-    assert longest < 0.15  # 50 ms on a quiet machine; tests share theirs
+    longest = max(longest, time.thread_time() - started)
+    assert longest < 0.15  # of the processor; 50 ms on a quiet machine, tests share theirs
 
 
 @pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if len(text) <= 100_000])

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from deepseek_r1.core.words import tr
 from r1desk.chat import text as fit
 from r1desk.chat.body import MarkdownBody
+from r1desk.chat.buttons import BUTTON_INSET_EM
 from r1desk.chat.footer import Footer
 from r1desk.chat.ink import Ink
 from r1desk.chat.slices import Slicer
@@ -192,7 +193,8 @@ class AnswerView(QWidget):
                 part.move(0, y)
                 y += part.fit_width(width) + round(gap * em)
         if self._footer:
-            self._footer.move(0, y)
-            y += self._footer.fit_width(width)
+            inset = round(em * BUTTON_INSET_EM)
+            self._footer.move(-inset, y)
+            y += self._footer.fit_width(width + inset)
         self.resize(width, y)
         return y

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QToolButton, QWidget
 from r1desk.chat.colours import ChatColours
 from r1desk.theme.icons import icon
 
-BUTTON_INSET_EM = 0.25  # a flat button's padding: moved out so that its icon lines up with text
+BUTTON_INSET_EM = 0.3  # a flat button's padding: moved out so that its icon lines up with text
 
 
 def icon_button(name: str, label: str, parent: QWidget) -> QToolButton:

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from deepseek_r1.core.words import tr
-from r1desk.chat.answer_view import AnswerView
 from r1desk.chat.ink import readable_width
+from r1desk.chat.places import MessageView, Place, near, place_at, stops
 from r1desk.chat.slices import Slicer
-from r1desk.chat.user_view import UserView
 
 MAX_BUILT = 60
 _KEPT_SCREENS = 2.0  # built this far above and below what is visible
 _NEAR_END_PX = 24
 _GAP_EM = 0.7
-
-MessageView = AnswerView | UserView
-
-
-@dataclass(slots=True)
-class _Place:
-    """One message's place in the column."""
-
-    key: int
-    height: int  # estimated until `view` was laid out for `width`
-    top: int = 0
-    view: MessageView | None = None
-    width: int = 0
-    changed: bool = True
-    pinned: bool = False
 
 
 class MessageColumn(QScrollArea):
@@ -56,8 +39,8 @@ class MessageColumn(QScrollArea):
         self._build = build
         self._estimate = estimate
         self._slicer = slicer
-        self._places: list[_Place] = []
-        self._by_key: dict[int, _Place] = {}
+        self._places: list[Place] = []
+        self._by_key: dict[int, Place] = {}
         self._following = True
         self._end_was_shown = True
         self._placing = False
@@ -82,14 +65,14 @@ class MessageColumn(QScrollArea):
         for place in self._places:
             self._forget(place)
         width = self.column_width()
-        self._places = [_Place(key, self._estimate(key, width)) for key in keys]
+        self._places = [Place(key, self._estimate(key, width)) for key in keys]
         self._by_key = {place.key: place for place in self._places}
         self._following = True
         self.place()
 
     def add_key(self, key: int) -> None:
         """Add a message at the end."""
-        place = _Place(key, self._estimate(key, self.column_width()))
+        place = Place(key, self._estimate(key, self.column_width()))
         self._places.append(place)
         self._by_key[key] = place
         self.place()
@@ -183,7 +166,7 @@ class MessageColumn(QScrollArea):
             return
         self._placing = True
         bar = self.verticalScrollBar()
-        anchor = None if self._following else self._at(bar.value())
+        anchor = None if self._following else place_at(self._places, bar.value())
         offset = bar.value() - anchor.top if anchor else 0
         width = self.column_width()
         visible = {place.key for place in self._near(0.0)}
@@ -198,7 +181,7 @@ class MessageColumn(QScrollArea):
         self._fill()
         self._tell_end()
 
-    def _lay_out(self, place: _Place, width: int) -> None:
+    def _lay_out(self, place: Place, width: int) -> None:
         if place.width == width and not place.changed:
             return
         assert place.view is not None  # noqa: S101 - the caller looked
@@ -221,41 +204,25 @@ class MessageColumn(QScrollArea):
             y += place.height + gap
         self._content.resize(self.viewport().width(), y + self._margin())
 
-    def _at(self, y: int) -> _Place | None:
-        """The message at a height of the column."""
-        low, high = 0, len(self._places)
-        while low < high:
-            middle = (low + high) // 2
-            if self._places[middle].top <= y:
-                low = middle + 1
-            else:
-                high = middle
-        return self._places[max(0, low - 1)] if self._places else None
-
     # ---- building
 
-    def _near(self, screens: float) -> Iterator[_Place]:
-        top = self.verticalScrollBar().value()
+    def _near(self, screens: float) -> Iterator[Place]:
+        """The messages on the screen and this many screens above and below it."""
         height = self.viewport().height()
-        for place in self._places:
-            if place.top + place.height < top - screens * height:
-                continue
-            if place.top > top + (1 + screens) * height:
-                break
-            yield place
+        return near(self._places, self.verticalScrollBar().value(), height, screens)
 
     def _fill(self) -> None:
         if not self._filling and self._next_to_build():
             self._filling = True
             self._slicer.add(self, self._filling_steps(), urgent=True)
 
-    def _next_to_build(self) -> _Place | None:
+    def _next_to_build(self) -> Place | None:
         missing = [place for place in self._near(0.0) if self._is_stale(place)]
         if not missing:
             missing = [place for place in self._near(_KEPT_SCREENS / 2) if self._is_stale(place)]
         return missing[-1] if missing and self._following else next(iter(missing), None)
 
-    def _is_stale(self, place: _Place) -> bool:
+    def _is_stale(self, place: Place) -> bool:
         return place.view is None or place.width != self.column_width()
 
     def _filling_steps(self) -> Iterator[None]:
@@ -268,8 +235,17 @@ class MessageColumn(QScrollArea):
                 yield
         finally:
             self._filling = False
+        self._order_focus()
 
-    def _build_place(self, place: _Place) -> None:
+    def _order_focus(self) -> None:
+        """Let Tab go from top to bottom, whatever was built first."""
+        last: QWidget = self
+        for place in self._places:
+            for widget in stops(place.view) if place.view else ():
+                QWidget.setTabOrder(last, widget)
+                last = widget
+
+    def _build_place(self, place: Place) -> None:
         if place.view is None:
             view = self._build(place.key, self._content)
             view.grown.connect(self._on_grown)
@@ -289,7 +265,7 @@ class MessageColumn(QScrollArea):
                 self._forget(place)
 
     @staticmethod
-    def _forget(place: _Place) -> None:
+    def _forget(place: Place) -> None:
         if place.view:
             place.view.hide()
             place.view.deleteLater()

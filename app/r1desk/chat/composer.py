@@ -4,83 +4,27 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QMimeData, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QGuiApplication,
-    QInputMethodEvent,
-    QKeyEvent,
     QPainter,
     QPaintEvent,
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from deepseek_r1.core.words import tr
 from r1desk.chat.buttons import RoundButton, text_button
 from r1desk.chat.colours import ChatColours
-from r1desk.chat.editor import PlainEdit
+from r1desk.chat.composer_field import LARGE_PASTE, ComposerField
 from r1desk.chat.fonts import scaled
 from r1desk.chat.ink import readable_width
 
 _MAX_LINES = 8
 _DRAFT_MS = 500
-LARGE_PASTE = 20_000  # characters; from here on a paste is kept beside the box
 _SHEET = """QPlainTextEdit, QPlainTextEdit:focus, QPlainTextEdit:disabled {
   border: none; padding: 0; background: transparent; }"""
-
-
-class _Field(PlainEdit):
-    """The text box; knows which keys send.
-
-    Signals:
-        sent, stopped, wanted_last: Enter, Escape, and Up in an empty box.
-        large_pasted: a paste too large to be edited here.
-    """
-
-    sent = Signal()
-    stopped = Signal()
-    wanted_last = Signal()
-    large_pasted = Signal(str)
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._composing = False
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setTabChangesFocus(True)
-        self.viewport().setAutoFillBackground(False)
-        self.document().setDocumentMargin(2)
-
-    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
-        """Remember whether a word is still being composed."""
-        self._composing = bool(event.preeditString())
-        super().inputMethodEvent(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter sends, Shift+Enter breaks the line, unless an input method is at work."""
-        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}:
-            if self._composing:
-                event.ignore()
-            elif shift:
-                self.insertPlainText("\n")
-                self.ensureCursorVisible()
-            else:
-                self.sent.emit()
-        elif event.key() == Qt.Key.Key_Escape:
-            self.stopped.emit()
-        elif event.key() == Qt.Key.Key_Up and self.document().isEmpty():
-            self.wanted_last.emit()
-        else:
-            super().keyPressEvent(event)
-
-    def insertFromMimeData(self, source: QMimeData) -> None:
-        """Plain text only; a large text goes beside the box."""
-        text = source.text()
-        if len(text) > LARGE_PASTE:
-            self.large_pasted.emit(text)
-        else:
-            super().insertFromMimeData(source)
 
 
 class Composer(QWidget):
@@ -105,7 +49,7 @@ class Composer(QWidget):
         self._large = ""
         self._told_draft = ""
         self.setStyleSheet(_SHEET)
-        self._field = _Field(self)
+        self._field = ComposerField(self)
         self._field.setAccessibleName(tr("Message"))
         self._field.setPlaceholderText(tr("Write a message"))
         self._field.sent.connect(self._on_sent)
@@ -235,6 +179,11 @@ class Composer(QWidget):
     def _fit_height(self) -> None:
         lines = min(max(1, math.ceil(self._field.document().size().height())), _MAX_LINES)
         line = self._field.fontMetrics().lineSpacing()
+        policy = Qt.ScrollBarPolicy
+        scrolls = self._field.document().size().height() > _MAX_LINES
+        self._field.setVerticalScrollBarPolicy(
+            policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
+        )
         margin = 2 * self._field.document().documentMargin()
         self._field.setFixedHeight(max(math.ceil(lines * line + margin) + 2, self._button_height()))
 

@@ -23,18 +23,16 @@ from PySide6.QtGui import (
     QTextTable,
 )
 
-from deepseek_r1.core.words import tr
 from r1desk.chat import text as fit
-from r1desk.chat.fonts import mono, points
+from r1desk.chat.fonts import points
 from r1desk.chat.ink import Ink
-from r1desk.chat.links import disguised, web_address
+from r1desk.chat.inline import InlineSetter, set_mono
 from r1desk.chat.tables import insert_table
 
 QUOTE_LEVEL = QTextFormat.Property.UserProperty.value + 1
 RULE = QTextFormat.Property.UserProperty.value + 2
 _HEADINGS = {"h1": 1.4, "h2": 1.25, "h3": 1.12, "h4": 1.0, "h5": 1.0, "h6": 1.0}
 QUOTE_STEP_EM = 0.95
-_MAX_TOLD = 300  # characters of an address
 _LINE_HEIGHT = 138.0  # percent
 _PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
 _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
@@ -52,7 +50,7 @@ class Typesetter:
         self._lists: list[tuple[QTextListFormat, QTextList | None]] = []
         self._quote = 0
         self._in_item = False
-        self.has_links = False
+        self._inline = InlineSetter(document, ink)
         self._blocks: dict[str, Callable[[Token], None]] = {
             "heading_open": self._open_heading,
             "bullet_list_open": self._open_list,
@@ -68,6 +66,11 @@ class Typesetter:
             "hr": self._set_rule,
         }
 
+    @property
+    def has_links(self) -> bool:
+        """True when there is something to follow."""
+        return self._inline.has_links
+
     def clear(self) -> None:
         """Empty the document."""
         self._document.clear()
@@ -75,7 +78,7 @@ class Typesetter:
         self._fresh = self._first = True
         self._lists.clear()
         self._quote = 0
-        self.has_links = False
+        self._inline.has_links = False
 
     def append(self, tokens: Sequence[Token]) -> None:
         """Set one or more top-level blocks."""
@@ -87,7 +90,7 @@ class Typesetter:
             if token.type == "table_open":
                 index = self._set_table(tokens, index)
             elif token.type == "inline":
-                self._set_inline(token, self._plain)
+                self._inline.set(self._cursor, token, self._plain, in_list=bool(self._lists))
             elif action := self._blocks.get(token.type):
                 action(token)
             index += 1
@@ -189,7 +192,7 @@ class Typesetter:
         self._in_item = False
         source = fit.breakable(fit.code(token.content.removesuffix("\n")))
         char = self._text_format()
-        _set_mono(char, self._ink.font)
+        set_mono(char, self._ink.font)
         self._cursor.insertText(source.replace("\n", fit.LINE), char)
 
     def _set_rule(self, _token: Token) -> None:
@@ -220,118 +223,10 @@ class Typesetter:
         self._cursor.setBlockFormat(fmt)
 
     def _set_cell(self, cursor: QTextCursor, token: Token, heading: bool) -> None:
-        outer, self._cursor = self._cursor, cursor
         fmt = self._text_format()
         if heading:
             fmt.setFontWeight(QFont.Weight.DemiBold)
-        self._set_inline(token, fmt)
-        self._cursor = outer
-
-    # ---- inline
-
-    def _set_inline(self, token: Token, plain: QTextCharFormat) -> None:
-        styles = [plain]
-        children = list(token.children or ())
-        if self._take_task_mark(children):
-            styles = [self._text_format()]
-        label_from: list[tuple[str, int]] = []
-        for child in children:
-            kind = child.type
-            fmt = styles[-1]
-            if kind in {"text", "text_special"}:
-                self._insert(child.content, fmt)
-            elif kind in {"softbreak", "hardbreak"}:
-                self._cursor.insertText(fit.LINE, fmt)
-            elif kind == "code_inline":
-                self._cursor.insertText(fit.breakable(fit.code(child.content)), self._code(fmt))
-            elif kind == "image":
-                self._insert_blocked(child, fmt)
-            elif kind == "link_open":
-                styles.append(self._link(fmt, str(child.attrGet("href") or "")))
-                label_from.append((str(child.attrGet("href") or ""), self._cursor.position()))
-            elif kind == "link_close" and label_from:
-                styles.pop()
-                self._tell_address(*label_from.pop(), styles[-1])
-            elif kind.endswith("_open"):
-                styles.append(_styled(fmt, kind))
-            elif kind.endswith("_close") and len(styles) > 1:
-                styles.pop()
-
-    def _insert(self, content: str, fmt: QTextCharFormat) -> None:
-        self._cursor.insertText(fit.breakable(content).replace("\n", fit.LINE), fmt)
-
-    def _code(self, fmt: QTextCharFormat) -> QTextCharFormat:
-        code = QTextCharFormat(fmt)
-        _set_mono(code, self._ink.font)
-        code.setBackground(QBrush(self._ink.colours.inline_background))
-        return code
-
-    def _insert_blocked(self, token: Token, fmt: QTextCharFormat) -> None:
-        note = QTextCharFormat(fmt)
-        note.setForeground(QBrush(self._ink.colours.dim))
-        note.setFontItalic(True)
-        alt = token.content.strip()
-        self._insert(tr("[image blocked: {alt}]", alt=alt) if alt else tr("[image blocked]"), note)
-
-    def _link(self, fmt: QTextCharFormat, href: str) -> QTextCharFormat:
-        address = web_address(href)
-        link = QTextCharFormat(fmt)
-        if address:
-            self.has_links = True
-            link.setAnchor(True)
-            link.setAnchorHref(address)
-            link.setToolTip(address)
-            link.setForeground(QBrush(self._ink.colours.link))
-            link.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)
-        return link
-
-    def _tell_address(self, href: str, start: int, fmt: QTextCharFormat) -> None:
-        """Say where a link leads when its text hides that or it cannot be followed."""
-        label = QTextCursor(self._document)
-        label.setPosition(start)
-        label.setPosition(self._cursor.position(), QTextCursor.MoveMode.KeepAnchor)
-        shown = fit.unbroken(label.selectedText())
-        told: str | None = disguised(shown, href) if web_address(href) else href
-        if told and told != shown:
-            told = told if len(told) <= _MAX_TOLD else f"{told[:_MAX_TOLD]}…"
-            note = QTextCharFormat(fmt)
-            note.setForeground(QBrush(self._ink.colours.dim))
-            self._insert(f" ({fit.code(told)})", note)
-
-    def _take_task_mark(self, children: list[Token]) -> bool:
-        """Turn a leading "[ ]" or "[x]" of a list item into a box."""
-        if not (self._lists and children and children[0].type == "text"):
-            return False
-        mark = children[0].content[:4]
-        if mark not in {"[ ] ", "[x] ", "[X] "}:
-            return False
-        fmt = self._cursor.blockFormat()
-        ticked = mark != "[ ] "
-        fmt.setMarker(
-            QTextBlockFormat.MarkerType.Checked if ticked else QTextBlockFormat.MarkerType.Unchecked
-        )
-        self._cursor.setBlockFormat(fmt)
-        rest = children[0].copy()
-        rest.content = rest.content[4:]
-        children[0] = rest
-        return True
-
-
-def _set_mono(fmt: QTextCharFormat, font: QFont) -> None:
-    code = mono(font)
-    fmt.setFontFamilies(code.families())
-    fmt.setFontPointSize(code.pointSizeF())
-
-
-def _styled(fmt: QTextCharFormat, kind: str) -> QTextCharFormat:
-    result = QTextCharFormat(fmt)
-    if kind == "strong_open":
-        result.setFontWeight(QFont.Weight.Bold)
-    elif kind == "em_open":
-        result.setFontItalic(True)
-    elif kind == "s_open":
-        result.setFontStrikeOut(True)
-    return result
+        self._inline.set(cursor, token, fmt, in_list=False)
 
 
 def plain_font(document: QTextDocument, font: QFont) -> None:

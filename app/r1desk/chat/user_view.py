@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QToolButton, QWidget
 
 from deepseek_r1.core.words import tr
 from r1desk.chat import text as fit
-from r1desk.chat.buttons import text_button
+from r1desk.chat.buttons import BUTTON_INSET_EM, text_button
 from r1desk.chat.editor import MessageEditor
 from r1desk.chat.footer import Footer
 from r1desk.chat.ink import Ink
@@ -157,7 +157,9 @@ class UserView(QWidget):
         self._bubble = QRectF(left - pad_x, 0, inner + 2 * pad_x, y).adjusted(0.5, 0.5, -0.5, -0.5)
         y += round(em * 0.15)
         size = self._footer.sizeHint()
-        self._footer.setGeometry(width - size.width(), y, size.width(), size.height())
+        self._footer.setGeometry(
+            width - size.width() + round(em * BUTTON_INSET_EM), y, size.width(), size.height()
+        )
         y += size.height()
         self.resize(width, y)
         self.update()

@@ -13,11 +13,12 @@ from deepseek_r1.core.messages import Role
 from deepseek_r1.core.words import tr
 from r1desk.chat.answer_view import AnswerView
 from r1desk.chat.buttons import RoundButton
-from r1desk.chat.column import MessageColumn, MessageView
+from r1desk.chat.column import MessageColumn
 from r1desk.chat.ink import Ink
+from r1desk.chat.places import MessageView, estimated_height
 from r1desk.chat.slices import Slicer
 from r1desk.chat.stats import reading_line
-from r1desk.chat.user_view import FOLD_OVER, UserView
+from r1desk.chat.user_view import UserView
 from r1desk.chat.values import ShownMessage
 from r1desk.chat.welcome import Welcome
 
@@ -257,14 +258,7 @@ class ChatView(QWidget):
         return user
 
     def _estimate(self, message_id: int, width: int) -> int:
-        """About how high a message will be, in pixels."""
-        message = self._messages[message_id]
-        em = self._ink.em_px
-        content = message.content[:FOLD_OVER] if not message.is_answer else message.content
-        per_line = max(10.0, width / (em * 0.43))
-        lines = content.count("\n") * 0.8 + len(content) / per_line + 1
-        extra = 2.2 + (1.8 if message.thinking else 0.0) + (6.0 if message.error_text else 0.0)
-        return round((lines * 1.4 + extra) * em)
+        return estimated_height(self._messages[message_id], width, self._ink.em_px)
 
     @Slot()
     def _on_regenerate(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.words import N_, tr
@@ -31,14 +32,16 @@ class Welcome(QWidget):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             label.setWordWrap(True)
         em = self.fontMetrics().height()
-        grid = QGridLayout()
-        grid.setSpacing(round(em * 0.6))
-        for index, example in enumerate(EXAMPLES):
+        self._grid = QGridLayout()
+        self._grid.setSpacing(round(em * 0.6))
+        self._buttons: list[QPushButton] = []
+        for example in EXAMPLES:
             button = QPushButton(tr(example), self)
             button.setMinimumHeight(round(em * 2.6))
             button.setCursor(Qt.CursorShape.PointingHandCursor)
             button.clicked.connect(self._on_clicked)
-            grid.addWidget(button, index // 2, index % 2)
+            self._buttons.append(button)
+        self._set_columns(2)
         inner = QWidget(self)
         inner.setMaximumWidth(max(680, 40 * em))
         column = QVBoxLayout(inner)
@@ -47,10 +50,24 @@ class Welcome(QWidget):
         column.addWidget(self._title)
         column.addWidget(self._line)
         column.addSpacing(em)
-        column.addLayout(grid)
+        column.addLayout(self._grid)
         column.addStretch(4)
         row = QHBoxLayout(self)
         row.addWidget(inner)
+
+    def _set_columns(self, columns: int) -> None:
+        for index, button in enumerate(self._buttons):
+            self._grid.addWidget(button, index // columns, index % columns)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """One below the other where there is no room for two."""
+        super().resizeEvent(event)
+        widest = max(button.sizeHint().width() for button in self._buttons)
+        self._set_columns(2 if self.width() > 2 * widest + 40 else 1)
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrow windows are fine."""
+        return QSize(self.fontMetrics().height() * 16, 0)
 
     def set_model_name(self, name: str) -> None:
         """Say who answers."""
