@@ -31,7 +31,7 @@ from r1desk.desk import Desk
 from r1desk.single_instance import RaiseListener, raise_running_window
 from r1desk.store import Profile, ProfileInUse, StoreThread
 from r1desk.theme import ThemeChoice, apply_theme
-from r1desk.theme.icons import icon
+from r1desk.theme.icons import app_icon
 
 
 def run(arguments: list[str]) -> int:
@@ -74,7 +74,7 @@ def create_application(arguments: list[str], stored: prefs.Preferences) -> QAppl
     app.setApplicationVersion(__version__)
     app.setDesktopFileName("r1desk")
     apply_theme(app, ThemeChoice(stored.theme))
-    app.setWindowIcon(icon("app"))
+    app.setWindowIcon(app_icon())
     speak_language(app)
     return app
 

@@ -134,10 +134,11 @@ class Desk(QObject):
     @Slot(str)
     def _on_theme(self, choice: str) -> None:
         self.preferences.theme = choice
-        application = QApplication.instance()
-        assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
-        apply_theme(application, ThemeChoice(choice))
+        self._apply_theme()
         self._save_timer.start()
+
+    def _apply_theme(self) -> None:
+        apply_theme(_application(), ThemeChoice(self.preferences.theme))
 
     @Slot(object)
     def _on_language(self, code: str | None) -> None:
@@ -145,9 +146,7 @@ class Desk(QObject):
 
         self.preferences.language = code
         use_language(code)
-        application = QApplication.instance()
-        assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
-        speak_language(application)
+        speak_language(_application())
         self._save_timer.start()
         QTimer.singleShot(0, self._rebuild_window)  # after the menu that asked for it has closed
 
@@ -157,6 +156,7 @@ class Desk(QObject):
         present = self.preferences.text_size_pt or self._system_font.pointSize()
         self.preferences.text_size_pt = max(least, min(most, present + step)) if step else 0
         self._apply_text_size()
+        self._apply_theme()  # sizes in the style sheet follow the text
         self._save_timer.start()
 
     def _apply_text_size(self) -> None:
@@ -254,3 +254,9 @@ class Desk(QObject):
             file=damaged.name,
         )
         self.window.notices.show_notice(Notice(text, Level.WARNING))
+
+
+def _application() -> QApplication:
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
+    return application

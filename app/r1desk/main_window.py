@@ -29,7 +29,7 @@ from r1desk.conversations.sidebar import Sidebar
 from r1desk.dialogs.notice_bar import NoticeBar
 from r1desk.performance import Gauge, PerformancePanel
 from r1desk.theme import ThemeChoice
-from r1desk.theme.icons import icon
+from r1desk.theme.icons import app_icon, icon
 
 SIDEBAR_PX, PANEL_PX = 240, 340
 
@@ -50,7 +50,7 @@ class MainWindow(QMainWindow):
     def __init__(self, theme: str, language: str | None) -> None:
         super().__init__()
         self.setWindowTitle("R1 Desk")
-        self.setWindowIcon(icon("app"))
+        self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
         self.setMinimumSize(720, 480)
         self.sidebar = Sidebar()

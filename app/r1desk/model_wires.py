@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.library.chooser import ModelChooser
 from r1desk.main_window import MainWindow
@@ -36,8 +37,9 @@ class ModelWires(QObject):
         panel.settings_applied.connect(self._on_applied)
         panel.threads_changed.connect(models.set_threads)
         panel.choose_model_requested.connect(self.choose)
+        panel.model_chosen.connect(self._on_path_chosen)
         window.models_requested.connect(self.choose)
-        window.model_dropped.connect(self._on_dropped)
+        window.model_dropped.connect(self._on_path_chosen)
         models.planned.connect(panel.show_plan)
         models.plan_failed.connect(self._on_plan_failed)
         models.load_started.connect(self._on_load_started)
@@ -58,6 +60,13 @@ class ModelWires(QObject):
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
         self._window.panel.show_model(loaded)
+        self._window.panel.set_known_models(self._known())
+
+    def _known(self) -> list[tuple[str, str]]:
+        """The starter model and those opened lately, for a quick change."""
+        starter = starter_model()
+        known = [(STARTER_NAME, str(starter))] if starter is not None else []
+        return known + [(Path(path).stem, path) for path in self._preferences.recent_models]
 
     @Slot(ErrorReport)
     def _on_load_failed(self, report: ErrorReport) -> None:
@@ -72,7 +81,7 @@ class ModelWires(QObject):
         self._models.apply(settings)
 
     @Slot(str)
-    def _on_dropped(self, path: str) -> None:
+    def _on_path_chosen(self, path: str) -> None:
         self._models.choose(Path(path))
 
     @Slot()

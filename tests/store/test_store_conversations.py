@@ -57,6 +57,14 @@ def test_trash_hides_restore_brings_back_and_purge_deletes(store: Store, databas
     assert b"zzy" not in database.read_bytes()
 
 
+def test_purging_by_hand_touches_only_what_is_in_the_trash(store: Store) -> None:
+    kept, trashed = store.create_conversation().id, store.create_conversation().id
+    store.trash(trashed)
+    assert store.purge([kept, trashed]) == 1
+    assert [info.id for info in store.conversations()] == [kept]
+    assert store.conversations(trashed=True) == []
+
+
 def test_a_conversation_whose_answer_is_being_written_is_not_purged(store: Store) -> None:
     conversation = store.create_conversation().id
     answer = store.begin_answer(conversation, store.append_user(conversation, "x", None).id)

@@ -14,6 +14,7 @@ import platformdirs
 
 APP_NAME = "r1desk"
 STARTER_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+STARTER_NAME = "SmolLM2-135M-Instruct"
 
 
 def _shipped(folder: str, package: str) -> Path:

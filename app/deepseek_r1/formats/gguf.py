@@ -17,6 +17,7 @@ from deepseek_r1.core.errors import (
     ModelWithoutWeights,
     SplitPartMissing,
 )
+from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.architectures import CHAT
 from deepseek_r1.formats.container import Container, Scalar, TensorEntry
@@ -107,7 +108,7 @@ def read_header(path: Path) -> ModelHeader:
         file_bytes=sum(part.file_bytes for part in parts),
         version=first.version,
         architecture=architecture,
-        name=keys.text("general.name") or first.path.stem,
+        name=_name(keys.text("general.name"), first.path),
         metadata=_metadata(first),
         tensors=tuple(
             TensorInfo(each.name, each.shape, each.kind.name, each.nbytes)
@@ -176,3 +177,10 @@ def _quantisation(keys: Metadata, tensors: Mapping[str, TensorEntry]) -> str:
     for each in tensors.values():
         weights[each.kind.name] += each.elements
     return weights.most_common(1)[0][0]
+
+
+def _name(stated: str | None, path: Path) -> str:
+    """What people call the model. The starter's file states the name of a training run."""
+    if path.name == STARTER_FILE:
+        return STARTER_NAME
+    return stated or path.stem

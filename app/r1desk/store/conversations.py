@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
@@ -96,17 +98,27 @@ class Conversations(Remembered):
         )
 
     def purge_trash(self, older_than_days: float = 30.0) -> int:
-        """Delete for good what was trashed that long ago, and return how many conversations.
+        """Delete for good what was trashed that long ago, and return how many conversations."""
+        return self._purge("trashed_at <= ?", time.time() - older_than_days * _DAY_S)
 
-        One whose answer is still being written is left for the next time. The text is overwritten
-        in the file, not only unlinked.
+    def purge(self, conversation_ids: Iterable[int]) -> int:
+        """Delete these conversations for good, as far as they are in the trash."""
+        chosen = json.dumps(list(conversation_ids))
+        return self._purge(
+            "trashed_at IS NOT NULL AND id IN (SELECT value FROM json_each(?))", chosen
+        )
+
+    def _purge(self, condition: str, value: float | str) -> int:
+        """Delete what meets a condition of ours. The text is overwritten, not only unlinked.
+
+        A conversation whose answer is still being written is left for the next time.
         """
         with self.transaction():
             gone = self._db.execute(
-                "DELETE FROM conversations WHERE trashed_at <= ? AND NOT EXISTS ("
+                f"DELETE FROM conversations WHERE {condition} AND NOT EXISTS ("  # noqa: S608
                 "SELECT 1 FROM messages WHERE state = 'streaming' "
                 "AND conversation_id = conversations.id) RETURNING id",
-                (time.time() - older_than_days * _DAY_S,),
+                (value,),
             )
         if gone:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
