@@ -41,7 +41,7 @@ def shortcuts(parent: QWidget) -> QDialog:
         (tr("Rename the conversation"), "F2"),
         (tr("Move to trash"), "Ctrl+Del"),
         (tr("Another answer"), "Ctrl+R"),
-        (tr("Choose a model…"), "Ctrl+O"),
+        (tr("Choose a model"), "Ctrl+O"),
         (tr("Conversations"), "Ctrl+B"),
         (tr("Performance"), "Ctrl+J"),
         (tr("Larger text"), "Ctrl++"),
@@ -63,7 +63,7 @@ def _table(parent: QWidget, title: str, text: str, rows: list[tuple[str, str]]) 
         label = QLabel(value, wordWrap=True)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        form.addRow(name + ":", label)
+        form.addRow(tr("{name}:", name=name), label)
     layout.addLayout(form)
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     buttons.rejected.connect(dialog.reject)
