@@ -229,6 +229,7 @@ class MessageColumn(QScrollArea):
         try:
             while place := self._next_to_build():
                 self._build_place(place)
+                yield
                 self._lay_out(place, self.column_width())
                 self._thin_out()
                 self.place()
