@@ -5,7 +5,9 @@
 Every line is a process of its own that runs llama.cpp alone in a bare loop, in the environment
 that the engine's process gets. Prints a table of tokens a second. Not a test: it wants a quiet
 machine, and says how quiet it was. Where none is to be had, root on Linux gets clean numbers of
-one way at a time with `GOMP_SPINCOUNT=1000 chrt -f 1 python tests/host/measure_spin.py MODEL --arm`.
+one way at a time:
+
+    GOMP_SPINCOUNT=1000 chrt -f 1 python tests/host/measure_spin.py MODEL --arm
 """
 
 from __future__ import annotations
