@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded, PrefillProgress
+from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.core.words import tr
 from deepseek_r1.host.notices import EngineState
 from r1desk.bridge import EngineBridge
@@ -119,7 +120,12 @@ class ChatWires(QObject):
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
-        self._window.chat.set_model_name(loaded.facts.name)
+        note = tr(
+            "It is a very small model to try things out with: English only, and often wrong. "
+            "For real questions choose one of DeepSeek-R1's models on the right."
+        )
+        is_starter = loaded.facts.name == STARTER_NAME
+        self._window.chat.set_model_name(loaded.facts.name, note if is_starter else "")
 
     @Slot(object, str)
     def _on_engine_state(self, state: EngineState, _detail: str) -> None:

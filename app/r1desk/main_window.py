@@ -62,6 +62,7 @@ class MainWindow(QMainWindow):
         self._create_actions()
         self._arrange()
         self.menu_button.setMenu(self._create_menu(theme, language))
+        self.composer.setFocus()
 
     # ---- arrangement ------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.library.chooser import ModelChooser
 from r1desk.main_window import MainWindow
-from r1desk.model_controller import ModelController
+from r1desk.model_controller import ModelController, window_mib
 from r1desk.preferences import Preferences
 
 
@@ -46,6 +46,7 @@ class ModelWires(QObject):
         models.load_progressed.connect(panel.show_load_progress)
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._on_load_failed)
+        models.settings_refused.connect(panel.restore_load_settings)
         if models.current is not None:
             self._on_loaded(models.current)
 
@@ -59,7 +60,7 @@ class ModelWires(QObject):
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
-        self._window.panel.show_model(loaded)
+        self._window.panel.show_model(with_window_measured(loaded))
         self._window.panel.set_known_models(self._known())
 
     def _known(self) -> list[tuple[str, str]]:
@@ -70,7 +71,7 @@ class ModelWires(QObject):
 
     @Slot(ErrorReport)
     def _on_load_failed(self, report: ErrorReport) -> None:
-        self._window.panel.show_load_failed(report.text())
+        self._window.panel.show_load_failed(report.text(), self._models.current)
 
     @Slot(ErrorReport)
     def _on_plan_failed(self, report: ErrorReport) -> None:
@@ -92,3 +93,12 @@ class ModelWires(QObject):
         chooser.chosen.connect(self._models.choose)
         chooser.finished.connect(chooser.deleteLater)
         chooser.open()
+
+
+def with_window_measured(loaded: ModelLoaded) -> ModelLoaded:
+    """The engine measured its own lines of the bill; the window is measured here."""
+    lines = tuple(
+        line.model_copy(update={"measured_mib": window_mib()}) if line.name == "window" else line
+        for line in loaded.bill.lines
+    )
+    return loaded.model_copy(update={"bill": loaded.bill.model_copy(update={"lines": lines})})

@@ -94,9 +94,9 @@ class ChatView(QWidget):
         """The scrolling part."""
         return self._column
 
-    def set_model_name(self, name: str) -> None:
-        """The model that answers, for the greeting."""
-        self._welcome.set_model_name(name)
+    def set_model_name(self, name: str, note: str = "") -> None:
+        """The model that answers, and what to expect of it, for the greeting."""
+        self._welcome.set_model_name(name, note)
 
     def show_branch(self, messages: Sequence[ShownMessage]) -> None:
         """Show this conversation, from its end. A message that is streaming streams on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.words import N_, tr
@@ -27,7 +27,10 @@ class Welcome(QWidget):
         self._title = QLabel(tr("What would you like to know?"), self)
         self._title.setFont(scaled(self.font(), 1.7))
         self._line = QLabel("", self)
-        for label in (self._title, self._line):
+        self._note = QLabel("", self)
+        self._note.setForegroundRole(QPalette.ColorRole.PlaceholderText)
+        self._note.hide()
+        for label in (self._title, self._line, self._note):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             label.setWordWrap(True)
@@ -49,6 +52,7 @@ class Welcome(QWidget):
         column.addStretch(3)
         column.addWidget(self._title)
         column.addWidget(self._line)
+        column.addWidget(self._note)
         column.addSpacing(em)
         column.addLayout(self._grid)
         column.addStretch(4)
@@ -69,13 +73,15 @@ class Welcome(QWidget):
         """Narrow windows are fine."""
         return QSize(self.fontMetrics().height() * 16, 0)
 
-    def set_model_name(self, name: str) -> None:
-        """Say who answers."""
+    def set_model_name(self, name: str, note: str = "") -> None:
+        """Say who answers, and what to expect of it."""
         if name:
             words = tr("{model} answers on this computer. Nothing leaves it.", model=name)
         else:
             words = tr("The model answers on this computer. Nothing leaves it.")
         self._line.setText(words)
+        self._note.setText(note)
+        self._note.setVisible(bool(note))
 
     @Slot()
     def _on_clicked(self) -> None:

@@ -1,0 +1,128 @@
+"""Today's pictures of the real window, for the README.
+
+    python tests/take_screenshots.py [FOLDER]       # docs/pictures by default
+
+Runs the application offscreen with the starter model, asks it, and saves the window at 1366x768 in
+light, dark, high contrast and Chinese, and at 200 % scale (in a second process: the scale is fixed
+at the start of Qt).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
+
+from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtWidgets import QApplication
+
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.words import use_language
+from r1desk import preferences as prefs
+from r1desk.application import create_application
+from r1desk.desk import Desk
+from r1desk.store import Profile, StoreThread
+
+SIZE = (1366, 768)
+QUESTIONS = {
+    "en": (
+        "Why is the sky blue? Two sentences, please.",
+        "Write a Python function that returns the first n prime numbers, and explain it.",
+    ),
+    "zh_CN": ("用两句话解释天空为什么是蓝色的。", "写一个 Python 函数，返回前 n 个质数。"),
+}
+
+
+class Photographer:
+    """Opens the application, waits, and saves what is on the screen."""
+
+    def __init__(self, folder: Path, language: str, theme: str) -> None:
+        self._folder = folder
+        profile_folder = Path(tempfile.mkdtemp(prefix="r1desk-pictures-"))
+        stored = prefs.Preferences(language=language, theme=theme)
+        stored.sampling = SamplingSettings(max_tokens=220, seed=5, temperature=0.3)
+        use_language(language)
+        self.app = QApplication.instance() or create_application(sys.argv[:1], stored)
+        self._profile = Profile.open(profile_folder)
+        self._store = StoreThread(self._profile.database)
+        self.desk = Desk(self._profile, self._store, stored, None)
+        self._store.start()
+        self.desk.show()
+        self.desk.window.resize(*SIZE)
+        self.wait(lambda: self.desk.models.current is not None)
+        self.wait_ms(1500)
+
+    def wait(self, ready: object) -> None:
+        """Run the event loop until `ready()` is true, a minute at most."""
+        for _ in range(600):
+            if ready():
+                return
+            self.wait_ms(100)
+        raise SystemExit("the window did not get ready within a minute")
+
+    def wait_ms(self, milliseconds: int) -> None:
+        """Let the application live for a while."""
+        loop = QEventLoop()
+        QTimer.singleShot(milliseconds, loop.quit)
+        loop.exec()
+
+    def ask(self, text: str) -> None:
+        """Send a message and wait for its answer."""
+        self.desk.chat.send(text)
+        self.wait_ms(300)
+        self.wait(lambda: not self.desk.chat.busy)
+        self.wait_ms(1200)
+
+    def save(self, name: str) -> None:
+        """The window as it is now."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.desk.window.grab().save(str(self._folder / f"{name}.png"))
+
+    def close(self) -> None:
+        """Close the application's parts; Qt stays for the next ones."""
+        self.desk.window.closed.disconnect(self.desk._on_closed)
+        self.desk.window.close()
+        self.desk.close()
+        self._store.close()
+        self._profile.close()
+        self.desk.window.deleteLater()
+        self.wait_ms(100)
+
+
+def take(folder: Path, language: str, suffix: str = "") -> None:
+    """All pictures in one language."""
+    photographer = Photographer(folder, language, "light")
+    tag = f"-{language}" if language != "en" else ""
+    if language == "en" and not suffix:
+        photographer.save("welcome")
+    for question in QUESTIONS[language]:
+        photographer.ask(question)
+    photographer.save(f"light{tag}{suffix}")
+    if not suffix:
+        for theme in ("dark", "high_contrast"):
+            photographer.desk._on_theme(theme)
+            photographer.wait_ms(600)
+            photographer.save(f"{theme}{tag}")
+    photographer.close()
+
+
+def main() -> None:
+    """Take them all; the 200 % ones in a process of their own."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures"
+    if os.environ.get("QT_SCALE_FACTOR"):
+        take(folder, "en", "-200percent")
+        return
+    take(folder, "en")
+    take(folder, "zh_CN")
+    scaled = {**os.environ, "QT_SCALE_FACTOR": "2"}
+    subprocess.run([sys.executable, __file__, str(folder)], env=scaled, check=True)
+
+
+if __name__ == "__main__":
+    main()
