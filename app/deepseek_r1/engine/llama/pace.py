@@ -1,14 +1,17 @@
 """How much of a prompt to compute in one call.
 
-One call is one sign of life, so it should take a few seconds at most. But reading the weights is
-paid once a call: small calls are slow calls. So a call has a full micro-batch wherever the
-machine manages it in time, and never less than `LEAST`.
+One call is one sign of life, so it should not take much longer than a person waits for one. But
+the weights are read once a call: small calls are slow calls. Measured on a 1.5B Q4_K_M, against
+calls of 256 tokens: 128 cost 7 % more time, 64 cost 8 %, 32 cost 20 %. So a call is a full
+micro-batch on every machine that manages it in time, and smaller only on those that do not.
+Stopping needs no small calls: the abort flag works inside one.
 """
 
 from __future__ import annotations
 
-CALL_SECONDS = 3.0
-LEAST = 64
+CALL_SECONDS = 10.0
+STEP = 32
+FIRST = 64  # enough to tell how fast the machine is
 
 
 class PrefillPace:
@@ -16,7 +19,7 @@ class PrefillPace:
 
     def __init__(self, micro_batch: int) -> None:
         self._most = micro_batch
-        self._chunk = min(LEAST, micro_batch)  # the first call tells how fast the machine is
+        self._chunk = min(FIRST, micro_batch)
 
     def chunk(self) -> int:
         """Tokens for the next call."""
@@ -24,7 +27,7 @@ class PrefillPace:
 
     def saw(self, tokens: int, seconds: float) -> None:
         """A call took this long. Short ones say too little about the speed of long ones."""
-        if tokens < min(LEAST, self._most) or seconds <= 0.0:
+        if tokens < min(STEP, self._most) or seconds <= 0.0:
             return
-        in_time = int(tokens / seconds * CALL_SECONDS) // LEAST * LEAST
-        self._chunk = max(min(LEAST, self._most), min(self._most, in_time))
+        in_time = int(tokens / seconds * CALL_SECONDS) // STEP * STEP
+        self._chunk = min(self._most, max(STEP, in_time))
