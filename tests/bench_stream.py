@@ -18,12 +18,12 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path[:0] = [str(Path(__file__).parents[1] / "app"), str(Path(__file__).parent)]
 
-import psutil  # noqa: E402
-from PySide6.QtCore import QCoreApplication, QEventLoop, Qt, QTimer  # noqa: E402
-from PySide6.QtWidgets import QApplication  # noqa: E402
+import psutil
+from PySide6.QtCore import QCoreApplication, QEventLoop, Qt, QTimer
+from PySide6.QtWidgets import QApplication
 
-from r1desk.chat import ChatView, ShownMessage  # noqa: E402
-from r1desk.theme.theme import Theme, ThemeChoice  # noqa: E402
+from r1desk.chat import ChatView, ShownMessage
+from r1desk.theme.theme import Theme, ThemeChoice
 
 LIMIT_MS = 50.0
 CHARS_PER_TOKEN = 4

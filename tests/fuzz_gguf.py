@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "app"), str(HERE)]
 
-from support.judge import Judged, Verdict, judged_mutants, summary  # noqa: E402 - needs the path
+from support.judge import Judged, Verdict, judged_mutants, summary
 
 MOST_DEATHS = 0.001  # of all files
 

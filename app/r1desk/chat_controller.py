@@ -193,6 +193,12 @@ class ChatController(QObject):
 
         self._begin(begin, text="")
 
+    @Slot()
+    def regenerate_last(self) -> None:
+        """Another answer to the last question shown."""
+        if self._branch and self._branch[-1].is_answer:
+            self.regenerate(self._branch[-1].id)
+
     def select_sibling(self, message_id: int, delta: int) -> None:
         """Show the branch of the next or previous version of a message."""
         conversation = self.conversation_id

@@ -67,6 +67,8 @@ class ChatWires(QObject):
         view.stop_requested.connect(chat.stop)
         view.link_activated.connect(self._on_link)
         view.example_chosen.connect(chat.send)
+        self._window.stop_requested.connect(chat.stop)
+        self._window.regenerate_requested.connect(chat.regenerate_last)
         composer.submitted.connect(chat.send)
         composer.stop_requested.connect(chat.stop)
         composer.draft_changed.connect(chat.save_draft)
@@ -111,6 +113,7 @@ class ChatWires(QObject):
     def _on_busy_changed(self) -> None:
         composer = self._window.composer
         composer.set_busy(self._chat.busy_here)
+        self._window.stop_action.setEnabled(self._chat.busy_here)
         elsewhere = self._chat.busy and not self._chat.busy_here
         composer.set_enabled_reason(
             tr("Another conversation is being answered; wait for it or stop it there.")

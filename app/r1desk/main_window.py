@@ -42,7 +42,8 @@ class MainWindow(QMainWindow):
     theme_chosen = Signal(str)
     language_chosen = Signal(object)  # code, or None for the system's
     text_size_changed = Signal(int)  # -1 smaller, 0 the system's, +1 larger
-    find_requested = Signal()
+    stop_requested = Signal()
+    regenerate_requested = Signal()
     models_requested = Signal()
     about_requested = Signal()
     shortcuts_requested = Signal()
@@ -141,6 +142,11 @@ class MainWindow(QMainWindow):
         )
         self.normal_action = self._action(
             tr("Normal text size"), "Ctrl+0", lambda: self.text_size_changed.emit(0)
+        )
+        self.stop_action = self._action(tr("Stop the answer"), "Esc", self.stop_requested)
+        self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
+        self.regenerate_action = self._action(
+            tr("Another answer"), "Ctrl+R", self.regenerate_requested
         )
         self.shortcuts_action = self._action(
             tr("Keyboard shortcuts"), "F1", self.shortcuts_requested

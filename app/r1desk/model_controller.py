@@ -27,6 +27,7 @@ class ModelController(QObject):
     load_progressed = Signal(float)
     loaded = Signal(object)  # events.ModelLoaded
     load_failed = Signal(ErrorReport)
+    settings_refused = Signal(object)  # the LoadSettings that stay in force
     planned = Signal(object, str)  # Bill, advice
     plan_failed = Signal(ErrorReport)
     preferences_changed = Signal()
@@ -38,6 +39,7 @@ class ModelController(QObject):
         self._load_id = 0
         self._plan_id = 0
         self._loading_path: Path | None = None
+        self._wanted: LoadSettings | None = None  # in force once a model has loaded with them
         self.current: events.ModelLoaded | None = None
         engine.event.connect(self._on_event)
         engine.failed.connect(self._on_failed)
@@ -75,15 +77,16 @@ class ModelController(QObject):
         self._load(path)
 
     def apply(self, settings: LoadSettings) -> None:
-        """Remember new settings and load the model again with them."""
-        self._preferences.load = settings
-        self.preferences_changed.emit()
+        """Load the model again with new settings; they are remembered once it has loaded."""
+        self._wanted = settings
         self.load_chosen()
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Change the threads at once, also while an answer is written."""
         changed = {"threads": threads, "threads_prefill": threads_prefill}
         self._preferences.load = self._preferences.load.model_copy(update=changed)
+        if self._wanted is not None:
+            self._wanted = self._wanted.model_copy(update=changed)
         self.preferences_changed.emit()
         if self.current is not None:
             self._engine.set_threads(threads, threads_prefill)
@@ -98,12 +101,14 @@ class ModelController(QObject):
             self._engine.cancel(self._load_id)
         self._loading_path = path
         self.load_started.emit(str(path))
-        self._load_id = self._engine.load(path, self._preferences.load, window_mib())
+        settings = self._wanted or self._preferences.load
+        self._load_id = self._engine.load(path, settings, window_mib())
 
     @Slot(int, object)
     def _on_event(self, request_id: int, event: events.Event) -> None:
         match event:
             case events.LoadProgress(fraction=fraction) if request_id == self._load_id:
+                self.current = None  # from here on the model before is gone
                 self.load_progressed.emit(fraction)
             case events.ModelLoaded():  # also of a reload that the supervisor did by itself
                 self._on_loaded(event)
@@ -111,6 +116,8 @@ class ModelController(QObject):
     def _on_loaded(self, loaded: events.ModelLoaded) -> None:
         self._loading_path = None
         self.current = loaded
+        self._preferences.load = self._wanted or self._preferences.load
+        self._wanted = None
         self._remember(Path(loaded.facts.path))
         self.loaded.emit(loaded)
 
@@ -127,6 +134,9 @@ class ModelController(QObject):
         if request_id == self._load_id:
             self._loading_path = None
             self.load_failed.emit(report)
+            if self._wanted is not None:
+                self._wanted = None
+                self.settings_refused.emit(self._preferences.load)
         elif request_id == self._plan_id:
             self.plan_failed.emit(report)
 

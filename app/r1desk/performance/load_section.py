@@ -77,6 +77,12 @@ class LoadSection(QObject):
         self.set_settings(self.edited)
         return self.applied
 
+    def restore(self, settings: LoadSettings) -> None:
+        """What was applied is not in force after all, but `settings`; the edits are kept."""
+        self.applied = settings
+        self.edited_changed.emit()
+        self._delay.start()
+
     def undo(self) -> None:
         """Back to what is in force."""
         self.set_settings(self.applied)

@@ -91,17 +91,22 @@ class ModelBox(QFrame):
 
     def show_model(self, loaded: ModelLoaded) -> None:
         """The model is ready."""
+        self._show_facts(loaded)
+        self.progress.hide()
+        self._say(tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s), "success")
+
+    def show_failure(self, text: str, present: ModelLoaded | None = None) -> None:
+        """The load failed, and why; `present` is the model that is there all the same."""
+        self.progress.hide()
+        if present is not None:
+            self._show_facts(present)
+        self._say(text, "danger")
+
+    def _show_facts(self, loaded: ModelLoaded) -> None:
         self._set_name(loaded.facts.name)
         self.facts.setText(facts_text(loaded.facts))
         self.facts.setToolTip(loaded.facts.path)
         self.facts.show()
-        self.progress.hide()
-        self._say(tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s), "success")
-
-    def show_failure(self, text: str) -> None:
-        """The load failed, and why."""
-        self.progress.hide()
-        self._say(text, "danger")
 
     def _set_name(self, name: str) -> None:
         # File names have no spaces to break at: let them break after their own separators.

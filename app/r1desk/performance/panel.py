@@ -205,10 +205,14 @@ class PerformancePanel(QWidget):
             self.bill.show_bill(loaded.bill)
             self.load.show_costs(loaded.bill)
 
-    @Slot(str)
-    def show_load_failed(self, text: str) -> None:
-        """The model did not load, and why."""
-        self.model.show_failure(text)
+    def show_load_failed(self, text: str, present: ModelLoaded | None = None) -> None:
+        """The model did not load, and why; `present` is the one that is still there."""
+        self.model.show_failure(text, present)
+
+    @Slot(object)
+    def restore_load_settings(self, settings: LoadSettings) -> None:
+        """What was applied was refused: `settings` stay in force, the edits wait once more."""
+        self.load.restore(settings)
 
     # ---- what the user does -----------------------------------------------------------------
 
