@@ -1,0 +1,45 @@
+"""How long the window's event loop was away: the longest gap between two ticks of a fast timer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PySide6.QtCore import QObject, Qt, QTimer
+
+TICK_MS = 5
+STALL_LIMIT_S = 0.2
+
+
+class StallMeter(QObject):
+    """Ticks in the main thread; `worst_s` is the longest time without a tick."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.worst_s = 0.0
+        self._last = time.monotonic()
+        self._timer = QTimer(self, interval=TICK_MS, timerType=Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._on_tick)
+        self._timer.start()
+
+    def _on_tick(self) -> None:
+        now = time.monotonic()
+        self.worst_s = max(self.worst_s, now - self._last)
+        self._last = now
+
+    def stop(self) -> None:
+        """A gap that is still open counts too."""
+        self._on_tick()
+        self._timer.stop()
+
+
+@contextmanager
+def answering_window() -> Iterator[None]:
+    """Fails where the event loop was away for longer than `STALL_LIMIT_S`."""
+    meter = StallMeter()
+    yield
+    meter.stop()
+    assert meter.worst_s < STALL_LIMIT_S, (
+        f"the window stood still for {meter.worst_s * 1000:.0f} ms"
+    )
