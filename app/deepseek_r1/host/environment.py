@@ -24,14 +24,14 @@ _PASSED = frozenset({
 _PASSED_PREFIXES = ("LC_", "XDG_", "R1DESK_", "OMP_", "GOMP_", "KMP_", "GGML_")
 
 # How long an OpenMP thread spins before it sleeps, in turns of libgomp's waiting loop. Measured by
-# tests/host/measure_spin.py, two threads on two cores, the best rate of several runs, tokens/s.
-# "busy" is beside one program that never rests, and rough:
+# tests/host/measure_spin.py, two threads on two cores, the best rate of two or three runs, tokens/s.
+# "busy" is beside one program that never rests, on a machine with other work: read it as an order.
 #
 #                     135M idle  1.5B idle  135M busy
 #     as it comes           186       40.2          7
-#     spin 1000             183       40.1         36
+#     spin 1000             183       40.1         21
 #     spin 300              182       36.6         50
-#     passive                71       27.3         83
+#     passive                71       27.3         42
 #
 # libgomp's own choice, milliseconds of spinning, collapses as soon as another program wants a core;
 # "passive" pays a system call at every operation of the graph. 1000 costs an idle machine 2 %.
