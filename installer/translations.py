@@ -10,19 +10,19 @@ Translators edit the .po files; the .mo files are what runs.
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "resources" / "translations"
 LANGUAGES = ("zh_CN",)
-KEYWORDS = {"tr": None, "N_": None}
+MARKS = {"tr", "N_"}
 HEADER = """\
 # The words of R1 Desk in another language.
 # installer/translations.py collects the texts; only the translations are edited here.
@@ -48,13 +48,23 @@ def main() -> int:
 def collect() -> Catalog:
     """All marked texts of the application, with the files they stand in."""
     template = Catalog(fuzzy=False)
-    found = extract_from_dir(
-        str(ROOT / "app"), [("**.py", "python")], keywords=KEYWORDS, comment_tags=["Translators:"]
-    )
-    for file, _line, text, comments, _context in sorted(found, key=lambda item: item[:2]):
-        if text:
-            template.add(text, locations=[(f"app/{file}", None)], auto_comments=comments)
+    for file in sorted((ROOT / "app").rglob("*.py")):
+        place = file.relative_to(ROOT).as_posix()
+        for text in marked(ast.parse(file.read_bytes())):
+            template.add(text, locations=[(place, None)])
     return template
+
+
+def marked(tree: ast.AST) -> list[str]:
+    """The texts given to `MARKS`, also inside f-strings, which Babel's own extractor passes by."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
+    return [
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Name)
+        and call.func.id in MARKS
+        and isinstance(call.args[0], ast.Constant)
+    ]
 
 
 def update(language: str, template: Catalog, *, check: bool) -> int:
