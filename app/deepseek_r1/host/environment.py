@@ -24,7 +24,7 @@ _PASSED = frozenset({
 _PASSED_PREFIXES = ("LC_", "XDG_", "R1DESK_", "OMP_", "GOMP_", "KMP_", "GGML_")
 
 # How long an OpenMP thread spins before it sleeps, in turns of libgomp's waiting loop. Measured by
-# tests/host/measure_spin.py, two threads on two cores, the best rate of two or three runs, tokens/s.
+# tests/host/measure_spin.py, two threads on two cores, the best of two or three runs, tokens/s.
 # "busy" is beside one program that never rests, on a machine with other work: read it as an order.
 #
 #                     135M idle  1.5B idle  135M busy
