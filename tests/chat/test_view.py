@@ -88,6 +88,15 @@ def test_scrolling_builds_what_comes_into_view_and_forgets_the_rest(
     assert view.view(messages[-1].id) is None
 
 
+def test_another_conversation_may_be_shown_between_two_steps_of_building(view: ChatView) -> None:
+    view.show_branch([user(1, "One."), answer(2, "Two.")])
+    steps = view.column._filling_steps()
+    next(steps)
+    view.show_branch([user(3, "Three.")])
+    list(steps)
+    assert view.column.view(3) is not None
+
+
 def test_what_is_read_stays_in_place_when_messages_above_get_their_true_height(
     view: ChatView, qtbot: QtBot, settled: Settled
 ) -> None:

@@ -230,7 +230,8 @@ class MessageColumn(QScrollArea):
             while place := self._next_to_build():
                 self._build_place(place)
                 yield
-                self._lay_out(place, self.column_width())
+                if place.view:  # else other messages are shown since
+                    self._lay_out(place, self.column_width())
                 self._thin_out()
                 self.place()
                 yield

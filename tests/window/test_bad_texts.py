@@ -1,0 +1,206 @@
+"""Texts that do harm elsewhere, through the real window: huge, broken, or full of addresses."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData
+from PySide6.QtGui import QDesktopServices, QKeySequence
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from r1desk.desk import Desk
+from r1desk.store import MessageState, Profile, Store
+from window.desk_fixture import ask, running_desk, short_answers, wait_answered, wait_ready
+from window.stall_meter import answering_window
+
+pytestmark = pytest.mark.native
+
+
+def paste(desk: Desk, text: str) -> None:
+    """Ctrl+V with a text on the clipboard."""
+    data = QMimeData()
+    data.setText(text)
+    QApplication.clipboard().setMimeData(data)
+    desk.window.composer.setFocus()
+    QTest.keySequence(desk.window.composer.editor, QKeySequence(QKeySequence.StandardKey.Paste))
+
+
+def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    word = "abcdefgh" * 131_072
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        wait_ready(qtbot, desk)
+        with answering_window():
+            paste(desk, word)
+            qtbot.wait(100)
+            desk.window.composer.submit()
+            wait_answered(qtbot, desk)
+            qtbot.wait(300)
+        question, answer = desk.chat.shown_branch
+        assert question.content == word
+        assert answer.state == "failed"
+        assert "the context holds 4096" in answer.error_text
+        with answering_window():
+            desk.window.chat.edit_requested.emit(question.id, "Say hello.")
+            wait_answered(qtbot, desk)
+        assert desk.chat.shown_branch[-1].state == "complete"
+    with running_desk(qtbot, own_profile) as desk, answering_window():
+        qtbot.waitUntil(lambda: len(desk.chat.shown_branch) == 2, timeout=10_000)
+        desk.window.chat.sibling_requested.emit(desk.chat.shown_branch[0].id, -1)
+        qtbot.waitUntil(lambda: desk.chat.shown_branch[0].content == word, timeout=10_000)
+        qtbot.wait(300)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("before \0 after", "before \u2400 after"),
+        ("half \ud83d a smile", "half  a smile"),  # Qt's binding itself leaves it out
+        ("a smile \U0001f600", "a smile \U0001f600"),
+        ("\ud800\udc00 in halves", "\U00010000 in halves"),
+    ],
+    ids=["NUL", "lone surrogate", "whole", "pair of surrogates"],
+)
+def test_what_is_no_text_is_made_visible_and_answered(
+    qtbot: QtBot, own_profile: Path, typed: str, kept: str
+) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        wait_ready(qtbot, desk)
+        paste(desk, typed)
+        desk.window.composer.submit()
+        wait_answered(qtbot, desk)
+        assert desk.chat.shown_branch[0].content == kept
+        assert desk.chat.shown_branch[-1].state == "complete"
+        conversation = desk.chat.conversation_id
+        desk.chat.send(typed)  # past the binding
+        wait_answered(qtbot, desk)
+        assert desk.chat.shown_branch[2].content.replace("\ufffd", "") == kept
+        assert desk.chat.shown_branch[-1].state == "complete"
+        desk.window.composer.set_text(typed)
+        desk.window.composer.editor.textChanged.emit()
+        desk.window.composer.flush_draft()
+        desk.window.panel.system_prompt_changed.emit(typed)
+        ask(qtbot, desk, "More.")
+        wait_answered(qtbot, desk)
+        assert desk.chat.shown_branch[-1].state == "complete"
+        desk.window.sidebar.rename_requested.emit(conversation, typed)
+        desk.window.sidebar.search_requested.emit(typed)
+        qtbot.wait(100)
+        assert desk.window.notices.notice is None
+    with running_desk(qtbot, own_profile) as desk:
+        wait_ready(qtbot, desk)
+        assert desk.preferences.sampling.max_tokens == 48
+        assert desk.window.notices.notice is None
+
+
+class Canary:
+    """A file and a server that must not be touched."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "canary.png"
+        self.file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+        os.utime(self.file, (1, 2_000_000_000))  # read before written: a read moves atime
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self.visitors = 0
+        self._thread = threading.Thread(target=self._count, daemon=True)
+        self._thread.start()
+
+    def _count(self) -> None:
+        while True:
+            try:
+                visitor, _ = self._server.accept()
+            except OSError:
+                return
+            self.visitors += 1
+            visitor.close()
+
+    @property
+    def was_read(self) -> bool:
+        return self.file.stat().st_atime != 1
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Canary]:
+    canary = Canary(tmp_path)
+    yield canary
+    canary.close()
+
+
+def test_the_canary_notices_a_reader_and_a_visitor(canary: Canary) -> None:
+    canary.file.read_bytes()
+    if not canary.was_read:
+        pytest.skip("this file system keeps no access times")
+    socket.create_connection(("127.0.0.1", canary.port)).close()
+    canary._thread.join(0.2)
+    assert canary.visitors == 1
+
+
+def test_nothing_that_the_model_writes_is_fetched_or_opened(
+    qtbot: QtBot, own_profile: Path, canary: Canary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
+    web, local = f"http://127.0.0.1:{canary.port}/x.png", canary.file.as_uri()
+    addresses = [
+        web,
+        local,
+        str(canary.file),
+        f"file://localhost{canary.file}",
+        "javascript:alert(1)",
+    ]
+    lines = [
+        text.format(a)
+        for a in addresses
+        for text in (
+            "![alt]({})",
+            "[link]({})",
+            "<{}>",
+            '<img src="{}">',
+            '<a href="{}">x</a>',
+            '<link rel="stylesheet" href="{}">',
+            '<body background="{}">',
+            '<div style="background-image: url({})">x</div>',
+            "[ref]: {}\n\n![ref][ref] [ref]",
+            "| a |\n|---|\n| ![t]({}) |",
+            "> ![q]({})",
+            "```html\n<img src='{}'>\n```",
+            "\\![esc]({})",
+        )
+    ]
+    text = "\n\n".join(lines)
+    with Profile.open(own_profile) as held, Store(held.database) as store:
+        conversation = store.create_conversation().id
+        asked = store.append_user(conversation, text, None)
+        answer = store.begin_answer(conversation, asked.id, "model")
+        store.finish_answer(answer.id, text, text, 1.0, None, MessageState.COMPLETE)
+        store.remember("last_conversation", conversation)
+    with running_desk(qtbot, own_profile) as desk:
+        qtbot.waitUntil(lambda: len(desk.chat.shown_branch) == 2, timeout=10_000)
+        qtbot.wait(500)
+        desk.window.grab()
+        for address in addresses[1:]:
+            desk.window.chat.link_activated.emit(address)
+        assert QApplication.activeModalWidget() is None
+        desk.window.chat.link_activated.emit(web)
+        box = QApplication.activeModalWidget()
+        assert box is not None, "an address of the web is opened only after a question"
+        assert web in box.informativeText()
+        box.reject()
+        qtbot.wait(200)
+        assert opened == []
+        assert canary.visitors == 0
+        assert not canary.was_read
