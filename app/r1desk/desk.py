@@ -21,6 +21,7 @@ from r1desk.bridge import EngineBridge, StoreBridge
 from r1desk.chat_controller import ChatController
 from r1desk.chat_wires import ChatWires
 from r1desk.conversation_list import ConversationList
+from r1desk.dialogs.about import about, shortcuts
 from r1desk.dialogs.notice_bar import Level, Notice
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
@@ -87,6 +88,8 @@ class Desk(QObject):
         self.window.text_size_changed.connect(self._on_text_size)
         self.window.panel.sampling_changed.connect(self._on_sampling)
         self.window.panel.system_prompt_changed.connect(self._on_system_prompt)
+        self.window.about_requested.connect(self._on_about)
+        self.window.shortcuts_requested.connect(self._on_shortcuts)
         self.window.closed.connect(self._on_closed)
 
     def show(self) -> None:
@@ -163,6 +166,14 @@ class Desk(QObject):
         font = QGuiApplication.font()
         font.setPointSize(self.preferences.text_size_pt or self._system_font.pointSize())
         QApplication.setFont(font)
+
+    @Slot()
+    def _on_about(self) -> None:
+        about(self.window, self.engine.engine_name).open()
+
+    @Slot()
+    def _on_shortcuts(self) -> None:
+        shortcuts(self.window).open()
 
     @Slot(object)
     def _on_sampling(self, sampling: SamplingSettings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QDialog
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import FinishReason
@@ -130,3 +131,31 @@ def test_the_language_changes_under_a_running_conversation(qtbot: QtBot, own_pro
         assert desk.window.sidebar.new_button.text() == "新对话"
         desk._on_language("en")
         qtbot.waitUntil(lambda: desk.window.sidebar.new_button.text() == "New chat", timeout=5_000)
+
+
+def test_every_entry_of_the_menu_leads_somewhere(qtbot: QtBot, own_profile: Path) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        wait_ready(qtbot, desk)
+        window = desk.window
+        for action in (window.about_action, window.shortcuts_action, window.models_action):
+            action.trigger()
+            dialog = QApplication.activeModalWidget()
+            assert isinstance(dialog, QDialog)
+            dialog.reject()
+        window.larger_action.trigger()
+        assert QApplication.font().pointSize() == desk.preferences.text_size_pt
+        window.normal_action.trigger()
+        assert desk.preferences.text_size_pt == 0
+        window.panel_action.trigger()
+        assert not window.panel.isVisible()
+        window.search_action.trigger()
+        assert window.focusWidget() is window.sidebar.search
+
+
+def test_regenerate_has_a_key_and_keeps_the_first_answer(qtbot: QtBot, own_profile: Path) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        ask(qtbot, desk, "Name a tree.")
+        wait_answered(qtbot, desk)
+        desk.window.regenerate_action.trigger()
+        wait_answered(qtbot, desk)
+        assert desk.chat.shown_branch[-1].sibling_count == 2
