@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,7 +32,7 @@ def main() -> int:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="fuzz-gguf-") as folder:
         for each in judged_mutants(Path(folder), options.seed, options.count):
-            judged.append(each)
+            judged.append(replace(each, data=b""))  # a long campaign would fill the memory
             if each.verdict in (Verdict.VIOLATION, Verdict.DIED):
                 _show(each, len(judged), options.keep)
             if options.seconds and time.perf_counter() - start > options.seconds:

@@ -15,6 +15,8 @@ from support.judge import Judge, Verdict, judged_mutants
 
 pytestmark = pytest.mark.native
 
+COUNT = 2000
+
 
 @pytest.fixture
 def judge(tmp_path: Path) -> Iterator[Judge]:
@@ -22,14 +24,19 @@ def judge(tmp_path: Path) -> Iterator[Judge]:
         yield judge
 
 
+@pytest.mark.slow
 def test_every_broken_file_gets_a_message_in_time(tmp_path: Path) -> None:
-    judged = list(judged_mutants(tmp_path, seed=20, count=200))
-    verdicts = Counter(each.verdict for each in judged)
-    bad = [each for each in judged if each.verdict in (Verdict.VIOLATION, Verdict.DIED)]
-    assert not bad, bad
-    assert len(judged) == 200
-    assert verdicts[Verdict.REFUSED] > 100
-    assert verdicts[Verdict.ANSWERED] > 10
+    verdicts: Counter[Verdict] = Counter()
+    violations = []
+    for judged in judged_mutants(tmp_path, seed=20, count=COUNT):
+        verdicts[judged.verdict] += 1
+        if judged.verdict is Verdict.VIOLATION:
+            violations.append(judged)
+    assert violations == []
+    assert verdicts.total() == COUNT
+    assert verdicts[Verdict.DIED] <= COUNT / 1000
+    assert verdicts[Verdict.REFUSED] > COUNT / 2
+    assert verdicts[Verdict.ANSWERED] > COUNT / 20
 
 
 def test_sound_files_are_loaded_and_answer(judge: Judge, tmp_path: Path) -> None:
