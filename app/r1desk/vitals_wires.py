@@ -35,6 +35,7 @@ class VitalsWires(QObject):
         self._beat: Beat | None = None
         self._reading: Reading | None = None
         self._tok_s = 0.0
+        self._window_peak_mib = 0.0
         self._sampler = VitalsSampler(self)
         self._sampler.sampled.connect(self._on_sampled)
         engine.beat.connect(self._on_beat)
@@ -78,6 +79,9 @@ class VitalsWires(QObject):
         if reading is None:
             return
         loaded = self._models.current
+        self._window_peak_mib = max(self._window_peak_mib, reading.window_mib)
+        engine_peak_mib = beat.peak_mib if beat and loaded else 0.0
+        self._window.panel.show_peak(engine_peak_mib, self._window_peak_mib)
         self._window.gauge.update_vitals(
             Vitals(
                 app_mib=reading.window_mib + reading.engine_mib,

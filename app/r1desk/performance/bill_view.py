@@ -82,6 +82,9 @@ class BillView(QWidget):
         self.total = label("", "heading")
         self.total.setWordWrap(True)
         self.bar = BillBar()
+        self.peak = label("", "dim")
+        self.peak.setWordWrap(True)
+        self.peak.hide()
         self.advice = label("", "danger")
         self.advice.hide()
         self._table = QGridLayout()
@@ -94,6 +97,7 @@ class BillView(QWidget):
         layout.addWidget(self.total)
         layout.addWidget(self.bar)
         layout.addLayout(self._table)
+        layout.addWidget(self.peak)
         layout.addWidget(self.advice)
         self.setAccessibleName(tr("Memory bill"))
         self.show_bill(None)
@@ -116,6 +120,18 @@ class BillView(QWidget):
         set_role(self.total, "heading" if bill is None or bill.fits else "alarm")
         self._fill_table(bill)
         self.setAccessibleDescription(self.total.text() if bill is None else spoken(bill))
+
+    def show_peak(self, engine_mib: float, window_mib: float) -> None:
+        """The most that was in use at once since the load, beside what was planned."""
+        text = tr(
+            "Peak: {total:,.0f} MiB (engine {engine:,.0f}, window {window:,.0f})",
+            total=engine_mib + window_mib,
+            engine=engine_mib,
+            window=window_mib,
+        )
+        if text != self.peak.text():
+            self.peak.setText(text)
+        self.peak.setVisible(engine_mib > 0)
 
     def show_advice(self, text: str) -> None:
         """A sentence below the lines; empty hides it."""

@@ -177,6 +177,10 @@ class PerformancePanel(QWidget):
         self._say_pending(total, "dim" if bill.fits else "danger")
 
     @Slot(str)
+    def show_peak(self, engine_mib: float, window_mib: float) -> None:
+        """What was in use at most since the load; an engine of 0 MiB has none."""
+        self.bill.show_peak(engine_mib, window_mib)
+
     def show_plan_failed(self, text: str) -> None:
         """No bill could be made for the edited settings, and why."""
         self.bill.show_advice(text)
