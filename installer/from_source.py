@@ -126,7 +126,8 @@ def install(python: str, *, with_tests: bool) -> bool:
     uv = find_uv(python)
     if uv is None:
         return False
-    sync = [uv, "sync", "--frozen", "--python", python]
+    # The system's certificates: a company's proxy may have its own.
+    sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
     # Without --inexact a `run` after a `test` would take the test tools away again.
     sync += [] if with_tests else ["--no-dev", "--inexact"]
     if not (ROOT / ".venv").is_dir():
@@ -149,7 +150,8 @@ def find_uv(python: str) -> str | None:
             "Python could not make a virtual environment.",
             "Debian, Ubuntu: sudo apt install python3-venv",
         )
-    pip = [str(place / BIN / "python"), "-m", "pip", "install", "--quiet", f"uv=={UV_VERSION}"]
+    pip = [str(place / BIN / "python"), "-m", "pip", "install", "--quiet"]
+    pip += ["--disable-pip-version-check", f"uv=={UV_VERSION}"]
     if subprocess.run(pip, check=False).returncode != 0:
         return complain("uv could not be installed.", "Check the network connection to PyPI.")
     return str(uv)
