@@ -72,6 +72,12 @@ class ModelController(QObject):
         else:
             self._load(path)
 
+    @Slot()
+    def ensure_loading(self) -> None:
+        """A question waits: load the remembered model unless one is there or on its way."""
+        if self.current is None and not self.loading:
+            self.load_chosen()
+
     def choose(self, path: Path) -> None:
         """Load another model; it is remembered once it has loaded."""
         self._load(path)
