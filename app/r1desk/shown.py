@@ -8,7 +8,11 @@ from r1desk.store import MessageNode, Store
 
 def load_branch(store: Store, conversation_id: int) -> list[ShownMessage]:
     """The branch of a conversation that is shown, first message first."""
-    return [shown_message(node, store.siblings(node.id)) for node in store.path(conversation_id)]
+    versions = store.versions(conversation_id)
+    return [
+        shown_message(node, versions.get(node.id, [node.id]))
+        for node in store.path(conversation_id)
+    ]
 
 
 def shown_message(node: MessageNode, siblings: list[int]) -> ShownMessage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
@@ -60,12 +61,14 @@ class MessageColumn(QScrollArea):
 
     # ---- contents
 
-    def show_keys(self, keys: list[int]) -> None:
-        """Show other messages, from their end."""
+    def show_keys(self, keys: list[int], same: AbstractSet[int] = frozenset()) -> None:
+        """Show other messages, from their end. Those of `same` stay as they are built."""
+        kept = {key: place for key in same if (place := self._by_key.get(key))}
         for place in self._places:
-            self._forget(place)
+            if place.key not in kept:
+                self._forget(place)
         width = self.column_width()
-        self._places = [Place(key, self._estimate(key, width)) for key in keys]
+        self._places = [kept.get(key) or Place(key, self._estimate(key, width)) for key in keys]
         self._by_key = {place.key: place for place in self._places}
         self._following = True
         self.place()

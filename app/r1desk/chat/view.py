@@ -101,9 +101,11 @@ class ChatView(QWidget):
     def show_branch(self, messages: Sequence[ShownMessage]) -> None:
         """Show this conversation, from its end. A message that is streaming streams on."""
         self._end_stream()
+        before = self._messages
         self._messages = {message.id: message for message in messages}
         self._stack.setCurrentWidget(self._column if messages else self._welcome)
-        self._column.show_keys(list(self._messages))
+        same = {message.id for message in messages if before.get(message.id) == message}
+        self._column.show_keys(list(self._messages), same)
         self._jump.setVisible(False)
         if messages and messages[-1].state == "streaming":
             self.begin_stream(messages[-1].id)

@@ -61,6 +61,17 @@ class Messages(Conversations):
         )
         return [key for (key,) in rows]
 
+    def versions(self, conversation_id: int) -> dict[int, list[int]]:
+        """For each message of a conversation what `siblings` says, in one reading."""
+        rows = self._db.execute(
+            "SELECT id, parent_id FROM messages WHERE conversation_id = ? ORDER BY id",
+            (conversation_id,),
+        )
+        below: dict[int | None, list[int]] = {}
+        for key, parent_id in rows:
+            below.setdefault(parent_id, []).append(key)
+        return {key: below[parent_id] for key, parent_id in rows}
+
     @whole
     def select_branch(self, message_id: int) -> list[MessageNode]:
         """Show the branch through a message, with what was last shown below it; return it."""
