@@ -29,7 +29,7 @@ from deepseek_r1.core.words import current_language, tr, use_language
 from r1desk import preferences as prefs
 from r1desk.desk import Desk
 from r1desk.single_instance import RaiseListener, raise_running_window
-from r1desk.store import Profile, ProfileInUse, StoreThread
+from r1desk.store import Profile, ProfileInUse, StoreError, StoreThread
 from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.theme.icons import app_icon
 
@@ -48,6 +48,9 @@ def run(arguments: list[str]) -> int:
         if not raise_running_window(folder):
             QMessageBox.warning(None, tr("R1 Desk"), str(in_use))
         return 0
+    except StoreError as unusable:
+        QMessageBox.critical(None, tr("R1 Desk"), str(unusable))
+        return unusable.exit_code
     listener = RaiseListener(folder)
     store = StoreThread(profile.database)
     desk = Desk(profile, store, stored, damaged)

@@ -29,9 +29,12 @@ class EngineWorker(QThread):
 
     noticed = Signal(object)  # Notice; emitted in this thread, delivered in the main one
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(
+        self, parent: QObject | None = None, command: Sequence[str] | None = None
+    ) -> None:
+        """`command`: the engine's command line, where it is not this installation's own."""
         super().__init__(parent)
-        self.supervisor = Supervisor(self._on_notice)
+        self.supervisor = Supervisor(self._on_notice, command=command)
 
     def _on_notice(self, notice: Notice) -> None:
         self.noticed.emit(notice)
@@ -51,10 +54,12 @@ class EngineBridge(QObject):
     inspected = Signal(int, object, object, str)  # request, ModelFacts, Bill, advice
     beat = Signal(object)  # protocol.Beat
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(
+        self, parent: QObject | None = None, command: Sequence[str] | None = None
+    ) -> None:
         super().__init__(parent)
         self._ids = count(1)
-        self._worker = EngineWorker(self)
+        self._worker = EngineWorker(self, command)
         self._worker.noticed.connect(self._on_noticed)
         self.state = EngineState.STOPPED
         self.engine_pid = 0
@@ -155,10 +160,16 @@ class StoreBridge(QObject):
         """Do `work` in the store; then `then(result)` here, or `otherwise(error)`."""
         self._watch(self._store.submit(work), then, otherwise)
 
-    def save_progress(self, message_id: int, content: str, thinking: str) -> None:
+    def save_progress(
+        self,
+        message_id: int,
+        content: str,
+        thinking: str,
+        otherwise: Callable[[Exception], None],
+    ) -> None:
         """Save what there is of an answer; a slow disk is given only the newest state."""
         future = self._store.save_progress(message_id, content, thinking)
-        self._watch(future, None, None)
+        self._watch(future, None, otherwise)
 
     def _watch(
         self,

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import events
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import EngineBusy, ErrorReport, R1Error
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.bridge import EngineBridge, StoreBridge
 from r1desk.chat.values import ShownMessage
 from r1desk.shown import load_branch
 from r1desk.store import MessageState, Store
+from r1desk.unsaved import Ending, Unsaved
 
 SAVE_EVERY_MS = 500
-RETRY_SAVE_MS = 5000
 
 
 @dataclass
@@ -52,7 +52,6 @@ class ChatController(QObject):
     """Sends, edits, regenerates, stops and stores. Lives in the main thread."""
 
     branch_shown = Signal(object, list)  # conversation or None, list of ShownMessage
-    message_added = Signal(object)  # ShownMessage, at the end of the shown branch
     answer_started = Signal(int)  # message
     thinking_streamed = Signal(int, str)
     answer_streamed = Signal(int, str)
@@ -64,6 +63,7 @@ class ChatController(QObject):
     leaving = Signal()  # another conversation is about to be shown
     draft_restored = Signal(str)
     failed = Signal(ErrorReport)
+    recovered = Signal()  # what could not be saved is saved
     send_failed = Signal(str, ErrorReport)  # the text, which was not sent
     model_wanted = Signal()  # a question waits for a model
 
@@ -88,6 +88,11 @@ class ChatController(QObject):
         engine.event.connect(self._on_event)
         engine.failed.connect(self._on_failed)
         store.failed.connect(self._on_store_failed)
+        self.unsaved = Unsaved(store)
+        self.unsaved.saved.connect(self._on_saved)
+        self.unsaved.kept.connect(self._on_kept)
+        self.unsaved.failed.connect(self.failed)
+        self.unsaved.recovered.connect(self.recovered)
 
     # ---- what is shown ----------------------------------------------------------------------
 
@@ -108,7 +113,7 @@ class ChatController(QObject):
         self.leaving.emit()
         self.conversation_id = None
         self._show(None, [])
-        self._store.call(lambda store: store.draft(None), self.draft_restored.emit)
+        self._store.call(lambda store: store.draft(None), lambda text: self._restore(None, text))
 
     def open(self, conversation_id: int) -> None:
         """Show a stored conversation."""
@@ -119,7 +124,7 @@ class ChatController(QObject):
         def shown(result: tuple[list[ShownMessage], str]) -> None:
             branch, draft = result
             self._show(conversation_id, branch)
-            self.draft_restored.emit(draft)
+            self._restore(conversation_id, draft)
 
         self.leaving.emit()
         self.conversation_id = conversation_id
@@ -139,13 +144,21 @@ class ChatController(QObject):
 
     def save_draft(self, text: str) -> None:
         """Keep what is typed but not sent."""
-        conversation = self.conversation_id
-        self._store.call(lambda store: store.save_draft(conversation, text))
+        self.unsaved.save_draft(self.conversation_id, text)
+
+    def _restore(self, conversation_id: int | None, stored_draft: str) -> None:
+        if conversation_id == self.conversation_id:
+            self.draft_restored.emit(self.unsaved.draft(conversation_id, stored_draft))
+
+    def close(self) -> None:
+        """Save what there is before the store is closed."""
+        self._save_progress()
+        self.unsaved.close()
 
     def _show(self, conversation_id: int | None, branch: list[ShownMessage]) -> None:
         if conversation_id != self.conversation_id:
             return  # the user has gone on to another one
-        self._branch = branch
+        self._branch = branch = [self.unsaved.shown(message) for message in branch]
         self.branch_shown.emit(conversation_id, branch)
         answer = self.answer
         if answer is not None and answer.conversation_id == conversation_id:
@@ -225,6 +238,8 @@ class ChatController(QObject):
         return next((i for i, m in enumerate(self._branch) if m.id == message_id), None)
 
     def _ask(self, text: str, parent: int | None, conversation_id: int | None) -> None:
+        if self.busy:
+            self.send_failed.emit(text, EngineBusy().report())
         if self.busy or not text.strip():
             return
         model = self._model_name()
@@ -249,9 +264,18 @@ class ChatController(QObject):
         self._sending = True
         self.busy_changed.emit()
         shown_before = self.conversation_id
+        endings = self.unsaved.endings()
+        if text:
+            self.unsaved.drop_draft(shown_before)
+
+        def work(store: Store) -> tuple[int, int, list[ShownMessage]]:
+            for ending in endings:
+                ending.write(store)
+            return begin(store)
 
         def stored(result: tuple[int, int, list[ShownMessage]]) -> None:
             conversation, message_id, branch = result
+            self.unsaved.settled(endings)
             self._sending = False
             self.answer = Answer(conversation, message_id)
             if self.conversation_id == shown_before:
@@ -264,11 +288,15 @@ class ChatController(QObject):
         def refused(error: Exception) -> None:
             self._sending = False
             self.busy_changed.emit()
+            here = self.conversation_id == shown_before
+            if text:
+                self.unsaved.keep_draft(shown_before, text)
             if not isinstance(error, R1Error):
+                self.draft_restored.emit(text if here else "")
                 raise error
-            self.send_failed.emit(text, error.report())
+            self.send_failed.emit(text if here else "", error.report())
 
-        self._store.call(begin, stored, refused)
+        self._store.call(work, stored, refused)
 
     def _generate(self, branch: list[ShownMessage]) -> None:
         """Hand the branch, without the empty answer at its end, to the engine."""
@@ -334,8 +362,9 @@ class ChatController(QObject):
         self.answer = None
         self._save_timer.stop()
 
-        def write(store: Store) -> list[ShownMessage]:
-            store.finish_answer(
+        self.unsaved.finish(
+            Ending(
+                answer.conversation_id,
                 answer.message_id,
                 answer.text,
                 answer.thought,
@@ -344,23 +373,27 @@ class ChatController(QObject):
                 state,
                 report,
             )
-            return load_branch(store, answer.conversation_id)
+        )
 
-        def written(branch: list[ShownMessage]) -> None:
-            if answer.conversation_id == self.conversation_id:
-                self._branch = branch
-                self.answer_finished.emit(next(m for m in branch if m.id == answer.message_id))
-            self.list_changed.emit()
-            self.busy_changed.emit()
+    @Slot(object, list)
+    def _on_saved(self, ending: Ending, branch: list[ShownMessage]) -> None:
+        self._show_ending(ending, branch)
+        self.list_changed.emit()
+        self.busy_changed.emit()
 
-        def refused(error: Exception) -> None:
-            """The disk is full, say: the text stays in the view and is tried again."""
-            self._on_store_failed(error)
-            QTimer.singleShot(
-                RETRY_SAVE_MS, self, lambda: self._store.call(write, written, refused)
-            )
+    @Slot(object)
+    def _on_kept(self, ending: Ending) -> None:
+        """The disk is full, say: the text stays in the view, and the user can go on."""
+        self._show_ending(ending, [self.unsaved.shown(message) for message in self._branch])
+        self.busy_changed.emit()
 
-        self._store.call(write, written, refused)
+    def _show_ending(self, ending: Ending, branch: list[ShownMessage]) -> None:
+        if ending.conversation_id != self.conversation_id:
+            return
+        finished = next((m for m in branch if m.id == ending.message_id), None)
+        if finished is not None:  # else another branch is shown by now
+            self._branch = branch
+            self.answer_finished.emit(finished)
 
     @Slot()
     def _save_progress(self) -> None:
@@ -369,7 +402,7 @@ class ChatController(QObject):
             return
         answer.dirty = False
         message_id, text, thought = answer.message_id, answer.text, answer.thought
-        self._store.save_progress(message_id, text, thought)
+        self.unsaved.save_progress(message_id, text, thought)
 
     @Slot(object)
     def _on_store_failed(self, error: Exception) -> None:

@@ -33,6 +33,7 @@ class ChatWires(QObject):
         self._chat = chat
         self._models = models
         self._engine = engine
+        self._view_only = ""  # why nothing can be sent at all
         self._connect_controller()
         self._connect_widgets()
         models.loaded.connect(self._on_loaded)
@@ -105,8 +106,8 @@ class ChatWires(QObject):
 
     @Slot(str, ErrorReport)
     def _on_send_failed(self, text: str, report: ErrorReport) -> None:
-        if text and not self._window.composer.text():
-            self._window.composer.set_text(text)
+        if text:
+            self._window.composer.give_back(text)
         self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
 
     @Slot()
@@ -118,8 +119,13 @@ class ChatWires(QObject):
         composer.set_enabled_reason(
             tr("Another conversation is being answered; wait for it or stop it there.")
             if elsewhere
-            else ""
+            else self._view_only
         )
+
+    def set_view_only(self, reason: str) -> None:
+        """Nothing can be sent in this profile, and why; empty where it can."""
+        self._view_only = reason
+        self._on_busy_changed()
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:

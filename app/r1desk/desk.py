@@ -6,6 +6,7 @@ The window can be built anew (for another language) while the engine and the sto
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -26,7 +27,7 @@ from r1desk.dialogs.notice_bar import Level, Notice
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
 from r1desk.model_wires import ModelWires
-from r1desk.store import Opening, Profile, StoreThread
+from r1desk.store import Opening, Profile, StoreFull, StoreThread
 from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.vitals_wires import VitalsWires
 
@@ -40,14 +41,20 @@ class Desk(QObject):
     bug_found = Signal(str)  # from any thread
 
     def __init__(
-        self, profile: Profile, store: StoreThread, stored: prefs.Preferences, damaged: Path | None
+        self,
+        profile: Profile,
+        store: StoreThread,
+        stored: prefs.Preferences,
+        damaged: Path | None,
+        engine_command: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.preferences = stored
         self._profile = profile
         self.writable = profile.lock is not None
+        self._opening = Opening()
         self._system_font = QApplication.font()
-        self.engine = EngineBridge(self)
+        self.engine = EngineBridge(self, engine_command)
         self.store = StoreBridge(store, self)
         self.models = ModelController(self.engine, stored)
         self.chat = ChatController(
@@ -60,7 +67,9 @@ class Desk(QObject):
         self._build_window()
         self.models.preferences_changed.connect(self._save_timer.start)
         self.models.load_failed.connect(self.show_error)
+        self.chat.model_wanted.connect(self.models.ensure_loading)
         self.chat.failed.connect(self.show_error)
+        self.chat.recovered.connect(self._on_recovered)
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
         if damaged is not None:
@@ -83,6 +92,7 @@ class Desk(QObject):
             VitalsWires(self.window, self.engine, self.models, self.chat),
         )
         self.conversations.attach(self.window)
+        self.wires[0].set_view_only(self._why_view_only())
         self.window.theme_chosen.connect(self._on_theme)
         self.window.language_chosen.connect(self._on_language)
         self.window.text_size_changed.connect(self._on_text_size)
@@ -113,6 +123,7 @@ class Desk(QObject):
         self.window.composer.flush_draft()
         for wire in self.wires:
             wire.close()
+        self.chat.close()
         self.engine.stop()
         self._save_preferences()
 
@@ -241,13 +252,10 @@ class Desk(QObject):
     def _on_store_opened(self, opening: Opening) -> None:
         """One sentence at the start when the conversations are not as they should be."""
         self.writable = opening.writable
+        self._opening = opening
         if not opening.writable:
-            text = tr(
-                "The folder {folder} cannot be written. You can read your conversations; "
-                "new messages cannot be saved, so none can be sent.",
-                folder=str(self._profile.folder),
-            )
-            self.window.composer.set_enabled_reason(text)
+            text = self._why_view_only()
+            self.wires[0].set_view_only(text)
         elif opening.set_aside is not None:
             text = tr(
                 "The conversation file was damaged. What could be read was kept; "
@@ -257,6 +265,27 @@ class Desk(QObject):
         else:
             return
         self.window.notices.show_notice(Notice(text, Level.WARNING))
+
+    def _why_view_only(self) -> str:
+        """Empty where messages can be saved."""
+        if self._opening.writable:
+            return ""
+        if isinstance(self._opening.problem, StoreFull):
+            return tr(
+                "The drive of the folder {folder} is full. You can read your conversations; to "
+                "send messages, free some space and start the application again.",
+                folder=str(self._profile.folder),
+            )
+        return tr(
+            "The folder {folder} cannot be written. You can read your conversations; "
+            "new messages cannot be saved, so none can be sent.",
+            folder=str(self._profile.folder),
+        )
+
+    @Slot()
+    def _on_recovered(self) -> None:
+        text = tr("What could not be saved before is saved now.")
+        self.window.notices.show_notice(Notice(text, Level.INFO))
 
     def _say_preferences_damaged(self, damaged: Path) -> None:
         text = tr(

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepseek_r1.core import log
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -23,8 +24,8 @@ class Preferences(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     language: str | None = None  # None follows the system
-    theme: str = "system"
-    text_size_pt: int = 0  # 0 is the system's size
+    theme: Literal["system", "light", "dark", "high_contrast"] = "system"
+    text_size_pt: Annotated[int, Field(ge=0, le=72)] = 0  # 0 is the system's size
     model_path: str | None = None  # None is the starter model
     load: LoadSettings = LoadSettings()
     sampling: SamplingSettings = SamplingSettings()
@@ -42,7 +43,7 @@ def load(profile: Path) -> tuple[Preferences, Path | None]:
         return Preferences.model_validate_json(file.read_bytes()), None
     except FileNotFoundError:
         return Preferences(), None
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, OSError) as error:
         log.window.warning("preferences are damaged: %s", error)
         return Preferences(), _set_aside(file)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 CONNECT_WAIT_MS = 1000
+LISTENER_WAIT_S = 5.0  # a window takes the profile's lock a little before it listens
+ASK_AGAIN_S = 0.05
 
 
 def _address(profile: Path) -> str:
@@ -18,9 +21,13 @@ def _address(profile: Path) -> str:
 def raise_running_window(profile: Path) -> bool:
     """Ask the window that holds `profile` to come to the front; False if none answers."""
     socket = QLocalSocket()
+    end = time.monotonic() + LISTENER_WAIT_S
     socket.connectToServer(_address(profile))
-    if not socket.waitForConnected(CONNECT_WAIT_MS):
-        return False
+    while not socket.waitForConnected(CONNECT_WAIT_MS):
+        if time.monotonic() > end:
+            return False
+        time.sleep(ASK_AGAIN_S)
+        socket.connectToServer(_address(profile))
     socket.write(b"raise\n")
     socket.waitForBytesWritten(CONNECT_WAIT_MS)
     socket.disconnectFromServer()

@@ -123,6 +123,11 @@ class Composer(QWidget):
         self._draft_timer.stop()
         self._refresh()
 
+    def give_back(self, text: str) -> None:
+        """What could not be sent, before whatever was written since."""
+        since = self.text()
+        self.set_text(f"{text}\n\n{since}" if since else text)
+
     def clear(self) -> None:
         """Empty the box."""
         self.set_text("")

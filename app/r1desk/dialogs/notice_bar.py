@@ -35,13 +35,14 @@ class Notice:
 
 
 class NoticeBar(QWidget):
-    """Shows the newest notice; the same one twice is shown once."""
+    """Shows the newest notice; a warning that it covers comes back when it goes."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("notice")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.notice: Notice | None = None
+        self._covered: list[Notice] = []
         self._symbol = QLabel()
         self.label = QLabel(wordWrap=True)
         self.label.setTextFormat(Qt.TextFormat.PlainText)
@@ -64,6 +65,13 @@ class NoticeBar(QWidget):
 
     def show_notice(self, notice: Notice) -> None:
         """Show `notice` in place of the present one."""
+        before = self.notice
+        if before is not None and before.level == Level.WARNING and before.text != notice.text:
+            self._covered.append(before)
+        self._covered = [covered for covered in self._covered if covered.text != notice.text]
+        self._show(notice)
+
+    def _show(self, notice: Notice) -> None:
         self.notice = notice
         self.label.setText(notice.text)
         self.setAccessibleName(notice.text)
@@ -95,7 +103,10 @@ class NoticeBar(QWidget):
     def clear(self) -> None:
         """Take the notice away."""
         self.notice = None
-        self.hide()
+        if self._covered:
+            self._show(self._covered.pop())
+        else:
+            self.hide()
 
     @Slot()
     def _on_action(self) -> None:
