@@ -63,6 +63,8 @@ class Desk(QObject):
         self.conversations = ConversationList(self.store, self.chat)
         self._save_timer = QTimer(self, singleShot=True, interval=SAVE_DELAY_MS)
         self._save_timer.timeout.connect(self._save_preferences)
+        self._start_timer = QTimer(self, singleShot=True, interval=0)
+        self._start_timer.timeout.connect(self._start_behind)
         self._apply_text_size()
         self._build_window()
         self.models.preferences_changed.connect(self._save_timer.start)
@@ -105,7 +107,7 @@ class Desk(QObject):
     def show(self) -> None:
         """Show the window; the engine starts once it is on the screen."""
         self.window.show()
-        QTimer.singleShot(0, self._start_behind)
+        self._start_timer.start()
 
     @Slot()
     def _start_behind(self) -> None:
@@ -120,6 +122,8 @@ class Desk(QObject):
 
     def close(self) -> None:
         """Stop the engine and keep what is remembered. The store is closed by its owner."""
+        self._start_timer.stop()
+        self._save_timer.stop()
         self.window.composer.flush_draft()
         for wire in self.wires:
             wire.close()

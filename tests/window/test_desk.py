@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -159,3 +161,18 @@ def test_regenerate_has_a_key_and_keeps_the_first_answer(qtbot: QtBot, own_profi
         desk.window.regenerate_action.trigger()
         wait_answered(qtbot, desk)
         assert desk.chat.shown_branch[-1].sibling_count == 2
+
+
+def test_a_question_after_the_engine_died_while_loading_is_answered(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        wait_ready(qtbot, desk)
+        path = desk.models.path
+        with qtbot.waitSignal(desk.models.load_progressed, timeout=20_000):
+            desk.models.choose(path)
+        os.kill(desk.engine.engine_pid, signal.SIGKILL)
+        qtbot.waitUntil(lambda: desk.models.current is None, timeout=10_000)
+        ask(qtbot, desk, "Are you there?")
+        wait_answered(qtbot, desk)
+        assert desk.chat.shown_branch[-1].state == "complete"
