@@ -51,20 +51,22 @@ def collect() -> Catalog:
     for file in sorted((ROOT / "app").rglob("*.py")):
         place = file.relative_to(ROOT).as_posix()
         for text in marked(ast.parse(file.read_bytes())):
-            template.add(text, locations=[(place, None)])
+            template.add(text, locations=[(place, 0)])
     return template
 
 
 def marked(tree: ast.AST) -> list[str]:
     """The texts given to `MARKS`, also inside f-strings, which Babel's own extractor passes by."""
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
-    return [
-        call.args[0].value
-        for call in calls
-        if isinstance(call.func, ast.Name)
-        and call.func.id in MARKS
-        and isinstance(call.args[0], ast.Constant)
+    firsts = [
+        node.args[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in MARKS
+        and node.args
     ]
+    constants = [first.value for first in firsts if isinstance(first, ast.Constant)]
+    return [text for text in constants if isinstance(text, str) and text]
 
 
 def update(language: str, template: Catalog, *, check: bool) -> int:
