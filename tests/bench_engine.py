@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the host starts the engine
+from deepseek_r1.host.environment import engine_environment
+
+os.environ.update(engine_environment())  # as the host starts it; before OpenMP is loaded
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import GenerationFinished
