@@ -1,0 +1,80 @@
+"""The engine freezes, aborts or is killed: the window says it in a sentence and goes on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.host.supervisor import Supervisor
+from deepseek_r1.host.watch import HangLimits
+from r1desk import bridge
+from r1desk import preferences as prefs
+from window.desk_fixture import ask, running_desk, wait_answered, wait_ready
+from window.stall_meter import answering_window
+
+pytestmark = pytest.mark.native
+
+LONG = "Write a very long story about a fox."
+
+
+def long_answers(stored: prefs.Preferences) -> None:
+    stored.sampling = SamplingSettings(max_tokens=400, seed=3, temperature=1.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (signal.SIGSTOP, "gave no sign of life for"),
+        (signal.SIGABRT, "The engine stopped unexpectedly"),
+        (signal.SIGSEGV, "The engine stopped unexpectedly"),
+        (signal.SIGKILL, "The system ended the engine"),
+    ],
+    ids=lambda value: value.name if isinstance(value, signal.Signals) else "",
+)
+def test_an_engine_that_fails_costs_one_answer_and_comes_back(
+    qtbot: QtBot,
+    own_profile: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: signal.Signals,
+    sentence: str,
+) -> None:
+    limits = HangLimits(beats_s=1.5, check_s=0.3)
+    monkeypatch.setattr(bridge, "Supervisor", functools.partial(Supervisor, limits=limits))
+    with running_desk(qtbot, own_profile, long_answers) as desk:
+        wait_ready(qtbot, desk)
+        with answering_window():
+            ask(qtbot, desk, LONG)
+            with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
+                pass
+            pid = desk.engine.engine_pid
+            os.kill(pid, fault)
+            qtbot.waitUntil(lambda: desk.chat.shown_branch[-1].state != "streaming", timeout=15_000)
+        question, answer = desk.chat.shown_branch
+        assert question.content == LONG
+        assert answer.state == "failed"
+        assert answer.content, "what came before is kept"
+        assert sentence in answer.error_text
+        desk.preferences.sampling = SamplingSettings(max_tokens=8, seed=1)
+        desk.window.chat.regenerate_requested.emit(answer.id)
+        wait_answered(qtbot, desk)
+        assert desk.chat.shown_branch[-1].state == "complete"
+        assert desk.engine.engine_pid not in {0, pid}
+
+
+def test_an_engine_that_dies_while_idle_is_started_again_by_the_next_message(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_desk(qtbot, own_profile, long_answers) as desk:
+        desk.preferences.sampling = SamplingSettings(max_tokens=8, seed=1)
+        wait_ready(qtbot, desk)
+        os.kill(desk.engine.engine_pid, signal.SIGKILL)
+        qtbot.waitUntil(lambda: desk.models.current is None, timeout=10_000)
+        ask(qtbot, desk, "Are you there?")
+        wait_answered(qtbot, desk)
+        assert desk.chat.shown_branch[-1].state == "complete"

@@ -1,0 +1,125 @@
+"""One window a profile, started for real: a later start raises the first window and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from r1desk.store import Profile, ProfileInUse
+
+pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(120)]
+
+TESTS = Path(__file__).resolve().parents[1]
+RACERS = 20
+# The application itself; a line for each time its window is raised, and for a modal box.
+PROGRAM = """
+import sys
+from PySide6.QtWidgets import QApplication, QMessageBox
+from r1desk import application
+from r1desk.main_window import MainWindow
+def raised(window, real=MainWindow.raise_to_front):
+    real(window)
+    print("raised", flush=True)
+MainWindow.raise_to_front = raised
+def boxed(parent, title, text):
+    print("box:", text, flush=True)
+QMessageBox.warning = QMessageBox.critical = boxed
+sys.exit(application.run(["r1desk"]))
+"""
+
+
+@contextmanager
+def started(profile: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "R1DESK_PROFILE": str(profile), "QT_QPA_PLATFORM": "offscreen"}
+    environment |= {"PYTHONPATH": str(TESTS.parent / "app"), "LANGUAGE": "en"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def held(profile: Path) -> bool:
+    """True while a window holds the profile."""
+    if not (profile / "lock").exists():
+        return False
+    try:
+        Profile.open(profile).close()
+    except ProfileInUse:
+        return True
+    return False
+
+
+def wait_until_open(process: subprocess.Popen[str], profile: Path) -> None:
+    end = time.monotonic() + 20
+    while not (profile / "conversations.db").exists():  # without touching the lock
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_second_start_raises_the_first_window_and_ends_well(own_profile: Path) -> None:
+    with started(own_profile) as first:
+        wait_until_open(first, own_profile)
+        with started(own_profile) as second:
+            out, _ = second.communicate(timeout=20)
+            assert (second.returncode, out) == (0, "")
+        assert first.stdout is not None
+        assert first.stdout.readline() == "raised\n"
+        assert first.poll() is None
+
+
+def test_a_killed_window_leaves_no_lock_behind(own_profile: Path) -> None:
+    for _ in range(2):
+        with started(own_profile) as window:
+            wait_until_open(window, own_profile)
+            os.kill(window.pid, signal.SIGKILL)
+            window.wait()
+        assert not held(own_profile)
+    with started(own_profile) as again, started(own_profile) as other:
+        end = time.monotonic() + 30
+        while again.poll() is None and other.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        assert sorted([again.poll() is None, other.poll() is None]) == [False, True]
+
+
+def test_of_windows_started_at_once_exactly_one_stays(own_profile: Path) -> None:
+    running = [started(own_profile) for _ in range(RACERS)]
+    windows = [each.__enter__() for each in running]
+    try:
+        end = time.monotonic() + 60
+        while sum(w.poll() is None for w in windows) > 1 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert sum(w.poll() is None for w in windows) == 1
+        assert held(own_profile)
+        ended = [w for w in windows if w.poll() is not None]
+        assert {w.returncode for w in ended} == {0}
+        said = [w.stdout.read() for w in ended if w.stdout is not None]
+        assert set(said) == {""}, "no box that waits for a click"
+    finally:
+        for each in running:
+            each.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file"])
+def test_a_profile_that_cannot_be_a_folder_is_said(tmp_path: Path, place: str) -> None:
+    profile = tmp_path / "file" if place == "a file" else tmp_path / "file" / "profile"
+    (tmp_path / "file").write_text("in the way")
+    with started(profile) as window:
+        out, _ = window.communicate(timeout=20)
+        assert window.returncode == 5
+        assert out.startswith("box: ")
+        assert str(profile) in out
