@@ -130,11 +130,27 @@ def test_a_streamed_answer_looks_exactly_like_the_stored_one(
     settled(view)
     streamed = view.view(50)
     shown, picture = streamed.body.plain_text(), streamed.body.grab().toImage()
+    view.show_branch([])
     view.show_branch([answer(50, text, stats=STATS)])
     settled(view)
     assert view.view(50) is not streamed
     assert view.view(50).body.plain_text() == shown
     assert view.view(50).body.grab().toImage() == picture
+
+
+def test_a_branch_that_grew_keeps_what_is_built(view: ChatView, settled: Settled) -> None:
+    first = [user(1, "One?"), answer(2, "Two.", stats=STATS)]
+    view.show_branch(first)
+    settled(view)
+    built = [view.view(1), view.view(2)]
+    view.show_branch([user(1, "One?"), answer(2, "Two.", stats=STATS), user(3, "Three?")])
+    settled(view)
+    assert [view.view(1), view.view(2)] == built
+    view.show_branch([user(1, "One?"), answer(2, "Two!", stats=STATS)])
+    settled(view)
+    assert view.view(1) is built[0]
+    assert view.view(2) is not built[1]
+    assert view.view(3) is None
 
 
 def test_finished_blocks_are_not_drawn_again(view: ChatView, qtbot: QtBot) -> None:

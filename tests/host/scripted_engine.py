@@ -35,6 +35,31 @@ LOADED = ModelLoaded(
     facts=FACTS, bill=Bill(lines=(), budget_mib=256), load_s=0, threads=1, threads_prefill=1
 )
 
+TOKEN_CHARACTERS = 4
+TEXT = """## A part of the answer
+
+Some **running text** with `code` in it, which goes on for a while so that lines are wrapped, and
+then a list:
+
+1. first, with *emphasis*
+2. second, with [a link](https://example.org/page)
+   - and something below it
+
+```python
+def area(width: float, height: float) -> float:
+    \"\"\"The area of a rectangle.\"\"\"
+    return width * height  # simple
+```
+
+| name | value |
+| --- | ---: |
+| one | 1 |
+| two | 2 |
+
+埃拉托斯特尼筛法是一种用来找出一定范围内所有质数的算法，其步骤如下所述。
+
+"""
+
 
 class ScriptedEngine:
     def __init__(self) -> None:
@@ -126,6 +151,9 @@ class ScriptedEngine:
         match name:
             case "say":
                 self.event(request_id, AnswerDelta(text=value))
+            case "pace":  # pace=100,3: tokens a second, seconds
+                rate, seconds = map(float, value.split(","))
+                self.stream(request_id, rate, seconds)
             case "wait":
                 until = time.monotonic() + float(value)
                 while time.monotonic() < until and request_id not in self.cancelled:
@@ -190,6 +218,20 @@ class ScriptedEngine:
                     self.event(request_id, AnswerDelta(text="x"))
             case _:
                 raise ValueError(act)
+
+    def stream(self, request_id: int, rate: float, seconds: float) -> None:
+        """Tokens at an even pace, each at its own time whatever the ones before it took."""
+        began = time.monotonic()
+        for number in range(round(rate * seconds)):
+            if request_id in self.cancelled:
+                return
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            self.moved_at = time.monotonic()
+            at = number * TOKEN_CHARACTERS % len(TEXT)
+            self.event(request_id, AnswerDelta(
+                text=TEXT[at : at + TOKEN_CHARACTERS], completion_tokens=number + 1,
+                elapsed_s=self.moved_at - began,
+            ))  # fmt: skip
 
     def event(self, request_id: int, event: object) -> None:
         self.send(protocol.EventFrame(id=request_id, event=event))

@@ -3,7 +3,7 @@
     python -m window.driven_window QUESTION…      # R1DESK_PROFILE says where
 
 Sends each question once the answer before it has ended and prints one JSON line per fact:
-`ready` (engine pid), `sent` (a question that is stored), `text` (length streamed so far),
+`visible` (the window's first picture is on the screen), `ready` (a model is loaded), `sent` (a question that is stored), `text` (length streamed so far),
 `finished`, `failed`. The tests kill it, or its engine, at moments of their choice.
 """
 
@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QEvent, QObject, QTimer
 
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.words import use_language
@@ -40,6 +40,13 @@ class Driver(QObject):
         desk.chat.answer_finished.connect(self._on_finished)
         desk.chat.failed.connect(lambda report: say("failed", text=report.text()))
         self._engine_pid = 0
+        desk.window.installEventFilter(self)
+
+    def eventFilter(self, _window: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Paint and self._desk.window.windowHandle().isExposed():
+            self._desk.window.removeEventFilter(self)
+            QTimer.singleShot(0, lambda: say("visible"))  # once the whole picture is painted
+        return False
 
     def _on_beat(self, beat: Any) -> None:
         pid = self._desk.engine.engine_pid

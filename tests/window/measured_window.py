@@ -1,0 +1,214 @@
+"""The real application, measuring itself for `bench_window.py`.
+
+    python -m window.measured_window [--scripted]      # R1DESK_PROFILE says where
+
+Reads one JSON command a line from its input and answers each with facts, one JSON line each.
+`--scripted`: tests/host/scripted_engine.py in place of the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
+from PySide6.QtWidgets import QApplication
+
+from deepseek_r1.core import events
+from deepseek_r1.core.paths import profile_dir
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.words import use_language
+from r1desk import preferences as prefs
+from r1desk.application import create_application
+from r1desk.desk import Desk
+from r1desk.store import Profile, StoreThread
+
+SCRIPTED = Path(__file__).resolve().parents[1] / "host" / "scripted_engine.py"
+BENCH_CONTEXT = 1024
+
+
+class Heartbeat(QObject):
+    """Gaps between the beats of a timer that wants to fire each millisecond."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gaps_ms: list[float] = []
+        self._last = 0.0
+        self._timer = QTimer(self, interval=1, timerType=Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._beat)
+
+    def start(self) -> None:
+        """Count from now on."""
+        self.gaps_ms = []
+        self._last = time.perf_counter()
+        self._timer.start()
+
+    def stop(self) -> list[float]:
+        """The gaps since the start, the one still open included."""
+        self._beat()
+        self._timer.stop()
+        return self.gaps_ms
+
+    @Slot()
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self.gaps_ms.append((now - self._last) * 1000)
+        self._last = now
+
+
+class PaintCounter(QObject):
+    """Counts the widgets that Qt paints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Paint:
+            self.count += 1
+        return False
+
+
+class Measured(QObject):
+    """Does what it is told and says how that went."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._heart = Heartbeat()
+        self._paints = PaintCounter()
+        self._asked_at = 0.0
+        self._first: tuple[float, int] | None = None
+        self._last = (0.0, 0)
+        self._bursts = 0
+        self._unread = b""
+        self._input = QSocketNotifier(sys.stdin.fileno(), QSocketNotifier.Type.Read, self)
+        self._input.activated.connect(self._on_input)
+        desk.models.loaded.connect(lambda _loaded: say("ready", engine=desk.engine.engine_pid))
+        desk.engine.event.connect(self._on_event)
+        desk.chat.answer_streamed.connect(self._on_streamed)
+        desk.chat.answer_finished.connect(self._on_finished)
+        desk.chat.failed.connect(lambda report: say("failed", text=report.text()))
+        desk.chat.branch_shown.connect(self._on_shown)
+
+    @Slot()
+    def _on_input(self) -> None:
+        part = os.read(sys.stdin.fileno(), 65_536)
+        if not part:
+            self._input.setEnabled(False)
+            self._desk.window.close()
+            return
+        *lines, self._unread = (self._unread + part).split(b"\n")
+        for line in lines:
+            command: dict[str, Any] = json.loads(line)
+            getattr(self, "do_" + command.pop("do"))(**command)
+
+    # ---- commands ---------------------------------------------------------------------------
+
+    def do_beat(self) -> None:
+        """Count the loop's gaps from now on."""
+        self._heart.start()
+        say("beating")
+
+    def do_rest(self) -> None:
+        """What was counted."""
+        say("gaps", gaps_ms=[round(gap, 2) for gap in self._heart.stop()])
+
+    def do_open(self, conversation: int | None) -> None:
+        """Show a conversation; `shown` follows."""
+        if conversation is None:
+            self._desk.chat.new_chat()
+        else:
+            self._desk.chat.open(conversation)
+
+    def do_ask(self, text: str, seed: int = 1, max_tokens: int = 128) -> None:
+        """Send a question through the composer; `answered` follows."""
+        self._desk.preferences.sampling = self._desk.preferences.sampling.model_copy(
+            update={"seed": seed, "max_tokens": max_tokens}
+        )
+        self._first, self._bursts = None, 0
+        composer = self._desk.window.composer
+        composer.set_text(text)
+        self._asked_at = time.perf_counter()
+        composer.submit()
+
+    def do_watch_paints(self) -> None:
+        """Count paint events from now on."""
+        QApplication.instance().installEventFilter(self._paints)
+        self._paints.count = 0
+        say("watching")
+
+    def do_paints(self) -> None:
+        """What was counted."""
+        QApplication.instance().removeEventFilter(self._paints)
+        say("paints", count=self._paints.count)
+
+    # ---- facts ------------------------------------------------------------------------------
+
+    @Slot(object, list)
+    def _on_shown(self, conversation: int | None, branch: list[object]) -> None:
+        say("shown", conversation=conversation, messages=len(branch))
+
+    @Slot(int, object)
+    def _on_event(self, _request: int, event: events.Event) -> None:
+        if isinstance(event, events.AnswerDelta | events.ThinkingDelta):
+            self._last = (time.perf_counter(), event.completion_tokens)
+            self._first = self._first or self._last
+
+    @Slot(int, str)
+    def _on_streamed(self, _message: int, _text: str) -> None:
+        self._bursts += 1
+
+    @Slot(object)
+    def _on_finished(self, message: Any) -> None:
+        ended = time.perf_counter()
+        first = self._first or (ended, 0)
+        stats = message.stats.model_dump(mode="json") if message.stats else {}
+        say(
+            "answered",
+            state=str(message.state),
+            first_s=first[0] - self._asked_at,
+            first_tokens=first[1],
+            stream_s=self._last[0] - first[0],
+            stream_tokens=self._last[1] - first[1],
+            whole_s=ended - self._asked_at,
+            bursts=self._bursts,
+            characters=len(message.content),
+            stats=stats,
+        )
+
+
+def say(event: str, **facts: object) -> None:
+    """One line for the parent, with the machine-wide monotonic clock."""
+    print(json.dumps({"event": event, "t": time.monotonic(), **facts}), flush=True)
+
+
+def main() -> int:
+    """Run until the input ends."""
+    use_language("en")
+    stored, damaged = prefs.load(profile_dir())
+    stored.load = LoadSettings(context_length=BENCH_CONTEXT)
+    if "--scripted" in sys.argv:
+        stored.model_path = "wait=0"  # what the scripted engine does to load
+    app = create_application(sys.argv[:1], stored)
+    profile = Profile.open(profile_dir())
+    store = StoreThread(profile.database)
+    command = [sys.executable, str(SCRIPTED)] if "--scripted" in sys.argv else None
+    desk = Desk(profile, store, stored, damaged, command)
+    measured = Measured(desk)
+    store.start()
+    desk.show()
+    status = app.exec()
+    del measured
+    desk.close()
+    store.close()
+    profile.close()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
