@@ -13,9 +13,10 @@ from __future__ import annotations
 import ast
 import io
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -27,15 +28,30 @@ HEADER = """\
 # The words of R1 Desk in another language.
 # installer/translations.py collects the texts; only the translations are edited here.
 """
-# Fields that say something: no dates, so that equal content is an equal file, and no addresses.
-FIELDS = (
-    "Project-Id-Version",
-    "Language",
-    "Plural-Forms",
-    "MIME-Version",
-    "Content-Type",
-    "Content-Transfer-Encoding",
-)
+# No dates and no versions, so that equal content is an equal file.
+FIELDS = """\
+Project-Id-Version: r1desk
+Language: {language}
+Plural-Forms: {plural}
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+"""
+
+
+class Words(Catalog):
+    """A language's texts. Babel's own header would differ from minute to minute."""
+
+    def __init__(self, language: str, old: Iterable[Message]) -> None:
+        super().__init__(locale=language, header_comment=HEADER, fuzzy=False)
+        for message in old:
+            if message.id:
+                self.add(message.id, message.string, flags=message.flags)
+
+    def __iter__(self) -> Iterator[Message]:
+        header = FIELDS.format(language=self.locale_identifier, plural=self.plural_forms)
+        yield Message("", header)
+        yield from list(super().__iter__())[1:]
 
 
 def main() -> int:
@@ -74,10 +90,8 @@ def update(language: str, template: Catalog, *, check: bool) -> int:
     folder = FOLDER / language / "LC_MESSAGES"
     po, mo = folder / "r1desk.po", folder / "r1desk.mo"
     folder.mkdir(parents=True, exist_ok=True)
-    catalog = Catalog(locale=language, fuzzy=False)
-    if po.exists():
-        with po.open("rb") as old:
-            catalog = read_po(old, locale=language)
+    old = read_po(io.BytesIO(po.read_bytes()), locale=language) if po.exists() else ()
+    catalog = Words(language, old)
     catalog.update(template, no_fuzzy_matching=True)
     catalog.obsolete.clear()
     missing = [m.id for m in catalog if m.id and (not m.string or m.fuzzy)]
@@ -89,38 +103,17 @@ def update(language: str, template: Catalog, *, check: bool) -> int:
     return int(bool(missing) or (check and changed))
 
 
-def as_po(catalog: Catalog) -> bytes:
-    """The catalogue for translators, under a header of ours."""
-    catalog.header_comment = HEADER
+def as_po(catalog: Words) -> bytes:
+    """The catalogue for translators."""
     out = io.BytesIO()
-    write_po(
-        out,
-        catalog,
-        width=100,
-        omit_header=False,
-        sort_output=True,
-        include_lineno=False,
-        ignore_obsolete=True,
-    )
-    head, *entries = out.getvalue().decode().split("\n\n")
-    kept = [line for line in map(_header_line, head.splitlines()) if line]
-    return "\n\n".join(["\n".join(kept), *entries]).encode()
+    write_po(out, catalog, width=100, sort_output=True, include_lineno=False, ignore_obsolete=True)
+    return out.getvalue()
 
 
-def _header_line(line: str) -> str:
-    """A line of the header as we keep it, empty where we do not."""
-    if not line.startswith('"'):
-        return line
-    field, _, _ = line.strip('"').partition(":")
-    if field == "Project-Id-Version":
-        return r'"Project-Id-Version: r1desk\n"'
-    return line if field in FIELDS else ""
-
-
-def as_mo(catalog: Catalog) -> bytes:
+def as_mo(catalog: Words) -> bytes:
     """The catalogue as the running program reads it."""
     out = io.BytesIO()
-    write_mo(out, read_po(io.BytesIO(as_po(catalog)), locale=catalog.locale))
+    write_mo(out, catalog)
     return out.getvalue()
 
 
