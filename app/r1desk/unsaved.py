@@ -72,6 +72,7 @@ class Unsaved(QObject):
         self._endings: dict[int, Ending] = {}  # by message
         self._drafts: dict[int | None, str] = {}  # by conversation
         self._told = ""
+        self._closed = False
         self._retry = QTimer(self, singleShot=True, interval=RETRY_MS)
         self._retry.timeout.connect(self._try_again)
 
@@ -157,6 +158,9 @@ class Unsaved(QObject):
         if not isinstance(error, R1Error):
             raise error
         report = error.report()
+        if self._closed:
+            _log(error)  # there is no later
+            return
         self._retry.start()
         if report.code != self._told:
             self._told = report.code
@@ -182,12 +186,13 @@ class Unsaved(QObject):
 
     def close(self) -> None:
         """The last try."""
+        self._closed = True
         self._retry.stop()
         for ending in self.endings():
-            self._store.call(ending.write, otherwise=_log)
+            self._store.call(ending.write, otherwise=self.tell)
         for conversation_id, text in tuple(self._drafts.items()):
             self.save_draft(conversation_id, text)
 
 
 def _log(error: Exception) -> None:
-    log.window.error("an answer could not be saved: %s", type(error).__name__)
+    log.window.error("not saved before the end: %s", type(error).__name__)

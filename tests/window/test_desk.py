@@ -171,8 +171,8 @@ def test_a_question_after_the_engine_died_while_loading_is_answered(
         path = desk.models.path
         with qtbot.waitSignal(desk.models.load_progressed, timeout=20_000):
             desk.models.choose(path)
-        os.kill(desk.engine.engine_pid, signal.SIGKILL)
-        qtbot.waitUntil(lambda: desk.models.current is None, timeout=10_000)
+        with qtbot.waitSignal(desk.models.load_failed, timeout=10_000):
+            os.kill(desk.engine.engine_pid, signal.SIGKILL)
         ask(qtbot, desk, "Are you there?")
         wait_answered(qtbot, desk)
         assert desk.chat.shown_branch[-1].state == "complete"
