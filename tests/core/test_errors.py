@@ -8,6 +8,7 @@ import pytest
 
 import r1desk.store.errors  # noqa: F401 - registers the store's errors
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, ModelFileMissing, R1Error
+from deepseek_r1.core.words import use_language
 
 ERRORS = sorted(R1Error.known.values(), key=lambda cls: cls.__name__)
 
@@ -40,3 +41,8 @@ def test_an_unknown_code_is_an_engine_failure_and_keeps_its_detail() -> None:
     report = ErrorReport(code="FromTheFuture", facts={"detail": "flux"})
     assert isinstance(report.error, EngineFailed)
     assert "flux" in report.text()
+
+
+def test_chinese_sentences_stand_without_a_space_between_them() -> None:
+    use_language("zh_CN")
+    assert "。 " not in str(ModelFileMissing(path="/模型.gguf"))

@@ -14,7 +14,7 @@ from deepseek_r1.cli import output
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.words import sentences, tr
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.plan import ProcessShare, advise, require_context
 from deepseek_r1.memory.plan import plan as bill_of
@@ -83,7 +83,7 @@ def _show(bill: Bill, advice: str) -> None:
     table.add_row(tr("Total"), f"{bill.total_mib:,.0f} MiB", style="bold")
     table.add_row(tr("Memory budget"), f"{bill.budget_mib:,.0f} MiB")
     Console(highlight=False).print(table)
-    output.result(tr("It fits.") if bill.fits else tr("It does not fit.") + " " + advice)
+    output.result(tr("It fits.") if bill.fits else sentences((tr("It does not fit."), advice)))
 
 
 def _names() -> dict[str, str]:

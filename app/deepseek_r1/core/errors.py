@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from deepseek_r1.core.words import N_, tr
+from deepseek_r1.core.words import N_, sentences, tr
 
 Fact = str | int | float
 
@@ -59,7 +59,7 @@ class R1Error(Exception):
         return tr(template).format_map(_Known(self.facts)) if template else ""
 
     def __str__(self) -> str:
-        return " ".join(part for part in self.sentences() if part)
+        return sentences(self.sentences())
 
     def report(self) -> ErrorReport:
         """This error as a value."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gettext
 import locale
 import os
+from collections.abc import Iterable
 
 from deepseek_r1.core.paths import resources_dir
 
@@ -28,6 +29,11 @@ def tr(text: str, **facts: object) -> str:
     """`text` in the current language, with `{name}` places filled from `facts`."""
     translated = _catalogue.gettext(text) if text else ""
     return translated.format(**facts) if facts else translated
+
+
+def sentences(parts: Iterable[str]) -> str:
+    """Sentences one after the other; Chinese ones stand without a space between them."""
+    return ("" if _language.startswith("zh") else " ").join(part for part in parts if part)
 
 
 def use_language(code: str | None) -> str:

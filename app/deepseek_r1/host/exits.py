@@ -53,7 +53,7 @@ def classify(returncode: int, stderr: str) -> R1Error:
 def in_short(error: R1Error) -> str:
     """What happened and why, without what to do: for a message that has its own advice."""
     what, why, _ = error.sentences()
-    return f"{what} {why}".strip()
+    return sentences((what, why))
 
 
 def last_words(stderr: str) -> str:
