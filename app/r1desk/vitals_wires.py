@@ -55,9 +55,10 @@ class VitalsWires(QObject):
 
     @Slot(object)
     def _on_beat(self, beat: Beat) -> None:
-        self._beat = beat
+        before, self._beat = self._beat, beat
         self._sampler.set_engine_pid(self._engine.engine_pid)
-        self._show()
+        if before is None or _context(before) != _context(beat):
+            self._show()
 
     @Slot(int, object)
     def _on_event(self, _request_id: int, event: events.Event) -> None:
@@ -97,6 +98,10 @@ class VitalsWires(QObject):
                 context_length=beat.context_length if beat else 0,
             )
         )
+
+
+def _context(beat: Beat) -> tuple[int, int]:
+    return beat.context_used, beat.context_length
 
 
 def state_words(state: EngineState) -> str:

@@ -3,8 +3,9 @@
     python -m window.driven_window QUESTION…      # R1DESK_PROFILE says where
 
 Sends each question once the answer before it has ended and prints one JSON line per fact:
-`visible` (the window's first picture is on the screen), `ready` (a model is loaded), `sent` (a question that is stored), `text` (length streamed so far),
-`finished`, `failed`. The tests kill it, or its engine, at moments of their choice.
+`visible` (the window's first picture is on the screen), `ready` (a model is loaded), `engine`
+(its process), `sent` (a question that is stored), `text` (length streamed so far), `finished`,
+`failed`. The tests kill it, or its engine, at moments of their choice.
 """
 
 from __future__ import annotations

@@ -66,6 +66,8 @@ class MeasuredProcess:
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
 
 
 def platform() -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QMimeData, Qt, Signal
-from PySide6.QtGui import QInputMethodEvent, QKeyEvent
+from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from r1desk.chat.editor import PlainEdit
+from r1desk.chat.quiet_cursor import QuietCursor
 
 LARGE_PASTE = 20_000  # characters; from here on a paste is kept beside the box
 
@@ -27,18 +28,26 @@ class ComposerField(PlainEdit):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._composing = False
+        self._cursor = QuietCursor(self)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.viewport().setAutoFillBackground(False)
         self.document().setDocumentMargin(2)
 
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """The cursor blinks for a while."""
+        self._cursor.wake()
+        super().focusInEvent(event)
+
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
         """Remember whether a word is still being composed."""
+        self._cursor.wake()
         self._composing = bool(event.preeditString())
         super().inputMethodEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter sends, Shift+Enter breaks the line, unless an input method is at work."""
+        self._cursor.wake()
         shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
         if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}:
             if self._composing:

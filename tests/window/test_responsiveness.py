@@ -1,0 +1,81 @@
+"""The window stays quick where conversations are long, and rests where nothing happens.
+
+The limits are generous: tests run beside other programs. `bench_window.py` measures exactly.
+"""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from bench_window import fill
+from r1desk.chat import Composer, quiet_cursor
+from r1desk.shown import load_branch
+from r1desk.store import Profile, Store
+from window.measured_process import MeasuredProcess
+from window.measured_window import PaintCounter
+
+LONGEST_STALL_MS = 250
+MEDIAN_GAP_MS = 10
+
+
+def test_streaming_into_a_conversation_of_100_000_tokens_never_holds_the_window_up(
+    own_profile: Path,
+) -> None:
+    conversation = fill(own_profile)
+    with MeasuredProcess(["-m", "window.measured_window", "--scripted"]) as window:
+        window.hear("ready")
+        window.tell("beat")
+        window.tell("open", conversation=conversation)
+        assert window.hear("shown")["messages"] > 300
+        window.tell("ask", text="pace=100,3")
+        answered = window.hear("answered")
+        window.tell("rest")
+        gaps = window.hear("gaps")["gaps_ms"]
+    assert answered["state"] == "complete"
+    assert answered["stream_tokens"] == 299
+    assert 2.5 < answered["stream_s"] < 4
+    assert statistics.median(gaps) < MEDIAN_GAP_MS
+    assert max(gaps) < LONGEST_STALL_MS
+
+
+def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Path) -> None:
+    with Profile.open(tmp_path) as profile, Store(profile.database) as store:
+        counts = []
+        conversation = store.create_conversation().id
+        parent = None
+        for _ in range(2):
+            for number in range(20):
+                asked = store.append_user(conversation, f"Question {number}", parent)
+                parent = store.begin_answer(conversation, asked.id).id
+                store.finish_answer(parent, "Answer")
+            statements: list[object] = []
+            store._db.connection.trace_v2(1, statements.append)
+            load_branch(store, conversation)
+            store._db.connection.trace_v2(0, None)
+            counts.append(len(statements))
+    assert counts[0] == counts[1] <= 4
+
+
+def test_an_idle_window_paints_nothing(qtbot: QtBot, monkeypatch, own_profile: Path) -> None:
+    monkeypatch.setattr(quiet_cursor, "STILL_AFTER_MS", 300)
+    composer = Composer()
+    qtbot.addWidget(composer)
+    composer.show()
+    qtbot.waitExposed(composer)
+    composer.activateWindow()
+    composer.editor.setFocus()
+    qtbot.keyClicks(composer.editor, "a")
+    hints = QApplication.styleHints()
+    assert hints.cursorFlashTime() > 0
+    qtbot.waitUntil(lambda: hints.cursorFlashTime() == 0)
+    qtbot.wait(100)
+    paints = PaintCounter()
+    composer.editor.viewport().installEventFilter(paints)
+    qtbot.wait(1500)
+    assert paints.count == 0
+    qtbot.keyClicks(composer.editor, "b")
+    assert hints.cursorFlashTime() > 0, "typing wakes it"
