@@ -6,7 +6,7 @@ import re
 import signal
 
 from deepseek_r1.core.errors import EngineDied, EngineOutOfMemory, R1Error
-from deepseek_r1.core.words import N_, tr
+from deepseek_r1.core.words import N_, sentences, tr
 
 # Windows reports a fault as an NTSTATUS exit code; the C runtime's abort is code 3.
 _WINDOWS_FAULTS = {
