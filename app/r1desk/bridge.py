@@ -29,9 +29,7 @@ class EngineWorker(QThread):
 
     noticed = Signal(object)  # Notice; emitted in this thread, delivered in the main one
 
-    def __init__(
-        self, parent: QObject | None = None, command: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         """`command`: the engine's command line, where it is not this installation's own."""
         super().__init__(parent)
         self.supervisor = Supervisor(self._on_notice, command=command)
@@ -54,9 +52,7 @@ class EngineBridge(QObject):
     inspected = Signal(int, object, object, str)  # request, ModelFacts, Bill, advice
     beat = Signal(object)  # protocol.Beat
 
-    def __init__(
-        self, parent: QObject | None = None, command: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         super().__init__(parent)
         self._ids = count(1)
         self._worker = EngineWorker(self, command)

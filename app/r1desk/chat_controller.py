@@ -7,7 +7,6 @@ and what the model says is on disk at least once a second.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -15,6 +14,7 @@ from deepseek_r1.core import events
 from deepseek_r1.core.errors import EngineBusy, ErrorReport, R1Error
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
+from r1desk.answer import Answer
 from r1desk.bridge import EngineBridge, StoreBridge
 from r1desk.chat.values import ShownMessage
 from r1desk.shown import load_branch
@@ -22,30 +22,6 @@ from r1desk.store import MessageState, Store
 from r1desk.unsaved import Ending, Unsaved
 
 SAVE_EVERY_MS = 500
-
-
-@dataclass
-class Answer:
-    """The answer being written, in memory; the store has it up to the last save."""
-
-    conversation_id: int
-    message_id: int
-    request_id: int = 0
-    content: list[str] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    thinking_s: float = 0.0
-    dirty: bool = False
-    stop_wanted: bool = False
-
-    @property
-    def text(self) -> str:
-        """The answer so far."""
-        return "".join(self.content)
-
-    @property
-    def thought(self) -> str:
-        """The thinking so far."""
-        return "".join(self.thinking)
 
 
 class ChatController(QObject):

@@ -72,6 +72,9 @@ class Desk(QObject):
         self.chat.model_wanted.connect(self.models.ensure_loading)
         self.chat.failed.connect(self.show_error)
         self.chat.recovered.connect(self._on_recovered)
+        self.chat.failed.connect(self._hold_open_while_unsaved)
+        self.chat.unsaved.kept.connect(self._hold_open_while_unsaved)
+        self.chat.recovered.connect(self._hold_open_while_unsaved)
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
         if damaged is not None:
@@ -113,7 +116,7 @@ class Desk(QObject):
     def _start_behind(self) -> None:
         self.conversations.open_last()
         self.engine.start()
-        self.models.load_chosen()
+        self.models.ensure_loading()  # a quick user may have asked already
 
     @Slot()
     def raise_window(self) -> None:
@@ -285,6 +288,12 @@ class Desk(QObject):
             "new messages cannot be saved, so none can be sent.",
             folder=str(self._profile.folder),
         )
+
+    @Slot()
+    def _hold_open_while_unsaved(self) -> None:
+        """Closing would lose text that the disk refused: ask first."""
+        text = tr("Some text could not be saved yet and would be lost.")
+        self.window.hold_open(text if self.chat.unsaved.waiting else "")
 
     @Slot()
     def _on_recovered(self) -> None:

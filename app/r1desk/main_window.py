@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QMainWindow,
     QMenu,
+    QMessageBox,
     QSizePolicy,
     QSplitter,
     QToolButton,
@@ -52,6 +53,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setWindowTitle("R1 Desk")
         self.setWindowIcon(app_icon())
+        self._reason_to_stay = ""
         self.setAcceptDrops(True)
         self.setMinimumSize(720, 480)
         self.sidebar = Sidebar()
@@ -258,6 +260,27 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             self.model_dropped.emit(local[0])
 
+    def hold_open(self, reason: str) -> None:
+        """Ask with this reason before closing; an empty one lets the window close at once."""
+        self._reason_to_stay = reason
+
     def closeEvent(self, event: QCloseEvent) -> None:
+        if self._reason_to_stay:
+            event.ignore()
+            self._ask_to_close(self._reason_to_stay)
+            return
         self.closed.emit()
         super().closeEvent(event)
+
+    def _ask_to_close(self, reason: str) -> None:
+        box = QMessageBox(QMessageBox.Icon.Warning, self.windowTitle(), reason, parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        close = box.addButton(tr("Close anyway"), QMessageBox.ButtonRole.DestructiveRole)
+        close.clicked.connect(self._on_close_anyway)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        box.open()
+
+    @Slot()
+    def _on_close_anyway(self) -> None:
+        self._reason_to_stay = ""
+        self.close()

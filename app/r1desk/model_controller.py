@@ -18,7 +18,6 @@ from r1desk.preferences import Preferences
 
 RECENT_MODELS = 8
 MIB = 1024 * 1024
-_BRINGS_A_MODEL = (EngineState.STARTING, EngineState.READY, EngineState.LOADING)
 
 
 class ModelController(QObject):
@@ -76,8 +75,7 @@ class ModelController(QObject):
     @Slot()
     def ensure_loading(self) -> None:
         """A question waits: load the remembered model unless one is there or on its way."""
-        on_its_way = self.loading and self._engine.state in _BRINGS_A_MODEL
-        if self.current is None and not on_its_way:
+        if self.current is None and not self.loading:
             self.load_chosen()
 
     def choose(self, path: Path) -> None:

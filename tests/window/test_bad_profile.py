@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
@@ -158,6 +159,8 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
         assert "the drive is full" in notice(desk)
         assert texts(desk)[1] == whole
         assert not desk.chat.busy
+        assert not desk.window.close(), "it asks before text is lost"
+        QApplication.activeModalWidget().reject()
         desk.chat.new_chat()
         desk.chat.open(1)
         qtbot.wait(100)
