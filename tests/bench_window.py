@@ -243,14 +243,17 @@ def parity(profiles: Profiles, quick: bool) -> list[Row]:
         window.hear("ready")
         bare.hear("ready")
         for number in range(-1, 3 if quick else 8):
-            bare.tell("prompt", number=number)
-            prompt = bare.hear("prompt")
             block: dict[str, list[dict[str, float]]] = {"bare": [], "window": []}
-            for arm in ("bare", "window", "window", "bare"):
-                time.sleep(0.3)  # the other one's threads have gone to sleep
-                process = bare if arm == "bare" else window
-                block[arm].append(_timed(process, prompt, fresh=arm == "window"))
-                around += [run["around_ms"] for run in block[arm][-1:] if arm == "window"]
+            # Two prompts a block: the second would find the first one's tokens in the cache.
+            for half, arms_in_turn in enumerate((("bare", "window"), ("window", "bare"))):
+                bare.tell("prompt", number=2 * number + half)
+                prompt = bare.hear("prompt")
+                for arm in arms_in_turn:
+                    time.sleep(0.3)  # the other one's threads have gone to sleep
+                    process = bare if arm == "bare" else window
+                    run = _timed(process, prompt, fresh=arm == "window")
+                    block[arm].append(run)
+                    around += [run["around_ms"]] if arm == "window" else []
             if number < 0:  # warm-up
                 continue
             for phase, arms in rates.items():
