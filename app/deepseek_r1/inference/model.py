@@ -35,8 +35,9 @@ from deepseek_r1.inference.options import (
     sampling_for,
     with_options,
 )
-from deepseek_r1.inference.share import facts_of, process_share, with_measured
+from deepseek_r1.inference.share import facts_of, process_share, streamed_mib, with_measured
 from deepseek_r1.memory.plan import require_fit
+from deepseek_r1.weights.streamed import WeightsStats
 
 MAX_BATCH = 64
 _CLOSE_SECONDS = 10.0
@@ -95,7 +96,13 @@ class CPUInference:
             raise WrongUsage(detail=tr("batch_size must be 1 to {most}.", most=MAX_BATCH))
         bill = require_fit(header, chosen, process_share(window_mib))
         self._engine: Engine = open_engine(
-            OpenRequest(header, chosen, sequences, on_progress or (lambda _fraction: True))
+            OpenRequest(
+                header,
+                chosen,
+                sequences,
+                on_progress or (lambda _fraction: True),
+                weights_mib=streamed_mib(bill),
+            )
         )
         self._free = weakref.finalize(self, self._engine.close)
         self._answering = threading.Lock()
@@ -231,6 +238,19 @@ class CPUInference:
         """Threads for writing and for reading, from the next token on. 0 is automatic."""
         with_options(LoadSettings(), threads=threads, threads_prefill=threads_prefill)
         self._ready().set_threads(threads, threads_prefill)
+
+    def set_weights_budget(self, mib: float) -> None:
+        """What streamed weights may take in memory, in MiB, from the next token on.
+
+        Smaller gives memory back, larger keeps more; the answer is the same. Nothing happens where
+        the model is in memory as a whole. Raises BudgetTooSmall.
+        """
+        self._ready().set_weights_budget(mib)
+
+    @property
+    def weights_stats(self) -> WeightsStats | None:
+        """What streaming costs, counted since the load; None for a model wholly in memory."""
+        return self._engine.weights_stats if self._free.alive else None
 
     @property
     def threads(self) -> tuple[int, int]:
