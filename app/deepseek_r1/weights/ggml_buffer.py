@@ -191,7 +191,7 @@ _I64: Final = ctypes.c_int64
 def _typed(function: Any, result: Any, *arguments: Any) -> Any:
     """The function with its types; a new object, so that no other user of it is changed."""
     kind = ctypes.CFUNCTYPE(result, *arguments)
-    return kind(ctypes.cast(function, ctypes.c_void_p).value)
+    return kind(_address_of(function))
 
 
 def _address_of(callback: Any) -> int:

@@ -53,6 +53,7 @@ class ReadAhead:
         self._taken_bytes = 0
         self._busy = 0
         self._closing = False
+        self._paused = False
         self._failure: Exception | None = None
         self.order: list[Matrix] = []
         self.read_bytes = 0
@@ -78,6 +79,7 @@ class ReadAhead:
         until `release`. Raises what a reader raised.
         """
         with self._lock:
+            self._paused = False
             entry = self._ahead.get(matrix)
             if entry is None or entry.use is not _Use.AHEAD:
                 self._drop()
@@ -130,10 +132,13 @@ class ReadAhead:
             self._next = 0
             self._work.notify_all()
 
-    def restart(self) -> None:
-        """The computation begins again from its start, after an end in the middle or an error."""
+    def restart(self, *, pause: bool) -> None:
+        """The computation begins again from its start, after an end in the middle or an error.
+
+        With `pause` nothing is read before something is asked for: what failed would fail again.
+        """
         with self._lock:
-            self._failure = None
+            self._failure, self._paused = None, pause
             self._release()
             self._drop()
             self._next = 0
@@ -212,12 +217,18 @@ class ReadAhead:
         self._pieces.extend((entry, first, last) for first, last in pieces)
         return True
 
+    def _something(self) -> bool:
+        """Whether there is a piece to read now."""
+        if self._failure is not None or self._paused:
+            return False
+        return bool(self._pieces) or self._more()
+
     # ---- the readers ------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
             with self._lock:
-                while not self._closing and (self._failure or not (self._pieces or self._more())):
+                while not self._closing and not self._something():
                     self._work.wait()
                 if self._closing:
                     return

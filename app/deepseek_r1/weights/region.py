@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+from contextlib import suppress
 
 PAGE = 4096  # also what direct I/O asks for
 _NO_RESERVE = {"linux": 0x4000, "darwin": 0x40}.get(sys.platform, 0)
@@ -30,10 +31,8 @@ class Region:
         self.nbytes = len(self._map)
         advice = "MADV_HUGEPAGE" if huge_pages else "MADV_NOHUGEPAGE"
         if hasattr(mmap, advice):
-            try:
+            with suppress(OSError):  # a kernel without huge pages
                 self._map.madvise(getattr(mmap, advice))
-            except OSError:  # a kernel without huge pages
-                pass
         anchor = ctypes.c_char.from_buffer(self._map)
         self.address = ctypes.addressof(anchor)
         del anchor

@@ -25,6 +25,7 @@ from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.read_ahead import ReadAhead
 from deepseek_r1.weights.reader import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.residency import (
+    CHUNK_BYTES,
     EMBEDDING,
     EMBEDDING_BYTES,
     MIB,
@@ -68,12 +69,16 @@ class StreamedWeights:
         weights_mib: float,
         *,
         strategy: CacheStrategy = CacheStrategy.AUTO,
+        chunk_bytes: int = CHUNK_BYTES,
         direct: bool = True,
     ) -> None:
         """`handle` is the library's. Raises ResidencyTooSmall, StreamingUnavailable,
         WeightsUnreadableError."""
         self._header, self._strategy = header, strategy
-        self._residency = plan_residency(header, weights_mib, strategy=strategy)
+        self._chunk_bytes = chunk_bytes
+        self._residency = plan_residency(
+            header, weights_mib, chunk_bytes=chunk_bytes, strategy=strategy
+        )
         self._ggml = Ggml(handle)
         self._matrices = {
             each.name: Matrix(each.name, each.part, each.offset, each.nbytes)
@@ -262,14 +267,16 @@ class StreamedWeights:
             if matrix.tensor in self._awaited:
                 self._homes.discard(matrix)
         self._lent.clear()
-        self._ahead.restart()
+        self._ahead.restart(pause=failure is not None)
         return failure
 
     # ---- the budget -------------------------------------------------------------------------
 
     def set_weights_budget(self, mib: float) -> None:
         """From any thread; in force with the next `apply`. Raises ResidencyTooSmall."""
-        self._wanted = plan_residency(self._header, mib, strategy=self._strategy)
+        self._wanted = plan_residency(
+            self._header, mib, chunk_bytes=self._chunk_bytes, strategy=self._strategy
+        )
 
     def apply(self) -> None:
         """Between two computations: take up a changed budget.

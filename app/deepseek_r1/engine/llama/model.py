@@ -30,15 +30,18 @@ class LlamaModel:
         parts: Sequence[Path],
         on_progress: Progress,
         weights: StreamedWeights | None = None,
+        *,
+        repack: bool = True,
     ) -> None:
         """Read the weights of all `parts`, in order; with `weights`, those that are pinned.
 
         They are read, not mapped, and repacked for this CPU's instructions while they are read:
-        each weight is in memory once. `on_progress` hears fractions and stops the load by
-        answering False (LoadStopped). Raises ModelLoadFailed with llama.cpp's own words.
+        each weight is in memory once. Streamed weights are never repacked.
+        `on_progress` hears fractions and stops the load by answering False (LoadStopped).
+        Raises ModelLoadFailed with llama.cpp's own words.
         """
         self._api = library.api
-        self.pointer = _load(library, parts, on_progress, weights)
+        self.pointer = _load(library, parts, on_progress, weights, repack)
         self.vocab = self._api.llama_model_get_vocab(self.pointer)
         if self._api.llama_model_has_encoder(self.pointer) or not self._api.llama_model_has_decoder(
             self.pointer
@@ -125,6 +128,7 @@ def _load(
     parts: Sequence[Path],
     on_progress: Progress,
     weights: StreamedWeights | None,
+    repack: bool,
 ) -> Any:
     """The model's pointer. Python's exceptions cannot cross C, so they wait in a list."""
     api = library.api
@@ -148,7 +152,7 @@ def _load(
     params = api.llama_model_default_params()
     params.n_gpu_layers = 0
     params.load_mode = api.LLAMA_LOAD_MODE_NONE
-    params.use_extra_bufts = weights is None  # repacked weights are not the file's bytes
+    params.use_extra_bufts = repack and weights is None  # repacked, they are not the file's bytes
     params.progress_callback = api.llama_progress_callback(watched)
     if weights is not None:
         params.tensor_buft_overrides = weights.overrides

@@ -10,6 +10,7 @@ from deepseek_r1.core.errors import BudgetTooSmall, ModelLoadFailed
 from deepseek_r1.core.words import tr
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.library import Library
+from deepseek_r1.memory.costs import chunk_bytes
 from deepseek_r1.weights.residency import ResidencyTooSmall
 from deepseek_r1.weights.streamed import StreamedWeights, WeightsUnreadableError
 
@@ -28,6 +29,7 @@ def streamed_weights(library: Library, request: OpenRequest) -> StreamedWeights 
                 request.header,
                 request.weights_mib,
                 strategy=request.settings.cache_strategy,
+                chunk_bytes=chunk_bytes(request.settings),
             )
     except WeightsUnreadableError as error:
         raise ModelLoadFailed(path=str(request.header.path), detail=str(error)) from error
