@@ -20,6 +20,7 @@ from deepseek_r1.core.events import (
     GenerationFinished,
     GenerationStats,
     ModelLoaded,
+    WeightsStats,
 )
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings
@@ -36,8 +37,8 @@ from deepseek_r1.inference.options import (
     with_options,
 )
 from deepseek_r1.inference.share import facts_of, process_share, streamed_mib, with_measured
+from deepseek_r1.inference.streaming import budgeted, stats_of
 from deepseek_r1.memory.plan import require_fit
-from deepseek_r1.weights.streamed import WeightsStats
 
 MAX_BATCH = 64
 _CLOSE_SECONDS = 10.0
@@ -94,7 +95,9 @@ class CPUInference:
         sequences = 1 if batch_size is None else batch_size
         if not 1 <= sequences <= MAX_BATCH:
             raise WrongUsage(detail=tr("batch_size must be 1 to {most}.", most=MAX_BATCH))
-        bill = require_fit(header, chosen, process_share(window_mib))
+        self._header, self._settings = header, chosen
+        self._share = process_share(window_mib)
+        bill = require_fit(header, chosen, self._share)
         self._engine: Engine = open_engine(
             OpenRequest(
                 header,
@@ -198,11 +201,13 @@ class CPUInference:
             raise EngineBusy
         try:
             self._ready()
+            before = stats_of(engine)
             for event in engine.stream(messages, sampling):
                 if isinstance(event, GenerationFinished):
-                    load_s = self.loaded.load_s
-                    stats = event.stats.model_copy(update={"load_s": load_s})
-                    yield GenerationFinished(stats=stats)
+                    after = stats_of(engine)
+                    weights = after.since(before) if after and before else None
+                    added = {"load_s": self.loaded.load_s, "weights": weights}
+                    yield GenerationFinished(stats=event.stats.model_copy(update=added))
                 else:
                     yield event
         finally:
@@ -239,18 +244,26 @@ class CPUInference:
         with_options(LoadSettings(), threads=threads, threads_prefill=threads_prefill)
         self._ready().set_threads(threads, threads_prefill)
 
-    def set_weights_budget(self, mib: float) -> None:
-        """What streamed weights may take in memory, in MiB, from the next token on.
+    def set_memory_budget(self, memory_budget: int) -> None:
+        """Another budget in MiB for a model that runs from the disk, from the next token on.
 
-        Smaller gives memory back, larger keeps more; the answer is the same. Nothing happens where
-        the model is in memory as a whole. Raises BudgetTooSmall.
+        Smaller gives memory back, larger keeps more weights; the answer goes on and is the same.
+        Raises BudgetTooSmall, and WrongUsage for a model that is in memory whole: its memory does
+        not change with the budget.
         """
-        self._ready().set_weights_budget(mib)
+        engine = self._ready()
+        if engine.weights_stats is None:
+            raise WrongUsage(detail=tr("The model is in memory whole: load it again to change it."))
+        settings = with_options(self._settings, memory_budget=memory_budget)
+        bill, weights_mib = budgeted(self._header, settings, self._share)
+        engine.set_weights_budget(weights_mib)
+        self._settings = settings
+        self.loaded = self.loaded.model_copy(update={"bill": bill})
 
     @property
     def weights_stats(self) -> WeightsStats | None:
         """What streaming costs, counted since the load; None for a model wholly in memory."""
-        return self._engine.weights_stats if self._free.alive else None
+        return stats_of(self._engine) if self._free.alive else None
 
     @property
     def threads(self) -> tuple[int, int]:
