@@ -34,6 +34,10 @@ _AllocBuffer = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_
 _InitTensor = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
 
 
+class _Override(ctypes.Structure):
+    _fields_ = (("pattern", ctypes.c_char_p), ("type", ctypes.c_void_p))
+
+
 class _InitParams(ctypes.Structure):
     _fields_ = (("size", ctypes.c_size_t), ("buffer", ctypes.c_void_p), ("bare", ctypes.c_bool))
 
@@ -145,8 +149,10 @@ class BufferType:
         if word_at(cpu + 6 * _WORD) != ggml._type_device(cpu) or not self._words[_ALLOC_BUFFER]:
             raise _unexpected("a buffer type")
         self._words[_ALLOC_BUFFER] = _address_of(self._alloc)
-        self.pointer = ctypes.addressof(self._words)
         self._check_buffer()
+        every = _Override(b".*", ctypes.addressof(self._words))
+        self._overrides = (_Override * 2)(every)  # the second, empty one ends the list
+        self.overrides = ctypes.addressof(self._overrides)
 
     def _check_buffer(self) -> None:
         """A buffer of the kind `_on_alloc` changes, looked at and given back."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from deepseek_r1.core.words import tr
@@ -111,6 +111,19 @@ class WeightFile:
         os.close(self._fd)
         if self._direct_fd >= 0:
             os.close(self._direct_fd)
+
+
+def open_files(paths: Sequence[Path], *, direct: bool) -> list[WeightFile]:
+    """All parts of a model, or none. Raises WeightsUnreadableError."""
+    files: list[WeightFile] = []
+    try:
+        for path in paths:
+            files.append(WeightFile(path, direct=direct))
+    except WeightsUnreadableError:
+        for file in files:
+            file.close()
+        raise
+    return files
 
 
 def _told(path: Path, error: OSError) -> str:

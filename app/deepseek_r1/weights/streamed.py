@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from deepseek_r1.core import log
@@ -23,7 +22,7 @@ from deepseek_r1.weights.ggml_buffer import BufferType, Ggml, set_word, word_at
 from deepseek_r1.weights.homes import Homes
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.read_ahead import ReadAhead
-from deepseek_r1.weights.reader import WeightFile, WeightsUnreadableError
+from deepseek_r1.weights.reader import WeightsUnreadableError, open_files
 from deepseek_r1.weights.residency import (
     CHUNK_BYTES,
     EMBEDDING,
@@ -33,27 +32,9 @@ from deepseek_r1.weights.residency import (
     plan_residency,
     streamable,
 )
+from deepseek_r1.weights.stats import WeightsStats
 
 _EvalCallback = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_size_t, ctypes.c_bool, ctypes.c_void_p)
-
-
-class _Override(ctypes.Structure):
-    _fields_ = (("pattern", ctypes.c_char_p), ("type", ctypes.c_void_p))
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsStats:
-    """What streaming costs. Counters run since the load; MiB and seconds."""
-
-    pinned_mib: float  # in memory now
-    slots_mib: float
-    streamed_mib: float  # read in each pass
-    read_mib: float  # since the load, the load's own reads left out
-    io_wait_s: float  # the computation waited so long for the disk
-    hits: int  # uses of a matrix that was in memory
-    misses: int  # uses of one that had to be read
-    passes: int
-    direct: bool  # reads pass by the page cache
 
 
 class StreamedWeights:
@@ -72,8 +53,10 @@ class StreamedWeights:
         chunk_bytes: int = CHUNK_BYTES,
         direct: bool = True,
     ) -> None:
-        """`handle` is the library's. Raises ResidencyTooSmall, StreamingUnavailable,
-        WeightsUnreadableError."""
+        """`handle` is the library's; slots are whole chunks.
+
+        Raises ResidencyTooSmall, StreamingUnavailable, WeightsUnreadableError.
+        """
         self._header, self._strategy = header, strategy
         self._chunk_bytes = chunk_bytes
         self._residency = plan_residency(
@@ -88,7 +71,7 @@ class StreamedWeights:
         self._extents: dict[int, int] = {}
         self._viewed: set[Matrix] = set()  # others look into them: they cannot be moved
         self._type = BufferType(self._ggml, self._on_tensor)
-        self._files = [WeightFile(part, direct=direct) for part in header.parts]
+        self._files = open_files(header.parts, direct=direct)
         self._homes = Homes(self._files)
         self._ahead = ReadAhead(
             self._files, max(1, self._residency.slots * self._residency.slot_bytes)
@@ -103,14 +86,13 @@ class StreamedWeights:
         self._hits = self._misses = self._passes = self._demanded = 0
         self._source, self._data = self._ggml.fields.sources, self._ggml.fields.data
         self._callback = _EvalCallback(self._on_node)
-        self._overrides = (_Override * 2)(_Override(b".*", self._type.pointer))
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
 
     @property
     def overrides(self) -> int:
         """Address of the model's `tensor_buft_overrides`."""
-        return ctypes.addressof(self._overrides)
+        return self._type.overrides
 
     @property
     def eval_callback(self) -> int:
