@@ -100,6 +100,10 @@ class EngineBridge(QObject):
         )
         return self._post(request)
 
+    def set_budget(self, memory_budget: int) -> int:
+        """Change the budget of a model that runs from the disk, also in the middle of an answer."""
+        return self._post(protocol.SetBudget(id=next(self._ids), memory_budget=memory_budget))
+
     def unload(self) -> int:
         """Give the model's memory back."""
         return self._post(protocol.Unload(id=next(self._ids)))

@@ -38,11 +38,13 @@ class ModelController(QObject):
         self._preferences = preferences
         self._load_id = 0
         self._plan_id = 0
+        self._budget: tuple[int, int] = (0, 0)  # the last change's request and its MiB
         self._loading_path: Path | None = None
         self._wanted: LoadSettings | None = None  # in force once a model has loaded with them
         self.current: events.ModelLoaded | None = None
         engine.event.connect(self._on_event)
         engine.failed.connect(self._on_failed)
+        engine.done.connect(self._on_done)
         engine.inspected.connect(self._on_inspected)
         engine.state_changed.connect(self._on_state)
 
@@ -97,6 +99,11 @@ class ModelController(QObject):
         if self.current is not None:
             self._engine.set_threads(threads, threads_prefill)
 
+    def set_budget(self, memory_budget: int) -> None:
+        """Change the budget of a model that runs from the disk at once; MiB."""
+        if self.current is not None:
+            self._budget = (self._engine.set_budget(memory_budget), memory_budget)
+
     def plan(self, settings: LoadSettings) -> None:
         """Ask for the bill of the chosen model with other settings."""
         if self.path is not None:
@@ -145,6 +152,21 @@ class ModelController(QObject):
                 self.settings_refused.emit(self._preferences.load)
         elif request_id == self._plan_id:
             self.plan_failed.emit(report)
+        elif request_id == self._budget[0]:
+            self.settings_refused.emit(self._preferences.load)
+            self.plan_failed.emit(report)
+
+    @Slot(int)
+    def _on_done(self, request_id: int) -> None:
+        """A changed budget is in force."""
+        budget_id, memory_budget = self._budget
+        if request_id != budget_id or self.current is None:
+            return
+        changed = {"memory_budget": memory_budget}
+        self._preferences.load = self._preferences.load.model_copy(update=changed)
+        bill = self.current.bill.model_copy(update={"budget_mib": memory_budget})
+        self.current = self.current.model_copy(update={"bill": bill})
+        self.preferences_changed.emit()
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:

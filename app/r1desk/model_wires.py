@@ -36,6 +36,7 @@ class ModelWires(QObject):
         panel.plan_wanted.connect(models.plan)
         panel.settings_applied.connect(self._on_applied)
         panel.threads_changed.connect(models.set_threads)
+        panel.budget_changed.connect(models.set_budget)
         panel.choose_model_requested.connect(self.choose)
         panel.model_chosen.connect(self._on_path_chosen)
         window.models_requested.connect(self.choose)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.core import events
@@ -13,6 +15,7 @@ from r1desk.chat_controller import ChatController
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
 from r1desk.performance import Reading, Vitals, VitalsSampler
+from r1desk.performance.streaming import Streaming, StreamingPace
 
 RATE_WINDOW_TOKENS = 16
 
@@ -35,6 +38,8 @@ class VitalsWires(QObject):
         self._beat: Beat | None = None
         self._reading: Reading | None = None
         self._tok_s = 0.0
+        self._streaming_pace = StreamingPace()
+        self._streaming: Streaming | None = None
         self._window_peak_mib = 0.0
         self._sampler = VitalsSampler(self)
         self._sampler.sampled.connect(self._on_sampled)
@@ -56,8 +61,13 @@ class VitalsWires(QObject):
     @Slot(object)
     def _on_beat(self, beat: Beat) -> None:
         before, self._beat = self._beat, beat
+        streaming, self._streaming = (
+            self._streaming,
+            self._streaming_pace.take(beat.weights, time.monotonic()),
+        )
         self._sampler.set_engine_pid(self._engine.engine_pid)
-        if before is None or _context(before) != _context(beat):
+        changed = before is None or _context(before) != _context(beat)
+        if changed or streaming != self._streaming:
             self._show()
 
     @Slot(int, object)
@@ -96,6 +106,7 @@ class VitalsWires(QObject):
                 tok_s=self._tok_s,
                 context_used=beat.context_used if beat else 0,
                 context_length=beat.context_length if beat else 0,
+                streaming=self._streaming if loaded else None,
             )
         )
 

@@ -141,3 +141,18 @@ def test_a_reader_that_leaves_ends_the_command():
         assert process.wait(timeout=30) == 1
     assert errors == ""
     assert not engine.is_running()
+
+
+def test_a_streamed_answer_comes_with_its_weights_numbers():
+    done = run(
+        "generate", "--json", "--memory_budget", "256", "--swap_enabled", "--max-tokens", "4",
+        "--temperature", "0", "Hi",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    weights = report["weights"]
+    assert weights["streamed_mb"] > 0
+    assert weights["read_mb"] >= weights["streamed_mb"]  # at least one pass
+    assert 0 < weights["hit_rate"] < 1
+    assert weights["io_wait_s"] >= 0
+    assert report["memory"]["planned_mb"] <= 256

@@ -64,6 +64,40 @@ def test_a_bill_over_the_budget_comes_with_advice_that_fits():
     assert again["fits"]
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--cache_strategy=lru",
+        "--cache-strategy=lfu",
+        "--cache_strategy=pinned",
+        "--enable_chunk_loading",
+        "--enable-chunk-loading",
+        "--no-chunk-loading",
+        "--chunk_size=1024",
+    ],
+)
+def test_what_steers_the_streaming_is_accepted(option):
+    assert planned(option)["fits"]
+
+
+def test_a_model_over_the_budget_streams_when_it_may(starter):
+    options = [starter, "--memory-budget=256"]
+    refused = planned(*options)
+    assert (refused["fits"], refused["streams"]) == (False, False)
+    for option in ("--swap_enabled", "--swap-enabled"):
+        bill = planned(*options, option)
+        assert (bill["fits"], bill["streams"], bill["advice"]) == (True, True, "")
+        assert [line["name"] for line in bill["lines"]] == ["pinned", "slots", *LINES[1:]]
+        assert bill["streamed_mb"] > 0
+        assert bill["disk_tok_s"] == pytest.approx(bill["disk_mb_s"] / bill["streamed_mb"], rel=0.1)
+
+
+def test_people_read_what_is_read(starter):
+    done = run("plan", starter, "--memory-budget=256", "--swap_enabled")
+    assert re.search(r"Weights in memory +\d+ MiB\n", done.stdout)
+    assert "are read for every token. At most about" in done.stdout.replace("\n", " ")
+
+
 def test_people_read_mib():
     done = run("plan", "--memory-budget", "256")
     assert done.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -58,6 +59,30 @@ def header(
     )
 
 
+def streamable(blocks: int, matrix_bytes: int, embedding_bytes: int = 64 << 20) -> ModelHeader:
+    """A header with tensors that may stream: seven matrices in each block, in the usual sizes."""
+    sizes = {
+        "attn_q": 1, "attn_k": 1, "attn_v": 1, "attn_output": 1,
+        "ffn_gate": 4, "ffn_up": 4, "ffn_down": 4,
+    }  # fmt: skip
+    tensors = [
+        TensorInfo(f"blk.{block}.{name}.weight", (64, 64), "Q4_K", share * matrix_bytes)
+        for block in range(blocks)
+        for name, share in sizes.items()
+    ]
+    tensors += [
+        TensorInfo(name, (64, 64), "Q6_K", embedding_bytes)
+        for name in ("token_embd.weight", "output.weight")
+    ]
+    return replace(header(blocks=blocks), tensors=tuple(tensors))
+
+
+streamable_headers = st.builds(
+    streamable,
+    blocks=st.integers(1, 40),
+    matrix_bytes=st.integers(1 << 12, 16 << 20),
+    embedding_bytes=st.integers(1 << 12, 256 << 20),
+)
 headers = st.builds(
     header,
     weights_bytes=st.integers(1, 400 * GIB),
@@ -76,4 +101,7 @@ load_settings = st.builds(
     context_length=st.integers(256, 131_072),
     micro_batch=st.integers(16, 2048),
     kv_type=st.sampled_from(KVType),
+    swap_enabled=st.booleans(),
+    chunk_size_kib=st.integers(64, 8192),
+    enable_chunk_loading=st.booleans(),
 )

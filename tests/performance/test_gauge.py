@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QApplication
 from performance.samples import some_vitals
 from r1desk.performance import Gauge
 from r1desk.performance.meters import level_colour
+from r1desk.performance.streaming import Streaming
 from r1desk.theme import LIGHT, ThemeChoice, apply_theme
 
 # Said by the offscreen platform about every window with a least size.
@@ -116,3 +117,25 @@ def test_the_curve_forgets_what_is_older_than_two_minutes(gauge: Gauge, clock: C
         clock.now_s += 1
         gauge.update_vitals(some_vitals())
     assert len(gauge._history._history) < 140
+
+
+STREAMING = Streaming(
+    pinned_mib=560.0, streamed_mib=400.0, read_mib_s=1234.0, hit_rate=0.58, wait_share=0.41
+)
+
+
+def test_the_disk_is_shown_while_a_model_runs_from_it(gauge: Gauge):
+    gauge.update_vitals(some_vitals())
+    assert not gauge._disk.isVisible()
+    gauge.update_vitals(some_vitals(streaming=STREAMING))
+    assert gauge._disk.isVisible()
+    assert gauge._disk._value == "1,234 MiB/s"
+    for words in ("in memory: 560 MiB", "every token: 400 MiB", "memory: 58%", "disk: 41% of"):
+        assert words in gauge._disk.toolTip()
+    gauge.update_vitals(some_vitals())
+    assert not gauge._disk.isVisible()
+
+
+def test_a_screen_reader_hears_of_the_disk(gauge: Gauge):
+    gauge.update_vitals(some_vitals(streaming=STREAMING))
+    assert "Reading 1,234 MiB a second from the disk" in gauge.accessibleDescription()

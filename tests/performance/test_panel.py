@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings, Takes
 from deepseek_r1.hardware import machine_memory_mib
-from performance.samples import a_bill, a_model
+from performance.samples import a_bill, a_model, a_streamed_bill, a_streamed_model
 from r1desk.performance import PerformancePanel
 from r1desk.performance.load_section import PLAN_DELAY_MS
 from r1desk.performance.rows import NumberRow
@@ -45,6 +45,8 @@ def test_every_load_setting_has_a_row_that_shows_it(panel: PerformancePanel):
         kv_type=KVType.Q4_0,
         swap_enabled=True,
         cache_strategy=CacheStrategy.LFU,
+        enable_chunk_loading=False,
+        chunk_size_kib=1000,
     )
     panel.set_load_settings(settings)
     assert {key: row.value for key, row in panel.load.rows.items()} == settings.model_dump()
@@ -87,9 +89,8 @@ def test_showing_settings_asks_for_nothing(panel: PerformancePanel, qtbot):
 @pytest.mark.parametrize("key", sorted(LoadSettings.model_fields))
 def test_settings_that_need_a_reload_are_marked(panel: PerformancePanel, key: str):
     row = panel.load.rows[key]
-    disabled = key in {"swap_enabled", "cache_strategy"}
     reload = LoadSettings.words(key).takes is Takes.RELOAD
-    assert row.badge.isHidden() == (disabled or not reload)
+    assert row.badge.isHidden() == (not reload)
 
 
 def test_many_quick_changes_ask_for_one_plan(panel: PerformancePanel, qtbot):
@@ -207,15 +208,68 @@ def test_the_slider_and_the_field_say_the_same(panel: PerformancePanel):
     assert row.slider.value() <= row.slider.minimum() + 1
 
 
-@pytest.mark.parametrize("key", ["swap_enabled", "cache_strategy"])
-def test_what_is_not_in_this_version_is_visible_and_says_why(panel: PerformancePanel, key: str):
+def test_swap_to_disk_can_be_chosen_and_waits_for_a_reload(panel: PerformancePanel, qtbot):
     panel.advanced.button.click()
-    row = panel.load.rows[key]
-    control = row.check if key == "swap_enabled" else row.combo
-    assert control.isVisible()
-    assert not control.isEnabled()
-    for text in (row.toolTip(), row.cost.text(), control.accessibleDescription()):
-        assert text == "Not in this version: the model is held in memory whole."
+    panel.load.rows["swap_enabled"].check.click()
+    with qtbot.waitSignal(panel.settings_applied) as applied:
+        panel.apply_button.click()
+    assert applied.args == [LoadSettings(swap_enabled=True)]
+
+
+def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: PerformancePanel):
+    panel.show_plan(a_streamed_bill(), "")
+    assert panel.load.rows["swap_enabled"].cost.text() == (
+        "560 MiB of the weights stay in memory, 400 MiB are read for every token. "
+        "At most about 3.0 tokens a second from this disk."
+    )
+    budget = number(panel, "memory_budget").cost
+    assert budget.text() == "256 MiB more allow 8.3 instead of 3.0 tokens a second"
+    panel.set_load_settings(LoadSettings(swap_enabled=True))
+    panel.show_plan(a_bill(), "")
+    swap = panel.load.rows["swap_enabled"].cost
+    assert swap.text() == "Not needed: the model fits into the budget."
+
+
+def test_the_bill_of_a_streamed_model_names_its_lines(panel: PerformancePanel):
+    panel.show_plan(a_streamed_bill(), "")
+    texts = {child.text() for child in panel.bill.findChildren(type(panel.bill.total))}
+    assert {"Weights in memory", "Slots for streaming"} <= texts
+    assert "Weights" not in texts
+
+
+def test_a_streaming_model_follows_the_budget_at_once(panel: PerformancePanel, qtbot):
+    panel.show_model(a_streamed_model())
+    heard: list[int] = []
+    panel.budget_changed.connect(heard.append)
+    for budget in (1800, 1500, 900):
+        number(panel, "memory_budget").spin.setValue(budget)
+    assert not panel.pending.isVisible()
+    assert number(panel, "memory_budget").badge.isHidden()
+    qtbot.waitUntil(lambda: bool(heard), timeout=PLAN_DELAY_MS * 10)
+    qtbot.wait(PLAN_DELAY_MS * 2)
+    assert heard == [900]
+
+
+def test_a_model_in_memory_waits_for_a_reload_with_the_budget(panel: PerformancePanel, qtbot):
+    panel.show_model(a_streamed_model())
+    panel.show_model(a_model())
+    heard: list[int] = []
+    panel.budget_changed.connect(heard.append)
+    number(panel, "memory_budget").spin.setValue(900)
+    qtbot.wait(PLAN_DELAY_MS * 2)
+    assert heard == []
+    assert panel.pending.isVisible()
+
+
+def test_a_refused_budget_goes_back_to_what_is_in_force(panel: PerformancePanel, qtbot):
+    panel.show_model(a_streamed_model())
+    number(panel, "memory_budget").spin.setValue(256)
+    panel.restore_load_settings(LoadSettings())
+    panel.show_plan_failed("Too little.")
+    assert panel.pending.isVisible()
+    assert not panel.apply_button.isEnabled()
+    panel.undo_button.click()
+    assert number(panel, "memory_budget").value == 2048
 
 
 def test_each_setting_says_what_it_costs(panel: PerformancePanel):

@@ -81,6 +81,15 @@ def _byte_pair(
     path: Path, architecture: str, seed: int, keys: dict[str, object], **kind: int
 ) -> Path:
     """A model with a byte-pair vocabulary; `kind` is what `_finish` takes."""
+    writer, tokens = byte_pair_writer(path, architecture, **keys)
+    if kind.get("experts"):
+        writer.add_expert_count(kind["experts"])
+        writer.add_expert_used_count(2)
+    return _finish(writer, tokens, seed, **kind)
+
+
+def byte_pair_writer(path: Path, architecture: str, **keys: object) -> tuple[gguf.GGUFWriter, int]:
+    """A file with a byte-pair vocabulary and no tensors yet, and how many tokens it has."""
     alphabet = _byte_alphabet()
     merges = ["Ġ t", "h e", "Ġt he", "i n", "Ġ a", "a n", "o n", "Ġa n"]
     tokens = alphabet + [merge.replace(" ", "") for merge in merges]
@@ -96,10 +105,7 @@ def _byte_pair(
     writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_add_bos_token(False)
-    if kind.get("experts"):
-        writer.add_expert_count(kind["experts"])
-        writer.add_expert_used_count(2)
-    return _finish(writer, len(tokens), seed, **kind)
+    return writer, len(tokens)
 
 
 def _writer(path: Path, architecture: str, tokens: int, **keys: object) -> gguf.GGUFWriter:
@@ -168,6 +174,11 @@ def _finish(
         add(name + "ffn_gate" + feed_forward, *each_expert, FEED_FORWARD, EMBEDDING, quantised=True)
         add(name + "ffn_up" + feed_forward, *each_expert, FEED_FORWARD, EMBEDDING)
         add(name + "ffn_down" + feed_forward, *each_expert, EMBEDDING, FEED_FORWARD)
+    return write(writer)
+
+
+def write(writer: gguf.GGUFWriter) -> Path:
+    """Put the file on the disk."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -17,6 +17,7 @@ from deepseek_r1.cli import output
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import (
     AnswerDelta,
+    Bill,
     Event,
     FinishReason,
     GenerationFinished,
@@ -26,6 +27,7 @@ from deepseek_r1.core.events import (
     PrefillProgress,
     ThinkingDelta,
     ThinkingFinished,
+    WeightsStats,
 )
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -58,19 +60,13 @@ def generate(
     micro_batch: o.MicroBatch = o.LOAD.micro_batch,
     kv_type: o.KVPrecision = o.LOAD.kv_type,
     batch_size: o.BatchSize = 1,
-    swap_enabled: o.SwapEnabled = False,
+    swap_enabled: o.SwapEnabled = o.LOAD.swap_enabled,
     cache_strategy: o.Strategy = o.LOAD.cache_strategy,
-    enable_chunk_loading: o.ChunkLoading = False,
-    chunk_size: o.ChunkSize = o.CHUNK_KIB,
+    enable_chunk_loading: o.ChunkLoading = o.LOAD.enable_chunk_loading,
+    chunk_size: o.ChunkSize = o.LOAD.chunk_size_kib,
     as_json: o.Json = False,
 ) -> None:
     """Answer one question. The answer goes to standard output, the thinking to the terminal."""
-    o.refuse_streaming(
-        swap_enabled=swap_enabled,
-        strategy=cache_strategy,
-        chunk_loading=enable_chunk_loading,
-        chunk_kib=chunk_size,
-    )
     settings = LoadSettings(
         memory_budget=memory_budget,
         threads=threads,
@@ -78,6 +74,10 @@ def generate(
         context_length=context_length,
         micro_batch=micro_batch,
         kv_type=kv_type,
+        swap_enabled=swap_enabled,
+        cache_strategy=cache_strategy,
+        enable_chunk_loading=enable_chunk_loading,
+        chunk_size_kib=chunk_size,
     )
     sampling = SamplingSettings(
         temperature=temperature,
@@ -131,9 +131,8 @@ class Answer:
 
 
 def generate_report(answer: Answer, loaded: ModelLoaded) -> dict[str, Any]:
-    """The JSON contract of `generate`. A resident model streams nothing and drafts nothing."""
+    """The JSON contract of `generate`. A resident model streams nothing, and none drafts."""
     stats, bill = answer.stats, loaded.bill
-    weights_mib = next(line.planned_mib for line in bill.lines if line.name == "weights")
     return {
         "text": "".join(answer.text_parts),
         "thinking": "".join(answer.thinking_parts),
@@ -151,14 +150,21 @@ def generate_report(answer: Answer, loaded: ModelLoaded) -> dict[str, Any]:
             "planned_mb": round(bill.total_mib, 2),
             "peak_mb": round(stats.peak_mib + meter.peak_mib(), 2),
         },
-        "weights": {
-            "pinned_mb": round(weights_mib, 2),
-            "streamed_mb": 0.0,
-            "read_mb": 0.0,
-            "io_wait_s": 0.0,
-            "hit_rate": 1.0,
-        },
+        "weights": _weights_report(stats.weights, bill),
         "speculation": {"drafted": 0, "accepted": 0, "tokens_per_pass": 1.0},
+    }
+
+
+def _weights_report(streaming: WeightsStats | None, bill: Bill) -> dict[str, float]:
+    """`read_mb` and `io_wait_s` are this answer's, its prompt included."""
+    resident_mib = sum(line.planned_mib for line in bill.lines if line.name == "weights")
+    stats = streaming or WeightsStats(pinned_mib=resident_mib)
+    return {
+        "pinned_mb": round(stats.pinned_mib, 2),
+        "streamed_mb": round(stats.streamed_mib, 2),
+        "read_mb": round(stats.read_mib, 2),
+        "io_wait_s": round(stats.io_wait_s, 4),
+        "hit_rate": round(stats.hit_rate, 4),
     }
 
 

@@ -11,14 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from deepseek_r1.core.errors import ModelFileMissing, WrongUsage
+from deepseek_r1.core.errors import ModelFileMissing
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings
 from deepseek_r1.core.words import tr
 
 # What this process takes itself while the engine works, in MiB: interpreter, typer, rich, pydantic.
 COMMAND_LINE_MIB = 42.0
-CHUNK_KIB = 512
 
 
 def _option(model: type[LoadSettings | SamplingSettings], key: str, *names: str) -> Any:
@@ -62,11 +61,10 @@ SwapEnabled = Annotated[bool, _option(LoadSettings, "swap_enabled", "--swap-enab
 Strategy = Annotated[CacheStrategy, _option(LoadSettings, "cache_strategy", "--cache-strategy")]
 ChunkLoading = Annotated[
     bool,
-    typer.Option("--enable-chunk-loading", help=tr("Read weights from the disk in chunks.")),
+    _option(LoadSettings, "enable_chunk_loading", "--enable-chunk-loading/--no-chunk-loading"),
 ]
 ChunkSize = Annotated[
-    int,
-    typer.Option("--chunk-size", min=4, help=tr("Size of such a chunk.") + " (KiB)"),
+    int, _option(LoadSettings, "chunk_size_kib", "--chunk-size", "--chunk-size-kib")
 ]
 BatchSize = Annotated[
     int,
@@ -83,24 +81,6 @@ Seed = Annotated[int, _option(SamplingSettings, "seed", "--seed")]
 
 LOAD = LoadSettings()  # the defaults of the options
 SAMPLING = SamplingSettings()
-
-
-def refuse_streaming(
-    *, swap_enabled: bool, strategy: CacheStrategy, chunk_loading: bool, chunk_kib: int
-) -> None:
-    """Options whose machinery is not there: said so, not ignored. Raises WrongUsage."""
-    asked = {
-        "--swap_enabled": swap_enabled,
-        f"--cache_strategy={strategy}": strategy is not CacheStrategy.AUTO,
-        "--enable_chunk_loading": chunk_loading,
-        "--chunk_size": chunk_kib != CHUNK_KIB,
-    }
-    for option, used in asked.items():
-        if used:
-            detail = tr(
-                "{option} is not in this version: the model is held in memory whole.", option=option
-            )
-            raise WrongUsage(detail=detail)
 
 
 def chosen_model(path: Path | None) -> Path:

@@ -16,8 +16,8 @@ from deepseek_r1.core.events import Bill
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import sentences, tr
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.memory.plan import ProcessShare, advise, require_context
-from deepseek_r1.memory.plan import plan as bill_of
+from deepseek_r1.memory.plan import ProcessShare, require_context, speed_text
+from deepseek_r1.memory.quote import quote
 
 
 def plan(
@@ -30,47 +30,50 @@ def plan(
     context_length: o.ContextLength = o.LOAD.context_length,
     micro_batch: o.MicroBatch = o.LOAD.micro_batch,
     kv_type: o.KVPrecision = o.LOAD.kv_type,
-    swap_enabled: o.SwapEnabled = False,
+    swap_enabled: o.SwapEnabled = o.LOAD.swap_enabled,
     cache_strategy: o.Strategy = o.LOAD.cache_strategy,
-    enable_chunk_loading: o.ChunkLoading = False,
-    chunk_size: o.ChunkSize = o.CHUNK_KIB,
+    enable_chunk_loading: o.ChunkLoading = o.LOAD.enable_chunk_loading,
+    chunk_size: o.ChunkSize = o.LOAD.chunk_size_kib,
     as_json: o.Json = False,
 ) -> None:
     """Show what a model would cost in memory. Nothing is loaded."""
     if model and model_path:
         raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=model, b=model_path))
-    o.refuse_streaming(
-        swap_enabled=swap_enabled,
-        strategy=cache_strategy,
-        chunk_loading=enable_chunk_loading,
-        chunk_kib=chunk_size,
-    )
     settings = LoadSettings(
         memory_budget=memory_budget,
         context_length=context_length,
         micro_batch=micro_batch,
         kv_type=kv_type,
+        swap_enabled=swap_enabled,
+        cache_strategy=cache_strategy,
+        enable_chunk_loading=enable_chunk_loading,
+        chunk_size_kib=chunk_size,
     )
     header = read_header(o.chosen_model(model or model_path))
     require_context(header, settings)
     share = ProcessShare(window_mib=o.COMMAND_LINE_MIB)
-    bill = bill_of(header, settings, share)
-    advice = advise(header, settings, share).text
+    quoted = quote(header, settings, share)
     if as_json:
-        output.result_json(plan_report(bill, advice))
+        output.result_json(plan_report(quoted.bill, quoted.advice))
     else:
-        _show(bill, advice)
+        _show(quoted.bill, quoted.advice)
 
 
 def plan_report(bill: Bill, advice: str) -> dict[str, Any]:
-    """The JSON contract of `plan`."""
+    """The JSON contract of `plan`. The last three are there for a model that streams only."""
+    streamed = {
+        "streamed_mb": round(bill.streamed_mib, 2),
+        "disk_mb_s": round(bill.disk_mib_s, 1),
+        "disk_tok_s": round(bill.disk_tok_s, 3),
+    }
     return {
         "fits": bill.fits,
-        "streams": False,
+        "streams": bill.streams,
         "lines": [{"name": line.name, "mb": round(line.planned_mib, 2)} for line in bill.lines],
         "total_mb": round(bill.total_mib, 2),
         "budget_mb": bill.budget_mib,
         "advice": advice,
+        **(streamed if bill.streams else {}),
     }
 
 
@@ -83,12 +86,27 @@ def _show(bill: Bill, advice: str) -> None:
     table.add_row(tr("Total"), f"{bill.total_mib:,.0f} MiB", style="bold")
     table.add_row(tr("Memory budget"), f"{bill.budget_mib:,.0f} MiB")
     Console(highlight=False).print(table)
-    output.result(tr("It fits.") if bill.fits else sentences((tr("It does not fit."), advice)))
+    output.result(_verdict(bill, advice))
+
+
+def _verdict(bill: Bill, advice: str) -> str:
+    if not bill.fits:
+        return sentences((tr("It does not fit."), advice))
+    if not bill.streams:
+        return tr("It fits.")
+    runs = tr("It runs from the disk: {n} MiB are read for every token.", n=_whole(bill))
+    return sentences((runs, speed_text(bill)))
+
+
+def _whole(bill: Bill) -> str:
+    return f"{bill.streamed_mib:,.0f}"
 
 
 def _names() -> dict[str, str]:
     return {
         "weights": tr("Weights"),
+        "pinned": tr("Weights in memory"),
+        "slots": tr("Slots for weights from the disk"),
         "kv_cache": tr("Context"),
         "compute": tr("Computing"),
         "output": tr("Output"),

@@ -293,6 +293,14 @@ class EngineStartFailed(EngineFailed):
     todo = N_("Install the application again; if that does not help, report it with the log.")
 
 
+class StreamingUnavailable(EngineStartFailed):
+    """The engine's library is not built as the streaming of weights needs it."""
+
+    what = N_("This engine cannot run a model from the disk.")
+    why = N_("The engine's library is not as expected: {detail}.")
+    todo = N_("Turn off “Swap to disk” and choose a model that fits the memory budget.")
+
+
 class ProtocolBroken(EngineFailed):
     """The child said something that is no frame of ours."""
 

@@ -42,10 +42,15 @@ class BillLine(_Event):
 
 
 class Bill(_Event):
-    """What a model with these settings costs in memory, against the budget."""
+    """What a model with these settings costs in memory, against the budget.
+
+    A model that runs from the disk has the lines "pinned" and "slots" in place of "weights".
+    """
 
     lines: tuple[BillLine, ...]
     budget_mib: float
+    streamed_mib: float = 0.0  # read from the disk in each pass over the weights
+    disk_mib_s: float = 0.0  # measured speed of the file's drive; 0 is not known
 
     @property
     def total_mib(self) -> float:
@@ -56,6 +61,16 @@ class Bill(_Event):
     def fits(self) -> bool:
         """True when the plan stays inside the budget."""
         return self.total_mib <= self.budget_mib
+
+    @property
+    def streams(self) -> bool:
+        """True for a model that runs from the disk."""
+        return any(line.name == "slots" for line in self.lines)
+
+    @property
+    def disk_tok_s(self) -> float:
+        """The most tokens a second that the drive allows; 0 where it is unknown or not read."""
+        return self.disk_mib_s / self.streamed_mib if self.streamed_mib else 0.0
 
 
 class ModelFacts(_Event):
@@ -119,6 +134,36 @@ class ThinkingFinished(_Event):
     seconds: float
 
 
+class WeightsStats(_Event):
+    """Where the weights of a streaming model are, and what reading them took.
+
+    The sizes are those of the moment. The counters run since the load, in GenerationStats since
+    the answer began.
+    """
+
+    pinned_mib: float = 0.0
+    streamed_mib: float = 0.0  # read in each pass
+    read_mib: float = 0.0
+    io_wait_s: float = 0.0  # the computation waited so long for the disk
+    hits: int = 0  # uses of a matrix that was in memory
+    misses: int = 0  # uses of one that had to be read
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of uses that needed no reading; 1 where nothing was used."""
+        uses = self.hits + self.misses
+        return self.hits / uses if uses else 1.0
+
+    def since(self, earlier: WeightsStats) -> WeightsStats:
+        """The same with the counters of the time between two moments."""
+        return self.model_copy(
+            update={
+                key: getattr(self, key) - getattr(earlier, key)
+                for key in ("read_mib", "io_wait_s", "hits", "misses")
+            }
+        )
+
+
 class GenerationStats(_Event):
     """The counts and times of one answer. Rates are derived, so they cannot disagree."""
 
@@ -135,6 +180,7 @@ class GenerationStats(_Event):
     context_used: int = 0
     seed: int = 0
     peak_mib: float = 0.0  # of the engine's process, so far
+    weights: WeightsStats | None = None  # of a model that runs from the disk
 
     @property
     def prefill_tok_s(self) -> float:

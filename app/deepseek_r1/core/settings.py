@@ -140,9 +140,32 @@ class LoadSettings(_Settings):
     cache_strategy: Annotated[
         CacheStrategy,
         Words(
-            N_("Cache strategy"), N_("Which weights stay in memory when not all fit."), Takes.RELOAD
+            N_("Cache strategy"),
+            N_(
+                "Which weights stay in memory when not all fit. A dense model is read in a fixed "
+                "cycle, so all strategies keep the same weights, as “pinned” does."
+            ),
+            Takes.RELOAD,
         ),
     ] = CacheStrategy.AUTO
+    enable_chunk_loading: Annotated[
+        bool,
+        Words(
+            N_("Read in chunks"),
+            N_("Count and read streamed weights in whole chunks; off, each matrix by itself."),
+            Takes.RELOAD,
+        ),
+    ] = True
+    chunk_size_kib: Annotated[
+        int,
+        Field(ge=64, le=8192),
+        Words(
+            N_("Chunk size"),
+            N_("The unit in which the memory for streamed weights is counted."),
+            Takes.RELOAD,
+            "KiB",
+        ),
+    ] = 512
 
 
 class SamplingSettings(_Settings):

@@ -10,6 +10,7 @@ from deepseek_r1.core.events import GenerationEvent, GenerationStats
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.weights.streamed import WeightsStats
 
 Progress = Callable[[float], bool]  # hears fractions of a load; False stops it
 
@@ -25,12 +26,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """What to load and how. `sequences` is the most answers computed together."""
+    """What to load and how. `sequences` is the most answers computed together.
+
+    `weights_mib` is what the weights may take where they are streamed, None where all of them
+    are in memory.
+    """
 
     header: ModelHeader
     settings: LoadSettings
     sequences: int
     on_progress: Progress
+    weights_mib: float | None = None
 
 
 class Engine(Protocol):
@@ -52,6 +58,18 @@ class Engine(Protocol):
     @property
     def context_used(self) -> int:
         """Tokens in the context."""
+        ...
+
+    @property
+    def weights_stats(self) -> WeightsStats | None:
+        """What streaming the weights costs; None where all of them are in memory."""
+        ...
+
+    def set_weights_budget(self, mib: float) -> None:
+        """What streamed weights may take, from the next token on. From any thread.
+
+        Raises BudgetTooSmall.
+        """
         ...
 
     def measured_mib(self) -> Mapping[str, float]:

@@ -95,6 +95,7 @@ class Container:
     arrays: dict[str, Array] = field(default_factory=dict)
     tokens: list[bytes] = field(default_factory=list)
     tensors: list[TensorEntry] = field(default_factory=list)
+    data_start: int = 0  # where the tensors' data begins
     needed_bytes: int = 0  # the file's size by its tensor table
 
 
@@ -247,8 +248,8 @@ def _check_layout(cursor: Cursor, file: Container, alignment: int) -> None:
             raise cursor.damaged(tr("the tensor {name} lies in the wrong place", name=tensor.name))
         end = -(-(tensor.offset + tensor.nbytes) // alignment) * alignment
     if file.tensors:
-        start = -(-cursor.position // alignment) * alignment
+        file.data_start = -(-cursor.position // alignment) * alignment
         last = file.tensors[-1]  # its padding may be missing
-        file.needed_bytes = start + last.offset + last.nbytes
+        file.needed_bytes = file.data_start + last.offset + last.nbytes
     else:
         file.needed_bytes = cursor.position

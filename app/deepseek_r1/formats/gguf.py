@@ -38,6 +38,8 @@ class TensorInfo:
     shape: tuple[int, ...]
     type_name: str
     nbytes: int
+    part: int = 0  # index of the file it is in
+    offset: int = 0  # of its first byte, from the start of that file
 
     @property
     def elements(self) -> int:
@@ -111,8 +113,16 @@ def read_header(path: Path) -> ModelHeader:
         name=_name(keys.text("general.name"), first.path),
         metadata=_metadata(first),
         tensors=tuple(
-            TensorInfo(each.name, each.shape, each.kind.name, each.nbytes)
-            for each in tensors.values()
+            TensorInfo(
+                each.name,
+                each.shape,
+                each.kind.name,
+                each.nbytes,
+                part=index,
+                offset=part.data_start + each.offset,
+            )
+            for index, part in enumerate(parts)
+            for each in part.tensors
         ),
         template=keys.text("tokenizer.chat_template"),
         vocabulary=vocabulary,

@@ -32,6 +32,7 @@ from deepseek_r1.host.protocol import (
     Inspect,
     Inspected,
     Load,
+    SetBudget,
     SetThreads,
     Unload,
 )
@@ -162,6 +163,10 @@ class EngineClient:
         """Compute with other thread counts from the next token on; 0 is automatic. Any thread."""
         request = SetThreads(id=next(self._ids), threads=threads, threads_prefill=threads_prefill)
         self._only(self._ask(request), Done)
+
+    def set_budget(self, memory_budget: int) -> None:
+        """Another budget in MiB for a model that runs from the disk. Any thread."""
+        self._only(self._ask(SetBudget(id=next(self._ids), memory_budget=memory_budget)), Done)
 
     def unload(self) -> None:
         """Give the model's memory back."""

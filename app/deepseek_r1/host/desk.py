@@ -43,6 +43,7 @@ from deepseek_r1.host.protocol import (
     Inspect,
     Load,
     Reply,
+    SetBudget,
     SetThreads,
     Unload,
 )
@@ -97,10 +98,14 @@ class Desk:
         """Send a request, hold it, or answer it at once."""
         if error := self._objection(request):
             self.fail(request.id, error.report())
-        elif not self._engine_up and not self._held and isinstance(request, SetThreads | Unload):
+        elif (
+            not self._engine_up
+            and not self._held
+            and isinstance(request, SetThreads | SetBudget | Unload)
+        ):
             self._remember(request)
             self._notify(Done(id=request.id))
-        elif self._engine_up and isinstance(request, Inspect | SetThreads):
+        elif self._engine_up and isinstance(request, Inspect | SetThreads | SetBudget):
             self._remember(request)
             self._forward(request)
         else:
@@ -159,6 +164,8 @@ class Desk:
         entry = self.ledger.accept(reply, time.monotonic())
         if isinstance(reply, EventFrame) and isinstance(entry.request, Load):
             self._note_load(entry.request, reply)
+        if isinstance(reply, Done) and isinstance(entry.request, SetBudget):
+            self._note_budget(entry.request)
         if self._reload is not None and reply.id == self._reload.id:
             self._reload_reply(self._reload, reply, cancelled=entry.cancelled)
         else:
@@ -175,6 +182,13 @@ class Desk:
             case ModelLoaded():
                 self._loaded = True
                 self._model = request.model_copy(update={"deadline_s": None})
+
+    def _note_budget(self, request: SetBudget) -> None:
+        """From now on the model would be loaded again with it."""
+        if self._model is not None:
+            changed = {"memory_budget": request.memory_budget}
+            settings = self._model.settings.model_copy(update=changed)
+            self._model = self._model.model_copy(update={"settings": settings})
 
     def _reload_reply(
         self, reload: _Reload, reply: EventFrame | ClosingReply, *, cancelled: bool
@@ -218,6 +232,8 @@ class Desk:
         match request:
             case SetThreads():
                 self._threads = request
+            case SetBudget() if not self._engine_up:
+                self._note_budget(request)
             case Load():
                 self._threads = None
             case Unload():

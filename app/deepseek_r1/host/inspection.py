@@ -9,7 +9,8 @@ from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.host.protocol import Inspect, Inspected, Load
-from deepseek_r1.memory.plan import ProcessShare, advise, plan, require_fit
+from deepseek_r1.memory.plan import ProcessShare, require_fit
+from deepseek_r1.memory.quote import quote
 
 MIB = 1024 * 1024
 
@@ -20,11 +21,12 @@ def inspect(request: Inspect, engine: str) -> Inspected:
     settings, share = request.settings, ProcessShare(window_mib=request.window_mib)
     if 0 < header.context_trained < settings.context_length:
         raise ContextTooLarge(asked=settings.context_length, trained=header.context_trained)
+    quoted = quote(header, settings, share)
     return Inspected(
         id=request.id,
         facts=_facts(header, settings.context_length, engine),
-        bill=plan(header, settings, share),
-        advice=advise(header, settings, share).text,
+        bill=quoted.bill,
+        advice=quoted.advice,
     )
 
 

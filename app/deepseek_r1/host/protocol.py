@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import Bill, Event, ModelFacts
+from deepseek_r1.core.events import Bill, Event, ModelFacts, WeightsStats
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
@@ -80,6 +80,14 @@ class SetThreads(_Frame):
     threads_prefill: Annotated[int, Field(ge=0, le=512)]
 
 
+class SetBudget(_Frame):
+    """Another memory budget for a model that runs from the disk, from the next token on; MiB."""
+
+    kind: Literal["set_budget"] = "set_budget"
+    id: RequestId
+    memory_budget: Annotated[int, Field(ge=256, le=1_048_576)]
+
+
 class Unload(_Frame):
     """Give the model's memory back."""
 
@@ -100,7 +108,7 @@ class Shutdown(_Frame):
     kind: Literal["shutdown"] = "shutdown"
 
 
-AnsweredRequest = Inspect | Load | Generate | CountTokens | SetThreads | Unload
+AnsweredRequest = Inspect | Load | Generate | CountTokens | SetThreads | SetBudget | Unload
 Request = AnsweredRequest | Cancel | Shutdown
 request_adapter: TypeAdapter[Request] = TypeAdapter(
     Annotated[Request, Field(discriminator="kind")],
@@ -180,6 +188,7 @@ class Beat(_Frame):
     peak_mib: Amount
     context_used: Count
     context_length: Count  # 0 without a model
+    weights: WeightsStats | None = None  # of a model that runs from the disk
 
 
 ClosingReply = Inspected | Counted | Done | Failed

@@ -68,4 +68,5 @@ class Vitals:
             peak_mib=max(rss_mib, meter.peak_mib()),
             context_used=model.context_used if model else 0,
             context_length=model.loaded.facts.context_length if model else 0,
+            weights=model.weights_stats if model else None,
         )

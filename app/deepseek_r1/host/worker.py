@@ -83,6 +83,8 @@ class Worker:
                     model.cancel()
             case protocol.SetThreads():
                 self._set_threads(request)
+            case protocol.SetBudget():
+                self._answer(request)
             case protocol.Shutdown():
                 _leave(EXIT_OWNER_GONE)
             case protocol.Inspect():
@@ -136,6 +138,8 @@ class Worker:
                 with self._vitals.working(Phase.COUNTING):
                     tokens = self._loaded().count_tokens(request.messages)
                 return protocol.Counted(id=request.id, tokens=tokens)
+            case protocol.SetBudget():
+                self._loaded().set_memory_budget(request.memory_budget)
             case protocol.Unload():
                 self._unload()
         return protocol.Done(id=request.id)

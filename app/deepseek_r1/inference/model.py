@@ -20,6 +20,7 @@ from deepseek_r1.core.events import (
     GenerationFinished,
     GenerationStats,
     ModelLoaded,
+    WeightsStats,
 )
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings
@@ -35,7 +36,8 @@ from deepseek_r1.inference.options import (
     sampling_for,
     with_options,
 )
-from deepseek_r1.inference.share import facts_of, process_share, with_measured
+from deepseek_r1.inference.share import facts_of, process_share, streamed_mib, with_measured
+from deepseek_r1.inference.streaming import budgeted, stats_of
 from deepseek_r1.memory.plan import require_fit
 
 MAX_BATCH = 64
@@ -93,9 +95,17 @@ class CPUInference:
         sequences = 1 if batch_size is None else batch_size
         if not 1 <= sequences <= MAX_BATCH:
             raise WrongUsage(detail=tr("batch_size must be 1 to {most}.", most=MAX_BATCH))
-        bill = require_fit(header, chosen, process_share(window_mib))
+        self._header, self._settings = header, chosen
+        self._share = process_share(window_mib)
+        bill = require_fit(header, chosen, self._share)
         self._engine: Engine = open_engine(
-            OpenRequest(header, chosen, sequences, on_progress or (lambda _fraction: True))
+            OpenRequest(
+                header,
+                chosen,
+                sequences,
+                on_progress or (lambda _fraction: True),
+                weights_mib=streamed_mib(bill),
+            )
         )
         self._free = weakref.finalize(self, self._engine.close)
         self._answering = threading.Lock()
@@ -191,11 +201,13 @@ class CPUInference:
             raise EngineBusy
         try:
             self._ready()
+            before = stats_of(engine)
             for event in engine.stream(messages, sampling):
                 if isinstance(event, GenerationFinished):
-                    load_s = self.loaded.load_s
-                    stats = event.stats.model_copy(update={"load_s": load_s})
-                    yield GenerationFinished(stats=stats)
+                    after = stats_of(engine)
+                    weights = after.since(before) if after and before else None
+                    added = {"load_s": self.loaded.load_s, "weights": weights}
+                    yield GenerationFinished(stats=event.stats.model_copy(update=added))
                 else:
                     yield event
         finally:
@@ -231,6 +243,27 @@ class CPUInference:
         """Threads for writing and for reading, from the next token on. 0 is automatic."""
         with_options(LoadSettings(), threads=threads, threads_prefill=threads_prefill)
         self._ready().set_threads(threads, threads_prefill)
+
+    def set_memory_budget(self, memory_budget: int) -> None:
+        """Another budget in MiB for a model that runs from the disk, from the next token on.
+
+        Smaller gives memory back, larger keeps more weights; the answer goes on and is the same.
+        Raises BudgetTooSmall, and WrongUsage for a model that is in memory whole: its memory does
+        not change with the budget.
+        """
+        engine = self._ready()
+        if engine.weights_stats is None:
+            raise WrongUsage(detail=tr("The model is in memory whole: load it again to change it."))
+        settings = with_options(self._settings, memory_budget=memory_budget)
+        bill, weights_mib = budgeted(self._header, settings, self._share)
+        engine.set_weights_budget(weights_mib)
+        self._settings = settings
+        self.loaded = self.loaded.model_copy(update={"bill": bill})
+
+    @property
+    def weights_stats(self) -> WeightsStats | None:
+        """What streaming costs, counted since the load; None for a model wholly in memory."""
+        return stats_of(self._engine) if self._free.alive else None
 
     @property
     def threads(self) -> tuple[int, int]:

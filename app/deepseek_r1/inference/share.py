@@ -27,6 +27,12 @@ def process_share(window_mib: float = 0.0) -> ProcessShare:
     return ProcessShare(runtime_mib=_runtime_mib(), window_mib=window_mib)
 
 
+def streamed_mib(bill: Bill) -> float | None:
+    """What the weights may take where the bill says they are streamed, else None."""
+    lines = {line.name: line.planned_mib for line in bill.lines}
+    return lines.get("pinned", 0.0) + lines["slots"] if "slots" in lines else None
+
+
 def with_measured(bill: Bill, engine: Engine) -> Bill:
     """The bill with what the engine says it allocated, and the rest of the process as runtime.
 
@@ -34,7 +40,7 @@ def with_measured(bill: Bill, engine: Engine) -> Bill:
     allocated, but first touched by the first answer.
     """
     sizes = dict(engine.measured_mib())
-    touched = sum(sizes.get(name, 0.0) for name in ("weights", "kv_cache"))
+    touched = sum(sizes.get(name, 0.0) for name in ("weights", "pinned", "kv_cache"))
     sizes["runtime"] = max(0.0, process_mib(os.getpid()) - touched)
     lines = tuple(
         line.model_copy(update={"measured_mib": sizes.get(line.name)}) for line in bill.lines

@@ -28,6 +28,7 @@ _ROTATION_BYTES = 96 << 10  # matrices that spread outliers before K and V are q
 _SORTED_BYTES = 12  # per token of the vocabulary: the sampler's candidates (id, logit, p)
 _VOCABULARY_BYTES = 290  # per token: text, type, lookup tables, merges. SmolLM2 288, R1 291
 _STAGING_MOST_BYTES = 32 << 20  # malloc gives larger blocks back to the system when they are freed
+_PAGE_BYTES = 4096
 _ACTIVATION_BYTES = 292 / 256  # per value, quantised to Q8_K for the product with the weights
 
 
@@ -138,6 +139,11 @@ def staging_bytes(header: ModelHeader) -> int:
     """What the loader's read buffer, as large as the largest matrix of a block, leaves behind."""
     blocks = [tensor.nbytes for tensor in header.tensors if tensor.name.startswith("blk.")]
     return min(max(blocks, default=0), _STAGING_MOST_BYTES)
+
+
+def chunk_bytes(settings: LoadSettings) -> int:
+    """The unit in which slots for streamed weights are counted; a page without chunks."""
+    return settings.chunk_size_kib << 10 if settings.enable_chunk_loading else _PAGE_BYTES
 
 
 def _number(header: ModelHeader, key: str) -> int:

@@ -15,8 +15,10 @@ from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.core.words import N_, tr
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory import costs
+from deepseek_r1.weights.residency import Residency, ResidencyTooSmall, plan_residency
 
 LINES = ("weights", "kv_cache", "compute", "output", "runtime", "window", "reserve")
+STREAMED_LINES = ("pinned", "slots", *LINES[1:])
 LEAST_CONTEXT = 512  # an answer needs room; advice does not go below
 LEAST_BATCH = 64  # below it the batch saves almost nothing
 # Measured: resident memory of the engine's process with its libraries loaded and no model
@@ -53,10 +55,35 @@ class Advice:
 def plan(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:
     """What a model with these settings costs, line by line, in the order of `LINES`.
 
-    The vocabulary's tables are part of "runtime".
+    The vocabulary's tables are part of "runtime". A model that does not fit and may use the disk
+    has the lines of `STREAMED_LINES`.
     """
-    parts = {
-        "weights": costs.weights_bytes(header) / _MIB,
+    parts = {"weights": costs.weights_bytes(header) / _MIB, **_rest(header, settings, share)}
+    lines = tuple(BillLine(name=name, planned_mib=parts[name]) for name in LINES)
+    bill = Bill(lines=lines, budget_mib=settings.memory_budget)
+    if bill.fits or not settings.swap_enabled:
+        return bill
+    return plan_streamed(header, settings, share)
+
+
+def plan_streamed(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:
+    """The bill of a model that runs from the disk, also where it would fit into memory.
+
+    Weights get what the other lines leave of the budget, and their least where that is too little.
+    """
+    rest = _rest(header, settings, share)
+    residency = _residency(header, settings, settings.memory_budget - sum(rest.values()))
+    parts = {"pinned": residency.pinned_mib, "slots": residency.slots_mib, **rest}
+    return Bill(
+        lines=tuple(BillLine(name=name, planned_mib=parts[name]) for name in STREAMED_LINES),
+        budget_mib=settings.memory_budget,
+        streamed_mib=residency.streamed_mib,
+    )
+
+
+def _rest(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> dict[str, float]:
+    """All lines but the weights."""
+    return {
         "kv_cache": costs.kv_cache_bytes(header, settings) / _MIB,
         "compute": costs.compute_bytes(header, settings) / _MIB,
         "output": costs.output_bytes(header) / _MIB,
@@ -64,24 +91,57 @@ def plan(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bi
         "window": share.window_mib,
         "reserve": _RESERVE_MIB + costs.staging_bytes(header) / _MIB,
     }
-    lines = tuple(BillLine(name=name, planned_mib=parts[name]) for name in LINES)
-    return Bill(lines=lines, budget_mib=settings.memory_budget)
 
 
-def advise(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Advice:
+def _residency(header: ModelHeader, settings: LoadSettings, weights_mib: float) -> Residency:
+    """Where the weights are if they may take `weights_mib`, or else the least they can take."""
+    chunk_bytes = costs.chunk_bytes(settings)
+    try:
+        return plan_residency(
+            header, weights_mib, chunk_bytes=chunk_bytes, strategy=settings.cache_strategy
+        )
+    except ResidencyTooSmall as error:
+        least_mib = ceil(error.needed_mib * _MIB) / _MIB  # a whole byte, never one too few
+        return plan_residency(
+            header, least_mib, chunk_bytes=chunk_bytes, strategy=settings.cache_strategy
+        )
+
+
+def advise(
+    header: ModelHeader,
+    settings: LoadSettings,
+    share: ProcessShare,
+    *,
+    disk_mib_s: float = 0.0,
+) -> Advice:
     """The least painful change that makes the model fit.
 
     In this order: a smaller batch, the context in q8_0, a smaller context, the context in q4_0;
-    else a larger budget.
+    then the same with swap to disk; else a larger budget. `disk_mib_s` is the measured speed of
+    the file's drive, 0 where unknown: with it the text says how fast the model would be.
     """
     if plan(header, settings, share).fits:
         return Advice(settings, "")
-    for candidate in _concessions(header, settings, share):
-        if plan(header, candidate, share).fits:
-            return Advice(candidate, _change_text(settings, candidate))
-    needed = ceil(plan(header, settings, share).total_mib)
-    raised = settings.model_copy(update={"memory_budget": needed})
-    return Advice(raised, tr(_BUDGET, needed=needed))
+    swapping = settings.model_copy(update={"swap_enabled": True})
+    ways = [settings] if settings.swap_enabled else [settings, swapping]
+    for way in ways:
+        for candidate in _concessions(header, way, share):
+            bill = plan(header, candidate, share)
+            if bill.fits:
+                text = _change_text(settings, candidate)
+                speed = speed_text(bill.model_copy(update={"disk_mib_s": disk_mib_s}))
+                return Advice(candidate, f"{text} {speed}".rstrip())
+    needed = ceil(plan(header, ways[-1], share).total_mib)
+    raised = ways[-1].model_copy(update={"memory_budget": needed})
+    turned_on = raised.swap_enabled and not settings.swap_enabled
+    return Advice(raised, tr(_BUDGET_AND_SWAP if turned_on else _BUDGET, needed=needed))
+
+
+def speed_text(bill: Bill) -> str:
+    """How fast a model runs from its drive at most; empty where nothing is known or read."""
+    if not bill.disk_tok_s:
+        return ""
+    return tr("At most about {rate} tokens a second from this disk.", rate=f"{bill.disk_tok_s:.1f}")
 
 
 def require_fit(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:
@@ -91,11 +151,20 @@ def require_fit(header: ModelHeader, settings: LoadSettings, share: ProcessShare
     """
     require_context(header, settings)
     bill = plan(header, settings, share)
+    refuse_misfit(bill, header, settings, share)
+    return bill
+
+
+def refuse_misfit(
+    bill: Bill, header: ModelHeader, settings: LoadSettings, share: ProcessShare
+) -> None:
+    """Raises BudgetTooSmall with the advice for a bill over its budget."""
     if bill.fits:
-        return bill
+        return
     mib = {line.name: line.planned_mib for line in bill.lines}
     needed = ceil(bill.total_mib)
-    weights, context = round(mib["weights"]), round(mib["kv_cache"])
+    weights = round(sum(mib.get(name, 0.0) for name in ("weights", "pinned", "slots")))
+    context = round(mib["kv_cache"])
     raise BudgetTooSmall(
         needed_mib=needed,
         budget_mib=settings.memory_budget,
@@ -162,10 +231,12 @@ def _largest_context(
 
 
 _BUDGET = N_("It needs a budget of at least {needed} MiB.")
+_BUDGET_AND_SWAP = N_("It needs swap to disk and a budget of at least {needed} MiB.")
 _CHANGES = {
     "micro_batch": N_("a batch of {value}"),
     "kv_type": N_("a context precision of {value}"),
     "context_length": N_("a context of {value} tokens"),
+    "swap_enabled": N_("swap to disk"),
 }
 
 

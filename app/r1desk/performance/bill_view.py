@@ -13,6 +13,8 @@ from r1desk.theme import set_role, tokens
 
 LINE_WORDS = {
     "weights": N_("Weights"),
+    "pinned": N_("Weights in memory"),
+    "slots": N_("Slots for streaming"),
     "kv_cache": N_("Context"),
     "compute": N_("Computing"),
     "output": N_("Output"),

@@ -13,6 +13,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QWidget
 
 from deepseek_r1.core.words import tr
+from r1desk.performance import streaming as streaming_words
 from r1desk.performance.meters import CoreBars, Meter, Sparkline
 from r1desk.performance.vitals import Vitals
 from r1desk.theme import tokens
@@ -42,6 +43,7 @@ class Gauge(QWidget):
         self._cores = CoreBars()
         self._state = Meter("", tr("Loading"), stretch=False)
         self._pace = Meter("", "888.8 tok/s", stretch=False)
+        self._disk = Meter(tr("Disk"), "8,888 MiB/s", stretch=False)
         self._context = Meter(tr("Context"), "88,888 / 88,888")
         self._history = Sparkline()
         layout = QHBoxLayout(self)
@@ -55,6 +57,7 @@ class Gauge(QWidget):
             (self._cores, 0),
             (self._state, 0),
             (self._pace, 0),
+            (self._disk, 0),
             (self._context, 2),
             (self._history, 0),
         ):
@@ -78,6 +81,7 @@ class Gauge(QWidget):
             self._cores,
             self._state,
             self._pace,
+            self._disk,
             self._context,
             self._history,
         ]
@@ -105,6 +109,8 @@ class Gauge(QWidget):
         self._cores.show_cores(vitals.cores)
         self._state.show_value(vitals.state, None)
         self._pace.show_value(f"{vitals.tok_s:.1f} tok/s" if vitals.tok_s else "– tok/s", None)
+        streaming = vitals.streaming
+        self._disk.show_value(f"{streaming.read_mib_s:,.0f} MiB/s" if streaming else "", None)
         known = vitals.context_length > 0
         self._context.show_value(
             f"{vitals.context_used:,} / {vitals.context_length:,}" if known else "–",
@@ -135,6 +141,8 @@ class Gauge(QWidget):
         self._cpu.setToolTip(loads)
         self._cores.setToolTip(loads)
         self._pace.setToolTip(tr("Tokens written per second"))
+        if vitals.streaming is not None:
+            self._disk.setToolTip(streaming_words.explained(vitals.streaming))
         self._context.setToolTip(
             tr(
                 "{used:,} of {length:,} tokens of the context in use",
@@ -165,11 +173,15 @@ class Gauge(QWidget):
     def _fit(self) -> None:
         """In a narrow window the least important parts go first."""
         room = self.width() - 2 * MARGIN_PX + SPACING_PX
+        streams = self._vitals is not None and self._vitals.streaming is not None
+        if not streams:
+            self._disk.setVisible(False)
         for part in (
             self._memory,
             self._state,
             self._context,
             self._pace,
+            *([self._disk] if streams else []),
             self._cpu,
             self._machine,
             self._cores,
@@ -205,7 +217,7 @@ def _share(part: float, whole: float) -> float | None:
 
 def spoken(vitals: Vitals) -> str:
     """The gauge as sentences."""
-    return tr(
+    text = tr(
         "{state}. Memory {app:,.0f} of {budget:,.0f} MiB. Processor {cpu:.0%}. "
         "{tok_s:.1f} tokens per second. Context {used:,} of {length:,} tokens.",
         state=vitals.state,
@@ -215,4 +227,7 @@ def spoken(vitals: Vitals) -> str:
         tok_s=vitals.tok_s,
         used=vitals.context_used,
         length=vitals.context_length,
+    )
+    return (
+        text if vitals.streaming is None else f"{text} {streaming_words.spoken(vitals.streaming)}"
     )

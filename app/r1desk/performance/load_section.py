@@ -17,6 +17,7 @@ from deepseek_r1.hardware import (
     machine_memory_mib,
 )
 from r1desk.performance.bill_view import line_mib
+from r1desk.performance.costs import budget_words, swap_words
 from r1desk.performance.rows import ChoiceRow, NumberRow, Row, SwitchRow
 from r1desk.performance.steps import budget_steps, even_steps, power_steps
 
@@ -31,11 +32,14 @@ class LoadSection(QObject):
         edited_changed: the settings that wait for a reload are others now.
         plan_wanted: 150 ms after the last change, with the edited settings.
         threads_changed: for writing and for reading; in force at once.
+        budget_changed: MiB, 150 ms after the last change; a model that runs from the disk takes
+            it up at once, any other waits for a reload.
     """
 
     edited_changed = Signal()
     plan_wanted = Signal(object)
     threads_changed = Signal(int, int)
+    budget_changed = Signal(int)
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -44,17 +48,24 @@ class LoadSection(QObject):
         self.rows = _create_rows()
         for key, row in self.rows.items():
             row.changed.connect(_Route(self, key).on_changed)
-        reason = tr("Not in this version: the model is held in memory whole.")
-        self.rows["swap_enabled"].disable(reason)
-        self.rows["cache_strategy"].disable(reason)
+        self._streams = False
+        self._budget_moved = False
         self._delay = QTimer(self, singleShot=True, interval=PLAN_DELAY_MS)
-        self._delay.timeout.connect(lambda: self.plan_wanted.emit(self.edited))
+        self._delay.timeout.connect(self._on_settled)
         self.simple = _column(
             self.rows[key]
             for key in ("memory_budget", "context_length", "threads", "threads_prefill")
         )
         self.advanced = _column(
-            self.rows[key] for key in ("kv_type", "micro_batch", "swap_enabled", "cache_strategy")
+            self.rows[key]
+            for key in (
+                "kv_type",
+                "micro_batch",
+                "swap_enabled",
+                "cache_strategy",
+                "enable_chunk_loading",
+                "chunk_size_kib",
+            )
         )
         self._show(self.applied)
         self._show_thread_costs()
@@ -68,6 +79,7 @@ class LoadSection(QObject):
         """Show `settings` as those in force."""
         self.applied = self.edited = settings
         self._delay.stop()
+        self._budget_moved = False
         self._show(settings)
         self._show_thread_costs()
         self.edited_changed.emit()
@@ -97,12 +109,8 @@ class LoadSection(QObject):
 
     def show_costs(self, bill: Bill) -> None:
         """What each setting costs, from the bill."""
-        free = bill.budget_mib - bill.total_mib
-        self.rows["memory_budget"].show_cost(
-            tr("{n:,.0f} MiB stay free", n=free)
-            if free >= 0
-            else tr("{n:,.0f} MiB too little", n=-free)
-        )
+        self.rows["memory_budget"].show_cost(budget_words(bill))
+        self.rows["swap_enabled"].show_cost(swap_words(bill, self.edited))
         self.rows["context_length"].show_cost(
             tr(
                 "{n:,.0f} MiB of memory at {kind}",
@@ -121,6 +129,11 @@ class LoadSection(QObject):
         if changed == self.edited:
             return
         self.edited = changed
+        if key == "memory_budget" and self._streams:
+            self.applied = self.applied.model_copy(update={key: getattr(changed, key)})
+            self._budget_moved = True
+            self._delay.start()
+            return
         if LoadSettings.words(key).takes is Takes.NOW:
             self.applied = self.applied.model_copy(update={key: getattr(changed, key)})
             self._show_thread_costs()
@@ -128,6 +141,18 @@ class LoadSection(QObject):
             return
         self.edited_changed.emit()
         self._delay.start()
+
+    def take_budget_at_once(self, streams: bool) -> None:
+        """Whether the loaded model runs from the disk and can follow the budget."""
+        self._streams = streams
+        self.rows["memory_budget"].badge.setVisible(not streams)
+
+    @Slot()
+    def _on_settled(self) -> None:
+        if self._budget_moved:
+            self._budget_moved = False
+            self.budget_changed.emit(self.applied.memory_budget)
+        self.plan_wanted.emit(self.edited)
 
     def _show(self, settings: LoadSettings) -> None:
         for key, row in self.rows.items():
@@ -183,6 +208,9 @@ def _create_rows() -> dict[str, Row]:
         CacheStrategy.LFU: "LFU",
     }
     rows["cache_strategy"] = ChoiceRow(words("cache_strategy"), list(names.items()))
+    chunks = power_steps(*(int(bound) for bound in bounds("chunk_size_kib")))
+    rows["enable_chunk_loading"] = SwitchRow(words("enable_chunk_loading"))
+    rows["chunk_size_kib"] = NumberRow(words("chunk_size_kib"), chunks, bounds("chunk_size_kib"))
     return rows
 
 

@@ -38,6 +38,7 @@ class PerformancePanel(QWidget):
         plan_wanted: edited `LoadSettings`; answer with `show_plan` or `show_plan_failed`.
         settings_applied: `LoadSettings` to load the model with.
         threads_changed: threads for writing and for reading, in force at once.
+        budget_changed: MiB, for a model that runs from the disk, in force at once.
         sampling_changed: `SamplingSettings` for the next answer.
         system_prompt_changed: the new text.
         choose_model_requested: the user wants another model.
@@ -47,6 +48,7 @@ class PerformancePanel(QWidget):
     plan_wanted = Signal(object)
     settings_applied = Signal(object)
     threads_changed = Signal(int, int)
+    budget_changed = Signal(int)
     sampling_changed = Signal(object)
     system_prompt_changed = Signal(str)
     choose_model_requested = Signal()
@@ -121,6 +123,7 @@ class PerformancePanel(QWidget):
         self.model.model_chosen.connect(self.model_chosen)
         self.load.plan_wanted.connect(self.plan_wanted)
         self.load.threads_changed.connect(self.threads_changed)
+        self.load.budget_changed.connect(self.budget_changed)
         self.load.edited_changed.connect(self._on_edited)
         self.sampling.sampling_changed.connect(self.sampling_changed)
         self.system_prompt.system_prompt_changed.connect(self.system_prompt_changed)
@@ -205,6 +208,7 @@ class PerformancePanel(QWidget):
         self._bill = loaded.bill
         self.model.show_model(loaded)
         self.load.limit_context(loaded.facts)
+        self.load.take_budget_at_once(loaded.bill.streams)
         if not self.load.pending:
             self.bill.show_bill(loaded.bill)
             self.load.show_costs(loaded.bill)

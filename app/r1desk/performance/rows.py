@@ -216,7 +216,7 @@ class SwitchRow(Row):
         self._adopt(self.check)
         self._head.addWidget(self.check)
         self._box.addWidget(self.cost)
-        self.check.clicked.connect(self.changed.emit)
+        self.check.clicked.connect(lambda: self.changed.emit(self.value))
 
     def _controls(self) -> Sequence[QWidget]:
         return (self.check,)

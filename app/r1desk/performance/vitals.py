@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from r1desk.performance.streaming import Streaming
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -31,6 +33,7 @@ class Vitals:
     tok_s: float
     context_used: int
     context_length: int
+    streaming: Streaming | None = None  # of a model that runs from the disk
 
     @property
     def cpu(self) -> float:

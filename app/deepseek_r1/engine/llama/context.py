@@ -12,6 +12,7 @@ from deepseek_r1.core.errors import EngineFailed, ModelLoadFailed
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.weights.streamed import StreamedWeights
 
 _ABORTED = 2
 _NO_ROOM = 1
@@ -73,9 +74,16 @@ class Row(NamedTuple):
 class LlamaContext:
     """Owns a `llama_context` and knows which tokens are in its cells. For one thread."""
 
-    def __init__(self, library: Library, model: LlamaModel, shape: ContextShape) -> None:
+    def __init__(
+        self,
+        library: Library,
+        model: LlamaModel,
+        shape: ContextShape,
+        weights: StreamedWeights | None = None,
+    ) -> None:
         """Allocate the cache and the buffers. Raises ModelLoadFailed when that fails."""
         self._api = library.api
+        self._weights = weights
         self._library = library
         self.shape = shape
         self.abort = AbortFlag()
@@ -83,6 +91,9 @@ class LlamaContext:
         if not self.pointer:
             detail = library.log.last_error() or "the context could not be made"
             raise ModelLoadFailed(path="", detail=detail)
+        if weights is not None:
+            weights.on_failure = self.abort.set
+            weights.settle()
         self.memory = self._api.llama_get_memory(self.pointer)
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
         self._others = 0  # cells of sequences that `compute_rows` filled
@@ -111,6 +122,9 @@ class LlamaContext:
         }[shape.kv_type]
         params.abort_callback = ctypes.cast(self.abort.function, api.ggml_abort_callback)
         params.abort_callback_data = self.abort.address
+        if self._weights is not None:
+            callback = self._weights.eval_callback
+            params.cb_eval = ctypes.cast(callback, api.ggml_backend_sched_eval_callback)
         params.no_perf = True
         params.offload_kqv = params.op_offload = False
         return params
@@ -188,8 +202,11 @@ class LlamaContext:
     def _check(self, status: int) -> None:
         if status == 0:
             return
+        failure = self._weights.broken_off() if self._weights is not None else None
         if not self._others:
             self.truncate(len(self.cells))  # what was begun; several sequences are cleared later
+        if failure is not None:
+            raise EngineFailed(detail=str(failure)) from failure
         if status == _ABORTED:
             raise AbortedError
         detail = "no room in the context" if status == _NO_ROOM else self._library.log.last_error()

@@ -13,6 +13,7 @@ from deepseek_r1.core.errors import ArchitectureUnknown, LoadStopped, ModelLoadF
 from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
+from deepseek_r1.weights.streamed import StreamedWeights, WeightsUnreadableError
 
 _ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
 _PIECE_BYTES = 512
@@ -23,15 +24,24 @@ Progress = Callable[[float], bool]
 class LlamaModel:
     """Owns a `llama_model`. Reading the vocabulary is safe from any thread."""
 
-    def __init__(self, library: Library, parts: Sequence[Path], on_progress: Progress) -> None:
-        """Read the weights of all `parts`, in order.
+    def __init__(
+        self,
+        library: Library,
+        parts: Sequence[Path],
+        on_progress: Progress,
+        weights: StreamedWeights | None = None,
+        *,
+        repack: bool = True,
+    ) -> None:
+        """Read the weights of all `parts`, in order; with `weights`, those that are pinned.
 
         They are read, not mapped, and repacked for this CPU's instructions while they are read:
-        each weight is in memory once. `on_progress` hears fractions and stops the load by
-        answering False (LoadStopped). Raises ModelLoadFailed with llama.cpp's own words.
+        each weight is in memory once. Streamed weights are never repacked.
+        `on_progress` hears fractions and stops the load by answering False (LoadStopped).
+        Raises ModelLoadFailed with llama.cpp's own words.
         """
         self._api = library.api
-        self.pointer = _load(library, parts, on_progress)
+        self.pointer = _load(library, parts, on_progress, weights, repack)
         self.vocab = self._api.llama_model_get_vocab(self.pointer)
         if self._api.llama_model_has_encoder(self.pointer) or not self._api.llama_model_has_decoder(
             self.pointer
@@ -113,7 +123,13 @@ def _reads_like_a_marker(text: str) -> bool:
     return text.startswith(("<|", "<｜")) and text.endswith(("|>", "｜>"))
 
 
-def _load(library: Library, parts: Sequence[Path], on_progress: Progress) -> Any:
+def _load(
+    library: Library,
+    parts: Sequence[Path],
+    on_progress: Progress,
+    weights: StreamedWeights | None,
+    repack: bool,
+) -> Any:
     """The model's pointer. Python's exceptions cannot cross C, so they wait in a list."""
     api = library.api
     raised: list[BaseException] = []
@@ -136,8 +152,10 @@ def _load(library: Library, parts: Sequence[Path], on_progress: Progress) -> Any
     params = api.llama_model_default_params()
     params.n_gpu_layers = 0
     params.load_mode = api.LLAMA_LOAD_MODE_NONE
-    params.use_extra_bufts = True
+    params.use_extra_bufts = repack and weights is None  # repacked, they are not the file's bytes
     params.progress_callback = api.llama_progress_callback(watched)
+    if weights is not None:
+        params.tensor_buft_overrides = weights.overrides
     names = [_native_path(part) for part in parts]
     library.log.clear()
     if len(names) == 1:
@@ -152,6 +170,15 @@ def _load(library: Library, parts: Sequence[Path], on_progress: Progress) -> Any
     if not pointer:
         detail = library.log.last_error() or "no reason given"
         raise ModelLoadFailed(path=str(parts[0]), detail=detail)
+    if weights is not None:
+        try:
+            weights.attach(on_progress)
+        except WeightsUnreadableError as error:
+            api.llama_model_free(pointer)
+            raise ModelLoadFailed(path=str(parts[0]), detail=str(error)) from error
+        except BaseException:
+            api.llama_model_free(pointer)
+            raise
     return pointer
 
 

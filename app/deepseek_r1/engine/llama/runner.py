@@ -23,10 +23,12 @@ from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.pace import PrefillPace
 from deepseek_r1.engine.llama.sampler import Sampler
+from deepseek_r1.engine.llama.streaming import small_budgets_told, streamed_weights
 from deepseek_r1.engine.prompt import PromptBuilder
 from deepseek_r1.engine.template import ChatTemplate
 from deepseek_r1.hardware import default_threads, default_threads_prefill
 from deepseek_r1.memory.meter import peak_mib
+from deepseek_r1.weights.streamed import WeightsStats
 
 
 class LlamaEngine:
@@ -37,8 +39,16 @@ class LlamaEngine:
         self._library = library()
         template = ChatTemplate(request.header.template)
         settings = request.settings
+        self._budget_mib = settings.memory_budget
         self._threads = chosen_threads(settings.threads, settings.threads_prefill)
-        self._model = LlamaModel(self._library, request.header.parts, self._alive(request))
+        self._weights = streamed_weights(self._library, request)
+        try:
+            self._model = LlamaModel(
+                self._library, request.header.parts, self._alive(request), self._weights
+            )
+        except BaseException:
+            self._close_weights()
+            raise
         try:
             self._prompts = PromptBuilder(template, self._model)
             self._context = LlamaContext(
@@ -52,9 +62,11 @@ class LlamaEngine:
                     threads=self._threads[0],
                     threads_prefill=self._threads[1],
                 ),
+                self._weights,
             )
         except BaseException:
             self._model.close()
+            self._close_weights()
             raise
         self._measured = self._library.log.buffers_mib()
         self._wanted_threads = self._threads
@@ -81,8 +93,23 @@ class LlamaEngine:
         return self._context.used
 
     def measured_mib(self) -> Mapping[str, float]:
-        """The sizes of llama.cpp's buffers."""
-        return self._measured
+        """The sizes of llama.cpp's buffers; where weights are streamed, of their places."""
+        if self._weights is None:
+            return self._measured
+        stats = self._weights.stats
+        others = {name: mib for name, mib in self._measured.items() if name != "weights"}
+        return others | {"pinned": stats.pinned_mib, "slots": stats.slots_mib}
+
+    @property
+    def weights_stats(self) -> WeightsStats | None:
+        """The counters of streaming, from any thread."""
+        return None if self._weights is None else self._weights.stats
+
+    def set_weights_budget(self, mib: float) -> None:
+        """From any thread; nothing to do where all weights are in memory."""
+        if self._weights is not None:
+            with small_budgets_told(self._budget_mib):
+                self._weights.set_weights_budget(mib)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt, what the template adds included."""
@@ -101,9 +128,15 @@ class LlamaEngine:
         self._wanted_threads = chosen_threads(threads, threads_prefill)
 
     def close(self) -> None:
-        """Free the context, then the model it was made from."""
+        """Free the context, then the model it was made from, then its weights."""
         self._context.close()
         self._model.close()
+        self._close_weights()
+
+    def _close_weights(self) -> None:
+        if self._weights is not None:
+            self._weights.close()
+            self._weights = None
 
     # ---- one answer -------------------------------------------------------------------------
 
@@ -178,6 +211,8 @@ class LlamaEngine:
         self.last_progress = time.monotonic()
         if self._context.abort.raised:
             raise AbortedError
+        if self._weights is not None:
+            self._weights.apply()
         if self._wanted_threads is not self._threads:
             self._threads = self._wanted_threads
             self._context.set_threads(*self._threads)

@@ -1,0 +1,29 @@
+"""A bill with what this machine's disk makes of it: for those who ask before they load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.hardware.disk import read_speed_mib_s
+from deepseek_r1.memory.plan import ProcessShare, advise, plan
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The bill, and the nearest thing that fits; `advice` is empty when it fits as it is."""
+
+    bill: Bill
+    advice: str
+
+
+def quote(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Quote:
+    """Plan and advise. Only where the disk plays a part is it measured, once, for half a second."""
+    bill, advice = plan(header, settings, share), advise(header, settings, share)
+    if not bill.streams and not (advice.text and advice.settings.swap_enabled):
+        return Quote(bill, advice.text)
+    speed = read_speed_mib_s(header.path)
+    advice = advise(header, settings, share, disk_mib_s=speed)
+    return Quote(bill.model_copy(update={"disk_mib_s": speed}), advice.text)

@@ -1,0 +1,299 @@
+"""A model's weights between memory and disk while it is loaded and while it computes.
+
+The engine hands its model `overrides`, its context `eval_callback`. Before each node of the graph
+llama.cpp asks the callback, which sees by the node's operand which weight is needed, waits for it,
+points the weight's tensor to it, and ends the stretch that is computed in one go where the next
+weight is not there yet. Nothing depends on names or kinds of nodes; the order in which weights are
+needed is learned from the first pass, and a wrong guess costs time, not truth.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import StreamingUnavailable
+from deepseek_r1.core.settings import CacheStrategy
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.weights.embedding import EmbeddingRows
+from deepseek_r1.weights.ggml_buffer import BufferType, Ggml, set_word, word_at
+from deepseek_r1.weights.homes import Homes
+from deepseek_r1.weights.matrix import Matrix
+from deepseek_r1.weights.read_ahead import ReadAhead
+from deepseek_r1.weights.reader import WeightsUnreadableError, open_files
+from deepseek_r1.weights.residency import (
+    CHUNK_BYTES,
+    EMBEDDING,
+    EMBEDDING_BYTES,
+    MIB,
+    Residency,
+    plan_residency,
+    streamable,
+)
+from deepseek_r1.weights.stats import WeightsStats
+
+_EvalCallback = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_size_t, ctypes.c_bool, ctypes.c_void_p)
+
+
+class StreamedWeights:
+    """Owns everything between a model's files and its tensors.
+
+    `set_weights_budget` may come from any thread; all else belongs to the computing one.
+    """
+
+    def __init__(
+        self,
+        handle: Any,
+        header: ModelHeader,
+        weights_mib: float,
+        *,
+        strategy: CacheStrategy = CacheStrategy.AUTO,
+        chunk_bytes: int = CHUNK_BYTES,
+        direct: bool = True,
+    ) -> None:
+        """`handle` is the library's; slots are whole chunks.
+
+        Raises ResidencyTooSmall, StreamingUnavailable, WeightsUnreadableError.
+        """
+        self._header, self._strategy = header, strategy
+        self._chunk_bytes = chunk_bytes
+        self._residency = plan_residency(
+            header, weights_mib, chunk_bytes=chunk_bytes, strategy=strategy
+        )
+        self._ggml = Ggml(handle)
+        self._matrices = {
+            each.name: Matrix(each.name, each.part, each.offset, each.nbytes)
+            for each in header.tensors
+        }
+        self._by_tensor: dict[int, Matrix] = {}
+        self._extents: dict[int, int] = {}
+        self._viewed: set[Matrix] = set()  # others look into them: they cannot be moved
+        self._type = BufferType(self._ggml, self._on_tensor)
+        self._files = open_files(header.parts, direct=direct)
+        self._homes = Homes(self._files)
+        self._ahead = ReadAhead(
+            self._files, max(1, self._residency.slots * self._residency.slot_bytes)
+        )
+        self._awaited: dict[int, Matrix] = {}  # by the tensor's address: not at home
+        self._embedding: EmbeddingRows | None = None
+        self._growing: set[Matrix] = set()  # to be kept when they come by next
+        self._group: list[Matrix] = []  # taken, not computed with yet
+        self._lent: list[Matrix] = []  # read to their homes for a moment
+        self._seen: dict[Matrix, None] = {}  # in this pass
+        self._wanted: Residency | None = None
+        self._hits = self._misses = self._passes = self._demanded = 0
+        self._source, self._data = self._ggml.fields.sources, self._ggml.fields.data
+        self._callback = _EvalCallback(self._on_node)
+        self.failure: Exception | None = None
+        self.on_failure: Callable[[], None] = lambda: None
+
+    @property
+    def overrides(self) -> int:
+        """Address of the model's `tensor_buft_overrides`."""
+        return self._type.overrides
+
+    @property
+    def eval_callback(self) -> int:
+        """Address of the context's `cb_eval`; its user data is nothing."""
+        return ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+
+    @property
+    def stats(self) -> WeightsStats:
+        """The counters now."""
+        streamed = [each for each in self._awaited.values() if each.name != EMBEDDING]
+        rows = self._embedding.read_bytes if self._embedding else 0
+        read = self._ahead.read_bytes + self._demanded + rows
+        away = sum(each.nbytes for each in self._awaited.values())
+        here = sum(each.nbytes for each in self._by_tensor.values()) - away
+        return WeightsStats(
+            pinned_mib=here / MIB,
+            slots_mib=self._ahead.ring_bytes / MIB,
+            streamed_mib=sum(each.nbytes for each in streamed) / MIB,
+            read_mib=read / MIB,
+            io_wait_s=self._ahead.wait_s,
+            hits=self._hits,
+            misses=self._misses,
+            passes=self._passes,
+            direct=all(file.direct for file in self._files),
+        )
+
+    # ---- the load ---------------------------------------------------------------------------
+
+    def _on_tensor(self, tensor: int) -> None:
+        """llama.cpp gave a tensor its place. Without a length it has nothing to be read."""
+        matrix = self._matrices.get(self._ggml.name(tensor))
+        if matrix is None or tensor in self._by_tensor:
+            looked_at = self._by_tensor.get(word_at(tensor + self._ggml.fields.viewed))
+            if looked_at is not None:
+                self._viewed.add(looked_at)
+            return
+        if matrix.tensor:  # the same weight again, under another address
+            self._viewed.add(matrix)
+        matrix.tensor = tensor
+        self._by_tensor[tensor] = matrix
+        extent = tensor + self._ggml.fields.extent
+        self._extents[extent] = word_at(extent)
+        set_word(extent, 0)
+
+    def attach(self, on_progress: Callable[[float], bool]) -> None:
+        """After llama.cpp's own load: read what is pinned, begin to read what is streamed.
+
+        Raises StreamingUnavailable, LoadStopped, WeightsUnreadableError.
+        """
+        for extent, length in self._extents.items():
+            set_word(extent, length)
+        for tensor, matrix in self._by_tensor.items():
+            if self._ggml.nbytes(tensor) != matrix.nbytes:
+                raise StreamingUnavailable(detail=f"{matrix.name} has another size")
+            set_word(tensor + self._data, self._homes.address(matrix))
+        used = {each.name: each for each in self._by_tensor.values()}
+        streamed = [used[name] for name in self._residency.streamed if name in used]
+        streamed = [each for each in streamed if each not in self._viewed]
+        self._awaited = {each.tensor: each for each in streamed}
+        table = used.get(EMBEDDING)
+        if self._residency.embedding_on_disk and table and table not in self._viewed:
+            rows = next(each for each in self._header.tensors if each.name == EMBEDDING).shape[-1]
+            self._embedding = EmbeddingRows(
+                table, rows, self._homes, self._ggml.fields, EMBEDDING_BYTES
+            )
+            self._awaited[table.tensor] = table
+        pinned = [each for tensor, each in self._by_tensor.items() if tensor not in self._awaited]
+        self._homes.fill(pinned, on_progress)
+        self._ahead.set_order(streamed)
+
+    def settle(self) -> None:
+        """After the context made its first graphs: keep the weights that others look into."""
+        for matrix in self._viewed & set(self._awaited.values()):
+            log.engine.debug("%s stays in memory: others look into it", matrix.name)
+            self._homes.fill([matrix], lambda _fraction: True)
+            self._keep(matrix)
+
+    # ---- the computation --------------------------------------------------------------------
+
+    def _on_node(self, node: int, ask: bool, _user_data: int | None) -> bool:
+        """Called for every node before a stretch of the graph, and once behind the stretch."""
+        try:
+            if not ask:
+                self._computed()
+                return True
+            matrix = self._awaited.get(word_at(node + self._source))
+            if matrix is None or self.failure is not None:
+                return False
+            return self._need(node, matrix)
+        except Exception as error:  # noqa: BLE001 - must not cross C; the context raises it
+            self.failure = error
+            self.on_failure()
+            return False
+
+    def _need(self, node: int, matrix: Matrix) -> bool:
+        """Have the weight in place; True to compute now."""
+        if self._embedding is not None and matrix is self._embedding.matrix:
+            self._embedding.fetch(node)
+            return False
+        if matrix in self._seen:
+            self._passed()
+        self._seen[matrix] = None
+        if matrix in self._viewed:
+            raise RuntimeError(f"{matrix.name} was moved while others look into it")
+        taken = self._ahead.take(matrix)
+        if taken is None:
+            start = matrix.offset
+            self._homes.read(matrix.part, start, start + matrix.nbytes)
+            self._demanded += matrix.nbytes
+            self._lent.append(matrix)
+            taken = self._homes.address(matrix), True
+        set_word(matrix.tensor + self._data, taken[0])
+        self._group.append(matrix)
+        return taken[1]
+
+    def _computed(self) -> None:
+        """The weights taken so far were used."""
+        for matrix in self._growing.intersection(self._group):
+            home, here = self._homes.address(matrix), word_at(matrix.tensor + self._data)
+            if here != home:
+                ctypes.memmove(home, here, matrix.nbytes)
+            self._keep(matrix)
+        for matrix in self._lent:
+            if matrix.tensor in self._awaited:
+                self._homes.discard(matrix)
+        self._lent.clear()
+        self._group.clear()
+        self._ahead.release()
+
+    def _keep(self, matrix: Matrix) -> None:
+        """The weight is at its home from now on."""
+        set_word(matrix.tensor + self._data, self._homes.address(matrix))
+        del self._awaited[matrix.tensor]
+        self._growing.discard(matrix)
+        if matrix is (self._embedding and self._embedding.matrix):
+            self._embedding = None
+
+    def _passed(self) -> None:
+        """All layers were computed once: from now on read in the order that was seen."""
+        self._passes += 1
+        self._misses += len(self._seen)
+        self._hits += len(self._by_tensor) - len(self._awaited)
+        order = [each for each in self._seen if each.tensor in self._awaited]
+        self._seen.clear()
+        if order != self._ahead.order:
+            self._ahead.set_order(order)
+
+    def broken_off(self) -> Exception | None:
+        """The pass ended in the middle: begin the next one from its start. Why, if we know."""
+        failure, self.failure = self.failure, None
+        self._group.clear()
+        self._seen.clear()
+        for matrix in self._lent:
+            if matrix.tensor in self._awaited:
+                self._homes.discard(matrix)
+        self._lent.clear()
+        self._ahead.restart(pause=failure is not None)
+        return failure
+
+    # ---- the budget -------------------------------------------------------------------------
+
+    def set_weights_budget(self, mib: float) -> None:
+        """From any thread; in force with the next `apply`. Raises ResidencyTooSmall."""
+        self._wanted = plan_residency(
+            self._header, mib, chunk_bytes=self._chunk_bytes, strategy=self._strategy
+        )
+
+    def apply(self) -> None:
+        """Between two computations: take up a changed budget.
+
+        A smaller one takes effect at once. For a larger one weights stay when they come by.
+        """
+        residency, self._wanted = self._wanted, None
+        if residency is None:
+            return
+        self._residency = residency
+        self._computed()
+        used = {each.name: each for each in self._by_tensor.values()}
+        wanted = [used[name] for name in residency.streamed if name in used]
+        wanted = [each for each in wanted if each not in self._viewed]
+        there = [each for each in self._awaited.values() if each.name != EMBEDDING]
+        self._growing = set(there) - set(wanted)
+        for matrix in wanted:
+            if matrix.tensor not in self._awaited:
+                self._awaited[matrix.tensor] = matrix
+                self._homes.discard(matrix)
+        ring_bytes = residency.slots * residency.slot_bytes
+        if ring_bytes and ring_bytes != self._ahead.ring_bytes:
+            self._ahead.resize(ring_bytes)
+        rank = {self._matrices[name]: n for n, name in enumerate(streamable(self._header))}
+        streamed = [each for each in self._awaited.values() if each.name != EMBEDDING]
+        self._seen.clear()
+        self._ahead.set_order(sorted(streamed, key=lambda each: rank[each]))
+
+    def close(self) -> None:
+        """After context and model are gone."""
+        self._ahead.close()
+        self._homes.close()
+        for file in self._files:
+            file.close()
+        self._type.close()
+
+
+__all__ = ["StreamedWeights", "WeightsStats", "WeightsUnreadableError"]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from deepseek_r1.hardware import disk
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "weights.bin"
+    path.write_bytes(bytes(range(256)) * (40 << 12))  # 40 MiB
+    return path
+
+
+@pytest.fixture(autouse=True)
+def nothing_measured(monkeypatch):
+    monkeypatch.setattr(disk, "_measured", {})
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_drive_has_a_speed_and_is_asked_for_less_than_a_second(file, direct):
+    began = time.monotonic()
+    speed = disk.measure_mib_s(file, direct=direct)
+    assert 1 < speed < 100_000
+    assert time.monotonic() - began < 5  # a busy machine; 0.5 s by itself
+
+
+def test_a_file_that_is_not_whole_pages_is_read_to_its_end(tmp_path):
+    path = tmp_path / "short.bin"
+    path.write_bytes(b"x" * 5000)
+    assert disk.measure_mib_s(path) > 0
+
+
+def test_one_drive_is_measured_once(file, monkeypatch):
+    first = disk.read_speed_mib_s(file)
+    monkeypatch.setattr(disk, "measure_mib_s", lambda path: pytest.fail("measured twice"))
+    other = file.with_name("other.bin")
+    other.write_bytes(b"x" * 100)
+    assert disk.read_speed_mib_s(other) == first == disk.known_speed_mib_s(other)
+
+
+def test_what_cannot_be_read_has_no_speed(tmp_path):
+    assert disk.read_speed_mib_s(tmp_path / "nothing") == 0
+    assert disk.known_speed_mib_s(tmp_path / "nothing") == 0
+    (tmp_path / "empty").touch()
+    assert disk.read_speed_mib_s(tmp_path / "empty") == 0

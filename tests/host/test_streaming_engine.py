@@ -1,0 +1,90 @@
+"""A model that runs from the disk, through the real child: its numbers and its live budget."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.errors import BudgetTooSmall, WrongUsage
+from deepseek_r1.core.events import AnswerDelta, GenerationFinished
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.notices import EngineState
+from deepseek_r1.host.watch import RestartBudget
+
+pytestmark = pytest.mark.native
+
+STREAMED = LoadSettings(
+    memory_budget=256, context_length=1024, micro_batch=64, threads=1, swap_enabled=True
+)
+WINDOW_MIB = 80.0  # so that the starter model does not fit
+GREEDY = SamplingSettings(temperature=0.0, max_tokens=40)
+PROMPT = "Write a story about a whale."
+
+
+@pytest.fixture
+def client(starter: Path) -> Iterator[EngineClient]:
+    with EngineClient(budget=RestartBudget(1000)) as made:
+        made.load(starter, STREAMED, window_mib=WINDOW_MIB)
+        yield made
+
+
+def text_of(events) -> str:
+    return "".join(event.text for event in events if isinstance(event, AnswerDelta))
+
+
+def test_its_numbers_come_with_the_answer_and_with_the_beats(client):
+    *_, last = client.generate(PROMPT, GREEDY)
+    assert isinstance(last, GenerationFinished)
+    stats = last.stats.weights
+    assert stats.misses > 0
+    assert stats.read_mib >= stats.streamed_mib * (last.stats.completion_tokens - 1) * 0.9
+    until = time.monotonic() + 6
+    while client.beat.weights is None or not client.beat.weights.read_mib:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert client.beat.weights.pinned_mib > 0
+
+
+def test_the_budget_moves_while_it_talks_and_the_answer_is_the_same(client):
+    calm = text_of(client.generate(PROMPT, GREEDY))
+    events, budgets = [], [300, 256, 2048]
+    for event in client.generate(PROMPT, GREEDY):
+        events.append(event)
+        if isinstance(event, AnswerDelta) and len(events) % 8 == 0 and budgets:
+            client.set_budget(budgets.pop(0))
+    assert not budgets
+    assert text_of(events) == calm
+    *_, last = client.generate(PROMPT, GREEDY)
+    assert last.stats.weights.streamed_mib == 0  # 2,048 MiB hold all of it
+
+
+def test_a_budget_too_small_is_refused_and_changes_nothing(client, starter):
+    client.load(starter, STREAMED.model_copy(update={"memory_budget": 300}), window_mib=170.0)
+    with pytest.raises(BudgetTooSmall):
+        client.set_budget(256)
+    assert text_of(client.generate(PROMPT, GREEDY))
+
+
+def test_a_model_in_memory_does_not_follow_the_budget(client, starter):
+    client.load(starter, STREAMED.model_copy(update={"memory_budget": 2048}))
+    with pytest.raises(WrongUsage, match="in memory whole"):
+        client.set_budget(1024)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uses signals")
+def test_a_reload_after_a_crash_keeps_the_changed_budget(client):
+    client.set_budget(2048)
+    os.kill(client.pid, signal.SIGKILL)
+    until = time.monotonic() + 6
+    while client.state is not EngineState.STOPPED:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    *_, last = client.generate(PROMPT, GREEDY)
+    assert last.stats.weights is None  # it fits now

@@ -1,0 +1,76 @@
+"""One model with and without streaming, down to its logits."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepseek_r1.core.settings import KVType
+from deepseek_r1.engine.llama.context import ContextShape, LlamaContext
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.weights.residency import least_weights_mib
+from deepseek_r1.weights.streamed import StreamedWeights
+
+FIRST = [5 + 3 * n % 200 for n in range(40)]
+
+
+@dataclass
+class Bench:
+    """A loaded model. `weights` is None where it is in memory as a whole."""
+
+    model: LlamaModel
+    context: LlamaContext
+    weights: StreamedWeights | None
+
+    def logits(self, tokens: list[int]) -> bytes:
+        """The bytes of the logits after these tokens, computed on top of what is there."""
+        size = self.context.shape.micro_batch
+        for start in range(0, len(tokens), size):
+            if self.weights is not None:
+                self.weights.apply()
+            self.context.compute(tokens[start : start + size])
+        pointer = library().api.llama_get_logits_ith(self.context.pointer, -1)
+        return ctypes.string_at(pointer, 4 * self.model.vocabulary)
+
+    def answer(self, tokens: list[int], count: int) -> list[bytes]:
+        """The logits after `tokens`, then after each of `count` likeliest next ones."""
+        told = [self.logits(tokens)]
+        for _ in range(count):
+            values = memoryview(told[-1]).cast("f")
+            likeliest = max(range(len(values)), key=values.__getitem__)
+            told.append(self.logits([likeliest]))
+        return told
+
+
+@contextmanager
+def loaded(
+    path: Path, weights_mib: float | None, *, micro_batch: int = 16, direct: bool = True
+) -> Iterator[Bench]:
+    """The model in memory, or streamed where `weights_mib` says how much there is room for."""
+    weights = None
+    if weights_mib is not None:
+        header = read_header(path)
+        weights = StreamedWeights(library().api._lib, header, weights_mib, direct=direct)
+    model = LlamaModel(library(), [path], lambda _fraction: True, weights, repack=False)
+    shape = ContextShape(256, micro_batch, KVType.F16, sequences=1, threads=1, threads_prefill=1)
+    context = LlamaContext(library(), model, shape, weights)
+    try:
+        yield Bench(model, context, weights)
+    finally:
+        context.close()
+        model.close()
+        if weights is not None:
+            weights.close()
+
+
+def budgets(path: Path) -> list[float]:
+    """The least that works, half of the rest, and enough for all."""
+    header = read_header(path)
+    least = least_weights_mib(header)
+    whole = least + sum(each.nbytes + 8192 for each in header.tensors) / (1 << 20)
+    return [least, (least + whole) / 2 - (whole - least) / 4, whole]

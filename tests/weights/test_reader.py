@@ -1,0 +1,94 @@
+"""Bytes of a file at any offset, read past the page cache or through it."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.weights.reader import PIECE_BYTES, WeightFile, WeightsUnreadableError
+from deepseek_r1.weights.region import PAGE, Region, page_down, page_up
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "preadv"), reason="reads with preadv")
+SIZE = 9 * 1024 * 1024 + 1234
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "weights.bin"
+    made.write_bytes(random.Random(3).randbytes(SIZE))
+    return made
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_ranges_arrive_at_their_remainder(path: Path, direct: bool) -> None:
+    told = path.read_bytes()
+    file = WeightFile(path, direct=direct)
+    region = Region(SIZE + PAGE, huge_pages=False)
+    for offset, nbytes in [(0, 10), (32, 5000), (4095, 2), (PAGE * 7 + 96, 6 << 20), (SIZE - 5, 5)]:
+        base = page_down(offset)
+        for start, end in file.pieces(offset, nbytes):
+            assert end - start <= PIECE_BYTES
+            with region.bytes[start - base : end - base] as into:
+                file.read(into, start, end)
+        at = offset - base
+        assert bytes(region.bytes[at : at + nbytes]) == told[offset : offset + nbytes]
+    region.close()
+    file.close()
+
+
+def test_the_page_cache_stays_clean(path: Path) -> None:
+    """Asked of the kernel: how many of the file's pages it holds after the reads."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    for direct in (True, False):
+        file = WeightFile(path, direct=direct)
+        region = Region(page_up(SIZE), huge_pages=False)
+        for start, end in file.pieces(0, SIZE):
+            with region.bytes[start:end] as into:
+                file.read(into, start, end)
+        region.close()
+        file.close()
+        assert _cached_pages(descriptor) < 40
+    os.close(descriptor)
+
+
+def _cached_pages(descriptor: int) -> int:
+    both = mmap.PROT_READ | mmap.PROT_WRITE
+    with mmap.mmap(descriptor, SIZE, flags=mmap.MAP_PRIVATE, prot=both) as view:
+        anchor = ctypes.c_char.from_buffer(view)
+        told = (ctypes.c_ubyte * (page_up(SIZE) // PAGE))()
+        address = ctypes.c_void_p(ctypes.addressof(anchor))
+        assert ctypes.CDLL(None).mincore(address, ctypes.c_size_t(SIZE), told) == 0
+        del anchor
+    return sum(each & 1 for each in told)
+
+
+def test_a_cut_file_is_told_by_name(path: Path) -> None:
+    file = WeightFile(path)
+    os.truncate(path, SIZE // 2)
+    region = Region(PAGE, huge_pages=False)
+    with pytest.raises(WeightsUnreadableError, match=r"weights\.bin is shorter"):
+        file.read(region.bytes, page_down(SIZE - 1), page_up(SIZE))
+    region.close()
+    file.close()
+
+
+def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnreadableError, match=r"gone\.gguf"):
+        WeightFile(tmp_path / "gone.gguf")
+
+
+def test_memory_given_back_reads_as_zeros_and_its_edges_stay() -> None:
+    region = Region(4 * PAGE, huge_pages=False)
+    region.bytes[:] = b"x" * (4 * PAGE)
+    region.discard(100, 3 * PAGE + 100)
+    assert bytes(region.bytes[PAGE : 3 * PAGE]) == b"\0" * (2 * PAGE)
+    assert bytes(region.bytes[:PAGE]) == b"x" * PAGE
+    assert bytes(region.bytes[3 * PAGE :]) == b"x" * PAGE
+    region.close()
