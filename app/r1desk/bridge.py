@@ -6,40 +6,64 @@ restarts the child process. Everything else of the window lives in the main thre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QObject, QThread, Signal, Slot
+from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import AnswerDelta, ThinkingDelta
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor import EngineState, Notice, Restart, StateChanged, Supervisor
 from r1desk.store import Store, StoreThread
 
+TEXT_EVERY_MS = 25
+
 Result = TypeVar("Result")
 
 
 class EngineWorker(QThread):
-    """Runs the supervisor until it is asked to stop."""
+    """Runs the supervisor until it is asked to stop.
 
-    noticed = Signal(object)  # Notice; emitted in this thread, delivered in the main one
+    At a hundred tokens a second, waking the main thread for each of them would take several
+    percent of a core from the engine. So text waits to be taken; what is not text does not.
+    """
+
+    noticed = Signal()  # there is something to `take`; emitted in this thread
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
         """`command`: the engine's command line, where it is not this installation's own."""
         super().__init__(parent)
         self.supervisor = Supervisor(self._on_notice, command=command)
+        self.tells_of_text = True
+        self._notices: deque[Notice] = deque()
 
     def _on_notice(self, notice: Notice) -> None:
-        self.noticed.emit(notice)
+        self._notices.append(notice)
+        if self.tells_of_text or not _is_text(notice):
+            self.tells_of_text = False
+            self.noticed.emit()
+
+    def take(self) -> Iterator[Notice]:
+        """What has come since the last time, in its order. Main thread."""
+        while self._notices:
+            yield self._notices.popleft()
 
     def run(self) -> None:
         """The thread's body."""
         self.supervisor.run()
+
+
+def _is_text(notice: Notice) -> bool:
+    return isinstance(notice, protocol.EventFrame) and isinstance(
+        notice.event, AnswerDelta | ThinkingDelta
+    )
 
 
 class EngineBridge(QObject):
@@ -57,6 +81,8 @@ class EngineBridge(QObject):
         self._ids = count(1)
         self._worker = EngineWorker(self, command)
         self._worker.noticed.connect(self._on_noticed)
+        self._text_timer = QTimer(self, interval=TEXT_EVERY_MS)
+        self._text_timer.timeout.connect(self._on_text_due)
         self.state = EngineState.STOPPED
         self.engine_pid = 0
         self.engine_name = ""
@@ -116,8 +142,26 @@ class EngineBridge(QObject):
         self._worker.supervisor.post(request)
         return request.id
 
-    @Slot(object)
-    def _on_noticed(self, notice: Notice) -> None:
+    @Slot()
+    def _on_noticed(self) -> None:
+        if not self._worker.tells_of_text:
+            self._text_timer.start()
+        for notice in self._worker.take():
+            self._pass_on(notice)
+
+    @Slot()
+    def _on_text_due(self) -> None:
+        """Take the text that has come; where none came, be told of the next at once."""
+        found = False
+        for notice in self._worker.take():
+            found = True
+            self._pass_on(notice)
+        if not found:
+            self._text_timer.stop()
+            self._worker.tells_of_text = True
+            self._on_noticed()  # what came between the two lines above
+
+    def _pass_on(self, notice: Notice) -> None:
         match notice:
             case StateChanged():
                 self.state = notice.state

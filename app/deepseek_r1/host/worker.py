@@ -23,6 +23,7 @@ from deepseek_r1.core.events import (
     LoadProgress,
 )
 from deepseek_r1.host import frames, protocol
+from deepseek_r1.host.bundles import bundled
 from deepseek_r1.host.protocol import Phase
 from deepseek_r1.host.vitals import Vitals
 
@@ -189,7 +190,7 @@ class Worker:
         events = model.stream(request.messages, sampling=request.sampling)
         if request.id in self._cancelled:  # a cancel counts from here on, this one came before
             model.cancel()
-        for event in events:
+        for event in bundled(events):
             self._event(request.id, event)
 
     def _unload(self) -> None:
