@@ -66,7 +66,8 @@ def run_mmap(model: Path, threads: int, tokens: int) -> dict[str, float]:
     """llama.cpp alone, the file mapped and not repacked."""
     import llama_cpp as api  # noqa: PLC0415 - only in its arm
 
-    api.llama_log_set(api.llama_log_callback(lambda *_: None), None)
+    quiet = api.llama_log_callback(lambda *_: None)  # must outlive the calls below
+    api.llama_log_set(quiet, None)
     params = api.llama_model_default_params()
     params.n_gpu_layers = 0
     params.load_mode = api.LLAMA_LOAD_MODE_MMAP

@@ -220,7 +220,7 @@ def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: P
     panel.show_plan(a_streamed_bill(), "")
     assert panel.load.rows["swap_enabled"].cost.text() == (
         "560 MiB of the weights stay in memory, 400 MiB are read for every token. "
-        "At most about 3.0 tokens a second from this disk."
+        "Roughly 3.0 tokens a second, by a short test of this disk."
     )
     budget = number(panel, "memory_budget").cost
     assert budget.text() == "256 MiB more allow 8.3 instead of 3.0 tokens a second"

@@ -141,7 +141,10 @@ def speed_text(bill: Bill) -> str:
     """How fast a model runs from its drive at most; empty where nothing is known or read."""
     if not bill.disk_tok_s:
         return ""
-    return tr("At most about {rate} tokens a second from this disk.", rate=f"{bill.disk_tok_s:.1f}")
+    return tr(
+        "Roughly {rate} tokens a second, by a short test of this disk.",
+        rate=f"{bill.disk_tok_s:.1f}",
+    )
 
 
 def require_fit(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:

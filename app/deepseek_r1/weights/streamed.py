@@ -10,12 +10,14 @@ needed is learned from the first pass, and a wrong guess costs time, not truth.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.settings import CacheStrategy
+from deepseek_r1.core.words import tr
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.embedding import EmbeddingRows
 from deepseek_r1.weights.ggml_buffer import BufferType, Ggml, set_word, word_at
@@ -57,6 +59,8 @@ class StreamedWeights:
 
         Raises ResidencyTooSmall, StreamingUnavailable, WeightsUnreadableError.
         """
+        if not hasattr(os, "preadv"):
+            raise StreamingUnavailable(detail=tr("reading at a position is not possible here"))
         self._header, self._strategy = header, strategy
         self._chunk_bytes = chunk_bytes
         self._residency = plan_residency(
