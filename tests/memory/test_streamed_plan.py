@@ -59,7 +59,8 @@ def test_advice_names_the_swap_and_the_speed_of_the_disk():
     advice = advise(MODEL, small, SHARE, disk_mib_s=1000.0)
     rate = 1000.0 / plan(MODEL, advice.settings, SHARE).streamed_mib
     assert advice.text == (
-        f"It fits with swap to disk. Roughly {rate:.1f} tokens a second, by a short test of this disk."
+        f"It fits with swap to disk. Roughly {rate:.1f} tokens a second, "
+        "by a short test of this disk."
     )
 
 
