@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from r1desk.chat.values import ShownMessage
 
 
 @dataclass
@@ -27,3 +29,9 @@ class Answer:
     def thought(self) -> str:
         """The thinking so far."""
         return "".join(self.thinking)
+
+    def over(self, stored: ShownMessage) -> ShownMessage:
+        """A stored message as it is now: with all of the text, if it is this answer."""
+        if stored.id != self.message_id:
+            return stored
+        return replace(stored, content=self.text, thinking=self.thought, thinking_s=self.thinking_s)

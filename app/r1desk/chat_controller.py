@@ -134,25 +134,15 @@ class ChatController(QObject):
     def _show(self, conversation_id: int | None, branch: list[ShownMessage]) -> None:
         if conversation_id != self.conversation_id:
             return  # the user has gone on to another one
-        self._branch = branch = [self.unsaved.shown(message) for message in branch]
-        self.branch_shown.emit(conversation_id, branch)
         answer = self.answer
-        if answer is not None and answer.conversation_id == conversation_id:
-            self._resume_view(answer)
+        branch = [self.unsaved.shown(message) for message in branch]
+        if answer is not None:  # the store has it up to the last save, the memory has all of it
+            branch = [answer.over(message) for message in branch]
+        self._branch = branch
+        self.branch_shown.emit(conversation_id, branch)
+        if answer is not None and self._position(answer.message_id) is not None:
+            self.answer_started.emit(answer.message_id)
         self.busy_changed.emit()
-
-    def _resume_view(self, answer: Answer) -> None:
-        """Put what is in memory back into a view that has only what is on disk."""
-        stored = next((m for m in self._branch if m.id == answer.message_id), None)
-        if stored is None:
-            return
-        self.answer_started.emit(answer.message_id)
-        if answer.thought:
-            self.thinking_streamed.emit(answer.message_id, answer.thought)
-        if answer.thinking_s:
-            self.thinking_finished.emit(answer.message_id, answer.thinking_s)
-        if answer.text:
-            self.answer_streamed.emit(answer.message_id, answer.text)
 
     # ---- wishes of the user -----------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat import ShownMessage
 from r1desk.desk import Desk
 from window.desk_fixture import ask, running_desk, short_answers, wait_answered, wait_ready
 
@@ -176,3 +177,29 @@ def test_a_question_after_the_engine_died_while_loading_is_answered(
         ask(qtbot, desk, "Are you there?")
         wait_answered(qtbot, desk)
         assert desk.chat.shown_branch[-1].state == "complete"
+
+
+def test_coming_back_to_an_answer_being_written_shows_its_text_once(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    def long_answers(stored: object) -> None:
+        stored.sampling = SamplingSettings(max_tokens=300, seed=2)
+
+    with running_desk(qtbot, own_profile, long_answers) as desk:
+        wait_ready(qtbot, desk)
+        ask(qtbot, desk, "Write a long story about a fox.")
+        with qtbot.waitSignals([desk.chat.answer_streamed] * 3, timeout=20_000):
+            pass
+        conversation = desk.chat.conversation_id
+        desk.chat.new_chat()
+        qtbot.wait(200)
+        shown: list[str] = []
+
+        def on_branch(_: object, branch: list[ShownMessage]) -> None:
+            shown[:] = [branch[-1].content]  # what came before had no view to go to
+
+        desk.chat.branch_shown.connect(on_branch)
+        desk.chat.answer_streamed.connect(lambda _, text: shown.append(text))
+        desk.chat.open(conversation)
+        wait_answered(qtbot, desk)
+        assert "".join(shown) == desk.chat.shown_branch[-1].content
