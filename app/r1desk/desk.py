@@ -24,6 +24,7 @@ from r1desk.chat_wires import ChatWires
 from r1desk.conversation_list import ConversationList
 from r1desk.dialogs.about import about, shortcuts
 from r1desk.dialogs.notice_bar import Level, Notice
+from r1desk.main_thread_gc import MainThreadCollector
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
 from r1desk.model_wires import ModelWires
@@ -49,6 +50,7 @@ class Desk(QObject):
         engine_command: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
+        self._collector = MainThreadCollector(self)
         self.preferences = stored
         self._profile = profile
         self.writable = profile.lock is not None
@@ -132,6 +134,7 @@ class Desk(QObject):
             wire.close()
         self.chat.close()
         self.engine.stop()
+        self._collector.close()
         self._save_preferences()
 
     def _rebuild_window(self) -> None:
