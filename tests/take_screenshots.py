@@ -53,6 +53,7 @@ class Photographer:
         self._store = StoreThread(self._profile.database)
         self.desk = Desk(self._profile, self._store, stored, None)
         self._store.start()
+        self.desk._on_theme(theme)  # the application may still wear the last one
         self.desk.show()
         self.desk.window.resize(*SIZE)
         self.wait(lambda: self.desk.models.current is not None)
