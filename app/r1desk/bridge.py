@@ -23,7 +23,7 @@ from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor import EngineState, Notice, Restart, StateChanged, Supervisor
 from r1desk.store import Store, StoreThread
 
-TEXT_EVERY_MS = 25
+TEXT_EVERY_MS = 40
 
 Result = TypeVar("Result")
 

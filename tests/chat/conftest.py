@@ -8,18 +8,10 @@ import pytest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat import ChatView, ShownMessage
+from r1desk.chat import ChatView
 from r1desk.chat.body import MarkdownBody
 from r1desk.chat.ink import Ink
 from r1desk.chat.slices import Slicer
-
-
-def user(number: int, content: str, **more: object) -> ShownMessage:
-    return ShownMessage(number, "user", content, **more)
-
-
-def answer(number: int, content: str, **more: object) -> ShownMessage:
-    return ShownMessage(number, "assistant", content, **more)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from bench_stream import ANSWER, conversation
-from conftest import answer, user
+from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat import ChatView
 from r1desk.chat.answer_view import AnswerView

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from deepseek_r1.core.events import AnswerDelta, GenerationEvent, ThinkingDelta
 
-BUNDLE_S = 0.03
+BUNDLE_S = 0.05
 
 
 def bundled(
