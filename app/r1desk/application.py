@@ -27,6 +27,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.words import current_language, tr, use_language
 from r1desk import preferences as prefs
+from r1desk.clipboard import let_copied_text_outlive_python
 from r1desk.desk import Desk
 from r1desk.single_instance import RaiseListener, raise_running_window
 from r1desk.store import Profile, ProfileInUse, StoreError, StoreThread
@@ -62,6 +63,7 @@ def run(arguments: list[str]) -> int:
     desk.close()
     store.close()
     profile.close()
+    let_copied_text_outlive_python()
     return status
 
 

@@ -192,6 +192,7 @@ class StoreBridge(QObject):
     def __init__(self, store: StoreThread, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._store = store
+        self._closed = False
         self._finished.connect(self._on_finished)
         self._watch(store.opened, self.opened.emit, None)
 
@@ -203,6 +204,10 @@ class StoreBridge(QObject):
     ) -> None:
         """Do `work` in the store; then `then(result)` here, or `otherwise(error)`."""
         self._watch(self._store.submit(work), then, otherwise)
+
+    def close(self) -> None:
+        """What was submitted is still done; nobody here is told any more."""
+        self._closed = True
 
     def save_progress(
         self,
@@ -230,6 +235,8 @@ class StoreBridge(QObject):
         otherwise: Callable[[Exception], None] | None,
         future: Future[object],
     ) -> None:
+        if self._closed:
+            return
         error = future.exception()
         if error is None:
             if then is not None:

@@ -126,7 +126,7 @@ class Desk(QObject):
         self.window.raise_to_front()
 
     def close(self) -> None:
-        """Stop the engine and keep what is remembered. The store is closed by its owner."""
+        """Stop the engine and keep what is remembered. The owner closes the store's thread."""
         self._start_timer.stop()
         self._save_timer.stop()
         self.window.composer.flush_draft()
@@ -134,6 +134,7 @@ class Desk(QObject):
             wire.close()
         self.chat.close()
         self.engine.stop()
+        self.store.close()
         self._collector.close()
         self._save_preferences()
 
