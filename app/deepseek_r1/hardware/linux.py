@@ -35,7 +35,7 @@ def read_topology(root: Path = _ROOT, allowed: frozenset[int] | None = None) -> 
     siblings: dict[int, frozenset[int]] = {}
     for folder in cpus.glob("cpu[0-9]*"):
         # thread_siblings_list is the older name of core_cpus_list.
-        text = _text(folder / "topology/core_cpus_list") or _text(
+        text = small_text(folder / "topology/core_cpus_list") or small_text(
             folder / "topology/thread_siblings_list"
         )
         if text:
@@ -53,11 +53,12 @@ def read_topology(root: Path = _ROOT, allowed: frozenset[int] | None = None) -> 
 
 def _fast_cpus(root: Path, everything: frozenset[int]) -> frozenset[int]:
     """Performance cores: by Intel's hybrid lists, else by capacity, else all."""
-    listed = _text(root / "sys/devices/cpu_core/cpus")
+    listed = small_text(root / "sys/devices/cpu_core/cpus")
     if listed:
         return parse_cpu_list(listed) & everything or everything
     capacity = {
-        n: int(_text(root / f"sys/devices/system/cpu/cpu{n}/cpu_capacity") or 0) for n in everything
+        n: int(small_text(root / f"sys/devices/system/cpu/cpu{n}/cpu_capacity") or 0)
+        for n in everything
     }
     best = max(capacity.values())
     return frozenset(n for n in everything if capacity[n] >= _FAST_SHARE * best)
@@ -75,7 +76,7 @@ def parse_cpu_list(text: str) -> frozenset[int]:
 def read_cpuinfo(root: Path = _ROOT) -> CpuInfo:
     """Name and features from /proc/cpuinfo (x86 says `flags`, ARM says `Features`)."""
     fields: dict[str, str] = {}
-    for line in _text(root / "proc/cpuinfo").splitlines():
+    for line in small_text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
     features = fields.get("flags") or fields.get("Features") or fields.get("isa") or ""
@@ -87,10 +88,10 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
     """Cores' worth of time that the control groups allow, the tightest counting; None: all."""
     quotas = []
     for folder in control_groups(root, "cpu"):
-        quota, _, period = _text(folder / "cpu.max").partition(" ")  # version 2
+        quota, _, period = small_text(folder / "cpu.max").partition(" ")  # version 2
         if not quota:
-            quota = _text(folder / "cpu.cfs_quota_us")  # version 1
-            period = _text(folder / "cpu.cfs_period_us")
+            quota = small_text(folder / "cpu.cfs_quota_us")  # version 1
+            period = small_text(folder / "cpu.cfs_period_us")
         if quota.isdigit() and period.isdigit() and int(period):
             quotas.append(int(quota) / int(period))
     return min(quotas, default=None)
@@ -103,7 +104,7 @@ def memory_limit_bytes(root: Path = _ROOT) -> int | None:
     """
     limits = []
     for folder in control_groups(root, "memory"):
-        limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
+        limit = small_text(folder / "memory.max") or small_text(folder / "memory.limit_in_bytes")
         if limit.isdigit():
             limits.append(int(limit))
     return min(limits, default=None)
@@ -116,7 +117,7 @@ def control_groups(root: Path, controller: str) -> list[Path]:
     """
     folders: list[Path] = []
     mounts = root / "sys/fs/cgroup"
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in small_text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
@@ -138,7 +139,7 @@ def _affinity() -> frozenset[int]:
         return frozenset(range(os.cpu_count() or 1))
 
 
-def _text(path: Path) -> str:
+def small_text(path: Path) -> str:
     """The stripped text of a small system file, empty where it is not there or not ours."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()

@@ -20,11 +20,11 @@ _ARM_FEATURES = {
 
 def count_cores() -> CoreCounts:
     """Cores by kind; on Intel Macs all are performance cores."""
-    physical = _number("hw.physicalcpu") or 1
+    physical = sysctl_number("hw.physicalcpu") or 1
     return CoreCounts(
         physical=physical,
-        logical=_number("hw.logicalcpu") or physical,
-        performance=_number("hw.perflevel0.physicalcpu") or physical,
+        logical=sysctl_number("hw.logicalcpu") or physical,
+        performance=sysctl_number("hw.perflevel0.physicalcpu") or physical,
     )
 
 
@@ -35,7 +35,7 @@ def processor_name() -> str:
 
 def processor_features() -> tuple[str, ...]:
     """Instruction sets, in Linux's words."""
-    arm = [name for key, name in _ARM_FEATURES.items() if _number(key)]
+    arm = [name for key, name in _ARM_FEATURES.items() if sysctl_number(key)]
     intel = _read("machdep.cpu.features") + b" " + _read("machdep.cpu.leaf7_features")
     words = intel.replace(b"\0", b" ").decode("ascii", "replace").lower().split()
     # Intel Macs say "AVX1.0" and "SSE4.2" where Linux says avx and sse4_2.
@@ -43,7 +43,7 @@ def processor_features() -> tuple[str, ...]:
     return tuple(sorted({*arm, *plain}))
 
 
-def _number(name: str) -> int:
+def sysctl_number(name: str) -> int:
     """An integer of sysctl, 0 where this system does not know the name."""
     return int.from_bytes(_read(name)[:8], "little")
 

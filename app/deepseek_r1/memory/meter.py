@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from deepseek_r1.hardware import linux
+from deepseek_r1.hardware.pressure import memory_reading
 
 _MIB = 1 << 20
 
@@ -104,11 +104,9 @@ def tree_mib(pid: int) -> float:
 
 
 def machine_memory() -> MachineMemory:
-    """The machine's memory now. A limit of the control groups caps both numbers."""
-    now = psutil.virtual_memory()
-    limit = linux.memory_limit_bytes() if sys.platform == "linux" else None
-    total = min(now.total, limit or now.total)
-    return MachineMemory(total / _MIB, min(now.available, total) / _MIB)
+    """The machine's memory now; a control group that leaves us less counts as the machine."""
+    now = memory_reading()
+    return MachineMemory(now.total_mib, now.available_mib)
 
 
 def cpu_times() -> CpuTimes:
