@@ -9,12 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from deepseek_r1.catalogue.models import KnownFile, KnownModel, known_models
+from deepseek_r1.catalogue.orders import SIZE_SLACK_BYTES
 from deepseek_r1.core.errors import ErrorReport, ModelRefused
 from deepseek_r1.core.paths import starter_model, user_models_dir
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 
 _LATER_PART = re.compile(r".*-(?!00001)\d{5}-of-\d{5}\.gguf", re.DOTALL)
-_SIZE_SLACK_BYTES = 64 << 10  # sizes that are computed are a few kilobytes off
 
 
 class Origin(StrEnum):
@@ -53,14 +53,24 @@ def _candidates(opened: Iterable[Path]) -> Iterator[tuple[Path, Origin]]:
     starter = starter_model()
     if starter is not None:
         yield starter, Origin.STARTER
-    folder = user_models_dir()
-    if folder.is_dir():
-        files = (p for p in folder.rglob("*.gguf") if p.is_file())
-        for path in sorted(files, key=lambda p: p.name.casefold()):
-            if not _LATER_PART.fullmatch(path.name):
-                yield path, Origin.FOLDER
+    for path in model_files(user_models_dir()):
+        yield path, Origin.FOLDER
     for path in opened:
         yield path, Origin.OPENED
+
+
+def model_files(folder: Path) -> tuple[Path, ...]:
+    """The models of a folder by name, of split ones the first part. Hidden folders are not ours."""
+    if not folder.is_dir():
+        return ()
+    files = (path for path in folder.rglob("*.gguf") if path.is_file())
+    shown = (
+        path
+        for path in files
+        if not _LATER_PART.fullmatch(path.name)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    return tuple(sorted(shown, key=lambda path: path.name.casefold()))
 
 
 def _identity(model: InstalledModel) -> Path:
@@ -92,7 +102,7 @@ def known_by(header: ModelHeader) -> tuple[KnownModel, KnownFile] | None:
         if shape != (model.shape.blocks, model.shape.embedding, model.shape.vocabulary):
             continue
         for file in model.files:
-            close = abs(file.size_bytes - header.file_bytes) <= _SIZE_SLACK_BYTES
+            close = abs(file.size_bytes - header.file_bytes) <= SIZE_SLACK_BYTES
             if file.file.casefold() == header.path.name.casefold() and close:
                 return model, file
     return None

@@ -10,6 +10,7 @@ from typing import IO
 
 engine = logging.getLogger("r1.engine")
 host = logging.getLogger("r1.host")
+models = logging.getLogger("r1.models")
 store = logging.getLogger("r1.store")
 window = logging.getLogger("r1.window")
 

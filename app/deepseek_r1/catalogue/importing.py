@@ -1,0 +1,175 @@
+"""Bring a model file of this computer into the models' folder: copied, moved or linked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from deepseek_r1.catalogue.checksums import (
+    BLOCK_BYTES,
+    Stop,
+    file_sha256,
+    remember,
+    sync_folder,
+)
+from deepseek_r1.catalogue.errors import (
+    FileNameTaken,
+    ImportedFileDiffers,
+    LinkImpossible,
+    NoSpace,
+)
+from deepseek_r1.catalogue.half import STAGING
+from deepseek_r1.catalogue.installed import known_by
+from deepseek_r1.catalogue.names import SUFFIX, checked_name
+from deepseek_r1.catalogue.pull import Pulled, disk_errors
+from deepseek_r1.catalogue.transfer import RESERVE_BYTES, Phase, Progress, Tell
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.words import tr
+from deepseek_r1.formats.gguf import ModelHeader, read_header
+
+
+class Way(StrEnum):
+    """How a file comes into the folder."""
+
+    COPY = "copy"
+    MOVE = "move"
+    LINK = "link"  # a hard link on one drive, else a symbolic one
+
+
+def import_model(
+    path: Path,
+    folder: Path,
+    *,
+    way: Way = Way.COPY,
+    sha256: str | None = None,
+    name: str | None = None,
+    tell: Tell = lambda _progress: None,
+    stop: Stop | None = None,
+) -> Pulled:
+    """Take a model, all its parts, into `folder`. The header is read first, then the checksum.
+
+    `sha256` is of a model in one file; without it the catalogue's is used where the file looks like
+    a known one. Raises ModelRefused and its kinds, FileNameUnusable, NoSpace, LinkImpossible,
+    FolderUnusable, DownloadStopped.
+    """
+    header = read_header(path)
+    if len(header.parts) > 1 and (sha256 is not None or name is not None):
+        raise WrongUsage(detail=tr("A model in several files is imported without these options."))
+    expected = sha256 or _catalogue_sha256(header)
+    names = [checked_name(name or part.stem + SUFFIX) for part in header.parts]
+    stopper = stop or Stop()
+    with disk_errors(names[0], folder):
+        (folder / STAGING).mkdir(parents=True, exist_ok=True)
+        _require_space(header, folder, way)
+        digests = []
+        for part, each in zip(header.parts, names, strict=True):
+            job = _Import(part, folder / each, way, tell, stopper)
+            digests.append(job.run(expected))
+        sync_folder(folder)
+    return Pulled(
+        path=folder / names[0],
+        files=tuple(folder / each for each in names),
+        sha256=tuple(digests),
+        verified=expected is not None,
+        new=True,
+    )
+
+
+def _catalogue_sha256(header: ModelHeader) -> str | None:
+    known = known_by(header)
+    return known[1].sha256 if known is not None else None
+
+
+def _require_space(header: ModelHeader, folder: Path, way: Way) -> None:
+    if way is Way.LINK or (way is Way.MOVE and _same_drive(header.path, folder)):
+        return
+    needed = header.file_bytes + RESERVE_BYTES
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise NoSpace(
+            file=header.path.name,
+            folder=str(folder),
+            needed_mb=needed // 1_000_000,
+            free_mb=free // 1_000_000,
+        )
+
+
+class _Import:
+    """One file on its way to `place`."""
+
+    def __init__(self, path: Path, place: Path, way: Way, tell: Tell, stop: Stop) -> None:
+        self._path, self._place, self._way = path, place, way
+        self._stop = stop
+        size = path.stat().st_size
+        self._told: Callable[[int], object] = lambda done: tell(
+            Progress(place.name, Phase.CHECKING, done, size)
+        )
+
+    def run(self, expected: str | None) -> str:
+        """Bring it in; its SHA-256."""
+        if self._place.exists():
+            sha256 = self._hashed(expected)
+            if file_sha256(self._place, stop=self._stop) != sha256:
+                raise FileNameTaken(file=self._place.name, folder=str(self._place.parent))
+        elif self._way is Way.LINK:
+            sha256 = self._hashed(expected)
+            _link(self._path, self._place)
+        elif self._way is Way.MOVE and _same_drive(self._path, self._place.parent):
+            sha256 = self._hashed(expected)
+            self._path.rename(self._place)
+        else:
+            sha256 = self._copied(expected)
+            if self._way is Way.MOVE:
+                self._path.unlink()
+        remember(self._place, sha256)
+        return sha256
+
+    def _hashed(self, expected: str | None) -> str:
+        sha256 = file_sha256(self._path, tell=self._told, stop=self._stop)
+        return self._require(sha256, expected)
+
+    def _require(self, sha256: str, expected: str | None) -> str:
+        if expected is not None and sha256 != expected:
+            raise ImportedFileDiffers(file=str(self._path), actual=sha256, expected=expected)
+        return sha256
+
+    def _copied(self, expected: str | None) -> str:
+        staged = self._place.parent / STAGING / f"{self._place.name}.import"
+        try:
+            sha256 = self._require(self._copy(staged), expected)
+            staged.replace(self._place)
+        finally:
+            staged.unlink(missing_ok=True)
+        return sha256
+
+    def _copy(self, staged: Path) -> str:
+        digest, done = hashlib.sha256(), 0
+        with self._path.open("rb", buffering=0) as source, staged.open("wb") as target:
+            while block := source.read(BLOCK_BYTES):
+                target.write(block)
+                digest.update(block)
+                done += len(block)
+                self._told(done)
+                self._stop.check(self._path.name)
+            target.flush()
+            os.fsync(target.fileno())
+        return digest.hexdigest()
+
+
+def _same_drive(path: Path, folder: Path) -> bool:
+    return path.stat().st_dev == folder.stat().st_dev
+
+
+def _link(path: Path, place: Path) -> None:
+    target = path.resolve()
+    try:
+        if _same_drive(target, place.parent):
+            place.hardlink_to(target)
+        else:
+            place.symlink_to(target)
+    except OSError as error:
+        raise LinkImpossible(path=str(path), detail=error.strerror or str(error)) from error

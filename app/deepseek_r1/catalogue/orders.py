@@ -1,0 +1,111 @@
+"""What is to be downloaded: one file at one address, and what is known about it beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
+from deepseek_r1.catalogue.models import KnownFile, KnownModel, catalogue
+from deepseek_r1.catalogue.names import checked_name, name_in_url
+from deepseek_r1.core.words import current_language
+
+USUAL_QUANTISATION = "Q4_K_M"
+SIZE_SLACK_BYTES = 64 << 10  # sizes that are computed are a few kilobytes off
+_FIRST_IN_CHINA = ("ModelScope", "hf-mirror")  # reachable there without detours
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One file to fetch.
+
+    `size_bytes` is None where only the server knows; not `size_exact` means that it may be off by
+    `SIZE_SLACK_BYTES`. Without `sha256` the order is refused unless `accept_unverified`.
+    """
+
+    url: str
+    file: str
+    sha256: str | None
+    size_bytes: int | None = None
+    size_exact: bool = False
+    accept_unverified: bool = False
+
+    def require_checkable(self) -> None:
+        """Raise ChecksumUnknown or FileNameUnusable for an order that must not be carried out."""
+        checked_name(self.file)
+        if self.sha256 is None and not self.accept_unverified:
+            raise ChecksumUnknown(file=self.file)
+
+    def allows(self, total_bytes: int) -> bool:
+        """True if a file of this size can be the one that is meant."""
+        if self.size_bytes is None:
+            return total_bytes > 0
+        slack = 0 if self.size_exact else SIZE_SLACK_BYTES
+        return abs(total_bytes - self.size_bytes) <= slack
+
+
+def order_known(
+    model: KnownModel,
+    file: KnownFile,
+    source: str | None = None,
+    *,
+    accept_unverified: bool = False,
+) -> Order:
+    """The order for a file of the catalogue, from the host named or the language's usual one.
+
+    Raises ModelUnknown for a host that does not have it.
+    """
+    sources = {each.host.casefold(): each for each in catalogue().sources(model, file)}
+    host = source or usual_source(model, file)
+    found = sources.get(host.casefold())
+    if found is None:
+        names = ", ".join(each.host for each in sources.values())
+        raise ModelUnknown(name=f"{model.id} ({host})", known=names)
+    return Order(
+        url=str(found.url),
+        file=file.file,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        size_exact=file.size_exact,
+        accept_unverified=accept_unverified,
+    )
+
+
+def usual_source(model: KnownModel, file: KnownFile) -> str:
+    """The host to ask first: one in China where Chinese is spoken, else the catalogue's first."""
+    hosts = [each.host for each in catalogue().sources(model, file)]
+    preferred = _FIRST_IN_CHINA if current_language().startswith("zh") else ()
+    return next((host for host in preferred if host in hosts), hosts[0])
+
+
+def order_url(
+    url: str, sha256: str | None, *, name: str | None = None, accept_unverified: bool = False
+) -> Order:
+    """The order for a file at an address. Raises FileNameUnusable."""
+    file = checked_name(name) if name is not None else name_in_url(url)
+    return Order(url, file, sha256, accept_unverified=accept_unverified)
+
+
+def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, KnownFile]:
+    """The catalogue's file for `id`, `id/quantisation` or a file's name.
+
+    Raises ModelUnknown, with what there is instead.
+    """
+    model_id, _, tail = name.partition("/")
+    wanted = quantisation or tail or USUAL_QUANTISATION
+    for model in catalogue().models:
+        for file in model.files:
+            if file.file.casefold() == name.casefold():
+                return model, file
+        if model.id == model_id.casefold():
+            by_type = {file.quantisation.casefold(): file for file in model.files}
+            if wanted.casefold() in by_type:
+                return model, by_type[wanted.casefold()]
+            raise ModelUnknown(
+                name=f"{model.id}/{wanted}", known=_listed([f.quantisation for f in model.files])
+            )
+    raise ModelUnknown(name=name, known=_listed([model.id for model in catalogue().models]))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,436 @@
+"""Going on after a stop or a death, what is refused beforehand, and models in several files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from deepseek_r1.catalogue import half, transfer
+from deepseek_r1.catalogue.checksums import Stop, remembered
+from deepseek_r1.catalogue.errors import (
+    ChecksumUnknown,
+    ChecksumWrong,
+    DownloadRunning,
+    DownloadStopped,
+    FileNameTaken,
+    FileNameUnusable,
+    FolderUnusable,
+    ModelUnknown,
+    NoSpace,
+    SourceUnsafe,
+)
+from deepseek_r1.catalogue.half import STAGING, unfinished
+from deepseek_r1.catalogue.models import known_models
+from deepseek_r1.catalogue.orders import Order, find_known, order_known, order_url
+from deepseek_r1.catalogue.pull import pull
+from deepseek_r1.catalogue.source import Rules
+from deepseek_r1.catalogue.transfer import Phase, Progress
+from deepseek_r1.core.errors import ModelFileTruncated
+from deepseek_r1.core.words import use_language
+from deepseek_r1.formats.gguf import read_header
+from support.gguf_files import tiny_llama
+from support.hostile_server import HostileServer, Reply, Request
+from support.raw_gguf import U16, RawGguf
+
+SOURCE = Path(__file__).resolve().parents[2] / "app"
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def order(server: HostileServer, content: bytes, **other: object) -> Order:
+    known: dict[str, object] = {
+        "url": f"{server.url}/model.gguf",
+        "file": "model.gguf",
+        "sha256": sha(content),
+        "size_bytes": len(content),
+        "size_exact": True,
+    }
+    return Order(**(known | other))
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
+    size = 32 << 10
+    monkeypatch.setattr(half, "PIECE_BYTES", size)
+    return size
+
+
+def stopped_at(server: HostileServer, content: bytes, folder: Path, rules: Rules) -> None:
+    """A download of which 100,000 bytes come, and then it is stopped."""
+    stop = Stop()
+
+    def watch(now: Progress) -> None:
+        if now.done_bytes >= 100_000:
+            stop.request()
+
+    with pytest.raises(DownloadStopped):
+        pull([order(server, content)], folder, rules=rules, tell=watch, stop=stop)
+
+
+class Halting:
+    """Sends 100,000 bytes to the first request and then nothing; later ones get all."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __call__(self, request: Request, reply: Reply) -> None:
+        reply.file(self.content, limit=None if request.number else 100_000)
+        if not request.number:
+            reply.wait(30)
+
+
+def test_a_stopped_download_goes_on_where_its_last_whole_piece_ended(
+    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+) -> None:
+    with HostileServer(Halting(content)).running() as server:
+        stopped_at(server, content, tmp_path, quick)
+        ((waiting, done),) = unfinished(tmp_path)
+        assert (waiting, done) == (order(server, content), 100_000)
+        pulled = pull([waiting], tmp_path, rules=quick)
+        assert pulled.path.read_bytes() == content
+        assert server.requests[1].start == 100_000 // small_pieces * small_pieces
+        assert server.body_sent <= len(content) + small_pieces
+        assert unfinished(tmp_path) == ()
+
+
+def test_a_stop_does_not_wait_for_the_network(content: bytes, tmp_path: Path) -> None:
+    patient = Rules(loopback_http=True)
+    stop = Stop()
+    with HostileServer(Halting(content)).running() as server:
+        threading.Timer(0.4, stop.request).start()
+        began = time.monotonic()
+        with pytest.raises(DownloadStopped):
+            pull([order(server, content)], tmp_path, rules=patient, stop=stop)
+        assert time.monotonic() - began < 2.0
+
+
+def test_a_piece_that_rotted_on_the_disk_is_fetched_again(
+    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+) -> None:
+    with HostileServer(Halting(content)).running() as server:
+        stopped_at(server, content, tmp_path, quick)
+        part = tmp_path / STAGING / "model.gguf.part"
+        data = bytearray(part.read_bytes())
+        data[small_pieces + 5] ^= 1
+        part.write_bytes(data)
+        pulled = pull([order(server, content)], tmp_path, rules=quick)
+        assert pulled.path.read_bytes() == content
+        assert server.requests[1].start == small_pieces
+
+
+@pytest.mark.parametrize("damage", [b"", b"no json\n", b"{}\n", b'{"version":1}', b"\xff\0" * 99])
+def test_a_damaged_journal_means_beginning_anew(
+    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int, damage: bytes
+) -> None:
+    with HostileServer(Halting(content)).running() as server:
+        stopped_at(server, content, tmp_path, quick)
+        (tmp_path / STAGING / "model.gguf.journal").write_bytes(damage)
+        assert unfinished(tmp_path) == ()
+        pulled = pull([order(server, content)], tmp_path, rules=quick)
+        assert pulled.path.read_bytes() == content
+        assert server.requests[1].start == 0
+
+
+def test_another_source_goes_on_with_what_the_first_one_sent(
+    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+) -> None:
+    with HostileServer(Halting(content)).running() as server:
+        stopped_at(server, content, tmp_path, quick)
+    with HostileServer(lambda _, reply: reply.file(content, etag='"b"')).running() as mirror:
+        pulled = pull([order(mirror, content)], tmp_path, rules=quick)
+        assert pulled.path.read_bytes() == content
+        (request,) = mirror.requests
+        assert request.start == 3 * small_pieces
+        assert "if-range" not in request.headers
+
+
+def test_without_checksum_and_etag_nothing_is_resumed(
+    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+) -> None:
+    def script(request: Request, reply: Reply) -> None:
+        reply.file(content, etag="", limit=None if request.number else 100_000)
+
+    with HostileServer(script).running() as server:
+        wanted = order(server, content, sha256=None, accept_unverified=True)
+        pulled = pull([wanted], tmp_path, rules=quick)
+        assert not pulled.verified
+        assert [request.start for request in server.requests] == [0, 0]
+
+
+def test_a_killed_download_costs_at_most_sixteen_megabytes(
+    starter: Path, tmp_path: Path, own_profile: Path
+) -> None:
+    content = starter.read_bytes()
+    url = ""
+
+    def slowly(request: Request, reply: Reply) -> None:
+        if request.number == 0:
+            reply.file(content, limit=60_000_000)
+            reply.wait(60)
+        else:
+            reply.file(content)
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "deepseek_r1.cli", "models", "pull", url, "--json"]
+        names = {"PYTHONPATH": str(SOURCE), "R1DESK_LOOPBACK_HTTP": "1"}
+        return subprocess.Popen(
+            [*command, "--sha256", sha(content)],
+            env={**os.environ, **names},
+            stdout=subprocess.PIPE,
+        )
+
+    with HostileServer(slowly).running() as server:
+        url = f"{server.url}/starter.gguf"
+        first = start()
+        part = own_profile / "models" / STAGING / "starter.gguf.part"
+        deadline = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size == 60_000_000):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        second = start()
+        printed, _ = second.communicate(timeout=60)
+        assert second.returncode == 0
+        found = json.loads(printed)
+        assert found["verified"]
+        assert Path(found["path"]).read_bytes() == content
+        assert server.body_sent - len(content) <= 16_000_000
+
+
+# ---- refused beforehand
+
+
+def test_a_file_without_a_checksum_is_refused_unless_accepted(tmp_path: Path, quick: Rules) -> None:
+    unknown = [
+        (model, file) for model in known_models() for file in model.files if file.sha256 is None
+    ]
+    assert unknown
+    for model, file in unknown:
+        with pytest.raises(ChecksumUnknown, match="--accept-unverified"):
+            pull([order_known(model, file)], tmp_path, rules=quick)
+    with pytest.raises(ChecksumUnknown):
+        pull([order_url("https://example.com/a.gguf", None)], tmp_path, rules=quick)
+    assert not (tmp_path / STAGING).exists()
+
+
+def test_an_accepted_file_remembers_what_it_was(
+    content: bytes, tmp_path: Path, quick: Rules
+) -> None:
+    with HostileServer(lambda _, reply: reply.file(content)).running() as server:
+        wanted = order_url(f"{server.url}/a.gguf", None, accept_unverified=True)
+        pulled = pull([wanted], tmp_path, rules=quick)
+        assert pulled.sha256 == (sha(content),)
+        assert remembered(pulled.path) == sha(content)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/a.gguf",
+        "http://127.0.0.1:1/a.gguf",
+        "ftp://example.com/a.gguf",
+        "file:///tmp/a.gguf",
+        "https:///a.gguf",
+        "https://me:secret@example.com/a.gguf",
+        "https://[::1/a.gguf",
+    ],
+)
+def test_only_https_is_used(url: str, tmp_path: Path) -> None:
+    wanted = Order(url, "a.gguf", "0" * 64)
+    with pytest.raises(SourceUnsafe):
+        pull([wanted], tmp_path, rules=Rules(first_tries=1, connect_s=0.1))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..%2F..%2Fevil.gguf",
+        "..%5Cevil.gguf",
+        "C%3A%5Cevil.gguf",
+        "CON.gguf",
+        "nul.x.gguf",
+        ".hidden.gguf",
+        "a%00.gguf",
+        "a%0A.gguf",
+        "%E2%80%AEfugg.gguf",
+        "a.exe",
+        "",
+        "a.gguf.exe",
+        "x" * 300 + ".gguf",
+        "模" * 70 + ".gguf",
+        "a|b.gguf",
+    ],
+)
+def test_a_name_in_an_address_cannot_lead_anywhere(name: str) -> None:
+    with pytest.raises(FileNameUnusable):
+        order_url(f"https://example.com/{name}", "0" * 64)
+
+
+def test_a_usual_name_is_taken_from_the_address() -> None:
+    wanted = order_url("https://example.com/x/%E6%A8%A1%E5%9E%8B%201.gguf?download=true", None)
+    assert wanted.file == "模型 1.gguf"
+
+
+def test_a_full_drive_is_noticed_before_it_is_full(
+    content: bytes, tmp_path: Path, quick: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=len(content) + (64 << 20) - 1)
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: usage)
+    sound = HostileServer(lambda _, reply: reply.file(content))
+    with sound.running() as server, pytest.raises(NoSpace):
+        pull([order(server, content)], tmp_path, rules=quick)
+    assert (tmp_path / STAGING / "model.gguf.part").stat().st_size == 0
+
+
+def test_a_folder_that_cannot_be_made_is_said(content: bytes, tmp_path: Path, quick: Rules) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(FolderUnusable):
+        pull([Order("https://x.test/a.gguf", "a.gguf", "0" * 64)], tmp_path / "file", rules=quick)
+
+
+def test_two_do_not_write_one_file(content: bytes, tmp_path: Path, quick: Rules) -> None:
+    (tmp_path / STAGING).mkdir()
+    wanted = Order("https://x.test/model.gguf", "model.gguf", "0" * 64)
+    with FileLock(tmp_path / STAGING / "model.gguf.lock"), pytest.raises(DownloadRunning):
+        pull([wanted], tmp_path, rules=quick)
+
+
+def test_another_file_of_the_name_is_never_replaced(
+    content: bytes, tmp_path: Path, quick: Rules
+) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"mine")
+    with HostileServer(lambda _, reply: reply.file(content)).running() as server:
+        with pytest.raises(FileNameTaken):
+            pull([order(server, content)], tmp_path, rules=quick)
+        assert server.requests == []
+    assert (tmp_path / "model.gguf").read_bytes() == b"mine"
+
+
+def test_what_is_here_already_is_not_fetched(content: bytes, tmp_path: Path, quick: Rules) -> None:
+    (tmp_path / "model.gguf").write_bytes(content)
+    with HostileServer(lambda _, reply: reply.file(content)).running() as server:
+        pulled = pull([order(server, content)], tmp_path, rules=quick)
+        assert server.requests == []
+    assert not pulled.new
+
+
+def test_a_file_with_the_right_checksum_that_is_no_model_does_not_stay(
+    content: bytes, tmp_path: Path, quick: Rules
+) -> None:
+    broken = content[: len(content) // 2]
+    honest = HostileServer(lambda _, reply: reply.file(broken))
+    with honest.running() as server, pytest.raises(ModelFileTruncated):
+        pull([order(server, broken)], tmp_path, rules=quick)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"model.gguf.lock"}
+
+
+# ---- several files
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> dict[str, bytes]:
+    """A model in two files."""
+    sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
+    made = {}
+    for number, tensors in enumerate((sound.tensors[:5], sound.tensors[5:])):
+        part = sound.copy()
+        part.tensors = tensors
+        part.set("split.no", U16, number).set("split.count", U16, 2).lay_out()
+        name = f"tiny-{number + 1:05d}-of-00002.gguf"
+        part.write(tmp_path / name)
+        made[name] = (tmp_path / name).read_bytes()
+        (tmp_path / name).unlink()
+    return made
+
+
+def serve_parts(parts: dict[str, bytes]) -> Callable[[Request, Reply], None]:
+    return lambda request, reply: reply.file(parts[request.path[1:]])
+
+
+def test_a_split_model_arrives_whole(parts: dict[str, bytes], tmp_path: Path, quick: Rules) -> None:
+    folder = tmp_path / "models"
+    with HostileServer(serve_parts(parts)).running() as server:
+        orders = [order_url(f"{server.url}/{name}", sha(data)) for name, data in parts.items()]
+        pulled = pull(orders, folder, rules=quick)
+    assert len(read_header(pulled.path).parts) == 2
+    assert pulled.verified
+
+
+def test_of_a_split_model_with_a_wrong_part_nothing_is_installed(
+    parts: dict[str, bytes], tmp_path: Path, quick: Rules
+) -> None:
+    folder = tmp_path / "models"
+    with HostileServer(serve_parts(parts)).running() as server:
+        first, second = [order_url(f"{server.url}/{name}", sha(d)) for name, d in parts.items()]
+        wrong = Order(second.url, second.file, "0" * 64)
+        with pytest.raises(ChecksumWrong):
+            pull([first, wrong], folder, rules=quick)
+        assert not list(folder.glob("*.gguf"))
+        pulled = pull([first, second], folder, rules=quick)  # the first part is not fetched again
+        assert [request.path for request in server.requests] == [
+            "/tiny-00001-of-00002.gguf", "/tiny-00002-of-00002.gguf", "/tiny-00002-of-00002.gguf",
+        ]  # fmt: skip
+    assert len(read_header(pulled.path).parts) == 2
+
+
+# ---- orders
+
+
+def test_a_model_is_found_by_id_quantisation_or_file() -> None:
+    by_id = find_known("deepseek-r1-distill-qwen-7b")
+    assert by_id == find_known("DeepSeek-R1-Distill-Qwen-7B/q4_k_m")
+    assert by_id == find_known("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf")
+    assert find_known("deepseek-r1-distill-qwen-7b", "Q8_0")[1].quantisation == "Q8_0"
+    with pytest.raises(ModelUnknown, match=r"deepseek-r1-distill-qwen-1\.5b"):
+        find_known("gpt-5")
+    with pytest.raises(ModelUnknown, match="Q4_K_M"):
+        find_known("deepseek-r1-distill-qwen-7b/Q1")
+
+
+def test_every_known_file_can_be_ordered_from_each_of_its_hosts() -> None:
+    for model in known_models():
+        for file in model.files:
+            for host in ("Hugging Face", "HF-Mirror"):
+                wanted = order_known(model, file, host)
+                assert wanted.url.endswith(file.file)
+                assert (wanted.sha256, wanted.size_bytes) == (file.sha256, file.size_bytes)
+    with pytest.raises(ModelUnknown, match="Hugging Face"):
+        order_known(*find_known("deepseek-r1-0528-qwen3-8b"), "ModelScope")
+
+
+def test_the_usual_source_follows_the_language() -> None:
+    assert "huggingface.co" in order_known(*find_known("deepseek-r1-distill-qwen-7b")).url
+    use_language("zh_CN")
+    assert "modelscope.cn" in order_known(*find_known("deepseek-r1-distill-qwen-7b")).url
+    assert "hf-mirror.com" in order_known(*find_known("deepseek-r1-0528-qwen3-8b")).url
+
+
+def test_progress_names_the_phases(content: bytes, tmp_path: Path, quick: Rules) -> None:
+    heard: list[Progress] = []
+
+    def script(request: Request, reply: Reply) -> None:
+        reply.file(content, limit=None if request.number else 100_000)
+
+    with HostileServer(script).running() as server:
+        pull([order(server, content)], tmp_path, rules=quick, tell=heard.append)
+        pull([order(server, content)], tmp_path, rules=quick, tell=heard.append)
+    phases = {each.phase for each in heard}
+    assert phases == {Phase.RECEIVING, Phase.WAITING, Phase.CHECKING}
+    assert heard[-1].done_bytes == heard[-1].total_bytes == len(content)
+    (wait,) = [each for each in heard if each.phase is Phase.WAITING]
+    assert "cut" in wait.detail

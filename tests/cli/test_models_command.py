@@ -1,0 +1,108 @@
+"""`deepseek-r1 models`: what it prints, what it asks, and its exit codes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from command import run
+
+from support.gguf_files import tiny_qwen2
+from support.hostile_server import HostileServer
+
+LOOPBACK = {"R1DESK_LOOPBACK_HTTP": "1", "NO_PROXY": "127.0.0.1"}
+
+
+@pytest.fixture
+def model(tmp_path):
+    return tiny_qwen2(tmp_path / "tiny.gguf")
+
+
+def test_what_can_be_downloaded_is_listed_with_what_to_type():
+    models = json.loads(run("models", "list", "--available", "--json").stdout)["models"]
+    assert {m["path"] for m in models} >= {"deepseek-r1-distill-qwen-7b/Q4_K_M"}
+    assert all(m["needs_mb"] > m["mb"] > 0 for m in models)
+    assert sum(not m["verifiable"] for m in models) == 3
+    assert "deepseek-r1-distill-qwen-1.5b/Q4_K_M" in run("models", "list", "--available").stdout
+
+
+def test_a_model_is_pulled_verified_and_removed(model, own_profile):
+    data = model.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    with HostileServer(lambda _, reply: reply.file(data)).running() as server:
+        url = f"{server.url}/tiny.gguf"
+        done = run("models", "pull", url, "--sha256", digest.upper(), **LOOPBACK)
+    path = own_profile / "models" / "tiny.gguf"
+    assert (done.returncode, done.stdout) == (0, f"{path}\n")
+    assert url in done.stderr
+    assert path.read_bytes() == data
+
+    found = json.loads(run("models", "verify", "--json").stdout)
+    assert found["sound"]
+    assert found["files"][0]["verdict"] == "unchanged"
+    path.write_bytes(data[:-1] + b"!")
+    done = run("models", "verify", "tiny")
+    assert done.returncode == 3
+    assert "CHANGED" in done.stdout
+
+    done = run("models", "remove", "tiny", text="n\n")
+    assert done.returncode == 1
+    assert path.exists()
+    assert done.stdout == ""
+    done = run("models", "remove", "tiny", text="y\n")
+    assert done.returncode == 0
+    assert not path.exists()
+    assert run("models", "remove", "tiny", "--yes").returncode == 2
+
+
+def test_a_wrong_file_ends_with_three_and_a_dead_server_with_one(model, own_profile):
+    with HostileServer(lambda _, reply: reply.file(model.read_bytes())).running() as server:
+        url = f"{server.url}/tiny.gguf"
+        done = run("models", "pull", url, "--sha256", "0" * 64, **LOOPBACK)
+        assert done.returncode == 3
+        assert "is not the file that was asked for" in done.stderr
+        assert run("models", "pull", url, **LOOPBACK).returncode == 3
+    missing = HostileServer(lambda _, reply: reply.head(404, "Content-Length: 0"))
+    with missing.running() as server:
+        done = run("models", "pull", f"{server.url}/x.gguf", "--accept-unverified", **LOOPBACK)
+    assert done.returncode == 1
+    assert not list((own_profile / "models").glob("*.gguf"))
+
+
+def test_plain_http_is_refused_without_the_switch_for_tests():
+    done = run("models", "pull", "http://127.0.0.1:9/x.gguf", "--accept-unverified")
+    assert done.returncode == 1
+    assert "https" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gpt-5",),
+        ("deepseek-r1-distill-qwen-7b/Q9",),
+        ("deepseek-r1-distill-qwen-7b", "--sha256", "0" * 64),
+        ("deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-14b"),
+        ("deepseek-r1-0528-qwen3-8b", "--source", "modelscope"),
+        ("https://x.test/a.gguf", "--sha256", "abc"),
+        ("https://x.test/a.gguf", "https://x.test/b.gguf", "--sha256", "0" * 64),
+        ("https://x.test/..%2Fa.gguf", "--sha256", "0" * 64),
+    ],
+)
+def test_what_makes_no_sense_is_wrong_usage(arguments):
+    done = run("models", "pull", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_known_file_without_a_checksum_is_not_fetched():
+    done = run("models", "pull", "deepseek-r1-0528-qwen3-8b/Q8_0")
+    assert done.returncode == 3
+    assert "--accept-unverified" in done.stderr
+
+
+def test_a_file_is_imported(model, own_profile):
+    found = json.loads(run("models", "import", model, "--move", "--json").stdout)
+    assert found["path"] == str(own_profile / "models" / "tiny.gguf")
+    assert not model.exists()
+    assert run("models", "import", model, "--move", "--link").returncode == 2
+    assert run("models", "import", model).returncode == 3

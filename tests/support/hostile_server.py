@@ -1,0 +1,159 @@
+"""A web server on this computer whose every answer a test writes itself, byte by byte."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+ETAG = '"first"'
+
+
+@dataclass
+class Request:
+    """A request, and what was answered. `number` counts from 0."""
+
+    number: int
+    path: str
+    headers: dict[str, str]
+    body_sent: int = 0
+
+    @property
+    def start(self) -> int:
+        """The first byte asked for."""
+        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
+        return int(found[1]) if found else 0
+
+
+class Gone(Exception):
+    """The client has closed the connection."""
+
+
+@dataclass
+class Reply:
+    """What a script answers with."""
+
+    connection: socket.socket
+    request: Request
+    closing: threading.Event
+
+    def raw(self, data: bytes, *, body: bool = False) -> None:
+        try:
+            self.connection.sendall(data)
+        except OSError as error:
+            raise Gone from error
+        if body:
+            self.request.body_sent += len(data)
+
+    def head(self, status: int, *lines: str) -> None:
+        text = "\r\n".join((f"HTTP/1.1 {status} Whatever", "Connection: close", *lines, "", ""))
+        self.raw(text.encode())
+
+    def wait(self, seconds: float) -> None:
+        if self.closing.wait(seconds):
+            raise Gone
+
+    def file(
+        self,
+        content: bytes,
+        *,
+        etag: str = ETAG,
+        limit: int | None = None,
+        ranges: bool = True,
+        extra: tuple[str, ...] = (),
+    ) -> None:
+        """Answer as a sound server would; `limit`: cut after so many bytes of the body."""
+        start = self.request.start if ranges else 0
+        if self.request.headers.get("if-range", etag) != etag:
+            start = 0
+        lines = [f"Content-Length: {len(content) - start}", *extra]
+        if etag:
+            lines.append(f"ETag: {etag}")
+        if start:
+            lines.append(f"Content-Range: bytes {start}-{len(content) - 1}/{len(content)}")
+        self.head(206 if start else 200, *lines)
+        body = content[start:]
+        self.raw(body if limit is None else body[:limit], body=True)
+
+
+Script = Callable[[Request, Reply], None]
+
+
+@dataclass
+class HostileServer:
+    """Answers each request with `script`, on a port of its own of the loopback address."""
+
+    script: Script
+    requests: list[Request] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[HostileServer]:
+        """Listen until the block ends."""
+        self._closing = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        accepting = threading.Thread(target=self._accept)
+        accepting.start()
+        try:
+            yield self
+        finally:
+            self._closing.set()
+            with contextlib.suppress(OSError):  # wakes `accept`
+                socket.create_connection(self._listener.getsockname()).close()
+            accepting.join()
+            self._listener.close()
+            for thread in self._threads:
+                thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def body_sent(self) -> int:
+        """Bytes of files sent, over all requests."""
+        return sum(request.body_sent for request in self.requests)
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            if self._closing.is_set():
+                connection.close()
+                return
+            thread = threading.Thread(target=self._answer, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(Gone, OSError):
+            connection.settimeout(20)
+            request = self._read(connection)
+            self.requests.append(request)
+            self.script(request, Reply(connection, request, self._closing))
+            connection.shutdown(socket.SHUT_WR)  # all that was sent arrives
+            while connection.recv(1 << 16):
+                pass
+
+    def _read(self, connection: socket.socket) -> Request:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = connection.recv(1 << 16)
+            if not piece:
+                raise Gone
+            data += piece
+        first, *lines = data.split(b"\r\n\r\n")[0].decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        return Request(len(self.requests), first.split(" ")[1], headers)
+
+
+def drip(reply: Reply, data: bytes, pause_s: float = 0.02) -> None:
+    """Send one byte after the other."""
+    for index in range(len(data)):
+        reply.raw(data[index : index + 1])
+        time.sleep(pause_s)
+        if reply.closing.is_set():
+            raise Gone
