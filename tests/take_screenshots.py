@@ -25,7 +25,7 @@ from PySide6.QtWidgets import QApplication
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.core.words import use_language
 from r1desk import preferences as prefs
-from r1desk.application import create_application
+from r1desk.application import create_application, speak_language
 from r1desk.desk import Desk
 from r1desk.store import Profile, StoreThread
 
@@ -49,6 +49,7 @@ class Photographer:
         stored.sampling = SamplingSettings(max_tokens=220, seed=5, temperature=0.3)
         use_language(language)
         self.app = QApplication.instance() or create_application(sys.argv[:1], stored)
+        speak_language(self.app)
         self._profile = Profile.open(profile_folder)
         self._store = StoreThread(self._profile.database)
         self.desk = Desk(self._profile, self._store, stored, None)
