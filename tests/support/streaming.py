@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepseek_r1.core.settings import KVType
+from deepseek_r1.core.settings import CacheStrategy, KVType
 from deepseek_r1.engine.llama.context import ContextShape, LlamaContext
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
@@ -29,11 +29,13 @@ class Bench:
 
     def logits(self, tokens: list[int]) -> bytes:
         """The bytes of the logits after these tokens, computed on top of what is there."""
-        size = self.context.shape.micro_batch
-        for start in range(0, len(tokens), size):
+        done = 0
+        while done < len(tokens):
             if self.weights is not None:
                 self.weights.apply()
-            self.context.compute(tokens[start : start + size])
+            chunk = tokens[done : done + self.context.most_tokens]
+            self.context.compute(chunk)
+            done += len(chunk)
         pointer = library().api.llama_get_logits_ith(self.context.pointer, -1)
         return ctypes.string_at(pointer, 4 * self.model.vocabulary)
 
@@ -49,14 +51,20 @@ class Bench:
 
 @contextmanager
 def loaded(
-    path: Path, weights_mib: float | None, *, micro_batch: int = 16, direct: bool = True
+    path: Path,
+    weights_mib: float | None,
+    *,
+    micro_batch: int = 16,
+    direct: bool = True,
+    strategy: CacheStrategy = CacheStrategy.AUTO,
 ) -> Iterator[Bench]:
     """The model in memory, or streamed where `weights_mib` says how much there is room for."""
-    weights = None
+    weights, header = None, read_header(path)
     if weights_mib is not None:
-        header = read_header(path)
-        weights = StreamedWeights(library().api._lib, header, weights_mib, direct=direct)
-    model = LlamaModel(library(), [path], lambda _fraction: True, weights, repack=False)
+        weights = StreamedWeights(
+            library().api._lib, header, weights_mib, direct=direct, strategy=strategy
+        )
+    model = LlamaModel(library(), header.parts, lambda _fraction: True, weights, repack=False)
     shape = ContextShape(256, micro_batch, KVType.F16, sequences=1, threads=1, threads_prefill=1)
     context = LlamaContext(library(), model, shape, weights)
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.weights.experts import expert_layers
 from deepseek_r1.weights.residency import (
     EMBEDDING,
     ResidencyTooSmall,
@@ -16,7 +16,8 @@ from deepseek_r1.weights.residency import (
     plan_residency,
     streamable,
 )
-from support.gguf_files import tiny_mixture, tiny_qwen2
+from support.gguf_files import tiny_qwen2
+from support.mixtures import tiny_qwen3moe
 
 MIB = 1 << 20
 
@@ -87,14 +88,30 @@ def test_the_embedding_is_on_the_disk_unless_it_is_also_the_output(
     assert EMBEDDING not in plan.pinned + plan.streamed
 
 
-@pytest.mark.parametrize("strategy", list(CacheStrategy))
-def test_experts_stream_as_whole_tensors_under_every_strategy(
-    strategy: CacheStrategy, tmp_path: Path
-) -> None:
-    mixture = read_header(tiny_mixture(tmp_path / "mixture.gguf"))
-    plan = plan_residency(mixture, least_weights_mib(mixture), strategy=strategy)
-    assert "blk.0.ffn_up_exps.weight" in plan.streamed
+def test_experts_have_a_cache_of_their_own(tmp_path: Path) -> None:
+    mixture = read_header(tiny_qwen3moe(tmp_path / "mixture.gguf"))
+    least = least_weights_mib(mixture)
+    plan = plan_residency(mixture, least)
+    assert not any("exps" in name for name in plan.pinned + plan.streamed)
     assert "blk.0.ffn_norm.weight" in plan.pinned
+    assert plan.tokens_at_once == 1
+    assert plan.pinned_mib + plan.slots_mib + plan.experts_mib <= least
+
+
+def test_a_mixture_gets_room_for_one_layer_then_for_what_every_token_needs(tmp_path: Path) -> None:
+    mixture = read_header(tiny_qwen3moe(tmp_path / "mixture.gguf"))
+    layer = max(each.nbytes for each in expert_layers(mixture))
+    total = sum(each.nbytes for each in expert_layers(mixture))
+    least = least_weights_mib(mixture)
+    plans = [plan_residency(mixture, least + step / 100) for step in range(150)]
+    for plan in plans:
+        streams_some = bool(plan.streamed)
+        assert (plan.experts_bytes <= layer) if streams_some else (plan.slots == 0)
+        assert (plan.tokens_at_once == 0) == (plan.experts_bytes >= layer)
+    sizes = [plan.experts_bytes for plan in plans]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == total
+    assert plans[-1].streamed_mib == 0.0
 
 
 def test_slots_of_large_matrices_are_whole_chunks(header: ModelHeader) -> None:

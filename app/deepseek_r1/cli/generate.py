@@ -155,17 +155,23 @@ def generate_report(answer: Answer, loaded: ModelLoaded) -> dict[str, Any]:
     }
 
 
-def _weights_report(streaming: WeightsStats | None, bill: Bill) -> dict[str, float]:
-    """`read_mb` and `io_wait_s` are this answer's, its prompt included."""
+def _weights_report(streaming: WeightsStats | None, bill: Bill) -> dict[str, float | str]:
+    """`read_mb` and `io_wait_s` are this answer's, its prompt included.
+
+    A mixture that runs from the disk also tells what it does and how often experts were there.
+    """
     resident_mib = sum(line.planned_mib for line in bill.lines if line.name == "weights")
     stats = streaming or WeightsStats(pinned_mib=resident_mib)
-    return {
+    report: dict[str, float | str] = {
         "pinned_mb": round(stats.pinned_mib, 2),
         "streamed_mb": round(stats.streamed_mib, 2),
         "read_mb": round(stats.read_mib, 2),
         "io_wait_s": round(stats.io_wait_s, 4),
         "hit_rate": round(stats.hit_rate, 4),
     }
+    if (rate := stats.expert_hit_rate) is not None:
+        report |= {"strategy": stats.strategy.value, "expert_hit_rate": round(rate, 4)}
+    return report
 
 
 def _conversation(prompt: str, system: str) -> list[Message]:

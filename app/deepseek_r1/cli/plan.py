@@ -107,6 +107,7 @@ def _names() -> dict[str, str]:
         "weights": tr("Weights"),
         "pinned": tr("Weights in memory"),
         "slots": tr("Slots for weights from the disk"),
+        "experts": tr("Experts in memory"),
         "kv_cache": tr("Context"),
         "compute": tr("Computing"),
         "output": tr("Output"),

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from deepseek_r1.core.settings import CacheStrategy
+
 
 class FinishReason(StrEnum):
     """Why an answer ended."""
@@ -44,7 +46,8 @@ class BillLine(_Event):
 class Bill(_Event):
     """What a model with these settings costs in memory, against the budget.
 
-    A model that runs from the disk has the lines "pinned" and "slots" in place of "weights".
+    A model that runs from the disk has the lines "pinned" and "slots" in place of "weights", and
+    with experts also "experts", the room for those in memory.
     """
 
     lines: tuple[BillLine, ...]
@@ -134,6 +137,9 @@ class ThinkingFinished(_Event):
     seconds: float
 
 
+_COUNTERS = ("read_mib", "io_wait_s", "hits", "misses", "expert_hits", "expert_misses")
+
+
 class WeightsStats(_Event):
     """Where the weights of a streaming model are, and what reading them took.
 
@@ -141,12 +147,16 @@ class WeightsStats(_Event):
     the answer began.
     """
 
-    pinned_mib: float = 0.0
-    streamed_mib: float = 0.0  # read in each pass
+    pinned_mib: float = 0.0  # in memory, experts included
+    streamed_mib: float = 0.0  # read in each pass; of experts as if they were chosen at random
     read_mib: float = 0.0
     io_wait_s: float = 0.0  # the computation waited so long for the disk
-    hits: int = 0  # uses of a matrix that was in memory
+    hits: int = 0  # uses of a matrix, or of one expert, that was in memory
     misses: int = 0  # uses of one that had to be read
+    expert_hits: int = 0  # of `hits`
+    expert_misses: int = 0
+    strategy: CacheStrategy = CacheStrategy.PINNED  # what is done, never `auto`
+    told_apart: bool = True  # False where a mixture's experts have to be read all together
 
     @property
     def hit_rate(self) -> float:
@@ -154,13 +164,16 @@ class WeightsStats(_Event):
         uses = self.hits + self.misses
         return self.hits / uses if uses else 1.0
 
+    @property
+    def expert_hit_rate(self) -> float | None:
+        """The same of experts alone; None where none were used."""
+        uses = self.expert_hits + self.expert_misses
+        return self.expert_hits / uses if uses else None
+
     def since(self, earlier: WeightsStats) -> WeightsStats:
         """The same with the counters of the time between two moments."""
         return self.model_copy(
-            update={
-                key: getattr(self, key) - getattr(earlier, key)
-                for key in ("read_mib", "io_wait_s", "hits", "misses")
-            }
+            update={key: getattr(self, key) - getattr(earlier, key) for key in _COUNTERS}
         )
 
 

@@ -142,8 +142,9 @@ class LoadSettings(_Settings):
         Words(
             N_("Cache strategy"),
             N_(
-                "Which weights stay in memory when not all fit. A dense model is read in a fixed "
-                "cycle, so all strategies keep the same weights, as “pinned” does."
+                "Which weights stay in memory when not all fit. What every token needs is pinned "
+                "as far as it fits. A mixture's experts stay by who came first (pinned), by their "
+                "last use (LRU) or by how often they are used (LFU). Automatic takes LFU for them."
             ),
             Takes.RELOAD,
         ),

@@ -10,7 +10,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.base import Engine
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.meter import process_mib
-from deepseek_r1.memory.plan import ProcessShare
+from deepseek_r1.memory.plan import WEIGHT_LINES, ProcessShare
 
 
 @cache
@@ -30,7 +30,9 @@ def process_share(window_mib: float = 0.0) -> ProcessShare:
 def streamed_mib(bill: Bill) -> float | None:
     """What the weights may take where the bill says they are streamed, else None."""
     lines = {line.name: line.planned_mib for line in bill.lines}
-    return lines.get("pinned", 0.0) + lines["slots"] if "slots" in lines else None
+    if "slots" not in lines:
+        return None
+    return sum(lines.get(name, 0.0) for name in WEIGHT_LINES)
 
 
 def with_measured(bill: Bill, engine: Engine) -> Bill:

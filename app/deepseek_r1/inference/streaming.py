@@ -6,7 +6,7 @@ from deepseek_r1.core.events import Bill, WeightsStats
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.base import Engine
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.memory.plan import ProcessShare, plan_streamed, refuse_misfit
+from deepseek_r1.memory.plan import WEIGHT_LINES, ProcessShare, plan_streamed, refuse_misfit
 
 
 def stats_of(engine: Engine) -> WeightsStats | None:
@@ -15,12 +15,16 @@ def stats_of(engine: Engine) -> WeightsStats | None:
     if now is None:
         return None
     return WeightsStats(
-        pinned_mib=now.pinned_mib,
+        pinned_mib=now.pinned_mib + now.experts_mib,
         streamed_mib=now.streamed_mib,
         read_mib=now.read_mib,
         io_wait_s=now.io_wait_s,
         hits=now.hits,
         misses=now.misses,
+        expert_hits=now.expert_hits,
+        expert_misses=now.expert_misses,
+        strategy=now.strategy,
+        told_apart=now.told_apart,
     )
 
 
@@ -33,5 +37,4 @@ def budgeted(
     """
     bill = plan_streamed(header, settings, share)
     refuse_misfit(bill, header, settings, share)
-    weights = (line.planned_mib for line in bill.lines if line.name in ("pinned", "slots"))
-    return bill, sum(weights)
+    return bill, sum(line.planned_mib for line in bill.lines if line.name in WEIGHT_LINES)

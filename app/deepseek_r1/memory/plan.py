@@ -19,6 +19,8 @@ from deepseek_r1.weights.residency import Residency, ResidencyTooSmall, plan_res
 
 LINES = ("weights", "kv_cache", "compute", "output", "runtime", "window", "reserve")
 STREAMED_LINES = ("pinned", "slots", *LINES[1:])
+MIXTURE_LINES = ("pinned", "slots", "experts", *LINES[1:])
+WEIGHT_LINES = ("weights", "pinned", "slots", "experts")  # of any bill
 LEAST_CONTEXT = 512  # an answer needs room; advice does not go below
 LEAST_BATCH = 64  # below it the batch saves almost nothing
 # Measured: resident memory of the engine's process with its libraries loaded and no model
@@ -56,7 +58,7 @@ def plan(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bi
     """What a model with these settings costs, line by line, in the order of `LINES`.
 
     The vocabulary's tables are part of "runtime". A model that does not fit and may use the disk
-    has the lines of `STREAMED_LINES`.
+    has the lines of `STREAMED_LINES`, or of `MIXTURE_LINES` where it has experts.
     """
     parts = {"weights": costs.weights_bytes(header) / _MIB, **_rest(header, settings, share)}
     lines = tuple(BillLine(name=name, planned_mib=parts[name]) for name in LINES)
@@ -73,9 +75,15 @@ def plan_streamed(header: ModelHeader, settings: LoadSettings, share: ProcessSha
     """
     rest = _rest(header, settings, share)
     residency = _residency(header, settings, settings.memory_budget - sum(rest.values()))
-    parts = {"pinned": residency.pinned_mib, "slots": residency.slots_mib, **rest}
+    parts = {
+        "pinned": residency.pinned_mib,
+        "slots": residency.slots_mib,
+        "experts": residency.experts_mib,
+        **rest,
+    }
+    names = MIXTURE_LINES if residency.experts_bytes else STREAMED_LINES
     return Bill(
-        lines=tuple(BillLine(name=name, planned_mib=parts[name]) for name in STREAMED_LINES),
+        lines=tuple(BillLine(name=name, planned_mib=parts[name]) for name in names),
         budget_mib=settings.memory_budget,
         streamed_mib=residency.streamed_mib,
     )
@@ -97,14 +105,10 @@ def _residency(header: ModelHeader, settings: LoadSettings, weights_mib: float) 
     """Where the weights are if they may take `weights_mib`, or else the least they can take."""
     chunk_bytes = costs.chunk_bytes(settings)
     try:
-        return plan_residency(
-            header, weights_mib, chunk_bytes=chunk_bytes, strategy=settings.cache_strategy
-        )
+        return plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
     except ResidencyTooSmall as error:
         least_mib = ceil(error.needed_mib * _MIB) / _MIB  # a whole byte, never one too few
-        return plan_residency(
-            header, least_mib, chunk_bytes=chunk_bytes, strategy=settings.cache_strategy
-        )
+        return plan_residency(header, least_mib, chunk_bytes=chunk_bytes)
 
 
 def advise(
@@ -166,7 +170,7 @@ def refuse_misfit(
         return
     mib = {line.name: line.planned_mib for line in bill.lines}
     needed = ceil(bill.total_mib)
-    weights = round(sum(mib.get(name, 0.0) for name in ("weights", "pinned", "slots")))
+    weights = round(sum(mib.get(name, 0.0) for name in WEIGHT_LINES))
     context = round(mib["kv_cache"])
     raise BudgetTooSmall(
         needed_mib=needed,

@@ -35,7 +35,7 @@ class EmbeddingRows:
         if not wanted:
             return
         if len(wanted) + len(self._there) > self._most:
-            self._homes.discard(self.matrix)
+            self._homes.discard(*self.matrix.range)
             self._there.clear()
             wanted = {page for row in set(numbers) for page in self._pages(row)}
         start = -1

@@ -56,7 +56,8 @@ def set_word(address: int, value: int) -> None:
 class TensorFields:
     """Offsets in bytes inside a `ggml_tensor`."""
 
-    extent: int  # ne[0], how many values a row has
+    extent: int  # ne[0], how many values a row has; ne[1] follows
+    strides: int  # nb[0], bytes from a value to the next; nb[1], from a row to the next, follows
     sources: int  # src[0]; src[1] follows
     viewed: int  # view_src
     data: int
@@ -99,10 +100,14 @@ class Ggml:
             rows = self._new(context, TYPE_I32, 5, 1)
             taken, view = self._get_rows(context, table, rows), self._view(context, table)
             extent = _only([i for i in _range(table) if _words(table, i, 2) == [1031, 37]])
+            strides = _only([i for i in _range(table) if _words(table, i, 2) == [4, 4 * 1031]])
+            if (word_at(table) & 0xFFFFFFFF, word_at(rows) & 0xFFFFFFFF) != (_TYPE_F32, TYPE_I32):
+                raise _unexpected("the type of a tensor")
             sources = _only([i for i in _range(taken) if _words(taken, i, 2) == [table, rows]])
             both = [i for i in _range(view) if _words(view, i, 1) == [table]]
             fields = TensorFields(
                 extent=extent * _WORD,
+                strides=strides * _WORD,
                 sources=sources * _WORD,
                 viewed=_only([i for i in both if i != sources]) * _WORD,
                 data=_only([i for i in _range(table) if self._is_data(table, i)]) * _WORD,

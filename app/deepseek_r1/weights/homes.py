@@ -7,7 +7,7 @@ is never touched and costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from deepseek_r1.core.errors import LoadStopped
@@ -16,6 +16,8 @@ from deepseek_r1.weights.reader import PIECE_BYTES, WeightFile
 from deepseek_r1.weights.region import Region, page_down, page_up
 
 _READERS = 3
+
+Piece = tuple[int, int, int]  # index of the file, start and end in it
 
 
 class Homes:
@@ -35,14 +37,13 @@ class Homes:
         with self._regions[part].bytes[first:last] as into:
             self._files[part].read(into, first, last)
 
-    def discard(self, matrix: Matrix) -> None:
-        """Give the weight's own pages back."""
-        region = self._regions[matrix.part]
-        region.discard(matrix.offset, matrix.offset + matrix.nbytes)
+    def discard(self, part: int, start: int, end: int) -> None:
+        """Give the whole pages inside a range of a file back."""
+        self._regions[part].discard(start, end)
 
     def fill(self, matrices: Sequence[Matrix], on_progress: Callable[[float], bool]) -> None:
         """Read many weights with several threads. Raises LoadStopped, WeightsUnreadableError."""
-        pieces = list(_pieces(matrices))
+        pieces = list(pieces_of(each.range for each in matrices))
         with ThreadPoolExecutor(_READERS, "weights-load") as pool:
             reads = [pool.submit(self.read, *piece) for piece in pieces]
             try:
@@ -59,15 +60,38 @@ class Homes:
             region.close()
 
 
-def _pieces(matrices: Sequence[Matrix]) -> Iterator[tuple[int, int, int]]:
-    """File, start and end of the reads that fetch them all, neighbours together."""
+class Loans:
+    """Weights that are read to their homes for one computation only."""
+
+    def __init__(self, homes: Homes) -> None:
+        self._homes = homes
+        self._lent: list[Matrix] = []
+        self.read_bytes = 0
+
+    def read(self, matrix: Matrix) -> int:
+        """Where the weight is until `end`. Raises WeightsUnreadableError."""
+        self._homes.read(*matrix.range)
+        self._lent.append(matrix)
+        self.read_bytes += matrix.nbytes
+        return self._homes.address(matrix)
+
+    def end(self, away: Container[int]) -> None:
+        """Give back those whose tensors are `away`; the others stay."""
+        for matrix in self._lent:
+            if matrix.tensor in away:
+                self._homes.discard(*matrix.range)
+        self._lent.clear()
+
+
+def pieces_of(ranges: Iterable[Piece]) -> Iterator[Piece]:
+    """The reads that fetch the pages around all ranges, neighbours together."""
     runs: list[list[int]] = []
-    for each in sorted(matrices, key=lambda matrix: (matrix.part, matrix.offset)):
-        start, end = page_down(each.offset), page_up(each.offset + each.nbytes)
-        if runs and runs[-1][0] == each.part and start <= runs[-1][2]:
-            runs[-1][2] = max(end, runs[-1][2])
+    for part, start, end in sorted(ranges):
+        first, last = page_down(start), page_up(end)
+        if runs and runs[-1][0] == part and first <= runs[-1][2]:
+            runs[-1][2] = max(last, runs[-1][2])
         else:
-            runs.append([each.part, start, end])
+            runs.append([part, first, last])
     for part, first, last in runs:
         for start in range(first, last, PIECE_BYTES):
             yield part, start, min(start + PIECE_BYTES, last)

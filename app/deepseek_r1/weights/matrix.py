@@ -14,3 +14,8 @@ class Matrix:
     offset: int  # in that file
     nbytes: int
     tensor: int = 0  # the ggml tensor's address, once it is known
+
+    @property
+    def range(self) -> tuple[int, int, int]:
+        """Index of its file, and its first byte and the one behind its last there."""
+        return self.part, self.offset, self.offset + self.nbytes

@@ -1,9 +1,12 @@
 """Which weights stay in memory and which pass through slots: arithmetic over a file's header.
 
-A model without experts, or with experts taken as whole tensors as here, is read in a fixed cycle.
-What is read least often is then best: keep as many bytes as fit, always the same ones, and read
-the others once a pass. A cache that evicts what was used longest ago would always evict what
-comes next, so `lru` and `lfu` mean the same as `pinned` until experts are told apart.
+Matrices that every token needs are read in a fixed cycle. What is read least often is then best:
+keep as many bytes as fit, always the same ones, and read the others once a pass. A cache that
+evicts what was used longest ago would always evict what comes next.
+
+A token needs a few of a mixture's experts only. They have a cache of their own, with room for at
+least those of one token, if possible for a whole layer's, so that a prompt is read in large
+batches. Then come the matrices that every token needs; what is left is cache.
 """
 
 from __future__ import annotations
@@ -13,8 +16,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+from deepseek_r1.weights.experts import (
+    ExpertLayer,
+    cache_bytes,
+    edge_bytes,
+    expert_layers,
+    expert_reads,
+    least_cache_bytes,
+    tokens_at_once,
+)
 from deepseek_r1.weights.region import PAGE, page_up
 
 MIB = 1 << 20
@@ -54,56 +65,63 @@ class Residency:
     slot_bytes: int
     pinned_mib: float
     slots_mib: float
-    streamed_mib: float  # read in every pass over the layers
+    streamed_mib: float  # read for every token; of experts as if they were chosen at random
     embedding_on_disk: bool  # its rows are read when a token asks for them
+    experts_bytes: int = 0  # room for experts; 0 without any
+    expert_reads_mib: float = 0.0  # of `streamed_mib`
+    tokens_at_once: int = 0  # more could need more experts than there is room for; 0: no limit
+
+    @property
+    def ring_bytes(self) -> int:
+        """Memory that weights pass through; a page where none do."""
+        return max(PAGE, self.slots * self.slot_bytes)
+
+    @property
+    def experts_mib(self) -> float:
+        """Room for experts."""
+        return self.experts_bytes / MIB
 
 
 def plan_residency(
-    header: ModelHeader,
-    weights_mib: float,
-    *,
-    chunk_bytes: int = CHUNK_BYTES,
-    strategy: CacheStrategy = CacheStrategy.AUTO,
+    header: ModelHeader, weights_mib: float, *, chunk_bytes: int = CHUNK_BYTES
 ) -> Residency:
     """Keep what fits into `weights_mib`, slots included; stream the rest evenly over the layers.
 
-    Slots are whole chunks. `strategy`: all are the same here, see the module's own words.
-    Raises ResidencyTooSmall.
+    Slots are whole chunks. Raises ResidencyTooSmall.
     """
-    del strategy
-    layers = _layers(header)
+    mixture = expert_layers(header)
+    layers, fixed = _split(header, mixture)
     matrices = [each for layer in layers for each in layer]
-    names = {each.name for each in matrices}
-    on_disk = header.has_output and any(each.name == EMBEDDING for each in header.tensors)
-    fixed = [
-        each
-        for each in header.tensors
-        if each.name not in names and not (on_disk and each.name == EMBEDDING)
-    ]
-    room = int(weights_mib * MIB) - sum(map(_resident_bytes, fixed))
-    room -= EMBEDDING_BYTES if on_disk else 0
+    on_disk = _embedding_on_disk(header)
+    disk_bytes = EMBEDDING_BYTES if on_disk else 0
+    room = int(weights_mib * MIB) - sum(map(_resident_bytes, fixed)) - disk_bytes
+    room -= edge_bytes(mixture)
     everything = sum(map(_resident_bytes, matrices))
     slot_bytes = _slot_bytes(matrices, chunk_bytes)
-    if room < LEAST_SLOTS * slot_bytes:
-        needed_mib = weights_mib + (LEAST_SLOTS * slot_bytes - room) / MIB
-        raise ResidencyTooSmall(needed_mib, weights_mib)
-    slots = _slot_count(matrices, slot_bytes, room)
-    pinned = _pins(layers, room - slots * slot_bytes)
-    if everything <= room - slots * slot_bytes:
-        pinned = names
+    least = LEAST_SLOTS * slot_bytes + least_cache_bytes(mixture)
+    if room < least:
+        raise ResidencyTooSmall(weights_mib + (least - room) / MIB, weights_mib)
+    cache = cache_bytes(mixture, room - LEAST_SLOTS * slot_bytes, room - everything)
+    room -= cache
+    slots = 0 if mixture and everything <= room else _slot_count(matrices, slot_bytes, room)
+    room -= slots * slot_bytes
+    pinned = {each.name for each in matrices} if everything <= room else _pins(layers, room)
     pinned |= {each.name for each in fixed}
     kept = [each for each in header.tensors if each.name in pinned]
     streamed = [each for each in matrices if each.name not in pinned]
-    disk_mib = EMBEDDING_BYTES / MIB if on_disk else 0.0
+    reads_mib = expert_reads(mixture, cache) / MIB
     return Residency(
         pinned=tuple(each.name for each in kept),
         streamed=tuple(each.name for each in streamed),
         slots=slots,
         slot_bytes=slot_bytes,
-        pinned_mib=sum(map(_resident_bytes, kept)) / MIB + disk_mib,
+        pinned_mib=(sum(map(_resident_bytes, kept)) + edge_bytes(mixture) + disk_bytes) / MIB,
         slots_mib=slots * slot_bytes / MIB,
-        streamed_mib=sum(each.nbytes for each in streamed) / MIB,
+        streamed_mib=sum(each.nbytes for each in streamed) / MIB + reads_mib,
         embedding_on_disk=on_disk,
+        experts_bytes=cache,
+        expert_reads_mib=reads_mib,
+        tokens_at_once=tokens_at_once(mixture, cache),
     )
 
 
@@ -119,6 +137,22 @@ def least_weights_mib(header: ModelHeader) -> float:
 def streamable(header: ModelHeader) -> tuple[str, ...]:
     """All that may stream, in the order of the computation."""
     return tuple(each.name for layer in _layers(header) for each in layer)
+
+
+def _embedding_on_disk(header: ModelHeader) -> bool:
+    return header.has_output and any(each.name == EMBEDDING for each in header.tensors)
+
+
+def _split(
+    header: ModelHeader, mixture: Sequence[ExpertLayer]
+) -> tuple[list[list[TensorInfo]], list[TensorInfo]]:
+    """What every token needs: the matrices of each layer, and what cannot stream."""
+    experts = {each.name for layer in mixture for each in layer.tensors}
+    layers = [[each for each in layer if each.name not in experts] for layer in _layers(header)]
+    elsewhere = experts | {each.name for layer in layers for each in layer}
+    if _embedding_on_disk(header):
+        elsewhere.add(EMBEDDING)
+    return layers, [each for each in header.tensors if each.name not in elsewhere]
 
 
 def _layers(header: ModelHeader) -> list[list[TensorInfo]]:

@@ -4,7 +4,8 @@ The engine hands its model `overrides`, its context `eval_callback`. Before each
 llama.cpp asks the callback, which sees by the node's operand which weight is needed, waits for it,
 points the weight's tensor to it, and ends the stretch that is computed in one go where the next
 weight is not there yet. Nothing depends on names or kinds of nodes; the order in which weights are
-needed is learned from the first pass, and a wrong guess costs time, not truth.
+needed is learned from the first pass, and a wrong guess costs time, not truth. A mixture's experts
+are fetched once it is known which of them are needed (`weights.mixture`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.embedding import EmbeddingRows
+from deepseek_r1.weights.expert_cache import expert_cache
 from deepseek_r1.weights.ggml_buffer import BufferType, Ggml, set_word, word_at
-from deepseek_r1.weights.homes import Homes
+from deepseek_r1.weights.homes import Homes, Loans
 from deepseek_r1.weights.matrix import Matrix
+from deepseek_r1.weights.mixture import Mixture
 from deepseek_r1.weights.read_ahead import ReadAhead
 from deepseek_r1.weights.reader import WeightsUnreadableError, open_files
 from deepseek_r1.weights.residency import (
@@ -35,6 +38,7 @@ from deepseek_r1.weights.residency import (
     streamable,
 )
 from deepseek_r1.weights.stats import WeightsStats
+from deepseek_r1.weights.tensors import ModelTensors
 
 _EvalCallback = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_size_t, ctypes.c_bool, ctypes.c_void_p)
 
@@ -63,31 +67,23 @@ class StreamedWeights:
             raise StreamingUnavailable(detail=tr("reading at a position is not possible here"))
         self._header, self._strategy = header, strategy
         self._chunk_bytes = chunk_bytes
-        self._residency = plan_residency(
-            header, weights_mib, chunk_bytes=chunk_bytes, strategy=strategy
-        )
+        self._residency = plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
         self._ggml = Ggml(handle)
-        self._matrices = {
-            each.name: Matrix(each.name, each.part, each.offset, each.nbytes)
-            for each in header.tensors
-        }
-        self._by_tensor: dict[int, Matrix] = {}
-        self._extents: dict[int, int] = {}
-        self._viewed: set[Matrix] = set()  # others look into them: they cannot be moved
-        self._type = BufferType(self._ggml, self._on_tensor)
+        self._tensors = ModelTensors(self._ggml, header)
+        self._type = BufferType(self._ggml, self._tensors.hear)
         self._files = open_files(header.parts, direct=direct)
         self._homes = Homes(self._files)
-        self._ahead = ReadAhead(
-            self._files, max(1, self._residency.slots * self._residency.slot_bytes)
-        )
+        self._ahead = ReadAhead(self._files, self._residency.ring_bytes)
         self._awaited: dict[int, Matrix] = {}  # by the tensor's address: not at home
         self._embedding: EmbeddingRows | None = None
+        self._mixture: Mixture | None = None
+        self._experts: frozenset[Matrix] = frozenset()
         self._growing: set[Matrix] = set()  # to be kept when they come by next
         self._group: list[Matrix] = []  # taken, not computed with yet
-        self._lent: list[Matrix] = []  # read to their homes for a moment
+        self._loans = Loans(self._homes)
         self._seen: dict[Matrix, None] = {}  # in this pass
         self._wanted: Residency | None = None
-        self._hits = self._misses = self._passes = self._demanded = 0
+        self._hits = self._misses = self._passes = 0
         self._source, self._data = self._ggml.fields.sources, self._ggml.fields.data
         self._callback = _EvalCallback(self._on_node)
         self.failure: Exception | None = None
@@ -104,72 +100,76 @@ class StreamedWeights:
         return ctypes.cast(self._callback, ctypes.c_void_p).value or 0
 
     @property
+    def tokens_at_once(self) -> int:
+        """How many tokens may be computed together; 0 for any number."""
+        return self._residency.tokens_at_once
+
+    @property
     def stats(self) -> WeightsStats:
         """The counters now."""
-        streamed = [each for each in self._awaited.values() if each.name != EMBEDDING]
+        away = sum(each.nbytes for each in list(self._awaited.values()))
+        here = sum(each.nbytes for each in self._tensors.by_address.values()) - away
         rows = self._embedding.read_bytes if self._embedding else 0
-        read = self._ahead.read_bytes + self._demanded + rows
-        away = sum(each.nbytes for each in self._awaited.values())
-        here = sum(each.nbytes for each in self._by_tensor.values()) - away
-        return WeightsStats(
+        told = WeightsStats(
             pinned_mib=here / MIB,
             slots_mib=self._ahead.ring_bytes / MIB,
-            streamed_mib=sum(each.nbytes for each in streamed) / MIB,
-            read_mib=read / MIB,
+            streamed_mib=sum(each.nbytes for each in self._streamed()) / MIB,
+            read_mib=(self._ahead.read_bytes + self._loans.read_bytes + rows) / MIB,
             io_wait_s=self._ahead.wait_s,
             hits=self._hits,
             misses=self._misses,
             passes=self._passes,
             direct=all(file.direct for file in self._files),
         )
+        mixture, reads_mib = self._mixture, self._residency.expert_reads_mib
+        return told if mixture is None else mixture.added(told, reads_mib)
+
+    def _to_stream(self) -> list[Matrix]:
+        """What has to be streamed by the plan, as far as it can be moved."""
+        used = self._tensors.by_name
+        planned = [used[name] for name in self._residency.streamed if name in used]
+        return [each for each in planned if each not in self._tensors.viewed]
+
+    def _streamed(self) -> list[Matrix]:
+        """What comes by in every pass now. From any thread."""
+        away = list(self._awaited.values())
+        return [each for each in away if each.name != EMBEDDING and each not in self._experts]
 
     # ---- the load ---------------------------------------------------------------------------
-
-    def _on_tensor(self, tensor: int) -> None:
-        """llama.cpp gave a tensor its place. Without a length it has nothing to be read."""
-        matrix = self._matrices.get(self._ggml.name(tensor))
-        if matrix is None or tensor in self._by_tensor:
-            looked_at = self._by_tensor.get(word_at(tensor + self._ggml.fields.viewed))
-            if looked_at is not None:
-                self._viewed.add(looked_at)
-            return
-        if matrix.tensor:  # the same weight again, under another address
-            self._viewed.add(matrix)
-        matrix.tensor = tensor
-        self._by_tensor[tensor] = matrix
-        extent = tensor + self._ggml.fields.extent
-        self._extents[extent] = word_at(extent)
-        set_word(extent, 0)
 
     def attach(self, on_progress: Callable[[float], bool]) -> None:
         """After llama.cpp's own load: read what is pinned, begin to read what is streamed.
 
         Raises StreamingUnavailable, LoadStopped, WeightsUnreadableError.
         """
-        for extent, length in self._extents.items():
-            set_word(extent, length)
-        for tensor, matrix in self._by_tensor.items():
-            if self._ggml.nbytes(tensor) != matrix.nbytes:
-                raise StreamingUnavailable(detail=f"{matrix.name} has another size")
-            set_word(tensor + self._data, self._homes.address(matrix))
-        used = {each.name: each for each in self._by_tensor.values()}
-        streamed = [used[name] for name in self._residency.streamed if name in used]
-        streamed = [each for each in streamed if each not in self._viewed]
+        self._tensors.place(self._homes)
+        used, viewed = self._tensors.by_name, self._tensors.viewed
+        streamed = self._to_stream()
         self._awaited = {each.tensor: each for each in streamed}
+        if self._residency.experts_bytes:
+            room = self._residency.experts_bytes
+            cache = expert_cache(self._header, used, room, self._strategy, self._homes)
+            self._mixture, self._experts = Mixture(cache, self._ggml), cache.matrices
+            self._awaited |= {each.tensor: each for each in self._experts}
         table = used.get(EMBEDDING)
-        if self._residency.embedding_on_disk and table and table not in self._viewed:
-            rows = next(each for each in self._header.tensors if each.name == EMBEDDING).shape[-1]
-            self._embedding = EmbeddingRows(
-                table, rows, self._homes, self._ggml.fields, EMBEDDING_BYTES
-            )
+        if self._residency.embedding_on_disk and table and table not in viewed:
+            rows, fields = self._header.vocabulary, self._ggml.fields
+            self._embedding = EmbeddingRows(table, rows, self._homes, fields, EMBEDDING_BYTES)
             self._awaited[table.tensor] = table
-        pinned = [each for tensor, each in self._by_tensor.items() if tensor not in self._awaited]
-        self._homes.fill(pinned, on_progress)
+        away = set(self._awaited.values())
+        self._homes.fill([each for each in used.values() if each not in away], on_progress)
         self._ahead.set_order(streamed)
 
-    def settle(self) -> None:
-        """After the context made its first graphs: keep the weights that others look into."""
-        for matrix in self._viewed & set(self._awaited.values()):
+    def settle(self, stopped: Callable[[], bool]) -> None:
+        """After the context made its first graphs: keep the weights that others look into.
+
+        `stopped` says that nobody will look at what is computed. Raises StreamingUnavailable.
+        """
+        if self._mixture is not None:
+            self._mixture.cache.stopped = stopped
+        for matrix in self._tensors.viewed & set(self._awaited.values()):
+            if matrix in self._experts:
+                raise StreamingUnavailable(detail=f"others look into {matrix.name}")
             log.engine.debug("%s stays in memory: others look into it", matrix.name)
             self._homes.fill([matrix], lambda _fraction: True)
             self._keep(matrix)
@@ -183,8 +183,10 @@ class StreamedWeights:
                 self._computed()
                 return True
             matrix = self._awaited.get(word_at(node + self._source))
-            if matrix is None or self.failure is not None:
+            if self.failure is not None:
                 return False
+            if matrix is None:
+                return self._mixture is not None and self._mixture.stops_at(node)
             return self._need(node, matrix)
         except Exception as error:  # noqa: BLE001 - must not cross C; the context raises it
             self.failure = error
@@ -199,15 +201,15 @@ class StreamedWeights:
         if matrix in self._seen:
             self._passed()
         self._seen[matrix] = None
-        if matrix in self._viewed:
+        if matrix in self._tensors.viewed:
             raise RuntimeError(f"{matrix.name} was moved while others look into it")
-        taken = self._ahead.take(matrix)
+        taken = None
+        if self._mixture is None or matrix not in self._experts:
+            taken = self._ahead.take(matrix)
+        elif self._mixture.serve(node, matrix):
+            return False
         if taken is None:
-            start = matrix.offset
-            self._homes.read(matrix.part, start, start + matrix.nbytes)
-            self._demanded += matrix.nbytes
-            self._lent.append(matrix)
-            taken = self._homes.address(matrix), True
+            taken = self._loans.read(matrix), True
         set_word(matrix.tensor + self._data, taken[0])
         self._group.append(matrix)
         return taken[1]
@@ -219,12 +221,11 @@ class StreamedWeights:
             if here != home:
                 ctypes.memmove(home, here, matrix.nbytes)
             self._keep(matrix)
-        for matrix in self._lent:
-            if matrix.tensor in self._awaited:
-                self._homes.discard(matrix)
-        self._lent.clear()
+        self._loans.end(self._awaited)
         self._group.clear()
         self._ahead.release()
+        if self._mixture is not None:
+            self._mixture.computed()
 
     def _keep(self, matrix: Matrix) -> None:
         """The weight is at its home from now on."""
@@ -237,9 +238,10 @@ class StreamedWeights:
     def _passed(self) -> None:
         """All layers were computed once: from now on read in the order that was seen."""
         self._passes += 1
-        self._misses += len(self._seen)
-        self._hits += len(self._by_tensor) - len(self._awaited)
-        order = [each for each in self._seen if each.tensor in self._awaited]
+        seen = [each for each in self._seen if each not in self._experts]
+        self._misses += len(seen)
+        self._hits += len(self._tensors.by_address) - len(self._awaited)
+        order = [each for each in seen if each.tensor in self._awaited]
         self._seen.clear()
         if order != self._ahead.order:
             self._ahead.set_order(order)
@@ -249,10 +251,9 @@ class StreamedWeights:
         failure, self.failure = self.failure, None
         self._group.clear()
         self._seen.clear()
-        for matrix in self._lent:
-            if matrix.tensor in self._awaited:
-                self._homes.discard(matrix)
-        self._lent.clear()
+        self._loans.end(self._awaited)
+        if self._mixture is not None:
+            self._mixture.restart()
         self._ahead.restart(pause=failure is not None)
         return failure
 
@@ -260,9 +261,7 @@ class StreamedWeights:
 
     def set_weights_budget(self, mib: float) -> None:
         """From any thread; in force with the next `apply`. Raises ResidencyTooSmall."""
-        self._wanted = plan_residency(
-            self._header, mib, chunk_bytes=self._chunk_bytes, strategy=self._strategy
-        )
+        self._wanted = plan_residency(self._header, mib, chunk_bytes=self._chunk_bytes)
 
     def apply(self) -> None:
         """Between two computations: take up a changed budget.
@@ -274,26 +273,25 @@ class StreamedWeights:
             return
         self._residency = residency
         self._computed()
-        used = {each.name: each for each in self._by_tensor.values()}
-        wanted = [used[name] for name in residency.streamed if name in used]
-        wanted = [each for each in wanted if each not in self._viewed]
-        there = [each for each in self._awaited.values() if each.name != EMBEDDING]
-        self._growing = set(there) - set(wanted)
+        wanted = self._to_stream()
+        self._growing = set(self._streamed()) - set(wanted)
         for matrix in wanted:
             if matrix.tensor not in self._awaited:
                 self._awaited[matrix.tensor] = matrix
-                self._homes.discard(matrix)
-        ring_bytes = residency.slots * residency.slot_bytes
-        if ring_bytes and ring_bytes != self._ahead.ring_bytes:
-            self._ahead.resize(ring_bytes)
-        rank = {self._matrices[name]: n for n, name in enumerate(streamable(self._header))}
-        streamed = [each for each in self._awaited.values() if each.name != EMBEDDING]
+                self._homes.discard(*matrix.range)
+        if residency.ring_bytes != self._ahead.ring_bytes:
+            self._ahead.resize(residency.ring_bytes)
+        if self._mixture is not None:
+            self._mixture.resize(residency.experts_bytes)
+        rank = {name: n for n, name in enumerate(streamable(self._header))}
         self._seen.clear()
-        self._ahead.set_order(sorted(streamed, key=lambda each: rank[each]))
+        self._ahead.set_order(sorted(self._streamed(), key=lambda each: rank[each.name]))
 
     def close(self) -> None:
         """After context and model are gone."""
         self._ahead.close()
+        if self._mixture is not None:
+            self._mixture.cache.close()
         self._homes.close()
         for file in self._files:
             file.close()

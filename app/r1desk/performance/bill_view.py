@@ -15,6 +15,7 @@ LINE_WORDS = {
     "weights": N_("Weights"),
     "pinned": N_("Weights in memory"),
     "slots": N_("Slots for streaming"),
+    "experts": N_("Experts in memory"),
     "kv_cache": N_("Context"),
     "compute": N_("Computing"),
     "output": N_("Output"),

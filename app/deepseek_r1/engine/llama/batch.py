@@ -103,10 +103,10 @@ class BatchRun:
         seat.writer.prompt_tokens = len(tokens)
         self._seats.append(seat)
         began = time.perf_counter()
-        size = self._context.shape.micro_batch
-        for start in range(0, len(tokens), size):
+        while seat.length < len(tokens):
             self._breathe()
-            chunk = tokens[start : start + size]
+            start = seat.length
+            chunk = tokens[start : start + self._context.most_tokens]
             self._context.compute_rows(
                 [
                     Row(token, start + i, sequence, wanted=False)
@@ -120,16 +120,17 @@ class BatchRun:
 
     def _step(self) -> None:
         """One more token for everybody who is not done."""
-        if not self._seats:
-            return
-        self._breathe()
-        seats = list(self._seats)
-        self._context.compute_rows(
-            [Row(seat.token, seat.length, seat.sequence, wanted=True) for seat in seats]
-        )
-        for row, seat in enumerate(seats):
-            seat.length += 1
-            self._sample(seat, row)
+        waiting = list(self._seats)
+        while waiting:
+            self._breathe()
+            most = self._context.most_tokens
+            seats, waiting = waiting[:most], waiting[most:]
+            self._context.compute_rows(
+                [Row(seat.token, seat.length, seat.sequence, wanted=True) for seat in seats]
+            )
+            for row, seat in enumerate(seats):
+                seat.length += 1
+                self._sample(seat, row)
 
     def _sample(self, seat: _Seat, row: int) -> None:
         seat.token = self._library.api.llama_sampler_sample(

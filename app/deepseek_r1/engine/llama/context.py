@@ -93,7 +93,7 @@ class LlamaContext:
             raise ModelLoadFailed(path="", detail=detail)
         if weights is not None:
             weights.on_failure = self.abort.set
-            weights.settle()
+            weights.settle(lambda: self.abort.raised)
         self.memory = self._api.llama_get_memory(self.pointer)
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
         self._others = 0  # cells of sequences that `compute_rows` filled
@@ -141,6 +141,12 @@ class LlamaContext:
         """Cells in use."""
         return len(self.cells) + self._others
 
+    @property
+    def most_tokens(self) -> int:
+        """How many tokens a computation may take: the micro-batch, or fewer for want of memory."""
+        limit = self._weights.tokens_at_once if self._weights is not None else 0
+        return min(self.shape.micro_batch, limit or self.shape.micro_batch)
+
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """In force with the next token."""
         self._api.llama_set_n_threads(self.pointer, threads, threads_prefill)
@@ -163,7 +169,7 @@ class LlamaContext:
         return length
 
     def compute(self, tokens: Sequence[int]) -> None:
-        """Append up to a micro-batch of tokens. Raises AbortedError, EngineFailed."""
+        """Append up to `most_tokens`. Raises AbortedError, EngineFailed."""
         count = len(tokens)
         self._tokens[:count] = tokens
         self._batch.n_tokens = count
@@ -179,7 +185,7 @@ class LlamaContext:
         self.cells.append(token)
 
     def compute_rows(self, rows: Sequence[Row]) -> None:
-        """Tokens of several sequences at once, while `cells` is empty."""
+        """Up to `most_tokens` of several sequences at once, while `cells` is empty."""
         batch = self._rows
         batch.n_tokens = len(rows)
         for i, (token, position, sequence, wanted) in enumerate(rows):

@@ -177,7 +177,7 @@ class LlamaEngine:
         yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
         while done < total:
             self._breathe()
-            chunk = prompt[done : done + self._pace.chunk()]
+            chunk = prompt[done : done + min(self._pace.chunk(), context.most_tokens)]
             began = time.perf_counter()
             context.compute(chunk)
             seconds = time.perf_counter() - began
