@@ -151,7 +151,7 @@ FIRST_BYTES = [
     _file("GGJT", errors.LegacyModelFile, b"tjgg" + struct.pack("<I", 3) + bytes(60)),
     _file("GGLA, an old adapter", errors.LegacyModelFile, b"algg" + bytes(60)),
     _attr("version 0", errors.GgufVersionUnknown, version=0),
-    _attr("version 1", errors.GgufVersionUnknown, version=1),
+    _attr("version 1, whose counts are shorter", errors.ModelFileDamaged, version=1),
     _attr("version 4", errors.GgufVersionUnknown, version=4),
     _attr("version of all ones", errors.GgufVersionUnknown, version=0xFFFFFFFF),
     _file("big-endian", errors.GgufVersionUnknown, b"GGUF" + struct.pack(">IQQ", 3, 10, 10)),

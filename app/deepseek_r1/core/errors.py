@@ -118,8 +118,8 @@ class NotAModelFile(ModelRefused):
 class LegacyModelFile(ModelRefused):
     """One of GGML's formats from before GGUF."""
 
-    what = N_("{path} is in the old {format} format.")
-    why = N_("The engine reads GGUF, which replaced this format in August 2023.")
+    what = N_("{path} is in the old {format} format and cannot be read.")
+    why = N_("{detail}")
     todo = N_("Look for a GGUF version of the same model.")
 
 
@@ -127,7 +127,7 @@ class GgufVersionUnknown(ModelRefused):
     """GGUF, but of a version we cannot read."""
 
     what = N_("{path} is GGUF version {version}, which this application cannot read.")
-    why = N_("It reads the versions 2 and 3.")
+    why = N_("It reads the versions 1 to 3.")
     todo = N_("Look for a newer file of the same model, or update this application.")
 
 
@@ -291,6 +291,14 @@ class EngineStartFailed(EngineFailed):
     what = N_("The engine could not be started.")
     why = N_("{detail}")
     todo = N_("Install the application again; if that does not help, report it with the log.")
+
+
+class LegacyEngineUnavailable(EngineStartFailed):
+    """The library for old model files is missing or does not load on this machine."""
+
+    what = N_("The engine for old model files does not run on this computer ({machine}).")
+    why = N_("It says: {detail}.")
+    todo = N_("Choose a GGUF version of the same model, which the main engine opens.")
 
 
 class StreamingUnavailable(EngineStartFailed):

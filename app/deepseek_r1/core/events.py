@@ -90,6 +90,8 @@ class ModelFacts(_Event):
     vocabulary: int
     reasons: bool  # its template opens a thinking block
     engine: str  # "llama.cpp", with its build
+    format: str = ""  # the file's: "GGUF 3"
+    ignored: tuple[str, ...] = ()  # keys of settings that mean nothing to this engine
 
 
 class ModelLoaded(_Event):

@@ -29,7 +29,8 @@ class OpenRequest:
     """What to load and how. `sequences` is the most answers computed together.
 
     `weights_mib` is what the weights may take where they are streamed, None where all of them
-    are in memory.
+    are in memory. `automatic_threads` are those for decode and prefill where the settings say 0,
+    None where nothing better than the processor's defaults is known.
     """
 
     header: ModelHeader
@@ -37,6 +38,7 @@ class OpenRequest:
     sequences: int
     on_progress: Progress
     weights_mib: float | None = None
+    automatic_threads: tuple[int, int] | None = None
 
 
 class Engine(Protocol):
@@ -48,6 +50,7 @@ class Engine(Protocol):
 
     name: str  # "llama.cpp 1.2.3"
     reasons: bool  # the model's template knows thinking blocks
+    ignored: tuple[str, ...]  # keys of settings that mean nothing to this engine
     last_progress: float  # time.monotonic() of the last sign of life while computing
 
     @property

@@ -14,7 +14,6 @@ from typing import Final
 
 from deepseek_r1.core.errors import (
     GgufVersionUnknown,
-    LegacyModelFile,
     ModelFileEmpty,
     ModelFileMissing,
     ModelFileUnreadable,
@@ -51,8 +50,6 @@ _SCALARS: Final[dict[int, tuple[str, struct.Struct]]] = {
     11: ("i64", struct.Struct("<q")),
     12: ("f64", struct.Struct("<d")),
 }
-# As they stand in the file. The magic was written as a little-endian number, hence backwards.
-_LEGACY: Final = {b"lmgg": "GGML", b"fmgg": "GGMF", b"tjgg": "GGJT", b"algg": "GGLA"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,9 @@ def read_container(path: Path) -> Container:
 
 def _read(cursor: Cursor) -> Container:
     version = _check_magic(cursor)
-    tensor_count, key_count = cursor.u64(), cursor.u64()
+    if version == 1:
+        cursor.count_bytes = 4
+    tensor_count, key_count = cursor.count(), cursor.count()
     if tensor_count > MAX_TENSORS:
         raise cursor.damaged(tr("it claims {count} tensors", count=tensor_count))
     if key_count > MAX_KEYS:
@@ -139,15 +138,13 @@ def _check_magic(cursor: Cursor) -> int:
     if cursor.file_bytes == 0:
         raise ModelFileEmpty(path=path)
     magic = cursor.take(min(4, cursor.file_bytes))
-    if magic in _LEGACY:
-        raise LegacyModelFile(path=path, format=_LEGACY[magic])
     if magic != b"GGUF":
         if not magic.strip(b"\0") and _only_nuls(cursor.path):
             raise ModelFileEmpty(path=path)
         shown = "".join(chr(c) if 0x20 <= c < 0x7F else f"\\x{c:02x}" for c in magic)
         raise NotAModelFile(path=path, magic=shown)
     version = cursor.u32()
-    if version in (2, 3):
+    if version in (1, 2, 3):
         return version
     swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
     shown = tr("{version} (big-endian)", version=swapped) if swapped < 100 else str(version)
@@ -186,7 +183,7 @@ def _read_key(cursor: Cursor, file: Container) -> None:
 
 
 def _read_array(cursor: Cursor, file: Container, key: str) -> Array:
-    kind, count = cursor.u32(), cursor.u64()
+    kind, count = cursor.u32(), cursor.count()
     if kind == _STRING:
         tokens = key == "tokenizer.ggml.tokens" and count <= MAX_TOKENS
         texts = cursor.strings(count, keep=tokens or count <= KEPT_NUMBERS)
@@ -223,7 +220,7 @@ def _read_tensor(cursor: Cursor) -> TensorEntry:
     dimensions = cursor.u32()
     if not 1 <= dimensions <= 4:
         raise cursor.damaged(tr("the tensor {name} has {n} dimensions", name=name, n=dimensions))
-    shape = tuple(cursor.u64() for _ in range(dimensions))
+    shape = tuple(cursor.count() for _ in range(dimensions))
     number, offset = cursor.u32(), cursor.u64()
     kind = TENSOR_TYPES.get(number)
     if kind is None:

@@ -14,7 +14,7 @@ MAX_STRING_BYTES: Final = 4 << 20  # long chat templates have some 100 KiB
 MAX_ELEMENTS: Final = 3_000_000  # of all arrays of strings together; real ones reach 800,000
 CHUNK_BYTES: Final = 1 << 20
 
-_U64: Final = struct.Struct("<Q")
+_COUNTS: Final = {4: struct.Struct("<I"), 8: struct.Struct("<Q")}
 
 
 class Cursor:
@@ -24,6 +24,7 @@ class Cursor:
         self.path = path
         self.file_bytes = file_bytes
         self.position = 0
+        self.count_bytes = 8  # of a length or a count; 4 in the first version of GGUF
         self._file = file
         self._buffer = bytearray()
         self._elements = 0
@@ -67,9 +68,13 @@ class Cursor:
         """The next unsigned 64-bit number."""
         return int.from_bytes(self.take(8), "little")
 
+    def count(self) -> int:
+        """The next length or count."""
+        return int.from_bytes(self.take(self.count_bytes), "little")
+
     def string(self, longest: int = MAX_STRING_BYTES) -> bytes:
         """The next string, not decoded."""
-        size = self.u64()
+        size = self.count()
         if size > longest:
             raise self.damaged(tr("a text has {size} bytes", size=size))
         return self.take(size)
@@ -82,17 +87,17 @@ class Cursor:
         self._elements += count
         if self._elements > MAX_ELEMENTS:
             raise self.damaged(tr("a list has {count} entries", count=count))
-        if self.position + 8 * count > self.file_bytes:  # a count that cannot be, in any file
-            raise ModelFileTruncated(
-                path=str(self.path), expected=self.position + 8 * count, actual=self.file_bytes
-            )
+        width = self.count_bytes
+        least = self.position + width * count
+        if least > self.file_bytes:  # a count that cannot be, in any file
+            raise ModelFileTruncated(path=str(self.path), expected=least, actual=self.file_bytes)
         buffer, position, filled = self._buffer, self.position, len(self._buffer)
-        unpack, found = _U64.unpack_from, []
+        unpack, found = _COUNTS[width].unpack_from, []
         for _ in range(count):
-            if position + 8 > filled:
-                self._fill(position + 8)
+            start = position + width
+            if start > filled:
+                self._fill(start)
                 filled = len(buffer)
-            start = position + 8
             (size,) = unpack(buffer, position)
             position = start + size
             if position > filled:

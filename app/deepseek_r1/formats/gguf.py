@@ -1,4 +1,4 @@
-"""What a GGUF model is, by its header: read strictly, without loading it and without native code.
+"""What a model is, by its file: read strictly, without loading it and without native code.
 
 Reads files of unknown origin. Everything that is counted is capped, everything that makes
 llama.cpp abort instead of fail is refused here, and every refusal is a `ModelRefused`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.core.errors import (
@@ -20,75 +19,28 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.architectures import CHAT
-from deepseek_r1.formats.container import Container, Scalar, TensorEntry
+from deepseek_r1.formats.container import Container, TensorEntry
+from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
+from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader, TensorInfo, Value
 from deepseek_r1.formats.metadata import Metadata
 from deepseek_r1.formats.shape import check_weights, read_shape
 from deepseek_r1.formats.split import read_parts
 from deepseek_r1.formats.vocabulary import check_vocabulary
 
-Value = Scalar | tuple[Scalar, ...]
+__all__ = ["ModelHeader", "TensorInfo", "read_header"]
 
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """One tensor of the model: its shape with the row first, and its bytes in the file."""
-
-    name: str
-    shape: tuple[int, ...]
-    type_name: str
-    nbytes: int
-    part: int = 0  # index of the file it is in
-    offset: int = 0  # of its first byte, from the start of that file
-
-    @property
-    def elements(self) -> int:
-        """How many numbers it holds."""
-        total = 1
-        for each in self.shape:
-            total *= each
-        return total
-
-
-@dataclass(frozen=True, slots=True)
-class ModelHeader:
-    """What a model file says about itself. Sizes that differ by layer are given as the largest.
-
-    `metadata` has the scalars and the short arrays; long ones (the vocabulary) were only counted.
-    """
-
-    path: Path
-    parts: tuple[Path, ...]
-    file_bytes: int  # of all parts
-    version: int
-    architecture: str
-    name: str
-    metadata: Mapping[str, Value]
-    tensors: tuple[TensorInfo, ...]
-    template: str | None
-    vocabulary: int
-    context_trained: int
-    blocks: int
-    embedding: int
-    feed_forward: int
-    heads: int
-    heads_kv: int
-    key_length: int
-    value_length: int
-    experts: int
-    quantisation: str
-    parameters: int
-    has_output: bool  # `output.weight` is a tensor of its own, not the embedding again
-    tokenizer_model: str
-    tokenizer_pre: str
+_FIRST_GGUF_FAMILIES = ("llama", "falcon")  # all that the engine for old files computes of them
 
 
 def read_header(path: Path) -> ModelHeader:
     """The header of the model in `path`, or of all the files it is one part of.
 
-    Raises a `ModelRefused`: missing, unreadable, empty, not GGUF, old, truncated, damaged, without
-    weights, of a kind that cannot chat, or with a part missing.
+    Raises a `ModelRefused`: missing, unreadable, empty, not a model, too old, truncated, damaged,
+    without weights, of a kind that cannot chat, or with a part missing.
     """
+    if is_ggml(Path(path)):
+        return read_ggml_header(Path(path))
     parts = read_parts(Path(path))
     first = parts[0]
     keys = Metadata(first)
@@ -148,7 +100,8 @@ def _architecture(file: Container, keys: Metadata) -> str:
     if architecture is None:
         raise keys.damaged(tr("the key {key} is missing", key="general.architecture"))
     kind = keys.text("general.type") or "model"
-    if architecture not in CHAT or kind != "model":
+    known = _FIRST_GGUF_FAMILIES if file.version == FIRST_GGUF else CHAT
+    if architecture not in known or kind != "model":
         shown = architecture if kind == "model" else f"{architecture}, {kind}"
         shown = "".join(c for c in shown[:60] if c.isprintable())
         raise ArchitectureUnknown(path=str(file.path), architecture=shown)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deepseek_r1.core.errors import ContextTooLarge
 from deepseek_r1.core.events import ModelFacts
+from deepseek_r1.engine.names import engine_name
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.host.protocol import Inspect, Inspected, Load
@@ -15,7 +16,7 @@ from deepseek_r1.memory.quote import quote
 MIB = 1024 * 1024
 
 
-def inspect(request: Inspect, engine: str) -> Inspected:
+def inspect(request: Inspect) -> Inspected:
     """The facts, the bill and the advice. Raises ModelRefused for a file of no use."""
     header = read_header(Path(request.path))
     settings, share = request.settings, ProcessShare(window_mib=request.window_mib)
@@ -24,7 +25,7 @@ def inspect(request: Inspect, engine: str) -> Inspected:
     quoted = quote(header, settings, share)
     return Inspected(
         id=request.id,
-        facts=_facts(header, settings.context_length, engine),
+        facts=_facts(header, settings.context_length),
         bill=quoted.bill,
         advice=quoted.advice,
     )
@@ -36,7 +37,7 @@ def require_usable(request: Load) -> None:
     require_fit(read_header(Path(request.path)), request.settings, share)
 
 
-def _facts(header: ModelHeader, context_length: int, engine: str) -> ModelFacts:
+def _facts(header: ModelHeader, context_length: int) -> ModelFacts:
     return ModelFacts(
         path=str(header.path),
         name=header.name,
@@ -48,5 +49,6 @@ def _facts(header: ModelHeader, context_length: int, engine: str) -> ModelFacts:
         context_trained=header.context_trained,
         vocabulary=header.vocabulary,
         reasons=any(tag in (header.template or "") for tag in (OPEN_TAG, CLOSE_TAG)),
-        engine=engine,
+        engine=engine_name(legacy=header.legacy),
+        format=header.format_name,
     )

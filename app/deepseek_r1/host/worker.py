@@ -13,7 +13,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from importlib import metadata
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
@@ -23,6 +22,7 @@ from deepseek_r1.core.events import (
     LoadProgress,
 )
 from deepseek_r1.host import frames, protocol
+from deepseek_r1.engine.names import engine_name
 from deepseek_r1.host.bundles import bundled
 from deepseek_r1.host.protocol import Phase
 from deepseek_r1.host.vitals import Vitals
@@ -128,7 +128,7 @@ class Worker:
             case protocol.Inspect():
                 from deepseek_r1.host import inspection  # noqa: PLC0415 - start up first
 
-                return inspection.inspect(request, engine_name())
+                return inspection.inspect(request)
             case protocol.Load():
                 with self._vitals.working(Phase.LOADING):
                     self._load(request)
@@ -210,14 +210,6 @@ class Worker:
                     rest = rest[self._sink.write(rest) :]
         except OSError:
             _leave(EXIT_OWNER_GONE)
-
-
-def engine_name() -> str:
-    """The engine and its build, told without loading it."""
-    try:
-        return f"llama.cpp ({metadata.version('llama-cpp-python')})"
-    except metadata.PackageNotFoundError:
-        return "llama.cpp"
 
 
 def _short(report: ErrorReport) -> ErrorReport:

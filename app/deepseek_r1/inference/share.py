@@ -8,23 +8,25 @@ from functools import cache
 from deepseek_r1.core.events import Bill, ModelFacts
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.base import Engine
+from deepseek_r1.engine.registry import load_library
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import WEIGHT_LINES, ProcessShare
 
 
 @cache
-def _runtime_mib() -> float:
+def _runtime_mib(legacy: bool) -> float:
     """This process with the engine's library in it, before the first model."""
-    from deepseek_r1.engine.llama.library import library  # noqa: PLC0415 - native, so late
-
-    library()
+    load_library(legacy=legacy)
     return process_mib(os.getpid())
 
 
-def process_share(window_mib: float = 0.0) -> ProcessShare:
-    """What the processes cost before a model is loaded: this one, measured, and the caller's."""
-    return ProcessShare(runtime_mib=_runtime_mib(), window_mib=window_mib)
+def process_share(window_mib: float = 0.0, *, legacy: bool = False) -> ProcessShare:
+    """What the processes cost before a model is loaded: this one, measured, and the caller's.
+
+    `legacy`: the engine for old files will be the one in it.
+    """
+    return ProcessShare(runtime_mib=_runtime_mib(legacy), window_mib=window_mib)
 
 
 def streamed_mib(bill: Bill) -> float | None:
@@ -64,4 +66,6 @@ def facts_of(header: ModelHeader, settings: LoadSettings, engine: Engine) -> Mod
         vocabulary=header.vocabulary,
         reasons=engine.reasons,
         engine=engine.name,
+        format=header.format_name,
+        ignored=engine.ignored,
     )

@@ -14,7 +14,7 @@ from deepseek_r1.core.events import Bill, BillLine
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.core.words import N_, tr
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.memory import costs
+from deepseek_r1.memory import costs, legacy_costs
 from deepseek_r1.weights.residency import Residency, ResidencyTooSmall, plan_residency
 
 LINES = ("weights", "kv_cache", "compute", "output", "runtime", "window", "reserve")
@@ -60,10 +60,10 @@ def plan(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bi
     The vocabulary's tables are part of "runtime". A model that does not fit and may use the disk
     has the lines of `STREAMED_LINES`, or of `MIXTURE_LINES` where it has experts.
     """
-    parts = {"weights": costs.weights_bytes(header) / _MIB, **_rest(header, settings, share)}
+    parts = {"weights": _weights_mib(header), **_rest(header, settings, share)}
     lines = tuple(BillLine(name=name, planned_mib=parts[name]) for name in LINES)
     bill = Bill(lines=lines, budget_mib=settings.memory_budget)
-    if bill.fits or not settings.swap_enabled:
+    if bill.fits or not settings.swap_enabled or header.legacy:
         return bill
     return plan_streamed(header, settings, share)
 
@@ -89,8 +89,19 @@ def plan_streamed(header: ModelHeader, settings: LoadSettings, share: ProcessSha
     )
 
 
+def _weights_mib(header: ModelHeader) -> float:
+    """All weights, in memory."""
+    if header.legacy:
+        return legacy_costs.weights_mib(header)
+    return costs.weights_bytes(header) / _MIB
+
+
 def _rest(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> dict[str, float]:
     """All lines but the weights."""
+    if header.legacy:
+        parts = legacy_costs.rest_mib(header, settings)
+        parts["runtime"] += share.runtime_mib
+        return parts | {"window": share.window_mib, "reserve": _RESERVE_MIB}
     return {
         "kv_cache": costs.kv_cache_bytes(header, settings) / _MIB,
         "compute": costs.compute_bytes(header, settings) / _MIB,
@@ -127,7 +138,7 @@ def advise(
     if plan(header, settings, share).fits:
         return Advice(settings, "")
     swapping = settings.model_copy(update={"swap_enabled": True})
-    ways = [settings] if settings.swap_enabled else [settings, swapping]
+    ways = [settings] if settings.swap_enabled or header.legacy else [settings, swapping]
     for way in ways:
         for candidate in _concessions(header, way, share):
             bill = plan(header, candidate, share)

@@ -79,6 +79,7 @@ class LlamaEngine:
         def on_progress(fraction: float) -> bool:
             self.last_progress = time.monotonic()
             return request.on_progress(fraction)
+        self.ignored: tuple[str, ...] = ()
 
         return on_progress
 

@@ -1,0 +1,1 @@
+"""Models from before today's GGUF, computed by ctransformers."""

@@ -1,0 +1,198 @@
+"""Models from before GGUF (`.bin`): GGML, GGMF, GGJT and GGCC files, read strictly.
+
+The engine for these files checks almost nothing: it takes a tensor that is missing as whatever is
+in memory, and ends the process where a size is wrong. So everything is checked here, in the same
+child process, before native code sees the file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from deepseek_r1.core.errors import (
+    LegacyModelFile,
+    ModelFileDamaged,
+    ModelFileMissing,
+    ModelFileTruncated,
+    ModelFileUnreadable,
+)
+from deepseek_r1.core.words import tr
+from deepseek_r1.formats.ggml_layouts import (
+    ADAPTER,
+    LAYOUTS,
+    MAGICS,
+    UNVERSIONED,
+    VERSIONS,
+    Format,
+    Layout,
+    Sizes,
+)
+from deepseek_r1.formats.ggml_reader import GgmlReader
+from deepseek_r1.formats.ggml_tensors import read_tensors, read_type
+from deepseek_r1.formats.header import ModelHeader
+
+MAX_WORDS: Final = 1_000_000
+MAX_LAYERS: Final = 512
+MAX_WIDTH: Final = 1 << 17
+MAX_CONTEXT: Final = 1 << 20
+_RANGES: Final = {
+    "n_vocab": (1, MAX_WORDS),
+    "n_ctx": (1, MAX_CONTEXT),
+    "n_embd": (1, MAX_WIDTH),
+    "n_head": (1, MAX_WIDTH),
+    "n_head_kv": (1, MAX_WIDTH),
+    "n_layer": (1, MAX_LAYERS),
+    "n_rot": (0, MAX_WIDTH),
+    "n_mult": (1, MAX_WIDTH),
+    "n_merges": (0, MAX_WORDS),
+    "par_res": (0, 1),
+    "ftype": (0, 9999),
+}
+# Families whose files look alike; one word of the vocabulary tells them apart.
+_TELLING_WORDS: Final = {
+    b"<fim_prefix>": ("gpt2", "starcoder"),
+    b"### End": ("gptneox", "dolly-v2"),
+}
+
+
+def is_ggml(path: Path) -> bool:
+    """True where the first four bytes are those of a format from before GGUF.
+
+    What cannot be opened is no such file; reading it as GGUF will tell why.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb", buffering=0) as file:
+            return file.read(4) in MAGICS
+    except (OSError, ValueError):
+        return False
+
+
+def read_ggml_header(path: Path) -> ModelHeader:
+    """What the file holds. Raises a ModelRefused for everything the engine must not see."""
+    try:
+        with path.open("rb") as file:
+            return _read(GgmlReader(file, path, os.fstat(file.fileno()).st_size))
+    except FileNotFoundError as error:
+        raise ModelFileMissing(path=str(path)) from error
+    except OSError as error:
+        raise ModelFileUnreadable(path=str(path), detail=error.strerror or str(error)) from error
+
+
+def _read(reader: GgmlReader) -> ModelHeader:
+    container = MAGICS[reader.take(4)]
+
+    def unreadable(detail: str) -> LegacyModelFile:
+        return LegacyModelFile(path=str(reader.path), format=container, detail=detail)
+
+    if container == ADAPTER:
+        raise unreadable(tr("It is an addition to a model, not a model."))
+    version = 0 if container == UNVERSIONED else reader.numbers(1)[0]
+    if version not in VERSIONS[container]:
+        raise unreadable(tr("Its version {n} is unknown.", n=version))
+    start = reader.position
+    for layout in LAYOUTS:
+        if container in layout.containers:
+            reader.go_to(start)
+            found = _fit(reader, layout)
+            if found is not None:
+                return _header(reader, layout, found, Format(container, version))
+    raise unreadable(tr("It is of none of the families that can be read here."))
+
+
+def _fit(reader: GgmlReader, layout: Layout) -> tuple[dict[str, int], str] | None:
+    """The sizes and the family of a file that begins as the layout says, else None.
+
+    Leaves the reader before the first tensor, whose name must be one of the family's.
+    """
+    try:
+        sizes = _sizes(reader, layout)
+        if sizes is None:
+            return None
+        family = _pass_words(reader, layout, sizes)
+        start = reader.position
+        name, _, _ = reader.tensor_head()
+        reader.go_to(start)
+    except (ModelFileTruncated, ModelFileDamaged, UnicodeDecodeError):
+        return None
+    known = any(name == each for each, _ in layout.shapes(sizes))
+    return (sizes, family) if family and known else None
+
+
+def _sizes(reader: GgmlReader, layout: Layout) -> dict[str, int] | None:
+    """The numbers at the start with those that follow from them; None where they cannot be."""
+    sizes = dict(zip(layout.fields, reader.numbers(len(layout.fields)), strict=True))
+    for name, (least, most) in _RANGES.items():
+        if not least <= sizes.get(name, least) <= most:
+            return None
+    if sizes["n_embd"] % sizes["n_head"] or layout.kind != sizes.get("falcon_type", layout.kind):
+        return None
+    sizes["n_ff"] = 4 * sizes["n_embd"]
+    if multiple := sizes.get("n_mult"):  # LLaMA: two thirds of it, rounded up
+        sizes["n_ff"] = -(-(2 * sizes["n_ff"] // 3) // multiple) * multiple
+    heads_kv = sizes.setdefault("n_head_kv", sizes["n_head"])
+    sizes["n_qkv"] = sizes["n_embd"] // sizes["n_head"] * (sizes["n_head"] + 2 * heads_kv)
+    sizes.setdefault("n_ctx", layout.context)
+    return sizes
+
+
+def _pass_words(reader: GgmlReader, layout: Layout, sizes: Sizes) -> str:
+    """Read past the vocabulary; the family it belongs to, empty where it fits none."""
+    family = layout.family
+    if layout.counted and reader.numbers(1)[0] != sizes["n_vocab"]:
+        return ""
+    for _ in range(sizes["n_vocab"]):
+        word = reader.word()
+        if layout.scored and not math.isfinite(reader.real()):
+            return ""
+        if layout.text_words:  # the engine ends the process at a word that is no UTF-8
+            word.decode("utf-8")
+        base, special = _TELLING_WORDS.get(word, ("", ""))
+        family = special if base == layout.family else family
+    if "n_merges" in sizes:
+        if reader.numbers(1)[0] != sizes["n_merges"]:
+            return ""
+        for _ in range(2 * sizes["n_merges"]):
+            reader.word()
+    return family
+
+
+def _header(
+    reader: GgmlReader, layout: Layout, found: tuple[dict[str, int], str], file: Format
+) -> ModelHeader:
+    sizes, family = found
+    quantisation = read_type(reader, layout, sizes["ftype"], file)
+    tensors = read_tensors(reader, layout, sizes, quantisation, aligned=file.aligned)
+    head_width = sizes["n_embd"] // sizes["n_head"]
+    return ModelHeader(
+        path=reader.path,
+        parts=(reader.path,),
+        file_bytes=reader.file_bytes,
+        version=file.version,
+        architecture=family,
+        name=reader.path.stem,
+        metadata=dict(sizes),
+        tensors=tensors,
+        template=None,
+        vocabulary=sizes["n_vocab"],
+        context_trained=layout.usable_context(sizes, family),
+        blocks=sizes["n_layer"],
+        embedding=sizes["n_embd"],
+        feed_forward=sizes["n_ff"],
+        heads=sizes["n_head"],
+        heads_kv=sizes["n_head_kv"],
+        key_length=head_width,
+        value_length=head_width,
+        experts=0,
+        quantisation=quantisation,
+        parameters=sum(each.elements for each in tensors),
+        has_output=not layout.optional or any(each.name in layout.optional for each in tensors),
+        tokenizer_model="",
+        tokenizer_pre="",
+        container=file.container,
+    )

@@ -1,0 +1,98 @@
+"""The tensors of an old model file: all that its family needs, each as large as it must be."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deepseek_r1.core.errors import LegacyModelFile
+from deepseek_r1.core.words import tr
+from deepseek_r1.formats.ggml_layouts import Format, Layout, Sizes
+from deepseek_r1.formats.ggml_reader import GgmlReader
+from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TENSOR_TYPES, TensorType
+from deepseek_r1.formats.header import TensorInfo
+
+ALIGNMENT: Final = 32
+_VERSION_FACTOR: Final = 1000  # ftype = version of the quantised blocks * 1000 + type
+_BLOCKS_VERSION: Final = 2  # the blocks as they still are today
+_PLAIN: Final = ("F32", "F16")
+# `enum ggml_ftype`: the type of all matrices of a file of the GPT families.
+_WEIGHT_TYPES: Final = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1",
+    10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K",
+}  # fmt: skip
+_READABLE: Final = frozenset(_WEIGHT_TYPES.values())
+
+
+def read_type(reader: GgmlReader, layout: Layout, ftype: int, file: Format) -> str:
+    """The name of the file's quantisation.
+
+    Raises LegacyModelFile where its blocks are older than what the engine reads: twice in May
+    2023 their layout changed, and the old ones read as the new ones are noise.
+    """
+    if layout.one_type:
+        blocks, number = divmod(ftype, _VERSION_FACTOR)
+        name = _WEIGHT_TYPES.get(number)
+        current = blocks == _BLOCKS_VERSION
+    else:
+        name = FILE_TYPES.get(ftype % _VERSION_FACTOR)
+        current = file.version in layout.current_versions
+    if name is None:
+        raise reader.damaged(tr("the key {key} has the value {value}", key="ftype", value=ftype))
+    if name not in _PLAIN and not current:
+        raise LegacyModelFile(
+            path=str(reader.path),
+            format=f"{file.container} {name}",
+            detail=tr("Its numbers are packed in a way that was given up in May 2023."),
+        )
+    return name
+
+
+def read_tensors(
+    reader: GgmlReader, layout: Layout, sizes: Sizes, quantisation: str, *, aligned: bool
+) -> tuple[TensorInfo, ...]:
+    """The table, complete and without gaps. Raises ModelFileDamaged, ModelFileTruncated."""
+    wanted = dict(layout.shapes(sizes))
+    found: dict[str, TensorInfo] = {}
+    while not reader.at_end:
+        name, shape, number = reader.tensor_head()
+        if name in found:
+            raise reader.damaged(tr("the tensor {name} is there twice", name=name))
+        if wanted.get(name) != shape:
+            raise reader.damaged(tr("the tensor {name} has an impossible shape", name=name))
+        kind = _suitable_type(reader, layout, (name, shape, number), quantisation)
+        start = -(-reader.position // ALIGNMENT) * ALIGNMENT if aligned else reader.position
+        elements = shape[0] * (shape[1] if len(shape) > 1 else 1)
+        found[name] = TensorInfo(name, shape, kind.name, kind.nbytes(elements), offset=start)
+        reader.go_to(start + found[name].nbytes)
+    for name in wanted:
+        if name not in found and name not in layout.optional:
+            raise reader.damaged(tr("the tensor {name} is missing", name=name))
+    return tuple(found.values())
+
+
+def _suitable_type(
+    reader: GgmlReader,
+    layout: Layout,
+    head: tuple[str, tuple[int, ...], int],
+    quantisation: str,
+) -> TensorType:
+    """Vectors are F32; matrices have the file's one type, or in later files one of many."""
+    name, shape, number = head
+    kind = TENSOR_TYPES.get(number)
+    if kind is None:
+        raise reader.damaged(tr("the tensor {name} has the unknown type {n}", name=name, n=number))
+    if len(shape) == 1 or name in layout.wide:
+        suits = kind is F32
+    elif layout.one_type:
+        suits = kind.name == quantisation
+    else:
+        suits = kind.name in _READABLE
+    if not suits or shape[0] % kind.block:
+        raise reader.damaged(
+            tr(
+                "the tensor {name} is stored as {kind}, which does not suit it",
+                name=name,
+                kind=kind.name,
+            )
+        )
+    return kind

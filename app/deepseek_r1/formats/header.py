@@ -1,0 +1,78 @@
+"""What a model file says about itself, whatever its format: the values the layers above take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepseek_r1.formats.container import Scalar
+
+GGUF = "GGUF"
+FIRST_GGUF = 1  # the version that llama.cpp no longer reads
+
+Value = Scalar | tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of the model: its shape with the row first, and its bytes in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    type_name: str
+    nbytes: int
+    part: int = 0  # index of the file it is in
+    offset: int = 0  # of its first byte, from the start of that file
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        total = 1
+        for each in self.shape:
+            total *= each
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHeader:
+    """What a model file says about itself. Sizes that differ by layer are given as the largest.
+
+    `metadata` has the scalars and the short arrays; long ones (the vocabulary) were only counted.
+    """
+
+    path: Path
+    parts: tuple[Path, ...]
+    file_bytes: int  # of all parts
+    version: int
+    architecture: str
+    name: str
+    metadata: Mapping[str, Value]
+    tensors: tuple[TensorInfo, ...]
+    template: str | None
+    vocabulary: int
+    context_trained: int
+    blocks: int
+    embedding: int
+    feed_forward: int
+    heads: int
+    heads_kv: int
+    key_length: int
+    value_length: int
+    experts: int
+    quantisation: str
+    parameters: int
+    has_output: bool  # `output.weight` is a tensor of its own, not the embedding again
+    tokenizer_model: str
+    tokenizer_pre: str
+    container: str = GGUF  # or the old "GGML", "GGMF", "GGJT", "GGCC"
+
+    @property
+    def legacy(self) -> bool:
+        """True for a file from before today's GGUF, which the engine for old files computes."""
+        return self.container != GGUF or self.version == FIRST_GGUF
+
+    @property
+    def format_name(self) -> str:
+        """For example "GGUF 3" or "GGML"; unversioned formats have no number."""
+        return f"{self.container} {self.version}" if self.version else self.container

@@ -1,0 +1,141 @@
+"""Old model files are read strictly: what the engine would take on trust is refused here."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepseek_r1.core.errors import (
+    LegacyModelFile,
+    ModelFileDamaged,
+    ModelFileTruncated,
+    ModelRefused,
+)
+from deepseek_r1.formats.gguf import read_header
+from support.ggml_files import FAMILIES, gpt2_weights, tiny_gpt2, tiny_llama_ggjt, write_gpt2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ggml")
+
+
+@pytest.fixture(scope="module")
+def sound(folder: Path) -> bytes:
+    return tiny_gpt2(folder / "sound.bin").read_bytes()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_header_tells_the_models_sizes(family: str, tmp_path: Path) -> None:
+    header = read_header(FAMILIES[family](tmp_path / "model.bin"))
+    assert header.architecture == family
+    assert (header.blocks, header.heads, header.quantisation) == (2, 4, "F32")
+    assert header.vocabulary in (259, 280)
+    assert header.legacy
+    assert header.template is None
+    assert header.parameters == sum(t.elements for t in header.tensors)
+    last = header.tensors[-1]
+    assert last.offset + last.nbytes == header.file_bytes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_file_cut_anywhere_is_refused(family: str, tmp_path: Path) -> None:
+    path = FAMILIES[family](tmp_path / "model.bin")
+    whole = path.read_bytes()
+    for end in (5, 20, 60, 2000, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:end])
+        with pytest.raises(ModelRefused):
+            read_header(path)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(ModelFileTruncated):
+        read_header(path)
+
+
+def test_something_behind_the_last_tensor_is_refused(folder: Path, sound: bytes) -> None:
+    path = folder / "more.bin"
+    path.write_bytes(sound + b"\1\0\0\0")
+    with pytest.raises(ModelRefused):
+        read_header(path)
+
+
+def test_a_missing_tensor_is_refused(folder: Path) -> None:
+    """The engine would compute with whatever is in memory."""
+    weights = gpt2_weights()
+    del weights["model/h1/mlp/c_fc/w"]
+    with pytest.raises(ModelFileDamaged, match="c_fc"):
+        read_header(write_gpt2(folder / "hole.bin", weights, heads=4))
+
+
+def test_a_tensor_of_another_shape_is_refused(folder: Path) -> None:
+    weights = gpt2_weights()
+    weights["model/h0/attn/c_attn/b"] = weights["model/h0/attn/c_attn/b"][:-1]
+    with pytest.raises(ModelFileDamaged, match="shape"):
+        read_header(write_gpt2(folder / "shape.bin", weights, heads=4))
+
+
+def test_heads_that_do_not_share_the_width_are_refused(folder: Path) -> None:
+    with pytest.raises(ModelRefused):
+        read_header(write_gpt2(folder / "heads.bin", gpt2_weights(), heads=5))
+
+
+def test_a_tensor_twice_is_refused(folder: Path, sound: bytes) -> None:
+    at = sound.index(b"model/ln_f/g") - 16
+    end = sound.index(b"model/ln_f/b") - 16
+    path = folder / "twice.bin"
+    path.write_bytes(sound + sound[at:end])
+    with pytest.raises(ModelFileDamaged, match="twice"):
+        read_header(path)
+
+
+def test_a_matrix_of_another_type_than_the_files_is_refused(folder: Path, sound: bytes) -> None:
+    at = sound.index(b"model/wte") - 12  # two numbers of the shape before the name
+    path = folder / "type.bin"
+    path.write_bytes(sound[:at] + struct.pack("<i", 1) + sound[at + 4 :])
+    with pytest.raises(ModelFileDamaged, match="does not suit"):
+        read_header(path)
+
+
+def test_numbers_packed_in_a_way_given_up_in_2023_are_refused_with_the_reason(
+    folder: Path, sound: bytes
+) -> None:
+    path = folder / "packed.bin"
+    path.write_bytes(sound[:24] + struct.pack("<i", 1002) + sound[28:])  # Q4_0, first change
+    with pytest.raises(LegacyModelFile, match="May 2023"):
+        read_header(path)
+
+
+def test_a_version_from_nowhere_is_refused(folder: Path) -> None:
+    with pytest.raises(LegacyModelFile, match="version 7"):
+        read_header(tiny_llama_ggjt(folder / "future.bin", version=7))
+
+
+def test_gpt2_of_the_largest_size_gets_the_context_its_engine_can_compute(folder: Path) -> None:
+    """1.5 billion weights' worth of copies would run over the engine's fixed buffer."""
+    path = folder / "wide.bin"
+    sizes = {"context": 1024, "width": 320, "blocks": 12}
+    assert read_header(tiny_gpt2(path, **sizes)).context_trained == 1024
+    long = {"context": 16_384, "width": 320, "blocks": 12, "vocab": 280}
+    limited = read_header(tiny_gpt2(path, **long)).context_trained
+    assert 8_000 < limited < 16_384
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_a_spoilt_file_is_refused_or_still_makes_sense(
+    folder: Path, sound: bytes, data: st.DataObject
+) -> None:
+    at = data.draw(st.one_of(st.integers(0, 40), st.integers(0, len(sound) - 1)))
+    spoilt = sound[:at] + data.draw(st.binary(min_size=1, max_size=8)) + sound[at + 4 :]
+    path = folder / "spoilt.bin"
+    path.write_bytes(spoilt)
+    try:
+        header = read_header(path)
+    except ModelRefused:
+        return
+    assert header.blocks == 2
+    assert header.embedding == 32
+    assert sum(tensor.nbytes for tensor in header.tensors) <= header.file_bytes
