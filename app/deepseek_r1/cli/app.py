@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deepseek_r1 import __version__
-from deepseek_r1.cli import doctor, generate, models, output, plan
+from deepseek_r1.cli import convert, doctor, generate, models, output, plan
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.words import tr
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("plan")(plan.plan)
+app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 

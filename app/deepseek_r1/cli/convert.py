@@ -1,0 +1,170 @@
+"""`deepseek-r1 convert`: a model of another format or precision as a GGUF file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bar
+
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli import output
+from deepseek_r1.convert.job import Converted, OnProgress, Progress, Stage, Wish
+from deepseek_r1.convert.job import convert as convert_model
+from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.words import tr
+
+INTERRUPTED = 130
+_MIB = 1 << 20
+
+
+def convert(
+    source: Annotated[
+        Path | None, typer.Argument(help=tr("A GGUF file, or a folder from Hugging Face."))
+    ] = None,
+    target: Annotated[Path | None, typer.Argument(help=tr("The GGUF file to write."))] = None,
+    *,
+    input_path: Annotated[
+        Path | None, typer.Option("--input", "-i", help=tr("The same as the first argument."))
+    ] = None,
+    output_path: Annotated[
+        Path | None, typer.Option("--output", "-o", help=tr("The same as the second argument."))
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision", "-p", help=tr("f32, f16, bf16, int8, mixed, q4_k_m or a type of ggml.")
+        ),
+    ] = "int8",
+    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
+    threads: Annotated[
+        int,
+        typer.Option("--threads", min=0, max=512, help=tr("Threads for packing. 0: all cores.")),
+    ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help=tr("Replace the output if it exists."))
+    ] = False,
+    as_json: o.Json = False,
+) -> None:
+    """Write a model as a GGUF file of another precision. A run that was ended goes on."""
+    wish = Wish(
+        source=_one(source, input_path, "--input"),
+        output=_one(target, output_path, "--output"),
+        precision=precision_named(precision),
+        memory_budget_mib=memory_budget,
+        force=force,
+        threads=threads,
+    )
+    try:
+        with _bar() as on_progress:
+            converted = convert_model(wish, on_progress)
+    except KeyboardInterrupt:
+        output.note(tr("Stopped. The same command goes on where it was."))
+        raise typer.Exit(INTERRUPTED) from None
+    for remark in converted.remarks:
+        output.note(remark)
+    if as_json:
+        output.result_json(convert_report(wish, converted))
+    else:
+        _show(converted)
+
+
+def convert_report(wish: Wish, converted: Converted) -> dict[str, Any]:
+    """The JSON of `convert`."""
+    return {
+        "output": str(converted.path),
+        "bytes": converted.nbytes,
+        "sha256": converted.sha256,
+        "precision": wish.precision.name.lower(),
+        "architecture": converted.architecture,
+        "tensors": converted.tensors,
+        "types": converted.kinds,
+        "source": str(wish.source),
+        "source_bytes": converted.source_bytes,
+        "source_sha256": converted.source_sha256,
+        "resumed_bytes": converted.resumed_bytes,
+        "memory": {
+            "budget_mb": wish.memory_budget_mib,
+            "peak_mb": round(converted.peak_mib, 2),
+        },
+        "wall_s": round(converted.wall_s, 3),
+        "remarks": list(converted.remarks),
+    }
+
+
+def _one(argument: Path | None, option: Path | None, name: str) -> Path:
+    """The path given in one of two ways."""
+    if argument is not None and option is not None:
+        detail = tr("{name} is given twice: {a} and {b}.", name=name, a=argument, b=option)
+        raise WrongUsage(detail=detail)
+    path = argument or option
+    if path is None:
+        raise WrongUsage(detail=tr("{name} is missing.", name=name))
+    return path
+
+
+@contextmanager
+def _bar() -> Iterator[OnProgress]:
+    """A bar on standard error, for those who watch."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        stage: Stage | None = None
+
+        def on_progress(progress: Progress) -> None:
+            nonlocal stage
+            if progress.stage is not stage:
+                stage = progress.stage
+                bar.reset(task, description=_words(stage), total=progress.total)
+            bar.update(task, completed=progress.done)
+
+        yield on_progress
+
+
+def _words(stage: Stage) -> str:
+    return {
+        Stage.CHECKING: tr("Reading the source"),
+        Stage.RESUMING: tr("Reading what is there"),
+        Stage.WRITING: tr("Writing"),
+    }[stage]
+
+
+def _show(converted: Converted) -> None:
+    output.result(
+        tr(
+            "{path}: {mib} MiB, from {source_mib} MiB",
+            path=converted.path,
+            mib=f"{converted.nbytes / _MIB:,.1f}",
+            source_mib=f"{converted.source_bytes / _MIB:,.1f}",
+        )
+    )
+    kinds = ", ".join(f"{count} {name}" for name, count in converted.kinds.items())
+    output.result(tr("{n} tensors: {kinds}", n=converted.tensors, kinds=kinds))
+    output.result(f"sha256 {converted.sha256}")
+    output.aside(
+        tr(
+            "{seconds} s, at most {peak} MiB of memory",
+            seconds=f"{converted.wall_s:.1f}",
+            peak=f"{converted.peak_mib:.0f}",
+        )
+    )

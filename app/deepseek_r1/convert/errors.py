@@ -1,0 +1,144 @@
+"""Why a conversion is refused, each with what happened, why, and what to do."""
+
+from __future__ import annotations
+
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.words import N_
+
+
+class ConversionRefused(R1Error):
+    """The source or the wish cannot become a GGUF file."""
+
+    what = N_("This model cannot be converted.")
+    exit_code = 3
+
+
+class SourceMissing(ConversionRefused):
+    """A file or folder that is not there, or not a model's."""
+
+    what = N_("{path} is no model that can be converted.")
+    why = N_("{detail}")
+    todo = N_("Name a GGUF file, or a folder with config.json, tokenizer.json and *.safetensors.")
+
+
+class SourceUnsafe(ConversionRefused):
+    """Weights in a format that runs code when it is read."""
+
+    what = N_("{path} is in PyTorch's own format and is not opened.")
+    why = N_("It is a Python pickle, and reading a pickle runs whatever program it contains.")
+    todo = N_("Look for the same model as *.safetensors; most publishers offer both.")
+
+
+class SourceDamaged(ConversionRefused):
+    """A file of the source contradicts itself."""
+
+    what = N_("{path} is damaged.")
+    why = N_("It does not hold together: {detail}.")
+    todo = N_("Download the file again, from a source you trust.")
+
+
+class SourceUnreadable(ConversionRefused):
+    """The system does not let us read a file of the source."""
+
+    what = N_("{path} cannot be read.")
+    why = N_("The system says: {detail}.")
+    todo = N_("Check the file's permissions, or copy it to a folder of yours.")
+
+
+class SourceChanged(ConversionRefused):
+    """Somebody writes to the source while it is converted."""
+
+    what = N_("{path} changed while it was converted.")
+    todo = N_("Wait until nothing writes to it, then convert again.")
+
+
+class FamilyUnknown(ConversionRefused):
+    """A kind of model we do not know how to convert."""
+
+    what = N_("A model of the kind “{architecture}” cannot be converted.")
+    why = N_("Known are: {known}.")
+    todo = N_("Look for a GGUF file of the same model.")
+
+
+class FeatureUnknown(ConversionRefused):
+    """A known kind of model with a part that the engine would compute otherwise, or not at all."""
+
+    what = N_("This model cannot be converted faithfully.")
+    why = N_("{detail}")
+    todo = N_("Look for a GGUF file of the same model.")
+
+
+class TokenizerUnknown(ConversionRefused):
+    """The engine would cut texts into other tokens than the model was trained on."""
+
+    what = N_("The tokenizer of this model is not known.")
+    why = N_("{detail}")
+    todo = N_("Look for a GGUF file of the same model.")
+
+
+class TensorMissing(ConversionRefused):
+    """A weight that the model's kind needs is not in the source, or has another shape."""
+
+    what = N_("The weight {name} does not fit the model.")
+    why = N_("{detail}")
+    todo = N_("Check that all files of the model are in the folder.")
+
+
+class NumbersUnfit(ConversionRefused):
+    """A weight holds infinity or no number, or more than the wanted precision can express."""
+
+    what = N_("The weight {name} cannot be stored as {kind}.")
+    why = N_("{detail}")
+    todo = N_("Choose bf16 or f32, or download the model again if it should be sound.")
+
+
+class ImportanceNeeded(ConversionRefused):
+    """A type that is packed with an importance matrix only."""
+
+    what = N_("{kind} needs to know which weights matter.")
+    why = N_("At so few bits a weight, the model would be useless without.")
+    todo = N_("Give a text of the kind you will use: --imatrix-text FILE.")
+
+
+class OutputInTheWay(ConversionRefused):
+    """There is a file already."""
+
+    what = N_("{path} exists already.")
+    todo = N_("Choose another name, or add --force to replace it.")
+
+
+class OutputIsInput(ConversionRefused):
+    """The conversion would write over what it reads."""
+
+    what = N_("The output {path} is the input itself.")
+    todo = N_("Choose another name for the output.")
+
+
+class OutputUnwritable(ConversionRefused):
+    """The system does not let us write there."""
+
+    what = N_("{path} cannot be written.")
+    why = N_("The system says: {detail}.")
+    todo = N_("Choose a folder of yours for the output.")
+
+
+class OutputBusy(ConversionRefused):
+    """Another conversion writes to the same file."""
+
+    what = N_("{path} is being written by another conversion.")
+    todo = N_("Wait for it, or choose another name for the output.")
+
+
+class DiskTooSmall(ConversionRefused):
+    """The output does not fit on its disk."""
+
+    what = N_("There is not enough room for {path}.")
+    why = N_("It needs {needed_mib} MiB and the disk has {free_mib} MiB free.")
+    todo = N_("Free some room and convert again; what is written already is kept and used.")
+
+
+class BudgetTooSmallToConvert(ConversionRefused):
+    """Even the smallest piece needs more memory than allowed."""
+
+    what = N_("Converting needs {needed_mib} MiB and the memory budget is {budget_mib} MiB.")
+    todo = N_("Raise --memory-budget.")

@@ -1,0 +1,137 @@
+"""Keys and values of a GGUF header: made from Python values, or taken byte for byte from a file.
+
+Source: `ggml/docs/gguf.md`. All numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from deepseek_r1.formats.container import Container
+
+_U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
+_SCALAR_BYTES: Final = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key and its value as the file has them: `payload` is the type's number and the value."""
+
+    key: str
+    payload: bytes
+
+    def packed(self) -> bytes:
+        """The entry as it stands in a header."""
+        return _text(self.key.encode()) + self.payload
+
+
+def u32(key: str, value: int) -> KeyValue:
+    """A whole number."""
+    return KeyValue(key, struct.pack("<II", _U32, value))
+
+
+def f32(key: str, value: float) -> KeyValue:
+    """A real number."""
+    return KeyValue(key, struct.pack("<If", _F32, value))
+
+
+def flag(key: str, value: bool) -> KeyValue:
+    """Yes or no."""
+    return KeyValue(key, struct.pack("<I?", _BOOL, value))
+
+
+def text(key: str, value: str) -> KeyValue:
+    """A text."""
+    return KeyValue(key, struct.pack("<I", _STRING) + _text(value.encode()))
+
+
+def texts(key: str, values: Iterable[str]) -> KeyValue:
+    """A list of texts."""
+    entries = [_text(each.encode()) for each in values]
+    head = struct.pack("<IIQ", _ARRAY, _STRING, len(entries))
+    return KeyValue(key, head + b"".join(entries))
+
+
+def i32s(key: str, values: Sequence[int]) -> KeyValue:
+    """A list of whole numbers."""
+    head = struct.pack("<IIQ", _ARRAY, _I32, len(values))
+    return KeyValue(key, head + np.asarray(values, "<i4").tobytes())
+
+
+def _text(raw: bytes) -> bytes:
+    return struct.pack("<Q", len(raw)) + raw
+
+
+def replaced(old: Iterable[KeyValue], new: Iterable[KeyValue]) -> tuple[KeyValue, ...]:
+    """`old` with the values of `new`, which are added at the end where the key is not there."""
+    changes = {each.key: each for each in new}
+    kept = [changes.pop(each.key, each) for each in old]
+    return (*kept, *changes.values())
+
+
+def copied(container: Container) -> tuple[KeyValue, ...]:
+    """All entries of a file that `read_container` found sound, byte for byte.
+
+    The lengths are taken as they stand: they were checked against the file and capped there.
+    Versions 2 and 3 only; the first version counts with fewer bytes.
+    """
+    with container.path.open("rb") as file:
+        raw = memoryview(file.read(container.data_start or container.needed_bytes))
+    at = 24  # magic, version, two counts
+    entries = []
+    for _ in container.kinds:
+        size = _u64(raw, at)
+        key = bytes(raw[at + 8 : at + 8 + size]).decode()
+        at += 8 + size
+        end = _value_end(raw, at)
+        entries.append(KeyValue(key, bytes(raw[at:end])))
+        at = end
+    return tuple(entries)
+
+
+def _value_end(raw: memoryview, at: int) -> int:
+    """Where the value ends whose type stands at `at`."""
+    kind = _u32(raw, at)
+    at += 4
+    if kind == _STRING:
+        return at + 8 + _u64(raw, at)
+    if kind != _ARRAY:
+        return at + _SCALAR_BYTES[kind]
+    element, count = _u32(raw, at), _u64(raw, at + 4)
+    at += 12
+    if element != _STRING:
+        return at + count * _SCALAR_BYTES[element]
+    for _ in range(count):
+        at += 8 + _u64(raw, at)
+    return at
+
+
+def _u32(raw: memoryview, at: int) -> int:
+    return int.from_bytes(raw[at : at + 4], "little")
+
+
+def _u64(raw: memoryview, at: int) -> int:
+    return int.from_bytes(raw[at : at + 8], "little")
+
+
+def parameter_label(parameters: int) -> str:
+    """The size as people name it: 7.6B, 135M."""
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if parameters >= size:
+            number = (
+                f"{parameters / size:.1f}" if parameters < 10 * size else f"{parameters // size}"
+            )
+            return f"{number.removesuffix('.0')}{unit}"
+    return str(parameters)
+
+
+def name_of(path: Path) -> str:
+    """What to call a model that does not say its name: its folder or file, without the path."""
+    resolved = path.resolve()
+    return resolved.name if resolved.is_dir() else resolved.stem

@@ -1,0 +1,110 @@
+"""The bytes of each tensor in its new type, made a few rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from deepseek_r1.convert.errors import ImportanceNeeded, NumbersUnfit
+from deepseek_r1.convert.layout import Place
+from deepseek_r1.convert.tensors import Floats
+from deepseek_r1.core.words import tr
+from deepseek_r1.engine.llama.quantise import PACKED, Quantiser
+
+# What a piece takes while it is made: stored, as float32 (twice, where rows change places or bits
+# are widened), packed, and a mask of the finite ones.
+BYTES_A_NUMBER: Final = 18
+MOST_NUMBERS: Final = 4 << 20  # of a piece; larger ones are no faster
+_F16_MOST: Final = 65_504.0
+
+# Mean squared activation of each column of a matrix; for stacked matrices (matrices, columns).
+Importance = Mapping[str, Floats]
+
+
+class PieceMaker:
+    """Makes the pieces; `most_numbers` bounds each, down to the tensor's granule."""
+
+    def __init__(self, quantiser: Quantiser, importance: Importance, most_numbers: int) -> None:
+        self._quantiser, self._importance = quantiser, importance
+        self._most = most_numbers
+
+    def pieces(self, place: Place, first: int = 0) -> Iterator[bytes | bytearray | memoryview]:
+        """The rows from `first` to the last, in pieces of whole granules."""
+        tensor = place.tensor
+        granule = tensor.granule
+        step = max(1, self._most // (tensor.columns * granule)) * granule
+        step = min(step, self._within_one_matrix(place, step))
+        for start in range(first, tensor.rows, step):
+            yield self._piece(place, start, min(start + step, tensor.rows))
+
+    def _within_one_matrix(self, place: Place, step: int) -> int:
+        """Stacked matrices have an importance each, so a piece must not lie across two of them."""
+        weights = self._importance.get(place.tensor.name)
+        if weights is None or weights.ndim == 1 or len(weights) == 1:
+            return step
+        rows = place.tensor.shape[1]
+        while rows % step:
+            step -= place.tensor.granule
+        return max(step, place.tensor.granule)
+
+    def _piece(self, place: Place, first: int, last: int) -> bytes | bytearray | memoryview:
+        tensor, kind = place.tensor, place.kind
+        if tensor.read_packed is not None and tensor.kind is kind:
+            return tensor.read_packed(first, last)  # nothing changes, not a bit
+        rows = tensor.read_rows(first, last)
+        self._check(place, rows)
+        match kind.name:
+            case "F32":
+                packed: Any = np.ascontiguousarray(rows, "<f4")
+            case "F16":
+                packed = rows.astype("<f2")
+            case "BF16":
+                packed = _to_bf16(rows)
+            case _:
+                packed = self._quantiser.pack(rows, kind, self._weights(place, first))
+        return memoryview(packed).cast("B")
+
+    def _check(self, place: Place, rows: Floats) -> None:
+        kind = place.kind.name
+        largest = max(float(rows.max()), -float(rows.min()))  # NaN stays NaN
+        if not np.isfinite(largest):
+            detail = tr("It holds infinity or something that is no number.")
+        elif kind == "F16" and largest > _F16_MOST:
+            detail = tr("Its largest number is {number}.", number=f"{largest:.6g}")
+        else:
+            return
+        raise NumbersUnfit(name=place.tensor.name, kind=kind.lower(), detail=detail)
+
+    def _weights(self, place: Place, first: int) -> Floats | None:
+        found = self._importance.get(place.tensor.name)
+        if found is None:
+            if self._quantiser.needs_importance(place.kind):
+                raise ImportanceNeeded(kind=place.kind.name.lower())
+            return None
+        matrices = found.reshape(-1, place.tensor.columns)
+        number = first // place.tensor.shape[1] if len(matrices) > 1 else 0
+        weights: Floats = matrices[number]
+        return weights
+
+
+def require_importance(
+    places: tuple[Place, ...], quantiser: Quantiser, importance: Importance
+) -> None:
+    """Refuse now what would fail after hours. Raises ImportanceNeeded."""
+    for place in places:
+        if place.kind.name in PACKED and place.kind is not place.tensor.kind:
+            known = place.tensor.name in importance
+            if not known and quantiser.needs_importance(place.kind):
+                raise ImportanceNeeded(kind=place.kind.name.lower())
+
+
+def _to_bf16(rows: Floats) -> Any:
+    """Rounded to the nearest, ties to even: the upper half of the bits, after adding."""
+    bits = np.ascontiguousarray(rows, "<f4").view("<u4")
+    odd = (bits >> 16) & 1
+    odd += 0x7FFF
+    odd += bits
+    odd >>= 16
+    return odd.astype("<u2")

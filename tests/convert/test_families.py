@@ -1,0 +1,84 @@
+"""A converted model computes what `transformers` computes, and reads text as its tokenizer does.
+
+The references are small random models of each family, made by make_reference.py. With the path of
+an interpreter that has torch and transformers in R1_REFERENCE_PYTHON they are made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert.plain_llama import PlainLlama
+from deepseek_r1.convert.job import Wish, convert
+from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.formats.gguf import read_header
+
+HERE = Path(__file__).resolve().parent
+FAMILIES = {
+    "qwen2": ("qwen2", "deepseek-r1-qwen"),
+    "qwen3": ("qwen3", "qwen2"),
+    "qwen3moe": ("qwen3moe", "qwen2"),
+    "llama": ("llama", "llama-bpe"),
+    "deepseek_v2": ("deepseek2", "deepseek-llm"),
+    "deepseek_v3": ("deepseek2", "deepseek-v3"),
+}
+STRINGS = json.loads((HERE / "hard_strings.json").read_text(encoding="utf-8"))
+
+pytestmark = pytest.mark.native
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    python = os.environ.get("R1_REFERENCE_PYTHON")
+    if not python:
+        return HERE / "reference"
+    folder = tmp_path_factory.mktemp("reference")
+    subprocess.run([python, str(HERE / "make_reference.py"), str(folder)], check=True)
+    return folder
+
+
+def converted(folder: Path, target: Path, precision: str = "f32") -> Path:
+    convert(Wish(folder, target, precision_named(precision), 512, threads=1))
+    return target
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_logits_are_those_of_transformers(
+    references: Path, tmp_path: Path, family: str
+) -> None:
+    path = converted(references / family, tmp_path / "model.gguf")
+    truth = np.load(references / family / "logits.npz")
+    with PlainLlama(path) as model:
+        found = np.take_along_axis(model.logits(truth["tokens"]), truth["columns"], 1)
+    difference = np.abs(found - truth["logits"]).max() / np.abs(truth["logits"]).max()
+    assert difference < 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_texts_become_the_tokens_of_the_original(
+    references: Path, tmp_path: Path, family: str
+) -> None:
+    path = converted(references / family, tmp_path / "model.gguf")
+    truth = json.loads((references / family / "tokens.json").read_text(encoding="utf-8"))
+    with PlainLlama(path) as model:
+        found = [model.tokens(text) for text in STRINGS]
+    wrong = {
+        STRINGS[n]: (a, b) for n, (a, b) in enumerate(zip(found, truth, strict=True)) if a != b
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_header_says_what_the_model_is(references: Path, tmp_path: Path, family: str) -> None:
+    header = read_header(converted(references / family, tmp_path / "model.gguf", "int8"))
+    assert (header.architecture, header.tokenizer_pre) == FAMILIES[family]
+    assert header.quantisation == "Q8_0"
+    assert header.metadata["general.quantization_version"] == 2
+    assert header.metadata["r1desk.source.name"] == family
+    assert header.template
