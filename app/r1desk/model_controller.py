@@ -30,6 +30,7 @@ class ModelController(QObject):
     settings_refused = Signal(object)  # the LoadSettings that stay in force
     planned = Signal(object, str)  # Bill, advice
     plan_failed = Signal(ErrorReport)
+    budget_moved = Signal(object)  # events.ModelLoaded under another budget
     preferences_changed = Signal()
 
     def __init__(self, engine: EngineBridge, preferences: Preferences) -> None:
@@ -39,6 +40,7 @@ class ModelController(QObject):
         self._load_id = 0
         self._plan_id = 0
         self._budget: tuple[int, int] = (0, 0)  # the last change's request and its MiB
+        self._disk_mib_s = 0.0  # as the last bill that needed it told; 0 is not known
         self._loading_path: Path | None = None
         self._wanted: LoadSettings | None = None  # in force once a model has loaded with them
         self.current: events.ModelLoaded | None = None
@@ -123,16 +125,30 @@ class ModelController(QObject):
             case events.LoadProgress(fraction=fraction) if request_id == self._load_id:
                 self.current = None  # from here on the model before is gone
                 self.load_progressed.emit(fraction)
+            case events.BudgetChanged(bill=bill) if request_id == self._budget[0]:
+                self._on_budget_changed(bill)
             case events.ModelLoaded():  # also of a reload that the supervisor did by itself
                 self._on_loaded(event)
 
     def _on_loaded(self, loaded: events.ModelLoaded) -> None:
         self._loading_path = None
-        self.current = loaded
+        bill = self._with_speed(loaded.bill)
+        self.current = loaded = loaded.model_copy(update={"bill": bill})
         self._preferences.load = self._wanted or self._preferences.load
         self._wanted = None
         self._remember(Path(loaded.facts.path))
         self.loaded.emit(loaded)
+
+    def _on_budget_changed(self, bill: events.Bill) -> None:
+        if self.current is None:
+            return
+        self.current = self.current.model_copy(update={"bill": self._with_speed(bill)})
+        self.budget_moved.emit(self.current)
+
+    def _with_speed(self, bill: events.Bill) -> events.Bill:
+        """A bill of a model that runs from the disk, with the speed that was measured last."""
+        speed = {"disk_mib_s": bill.disk_mib_s or self._disk_mib_s}
+        return bill.model_copy(update=speed) if bill.streams else bill
 
     def _remember(self, path: Path) -> None:
         starter = starter_model()
@@ -164,8 +180,6 @@ class ModelController(QObject):
             return
         changed = {"memory_budget": memory_budget}
         self._preferences.load = self._preferences.load.model_copy(update=changed)
-        bill = self.current.bill.model_copy(update={"budget_mib": memory_budget})
-        self.current = self.current.model_copy(update={"bill": bill})
         self.preferences_changed.emit()
 
     @Slot(object, str)
@@ -178,6 +192,7 @@ class ModelController(QObject):
     def _on_inspected(
         self, request_id: int, _facts: events.ModelFacts, bill: events.Bill, advice: str
     ) -> None:
+        self._disk_mib_s = bill.disk_mib_s or self._disk_mib_s
         if request_id == self._plan_id:
             self.planned.emit(bill, advice)
 

@@ -46,6 +46,7 @@ class ModelWires(QObject):
         models.load_started.connect(self._on_load_started)
         models.load_progressed.connect(panel.show_load_progress)
         models.loaded.connect(self._on_loaded)
+        models.budget_moved.connect(self._on_budget_moved)
         models.load_failed.connect(self._on_load_failed)
         models.settings_refused.connect(panel.restore_load_settings)
         if models.current is not None:
@@ -63,6 +64,12 @@ class ModelWires(QObject):
     def _on_loaded(self, loaded: ModelLoaded) -> None:
         self._window.panel.show_model(with_window_measured(loaded))
         self._window.panel.set_known_models(self._known())
+        if loaded.bill.streams and not loaded.bill.disk_mib_s:
+            self._models.plan(self._preferences.load)  # what more memory would buy is told by it
+
+    @Slot(object)
+    def _on_budget_moved(self, loaded: ModelLoaded) -> None:
+        self._window.panel.show_budget(with_window_measured(loaded).bill)
 
     def _known(self) -> list[tuple[str, str]]:
         """The starter model and those opened lately, for a quick change."""

@@ -8,10 +8,12 @@ from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.core import events
 from deepseek_r1.core.words import tr
+from deepseek_r1.host.memory_words import shortage_over_words, shortage_words
 from deepseek_r1.host.notices import EngineState
 from deepseek_r1.host.protocol import Beat
 from r1desk.bridge import EngineBridge
 from r1desk.chat_controller import ChatController
+from r1desk.dialogs.notice_bar import Level, Notice
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
 from r1desk.performance import Reading, Vitals, VitalsSampler
@@ -41,6 +43,8 @@ class VitalsWires(QObject):
         self._streaming_pace = StreamingPace()
         self._streaming: Streaming | None = None
         self._window_peak_mib = 0.0
+        self._short = False
+        self._told = ""  # the notice about a shortage of memory
         self._sampler = VitalsSampler(self)
         self._sampler.sampled.connect(self._on_sampled)
         engine.beat.connect(self._on_beat)
@@ -66,7 +70,8 @@ class VitalsWires(QObject):
             self._streaming_pace.take(beat.weights, time.monotonic()),
         )
         self._sampler.set_engine_pid(self._engine.engine_pid)
-        changed = before is None or _context(before) != _context(beat)
+        changed = before is None or _shown_of(before) != _shown_of(beat)
+        self._say_shortage(beat.memory)
         if changed or streaming != self._streaming:
             self._show()
 
@@ -85,6 +90,30 @@ class VitalsWires(QObject):
         )
         self._show()
 
+    def _budget_mib(self) -> float:
+        """What is in force: while the machine is short of memory, less than the user's budget."""
+        loaded, beat = self._models.current, self._beat
+        if loaded is None:
+            return 0.0
+        held = beat.memory if beat is not None else None
+        most = loaded.bill.budget_mib
+        return min(held.budget_mib, most) if held is not None and held.short else most
+
+    def _say_shortage(self, memory: events.MemoryState | None) -> None:
+        """One line when the machine runs short, one when that is over."""
+        short = memory is not None and memory.short
+        if short == self._short:
+            return
+        self._short = short
+        notices, told = self._window.notices, self._told
+        if memory is not None and short:
+            self._told = shortage_words(memory)
+            notices.show_notice(Notice(self._told, Level.WARNING))
+        else:
+            notices.withdraw(told)
+            if memory is not None:  # else the model is gone, and with it the shortage's effect
+                notices.show_notice(Notice(shortage_over_words(), Level.INFO))
+
     def _show(self) -> None:
         reading, beat = self._reading, self._beat
         if reading is None:
@@ -96,7 +125,7 @@ class VitalsWires(QObject):
         self._window.gauge.update_vitals(
             Vitals(
                 app_mib=reading.window_mib + reading.engine_mib,
-                budget_mib=loaded.bill.budget_mib if loaded else 0.0,
+                budget_mib=self._budget_mib(),
                 window_mib=reading.window_mib,
                 engine_mib=reading.engine_mib,
                 machine_used_mib=reading.machine_used_mib,
@@ -111,8 +140,8 @@ class VitalsWires(QObject):
         )
 
 
-def _context(beat: Beat) -> tuple[int, int]:
-    return beat.context_used, beat.context_length
+def _shown_of(beat: Beat) -> tuple[object, ...]:
+    return beat.context_used, beat.context_length, beat.memory
 
 
 def state_words(state: EngineState) -> str:

@@ -33,6 +33,9 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.words import tr
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.memory_words import shortage_over_words, shortage_words
+from deepseek_r1.host.notices import Notice
+from deepseek_r1.host.protocol import Beat
 from deepseek_r1.memory import meter
 
 INTERRUPTED = 130
@@ -95,7 +98,7 @@ def generate(
         )
     answer = Answer()
     path = o.chosen_model(model).absolute()
-    with EngineClient() as engine, _interrupting(engine):
+    with EngineClient(on_notice=_ShortageTeller()) as engine, _interrupting(engine):
         loaded = engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB, on_event=_show_progress)
         output.status("")
         for event in engine.generate(messages, sampling):
@@ -209,6 +212,19 @@ def _interrupting(engine: EngineClient) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class _ShortageTeller:
+    """One line when the machine runs short of memory, one when that is over."""
+
+    def __init__(self) -> None:
+        self._short = False
+
+    def __call__(self, notice: Notice) -> None:
+        memory = notice.memory if isinstance(notice, Beat) else None
+        if memory is not None and memory.short != self._short:
+            self._short = memory.short
+            output.note(shortage_words(memory) if memory.short else shortage_over_words())
 
 
 def _show_progress(event: Event) -> None:

@@ -105,6 +105,13 @@ class ModelLoaded(_Event):
     threads_prefill: int
 
 
+class BudgetChanged(_Event):
+    """The bill of the loaded model under another budget."""
+
+    kind: Literal["budget_changed"] = "budget_changed"
+    bill: Bill
+
+
 class PrefillProgress(_Event):
     """The prompt is being read: `done` of `total` tokens, `cached` of them remembered."""
 
@@ -179,6 +186,16 @@ class WeightsStats(_Event):
         )
 
 
+class MemoryState(_Event):
+    """What a loaded model may use now. `short`: less than wanted, the machine has too little."""
+
+    budget_mib: float
+    wanted_mib: float
+    batch: int  # tokens of a prompt read at once
+    short: bool
+    streams: bool  # it runs from the disk and can follow
+
+
 class GenerationStats(_Event):
     """The counts and times of one answer. Rates are derived, so they cannot disagree."""
 
@@ -215,7 +232,7 @@ class GenerationFinished(_Event):
     stats: GenerationStats
 
 
-LoadEvent = LoadProgress | ModelLoaded
+LoadEvent = LoadProgress | ModelLoaded | BudgetChanged
 GenerationEvent = (
     PrefillProgress | ThinkingDelta | AnswerDelta | ThinkingFinished | GenerationFinished
 )

@@ -108,7 +108,7 @@ class LoadSettings(_Settings):
             N_("Context"),
             N_("How much of the conversation the model can see. Every token costs memory."),
             Takes.RELOAD,
-            "tokens",
+            N_("tokens"),
         ),
     ] = 4096
     micro_batch: Annotated[
@@ -118,7 +118,7 @@ class LoadSettings(_Settings):
             N_("Batch"),
             N_("Tokens read at once. More reads a long message faster and costs memory."),
             Takes.RELOAD,
-            "tokens",
+            N_("tokens"),
         ),
     ] = 256
     kv_type: Annotated[
@@ -220,7 +220,7 @@ class SamplingSettings(_Settings):
             N_("Longest answer"),
             N_("The answer stops here, thinking included."),
             Takes.NEXT,
-            "tokens",
+            N_("tokens"),
         ),
     ] = 2048
     seed: Annotated[
@@ -232,3 +232,8 @@ class SamplingSettings(_Settings):
             Takes.NEXT,
         ),
     ] = -1
+
+    @property
+    def reproducible(self) -> bool:
+        """The same question gets the same answer: a seed was given, or nothing is drawn."""
+        return self.seed >= 0 or self.temperature == 0.0

@@ -55,7 +55,7 @@ class Engine(Protocol):
 
     @property
     def threads(self) -> tuple[int, int]:
-        """Threads for decode and for prefill in force, none of them 0."""
+        """Threads for decode and for prefill at present, none of them 0."""
         ...
 
     @property
@@ -73,6 +73,14 @@ class Engine(Protocol):
 
         Raises BudgetTooSmall.
         """
+        ...
+
+    def settle(self) -> None:
+        """Take up a changed budget of the weights now. Only while nothing is computed."""
+        ...
+
+    def limit_batch(self, tokens: int) -> None:
+        """Read at most so many tokens of a prompt at once, from the next time on. Any thread."""
         ...
 
     def measured_mib(self) -> Mapping[str, float]:

@@ -8,7 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deepseek_r1.core.errors import ProtocolBroken
-from deepseek_r1.core.events import GenerationFinished, LoadProgress, ModelLoaded
+from deepseek_r1.core.events import (
+    BudgetChanged,
+    GenerationFinished,
+    LoadProgress,
+    ModelLoaded,
+)
 from deepseek_r1.core.words import tr
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
@@ -22,6 +27,7 @@ from deepseek_r1.host.protocol import (
     Inspect,
     Inspected,
     Load,
+    SetBudget,
 )
 
 
@@ -131,5 +137,7 @@ def _fits(entry: Entry, reply: EventFrame | ClosingReply) -> bool:
             return entry.complete if eventful else not isinstance(request, Inspect | CountTokens)
         case EventFrame(event=LoadProgress() | ModelLoaded()):
             return isinstance(request, Load) and not entry.complete
-        case EventFrame():
-            return isinstance(request, Generate) and not entry.complete
+        case EventFrame(event=event):
+            budget = isinstance(event, BudgetChanged)
+            asked = isinstance(request, SetBudget if budget else Generate)
+            return asked and not entry.complete

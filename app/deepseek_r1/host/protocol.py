@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import Bill, Event, ModelFacts, WeightsStats
+from deepseek_r1.core.events import Bill, Event, MemoryState, ModelFacts, WeightsStats
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
@@ -189,6 +189,8 @@ class Beat(_Frame):
     context_used: Count
     context_length: Count  # 0 without a model
     weights: WeightsStats | None = None  # of a model that runs from the disk
+    memory: MemoryState | None = None  # what the model may use; None without one
+    threads: Count = 0  # that write at present; 0 without a model
 
 
 ClosingReply = Inspected | Counted | Done | Failed

@@ -37,6 +37,15 @@ class Vitals:
         """The loop is alive."""
         self._last_sign = time.monotonic()
 
+    def beat_now(self) -> None:
+        """Something changed that the owner should see at once. Any thread."""
+        self._changed.set()
+
+    @property
+    def busy(self) -> bool:
+        """Something is being loaded or computed."""
+        return self._phase is not Phase.IDLE
+
     @contextmanager
     def working(self, phase: Phase) -> Iterator[None]:
         """Mark the loop as busy with `phase`."""
@@ -69,4 +78,6 @@ class Vitals:
             context_used=model.context_used if model else 0,
             context_length=model.loaded.facts.context_length if model else 0,
             weights=model.weights_stats if model else None,
+            memory=model.memory if model else None,
+            threads=model.threads[0] if model else 0,
         )

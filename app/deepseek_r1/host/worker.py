@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, ModelNotLoaded, R1Error
 from deepseek_r1.core.events import (
+    BudgetChanged,
     Event,
     LoadProgress,
 )
-from deepseek_r1.host import frames, protocol
 from deepseek_r1.engine.names import engine_name
+from deepseek_r1.host import frames, protocol
 from deepseek_r1.host.bundles import bundled
 from deepseek_r1.host.protocol import Phase
 from deepseek_r1.host.vitals import Vitals
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
+    from deepseek_r1.inference.keeper import MemoryKeeper
 
 PROGRESS_EVERY_S = 0.05
 DETAIL_CHARACTERS = 2000
@@ -50,6 +52,7 @@ class Worker:
         self._threads: tuple[int, int] | None = None
         self._model: CPUInference | None = None
         self._vitals = Vitals(self._send)
+        self._keeper: MemoryKeeper | None = None  # from the first model on
 
     def run(self) -> NoReturn:
         """Serve until the owner is gone."""
@@ -140,7 +143,10 @@ class Worker:
                     tokens = self._loaded().count_tokens(request.messages)
                 return protocol.Counted(id=request.id, tokens=tokens)
             case protocol.SetBudget():
-                self._loaded().set_memory_budget(request.memory_budget)
+                model = self._loaded()
+                model.set_memory_budget(request.memory_budget)
+                self._event(request.id, BudgetChanged(bill=model.loaded.bill))
+                self._vitals.beat_now()
             case protocol.Unload():
                 self._unload()
         return protocol.Done(id=request.id)
@@ -153,6 +159,7 @@ class Worker:
     def _load(self, request: protocol.Load) -> None:
         from deepseek_r1.host import inspection  # noqa: PLC0415 - start up first
         from deepseek_r1.inference import CPUInference  # noqa: PLC0415 - takes its time
+        from deepseek_r1.inference.keeper import MemoryKeeper  # noqa: PLC0415 - takes its time
 
         inspection.require_usable(request)  # refused files leave the present model alone
         self._unload()
@@ -164,9 +171,13 @@ class Worker:
             window_mib=request.window_mib,
             on_progress=progress,
         )
+        if self._keeper is None:
+            self._keeper = MemoryKeeper(self._vitals.beat_now, lambda: self._vitals.busy)
+            self._keeper.start()
         if self._threads is not None:  # changed while the model was loading
             model.set_threads(*self._threads)
         self._model = self._vitals.model = model
+        self._keeper.attach(model)
         self._send(protocol.EventFrame(id=request.id, event=model.loaded))
 
     def _progress_of(self, request_id: int) -> Callable[[float], bool]:
@@ -194,6 +205,8 @@ class Worker:
             self._event(request.id, event)
 
     def _unload(self) -> None:
+        if self._keeper is not None:
+            self._keeper.detach()
         model, self._model, self._vitals.model = self._model, None, None
         if model is not None:
             model.close()

@@ -6,7 +6,6 @@ time: whoever asks while another answer is being written gets EngineBusy, from a
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -14,11 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast, overload
 
-from deepseek_r1.core.errors import EngineBusy, ModelNotLoaded, WrongUsage
+from deepseek_r1.core.errors import ModelNotLoaded, WrongUsage
 from deepseek_r1.core.events import (
     GenerationEvent,
     GenerationFinished,
     GenerationStats,
+    MemoryState,
     ModelLoaded,
     WeightsStats,
 )
@@ -29,6 +29,7 @@ from deepseek_r1.engine.answer import AnswerCollector
 from deepseek_r1.engine.base import Answer, Engine, OpenRequest
 from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference.budget import LiveBudget, stats_of
 from deepseek_r1.inference.options import (
     Prompt,
     as_messages,
@@ -37,7 +38,8 @@ from deepseek_r1.inference.options import (
     with_options,
 )
 from deepseek_r1.inference.share import facts_of, process_share, streamed_mib, with_measured
-from deepseek_r1.inference.streaming import budgeted, stats_of
+from deepseek_r1.inference.turns import Turns
+from deepseek_r1.memory.governor import Allowance, Wanted
 from deepseek_r1.memory.plan import require_fit
 
 MAX_BATCH = 64
@@ -95,9 +97,8 @@ class CPUInference:
         sequences = 1 if batch_size is None else batch_size
         if not 1 <= sequences <= MAX_BATCH:
             raise WrongUsage(detail=tr("batch_size must be 1 to {most}.", most=MAX_BATCH))
-        self._header, self._settings = header, chosen
-        self._share = process_share(window_mib)
-        bill = require_fit(header, chosen, self._share)
+        share = process_share(window_mib, legacy=header.legacy)
+        bill = require_fit(header, chosen, share)
         self._engine: Engine = open_engine(
             OpenRequest(
                 header,
@@ -108,7 +109,8 @@ class CPUInference:
             )
         )
         self._free = weakref.finalize(self, self._engine.close)
-        self._answering = threading.Lock()
+        self._turns = Turns()
+        self._budget = LiveBudget(self._engine, header, chosen, share, self._turns.between)
         self._stream: weakref.ref[Generator[GenerationEvent, None, None]] | None = None
         threads, threads_prefill = self._engine.threads
         self.loaded = ModelLoaded(
@@ -187,8 +189,7 @@ class CPUInference:
         engine = self._ready()
         messages = as_messages(prompt)
         chosen = sampling_for(sampling, max_tokens)
-        if self._answering.locked():
-            raise EngineBusy
+        self._turns.require_free()
         engine.forgive()
         events = self._events(engine, messages, chosen)
         self._stream = weakref.ref(events)
@@ -197,9 +198,7 @@ class CPUInference:
     def _events(
         self, engine: Engine, messages: Sequence[Message], sampling: SamplingSettings
     ) -> Generator[GenerationEvent, None, None]:
-        if not self._answering.acquire(blocking=False):
-            raise EngineBusy
-        try:
+        with self._turns.answering():
             self._ready()
             before = stats_of(engine)
             for event in engine.stream(messages, sampling):
@@ -210,8 +209,6 @@ class CPUInference:
                     yield GenerationFinished(stats=event.stats.model_copy(update=added))
                 else:
                     yield event
-        finally:
-            self._answering.release()
 
     def _complete_many(
         self, texts: Sequence[Any], max_tokens: int | None, sampling: SamplingSettings | None
@@ -220,13 +217,9 @@ class CPUInference:
         if not all(isinstance(text, str) for text in texts):
             raise WrongUsage(detail=tr("A list holds texts or messages, not both."))
         chosen = sampling_for(sampling, max_tokens)
-        if not self._answering.acquire(blocking=False):
-            raise EngineBusy
-        try:
+        with self._turns.answering():
             engine.forgive()
             return engine.complete_many([as_messages(text) for text in texts], chosen)
-        finally:
-            self._answering.release()
 
     def count_tokens(self, messages: Prompt) -> int:
         """Length in tokens of the prompt these messages make, template included."""
@@ -245,20 +238,31 @@ class CPUInference:
         self._ready().set_threads(threads, threads_prefill)
 
     def set_memory_budget(self, memory_budget: int) -> None:
-        """Another budget in MiB for a model that runs from the disk, from the next token on.
+        """Another budget in MiB for a model that runs from the disk, between two tokens.
 
         Smaller gives memory back, larger keeps more weights; the answer goes on and is the same.
-        Raises BudgetTooSmall, and WrongUsage for a model that is in memory whole: its memory does
-        not change with the budget.
+        `loaded` has the new bill. Raises BudgetTooSmall, and WrongUsage for a model that is in
+        memory whole: its memory does not change with the budget.
         """
-        engine = self._ready()
-        if engine.weights_stats is None:
-            raise WrongUsage(detail=tr("The model is in memory whole: load it again to change it."))
-        settings = with_options(self._settings, memory_budget=memory_budget)
-        bill, weights_mib = budgeted(self._header, settings, self._share)
-        engine.set_weights_budget(weights_mib)
-        self._settings = settings
+        self._ready()
+        with_options(LoadSettings(), memory_budget=memory_budget)
+        bill = self._budget.move(memory_budget, self.loaded.bill)
         self.loaded = self.loaded.model_copy(update={"bill": bill})
+
+    def hold(self, allowance: Allowance) -> None:
+        """Keep to what a shortage of memory leaves; the user's own budget stays remembered."""
+        self._ready()
+        self._budget.hold(allowance)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the user allows, and the least this model can do with."""
+        return self._budget.wanted
+
+    @property
+    def memory(self) -> MemoryState:
+        """The budget in force and the one that is wanted."""
+        return self._budget.state
 
     @property
     def weights_stats(self) -> WeightsStats | None:
@@ -290,12 +294,8 @@ class CPUInference:
         if not self._free.alive:
             return
         self._engine.cancel()
-        if not self._answering.acquire(timeout=_CLOSE_SECONDS if not self._drop_stream() else 0):
-            raise EngineBusy
-        try:
+        with self._turns.ending(0.0 if self._drop_stream() else _CLOSE_SECONDS):
             self._free()
-        finally:
-            self._answering.release()
 
     def _drop_stream(self) -> bool:
         """End an answer that nobody reads on; False where a thread is just computing it."""

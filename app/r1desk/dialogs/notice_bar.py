@@ -99,6 +99,12 @@ class NoticeBar(QWidget):
             f" border-left: 4px solid {edge}; border-radius: 6px; }}"
         )
 
+    def withdraw(self, text: str) -> None:
+        """What this notice says is over: take it away, also from below another one."""
+        self._covered = [covered for covered in self._covered if covered.text != text]
+        if self.notice is not None and self.notice.text == text:
+            self.clear()
+
     @Slot()
     def clear(self) -> None:
         """Take the notice away."""

@@ -25,6 +25,16 @@ LINE_WORDS = {
 }
 
 
+# A line keeps its colour whatever lines are beside it.
+_COLOURS = {"weights": 0, "pinned": 0, "kv_cache": 1, "compute": 2, "output": 3, "runtime": 4,
+            "window": 5, "reserve": 6, "slots": 7, "experts": 8}  # fmt: skip
+
+
+def line_colour(name: str) -> str:
+    """A bill line's colour in the present theme; what is not known shares the last one."""
+    return tokens().series[_COLOURS.get(name, -1)]
+
+
 def line_words(name: str) -> str:
     """A bill line's name for people."""
     return tr(LINE_WORDS[name]) if name in LINE_WORDS else name
@@ -66,9 +76,9 @@ class BillBar(QWidget):
         colours = tokens()
         scale = self.width() / max(bill.budget_mib, bill.total_mib, 1.0)
         left = 0.0
-        for at, line in enumerate(bill.lines):
+        for line in bill.lines:
             width = line.planned_mib * scale
-            fill = QColor(colours.series[at % len(colours.series)])
+            fill = QColor(line_colour(line.name))
             painter.fillRect(QRectF(left, 0, max(0.0, width - 1), self.height()), fill)
             left += width
         if not bill.fits:
@@ -161,7 +171,7 @@ class BillView(QWidget):
             self._add_line(at, line, measured)
 
     def _add_line(self, at: int, line: BillLine, measured: bool) -> None:
-        self._table.addWidget(_swatch(at), at + 1, 0)
+        self._table.addWidget(_swatch(line.name), at + 1, 0)
         self._table.addWidget(label(line_words(line.name)), at + 1, 1)
         self._table.addWidget(_number(f"{line.planned_mib:,.1f}"), at + 1, 2)
         if measured:
@@ -186,10 +196,9 @@ def _number(text: str, dim: bool = False) -> QLabel:
     return result
 
 
-def _swatch(at: int) -> QLabel:
-    colours = tokens()
+def _swatch(name: str) -> QLabel:
     picture = QPixmap(10, 10)
-    picture.fill(QColor(colours.series[at % len(colours.series)]))
+    picture.fill(QColor(line_colour(name)))
     result = QLabel()
     result.setPixmap(picture)
     return result

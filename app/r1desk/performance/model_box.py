@@ -139,4 +139,6 @@ def facts_text(facts: ModelFacts) -> str:
         else f"{facts.file_mib:.0f} MiB"
     )
     context = tr("Context {n:,} of {most:,}", n=facts.context_length, most=facts.context_trained)
-    return f"{facts.quantisation} · {size} · {facts.engine}\n{context}"
+    old = facts.format and not facts.format.startswith("GGUF")
+    kind = f"{facts.format} {facts.architecture} · " if old else ""
+    return f"{kind}{facts.quantisation} · {size} · {facts.engine}\n{context}"

@@ -24,7 +24,7 @@ from r1desk.performance.bill_view import BillView
 from r1desk.performance.fold import Fold
 from r1desk.performance.load_section import LoadSection
 from r1desk.performance.model_box import ModelBox
-from r1desk.performance.rows import label
+from r1desk.performance.rows import grey_out, label
 from r1desk.performance.sampling_section import SamplingSection, SystemPrompt
 from r1desk.theme import set_role
 
@@ -165,11 +165,12 @@ class PerformancePanel(QWidget):
     @Slot(object, str)
     def show_plan(self, bill: Bill, advice: str) -> None:
         """The answer to `plan_wanted`: what the edited settings would cost."""
-        self.bill.show_bill(bill, advice)
         self.load.show_costs(bill)
         if not self.load.pending:
-            self._bill = bill
+            in_force = self._bill is not None and self._bill.budget_mib == bill.budget_mib
+            self.bill.show_bill(self._bill if in_force else bill, advice)
             return
+        self.bill.show_bill(bill, advice)
         self.apply_button.setEnabled(bill.fits)
         self.apply_button.setToolTip(advice)
         total = tr(
@@ -179,11 +180,18 @@ class PerformancePanel(QWidget):
         )
         self._say_pending(total, "dim" if bill.fits else "danger")
 
-    @Slot(str)
+    def show_budget(self, bill: Bill) -> None:
+        """The loaded model's bill under the budget that is in force now."""
+        self._bill = bill
+        if not self.load.pending:
+            self.bill.show_bill(bill)
+            self.load.show_costs(bill)
+
     def show_peak(self, engine_mib: float, window_mib: float) -> None:
         """What was in use at most since the load; an engine of 0 MiB has none."""
         self.bill.show_peak(engine_mib, window_mib)
 
+    @Slot(str)
     def show_plan_failed(self, text: str) -> None:
         """No bill could be made for the edited settings, and why."""
         self.bill.show_advice(text)
@@ -208,6 +216,8 @@ class PerformancePanel(QWidget):
         self._bill = loaded.bill
         self.model.show_model(loaded)
         self.load.limit_context(loaded.facts)
+        for section in (self.load, self.sampling):
+            grey_out(section.rows, loaded.facts)
         self.load.take_budget_at_once(loaded.bill.streams)
         if not self.load.pending:
             self.bill.show_bill(loaded.bill)

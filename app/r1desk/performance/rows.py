@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import (
@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.settings import Takes, Words
 from deepseek_r1.core.words import tr
 from r1desk.theme import set_role
@@ -51,6 +52,8 @@ class Row(QWidget):
         self.badge.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.cost = label("", "dim")
         self.cost.setVisible(False)
+        self._said = ""  # the quiet line, also while something else stands there
+        self._out_of_reach = ""  # why, where it is
         self.setToolTip(tr(words.help))
         self._head = QHBoxLayout()
         self._head.setSpacing(6)
@@ -63,20 +66,33 @@ class Row(QWidget):
         self._box.addLayout(self._head)
 
     def show_cost(self, text: str) -> None:
-        """The quiet line below; empty hides it."""
-        self.cost.setText(text)
-        self.cost.setVisible(bool(text))
+        """The quiet line below; empty hides it. Out of reach it keeps saying why."""
+        self._said = text
+        shown = self._out_of_reach or text
+        self.cost.setText(shown)
+        self.cost.setVisible(bool(shown))
 
     def disable(self, reason: str) -> None:
         """Keep it visible, out of reach, and say why."""
+        self._out_of_reach = reason
+        self._set_reach(within=False, description=reason)
+        self.show_cost(self._said)
+
+    def enable(self) -> None:
+        """Back within reach, if it was not."""
+        if self._out_of_reach:
+            self._out_of_reach = ""
+            self._set_reach(within=True, description=tr(self.words.help))
+            self.show_cost(self._said)
+
+    def _set_reach(self, *, within: bool, description: str) -> None:
         for control in self._controls():
-            control.setEnabled(False)
-            control.setAccessibleDescription(reason)
-            control.setToolTip(reason)
-        self._title.setEnabled(False)
-        self.badge.hide()
-        self.setToolTip(reason)
-        self.show_cost(reason)
+            control.setEnabled(within)
+            control.setAccessibleDescription(description)
+            control.setToolTip("" if within else description)
+        self._title.setEnabled(within)
+        self.badge.setVisible(within and self.words.takes is Takes.RELOAD)
+        self.setToolTip(description)
 
     def _controls(self) -> Sequence[QWidget]:
         raise NotImplementedError
@@ -93,6 +109,21 @@ class Row(QWidget):
             event.ignore()
             return True
         return super().eventFilter(watched, event)
+
+
+def grey_out(rows: Mapping[str, Row], facts: ModelFacts) -> None:
+    """Put out of reach what the model's engine has no use for, and all else within."""
+    for key, row in rows.items():
+        if key in facts.ignored:
+            row.disable(
+                tr(
+                    "{engine}, which runs {format} files, cannot do this.",
+                    engine=facts.engine.split()[0],
+                    format=facts.format,
+                )
+            )
+        else:
+            row.enable()
 
 
 class NumberRow(Row):

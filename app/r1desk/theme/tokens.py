@@ -44,7 +44,7 @@ class Tokens:
     code_name: str
     scroll_handle: str
     track: str  # the empty part of sliders, bars and curves
-    series: tuple[str, str, str, str, str, str, str]  # parts of a stacked bar, in bill order
+    series: tuple[str, ...]  # nine colours for the parts of a stacked bar
     frame_px: int = 1  # width of a control's edge
     focus_px: int = 2  # width of a focus frame
 
@@ -85,7 +85,17 @@ LIGHT = Tokens(
     code_name="#2457b8",
     scroll_handle="#b7c0cc",
     track="#dbe1e9",
-    series=("#2f62c4", "#4f9bb8", "#7d6cc4", "#b07cc0", "#7f8c9d", "#a3aebb", "#c9d0d9"),
+    series=(
+        "#2f62c4",
+        "#4f9bb8",
+        "#7d6cc4",
+        "#b07cc0",
+        "#7f8c9d",
+        "#a3aebb",
+        "#c9d0d9",
+        "#2f9a8a",
+        "#b98a3e",
+    ),
 )
 
 DARK = Tokens(
@@ -124,7 +134,17 @@ DARK = Tokens(
     code_name="#8fb8f7",
     scroll_handle="#46505e",
     track="#333b47",
-    series=("#7fa9ef", "#63b3c9", "#9d8ee6", "#c493d3", "#8b98a9", "#6b7786", "#4b5562"),
+    series=(
+        "#7fa9ef",
+        "#63b3c9",
+        "#9d8ee6",
+        "#c493d3",
+        "#8b98a9",
+        "#6b7786",
+        "#4b5562",
+        "#5cc2ad",
+        "#cfa561",
+    ),
 )
 
 HIGH_CONTRAST = Tokens(
@@ -163,7 +183,17 @@ HIGH_CONTRAST = Tokens(
     code_name="#ffffff",
     scroll_handle="#ffffff",
     track="#4d4d4d",
-    series=("#ffff00", "#00ffff", "#ffffff", "#ffb0a8", "#b8b8b8", "#8fd0ff", "#8a8a8a"),
+    series=(
+        "#ffff00",
+        "#00ffff",
+        "#ffffff",
+        "#ffb0a8",
+        "#b8b8b8",
+        "#8fd0ff",
+        "#8a8a8a",
+        "#00ff80",
+        "#ff9d2e",
+    ),
     frame_px=2,
     focus_px=4,
 )

@@ -86,6 +86,7 @@ class LlamaContext:
         self._weights = weights
         self._library = library
         self.shape = shape
+        self.batch_limit = shape.micro_batch  # tokens of a prompt at once; any thread may lower it
         self.abort = AbortFlag()
         self.pointer: Any = self._api.llama_init_from_model(model.pointer, self._params())
         if not self.pointer:
@@ -145,7 +146,7 @@ class LlamaContext:
     def most_tokens(self) -> int:
         """How many tokens a computation may take: the micro-batch, or fewer for want of memory."""
         limit = self._weights.tokens_at_once if self._weights is not None else 0
-        return min(self.shape.micro_batch, limit or self.shape.micro_batch)
+        return min(self.batch_limit, limit or self.batch_limit)
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """In force with the next token."""

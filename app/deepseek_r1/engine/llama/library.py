@@ -21,6 +21,7 @@ from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineStartFailed
+from deepseek_r1.engine.llama.kernel import kernel_in_use, variant_named
 
 _LEVEL_DEBUG, _LEVEL_WARN, _LEVEL_ERROR, _LEVEL_CONTINUED = 1, 3, 4, 5
 _LINES_KEPT = 400
@@ -65,6 +66,10 @@ class LibraryLog:
         errors = [line for level, line in self._lines if level == _LEVEL_ERROR and line.strip()]
         return "; ".join(errors[-3:])
 
+    def variant(self) -> str:
+        """The CPU code that was loaded from a file of its own; empty when none was."""
+        return next(filter(None, (variant_named(line) for _, line in self._lines)), "")
+
     def buffers_mib(self) -> dict[str, float]:
         """Sizes of the buffers made since `clear`, by the names of the bill's lines."""
         sizes: dict[str, float] = {}
@@ -87,9 +92,19 @@ class Library:
             raise EngineStartFailed(detail=str(error)) from error
         self._log_callback = self.api.llama_log_callback(self._on_log)
         self.api.llama_log_set(self._log_callback, None)
-        _load_cpu_back_ends(self.api)
+        try:
+            _load_cpu_back_ends(self.api)
+            self.kernel = kernel_in_use(self.api, self.log.variant())
+        except OSError as error:
+            raise EngineStartFailed(detail=str(error)) from error
         self.api.llama_backend_init()
         self.version: str = _version(self.api)
+
+    @property
+    def name(self) -> str:
+        """What people call it: "llama.cpp 1.2.3, haswell"."""
+        parts = (f"llama.cpp {self.version}".rstrip(), self.kernel.variant)
+        return ", ".join(filter(None, parts))
 
     def _on_log(self, level: int, text: bytes, _user_data: int | None) -> None:
         self.log.add(level, text)

@@ -24,6 +24,7 @@ from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.pace import PrefillPace
 from deepseek_r1.engine.llama.sampler import Sampler
 from deepseek_r1.engine.llama.streaming import small_budgets_told, streamed_weights
+from deepseek_r1.engine.llama.threads import OthersLoad, ThreadGovernor
 from deepseek_r1.engine.prompt import PromptBuilder
 from deepseek_r1.engine.template import ChatTemplate
 from deepseek_r1.hardware import default_threads, default_threads_prefill
@@ -40,7 +41,12 @@ class LlamaEngine:
         template = ChatTemplate(request.header.template)
         settings = request.settings
         self._budget_mib = settings.memory_budget
-        self._threads = chosen_threads(settings.threads, settings.threads_prefill)
+        self._automatic = request.automatic_threads or (
+            default_threads(),
+            default_threads_prefill(),
+        )
+        self._threads = self._chosen(settings.threads, settings.threads_prefill)
+        self._governor = self._governor_for(settings.threads)
         self._weights = streamed_weights(self._library, request)
         try:
             self._model = LlamaModel(
@@ -71,22 +77,23 @@ class LlamaEngine:
         self._measured = self._library.log.buffers_mib()
         self._wanted_threads = self._threads
         self._pace = PrefillPace(settings.micro_batch)
-        self.name = f"llama.cpp {self._library.version}".rstrip()
+        self.name = self._library.name
         self.reasons = template.reasons
+        self.ignored: tuple[str, ...] = ()
         self.last_progress = time.monotonic()
 
     def _alive(self, request: OpenRequest) -> Callable[[float], bool]:
         def on_progress(fraction: float) -> bool:
             self.last_progress = time.monotonic()
             return request.on_progress(fraction)
-        self.ignored: tuple[str, ...] = ()
 
         return on_progress
 
     @property
     def threads(self) -> tuple[int, int]:
         """Threads for decode and prefill, in force now or with the next token."""
-        return self._wanted_threads
+        governor, wanted = self._governor, self._wanted_threads
+        return (wanted[0] if governor is None else governor.count), wanted[1]
 
     @property
     def context_used(self) -> int:
@@ -112,6 +119,15 @@ class LlamaEngine:
             with small_budgets_told(self._budget_mib):
                 self._weights.set_weights_budget(mib)
 
+    def settle(self) -> None:
+        """Take up a changed budget while nothing is computed."""
+        if self._weights is not None:
+            self._weights.apply()
+
+    def limit_batch(self, tokens: int) -> None:
+        """From any thread, for the next piece of a prompt."""
+        self._context.batch_limit = max(1, min(tokens, self._context.shape.micro_batch))
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt, what the template adds included."""
         return len(self._prompts.build(messages)[0])
@@ -126,7 +142,16 @@ class LlamaEngine:
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """From any thread; the running answer takes it up before its next computation."""
-        self._wanted_threads = chosen_threads(threads, threads_prefill)
+        self._wanted_threads = self._chosen(threads, threads_prefill)
+        self._governor = self._governor_for(threads)
+
+    def _chosen(self, threads: int, threads_prefill: int) -> tuple[int, int]:
+        """0 becomes what suits this machine."""
+        return threads or self._automatic[0], threads_prefill or self._automatic[1]
+
+    def _governor_for(self, threads: int) -> ThreadGovernor | None:
+        """Automatic threads are governed, chosen ones are not."""
+        return ThreadGovernor(self._automatic[0], OthersLoad()) if threads == 0 else None
 
     def close(self) -> None:
         """Free the context, then the model it was made from, then its weights."""
@@ -154,7 +179,7 @@ class LlamaEngine:
         with closing(Sampler(self._library, sampling, self._model.vocabulary)) as sampler:
             try:
                 yield from self._prefill(prompt, writer)
-                reason = yield from self._decode(sampler, writer, sampling.max_tokens)
+                reason = yield from self._decode(sampler, writer, sampling)
             except AbortedError:
                 reason = FinishReason.CANCELLED
         yield from writer.finish()
@@ -188,12 +213,17 @@ class LlamaEngine:
             yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
 
     def _decode(
-        self, sampler: Sampler, writer: AnswerWriter, max_tokens: int
+        self, sampler: Sampler, writer: AnswerWriter, sampling: SamplingSettings
     ) -> Generator[GenerationEvent, None, FinishReason]:
-        """Sample and compute token by token. Every line here runs once a token."""
+        """Sample and compute token by token. Every line here runs once a token.
+
+        llama.cpp shares long attention out among the threads, and the sum depends a little on
+        their number: where the answer must be the same again, the number stays.
+        """
         context, model = self._context, self._model
         sample = self._library.api.llama_sampler_sample
         chain, native, room = sampler.pointer, context.pointer, context.shape.context_length
+        max_tokens, governed = sampling.max_tokens, not sampling.reproducible
         while True:
             token = sample(chain, native, -1)
             writer.sampled()
@@ -204,21 +234,26 @@ class LlamaEngine:
                 return FinishReason.LENGTH
             if len(context.cells) >= room:
                 return FinishReason.CONTEXT
-            self._breathe()
+            governor = self._governor if governed else None
+            self._breathe(governor)
+            if governor is None:
+                context.compute_one(token)
+                continue
+            began = time.perf_counter()
             context.compute_one(token)
+            ended = time.perf_counter()
+            governor.saw(ended - began, ended)
 
-    def _breathe(self) -> None:
-        """Between two computations: a sign of life, a stop, a change of threads."""
+    def _breathe(self, governor: ThreadGovernor | None = None) -> None:
+        """Between two computations: a sign of life, a stop, another budget, other threads."""
         self.last_progress = time.monotonic()
         if self._context.abort.raised:
             raise AbortedError
         if self._weights is not None:
             self._weights.apply()
-        if self._wanted_threads is not self._threads:
-            self._threads = self._wanted_threads
-            self._context.set_threads(*self._threads)
-
-
-def chosen_threads(threads: int, threads_prefill: int) -> tuple[int, int]:
-    """0 becomes what suits this machine."""
-    return threads or default_threads(), threads_prefill or default_threads_prefill()
+        wanted = self._wanted_threads
+        if governor is not None:
+            wanted = governor.count, wanted[1]
+        if wanted != self._threads:
+            self._threads = wanted
+            self._context.set_threads(*wanted)

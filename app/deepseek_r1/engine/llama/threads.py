@@ -1,0 +1,171 @@
+"""How many threads write: found while writing, because no fixed number suits a machine all day.
+
+All threads of a token meet at every operation of its graph, so one that has to share its core
+holds up the others. On an idle machine every core helps; beside one busy program on two cores, two
+threads are slower than one. The governor sees how long each token took and how busy other programs
+are, tries a neighbouring count for a moment where it has reason to, and keeps what was fastest.
+
+Results are remembered for each level of others' load (in whole cores), so that a known situation
+needs no new trial. Trials are spaced so that they cost about one percent of the time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from deepseek_r1.memory import meter
+
+LOOK_S = 0.3  # between two looks at the machine
+TRIAL_S, TRIAL_TOKENS = 0.2, 3  # what a trial needs to say something
+_HOPELESS = 1.5  # times the best: a trial ends early
+_SWITCH = 0.97  # another count must beat the present one by 3 %
+_COST = 0.01  # share of the time that trials may lose
+_LEAST_GAP_S, _MOST_GAP_S = 2.0, 60.0
+_NEW_WEIGHT = 0.3  # of a new window against what is remembered
+_SURPRISE = 1.4  # times what is remembered: everything is measured anew
+_HYSTERESIS_CORES = 0.75
+
+
+def candidates(most: int) -> tuple[int, ...]:
+    """Counts worth trying, ascending: all of a few, steps of a quarter of many."""
+    if most <= 4:
+        return tuple(range(1, most + 1))
+    steps = {1, most // 4, most // 2, 3 * most // 4, most - 1, most}
+    return tuple(sorted(count for count in steps if count >= 1))
+
+
+class OthersLoad:
+    """How many cores' worth of time other processes used since the last call."""
+
+    def __init__(self) -> None:
+        self._cpu, self._own_s, self._at_s = (
+            meter.cpu_times(),
+            time.process_time(),
+            time.monotonic(),
+        )
+
+    def __call__(self) -> float:
+        """Cores, 0 or more."""
+        cpu, own_s, at_s = meter.cpu_times(), time.process_time(), time.monotonic()
+        passed_s = max(1e-3, at_s - self._at_s)
+        busy_s = sum(cpu.busy_s) - sum(self._cpu.busy_s)
+        others = max(0.0, busy_s - (own_s - self._own_s)) / passed_s
+        self._cpu, self._own_s, self._at_s = cpu, own_s, at_s
+        return others
+
+
+class ThreadGovernor:
+    """The count for the next token. For the computing thread alone; seconds throughout."""
+
+    def __init__(
+        self,
+        most: int,
+        load: Callable[[], float],
+        counts: Sequence[int] | None = None,
+    ) -> None:
+        """`load` tells the cores that others used since it was last asked."""
+        self._counts = tuple(counts or candidates(most))
+        self._load = load
+        self.count = self._counts[-1]
+        self._level = 0
+        self._known: dict[int, dict[int, float]] = {}  # level: count: seconds of a token
+        self._trial = True  # the first count is a trial as well
+        self._sum_s, self._tokens, self._skip = 0.0, 0, True
+        self._looked_s = self._trial_due_s = float("-inf")
+        self._gap_s = _LEAST_GAP_S
+
+    def saw(self, token_s: float, now_s: float) -> int:
+        """A token took `token_s` with the present count; the count for the next one."""
+        if now_s - self._looked_s >= LOOK_S:
+            self._look(now_s)
+        if self._skip:  # the first token after a change starts or ends threads
+            self._skip = False
+            return self.count
+        self._sum_s += token_s
+        self._tokens += 1
+        if self._trial:
+            if self._trial_over():
+                self._conclude(now_s)
+        elif self._tokens >= TRIAL_TOKENS and self._sum_s >= TRIAL_S:
+            self._remember(now_s)
+            if not self._trial and now_s >= self._trial_due_s:
+                self._try_next(now_s)
+        return self.count
+
+    def _look(self, now_s: float) -> None:
+        others, first = self._load(), self._looked_s == float("-inf")
+        self._looked_s = now_s
+        if first or abs(others - self._level) <= _HYSTERESIS_CORES:
+            return
+        self._level = min(self._counts[-1], round(others))
+        self._start_over(now_s)
+
+    def _start_over(self, now_s: float) -> None:
+        """Another situation: its best count where it is known, else the likeliest on trial."""
+        self._gap_s = _LEAST_GAP_S
+        known = self._here()
+        if known:
+            self._trial_due_s = now_s + self._gap_s
+            self._take(min(known, key=lambda count: known[count]), trial=False)
+        else:
+            free = max(1, self._counts[-1] - self._level)
+            self._take(max(c for c in self._counts if c <= free), trial=True)
+
+    def _here(self) -> dict[int, float]:
+        return self._known.setdefault(self._level, {})
+
+    def _take(self, count: int, *, trial: bool) -> None:
+        self._trial = trial
+        self._sum_s, self._tokens, self._skip = 0.0, 0, count != self.count
+        self.count = count
+
+    def _trial_over(self) -> bool:
+        best_s = min(self._here().values(), default=float("inf"))
+        hopeless = self._tokens >= 2 and self._sum_s > _HOPELESS * best_s * self._tokens
+        return hopeless or (self._tokens >= TRIAL_TOKENS and self._sum_s >= TRIAL_S)
+
+    def _conclude(self, now_s: float) -> None:
+        """A trial has its result: another neighbour of the best, or the best for a while."""
+        known = self._here()
+        before = min(known, key=lambda count: known[count], default=None)
+        known[self.count] = self._sum_s / self._tokens
+        best = min(known, key=lambda count: known[count])
+        if before is not None and before != self.count and best == self.count:
+            if known[best] > _SWITCH * known[before]:
+                best = before
+            else:
+                self._gap_s = _LEAST_GAP_S
+        unknown = [count for count in self._neighbours(best) if count not in known]
+        if unknown:
+            self._take(unknown[0], trial=True)
+            return
+        lost_s = max(0.0, self._sum_s - self._tokens * known[best])
+        self._gap_s = min(_MOST_GAP_S, max(2 * self._gap_s, lost_s / _COST))
+        self._trial_due_s = now_s + self._gap_s
+        self._take(best, trial=False)
+
+    def _remember(self, now_s: float) -> None:
+        """One more window with the count that is in use."""
+        known, mean_s = self._here(), self._sum_s / self._tokens
+        before = known.get(self.count, mean_s)
+        if mean_s > _SURPRISE * before and self._gap_s > _LEAST_GAP_S:
+            known.clear()  # something changed that the load does not show
+            known[self.count] = mean_s
+            self._gap_s = _LEAST_GAP_S
+            self._trial_due_s = now_s
+        else:
+            known[self.count] = before + _NEW_WEIGHT * (mean_s - before)
+        self._sum_s, self._tokens = 0.0, 0
+
+    def _try_next(self, now_s: float) -> None:
+        near = self._neighbours(self.count)
+        if not near:
+            self._trial_due_s = now_s + _MOST_GAP_S
+            return
+        known = self._here()
+        self._take(min(near, key=lambda count: known.get(count, 0.0)), trial=True)
+
+    def _neighbours(self, count: int) -> list[int]:
+        at = self._counts.index(count)
+        return [self._counts[i] for i in (at - 1, at + 1) if 0 <= i < len(self._counts)]
