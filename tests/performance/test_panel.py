@@ -290,6 +290,31 @@ def test_the_bill_can_be_heard(panel: PerformancePanel):
     assert panel.bill.accessibleDescription().startswith("1,580 of 2,048 MiB: Weights 1,065 MiB")
 
 
+def test_what_the_models_engine_has_no_use_for_is_greyed_out_with_the_reason(
+    panel: PerformancePanel,
+):
+    facts = a_model().facts.model_copy(
+        update={"engine": "ctransformers 0.2.27", "format": "GGML", "ignored": ("kv_type", "min_p")}
+    )
+    panel.show_model(a_model().model_copy(update={"facts": facts}))
+    for row in (panel.load.rows["kv_type"], panel.sampling.rows["min_p"]):
+        assert not any(control.isEnabled() for control in row._controls())
+        assert "ctransformers" in row.cost.text()
+    assert panel.sampling.rows["temperature"].spin.isEnabled()
+    assert "GGML" in panel.model.facts.text()
+    assert "ctransformers" in panel.model.facts.text()
+
+
+def test_another_engine_brings_the_greyed_settings_back(panel: PerformancePanel):
+    before = panel.sampling.rows["min_p"].cost.text()
+    facts = a_model().facts.model_copy(update={"format": "GGML", "ignored": ("min_p",)})
+    panel.show_model(a_model().model_copy(update={"facts": facts}))
+    panel.show_model(a_model())
+    row = panel.sampling.rows["min_p"]
+    assert row.spin.isEnabled()
+    assert row.cost.text() == before
+
+
 def test_the_preset_is_what_deepseek_advises(panel: PerformancePanel, qtbot):
     panel.set_sampling(SamplingSettings(temperature=1.5, top_p=0.1, max_tokens=99))
     with qtbot.waitSignal(panel.sampling_changed) as changed:

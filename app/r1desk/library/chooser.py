@@ -127,7 +127,9 @@ class ModelChooser(QDialog):
         dialog = QFileDialog(self, tr("Open a model file"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([tr("GGUF models (*.gguf)"), tr("All files (*)")])
+        dialog.setNameFilters(
+            [tr("Models (*.gguf *.bin)"), tr("GGUF models (*.gguf)"), tr("All files (*)")]
+        )
         dialog.fileSelected.connect(self._on_file_selected)
         dialog.open()
 
