@@ -17,6 +17,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineKeepsDying, ErrorReport
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.core.words import tr, use_language
+from r1desk import announcements
 from r1desk import preferences as prefs
 from r1desk.bridge import EngineBridge, StoreBridge
 from r1desk.chat_controller import ChatController
@@ -28,7 +29,7 @@ from r1desk.main_thread_gc import MainThreadCollector
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
 from r1desk.model_wires import ModelWires
-from r1desk.store import Opening, Profile, StoreFull, StoreThread
+from r1desk.store import Opening, Profile, StoreThread
 from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.vitals_wires import VitalsWires
 
@@ -80,7 +81,7 @@ class Desk(QObject):
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
         if damaged is not None:
-            self._say_preferences_damaged(damaged)
+            self._say(announcements.preferences_damaged(damaged))
 
     def _sampling(self) -> tuple[SamplingSettings, str]:
         return self.preferences.sampling, self.preferences.system_prompt
@@ -226,14 +227,7 @@ class Desk(QObject):
             prefs.save(self._profile.folder, self.preferences)
         except OSError as error:
             log.window.warning("preferences not saved: %s", error)
-            self.window.notices.show_notice(
-                Notice(
-                    tr(
-                        "The settings could not be saved: {reason}.", reason=error.strerror or error
-                    ),
-                    Level.WARNING,
-                )
-            )
+            self._say(announcements.preferences_not_saved(error))
 
     # ---- what must be said ------------------------------------------------------------------
 
@@ -243,7 +237,7 @@ class Desk(QObject):
         action = {}
         if report.code == EngineKeepsDying.__name__:
             action = {"action": tr("Start engine"), "on_action": self._restart_engine}
-        self.window.notices.show_notice(Notice(report.text(), Level.ERROR, **action))
+        self._say(Notice(report.text(), Level.ERROR, **action))
 
     def _restart_engine(self) -> None:
         self.engine.restart()
@@ -251,13 +245,7 @@ class Desk(QObject):
 
     @Slot(str)
     def _on_bug(self, detail: str) -> None:
-        text = tr(
-            "Something unexpected happened inside the application ({detail}). "
-            "Your conversations are saved. The log in {folder} has the details.",
-            detail=detail,
-            folder=str(self._profile.folder / "logs"),
-        )
-        self.window.notices.show_notice(Notice(text, Level.ERROR))
+        self._say(announcements.unexpected(detail, self._profile.folder))
 
     @Slot(object)
     def _on_store_opened(self, opening: Opening) -> None:
@@ -265,33 +253,12 @@ class Desk(QObject):
         self.writable = opening.writable
         self._opening = opening
         if not opening.writable:
-            text = self._why_view_only()
-            self.wires[0].set_view_only(text)
-        elif opening.set_aside is not None:
-            text = tr(
-                "The conversation file was damaged. What could be read was kept; "
-                "the damaged file is set aside as {file}.",
-                file=opening.set_aside.name,
-            )
-        else:
-            return
-        self.window.notices.show_notice(Notice(text, Level.WARNING))
+            self.wires[0].set_view_only(self._why_view_only())
+        if (notice := announcements.store_opened(opening, self._profile.folder)) is not None:
+            self._say(notice)
 
     def _why_view_only(self) -> str:
-        """Empty where messages can be saved."""
-        if self._opening.writable:
-            return ""
-        if isinstance(self._opening.problem, StoreFull):
-            return tr(
-                "The drive of the folder {folder} is full. You can read your conversations; to "
-                "send messages, free some space and start the application again.",
-                folder=str(self._profile.folder),
-            )
-        return tr(
-            "The folder {folder} cannot be written. You can read your conversations; "
-            "new messages cannot be saved, so none can be sent.",
-            folder=str(self._profile.folder),
-        )
+        return announcements.view_only(self._opening, self._profile.folder)
 
     @Slot()
     def _hold_open_while_unsaved(self) -> None:
@@ -301,16 +268,10 @@ class Desk(QObject):
 
     @Slot()
     def _on_recovered(self) -> None:
-        text = tr("What could not be saved before is saved now.")
-        self.window.notices.show_notice(Notice(text, Level.INFO))
+        self._say(announcements.saved_after_all())
 
-    def _say_preferences_damaged(self, damaged: Path) -> None:
-        text = tr(
-            "The settings file was damaged and has been set aside as {file}. "
-            "The settings are back to their defaults.",
-            file=damaged.name,
-        )
-        self.window.notices.show_notice(Notice(text, Level.WARNING))
+    def _say(self, notice: Notice) -> None:
+        self.window.notices.show_notice(notice)
 
 
 def _application() -> QApplication:
