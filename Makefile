@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test check shots translations clean
+.PHONY: run test check shots translations bundle smoke clean
 
 run:            ## open the window, installing what is missing
 	@$(PYTHON) installer/from_source.py run
@@ -15,6 +15,12 @@ translations:   ## collect texts, then compile the catalogues
 
 shots:          ## today's pictures for the README
 	$(VENV)/python tests/take_screenshots.py
+
+bundle:         ## dist/r1desk: the application with everything it needs
+	@$(PYTHON) installer/bundle/make.py
+
+smoke:          ## start the bundle and ask it something
+	@$(PYTHON) installer/bundle/smoke.py dist/r1desk
 
 clean:
 	rm -rf .venv build dist

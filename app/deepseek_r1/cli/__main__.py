@@ -1,8 +1,25 @@
-"""`python -m deepseek_r1.cli`: the same as the command `deepseek-r1`."""
+"""`python -m deepseek_r1.cli`: the command `deepseek-r1`; in a bundle also the engine's process.
+
+A frozen program cannot be asked for a module: it starts itself with an argument in its place.
+"""
 
 from __future__ import annotations
 
-from deepseek_r1.cli import main
+import sys
+
+from deepseek_r1.host.environment import ENGINE_ARGUMENT
+
+
+def main() -> None:
+    """Run what the arguments ask for and end the process."""
+    if sys.argv[1:2] == [ENGINE_ARGUMENT]:
+        from deepseek_r1.host import child  # noqa: PLC0415 - the engine stays without the commands
+
+        child.main()
+    from deepseek_r1 import cli  # noqa: PLC0415 - its import sets the language
+
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

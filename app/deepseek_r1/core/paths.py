@@ -1,6 +1,7 @@
 """Where things live: what came with the installation, and what is the user's own.
 
-`R1DESK_PROFILE` moves the whole profile elsewhere: tests, a stick, a second user.
+`R1DESK_PROFILE` moves the whole profile elsewhere: tests, a second user. A folder `portable` beside
+the bundle's executable holds it too, so that everything can be carried on a stick.
 """
 
 from __future__ import annotations
@@ -49,11 +50,25 @@ def starter_model() -> Path | None:
     return next((p / STARTER_FILE for p in places if (p / STARTER_FILE).is_file()), None)
 
 
+def portable_dir() -> Path | None:
+    """The folder `portable` beside the bundle, where the user has made one."""
+    if not getattr(sys, "frozen", False):
+        return None
+    beside = Path(sys.executable).parent
+    if sys.platform == "darwin":  # the executable lies inside R1 Desk.app/Contents/MacOS
+        beside = beside.parents[2]
+    folder = beside / "portable"
+    return folder if folder.is_dir() else None
+
+
 def profile_dir() -> Path:
     """The user's conversations and settings. Not created here."""
     override = os.environ.get("R1DESK_PROFILE")
     if override:
         return Path(override)
+    portable = portable_dir()
+    if portable is not None:
+        return portable
     return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False, roaming=False))
 
 

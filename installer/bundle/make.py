@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""The bundle: a folder with the application and everything it needs, Python included.
+
+    python3 installer/bundle/make.py             # dist/r1desk, for every processor
+    python3 installer/bundle/make.py --native    # quick: for this machine's processor only
+
+Runs on the system that the bundle is for. Needs what installer/from_source.py needs and builds in
+an environment of its own below build/bundle, with the versions of uv.lock and no test tools. The
+first run compiles llama.cpp fourteen times over (see native.py) and keeps the result. A bundle for
+Linux runs where the C library is at least as new as the build machine's: releases are built on the
+oldest system that is supported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "installer"))
+import from_source  # noqa: E402 - beside this folder
+import native  # noqa: E402
+import needs  # noqa: E402
+
+BUILT = ROOT / "build" / "bundle"
+VENV = BUILT / "venv"
+FOLDER = ROOT / "dist" / "r1desk"
+MIB = 1024 * 1024
+
+
+def main() -> int:
+    """Make the bundle; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--native", action="store_true", help="for this machine's processor only")
+    native_only: bool = parser.parse_args().native
+    python = from_source.usable_python()
+    uv = None if python is None else from_source.find_uv(python)
+    if python is None or uv is None or not from_source.compiler_found():
+        return 1
+    try:
+        prepare(uv, python, native_only=native_only)
+        freeze()
+    except subprocess.CalledProcessError as stopped:
+        print(f"Stopped: {stopped}. The reason stands above.", file=sys.stderr)
+        return 1
+    return report()
+
+
+def prepare(uv: str, python: str, *, native_only: bool) -> None:
+    """The build environment, with the llama.cpp that was asked for. Raises CalledProcessError."""
+    environment = from_source.own_environment() | {"UV_PROJECT_ENVIRONMENT": str(VENV)}
+    sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
+    sync += ["--no-dev", "--group", "bundle", "--no-install-project"]
+    if native_only:
+        # The other kind has the same version: uv would leave it in place.
+        sync += ["--reinstall-package", native.PACKAGE]
+    else:
+        sync += ["--no-install-package", native.PACKAGE, "--inexact"]
+    subprocess.run(sync, cwd=ROOT, env=environment, check=True)
+    if not native_only:
+        builder = str(Path(uv).with_name("python.exe" if from_source.WINDOWS else "python"))
+        wheel = native.wheel_with_variants(BUILT / "wheels", ROOT / "uv.lock", builder)
+        install = [uv, "pip", "install", "--python", interpreter(), "--no-deps", "--reinstall"]
+        subprocess.run([*install, str(wheel)], env=environment, check=True)
+
+
+def freeze() -> None:
+    """Icons, PyInstaller, licences. Raises CalledProcessError."""
+    here = ROOT / "installer" / "bundle"
+    subprocess.run([interpreter(), str(here / "icons.py"), str(BUILT / "icons")], check=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    command = [interpreter(), "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]
+    command += ["--distpath", str(ROOT / "dist"), "--workpath", str(BUILT / "work")]
+    # One fixed seed for the order of sets: the same input gives the same archive.
+    subprocess.run(
+        [*command, str(ROOT / "build.spec")],
+        cwd=ROOT,
+        env=from_source.own_environment() | {"PYTHONHASHSEED": "1"},
+        check=True,
+    )
+    drop_debug_symbols()
+    licences = [interpreter(), str(here / "licences.py"), str(licence_folder()), str(bundle())]
+    subprocess.run(licences, check=True)
+
+
+def drop_debug_symbols() -> None:
+    """Python's own libraries come with them from some builds: 20 MB that nobody reads.
+
+    Only Python's: wheels are stripped already, and some of their libraries do not survive it.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    inside = FOLDER / "_internal"
+    own = [*inside.glob("libpython*"), *inside.glob("python*/lib-dynload/*.so")]
+    subprocess.run(["strip", "--strip-debug", *map(str, own)], check=True)
+
+
+def interpreter() -> str:
+    """The build environment's Python."""
+    return str(VENV / from_source.BIN / ("python.exe" if from_source.WINDOWS else "python"))
+
+
+def bundle() -> Path:
+    """What is handed out: a folder, or on macOS an application."""
+    return ROOT / "dist" / "R1 Desk.app" if sys.platform == "darwin" else FOLDER
+
+
+def licence_folder() -> Path:
+    """Where people find the licences in it."""
+    if sys.platform == "darwin":
+        return bundle() / "Contents" / "Resources" / "licences"
+    return bundle() / "licences"
+
+
+def report() -> int:
+    """Print size and number of files; 1 where a library is needed that not everybody has."""
+    files = [file for file in bundle().rglob("*") if file.is_file() and not file.is_symlink()]
+    size = sum(file.stat().st_size for file in files)
+    print(f"{bundle().relative_to(ROOT)}: {size / MIB:.0f} MiB in {len(files)} files")
+    largest = sorted(files, key=lambda file: -file.stat().st_size)[:8]
+    for file in largest:
+        print(f"  {file.stat().st_size / MIB:6.1f} MiB  {file.relative_to(bundle()).as_posix()}")
+    if not sys.platform.startswith("linux"):
+        return 0
+    lacking = needs.lacking(bundle())
+    for library, user in sorted(lacking.items()):
+        print(f"{library} is needed by {user} and comes neither with us nor with every desktop")
+    return 1 if lacking else 0
+
+
+if __name__ == "__main__":
+    os.umask(0o022)  # the folder is for everyone, whatever this shell's habit
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Which shared libraries a Linux bundle needs: what must be in it, what the user's system has."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+_NEEDED = re.compile(r"^\s*NEEDED\s+(\S+)", re.MULTILINE)
+
+# What comes with every Linux desktop: the C library, the display's own libraries and what belongs
+# to its drivers. These must not be ours: they speak to the system's servers and drivers.
+ON_EVERY_DESKTOP = re.compile(
+    r"^(ld-linux.*|lib(c|m|dl|pthread|rt|util|resolv)|libEGL|libGL|libOpenGL|libGLX|libX11(-xcb)?"
+    r"|libxcb|libdrm|libwayland-(client|cursor|egl)|libfontconfig|libfreetype|libz)\.so.*"
+)
+
+
+def reachable(files: dict[str, str]) -> dict[str, str]:
+    """Those of `files` (place in the bundle: place here) that something in the bundle needs.
+
+    A library at the top of the bundle is there only because something else needs it. When a plugin
+    is left out, what it alone needed goes with it; so does what every desktop has.
+    """
+    kept = {place: file for place, file in files.items() if "/" in place or "python" in place}
+    at_top = {place: file for place, file in files.items() if place not in kept}
+    waiting = list(kept.values())
+    while waiting:
+        for library in needed_by(Path(waiting.pop())):
+            if library in at_top and not ON_EVERY_DESKTOP.match(library):
+                kept[library] = at_top.pop(library)
+                waiting.append(kept[library])
+    return kept
+
+
+def lacking(bundle: Path) -> dict[str, str]:
+    """Libraries that are needed and neither in `bundle` nor on every desktop, with one user each.
+
+    Raises CalledProcessError where objdump cannot read a file.
+    """
+    binaries = [file for file in bundle.rglob("*") if file.is_file() and _is_elf(file)]
+    inside = {file.name for file in bundle.rglob("*.so*")}
+    found: dict[str, str] = {}
+    for file in binaries:
+        for library in needed_by(file):
+            if library not in inside and not ON_EVERY_DESKTOP.match(library):
+                found.setdefault(library, str(file.relative_to(bundle)))
+    return found
+
+
+def needed_by(file: Path) -> list[str]:
+    """The libraries that an ELF file names."""
+    dump = ["objdump", "--private-headers", str(file)]
+    said = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    return _NEEDED.findall(said)
+
+
+def _is_elf(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(4) == b"\x7fELF"

@@ -1,0 +1,141 @@
+"""What the bundle is made of."""
+
+import plistlib
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import contents
+import icons
+import native
+import needs
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = PurePosixPath("/site/llama_cpp")
+WHEEL = [
+    *(f"/site/llama_cpp/lib/libllama.so{end}" for end in ("", ".0", ".0.5.0")),
+    *(f"/site/llama_cpp/lib/libggml.so{end}" for end in ("", ".0", ".0.25.3")),
+    *(f"/site/lib/libggml.so{end}" for end in ("", ".0", ".0.25.3")),
+    *(f"/site/lib/libllama-common.so{end}" for end in ("", ".0", ".0.5.0")),
+    "/site/bin/libggml-cpu-haswell.so",
+    "/site/bin/libggml-cpu-x64.so",
+    "/site/bin/llama-quantize",
+]
+
+
+def chosen(files: list[str]) -> dict[str, str]:
+    paths = [PurePosixPath(file) for file in files]
+    return {name: file for file, name in contents.llama_libraries(PACKAGE, paths)}
+
+
+def test_each_library_of_llama_cpp_goes_in_once_under_the_name_it_is_opened_by() -> None:
+    assert chosen(WHEEL) == {
+        "libllama.so": "/site/llama_cpp/lib/libllama.so",
+        "libggml.so.0": "/site/llama_cpp/lib/libggml.so.0",
+        "libggml-cpu-haswell.so": "/site/bin/libggml-cpu-haswell.so",
+        "libggml-cpu-x64.so": "/site/bin/libggml-cpu-x64.so",
+    }
+
+
+def test_the_libraries_of_other_systems_are_found_as_well() -> None:
+    windows = ["/site/llama_cpp/lib/llama.dll", "/site/bin/ggml-cpu-haswell.dll"]
+    assert set(chosen(windows)) == {"llama.dll", "ggml-cpu-haswell.dll"}
+    apple = ["libllama.dylib", "libllama.0.dylib", "libllama.0.5.0.dylib"]
+    assert "libllama.0.5.0.dylib" not in chosen([f"/site/llama_cpp/lib/{name}" for name in apple])
+
+
+@pytest.mark.parametrize(
+    ("place", "stays"),
+    [
+        ("PySide6/Qt/plugins/platforms/libqxcb.so", True),
+        ("PySide6/plugins/platforms/qwindows.dll", True),
+        ("PySide6/Qt/plugins/platforms/libqvnc.so", False),
+        ("PySide6/Qt/plugins/platformthemes/libqgtk3.so", False),
+        ("PySide6/Qt/lib/libQt6Widgets.so.6", True),
+        ("PySide6/Qt/lib/libQt6Quick.so.6", False),
+        ("PySide6/Qt/lib/libicudata.so.73", True),
+        ("PySide6/Qt/translations/qtbase_zh_CN.qm", True),
+        ("PySide6/Qt/translations/qtbase_de.qm", False),
+        ("PySide6\\opengl32sw.dll", False),
+        ("PySide6/Qt/lib/QtQml.framework/Versions/A/QtQml", False),
+        ("PySide6/Qt/lib/QtGui.framework/Versions/A/QtGui", True),
+        ("resources/icons/app.svg", True),
+    ],
+)
+def test_of_qt_only_what_the_window_uses_stays(place: str, stays: bool) -> None:
+    assert contents.kept(place) is stays
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("objdump"), reason="reads ELF files with objdump"
+)
+def test_a_library_that_only_a_dropped_plugin_needed_is_dropped_with_it(tmp_path: Path) -> None:
+    def library(name: str, *needed: Path) -> Path:
+        source, made = tmp_path / f"{name}.c", tmp_path / name
+        source.write_text(f"int {PurePosixPath(name).with_suffix('').stem}(void) {{ return 1; }}\n")
+        command = ["cc", "-shared", "-fPIC", "-o", str(made), f"-Wl,-soname,{name}", str(source)]
+        subprocess.run([*command, "-Wl,--no-as-needed", *map(str, needed)], check=True)
+        return made
+
+    deep = library("libdeep.so.1")
+    used = library("libused.so.1", deep)
+    plugin = library("plugin.so", used)
+    orphan = library("liborphan.so.1")
+    places = {"plugins/plugin.so": plugin, **{file.name: file for file in (deep, used, orphan)}}
+    kept = needs.reachable({place: str(file) for place, file in places.items()})
+    assert set(kept) == {"plugins/plugin.so", "libused.so.1", "libdeep.so.1"}
+    assert needs.needed_by(plugin)[0] == "libused.so.1"
+    used.unlink()
+    assert needs.lacking(tmp_path) == {"libused.so.1": "plugin.so"}
+
+
+def test_the_lock_file_names_the_source_that_is_compiled() -> None:
+    source = native.locked_source(ROOT / "uv.lock")
+    assert source.url.endswith(f"llama_cpp_python-{source.version}.tar.gz")
+    assert len(source.sha256) == 64
+
+
+def test_a_lock_file_without_llama_cpp_is_named(tmp_path: Path) -> None:
+    lock = tmp_path / "uv.lock"
+    lock.write_text('[[package]]\nname = "numpy"\n')
+    with pytest.raises(ValueError, match="does not name llama-cpp-python"):
+        native.locked_source(lock)
+
+
+def test_a_kept_wheel_is_used_only_for_the_same_source_and_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = native.Source("1.0", "https://example.org/a.tar.gz", "0" * 64)
+    place = native.kept_place(tmp_path, source)
+    assert native.kept_place(tmp_path, native.Source("1.0", source.url, "1" * 64)) != place
+    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_OPENMP=OFF")
+    assert native.kept_place(tmp_path, source) != place
+
+
+def test_icons_are_containers_of_the_same_pictures() -> None:
+    pictures = {size: b"\x89PNG" + bytes([size % 251]) * size for size in icons.PNG_SIZES_PX}
+    made = icons.ico({size: pictures[size] for size in icons.ICO_SIZES_PX})
+    count = struct.unpack_from("<HHH", made)[2]
+    assert count == len(icons.ICO_SIZES_PX)
+    for index, size in enumerate(icons.ICO_SIZES_PX):
+        *_, length, offset = struct.unpack_from("<BBBBHHII", made, 6 + 16 * index)
+        assert made[offset : offset + length] == pictures[size]
+    apple = icons.icns(pictures)
+    assert apple[:4] == b"icns"
+    assert struct.unpack(">I", apple[4:8])[0] == len(apple)
+    position, kinds = 8, []
+    while position < len(apple):
+        kinds.append(apple[position : position + 4].decode())
+        position += struct.unpack_from(">I", apple, position + 4)[0]
+    assert kinds == list(icons.ICNS_TYPES)
+
+
+def test_macos_is_told_the_version_of_the_project() -> None:
+    values = contents.info_plist(ROOT)
+    assert values["CFBundleShortVersionString"] == contents.version(ROOT)
+    assert values["CFBundleExecutable"] == "r1desk"
+    entitlements = plistlib.loads((ROOT / "installer/macos/entitlements.plist").read_bytes())
+    assert all(key.startswith("com.apple.security.cs.") for key in entitlements)
