@@ -6,14 +6,16 @@ import ctypes
 import mmap
 import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
-from deepseek_r1.weights.reader import PIECE_BYTES, WeightFile, WeightsUnreadableError
+from deepseek_r1.hardware.disk import READ_BYTES
+from deepseek_r1.weights.reader import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.region import PAGE, Region, page_down, page_up
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "preadv"), reason="reads with preadv")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its page cache")
 SIZE = 9 * 1024 * 1024 + 1234
 
 
@@ -32,12 +34,27 @@ def test_ranges_arrive_at_their_remainder(path: Path, direct: bool) -> None:
     for offset, nbytes in [(0, 10), (32, 5000), (4095, 2), (PAGE * 7 + 96, 6 << 20), (SIZE - 5, 5)]:
         base = page_down(offset)
         for start, end in file.pieces(offset, nbytes):
-            assert end - start <= PIECE_BYTES
+            assert end - start <= READ_BYTES
             with region.bytes[start - base : end - base] as into:
                 file.read(into, start, end)
         at = offset - base
         assert bytes(region.bytes[at : at + nbytes]) == told[offset : offset + nbytes]
     region.close()
+    file.close()
+
+
+@pytest.mark.parametrize("chunk_kib", [64, 512, 8192])
+def test_reads_end_at_chunks_and_neighbours_are_read_together(path: Path, chunk_kib: int) -> None:
+    chunk = chunk_kib << 10
+    file = WeightFile(path, chunk_bytes=chunk)
+    offset, nbytes = 3 * chunk // 2 + 32, SIZE - 2 * chunk if chunk < SIZE // 4 else 5000
+    pieces = list(file.pieces(offset, nbytes))
+    assert pieces[0][0] == page_down(offset)
+    assert pieces[-1][1] == page_up(offset + nbytes)
+    assert all(end % chunk == 0 for _, end in pieces[:-1])
+    assert all(end - start <= max(READ_BYTES, chunk) for start, end in pieces)
+    assert [end for _, end in pieces[:-1]] == [start for start, _ in pieces[1:]]
+    assert len(pieces) <= nbytes // max(READ_BYTES, chunk) + 2
     file.close()
 
 

@@ -7,15 +7,15 @@ is never touched and costs nothing.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from deepseek_r1.core.errors import LoadStopped
+from deepseek_r1.hardware.disk import READ_BYTES, READERS
 from deepseek_r1.weights.matrix import Matrix
-from deepseek_r1.weights.reader import PIECE_BYTES, WeightFile
+from deepseek_r1.weights.reader import WeightFile
 from deepseek_r1.weights.region import Region, page_down, page_up
-
-_READERS = 3
 
 Piece = tuple[int, int, int]  # index of the file, start and end in it
 
@@ -34,8 +34,14 @@ class Homes:
     def read(self, part: int, start: int, end: int) -> None:
         """Fetch the pages around a range of a file. Raises WeightsUnreadableError."""
         first, last = page_down(start), page_up(end)
+        self._regions[part].commit(first, last)
         with self._regions[part].bytes[first:last] as into:
             self._files[part].read(into, first, last)
+
+    def keep(self, matrix: Matrix, address: int) -> None:
+        """Copy a weight home from where it is now."""
+        self._regions[matrix.part].commit(matrix.offset, matrix.offset + matrix.nbytes)
+        ctypes.memmove(self.address(matrix), address, matrix.nbytes)
 
     def discard(self, part: int, start: int, end: int) -> None:
         """Give the whole pages inside a range of a file back."""
@@ -44,7 +50,7 @@ class Homes:
     def fill(self, matrices: Sequence[Matrix], on_progress: Callable[[float], bool]) -> None:
         """Read many weights with several threads. Raises LoadStopped, WeightsUnreadableError."""
         pieces = list(pieces_of(each.range for each in matrices))
-        with ThreadPoolExecutor(_READERS, "weights-load") as pool:
+        with ThreadPoolExecutor(READERS, "weights-load") as pool:
             reads = [pool.submit(self.read, *piece) for piece in pieces]
             try:
                 for count, each in enumerate(reads):
@@ -93,5 +99,5 @@ def pieces_of(ranges: Iterable[Piece]) -> Iterator[Piece]:
         else:
             runs.append([part, first, last])
     for part, first, last in runs:
-        for start in range(first, last, PIECE_BYTES):
-            yield part, start, min(start + PIECE_BYTES, last)
+        for start in range(first, last, READ_BYTES):
+            yield part, start, min(start + READ_BYTES, last)

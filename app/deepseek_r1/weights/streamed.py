@@ -11,14 +11,12 @@ are fetched once it is known which of them are needed (`weights.mixture`).
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable
 from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.settings import CacheStrategy
-from deepseek_r1.core.words import tr
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.embedding import EmbeddingRows
 from deepseek_r1.weights.expert_cache import expert_cache
@@ -63,15 +61,13 @@ class StreamedWeights:
 
         Raises ResidencyTooSmall, StreamingUnavailable, WeightsUnreadableError.
         """
-        if not hasattr(os, "preadv"):
-            raise StreamingUnavailable(detail=tr("reading at a position is not possible here"))
         self._header, self._strategy = header, strategy
         self._chunk_bytes = chunk_bytes
         self._residency = plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
         self._ggml = Ggml(handle)
         self._tensors = ModelTensors(self._ggml, header)
         self._type = BufferType(self._ggml, self._tensors.hear)
-        self._files = open_files(header.parts, direct=direct)
+        self._files = open_files(header.parts, direct=direct, chunk_bytes=chunk_bytes)
         self._homes = Homes(self._files)
         self._ahead = ReadAhead(self._files, self._residency.ring_bytes)
         self._awaited: dict[int, Matrix] = {}  # by the tensor's address: not at home
@@ -219,7 +215,7 @@ class StreamedWeights:
         for matrix in self._growing.intersection(self._group):
             home, here = self._homes.address(matrix), word_at(matrix.tensor + self._data)
             if here != home:
-                ctypes.memmove(home, here, matrix.nbytes)
+                self._homes.keep(matrix, here)
             self._keep(matrix)
         self._loans.end(self._awaited)
         self._group.clear()

@@ -1,0 +1,49 @@
+"""Linux: O_DIRECT and preadv for files, anonymous memory with MADV_DONTNEED."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from deepseek_r1.hardware.storage.anonymous import AnonymousMemory
+
+_NO_RESERVE = 0x4000  # MAP_NORESERVE: address space alone does not count as memory
+
+
+class LinuxFile:
+    """A descriptor; see `RawFile`."""
+
+    def __init__(self, path: Path, *, direct: bool) -> None:
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        self._fd = os.open(path, flags | os.O_DIRECT if direct else flags)
+        self.nbytes = os.fstat(self._fd).st_size
+
+    def read_into(self, into: memoryview, offset: int) -> int:
+        """See `RawFile`."""
+        return os.preadv(self._fd, [into], offset)
+
+    def forget(self, offset: int, nbytes: int) -> None:
+        """See `RawFile`."""
+        os.posix_fadvise(self._fd, offset, nbytes, os.POSIX_FADV_DONTNEED)
+
+    def close(self) -> None:
+        """See `RawFile`."""
+        os.close(self._fd)
+
+
+class LinuxRegion(AnonymousMemory):
+    """Pages come with their first use, and are zero again after `discard`."""
+
+    def __init__(self, nbytes: int, *, huge_pages: bool) -> None:
+        super().__init__(nbytes, _NO_RESERVE)
+        advice = "MADV_HUGEPAGE" if huge_pages else "MADV_NOHUGEPAGE"
+        with suppress(OSError):  # a kernel without huge pages
+            self._map.madvise(getattr(mmap, advice))
+
+    def commit(self, start: int, end: int) -> None:
+        """Nothing to do: the kernel gives a page when it is touched."""
+
+    def _give_back(self, start: int, nbytes: int) -> None:
+        self._map.madvise(mmap.MADV_DONTNEED, start, nbytes)

@@ -1,0 +1,255 @@
+"""Files and memory of three systems. Those that are not here answer through stand-ins of their
+system calls, which keep the rules that the real ones have."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import random
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepseek_r1.hardware.storage import macos, windows
+from deepseek_r1.hardware.storage.base import PAGE, page_down, page_up
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stand-ins are Linux's calls")
+SIZE = 9 * PAGE + 1234
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "wöights.bin"
+    made.write_bytes(random.Random(5).randbytes(SIZE))
+    return made
+
+
+class FakeKernel32:
+    """Windows' rules over Linux's calls: what is not aligned is refused, as is what is not
+    committed; asynchronous reads end when their result is asked for."""
+
+    def __init__(self) -> None:
+        self.error = 0
+        self.open: dict[int, tuple[int, int]] = {}  # handle: descriptor and flags
+        self.events: set[int] = set()
+        self.pending: dict[int, int] = {}  # event: bytes, or an error below zero
+        self.maps: dict[int, mmap.mmap] = {}
+        self.committed: set[int] = set()
+        self.anchors: list[Any] = []
+        for name in windows._FUNCTIONS:
+            setattr(self, name, getattr(self, f"_{name}").__get__(self))
+        self.library = type("Library", (), {})()
+        for name in windows._FUNCTIONS:
+            setattr(self.library, name, _call(getattr(self, name)))
+
+    def failed(self, code: int, answer: int = 0) -> int:
+        self.error = code
+        return answer
+
+    def _CreateFileW(self, name, access, share, security, how, flags, template) -> int | None:
+        assert (access, how, security, template) == (0x80000000, 3, None, None)
+        assert share & 1, "others may read it meanwhile"
+        if not Path(name).exists():
+            return self.failed(2, windows._INVALID_HANDLE or -1)
+        handle = 1000 + len(self.open)
+        self.open[handle] = (os.open(name, os.O_RDONLY), flags)
+        return handle
+
+    def _GetFileSizeEx(self, handle, size) -> int:
+        size._obj.value = os.fstat(self.open[handle][0]).st_size
+        return 1
+
+    def _CreateEventW(self, _security, manual, signalled, _name) -> int:
+        assert manual
+        assert not signalled
+        self.events.add(event := 5000 + len(self.events))
+        return event
+
+    def _ReadFile(self, handle, address, nbytes, count, where) -> int:
+        descriptor, flags = self.open[handle]
+        assert flags & 0x40000000
+        assert count is None
+        at = where._obj.offset_low | where._obj.offset_high << 32
+        if flags & 0x20000000 and (at % 4096 or nbytes % 4096 or address % 4096):
+            return self.failed(87)
+        data = os.pread(descriptor, nbytes, at)
+        if not data:
+            return self.failed(38)
+        ctypes.memmove(address, data, len(data))
+        assert where._obj.event in self.events
+        assert where._obj.event not in self.pending
+        self.pending[where._obj.event] = len(data)
+        return self.failed(997)
+
+    def _GetOverlappedResult(self, _handle, where, count, wait) -> int:
+        assert wait
+        count._obj.value = self.pending.pop(where._obj.event)
+        return 1
+
+    def _CloseHandle(self, handle) -> int:
+        if handle in self.events:
+            self.events.remove(handle)
+        else:
+            os.close(self.open.pop(handle)[0])
+        return 1
+
+    def _VirtualAlloc(self, address, nbytes, kind, protection) -> int:
+        assert protection == 4
+        assert nbytes % PAGE == 0
+        if address is None:
+            assert kind & 0x2000
+            made = mmap.mmap(-1, nbytes)
+            anchor = ctypes.c_char.from_buffer(made)
+            self.anchors.append(anchor)
+            address = ctypes.addressof(anchor)
+            self.maps[address] = made
+        if kind & 0x1000:
+            self.committed.update(range(address, address + nbytes, PAGE))
+        return address
+
+    def _VirtualFree(self, address, nbytes, kind) -> int:
+        if kind == 0x8000:
+            assert nbytes == 0
+            del self.maps[address]
+            return 1
+        assert kind == 0x4000
+        ctypes.memset(address, 0, nbytes)
+        self.committed.difference_update(range(address, address + nbytes, PAGE))
+        return 1
+
+
+def _call(method: Any) -> Any:
+    """A function that takes `restype` and `argtypes`, as those of a library do."""
+
+    def function(*given: Any) -> Any:
+        assert len(given) == len(function.argtypes)
+        return method(*given)
+
+    return function
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel32:
+    fake = FakeKernel32()
+    ours = windows.Kernel32(fake.library, lambda: fake.error)
+    monkeypatch.setattr(windows, "kernel32", lambda: ours)
+    return fake
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_windows_reads_whole_pages_at_any_offset(path: Path, kernel, direct: bool) -> None:
+    told = path.read_bytes()
+    file = windows.WindowsFile(path, direct=direct)
+    region = windows.WindowsRegion(page_up(SIZE), huge_pages=True)
+    assert file.nbytes == SIZE
+    assert file.read_into(region.bytes[: 2 * PAGE], 3 * PAGE) == 2 * PAGE
+    assert bytes(region.bytes[: 2 * PAGE]) == told[3 * PAGE : 5 * PAGE]
+    assert file.read_into(region.bytes[:PAGE], page_down(SIZE)) == SIZE % PAGE
+    assert file.read_into(region.bytes[:PAGE], page_up(SIZE)) == 0
+    file.close()
+    assert not kernel.open
+    assert not kernel.events
+
+
+def test_windows_says_offsets_beyond_4_gib_in_two_words(tmp_path: Path, kernel) -> None:
+    path = tmp_path / "large.bin"
+    with path.open("wb") as sparse:
+        sparse.seek(5 << 30)
+        sparse.write(b"x" * PAGE)
+    file = windows.WindowsFile(path, direct=True)
+    region = windows.WindowsRegion(PAGE, huge_pages=True)
+    assert file.read_into(region.bytes, 5 << 30) == PAGE
+    assert bytes(region.bytes) == b"x" * PAGE
+    file.close()
+
+
+def test_windows_threads_read_one_file_at_the_same_time(path: Path, kernel) -> None:
+    told = path.read_bytes()
+    file = windows.WindowsFile(path, direct=True)
+
+    def read(page: int) -> bool:
+        region = windows.WindowsRegion(PAGE, huge_pages=True)
+        file.read_into(region.bytes, page * PAGE)
+        return bytes(region.bytes) == told[page * PAGE : (page + 1) * PAGE]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, [n % 9 for n in range(60)]))
+    file.close()
+
+
+def test_windows_refusals_are_told_apart(path: Path, kernel) -> None:
+    with pytest.raises(OSError, match="Windows error 2") as gone:
+        windows.WindowsFile(path.with_name("nothing"), direct=False)
+    assert gone.value.errno == errno.ENOENT
+    file = windows.WindowsFile(path, direct=True)
+    region = windows.WindowsRegion(PAGE, huge_pages=True)
+    with pytest.raises(OSError, match="Windows error 87") as unaligned:
+        file.read_into(region.bytes, 100)
+    assert unaligned.value.errno == errno.EINVAL
+    file.close()
+
+
+def test_windows_memory_is_committed_where_it_is_used_and_given_back(kernel) -> None:
+    region = windows.WindowsRegion(6 * PAGE, huge_pages=False)
+    assert not kernel.committed, "a reservation costs nothing"
+    region.commit(PAGE + 5, 3 * PAGE + 5)
+    assert len(kernel.committed) == 3
+    region.bytes[PAGE : 4 * PAGE] = b"x" * (3 * PAGE)
+    region.discard(PAGE + 5, 3 * PAGE + 5)  # one whole page lies inside
+    assert len(kernel.committed) == 2
+    assert bytes(region.bytes[PAGE : 2 * PAGE]) == b"x" * PAGE
+    region.close()
+    assert not kernel.maps
+
+
+def test_windows_itself_is_asked_on_windows_only() -> None:
+    with pytest.raises(OSError, match="library of Windows"):
+        windows.kernel32()
+
+
+def test_macos_turns_the_cache_off_and_reads_at_positions(path: Path, monkeypatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(macos.fcntl, "fcntl", lambda _fd, what, on: asked.append((what, on)))
+    told = path.read_bytes()
+    for direct in (True, False):
+        file = macos.MacFile(path, direct=direct)
+        page = bytearray(PAGE)
+        assert file.read_into(memoryview(page), 4 * PAGE) == PAGE
+        assert page == told[4 * PAGE : 5 * PAGE]
+        assert file.nbytes == SIZE
+        file.close()
+    assert asked == [(48, 1)]
+
+
+def test_macos_refuses_a_file_without_direct_reads_and_closes_it(path: Path, monkeypatch) -> None:
+    def refuse(_fd: int, _what: int, _on: int) -> None:
+        raise OSError(errno.ENOTSUP, "not on this volume")
+
+    monkeypatch.setattr(macos.fcntl, "fcntl", refuse)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match="volume"):
+        macos.MacFile(path, direct=True)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_macos_pages_are_marked_reusable_and_claimed_before_their_use() -> None:
+    class Watched(macos.MacRegion):
+        asked: list[tuple[int, int, int]]
+
+        def __init__(self) -> None:
+            super().__init__(6 * PAGE, huge_pages=False)
+            self.asked = []
+            self._map = self  # type: ignore[assignment] - hears the advice in the map's place
+
+        def madvise(self, *advice: int) -> None:
+            self.asked.append(advice)
+
+    region = Watched()
+    region.discard(5, 3 * PAGE + 5)
+    region.commit(PAGE + 5, 2 * PAGE + 5)
+    assert region.asked == [(7, PAGE, 2 * PAGE), (8, PAGE, 2 * PAGE)]
