@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from deepseek_r1.engine.llama.threads import OthersLoad, ThreadGovernor, candidates
+from deepseek_r1.engine.llama.waiting import SPIN_COUNT, waits, waits_set
 
 
 class Machine:
@@ -120,3 +125,24 @@ def test_counts_worth_trying(most, counts):
 def test_others_load_is_no_negative_number():
     load = OthersLoad()
     assert load() >= 0
+
+
+def test_a_program_that_loads_the_library_itself_gets_the_same_way_of_waiting():
+    code = "from deepseek_r1.engine.llama.library import library; library()"
+    asked = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP", "OMP"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=asked | {"OMP_DISPLAY_ENV": "VERBOSE"},
+        cwd=Path(__file__).parents[2] / "app",
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    if "GOMP_" not in done.stderr:
+        pytest.skip("this build computes without GNU OpenMP")
+    assert f"GOMP_SPINCOUNT = '{SPIN_COUNT}'" in done.stderr
+
+
+def test_a_chosen_way_of_waiting_stands():
+    assert waits({"OMP_WAIT_POLICY": "passive"}) == {}
+    assert waits({"GOMP_SPINCOUNT": "7"}) == {}
+    with waits_set():
+        assert os.environ["GOMP_SPINCOUNT"]

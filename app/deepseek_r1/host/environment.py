@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deepseek_r1.core.words import current_language
+from deepseek_r1.engine.llama.waiting import waits
 
 ENGINE_ARGUMENT = "--engine-host"
 
@@ -22,20 +23,6 @@ _PASSED = frozenset({
     "PROCESSOR_ARCHITECTURE", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE",
 })  # fmt: skip
 _PASSED_PREFIXES = ("LC_", "XDG_", "R1DESK_", "OMP_", "GOMP_", "KMP_", "GGML_")
-
-# How long an OpenMP thread spins before it sleeps, in turns of libgomp's waiting loop. Measured by
-# tests/host/measure_spin.py, two threads on two cores, the best of two or three runs, tokens/s.
-# "busy" is beside one program that never rests, on a machine with other work: read it as an order.
-#
-#                     135M idle  1.5B idle  135M busy
-#     as it comes           186       40.2          7
-#     spin 1000             183       40.1         21
-#     spin 300              182       36.6         50
-#     passive                71       27.3         42
-#
-# libgomp's own choice, milliseconds of spinning, collapses as soon as another program wants a core;
-# "passive" pays a system call at every operation of the graph. 1000 costs an idle machine 2 %.
-SPIN_COUNT = "1000"
 
 
 def engine_command() -> list[str]:
@@ -56,8 +43,7 @@ def engine_environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
     }
     passed["R1DESK_LANGUAGE"] = current_language()
     passed["GGML_NO_BACKTRACE"] = "1"  # an abort must not start a debugger
-    if "OMP_WAIT_POLICY" not in passed:
-        passed.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    passed.update(waits(passed))
     source = Path(__file__).resolve().parents[2]
     if source.name not in {"site-packages", "dist-packages"}:
         passed["PYTHONPATH"] = str(source)

@@ -22,6 +22,7 @@ from typing import Any
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.engine.llama.kernel import kernel_in_use, variant_named
+from deepseek_r1.engine.llama.waiting import waits_set
 
 _LEVEL_DEBUG, _LEVEL_WARN, _LEVEL_ERROR, _LEVEL_CONTINUED = 1, 3, 4, 5
 _LINES_KEPT = 400
@@ -87,13 +88,15 @@ class Library:
         """Raises EngineStartFailed where the library is missing or does not load."""
         self.log = LibraryLog()
         try:
-            self.api: Any = _import_low_level()
+            with waits_set():
+                self.api: Any = _import_low_level()
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             raise EngineStartFailed(detail=str(error)) from error
         self._log_callback = self.api.llama_log_callback(self._on_log)
         self.api.llama_log_set(self._log_callback, None)
         try:
-            _load_cpu_back_ends(self.api)
+            with waits_set():
+                _load_cpu_back_ends(self.api)
             self.kernel = kernel_in_use(self.api, self.log.variant())
         except OSError as error:
             raise EngineStartFailed(detail=str(error)) from error

@@ -46,6 +46,7 @@ class LlamaEngine:
             default_threads_prefill(),
         )
         self._threads = self._chosen(settings.threads, settings.threads_prefill)
+        self._own_governor = ThreadGovernor(self._automatic[0], OthersLoad())
         self._governor = self._governor_for(settings.threads)
         self._weights = streamed_weights(self._library, request)
         try:
@@ -151,7 +152,7 @@ class LlamaEngine:
 
     def _governor_for(self, threads: int) -> ThreadGovernor | None:
         """Automatic threads are governed, chosen ones are not."""
-        return ThreadGovernor(self._automatic[0], OthersLoad()) if threads == 0 else None
+        return self._own_governor if threads == 0 else None
 
     def close(self) -> None:
         """Free the context, then the model it was made from, then its weights."""
@@ -167,7 +168,7 @@ class LlamaEngine:
     # ---- one answer -------------------------------------------------------------------------
 
     def stream(
-        self, messages: Sequence[Message], sampling: SamplingSettings
+        self, messages: Sequence[Message], sampling: SamplingSettings, *, json_schema: str = ""
     ) -> Iterator[GenerationEvent]:
         """Prefill what the cache does not hold yet, then decode."""
         started = time.perf_counter()

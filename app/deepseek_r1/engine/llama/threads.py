@@ -94,10 +94,10 @@ class ThreadGovernor:
         return self.count
 
     def _look(self, now_s: float) -> None:
-        others, first = self._load(), self._looked_s == float("-inf")
+        others, paused = self._load(), now_s - self._looked_s > 5 * LOOK_S
         self._looked_s = now_s
-        if first or abs(others - self._level) <= _HYSTERESIS_CORES:
-            return
+        if paused or abs(others - self._level) <= _HYSTERESIS_CORES:
+            return  # after a pause `others` is about the time when nothing was computed
         self._level = min(self._counts[-1], round(others))
         self._start_over(now_s)
 
