@@ -146,7 +146,7 @@ def ask_command_line(place: Place) -> dict[str, Any]:
         raise SmokeFailed(f"the command line answered nothing: {answer}")
     return {
         "answer": answer["text"].strip(),
-        "kernel": doctor.get("kernel", ""),
+        "kernel": doctor["kernel"]["variant"] or "this machine's own",
         "decode_tok_s": round(answer["timings"]["decode_tok_s"], 1),
     }
 

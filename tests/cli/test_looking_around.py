@@ -12,6 +12,8 @@ def test_the_doctor_tells_what_is_here(starter):
     assert found["memory"]["total_mb"] >= found["memory"]["available_mb"] > 0
     assert found["starter_model"] == str(starter)
     assert found["llama_cpp"]
+    assert found["kernel"]["features"]
+    assert found["kernel"]["error"] == ""
 
 
 def test_the_doctor_speaks_to_people_too(own_profile):

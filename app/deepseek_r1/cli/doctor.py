@@ -10,6 +10,7 @@ from typing import Any
 from deepseek_r1 import __version__, hardware
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
+from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.paths import profile_dir, starter_model
 from deepseek_r1.core.words import tr
 from deepseek_r1.memory import meter
@@ -40,6 +41,7 @@ def doctor(as_json: o.Json = False) -> None:
     output.result(f"{tr('Version')}: {found['version']} (llama-cpp-python {found['llama_cpp']})")
     output.result(f"{tr('System')}: {found['system']}, Python {found['python']}")
     output.result(f"{tr('Processor')}: {cpu['name']}: {', '.join(cpu['kernels'])}")
+    output.result(f"{tr('Kernel')}: {_kernel_said(found['kernel'])}")
     output.result(
         tr(
             "Cores: {physical}, fast ones {fast}; threads for writing {threads}, for reading {all}",
@@ -79,6 +81,7 @@ def examine() -> dict[str, Any]:
             "threads_prefill": cpu.threads_prefill,
             "kernels": [name for name in _KERNELS if name in cpu.features],
         },
+        "kernel": _kernel(),
         "memory": {
             "total_mb": round(memory.total_mib, 2),
             "available_mb": round(memory.available_mib, 2),
@@ -87,6 +90,24 @@ def examine() -> dict[str, Any]:
         "profile": str(profile),
         "profile_writable": os.access(existing, os.W_OK),
     }
+
+
+def _kernel() -> dict[str, Any]:
+    """Which of llama.cpp's code for processors is loaded here, or why none is."""
+    from deepseek_r1.engine.llama.library import library  # noqa: PLC0415 - native, so late
+
+    try:
+        kernel = library().kernel
+    except EngineStartFailed as failed:
+        return {"variant": "", "features": [], "error": str(failed)}
+    return {"variant": kernel.variant, "features": list(kernel.features), "error": ""}
+
+
+def _kernel_said(kernel: dict[str, Any]) -> str:
+    if kernel["error"]:
+        return str(kernel["error"])
+    name = kernel["variant"] or tr("built for this machine")
+    return f"{name}: {', '.join(kernel['features'])}"
 
 
 def _version(package: str) -> str:

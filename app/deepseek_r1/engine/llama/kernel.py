@@ -52,9 +52,6 @@ class Kernel:
         needed = [_NEEDED[name] for name in self.features if name in _NEEDED]
         return tuple(name for name in needed if name not in processor)
 
-    def __str__(self) -> str:
-        return self.variant or "built for this machine"
-
 
 def kernel_in_use(api: Any, variant: str) -> Kernel:
     """What the loaded library says of itself. Raises OSError where this processor lacks something.
