@@ -126,9 +126,12 @@ class EngineBridge(QObject):
         )
         return self._post(request)
 
-    def set_budget(self, memory_budget: int) -> int:
+    def set_budget(self, memory_budget: int, window_mib: float) -> int:
         """Change the budget of a model that runs from the disk, also in the middle of an answer."""
-        return self._post(protocol.SetBudget(id=next(self._ids), memory_budget=memory_budget))
+        request = protocol.SetBudget(
+            id=next(self._ids), memory_budget=memory_budget, window_mib=window_mib
+        )
+        return self._post(request)
 
     def unload(self) -> int:
         """Give the model's memory back."""

@@ -104,7 +104,8 @@ class ModelController(QObject):
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget of a model that runs from the disk at once; MiB."""
         if self.current is not None:
-            self._budget = (self._engine.set_budget(memory_budget), memory_budget)
+            request_id = self._engine.set_budget(memory_budget, window_mib())
+            self._budget = (request_id, memory_budget)
 
     def plan(self, settings: LoadSettings) -> None:
         """Ask for the bill of the chosen model with other settings."""

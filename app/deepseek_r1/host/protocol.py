@@ -81,11 +81,15 @@ class SetThreads(_Frame):
 
 
 class SetBudget(_Frame):
-    """Another memory budget for a model that runs from the disk, from the next token on; MiB."""
+    """Another memory budget for a model that runs from the disk, from the next token on; MiB.
+
+    `window_mib` is what the asker's own process takes by now; None keeps what the load said.
+    """
 
     kind: Literal["set_budget"] = "set_budget"
     id: RequestId
     memory_budget: Annotated[int, Field(ge=256, le=1_048_576)]
+    window_mib: Amount | None = None
 
 
 class Unload(_Frame):

@@ -144,7 +144,7 @@ class Worker:
                 return protocol.Counted(id=request.id, tokens=tokens)
             case protocol.SetBudget():
                 model = self._loaded()
-                model.set_memory_budget(request.memory_budget)
+                model.set_memory_budget(request.memory_budget, window_mib=request.window_mib)
                 self._event(request.id, BudgetChanged(bill=model.loaded.bill))
                 self._vitals.beat_now()
             case protocol.Unload():

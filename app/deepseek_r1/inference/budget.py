@@ -68,21 +68,33 @@ class LiveBudget:
             streams=self._streams,
         )
 
-    def move(self, budget_mib: int, before: Bill) -> Bill:
+    def move(self, budget_mib: int, before: Bill, window_mib: float | None = None) -> Bill:
         """The user's new budget; the bill under it, with what is still true of the one `before`.
 
+        What the load measured counts in place of what was planned before it: the engine's own
+        share, and `window_mib` where it is known.
         Raises BudgetTooSmall, and WrongUsage for a model that is in memory whole.
         """
         if not self._streams:
             raise WrongUsage(detail=tr("The model is in memory whole: load it again to change it."))
-        bill = self._plan(budget_mib)
-        refuse_misfit(bill, self._header, self._with(budget_mib), self._share)
+        share = self._share_now(before, window_mib)
+        bill = plan_streamed(self._header, self._with(budget_mib), share)
+        refuse_misfit(bill, self._header, self._with(budget_mib), share)
         with self._moving:
+            self._share = share
             self._settings = self._with(budget_mib)
             held = self._allowed
             most = min(held.budget_mib, budget_mib) if held.short else budget_mib
             self.hold(Allowance(most, held.batch, held.short))
         return _still_measured(bill, before)
+
+    def _share_now(self, before: Bill, window_mib: float | None) -> ProcessShare:
+        runtime = next(line for line in before.lines if line.name == "runtime")
+        more_mib = max(0.0, (runtime.measured_mib or 0.0) - runtime.planned_mib)
+        return ProcessShare(
+            runtime_mib=self._share.runtime_mib + more_mib,
+            window_mib=self._share.window_mib if window_mib is None else window_mib,
+        )
 
     def hold(self, allowed: Allowance) -> None:
         """Keep to what a shortage of memory leaves, or take up all that is wanted again."""

@@ -237,16 +237,17 @@ class CPUInference:
         with_options(LoadSettings(), threads=threads, threads_prefill=threads_prefill)
         self._ready().set_threads(threads, threads_prefill)
 
-    def set_memory_budget(self, memory_budget: int) -> None:
+    def set_memory_budget(self, memory_budget: int, *, window_mib: float | None = None) -> None:
         """Another budget in MiB for a model that runs from the disk, between two tokens.
 
         Smaller gives memory back, larger keeps more weights; the answer goes on and is the same.
-        `loaded` has the new bill. Raises BudgetTooSmall, and WrongUsage for a model that is in
+        `window_mib` is what the caller's own process costs by now. `loaded` has the new bill.
+        Raises BudgetTooSmall, and WrongUsage for a model that is in
         memory whole: its memory does not change with the budget.
         """
         self._ready()
         with_options(LoadSettings(), memory_budget=memory_budget)
-        bill = self._budget.move(memory_budget, self.loaded.bill)
+        bill = self._budget.move(memory_budget, self.loaded.bill, window_mib)
         self.loaded = self.loaded.model_copy(update={"bill": bill})
 
     def hold(self, allowance: Allowance) -> None:
