@@ -14,6 +14,13 @@ def main() -> None:
     from deepseek_r1.core.words import use_language  # noqa: PLC0415
 
     use_language(None)
+    from deepseek_r1.core.errors import ProcessorTooOld  # noqa: PLC0415 - speaks the language
+    from deepseek_r1.hardware.baseline import require_usable_processor  # noqa: PLC0415
+
+    try:
+        require_usable_processor()
+    except ProcessorTooOld as error:
+        sys.exit(str(error))
     # The options' help is translated when their module is imported: not before the language is set.
     from deepseek_r1.cli.app import run  # noqa: PLC0415
 

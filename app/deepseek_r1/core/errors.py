@@ -116,7 +116,7 @@ class NotAModelFile(ModelRefused):
 
 
 class LegacyModelFile(ModelRefused):
-    """One of GGML's formats from before GGUF."""
+    """One of GGML's formats from before GGUF, in a way that no engine here reads."""
 
     what = N_("{path} is in the old {format} format and cannot be read.")
     why = N_("{detail}")
@@ -291,6 +291,14 @@ class EngineStartFailed(EngineFailed):
     what = N_("The engine could not be started.")
     why = N_("{detail}")
     todo = N_("Install the application again; if that does not help, report it with the log.")
+
+
+class ProcessorTooOld(R1Error):
+    """The programs' own code cannot run here."""
+
+    what = N_("This computer's processor is too old for R1 Desk.")
+    why = N_("It lacks {missing}, which processors have had since about 2010.")
+    todo = N_("Use R1 Desk on a newer computer.")
 
 
 class LegacyEngineUnavailable(EngineStartFailed):
