@@ -12,14 +12,29 @@ import pytest
 TOOLS = Path(__file__).parents[3] / "shared" / "tools"
 
 
-def r1_shaped(folder: Path) -> Path:
-    """The file that `R1_SHAPED_1_5B` names, or one made now; skips where neither is to be had."""
+def r1_shaped(folders: pytest.TempPathFactory) -> Path:
+    """The file that `R1_SHAPED_1_5B` names, or one made once a run; skips where neither can be."""
     ready = os.environ.get("R1_SHAPED_1_5B", "")
     if ready:
         return Path(ready)
+    path = folders.getbasetemp() / "r1-1.5b.gguf"
+    if path.is_file():
+        return path
     tool = TOOLS / "make_r1_shaped_gguf.py"
     if not tool.is_file():
         pytest.skip("the tool that makes R1-shaped files is not beside the checkout")
-    path = folder / "r1-1.5b.gguf"
     subprocess.run([sys.executable, tool, "--size", "1.5b", path], check=True, capture_output=True)
     return path
+
+
+def limit_tool() -> Path:
+    """The tool that runs a command under a real memory limit; skips where none can be set."""
+    tool = TOOLS / "with_memory_limit.sh"
+    if not tool.is_file():
+        pytest.skip("the tool that sets memory limits is not beside the checkout")
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("memory limits need root")
+    tried = subprocess.run([tool, "100", "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"memory limits cannot be set here: {tried.stderr.strip()[-200:]}")
+    return tool

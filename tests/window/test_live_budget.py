@@ -35,8 +35,10 @@ def answer(desk: Desk) -> str:
     return desk.chat.shown_branch[-1].content
 
 
-def test_a_smaller_budget_during_an_answer(qtbot: QtBot, tmp_path: Path) -> None:
-    model = r1_shaped(tmp_path)
+def test_a_smaller_budget_during_an_answer(
+    qtbot: QtBot, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    model = r1_shaped(tmp_path_factory)
 
     def adapt(stored: Preferences) -> None:
         stored.model_path = str(model)

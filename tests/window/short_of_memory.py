@@ -1,0 +1,218 @@
+"""A chat in the real window while another program takes the memory. Run inside a memory limit:
+
+    ../shared/tools/with_memory_limit.sh 2000 .venv/bin/python tests/window/short_of_memory.py \\
+        [--model FILE] [--budget 1280] [--tokens 120] [--full 0.97]
+
+The limit's group holds window, engine and the program that eats. The same question is answered
+three times: to warm up, calmly, and while the eater fills the group to `--full`. Prints one JSON
+object: whether the texts are equal, every notice that was shown, the least budget that was held,
+the seconds until it came back, and how often the kernel killed in this group. Exit status 1 where
+a promise was not kept. Without a limit it eats the machine's own memory: only where you are alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "app"))
+
+from PySide6.QtCore import QCoreApplication, QEventLoop
+
+from deepseek_r1.core.paths import profile_dir, starter_model
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.words import use_language
+from deepseek_r1.hardware import linux
+from deepseek_r1.hardware.pressure import memory_reading
+from deepseek_r1.host.protocol import Beat
+from r1desk import preferences as prefs
+from r1desk.application import create_application
+from r1desk.desk import Desk
+from r1desk.dialogs.notice_bar import Level, Notice
+from r1desk.store import Profile, StoreThread
+
+EATER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from deepseek_r1.hardware.pressure import memory_reading
+full, held = float(sys.argv[2]), []
+while True:
+    now = memory_reading()
+    if now.available_mib <= (1 - full) * now.total_mib:
+        break
+    held.append(bytearray(4 << 20))
+    for at in range(0, 4 << 20, 4096):
+        held[-1][at] = 1
+print(len(held) * 4, flush=True)
+sys.stdin.read()
+"""
+QUESTION = "Write a long story about a whale."
+PATIENCE_S = 150.0
+
+
+class Trial:
+    def __init__(self, desk: Desk, full: float) -> None:
+        self.desk, self.full = desk, full
+        self.notices: list[dict[str, str]] = []
+        self.beats: list[Beat] = []
+        self.pids: set[int] = set()
+        desk.engine.beat.connect(self._on_beat)
+        shown = desk.window.notices.show_notice
+
+        def show(notice: Notice) -> None:
+            self.notices.append({"level": str(notice.level), "text": notice.text})
+            shown(notice)
+
+        desk.window.notices.show_notice = show
+
+    def _on_beat(self, beat: Beat) -> None:
+        self.beats.append(beat)
+        self.pids.add(self.desk.engine.engine_pid)
+
+    def until(self, true: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not true():
+            if time.monotonic() > end:
+                raise SystemExit(f"waited in vain: {what}")
+            QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+            time.sleep(0.005)
+
+    def answer(self, during: Callable[[], None] | None = None) -> str:
+        chat = self.desk.chat
+        if chat.shown_branch:
+            chat.regenerate_last()
+        else:
+            self.desk.window.composer.set_text(QUESTION)
+            self.desk.window.composer.submit()
+        self.until(lambda: chat.busy, "the question is sent")
+        if during is not None:
+            self.until(lambda: bool(chat.answer and len(chat.answer.content) > 20), "text comes")
+            during()
+        self.until(
+            lambda: not chat.busy and chat.shown_branch[-1].state != "streaming", "the answer ends"
+        )
+        return chat.shown_branch[-1].content
+
+    def run(self) -> dict[str, Any]:
+        self.until(lambda: self.desk.models.current is not None, "the model loads")
+        bill = self.desk.models.current.bill
+        self.answer()
+        calm = self.answer()
+        eater = subprocess.Popen(
+            [sys.executable, "-c", EATER, str(ROOT / "app"), str(self.full)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        marks: dict[str, float] = {}
+
+        def eat() -> None:
+            os.set_blocking(eater.stdout.fileno(), False)
+            self.until(lambda: self._eaten(eater, marks), "the eater is full")
+            marks["answering"] = float(self.desk.chat.busy)
+            now = memory_reading()
+            marks["used_share"] = 1 - now.available_mib / now.total_mib
+
+        self.beats.clear()
+        self.pids = {self.desk.engine.engine_pid}
+        disturbed = self.answer(eat)
+        self.until(lambda: any(b.memory and b.memory.short for b in self.beats), "a shortage")
+        eater.kill()
+        eater.wait()
+        gone = time.monotonic()
+        self.until(
+            lambda: bool(self.beats[-1].memory and not self.beats[-1].memory.short), "relief"
+        )
+        back_s = time.monotonic() - gone
+        held = [beat.memory for beat in self.beats if beat.memory]
+        return {
+            "streams": bill.streams,
+            "equal": disturbed == calm,
+            "characters": len(calm),
+            "eaten_mib": marks["eaten_mib"],
+            "used_share_when_full": round(marks["used_share"], 4),
+            "answering_when_full": bool(marks["answering"]),
+            "notices": self.notices,
+            "budget_mib": bill.budget_mib,
+            "least_budget_mib": min(state.budget_mib for state in held),
+            "least_batch": min(state.batch for state in held),
+            "back_after_s": round(back_s, 1),
+            "budget_back_mib": held[-1].budget_mib,
+            "engines": len(self.pids),
+            "killed_by_kernel": kills(),
+        }
+
+    @staticmethod
+    def _eaten(eater: subprocess.Popen[str], marks: dict[str, float]) -> bool:
+        line = eater.stdout.readline()
+        if line:
+            marks["eaten_mib"] = float(line)
+        return bool(line)
+
+
+def kills() -> int:
+    """How often the kernel killed in our innermost control group."""
+    for folder in linux.control_groups(Path("/"), "memory")[:1]:
+        for name in ("memory.oom_control", "memory.events"):
+            for line in linux.small_text(folder / name).splitlines():
+                key, _, number = line.partition(" ")
+                if key == "oom_kill":
+                    return int(number)
+    return 0
+
+
+def kept(found: dict[str, Any]) -> bool:
+    """Everything that was promised."""
+    warnings = [each for each in found["notices"] if each["level"] == Level.WARNING]
+    return (
+        found["equal"]
+        and found["characters"] > 0
+        and found["answering_when_full"]
+        and found["used_share_when_full"] >= 0.96
+        and len(warnings) == 1
+        and found["engines"] == 1
+        and found["killed_by_kernel"] == 0
+        and found["budget_back_mib"] == found["budget_mib"]
+        and (found["least_budget_mib"] < found["budget_mib"] or not found["streams"])
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=starter_model())
+    parser.add_argument("--budget", type=int, default=1280)
+    parser.add_argument("--tokens", type=int, default=120)
+    parser.add_argument("--full", type=float, default=0.97)
+    given = parser.parse_args()
+    use_language("en")
+    stored, _ = prefs.load(profile_dir())
+    stored.model_path = str(given.model)
+    stored.sampling = SamplingSettings(temperature=0.0, max_tokens=given.tokens)
+    stored.load = LoadSettings(
+        memory_budget=given.budget, context_length=1024, micro_batch=64, swap_enabled=True
+    )
+    create_application(sys.argv[:1], stored)
+    profile = Profile.open(profile_dir())
+    store = StoreThread(profile.database)
+    desk = Desk(profile, store, stored, None)
+    store.start()
+    desk.show()
+    try:
+        found = Trial(desk, given.full).run()
+    finally:
+        desk.close()
+        store.close()
+        profile.close()
+    print(json.dumps(found, indent=1))
+    return 0 if kept(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

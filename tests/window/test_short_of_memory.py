@@ -1,0 +1,31 @@
+"""Another program takes nearly all memory while the model writes in the real window."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.r1_shaped import limit_tool, r1_shaped
+
+SCRIPT = Path(__file__).with_name("short_of_memory.py")
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_nothing_is_killed_and_the_answer_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    command = [
+        limit_tool(), "2000", sys.executable, SCRIPT, "--model", r1_shaped(tmp_path_factory),
+        "--budget", "1100", "--tokens", "40",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    assert done.stdout, done.stderr
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, found
+    assert found["streams"]
+    assert found["least_budget_mib"] < found["budget_mib"] == found["budget_back_mib"]
