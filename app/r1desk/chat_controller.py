@@ -1,27 +1,24 @@
 """What happens to a conversation: between the store, the engine and the view.
 
-The rule that everything here follows: what the user wrote is on disk before it goes to the model,
-and what the model says is on disk at least once a second.
+The rule that everything here follows: what the user wrote is on disk before it goes to the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core import events
 from deepseek_r1.core.errors import EngineBusy, ErrorReport, R1Error
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.answer import Answer
+from r1desk.answering import Answering
 from r1desk.bridge import EngineBridge, StoreBridge
 from r1desk.chat.values import ShownMessage
 from r1desk.shown import load_branch
-from r1desk.store import MessageState, Store
+from r1desk.store import Store
 from r1desk.unsaved import Ending, Unsaved
-
-SAVE_EVERY_MS = 500
 
 
 class ChatController(QObject):
@@ -51,26 +48,32 @@ class ChatController(QObject):
         sampling: Callable[[], tuple[SamplingSettings, str]],
     ) -> None:
         super().__init__()
-        self._engine = engine
         self._store = store
         self._model_name = model_name
         self._sampling = sampling
         self.conversation_id: int | None = None
-        self.answer: Answer | None = None
         self._sending = False
         self._branch: list[ShownMessage] = []
-        self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
-        self._save_timer.timeout.connect(self._save_progress)
-        engine.event.connect(self._on_event)
-        engine.failed.connect(self._on_failed)
         store.failed.connect(self._on_store_failed)
         self.unsaved = Unsaved(store)
         self.unsaved.saved.connect(self._on_saved)
         self.unsaved.kept.connect(self._on_kept)
         self.unsaved.failed.connect(self.failed)
         self.unsaved.recovered.connect(self.recovered)
+        self._answering = Answering(
+            engine, self.unsaved, lambda conversation: conversation == self.conversation_id, self
+        )
+        self._answering.answer_streamed.connect(self.answer_streamed)
+        self._answering.thinking_streamed.connect(self.thinking_streamed)
+        self._answering.thinking_finished.connect(self.thinking_finished)
+        self._answering.prefill_progressed.connect(self.prefill_progressed)
 
     # ---- what is shown ----------------------------------------------------------------------
+
+    @property
+    def answer(self) -> Answer | None:
+        """The answer being written."""
+        return self._answering.answer
 
     @property
     def busy(self) -> bool:
@@ -128,7 +131,7 @@ class ChatController(QObject):
 
     def close(self) -> None:
         """Save what there is before the store is closed."""
-        self._save_progress()
+        self._answering.save()
         self.unsaved.close()
 
     def _show(self, conversation_id: int | None, branch: list[ShownMessage]) -> None:
@@ -195,10 +198,7 @@ class ChatController(QObject):
 
     def stop(self) -> None:
         """End the answer being written; what is there stays."""
-        if self.answer is not None:
-            self.answer.stop_wanted = True
-            if self.answer.request_id:
-                self._engine.cancel(self.answer.request_id)
+        self._answering.stop()
 
     def _position(self, message_id: int) -> int | None:
         return next((i for i, m in enumerate(self._branch) if m.id == message_id), None)
@@ -243,10 +243,9 @@ class ChatController(QObject):
             conversation, message_id, branch = result
             self.unsaved.settled(endings)
             self._sending = False
-            self.answer = Answer(conversation, message_id)
+            self._answering.expect(conversation, message_id)
             if self.conversation_id == shown_before:
                 self.conversation_id = conversation
-            self._save_timer.start()
             self._show(conversation, branch)
             self.list_changed.emit()
             self._generate(branch)
@@ -266,7 +265,6 @@ class ChatController(QObject):
 
     def _generate(self, branch: list[ShownMessage]) -> None:
         """Hand the branch, without the empty answer at its end, to the engine."""
-        assert self.answer is not None  # noqa: S101 - set by the only caller
         sampling, system_prompt = self._sampling()
         messages = [
             Message(role=Role(m.role), content=m.content)
@@ -276,70 +274,9 @@ class ChatController(QObject):
         if system_prompt.strip():
             messages.insert(0, Message(role=Role.SYSTEM, content=system_prompt))
         self.model_wanted.emit()
-        self.answer.request_id = self._engine.generate(messages, sampling)
-        if self.answer.stop_wanted:
-            self._engine.cancel(self.answer.request_id)
+        self._answering.ask(messages, sampling)
 
-    # ---- the engine's answers ---------------------------------------------------------------
-
-    @Slot(int, object)
-    def _on_event(self, request_id: int, event: events.GenerationEvent) -> None:
-        answer = self.answer
-        if answer is None or request_id != answer.request_id:
-            return
-        shown = answer.conversation_id == self.conversation_id
-        match event:
-            case events.AnswerDelta(text=text):
-                answer.content.append(text)
-                answer.dirty = True
-                if shown:
-                    self.answer_streamed.emit(answer.message_id, text)
-            case events.ThinkingDelta(text=text):
-                answer.thinking.append(text)
-                answer.dirty = True
-                if shown:
-                    self.thinking_streamed.emit(answer.message_id, text)
-            case events.ThinkingFinished(seconds=seconds):
-                answer.thinking_s = seconds
-                if shown:
-                    self.thinking_finished.emit(answer.message_id, seconds)
-            case events.PrefillProgress():
-                if shown:
-                    self.prefill_progressed.emit(answer.message_id, event)
-            case events.GenerationFinished(stats=stats):
-                stopped = stats.finish_reason == events.FinishReason.CANCELLED
-                state = MessageState.STOPPED if stopped else MessageState.COMPLETE
-                self._finish(answer, state, stats, None)
-
-    @Slot(int, ErrorReport)
-    def _on_failed(self, request_id: int, report: ErrorReport) -> None:
-        answer = self.answer
-        if answer is not None and request_id == answer.request_id:
-            self._finish(answer, MessageState.FAILED, None, report)
-
-    def _finish(
-        self,
-        answer: Answer,
-        state: MessageState,
-        stats: events.GenerationStats | None,
-        report: ErrorReport | None,
-    ) -> None:
-        """Store the end of the answer, then show it exactly as stored."""
-        self.answer = None
-        self._save_timer.stop()
-
-        self.unsaved.finish(
-            Ending(
-                answer.conversation_id,
-                answer.message_id,
-                answer.text,
-                answer.thought,
-                answer.thinking_s,
-                stats,
-                state,
-                report,
-            )
-        )
+    # ---- how answers end ---------------------------------------------------------------------
 
     @Slot(object, list)
     def _on_saved(self, ending: Ending, branch: list[ShownMessage]) -> None:
@@ -360,15 +297,6 @@ class ChatController(QObject):
         if finished is not None:  # else another branch is shown by now
             self._branch = branch
             self.answer_finished.emit(finished)
-
-    @Slot()
-    def _save_progress(self) -> None:
-        answer = self.answer
-        if answer is None or not answer.dirty:
-            return
-        answer.dirty = False
-        message_id, text, thought = answer.message_id, answer.text, answer.thought
-        self.unsaved.save_progress(message_id, text, thought)
 
     @Slot(object)
     def _on_store_failed(self, error: Exception) -> None:
