@@ -18,6 +18,7 @@ from deepseek_r1.engine.llama.quantise import PACKED, Quantiser
 BYTES_A_NUMBER: Final = 18
 MOST_NUMBERS: Final = 4 << 20  # of a piece; larger ones are no faster
 _F16_MOST: Final = 65_504.0
+_LEAST_SHARE: Final = 1e-6  # of the mean importance
 
 # Mean squared activation of each column of a matrix; for stacked matrices (matrices, columns).
 Importance = Mapping[str, Floats]
@@ -86,7 +87,8 @@ class PieceMaker:
         matrices = found.reshape(-1, place.tensor.columns)
         number = first // place.tensor.shape[1] if len(matrices) > 1 else 0
         weights: Floats = matrices[number]
-        return weights
+        # Columns that met nothing keep a little weight: ggml divides by sums of these.
+        return np.maximum(weights, max(float(weights.mean()) * _LEAST_SHARE, 1e-30))
 
 
 def require_importance(

@@ -1,0 +1,32 @@
+"""A small model's folder to convert, and to spoil."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.convert.job import Converted, Wish, convert
+from deepseek_r1.convert.precision import precision_named
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the small Qwen2 model's folder."""
+    copy = tmp_path / "qwen2"
+    shutil.copytree(REFERENCE / "qwen2", copy)
+    return copy
+
+
+@pytest.fixture
+def to_gguf(tmp_path: Path):
+    """Converts a source to `tmp_path/out.gguf`."""
+
+    def run(source: Path, precision: str = "f32", name: str = "out.gguf", **more) -> Converted:
+        wish = Wish(source, tmp_path / name, precision_named(precision), 512, threads=1, **more)
+        return convert(wish)
+
+    return run
