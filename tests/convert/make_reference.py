@@ -48,11 +48,12 @@ ALPHABETS = (
 PATTERNS = {
     "qwen": [f"{CONTRACTIONS}|{LETTERS}|\\p{{N}}|{REST}"],
     "llama3": [f"{CONTRACTIONS}|{LETTERS}|\\p{{N}}{{1,3}}|{REST}"],
-    "deepseek-v3": [
+    "deepseek-v3": [  # with line ends themselves, as in the published file
         r"\p{N}{1,3}",
         "[一-龥\u3040-ゟ゠-ヿ]+",
         r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"""
-        r"""[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+        "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|"
+        "\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
     ],
     "deepseek-llm": [
         "[\r\n]",

@@ -26,7 +26,7 @@ _DEEPSEEK_V3: Final = (
 )
 # The second and third list every letter and mark of their alphabets; their beginnings suffice.
 _DEEPSEEK_LLM: Final = (
-    "[\r\n]",
+    r"[\r\n]",
     r"\s?[A-Za-zµÀ-ÖØ-öø-ƺ",
     r"\s?[!-/:-~！-／：-～",
     r"\s+$",
@@ -66,7 +66,10 @@ def _shape(step: Json) -> str:
         pattern = step.get("pattern")
         regex = pattern.get("Regex") if isinstance(pattern, dict) else None
         plain = step.get("behavior") == "Isolated" and not step.get("invert")
-        return f"Split {regex}" if isinstance(regex, str) and plain else "Split?"
+        if not isinstance(regex, str) or not plain:
+            return "Split?"
+        # DeepSeek's files have line ends themselves where others write escapes for them.
+        return f"Split {regex}".replace("\r", r"\r").replace("\n", r"\n")
     if kind == "ByteLevel":
         if step.get("add_prefix_space"):
             return "ByteLevel, space before"
