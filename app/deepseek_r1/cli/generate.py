@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
-from deepseek_r1.core.errors import R1Error, WrongUsage
+from deepseek_r1.cli.answering import (
+    INTERRUPTED,
+    ShortageTeller,
+    interrupting,
+    show_progress,
+    summary,
+)
+from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import (
     AnswerDelta,
     Bill,
@@ -22,7 +26,6 @@ from deepseek_r1.core.events import (
     FinishReason,
     GenerationFinished,
     GenerationStats,
-    LoadProgress,
     ModelLoaded,
     PrefillProgress,
     ThinkingDelta,
@@ -32,13 +35,10 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.words import tr
+from deepseek_r1.engine.schema import MAX_SCHEMA_CHARACTERS, grammar_of
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.memory_words import shortage_over_words, shortage_words
-from deepseek_r1.host.notices import Notice
-from deepseek_r1.host.protocol import Beat
 from deepseek_r1.memory import meter
 
-INTERRUPTED = 130
 _UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)
 
 
@@ -67,6 +67,13 @@ def generate(
     cache_strategy: o.Strategy = o.LOAD.cache_strategy,
     enable_chunk_loading: o.ChunkLoading = o.LOAD.enable_chunk_loading,
     chunk_size: o.ChunkSize = o.LOAD.chunk_size_kib,
+    json_schema: Annotated[
+        Path | None,
+        typer.Option(
+            "--json-schema",
+            help=tr("A file with a JSON schema that the answer is held to, after the thinking."),
+        ),
+    ] = None,
     as_json: o.Json = False,
 ) -> None:
     """Answer one question. The answer goes to standard output, the thinking to the terminal."""
@@ -92,16 +99,17 @@ def generate(
         seed=seed,
     )
     messages = _conversation(prompt, system)
+    schema = _schema(json_schema) if json_schema is not None else ""
     if batch_size > 1:
         output.note(
             tr("There is one prompt, so a batch size of {n} changes nothing.", n=batch_size)
         )
     answer = Answer()
     path = o.chosen_model(model).absolute()
-    with EngineClient(on_notice=_ShortageTeller()) as engine, _interrupting(engine):
-        loaded = engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB, on_event=_show_progress)
+    with EngineClient(on_notice=ShortageTeller()) as engine, interrupting(engine):
+        loaded = engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB, on_event=show_progress)
         output.status("")
-        for event in engine.generate(messages, sampling):
+        for event in engine.generate(messages, sampling, json_schema=schema):
             answer.take(event)
             if not as_json:
                 _show(event)
@@ -109,7 +117,7 @@ def generate(
         output.result_json(generate_report(answer, loaded))
     else:
         output.answer("\n")
-        output.aside(_summary(answer.stats))
+        output.aside(summary(answer.stats))
     if answer.stats.finish_reason is FinishReason.CANCELLED:
         raise typer.Exit(INTERRUPTED)
 
@@ -192,44 +200,18 @@ def _conversation(prompt: str, system: str) -> list[Message]:
     return messages
 
 
-@contextmanager
-def _interrupting(engine: EngineClient) -> Iterator[None]:
-    """Ctrl-C ends the load or the answer in order; a second one ends the program at once."""
-    pressed = False
-
-    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        engine.cancel()
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
+def _schema(path: Path) -> str:
+    """The schema in a file, as the engine takes it. Raises WrongUsage."""
     try:
-        yield
-    except R1Error:
-        if pressed:  # a load that was ended fails, but that is what was asked for
-            raise typer.Exit(INTERRUPTED) from None
-        raise
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class _ShortageTeller:
-    """One line when the machine runs short of memory, one when that is over."""
-
-    def __init__(self) -> None:
-        self._short = False
-
-    def __call__(self, notice: Notice) -> None:
-        memory = notice.memory if isinstance(notice, Beat) else None
-        if memory is not None and memory.short != self._short:
-            self._short = memory.short
-            output.note(shortage_words(memory) if memory.short else shortage_over_words())
-
-
-def _show_progress(event: Event) -> None:
-    if isinstance(event, LoadProgress):
-        output.status(tr("Loading the model: {percent} %", percent=round(100 * event.fraction)))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_SCHEMA_CHARACTERS + 1)
+        grammar_of(text)
+    except OSError as error:
+        detail = tr("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error)
+        raise WrongUsage(detail=detail) from error
+    except UnicodeDecodeError as error:
+        raise WrongUsage(detail=tr("The schema is not JSON: {detail}.", detail=error)) from error
+    return text
 
 
 def _show(event: Event) -> None:
@@ -244,13 +226,3 @@ def _show(event: Event) -> None:
             output.thinking("\n")
         case AnswerDelta(text=text):
             output.answer(text)
-
-
-def _summary(stats: GenerationStats) -> str:
-    return tr(
-        "{tokens} tokens, {rate} tokens/s, first after {ttft} s ({reason})",
-        tokens=stats.completion_tokens,
-        rate=f"{stats.decode_tok_s:.1f}",
-        ttft=f"{stats.ttft_s:.2f}",
-        reason=stats.finish_reason.value,
-    )

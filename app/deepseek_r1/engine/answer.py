@@ -36,6 +36,11 @@ class AnswerWriter:
         self._thinking_s: float | None = None
         self._last_thought_s = 0.0
 
+    @property
+    def answering(self) -> bool:
+        """The thinking is over, if there was any: what follows is the answer."""
+        return self._splitter.answering
+
     def sampled(self) -> None:
         """A token was chosen, of whatever kind."""
         self._last_s = time.perf_counter() - self._started

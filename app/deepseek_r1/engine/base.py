@@ -92,11 +92,12 @@ class Engine(Protocol):
         ...
 
     def stream(
-        self, messages: Sequence[Message], sampling: SamplingSettings
+        self, messages: Sequence[Message], sampling: SamplingSettings, *, json_schema: str = ""
     ) -> Iterator[GenerationEvent]:
         """One answer. Its last event, and only that, is a GenerationFinished.
 
-        Raises PromptTooLong, TemplateUnusable, EngineFailed.
+        `json_schema`, as JSON text, is what the answer behind the thinking is held to.
+        Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed.
         """
         ...
 

@@ -51,6 +51,11 @@ class ReasoningSplitter:
         """True while the text read so far is inside a thinking block."""
         return self._state in (_State.OPENED, _State.THINKING)
 
+    @property
+    def answering(self) -> bool:
+        """True once a thinking block is closed, or the text has begun without one."""
+        return self._state in (_State.CLOSED, _State.ANSWER)
+
     def feed(self, text: str) -> list[Piece]:
         """What is certain after `text`."""
         if self._state is _State.ANSWER:

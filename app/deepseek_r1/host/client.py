@@ -138,16 +138,24 @@ class EngineClient:
         return loaded
 
     def generate(
-        self, messages: str | Sequence[Message], sampling: SamplingSettings | None = None
+        self,
+        messages: str | Sequence[Message],
+        sampling: SamplingSettings | None = None,
+        *,
+        json_schema: str = "",
     ) -> Iterator[Event]:
         """The events of an answer as they come; load events first where the model comes back.
 
         The request is sent with the first `next()`. Leaving the iteration early cancels the answer.
+        `json_schema`, as JSON text, is what the answer is held to.
         """
         if isinstance(messages, str):
             messages = (Message(role=Role.USER, content=messages),)
         request = Generate(
-            id=next(self._ids), messages=tuple(messages), sampling=sampling or SamplingSettings()
+            id=next(self._ids),
+            messages=tuple(messages),
+            sampling=sampling or SamplingSettings(),
+            json_schema=json_schema,
         )
         self._generating = request.id
         for reply in self._ask(request):

@@ -61,6 +61,7 @@ class Generate(_Frame):
     id: RequestId
     messages: tuple[Message, ...]
     sampling: SamplingSettings = SamplingSettings()
+    json_schema: Annotated[str, Field(max_length=65_536)] = ""  # what the answer is held to
 
 
 class CountTokens(_Frame):

@@ -7,6 +7,7 @@ does not wait for an answer. The process ends at once when its owner is gone.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -198,7 +199,8 @@ class Worker:
     def _generate(self, request: protocol.Generate) -> None:
         model = self._loaded()
         self._current = request.id
-        events = model.stream(request.messages, sampling=request.sampling)
+        schema = json.loads(request.json_schema) if request.json_schema else None
+        events = model.stream(request.messages, sampling=request.sampling, json_schema=schema)
         if request.id in self._cancelled:  # a cancel counts from here on, this one came before
             model.cancel()
         for event in bundled(events):

@@ -29,6 +29,7 @@ from deepseek_r1.engine.answer import AnswerCollector
 from deepseek_r1.engine.base import Answer, Engine, OpenRequest
 from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.engine.schema import Schema, schema_text
 from deepseek_r1.inference.budget import LiveBudget, stats_of
 from deepseek_r1.inference.options import (
     Prompt,
@@ -136,6 +137,7 @@ class CPUInference:
     def generate(
         self,
         prompt: list[str] | tuple[str, ...],
+        json_schema: Schema | None = None,
         max_tokens: int | None = None,
         *,
         sampling: SamplingSettings | None = None,
@@ -145,17 +147,22 @@ class CPUInference:
         self,
         prompt: str | Sequence[Message] | list[str] | tuple[str, ...],
         max_tokens: int | None = None,
+        json_schema: Schema | None = None,
         *,
         sampling: SamplingSettings | None = None,
     ) -> str | list[str]:
         """The answer, without the thinking; for a list of texts the list of their answers.
 
-        `max_tokens` overrides what `sampling` says. Raises PromptTooLong, EngineBusy,
-        EngineFailed.
+        `max_tokens` overrides what `sampling` says. With a `json_schema` the answer is JSON that
+        validates, if it is not cut off by `max_tokens`; see `engine.schema` for what a schema may
+        say. Raises PromptTooLong, WrongUsage, EngineBusy, EngineFailed.
         """
+        json_schema: Schema | None = None,
         if isinstance(prompt, str) or not prompt or isinstance(prompt[0], Message):
-            return self.complete(cast(Prompt, prompt), max_tokens, sampling=sampling).text
-        return [answer.text for answer in self._complete_many(prompt, max_tokens, sampling)]
+            one = cast(Prompt, prompt)
+            return self.complete(one, max_tokens, sampling=sampling, json_schema=json_schema).text
+        answers = self._complete_many(prompt, max_tokens, sampling, json_schema)
+        return [answer.text for answer in answers]
 
     def complete(
         self,
@@ -167,8 +174,10 @@ class CPUInference:
         """The whole answer with its thinking and its account."""
         collector = AnswerCollector()
         stats: GenerationStats | None = None
-        for event in self.stream(prompt, max_tokens, sampling=sampling):
+        events = self.stream(prompt, max_tokens, sampling=sampling, json_schema=json_schema)
+        for event in events:
             if isinstance(event, GenerationFinished):
+        json_schema: Schema | None = None,
                 stats = event.stats
             collector.add([event])
         assert stats is not None  # noqa: S101 - the stream's contract
@@ -186,22 +195,28 @@ class CPUInference:
         A `cancel` counts from this call on, even before the first event is asked for. Dropping
         the iterator ends the answer.
         """
+        json_schema: Schema | None = None,
         engine = self._ready()
         messages = as_messages(prompt)
         chosen = sampling_for(sampling, max_tokens)
         self._turns.require_free()
         engine.forgive()
-        events = self._events(engine, messages, chosen)
+        events = self._events(engine, messages, chosen, schema)
         self._stream = weakref.ref(events)
         return events
 
+        schema = schema_text(json_schema) if json_schema is not None else ""
     def _events(
-        self, engine: Engine, messages: Sequence[Message], sampling: SamplingSettings
+        self,
+        engine: Engine,
+        messages: Sequence[Message],
+        sampling: SamplingSettings,
+        json_schema: str,
     ) -> Generator[GenerationEvent, None, None]:
         with self._turns.answering():
             self._ready()
             before = stats_of(engine)
-            for event in engine.stream(messages, sampling):
+            for event in engine.stream(messages, sampling, json_schema=json_schema):
                 if isinstance(event, GenerationFinished):
                     after = stats_of(engine)
                     weights = after.since(before) if after and before else None
@@ -211,7 +226,11 @@ class CPUInference:
                     yield event
 
     def _complete_many(
-        self, texts: Sequence[Any], max_tokens: int | None, sampling: SamplingSettings | None
+        self,
+        texts: Sequence[Any],
+        max_tokens: int | None,
+        sampling: SamplingSettings | None,
+        json_schema: Schema | None,
     ) -> list[Answer]:
         engine = self._ready()
         if not all(isinstance(text, str) for text in texts):
@@ -222,6 +241,11 @@ class CPUInference:
             return engine.complete_many([as_messages(text) for text in texts], chosen)
 
     def count_tokens(self, messages: Prompt) -> int:
+        if json_schema is not None:  # each is held by itself, so they come one after the other
+            return [
+                self.complete(text, max_tokens, sampling=sampling, json_schema=json_schema)
+                for text in texts
+            ]
         """Length in tokens of the prompt these messages make, template included."""
         return self._ready().count_tokens(as_messages(messages))
 

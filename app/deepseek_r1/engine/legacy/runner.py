@@ -131,6 +131,11 @@ class LegacyEngine:
         """0 becomes what suits this machine."""
         return threads or self._automatic[0], threads_prefill or self._automatic[1]
 
+    def suit_threads(self, threads: int, threads_prefill: int) -> None:
+        """What automatic means from the next computation on."""
+        self._automatic = threads, threads_prefill
+        self._threads = self._automatic
+
     def close(self) -> None:
         """Free the model."""
         self._cells.clear()
@@ -139,9 +144,11 @@ class LegacyEngine:
     # ---- one answer -------------------------------------------------------------------------
 
     def stream(
-        self, messages: Sequence[Message], sampling: SamplingSettings
+        self, messages: Sequence[Message], sampling: SamplingSettings, *, json_schema: str = ""
     ) -> Iterator[GenerationEvent]:
         """Read what the context does not hold yet, then write token by token."""
+        if json_schema:
+            raise WrongUsage(detail=tr("The engine of this old file cannot keep to a schema."))
         started = time.perf_counter()
         prompt = self._prompts.build(messages)
         if not prompt:

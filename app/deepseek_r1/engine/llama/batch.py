@@ -97,7 +97,7 @@ class BatchRun:
             sequence=sequence,
             tokens=tokens,
             writer=AnswerWriter(opened=opened, started=self._started),
-            sampler=Sampler(self._library, self._sampling, self._model.vocabulary, index=index),
+            sampler=Sampler(self._library, self._sampling, self._model, index=index),
             reserved=reserved,
         )
         seat.writer.prompt_tokens = len(tokens)

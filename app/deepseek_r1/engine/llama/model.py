@@ -56,7 +56,7 @@ class LlamaModel:
         self.adds_bos: bool = self._api.llama_vocab_get_add_bos(self.vocab) and self.bos >= 0
         self.context_trained: int = self._api.llama_model_n_ctx_train(self.pointer)
         self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        self._shown = self._thinking_tags()
+        self.thinking_tags = self._thinking_tags()
 
     def close(self) -> None:
         """Free the memory. Contexts made from the model must be gone."""
@@ -107,7 +107,7 @@ class LlamaModel:
         """What a token says; control tokens say nothing, except the tags of thinking."""
         buffer = self._buffer
         count = self._api.llama_token_to_piece(
-            self.vocab, token, buffer, len(buffer), 0, token in self._shown
+            self.vocab, token, buffer, len(buffer), 0, token in self.thinking_tags
         )
         if count >= 0:
             return buffer.raw[:count]

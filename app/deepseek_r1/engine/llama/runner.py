@@ -22,7 +22,7 @@ from deepseek_r1.engine.llama.context import AbortedError, ContextShape, LlamaCo
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.pace import PrefillPace
-from deepseek_r1.engine.llama.sampler import Sampler
+from deepseek_r1.engine.llama.pens import Pens
 from deepseek_r1.engine.llama.streaming import small_budgets_told, streamed_weights
 from deepseek_r1.engine.llama.threads import OthersLoad, ThreadGovernor
 from deepseek_r1.engine.prompt import PromptBuilder
@@ -177,16 +177,25 @@ class LlamaEngine:
             raise PromptTooLong(tokens=len(prompt), context=self._context.shape.context_length)
         writer = AnswerWriter(opened=opened, started=started)
         writer.prompt_tokens = len(prompt)
-        with closing(Sampler(self._library, sampling, self._model.vocabulary)) as sampler:
+        self._own_governor.begin(started)
+        pens = Pens(
+            self._library,
+            sampling,
+            self._model,
+            json_schema,
+            opened=opened,
+            reasons=self.reasons,
+        )
+        with closing(pens):
             try:
                 yield from self._prefill(prompt, writer)
-                reason = yield from self._decode(sampler, writer, sampling)
+                reason = yield from self._decode(pens, writer, sampling)
             except AbortedError:
                 reason = FinishReason.CANCELLED
         yield from writer.finish()
         yield GenerationFinished(
             stats=writer.stats(
-                reason, context_used=self.context_used, seed=sampler.seed, peak_mib=peak_mib()
+                reason, context_used=self.context_used, seed=pens.seed, peak_mib=peak_mib()
             )
         )
 
@@ -214,7 +223,7 @@ class LlamaEngine:
             yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
 
     def _decode(
-        self, sampler: Sampler, writer: AnswerWriter, sampling: SamplingSettings
+        self, pens: Pens, writer: AnswerWriter, sampling: SamplingSettings
     ) -> Generator[GenerationEvent, None, FinishReason]:
         """Sample and compute token by token. Every line here runs once a token.
 
@@ -226,7 +235,9 @@ class LlamaEngine:
         chain, native, room = sampler.pointer, context.pointer, context.shape.context_length
         max_tokens, governed = sampling.max_tokens, not sampling.reproducible
         while True:
-            token = sample(chain, native, -1)
+            token = sample(pens.chain, native, -1)
+            if pens.undecided and not pens.thinks(token):
+                token = sample(pens.chain, native, -1)
             writer.sampled()
             if model.is_end(token):
                 return FinishReason.STOP
@@ -237,6 +248,7 @@ class LlamaEngine:
                 return FinishReason.CONTEXT
             governor = self._governor if governed else None
             self._breathe(governor)
+            pens.turn(writer)
             if governor is None:
                 context.compute_one(token)
                 continue

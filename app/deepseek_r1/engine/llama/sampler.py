@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.library import Library
+from deepseek_r1.engine.llama.model import LlamaModel
 
 PENALTY_LAST_TOKENS = 64
 MAX_SEED = 0xFFFFFFFE  # 0xFFFFFFFF means "random" to llama.cpp
@@ -16,11 +18,18 @@ class Sampler:
     """Owns a sampler chain. `seed` is the one in force, also where the settings asked for -1."""
 
     def __init__(
-        self, library: Library, settings: SamplingSettings, vocabulary: int, *, index: int = 0
+        self,
+        library: Library,
+        settings: SamplingSettings,
+        model: LlamaModel,
+        *,
+        index: int = 0,
+        grammar: str = "",
     ) -> None:
-        """`vocabulary` counts the model's tokens.
+        """`grammar`, in GBNF, is what the sampled text is held to; it must be one of ours.
 
         `index` tells apart several answers to one request: each gets a seed of its own.
+        Raises EngineFailed for a grammar that llama.cpp does not take.
         """
         api = self._api = library.api
         drawn = secrets.randbelow(MAX_SEED + 1) if settings.seed < 0 else settings.seed
@@ -28,7 +37,17 @@ class Sampler:
         params = api.llama_sampler_chain_default_params()
         params.no_perf = True
         self.pointer: Any = api.llama_sampler_chain_init(params)
-        self._fill(settings, vocabulary)
+        if grammar:
+            self._hold(library, model, grammar)
+        self._fill(settings, model.vocabulary)
+
+    def _hold(self, library: Library, model: LlamaModel, grammar: str) -> None:
+        library.log.clear()
+        held = self._api.llama_sampler_init_grammar(model.vocab, grammar.encode("utf-8"), b"root")
+        if not held:
+            self.close()
+            raise EngineFailed(detail=library.log.last_error() or "the grammar was not taken")
+        self._api.llama_sampler_chain_add(self.pointer, held)
 
     def _fill(self, settings: SamplingSettings, vocabulary: int) -> None:
         api = self._api

@@ -1,0 +1,293 @@
+"""A JSON schema becomes a grammar that llama.cpp holds an answer to.
+
+Only what a grammar can promise is accepted: an answer that ends by itself is JSON and validates.
+Keywords that would need more, such as `pattern` or `minimum` of a real number, are refused by name
+instead of being left out silently. Objects have the properties of the schema in its order and no
+others. The grammar's language is GBNF, described in llama.cpp's `grammars/README.md`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.words import tr
+
+MAX_SCHEMA_CHARACTERS: Final = 65_536
+MAX_DEPTH: Final = 32
+MAX_RULES: Final = 2000
+MAX_REPEATED: Final = 1000  # characters of a text, items of a list, numbers of a range
+_ANNOTATIONS: Final = frozenset({
+    "$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default",
+    "examples", "deprecated", "readOnly", "writeOnly", "discriminator",
+})  # fmt: skip
+_KEYWORDS: Final = {
+    "object": frozenset({"properties", "required", "additionalProperties"}),
+    "array": frozenset({"items", "minItems", "maxItems"}),
+    "string": frozenset({"minLength", "maxLength", "format"}),
+    "integer": frozenset({"minimum", "maximum"}),
+    "number": frozenset(),
+    "boolean": frozenset(),
+    "null": frozenset(),
+}
+_FORMATS: Final = {
+    "date": "date",
+    "time": "time",
+    "date-time": 'date "T" time',
+    "uuid": "[0-9a-f]{8} " + '"-" [0-9a-f]{4} ' * 3 + '"-" [0-9a-f]{12}',
+}
+# Space may stand where JSON allows it, but never for long: models lose themselves in it.
+_BASE: Final = {
+    "ws": r'| " " | "\n" [ \t]{0,20}',
+    "char": r'[^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})',
+    "string": r'"\"" char* "\""',
+    "integer": '"-"? ("0" | [1-9] [0-9]{0,15})',
+    "number": 'integer ("." [0-9]{1,16})? ([eE] [-+]? [0-9]{1,2})?',
+    "boolean": '"true" | "false"',
+    "null": '"null"',
+    "value": "object | array | string | number | boolean | null",
+    "object": '"{" ws (member (ws "," ws member)*)? ws "}"',
+    "member": 'string ws ":" ws value',
+    "array": '"[" ws (value (ws "," ws value)*)? ws "]"',
+    "date": '[0-9]{4} "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | "1" [0-9] | "2" [0-8])',
+    "time": '([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] ("Z" | [-+] '
+    '([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9])',
+}
+
+Schema = Mapping[str, Any]
+
+
+def schema_text(schema: Schema) -> str:
+    """The schema as it crosses the host's pipe. Raises WrongUsage for what is no JSON schema."""
+    try:
+        text = json.dumps(schema, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WrongUsage(detail=tr("The schema is not JSON: {detail}.", detail=error)) from error
+    grammar_of(text)
+    return text
+
+
+def grammar_of(text: str) -> str:
+    """The grammar of a schema given as JSON text. Raises WrongUsage."""
+    if len(text) > MAX_SCHEMA_CHARACTERS:
+        raise _refusal(tr("it has more than {n} characters", n=MAX_SCHEMA_CHARACTERS))
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WrongUsage(detail=tr("The schema is not JSON: {detail}.", detail=error)) from error
+    return _Grammar(schema).text()
+
+
+def _refusal(detail: str) -> WrongUsage:
+    return WrongUsage(detail=tr("This schema cannot be kept to: {detail}.", detail=detail))
+
+
+class _Grammar:
+    """The rules of one schema, each a name and what it stands for."""
+
+    def __init__(self, schema: Any) -> None:
+        self._schema = schema
+        self._rules = dict(_BASE)
+        self._references: dict[str, str] = {}
+        self._rules["root"] = f"ws {self._rule(schema, 0)} ws"
+
+    def text(self) -> str:
+        """All rules in GBNF."""
+        return "\n".join(f"{name} ::= {rule}" for name, rule in self._rules.items()) + "\n"
+
+    def _add(self, rule: str) -> str:
+        """A name for a rule."""
+        if len(self._rules) >= MAX_RULES:
+            raise _refusal(tr("it is too large"))
+        name = f"r{len(self._rules)}"
+        self._rules[name] = rule
+        return name
+
+    def _rule(self, schema: Any, depth: int) -> str:
+        """The name of the rule for a part of the schema."""
+        if depth > MAX_DEPTH:
+            raise _refusal(tr("it is nested too deeply"))
+        if schema is True or schema == {}:
+            return "value"
+        if not isinstance(schema, dict):
+            raise _refusal(tr("a part of it is no object: {part}", part=_short(schema)))
+        asked = {key: value for key, value in schema.items() if key not in _ANNOTATIONS}
+        if "$ref" in asked:
+            return self._reference(asked, depth)
+        for key in ("anyOf", "oneOf", "allOf"):
+            if key in asked:
+                return self._union(asked, key, depth)
+        if "const" in asked or "enum" in asked:
+            return self._constants(asked)
+        return self._typed(asked, depth)
+
+    def _reference(self, schema: Schema, depth: int) -> str:
+        _only(schema, {"$ref"})
+        path = schema["$ref"]
+        if not isinstance(path, str) or not (path == "#" or path.startswith("#/")):
+            raise _refusal(tr("it refers to something outside: {part}", part=_short(path)))
+        if path not in self._references:
+            self._references[path] = name = self._add("")
+            target = self._schema
+            for step in path.split("/")[1:]:
+                step = step.replace("~1", "/").replace("~0", "~")  # noqa: PLW2901 - RFC 6901
+                target = target.get(step) if isinstance(target, dict) else None
+            if target is None:
+                raise _refusal(tr("it refers to something outside: {part}", part=_short(path)))
+            found = self._rule(target, depth + 1)
+            if found == name:
+                raise _refusal(tr("it refers to itself"))
+            self._rules[name] = found
+        return self._references[path]
+
+    def _union(self, schema: Schema, key: str, depth: int) -> str:
+        _only(schema, {key})
+        parts = _list(schema, key)
+        if key == "allOf" and len(parts) > 1:
+            raise _refusal(_unkept("allOf"))
+        return self._add(" | ".join(self._rule(part, depth + 1) for part in parts))
+
+    def _constants(self, schema: Schema) -> str:
+        _only(schema, {"const", "enum", "type"})
+        values = [schema["const"]] if "const" in schema else _list(schema, "enum")
+        if len(values) > MAX_REPEATED:
+            raise _refusal(tr("it is too large"))
+        return self._add(" | ".join(_literal(value) for value in values))
+
+    def _typed(self, schema: Schema, depth: int) -> str:
+        kinds = schema.get("type")
+        if kinds is None:  # the keywords tell which type is meant
+            kinds = [k for k, keys in _KEYWORDS.items() if keys & schema.keys()][:1] or [None]
+        kinds = kinds if isinstance(kinds, list) else [kinds]
+        for kind in kinds:
+            if kind not in _KEYWORDS:
+                raise _refusal(tr("it has the unknown type {kind}", kind=_short(kind)))
+        _only(schema, frozenset({"type"}).union(*(_KEYWORDS[kind] for kind in kinds)))
+        names = [self._one_type(kind, schema, depth) for kind in kinds]
+        return names[0] if len(names) == 1 else self._add(" | ".join(names))
+
+    def _one_type(self, kind: str, schema: Schema, depth: int) -> str:
+        match kind:
+            case "object":
+                return self._object(schema, depth)
+            case "array":
+                return self._array(schema, depth)
+            case "string":
+                return self._string(schema)
+            case "integer":
+                return self._integer(schema)
+        return kind
+
+    def _object(self, schema: Schema, depth: int) -> str:
+        properties, required = schema.get("properties", {}), schema.get("required", [])
+        if not isinstance(properties, dict) or not isinstance(required, list):
+            raise _refusal(_unkept("properties"))
+        if missing := [name for name in required if name not in properties]:
+            raise _refusal(tr("it requires {name}, which it does not describe", name=missing[0]))
+        if not properties:
+            return self._free_object(schema.get("additionalProperties", True), depth)
+        members = [
+            (f'{_literal(name)} ws ":" ws {self._rule(part, depth + 1)}', name in required)
+            for name, part in properties.items()
+        ]
+        # From the last to the first: what may follow the members so far, with and without one.
+        after, first = "", ""
+        for member, needed in reversed(members):
+            before_after, before_first = after, first
+            after = self._add(
+                f'ws "," ws {member} {before_after}'
+                if needed
+                else f'(ws "," ws {member})? {before_after}'
+            )
+            alone = f"{member} {before_after}"
+            if not needed:
+                alone = f"{alone} | {before_first}" if before_first else f"({alone})?"
+            first = self._add(alone)
+        return self._add(f'"{{" ws {first} ws "}}"')
+
+    def _free_object(self, values: Any, depth: int) -> str:
+        """Any names; their values as `additionalProperties` says."""
+        if values is False:
+            return self._add('"{" ws "}"')
+        member = self._add(f'string ws ":" ws {self._rule(values, depth + 1)}')
+        return self._add(f'"{{" ws ({member} (ws "," ws {member})*)? ws "}}"')
+
+    def _array(self, schema: Schema, depth: int) -> str:
+        item = self._rule(schema.get("items", True), depth + 1)
+        least, most = _range(schema, "minItems", "maxItems")
+        if most == 0:
+            return self._add('"[" ws "]"')
+        more = _times(max(0, least - 1), None if most is None else most - 1)
+        filled = f'{item} (ws "," ws {item}){more}'
+        inner = filled if least else f"({filled})?"
+        return self._add(f'"[" ws {inner} ws "]"')
+
+    def _string(self, schema: Schema) -> str:
+        if "format" in schema:
+            _only(schema, {"type", "format"})
+            form = _FORMATS.get(str(schema["format"]))
+            if form is None:
+                raise _refusal(_unkept(f"format: {_short(schema['format'])}"))
+            return self._add(f'"\\"" {form} "\\""')
+        least, most = _range(schema, "minLength", "maxLength")
+        if (least, most) == (0, None):
+            return "string"
+        return self._add(f'"\\"" char{_times(least, most)} "\\""')
+
+    def _integer(self, schema: Schema) -> str:
+        if "minimum" not in schema and "maximum" not in schema:
+            return "integer"
+        least, most = schema.get("minimum"), schema.get("maximum")
+        if not isinstance(least, int) or not isinstance(most, int | None):
+            raise _refusal(_unkept("minimum"))
+        if most is None and least in (0, 1):
+            return self._add('"0" | [1-9] [0-9]{0,15}' if least == 0 else "[1-9] [0-9]{0,15}")
+        if most is None or not 0 <= most - least < MAX_REPEATED:
+            raise _refusal(_unkept("minimum"))
+        return self._add(" | ".join(_literal(number) for number in range(least, most + 1)))
+
+
+def _literal(value: Any) -> str:
+    """A JSON value as a text of the grammar."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _only(schema: Schema, allowed: frozenset[str] | set[str]) -> None:
+    """Refuse keywords whose meaning would be lost."""
+    if others := [key for key in schema if key not in allowed]:
+        raise _refusal(_unkept(others[0]))
+
+
+def _unkept(keyword: str) -> str:
+    return tr("a grammar cannot promise “{keyword}”", keyword=_short(keyword))
+
+
+def _list(schema: Schema, key: str) -> Sequence[Any]:
+    found = schema[key]
+    if not isinstance(found, list) or not found:
+        raise _refusal(_unkept(key))
+    return found
+
+
+def _range(schema: Schema, least_key: str, most_key: str) -> tuple[int, int | None]:
+    least, most = schema.get(least_key, 0), schema.get(most_key)
+    for key, bound in ((least_key, least), (most_key, most)):
+        if bound is not None and not (type(bound) is int and 0 <= bound <= MAX_REPEATED):
+            raise _refusal(_unkept(f"{key}: {_short(bound)}"))
+    if most is not None and most < least:
+        raise _refusal(_unkept(most_key))
+    return least, most
+
+
+def _times(least: int, most: int | None) -> str:
+    """A repetition's mark."""
+    if most is None:
+        return "*" if least == 0 else f"{{{least},}}"
+    return f"{{{least},{most}}}"
+
+
+def _short(value: Any) -> str:
+    return str(value)[:60]
