@@ -133,6 +133,10 @@ class EngineBridge(QObject):
         )
         return self._post(request)
 
+    def measure_threads(self) -> int:
+        """Find the thread counts that suit the loaded model; takes up to 20 seconds."""
+        return self._post(protocol.MeasureThreads(id=next(self._ids)))
+
     def unload(self) -> int:
         """Give the model's memory back."""
         return self._post(protocol.Unload(id=next(self._ids)))

@@ -30,6 +30,8 @@ class ModelController(QObject):
     settings_refused = Signal(object)  # the LoadSettings that stay in force
     planned = Signal(object, str)  # Bill, advice
     plan_failed = Signal(ErrorReport)
+    threads_measured = Signal(object)  # events.ThreadsMeasured
+    measuring_failed = Signal(ErrorReport)
     budget_moved = Signal(object)  # events.ModelLoaded under another budget
     preferences_changed = Signal()
 
@@ -38,7 +40,7 @@ class ModelController(QObject):
         self._engine = engine
         self._preferences = preferences
         self._load_id = 0
-        self._plan_id = 0
+        self._plan_id = self._measuring_id = 0
         self._budget: tuple[int, int] = (0, 0)  # the last change's request and its MiB
         self._disk_mib_s = 0.0  # as the last bill that needed it told; 0 is not known
         self._loading_path: Path | None = None
@@ -107,6 +109,11 @@ class ModelController(QObject):
             request_id = self._engine.set_budget(memory_budget, window_mib())
             self._budget = (request_id, memory_budget)
 
+    @Slot()
+    def measure_threads(self) -> None:
+        """Find the thread counts that suit the loaded model."""
+        self._measuring_id = self._engine.measure_threads()
+
     def plan(self, settings: LoadSettings) -> None:
         """Ask for the bill of the chosen model with other settings."""
         if self.path is not None:
@@ -128,6 +135,10 @@ class ModelController(QObject):
                 self.load_progressed.emit(fraction)
             case events.BudgetChanged(bill=bill) if request_id == self._budget[0]:
                 self._on_budget_changed(bill)
+            case events.ThreadsMeasured() if request_id == self._measuring_id:
+                if self.current is not None:
+                    self.current = self.current.model_copy(update={"measured": event})
+                self.threads_measured.emit(event)
             case events.ModelLoaded():  # also of a reload that the supervisor did by itself
                 self._on_loaded(event)
 
@@ -169,6 +180,8 @@ class ModelController(QObject):
                 self.settings_refused.emit(self._preferences.load)
         elif request_id == self._plan_id:
             self.plan_failed.emit(report)
+        elif request_id == self._measuring_id:
+            self.measuring_failed.emit(report)
         elif request_id == self._budget[0]:
             self.settings_refused.emit(self._preferences.load)
             self.plan_failed.emit(report)

@@ -37,6 +37,9 @@ class ModelWires(QObject):
         panel.settings_applied.connect(self._on_applied)
         panel.threads_changed.connect(models.set_threads)
         panel.budget_changed.connect(models.set_budget)
+        panel.threads.measure_requested.connect(models.measure_threads)
+        models.threads_measured.connect(panel.show_threads)
+        models.measuring_failed.connect(self._on_measuring_failed)
         panel.choose_model_requested.connect(self.choose)
         panel.model_chosen.connect(self._on_path_chosen)
         window.models_requested.connect(self.choose)
@@ -84,6 +87,10 @@ class ModelWires(QObject):
     @Slot(ErrorReport)
     def _on_plan_failed(self, report: ErrorReport) -> None:
         self._window.panel.show_plan_failed(report.text())
+
+    @Slot(ErrorReport)
+    def _on_measuring_failed(self, report: ErrorReport) -> None:
+        self._window.panel.threads.show_failed(report.text())
 
     @Slot(object)
     def _on_applied(self, settings: LoadSettings) -> None:

@@ -24,6 +24,7 @@ class Machine:
         self.draw = random.Random(3)
         self.governor = ThreadGovernor(most, lambda: self.others)
         self.counts: list[int] = []
+        self.governor.begin(self.now_s)
 
     def run(self, seconds: float) -> float:
         """Write for so long; the rate as a share of the best fixed count's."""

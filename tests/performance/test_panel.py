@@ -7,10 +7,12 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
+from deepseek_r1.core.events import ThreadsMeasured
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings, Takes
 from deepseek_r1.hardware import machine_memory_mib
 from performance.samples import a_bill, a_model, a_streamed_bill, a_streamed_model
 from r1desk.performance import PerformancePanel
+from r1desk.performance.bill_view import line_colour
 from r1desk.performance.load_section import PLAN_DELAY_MS
 from r1desk.performance.rows import NumberRow
 from r1desk.theme import ThemeChoice, apply_theme
@@ -411,3 +413,36 @@ def test_nothing_is_cut_off_at_the_side(qapp: QApplication, qtbot, text_pt: int)
         )
     finally:
         qapp.setFont(usual)
+
+
+def test_a_bill_has_a_colour_of_its_own_for_each_line():
+    streamed = ("pinned", "slots", "experts", "kv_cache", "compute", "output", "runtime")
+    names = (*streamed, "window", "reserve")
+    assert len({line_colour(name) for name in names}) == len(names)
+    assert line_colour("weights") == line_colour("pinned")
+
+
+def test_a_moved_budget_shows_its_own_bill_also_after_the_plan(panel):
+    loaded = a_streamed_model()
+    panel.show_model(loaded)
+    moved = a_streamed_bill(budget_mib=900)
+    panel.show_budget(moved)
+    assert "of 900 MiB" in panel.bill.total.text()
+    panel.show_plan(a_streamed_bill(budget_mib=900).model_copy(update={"lines": ()}), "")
+    assert len(panel.bill._bill.lines) == len(moved.lines)  # the one in force, with its lines
+
+
+def test_threads_are_measured_when_asked_and_then_shown(panel, qtbot):
+    panel.show_model(a_model())
+    with qtbot.waitSignal(panel.threads.measure_requested):
+        panel.threads.button.click()
+    assert not panel.threads.button.isEnabled()
+    found = ThreadsMeasured(
+        threads=1, threads_prefill=2, decode_tok_s={1: 21.3}, prefill_tok_s={2: 180.0}
+    )
+    panel.show_threads(found)
+    assert "1 for writing (21.3 tokens a second)" in panel.threads.text.text()
+    assert panel.threads.button.isEnabled()
+    assert "Automatic: 1 of" in panel.load.rows["threads"].cost.text()
+    panel.show_model(a_model())  # another shape: nothing is known of it
+    assert "Measured" not in panel.threads.text.text()

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from deepseek_r1 import __version__, hardware
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
 from deepseek_r1.core.errors import EngineStartFailed
+from deepseek_r1.core.events import ThreadsMeasured
 from deepseek_r1.core.paths import profile_dir, starter_model
+from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import tr
+from deepseek_r1.host.client import EngineClient
 from deepseek_r1.memory import meter
 
 # The instruction sets that llama.cpp has kernels for, best last.
@@ -29,9 +35,26 @@ _KERNELS = (
 )
 
 
-def doctor(as_json: o.Json = False) -> None:
+MeasureThreads = Annotated[
+    bool,
+    typer.Option(
+        "--measure-threads",
+        help=tr("Load the model and find the thread counts that suit it here; about 20 seconds."),
+    ),
+]
+
+
+def doctor(
+    measure_threads: MeasureThreads = False, model: o.ModelPath = None, as_json: o.Json = False
+) -> None:
     """Show the processor, the memory, the libraries and the places this program uses."""
     found = examine()
+    if measure_threads:
+        measured = _measured(o.chosen_model(model).absolute())
+        found["threads_measured"] = measured.model_dump(exclude={"kind"})
+        if not as_json:
+            _show_threads(measured)
+            return
     if as_json:
         output.result_json(found)
         return
@@ -60,6 +83,37 @@ def doctor(as_json: o.Json = False) -> None:
     )
     output.result(f"{tr('Starter model')}: {starter}")
     output.result(f"{tr('Profile')}: {found['profile']} ({writable})")
+
+
+def _measured(path: Path) -> ThreadsMeasured:
+    """Load the model in the engine's process with all the memory there is, and measure."""
+    budget = int(min(hardware.machine_memory_mib(), LoadSettings.bounds("memory_budget")[1]))
+    settings = LoadSettings(memory_budget=budget, swap_enabled=True)
+    with EngineClient() as engine:
+        facts = engine.inspect(path).facts
+        if 0 < facts.context_trained < settings.context_length:
+            settings = settings.model_copy(update={"context_length": facts.context_trained})
+        engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB)
+        return engine.measure_threads()
+
+
+def _show_threads(measured: ThreadsMeasured) -> None:
+    for count, rate in sorted(measured.decode_tok_s.items()):
+        output.result(
+            tr(
+                "{n} threads: {written} tokens/s written, {read} tokens/s read",
+                n=count,
+                written=f"{rate:.1f}",
+                read=f"{measured.prefill_tok_s[count]:.1f}",
+            )
+        )
+    output.result(
+        tr(
+            "Kept for this model: {threads} for writing, {all} for reading.",
+            threads=measured.threads,
+            all=measured.threads_prefill,
+        )
+    )
 
 
 def examine() -> dict[str, Any]:

@@ -94,6 +94,21 @@ class ModelFacts(_Event):
     ignored: tuple[str, ...] = ()  # keys of settings that mean nothing to this engine
 
 
+class ThreadsMeasured(_Event):
+    """Thread counts that suit the loaded model here, and the rates of all that were tried."""
+
+    kind: Literal["threads_measured"] = "threads_measured"
+    threads: int
+    threads_prefill: int
+    decode_tok_s: dict[int, float]
+    prefill_tok_s: dict[int, float]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """For writing and for reading."""
+        return self.threads, self.threads_prefill
+
+
 class ModelLoaded(_Event):
     """The model is ready to talk."""
 
@@ -103,6 +118,7 @@ class ModelLoaded(_Event):
     load_s: float
     threads: int
     threads_prefill: int
+    measured: ThreadsMeasured | None = None  # where thread counts were measured for its shape
 
 
 class BudgetChanged(_Event):
@@ -232,7 +248,7 @@ class GenerationFinished(_Event):
     stats: GenerationStats
 
 
-LoadEvent = LoadProgress | ModelLoaded | BudgetChanged
+LoadEvent = LoadProgress | ModelLoaded | BudgetChanged | ThreadsMeasured
 GenerationEvent = (
     PrefillProgress | ThinkingDelta | AnswerDelta | ThinkingFinished | GenerationFinished
 )

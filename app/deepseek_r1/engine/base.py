@@ -119,6 +119,10 @@ class Engine(Protocol):
         """Change the threads between two tokens. 0 is automatic."""
         ...
 
+    def suit_threads(self, threads: int, threads_prefill: int) -> None:
+        """What automatic means from now on, as it was measured."""
+        ...
+
     def close(self) -> None:
         """Free all memory."""
         ...

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from deepseek_r1.core.errors import EngineFailed
-from deepseek_r1.core.events import Event, ModelLoaded
+from deepseek_r1.core.events import Event, ModelLoaded, ThreadsMeasured
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.words import tr
@@ -32,6 +32,7 @@ from deepseek_r1.host.protocol import (
     Inspect,
     Inspected,
     Load,
+    MeasureThreads,
     SetBudget,
     SetThreads,
     Unload,
@@ -175,6 +176,15 @@ class EngineClient:
     def set_budget(self, memory_budget: int) -> None:
         """Another budget in MiB for a model that runs from the disk. Any thread."""
         self._only(self._ask(SetBudget(id=next(self._ids), memory_budget=memory_budget)), Done)
+
+    def measure_threads(self) -> ThreadsMeasured:
+        """Find and remember the thread counts that suit the loaded model; up to 20 seconds."""
+        replies = self._ask(MeasureThreads(id=next(self._ids)))
+        events = [reply.event for reply in replies if isinstance(reply, EventFrame)]
+        measured = next((each for each in events if isinstance(each, ThreadsMeasured)), None)
+        if measured is None:
+            raise EngineFailed(detail=tr("the measurement ended without a result"))
+        return measured
 
     def unload(self) -> None:
         """Give the model's memory back."""

@@ -42,6 +42,7 @@ from deepseek_r1.host.protocol import (
     Generate,
     Inspect,
     Load,
+    MeasureThreads,
     Reply,
     SetBudget,
     SetThreads,
@@ -205,7 +206,9 @@ class Desk:
                 self._reload = None
 
     def _fail_waiting(self, report: ErrorReport) -> None:
-        waiting = [held for held in self._held if isinstance(held, Generate | CountTokens)]
+        waiting = [
+            held for held in self._held if isinstance(held, Generate | CountTokens | MeasureThreads)
+        ]
         for request in waiting:
             self._held.remove(request)
             self.fail(request.id, report)
@@ -220,7 +223,10 @@ class Desk:
             self.ledger.holds(Generate) or any(isinstance(item, Generate) for item in self._held)
         ):
             return EngineBusy()
-        if isinstance(request, Generate | CountTokens) and not self._model_expected():
+        if (
+            isinstance(request, Generate | CountTokens | MeasureThreads)
+            and not self._model_expected()
+        ):
             return ModelNotLoaded()
         return None
 
@@ -243,7 +249,7 @@ class Desk:
         """Send what is held, in order, as far as it may go."""
         while self._held and self._engine_up and self._reload is None:
             request = self._held[0]
-            needs_model = isinstance(request, Generate | CountTokens)
+            needs_model = isinstance(request, Generate | CountTokens | MeasureThreads)
             if needs_model and not self._loaded and not self.ledger.holds(Load):
                 if self._model is not None:
                     self._load_again(self._model, request.id)

@@ -13,6 +13,7 @@ from deepseek_r1.core.events import (
     GenerationFinished,
     LoadProgress,
     ModelLoaded,
+    ThreadsMeasured,
 )
 from deepseek_r1.core.words import tr
 from deepseek_r1.host.protocol import (
@@ -27,6 +28,7 @@ from deepseek_r1.host.protocol import (
     Inspect,
     Inspected,
     Load,
+    MeasureThreads,
     SetBudget,
 )
 
@@ -138,6 +140,7 @@ def _fits(entry: Entry, reply: EventFrame | ClosingReply) -> bool:
         case EventFrame(event=LoadProgress() | ModelLoaded()):
             return isinstance(request, Load) and not entry.complete
         case EventFrame(event=event):
-            budget = isinstance(event, BudgetChanged)
-            asked = isinstance(request, SetBudget if budget else Generate)
-            return asked and not entry.complete
+            asked: type[AnsweredRequest] = Generate
+            if isinstance(event, BudgetChanged | ThreadsMeasured):
+                asked = SetBudget if isinstance(event, BudgetChanged) else MeasureThreads
+            return isinstance(request, asked) and not entry.complete

@@ -93,6 +93,13 @@ class SetBudget(_Frame):
     window_mib: Amount | None = None
 
 
+class MeasureThreads(_Frame):
+    """Find the thread counts that suit the loaded model, and remember them; up to 20 seconds."""
+
+    kind: Literal["measure_threads"] = "measure_threads"
+    id: RequestId
+
+
 class Unload(_Frame):
     """Give the model's memory back."""
 
@@ -113,7 +120,9 @@ class Shutdown(_Frame):
     kind: Literal["shutdown"] = "shutdown"
 
 
-AnsweredRequest = Inspect | Load | Generate | CountTokens | SetThreads | SetBudget | Unload
+AnsweredRequest = (
+    Inspect | Load | Generate | CountTokens | SetThreads | SetBudget | MeasureThreads | Unload
+)
 Request = AnsweredRequest | Cancel | Shutdown
 request_adapter: TypeAdapter[Request] = TypeAdapter(
     Annotated[Request, Field(discriminator="kind")],
@@ -130,6 +139,7 @@ class Phase(StrEnum):
     LOADING = "loading"
     GENERATING = "generating"
     COUNTING = "counting"
+    MEASURING = "measuring"
 
 
 class Hello(_Frame):

@@ -148,6 +148,9 @@ class Worker:
                 model.set_memory_budget(request.memory_budget, window_mib=request.window_mib)
                 self._event(request.id, BudgetChanged(bill=model.loaded.bill))
                 self._vitals.beat_now()
+            case protocol.MeasureThreads():
+                with self._vitals.working(Phase.MEASURING):
+                    self._measure_threads(request.id)
             case protocol.Unload():
                 self._unload()
         return protocol.Done(id=request.id)
@@ -205,6 +208,10 @@ class Worker:
             model.cancel()
         for event in bundled(events):
             self._event(request.id, event)
+
+    def _measure_threads(self, request_id: int) -> None:
+        measured = self._loaded().measure_threads(lambda: request_id not in self._cancelled)
+        self._event(request_id, measured)
 
     def _unload(self) -> None:
         if self._keeper is not None:

@@ -20,6 +20,7 @@ from deepseek_r1.core.events import (
     GenerationStats,
     MemoryState,
     ModelLoaded,
+    ThreadsMeasured,
     WeightsStats,
 )
 from deepseek_r1.core.messages import Message
@@ -28,8 +29,9 @@ from deepseek_r1.core.words import tr
 from deepseek_r1.engine.answer import AnswerCollector
 from deepseek_r1.engine.base import Answer, Engine, OpenRequest
 from deepseek_r1.engine.registry import open_engine
-from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.engine.schema import Schema, schema_text
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.hardware import cpu
 from deepseek_r1.inference.budget import LiveBudget, stats_of
 from deepseek_r1.inference.options import (
     Prompt,
@@ -39,6 +41,7 @@ from deepseek_r1.inference.options import (
     with_options,
 )
 from deepseek_r1.inference.share import facts_of, process_share, streamed_mib, with_measured
+from deepseek_r1.inference.thread_profile import keep, known, measure, worth_measuring
 from deepseek_r1.inference.turns import Turns
 from deepseek_r1.memory.governor import Allowance, Wanted
 from deepseek_r1.memory.plan import require_fit
@@ -100,6 +103,7 @@ class CPUInference:
             raise WrongUsage(detail=tr("batch_size must be 1 to {most}.", most=MAX_BATCH))
         share = process_share(window_mib, legacy=header.legacy)
         bill = require_fit(header, chosen, share)
+        self._header, measured = header, known(header)
         self._engine: Engine = open_engine(
             OpenRequest(
                 header,
@@ -107,6 +111,7 @@ class CPUInference:
                 sequences,
                 on_progress or (lambda _fraction: True),
                 weights_mib=streamed_mib(bill),
+                automatic_threads=measured.counts if measured else None,
             )
         )
         self._free = weakref.finalize(self, self._engine.close)
@@ -120,6 +125,7 @@ class CPUInference:
             load_s=time.perf_counter() - began,
             threads=threads,
             threads_prefill=threads_prefill,
+            measured=measured,
         )
 
     # ---- asking -----------------------------------------------------------------------------
@@ -260,6 +266,20 @@ class CPUInference:
         """Threads for writing and for reading, from the next token on. 0 is automatic."""
         with_options(LoadSettings(), threads=threads, threads_prefill=threads_prefill)
         self._ready().set_threads(threads, threads_prefill)
+
+    def measure_threads(self, go_on: Callable[[], bool] = lambda: True) -> ThreadsMeasured:
+        """Try thread counts with this model for up to 20 seconds; take and remember the best.
+
+        `go_on` False ends it early. Raises EngineBusy while an answer is being written, and OSError
+        where the profile cannot be written.
+        """
+        engine = self._ready()
+        counts = worth_measuring(cpu().usable_cores)
+        found = measure(self, counts, self.loaded.facts.context_length, go_on)
+        engine.suit_threads(found.threads, found.threads_prefill)
+        keep(self._header, found)
+        self.loaded = self.loaded.model_copy(update={"measured": found})
+        return found
 
     def set_memory_budget(self, memory_budget: int, *, window_mib: float | None = None) -> None:
         """Another budget in MiB for a model that runs from the disk, between two tokens.

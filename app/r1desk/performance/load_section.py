@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from deepseek_r1.core.events import Bill, ModelFacts
+from deepseek_r1.core.events import Bill, ModelFacts, ThreadsMeasured
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, Takes
 from deepseek_r1.core.words import tr
 from deepseek_r1.hardware import (
@@ -49,6 +49,7 @@ class LoadSection(QObject):
         for key, row in self.rows.items():
             row.changed.connect(_Route(self, key).on_changed)
         self._streams = False
+        self._automatic = _defaults()
         self._budget_moved = False
         self._delay = QTimer(self, singleShot=True, interval=PLAN_DELAY_MS)
         self._delay.timeout.connect(self._on_settled)
@@ -142,6 +143,11 @@ class LoadSection(QObject):
         self.edited_changed.emit()
         self._delay.start()
 
+    def show_measured(self, measured: ThreadsMeasured | None) -> None:
+        """What automatic threads mean for the loaded model."""
+        self._automatic = measured.counts if measured else _defaults()
+        self._show_thread_costs()
+
     def take_budget_at_once(self, streams: bool) -> None:
         """Whether the loaded model runs from the disk and can follow the budget."""
         self._streams = streams
@@ -160,15 +166,16 @@ class LoadSection(QObject):
 
     def _show_thread_costs(self) -> None:
         most = cpu().logical_cores
-        for key, automatic in (
-            ("threads", default_threads()),
-            ("threads_prefill", default_threads_prefill()),
-        ):
+        for key, automatic in zip(("threads", "threads_prefill"), self._automatic, strict=True):
             if getattr(self.edited, key) == 0:
                 text = tr("Automatic: {n} of {most} cores", n=automatic, most=most)
             else:
                 text = tr("{n} of {most} cores", n=getattr(self.edited, key), most=most)
             self.rows[key].show_cost(text)
+
+
+def _defaults() -> tuple[int, int]:
+    return default_threads(), default_threads_prefill()
 
 
 class _Route(QObject):

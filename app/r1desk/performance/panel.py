@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.core.events import Bill, ModelLoaded
+from deepseek_r1.core.events import Bill, ModelLoaded, ThreadsMeasured
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.words import tr
 from r1desk.performance.bill_view import BillView
@@ -26,6 +26,7 @@ from r1desk.performance.load_section import LoadSection
 from r1desk.performance.model_box import ModelBox
 from r1desk.performance.rows import grey_out, label
 from r1desk.performance.sampling_section import SamplingSection, SystemPrompt
+from r1desk.performance.threads_box import ThreadsBox
 from r1desk.theme import set_role
 
 LEAST_PX, SUITED_PX, MOST_PX = 320, 340, 480
@@ -62,6 +63,7 @@ class PerformancePanel(QWidget):
         self.model = ModelBox()
         self.bill = BillView()
         self.load = LoadSection(self)
+        self.threads = ThreadsBox()
         self.sampling = SamplingSection()
         self.system_prompt = SystemPrompt()
         self.advanced = Fold(tr("Advanced"), self.load.advanced)
@@ -85,6 +87,7 @@ class PerformancePanel(QWidget):
         column.addWidget(self.bill)
         column.addWidget(_rule())
         column.addWidget(self.load.simple)
+        column.addWidget(self.threads)
         for fold in (self.advanced, self.sampling_fold, self.prompt_fold):
             column.addWidget(_rule())
             column.addWidget(fold)
@@ -216,12 +219,18 @@ class PerformancePanel(QWidget):
         self._bill = loaded.bill
         self.model.show_model(loaded)
         self.load.limit_context(loaded.facts)
+        self.show_threads(loaded.measured)
         for section in (self.load, self.sampling):
             grey_out(section.rows, loaded.facts)
         self.load.take_budget_at_once(loaded.bill.streams)
         if not self.load.pending:
             self.bill.show_bill(loaded.bill)
             self.load.show_costs(loaded.bill)
+
+    def show_threads(self, measured: ThreadsMeasured | None) -> None:
+        """The thread counts measured for the loaded model."""
+        self.threads.show_measured(measured)
+        self.load.show_measured(measured)
 
     def show_load_failed(self, text: str, present: ModelLoaded | None = None) -> None:
         """The model did not load, and why; `present` is the one that is still there."""

@@ -146,6 +146,12 @@ class LlamaEngine:
         self._wanted_threads = self._chosen(threads, threads_prefill)
         self._governor = self._governor_for(threads)
 
+    def suit_threads(self, threads: int, threads_prefill: int) -> None:
+        """Between two answers: the governor starts anew, below the measured count."""
+        self._automatic = threads, threads_prefill
+        self._own_governor = ThreadGovernor(threads, OthersLoad())
+        self.set_threads(0, 0)
+
     def _chosen(self, threads: int, threads_prefill: int) -> tuple[int, int]:
         """0 becomes what suits this machine."""
         return threads or self._automatic[0], threads_prefill or self._automatic[1]

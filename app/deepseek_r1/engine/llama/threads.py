@@ -75,6 +75,11 @@ class ThreadGovernor:
         self._looked_s = self._trial_due_s = float("-inf")
         self._gap_s = _LEAST_GAP_S
 
+    def begin(self, now_s: float) -> None:
+        """An answer begins: the first look is about the time from here on, when it was read."""
+        self._load()
+        self._looked_s = now_s
+
     def saw(self, token_s: float, now_s: float) -> int:
         """A token took `token_s` with the present count; the count for the next one."""
         if now_s - self._looked_s >= LOOK_S:
@@ -94,10 +99,10 @@ class ThreadGovernor:
         return self.count
 
     def _look(self, now_s: float) -> None:
-        others, paused = self._load(), now_s - self._looked_s > 5 * LOOK_S
+        others = self._load()
         self._looked_s = now_s
-        if paused or abs(others - self._level) <= _HYSTERESIS_CORES:
-            return  # after a pause `others` is about the time when nothing was computed
+        if abs(others - self._level) <= _HYSTERESIS_CORES:
+            return
         self._level = min(self._counts[-1], round(others))
         self._start_over(now_s)
 
