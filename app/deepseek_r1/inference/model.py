@@ -137,25 +137,26 @@ class CPUInference:
         max_tokens: int | None = None,
         *,
         sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
     ) -> str: ...
 
     @overload
     def generate(
         self,
         prompt: list[str] | tuple[str, ...],
-        json_schema: Schema | None = None,
         max_tokens: int | None = None,
         *,
         sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
     ) -> list[str]: ...
 
     def generate(
         self,
         prompt: str | Sequence[Message] | list[str] | tuple[str, ...],
         max_tokens: int | None = None,
-        json_schema: Schema | None = None,
         *,
         sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
     ) -> str | list[str]:
         """The answer, without the thinking; for a list of texts the list of their answers.
 
@@ -163,7 +164,6 @@ class CPUInference:
         validates, if it is not cut off by `max_tokens`; see `engine.schema` for what a schema may
         say. Raises PromptTooLong, WrongUsage, EngineBusy, EngineFailed.
         """
-        json_schema: Schema | None = None,
         if isinstance(prompt, str) or not prompt or isinstance(prompt[0], Message):
             one = cast(Prompt, prompt)
             return self.complete(one, max_tokens, sampling=sampling, json_schema=json_schema).text
@@ -176,6 +176,7 @@ class CPUInference:
         max_tokens: int | None = None,
         *,
         sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
     ) -> Answer:
         """The whole answer with its thinking and its account."""
         collector = AnswerCollector()
@@ -183,7 +184,6 @@ class CPUInference:
         events = self.stream(prompt, max_tokens, sampling=sampling, json_schema=json_schema)
         for event in events:
             if isinstance(event, GenerationFinished):
-        json_schema: Schema | None = None,
                 stats = event.stats
             collector.add([event])
         assert stats is not None  # noqa: S101 - the stream's contract
@@ -195,23 +195,23 @@ class CPUInference:
         max_tokens: int | None = None,
         *,
         sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
     ) -> Iterator[GenerationEvent]:
         """The answer as it is written. Its last event, and only that, is a GenerationFinished.
 
         A `cancel` counts from this call on, even before the first event is asked for. Dropping
         the iterator ends the answer.
         """
-        json_schema: Schema | None = None,
         engine = self._ready()
         messages = as_messages(prompt)
         chosen = sampling_for(sampling, max_tokens)
+        schema = schema_text(json_schema) if json_schema is not None else ""
         self._turns.require_free()
         engine.forgive()
         events = self._events(engine, messages, chosen, schema)
         self._stream = weakref.ref(events)
         return events
 
-        schema = schema_text(json_schema) if json_schema is not None else ""
     def _events(
         self,
         engine: Engine,
@@ -241,17 +241,17 @@ class CPUInference:
         engine = self._ready()
         if not all(isinstance(text, str) for text in texts):
             raise WrongUsage(detail=tr("A list holds texts or messages, not both."))
+        if json_schema is not None:  # each is held by itself, so they come one after the other
+            return [
+                self.complete(text, max_tokens, sampling=sampling, json_schema=json_schema)
+                for text in texts
+            ]
         chosen = sampling_for(sampling, max_tokens)
         with self._turns.answering():
             engine.forgive()
             return engine.complete_many([as_messages(text) for text in texts], chosen)
 
     def count_tokens(self, messages: Prompt) -> int:
-        if json_schema is not None:  # each is held by itself, so they come one after the other
-            return [
-                self.complete(text, max_tokens, sampling=sampling, json_schema=json_schema)
-                for text in texts
-            ]
         """Length in tokens of the prompt these messages make, template included."""
         return self._ready().count_tokens(as_messages(messages))
 
