@@ -127,6 +127,11 @@ class LegacyEngine:
         """From any thread; in force with the next computation."""
         self._threads = self._chosen(threads, threads_prefill)
 
+    def suit_threads(self, threads: int, threads_prefill: int) -> None:
+        """What automatic means from now on."""
+        self._automatic = threads, threads_prefill
+        self.set_threads(0, 0)
+
     def _chosen(self, threads: int, threads_prefill: int) -> tuple[int, int]:
         """0 becomes what suits this machine."""
         return threads or self._automatic[0], threads_prefill or self._automatic[1]

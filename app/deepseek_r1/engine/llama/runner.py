@@ -238,7 +238,7 @@ class LlamaEngine:
         """
         context, model = self._context, self._model
         sample = self._library.api.llama_sampler_sample
-        chain, native, room = sampler.pointer, context.pointer, context.shape.context_length
+        native, room = context.pointer, context.shape.context_length
         max_tokens, governed = sampling.max_tokens, not sampling.reproducible
         while True:
             token = sample(pens.chain, native, -1)
@@ -248,13 +248,13 @@ class LlamaEngine:
             if model.is_end(token):
                 return FinishReason.STOP
             yield from writer.feed(model.piece(token))
+            pens.turn(writer)
             if writer.tokens >= max_tokens:
                 return FinishReason.LENGTH
             if len(context.cells) >= room:
                 return FinishReason.CONTEXT
             governor = self._governor if governed else None
             self._breathe(governor)
-            pens.turn(writer)
             if governor is None:
                 context.compute_one(token)
                 continue
