@@ -144,12 +144,16 @@ def make_models(vocabulary: dict[str, int]) -> dict[str, t.PreTrainedModel]:
     v3 |= {"rope_parameters": YARN | {"mscale": 1.0, "mscale_all_dim": 1.0}}
     v2 = {"q_lora_rank": None, "n_group": 1, "topk_group": 1, "routed_scaling_factor": 1.0}
     v2 |= {"topk_method": "greedy", "norm_topk_prob": False, "rope_parameters": YARN}
+    stretched = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0}
+    stretched |= {"original_max_position_embeddings": 64, "attention_factor": 1.0}
     experts = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
     experts |= {"norm_topk_prob": True, "head_dim": 16}
     common = {name: shared(count) for name, count in vocabulary.items()}
     return {
         "qwen2": t.Qwen2ForCausalLM(t.Qwen2Config(**common["qwen2"])),
-        "qwen3": t.Qwen3ForCausalLM(t.Qwen3Config(**common["qwen3"], head_dim=16)),
+        "qwen3": t.Qwen3ForCausalLM(
+            t.Qwen3Config(**common["qwen3"], head_dim=16, rope_parameters=stretched)
+        ),
         "qwen3moe": t.Qwen3MoeForCausalLM(t.Qwen3MoeConfig(**common["qwen3moe"], **experts)),
         "llama": t.LlamaForCausalLM(
             t.LlamaConfig(**common["llama"], rope_parameters=llama3, attention_bias=True)

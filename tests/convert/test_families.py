@@ -82,3 +82,21 @@ def test_the_header_says_what_the_model_is(references: Path, tmp_path: Path, fam
     assert header.metadata["general.quantization_version"] == 2
     assert header.metadata["r1desk.source.name"] == family
     assert header.template
+
+
+def test_both_spellings_of_yarns_attention_factor_mean_the_same(
+    folder: Path, tmp_path: Path
+) -> None:
+    """DeepSeek-R1-0528-Qwen3-8B has the second, 1 / (1 + 0.1 ln 4)."""
+    found = []
+    for spelling in ({"attention_factor": 1.0}, {"attn_factor": 0.8782488562869419}):
+        config = json.loads((folder / "config.json").read_text())
+        config["rope_parameters"] = None
+        config["rope_theta"] = 1_000_000
+        config["rope_scaling"] = {"rope_type": "yarn", "factor": 4.0} | spelling
+        config["rope_scaling"]["original_max_position_embeddings"] = 32768
+        (folder / "config.json").write_text(json.dumps(config))
+        header = read_header(converted(folder, tmp_path / f"{len(found)}.gguf"))
+        found.append(header.metadata["qwen2.rope.scaling.attn_factor"])
+        assert header.metadata["qwen2.rope.freq_base"] == 1_000_000
+    assert found[0] == pytest.approx(found[1], rel=1e-6)

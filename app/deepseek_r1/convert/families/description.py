@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -117,11 +118,30 @@ def rope_keys(config: Config, architecture: str) -> list[KeyValue]:
             if theirs in scaling:
                 keys.append(f32(f"{prefix}.scaling.{ours}", scaling.real(theirs)))
         scaling.require("truncate", True)
-        scaling.require("attention_factor")
-        if architecture != "deepseek2":  # the engine knows these for DeepSeek alone
-            scaling.require("mscale")
-            scaling.require("mscale_all_dim")
+        keys.extend(_attention_factor(scaling, architecture))
     return keys
+
+
+def _attention_factor(scaling: Config, architecture: str) -> Iterator[KeyValue]:
+    """What the stretching does to the attention's scale; the engine multiplies its own by this.
+
+    Two spellings are in use: `attention_factor` is the scale itself (transformers), `attn_factor`
+    what it is multiplied by (DeepSeek-R1-0528-Qwen3-8B).
+    """
+    if architecture == "deepseek2":  # has scales of its own
+        scaling.require("attention_factor")
+        scaling.require("attn_factor")
+        return
+    scaling.require("mscale")
+    scaling.require("mscale_all_dim")
+    own = 1 + 0.1 * math.log(max(1.0, scaling.real("factor")))
+    if "attention_factor" in scaling:
+        factor = scaling.real("attention_factor") / own
+    elif "attn_factor" in scaling:
+        factor = scaling.real("attn_factor")
+    else:
+        return
+    yield f32(f"{architecture}.rope.scaling.attn_factor", factor)
 
 
 def rope_factors(config: Config, rotated: int) -> Iterator[SourceTensor]:
