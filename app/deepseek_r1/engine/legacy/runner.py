@@ -136,11 +136,6 @@ class LegacyEngine:
         """0 becomes what suits this machine."""
         return threads or self._automatic[0], threads_prefill or self._automatic[1]
 
-    def suit_threads(self, threads: int, threads_prefill: int) -> None:
-        """What automatic means from the next computation on."""
-        self._automatic = threads, threads_prefill
-        self._threads = self._automatic
-
     def close(self) -> None:
         """Free the model."""
         self._cells.clear()
