@@ -50,7 +50,7 @@ def bad_file(folder, kind):
         ("missing", "is not there."),
         ("empty", "is empty."),
         ("text", "is not a GGUF model."),
-        ("old", "format."),
+        ("old", "old GGJT format"),
         ("cut", "The model file"),
     ],
 )

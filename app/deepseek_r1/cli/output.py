@@ -50,6 +50,11 @@ def aside(text: str) -> None:
         note(text)
 
 
+def dimmed(text: str) -> str:
+    """The text for a terminal's standard error, less bright."""
+    return f"{_DIM}{text}{_PLAIN}" if sys.stderr.isatty() else text
+
+
 def error(problem: R1Error) -> None:
     """What happened, why, and what to do, one line each."""
     what, *rest = [sentence for sentence in problem.sentences() if sentence] or [""]

@@ -1,0 +1,165 @@
+"""The terminal chat: from a pipe, and on a real (pseudo) terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import COMMAND, environment, run
+
+pytestmark = pytest.mark.native
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses a pseudo terminal")
+
+SHORT = ["--max-tokens", "12", "--temperature", "0", "--context-length", "1024"]
+
+
+def test_a_pipe_gets_the_answers_and_nothing_else(tmp_path: Path):
+    saved = tmp_path / "talk.md"
+    text = f'Hello\n/think\n/nonsense\nSay \\\nhi\n"""a\nb"""\n/regenerate\n/save {saved}\n'
+    done = run("chat", *SHORT, text=text)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") >= 4
+    for command in ("think", "nonsense", "regenerate", "save", "›"):
+        assert command not in done.stdout
+    assert "no command /nonsense" in done.stderr
+    kept = saved.read_text(encoding="utf-8")
+    assert kept.count("## You") == 3
+    assert "Say \nhi" in kept
+    assert "\n\na\nb\n\n" in kept
+
+
+def test_the_conversation_is_remembered_and_begun_anew():
+    text = "My name is Ann.\nHello\n/new\nHello\n"
+    done = run("chat", "--json", *SHORT, text=text)
+    first, second, anew = (json.loads(line) for line in done.stdout.splitlines())
+    assert second["prompt_tokens"] > first["prompt_tokens"]
+    assert anew["prompt_tokens"] < second["prompt_tokens"]
+
+
+def test_a_file_that_is_there_is_not_written_over(tmp_path: Path):
+    (tmp_path / "there.md").write_text("mine")
+    done = run("chat", *SHORT, text=f"/save {tmp_path / 'there.md'}\n")
+    assert "cannot be written" in done.stderr
+    assert (tmp_path / "there.md").read_text() == "mine"
+
+
+def test_too_long_a_message_is_refused_and_the_chat_goes_on():
+    long = "word " * 2000
+    done = run("chat", *SHORT, text=f"{long}\nHello\n")
+    assert done.returncode == 1  # for a script: something was not answered
+    assert "tokens and the context holds" in done.stderr
+    assert done.stdout.strip()
+
+
+def test_a_model_that_is_refused_is_exit_code_3(tmp_path: Path):
+    done = run("chat", "--model", tmp_path / "none.gguf", text="Hello\n")
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+class Terminal:
+    """The chat on a pseudo terminal."""
+
+    def __init__(self, *options: str) -> None:
+        self.near, far = os.openpty()
+        self.process = subprocess.Popen(
+            [*COMMAND, "chat", "--context-length", "2048", *options],
+            stdin=far,
+            stdout=far,
+            stderr=far,
+            env=environment(TERM="dumb"),
+            start_new_session=True,
+        )
+        os.close(far)
+        os.set_blocking(self.near, False)
+        self.seen = ""
+
+    def read(self) -> None:
+        try:
+            self.seen += os.read(self.near, 65_536).decode("utf-8", "replace")
+        except (BlockingIOError, OSError):
+            time.sleep(0.02)
+
+    def wait_for(self, text: str, after: int = 0, seconds: float = 60) -> int:
+        end = time.monotonic() + seconds
+        while text not in self.seen[after:]:
+            assert time.monotonic() < end, f"no {text!r} in {self.seen[-2000:]!r}"
+            self.read()
+        return self.seen.index(text, after) + len(text)
+
+    def wait_for_more(self, characters: int, seconds: float = 60) -> None:
+        end, before = time.monotonic() + seconds, len(self.seen)
+        while len(self.seen) < before + characters:
+            assert time.monotonic() < end, self.seen[-2000:]
+            self.read()
+
+    def type(self, text: str) -> None:
+        os.write(self.near, text.encode())
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def ended(self) -> int:
+        end = time.monotonic() + 30
+        while self.process.poll() is None and time.monotonic() < end:
+            self.read()
+        return self.process.wait(timeout=1)
+
+
+# Nearly random words, among which the end of the answer hardly ever comes up.
+ENDLESS = ["--max-tokens", "1900", "--temperature", "5", "--top-p", "1"]
+
+
+@pytest.fixture
+def terminal():
+    made = Terminal(*ENDLESS)
+    yield made
+    if made.process.poll() is None:
+        made.process.kill()
+        made.process.wait()
+    os.close(made.near)
+
+
+@posix_only
+def test_ctrl_c_stops_the_answer_and_only_a_second_one_leaves(terminal: Terminal):
+    terminal.wait_for("› ")
+    terminal.type("Hello\n")
+    terminal.wait_for_more(200)
+    terminal.interrupt()
+    at = terminal.wait_for("stopped")
+    at = terminal.wait_for("› ", at)
+    terminal.interrupt()
+    at = terminal.wait_for("once more", at)
+    terminal.wait_for("› ", at)
+    terminal.interrupt()
+    assert terminal.ended() == 0
+
+
+@posix_only
+def test_stop_is_typed_while_the_answer_is_written_and_ctrl_d_leaves(terminal: Terminal):
+    terminal.wait_for("› ")
+    terminal.type("Hello\n")
+    terminal.wait_for_more(200)
+    terminal.type("/stop\n")
+    at = terminal.wait_for("stopped")
+    terminal.wait_for("› ", at)
+    terminal.type("\x04")
+    assert terminal.ended() == 0
+
+
+@posix_only
+def test_what_was_typed_is_remembered_for_the_next_chat(terminal: Terminal, own_profile: Path):
+    terminal.wait_for("› ")
+    terminal.type("/help\n")
+    at = terminal.wait_for("/regenerate")
+    terminal.wait_for("› ", at)
+    terminal.type("/quit\n")
+    assert terminal.ended() == 0
+    history = own_profile / "chat_history"
+    assert "/help" in history.read_text()
+    assert history.stat().st_mode & 0o077 == 0
