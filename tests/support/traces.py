@@ -1,0 +1,150 @@
+"""Choices of experts, one step for each layer, and the best that a cache can make of them."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deepseek_r1.core.settings import CacheStrategy
+from deepseek_r1.weights.expert_cache import ExpertCache
+from deepseek_r1.weights.policies import CachePolicy
+from deepseek_r1.weights.resident_set import ResidentSet
+from support.streaming import budgets, loaded
+
+Step = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """`steps` names the experts each step needs, by keys from 0 to `experts` - 1."""
+
+    steps: tuple[Step, ...]
+    layers: int
+    experts: int  # of all layers together
+
+    def hit_rate(self, policy: CachePolicy, room: int) -> float:
+        """Share of uses that a cache for `room` experts has in memory, beginning empty."""
+        kept = ResidentSet([1] * self.experts, room, policy)
+        for step in self.steps:
+            kept.step(dict.fromkeys(step, 1))
+        return kept.hits / (kept.hits + kept.misses)
+
+
+class Belady:
+    """The optimum, which knows what comes: gives up what is needed again last (Belady, 1966)."""
+
+    strategy = CacheStrategy.AUTO  # none of those
+
+    def __init__(self, trace: Trace) -> None:
+        self._coming: dict[int, list[int]] = defaultdict(list)
+        for number, step in reversed(list(enumerate(trace.steps))):
+            for key in step:
+                self._coming[key].append(number)
+        self._never = len(trace.steps)
+        self._kept: set[int] = set()
+
+    def use(self, uses: Mapping[int, int]) -> None:
+        for key in uses:
+            self._coming[key].pop()
+
+    def keep(self, key: int) -> None:
+        self._kept.add(key)
+
+    def victim(self, busy: Collection[int]) -> int:
+        return max((key for key in self._kept if key not in busy), key=self._next_use)
+
+    def _next_use(self, key: int) -> int:
+        coming = self._coming[key]
+        return coming[-1] if coming else self._never
+
+    def drop(self, key: int) -> None:
+        self._kept.remove(key)
+
+
+def popular(
+    *, layers: int, experts: int, used: int, tokens: int, skew: float, stay: float, seed: int = 1
+) -> Trace:
+    """Made choices: each layer's experts differ in popularity by Zipf's law with exponent `skew`.
+
+    An expert that the token before needed is needed again with the chance `stay`; the others are
+    drawn by popularity. With 0 for both every choice is equally likely.
+    """
+    random = np.random.default_rng(seed)
+    weights = 1.0 / np.arange(1, experts + 1) ** skew
+    popularity = [random.permutation(weights) for _ in range(layers)]
+    last: list[list[int]] = [[] for _ in range(layers)]
+    steps = []
+    for _ in range(tokens):
+        for layer in range(layers):
+            kept = [expert for expert in last[layer] if random.random() < stay]
+            chances = popularity[layer].copy()
+            chances[kept] = 0.0
+            drawn = random.choice(
+                experts, used - len(kept), replace=False, p=chances / chances.sum()
+            )
+            last[layer] = kept + [int(expert) for expert in drawn]
+            steps.append(tuple(layer * experts + expert for expert in last[layer]))
+    return Trace(tuple(steps), layers, layers * experts)
+
+
+@contextmanager
+def recorded(steps: list[tuple[int, Step]]) -> Iterator[None]:
+    """Within, every step of an expert cache is added: the layer, and its experts from 0."""
+    require = ExpertCache.require
+
+    def recording(cache: ExpertCache, layer: int, uses: Mapping[int, int]) -> None:
+        steps.append((layer, tuple(sorted(uses))))
+        require(cache, layer, uses)
+
+    ExpertCache.require = recording  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ExpertCache.require = require  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A real run of a mixture over texts, token by token."""
+
+    trace: Trace
+    hit_rate: float  # counted by the product
+    read_mib: float
+    tokens_s: float
+
+
+def run_mixture(
+    path: Path,
+    texts: Sequence[str],
+    tokens: int,
+    *,
+    layers: int,
+    experts: int,
+    strategy: CacheStrategy,
+    weights_mib: float | None = None,
+) -> Run:
+    """Read `tokens` of each text as if they were written: one at a time, each text from anew."""
+    steps: list[tuple[int, Step]] = []
+    mib = budgets(path)[-1] if weights_mib is None else weights_mib
+    with loaded(path, mib, strategy=strategy) as bench, recorded(steps):
+        began = time.perf_counter()
+        for text in texts:
+            bench.context.clear()
+            for token in bench.model.tokenize(text, special=False)[:tokens]:
+                bench.logits([token])
+        seconds = time.perf_counter() - began
+        assert bench.weights is not None
+        stats = bench.weights.stats
+    keys = tuple(tuple(layer * experts + each for each in step) for layer, step in steps)
+    return Run(
+        Trace(keys, layers, layers * experts),
+        stats.expert_hits / (stats.expert_hits + stats.expert_misses),
+        stats.read_mib,
+        len(texts) * tokens / seconds,
+    )
