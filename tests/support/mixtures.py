@@ -12,13 +12,9 @@ from support.gguf_files import BLOCKS, EMBEDDING, HEADS, HEADS_KV, byte_pair_wri
 EXPERTS, USED, WIDTH = 8, 2, 40  # slices end inside pages, some are smaller than a page
 
 
-def tiny_qwen3moe(path: Path, *, seed: int = 6, tensors_in_a_file: int = 0) -> Path:
-    """A `qwen3moe` model with eight experts, of which two are used, at `path`.
-
-    With `tensors_in_a_file` it is split into several files; the first one is told.
-    """
+def tiny_qwen3moe(path: Path, *, seed: int = 6) -> Path:
+    """A `qwen3moe` model with eight experts, of which two are used, at `path`."""
     writer, tokens = byte_pair_writer(path, "qwen3moe")
-    writer.split_max_tensors = tensors_in_a_file
     writer.add_expert_count(EXPERTS)
     writer.add_expert_used_count(USED)
     writer.add_expert_feed_forward_length(WIDTH)

@@ -57,6 +57,7 @@ def loaded(
     micro_batch: int = 16,
     direct: bool = True,
     strategy: CacheStrategy = CacheStrategy.AUTO,
+    sequences: int = 1,
 ) -> Iterator[Bench]:
     """The model in memory, or streamed where `weights_mib` says how much there is room for."""
     weights, header = None, read_header(path)
@@ -65,7 +66,7 @@ def loaded(
             library().api._lib, header, weights_mib, direct=direct, strategy=strategy
         )
     model = LlamaModel(library(), header.parts, lambda _fraction: True, weights, repack=False)
-    shape = ContextShape(256, micro_batch, KVType.F16, sequences=1, threads=1, threads_prefill=1)
+    shape = ContextShape(256, micro_batch, KVType.F16, sequences, threads=1, threads_prefill=1)
     context = LlamaContext(library(), model, shape, weights)
     try:
         yield Bench(model, context, weights)

@@ -14,23 +14,20 @@ import gguf
 import numpy as np
 from gguf.quants import dequantize
 
+from support.split import copy_keys
+
 EXPERTS, USED = 32, 8
 Matrix = np.ndarray
 _POWER_STEPS = 12
-_OTHERWISE = ("general.architecture", "llama.feed_forward_length")
+_WIDTH = "llama.feed_forward_length"
 
 
 def upcycled(starter: Path, path: Path) -> Path:
     """Write the mixture of `starter`, a dense `llama` model, to `path`."""
     reader = gguf.GGUFReader(starter)
     writer = gguf.GGUFWriter(path, "llama")
-    for field in reader.fields.values():
-        if field.name.startswith("GGUF.") or field.name in _OTHERWISE:
-            continue
-        kinds = field.types
-        inner = kinds[1] if kinds[0] is gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(field.name, field.contents(), kinds[0], sub_type=inner)
-    width = reader.fields["llama.feed_forward_length"].contents()
+    copy_keys(reader, writer, leave_out=_WIDTH)
+    width = reader.fields[_WIDTH].contents()
     writer.add_feed_forward_length(width // EXPERTS)
     writer.add_expert_count(EXPERTS)
     writer.add_expert_used_count(USED)

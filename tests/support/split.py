@@ -1,0 +1,35 @@
+"""A model's file written anew: as several files, or with other keys and tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+
+_OWN = ("GGUF.", "general.architecture", "split.")  # the writer makes these itself
+
+
+def copy_keys(reader: gguf.GGUFReader, writer: gguf.GGUFWriter, *, leave_out: str = "") -> None:
+    """All keys of a file but one."""
+    for field in reader.fields.values():
+        if field.name.startswith(_OWN) or field.name == leave_out:
+            continue
+        kinds = field.types
+        inner = kinds[1] if kinds[0] is gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(field.name, field.contents(), kinds[0], sub_type=inner)
+
+
+def split(path: Path, folder: Path, *, tensors: int = 9) -> list[Path]:
+    """The model of `path` in files of so many tensors each, in order, in a new `folder`."""
+    folder.mkdir()
+    reader = gguf.GGUFReader(path)
+    architecture = reader.fields["general.architecture"].contents()
+    writer = gguf.GGUFWriter(folder / "part.gguf", architecture, split_max_tensors=tensors)
+    copy_keys(reader, writer)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return sorted(folder.iterdir())
