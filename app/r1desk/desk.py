@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineKeepsDying, ErrorReport
+from deepseek_r1.core.paths import user_models_dir
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.core.words import tr, use_language
 from r1desk import announcements
@@ -25,6 +26,9 @@ from r1desk.chat_wires import ChatWires
 from r1desk.conversation_list import ConversationList
 from r1desk.dialogs.about import about, shortcuts
 from r1desk.dialogs.notice_bar import Level, Notice
+from r1desk.download_wires import DownloadWires
+from r1desk.downloads import Downloads
+from r1desk.first_start_wires import FirstStartWires
 from r1desk.main_thread_gc import MainThreadCollector
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
@@ -64,6 +68,7 @@ class Desk(QObject):
             self.engine, self.store, lambda: self.models.name, self._sampling
         )
         self.conversations = ConversationList(self.store, self.chat)
+        self.downloads = Downloads(user_models_dir(), self)
         self._save_timer = QTimer(self, singleShot=True, interval=SAVE_DELAY_MS)
         self._save_timer.timeout.connect(self._save_preferences)
         self._start_timer = QTimer(self, singleShot=True, interval=0)
@@ -94,10 +99,13 @@ class Desk(QObject):
         self.window.place(p.window_geometry.encode("ascii", "ignore"))
         self.window.sidebar_action.setChecked(p.sidebar_visible)
         self.window.panel_action.setChecked(p.panel_visible)
+        model_wires = ModelWires(self.window, self.models, p)
         self.wires = (
             ChatWires(self.window, self.chat, self.models, self.engine),
-            ModelWires(self.window, self.models, p),
+            model_wires,
             VitalsWires(self.window, self.engine, self.models, self.chat),
+            DownloadWires(self.window, self.downloads, self.models, model_wires, self.chat),
+            FirstStartWires(self.window, self.models, self.downloads, self.chat, p),
         )
         self.conversations.attach(self.window)
         self.wires[0].set_view_only(self._why_view_only())
@@ -120,6 +128,7 @@ class Desk(QObject):
         self.conversations.open_last()
         self.engine.start()
         self.models.ensure_loading()  # a quick user may have asked already
+        self.downloads.recall()
 
     @Slot()
     def raise_window(self) -> None:
@@ -134,6 +143,7 @@ class Desk(QObject):
         for wire in self.wires:
             wire.close()
         self.chat.close()
+        self.downloads.close()
         self.engine.stop()
         self.store.close()
         self._collector.close()

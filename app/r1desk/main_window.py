@@ -28,6 +28,7 @@ from deepseek_r1.core.words import LANGUAGES, tr
 from r1desk.chat import ChatView, Composer
 from r1desk.conversations.sidebar import Sidebar
 from r1desk.dialogs.notice_bar import NoticeBar
+from r1desk.library.download_list import DownloadList
 from r1desk.performance import Gauge, PerformancePanel
 from r1desk.theme import ThemeChoice
 from r1desk.theme.icons import app_icon, icon
@@ -60,6 +61,7 @@ class MainWindow(QMainWindow):
         self.chat = ChatView()
         self.composer = Composer()
         self.notices = NoticeBar()
+        self.downloads = DownloadList(most=2)
         self.panel = PerformancePanel()
         self.gauge = Gauge()
         self._create_actions()
@@ -91,9 +93,10 @@ class MainWindow(QMainWindow):
         layout.setContentsMargins(0, 0, 0, 10)
         layout.setSpacing(6)
         layout.addLayout(self._header())
-        notices = QHBoxLayout()
+        notices = QVBoxLayout()
         notices.setContentsMargins(16, 0, 16, 0)
         notices.addWidget(self.notices)
+        notices.addWidget(self.downloads)
         layout.addLayout(notices)
         layout.addWidget(self.chat, stretch=1)
         composer = QHBoxLayout()

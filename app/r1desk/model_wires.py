@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
@@ -18,6 +18,8 @@ from r1desk.preferences import Preferences
 
 class ModelWires(QObject):
     """Shows the model and its bill, and carries changed settings to the engine."""
+
+    chooser_opened = Signal(object)  # ModelChooser
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class ModelWires(QObject):
         chooser = ModelChooser(p.recent_models, self._models.path, p.load, self._window)
         chooser.chosen.connect(self._models.choose)
         chooser.finished.connect(chooser.deleteLater)
+        self.chooser_opened.emit(chooser)
         chooser.open()
 
 

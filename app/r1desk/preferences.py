@@ -34,6 +34,7 @@ class Preferences(BaseModel):
     panel_visible: bool = True
     window_geometry: str = ""  # Qt's own bytes, base64
     recent_models: list[str] = []
+    welcomed: bool = False  # the card of the first start has been answered
 
 
 def load(profile: Path) -> tuple[Preferences, Path | None]:

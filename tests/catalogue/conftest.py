@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepseek_r1.catalogue.source import Rules
+from deepseek_r1.catalogue.rules import Rules
 from support.gguf_files import tiny_qwen2
 
 

@@ -18,7 +18,7 @@ from deepseek_r1.catalogue.errors import (
 from deepseek_r1.catalogue.half import STAGING
 from deepseek_r1.catalogue.orders import Order
 from deepseek_r1.catalogue.pull import pull
-from deepseek_r1.catalogue.source import Rules
+from deepseek_r1.catalogue.rules import Rules
 from support.hostile_server import HostileServer, Reply, Request, Script, drip
 
 NAME = "model.gguf"

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from deepseek_r1.catalogue import half, transfer
+from deepseek_r1.catalogue import disk, half
+from deepseek_r1.catalogue.arrivals import Phase, Progress
 from deepseek_r1.catalogue.checksums import Stop, remembered
 from deepseek_r1.catalogue.errors import (
     ChecksumUnknown,
@@ -35,8 +36,7 @@ from deepseek_r1.catalogue.half import STAGING, unfinished
 from deepseek_r1.catalogue.models import known_models
 from deepseek_r1.catalogue.orders import Order, find_known, order_known, order_url
 from deepseek_r1.catalogue.pull import pull
-from deepseek_r1.catalogue.source import Rules
-from deepseek_r1.catalogue.transfer import Phase, Progress
+from deepseek_r1.catalogue.rules import Rules
 from deepseek_r1.core.errors import ModelFileTruncated
 from deepseek_r1.core.words import use_language
 from deepseek_r1.formats.gguf import read_header
@@ -199,7 +199,7 @@ def test_a_killed_download_costs_at_most_sixteen_megabytes(
         part = own_profile / "models" / STAGING / "starter.gguf.part"
         deadline = time.monotonic() + 60
         while not (part.exists() and part.stat().st_size == 60_000_000):
-            assert time.monotonic() < deadline
+            assert first.poll() is None and time.monotonic() < deadline  # noqa: PT018
             time.sleep(0.02)
         first.send_signal(signal.SIGKILL)
         first.communicate()
@@ -290,7 +290,7 @@ def test_a_full_drive_is_noticed_before_it_is_full(
     content: bytes, tmp_path: Path, quick: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=len(content) + (64 << 20) - 1)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
     sound = HostileServer(lambda _, reply: reply.file(content))
     with sound.running() as server, pytest.raises(NoSpace):
         pull([order(server, content)], tmp_path, rules=quick)

@@ -22,7 +22,8 @@ def running_desk(
     qtbot: QtBot, folder: Path, adapt: Callable[[prefs.Preferences], None] | None = None
 ) -> Iterator[Desk]:
     """Open the application on a profile folder; close it as closing the window does."""
-    stored, damaged = prefs.load(folder) if folder.exists() else (prefs.Preferences(), None)
+    known, damaged = prefs.load(folder) if folder.exists() else (None, None)
+    stored = known or prefs.Preferences(welcomed=True)
     if adapt is not None:
         adapt(stored)
     profile = Profile.open(folder)

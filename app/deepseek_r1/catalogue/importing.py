@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+from deepseek_r1.catalogue.arrivals import Phase, Progress, Pulled, Tell
 from deepseek_r1.catalogue.checksums import (
     BLOCK_BYTES,
     Stop,
@@ -16,17 +16,15 @@ from deepseek_r1.catalogue.checksums import (
     remember,
     sync_folder,
 )
+from deepseek_r1.catalogue.disk import disk_errors, require_space
 from deepseek_r1.catalogue.errors import (
     FileNameTaken,
     ImportedFileDiffers,
     LinkImpossible,
-    NoSpace,
 )
 from deepseek_r1.catalogue.half import STAGING
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.names import SUFFIX, checked_name
-from deepseek_r1.catalogue.pull import Pulled, disk_errors
-from deepseek_r1.catalogue.transfer import RESERVE_BYTES, Phase, Progress, Tell
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header
@@ -87,15 +85,7 @@ def _catalogue_sha256(header: ModelHeader) -> str | None:
 def _require_space(header: ModelHeader, folder: Path, way: Way) -> None:
     if way is Way.LINK or (way is Way.MOVE and _same_drive(header.path, folder)):
         return
-    needed = header.file_bytes + RESERVE_BYTES
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise NoSpace(
-            file=header.path.name,
-            folder=str(folder),
-            needed_mb=needed // 1_000_000,
-            free_mb=free // 1_000_000,
-        )
+    require_space(header.path.name, folder, header.file_bytes)
 
 
 class _Import:

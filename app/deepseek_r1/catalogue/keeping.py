@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from deepseek_r1.catalogue.arrivals import Phase, Progress, Tell
 from deepseek_r1.catalogue.checksums import Stop, file_sha256, forget, remembered
+from deepseek_r1.catalogue.disk import disk_errors
 from deepseek_r1.catalogue.errors import ModelNotHere
 from deepseek_r1.catalogue.installed import known_by, model_files
 from deepseek_r1.catalogue.models import known_models
 from deepseek_r1.catalogue.names import files_of
-from deepseek_r1.catalogue.pull import disk_errors
-from deepseek_r1.catalogue.transfer import Phase, Progress, Tell
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.formats.gguf import read_header
 

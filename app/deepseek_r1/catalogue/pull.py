@@ -7,41 +7,27 @@ checksum is right, and into the folder once the header of the model has been rea
 from __future__ import annotations
 
 import contextlib
-import errno
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from deepseek_r1.catalogue.arrivals import Phase, Progress, Pulled, Tell
 from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember, sync_folder
+from deepseek_r1.catalogue.disk import disk_errors
 from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
     DownloadRunning,
     FileNameTaken,
-    FolderUnusable,
-    NoSpace,
 )
 from deepseek_r1.catalogue.half import STAGING, HalfFile
 from deepseek_r1.catalogue.orders import Order
-from deepseek_r1.catalogue.source import Rules
-from deepseek_r1.catalogue.transfer import RESERVE_BYTES, Phase, Progress, Tell, Transfer
+from deepseek_r1.catalogue.rules import Rules
+from deepseek_r1.catalogue.transfer import Transfer
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
-
-
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """A model that is here now. `path` is its first file; `new` if it was not here before."""
-
-    path: Path
-    files: tuple[Path, ...]
-    sha256: tuple[str, ...]
-    verified: bool  # each file against a checksum known beforehand
-    new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +137,3 @@ def _locked(folder: Path, file: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextlib.contextmanager
-def disk_errors(file: str, folder: Path) -> Iterator[None]:
-    """The disk's own errors as ours."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(
-                file=file,
-                folder=str(folder),
-                needed_mb=ceil(RESERVE_BYTES / 1e6),
-                free_mb=shutil.disk_usage(folder).free // 1_000_000,
-            ) from error
-        raise FolderUnusable(
-            file=file, folder=str(folder), detail=error.strerror or str(error)
-        ) from error

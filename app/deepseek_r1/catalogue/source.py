@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import httpx
 
 from deepseek_r1.catalogue.errors import SourceRefused, SourceUnsafe
+from deepseek_r1.catalogue.rules import Rules
 from deepseek_r1.core.words import tr
 
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
@@ -25,24 +26,6 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 8
 _LOOPBACK = "127.0.0.1"
 _MOST_RETRY_AFTER_S = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How long a server is waited for, in seconds, and what is allowed.
-
-    Fewer than `least_bytes` within `stall_s` are a stall. `give_up_s` without progress end the
-    download, and so do `first_tries` attempts of which none brought anything.
-    """
-
-    connect_s: float = 15.0
-    stall_s: float = 30.0
-    least_bytes: int = 64 << 10
-    give_up_s: float = 300.0
-    first_tries: int = 4
-    pause_s: float = 1.0  # before the second attempt, doubled for each further one
-    longest_pause_s: float = 30.0
-    loopback_http: bool = False  # http to this computer itself: a server under test
 
 
 class Interrupted(Exception):

@@ -6,51 +6,26 @@ Network work runs in an event loop of its own, so that a stop interrupts whateve
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from enum import StrEnum
-from math import ceil
+from collections.abc import Coroutine
 
 import httpx
 
 from deepseek_r1.catalogue import source
+from deepseek_r1.catalogue.arrivals import Phase, Progress, Tell
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.errors import DownloadFailed, DownloadStopped, NoSpace, SourceRefused
+from deepseek_r1.catalogue.disk import require_space
+from deepseek_r1.catalogue.errors import DownloadFailed, DownloadStopped, SourceRefused
 from deepseek_r1.catalogue.half import HalfFile
-from deepseek_r1.catalogue.source import Answer, Interrupted, Question, RangeGone, Rules
+from deepseek_r1.catalogue.rules import Rules
+from deepseek_r1.catalogue.source import Answer, Interrupted, Question, RangeGone
 from deepseek_r1.core.words import tr
 
-RESERVE_BYTES = 64 << 20  # left free on the drive
 _MAGIC = b"GGUF"
 _MOST_RESTARTS = 2
 _TELL_EVERY_S = 0.1
 _SPEED_OVER_S = 5.0
-
-
-class Phase(StrEnum):
-    """What a download is doing."""
-
-    CHECKING = "checking"  # reading what is there already
-    RECEIVING = "receiving"
-    WAITING = "waiting"  # before another attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a download is. `total_bytes` is None until known; `detail` says why it waits."""
-
-    file: str
-    phase: Phase
-    done_bytes: int
-    total_bytes: int | None
-    bytes_s: float = 0.0
-    detail: str = ""
-
-
-Tell = Callable[[Progress], object]
 
 
 class Transfer:
@@ -60,7 +35,7 @@ class Transfer:
         self._half, self._rules, self._tell = half, rules, tell
         self._order = half.order
         self._speed = _Speed()
-        self._told_at = 0.0
+        self._waiting = False
         self._restarts = 0
         self._failures = 0  # attempts since the last progress
         self._had_progress = False
@@ -73,14 +48,25 @@ class Transfer:
         self.tell(Phase.RECEIVING)
 
     async def _fetch(self) -> None:
-        async with source.client(self._rules) as http:
-            while not self._complete():
-                try:
-                    await self._attempt(http)
-                except RangeGone:
-                    self._restart()
-                except Interrupted as cut:
-                    await self._wait(cut)
+        telling = asyncio.create_task(self._tell_regularly())
+        try:
+            async with source.client(self._rules) as http:
+                while not self._complete():
+                    try:
+                        await self._attempt(http)
+                    except RangeGone:
+                        self._restart()
+                    except Interrupted as cut:
+                        await self._wait(cut)
+        finally:
+            telling.cancel()
+
+    async def _tell_regularly(self) -> None:
+        """Also while nothing comes: then the rate falls before one's eyes."""
+        while True:
+            await asyncio.sleep(_TELL_EVERY_S)
+            if not self._waiting:
+                self.tell(Phase.RECEIVING)
 
     async def _attempt(self, http: httpx.AsyncClient) -> None:
         half, order = self._half, self._order
@@ -126,7 +112,7 @@ class Transfer:
                 raise Interrupted(tr("the file changed meanwhile"), 0.0)
             self._restart()
         half.learned(total, answer.etag)
-        self._require_space(total)
+        require_space(order.file, half.staging.parent, total - half.done)
         return half.done - answer.first
 
     def _restart(self) -> None:
@@ -135,17 +121,6 @@ class Transfer:
             detail = tr("The file changes on the server again and again.")
             raise DownloadFailed(file=self._order.file, detail=detail)
         self._half.restart()
-
-    def _require_space(self, total: int) -> None:
-        missing = total - self._half.done
-        free = shutil.disk_usage(self._half.staging).free
-        if missing + RESERVE_BYTES > free:
-            raise NoSpace(
-                file=self._order.file,
-                folder=str(self._half.staging.parent),
-                needed_mb=ceil((missing + RESERVE_BYTES) / 1e6),
-                free_mb=free // 1_000_000,
-            )
 
     def _take(self, data: bytes, answer: Answer) -> None:
         half = self._half
@@ -156,8 +131,6 @@ class Transfer:
             raise self._refused(answer, tr("it sends something that is no GGUF model"))
         half.write(data)
         self._speed.add(len(data))
-        if time.monotonic() - self._told_at >= _TELL_EVERY_S:
-            self.tell(Phase.RECEIVING)
 
     def _note_progress(self, now: float) -> None:
         self._progress_at, self._failures, self._had_progress = now, 0, True
@@ -175,7 +148,9 @@ class Transfer:
         if hopeless or waited + pause > rules.give_up_s:
             raise DownloadFailed(file=self._order.file, detail=_sentence(cut.detail)) from cut
         self.tell(Phase.WAITING, cut.detail)
+        self._waiting = True
         await asyncio.sleep(pause)
+        self._waiting = False
 
     def _complete(self) -> bool:
         total = self._half.journal.total_bytes
@@ -183,7 +158,6 @@ class Transfer:
 
     def tell(self, phase: Phase, detail: str = "") -> None:
         """Say how far it is."""
-        self._told_at = time.monotonic()
         half = self._half
         total = half.journal.total_bytes or self._order.size_bytes
         rate = self._speed.bytes_s() if phase is Phase.RECEIVING else 0.0

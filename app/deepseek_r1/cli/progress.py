@@ -17,8 +17,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from deepseek_r1.catalogue.transfer import Phase, Tell
-from deepseek_r1.catalogue.transfer import Progress as FileProgress
+from deepseek_r1.catalogue.arrivals import Phase, Tell
+from deepseek_r1.catalogue.arrivals import Progress as FileProgress
 from deepseek_r1.cli import output
 from deepseek_r1.core.words import tr
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from deepseek_r1.catalogue.arrivals import Pulled
 from deepseek_r1.catalogue.importing import Way, import_model
 from deepseek_r1.catalogue.orders import Order, find_known, order_known, order_url
-from deepseek_r1.catalogue.pull import Pulled, pull
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
 from deepseek_r1.cli.progress import file_progress
@@ -68,6 +68,8 @@ def pull_model(
     as_json: o.Json = False,
 ) -> None:
     """Download a model into the models' folder; a download that was cut goes on."""
+    from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
+
     orders = _orders(
         what,
         quantisation=quantisation,

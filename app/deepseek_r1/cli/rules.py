@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from deepseek_r1.catalogue.source import Rules
+from deepseek_r1.catalogue.rules import Rules
 
 LOOPBACK_VARIABLE = "R1DESK_LOOPBACK_HTTP"
 

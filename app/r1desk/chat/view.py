@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QStackedLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QStackedLayout, QWidget
 
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.words import tr
@@ -51,6 +51,8 @@ class ChatView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setStyleSheet(_SHEET)
+        # It takes what the others leave; its own wish must not squeeze a notice above it.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         self._messages: dict[int, ShownMessage] = {}
         self._streaming: int | None = None
         self._thinking_buffer: list[str] = []
@@ -59,11 +61,11 @@ class ChatView(QWidget):
         self._ink = Ink.of(QGuiApplication.palette(), self.font())
         self._column = MessageColumn(self._build, self._estimate, self._slicer, self)
         self._column.end_shown.connect(self._on_end_shown)
-        self._welcome = Welcome(self)
-        self._welcome.set_model_name("")
-        self._welcome.example_chosen.connect(self.example_chosen)
+        self.welcome = Welcome(self)
+        self.welcome.set_model_name("")
+        self.welcome.example_chosen.connect(self.example_chosen)
         self._stack = QStackedLayout(self)
-        self._stack.addWidget(self._welcome)
+        self._stack.addWidget(self.welcome)
         self._stack.addWidget(self._column)
         self._jump = self._make_jump()
         self._pace = DrawingPace(self)
@@ -95,14 +97,14 @@ class ChatView(QWidget):
 
     def set_model_name(self, name: str, note: str = "") -> None:
         """The model that answers, and what to expect of it, for the greeting."""
-        self._welcome.set_model_name(name, note)
+        self.welcome.set_model_name(name, note)
 
     def show_branch(self, messages: Sequence[ShownMessage]) -> None:
         """Show this conversation, from its end. A message that is streaming streams on."""
         self._end_stream()
         before = self._messages
         self._messages = {message.id: message for message in messages}
-        self._stack.setCurrentWidget(self._column if messages else self._welcome)
+        self._stack.setCurrentWidget(self._column if messages else self.welcome)
         same = {message.id for message in messages if before.get(message.id) == message}
         self._column.show_keys(list(self._messages), same)
         self._jump.setVisible(False)

@@ -1,4 +1,4 @@
-"""What an empty conversation shows: a greeting and a few questions to start with."""
+"""What an empty conversation shows: a greeting, and questions or the first start's card."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.words import N_, tr
+from r1desk.chat.first_start import FirstStartCard
 from r1desk.chat.fonts import scaled
 
 EXAMPLES = (
@@ -30,10 +31,15 @@ class Welcome(QWidget):
         self._note = QLabel("", self)
         self._note.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._note.hide()
-        for label in (self._title, self._line, self._note):
+        self._labels = (self._title, self._line, self._note)
+        for label in self._labels:
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             label.setWordWrap(True)
+        self.card = FirstStartCard(self)
+        self._card_shown = False
+        self.card.hide()
+        self.card.resized.connect(self._show_what_fits)
         em = self.fontMetrics().height()
         self._grid = QGridLayout()
         self._grid.setSpacing(round(em * 0.6))
@@ -53,6 +59,7 @@ class Welcome(QWidget):
         column.addWidget(self._title)
         column.addWidget(self._line)
         column.addWidget(self._note)
+        column.addWidget(self.card)
         column.addSpacing(em)
         column.addLayout(self._grid)
         column.addStretch(4)
@@ -60,6 +67,7 @@ class Welcome(QWidget):
         row.addWidget(inner)
 
     def _set_columns(self, columns: int) -> None:
+        self._columns = columns
         for index, button in enumerate(self._buttons):
             self._grid.addWidget(button, index // columns, index % columns)
 
@@ -68,10 +76,34 @@ class Welcome(QWidget):
         super().resizeEvent(event)
         widest = max(button.sizeHint().width() for button in self._buttons)
         self._set_columns(2 if self.width() > 2 * widest + 40 else 1)
+        self._show_what_fits()
+
+    @Slot()
+    def _show_what_fits(self) -> None:
+        """The card in place of the questions; in a low window it is more than the greeting."""
+        width, gap = self.width() - 40, 12
+        texts = self._labels[:2] if self._card_shown else self._labels
+        above = sum(label.heightForWidth(width) + gap for label in texts if label.text())
+        rows = len(self._buttons) // self._columns
+        below = rows * (self._buttons[0].sizeHint().height() + self._grid.spacing())
+        if self._card_shown:
+            below = self.card.heightForWidth(self.card.width())
+        fits = above + below + 2 * self.fontMetrics().height() <= self.height()
+        for label in (self._title, self._line):
+            label.setVisible(fits or not self._card_shown)
+        for button in self._buttons:
+            button.setVisible(fits and not self._card_shown)
 
     def minimumSizeHint(self) -> QSize:
         """Narrow windows are fine."""
         return QSize(self.fontMetrics().height() * 16, 0)
+
+    def show_card(self, shown: bool) -> None:
+        """The card of the first start, or the questions."""
+        self._card_shown = shown
+        self.card.setVisible(shown)
+        self._note.setVisible(not shown and bool(self._note.text()))
+        self._show_what_fits()
 
     def set_model_name(self, name: str, note: str = "") -> None:
         """Say who answers, and what to expect of it."""
@@ -81,7 +113,8 @@ class Welcome(QWidget):
             words = tr("The model answers on this computer. Nothing leaves it.")
         self._line.setText(words)
         self._note.setText(note)
-        self._note.setVisible(bool(note))
+        self._note.setVisible(bool(note) and not self._card_shown)
+        self._show_what_fits()
 
     @Slot()
     def _on_clicked(self) -> None:

@@ -1,18 +1,23 @@
-"""DeepSeek-R1's distilled models: how large, what they cost in memory, where they are.
+"""DeepSeek-R1's distilled models: how large, what they cost in memory, where they come from.
 
-Nothing is downloaded here: a source is opened in the browser after its address was shown.
+Nothing is fetched before its button is pressed; its address, size and bill are shown before that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psutil
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QComboBox,
+    QFrame,
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QMessageBox,
     QPushButton,
+    QScrollArea,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -20,39 +25,76 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.catalogue.models import KnownFile, KnownModel, catalogue
+from deepseek_r1.catalogue.orders import order_known, usual_source
 from deepseek_r1.catalogue.recommend import recommend
+from deepseek_r1.core.events import Bill
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import tr
 from deepseek_r1.memory.plan import ProcessShare, plan
 from r1desk.dialogs.link import ask_to_open
-from r1desk.library.words import size_words
+from r1desk.downloads import Download
+from r1desk.library.download_list import DownloadList
+from r1desk.library.space import FreeSpace
+from r1desk.library.survey import WINDOW_AT_MOST_MIB
+from r1desk.library.words import bill_words, breakable, download_words, size_words
 
 MIB = 1024 * 1024
 ENTRY_ROLE = Qt.ItemDataRole.UserRole
 
 
 class CataloguePage(QWidget):
-    """A tree of models and their quantisations, each with its bill against the budget."""
+    """A tree of models and their quantisations, each with its bill, and the downloads below."""
+
+    download_requested = Signal(object)  # Order
 
     def __init__(self, settings: LoadSettings) -> None:
         super().__init__()
         self._settings = settings
+        self._share = ProcessShare(window_mib=WINDOW_AT_MOST_MIB)
+        self._free_bytes: int | None = None
         self.tree = self._build_tree()
         self.source = QComboBox(accessibleName=tr("Where from"))
-        self.open_button = QPushButton(tr("Open in the browser…"))
+        self.source.currentIndexChanged.connect(self._on_source)
+        self.open_button = QPushButton(tr("Open in the browser…"), autoDefault=False)
         self.open_button.clicked.connect(self._on_open)
-        self.detail = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
-        self.detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.download_button = QPushButton(tr("Download now"), autoDefault=False)
+        self.download_button.clicked.connect(self._on_download)
+        self.detail, self.address = self._plain_label(), self._plain_label()
+        self.downloads = DownloadList()
+        self._rows = self._scrolling(self.downloads)
         row = QHBoxLayout()
         row.addWidget(QLabel(tr("From:")))
         row.addWidget(self.source, stretch=1)
         row.addWidget(self.open_button)
+        row.addWidget(self.download_button)
         layout = QVBoxLayout(self)
         layout.addWidget(self.tree, stretch=1)
         layout.addWidget(self.detail)
         layout.addLayout(row)
+        layout.addWidget(self.address)
+        layout.addWidget(self._rows)
         self._fill()
         self._on_selection()
+        self._space = FreeSpace(self)
+        self._space.found.connect(self._on_space)
+        self._space.start()
+
+    def _scrolling(self, rows: DownloadList) -> QScrollArea:
+        area = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        area.setWidget(rows)
+        area.setMaximumHeight(self.fontMetrics().height() * 10)
+        area.hide()
+        return area
+
+    def show_downloads(self, downloads: Sequence[Download]) -> None:
+        """Show how far they are, below the models."""
+        self.downloads.show_downloads(downloads)
+        self._rows.setVisible(bool(downloads))
+
+    def _plain_label(self) -> QLabel:
+        label = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        return label
 
     def _build_tree(self) -> QTreeWidget:
         tree = QTreeWidget(accessibleName=tr("DeepSeek-R1 models"), rootIsDecorated=True)
@@ -63,7 +105,8 @@ class CataloguePage(QWidget):
 
     def _fill(self) -> None:
         memory_mib = psutil.virtual_memory().total / MIB
-        best = recommend(memory_mib, self._settings.memory_budget, settings=self._settings)
+        budget = self._settings.memory_budget
+        best = recommend(memory_mib, budget, settings=self._settings, share=self._share)
         for model in catalogue().models:
             top = QTreeWidgetItem([model.name])
             self.tree.addTopLevelItem(top)
@@ -78,13 +121,16 @@ class CataloguePage(QWidget):
     def _file_item(
         self, model: KnownModel, file: KnownFile, *, recommended: bool
     ) -> QTreeWidgetItem:
-        bill = plan(model.header(file), self._settings, ProcessShare())
+        bill = self._bill(model, file)
         fits = tr("fits the budget") if bill.fits else tr("over the budget")
         words = tr("recommended") if recommended else fits
         memory = f"{bill.total_mib:,.0f} MiB"
         item = QTreeWidgetItem([file.quantisation, size_words(file.size_bytes), memory, words])
         item.setData(0, ENTRY_ROLE, (model, file))
         return item
+
+    def _bill(self, model: KnownModel, file: KnownFile) -> Bill:
+        return plan(model.header(file), self._settings, self._share)
 
     def _chosen(self) -> tuple[KnownModel, KnownFile] | None:
         item = self.tree.currentItem()
@@ -94,26 +140,71 @@ class CataloguePage(QWidget):
     def _on_selection(self) -> None:
         chosen = self._chosen()
         self.open_button.setEnabled(chosen is not None)
+        self.download_button.setEnabled(chosen is not None)
         self.source.clear()
+        if chosen is not None:
+            for source in catalogue().sources(*chosen):
+                self.source.addItem(source.host, str(source.url))
+            self.source.setCurrentText(usual_source(*chosen))
+        self._describe()
+
+    @Slot(object)
+    def _on_space(self, free_bytes: int | None) -> None:
+        self._free_bytes = free_bytes
+        self._describe()
+
+    def _describe(self) -> None:
+        chosen = self._chosen()
         if chosen is None:
             self.detail.setText(tr("Choose a size. Smaller files are faster and less exact."))
             return
         model, file = chosen
-        for source in catalogue().sources(model, file):
-            self.source.addItem(source.host, str(source.url))
         self.detail.setText(
-            tr(
-                "{file}. Licence {licence}, base model {base} under {base_licence}. "
-                "After the download, open the file here.",
-                file=file.file,
-                licence=model.licence.name,
-                base=model.base,
-                base_licence=model.base_licence.name,
+            "\n".join(
+                (
+                    f"{file.file} · {download_words(file.size_bytes, self._free_bytes)}",
+                    bill_words(self._bill(model, file)),
+                    tr(
+                        "Licence {licence}, base model {base} under {base_licence}.",
+                        licence=model.licence.name,
+                        base=model.base,
+                        base_licence=model.base_licence.name,
+                    ),
+                )
             )
         )
+
+    @Slot()
+    def _on_source(self) -> None:
+        self.address.setText(breakable(self.source.currentData() or ""))
 
     @Slot()
     def _on_open(self) -> None:
         address = self.source.currentData()
         if address:
             ask_to_open(address, self, tr("Open this address in your browser?"))
+
+    @Slot()
+    def _on_download(self) -> None:
+        chosen = self._chosen()
+        if chosen is None:
+            return
+        if chosen[1].sha256 is None:
+            self._ask_unverified(*chosen)
+        else:
+            self.download_requested.emit(order_known(*chosen, self.source.currentText()))
+
+    def _ask_unverified(self, model: KnownModel, file: KnownFile) -> None:
+        """A file that nobody can check is fetched only if the user insists."""
+        box = QMessageBox(self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setText(tr("No checksum is known for {file}.", file=file.file))
+        box.setInformativeText(
+            tr("Without one nobody can tell whether what arrives is the right file.")
+        )
+        go = box.addButton(tr("Download all the same"), QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        order = order_known(model, file, self.source.currentText(), accept_unverified=True)
+        go.clicked.connect(lambda: self.download_requested.emit(order))
+        box.open()

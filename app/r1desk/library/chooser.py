@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -23,6 +22,7 @@ from deepseek_r1.catalogue.installed import InstalledModel, Origin
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import tr
 from r1desk.library.catalogue_page import CataloguePage
+from r1desk.library.file_dialog import ask_for_model
 from r1desk.library.found import ModelSearch
 from r1desk.library.words import size_words
 
@@ -43,7 +43,7 @@ class ModelChooser(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Choose a model"))
-        self.resize(680, 480)
+        self.resize(760, 560)
         self._current = current
         self.list = self._build_list()
         self.catalogue = CataloguePage(settings)
@@ -124,12 +124,7 @@ class ModelChooser(QDialog):
 
     @Slot()
     def _on_file(self) -> None:
-        dialog = QFileDialog(self, tr("Open a model file"))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters(
-            [tr("Models (*.gguf *.bin)"), tr("GGUF models (*.gguf)"), tr("All files (*)")]
-        )
+        dialog = ask_for_model(self)
         dialog.fileSelected.connect(self._on_file_selected)
         dialog.open()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.words import tr
+
 GB = 1_000_000_000
 MB = 1_000_000
 
@@ -9,3 +12,44 @@ MB = 1_000_000
 def size_words(nbytes: int) -> str:
     """A file's size as download pages give it: decimal units."""
     return f"{nbytes / GB:.2f} GB" if nbytes >= GB else f"{nbytes / MB:.0f} MB"
+
+
+def duration_words(seconds: float) -> str:
+    """A time to wait, as roughly as it is known."""
+    if seconds < 90:
+        return tr("{n} s", n=max(1, round(seconds)))
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return tr("{n} min", n=minutes)
+    return tr("{hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60)
+
+
+def breakable(address: str) -> str:
+    """An address that a label may break after its slashes."""
+    return address.replace("/", "/\u200b")
+
+
+def download_words(size_bytes: int, free_bytes: int | None) -> str:
+    """How much is to come, and how much room there is where that is known."""
+    size = size_words(size_bytes)
+    if free_bytes is None:
+        return tr("{size} to download", size=size)
+    return tr(
+        "{size} to download, {free} free on the drive", size=size, free=size_words(free_bytes)
+    )
+
+
+def bill_words(bill: Bill) -> str:
+    """The bill in one line."""
+    parts = {line.name: line.planned_mib for line in bill.lines}
+    weights = parts.get("weights", parts.get("pinned", 0.0) + parts.get("slots", 0.0))
+    rest = bill.total_mib - weights - parts["kv_cache"]
+    return tr(
+        "Memory: {total:,.0f} MiB of the budget of {budget:,.0f} MiB "
+        "(weights {weights:,.0f}, context {context:,.0f}, the rest {rest:,.0f})",
+        total=bill.total_mib,
+        budget=bill.budget_mib,
+        weights=weights,
+        context=parts["kv_cache"],
+        rest=rest,
+    )

@@ -1,0 +1,54 @@
+"""How fast the processor reads memory: what bounds the writing of a model that is held in it.
+
+Every token reads all weights once, so this speed over their size is how many tokens a second there
+can be at most (`catalogue.speed` says what is left of it).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+BUFFER_BYTES = 128 << 20  # larger than the caches of nearly every laptop
+_SLICE_BYTES = 4 << 20
+_MIB = 1 << 20
+
+
+def memory_read_mib_s(threads: int, *, seconds: float = 0.5) -> float:
+    """MiB a second that `threads` threads read together. Takes `seconds` and a little more.
+
+    The C library's `memchr`, which looks for a byte that is not there, does the reading; the
+    interpreter runs on meanwhile.
+    """
+    memchr = _memchr()
+    with mmap.mmap(-1, BUFFER_BYTES) as buffer:
+        anchor = ctypes.c_char.from_buffer(buffer)
+        address = ctypes.addressof(anchor)
+        ctypes.memset(address, 1, BUFFER_BYTES)  # untouched pages would all be one page
+        share = BUFFER_BYTES // threads // _SLICE_BYTES * _SLICE_BYTES
+
+        def read(number: int) -> int:
+            first, total = address + number * share, 0
+            while time.monotonic() < ends_at:
+                memchr(first + total % share, 2, _SLICE_BYTES)
+                total += _SLICE_BYTES
+            return total
+
+        began = time.monotonic()
+        ends_at = began + seconds
+        with ThreadPoolExecutor(threads, thread_name_prefix="memory") as pool:
+            total = sum(pool.map(read, range(threads)))
+        took = time.monotonic() - began
+        del anchor  # the buffer cannot be closed while something points into it
+    return total / _MIB / took
+
+
+def _memchr() -> ctypes._NamedFuncPointer:
+    library = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
+    function = library.memchr
+    function.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+    function.restype = ctypes.c_void_p
+    return function

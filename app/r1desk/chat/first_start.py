@@ -1,0 +1,100 @@
+"""The card of the first start: the model for this computer, what it costs, and three ways on."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from deepseek_r1.catalogue.speed import SpeedRange
+from deepseek_r1.core.words import tr
+from r1desk.library.survey import Offer
+from r1desk.library.words import bill_words, breakable, download_words
+from r1desk.theme import set_role
+
+
+class FirstStartCard(QFrame):
+    """Shows an offer. Emits wishes; the owner carries them out and takes the card away."""
+
+    download_requested = Signal(object)  # Offer
+    starter_requested = Signal()
+    file_requested = Signal()
+    resized = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        set_role(self, "card")
+        self._offer: Offer | None = None
+        self.heading = self._label("heading")
+        self.facts = self._label("")
+        self.speed = self._label("")
+        self.address = self._label("dim")
+        self.download_button = QPushButton(tr("Download and start"), self)
+        set_role(self.download_button, "primary")
+        self.download_button.clicked.connect(lambda: self.download_requested.emit(self._offer))
+        self.starter_button = QPushButton(tr("Use the starter model now"), self)
+        self.starter_button.clicked.connect(self.starter_requested)
+        self.file_button = QPushButton(tr("I have a file…"), self)
+        self.file_button.clicked.connect(self.file_requested)
+        self._buttons = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        for button in (self.download_button, self.starter_button, self.file_button):
+            self._buttons.addWidget(button)
+        self._buttons.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 12, 16, 14)
+        layout.setSpacing(6)
+        for label in (self.heading, self.facts, self.speed, self.address):
+            layout.addWidget(label)
+        layout.addSpacing(4)
+        layout.addLayout(self._buttons)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Buttons one below the other where there is no room for a row."""
+        super().resizeEvent(event)
+        buttons = (self.download_button, self.starter_button, self.file_button)
+        row = sum(button.sizeHint().width() + self._buttons.spacing() for button in buttons)
+        margins = self.layout().contentsMargins()
+        narrow = row > self.width() - margins.left() - margins.right()
+        way = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
+        if self._buttons.direction() != way:
+            self._buttons.setDirection(way)
+        self.resized.emit()
+
+    def _label(self, role: str) -> QLabel:
+        label = QLabel(self, wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        if role:
+            set_role(label, role)
+        return label
+
+    def show_offer(self, offer: Offer | None) -> None:
+        """The model that suits this computer, or None where none fits the budget."""
+        self._offer = offer
+        self.download_button.setVisible(offer is not None)
+        for label in (self.speed, self.address):
+            label.setVisible(offer is not None)
+        if offer is None:
+            self.heading.setText(tr("No DeepSeek-R1 model fits the memory budget"))
+            self.facts.setText(tr("Raise the budget on the right, or start with a small model."))
+            return
+        name = f"{offer.model.name} {offer.file.quantisation}"
+        self.heading.setText(tr("For this computer: {model}", model=name))
+        size = download_words(offer.file.size_bytes, offer.free_bytes)
+        self.facts.setText(f"{size}\n{bill_words(offer.bill)}")
+        self.speed.setText(tr("Measuring how fast it would be…"))
+        self.address.setText(
+            tr("From {host}: {address}", host=offer.host, address=breakable(offer.order.url))
+        )
+
+    def show_speed(self, speed: SpeedRange) -> None:
+        """How fast it will be, by this computer's memory."""
+        self.speed.setText(
+            tr(
+                "Expected: {least} to {most} tokens a second, by the speed of this memory",
+                least=_rate(speed.least_tok_s),
+                most=_rate(speed.most_tok_s),
+            )
+        )
+
+
+def _rate(tok_s: float) -> str:
+    return f"{tok_s:.0f}" if tok_s >= 10 else f"{tok_s:.1f}"

@@ -1,0 +1,38 @@
+"""How much is free on the drive of the models, asked without stopping the window."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+
+from deepseek_r1.core.paths import user_models_dir
+
+
+class FreeSpace(QObject):
+    """Asks in a pool thread: a drive of the network may take its time."""
+
+    found = Signal(object)  # int bytes, or None where the system does not say; in the pool's thread
+
+    def start(self) -> None:
+        """Ask, then emit `found` once."""
+        QThreadPool.globalInstance().start(_Ask(self))
+
+
+class _Ask(QRunnable):
+    def __init__(self, space: FreeSpace) -> None:
+        super().__init__()
+        self._space = space
+
+    def run(self) -> None:
+        self._space.found.emit(free_bytes(user_models_dir()))
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Bytes free where `folder` is or will be."""
+    existing = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    try:
+        return shutil.disk_usage(existing).free
+    except OSError:
+        return None
