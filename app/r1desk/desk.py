@@ -25,6 +25,7 @@ from r1desk.chat_controller import ChatController
 from r1desk.chat_wires import ChatWires
 from r1desk.conversation_list import ConversationList
 from r1desk.dialogs.about import about, shortcuts
+from r1desk.dialogs.doctor_page import DoctorPage
 from r1desk.dialogs.notice_bar import Level, Notice
 from r1desk.download_wires import DownloadWires
 from r1desk.downloads import Downloads
@@ -116,6 +117,7 @@ class Desk(QObject):
         self.window.panel.system_prompt_changed.connect(self._on_system_prompt)
         self.window.about_requested.connect(self._on_about)
         self.window.shortcuts_requested.connect(self._on_shortcuts)
+        self.window.doctor_requested.connect(self._on_doctor)
         self.window.closed.connect(self._on_closed)
 
     def show(self) -> None:
@@ -203,6 +205,10 @@ class Desk(QObject):
     @Slot()
     def _on_about(self) -> None:
         about(self.window, self.engine.engine_name).open()
+
+    @Slot()
+    def _on_doctor(self) -> None:
+        DoctorPage(self.window).open()
 
     @Slot()
     def _on_shortcuts(self) -> None:

@@ -49,6 +49,7 @@ class MainWindow(QMainWindow):
     models_requested = Signal()
     about_requested = Signal()
     shortcuts_requested = Signal()
+    doctor_requested = Signal()
 
     def __init__(self, theme: str, language: str | None) -> None:
         super().__init__()
@@ -156,6 +157,7 @@ class MainWindow(QMainWindow):
         self.shortcuts_action = self._action(
             tr("Keyboard shortcuts"), "F1", self.shortcuts_requested
         )
+        self.doctor_action = self._action(tr("Check this computer…"), "", self.doctor_requested)
         self.about_action = self._action(tr("About"), "", self.about_requested)
         self.quit_action = self._action(tr("Quit"), "Ctrl+Q", self.close)
 
@@ -205,7 +207,12 @@ class MainWindow(QMainWindow):
         for action in (self.larger_action, self.smaller_action, self.normal_action):
             menu.addAction(action)
         menu.addSeparator()
-        for action in (self.shortcuts_action, self.about_action, self.quit_action):
+        for action in (
+            self.doctor_action,
+            self.shortcuts_action,
+            self.about_action,
+            self.quit_action,
+        ):
             menu.addAction(action)
         return menu
 

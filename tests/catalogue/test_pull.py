@@ -30,6 +30,7 @@ from deepseek_r1.catalogue.errors import (
     FolderUnusable,
     ModelUnknown,
     NoSpace,
+    ProxyUnusable,
     SourceUnsafe,
 )
 from deepseek_r1.catalogue.half import STAGING, unfinished
@@ -337,6 +338,26 @@ def test_a_file_with_the_right_checksum_that_is_no_model_does_not_stay(
     with honest.running() as server, pytest.raises(ModelFileTruncated):
         pull([order(server, broken)], tmp_path, rules=quick)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"model.gguf.lock"}
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense://x"])
+def test_a_proxy_that_cannot_be_used_is_said(
+    proxy: str, content: bytes, tmp_path: Path, quick: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ProxyUnusable, match="HTTPS_PROXY"):
+        pull([Order("https://x.test/a.gguf", "a.gguf", "0" * 64)], tmp_path, rules=quick)
+
+
+def test_the_environment_s_proxy_is_used(
+    content: bytes, tmp_path: Path, quick: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostileServer(lambda _, reply: reply.file(content)).running() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "elsewhere.test")
+        wanted = Order("http://127.0.0.1:9/model.gguf", "model.gguf", sha(content))
+        pull([wanted], tmp_path, rules=quick)
+        assert proxy.requests[0].path == "http://127.0.0.1:9/model.gguf"
 
 
 # ---- several files

@@ -96,6 +96,7 @@ def main() -> int:
     """Run until killed or closed."""
     use_language("en")
     stored, damaged = prefs.load(profile_dir())
+    stored.welcomed = True  # no card, and no measuring of the memory beside ours
     stored.sampling = stored.sampling.model_copy(update={"max_tokens": 400, "temperature": 0.9})
     app = create_application(sys.argv[:1], stored)
     profile = Profile.open(profile_dir())

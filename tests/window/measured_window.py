@@ -191,6 +191,7 @@ def main() -> int:
     """Run until the input ends."""
     use_language("en")
     stored, damaged = prefs.load(profile_dir())
+    stored.welcomed = True  # no card, and no measuring of the memory beside ours
     stored.load = LoadSettings(context_length=BENCH_CONTEXT)
     if "--scripted" in sys.argv:
         stored.model_path = "wait=0"  # what the scripted engine does to load

@@ -42,6 +42,13 @@ class SourceUnsafe(DownloadFailed):
     todo = N_("Try another source.")
 
 
+class ProxyUnusable(DownloadFailed):
+    """The environment asks for a proxy, or for certificates, that do not work."""
+
+    why = N_("The network settings of the system or the environment cannot be used: {detail}.")
+    todo = N_("Set HTTPS_PROXY to an http proxy and unset ALL_PROXY, or use no proxy.")
+
+
 class NoSpace(DownloadFailed):
     """The drive of the models' folder is too full."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from deepseek_r1.catalogue.errors import SourceRefused, SourceUnsafe
+from deepseek_r1.catalogue.errors import ProxyUnusable, SourceRefused, SourceUnsafe
 from deepseek_r1.catalogue.rules import Rules
 from deepseek_r1.core.words import tr
 
@@ -62,16 +62,23 @@ class Answer:
     body: AsyncIterator[bytes]
 
 
-def client(rules: Rules) -> httpx.AsyncClient:
-    """A client with the environment's proxies and the system's certificates beside certifi's."""
-    trust = httpx.create_ssl_context()
-    trust.load_default_certs()
-    return httpx.AsyncClient(
-        verify=trust,
-        follow_redirects=False,
-        headers={"User-Agent": "r1desk", "Accept-Encoding": "identity"},
-        timeout=httpx.Timeout(rules.stall_s, connect=rules.connect_s),
-    )
+def client(rules: Rules, file: str) -> httpx.AsyncClient:
+    """A client with the environment's proxies and the system's certificates beside certifi's.
+
+    Raises ProxyUnusable: httpx knows http proxies, and settings may name another kind, a strange
+    address or certificates that are not there.
+    """
+    try:
+        trust = httpx.create_ssl_context()
+        trust.load_default_certs()
+        return httpx.AsyncClient(
+            verify=trust,
+            follow_redirects=False,
+            headers={"User-Agent": "r1desk", "Accept-Encoding": "identity"},
+            timeout=httpx.Timeout(rules.stall_s, connect=rules.connect_s),
+        )
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+        raise ProxyUnusable(file=file, detail=str(error)) from error
 
 
 @contextlib.asynccontextmanager

@@ -50,7 +50,7 @@ class Transfer:
     async def _fetch(self) -> None:
         telling = asyncio.create_task(self._tell_regularly())
         try:
-            async with source.client(self._rules) as http:
+            async with source.client(self._rules, self._order.file) as http:
                 while not self._complete():
                     try:
                         await self._attempt(http)
