@@ -18,8 +18,40 @@ def test_the_doctor_tells_what_is_here(starter):
 
 def test_the_doctor_speaks_to_people_too(own_profile):
     done = run("doctor")
-    assert done.returncode == 0
-    assert f"Profile: {own_profile} (writable)" in done.stdout
+    assert done.returncode == 0, done.stdout
+    assert f"✓ Profile: {own_profile}\n" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_each_finding_has_a_verdict_and_what_is_wrong_says_what_to_do():
+    found = json.loads(run("doctor", "--json").stdout)
+    keys = {finding["key"] for finding in found["findings"]}
+    assert {
+        "kernel", "processor", "cores", "load", "memory", "pressure", "profile", "room", "drive",
+        "models", "version", "system", "llama-cpp-python", "ctransformers",
+    } <= keys  # fmt: skip
+    for finding in found["findings"]:
+        assert finding["verdict"] in {"ok", "note", "warning", "problem"}
+        assert (finding["verdict"] == "ok") == (finding["todo"] == "")
+        assert finding["title"]
+        assert finding["value"]
+
+
+def test_what_does_not_work_is_exit_code_1(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    models = tmp_path / "file" / "profile"  # below a file nothing can be written
+    done = run("doctor", "--json", R1DESK_PROFILE=str(models))
+    found = {finding["key"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found["profile"]["verdict"] == "problem"
+    assert "R1DESK_PROFILE" in found["profile"]["todo"]
+    assert done.returncode == 1
+
+
+def test_the_doctor_measures_threads_when_asked(own_profile):
+    found = json.loads(run("doctor", "--measure-threads", "--json").stdout)["threads_measured"]
+    assert str(found["threads"]) in found["decode_tok_s"]
+    assert min(found["prefill_tok_s"].values()) > 0
+    assert (own_profile / "threads.json").is_file()
 
 
 def test_models_lists_the_starter_and_the_users_own(starter, own_profile):

@@ -1,9 +1,10 @@
-"""`deepseek-r1 doctor`: what this computer has, as the engine sees it."""
+"""`deepseek-r1 doctor`: what this computer has, what is wrong with it, and what to do."""
 
 from __future__ import annotations
 
 import os
 import platform
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from deepseek_r1 import __version__, hardware
+from deepseek_r1.checks import Finding, Verdict, examine, worst
+from deepseek_r1.checks.processor import KERNELS
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
 from deepseek_r1.core.errors import EngineStartFailed
@@ -21,19 +24,7 @@ from deepseek_r1.core.words import tr
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.memory import meter
 
-# The instruction sets that llama.cpp has kernels for, best last.
-_KERNELS = (
-    "sse4_2",
-    "avx",
-    "avx2",
-    "avx512f",
-    "avx512_vnni",
-    "amx_int8",
-    "asimd",
-    "asimddp",
-    "i8mm",
-)
-
+_MARKS = {Verdict.OK: "✓", Verdict.NOTE: "·", Verdict.WARNING: "!", Verdict.PROBLEM: "✗"}
 
 MeasureThreads = Annotated[
     bool,
@@ -47,42 +38,27 @@ MeasureThreads = Annotated[
 def doctor(
     measure_threads: MeasureThreads = False, model: o.ModelPath = None, as_json: o.Json = False
 ) -> None:
-    """Show the processor, the memory, the libraries and the places this program uses."""
-    found = examine()
+    """Check this computer and say what to do. Exit status 1 where something does not work."""
+    kernel = _kernel()
+    findings = [_kernel_finding(kernel), *examine()]
     if measure_threads:
         measured = _measured(o.chosen_model(model).absolute())
-        found["threads_measured"] = measured.model_dump(exclude={"kind"})
         if not as_json:
             _show_threads(measured)
             return
+    verdict = worst(findings)
     if as_json:
+        found = report(kernel, findings)
+        if measure_threads:
+            found["threads_measured"] = measured.model_dump(exclude={"kind"})
         output.result_json(found)
-        return
-    cpu, memory = found["cpu"], found["memory"]
-    starter = found["starter_model"] or tr("missing")
-    writable = tr("writable") if found["profile_writable"] else tr("not writable")
-    output.result(f"{tr('Version')}: {found['version']} (llama-cpp-python {found['llama_cpp']})")
-    output.result(f"{tr('System')}: {found['system']}, Python {found['python']}")
-    output.result(f"{tr('Processor')}: {cpu['name']}: {', '.join(cpu['kernels'])}")
-    output.result(f"{tr('Kernel')}: {_kernel_said(found['kernel'])}")
-    output.result(
-        tr(
-            "Cores: {physical}, fast ones {fast}; threads for writing {threads}, for reading {all}",
-            physical=cpu["physical_cores"],
-            fast=cpu["performance_cores"],
-            threads=cpu["threads"],
-            all=cpu["threads_prefill"],
-        )
-    )
-    output.result(
-        tr(
-            "Memory: {total} MiB, {free} MiB available",
-            total=round(memory["total_mb"]),
-            free=round(memory["available_mb"]),
-        )
-    )
-    output.result(f"{tr('Starter model')}: {starter}")
-    output.result(f"{tr('Profile')}: {found['profile']} ({writable})")
+    else:
+        for finding in findings:
+            output.result(f"{_MARKS[finding.verdict]} {finding.title}: {finding.value}")
+            if finding.todo:
+                output.result(f"    {finding.todo}")
+    if verdict is Verdict.PROBLEM:
+        raise typer.Exit(1)
 
 
 def _measured(path: Path) -> ThreadsMeasured:
@@ -116,8 +92,8 @@ def _show_threads(measured: ThreadsMeasured) -> None:
     )
 
 
-def examine() -> dict[str, Any]:
-    """The findings as plain values. Sizes (mb) are MiB."""
+def report(kernel: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
+    """The JSON contract of `doctor`. Sizes (mb) are MiB."""
     cpu, memory = hardware.cpu(), meter.machine_memory()
     profile, starter = profile_dir(), starter_model()
     existing = next(place for place in (profile, *profile.parents) if place.exists())
@@ -133,9 +109,9 @@ def examine() -> dict[str, Any]:
             "performance_cores": cpu.performance_cores,
             "threads": cpu.threads,
             "threads_prefill": cpu.threads_prefill,
-            "kernels": [name for name in _KERNELS if name in cpu.features],
+            "kernels": [name for name in KERNELS if name in cpu.features],
         },
-        "kernel": _kernel(),
+        "kernel": kernel,
         "memory": {
             "total_mb": round(memory.total_mib, 2),
             "available_mb": round(memory.available_mib, 2),
@@ -143,6 +119,8 @@ def examine() -> dict[str, Any]:
         "starter_model": str(starter) if starter else "",
         "profile": str(profile),
         "profile_writable": os.access(existing, os.W_OK),
+        "verdict": worst(findings).value,
+        "findings": [asdict(finding) for finding in findings],
     }
 
 
@@ -157,11 +135,12 @@ def _kernel() -> dict[str, Any]:
     return {"variant": kernel.variant, "features": list(kernel.features), "error": ""}
 
 
-def _kernel_said(kernel: dict[str, Any]) -> str:
+def _kernel_finding(kernel: dict[str, Any]) -> Finding:
     if kernel["error"]:
-        return str(kernel["error"])
+        todo = tr("Install the application again; if that does not help, report it with the log.")
+        return Finding("kernel", tr("Kernel"), str(kernel["error"]), Verdict.PROBLEM, todo)
     name = kernel["variant"] or tr("built for this machine")
-    return f"{name}: {', '.join(kernel['features'])}"
+    return Finding("kernel", tr("Kernel"), f"{name}: {', '.join(kernel['features'])}")
 
 
 def _version(package: str) -> str:

@@ -1,0 +1,109 @@
+"""Folders and drives: can the profile be written, is there room, how fast is the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from deepseek_r1.catalogue.installed import installed_models
+from deepseek_r1.checks.finding import Finding, Verdict
+from deepseek_r1.core.paths import profile_dir, starter_model, user_models_dir
+from deepseek_r1.core.words import tr
+from deepseek_r1.hardware.disk import read_speed_mib_s
+from deepseek_r1.hardware.linux import small_text
+
+LEAST_FREE_MIB = 5 * 1024  # one middling model
+SLOW_MIB_S = 300.0  # below, a streamed model writes less than a word in several seconds
+FASTEST_TURNING_MIB_S = 600.0
+_MIB = 1 << 20
+_FAR = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afpfs"})
+
+
+def check() -> Iterator[Finding]:
+    """In the order in which they are shown."""
+    yield profile_finding(profile_dir())
+    yield room_finding(_existing(user_models_dir()))
+    yield from _drive(_existing(user_models_dir()))
+    yield from _models()
+
+
+def _existing(place: Path) -> Path:
+    return next(each for each in (place, *place.parents) if each.exists())
+
+
+def profile_finding(profile: Path) -> Finding:
+    """Can conversations be saved?"""
+    title = tr("Profile")
+    place = _existing(profile)
+    if place.is_dir() and os.access(place, os.W_OK):
+        return Finding("profile", title, str(profile))
+    todo = tr("It cannot be written. Correct its permissions, or set R1DESK_PROFILE to a folder.")
+    return Finding("profile", title, str(profile), Verdict.PROBLEM, todo)
+
+
+def room_finding(folder: Path) -> Finding:
+    """Is there room for a model?"""
+    free = shutil.disk_usage(folder).free / _MIB
+    value = tr("{n} MiB free for models", n=f"{free:,.0f}")
+    if free < LEAST_FREE_MIB:
+        todo = tr("Free some space before fetching a model.")
+        return Finding("room", tr("Disk space"), value, Verdict.WARNING, todo)
+    return Finding("room", tr("Disk space"), value)
+
+
+def _drive(folder: Path) -> Iterator[Finding]:
+    model = starter_model()
+    speed = read_speed_mib_s(model) if model is not None else 0.0
+    unbelievable = speed > FASTEST_TURNING_MIB_S  # virtual drives claim a lot
+    kind = "" if unbelievable else drive_kind(folder)
+    value = ", ".join(
+        part for part in (kind, tr("{n} MiB/s", n=f"{speed:,.0f}") if speed else "") if part
+    )
+    title = tr("Drive")
+    if file_system(folder) in _FAR:
+        todo = tr("Models on a network drive load slowly and cannot run from the disk well.")
+        yield Finding("drive", title, value, Verdict.WARNING, todo)
+    elif 0 < speed < SLOW_MIB_S:
+        todo = tr("Too slow for models that run from the disk. Choose one that fits into memory.")
+        yield Finding("drive", title, value, Verdict.NOTE, todo)
+    else:
+        yield Finding("drive", title, value or tr("unknown"))
+
+
+def file_system(folder: Path) -> str:
+    """The file system's type by the longest mount point above `folder`; empty where unknown."""
+    place = folder.resolve()
+    found = [p for p in psutil.disk_partitions(all=True) if place.is_relative_to(p.mountpoint)]
+    return max(found, key=lambda p: len(p.mountpoint)).fstype if found else ""
+
+
+def drive_kind(folder: Path, root: Path = Path("/")) -> str:
+    """What Linux says of the drive: with or without turning disks. Empty elsewhere."""
+    if sys.platform == "win32":
+        return ""
+    device = folder.stat().st_dev
+    block = root / f"sys/dev/block/{os.major(device)}:{os.minor(device)}"
+    for place in (block, block.resolve().parent):  # a partition has no queue, its drive has
+        turning = small_text(place / "queue/rotational")
+        if turning:
+            return tr("hard disk") if turning == "1" else tr("solid-state drive")
+    return ""
+
+
+def _models() -> Iterator[Finding]:
+    models = installed_models()
+    usable = sum(model.error is None for model in models)
+    value = tr("{n} usable", n=usable)
+    if not usable:
+        todo = tr("Fetch one with “deepseek-r1 models pull”, or open a file of yours.")
+        yield Finding("models", tr("Models"), value, Verdict.PROBLEM, todo)
+    else:
+        yield Finding("models", tr("Models"), value)
+    for model in models:
+        if model.error is not None:
+            yield Finding("model", model.name, str(model.path), Verdict.WARNING, model.error.text())

@@ -1,0 +1,120 @@
+"""Each trouble of the published list is found by a check and comes with a way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.checks import Finding, Verdict, examine, machine, places, processor, run, worst
+from deepseek_r1.hardware.pressure import MemoryReading
+
+
+def test_the_worst_counts() -> None:
+    def found(verdict: Verdict) -> Finding:
+        return Finding("k", "t", "v", verdict)
+
+    assert worst([]) is Verdict.OK
+    assert worst([found(Verdict.NOTE), found(Verdict.OK)]) is Verdict.NOTE
+    assert worst([found(Verdict.PROBLEM), found(Verdict.WARNING)]) is Verdict.PROBLEM
+
+
+def test_this_computer_is_examined_and_every_trouble_has_a_way_out() -> None:
+    findings = examine()
+    assert len({finding.key for finding in findings}) >= 12
+    assert all(bool(f.todo) == (f.verdict is not Verdict.OK) for f in findings)
+
+
+def test_a_check_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken():
+        yield Finding("first", "First", "fine")
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(run, "_CHECKS", (broken,))
+    first, second = run.examine()
+    assert first.key == "first"
+    assert second.verdict is Verdict.NOTE
+    assert "Input/output error" in second.value
+
+
+@pytest.mark.parametrize(
+    ("available_mib", "verdict"),
+    [(300, Verdict.PROBLEM), (1500, Verdict.WARNING), (9000, Verdict.OK)],
+)
+def test_too_little_memory_is_told_by_how_much_is_left(available_mib, verdict) -> None:
+    reading = MemoryReading(total_mib=16_000, available_mib=available_mib)
+    assert machine.memory_finding(reading, budget_mib=2048).verdict is verdict
+
+
+def test_a_system_that_waits_for_memory_is_told() -> None:
+    calm = MemoryReading(total_mib=16_000, available_mib=8000, some_percent=2)
+    short = MemoryReading(total_mib=16_000, available_mib=8000, some_percent=40, full_percent=20)
+    assert machine.pressure_finding(calm).verdict is Verdict.OK
+    assert machine.pressure_finding(short).verdict is Verdict.WARNING
+
+
+def tree(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def by_key(findings) -> dict[str, Finding]:
+    return {finding.key: finding for finding in findings}
+
+
+def test_what_linux_says_of_memory_nodes_microcode_and_the_clock(tmp_path: Path) -> None:
+    cpus = "sys__devices__system__cpu__cpu0__cpufreq"
+    root = tree(
+        tmp_path,
+        proc__cpuinfo="processor : 0\nmicrocode\t: 0x1\n",
+        sys__devices__system__node__node0__cpulist="0",
+        sys__devices__system__node__node1__cpulist="1",
+        **{f"{cpus}__scaling_governor": "powersave", f"{cpus}__scaling_driver": "acpi-cpufreq"},
+    )
+    found = by_key(processor.check(root))
+    assert "virtual machine" in found["microcode"].value
+    assert found["numa"].verdict is Verdict.NOTE
+    assert found["clock"].verdict is Verdict.WARNING
+
+
+def test_the_powersave_of_modern_drivers_is_no_brake(tmp_path: Path) -> None:
+    cpus = "sys__devices__system__cpu__cpu0__cpufreq"
+    names = {f"{cpus}__scaling_governor": "powersave", f"{cpus}__scaling_driver": "intel_pstate"}
+    assert by_key(processor.check(tree(tmp_path, **names)))["clock"].verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [("always madvise [never]", Verdict.NOTE), ("[always] madvise never", Verdict.OK)],
+)
+def test_huge_pages_that_are_off_are_noted(tmp_path: Path, text: str, verdict: Verdict) -> None:
+    root = tree(tmp_path, sys__kernel__mm__transparent_hugepage__enabled=text)
+    assert by_key(machine.check(root))["huge_pages"].verdict is verdict
+
+
+def test_a_profile_below_a_file_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert places.profile_finding(tmp_path / "file" / "x").verdict is Verdict.PROBLEM
+    assert places.profile_finding(tmp_path / "new" / "x").verdict is Verdict.OK
+
+
+def test_a_full_drive_is_told_before_a_model_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 100 << 20
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: Usage)
+    assert places.room_finding(tmp_path).verdict is Verdict.WARNING
+
+
+def test_a_broken_model_is_named_with_its_reason(own_profile: Path) -> None:
+    folder = own_profile / "models"
+    folder.mkdir(parents=True)
+    (folder / "broken.gguf").write_bytes(b"")
+    found = [f for f in places.check() if f.key == "model"]
+    assert [f.title for f in found] == ["broken"]
+    assert "empty" in found[0].todo

@@ -1,0 +1,55 @@
+"""The checks as a page of the window: found in another thread, shown in this one."""
+
+from __future__ import annotations
+
+import threading
+
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QLabel
+
+from deepseek_r1.checks import Finding, Verdict
+from r1desk.dialogs import doctor_page
+from r1desk.dialogs.doctor_page import DoctorPage
+
+FINDINGS = (
+    Finding("memory", "Memory", "300 of 4000 MiB", Verdict.PROBLEM, "Close <b>programs</b>."),
+    Finding("cores", "Cores", "4"),
+)
+
+
+def test_the_findings_are_shown_with_what_to_do(qtbot, monkeypatch):
+    threads = []
+
+    def examined():
+        threads.append(threading.current_thread())
+        return FINDINGS
+
+    monkeypatch.setattr(doctor_page, "examine", examined)
+    page = DoctorPage()
+    qtbot.addWidget(page)
+    assert "Looking" in page.note.text()
+    qtbot.waitUntil(lambda: bool(page.findings))
+    assert threads[0] is not threading.main_thread()
+    assert page.note.text() == "What could be better: 1"
+    shown = [label.text() for label in page.findChildren(QLabel)]
+    assert "300 of 4000 MiB\nClose <b>programs</b>." in shown
+    page.copy.click()
+    assert QGuiApplication.clipboard().text().splitlines()[1] == "✓ Cores: 4"
+
+
+def test_closing_the_page_while_it_looks_harms_nothing(qtbot, monkeypatch):
+    gate, done = threading.Event(), threading.Event()
+
+    def slow():
+        gate.wait(5)
+        done.set()
+        return FINDINGS
+
+    monkeypatch.setattr(doctor_page, "examine", slow)
+    page = DoctorPage()
+    page.show()
+    page.close()
+    qtbot.wait(50)
+    gate.set()
+    assert done.wait(5)
+    qtbot.wait(50)
