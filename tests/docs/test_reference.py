@@ -1,0 +1,34 @@
+"""The reference says what the code says, and every page that a page links to is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_reference_is_in_step_with_the_code():
+    check = [sys.executable, str(ROOT / "installer/reference.py"), "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_option_stands_in_the_reference_of_its_command():
+    page = (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    generate = page.split("## `deepseek-r1 generate")[1].split("\n## ")[0]
+    published = ["--memory-budget", "--swap-enabled", "--cache-strategy", "--enable-chunk-loading"]
+    for option in [*published, "--batch-size", "--json-schema"]:
+        assert f"`{option}`" in generate
+
+
+def test_links_between_the_documents_lead_somewhere():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    missing = []
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not (page.parent / target).exists():
+                missing.append(f"{page.name}: {target}")
+    assert missing == []
