@@ -153,7 +153,7 @@ class LoadSettings(_Settings):
         bool,
         Words(
             N_("Read in chunks"),
-            N_("Count and read streamed weights in whole chunks; off, each matrix by itself."),
+            N_("Read and count streamed weights in whole chunks; off, in single memory pages."),
             Takes.RELOAD,
         ),
     ] = True
@@ -162,7 +162,10 @@ class LoadSettings(_Settings):
         Field(ge=64, le=8192),
         Words(
             N_("Chunk size"),
-            N_("The unit in which the memory for streamed weights is counted."),
+            N_(
+                "Streamed weights are read and their memory is counted in this unit. Neighbouring "
+                "chunks are read together, up to 4 MiB."
+            ),
             Takes.RELOAD,
             "KiB",
         ),

@@ -1,0 +1,126 @@
+"""What a fair comparison does to the machine: a memory limit, empty caches, another read-ahead.
+
+Linux as root only. A control group (version 1 or 2) counts and limits all memory of the processes
+in it, with the pages of files that they were the first to read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepseek_r1.cli.benchmarks.errors import LimitUnavailable
+from deepseek_r1.core.words import tr
+
+MIB = 1 << 20
+_ROOT = Path("/sys/fs/cgroup")
+_END_S = 2.0  # until a group whose processes ended can be removed
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What a version of control groups calls its files."""
+
+    limit: str
+    peak: str
+    hits: str  # how often the limit was reached
+
+
+_V1 = _Files("memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt")
+_V2 = _Files("memory.max", "memory.peak", "memory.events")
+
+
+class MemoryGroup:
+    """A control group of our own."""
+
+    def __init__(self, limit_mib: float | None, *, root: Path = _ROOT) -> None:
+        """Without `limit_mib` the group only counts. Raises LimitUnavailable."""
+        if sys.platform != "linux" or os.geteuid() != 0:
+            raise LimitUnavailable(detail=tr("It needs root on Linux."))
+        self._files = _V1 if (root / "memory").is_dir() else _V2
+        folder = root / "memory" if self._files is _V1 else root
+        self._path = folder / f"r1desk-bench-{os.getpid()}-{time.monotonic_ns()}"
+        try:
+            if self._files is _V2:
+                _write(root / "cgroup.subtree_control", "+memory")
+            self._path.mkdir()
+            if limit_mib is not None:
+                _write(self._path / self._files.limit, str(int(limit_mib * MIB)))
+                if (self._path / "memory.swap.max").exists():
+                    _write(self._path / "memory.swap.max", "0")
+        except OSError as error:
+            with suppress(OSError):
+                self._path.rmdir()
+            raise LimitUnavailable(detail=str(error)) from error
+
+    def join(self) -> None:
+        """Put the calling process into the group; its children follow."""
+        _write(self._path / "cgroup.procs", str(os.getpid()))
+
+    @property
+    def peak_mib(self) -> float:
+        """The most that was ever in use at the same time."""
+        return int(_read(self._path / self._files.peak)) / MIB
+
+    @property
+    def limit_hits(self) -> int:
+        """How often more was wanted than the limit, so that something had to be given back."""
+        told = _read(self._path / self._files.hits)
+        if self._files is _V1:
+            return int(told)
+        return int(dict(line.split() for line in told.splitlines()).get("max", 0))
+
+    def remove(self) -> None:
+        """After its processes ended."""
+        until = time.monotonic() + _END_S
+        while self._path.exists():
+            try:
+                self._path.rmdir()
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
+
+def drop_caches() -> None:
+    """Forget what the page cache holds: pages that are there already cost a group nothing."""
+    os.sync()
+    _write(Path("/proc/sys/vm/drop_caches"), "3")
+
+
+def read_ahead_kib(path: Path) -> int:
+    """How far the system reads ahead in files of the drive that `path` is on."""
+    return int(_read(_read_ahead_file(path)))
+
+
+@contextmanager
+def read_ahead(path: Path, kib: int) -> Iterator[None]:
+    """Another read-ahead for that drive, for a while. Raises LimitUnavailable."""
+    file = _read_ahead_file(path)
+    before = _read(file)
+    try:
+        _write(file, str(kib))
+    except OSError as error:
+        raise LimitUnavailable(detail=str(error)) from error
+    try:
+        yield
+    finally:
+        _write(file, before)
+
+
+def _read_ahead_file(path: Path) -> Path:
+    device = path.stat().st_dev
+    return Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="ascii").strip()
+
+
+def _write(path: Path, value: str) -> None:
+    path.write_text(f"{value}\n", encoding="ascii")
