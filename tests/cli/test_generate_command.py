@@ -9,6 +9,10 @@ import psutil
 import pytest
 from command import run, start
 
+from deepseek_r1.cli.generate import _weights_report
+from deepseek_r1.core.events import Bill, BillLine, WeightsStats
+from deepseek_r1.core.settings import CacheStrategy
+
 pytestmark = pytest.mark.native
 
 SMALL = ["--context-length", "512", "--micro-batch", "64", "--temperature", "0", "--seed", "1"]
@@ -156,3 +160,15 @@ def test_a_streamed_answer_comes_with_its_weights_numbers():
     assert 0 < weights["hit_rate"] < 1
     assert weights["io_wait_s"] >= 0
     assert report["memory"]["planned_mb"] <= 256
+
+
+def test_a_mixture_also_tells_what_is_kept_and_how_often_it_was_there():
+    bill = Bill(lines=(BillLine(name="slots", planned_mib=1.0),), budget_mib=300.0)
+    counted = WeightsStats(
+        hits=90, misses=10, expert_hits=30, expert_misses=10, strategy=CacheStrategy.LFU
+    )
+    report = _weights_report(counted, bill)
+    assert (report["hit_rate"], report["expert_hit_rate"]) == (0.9, 0.75)
+    assert report["strategy"] == "lfu"
+    dense = _weights_report(WeightsStats(hits=1, misses=1), bill)
+    assert not dense.keys() & {"strategy", "expert_hit_rate"}

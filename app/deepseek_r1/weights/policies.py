@@ -2,7 +2,7 @@
 
 A dense model is read in a fixed cycle, for which nothing is better than to keep always the same
 weights. Which experts a token needs depends on what is written, so there other ways can win; the
-rates of each beside the best possible one are in `docs/streaming.md`.
+rates of each beside the best possible one are in `docs/design.md`.
 """
 
 from __future__ import annotations
