@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -12,19 +12,53 @@ from typer.core import TyperGroup
 from deepseek_r1 import __version__
 from deepseek_r1.cli import output
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.words import N_, tr
 
-# Each command with the place it is imported from when it is wanted: converting brings numpy along,
-# which would cost a chat 20 MiB of its budget.
+
+class _Place(NamedTuple):
+    """Where a command is imported from when it is wanted, and what it is for.
+
+    Converting brings numpy along, which would cost a chat 20 MiB of its budget.
+    """
+
+    module: str
+    name: str
+    help: str
+
+
 _COMMANDS = {
-    "generate": "generate:generate",
-    "chat": "chat:chat",
-    "plan": "plan:plan",
-    "models": "models:app",
-    "convert": "convert:convert",
-    "quality": "quality:quality",
-    "bench": "bench:app",
-    "doctor": "doctor:doctor",
+    "generate": _Place(
+        "generate",
+        "generate",
+        N_(
+            "Answer one question. The answer goes to standard output, the thinking to the terminal."
+        ),
+    ),
+    "chat": _Place(
+        "chat",
+        "chat",
+        N_("Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."),
+    ),
+    "plan": _Place(
+        "plan", "plan", N_("Show what a model would cost in memory. Nothing is loaded.")
+    ),
+    "models": _Place("models", "app", N_("The models on this computer.")),
+    "convert": _Place(
+        "convert",
+        "convert",
+        N_("Write a model as a GGUF file of another precision. A run that was ended goes on."),
+    ),
+    "quality": _Place(
+        "quality",
+        "quality",
+        N_("Compare two versions of a model on a text: quality, size, memory and speed."),
+    ),
+    "bench": _Place("bench", "app", N_("How fast this computer runs a model.")),
+    "doctor": _Place(
+        "doctor",
+        "doctor",
+        N_("Check this computer and say what to do. Exit status 1 where something does not work."),
+    ),
 }
 
 
@@ -39,14 +73,14 @@ class _Commands(TyperGroup):
         """The command, imported now; None for a name that there is not."""
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        found: Any = getattr(importlib.import_module(f"deepseek_r1.cli.{module}"), name)
+        place = _COMMANDS[cmd_name]
+        found: Any = getattr(importlib.import_module(f"deepseek_r1.cli.{place.module}"), place.name)
         if isinstance(found, typer.Typer):
             several = typer.main.get_group(found)
-            several.name = cmd_name
+            several.name, several.help = cmd_name, tr(place.help)
             return several
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        alone.command(cmd_name)(found)
+        alone.command(cmd_name, help=tr(place.help))(found)
         return typer.main.get_command(alone)
 
 

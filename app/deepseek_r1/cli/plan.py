@@ -27,9 +27,12 @@ def plan(
     *,
     model_path: o.ModelPath = None,
     memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
+    threads: o.Threads = o.LOAD.threads,
+    threads_prefill: o.ThreadsPrefill = o.LOAD.threads_prefill,
     context_length: o.ContextLength = o.LOAD.context_length,
     micro_batch: o.MicroBatch = o.LOAD.micro_batch,
     kv_type: o.KVPrecision = o.LOAD.kv_type,
+    batch_size: o.BatchSize = 1,
     swap_enabled: o.SwapEnabled = o.LOAD.swap_enabled,
     cache_strategy: o.Strategy = o.LOAD.cache_strategy,
     enable_chunk_loading: o.ChunkLoading = o.LOAD.enable_chunk_loading,
@@ -41,6 +44,8 @@ def plan(
         raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=model, b=model_path))
     settings = LoadSettings(
         memory_budget=memory_budget,
+        threads=threads,
+        threads_prefill=threads_prefill,
         context_length=context_length,
         micro_batch=micro_batch,
         kv_type=kv_type,
@@ -49,6 +54,8 @@ def plan(
         enable_chunk_loading=enable_chunk_loading,
         chunk_size_kib=chunk_size,
     )
+    if batch_size > 1:
+        output.note(tr("The bill is that of one prompt; {n} share its context.", n=batch_size))
     header = read_header(o.chosen_model(model or model_path))
     require_context(header, settings)
     share = ProcessShare(window_mib=o.COMMAND_LINE_MIB)

@@ -21,6 +21,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
+from deepseek_r1.core.words import tr
+
 SECONDS = 1.5  # for one rendering, far below what a person calls a hang
 MAX_INT_BITS = 256
 _SMALL = (bool, int, float, Undefined, type(None))
@@ -97,7 +99,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
 
         def look(_frame: FrameType, _event: str, _arg: Any) -> Any:
             if time.monotonic() > deadline:
-                raise TooMuchError("the template takes too long")
+                raise TooMuchError(tr("the template takes too long"))
             return look
 
         before = sys.gettrace()
@@ -111,7 +113,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         """Take from the allowance, or raise TooMuchError before the text exists."""
         self.allowance -= characters
         if self.allowance < 0:
-            raise TooMuchError("the template writes too much")
+            raise TooMuchError(tr("the template writes too much"))
 
     # ---- what makes text ------------------------------------------------------------------
 
@@ -160,7 +162,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Operators that can make something big out of something small."""
         if operator == "**" or (operator == "%" and isinstance(left, str)):
-            raise TooMuchError(f"the template uses the operator {operator}")
+            raise TooMuchError(tr("the template uses the operator {sign}", sign=operator))
         if operator == "*":
             self._pay_product(left, right)
         if operator == "+" and isinstance(left, str | list | tuple):
@@ -173,7 +175,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
                 self.pay(len(many) * max(times, 0))
         both = isinstance(left, int) and isinstance(right, int)
         if both and left.bit_length() + right.bit_length() > MAX_INT_BITS:
-            raise TooMuchError("the template computes with huge numbers")
+            raise TooMuchError(tr("the template computes with huge numbers"))
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls of methods and functions; `replace` and `join` of texts are paid in advance."""

@@ -13,8 +13,14 @@ from jinja2 import Template
 
 from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.words import tr
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
-from deepseek_r1.engine.sandbox import LimitedEnvironment, TemplateSaysNoError, template_error
+from deepseek_r1.engine.sandbox import (
+    LimitedEnvironment,
+    TemplateSaysNoError,
+    TooMuchError,
+    template_error,
+)
 
 MAX_SOURCE_CHARACTERS = 256 * 1024  # the longest seen in the wild has about 30,000
 SPARE_CHARACTERS = 256 * 1024  # what a template may write around the contents
@@ -27,9 +33,9 @@ class ChatTemplate:
     def __init__(self, source: str | None) -> None:
         """Compile and try out `source`; None where the file has no template."""
         if not source:
-            raise TemplateUnusable(detail="The file has none.")
+            raise TemplateUnusable(detail=tr("The file has none."))
         if len(source) > MAX_SOURCE_CHARACTERS:
-            raise TemplateUnusable(detail=f"It has {len(source)} characters.")
+            raise TemplateUnusable(detail=tr("It has {n} characters.", n=len(source)))
         self._environment = LimitedEnvironment()
         self._given = {
             "tools": None,
@@ -113,7 +119,9 @@ def _strftime_now(pattern: str) -> str:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, TemplateSaysNoError):
-        return f"It says: {error}"[:300]
+        return tr("It says: {detail}", detail=str(error)[:280])
+    if isinstance(error, TooMuchError):
+        return tr("It goes too far: {detail}.", detail=error)
     return f"{type(error).__name__}: {error}"[:300]
 
 

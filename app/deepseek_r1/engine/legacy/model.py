@@ -10,6 +10,7 @@ from typing import Any
 
 from deepseek_r1.core.errors import EngineFailed, LoadStopped, ModelLoadFailed
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.words import tr
 from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.engine.legacy.library import LegacyLibrary
 from deepseek_r1.formats.header import GGUF, ModelHeader
@@ -45,7 +46,7 @@ class LegacyModel:
         arguments = (os.fsencode(header.path), kind.encode("ascii"), config)
         self.pointer, wanted = self._create(arguments, weights_mib, on_progress)
         if self.pointer is None:
-            raise ModelLoadFailed(path=str(header.path), detail="ctransformers gave no reason")
+            raise ModelLoadFailed(path=str(header.path), detail=tr("nothing further"))
         if not wanted or not on_progress(1.0):
             self.close()
             raise LoadStopped
@@ -103,7 +104,7 @@ class LegacyModel:
             self.pointer, given, count, past, count, threads
         )
         if not done:
-            raise EngineFailed(detail="ctransformers could not compute")
+            raise EngineFailed(detail=tr("a computation failed"))
 
     def sample(self, sampling: SamplingSettings, recent: Sequence[int], seed: int) -> int:
         """The next token. The library seeds its dice at every call: give each its own seed."""

@@ -1,0 +1,66 @@
+"""The published options are taken in both spellings, by every command that plans or loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from command import environment, run
+
+PUBLISHED = {
+    "memory_budget": ["512"],
+    "context_length": ["512"],
+    "thread_count": ["2"],
+    "batch_size": ["2"],
+    "cache_strategy": ["lru"],
+    "chunk_size": ["512"],
+    "swap_enabled": [],
+    "enable_chunk_loading": [],
+}
+COMMANDS = {
+    "plan": [],
+    "generate": ["--max-tokens", "1", "Hi"],
+    "chat": [],
+}
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("spelling", ["_", "-"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_takes_every_published_option(command: str, spelling: str):
+    options = []
+    for name, values in PUBLISHED.items():
+        options += [f"--{name.replace('_', spelling)}", *values]
+    done = run(command, *options, *COMMANDS[command])
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_speaks_chinese_where_the_system_does():
+    shown = run("--help", LANG="zh_CN.UTF-8").stdout
+    for line in shown.splitlines():
+        words = line.strip("│ ").split()
+        if words[:1] and words[0] in ("generate", "chat", "plan", "models", "doctor"):
+            assert any(letter >= "\u4e00" for letter in line), line
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_commands_are_completed_in_the_shell(shell: str):
+    asked = {
+        "bash": {"COMP_WORDS": "deepseek-r1 ge", "COMP_CWORD": "1"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": "deepseek-r1 ge"},
+        "fish": {
+            "_TYPER_COMPLETE_ARGS": "deepseek-r1 ge",
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        },
+    }[shell]
+    code = "import sys; sys.argv = ['deepseek-r1']\nfrom deepseek_r1.cli import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(**{"_DEEPSEEK_R1_COMPLETE": f"complete_{shell}"}, **asked),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert "generate" in done.stdout, done.stderr
