@@ -45,7 +45,7 @@ class FirstStartWires(QObject):
         card.download_requested.connect(self._on_download)
         card.starter_requested.connect(self._end)
         card.file_requested.connect(self._on_file)
-        self._survey = Survey(self)
+        self._survey = Survey()  # no parent: it may outlive the window by a moment
         self._survey.found.connect(self._on_found)
         self._survey.measured.connect(card.show_speed)
         models.loaded.connect(self._on_loaded)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import time
 
 import pytest
-from command import run
+from command import run, start
 
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer
@@ -106,3 +108,29 @@ def test_a_file_is_imported(model, own_profile):
     assert not model.exists()
     assert run("models", "import", model, "--move", "--link").returncode == 2
     assert run("models", "import", model).returncode == 3
+
+
+def test_an_interrupted_download_ends_at_once_and_goes_on_later(model, own_profile, monkeypatch):
+    data = model.read_bytes()
+    for name, value in LOOPBACK.items():
+        monkeypatch.setenv(name, value)
+
+    def script(request, reply):
+        reply.file(data, limit=None if request.number else 100_000)
+        if not request.number:
+            reply.wait(60)
+
+    with HostileServer(script).running() as server:
+        order = (f"{server.url}/tiny.gguf", "--sha256", hashlib.sha256(data).hexdigest())
+        process = start("models", "pull", *order)
+        part = own_profile / "models" / ".downloads" / "tiny.gguf.part"
+        deadline = time.monotonic() + 30
+        while not (part.exists() and part.stat().st_size == 100_000):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=10)
+        assert (process.returncode, stdout) == (130, "")
+        assert "Traceback" not in stderr
+        assert part.stat().st_size == 100_000
+        assert run("models", "pull", *order).returncode == 0

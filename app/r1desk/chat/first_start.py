@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -85,6 +85,7 @@ class FirstStartCard(QFrame):
             tr("From {host}: {address}", host=offer.host, address=breakable(offer.order.url))
         )
 
+    @Slot(object)
     def show_speed(self, speed: SpeedRange) -> None:
         """How fast it will be, by this computer's memory."""
         self.speed.setText(

@@ -75,7 +75,7 @@ class CataloguePage(QWidget):
         layout.addWidget(self._rows)
         self._fill()
         self._on_selection()
-        self._space = FreeSpace(self)
+        self._space = FreeSpace()  # no parent: its answer may come after the page has gone
         self._space.found.connect(self._on_space)
         self._space.start()
 

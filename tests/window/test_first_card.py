@@ -1,0 +1,71 @@
+"""The card of the first start in windows of every size."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.catalogue.orders import find_known, order_known
+from deepseek_r1.catalogue.speed import SpeedRange
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.words import use_language
+from deepseek_r1.memory.plan import ProcessShare, plan
+from r1desk.chat.welcome import Welcome
+from r1desk.library.survey import Offer
+
+
+def offer() -> Offer:
+    model, file = find_known("deepseek-r1-distill-qwen-1.5b/Q5_K_M")
+    bill = plan(model.header(file), LoadSettings(), ProcessShare(window_mib=200))
+    return Offer(model, file, bill, order_known(model, file), "Hugging Face", 50_000_000_000)
+
+
+@pytest.fixture(params=["en", "zh_CN"])
+def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
+    use_language(request.param)
+    made = Welcome(None)
+    qtbot.addWidget(made)
+    made.set_model_name("SmolLM2-135M-Instruct", "A small model.")
+    made.card.show_offer(offer())
+    made.card.show_speed(SpeedRange(4.2, 19.0))
+    made.show_card(True)
+    return made
+
+
+@pytest.mark.parametrize("size", [(780, 620), (380, 390), (1600, 900), (500, 420)])
+def test_everything_on_the_card_can_be_read(
+    qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
+) -> None:
+    welcome.resize(*size)
+    welcome.show()
+    qtbot.waitExposed(welcome)
+    qtbot.wait(50)
+    card = welcome.card
+    for button in card.findChildren(QPushButton):
+        assert button.isVisible()
+        assert button.width() >= button.minimumSizeHint().width()
+        assert button.height() >= button.minimumSizeHint().height()
+    for label in card.findChildren(QLabel):
+        assert label.height() >= label.heightForWidth(label.width())
+    assert card.geometry().bottom() <= welcome.height()
+
+
+def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welcome) -> None:
+    welcome.resize(780, 620)
+    welcome.show()
+    qtbot.waitExposed(welcome)
+    questions = [b for b in welcome.findChildren(QPushButton) if b.parent() is not welcome.card]
+    assert not any(button.isVisible() for button in questions)
+    welcome.show_card(False)
+    assert not welcome.card.isVisible()
+    assert all(button.isVisible() for button in questions)
+
+
+def test_where_no_model_fits_there_are_two_ways_left(qtbot: QtBot, welcome: Welcome) -> None:
+    welcome.card.show_offer(None)
+    welcome.show()
+    qtbot.waitExposed(welcome)
+    assert not welcome.card.download_button.isVisible()
+    assert welcome.card.starter_button.isVisible()
+    assert welcome.card.file_button.isVisible()
