@@ -9,9 +9,11 @@ import psutil
 import pytest
 from command import run, start
 
+from deepseek_r1.cli.answering import ShortageTeller
 from deepseek_r1.cli.generate import _weights_report
-from deepseek_r1.core.events import Bill, BillLine, WeightsStats
+from deepseek_r1.core.events import Bill, BillLine, MemoryState, WeightsStats
 from deepseek_r1.core.settings import CacheStrategy
+from deepseek_r1.host.protocol import Beat, Phase
 
 pytestmark = pytest.mark.native
 
@@ -160,6 +162,24 @@ def test_a_streamed_answer_comes_with_its_weights_numbers():
     assert 0 < weights["hit_rate"] < 1
     assert weights["io_wait_s"] >= 0
     assert report["memory"]["planned_mb"] <= 256
+
+
+def test_a_shortage_of_memory_is_told_once_on_the_side(capsys):
+    def beat(short: bool) -> Beat:
+        memory = MemoryState(budget_mib=900, wanted_mib=1024, batch=64, short=short, streams=True)
+        return Beat(
+            phase=Phase.GENERATING, idle_s=0, cpu_s=0, rss_mib=1, peak_mib=1, context_used=0,
+            context_length=1, memory=memory,
+        )  # fmt: skip
+
+    tell = ShortageTeller()
+    for short in (False, True, True, False, False):
+        tell(beat(short))
+    told = capsys.readouterr()
+    assert told.out == ""
+    first, second = told.err.splitlines()
+    assert "short of memory" in first
+    assert "enough memory again" in second
 
 
 def test_a_mixture_also_tells_what_is_kept_and_how_often_it_was_there():

@@ -110,6 +110,14 @@ def test_trials_cost_about_a_percent():
     assert 1 in machine.counts  # but it does look
 
 
+def test_a_count_that_is_a_disaster_is_left_after_one_token():
+    machine = Machine(2, lambda count, _others: (0.05, 1.5)[count - 1])
+    machine.run(10)
+    machine.counts.clear()
+    machine.run(240)
+    assert machine.counts.count(2) <= 3
+
+
 def test_one_core_has_nothing_to_choose():
     machine = Machine(1, lambda _count, _others: 0.05)
     machine.run(10)

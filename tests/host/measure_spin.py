@@ -1,6 +1,6 @@
 """How should OpenMP's threads wait? Decoding speed for each way, with 0, 1 and 2 busy programs.
 
-    python tests/host/measure_spin.py MODEL [--threads 2] [--tokens 40]
+    python tests/host/measure_spin.py MODEL [--threads 2] [--tokens 40] [--ways bound "spin 1000"]
 
 Every line is a process of its own that runs llama.cpp alone in a bare loop, in the environment
 that the engine's process gets. Prints a table of tokens a second. Not a test: it wants a quiet
@@ -30,6 +30,7 @@ WAYS = {
     "spin 1000": {"GOMP_SPINCOUNT": "1000"},
     "spin 3000": {"GOMP_SPINCOUNT": "3000"},
     "spin 10000": {"GOMP_SPINCOUNT": "10000"},
+    "spin 1000, each thread bound to a core": {"GOMP_SPINCOUNT": "1000", "OMP_PROC_BIND": "true"},
 }
 BUSY = "while True: pass"
 LIMIT_S = 3.0
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=40)
+    parser.add_argument("--ways", nargs="+", default=[""], help="parts of the ways' names")
     parser.add_argument("--arm", action="store_true")
     arguments = parser.parse_args()
     if arguments.arm:
@@ -92,6 +94,8 @@ def main() -> None:
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     print(f"tok/s with 0 / 1 / 2 busy programs; load of the machine before: {load}")
     for name, way in WAYS.items():
+        if not any(part in name for part in arguments.ways):
+            continue
         rates = [measured(arguments, way, busy) for busy in (0, 1, 2)]
         print(f"{name:12}", " / ".join(f"{rate:5.1f}" for rate in rates), flush=True)
 

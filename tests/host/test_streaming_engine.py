@@ -88,3 +88,35 @@ def test_a_reload_after_a_crash_keeps_the_changed_budget(client):
         time.sleep(0.05)
     *_, last = client.generate(PROMPT, GREEDY)
     assert last.stats.weights is None  # it fits now
+
+
+def test_an_idle_budget_moves_at_once(client):
+    text_of(client.generate(PROMPT, GREEDY))
+
+    def beat_after(change: int) -> tuple[float, float]:
+        client.set_budget(change)
+        until = time.monotonic() + 6
+        while client.beat.memory is None or client.beat.memory.budget_mib != change:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        return client.beat.weights.pinned_mib, client.beat.weights.streamed_mib
+
+    client.set_budget(2048)
+    text_of(client.generate(PROMPT, GREEDY))  # what is larger is filled when it comes by
+    pinned, streamed = beat_after(256)  # what is smaller is given back without a question
+    assert streamed > 0
+    assert pinned < 100
+
+
+def test_threads_are_measured_and_kept_for_the_next_load(client, starter, own_profile):
+    found = client.measure_threads()
+    assert found.threads in found.decode_tok_s
+    assert min(found.decode_tok_s.values()) > 0
+    assert min(found.prefill_tok_s.values()) > 0
+    assert (own_profile / "threads.json").is_file()
+    automatic = STREAMED.model_copy(update={"threads": 0})
+    loaded = client.load(starter, automatic, window_mib=WINDOW_MIB)
+    assert loaded.measured == found
+    assert loaded.threads == found.threads
+    chosen = STREAMED.model_copy(update={"threads": 2})
+    assert client.load(starter, chosen, window_mib=WINDOW_MIB).threads == 2

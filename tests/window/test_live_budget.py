@@ -79,7 +79,10 @@ def test_a_smaller_budget_during_an_answer(
 
 
 def wait_answered_already_asked(qtbot: QtBot, desk: Desk) -> None:
-    qtbot.waitUntil(lambda: not desk.chat.busy, timeout=ANSWER_WAIT_MS)
+    qtbot.waitUntil(
+        lambda: not desk.chat.busy and desk.chat.shown_branch[-1].state != "streaming",
+        timeout=ANSWER_WAIT_MS,
+    )
 
 
 def moves_at_rest(qtbot: QtBot, desk: Desk) -> None:

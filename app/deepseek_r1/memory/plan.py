@@ -24,9 +24,9 @@ WEIGHT_LINES = ("weights", "pinned", "slots", "experts")  # of any bill
 LEAST_CONTEXT = 512  # an answer needs room; advice does not go below
 LEAST_BATCH = 64  # below it the batch saves almost nothing
 # Measured: resident memory of the engine's process with its libraries loaded and no model
-# (48 MiB), and what the first answer pages in of them (2 MiB). A constant, so that every bill of
+# (45 MiB), and what the first answer pages in of them (2 MiB). A constant, so that every bill of
 # a model and its settings is the same, wherever it is made.
-ENGINE_RUNTIME_MIB = 50.0
+ENGINE_RUNTIME_MIB = 47.0
 _RESERVE_MIB = 3.0  # stacks of the threads, the allocator's slack, the graph's own nodes
 _MIB = 1 << 20
 

@@ -19,9 +19,10 @@ from deepseek_r1.memory import meter
 LOOK_S = 0.3  # between two looks at the machine
 TRIAL_S, TRIAL_TOKENS = 0.2, 3  # what a trial needs to say something
 _HOPELESS = 1.5  # times the best: a trial ends early
+_DISASTER = 3.0  # times the best, for one token: it ends at once
 _SWITCH = 0.97  # another count must beat the present one by 3 %
 _COST = 0.01  # share of the time that trials may lose
-_LEAST_GAP_S, _MOST_GAP_S = 2.0, 60.0
+_LEAST_GAP_S, _MOST_GAP_S = 2.0, 120.0
 _NEW_WEIGHT = 0.3  # of a new window against what is remembered
 _SURPRISE = 1.4  # times what is remembered: everything is measured anew
 _HYSTERESIS_CORES = 0.75
@@ -84,13 +85,14 @@ class ThreadGovernor:
         """A token took `token_s` with the present count; the count for the next one."""
         if now_s - self._looked_s >= LOOK_S:
             self._look(now_s)
-        if self._skip:  # the first token after a change starts or ends threads
+        disaster = self._trial and token_s > _DISASTER * self._best_s()
+        if self._skip and not disaster:  # the first token after a change starts or ends threads
             self._skip = False
             return self.count
         self._sum_s += token_s
         self._tokens += 1
         if self._trial:
-            if self._trial_over():
+            if disaster or self._trial_over():
                 self._conclude(now_s)
         elif self._tokens >= TRIAL_TOKENS and self._sum_s >= TRIAL_S:
             self._remember(now_s)
@@ -120,14 +122,16 @@ class ThreadGovernor:
     def _here(self) -> dict[int, float]:
         return self._known.setdefault(self._level, {})
 
+    def _best_s(self) -> float:
+        return min(self._here().values(), default=float("inf"))
+
     def _take(self, count: int, *, trial: bool) -> None:
         self._trial = trial
         self._sum_s, self._tokens, self._skip = 0.0, 0, count != self.count
         self.count = count
 
     def _trial_over(self) -> bool:
-        best_s = min(self._here().values(), default=float("inf"))
-        hopeless = self._tokens >= 2 and self._sum_s > _HOPELESS * best_s * self._tokens
+        hopeless = self._tokens >= 2 and self._sum_s > _HOPELESS * self._best_s() * self._tokens
         return hopeless or (self._tokens >= TRIAL_TOKENS and self._sum_s >= TRIAL_S)
 
     def _conclude(self, now_s: float) -> None:
