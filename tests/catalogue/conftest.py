@@ -24,10 +24,10 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def quick() -> Rules:
     """Little patience, and servers on this computer are allowed."""
     return Rules(
-        connect_s=1.0,
-        stall_s=0.3,
+        connect_s=0.7,
+        stall_s=0.5,
         least_bytes=64,
-        give_up_s=1.5,
+        give_up_s=5.0,
         first_tries=3,
         pause_s=0.01,
         longest_pause_s=0.05,

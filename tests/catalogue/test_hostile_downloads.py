@@ -404,3 +404,13 @@ def test_no_wrong_file_arrives(
     assert type(caught.value) is FAILS[name]
     assert not list((tmp_path / "outside" / "models").glob("*.gguf"))
     assert "?" not in str(caught.value).replace("?download", "")  # every fact is filled in
+
+
+def test_a_compressed_answer_is_refused_before_it_is_read(
+    content: bytes, attempt: Callable[..., Path]
+) -> None:
+    def script(request: Request, reply: Reply) -> None:
+        reply.file(content, extra=("Content-Encoding: gzip",))
+
+    with pytest.raises(SourceRefused, match="compressed"):
+        attempt(script)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ from deepseek_r1.core.errors import ModelFileTruncated
 from deepseek_r1.core.words import use_language
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_llama
-from support.hostile_server import HostileServer, Reply, Request
+from support.hostile_server import ETAG, HostileServer, Reply, Request
 from support.raw_gguf import U16, RawGguf
 
 SOURCE = Path(__file__).resolve().parents[2] / "app"
@@ -73,13 +74,14 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
 def stopped_at(server: HostileServer, content: bytes, folder: Path, rules: Rules) -> None:
     """A download of which 100,000 bytes come, and then it is stopped."""
     stop = Stop()
+    patient = replace(rules, stall_s=30.0)
 
     def watch(now: Progress) -> None:
         if now.done_bytes >= 100_000:
             stop.request()
 
     with pytest.raises(DownloadStopped):
-        pull([order(server, content)], folder, rules=rules, tell=watch, stop=stop)
+        pull([order(server, content)], folder, rules=patient, tell=watch, stop=stop)
 
 
 class Halting:
@@ -104,6 +106,7 @@ def test_a_stopped_download_goes_on_where_its_last_whole_piece_ended(
         pulled = pull([waiting], tmp_path, rules=quick)
         assert pulled.path.read_bytes() == content
         assert server.requests[1].start == 100_000 // small_pieces * small_pieces
+        assert server.requests[1].headers["if-range"] == ETAG
         assert server.body_sent <= len(content) + small_pieces
         assert unfinished(tmp_path) == ()
 
