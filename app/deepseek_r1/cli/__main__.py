@@ -1,4 +1,4 @@
-"""`python -m deepseek_r1.cli`: the command `deepseek-r1`; in a bundle also the engine's process.
+"""`python -m deepseek_r1.cli`: the command `deepseek-r1`; in a bundle also the engine's processes.
 
 A frozen program cannot be asked for a module: it starts itself with an argument in its place.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from deepseek_r1.convert.quality_child import CHILD_ARGUMENT
 from deepseek_r1.host.environment import ENGINE_ARGUMENT
 
 
@@ -16,6 +17,11 @@ def main() -> None:
         from deepseek_r1.host import child  # noqa: PLC0415 - the engine stays without the commands
 
         child.main()
+    if sys.argv[1:2] == [CHILD_ARGUMENT]:
+        from deepseek_r1.convert import quality_worker  # noqa: PLC0415 - native libraries
+
+        quality_worker.main()
+        return
     from deepseek_r1 import cli  # noqa: PLC0415 - its import sets the language
 
     cli.main()

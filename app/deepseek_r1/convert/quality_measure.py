@@ -1,0 +1,189 @@
+"""A model's score on a text and its distance from a base model, token by token.
+
+The method is the usual one: windows of equal length, the second half of each is scored. Perplexity
+is exp of the mean negative log-likelihood; the divergence is Kullback-Leibler of the whole
+distribution, D(base || model), computed from float32 log-probabilities of the base.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from deepseek_r1.convert.quality_errors import NoRoomForRows, VocabulariesDiffer
+from deepseek_r1.convert.quality_load import load, piece_within, read_text, windows
+from deepseek_r1.convert.quality_messages import Divergence, Evaluate, Measurement
+from deepseek_r1.engine.llama.evaluate import Evaluator
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.memory.meter import peak_mib
+
+Floats = npt.NDArray[np.float32]
+_MIB: Final = 1 << 20
+_SPEED_RUNS: Final = 3
+_SPEED_TOKENS: Final = 32  # decoded one by one, in each run
+
+
+def evaluate(request: Evaluate, on_progress: Callable[[int, int], None]) -> Measurement:
+    """Score the request's text. Raises `MeasuringRefused` and `ModelRefused`."""
+    header = read_header(request.model)
+    text = read_text(request.text)
+    piece = piece_within(header, request.window, request.memory_budget_mib)
+    with load(header, request.window, piece, request.threads) as evaluator:
+        count = _window_count(request, evaluator.model.vocabulary)
+        cut = windows(evaluator, text, request.window, count)
+        digest = hashlib.sha256(np.asarray(cut, "<i4").tobytes()).hexdigest()
+        base = request.base
+        if base and (base.tokens_sha256, base.vocabulary) != (digest, evaluator.model.vocabulary):
+            raise VocabulariesDiffer(a=base.name, b=header.name)
+        prefill, decode = _speed(evaluator, cut[0])
+        loaded_mib = peak_mib()
+        with _Scores(request.rows, compared=base is not None) as scores:
+            for done, window in enumerate(cut):
+                on_progress(done, len(cut))
+                for logits, following in _scored(evaluator, window):
+                    scores.add(logits, following)
+            nll, nll_error = scores.nll()
+            divergence = scores.divergence() if base is not None else None
+        return Measurement(
+            name=header.name,
+            file_bytes=header.file_bytes,
+            quantisation=header.quantisation,
+            tokens_sha256=digest,
+            vocabulary=evaluator.model.vocabulary,
+            window=request.window,
+            scored=scores.count,
+            nll=nll,
+            nll_error=nll_error,
+            prefill_tok_s=prefill,
+            decode_tok_s=decode,
+            loaded_mib=loaded_mib,
+            peak_mib=peak_mib(),
+            divergence=divergence,
+        )
+
+
+def _window_count(request: Evaluate, vocabulary: int) -> int:
+    """How many windows may be scored: as asked, and as the rows have room. Raises NoRoomForRows."""
+    half = request.window // 2
+    row_bytes = vocabulary * 4
+    if request.base is not None:
+        return request.base.scored // half
+    free = shutil.disk_usage(request.rows.parent).free
+    given = min(request.rows_limit_mib * _MIB, free)
+    count = min(request.most_scored // half, given // (half * row_bytes))
+    if count < 1:
+        needed_mib = -(-half * row_bytes // _MIB)
+        raise NoRoomForRows(needed_mib=needed_mib, given_mib=given // _MIB)
+    return count
+
+
+def _speed(evaluator: Evaluator, window: Sequence[int]) -> tuple[float, float]:
+    """Tokens a second when reading and when writing one by one, the median of a few runs each."""
+    count = min(_SPEED_TOKENS, len(window) // 2)
+    prompt = window[:-count][: 4 * evaluator.piece]
+    reading, writing = [], []
+    for _run in range(_SPEED_RUNS):
+        evaluator.begin()
+        started = time.perf_counter()
+        for at in range(0, len(prompt), evaluator.piece):
+            evaluator.compute(prompt[at : at + evaluator.piece], every=False)
+        read = time.perf_counter()
+        for token in window[-count:]:
+            evaluator.compute([token])
+        reading.append(len(prompt) / (read - started))
+        writing.append(count / (time.perf_counter() - read))
+    return median(reading), median(writing)
+
+
+def _scored(
+    evaluator: Evaluator, window: list[int]
+) -> Iterator[tuple[Floats, npt.NDArray[np.int64]]]:
+    """Logits of the second half's predecessors, and the tokens that follow, piece by piece."""
+    first = len(window) - len(window) // 2 - 1  # this one predicts the first scored token
+    evaluator.begin()
+    for at in range(0, first, evaluator.piece):
+        evaluator.compute(window[at : min(at + evaluator.piece, first)], every=False)
+    for at in range(first, len(window) - 1, evaluator.piece):
+        tokens = window[at : min(at + evaluator.piece, len(window) - 1)]
+        evaluator.compute(tokens)
+        following = np.asarray(window[at + 1 : at + 1 + len(tokens)], np.int64)
+        yield evaluator.logits(len(tokens)), following
+
+
+class _Scores:
+    """Sums over positions; writes the base's rows, or reads them and compares."""
+
+    def __init__(self, path: Path, *, compared: bool) -> None:
+        self._compared = compared
+        self._file: BinaryIO = path.open("rb" if compared else "wb")
+        self._nll: list[Floats] = []
+        self._kl: list[npt.NDArray[np.float64]] = []
+        self._agreed = 0
+
+    def __enter__(self) -> _Scores:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+
+    @property
+    def count(self) -> int:
+        """Positions so far."""
+        return sum(len(each) for each in self._nll)
+
+    def add(self, logits: Floats, following: npt.NDArray[np.int64]) -> None:
+        """Positions with the tokens that really follow."""
+        rows = log_softmax(logits)
+        self._nll.append(-rows[np.arange(len(rows)), following])
+        if not self._compared:
+            self._file.write(rows.data)
+            return
+        base = np.fromfile(self._file, np.float32, rows.size).reshape(rows.shape)
+        self._kl.append(divergence(base, rows))
+        self._agreed += int((base.argmax(1) == rows.argmax(1)).sum())
+
+    def nll(self) -> tuple[float, float]:
+        """Mean and standard error."""
+        return _mean(np.concatenate(self._nll).astype(np.float64))
+
+    def divergence(self) -> Divergence:
+        """Over all positions."""
+        values = np.concatenate(self._kl)
+        mean, error = _mean(values)
+        share = self._agreed / len(values)
+        return Divergence(
+            mean=mean,
+            mean_error=error,
+            p99=float(np.percentile(values, 99)),
+            worst=float(values.max()),
+            agreement=share,
+            agreement_error=float((share * (1 - share) / len(values)) ** 0.5),
+        )
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Log-probabilities of each row, as a new array."""
+    rows: Floats = logits - logits.max(axis=1, keepdims=True)
+    rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True, dtype=np.float64)).astype(np.float32)
+    return rows
+
+
+def divergence(base: Floats, other: Floats) -> npt.NDArray[np.float64]:
+    """D(base || other) of each row of log-probabilities, in nats; never below 0."""
+    terms = np.exp(base)
+    terms *= base - other
+    sums: npt.NDArray[np.float64] = np.maximum(terms.sum(axis=1, dtype=np.float64), 0.0)
+    return sums
+
+
+def _mean(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return float(values.mean()), spread / len(values) ** 0.5

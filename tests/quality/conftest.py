@@ -1,0 +1,53 @@
+"""The starter model's weights as float16 and as int8, and texts nothing was calibrated on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.cli.quality import launch
+from deepseek_r1.convert.job import Wish, convert
+from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.convert.quality import Terms
+from deepseek_r1.convert.quality_child import Launch
+from deepseek_r1.core.paths import resources_dir
+
+TEXTS = resources_dir() / "calibration"
+
+
+def converted(source: Path, target: Path, precision: str) -> Path:
+    convert(Wish(source, target, precision_named(precision), 1024, threads=2))
+    return target
+
+
+@pytest.fixture(scope="session")
+def f16(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return converted(starter, tmp_path_factory.mktemp("models") / "f16.gguf", "f16")
+
+
+@pytest.fixture(scope="session")
+def int8(f16: Path) -> Path:
+    return converted(f16, f16.with_name("int8.gguf"), "int8")
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(__file__).parents[1] / "convert" / "reference" / "qwen2"
+    return converted(folder, tmp_path_factory.mktemp("tiny") / "qwen2.gguf", "f32")
+
+
+@pytest.fixture
+def short_terms() -> Terms:
+    return Terms(
+        text=TEXTS / "evaluation.txt",
+        memory_budget_mib=2048,
+        window=128,
+        most_scored=256,
+        threads=2,
+    )
+
+
+@pytest.fixture
+def started() -> Launch:
+    return launch()
