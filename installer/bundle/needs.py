@@ -8,6 +8,8 @@ from pathlib import Path
 
 _NEEDED = re.compile(r"^\s*NEEDED\s+(\S+)", re.MULTILINE)
 
+_GLIBC = re.compile(r"\bGLIBC_(\d+)\.(\d+)")
+
 # What comes with every Linux desktop: the C library, the display's own libraries and what belongs
 # to its drivers. These must not be ours: they speak to the system's servers and drivers.
 ON_EVERY_DESKTOP = re.compile(
@@ -33,19 +35,43 @@ def reachable(files: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def lacking(bundle: Path) -> dict[str, str]:
-    """Libraries that are needed and neither in `bundle` nor on every desktop, with one user each.
+def outside(bundle: Path) -> dict[str, str]:
+    """Libraries that are needed and not in `bundle`, with one user each.
 
     Raises CalledProcessError where objdump cannot read a file.
     """
-    binaries = [file for file in bundle.rglob("*") if file.is_file() and _is_elf(file)]
     inside = {file.name for file in bundle.rglob("*.so*")}
     found: dict[str, str] = {}
-    for file in binaries:
+    for file in binaries(bundle):
         for library in needed_by(file):
-            if library not in inside and not ON_EVERY_DESKTOP.match(library):
+            if library not in inside:
                 found.setdefault(library, str(file.relative_to(bundle)))
     return found
+
+
+def lacking(bundle: Path) -> dict[str, str]:
+    """Those that not every desktop has."""
+    return {
+        library: user
+        for library, user in outside(bundle).items()
+        if not ON_EVERY_DESKTOP.match(library)
+    }
+
+
+def least_glibc(bundle: Path) -> str:
+    """The oldest version of the GNU C library that has everything the bundle uses, as "2.34"."""
+    versions = {(0, 0)}
+    for file in binaries(bundle):
+        dump = ["objdump", "--private-headers", str(file)]
+        said = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+        versions |= {(int(major), int(minor)) for major, minor in _GLIBC.findall(said)}
+    return "{}.{}".format(*max(versions))
+
+
+def binaries(bundle: Path) -> list[Path]:
+    """Its programs and libraries, without the links to them."""
+    files = (file for file in bundle.rglob("*") if file.is_file() and not file.is_symlink())
+    return [file for file in files if _is_elf(file)]
 
 
 def needed_by(file: Path) -> list[str]:
