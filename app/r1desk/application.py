@@ -36,7 +36,11 @@ from r1desk.theme.icons import app_icon
 
 
 def run(arguments: list[str]) -> int:
-    """Open the window and stay until it is closed; returns the exit status."""
+    """Open the window and stay until it is closed; returns the exit status.
+
+    `arguments` are the program's name and, where a file was double-clicked, that model's path.
+    """
+    model = model_named(arguments)
     folder = profile_dir()
     _log_to_profile(folder)
     _capture_exceptions(None)
@@ -46,7 +50,7 @@ def run(arguments: list[str]) -> int:
     try:
         profile = Profile.open(folder)
     except ProfileInUse as in_use:
-        if not raise_running_window(folder):
+        if not raise_running_window(folder, model):
             QMessageBox.warning(None, tr("R1 Desk"), str(in_use))
         return 0
     except StoreError as unusable:
@@ -57,14 +61,23 @@ def run(arguments: list[str]) -> int:
     desk = Desk(profile, store, stored, damaged)
     _capture_exceptions(desk)
     listener.raise_requested.connect(desk.raise_window)
+    listener.open_requested.connect(desk.window.model_dropped)
     store.start()
     desk.show()
+    if model:
+        desk.window.model_dropped.emit(model)
     status = app.exec()
     desk.close()
     store.close()
     profile.close()
     let_copied_text_outlive_python()
     return status
+
+
+def model_named(arguments: list[str]) -> str:
+    """The full path of the file that the program was started with; empty without one."""
+    files = [argument for argument in arguments[1:] if not argument.startswith("-")]
+    return str(Path(files[0]).absolute()) if files else ""
 
 
 def create_application(arguments: list[str], stored: prefs.Preferences) -> QApplication:

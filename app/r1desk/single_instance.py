@@ -1,4 +1,4 @@
-"""One window a profile: a second start raises the first window and ends."""
+"""One window a profile: a second start raises the first window, hands it its file, and ends."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from PySide6.QtNetwork import QLocalServer, QLocalSocket
 CONNECT_WAIT_MS = 1000
 LISTENER_WAIT_S = 5.0  # a window takes the profile's lock a little before it listens
 ASK_AGAIN_S = 0.05
+PATH_LIMIT_BYTES = 32 * 1024  # Windows' longest path
 
 
 def _address(profile: Path) -> str:
     return "r1desk-" + hashlib.sha256(str(profile.resolve()).encode()).hexdigest()[:16]
 
 
-def raise_running_window(profile: Path) -> bool:
-    """Ask the window that holds `profile` to come to the front; False if none answers."""
+def raise_running_window(profile: Path, model: str = "") -> bool:
+    """Ask the window that holds `profile` to come to the front; False if none answers.
+
+    `model`: the file it is asked to open, if any.
+    """
     socket = QLocalSocket()
     end = time.monotonic() + LISTENER_WAIT_S
     socket.connectToServer(_address(profile))
@@ -28,7 +32,7 @@ def raise_running_window(profile: Path) -> bool:
             return False
         time.sleep(ASK_AGAIN_S)
         socket.connectToServer(_address(profile))
-    socket.write(b"raise\n")
+    socket.write(model.encode() + b"\n")
     socket.waitForBytesWritten(CONNECT_WAIT_MS)
     socket.disconnectFromServer()
     return True
@@ -38,6 +42,7 @@ class RaiseListener(QObject):
     """Listens for later starts. The profile's lock, not this, decides who is first."""
 
     raise_requested = Signal()
+    open_requested = Signal(str)  # a model's path
 
     def __init__(self, profile: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -51,4 +56,14 @@ class RaiseListener(QObject):
     def _on_connection(self) -> None:
         socket = self._server.nextPendingConnection()
         socket.disconnected.connect(socket.deleteLater)
+        socket.setReadBufferSize(PATH_LIMIT_BYTES)
+        socket.readyRead.connect(self._on_line)
         self.raise_requested.emit()
+
+    @Slot()
+    def _on_line(self) -> None:
+        socket = self.sender()
+        if isinstance(socket, QLocalSocket) and socket.canReadLine():
+            path = bytes(socket.readLine().data()).decode(errors="replace").rstrip("\n")
+            if path:
+                self.open_requested.emit(path)

@@ -25,6 +25,7 @@ import sys
 from PySide6.QtWidgets import QApplication, QMessageBox
 from r1desk import application
 from r1desk.main_window import MainWindow
+from r1desk.model_controller import ModelController
 def raised(window, real=MainWindow.raise_to_front):
     real(window)
     print("raised", flush=True)
@@ -32,16 +33,23 @@ MainWindow.raise_to_front = raised
 def boxed(parent, title, text):
     print("box:", text, flush=True)
 QMessageBox.warning = QMessageBox.critical = boxed
-sys.exit(application.run(["r1desk"]))
+def chosen(controller, path, real=ModelController.choose):
+    print("chosen:", path, flush=True)
+    real(controller, path)
+ModelController.choose = chosen
+sys.exit(application.run(["r1desk", *sys.argv[1:]]))
 """
 
 
 @contextmanager
-def started(profile: Path) -> Iterator[subprocess.Popen[str]]:
+def started(profile: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "R1DESK_PROFILE": str(profile), "QT_QPA_PLATFORM": "offscreen"}
     environment |= {"PYTHONPATH": str(TESTS.parent / "app"), "LANGUAGE": "en"}
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         yield process
@@ -80,6 +88,35 @@ def test_a_second_start_raises_the_first_window_and_ends_well(own_profile: Path)
         assert first.stdout is not None
         assert first.stdout.readline() == "raised\n"
         assert first.poll() is None
+
+
+def lines_until(process: subprocess.Popen[str], wanted: str) -> list[str]:
+    assert process.stdout is not None
+    lines: list[str] = []
+    while wanted not in lines:
+        line = process.stdout.readline()
+        assert line, lines
+        lines.append(line.rstrip("\n"))
+    return lines
+
+
+def test_a_file_given_at_the_start_is_opened(own_profile: Path, tmp_path: Path) -> None:
+    model = tmp_path / "模型 one.gguf"
+    with started(own_profile, str(model)) as window:
+        lines_until(window, f"chosen: {model}")
+        assert window.poll() is None
+
+
+def test_a_second_start_hands_its_file_to_the_first_window(
+    own_profile: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "模型 two.gguf"
+    with started(own_profile) as first:
+        wait_until_open(first, own_profile)
+        with started(own_profile, str(model)) as second:
+            out, _ = second.communicate(timeout=20)
+            assert (second.returncode, out) == (0, "")
+        assert "raised" in lines_until(first, f"chosen: {model}")
 
 
 def test_a_killed_window_leaves_no_lock_behind(own_profile: Path) -> None:
