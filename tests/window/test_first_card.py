@@ -60,6 +60,8 @@ def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welco
     welcome.show_card(False)
     assert not welcome.card.isVisible()
     assert all(button.isVisible() for button in questions)
+    qtbot.wait(50)
+    assert all(button.width() >= button.sizeHint().width() for button in questions)
 
 
 def test_where_no_model_fits_there_are_two_ways_left(qtbot: QtBot, welcome: Welcome) -> None:

@@ -51,7 +51,7 @@ class Welcome(QWidget):
             button.clicked.connect(self._on_clicked)
             self._buttons.append(button)
         self._set_columns(2)
-        inner = QWidget(self)
+        self._inner = inner = QWidget(self)
         inner.setMaximumWidth(max(680, 40 * em))
         column = QVBoxLayout(inner)
         column.setSpacing(round(em * 0.8))
@@ -75,13 +75,17 @@ class Welcome(QWidget):
         """One below the other where there is no room for two."""
         super().resizeEvent(event)
         widest = max(button.sizeHint().width() for button in self._buttons)
-        self._set_columns(2 if self.width() > 2 * widest + 40 else 1)
+        two = 2 * widest + self._grid.spacing()
+        self._set_columns(2 if two <= self._inner_width() else 1)
         self._show_what_fits()
+
+    def _inner_width(self) -> int:
+        return min(self.width() - 40, self._inner.maximumWidth())
 
     @Slot()
     def _show_what_fits(self) -> None:
         """The card in place of the questions; in a low window it is more than the greeting."""
-        width, gap = self.width() - 40, 12
+        width, gap = self._inner_width(), 12
         texts = self._labels[:2] if self._card_shown else self._labels
         above = sum(label.heightForWidth(width) + gap for label in texts if label.text())
         rows = len(self._buttons) // self._columns
