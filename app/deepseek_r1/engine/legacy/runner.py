@@ -59,9 +59,10 @@ class LegacyEngine:
         )
         self._weights_mib = max(0.0, process_mib(os.getpid()) - before)
         self._prompts = PlainPromptBuilder(request.header, self._tokenize)
-        self._automatic = request.automatic_threads or (
-            default_threads(),
-            default_threads_prefill(),
+        measured = request.automatic_threads
+        self._automatic = measured or (
+            _spared(default_threads()),
+            _spared(default_threads_prefill()),
         )
         self._threads = self._chosen(settings.threads, settings.threads_prefill)
         self._cells: list[int] = []
@@ -231,3 +232,12 @@ class LegacyEngine:
         self.last_progress = time.monotonic()
         self._model.compute(tokens, len(self._cells), threads)
         self._cells += tokens
+
+
+def _spared(threads: int) -> int:
+    """One core less: this library's threads wait for each other without giving way.
+
+    Beside other work, an answer of a tiny model took seconds with two threads on two cores, and a
+    twentieth of a second with one.
+    """
+    return max(1, threads - 1)
