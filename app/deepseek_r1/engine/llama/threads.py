@@ -71,15 +71,18 @@ class ThreadGovernor:
         self.count = self._counts[-1]
         self._level = 0
         self._known: dict[int, dict[int, float]] = {}  # level: count: seconds of a token
-        self._trial = True  # the first count is a trial as well
+        self._trial = False
         self._sum_s, self._tokens, self._skip = 0.0, 0, True
-        self._looked_s = self._trial_due_s = float("-inf")
+        self._looked_s = float("-inf")
+        self._trial_due_s = float("inf")
         self._gap_s = _LEAST_GAP_S
 
     def begin(self, now_s: float) -> None:
         """An answer begins: the first look is about the time from here on, when it was read."""
         self._load()
         self._looked_s = now_s
+        if self._trial_due_s == float("inf"):
+            self._trial_due_s = now_s + self._gap_s
 
     def saw(self, token_s: float, now_s: float) -> int:
         """A token took `token_s` with the present count; the count for the next one."""
@@ -109,15 +112,16 @@ class ThreadGovernor:
         self._start_over(now_s)
 
     def _start_over(self, now_s: float) -> None:
-        """Another situation: its best count where it is known, else the likeliest on trial."""
+        """Another situation: its best count where it is known, else one thread a free core.
+
+        Others are tried a little later: a load that comes and goes costs no trial.
+        """
         self._gap_s = _LEAST_GAP_S
+        self._trial_due_s = now_s + self._gap_s
         known = self._here()
-        if known:
-            self._trial_due_s = now_s + self._gap_s
-            self._take(min(known, key=lambda count: known[count]), trial=False)
-        else:
-            free = max(1, self._counts[-1] - self._level)
-            self._take(max(c for c in self._counts if c <= free), trial=True)
+        free = max(1, self._counts[-1] - self._level)
+        likeliest = max(count for count in self._counts if count <= free)
+        self._take(min(known, key=lambda n: known[n], default=likeliest), trial=False)
 
     def _here(self) -> dict[int, float]:
         return self._known.setdefault(self._level, {})
@@ -140,13 +144,13 @@ class ThreadGovernor:
         before = min(known, key=lambda count: known[count], default=None)
         known[self.count] = self._sum_s / self._tokens
         best = min(known, key=lambda count: known[count])
-        if before is not None and before != self.count and best == self.count:
-            if known[best] > _SWITCH * known[before]:
-                best = before
-            else:
-                self._gap_s = _LEAST_GAP_S
+        better = before is not None and before != self.count == best
+        if before is not None and better and known[best] > _SWITCH * known[before]:
+            best, better = before, False
+        if better:
+            self._gap_s = _LEAST_GAP_S
         unknown = [count for count in self._neighbours(best) if count not in known]
-        if unknown:
+        if better and unknown:  # on in the same direction
             self._take(unknown[0], trial=True)
             return
         lost_s = max(0.0, self._sum_s - self._tokens * known[best])
