@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,8 @@ from rich.progress import Progress as Bar
 
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
+from deepseek_r1.cli.quality import launch, model_bar
+from deepseek_r1.convert.importance import collect_importance
 from deepseek_r1.convert.job import Converted, OnProgress, Progress, Stage, Wish
 from deepseek_r1.convert.job import convert as convert_model
 from deepseek_r1.convert.precision import precision_named
@@ -49,6 +52,13 @@ def convert(
             "--precision", "-p", help=tr("f32, f16, bf16, int8, mixed, q4_k_m or a type of ggml.")
         ),
     ] = "int8",
+    imatrix_text: Annotated[
+        Path | None,
+        typer.Option(
+            "--imatrix-text",
+            help=tr("A text that shows which weights matter; the source must be a GGUF file."),
+        ),
+    ] = None,
     memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
     threads: Annotated[
         int,
@@ -69,6 +79,8 @@ def convert(
         threads=threads,
     )
     try:
+        if imatrix_text is not None:
+            wish = _with_importance(wish, imatrix_text)
         with _bar() as on_progress:
             converted = convert_model(wish, on_progress)
     except KeyboardInterrupt:
@@ -114,6 +126,23 @@ def _one(argument: Path | None, option: Path | None, name: str) -> Path:
     if path is None:
         raise WrongUsage(detail=tr("{name} is missing.", name=name))
     return path
+
+
+def _with_importance(wish: Wish, text: Path) -> Wish:
+    """The wish with what the text, read by the source itself, says about its weights."""
+    if wish.source.is_dir():
+        detail = tr("A folder cannot read a text. Convert it to f16 first, then that file.")
+        raise WrongUsage(detail=detail)
+    with model_bar() as on_model:
+        importance = collect_importance(
+            wish.source,
+            text,
+            launch(),
+            memory_budget_mib=wish.memory_budget_mib - int(o.COMMAND_LINE_MIB),
+            threads=wish.threads,
+            on_progress=lambda done, total: on_model(wish.source, done, total),
+        )
+    return replace(wish, importance=importance, importance_text=text.name)
 
 
 @contextmanager

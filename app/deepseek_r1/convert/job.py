@@ -61,7 +61,10 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to convert, into what, and within which memory. `importance` by GGUF's names."""
+    """What to convert, into what, and within which memory.
+
+    `importance` is by GGUF's names, `importance_text` the name of the text it comes from.
+    """
 
     source: Path
     output: Path
@@ -70,6 +73,8 @@ class Wish:
     force: bool = False
     threads: int = 0  # 0: as many as there are cores
     importance: Importance = field(default_factory=dict)
+    importance_text: str = ""
+    change: Callable[[Source], Source] | None = None  # made before writing; its keys tell of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,8 @@ def convert(wish: Wish, on_progress: OnProgress = lambda _progress: None) -> Con
     quantiser = Quantiser(wish.threads or os.cpu_count() or 1)
     try:
         source = read_source(wish.source, quantiser)
+        if wish.change is not None:
+            source = wish.change(source)
         check_output(wish.output, source.files, force=wish.force)
         output = Output(wish.output)
         with output.locked():
@@ -192,16 +199,17 @@ def _check_readable(output: Output) -> None:
 
 
 def _keys(wish: Wish, source: Source, contents: str) -> tuple[KeyValue, ...]:
-    return replaced(
-        source.keys,
-        (
-            u32("general.quantization_version", _QUANTISATION_VERSION),
-            u32("general.file_type", wish.precision.file_type),
-            text("r1desk.source.name", source.path.resolve().name),
-            text("r1desk.source.sha256", contents),
-            text("r1desk.precision", wish.precision.name.lower()),
-        ),
-    )
+    fresh = [
+        u32("general.quantization_version", _QUANTISATION_VERSION),
+        u32("general.file_type", wish.precision.file_type),
+        text("r1desk.source.name", source.path.resolve().name),
+        text("r1desk.source.sha256", contents),
+        text("r1desk.precision", wish.precision.name.lower()),
+    ]
+    if wish.importance:  # named as llama.cpp's own tool names them
+        fresh.append(text("quantize.imatrix.dataset", wish.importance_text))
+        fresh.append(u32("quantize.imatrix.entries_count", len(wish.importance)))
+    return replaced(source.keys, fresh)
 
 
 def _identity(wish: Wish, source: Source) -> str:
@@ -210,6 +218,9 @@ def _identity(wish: Wish, source: Source) -> str:
     for each in source.files:
         found = each.stat()
         digest.update(f"\0{each.resolve()}\0{found.st_size}\0{found.st_mtime_ns}".encode())
+    if wish.change is not None:
+        for key in source.keys:
+            digest.update(key.packed())
     for name in sorted(wish.importance):
         digest.update(b"\0" + name.encode() + wish.importance[name].tobytes())
     return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""A text read by the model itself steers where the few bits go."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.formats.container import read_container
+from deepseek_r1.formats.gguf import read_header
+
+pytestmark = pytest.mark.native
+
+TEXT = "The bridge was built of stone. People cross it every day, in the sun and in the rain. " * 40
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "deepseek_r1.cli", "convert", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=250, check=False)
+
+
+def weight(path: Path, name: str) -> bytes:
+    found = read_container(path)
+    entry = next(each for each in found.tensors if each.name == name)
+    at = found.data_start + entry.offset
+    return path.read_bytes()[at : at + entry.nbytes]
+
+
+def test_a_text_changes_the_packing_and_is_named_in_the_file(
+    starter: Path, tmp_path: Path, to_gguf
+) -> None:
+    text = tmp_path / "calibration.txt"
+    text.write_text(TEXT, encoding="utf-8")
+    steered = tmp_path / "steered.gguf"
+    done = run(starter, steered, "-p", "q4_0", "--imatrix-text", text)
+    assert done.returncode == 0, done.stderr
+    plain = to_gguf(starter, "q4_0").path
+    for name in ("blk.0.ffn_down.weight", "blk.29.attn_q.weight", "token_embd.weight"):
+        assert weight(steered, name) != weight(plain, name)
+    header = read_header(steered)
+    assert header.metadata["quantize.imatrix.dataset"] == "calibration.txt"
+    # Seven matrices a block, and the embedding, which is the output too.
+    assert header.metadata["quantize.imatrix.entries_count"] == 7 * header.blocks + 1
+
+
+def test_a_folder_is_to_be_converted_first(folder: Path, tmp_path: Path) -> None:
+    text = tmp_path / "calibration.txt"
+    text.write_text(TEXT, encoding="utf-8")
+    done = run(folder, tmp_path / "out.gguf", "--imatrix-text", text)
+    assert done.returncode == 2
+    assert "Convert it to f16 first" in done.stderr
