@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deepseek_r1.hardware.storage import macos, windows
+from deepseek_r1.hardware.storage import linux, macos, windows
 from deepseek_r1.hardware.storage.base import PAGE, page_down, page_up
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stand-ins are Linux's calls")
@@ -205,6 +205,32 @@ def test_windows_memory_is_committed_where_it_is_used_and_given_back(kernel) -> 
     assert bytes(region.bytes[PAGE : 2 * PAGE]) == b"x" * PAGE
     region.close()
     assert not kernel.maps
+
+
+def test_linux_asks_for_huge_pages_inside_a_range_only() -> None:
+    """A huge page over the range's end would take memory that belongs to nobody."""
+
+    class Watched(linux.LinuxRegion):
+        def __init__(self) -> None:
+            super().__init__(32 << 20, huge_pages=False)
+            self.asked: list[tuple[int, int]] = []
+            self._map = self  # type: ignore[assignment] - hears the advice in the map's place
+
+        def madvise(self, advice: int, start: int, nbytes: int) -> None:
+            assert advice == mmap.MADV_HUGEPAGE
+            self.asked.append((start, nbytes))
+
+    huge = 2 << 20
+    region = Watched()
+    region.expect_all(PAGE, 9 << 20)
+    ((start, nbytes),) = region.asked
+    assert (region.address + start) % huge == nbytes % huge == 0
+    assert start >= PAGE
+    assert start + nbytes <= 9 << 20
+    assert nbytes >= (9 << 20) - 2 * huge - PAGE
+    region.asked.clear()
+    region.expect_all(PAGE, 1 << 20)
+    assert not region.asked
 
 
 def test_windows_itself_is_asked_on_windows_only() -> None:

@@ -49,6 +49,9 @@ class Homes:
 
     def fill(self, matrices: Sequence[Matrix], on_progress: Callable[[float], bool]) -> None:
         """Read many weights with several threads. Raises LoadStopped, WeightsUnreadableError."""
+        for matrix in matrices:
+            part, start, end = matrix.range
+            self._regions[part].expect_all(start, end)
         pieces = list(pieces_of(each.range for each in matrices))
         with ThreadPoolExecutor(READERS, "weights-load") as pool:
             reads = [pool.submit(self.read, *piece) for piece in pieces]

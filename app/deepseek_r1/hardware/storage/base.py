@@ -65,6 +65,9 @@ class Region(Protocol):
     def commit(self, start: int, end: int) -> None:
         """The pages around a range are about to be written. Raises OSError without memory."""
 
+    def expect_all(self, start: int, end: int) -> None:
+        """All of a range will be used and given back as one: huge pages inside it are welcome."""
+
     def discard(self, start: int, end: int) -> None:
         """Give back the whole pages between two offsets; what was in them is lost.
 

@@ -60,5 +60,8 @@ class MacRegion(AnonymousMemory):
         with suppress(OSError):  # the pages are usable all the same, only miscounted
             self._map.madvise(_MADV_FREE_REUSE, first, page_up(end) - first)
 
+    def expect_all(self, start: int, end: int) -> None:
+        """See `Region`. macOS takes no such advice."""
+
     def _give_back(self, start: int, nbytes: int) -> None:
         self._map.madvise(_MADV_FREE_REUSABLE, start, nbytes)

@@ -168,6 +168,9 @@ class WindowsRegion:
         if not self._kernel.VirtualAlloc(self.address + first, nbytes, _COMMIT, _READWRITE):
             raise self._kernel.failure("VirtualAlloc")
 
+    def expect_all(self, start: int, end: int) -> None:
+        """See `Region`. Windows gives huge pages only to those who may lock memory."""
+
     def discard(self, start: int, end: int) -> None:
         """See `Region`."""
         first, last = page_up(start), page_down(end)
