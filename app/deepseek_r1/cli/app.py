@@ -53,6 +53,11 @@ _COMMANDS = {
         "quality",
         N_("Compare two versions of a model on a text: quality, size, memory and speed."),
     ),
+    "prune": _Place(
+        "prune",
+        "prune",
+        N_("Remove the least important feed-forward channels. Loses quality: compare before use."),
+    ),
     "bench": _Place("bench", "app", N_("How fast this computer runs a model.")),
     "doctor": _Place(
         "doctor",
