@@ -470,3 +470,19 @@ def test_settings_and_options_go_together(starter: Path) -> None:
     ) as model:
         assert model.loaded.facts.context_length == 512
         assert model.threads == (1, 1)
+
+
+def test_every_published_option_is_taken(starter: Path) -> None:
+    with CPUInference(
+        starter,
+        batch_size=2,
+        thread_count=1,
+        memory_budget=900,
+        swap_enabled=True,
+        cache_strategy="lru",
+        enable_chunk_loading=False,
+        context_length=256,
+    ) as model:
+        assert model.generate("Hello", max_tokens=4)
+    with pytest.raises(WrongUsage):
+        CPUInference(starter, enable_chunk_loading="perhaps")

@@ -71,6 +71,7 @@ class CPUInference:
         kv_type: KVType | str | None = None,
         swap_enabled: bool | None = None,
         cache_strategy: CacheStrategy | str | None = None,
+        enable_chunk_loading: bool | None = None,
         window_mib: float = 0.0,
         on_progress: Callable[[float], bool] | None = None,
     ) -> None:
@@ -97,6 +98,7 @@ class CPUInference:
             kv_type=kv_type,
             swap_enabled=swap_enabled,
             cache_strategy=cache_strategy,
+            enable_chunk_loading=enable_chunk_loading,
         )
         sequences = 1 if batch_size is None else batch_size
         if not 1 <= sequences <= MAX_BATCH:
