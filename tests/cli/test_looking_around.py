@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 from command import run
 
@@ -70,3 +72,12 @@ def test_models_lists_the_starter_and_the_users_own(starter, own_profile):
 def test_models_lists_for_people():
     done = run("models", "list")
     assert "Q4_1" in done.stdout
+
+
+def test_a_process_of_ours_can_ask_the_program_for_a_module_of_ours_alone():
+    command = [sys.executable, "-m", "deepseek_r1.cli", "-P", "-m"]
+    asked = {"input": "{}", "capture_output": True, "text": True, "check": False}
+    own = subprocess.run([*command, "deepseek_r1.cli.benchmarks.arm"], **asked)
+    assert "validation errors for Order" in own.stderr
+    other = subprocess.run([*command, "json.tool"], **asked)
+    assert other.returncode == 2
