@@ -56,8 +56,10 @@ def prepare(uv: str, python: str, *, native_only: bool) -> None:
     sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
     sync += ["--no-dev", "--group", "bundle", "--no-install-project"]
     if native_only:
-        # The other kind has the same version: uv would leave it in place.
-        sync += ["--reinstall-package", native.PACKAGE]
+        # The other kind has the same version and would be left in place.
+        removal = [uv, "pip", "uninstall", "--quiet", "--python", interpreter(), native.PACKAGE]
+        if VENV.is_dir():
+            subprocess.run(removal, env=environment, check=True)
     else:
         sync += ["--no-install-package", native.PACKAGE, "--inexact"]
     subprocess.run(sync, cwd=ROOT, env=environment, check=True)
