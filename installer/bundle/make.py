@@ -27,7 +27,6 @@ import native  # noqa: E402
 import needs  # noqa: E402
 
 BUILT = ROOT / "build" / "bundle"
-VENV = BUILT / "venv"
 FOLDER = ROOT / "dist" / "r1desk"
 MIB = 1024 * 1024
 
@@ -42,40 +41,42 @@ def main() -> int:
     if python is None or uv is None or not from_source.compiler_found():
         return 1
     try:
-        prepare(uv, python, native_only=native_only)
-        freeze()
+        freeze(prepare(uv, python, native_only=native_only))
     except subprocess.CalledProcessError as stopped:
         print(f"Stopped: {stopped}. The reason stands above.", file=sys.stderr)
         return 1
     return report()
 
 
-def prepare(uv: str, python: str, *, native_only: bool) -> None:
-    """The build environment, with the llama.cpp that was asked for. Raises CalledProcessError."""
-    environment = from_source.own_environment() | {"UV_PROJECT_ENVIRONMENT": str(VENV)}
+def prepare(uv: str, python: str, *, native_only: bool) -> str:
+    """The build environment with the llama.cpp that was asked for; returns its interpreter.
+
+    Raises CalledProcessError.
+    """
+    # Both kinds of llama.cpp have one version: in a common environment the wrong one would stay.
+    venv = BUILT / ("venv-native" if native_only else "venv")
+    suffix = ".exe" if from_source.WINDOWS else ""
+    interpreter = venv / from_source.BIN / f"python{suffix}"
+    environment = from_source.own_environment() | {"UV_PROJECT_ENVIRONMENT": str(venv)}
     sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
     sync += ["--no-dev", "--group", "bundle", "--no-install-project"]
-    if native_only:
-        # The other kind has the same version and would be left in place.
-        removal = [uv, "pip", "uninstall", "--quiet", "--python", interpreter(), native.PACKAGE]
-        if VENV.is_dir():
-            subprocess.run(removal, env=environment, check=True)
-    else:
+    if not native_only:
         sync += ["--no-install-package", native.PACKAGE, "--inexact"]
     subprocess.run(sync, cwd=ROOT, env=environment, check=True)
     if not native_only:
-        builder = str(Path(uv).with_name("python.exe" if from_source.WINDOWS else "python"))
+        builder = str(Path(uv).with_name(f"python{suffix}"))
         wheel = native.wheel_with_variants(BUILT / "wheels", ROOT / "uv.lock", builder)
-        install = [uv, "pip", "install", "--python", interpreter(), "--no-deps", "--reinstall"]
+        install = [uv, "pip", "install", "--python", str(interpreter), "--no-deps", "--reinstall"]
         subprocess.run([*install, str(wheel)], env=environment, check=True)
+    return str(interpreter)
 
 
-def freeze() -> None:
+def freeze(interpreter: str) -> None:
     """Icons, PyInstaller, licences. Raises CalledProcessError."""
     here = ROOT / "installer" / "bundle"
-    subprocess.run([interpreter(), str(here / "icons.py"), str(BUILT / "icons")], check=True)
+    subprocess.run([interpreter, str(here / "icons.py"), str(BUILT / "icons")], check=True)
     shutil.rmtree(FOLDER, ignore_errors=True)
-    command = [interpreter(), "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]
+    command = [interpreter, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]
     command += ["--distpath", str(ROOT / "dist"), "--workpath", str(BUILT / "work")]
     # One fixed seed for the order of sets: the same input gives the same archive.
     subprocess.run(
@@ -85,7 +86,7 @@ def freeze() -> None:
         check=True,
     )
     drop_debug_symbols()
-    licences = [interpreter(), str(here / "licences.py"), str(licence_folder()), str(bundle())]
+    licences = [interpreter, str(here / "licences.py"), str(licence_folder()), str(bundle())]
     subprocess.run(licences, check=True)
 
 
@@ -99,11 +100,6 @@ def drop_debug_symbols() -> None:
     inside = FOLDER / "_internal"
     own = [*inside.glob("libpython*"), *inside.glob("python*/lib-dynload/*.so")]
     subprocess.run(["strip", "--strip-debug", *map(str, own)], check=True)
-
-
-def interpreter() -> str:
-    """The build environment's Python."""
-    return str(VENV / from_source.BIN / ("python.exe" if from_source.WINDOWS else "python"))
 
 
 def bundle() -> Path:

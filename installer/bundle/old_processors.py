@@ -135,8 +135,8 @@ def said(doctor: Run, answer: Run) -> str:
     """One line of the table."""
     if doctor.unknown_instruction or answer.unknown_instruction:
         return "UNKNOWN INSTRUCTION"
-    if doctor.status != 0 or answer.status != 0:
-        failed = doctor if doctor.status != 0 else answer
+    if not doctor.out or answer.status != 0:  # the doctor's 1 is a finding, with a report
+        failed = answer if doctor.out else doctor
         return f"status {failed.status}: {failed.err.strip()}"
     kernel = json.loads(doctor.out)["kernel"]["variant"]
     return f"{kernel:15} {json.loads(answer.out)['text'].strip()!r}"

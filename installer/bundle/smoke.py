@@ -157,7 +157,8 @@ def run(place: Place, *arguments: str) -> str:
     done = subprocess.run(
         command, env=place.environment(), capture_output=True, timeout=ANSWER_WAIT_S, check=False
     )
-    if done.returncode != 0:
+    # The doctor's 1 is a finding about this machine, which its report names.
+    if done.returncode != 0 and not (arguments[0] == "doctor" and done.returncode == 1):
         raise SmokeFailed(f"{arguments[0]} ended with {done.returncode}: {done.stderr.decode()}")
     return done.stdout.decode("utf-8")
 
