@@ -24,6 +24,7 @@ from deepseek_r1.core.words import tr
 from r1desk.library.catalogue_page import CataloguePage
 from r1desk.library.file_dialog import ask_for_model
 from r1desk.library.found import ModelSearch
+from r1desk.library.model_rows import ModelRows
 from r1desk.library.words import size_words
 
 PATH_ROLE = Qt.ItemDataRole.UserRole
@@ -62,7 +63,7 @@ class ModelChooser(QDialog):
     def _build_list(self) -> QListWidget:
         models = QListWidget()
         models.setAccessibleName(tr("Models on this computer"))
-        models.setWordWrap(True)
+        models.setItemDelegate(ModelRows(models))
         models.itemActivated.connect(self._on_use)
         models.itemSelectionChanged.connect(self._on_selection)
         return models
