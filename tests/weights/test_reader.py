@@ -14,6 +14,8 @@ import pytest
 from deepseek_r1.hardware.disk import READ_BYTES
 from deepseek_r1.weights.reader import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.region import PAGE, Region, page_down, page_up
+from support.gguf_files import tiny_llama
+from support.streaming import budgets, loaded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its page cache")
 SIZE = 9 * 1024 * 1024 + 1234
@@ -77,13 +79,27 @@ def test_the_page_cache_stays_clean(path: Path) -> None:
 
 def _cached_pages(descriptor: int) -> int:
     both = mmap.PROT_READ | mmap.PROT_WRITE
-    with mmap.mmap(descriptor, SIZE, flags=mmap.MAP_PRIVATE, prot=both) as view:
+    size = os.fstat(descriptor).st_size
+    with mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=both) as view:
         anchor = ctypes.c_char.from_buffer(view)
-        told = (ctypes.c_ubyte * (page_up(SIZE) // PAGE))()
+        told = (ctypes.c_ubyte * (page_up(size) // PAGE))()
         address = ctypes.c_void_p(ctypes.addressof(anchor))
-        assert ctypes.CDLL(None).mincore(address, ctypes.c_size_t(SIZE), told) == 0
+        assert ctypes.CDLL(None).mincore(address, ctypes.c_size_t(size), told) == 0
         del anchor
     return sum(each & 1 for each in told)
+
+
+@pytest.mark.native
+def test_a_loaded_model_leaves_nothing_of_its_file_in_the_page_cache(tmp_path: Path) -> None:
+    """The header is read through it, twice, and the system reads ahead behind it."""
+    path = tiny_llama(tmp_path / "model.gguf")
+    descriptor = os.open(path, os.O_RDWR)
+    os.fsync(descriptor)
+    path.read_bytes()
+    assert _cached_pages(descriptor) > 0
+    with loaded(path, budgets(path)[0]):
+        assert _cached_pages(descriptor) == 0
+    os.close(descriptor)
 
 
 def test_a_cut_file_is_told_by_name(path: Path) -> None:

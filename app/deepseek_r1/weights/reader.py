@@ -93,6 +93,10 @@ class WeightFile:
         if self._past_cache is None:
             self._file.forget(start, end - start)
 
+    def forget(self) -> None:
+        """Leave nothing of the file in the page cache: others read its header through it."""
+        self._file.forget(0, self.nbytes)
+
     def _read_once(self, into: memoryview, offset: int) -> int:
         if self._past_cache is not None and not offset % PAGE:
             try:

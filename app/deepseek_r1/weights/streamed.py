@@ -154,6 +154,8 @@ class StreamedWeights:
             self._awaited[table.tensor] = table
         away = set(self._awaited.values())
         self._homes.fill([each for each in used.values() if each not in away], on_progress)
+        for file in self._files:
+            file.forget()
         self._ahead.set_order(streamed)
 
     def settle(self, stopped: Callable[[], bool]) -> None:

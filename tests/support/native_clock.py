@@ -1,0 +1,143 @@
+"""How much time passes on either side of the border between Python and llama.cpp.
+
+The clock stands on the native side: a few lines of C, compiled when they are asked for, around the
+functions of llama.cpp that compute a token, and around our callback. So what is counted as native
+is native, and what Python costs includes the conversion of arguments and the waiting for the
+interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.weights.streamed import StreamedWeights
+
+_CODE = r"""
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+struct batch { int32_t count; void *parts[6]; };  /* llama_batch */
+
+int32_t (*decode_inside)(void *, struct batch);
+int32_t (*sample_inside)(void *, void *, int32_t);
+bool (*callback_inside)(void *, bool, void *);
+int64_t decode_ns, sample_ns, callback_ns, decodes, callbacks;
+
+static int64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+int32_t timed_decode(void *context, struct batch tokens) {
+    int64_t began = now();
+    int32_t status = decode_inside(context, tokens);
+    decode_ns += now() - began;
+    decodes++;
+    return status;
+}
+
+int32_t timed_sample(void *chain, void *context, int32_t at) {
+    int64_t began = now();
+    int32_t token = sample_inside(chain, context, at);
+    sample_ns += now() - began;
+    return token;
+}
+
+bool timed_callback(void *node, bool ask, void *data) {
+    int64_t began = now();
+    bool go_on = callback_inside(node, ask, data);
+    callback_ns += now() - began;
+    callbacks++;
+    return go_on;
+}
+"""
+_NS = 1e9
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Seconds and counts since the clock was put in."""
+
+    decode_s: float  # inside llama.cpp's computing, our callback included
+    sample_s: float
+    callback_s: float  # inside our callback, its waits for the disk included
+    decodes: int
+    callbacks: int
+
+    def __sub__(self, earlier: Reading) -> Reading:
+        return Reading(*(getattr(self, name) - getattr(earlier, name) for name in _FIELDS))
+
+
+_FIELDS = ("decode_s", "sample_s", "callback_s", "decodes", "callbacks")
+
+
+class NativeClock:
+    """Reads the counters of the compiled code."""
+
+    def __init__(self, handle: ctypes.CDLL) -> None:
+        self._handle = handle
+
+    def read(self) -> Reading:
+        """Everything until now."""
+        return Reading(
+            self._word("decode_ns") / _NS,
+            self._word("sample_ns") / _NS,
+            self._word("callback_ns") / _NS,
+            self._word("decodes"),
+            self._word("callbacks"),
+        )
+
+    def _word(self, name: str) -> int:
+        return ctypes.c_int64.in_dll(self._handle, name).value
+
+
+@contextmanager
+def native_clock(folder: Path) -> Iterator[NativeClock]:
+    """Put the clock around llama.cpp's functions for models that are loaded inside.
+
+    Raises FileNotFoundError without a C compiler, CalledProcessError where it fails.
+    """
+    source, compiled = folder / "native_clock.c", folder / "native_clock.so"
+    source.write_text(_CODE, encoding="ascii")
+    command = ["cc", "-O2", "-shared", "-fPIC", "-o", compiled, source]
+    subprocess.run(command, check=True, capture_output=True)
+    handle = ctypes.CDLL(str(compiled))
+    api = library().api
+    callback = StreamedWeights.eval_callback
+
+    def timed(weights: StreamedWeights) -> int:
+        assert callback.fget is not None
+        _set(handle, "callback_inside", callback.fget(weights))
+        return _address(handle.timed_callback)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for inside, name in (
+            ("decode_inside", "llama_decode"),
+            ("sample_inside", "llama_sampler_sample"),
+        ):
+            original = getattr(api, name)
+            _set(handle, inside, _address(original))
+            ours: Any = getattr(handle, "timed_" + inside.removesuffix("_inside"))
+            ours.argtypes, ours.restype = original.argtypes, original.restype
+            patch.setattr(api, name, ours)
+        patch.setattr(StreamedWeights, "eval_callback", property(timed))
+        yield NativeClock(handle)
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _set(handle: ctypes.CDLL, name: str, address: int) -> None:
+    ctypes.c_size_t.in_dll(handle, name).value = address

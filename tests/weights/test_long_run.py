@@ -1,0 +1,62 @@
+"""Memory stays flat however long a streamed model writes, and the commands that show it work."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench_python_share import python_share
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.base import OpenRequest
+from deepseek_r1.engine.registry import open_engine
+from deepseek_r1.formats.gguf import read_header
+from soak_streaming import QUESTION, Soaked, open_least, soak
+from support.gguf_files import tiny_qwen2
+from support.native_clock import native_clock
+
+pytestmark = [
+    pytest.mark.native,
+    pytest.mark.skipif(sys.platform != "linux", reason="streams, and reads Linux's counters"),
+]
+
+
+def test_a_long_answer_from_the_disk_takes_no_more_memory(tmp_path: Path) -> None:
+    path = tiny_qwen2(tmp_path / "model.gguf")
+    soaked = soak(path, tokens=3000, every=300, context_length=512)
+    assert soaked.read_mib > 10
+    settled = [mib for _, mib in soaked.readings[3:]]
+    assert max(settled) - min(settled) < 1.0
+
+
+def test_the_slope_is_that_of_a_line_behind_the_first_reading() -> None:
+    grown = [(500, 40.0), (1000, 100.0), (1500, 100.5), (2000, 101.0)]
+    assert Soaked(grown, 1, 0.0, 0.0).growth_kib == pytest.approx(1024.0)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the clock is compiled")
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_tokens_time_is_divided_between_python_llama_and_the_disk(
+    tmp_path: Path, streams: bool
+) -> None:
+    path = tiny_qwen2(tmp_path / "model.gguf")
+    header, settings = read_header(path), LoadSettings(context_length=512, memory_budget=4096)
+    with native_clock(tmp_path) as clock:
+        engine = (
+            open_least(header, settings)
+            if streams
+            else open_engine(OpenRequest(header, settings, 1, lambda _: True))
+        )
+        events = engine.stream(QUESTION, SamplingSettings(temperature=0.9, max_tokens=30))
+        told = python_share(
+            clock, events, lambda: engine.weights_stats.io_wait_s if streams else 0.0
+        )
+        engine.close()
+    assert told.native_ms > 0
+    assert told.loop_ms > 0
+    assert (told.calls > 10, told.callback_ms > 0) == (streams, streams)
+    parts = told.native_ms + told.disk_wait_ms + told.callback_ms + told.loop_ms
+    assert parts == pytest.approx(told.token_ms, rel=0.01)
+    assert 0 < told.share < 1
