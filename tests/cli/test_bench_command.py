@@ -73,10 +73,21 @@ def test_a_failed_arm_is_told_and_does_not_spoil_the_others():
 
 def test_budgets_are_mib_or_percents_of_the_file():
     assert bench._budgets("50%, 800", 2000.0) == [1000, 800]
-    assert bench._budgets("5%", 2000.0) == [256]  # the least that the engine takes
+    assert bench._budgets("5%", 2000.0) == [100]
     for wrong in ("", "half", "0", "-5"):
         with pytest.raises(WrongUsage):
             bench._budgets(wrong, 2000.0)
+
+
+def test_budgets_that_the_plan_refuses_are_told_with_what_is_needed(starter):
+    done = run("bench", "budget", starter, "--budgets", "50%,200", "--json")
+    assert done.returncode == 0, done.stderr
+    half, more = json.loads(done.stdout)["budgets"]
+    assert half["budget_mib"] == round(starter.stat().st_size / (1 << 20) / 2)
+    assert more["budget_mib"] == 200
+    assert half["needed_mib"] == more["needed_mib"] == 256  # the least budget there is
+    done = run("bench", "budget", starter, "--budgets", "30", "--context-length", "8192")
+    assert "30 MiB: It needs a budget of at least 2" in done.stdout
 
 
 def test_unknown_arms_and_thread_counts_are_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from dataclasses import asdict
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,12 +30,12 @@ from deepseek_r1.cli.benchmarks.machine import read_ahead_kib
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import tr
-from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.hardware import cpu, machine_memory_mib
+from deepseek_r1.memory.plan import ProcessShare, plan
 
 app = typer.Typer(help=tr("How fast this computer runs a model."), no_args_is_help=True)
 _MIB = 1 << 20
-_LEAST_BUDGET_MIB = 256
 
 
 def _budgets(text: str, file_mib: float) -> list[int]:
@@ -48,7 +49,15 @@ def _budgets(text: str, file_mib: float) -> list[int]:
         budgets = []
     if not budgets or min(budgets) <= 0:
         raise WrongUsage(detail=tr("Budgets are MiB or percents of the file: 50%,800."))
-    return [max(budget, _LEAST_BUDGET_MIB) for budget in budgets]
+    return budgets
+
+
+def _needed_mib(header: ModelHeader, budget_mib: int, context_length: int) -> int:
+    """What ours asks for at least where it refuses to load under this budget, else 0."""
+    asked = LoadSettings(context_length=context_length, swap_enabled=True)
+    bill = plan(header, asked.model_copy(update={"memory_budget": budget_mib}), ProcessShare())
+    needed_mib = max(ceil(bill.total_mib), int(LoadSettings.bounds("memory_budget")[0]))
+    return needed_mib if needed_mib > budget_mib else 0
 
 
 def _arms(text: str) -> list[str]:
@@ -94,6 +103,12 @@ def bench_budget(
         "budgets": [],
     }
     for budget_mib in _budgets(budgets, header.file_bytes / _MIB):
+        if needed_mib := _needed_mib(header, budget_mib, context_length):
+            report["budgets"].append({"budget_mib": budget_mib, "needed_mib": needed_mib})
+            if not as_json:
+                told = tr("It needs a budget of at least {needed} MiB.", needed=needed_mib)
+                output.result(f"{budget_mib} MiB: {told}")
+            continue
         runs = measure(work, budget_mib, [ARMS[each] for each in names], blocks, _told)
         told = summary(runs, names, header.file_bytes / _MIB) | {"budget_mib": budget_mib}
         output.status("")
