@@ -29,6 +29,30 @@ def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
     assert done.stderr.strip()
 
 
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["nothing"], "没有命令 nothing。"),
+        (["plan", "--no-such"], "没有选项 --no-such。"),
+        (["plan", "--context-length", "3"], "--context-length: 最小为 256。"),
+        (["plan", "--context-length", "x"], "--context-length: 需要整数，而不是“x”。"),
+        (["generate", "--temperature", "9"], "--temperature: 最大为 5.0。"),
+        (["plan", "--kv-type", "q9"], "--kv-type: “q9”不在可选值之中：'f16', 'q8_0', 'q4_0'。"),
+        (["plan", "--memory_budget"], "--memory-budget 需要一个值。"),
+        (["plan", "--swap-enabled=1"], "--swap-enabled 不接受值。"),
+        (["plan", "a", "b"], "多出了此命令不接受的参数：b"),
+        (["models", "pull"], "缺少 WHAT。"),
+        (["models", "nothing"], "没有命令 nothing。"),
+        (["doctor", "--model", "a.gguf"], "--model 只能与 --measure-threads 一起使用。"),
+    ],
+    ids=str,
+)
+def test_wrong_usage_is_told_in_the_language_in_force(args, words):
+    done = run(*args, LANG="zh_CN.UTF-8")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"错误：{words}")
+
+
 def bad_file(folder, kind):
     path = folder / f"模型 {kind} 🐳.gguf"
     match kind:

@@ -7,10 +7,9 @@ import re
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from deepseek_r1 import __version__
-from deepseek_r1.cli import output
+from deepseek_r1.cli import help_pages, output
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.words import N_, tr
 
@@ -67,7 +66,7 @@ _COMMANDS = {
 }
 
 
-class _Commands(TyperGroup):
+class _Commands(help_pages.Group):
     """The commands, in their order, imported one by one."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click asks so
@@ -84,8 +83,10 @@ class _Commands(TyperGroup):
             several = typer.main.get_group(found)
             several.name, several.help = cmd_name, tr(place.help)
             return several
-        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        alone.command(cmd_name, help=tr(place.help))(found)
+        alone = typer.Typer(
+            add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+        )
+        alone.command(cmd_name, cls=help_pages.Command, help=tr(place.help))(found)
         return typer.main.get_command(alone)
 
 
@@ -104,6 +105,7 @@ app = typer.Typer(
     cls=_Commands,
     context_settings={"token_normalize_func": normalised},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
@@ -130,6 +132,7 @@ def _all_commands(
 
 def run() -> int:
     """Run the command line and return its exit code. A bug of ours comes out as a traceback."""
+    help_pages.speak_our_language()
     try:
         app(standalone_mode=True)
     except R1Error as error:

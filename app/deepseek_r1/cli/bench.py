@@ -27,6 +27,7 @@ from deepseek_r1.cli.benchmarks.budget import (
 )
 from deepseek_r1.cli.benchmarks.figures import row_of, summary
 from deepseek_r1.cli.benchmarks.machine import read_ahead_kib
+from deepseek_r1.cli.help_pages import Command, Group
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import tr
@@ -34,7 +35,12 @@ from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.hardware import cpu, machine_memory_mib
 from deepseek_r1.memory.plan import ProcessShare, plan
 
-app = typer.Typer(help=tr("How fast this computer runs a model."), no_args_is_help=True)
+app = typer.Typer(
+    help=tr("How fast this computer runs a model."),
+    no_args_is_help=True,
+    cls=Group,
+    rich_markup_mode=None,
+)
 _MIB = 1 << 20
 
 
@@ -69,7 +75,14 @@ def _arms(text: str) -> list[str]:
     return names
 
 
-@app.command("budget")
+@app.command(
+    "budget",
+    cls=Command,
+    help=tr(
+        "Streaming from the disk beside llama.cpp's mapped file, under one real memory limit. "
+        "Needs root on Linux."
+    ),
+)
 def bench_budget(
     model: Annotated[
         Path | None, typer.Argument(help=tr("A GGUF file. Default: the starter model."))
@@ -139,7 +152,13 @@ def _told(run: Run) -> None:
     output.status(f"{run.arm}: {rate}")
 
 
-@app.command("engine")
+@app.command(
+    "engine",
+    cls=Command,
+    help=tr(
+        "Reading and writing with the whole model in memory, with different numbers of threads."
+    ),
+)
 def bench_engine(
     model: Annotated[
         Path | None, typer.Argument(help=tr("A GGUF file. Default: the starter model."))

@@ -16,7 +16,7 @@ from deepseek_r1.checks import Finding, Verdict, examine, worst
 from deepseek_r1.checks.processor import KERNELS
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
-from deepseek_r1.core.errors import EngineStartFailed
+from deepseek_r1.core.errors import EngineStartFailed, WrongUsage
 from deepseek_r1.core.events import ThreadsMeasured
 from deepseek_r1.core.paths import profile_dir, starter_model
 from deepseek_r1.core.settings import LoadSettings
@@ -39,6 +39,8 @@ def doctor(
     measure_threads: MeasureThreads = False, model: o.ModelPath = None, as_json: o.Json = False
 ) -> None:
     """Check this computer and say what to do. Exit status 1 where something does not work."""
+    if model is not None and not measure_threads:
+        raise WrongUsage(detail=tr("--model belongs to --measure-threads."))
     kernel = _kernel()
     findings = [_kernel_finding(kernel), *examine()]
     if measure_threads:

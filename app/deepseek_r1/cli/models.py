@@ -16,6 +16,7 @@ from deepseek_r1.catalogue.models import known_models
 from deepseek_r1.catalogue.names import files_of
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output, pull
+from deepseek_r1.cli.help_pages import Command, Group
 from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.paths import starter_model, user_models_dir
@@ -24,15 +25,33 @@ from deepseek_r1.core.words import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.memory.plan import ProcessShare, plan
 
-app = typer.Typer(help=tr("The models on this computer."), no_args_is_help=True)
+app = typer.Typer(
+    help=tr("The models on this computer."),
+    no_args_is_help=True,
+    cls=Group,
+    rich_markup_mode=None,
+)
 MIB = 1 << 20
+_WHOLE = 4096  # columns; more than any path
 _CHANGED = 3  # the exit code of a refused model
 
-app.command("pull")(pull.pull_model)
-app.command("import")(pull.import_file)
+app.command(
+    "pull",
+    cls=Command,
+    help=tr("Download a model into the models' folder; a download that was cut goes on."),
+)(pull.pull_model)
+app.command(
+    "import",
+    cls=Command,
+    help=tr("Take a model file of this computer into the models' folder, after checking it."),
+)(pull.import_file)
 
 
-@app.command("list")
+@app.command(
+    "list",
+    cls=Command,
+    help=tr("List the models that can be used, with what each needs at the default settings."),
+)
 def list_models(
     available: Annotated[
         bool, typer.Option("--available", help=tr("List the models that can be downloaded."))
@@ -48,14 +67,21 @@ def list_models(
     table = Table(box=None, pad_edge=False)
     for title in (tr("Model"), tr("Type"), tr("Size"), tr("Needs")):
         table.add_column(title)
-    table.add_column(last, overflow="fold")  # it is there to be copied: whole
+    table.add_column(last)
     for row in rows:
         needs = row["error"] or f"{row['needs_mb']:,.0f} MiB"
         table.add_row(row["name"], row["quantisation"], f"{row['mb']:,.0f} MiB", needs, row["path"])
-    Console(highlight=False, soft_wrap=True).print(table)
+    # Names and addresses are there to be copied: whole, however narrow the terminal.
+    Console(highlight=False, markup=False, width=_WHOLE).print(table)
 
 
-@app.command("verify")
+@app.command(
+    "verify",
+    cls=Command,
+    help=tr(
+        "Read models whole and compare them with their checksums. Exit status 3 if one differs."
+    ),
+)
 def verify_models(
     name: Annotated[str | None, typer.Argument(help=tr("One model. Default: all."))] = None,
     as_json: o.Json = False,
@@ -100,7 +126,9 @@ def _verdict_words(each: Verified) -> str:
             return tr("no checksum is known; its SHA-256 is {actual}", actual=each.sha256)
 
 
-@app.command("remove")
+@app.command(
+    "remove", cls=Command, help=tr("Delete a model from the models' folder, after asking.")
+)
 def remove_model(
     name: Annotated[str, typer.Argument(help=tr("The model's file name or catalogue id."))],
     yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("Do not ask."))] = False,

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+from command import run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepseek_r1.cli.help_pages import width_of, wrapped
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.words import tr, use_language
+
+COMMANDS = [["generate"], ["chat"], ["plan"], ["models", "pull"], ["convert"], ["quality"]]
+
+
+@pytest.mark.parametrize("language", ["C.UTF-8", "zh_CN.UTF-8"])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_on_a_narrow_terminal_is_whole(command: list[str], language: str):
+    shown = run(*command, "--help", LANG=language, COLUMNS="80").stdout
+    assert "…" not in shown
+    assert all(width_of(line) <= 80 for line in shown.splitlines())
+
+
+def test_a_chinese_sentence_is_read_to_its_end(monkeypatch):
+    shown = "".join(run("plan", "--help", LANG="zh_CN.UTF-8", COLUMNS="80").stdout.split())
+    use_language("zh_CN")
+    try:
+        said = tr(LoadSettings.words("cache_strategy").help)
+    finally:
+        use_language("en")
+    assert "".join(said.split()) in shown
+    assert "选项:" in shown
+    assert "Showthismessage" not in shown
+
+
+def test_the_list_of_commands_says_what_each_is_for():
+    shown = " ".join(run("models", "--help", COLUMNS="80").stdout.split())
+    assert "Read models whole and compare them with their checksums. Exit status 3 if" in shown
+
+
+@given(st.text(), st.integers(10, 60))
+def test_wrapping_loses_nothing(text: str, width: int):
+    lines = wrapped(text, width)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+@given(st.lists(st.text("。一二三abc", max_size=5).map(lambda t: t.lstrip("。"))), st.just(20))
+def test_lines_keep_to_the_width(words: list[str], width: int):
+    assert all(width_of(line) <= width + 8 for line in wrapped(" ".join(words), width))
+
+
+def test_models_are_listed_with_whole_paths(starter):
+    shown = run("models", "list", COLUMNS="40").stdout
+    assert str(starter) in shown
