@@ -23,7 +23,7 @@ from deepseek_r1.convert.quality_errors import (
     TextUnreadable,
     VocabulariesDiffer,
 )
-from deepseek_r1.convert.quality_measure import divergence, log_softmax
+from deepseek_r1.convert.quality_measure import divergence, grouped, log_softmax, margins
 from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
 
 pytestmark = pytest.mark.native
@@ -33,28 +33,46 @@ def nobody(_model: Path, _done: int, _total: int) -> None:
     """Watches no progress."""
 
 
-def test_a_model_is_exactly_like_itself_and_int8_is_close_and_half_as_large(
+def test_int8_is_close_and_half_as_large(
     f16: Path, int8: Path, short_terms: Terms, started: Launch
 ):
     heard: list[Path] = []
-    base, same, packed = compare(
-        f16, [f16, int8], short_terms, started, lambda model, _done, _total: heard.append(model)
+    base, packed = compare(
+        f16, [int8], short_terms, started, lambda model, _done, _total: heard.append(model)
     )
     assert set(heard) == {f16, int8}
     assert base.divergence is None
-    assert same.divergence is not None
-    assert same.nll == base.nll
-    assert (same.divergence.worst, same.divergence.agreement) == (0.0, 1.0)
     assert packed.divergence is not None
     assert 1e-5 < packed.divergence.mean < 0.02
     assert packed.divergence.p99 >= packed.divergence.mean
     assert 0.9 < packed.divergence.agreement < 1.0
+    groups = packed.divergence.by_margin
+    assert sum(each.positions for each in groups) == base.scored
+    differing = sum(each.differing for each in groups)
+    assert differing == round((1 - packed.divergence.agreement) * base.scored)
+    assert groups[-1].differing == 0  # where the base is sure, nothing changes
+    assert packed.correct == pytest.approx(base.correct, abs=0.03)
     assert packed.nll == pytest.approx(base.nll, abs=0.03)
     assert packed.file_bytes < 0.55 * base.file_bytes
     assert packed.loaded_mib < base.loaded_mib - 80
     assert base.scored == 256
     assert 1.5 < base.nll < 4.5  # a text that the model can read
     assert min(base.decode_tok_s, base.prefill_tok_s) > 0
+
+
+def test_a_model_is_exactly_like_itself(tiny_qwen2: Path, short_terms: Terms, started: Launch):
+    base, same = compare(tiny_qwen2, [tiny_qwen2], short_terms, started, nobody)
+    assert same.divergence is not None
+    assert (same.nll, same.correct) == (base.nll, base.correct)
+    assert (same.divergence.worst, same.divergence.agreement) == (0.0, 1.0)
+
+
+def test_the_margin_is_the_distance_of_the_first_two_choices():
+    rows = log_softmax(np.log(np.array([[0.6, 0.3, 0.1], [0.1, 0.45, 0.45]], np.float32)))
+    assert margins(rows) == pytest.approx([np.log(2), 0.0], abs=1e-6)
+    groups = grouped(margins(rows), np.array([False, True]))
+    found = [(each.least, each.positions, each.differing) for each in groups if each.positions]
+    assert found == [(0.0, 1, 1), (0.5, 1, 0)]
 
 
 def test_the_divergence_is_the_textbooks():
@@ -162,4 +180,10 @@ def test_every_number_has_its_uncertainty(tiny_qwen2: Path, short_terms: Terms, 
     measured = compare(tiny_qwen2, [tiny_qwen2], short_terms, started, nobody)
     table = {row.title: row.values for row in report.rows(measured)}
     assert all("±" in value for value in table["Perplexity"])
+    assert all("±" in value for value in table["Right first choice"])
     assert table["Same first choice"] == ("–", "100.00 ± 0.00 %")
+    half, less = (
+        each.model_copy(update={"correct": c})
+        for each, c in zip(measured, (0.5, 0.45), strict=True)
+    )
+    assert "90.0 % of the accuracy" in report.verdict(half, less)

@@ -22,11 +22,13 @@ from rich.progress import Progress as Bar
 
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
+from deepseek_r1.cli.pruning import CalibrationText, Layers, Share, calibration_text, prune_file
 from deepseek_r1.cli.quality import launch, model_bar
 from deepseek_r1.convert.importance import collect_importance
 from deepseek_r1.convert.job import Converted, OnProgress, Progress, Stage, Wish
 from deepseek_r1.convert.job import convert as convert_model
 from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.convert.prune import Pruning
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.words import tr
 
@@ -59,6 +61,9 @@ def convert(
             help=tr("A text that shows which weights matter; the source must be a GGUF file."),
         ),
     ] = None,
+    prune: Share = None,
+    prune_layers: Layers = 0,
+    text: CalibrationText = None,
     memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
     threads: Annotated[
         int,
@@ -78,14 +83,25 @@ def convert(
         force=force,
         threads=threads,
     )
+    prunes = bool(prune or prune_layers)
+    _check_texts(prunes=prunes, text=text, imatrix_text=imatrix_text)
     try:
         if imatrix_text is not None:
             wish = _with_importance(wish, imatrix_text)
-        with _bar() as on_progress:
-            converted = convert_model(wish, on_progress)
+        if prunes:
+            pruning = Pruning(prune or 0.0, calibration_text(text), prune_layers)
+            converted = prune_file(wish, pruning)
+        else:
+            with _bar() as on_progress:
+                converted = convert_model(wish, on_progress)
     except KeyboardInterrupt:
         output.note(tr("Stopped. The same command goes on where it was."))
         raise typer.Exit(INTERRUPTED) from None
+    show_converted(wish, converted, as_json=as_json)
+
+
+def show_converted(wish: Wish, converted: Converted, *, as_json: bool) -> None:
+    """What came of it: remarks on standard error, the result on standard output."""
     for remark in converted.remarks:
         output.note(remark)
     if as_json:
@@ -126,6 +142,14 @@ def _one(argument: Path | None, option: Path | None, name: str) -> Path:
     if path is None:
         raise WrongUsage(detail=tr("{name} is missing.", name=name))
     return path
+
+
+def _check_texts(*, prunes: bool, text: Path | None, imatrix_text: Path | None) -> None:
+    """Each text belongs to one kind of work. Raises WrongUsage."""
+    if prunes and imatrix_text is not None:  # which saw columns that the pruned model has not
+        raise WrongUsage(detail=tr("--imatrix-text and --prune do not go together."))
+    if text is not None and not prunes:
+        raise WrongUsage(detail=tr("--text is for --prune; the other is --imatrix-text."))
 
 
 def _with_importance(wish: Wish, text: Path) -> Wish:

@@ -1,4 +1,4 @@
-"""`deepseek-r1 prune`: a smaller model with fewer feed-forward channels, and what that cost."""
+"""`deepseek-r1 prune`: a smaller model with fewer feed-forward channels or blocks."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import typer
 
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
-from deepseek_r1.cli.convert import convert_report
-from deepseek_r1.cli.quality import Text, launch, model_bar
-from deepseek_r1.convert.job import Progress, Wish
+from deepseek_r1.cli.convert import show_converted
+from deepseek_r1.cli.pruning import CalibrationText, Layers, Share, calibration_text, prune_file
+from deepseek_r1.cli.quality import DiskLimit, Scratch
+from deepseek_r1.convert.job import Wish
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.convert.prune import Pruning
-from deepseek_r1.convert.prune import prune as prune_model
+from deepseek_r1.convert.quality import DISK_LIMIT_MIB
 from deepseek_r1.core.words import tr
 
-_MIB = 1 << 20
+_USUAL_SHARE = 0.3  # where neither channels nor blocks are asked for
 
 
 def prune(
     source: Annotated[Path, typer.Argument(help=tr("A GGUF file of a dense model."))],
     target: Annotated[Path, typer.Argument(help=tr("The GGUF file to write."))],
     *,
-    text: Text,
-    share: Annotated[
-        float,
-        typer.Option("--prune", min=0.01, max=0.9, help=tr("The share of channels to remove.")),
-    ] = 0.3,
+    text: CalibrationText = None,
+    share: Share = None,
+    prune_layers: Layers = 0,
     compensate: Annotated[
         bool, typer.Option(help=tr("Fit the remaining weights to the calibration text."))
     ] = True,
@@ -40,34 +39,24 @@ def prune(
     ] = "int8",
     memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
     threads: o.Threads = o.LOAD.threads,
+    disk_limit: DiskLimit = DISK_LIMIT_MIB,
+    scratch: Scratch = None,
     force: Annotated[
         bool, typer.Option("--force", help=tr("Replace the output if it exists."))
     ] = False,
     as_json: o.Json = False,
 ) -> None:
     """Remove the least important feed-forward channels. Loses quality: compare before use."""
+    if share is None:
+        share = 0.0 if prune_layers else _USUAL_SHARE
     wish = Wish(source, target, precision_named(precision), memory_budget, force, threads)
-    pruning = Pruning(share, text, compensate)
-    with model_bar() as on_model:
-
-        def on_progress(progress: Progress) -> None:
-            on_model(target, progress.done, progress.total)
-
-        converted = prune_model(
-            wish, pruning, launch(), lambda done, total: on_model(source, done, total), on_progress
-        )
-    for remark in converted.remarks:
-        output.note(remark)
-    if as_json:
-        output.result_json(convert_report(wish, converted))
-        return
-    output.result(
-        tr(
-            "{path}: {mib} MiB, from {source_mib} MiB",
-            path=converted.path,
-            mib=f"{converted.nbytes / _MIB:,.1f}",
-            source_mib=f"{converted.source_bytes / _MIB:,.1f}",
-        )
+    pruning = Pruning(
+        share=share,
+        text=calibration_text(text),
+        blocks=prune_layers,
+        compensate=compensate,
+        disk_limit_mib=disk_limit,
+        scratch=scratch,
     )
-    output.result(f"sha256 {converted.sha256}")
+    show_converted(wish, prune_file(wish, pruning), as_json=as_json)
     output.note(tr("See what it cost: deepseek-r1 quality SOURCE OUTPUT --text ANOTHER_TEXT"))

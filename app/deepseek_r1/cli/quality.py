@@ -133,6 +133,7 @@ def show(measured: list[Measurement], names: list[str]) -> None:
     )
     console.print(table)
     for other in measured[1:]:
+        console.print(_disagreements(other))
         output.result(report.verdict(measured[0], other))
     base = measured[0]
     output.note(
@@ -142,3 +143,14 @@ def show(measured: list[Measurement], names: list[str]) -> None:
             window=base.window,
         )
     )
+
+
+def _disagreements(other: Measurement) -> Table:
+    """Where another token comes first."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(tr("The base's first choice is ahead by, nats"))
+    for title in (tr("Tokens"), tr("Another first choice"), tr("Share")):
+        table.add_column(title, justify="right")
+    for row in report.disagreements(other):
+        table.add_row(row.title, *row.values)
+    return table

@@ -1,19 +1,20 @@
-"""Fewer feed-forward channels: those that matter least on a calibration text are left out.
+"""Fewer feed-forward channels, and fewer blocks: what matters least on a calibration text goes.
 
 A channel is a row of gate and up and a column of down. Its importance is the length of its column
 times the root mean square of its activation (as Wanda scores single weights: Sun and others, 2023).
-What the removed channels contributed is given to the others as far as they can carry it: the
-remaining columns are fitted by least squares to the whole product on the calibration activations,
-W' = W C[:, S] (C[S, S] + l I)^-1 with C = X^T X.
+What the removed channels contributed is given to the others as far as they can carry it
+(`prune_fit`). Which blocks go, `prune_blocks` says.
 
-The same number goes from every block, because llama.cpp reads one length for all of them. Pruning
-loses quality, and the file says so in its metadata.
+The same number of channels goes from every block, because llama.cpp makes all blocks of a model of
+these families with the first one's length, also where a file lists a length for each. Pruning loses
+quality, and the file says so in its metadata.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,68 +26,99 @@ import numpy.typing as npt
 from deepseek_r1.convert.importance import WINDOW, Activations, activations
 from deepseek_r1.convert.job import Converted, OnProgress, Wish, convert
 from deepseek_r1.convert.key_values import replaced, text, u32
+from deepseek_r1.convert.prune_blocks import least_turning, require_removable, without_blocks
+from deepseek_r1.convert.prune_fit import blocks_of_rows, fit_mib, fitted_columns
 from deepseek_r1.convert.quality_child import Launch
 from deepseek_r1.convert.quality_child import OnProgress as OnText
-from deepseek_r1.convert.quality_errors import NoRoomForRows, PruningRefused
+from deepseek_r1.convert.quality_errors import FitTooLarge, NoRoomForRows, PruningRefused
 from deepseek_r1.convert.quality_messages import Collect
 from deepseek_r1.convert.tensors import Floats, Source, SourceTensor
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.memory import meter
 
 BLOCK: Final = 256  # channels are kept in whole blocks of the widest packed types
 _NARROW_BLOCK: Final = 32  # where the length is no multiple of the wide one
-_DAMPING: Final = 0.01  # of the mean diagonal; keeps the fit from following noise
 _MOST_TOKENS: Final = 8192
-_ROWS_AT_ONCE: Final = 1024
+_RESERVE_MIB: Final = 104.0  # what Python takes on the way, and the largest piece being packed
 _MIB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """`share` of the channels to remove, 0 to 1, by their activations on `text`.
+    """`share` of the channels to remove, 0 to 1, and how many `blocks`, by what `text` does.
 
     `disk_limit_mib` bounds the activations that wait on the disk for the compensation, and with
-    them how much of the text is used.
+    them how much of the text is used; `scratch` is their folder, None for the system's own.
     """
 
     share: float
     text: Path
+    blocks: int = 0
     compensate: bool = True
     disk_limit_mib: int = 4096
+    scratch: Path | None = None
 
 
 def prune(
     wish: Wish, pruning: Pruning, launch: Launch, on_text: OnText, on_progress: OnProgress
 ) -> Converted:
-    """Write `wish.output` with fewer channels.
+    """Write `wish.output` with fewer channels or blocks.
 
-    Raises PruningRefused, `MeasuringRefused`, and whatever `convert` raises.
+    Raises PruningRefused, FitTooLarge, `MeasuringRefused`, and whatever `convert` raises.
     """
     header = read_header(wish.source)
-    kept = kept_channels(header, pruning.share)
-    downs = tuple(f"blk.{n}.ffn_down.weight" for n in range(header.blocks))
-    token_bytes = 4 * header.feed_forward * header.blocks
-    tokens = min(_MOST_TOKENS, pruning.disk_limit_mib * _MIB // token_bytes)
-    if tokens < WINDOW:
-        needed_mib = WINDOW * token_bytes // _MIB + 1
-        raise NoRoomForRows(needed_mib=needed_mib, given_mib=pruning.disk_limit_mib)
-    with tempfile.TemporaryDirectory(prefix="r1desk-prune-") as folder:
+    kept = kept_channels(header, pruning.share) if pruning.share else header.feed_forward
+    if pruning.blocks:
+        require_removable(header, pruning.blocks)
+    fits = pruning.compensate and kept < header.feed_forward
+    if fits:
+        _require_memory(header, kept, wish.memory_budget_mib)
+    with tempfile.TemporaryDirectory(prefix="r1desk-prune-", dir=pruning.scratch) as folder:
         request = Collect(
             model=wish.source.resolve(),
             text=pruning.text.resolve(),
             folder=Path(folder),
-            kept=downs,
+            kept=_downs(header.blocks) if fits else (),
             window=WINDOW,
-            most_tokens=tokens,
-            memory_budget_mib=wish.memory_budget_mib,
+            most_tokens=_most_tokens(header, pruning.disk_limit_mib) if fits else _MOST_TOKENS,
+            memory_budget_mib=wish.memory_budget_mib - int(meter.process_mib(os.getpid())),
             threads=wish.threads,
         )
         seen = activations(request, launch, on_text)
+        removed = least_turning(seen.turns, pruning.blocks) if pruning.blocks else []
 
         def change(source: Source) -> Source:
-            return pruned(source, kept, seen, compensate=pruning.compensate)
+            if kept < header.feed_forward:
+                source = pruned(source, kept, seen, compensate=pruning.compensate)
+            smaller = without_blocks(source, removed) if removed else source
+            return labelled(smaller, header, kept, removed)
 
         return convert(replace(wish, change=change), on_progress)
+
+
+def _downs(blocks: int) -> tuple[str, ...]:
+    return tuple(f"blk.{n}.ffn_down.weight" for n in range(blocks))
+
+
+def _most_tokens(header: ModelHeader, disk_limit_mib: int) -> int:
+    """How much of the text can be kept on the disk. Raises NoRoomForRows."""
+    token_bytes = 4 * header.feed_forward * header.blocks
+    tokens = min(_MOST_TOKENS, disk_limit_mib * _MIB // token_bytes)
+    if tokens < WINDOW:
+        needed_mib = WINDOW * token_bytes // _MIB + 1
+        raise NoRoomForRows(needed_mib=needed_mib, given_mib=disk_limit_mib)
+    return tokens
+
+
+def _require_memory(header: ModelHeader, kept: int, budget_mib: int) -> None:
+    """Refuse before the text is read what the fit could not hold. Raises FitTooLarge."""
+    needed_mib = fit_mib(header.feed_forward, kept, header.embedding)
+    needed_mib += meter.process_mib(os.getpid()) + _RESERVE_MIB
+    if needed_mib > budget_mib:
+        raise FitTooLarge(
+            channels=header.feed_forward, needed_mib=int(needed_mib) + 1, budget_mib=budget_mib
+        )
 
 
 def kept_channels(header: ModelHeader, share: float) -> int:
@@ -115,55 +147,58 @@ def pruned(source: Source, kept: int, seen: Activations, *, compensate: bool) ->
     tensors = {each.name: each for each in source.tensors}
     for block in range(source.blocks):
         gate, up, down = (f"blk.{block}.ffn_{part}.weight" for part in ("gate", "up", "down"))
-        matrix = tensors[down].read_rows(0, tensors[down].rows)
-        chosen = most_important(matrix, seen.squares[down], kept)
+        chosen = most_important(column_lengths(tensors[down]), seen.squares[down], kept)
         inputs = seen.inputs[down] if compensate else None
         tensors[down] = _narrowed(tensors[down], chosen, inputs)
         for name in (gate, up):
             tensors[name] = _shortened(tensors[name], chosen)
     width = len(seen.squares["blk.0.ffn_down.weight"])
-    share = f"{100 * (1 - kept / width):.0f} %"
     keys = (
         u32(f"{source.architecture}.feed_forward_length", kept),
-        text("general.description", f"Lossy: {share} of the feed-forward channels were removed."),
         text("r1desk.pruned.channels", f"{width - kept} of {width} in every block"),
         text("r1desk.pruned.compensated", "yes" if compensate else "no"),
     )
+    return replace(source, keys=replaced(source.keys, keys), tensors=tuple(tensors.values()))
+
+
+def labelled(source: Source, header: ModelHeader, kept: int, removed: Sequence[int]) -> Source:
+    """`source`, made from the model of `header`, with a description that says what it lost."""
+    parts = []
+    if kept < header.feed_forward:
+        parts.append(f"{100 * (1 - kept / header.feed_forward):.0f} % of the feed-forward channels")
+    if removed:
+        parts.append(f"{len(removed)} of {header.blocks} blocks")
+    description = text("general.description", f"Lossy: {' and '.join(parts)} were removed.")
+    remark = tr(
+        "Pruning loses quality. Channels left in each block: {kept} of {width}. Blocks removed: "
+        "{blocks}.",
+        kept=kept,
+        width=header.feed_forward,
+        blocks=", ".join(map(str, removed)) or "–",
+    )
     return replace(
         source,
-        keys=replaced(source.keys, keys),
-        tensors=tuple(tensors.values()),
-        remarks=(*source.remarks, tr("Pruning loses quality: {share} removed.", share=share)),
+        keys=replaced(source.keys, (description,)),
+        remarks=(*source.remarks, remark),
     )
 
 
-def most_important(down: Floats, squares: Floats, kept: int) -> npt.NDArray[np.int64]:
-    """The `kept` columns of `down` that contribute most, in their order."""
-    scores = np.linalg.norm(down, axis=0) * np.sqrt(squares)
+def most_important(lengths: Floats, squares: Floats, kept: int) -> npt.NDArray[np.int64]:
+    """The `kept` columns that contribute most, in their order: by their length in `down` and the
+    mean square of what they meet."""
+    scores = lengths * np.sqrt(squares)
     chosen: npt.NDArray[np.int64] = np.sort(np.argsort(scores, kind="stable")[-kept:])
     return chosen
 
 
-def compensated(down: Floats, gram: Floats, chosen: npt.NDArray[np.int64]) -> Floats:
-    """The chosen columns, fitted so that their product is nearest to that of all columns.
-
-    `down` has shape (outputs, channels), `gram` is X^T X, shape (channels, channels).
-    """
-    inner = gram[np.ix_(chosen, chosen)].astype(np.float64)
-    inner[np.diag_indices_from(inner)] += _DAMPING * np.diag(inner).mean()
-    fitted = np.linalg.solve(inner, gram[chosen].astype(np.float64) @ down.T.astype(np.float64))
-    rows: Floats = np.ascontiguousarray(fitted.T, np.float32)
-    return rows
-
-
-def gram_of(inputs: Path, channels: int) -> Floats:
-    """X^T X of the rows in a file of float32, a few rows in memory at a time."""
-    gram = np.zeros((channels, channels), np.float32)
-    with inputs.open("rb") as file:
-        while (rows := np.fromfile(file, np.float32, _ROWS_AT_ONCE * channels)).size:
-            piece = rows.reshape(-1, channels)
-            gram += piece.T @ piece
-    return gram
+def column_lengths(tensor: SourceTensor) -> Floats:
+    """The Euclidean length of each column."""
+    squares = np.zeros(tensor.columns)
+    for first, last in blocks_of_rows(tensor):
+        rows = tensor.read_rows(first, last)
+        squares += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
+    lengths: Floats = np.sqrt(squares).astype(np.float32)
+    return lengths
 
 
 def _shortened(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> SourceTensor:
@@ -171,8 +206,11 @@ def _shortened(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> SourceTen
 
     def read_rows(first: int, last: int) -> Floats:
         wanted = chosen[first:last]
-        start = int(wanted[0])
-        rows: Floats = tensor.read_rows(start, int(wanted[-1]) + 1)[wanted - start]
+        rows = np.empty((len(wanted), tensor.columns), np.float32)
+        for start, end in blocks_of_rows(tensor):
+            inside = slice(*np.searchsorted(wanted, (start, end)))
+            if inside.start < inside.stop:
+                rows[inside] = tensor.read_rows(start, end)[wanted[inside] - start]
         return rows
 
     return SourceTensor(tensor.name, (tensor.columns, len(chosen)), tensor.kind, read_rows)
@@ -187,8 +225,7 @@ def _narrowed(
         return SourceTensor(tensor.name, shape, tensor.kind, _columns(tensor, chosen))
 
     def fitted() -> Floats:
-        down = tensor.read_rows(0, tensor.rows)
-        return compensated(down, gram_of(inputs, tensor.columns), chosen)
+        return fitted_columns(tensor, inputs, chosen)
 
     def read_rows(first: int, last: int) -> Floats:
         return _once(fitted)[first:last]

@@ -56,3 +56,10 @@ class PruningRefused(ConversionRefused):
     what = N_("This model cannot be pruned.")
     why = N_("{detail}")
     todo = N_("Take a smaller precision instead: deepseek-r1 convert --precision q4_k_m.")
+
+
+class FitTooLarge(ConversionRefused):
+    """The compensation needs matrices of channels x channels in memory."""
+
+    what = N_("Fitting {channels} channels needs {needed_mib} MiB of memory and gets {budget_mib}.")
+    todo = N_("Raise --memory-budget, or leave the fit out with --no-compensate.")

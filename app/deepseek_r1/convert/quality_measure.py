@@ -20,15 +20,17 @@ import numpy.typing as npt
 
 from deepseek_r1.convert.quality_errors import NoRoomForRows, VocabulariesDiffer
 from deepseek_r1.convert.quality_load import load, piece_within, read_text, windows
-from deepseek_r1.convert.quality_messages import Divergence, Evaluate, Measurement
+from deepseek_r1.convert.quality_messages import Divergence, Evaluate, Measurement, Undecided
 from deepseek_r1.engine.llama.evaluate import Evaluator
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import peak_mib
 
 Floats = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 _MIB: Final = 1 << 20
 _SPEED_RUNS: Final = 3
 _SPEED_TOKENS: Final = 32  # decoded one by one, in each run
+_MARGINS: Final = (0.0, 0.1, 0.25, 0.5, 1.0)  # nats, where each group of positions begins
 
 
 def evaluate(request: Evaluate, on_progress: Callable[[int, int], None]) -> Measurement:
@@ -51,6 +53,7 @@ def evaluate(request: Evaluate, on_progress: Callable[[int, int], None]) -> Meas
                 for logits, following in _scored(evaluator, window):
                     scores.add(logits, following)
             nll, nll_error = scores.nll()
+            correct, correct_error = scores.correct()
             divergence = scores.divergence() if base is not None else None
         return Measurement(
             name=header.name,
@@ -62,6 +65,8 @@ def evaluate(request: Evaluate, on_progress: Callable[[int, int], None]) -> Meas
             scored=scores.count,
             nll=nll,
             nll_error=nll_error,
+            correct=correct,
+            correct_error=correct_error,
             prefill_tok_s=prefill,
             decode_tok_s=decode,
             loaded_mib=loaded_mib,
@@ -87,7 +92,7 @@ def _window_count(request: Evaluate, vocabulary: int) -> int:
 
 def _speed(evaluator: Evaluator, window: Sequence[int]) -> tuple[float, float]:
     """Tokens a second when reading and when writing one by one, the median of a few runs each."""
-    count = min(_SPEED_TOKENS, len(window) // 2)
+    count = min(_SPEED_TOKENS, len(window) // 8)
     prompt = window[:-count][: 4 * evaluator.piece]
     reading, writing = [], []
     for _run in range(_SPEED_RUNS):
@@ -126,7 +131,9 @@ class _Scores:
         self._file: BinaryIO = path.open("rb" if compared else "wb")
         self._nll: list[Floats] = []
         self._kl: list[npt.NDArray[np.float64]] = []
-        self._agreed = 0
+        self._correct: list[Flags] = []
+        self._differs: list[Flags] = []
+        self._margins: list[Floats] = []
 
     def __enter__(self) -> _Scores:
         return self
@@ -143,29 +150,37 @@ class _Scores:
         """Positions with the tokens that really follow."""
         rows = log_softmax(logits)
         self._nll.append(-rows[np.arange(len(rows)), following])
+        self._correct.append(rows.argmax(1) == following)
         if not self._compared:
             self._file.write(rows.data)
             return
         base = np.fromfile(self._file, np.float32, rows.size).reshape(rows.shape)
         self._kl.append(divergence(base, rows))
-        self._agreed += int((base.argmax(1) == rows.argmax(1)).sum())
+        self._differs.append(base.argmax(1) != rows.argmax(1))
+        self._margins.append(margins(base))
 
     def nll(self) -> tuple[float, float]:
         """Mean and standard error."""
         return _mean(np.concatenate(self._nll).astype(np.float64))
 
+    def correct(self) -> tuple[float, float]:
+        """Share of positions whose first choice is what follows, and its standard error."""
+        return _share(np.concatenate(self._correct))
+
     def divergence(self) -> Divergence:
         """Over all positions."""
         values = np.concatenate(self._kl)
         mean, error = _mean(values)
-        share = self._agreed / len(values)
+        differs = np.concatenate(self._differs)
+        share, share_error = _share(~differs)
         return Divergence(
             mean=mean,
             mean_error=error,
             p99=float(np.percentile(values, 99)),
             worst=float(values.max()),
             agreement=share,
-            agreement_error=float((share * (1 - share) / len(values)) ** 0.5),
+            agreement_error=share_error,
+            by_margin=grouped(np.concatenate(self._margins), differs),
         )
 
 
@@ -182,6 +197,29 @@ def divergence(base: Floats, other: Floats) -> npt.NDArray[np.float64]:
     terms *= base - other
     sums: npt.NDArray[np.float64] = np.maximum(terms.sum(axis=1, dtype=np.float64), 0.0)
     return sums
+
+
+def margins(rows: Floats) -> Floats:
+    """How far the first choice of each row is ahead of the second, in nats."""
+    two = np.partition(rows, -2, axis=1)[:, -2:]
+    ahead: Floats = two[:, 1] - two[:, 0]
+    return ahead
+
+
+def grouped(ahead: Floats, differs: Flags) -> tuple[Undecided, ...]:
+    """Positions and differing first choices by the base's margin."""
+    ends = (*_MARGINS[1:], None)
+    groups = []
+    for least, most in zip(_MARGINS, ends, strict=True):
+        inside = (ahead >= least) & (ahead < (np.inf if most is None else most))
+        positions, differing = int(inside.sum()), int(differs[inside].sum())
+        groups.append(Undecided(least=least, most=most, positions=positions, differing=differing))
+    return tuple(groups)
+
+
+def _share(flags: Flags) -> tuple[float, float]:
+    share = float(flags.mean())
+    return share, float((share * (1 - share) / len(flags)) ** 0.5)
 
 
 def _mean(values: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -58,6 +58,7 @@ class Progress(_Message):
 class Measurement(_Message):
     """One model on one text. Rates are tokens a second; the text is cut into equal windows, and
     the tokens of each one's second half are scored (`scored`), the first half being their context.
+    `correct` is the share of them that the model would have chosen first: its accuracy.
 
     `loaded_mib` is the process's peak after load and speed test, `peak_mib` after everything.
     """
@@ -72,6 +73,8 @@ class Measurement(_Message):
     scored: int
     nll: float  # mean negative log-likelihood of a scored token, in nats
     nll_error: float  # its standard error
+    correct: float
+    correct_error: float  # its standard error
     prefill_tok_s: float
     decode_tok_s: float
     loaded_mib: float
@@ -92,6 +95,20 @@ class Divergence(_Message):
     worst: float
     agreement: float
     agreement_error: float
+    by_margin: tuple[Undecided, ...]
+
+
+class Undecided(_Message):
+    """The positions where the base's first choice is `least` to `most` nats ahead of its second.
+
+    `most` is None for the last group, which has no upper end; `differing` of the `positions` have
+    another first choice.
+    """
+
+    least: float
+    most: float | None
+    positions: int
+    differing: int
 
 
 class Collected(_Message):
@@ -110,6 +127,7 @@ class Failed(_Message):
 
 
 Evaluate.model_rebuild()
+Divergence.model_rebuild()
 Measurement.model_rebuild()
 
 Request = Annotated[Evaluate | Collect, Field(discriminator="kind")]

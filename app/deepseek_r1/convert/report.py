@@ -41,7 +41,26 @@ def rows(measured: Sequence[Measurement]) -> list[Row]:
         Row(tr("KL divergence, mean"), tuple(map(_mean_divergence, measured))),
         Row(tr("KL divergence, 99th percentile"), tuple(map(_p99, measured))),
         Row(tr("Same first choice"), tuple(map(_agreement, measured))),
+        Row(tr("Right first choice"), tuple(map(_correct, measured))),
     ]
+
+
+def disagreements(other: Measurement) -> list[Row]:
+    """How often another token comes first, by how clearly the base decides; fewest doubts last."""
+    found = other.divergence
+    if found is None:
+        return []
+    return [
+        Row(
+            f"{each.least:g} – {each.most:g}" if each.most is not None else f"≥ {each.least:g}",
+            (str(each.positions), str(each.differing), _percent(each.differing, each.positions)),
+        )
+        for each in found.by_margin
+    ]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
 def _with_error(value: float, error: float, digits: int) -> str:
@@ -64,6 +83,10 @@ def _agreement(measured: Measurement) -> str:
     return f"{100 * found.agreement:.2f} ± {100 * CONFIDENCE * found.agreement_error:.2f} %"
 
 
+def _correct(measured: Measurement) -> str:
+    return f"{100 * measured.correct:.2f} ± {100 * CONFIDENCE * measured.correct_error:.2f} %"
+
+
 def as_json(measured: Measurement, path: Path) -> dict[str, Any]:
     """One model's numbers; sizes (mb) are MiB, divergences nats, errors half of a 95 % interval."""
     value, error = perplexity(measured)
@@ -80,6 +103,10 @@ def as_json(measured: Measurement, path: Path) -> dict[str, Any]:
         "decode_tok_s": round(measured.decode_tok_s, 2),
         "prefill_tok_s": round(measured.prefill_tok_s, 2),
         "perplexity": {"value": round(value, 5), "error": round(error, 5)},
+        "correct": {
+            "top1": round(measured.correct, 5),
+            "error": round(CONFIDENCE * measured.correct_error, 5),
+        },
         "divergence": None
         if found is None
         else {
@@ -93,6 +120,7 @@ def as_json(measured: Measurement, path: Path) -> dict[str, Any]:
         else {
             "top1": round(found.agreement, 5),
             "error": round(CONFIDENCE * found.agreement_error, 5),
+            "by_margin": [each.model_dump() for each in found.by_margin],
         },
     }
 
@@ -111,12 +139,14 @@ def verdict(base: Measurement, other: Measurement) -> str:
     """The comparison in a sentence."""
     found = other.divergence
     agreement = "?" if found is None else f"{100 * found.agreement:.1f}"
+    accuracy = f"{100 * other.correct / base.correct:.1f}" if base.correct else "?"
     return tr(
         "{name}: {size} of the size, {speed} times the writing speed, the same first choice "
-        "for {agreement} % of the tokens, perplexity {change}.",
+        "for {agreement} % of the tokens, {accuracy} % of the accuracy, perplexity {change}.",
         name=other.name,
         size=f"{100 * other.file_bytes / base.file_bytes:.0f} %",
         speed=f"{other.decode_tok_s / base.decode_tok_s:.2f}",
         agreement=agreement,
+        accuracy=accuracy,
         change=f"{100 * (exp(other.nll - base.nll) - 1):+.1f} %",
     )
