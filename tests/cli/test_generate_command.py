@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -8,11 +9,14 @@ import time
 import psutil
 import pytest
 from command import run, start
+from typer.testing import CliRunner
 
 from deepseek_r1.cli.answering import ShortageTeller
+from deepseek_r1.cli.app import app
 from deepseek_r1.cli.generate import _weights_report
 from deepseek_r1.core.events import Bill, BillLine, MemoryState, WeightsStats
 from deepseek_r1.core.settings import CacheStrategy
+from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import Beat, Phase
 
 pytestmark = pytest.mark.native
@@ -136,6 +140,20 @@ def test_ctrl_c_ends_the_answer_and_the_engine():
     assert process.returncode == 130, errors
     assert json.loads(output)["finish_reason"] == "cancelled"
     assert not engine.is_running()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere")
+def test_ctrl_c_between_load_and_answer_is_not_lost(starter, monkeypatch):
+    load = EngineClient.load
+
+    def load_and_press(*args, **options):
+        loaded = load(*args, **options)
+        os.kill(os.getpid(), signal.SIGINT)
+        return loaded
+
+    monkeypatch.setattr(EngineClient, "load", load_and_press)
+    done = CliRunner().invoke(app, ["generate", "Tell a long story", "--model", str(starter)])
+    assert (done.exit_code, done.stdout) == (130, "")
 
 
 def test_a_reader_that_leaves_ends_the_command():

@@ -106,6 +106,11 @@ def test_a_file_is_imported(model, own_profile):
     found = json.loads(run("models", "import", model, "--move", "--json").stdout)
     assert found["path"] == str(own_profile / "models" / "tiny.gguf")
     assert not model.exists()
+    named, by_path = (
+        run("plan", name, "--context-length", "256", "--json") for name in ("tiny", found["path"])
+    )
+    assert (named.returncode, named.stdout) == (0, by_path.stdout)
+    assert run("plan", "tiny2").returncode == 3
     assert run("models", "import", model, "--move", "--link").returncode == 2
     assert run("models", "import", model).returncode == 3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -22,8 +22,11 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def interrupting(engine: EngineClient) -> Iterator[None]:
-    """Ctrl-C ends the load or the answer in order; a second one ends the program at once."""
+def interrupting(engine: EngineClient) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C ends the load or the answer in order; a second one ends the program at once.
+
+    Yields whether it was pressed: between load and answer there is nothing the engine could end.
+    """
     pressed = False
 
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -34,7 +37,7 @@ def interrupting(engine: EngineClient) -> Iterator[None]:
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
-        yield
+        yield lambda: pressed
     except R1Error:
         if pressed:  # a load that was ended fails, but that is what was asked for
             raise typer.Exit(INTERRUPTED) from None

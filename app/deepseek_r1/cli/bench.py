@@ -85,7 +85,12 @@ def _arms(text: str) -> list[str]:
 )
 def bench_budget(
     model: Annotated[
-        Path | None, typer.Argument(help=tr("A GGUF file. Default: the starter model."))
+        Path | None,
+        typer.Argument(
+            help=tr(
+                "A GGUF file, or the name of a model that was pulled. Default: the starter model."
+            )
+        ),
     ] = None,
     *,
     budgets: Annotated[
@@ -161,7 +166,12 @@ def _told(run: Run) -> None:
 )
 def bench_engine(
     model: Annotated[
-        Path | None, typer.Argument(help=tr("A GGUF file. Default: the starter model."))
+        Path | None,
+        typer.Argument(
+            help=tr(
+                "A GGUF file, or the name of a model that was pulled. Default: the starter model."
+            )
+        ),
     ] = None,
     *,
     threads: Annotated[str, typer.Option(help=tr("Thread counts to compare: 1,2,4."))] = "",

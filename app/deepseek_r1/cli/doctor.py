@@ -79,7 +79,7 @@ def _show_threads(measured: ThreadsMeasured) -> None:
     for count, rate in sorted(measured.decode_tok_s.items()):
         output.result(
             tr(
-                "{n} threads: {written} tokens/s written, {read} tokens/s read",
+                "Threads {n}: {written} tokens/s written, {read} tokens/s read",
                 n=count,
                 written=f"{rate:.1f}",
                 read=f"{measured.prefill_tok_s[count]:.1f}",

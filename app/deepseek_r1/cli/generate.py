@@ -106,10 +106,14 @@ def generate(
         )
     answer = Answer()
     path = o.chosen_model(model).absolute()
-    with EngineClient(on_notice=ShortageTeller()) as engine, interrupting(engine):
+    with EngineClient(on_notice=ShortageTeller()) as engine, interrupting(engine) as pressed:
         loaded = engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB, on_event=show_progress)
         output.status("")
+        if pressed():
+            raise typer.Exit(INTERRUPTED)
         for event in engine.generate(messages, sampling, json_schema=schema):
+            if pressed():  # perhaps before the engine knew what to end
+                engine.cancel()
             answer.take(event)
             if not as_json:
                 _show(event)

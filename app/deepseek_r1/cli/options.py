@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from deepseek_r1.core.errors import ModelFileMissing
-from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.paths import starter_model, user_models_dir
 from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings
 from deepseek_r1.core.words import tr
 
@@ -40,7 +40,7 @@ ModelPath = Annotated[
         "--model",
         "-m",
         "--model-path",
-        help=tr("A GGUF file. Default: the starter model."),
+        help=tr("A GGUF file, or the name of a model that was pulled. Default: the starter model."),
     ),
 ]
 Json = Annotated[
@@ -84,13 +84,24 @@ SAMPLING = SamplingSettings()
 
 
 def chosen_model(path: Path | None) -> Path:
-    """The model asked for, or the one that came with the installation."""
+    """The model asked for, as a file or by its name, or the one that came with the installation."""
     if path is not None:
-        return path
+        return path if path.exists() or path.is_absolute() else _model_named(path)
     starter = starter_model()
     if starter is None:
         raise ModelFileMissing(path=tr("of the installation"))
     return starter
+
+
+def _model_named(path: Path) -> Path:
+    """A model of the models' folder; `path` itself where none has this name."""
+    from deepseek_r1.catalogue.errors import ModelNotHere  # noqa: PLC0415 - seldom wanted
+    from deepseek_r1.catalogue.keeping import find_model  # noqa: PLC0415
+
+    try:
+        return find_model(path.as_posix(), user_models_dir())
+    except ModelNotHere:
+        return path
 
 
 def clean_text(text: str) -> str:

@@ -22,7 +22,12 @@ from deepseek_r1.memory.quote import quote
 
 def plan(
     model: Annotated[
-        Path | None, typer.Argument(help=tr("A GGUF file. Default: the starter model."))
+        Path | None,
+        typer.Argument(
+            help=tr(
+                "A GGUF file, or the name of a model that was pulled. Default: the starter model."
+            )
+        ),
     ] = None,
     *,
     model_path: o.ModelPath = None,
