@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +108,33 @@ def test_the_fit_restores_what_a_removed_copy_carried(tmp_path: Path):
     fitted = inputs[:, chosen] @ fitted_columns(matrix(down), tmp_path / "inputs.f32", chosen).T
     cut = inputs[:, chosen] @ down[:, chosen].T
     assert np.linalg.norm(fitted - whole) < 0.05 * np.linalg.norm(cut - whole)
+
+
+_FIT = """
+import sys
+from pathlib import Path
+import numpy as np
+from deepseek_r1.convert.prune_fit import fitted_columns
+from deepseek_r1.convert.tensors import SourceTensor
+from deepseek_r1.formats.ggml_types import F32
+from deepseek_r1.memory.meter import peak_mib
+
+inputs = Path(sys.argv[1])
+np.random.default_rng(0).normal(size=(64, 1536)).astype(np.float32).tofile(inputs)
+down = SourceTensor("m", (1536, 576), F32, lambda a, b: np.ones((b - a, 1536), np.float32))
+np.linalg.solve(np.eye(64), np.ones((64, 4)))
+before = peak_mib()
+fitted_columns(down, inputs, np.arange(1088))
+print(peak_mib() - before)
+"""
+
+
+def test_a_fit_takes_no_more_memory_than_is_said_beforehand(started: Launch, tmp_path: Path):
+    words = [sys.executable, "-c", _FIT, str(tmp_path / "inputs.f32")]
+    ran = subprocess.run(
+        words, env=dict(started.environment), capture_output=True, text=True, check=True
+    )
+    assert 20 < float(ran.stdout) < fit_mib(1536, 1088, 576)
 
 
 def test_the_channels_that_contribute_least_go():
