@@ -124,8 +124,8 @@ def bench_budget(
         if needed_mib := _needed_mib(header, budget_mib, context_length):
             report["budgets"].append({"budget_mib": budget_mib, "needed_mib": needed_mib})
             if not as_json:
-                told = tr("It needs a budget of at least {needed} MiB.", needed=needed_mib)
-                output.result(f"{budget_mib} MiB: {told}")
+                needed = tr("It needs a budget of at least {needed} MiB.", needed=needed_mib)
+                output.result(f"{budget_mib} MiB: {needed}")
             continue
         runs = measure(work, budget_mib, [ARMS[each] for each in names], blocks, _told)
         told = summary(runs, names, header.file_bytes / _MIB) | {"budget_mib": budget_mib}
