@@ -16,6 +16,7 @@ from deepseek_r1.checks import Finding, Verdict, examine, worst
 from deepseek_r1.checks.processor import KERNELS
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
+from deepseek_r1.cli.answering import show_progress
 from deepseek_r1.core.errors import EngineStartFailed, WrongUsage
 from deepseek_r1.core.events import ThreadsMeasured
 from deepseek_r1.core.paths import profile_dir, starter_model
@@ -71,8 +72,11 @@ def _measured(path: Path) -> ThreadsMeasured:
         facts = engine.inspect(path).facts
         if 0 < facts.context_trained < settings.context_length:
             settings = settings.model_copy(update={"context_length": facts.context_trained})
-        engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB)
-        return engine.measure_threads()
+        engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB, on_event=show_progress)
+        output.status(tr("Measuring with different numbers of threads…"))
+        measured = engine.measure_threads()
+    output.status("")
+    return measured
 
 
 def _show_threads(measured: ThreadsMeasured) -> None:
