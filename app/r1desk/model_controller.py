@@ -42,7 +42,7 @@ class ModelController(QObject):
         self._load_id = 0
         self._plan_id = self._measuring_id = 0
         self._budget: tuple[int, int] = (0, 0)  # the last change's request and its MiB
-        self._disk_mib_s = 0.0  # as the last bill that needed it told; 0 is not known
+        self._pace = {"disk_mib_s": 0.0, "compute_s": 0.0}  # as the last bill that needed it told
         self._loading_path: Path | None = None
         self._wanted: LoadSettings | None = None  # in force once a model has loaded with them
         self.current: events.ModelLoaded | None = None
@@ -159,8 +159,8 @@ class ModelController(QObject):
 
     def _with_speed(self, bill: events.Bill) -> events.Bill:
         """A bill of a model that runs from the disk, with the speed that was measured last."""
-        speed = {"disk_mib_s": bill.disk_mib_s or self._disk_mib_s}
-        return bill.model_copy(update=speed) if bill.streams else bill
+        known = bill.disk_mib_s or not bill.streams
+        return bill if known else bill.model_copy(update=self._pace)
 
     def _remember(self, path: Path) -> None:
         starter = starter_model()
@@ -206,7 +206,8 @@ class ModelController(QObject):
     def _on_inspected(
         self, request_id: int, _facts: events.ModelFacts, bill: events.Bill, advice: str
     ) -> None:
-        self._disk_mib_s = bill.disk_mib_s or self._disk_mib_s
+        if bill.disk_mib_s:
+            self._pace = {"disk_mib_s": bill.disk_mib_s, "compute_s": bill.compute_s}
         if request_id == self._plan_id:
             self.planned.emit(bill, advice)
 

@@ -89,7 +89,7 @@ def test_a_model_over_the_budget_streams_when_it_may(starter):
         assert (bill["fits"], bill["streams"], bill["advice"]) == (True, True, "")
         assert [line["name"] for line in bill["lines"]] == ["pinned", "slots", *LINES[1:]]
         assert bill["streamed_mb"] > 0
-        assert bill["disk_tok_s"] == pytest.approx(bill["disk_mb_s"] / bill["streamed_mb"], rel=0.1)
+        assert 0 < bill["disk_tok_s"] < bill["disk_mb_s"] / bill["streamed_mb"]
 
 
 def test_people_read_what_is_read(starter):

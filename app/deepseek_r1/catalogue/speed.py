@@ -1,9 +1,7 @@
 """How fast a model will write, told from the memory's speed before anything is downloaded.
 
 An estimate, and shown as a range. Writing a token reads all weights but the embedding table once.
-Either the memory bounds that or the cores that multiply what comes; measured on two cores of an
-EPYC with `deepseek-r1 generate`, R1-Distill-Qwen-1.5B's true shape in Q4_K_M: 23 to 30 tokens a
-second at 56 to 69 GB/s of memory, that is 12 GB/s of weights for each core.
+Either the memory bounds that or the cores that multiply what comes (`memory.disk_pace`).
 """
 
 from __future__ import annotations
@@ -11,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deepseek_r1.catalogue.models import KnownFile, KnownModel
+from deepseek_r1.memory.disk_pace import A_CORE_MIB_S
 
 _OF_MEMORY = 0.8  # of the speed that plain reading reaches
-_A_CORE_MIB_S = 12_000.0
 _LEAST, _MOST = 0.6, 1.3  # around the estimate; other programs, other processors
 _MIB = 1 << 20
 
@@ -33,5 +31,5 @@ def expected_speed(
     tensors = model.header(file).tensors
     embedding = next(each.nbytes for each in tensors if each.name == "token_embd.weight")
     read_mib = (file.size_bytes - embedding) / _MIB
-    estimate = min(memory_mib_s * _OF_MEMORY, threads * _A_CORE_MIB_S) / read_mib
+    estimate = min(memory_mib_s * _OF_MEMORY, threads * A_CORE_MIB_S) / read_mib
     return SpeedRange(estimate * _LEAST, estimate * _MOST)

@@ -54,6 +54,7 @@ class Bill(_Event):
     budget_mib: float
     streamed_mib: float = 0.0  # read from the disk in each pass over the weights
     disk_mib_s: float = 0.0  # measured speed of the file's drive; 0 is not known
+    compute_s: float = 0.0  # of a token's computing, what reading from the drive does not hide
 
     @property
     def total_mib(self) -> float:
@@ -72,8 +73,14 @@ class Bill(_Event):
 
     @property
     def disk_tok_s(self) -> float:
-        """The most tokens a second that the drive allows; 0 where it is unknown or not read."""
-        return self.disk_mib_s / self.streamed_mib if self.streamed_mib else 0.0
+        """Tokens a second to expect from the drive; 0 where it is unknown or not read."""
+        return self.tok_s_reading(self.streamed_mib)
+
+    def tok_s_reading(self, mib: float) -> float:
+        """Tokens a second if `mib` were read for each; 0 where the drive is unknown or not read."""
+        if mib <= 0 or not self.disk_mib_s:
+            return 0.0
+        return 1 / (mib / self.disk_mib_s + self.compute_s)
 
 
 class ModelFacts(_Event):

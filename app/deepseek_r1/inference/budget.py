@@ -121,7 +121,8 @@ def _still_measured(bill: Bill, before: Bill) -> Bill:
     lines = tuple(
         line.model_copy(update={"measured_mib": known.get(line.name)}) for line in bill.lines
     )
-    return bill.model_copy(update={"lines": lines, "disk_mib_s": before.disk_mib_s})
+    pace = {"disk_mib_s": before.disk_mib_s, "compute_s": before.compute_s}
+    return bill.model_copy(update={"lines": lines, **pace})
 
 
 def stats_of(engine: Engine) -> WeightsStats | None:

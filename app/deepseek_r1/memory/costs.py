@@ -19,6 +19,7 @@ from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 
 CONTEXT_STEP = 256  # llama.cpp pads the context to it
+_EMBEDDING = "token_embd.weight"
 _FLOAT_BYTES = 4
 _BLOCK = 32  # values in one block of q8_0 and q4_0
 _KV_BLOCK_BYTES = {KVType.F16: 64, KVType.Q8_0: 34, KVType.Q4_0: 18}
@@ -70,6 +71,17 @@ def padded(context_length: int) -> int:
 def weights_bytes(header: ModelHeader) -> int:
     """All tensors, once: loaded with `load_mode` NONE, repacking replaces and copies nothing."""
     return sum(tensor.nbytes for tensor in header.tensors)
+
+
+def token_weights_bytes(header: ModelHeader) -> int:
+    """What one token is multiplied with: of the embedding a row, of a mixture the experts used."""
+    used = _number(header, "expert_used_count") / header.experts if header.experts else 1.0
+    total = 0.0
+    for tensor in header.tensors:
+        if tensor.name == _EMBEDDING and header.has_output:
+            continue
+        total += tensor.nbytes * (used if "_exps." in tensor.name else 1.0)
+    return round(total)
 
 
 def kv_cache_bytes(header: ModelHeader, settings: LoadSettings) -> int:

@@ -128,12 +128,14 @@ def advise(
     share: ProcessShare,
     *,
     disk_mib_s: float = 0.0,
+    compute_s: float = 0.0,
 ) -> Advice:
     """The least painful change that makes the model fit.
 
     In this order: a smaller batch, the context in q8_0, a smaller context, the context in q4_0;
     then the same with swap to disk; else a larger budget. `disk_mib_s` is the measured speed of
-    the file's drive, 0 where unknown: with it the text says how fast the model would be.
+    the file's drive, 0 where unknown: with it the text says how fast the model would be, if the
+    bill's `compute_s` is this.
     """
     if plan(header, settings, share).fits:
         return Advice(settings, "")
@@ -144,7 +146,8 @@ def advise(
             bill = plan(header, candidate, share)
             if bill.fits:
                 text = _change_text(settings, candidate)
-                speed = speed_text(bill.model_copy(update={"disk_mib_s": disk_mib_s}))
+                pace = {"disk_mib_s": disk_mib_s, "compute_s": compute_s}
+                speed = speed_text(bill.model_copy(update=pace))
                 return Advice(candidate, f"{text} {speed}".rstrip())
     needed = ceil(plan(header, ways[-1], share).total_mib)
     raised = ways[-1].model_copy(update={"memory_budget": needed})
@@ -153,7 +156,7 @@ def advise(
 
 
 def speed_text(bill: Bill) -> str:
-    """How fast a model runs from its drive at most; empty where nothing is known or read."""
+    """How fast a model runs from its drive; empty where nothing is known or read."""
     if not bill.disk_tok_s:
         return ""
     return tr(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.hardware import default_threads
 from deepseek_r1.hardware.disk import read_speed_mib_s
+from deepseek_r1.memory.disk_pace import unhidden_compute_s
 from deepseek_r1.memory.plan import ProcessShare, advise, plan
 
 
@@ -25,5 +27,7 @@ def quote(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Q
     if not bill.streams and not (advice.text and advice.settings.swap_enabled):
         return Quote(bill, advice.text)
     speed = read_speed_mib_s(header.path)
-    advice = advise(header, settings, share, disk_mib_s=speed)
-    return Quote(bill.model_copy(update={"disk_mib_s": speed}), advice.text)
+    compute_s = unhidden_compute_s(header, settings.threads or default_threads())
+    advice = advise(header, settings, share, disk_mib_s=speed, compute_s=compute_s)
+    pace = {"disk_mib_s": speed, "compute_s": compute_s}
+    return Quote(bill.model_copy(update=pace), advice.text)

@@ -24,7 +24,7 @@ def budget_words(bill: Bill) -> str:
     return tr(
         "{n:,.0f} MiB more allow {rate:.1f} instead of {now:.1f} tokens a second",
         n=MORE_MIB,
-        rate=bill.disk_mib_s / left,
+        rate=bill.tok_s_reading(left),
         now=bill.disk_tok_s,
     )
 
