@@ -9,6 +9,7 @@ import pytest
 
 from deepseek_r1.convert.job import Converted, Wish, convert
 from deepseek_r1.convert.precision import precision_named
+from support.budgets import ROOMY_MIB
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 
@@ -26,7 +27,9 @@ def to_gguf(tmp_path: Path):
     """Converts a source to `tmp_path/out.gguf`."""
 
     def run(source: Path, precision: str = "f32", name: str = "out.gguf", **more) -> Converted:
-        wish = Wish(source, tmp_path / name, precision_named(precision), 512, threads=1, **more)
+        wish = Wish(
+            source, tmp_path / name, precision_named(precision), ROOMY_MIB, threads=1, **more
+        )
         return convert(wish)
 
     return run

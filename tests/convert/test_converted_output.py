@@ -26,6 +26,7 @@ from deepseek_r1.convert.errors import (
 from deepseek_r1.convert.job import Progress, Stage, Wish, convert
 from deepseek_r1.convert.output import Output
 from deepseek_r1.convert.precision import precision_named
+from support.budgets import ROOMY_MIB
 
 pytestmark = pytest.mark.native
 
@@ -43,7 +44,7 @@ def end_at(share: float):
 
 
 def wish_for(source: Path, target: Path, precision: str = "int8", **more) -> Wish:
-    return Wish(source, target, precision_named(precision), 512, threads=1, **more)
+    return Wish(source, target, precision_named(precision), ROOMY_MIB, threads=1, **more)
 
 
 def test_the_digest_is_that_of_the_file(folder: Path, to_gguf, tmp_path: Path) -> None:

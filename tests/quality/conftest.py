@@ -12,12 +12,13 @@ from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.convert.quality import Terms
 from deepseek_r1.convert.quality_child import Launch
 from deepseek_r1.core.paths import resources_dir
+from support.budgets import ROOMY_MIB
 
 TEXTS = resources_dir() / "calibration"
 
 
 def converted(source: Path, target: Path, precision: str) -> Path:
-    convert(Wish(source, target, precision_named(precision), 1024, threads=2))
+    convert(Wish(source, target, precision_named(precision), ROOMY_MIB, threads=2))
     return target
 
 

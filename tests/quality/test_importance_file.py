@@ -15,6 +15,7 @@ from deepseek_r1.convert.quality_child import Launch
 from deepseek_r1.convert.quality_messages import Collect
 from deepseek_r1.formats.gguf import read_header
 from quality.conftest import TEXTS, converted
+from support.budgets import ROOMY_MIB
 
 pytestmark = pytest.mark.native
 
@@ -23,7 +24,7 @@ def test_every_matrix_of_a_model_is_met(starter: Path, started: Launch, tmp_path
     down = "blk.3.ffn_down.weight"
     request = Collect(
         model=starter, text=TEXTS / "calibration.txt", folder=tmp_path, kept=(down,),
-        window=64, most_tokens=128, memory_budget_mib=1024, threads=2,
+        window=64, most_tokens=128, memory_budget_mib=ROOMY_MIB, threads=2,
     )  # fmt: skip
     found = activations(request, started, lambda _done, _total: None)
     header = read_header(starter)
@@ -42,7 +43,7 @@ def test_each_expert_of_a_mixture_has_an_importance_of_its_own(started: Launch, 
     folder = Path(__file__).parents[1] / "convert" / "reference" / "deepseek_v2"
     model = converted(folder, tmp_path / "mixture.gguf", "f32")
     found = collect_importance(
-        model, TEXTS / "calibration.txt", started, memory_budget_mib=1024, threads=2
+        model, TEXTS / "calibration.txt", started, memory_budget_mib=ROOMY_MIB, threads=2
     )
     experts = {name: each for name, each in found.items() if "_exps" in name}
     assert experts
@@ -54,9 +55,9 @@ def test_each_expert_of_a_mixture_has_an_importance_of_its_own(started: Launch, 
 
 def test_packing_heeds_the_importance(tiny_qwen2: Path, started: Launch, tmp_path: Path):
     found = collect_importance(
-        tiny_qwen2, TEXTS / "calibration.txt", started, memory_budget_mib=1024, threads=2
+        tiny_qwen2, TEXTS / "calibration.txt", started, memory_budget_mib=ROOMY_MIB, threads=2
     )
-    wish = Wish(tiny_qwen2, tmp_path / "heeded.gguf", precision_named("q4_0"), 1024)
+    wish = Wish(tiny_qwen2, tmp_path / "heeded.gguf", precision_named("q4_0"), ROOMY_MIB)
     plain = convert(replace(wish, output=tmp_path / "plain.gguf"))
     heeded = convert(replace(wish, importance=found))
     assert heeded.kinds == plain.kinds

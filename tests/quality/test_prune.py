@@ -28,6 +28,7 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.formats.ggml_types import F32
 from deepseek_r1.formats.gguf import read_header
 from quality.conftest import TEXTS, converted
+from support.budgets import ROOMY_MIB
 
 pytestmark = pytest.mark.native
 
@@ -41,7 +42,7 @@ def short_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pruned(source: Path, target: Path, pruning: Pruning, launch: Launch) -> Converted:
-    wish = Wish(source, target, precision_named("int8"), 2048, threads=2)
+    wish = Wish(source, target, precision_named("int8"), ROOMY_MIB, threads=2)
     return prune(wish, pruning, launch, lambda _done, _total: None, lambda _progress: None)
 
 
