@@ -97,7 +97,7 @@ class Bench:
         native, size = context.pointer, context.shape.micro_batch
         vocab, decode, sample = self.engine._model.vocab, api.llama_decode, api.llama_sampler_sample
         is_end = api.llama_vocab_is_eog
-        sampler = Sampler(self.engine._library, sampling, self.engine._model.vocabulary)
+        sampler = Sampler(self.engine._library, sampling, self.engine._model)
         chain = sampler.pointer
         api.llama_memory_clear(context.memory, False)
         began = time.perf_counter()
