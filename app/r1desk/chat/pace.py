@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 FASTEST_MS = 50
 SLOWEST_MS = 160  # still reads as flowing text
-SHARE = 0.05  # of one core: on a small machine the engine computes on every core
+SHARE = 0.03  # of one core: on a small machine the engine computes on every core
 
 
 class DrawingPace(QObject):
