@@ -77,6 +77,18 @@ def test_a_budget_that_moves_during_an_answer_changes_nothing_but_memory(
     assert pinned[2] == pinned[4] < pinned[0] == pinned[3] < pinned[1] == pinned[5]
 
 
+def test_the_wait_for_a_row_of_the_embedding_is_a_wait_for_the_disk(tmp_path: Path) -> None:
+    path = tiny_qwen2(tmp_path / "model.gguf")
+    with loaded(path, budgets(path)[-1]) as bench:
+        assert bench.weights is not None
+        before = bench.weights.stats
+        bench.answer(FIRST, 3)
+        after = bench.weights.stats
+        assert (before.streamed_mib, before.io_wait_s) == (0.0, 0.0)
+        assert after.read_mib > before.read_mib
+        assert after.io_wait_s > 0
+
+
 def test_reads_through_the_page_cache_give_the_same(tmp_path: Path) -> None:
     path = tiny_qwen2(tmp_path / "model.gguf")
     with loaded(path, budgets(path)[0]) as bench:

@@ -15,8 +15,9 @@ from deepseek_r1.memory.costs import token_weights_bytes
 # to 30 tokens a second at 56 to 69 GB/s of memory, that is 12 GB/s of weights for each core.
 A_CORE_MIB_S = 12_000.0
 # Measured as well: what tokens took beyond streamed bytes over the drive's speed, in what computing
-# them would take by the line above; the median of eight budgets of three models (0.2 to 1.6).
-UNHIDDEN = 0.75
+# them would take by the line above. The median of sixteen runs, eight budgets of two models: 0.2 to
+# 1.1 for the 1.5B, 0.5 to 1.8 for a 0.5B.
+UNHIDDEN = 0.5
 _MIB = 1 << 20
 
 

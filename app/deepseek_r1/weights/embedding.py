@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 
 from deepseek_r1.weights.ggml_buffer import TYPE_I32, TensorFields, word_at
 from deepseek_r1.weights.homes import Homes
@@ -23,6 +24,7 @@ class EmbeddingRows:
         self._most = most_bytes // PAGE
         self._there: set[int] = set()  # pages of the file, by their offset
         self.read_bytes = 0
+        self.wait_s = 0.0
 
     def fetch(self, node: int) -> None:
         """Read what a `get_rows` of the table is about to look at."""
@@ -38,6 +40,7 @@ class EmbeddingRows:
             self._homes.discard(*self.matrix.range)
             self._there.clear()
             wanted = {page for row in set(numbers) for page in self._pages(row)}
+        began = time.perf_counter()
         start = -1
         for page in sorted(wanted):
             if start < 0:
@@ -46,6 +49,7 @@ class EmbeddingRows:
                 self._homes.read(self.matrix.part, start, page + PAGE)
                 self.read_bytes += page + PAGE - start
                 start = -1
+        self.wait_s += time.perf_counter() - began
         self._there |= wanted
 
     def _pages(self, row: int) -> range:

@@ -8,6 +8,7 @@ is never touched and costs nothing.
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,10 +77,13 @@ class Loans:
         self._homes = homes
         self._lent: list[Matrix] = []
         self.read_bytes = 0
+        self.wait_s = 0.0
 
     def read(self, matrix: Matrix) -> int:
         """Where the weight is until `end`. Raises WeightsUnreadableError."""
+        began = time.perf_counter()
         self._homes.read(*matrix.range)
+        self.wait_s += time.perf_counter() - began
         self._lent.append(matrix)
         self.read_bytes += matrix.nbytes
         return self._homes.address(matrix)

@@ -105,13 +105,13 @@ class StreamedWeights:
         """The counters now."""
         away = sum(each.nbytes for each in list(self._awaited.values()))
         here = sum(each.nbytes for each in self._tensors.by_address.values()) - away
-        rows = self._embedding.read_bytes if self._embedding else 0
+        rows, rows_s = (each.read_bytes, each.wait_s) if (each := self._embedding) else (0, 0.0)
         told = WeightsStats(
             pinned_mib=here / MIB,
             slots_mib=self._ahead.ring_bytes / MIB,
             streamed_mib=sum(each.nbytes for each in self._streamed()) / MIB,
             read_mib=(self._ahead.read_bytes + self._loans.read_bytes + rows) / MIB,
-            io_wait_s=self._ahead.wait_s,
+            io_wait_s=self._ahead.wait_s + self._loans.wait_s + rows_s,
             hits=self._hits,
             misses=self._misses,
             passes=self._passes,
