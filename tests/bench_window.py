@@ -1,6 +1,7 @@
 """What the whole application costs: start, memory, rest, streaming, and speed beside llama.cpp.
 
-    python tests/bench_window.py [--quick] [--json] [--only start,memory,stream,parity,process]
+    python tests/bench_window.py [--quick] [--json] [--model GGUF]
+                                 [--only start,memory,stream,parity,process]
 
 Everything is measured on the real application (window, store, engine process), in processes of
 their own, one after the other. Ends with 1 where a limit is missed. Without a screen (DISPLAY) Qt
@@ -80,9 +81,10 @@ class Row:
 class Profiles:
     """Fresh profile folders, put into the environment for the processes to come."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model: str = "") -> None:
         self._folder = folder
         self._count = 0
+        self.model = model  # a path, or empty for the starter
 
     def fresh(self) -> Path:
         """An empty one."""
@@ -236,9 +238,10 @@ def parity(profiles: Profiles, quick: bool) -> list[Row]:
     }
     around: list[float] = []
     bare_env = engine_environment()
+    model = ["--model", profiles.model] if profiles.model else []
     with (
-        MeasuredProcess(["-m", "window.measured_window"]) as window,
-        MeasuredProcess(["-X", "utf8", "-m", "window.bare_loop"], bare_env) as bare,
+        MeasuredProcess(["-m", "window.measured_window", *model]) as window,
+        MeasuredProcess(["-X", "utf8", "-m", "window.bare_loop", *model], bare_env) as bare,
     ):
         window.hear("ready")
         bare.hear("ready")
@@ -365,6 +368,7 @@ def main() -> int:
     arguments.add_argument("--quick", action="store_true", help="shorter, for a first look")
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--only", default=",".join(SECTIONS), metavar="SECTION,…")
+    arguments.add_argument("--model", default="", help="for parity, in place of the starter")
     given = arguments.parse_args()
     about = machine()
     if not given.json:
@@ -373,7 +377,7 @@ def main() -> int:
               f"load {about['load_before']:.2f}")  # fmt: skip
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        profiles = Profiles(Path(folder))
+        profiles = Profiles(Path(folder), given.model)
         for section in given.only.split(","):
             fresh = globals()[section](profiles, given.quick) if section in SECTIONS else []
             rows += fresh

@@ -1,6 +1,6 @@
 """llama.cpp alone in a process of its own, for `bench_window.py`: told what to answer, and timed.
 
-    python -m window.bare_loop
+    python -m window.bare_loop [--model GGUF]
 
 It keeps the model of `bench_engine.py`, and the priority of the application's engine process.
 """
@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sys
+from pathlib import Path
 
 from bench_engine import PREFILL, Bench
 from deepseek_r1.core.messages import Message, Role
@@ -24,7 +25,7 @@ def main() -> int:
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
             os.nice(NICENESS)
-    path = starter_model()
+    path = Path(sys.argv[2]) if sys.argv[1:2] == ["--model"] else starter_model()
     assert path is not None
     bench = Bench(path, 0)
     say("ready", threads=bench.model.threads)

@@ -195,6 +195,8 @@ def main() -> int:
     stored.load = LoadSettings(context_length=BENCH_CONTEXT)
     if "--scripted" in sys.argv:
         stored.model_path = "wait=0"  # what the scripted engine does to load
+    elif "--model" in sys.argv:
+        stored.model_path = sys.argv[sys.argv.index("--model") + 1]
     app = create_application(sys.argv[:1], stored)
     profile = Profile.open(profile_dir())
     store = StoreThread(profile.database)
