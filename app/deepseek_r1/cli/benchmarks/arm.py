@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from deepseek_r1.cli.benchmarks.errors import EndsTooEarly
 from deepseek_r1.core.events import GenerationEvent, GenerationFinished, PrefillProgress
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -87,26 +88,41 @@ def run_ours(order: Order) -> ArmTimes:
         threads=order.threads,
         threads_prefill=order.threads,
     )
-    sampling = SamplingSettings(temperature=0.0, max_tokens=order.tokens)
     with CPUInference(order.model, settings=settings) as model:
         words = "Write on and on about a dragon."
         while model.count_tokens([_user(words)]) < order.prompt_tokens:
             words += " word"
-        events = model.stream([_user(words)], sampling=sampling)
-        first_at, before = _first_token(events)
-        *_, last = events
-        after = _Counters()
-    assert isinstance(last, GenerationFinished)  # noqa: S101 - the stream's contract
+        first_at: float | None = None
+        prefill_tok_s = 0.0
+        for sampling in _ways_to_write(order.tokens):
+            events = model.stream([_user(words)], sampling=sampling)
+            read_at, before = _first_token(events)
+            *_, last = events
+            after = _Counters()
+            assert isinstance(last, GenerationFinished)  # noqa: S101 - the stream's contract
+            if first_at is None:  # later ones find the prompt in the cache
+                first_at, prefill_tok_s = read_at, last.stats.prefill_tok_s
+            if last.stats.completion_tokens >= order.tokens:
+                break
+        else:
+            raise EndsTooEarly(tokens=order.tokens)
     stats, weights = last.stats, last.stats.weights
     return ArmTimes(
         tok_s=stats.decode_tok_s,
-        prefill_tok_s=stats.prefill_tok_s,
+        prefill_tok_s=prefill_tok_s,
         first_token_s=first_at - order.ordered_at,
         streamed_mib=weights.streamed_mib if weights else 0.0,
         io_wait_s=weights.io_wait_s if weights else 0.0,
         threads=model.loaded.threads,
         **after.since(before, max(1, stats.completion_tokens - 1)),
     )
+
+
+def _ways_to_write(tokens: int) -> Iterator[SamplingSettings]:
+    """The likeliest answer, then drawn ones: some models end the likeliest at once."""
+    yield SamplingSettings(temperature=0.0, max_tokens=tokens)
+    for seed in range(1, 30):
+        yield SamplingSettings(temperature=1.5, top_p=1.0, seed=seed, max_tokens=tokens)
 
 
 def _user(words: str) -> Message:
