@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QRunnable, QThread, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, QThread, Signal, Slot
 
 from deepseek_r1.catalogue import half
 from deepseek_r1.catalogue.arrivals import Phase, Progress
@@ -20,6 +20,7 @@ from deepseek_r1.catalogue.orders import Order
 from deepseek_r1.catalogue.rules import Rules
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
+from r1desk.background import in_background
 
 
 class State(StrEnum):
@@ -68,7 +69,7 @@ class Downloads(QObject):
 
     def recall(self) -> None:
         """Find the half downloads of earlier days; they stay paused until someone resumes them."""
-        QThreadPool.globalInstance().start(_Recall(self))
+        in_background(_Recall(self).run)
 
     def start(self, order: Order, *, load_after: bool = False) -> None:
         """Fetch a file after those that wait already. A paused or failed one goes on."""
@@ -111,7 +112,7 @@ class Downloads(QObject):
             return
         del self._all[file]
         if download.state is not State.DONE:
-            QThreadPool.globalInstance().start(_Discard(self.folder, file))
+            in_background(_Discard(self.folder, file).run)
         self.changed.emit()
 
     def close(self) -> None:
@@ -207,20 +208,18 @@ class _Worker(QThread):
             self.error = error
 
 
-class _Recall(QRunnable):
+class _Recall:
     def __init__(self, downloads: Downloads) -> None:
-        super().__init__()
         self._downloads = downloads
 
     def run(self) -> None:
         self._downloads._recalled.emit(half.unfinished(self._downloads.folder))
 
 
-class _Discard(QRunnable):
+class _Discard:
     """Deleting gigabytes may take a while on some file systems."""
 
     def __init__(self, folder: Path, file: str) -> None:
-        super().__init__()
         self._folder, self._file = folder, file
 
     def run(self) -> None:

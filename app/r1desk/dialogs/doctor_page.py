@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QDialog,
@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.checks import Finding, Verdict, examine
 from deepseek_r1.core.words import tr
+from r1desk.background import in_background
 from r1desk.theme import set_role
 
 _MARKS = {Verdict.OK: "✓", Verdict.NOTE: "·", Verdict.WARNING: "!", Verdict.PROBLEM: "✗"}
@@ -59,7 +60,7 @@ class DoctorPage(QDialog):
         self.note.setText(tr("Looking…"))
         self.again.setEnabled(False)
         self.copy.setEnabled(False)
-        QThreadPool.globalInstance().start(_Task(self._examiner))
+        in_background(_Task(self._examiner).run)
 
     @Slot(tuple)
     def _on_found(self, findings: Sequence[Finding]) -> None:
@@ -101,12 +102,11 @@ def _table(findings: Sequence[Finding]) -> QWidget:
 
 
 class _Examiner(QObject):
-    found = Signal(tuple)  # of Finding; emitted in the pool's thread
+    found = Signal(tuple)  # of Finding; emitted in a thread of its own
 
 
-class _Task(QRunnable):
+class _Task:
     def __init__(self, examiner: _Examiner) -> None:
-        super().__init__()
         self._examiner = examiner
 
     def run(self) -> None:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.catalogue.installed import InstalledModel, installed_models
+from r1desk.background import in_background
 
 
 class ModelSearch(QObject):
-    """Reads the headers of all models on this machine in a pool thread."""
+    """Reads the headers of all models on this machine in a thread of its own."""
 
-    found = Signal(tuple)  # of InstalledModel; emitted in the pool's thread
+    found = Signal(tuple)  # of InstalledModel; emitted in a thread of its own
 
     def start(self, opened: Sequence[Path]) -> None:
         """Look, then emit `found` once."""
-        QThreadPool.globalInstance().start(_Look(self, tuple(opened)))
+        in_background(_Look(self, tuple(opened)).run)
 
 
-class _Look(QRunnable):
+class _Look:
     def __init__(self, search: ModelSearch, opened: tuple[Path, ...]) -> None:
-        super().__init__()
         self._search = search
         self._opened = opened
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPalette
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 PAD_PX = 10
 GAP_PX = 3
@@ -19,7 +19,7 @@ class ModelRows(QStyledItemDelegate):
         self.initStyleOption(option, index)
         title, details = _lines(index)
         option.text = ""
-        style = option.widget.style()
+        style = QApplication.style()
         style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
         box = option.rect.adjusted(PAD_PX, PAD_PX, -PAD_PX, -PAD_PX)
         usable = bool(option.state & QStyle.StateFlag.State_Enabled)

@@ -5,24 +5,26 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.core.paths import user_models_dir
+from r1desk.background import in_background
 
 
 class FreeSpace(QObject):
-    """Asks in a pool thread: a drive of the network may take its time."""
+    """Asks in a thread of its own: a drive of the network may take its time."""
 
-    found = Signal(object)  # int bytes, or None where the system does not say; in the pool's thread
+    found = Signal(
+        object
+    )  # int bytes, or None where the system does not say
 
     def start(self) -> None:
         """Ask, then emit `found` once."""
-        QThreadPool.globalInstance().start(_Ask(self))
+        in_background(_Ask(self).run)
 
 
-class _Ask(QRunnable):
+class _Ask:
     def __init__(self, space: FreeSpace) -> None:
-        super().__init__()
         self._space = space
 
     def run(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1 import hardware
 from deepseek_r1.catalogue.models import KnownFile, KnownModel
@@ -16,6 +16,7 @@ from deepseek_r1.core.paths import user_models_dir
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.memory_speed import memory_read_mib_s
 from deepseek_r1.memory.plan import ProcessShare
+from r1desk.background import in_background
 from r1desk.library.space import free_bytes
 
 # What the window may come to hold. A model that fits only beside a fresh window would be
@@ -36,23 +37,22 @@ class Offer:
 
 
 class Survey(QObject):
-    """Works in pool threads; emits from there."""
+    """Works in threads of its own; emits from there."""
 
     found = Signal(object)  # Offer, or None where no known model fits
     measured = Signal(object)  # SpeedRange
 
     def look(self, settings: LoadSettings) -> None:
         """Find the model to recommend; `found` once."""
-        QThreadPool.globalInstance().start(_Look(self, settings))
+        in_background(_Look(self, settings).run)
 
     def measure(self, offer: Offer) -> None:
         """Read memory for half a second and tell how fast the offer would be; `measured` once."""
-        QThreadPool.globalInstance().start(_Measure(self, offer))
+        in_background(_Measure(self, offer).run)
 
 
-class _Look(QRunnable):
+class _Look:
     def __init__(self, survey: Survey, settings: LoadSettings) -> None:
-        super().__init__()
         self._survey, self._settings = survey, settings
 
     def run(self) -> None:
@@ -76,9 +76,8 @@ class _Look(QRunnable):
         self._survey.found.emit(offer)
 
 
-class _Measure(QRunnable):
+class _Measure:
     def __init__(self, survey: Survey, offer: Offer) -> None:
-        super().__init__()
         self._survey, self._offer = survey, offer
 
     def run(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 
-from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 
 from deepseek_r1.memory import meter
+from r1desk.background import in_background
 from r1desk.performance.vitals import Reading
 
 ACTIVE_MS = 1000
@@ -15,7 +17,7 @@ IDLE_MS = 5000
 
 
 class VitalsSampler(QObject):
-    """Owns the clock (GUI thread) and one pool thread that reads the system.
+    """Owns the clock (GUI thread) and a thread that reads the system.
 
     While every window is minimised nothing is measured.
 
@@ -29,8 +31,7 @@ class VitalsSampler(QObject):
         super().__init__(parent)
         self._engine_pid = 0
         self._busy = False
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(1)
+        self._measuring: threading.Thread | None = None
         self._probe = _Probe()
         self._probe.measured.connect(self._on_measured, Qt.ConnectionType.QueuedConnection)
         self._timer = QTimer(self)
@@ -51,7 +52,8 @@ class VitalsSampler(QObject):
     def stop(self) -> None:
         """Measure no more; waits for a measurement under way."""
         self._timer.stop()
-        self._pool.waitForDone()
+        if self._measuring is not None:
+            self._measuring.join()
 
     def set_active(self, active: bool) -> None:
         """Measure every second (the engine works) or every five."""
@@ -71,7 +73,7 @@ class VitalsSampler(QObject):
         if self._busy or _all_minimised():
             return
         self._busy = True
-        self._pool.start(_Task(self._probe, self._engine_pid))
+        self._measuring = in_background(_Task(self._probe, self._engine_pid).run)
 
     @Slot(object)
     def _on_measured(self, reading: Reading) -> None:
@@ -87,7 +89,7 @@ def _all_minimised() -> bool:
 
 
 class _Probe(QObject):
-    """Reads the system; `measure` runs in the pool's thread, one at a time."""
+    """Reads the system; `measure` runs in a thread of its own, one at a time."""
 
     measured = Signal(object)
 
@@ -111,9 +113,8 @@ class _Probe(QObject):
         )
 
 
-class _Task(QRunnable):
+class _Task:
     def __init__(self, probe: _Probe, engine_pid: int) -> None:
-        super().__init__()
         self._probe = probe
         self._engine_pid = engine_pid
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import cache
 from string import Template
 
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from deepseek_r1.core.paths import resources_dir
 from r1desk.theme.tokens import Tokens
@@ -61,5 +61,8 @@ def set_role(widget: QWidget, role: str) -> None:
     if widget.property("role") == role:
         return
     widget.setProperty("role", role)
-    widget.style().unpolish(widget)
-    widget.style().polish(widget)
+    # The application's own style: one of a widget may be gone from C++ before its wrapper is, and
+    # another object at its address would then answer to it.
+    style = QApplication.style()
+    style.unpolish(widget)
+    style.polish(widget)
