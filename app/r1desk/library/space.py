@@ -14,9 +14,7 @@ from r1desk.background import in_background
 class FreeSpace(QObject):
     """Asks in a thread of its own: a drive of the network may take its time."""
 
-    found = Signal(
-        object
-    )  # int bytes, or None where the system does not say
+    found = Signal(object)  # int bytes, or None where the system does not say
 
     def start(self) -> None:
         """Ask, then emit `found` once."""
