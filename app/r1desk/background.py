@@ -9,18 +9,32 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import shiboken6
+from PySide6.QtCore import QObject
 
-def in_background(work: Callable[[], None]) -> threading.Thread:
-    """Run `work` now, in a thread that the process waits for at its end."""
-    thread = threading.Thread(target=_run, args=(work,), name="background")
+from deepseek_r1.core import log
+
+_started: list[tuple[threading.Thread, QObject]] = []
+
+
+def in_background(owner: QObject, work: Callable[[], None]) -> threading.Thread:
+    """Run `work` now, in a thread that the process waits for at its end. Main thread only.
+
+    `owner` is the object whose signals `work` emits, best one without a parent. It is held until
+    the thread has ended and let go here, in the main thread: the thread's reference may have been
+    the last one. Where Qt has deleted it meanwhile, with its parent, the result is nobody's.
+    """
+    _started[:] = [(thread, held) for thread, held in _started if thread.is_alive()]
+    thread = threading.Thread(target=_run, args=(owner, work), name="background")
+    _started.append((thread, owner))
     thread.start()
     return thread
 
 
-def _run(work: Callable[[], None]) -> None:
+def _run(owner: QObject, work: Callable[[], None]) -> None:
     try:
         work()
     except RuntimeError as error:
-        if "already deleted" not in str(error):
+        if shiboken6.isValid(owner):
             raise
-        # Whoever asked is gone (a dialog that was closed, say): nobody waits for the result.
+        log.window.info("a result came after its asker had gone: %s", error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
@@ -69,7 +70,10 @@ class Downloads(QObject):
 
     def recall(self) -> None:
         """Find the half downloads of earlier days; they stay paused until someone resumes them."""
-        in_background(_Recall(self).run)
+        in_background(self, self._recall)
+
+    def _recall(self) -> None:
+        self._recalled.emit(half.unfinished(self.folder))
 
     def start(self, order: Order, *, load_after: bool = False) -> None:
         """Fetch a file after those that wait already. A paused or failed one goes on."""
@@ -112,7 +116,7 @@ class Downloads(QObject):
             return
         del self._all[file]
         if download.state is not State.DONE:
-            in_background(_Discard(self.folder, file).run)
+            in_background(self, partial(_discard, self.folder, file))
         self.changed.emit()
 
     def close(self) -> None:
@@ -208,22 +212,9 @@ class _Worker(QThread):
             self.error = error
 
 
-class _Recall:
-    def __init__(self, downloads: Downloads) -> None:
-        self._downloads = downloads
-
-    def run(self) -> None:
-        self._downloads._recalled.emit(half.unfinished(self._downloads.folder))
-
-
-class _Discard:
+def _discard(folder: Path, file: str) -> None:
     """Deleting gigabytes may take a while on some file systems."""
-
-    def __init__(self, folder: Path, file: str) -> None:
-        self._folder, self._file = folder, file
-
-    def run(self) -> None:
-        try:
-            half.discard(self._folder, self._file)
-        except OSError as error:
-            log.models.warning("cannot delete what came of %s: %s", self._file, error)
+    try:
+        half.discard(folder, file)
+    except OSError as error:
+        log.models.warning("cannot delete what came of %s: %s", file, error)

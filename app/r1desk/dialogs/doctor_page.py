@@ -60,7 +60,7 @@ class DoctorPage(QDialog):
         self.note.setText(tr("Looking…"))
         self.again.setEnabled(False)
         self.copy.setEnabled(False)
-        in_background(_Task(self._examiner).run)
+        in_background(self._examiner, self._examiner.examine)
 
     @Slot(tuple)
     def _on_found(self, findings: Sequence[Finding]) -> None:
@@ -102,12 +102,10 @@ def _table(findings: Sequence[Finding]) -> QWidget:
 
 
 class _Examiner(QObject):
+    """Without a parent: the page may be closed before everything is examined."""
+
     found = Signal(tuple)  # of Finding; emitted in a thread of its own
 
-
-class _Task:
-    def __init__(self, examiner: _Examiner) -> None:
-        self._examiner = examiner
-
-    def run(self) -> None:
-        self._examiner.found.emit(examine())
+    def examine(self) -> None:
+        """Examine, then emit `found` once."""
+        self.found.emit(examine())

@@ -56,7 +56,7 @@ class ModelChooser(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(tabs)
         layout.addWidget(self.buttons)
-        self._search = ModelSearch(self)
+        self._search = ModelSearch()  # no parent: its answer may come after the dialog has gone
         self._search.found.connect(self._on_found)
         self._search.start([Path(path) for path in recent])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -12,20 +13,14 @@ from r1desk.background import in_background
 
 
 class ModelSearch(QObject):
-    """Reads the headers of all models on this machine in a thread of its own."""
+    """Reads the headers of all models on this machine in a thread of its own. Needs no parent."""
 
     found = Signal(tuple)  # of InstalledModel; emitted in a thread of its own
 
     def start(self, opened: Sequence[Path]) -> None:
         """Look, then emit `found` once."""
-        in_background(_Look(self, tuple(opened)).run)
+        in_background(self, partial(self._look, tuple(opened)))
 
-
-class _Look:
-    def __init__(self, search: ModelSearch, opened: tuple[Path, ...]) -> None:
-        self._search = search
-        self._opened = opened
-
-    def run(self) -> None:
-        models: tuple[InstalledModel, ...] = installed_models(self._opened)
-        self._search.found.emit(models)
+    def _look(self, opened: tuple[Path, ...]) -> None:
+        models: tuple[InstalledModel, ...] = installed_models(opened)
+        self.found.emit(models)

@@ -18,15 +18,10 @@ class FreeSpace(QObject):
 
     def start(self) -> None:
         """Ask, then emit `found` once."""
-        in_background(_Ask(self).run)
+        in_background(self, self._ask)
 
-
-class _Ask:
-    def __init__(self, space: FreeSpace) -> None:
-        self._space = space
-
-    def run(self) -> None:
-        self._space.found.emit(free_bytes(user_models_dir()))
+    def _ask(self) -> None:
+        self.found.emit(free_bytes(user_models_dir()))
 
 
 def free_bytes(folder: Path) -> int | None:

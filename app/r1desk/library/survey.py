@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from PySide6.QtCore import QObject, Signal
 
@@ -44,26 +45,21 @@ class Survey(QObject):
 
     def look(self, settings: LoadSettings) -> None:
         """Find the model to recommend; `found` once."""
-        in_background(_Look(self, settings).run)
+        in_background(self, partial(self._look, settings))
 
     def measure(self, offer: Offer) -> None:
         """Read memory for half a second and tell how fast the offer would be; `measured` once."""
-        in_background(_Measure(self, offer).run)
+        in_background(self, partial(self._measure, offer))
 
-
-class _Look:
-    def __init__(self, survey: Survey, settings: LoadSettings) -> None:
-        self._survey, self._settings = survey, settings
-
-    def run(self) -> None:
+    def _look(self, settings: LoadSettings) -> None:
         best = recommend(
             hardware.machine_memory_mib(),
-            self._settings.memory_budget,
-            settings=self._settings,
+            settings.memory_budget,
+            settings=settings,
             share=ProcessShare(window_mib=WINDOW_AT_MOST_MIB),
         )
         if best is None:
-            self._survey.found.emit(None)
+            self.found.emit(None)
             return
         offer = Offer(
             model=best.model,
@@ -73,16 +69,11 @@ class _Look:
             host=usual_source(best.model, best.file),
             free_bytes=free_bytes(user_models_dir()),
         )
-        self._survey.found.emit(offer)
+        self.found.emit(offer)
 
-
-class _Measure:
-    def __init__(self, survey: Survey, offer: Offer) -> None:
-        self._survey, self._offer = survey, offer
-
-    def run(self) -> None:
+    def _measure(self, offer: Offer) -> None:
         threads = hardware.cpu().threads
         speed: SpeedRange = expected_speed(
-            self._offer.model, self._offer.file, memory_read_mib_s(threads), threads
+            offer.model, offer.file, memory_read_mib_s(threads), threads
         )
-        self._survey.measured.emit(speed)
+        self.measured.emit(speed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
@@ -73,7 +74,7 @@ class VitalsSampler(QObject):
         if self._busy or _all_minimised():
             return
         self._busy = True
-        self._measuring = in_background(_Task(self._probe, self._engine_pid).run)
+        self._measuring = in_background(self._probe, partial(self._probe.measure, self._engine_pid))
 
     @Slot(object)
     def _on_measured(self, reading: Reading) -> None:
@@ -111,12 +112,3 @@ class _Probe(QObject):
                 cores=cores,
             )
         )
-
-
-class _Task:
-    def __init__(self, probe: _Probe, engine_pid: int) -> None:
-        self._probe = probe
-        self._engine_pid = engine_pid
-
-    def run(self) -> None:
-        self._probe.measure(self._engine_pid)
