@@ -6,7 +6,6 @@ import platform
 import time
 from dataclasses import asdict
 from math import ceil
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -84,14 +83,7 @@ def _arms(text: str) -> list[str]:
     ),
 )
 def bench_budget(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help=tr(
-                "A GGUF file, or the name of a model that was pulled. Default: the starter model."
-            )
-        ),
-    ] = None,
+    model: o.ModelArgument = None,
     *,
     budgets: Annotated[
         str, typer.Option(help=tr("Limits to measure under: MiB, or percents of the file."))
@@ -165,14 +157,7 @@ def _told(run: Run) -> None:
     ),
 )
 def bench_engine(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help=tr(
-                "A GGUF file, or the name of a model that was pulled. Default: the starter model."
-            )
-        ),
-    ] = None,
+    model: o.ModelArgument = None,
     *,
     threads: Annotated[str, typer.Option(help=tr("Thread counts to compare: 1,2,4."))] = "",
     blocks: Annotated[int, typer.Option(min=1, help=tr("How often forth and back."))] = 2,

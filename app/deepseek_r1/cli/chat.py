@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
 import typer
 
@@ -28,62 +27,29 @@ from deepseek_r1.host.client import EngineClient
 HISTORY_FILE = "chat_history"
 
 
+@o.grouped
 def chat(
     *,
     model: o.ModelPath = None,
-    system: Annotated[str, typer.Option("--system", help=tr("What the model should heed."))] = "",
-    max_tokens: o.MaxTokens = o.SAMPLING.max_tokens,
-    temperature: o.Temperature = o.SAMPLING.temperature,
-    top_p: o.TopP = o.SAMPLING.top_p,
-    top_k: o.TopK = o.SAMPLING.top_k,
-    min_p: o.MinP = o.SAMPLING.min_p,
-    repeat_penalty: o.RepeatPenalty = o.SAMPLING.repeat_penalty,
-    seed: o.Seed = o.SAMPLING.seed,
-    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
-    threads: o.Threads = o.LOAD.threads,
-    threads_prefill: o.ThreadsPrefill = o.LOAD.threads_prefill,
-    context_length: o.ContextLength = o.LOAD.context_length,
-    micro_batch: o.MicroBatch = o.LOAD.micro_batch,
-    kv_type: o.KVPrecision = o.LOAD.kv_type,
-    batch_size: o.BatchSize = 1,
-    swap_enabled: o.SwapEnabled = o.LOAD.swap_enabled,
-    cache_strategy: o.Strategy = o.LOAD.cache_strategy,
-    enable_chunk_loading: o.ChunkLoading = o.LOAD.enable_chunk_loading,
-    chunk_size: o.ChunkSize = o.LOAD.chunk_size_kib,
+    system: o.System = "",
+    sampling: SamplingSettings,
+    load: o.Load,
     as_json: o.Json = False,
 ) -> None:
     """Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."""
-    settings = LoadSettings(
-        memory_budget=memory_budget,
-        threads=threads,
-        threads_prefill=threads_prefill,
-        context_length=context_length,
-        micro_batch=micro_batch,
-        kv_type=kv_type,
-        swap_enabled=swap_enabled,
-        cache_strategy=cache_strategy,
-        enable_chunk_loading=enable_chunk_loading,
-        chunk_size_kib=chunk_size,
-    )
-    sampling = SamplingSettings(
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        min_p=min_p,
-        repeat_penalty=repeat_penalty,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
-    if batch_size > 1:
+    if load.batch_size > 1:
         output.note(
-            tr("A chat has one prompt at a time: batch size {n} changes nothing.", n=batch_size)
+            tr(
+                "A chat has one prompt at a time: batch size {n} changes nothing.",
+                n=load.batch_size,
+            )
         )
     path = o.chosen_model(model).absolute()
     with (
         EngineClient(on_notice=ShortageTeller()) as engine,
         Lines(profile_dir() / HISTORY_FILE) as lines,
     ):
-        session = _Session(engine, lines, settings, sampling, as_json=as_json)
+        session = _Session(engine, lines, load.settings, sampling, as_json=as_json)
         session.conversation.system = o.clean_text(system)
         session.load(path)
         failure = session.run()

@@ -48,12 +48,7 @@ def convert(
     output_path: Annotated[
         Path | None, typer.Option("--output", "-o", help=tr("The same as the second argument."))
     ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            "--precision", "-p", help=tr("f32, f16, bf16, int8, mixed, q4_k_m or a type of ggml.")
-        ),
-    ] = "int8",
+    precision: o.PrecisionName = "int8",
     imatrix_text: Annotated[
         Path | None,
         typer.Option(
@@ -69,9 +64,7 @@ def convert(
         int,
         typer.Option("--threads", min=0, max=512, help=tr("Threads for packing. 0: all cores.")),
     ] = 0,
-    force: Annotated[
-        bool, typer.Option("--force", help=tr("Replace the output if it exists."))
-    ] = False,
+    force: o.Force = False,
     as_json: o.Json = False,
 ) -> None:
     """Write a model as a GGUF file of another precision. A run that was ended goes on."""

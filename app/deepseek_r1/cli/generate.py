@@ -33,7 +33,7 @@ from deepseek_r1.core.events import (
     WeightsStats,
 )
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.core.words import tr
 from deepseek_r1.engine.schema import MAX_SCHEMA_CHARACTERS, grammar_of
 from deepseek_r1.host.client import EngineClient
@@ -42,31 +42,16 @@ from deepseek_r1.memory import meter
 _UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)
 
 
+@o.grouped
 def generate(
     prompt: Annotated[
         str, typer.Argument(help=tr("The question. “-” reads it from standard input."))
     ] = "-",
     *,
     model: o.ModelPath = None,
-    system: Annotated[str, typer.Option("--system", help=tr("What the model should heed."))] = "",
-    max_tokens: o.MaxTokens = o.SAMPLING.max_tokens,
-    temperature: o.Temperature = o.SAMPLING.temperature,
-    top_p: o.TopP = o.SAMPLING.top_p,
-    top_k: o.TopK = o.SAMPLING.top_k,
-    min_p: o.MinP = o.SAMPLING.min_p,
-    repeat_penalty: o.RepeatPenalty = o.SAMPLING.repeat_penalty,
-    seed: o.Seed = o.SAMPLING.seed,
-    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
-    threads: o.Threads = o.LOAD.threads,
-    threads_prefill: o.ThreadsPrefill = o.LOAD.threads_prefill,
-    context_length: o.ContextLength = o.LOAD.context_length,
-    micro_batch: o.MicroBatch = o.LOAD.micro_batch,
-    kv_type: o.KVPrecision = o.LOAD.kv_type,
-    batch_size: o.BatchSize = 1,
-    swap_enabled: o.SwapEnabled = o.LOAD.swap_enabled,
-    cache_strategy: o.Strategy = o.LOAD.cache_strategy,
-    enable_chunk_loading: o.ChunkLoading = o.LOAD.enable_chunk_loading,
-    chunk_size: o.ChunkSize = o.LOAD.chunk_size_kib,
+    system: o.System = "",
+    sampling: SamplingSettings,
+    load: o.Load,
     json_schema: Annotated[
         Path | None,
         typer.Option(
@@ -77,37 +62,18 @@ def generate(
     as_json: o.Json = False,
 ) -> None:
     """Answer one question. The answer goes to standard output, the thinking to the terminal."""
-    settings = LoadSettings(
-        memory_budget=memory_budget,
-        threads=threads,
-        threads_prefill=threads_prefill,
-        context_length=context_length,
-        micro_batch=micro_batch,
-        kv_type=kv_type,
-        swap_enabled=swap_enabled,
-        cache_strategy=cache_strategy,
-        enable_chunk_loading=enable_chunk_loading,
-        chunk_size_kib=chunk_size,
-    )
-    sampling = SamplingSettings(
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        min_p=min_p,
-        repeat_penalty=repeat_penalty,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
     messages = _conversation(prompt, system)
     schema = _schema(json_schema) if json_schema is not None else ""
-    if batch_size > 1:
+    if load.batch_size > 1:
         output.note(
-            tr("There is one prompt, so a batch size of {n} changes nothing.", n=batch_size)
+            tr("There is one prompt, so a batch size of {n} changes nothing.", n=load.batch_size)
         )
     answer = Answer()
     path = o.chosen_model(model).absolute()
     with EngineClient(on_notice=ShortageTeller()) as engine, interrupting(engine) as pressed:
-        loaded = engine.load(path, settings, window_mib=o.COMMAND_LINE_MIB, on_event=show_progress)
+        loaded = engine.load(
+            path, load.settings, window_mib=o.COMMAND_LINE_MIB, on_event=show_progress
+        )
         output.status("")
         if pressed():
             raise typer.Exit(INTERRUPTED)

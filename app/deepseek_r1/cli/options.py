@@ -5,9 +5,12 @@ Names are given with hyphens; `app.normalised` accepts underscores as well.
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -43,6 +46,20 @@ ModelPath = Annotated[
         help=tr("A GGUF file, or the name of a model that was pulled. Default: the starter model."),
     ),
 ]
+ModelArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        help=tr("A GGUF file, or the name of a model that was pulled. Default: the starter model.")
+    ),
+]
+System = Annotated[str, typer.Option("--system", help=tr("What the model should heed."))]
+PrecisionName = Annotated[
+    str,
+    typer.Option(
+        "--precision", "-p", help=tr("f32, f16, bf16, int8, mixed, q4_k_m or a type of ggml.")
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help=tr("Replace the output if it exists."))]
 Json = Annotated[
     bool,
     typer.Option(
@@ -81,6 +98,91 @@ Seed = Annotated[int, _option(SamplingSettings, "seed", "--seed")]
 
 LOAD = LoadSettings()  # the defaults of the options
 SAMPLING = SamplingSettings()
+
+
+class Load(NamedTuple):
+    """How a model is to be loaded. `batch_size` is taken and told to change nothing."""
+
+    settings: LoadSettings
+    batch_size: int
+
+
+def _load(
+    *,
+    memory_budget: MemoryBudget = LOAD.memory_budget,
+    threads: Threads = LOAD.threads,
+    threads_prefill: ThreadsPrefill = LOAD.threads_prefill,
+    context_length: ContextLength = LOAD.context_length,
+    micro_batch: MicroBatch = LOAD.micro_batch,
+    kv_type: KVPrecision = LOAD.kv_type,
+    batch_size: BatchSize = 1,
+    swap_enabled: SwapEnabled = LOAD.swap_enabled,
+    cache_strategy: Strategy = LOAD.cache_strategy,
+    enable_chunk_loading: ChunkLoading = LOAD.enable_chunk_loading,
+    chunk_size: ChunkSize = LOAD.chunk_size_kib,
+) -> Load:
+    settings = LoadSettings(
+        memory_budget=memory_budget,
+        threads=threads,
+        threads_prefill=threads_prefill,
+        context_length=context_length,
+        micro_batch=micro_batch,
+        kv_type=kv_type,
+        swap_enabled=swap_enabled,
+        cache_strategy=cache_strategy,
+        enable_chunk_loading=enable_chunk_loading,
+        chunk_size_kib=chunk_size,
+    )
+    return Load(settings, batch_size)
+
+
+def _sampling(
+    *,
+    max_tokens: MaxTokens = SAMPLING.max_tokens,
+    temperature: Temperature = SAMPLING.temperature,
+    top_p: TopP = SAMPLING.top_p,
+    top_k: TopK = SAMPLING.top_k,
+    min_p: MinP = SAMPLING.min_p,
+    repeat_penalty: RepeatPenalty = SAMPLING.repeat_penalty,
+    seed: Seed = SAMPLING.seed,
+) -> SamplingSettings:
+    return SamplingSettings(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        min_p=min_p,
+        repeat_penalty=repeat_penalty,
+        seed=seed,
+    )
+
+
+_GROUPS: dict[object, Callable[..., object]] = {Load: _load, SamplingSettings: _sampling}
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with all options of a group where it has a parameter of the group's type."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    keys: dict[str, list[str]] = {}  # of the options of each such parameter
+    groups: dict[str, Callable[..., object]] = {}
+    for name, parameter in signature.parameters.items():
+        group = _GROUPS.get(parameter.annotation)
+        if group is None:
+            parameters.append(parameter)
+            continue
+        own = inspect.signature(group, eval_str=True).parameters
+        parameters.extend(own.values())
+        keys[name], groups[name] = list(own), group
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{key: given.pop(key) for key in keys[name]})
+        command(**given)
+
+    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return called
 
 
 def chosen_model(path: Path | None) -> Path:

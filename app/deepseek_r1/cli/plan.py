@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -13,58 +11,29 @@ from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import Bill
-from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import sentences, tr
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.plan import ProcessShare, require_context, speed_text
 from deepseek_r1.memory.quote import quote
 
 
+@o.grouped
 def plan(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help=tr(
-                "A GGUF file, or the name of a model that was pulled. Default: the starter model."
-            )
-        ),
-    ] = None,
+    model: o.ModelArgument = None,
     *,
     model_path: o.ModelPath = None,
-    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
-    threads: o.Threads = o.LOAD.threads,
-    threads_prefill: o.ThreadsPrefill = o.LOAD.threads_prefill,
-    context_length: o.ContextLength = o.LOAD.context_length,
-    micro_batch: o.MicroBatch = o.LOAD.micro_batch,
-    kv_type: o.KVPrecision = o.LOAD.kv_type,
-    batch_size: o.BatchSize = 1,
-    swap_enabled: o.SwapEnabled = o.LOAD.swap_enabled,
-    cache_strategy: o.Strategy = o.LOAD.cache_strategy,
-    enable_chunk_loading: o.ChunkLoading = o.LOAD.enable_chunk_loading,
-    chunk_size: o.ChunkSize = o.LOAD.chunk_size_kib,
+    load: o.Load,
     as_json: o.Json = False,
 ) -> None:
     """Show what a model would cost in memory. Nothing is loaded."""
     if model and model_path:
         raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=model, b=model_path))
-    settings = LoadSettings(
-        memory_budget=memory_budget,
-        threads=threads,
-        threads_prefill=threads_prefill,
-        context_length=context_length,
-        micro_batch=micro_batch,
-        kv_type=kv_type,
-        swap_enabled=swap_enabled,
-        cache_strategy=cache_strategy,
-        enable_chunk_loading=enable_chunk_loading,
-        chunk_size_kib=chunk_size,
-    )
-    if batch_size > 1:
-        output.note(tr("The bill is that of one prompt; {n} share its context.", n=batch_size))
+    if load.batch_size > 1:
+        output.note(tr("The bill is that of one prompt; {n} share its context.", n=load.batch_size))
     header = read_header(o.chosen_model(model or model_path))
-    require_context(header, settings)
+    require_context(header, load.settings)
     share = ProcessShare(window_mib=o.COMMAND_LINE_MIB)
-    quoted = quote(header, settings, share)
+    quoted = quote(header, load.settings, share)
     if as_json:
         output.result_json(plan_report(quoted.bill, quoted.advice))
     else:

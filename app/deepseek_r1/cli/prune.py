@@ -31,19 +31,12 @@ def prune(
     compensate: Annotated[
         bool, typer.Option(help=tr("Fit the remaining weights to the calibration text."))
     ] = True,
-    precision: Annotated[
-        str,
-        typer.Option(
-            "--precision", "-p", help=tr("f32, f16, bf16, int8, mixed, q4_k_m or a type of ggml.")
-        ),
-    ] = "int8",
+    precision: o.PrecisionName = "int8",
     memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
     threads: o.Threads = o.LOAD.threads,
     disk_limit: DiskLimit = DISK_LIMIT_MIB,
     scratch: Scratch = None,
-    force: Annotated[
-        bool, typer.Option("--force", help=tr("Replace the output if it exists."))
-    ] = False,
+    force: o.Force = False,
     as_json: o.Json = False,
 ) -> None:
     """Remove the least important feed-forward channels. Loses quality: compare before use."""
