@@ -10,12 +10,27 @@ _NEEDED = re.compile(r"^\s*NEEDED\s+(\S+)", re.MULTILINE)
 
 _GLIBC = re.compile(r"\bGLIBC_(\d+)\.(\d+)")
 
-# What comes with every Linux desktop: the C library, the display's own libraries and what belongs
-# to its drivers. These must not be ours: they speak to the system's servers and drivers.
-ON_EVERY_DESKTOP = re.compile(
-    r"^(ld-linux.*|lib(c|m|dl|pthread|rt|util|resolv)|libEGL|libGL|libOpenGL|libGLX|libX11(-xcb)?"
-    r"|libxcb|libdrm|libwayland-(client|cursor|egl)|libfontconfig|libfreetype|libz)\.so.*"
-)
+_C_LIBRARY = re.compile(r"^(ld-linux.*|lib(c|m|dl|pthread|rt|util|resolv))\.so.*")
+
+# What comes with every Linux desktop beside the C library: the display's own libraries and what
+# belongs to its drivers, each with Debian's package. These must not be ours: they speak to the
+# system's servers and drivers.
+DEBIAN_PACKAGES = {
+    "libEGL": "libegl1",
+    "libGL": "libgl1",
+    "libGLX": "libglx0",
+    "libOpenGL": "libopengl0",
+    "libX11": "libx11-6",
+    "libX11-xcb": "libx11-xcb1",
+    "libdrm": "libdrm2",
+    "libfontconfig": "libfontconfig1",
+    "libfreetype": "libfreetype6",
+    "libwayland-client": "libwayland-client0",
+    "libwayland-cursor": "libwayland-cursor0",
+    "libwayland-egl": "libwayland-egl1",
+    "libxcb": "libxcb1",
+    "libz": "zlib1g",
+}
 
 
 def reachable(files: dict[str, str]) -> dict[str, str]:
@@ -29,7 +44,7 @@ def reachable(files: dict[str, str]) -> dict[str, str]:
     waiting = list(kept.values())
     while waiting:
         for library in needed_by(Path(waiting.pop())):
-            if library in at_top and not ON_EVERY_DESKTOP.match(library):
+            if library in at_top and not on_every_desktop(library):
                 kept[library] = at_top.pop(library)
                 waiting.append(kept[library])
     return kept
@@ -52,10 +67,13 @@ def outside(bundle: Path) -> dict[str, str]:
 def lacking(bundle: Path) -> dict[str, str]:
     """Those that not every desktop has."""
     return {
-        library: user
-        for library, user in outside(bundle).items()
-        if not ON_EVERY_DESKTOP.match(library)
+        library: user for library, user in outside(bundle).items() if not on_every_desktop(library)
     }
+
+
+def on_every_desktop(library: str) -> bool:
+    """True for what every Linux desktop has, named like "libGL.so.1"."""
+    return bool(_C_LIBRARY.match(library)) or library.split(".so", 1)[0] in DEBIAN_PACKAGES
 
 
 def least_glibc(bundle: Path) -> str:

@@ -29,21 +29,6 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 KIB = 1024
 XZ_LEVEL = 3  # the usual 6 saves 7 MiB of 156: most of it is weights
 
-# Debian's packages with the libraries that are not in the bundle.
-DEBIAN = {
-    "libEGL": "libegl1",
-    "libGL": "libgl1",
-    "libX11": "libx11-6",
-    "libX11-xcb": "libx11-xcb1",
-    "libdrm": "libdrm2",
-    "libfontconfig": "libfontconfig1",
-    "libfreetype": "libfreetype6",
-    "libwayland-client": "libwayland-client0",
-    "libwayland-cursor": "libwayland-cursor0",
-    "libwayland-egl": "libwayland-egl1",
-    "libxcb": "libxcb1",
-    "libz": "zlib1g",
-}
 CONTROL = """\
 Package: r1desk
 Version: {version}
@@ -178,7 +163,7 @@ def install(file: Path, folder: Path, name: str = "") -> None:
 def depends(bundle: Path) -> list[str]:
     """What Debian has to install before: the C library in its least version, and the display's."""
     outside = {library.split(".so")[0] for library in needs.outside(bundle)}
-    packages = {DEBIAN[library] for library in outside if library in DEBIAN}
+    packages = {package for library, package in needs.DEBIAN_PACKAGES.items() if library in outside}
     return [f"libc6 (>= {needs.least_glibc(bundle)})", *sorted(packages)]
 
 

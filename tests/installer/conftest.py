@@ -4,4 +4,4 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "installer" / name) for name in ("bundle", "linux", "release")]
+sys.path[:0] = [str(ROOT / "installer" / name) for name in (".", "bundle", "linux")]

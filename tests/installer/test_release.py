@@ -3,16 +3,14 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import icons
 import pytest
+import sbom
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "installer").rglob("*.sh"))
-sys.path.append(str(ROOT / "installer"))
-import icons
-import sbom
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
