@@ -72,15 +72,16 @@ class CPUInference:
         swap_enabled: bool | None = None,
         cache_strategy: CacheStrategy | str | None = None,
         enable_chunk_loading: bool | None = None,
-        window_mib: float = 0.0,
+        window_mib: float | None = None,
         on_progress: Callable[[float], bool] | None = None,
     ) -> None:
         """Load the model; returns when it is ready.
 
         The single options override `settings`. `thread_count` is for reading and for writing,
-        0 is automatic. `memory_budget` and `window_mib`, what the caller's own process costs, are
-        MiB. `batch_size` is the most prompts of a list answered together. `on_progress` hears
-        fractions of the load and stops it by returning False.
+        0 is automatic. `memory_budget` and `window_mib` are MiB: the latter is what the caller's
+        process costs where it is another than this one. `batch_size` is the most prompts of a list
+        answered together. `on_progress` hears fractions of the load and stops it by returning
+        False.
 
         Raises ModelRefused (BudgetTooSmall, ContextTooLarge, LoadStopped, ...), WrongUsage,
         EngineStartFailed.

@@ -21,12 +21,16 @@ def _runtime_mib(legacy: bool) -> float:
     return process_mib(os.getpid())
 
 
-def process_share(window_mib: float = 0.0, *, legacy: bool = False) -> ProcessShare:
-    """What the processes cost before a model is loaded: this one, measured, and the caller's.
+def process_share(window_mib: float | None = None, *, legacy: bool = False) -> ProcessShare:
+    """What the processes cost before a model is loaded.
 
-    `legacy`: the engine for old files will be the one in it.
+    With the caller in a process of its own, which takes `window_mib`, it is what every bill of the
+    engine's process says. None where the caller is this process, whatever else it holds: measured
+    then, with the engine for old files in it if `legacy`.
     """
-    return ProcessShare(runtime_mib=_runtime_mib(legacy), window_mib=window_mib)
+    if window_mib is not None:
+        return ProcessShare(window_mib=window_mib)
+    return ProcessShare(runtime_mib=_runtime_mib(legacy))
 
 
 def streamed_mib(bill: Bill) -> float | None:
