@@ -32,7 +32,6 @@ from deepseek_r1.core.paths import profile_dir, starter_model
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.words import use_language
 from deepseek_r1.hardware import linux
-from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.protocol import Beat
 from r1desk import preferences as prefs
 from r1desk.application import create_application
@@ -52,7 +51,7 @@ while True:
     held.append(bytearray(4 << 20))
     for at in range(0, 4 << 20, 4096):
         held[-1][at] = 1
-print(len(held) * 4, flush=True)
+print(len(held) * 4, 1 - now.available_mib / now.total_mib, flush=True)
 sys.stdin.read()
 """
 QUESTION = "Write a long story about a whale."
@@ -117,8 +116,6 @@ class Trial:
             os.set_blocking(eater.stdout.fileno(), False)
             self.until(lambda: self._eaten(eater, marks), "the eater is full")
             marks["answering"] = float(self.desk.chat.busy)
-            now = memory_reading()
-            marks["used_share"] = 1 - now.available_mib / now.total_mib
 
         self.beats.clear()
         self.pids = {self.desk.engine.engine_pid}
@@ -137,7 +134,8 @@ class Trial:
             "equal": disturbed == calm,
             "characters": len(calm),
             "eaten_mib": marks["eaten_mib"],
-            "used_share_when_full": round(marks["used_share"], 4),
+            "full": self.full,
+            "used_share_when_full": marks["used_share"],
             "answering_when_full": bool(marks["answering"]),
             "notices": self.notices,
             "budget_mib": bill.budget_mib,
@@ -153,7 +151,7 @@ class Trial:
     def _eaten(eater: subprocess.Popen[str], marks: dict[str, float]) -> bool:
         line = eater.stdout.readline()
         if line:
-            marks["eaten_mib"] = float(line)
+            marks["eaten_mib"], marks["used_share"] = map(float, line.split())
         return bool(line)
 
 
@@ -175,7 +173,7 @@ def kept(found: dict[str, Any]) -> bool:
         found["equal"]
         and found["characters"] > 0
         and found["answering_when_full"]
-        and found["used_share_when_full"] >= 0.93  # the eater stops at 0.97; some came back already
+        and found["used_share_when_full"] >= found["full"]
         and len(warnings) == 1
         and found["engines"] == 1
         and found["killed_by_kernel"] == 0
