@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from convert.plain_llama import PlainLlama
 from deepseek_r1.cli.app import app
-from deepseek_r1.convert.job import Converted, Wish
+from deepseek_r1.convert.job import Converted, Progress, Stage, Wish
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.convert.prune import Pruning, kept_channels, most_important, prune
 from deepseek_r1.convert.prune_blocks import least_turning, require_removable
@@ -170,6 +170,26 @@ def test_a_fit_that_does_not_fit_the_budget_is_refused_before_anything_is_read(
         prune(wish, Pruning(0.3, none), started, lambda *_: None, lambda _: None)
     with pytest.raises(NoRoomForRows):
         pruned(starter, wish.output, Pruning(0.3, none, disk_limit_mib=1), started)
+
+
+@pytest.mark.parametrize("second", ["calibration.txt", "evaluation.txt"])
+def test_a_run_that_was_ended_goes_on_only_with_the_same_text(
+    tiny_qwen2: Path, started: Launch, tmp_path: Path, second: str
+):
+    def ends_halfway(progress: Progress) -> None:
+        if progress.stage is Stage.WRITING and progress.done > progress.total / 2:
+            raise KeyboardInterrupt
+
+    target = tmp_path / "out.gguf"
+    wish = Wish(tiny_qwen2, target, precision_named("int8"), ROOMY_MIB, threads=2)
+    first = Pruning(0.5, TEXTS / "calibration.txt")
+    with pytest.raises(KeyboardInterrupt):
+        prune(wish, first, started, lambda *_: None, ends_halfway)
+    then = Pruning(0.5, TEXTS / second)
+    done = pruned(tiny_qwen2, target, then, started)
+    assert bool(done.resumed_bytes) == (first == then)
+    whole = pruned(tiny_qwen2, tmp_path / "whole.gguf", then, started)
+    assert done.sha256 == whole.sha256
 
 
 def test_convert_prunes_as_well(tiny_qwen2: Path, tmp_path: Path):

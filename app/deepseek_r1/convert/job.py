@@ -75,6 +75,7 @@ class Wish:
     importance: Importance = field(default_factory=dict)
     importance_text: str = ""
     change: Callable[[Source], Source] | None = None  # made before writing; its keys tell of it
+    change_from: str = ""  # a digest of what it was made from beside the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,7 @@ def _identity(wish: Wish, source: Source) -> str:
     if wish.change is not None:
         for key in source.keys:
             digest.update(key.packed())
+        digest.update(wish.change_from.encode())
     for name in sorted(wish.importance):
         digest.update(b"\0" + name.encode() + wish.importance[name].tobytes())
     return digest.hexdigest()

@@ -12,6 +12,7 @@ quality, and the file says so in its metadata.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -94,7 +95,15 @@ def prune(
             smaller = without_blocks(source, removed) if removed else source
             return labelled(smaller, header, kept, removed)
 
-        return convert(replace(wish, change=change), on_progress)
+        return convert(replace(wish, change=change, change_from=_digest(seen)), on_progress)
+
+
+def _digest(seen: Activations) -> str:
+    """Of everything that decides what goes: an ended run goes on only where it is the same."""
+    digest = hashlib.sha256(seen.turns.tobytes())
+    for name in sorted(seen.squares):
+        digest.update(b"\0" + name.encode() + seen.squares[name].tobytes())
+    return digest.hexdigest()
 
 
 def _downs(blocks: int) -> tuple[str, ...]:
