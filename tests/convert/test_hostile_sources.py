@@ -18,8 +18,8 @@ from deepseek_r1.convert.errors import (
     FeatureUnknown,
     NumbersUnfit,
     SourceDamaged,
+    SourceIsPickle,
     SourceMissing,
-    SourceUnsafe,
     TensorMissing,
     TokenizerUnknown,
 )
@@ -49,14 +49,14 @@ def write_safetensors(path: Path, header: dict, data: bytes) -> None:
 def test_pickles_are_refused_with_the_reason(folder: Path, to_gguf, name: str) -> None:
     (folder / "model.safetensors").unlink()
     (folder / name).write_bytes(b"\x80\x04.")
-    with pytest.raises(SourceUnsafe, match="runs whatever program"):
+    with pytest.raises(SourceIsPickle, match="runs whatever program"):
         to_gguf(folder)
 
 
 def test_an_index_that_lists_pickles_is_refused(folder: Path, to_gguf) -> None:
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "pytorch_model.bin"}}))
-    with pytest.raises(SourceUnsafe):
+    with pytest.raises(SourceIsPickle):
         to_gguf(folder)
 
 

@@ -37,6 +37,11 @@ def test_an_error_crosses_the_pipe_unchanged() -> None:
     assert received.text() == str(ModelFileMissing(path="/tmp/模型.gguf"))
 
 
+def test_two_errors_cannot_have_one_name() -> None:
+    with pytest.raises(TypeError, match="EngineHung"):
+        type("EngineHung", (R1Error,), {})
+
+
 def test_an_unknown_code_is_an_engine_failure_and_keeps_its_detail() -> None:
     report = ErrorReport(code="FromTheFuture", facts={"detail": "flux"})
     assert isinstance(report.error, EngineFailed)

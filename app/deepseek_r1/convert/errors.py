@@ -21,7 +21,7 @@ class SourceMissing(ConversionRefused):
     todo = N_("Name a GGUF file, or a folder with config.json, tokenizer.json and *.safetensors.")
 
 
-class SourceUnsafe(ConversionRefused):
+class SourceIsPickle(ConversionRefused):
     """Weights in a format that runs code when it is read."""
 
     what = N_("{path} is in PyTorch's own format and is not opened.")

@@ -9,8 +9,8 @@ from deepseek_r1.convert.config import Config
 from deepseek_r1.convert.errors import (
     FeatureUnknown,
     SourceDamaged,
+    SourceIsPickle,
     SourceMissing,
-    SourceUnsafe,
     TokenizerUnknown,
 )
 from deepseek_r1.convert.families import describe
@@ -82,7 +82,7 @@ def _weights_paths(folder: Path) -> list[Path]:
         return [_inside(folder, _SINGLE)]
     pickles = sorted(each for each in folder.iterdir() if each.suffix.lower() in PICKLES)
     if pickles:
-        raise SourceUnsafe(path=str(pickles[0]))
+        raise SourceIsPickle(path=str(pickles[0]))
     detail = tr("There is no {name} in it.", name=_SINGLE)
     raise SourceMissing(path=str(folder), detail=detail)
 
@@ -90,7 +90,7 @@ def _weights_paths(folder: Path) -> list[Path]:
 def _listed(folder: Path, index: Path, name: str) -> Path:
     """A file that the index names, which must lie in the folder itself."""
     if Path(name).suffix.lower() in PICKLES:
-        raise SourceUnsafe(path=str(folder / Path(name).name))
+        raise SourceIsPickle(path=str(folder / Path(name).name))
     if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
         detail = tr("it names the file {name}", name=name[:80])
         raise SourceDamaged(path=str(index), detail=detail)

@@ -45,7 +45,8 @@ class R1Error(Exception):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        R1Error.known[cls.__name__] = cls
+        if R1Error.known.setdefault(cls.__name__, cls) is not cls:
+            raise TypeError(f"two errors are called {cls.__name__}: a report could not tell them")
 
     def __init__(self, **facts: Fact) -> None:
         super().__init__(facts)
