@@ -118,6 +118,20 @@ def test_without_root_it_says_so(monkeypatch):
         machine.MemoryGroup(100)
 
 
+def test_a_drive_without_read_ahead_is_told(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(machine, "_read_ahead_file", lambda _path: tmp_path / "none")
+    with pytest.raises(LimitUnavailable, match="none"):
+        machine.read_ahead_kib(tmp_path)
+    with pytest.raises(LimitUnavailable), machine.read_ahead(tmp_path, 128):
+        pass
+
+
+def test_a_thread_count_that_fails_is_told_with_the_reason(starter, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "run_order", lambda _order: (None, "-9: killed"))
+    bench.bench_engine(starter, threads="1", blocks=1)
+    assert "1: -9: killed" in capsys.readouterr().out
+
+
 @as_root
 @pytest.mark.native
 def test_a_real_group_counts_limits_and_goes_away(tmp_path):

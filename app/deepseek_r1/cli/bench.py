@@ -189,6 +189,7 @@ def bench_engine(
     for row in told:
         rates = f"{row['tok_s']:8.2f} tok/s {row['prefill_tok_s']:8.1f} tok/s"
         output.result(tr("{n} threads: writing, reading {rates}", n=row["threads"], rates=rates))
+        _show_failures(str(row["threads"]), row)
 
 
 def _counts(text: str) -> list[int]:
@@ -200,6 +201,11 @@ def _counts(text: str) -> list[int]:
     if not counts or not 0 < min(counts) <= max(counts) <= LoadSettings.bounds("threads")[1]:
         raise WrongUsage(detail=tr("Thread counts are numbers: 1,2,4."))
     return counts
+
+
+def _show_failures(name: str, row: dict[str, Any]) -> None:
+    for failure in row["failures"]:
+        output.result(f"{name}: {failure}")
 
 
 _COLUMNS = ("arm", "tok/s", "prompt", "1st s", "MiB/tok", "CPU s/tok", "faults", "peak MiB",
@@ -224,8 +230,7 @@ def _show(report: dict[str, Any], told: dict[str, Any]) -> None:
         )  # fmt: skip
     Console(highlight=False, width=110).print(table)
     for row in told["rows"]:
-        for failure in row["failures"]:
-            output.result(f"{row['arm']}: {failure}")
+        _show_failures(row["arm"], row)
     if "bound_tok_s" in told:
         output.result(
             tr(

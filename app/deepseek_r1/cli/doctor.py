@@ -42,17 +42,16 @@ def doctor(
     """Check this computer and say what to do. Exit status 1 where something does not work."""
     if model is not None and not measure_threads:
         raise WrongUsage(detail=tr("--model belongs to --measure-threads."))
+    if measure_threads and not as_json:
+        _show_threads(_measured(o.chosen_model(model).absolute()))
+        return
     kernel = _kernel()
     findings = [_kernel_finding(kernel), *examine()]
-    if measure_threads:
-        measured = _measured(o.chosen_model(model).absolute())
-        if not as_json:
-            _show_threads(measured)
-            return
     verdict = worst(findings)
     if as_json:
         found = report(kernel, findings)
         if measure_threads:
+            measured = _measured(o.chosen_model(model).absolute())
             found["threads_measured"] = measured.model_dump(exclude={"kind"})
         output.result_json(found)
     else:

@@ -94,16 +94,19 @@ def drop_caches() -> None:
 
 
 def read_ahead_kib(path: Path) -> int:
-    """How far the system reads ahead in files of the drive that `path` is on."""
-    return int(_read(_read_ahead_file(path)))
+    """How far the system reads ahead on the drive of `path`. Raises LimitUnavailable."""
+    try:
+        return int(_read(_read_ahead_file(path)))
+    except OSError as error:
+        raise LimitUnavailable(detail=str(error)) from error
 
 
 @contextmanager
 def read_ahead(path: Path, kib: int) -> Iterator[None]:
     """Another read-ahead for that drive, for a while. Raises LimitUnavailable."""
     file = _read_ahead_file(path)
-    before = _read(file)
     try:
+        before = _read(file)
         _write(file, str(kib))
     except OSError as error:
         raise LimitUnavailable(detail=str(error)) from error
