@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import events
@@ -13,11 +12,11 @@ from deepseek_r1.core.errors import ErrorReport, ModelFileMissing
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.notices import EngineState
+from deepseek_r1.memory import meter
 from r1desk.bridge import EngineBridge
 from r1desk.preferences import Preferences
 
 RECENT_MODELS = 8
-MIB = 1024 * 1024
 
 
 class ModelController(QObject):
@@ -214,4 +213,4 @@ class ModelController(QObject):
 
 def window_mib() -> float:
     """What this process, the window, holds in memory now: a line of the bill."""
-    return psutil.Process(os.getpid()).memory_info().rss / MIB
+    return meter.process_mib(os.getpid())

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-from desk_fixture import running_desk, wait_ready
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -22,6 +21,7 @@ from r1desk.library.catalogue_page import ENTRY_ROLE
 from r1desk.library.chooser import ModelChooser
 from r1desk.preferences import Preferences
 from support.hostile_server import HostileServer, Reply, Request
+from window.desk_fixture import running_desk, wait_ready
 
 QUICK = Rules(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
 FILE = "model.gguf"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import psutil
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QComboBox,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from deepseek_r1 import hardware
 from deepseek_r1.catalogue.models import KnownFile, KnownModel, catalogue
 from deepseek_r1.catalogue.orders import order_known, usual_source
 from deepseek_r1.catalogue.recommend import recommend
@@ -38,7 +38,6 @@ from r1desk.library.space import FreeSpace
 from r1desk.library.survey import WINDOW_AT_MOST_MIB
 from r1desk.library.words import bill_words, breakable, download_words, size_words
 
-MIB = 1024 * 1024
 ENTRY_ROLE = Qt.ItemDataRole.UserRole
 
 
@@ -104,7 +103,7 @@ class CataloguePage(QWidget):
         return tree
 
     def _fill(self) -> None:
-        memory_mib = psutil.virtual_memory().total / MIB
+        memory_mib = hardware.machine_memory_mib()
         budget = self._settings.memory_budget
         best = recommend(memory_mib, budget, settings=self._settings, share=self._share)
         for model in catalogue().models:
