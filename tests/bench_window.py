@@ -264,6 +264,8 @@ def parity(profiles: Profiles, quick: bool) -> list[Row]:
             for phase, arms in rates.items():
                 for arm, runs in block.items():
                     arms[arm].append([run[phase] for run in runs])
+    if (whole := len(rates["decode"]["window"])) < blocks:
+        raise SystemExit(f"the model ends its answers early: only {whole} of {blocks} were whole")
     rows = []
     for phase, arms in rates.items():
         rows += _ratio_rows("parity", phase, arms["bare"], arms["window"], "window", 0.95)

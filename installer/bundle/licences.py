@@ -131,7 +131,8 @@ def system_libraries(bundle: Path) -> list[Component]:
 
 
 def _debian_package(library: str) -> str | None:
-    query = ["dpkg-query", "--search", f"/usr/lib/*/{library}"]
+    # Before /lib became a link, packages named the one or the other.
+    query = ["dpkg-query", "--search", f"/usr/lib/*/{library}", f"/lib/*/{library}"]
     found = subprocess.run(query, capture_output=True, text=True, check=False).stdout
     return found.split(":", 1)[0] if found else None
 
