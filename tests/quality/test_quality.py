@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deepseek_r1.cli.app import app
-from deepseek_r1.convert import plot, report
+from deepseek_r1.convert import report
 from deepseek_r1.convert.quality import Terms, compare
 from deepseek_r1.convert.quality_child import Launch
 from deepseek_r1.convert.quality_errors import (
@@ -169,11 +169,11 @@ def test_the_command_prints_one_object_and_draws_a_picture(
 
 
 def test_without_matplotlib_a_plot_is_refused_before_anything_is_measured(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(PlotsMissing):
-        plot.require_plots()
+    words = ["quality", "none.gguf", "none.gguf", "--text", "none.txt", "--plot", "picture.png"]
+    assert isinstance(CliRunner().invoke(app, words).exception, PlotsMissing)
 
 
 def test_every_number_has_its_uncertainty(tiny_qwen2: Path, short_terms: Terms, started: Launch):

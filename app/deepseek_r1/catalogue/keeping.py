@@ -49,7 +49,8 @@ def find_model(name: str, folder: Path) -> Path:
     Raises ModelNotHere.
     """
     wanted = name.casefold()
-    for path in model_files(folder):
+    files = model_files(folder)
+    for path in files:
         if wanted in (path.name.casefold(), path.stem.casefold()):
             return path
     published = [
@@ -58,7 +59,7 @@ def find_model(name: str, folder: Path) -> Path:
         for file in model.files
         if wanted in (model.id, f"{model.id}/{file.quantisation}".casefold())
     ]
-    for path in model_files(folder):
+    for path in files:
         if path.name in published:
             return path
     raise ModelNotHere(name=name, folder=str(folder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
@@ -101,11 +100,6 @@ def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, 
             by_type = {file.quantisation.casefold(): file for file in model.files}
             if wanted.casefold() in by_type:
                 return model, by_type[wanted.casefold()]
-            raise ModelUnknown(
-                name=f"{model.id}/{wanted}", known=_listed([f.quantisation for f in model.files])
-            )
-    raise ModelUnknown(name=name, known=_listed([model.id for model in catalogue().models]))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+            known = ", ".join(each.quantisation for each in model.files)
+            raise ModelUnknown(name=f"{model.id}/{wanted}", known=known)
+    raise ModelUnknown(name=name, known=", ".join(model.id for model in catalogue().models))

@@ -117,8 +117,9 @@ def _safe_address(
         raise SourceUnsafe(file=file, detail=tr("The address is none.")) from error
     under_test = rules.loopback_http and address.scheme == "http" and address.host == _LOOPBACK
     if not (address.scheme == "https" or under_test) or not address.host or address.userinfo:
-        detail = tr("Only addresses with https are used, and {address} is none.")
-        raise SourceUnsafe(file=file, detail=detail.format(address=str(address)[:200]))
+        shown = str(address)[:200]
+        detail = tr("Only addresses with https are used, and {address} is none.", address=shown)
+        raise SourceUnsafe(file=file, detail=detail)
     if came_from is not None and _is_local(address.host) and not _is_local(came_from.host):
         detail = tr("{host} led to an address inside your own network.", host=came_from.host)
         raise SourceUnsafe(file=file, detail=detail)

@@ -22,7 +22,15 @@ from rich.progress import Progress as Bar
 
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
-from deepseek_r1.cli.pruning import CalibrationText, Layers, Share, calibration_text, prune_file
+from deepseek_r1.cli.answering import INTERRUPTED
+from deepseek_r1.cli.pruning import (
+    CalibrationText,
+    Layers,
+    Share,
+    calibration_text,
+    prune_file,
+    require_file,
+)
 from deepseek_r1.cli.quality import launch, model_bar
 from deepseek_r1.convert.importance import collect_importance
 from deepseek_r1.convert.job import Converted, OnProgress, Progress, Stage, Wish
@@ -32,7 +40,6 @@ from deepseek_r1.convert.prune import Pruning
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.words import tr
 
-INTERRUPTED = 130
 _MIB = 1 << 20
 
 
@@ -147,9 +154,7 @@ def _check_texts(*, prunes: bool, text: Path | None, imatrix_text: Path | None) 
 
 def _with_importance(wish: Wish, text: Path) -> Wish:
     """The wish with what the text, read by the source itself, says about its weights."""
-    if wish.source.is_dir():
-        detail = tr("A folder cannot read a text. Convert it to f16 first, then that file.")
-        raise WrongUsage(detail=detail)
+    require_file(wish.source)
     with model_bar() as on_model:
         importance = collect_importance(
             wish.source,

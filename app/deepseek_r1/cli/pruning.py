@@ -41,11 +41,16 @@ def calibration_text(wanted: Path | None) -> Path:
     return wanted or resources_dir() / "calibration" / "calibration.txt"
 
 
-def prune_file(wish: Wish, pruning: Pruning) -> Converted:
-    """Prune with a bar for the text and one for the output. Raises WrongUsage for a folder."""
-    if wish.source.is_dir():
+def require_file(source: Path) -> None:
+    """A source that can read a text. Raises WrongUsage for a folder."""
+    if source.is_dir():
         detail = tr("A folder cannot read a text. Convert it to f16 first, then that file.")
         raise WrongUsage(detail=detail)
+
+
+def prune_file(wish: Wish, pruning: Pruning) -> Converted:
+    """Prune with a bar for the text and one for the output. Raises WrongUsage for a folder."""
+    require_file(wish.source)
     with model_bar() as on_model:
 
         def on_text(done: int, total: int) -> None:

@@ -28,8 +28,11 @@ class From(StrEnum):
     MODELSCOPE = "modelscope"
 
 
-_HOSTS = {From.HUGGING_FACE: "Hugging Face", From.HF_MIRROR: "hf-mirror"}
-_HOSTS |= {From.MODELSCOPE: "ModelScope"}
+_HOSTS = {
+    From.HUGGING_FACE: "Hugging Face",
+    From.HF_MIRROR: "hf-mirror",
+    From.MODELSCOPE: "ModelScope",
+}
 
 Sha256s = Annotated[
     list[str] | None,

@@ -19,6 +19,7 @@ from deepseek_r1.convert.strict_json import (
     MAX_INDEX_BYTES,
     MAX_TOKENIZER_BYTES,
     Json,
+    read_capped,
     read_json,
 )
 from deepseek_r1.convert.tensor_files import StoredTensor, read_tensor_table
@@ -137,12 +138,7 @@ def _optional(folder: Path, name: str) -> Json:
 
 def _template(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_TEMPLATE_BYTES + 1)
-        if len(raw) > MAX_TEMPLATE_BYTES:
-            detail = tr("it is longer than {mib} MiB", mib=MAX_TEMPLATE_BYTES >> 20)
-            raise SourceDamaged(path=str(path), detail=detail)
-        return raw.decode("utf-8")
+        return read_capped(path, MAX_TEMPLATE_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SourceDamaged(path=str(path), detail=tr("it is not text")) from error
 

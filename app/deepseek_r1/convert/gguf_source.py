@@ -9,7 +9,7 @@ import numpy as np
 
 from deepseek_r1.convert.errors import FeatureUnknown
 from deepseek_r1.convert.key_values import copied
-from deepseek_r1.convert.tensor_files import bf16_to_float32, read_bytes
+from deepseek_r1.convert.tensor_files import as_float32, read_bytes
 from deepseek_r1.convert.tensors import Floats, Source, SourceTensor
 from deepseek_r1.core.words import tr
 from deepseek_r1.engine.llama.quantise import Quantiser
@@ -77,11 +77,8 @@ def _unpacking(
 
     def read_rows(first: int, last: int) -> Floats:
         raw = read_packed(first, last)
-        if kind.name == "BF16":
-            return bf16_to_float32(np.frombuffer(raw, "<u2")).reshape(-1, columns)
         if kind.name in _PLAIN:
-            dtype = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}[kind.name]
-            return np.frombuffer(raw, dtype).astype(np.float32, copy=False).reshape(-1, columns)
+            return as_float32(raw, kind.name).reshape(-1, columns)
         return quantiser.unpack(np.frombuffer(raw, np.uint8), kind, columns)
 
     return read_rows

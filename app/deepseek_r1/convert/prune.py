@@ -29,6 +29,7 @@ from deepseek_r1.convert.job import Converted, OnProgress, Wish, convert
 from deepseek_r1.convert.key_values import replaced, text, u32
 from deepseek_r1.convert.prune_blocks import least_turning, require_removable, without_blocks
 from deepseek_r1.convert.prune_fit import blocks_of_rows, fit_mib, fitted_columns
+from deepseek_r1.convert.quality import DISK_LIMIT_MIB
 from deepseek_r1.convert.quality_child import Launch
 from deepseek_r1.convert.quality_child import OnProgress as OnText
 from deepseek_r1.convert.quality_errors import FitTooLarge, NoRoomForRows, PruningRefused
@@ -57,7 +58,7 @@ class Pruning:
     text: Path
     blocks: int = 0
     compensate: bool = True
-    disk_limit_mib: int = 4096
+    disk_limit_mib: int = DISK_LIMIT_MIB
     scratch: Path | None = None
 
 

@@ -19,6 +19,11 @@ Json = dict[str, Any]
 
 def read_json(path: Path, most_bytes: int = MAX_CONFIG_BYTES) -> Json:
     """The object in the file at `path`. Raises SourceDamaged or SourceUnreadable."""
+    return parse_object(read_capped(path, most_bytes), path)
+
+
+def read_capped(path: Path, most_bytes: int) -> bytes:
+    """The file at `path`, which may not be longer. Raises SourceDamaged or SourceUnreadable."""
     try:
         with path.open("rb") as file:
             raw = file.read(most_bytes + 1)
@@ -27,7 +32,7 @@ def read_json(path: Path, most_bytes: int = MAX_CONFIG_BYTES) -> Json:
     if len(raw) > most_bytes:
         detail = tr("it is longer than {mib} MiB", mib=most_bytes >> 20)
         raise SourceDamaged(path=str(path), detail=detail)
-    return parse_object(raw, path)
+    return raw
 
 
 def parse_object(raw: bytes | bytearray, path: Path) -> Json:

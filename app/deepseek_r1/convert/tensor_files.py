@@ -57,7 +57,7 @@ class StoredTensor:
         """The rows from `first` to before `last` as float32, shape (rows, columns)."""
         row_bytes = self.columns * ITEM_BYTES[self.dtype]
         raw = read_bytes(self.path, self.offset + first * row_bytes, (last - first) * row_bytes)
-        return _as_float32(raw, self.dtype).reshape(last - first, self.columns)
+        return as_float32(raw, self.dtype).reshape(last - first, self.columns)
 
 
 def read_tensor_table(path: Path) -> list[StoredTensor]:
@@ -138,16 +138,17 @@ def read_bytes(path: Path, offset: int, count: int) -> bytearray:
     return raw
 
 
-def bf16_to_float32(raw: npt.NDArray[np.uint16]) -> Floats:
+def _bf16_to_float32(raw: npt.NDArray[np.uint16]) -> Floats:
     """bfloat16 is the upper half of float32."""
     wide = raw.astype(np.uint32)
     wide <<= 16
     return wide.view(np.float32)
 
 
-def _as_float32(raw: bytearray, dtype: str) -> Floats:
+def as_float32(raw: bytearray, dtype: str) -> Floats:
+    """Plain numbers of one of the types in `ITEM_BYTES`."""
     if dtype == "BF16":
-        return bf16_to_float32(np.frombuffer(raw, "<u2"))
+        return _bf16_to_float32(np.frombuffer(raw, "<u2"))
     if dtype in ("F8_E4M3", "F8_E5M2"):
         table = _E4M3 if dtype == "F8_E4M3" else _E5M2
         return table[np.frombuffer(raw, np.uint8)]
