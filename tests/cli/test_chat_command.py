@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,15 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path):
     done = run("chat", *SHORT, text=f"/save {tmp_path / 'there.md'}\n")
     assert "cannot be written" in done.stderr
     assert (tmp_path / "there.md").read_text() == "mine"
+
+
+def test_another_model_is_called_by_its_name_as_well(starter: Path, own_profile: Path):
+    path = own_profile / "models" / "again.gguf"
+    path.parent.mkdir(parents=True)
+    shutil.copy(starter, path)
+    done = run("chat", *SHORT, text="/model again\n/model\n/model nowhere\n")
+    assert str(path) in done.stderr
+    assert done.returncode == 3  # the last one is not there
 
 
 def test_too_long_a_message_is_refused_and_the_chat_goes_on():

@@ -164,7 +164,7 @@ class _Session:
 
     def _model(self, rest: str) -> None:
         if rest:
-            self.load(Path(rest).expanduser().absolute())
+            self.load(o.chosen_model(Path(rest).expanduser()).absolute())
         elif self._loaded is not None:
             output.note(f"{self._loaded.facts.name}: {self._loaded.facts.path}")
 
