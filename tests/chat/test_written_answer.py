@@ -1,0 +1,179 @@
+"""An answer being written: drawn as it comes, followed, and at its end exactly as stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QToolButton
+from pytestqt.qtbot import QtBot
+
+from bench_stream import ANSWER, conversation
+from chat.shown_messages import answer, user
+from deepseek_r1.core.events import FinishReason, GenerationStats
+from r1desk.chat import ChatView
+from r1desk.chat.code_box import CodeBox
+from r1desk.chat.prose import ProseView
+
+Settled = Callable[[ChatView], None]
+STATS = GenerationStats(
+    finish_reason=FinishReason.STOP, completion_tokens=412, ttft_s=1.9, decode_s=41.9
+)
+
+
+@pytest.fixture
+def drawn(qtbot: QtBot, settled: Settled) -> Settled:
+    """Wait until all that was streamed into a view is drawn, however rarely it draws."""
+
+    def wait(view: ChatView) -> None:
+        qtbot.waitUntil(lambda: not view._pace.active)
+        settled(view)
+
+    return wait
+
+
+def stream_in(view: ChatView, qtbot: QtBot, text: str, *, size: int = 7) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    for at in range(0, len(text), size):
+        view.stream_answer(50, text[at : at + size])
+        if at % (size * 10) == 0:
+            qtbot.wait(1)
+
+
+def test_a_streamed_answer_looks_exactly_like_the_stored_one(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    text = ANSWER * 3
+    stream_in(view, qtbot, text)
+    view.finish_stream(answer(50, text, stats=STATS))
+    settled(view)
+    streamed = view.view(50)
+    shown, picture = streamed.body.plain_text(), streamed.body.grab().toImage()
+    view.show_branch([])
+    view.show_branch([answer(50, text, stats=STATS)])
+    settled(view)
+    assert view.view(50) is not streamed
+    assert view.view(50).body.plain_text() == shown
+    assert view.view(50).body.grab().toImage() == picture
+
+
+def test_a_branch_that_grew_keeps_what_is_built(view: ChatView, settled: Settled) -> None:
+    first = [user(1, "One?"), answer(2, "Two.", stats=STATS)]
+    view.show_branch(first)
+    settled(view)
+    built = [view.view(1), view.view(2)]
+    view.show_branch([user(1, "One?"), answer(2, "Two.", stats=STATS), user(3, "Three?")])
+    settled(view)
+    assert [view.view(1), view.view(2)] == built
+    view.show_branch([user(1, "One?"), answer(2, "Two!", stats=STATS)])
+    settled(view)
+    assert view.view(1) is built[0]
+    assert view.view(2) is not built[1]
+    assert view.view(3) is None
+
+
+def test_finished_blocks_are_not_drawn_again(view: ChatView, qtbot: QtBot, drawn: Settled) -> None:
+    stream_in(view, qtbot, "```py\nx = 1\n```\n\nfirst\n\n")
+    drawn(view)
+    box = view.view(50).findChild(CodeBox)
+    assert box is not None
+    for _ in range(30):
+        view.stream_answer(50, "more words\n\n")
+        qtbot.wait(3)
+    drawn(view)
+    assert view.view(50).body.plain_text().count("more words") == 30
+    assert view.view(50).findChild(CodeBox) is box
+
+
+def test_the_text_that_differs_at_the_end_is_replaced(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    stream_in(view, qtbot, "almost")
+    view.finish_stream(answer(50, "exactly"))
+    settled(view)
+    assert view.view(50).body.plain_text() == "exactly"
+
+
+def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
+    view: ChatView, qtbot: QtBot, settled: Settled, drawn: Settled
+) -> None:
+    view.show_branch(conversation(5_000))
+    settled(view)
+    stream_in(view, qtbot, ANSWER)
+    drawn(view)
+    bar = view.column.verticalScrollBar()
+    assert bar.value() == bar.maximum()
+    bar.setValue(bar.maximum() - 200)
+    here = bar.value()
+    for _ in range(20):
+        view.stream_answer(50, "more\n\n")
+    drawn(view)
+    assert bar.value() == here
+    jump = view.findChild(QToolButton, "jump")
+    assert jump.isVisible()
+    jump.click()
+    view.stream_answer(50, "end\n\n" * 5)
+    drawn(view)
+    assert bar.value() == bar.maximum()
+    assert not jump.isVisible()
+
+
+def test_reading_progress_is_told_until_the_first_word(view: ChatView, qtbot: QtBot) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    view.stream_reading(50, 1240, 3800, 2560)
+    assert view.view(50)._status.words == "Reading 1,240 of 3,800 tokens (2,560 remembered)"
+    view.stream_answer(50, "Hi")
+    qtbot.waitUntil(lambda: view.view(50)._status is None)
+
+
+def test_a_branch_with_an_answer_under_way_streams_on(view: ChatView, qtbot: QtBot) -> None:
+    view.show_branch([user(1, "hi"), answer(2, "so far ", state="streaming")])
+    view.stream_answer(2, "and on")
+    qtbot.waitUntil(lambda: view.view(2).body.plain_text() == "so far and on")
+
+
+def test_words_for_an_answer_that_is_not_shown_are_ignored(view: ChatView, drawn: Settled) -> None:
+    view.show_branch([user(1, "hi")])
+    view.stream_answer(77, "lost")
+    view.stream_thinking(77, "lost")
+    view.thinking_finished(77, 1.0)
+    drawn(view)
+    assert [(message.id, message.content) for message in view.messages] == [(1, "hi")]
+
+
+# ---- thinking
+
+
+def test_thinking_is_folded_and_opens_with_the_keyboard(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    view.show_branch([answer(1, "Yes.", thinking="Let me *see*.", thinking_s=12.34)])
+    settled(view)
+    box = view.view(1).thinking
+    assert not box.is_open
+    assert box.header_text() == "Thought for 12.3 s"
+    header = box.findChild(QToolButton, "thinking")
+    folded = view.view(1).height()
+    header.setFocus()
+    qtbot.keyClick(header, Qt.Key.Key_Space)
+    settled(view)
+    assert box.is_open
+    assert view.view(1).height() > folded
+    assert "Let me see." in [p.plain_text() for p in box.findChildren(ProseView)]
+
+
+def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtBot) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    view.stream_thinking(50, "hm ")
+    qtbot.waitUntil(lambda: view.view(50).thinking is not None)
+    assert view.view(50).thinking.header_text() == "Thinking… 0 s"
+    qtbot.waitUntil(lambda: "1 s" in view.view(50).thinking.header_text(), timeout=3_000)
+    view.thinking_finished(50, 1.5)
+    assert view.view(50).thinking.header_text() == "Thought for a moment"
+    view.stream_answer(50, "Done.")
+    view.finish_stream(answer(50, "Done.", thinking="hm ", thinking_s=3.21))
+    assert view.view(50).thinking.header_text() == "Thought for 3.2 s"

@@ -1,0 +1,19 @@
+"""The performance panel on an offscreen screen."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from r1desk.performance import PerformancePanel
+from r1desk.theme import ThemeChoice, apply_theme
+
+
+@pytest.fixture
+def panel(qapp: QApplication, qtbot) -> PerformancePanel:
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    panel = PerformancePanel()
+    qtbot.addWidget(panel)
+    panel.resize(340, 700)
+    panel.show()
+    return panel

@@ -1,0 +1,88 @@
+"""The panel of a model that runs from the disk: it follows the budget at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepseek_r1.core.settings import LoadSettings
+from performance.panel_rows import number
+from performance.samples import a_bill, a_model, a_streamed_bill, a_streamed_model
+from r1desk.performance import PerformancePanel
+from r1desk.performance.load_section import PLAN_DELAY_MS
+
+# Said by the offscreen platform about every window with a least size.
+pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+
+
+def test_swap_to_disk_can_be_chosen_and_waits_for_a_reload(panel: PerformancePanel, qtbot):
+    panel.advanced.button.click()
+    panel.load.rows["swap_enabled"].check.click()
+    with qtbot.waitSignal(panel.settings_applied) as applied:
+        panel.apply_button.click()
+    assert applied.args == [LoadSettings(swap_enabled=True)]
+
+
+def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: PerformancePanel):
+    panel.show_plan(a_streamed_bill(), "")
+    assert panel.load.rows["swap_enabled"].cost.text() == (
+        "560 MiB of the weights stay in memory, 400 MiB are read for every token. "
+        "Roughly 3.0 tokens a second, by a short test of this disk."
+    )
+    budget = number(panel, "memory_budget").cost
+    assert budget.text() == "256 MiB more allow 8.3 instead of 3.0 tokens a second"
+    panel.set_load_settings(LoadSettings(swap_enabled=True))
+    panel.show_plan(a_bill(), "")
+    swap = panel.load.rows["swap_enabled"].cost
+    assert swap.text() == "Not needed: the model fits into the budget."
+
+
+def test_the_bill_of_a_streamed_model_names_its_lines(panel: PerformancePanel):
+    panel.show_plan(a_streamed_bill(), "")
+    texts = {child.text() for child in panel.bill.findChildren(type(panel.bill.total))}
+    assert {"Weights in memory", "Slots for streaming"} <= texts
+    assert "Weights" not in texts
+
+
+def test_a_streaming_model_follows_the_budget_at_once(panel: PerformancePanel, qtbot):
+    panel.show_model(a_streamed_model())
+    heard: list[int] = []
+    panel.budget_changed.connect(heard.append)
+    for budget in (1800, 1500, 900):
+        number(panel, "memory_budget").spin.setValue(budget)
+    assert not panel.pending.isVisible()
+    assert number(panel, "memory_budget").badge.isHidden()
+    qtbot.waitUntil(lambda: bool(heard), timeout=PLAN_DELAY_MS * 10)
+    qtbot.wait(PLAN_DELAY_MS * 2)
+    assert heard == [900]
+
+
+def test_a_model_in_memory_waits_for_a_reload_with_the_budget(panel: PerformancePanel, qtbot):
+    panel.show_model(a_streamed_model())
+    panel.show_model(a_model())
+    heard: list[int] = []
+    panel.budget_changed.connect(heard.append)
+    number(panel, "memory_budget").spin.setValue(900)
+    qtbot.wait(PLAN_DELAY_MS * 2)
+    assert heard == []
+    assert panel.pending.isVisible()
+
+
+def test_a_refused_budget_goes_back_to_what_is_in_force(panel: PerformancePanel, qtbot):
+    panel.show_model(a_streamed_model())
+    number(panel, "memory_budget").spin.setValue(256)
+    panel.restore_load_settings(LoadSettings())
+    panel.show_plan_failed("Too little.")
+    assert panel.pending.isVisible()
+    assert not panel.apply_button.isEnabled()
+    panel.undo_button.click()
+    assert number(panel, "memory_budget").value == 2048
+
+
+def test_a_moved_budget_shows_its_own_bill_also_after_the_plan(panel):
+    loaded = a_streamed_model()
+    panel.show_model(loaded)
+    moved = a_streamed_bill(budget_mib=900)
+    panel.show_budget(moved)
+    assert "of 900 MiB" in panel.bill.total.text()
+    panel.show_plan(a_streamed_bill(budget_mib=900).model_copy(update={"lines": ()}), "")
+    assert len(panel.bill._bill.lines) == len(moved.lines)  # the one in force, with its lines
