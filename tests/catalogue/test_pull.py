@@ -175,6 +175,23 @@ def test_without_checksum_and_etag_nothing_is_resumed(
         assert [request.start for request in server.requests] == [0, 0]
 
 
+def test_without_checksum_a_whole_file_that_does_not_say_it_is_the_same_begins_anew(
+    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+) -> None:
+    other = content[:50_000] + b"other" + content[50_005:]
+
+    def script(request: Request, reply: Reply) -> None:
+        if request.number:
+            reply.file(content, etag="")
+        else:
+            reply.file(other, limit=100_000)
+
+    with HostileServer(script).running() as server:
+        wanted = order(server, content, sha256=None, accept_unverified=True)
+        assert pull([wanted], tmp_path, rules=quick).path.read_bytes() == content
+        assert server.requests[1].headers["if-range"] == ETAG
+
+
 def test_a_killed_download_costs_at_most_sixteen_megabytes(
     starter: Path, tmp_path: Path, own_profile: Path
 ) -> None:
