@@ -12,19 +12,21 @@ import sys
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QDialog
+from PySide6.QtWidgets import QApplication, QDialog, QScrollArea
 
 from deepseek_r1.core.words import tr
 from r1desk.dialogs.link import ask_to_open
+from r1desk.main_window import MainWindow
 from take_screenshots import Photographer  # sets the paths first
 
 SETTLED_MS = 900
+DOCTOR_MS = 6000  # the drive's speed is measured
 
 
 class DialogPhotographer(Photographer):
     """Also saves what opens above the window."""
 
-    def save_dialog(self, name: str, open_it: object) -> None:
+    def save_dialog(self, name: str, open_it: object, settled_ms: int = SETTLED_MS) -> None:
         """Call `open_it`, which waits for the dialog's end; save the dialog and leave it."""
 
         def save() -> None:
@@ -33,9 +35,15 @@ class DialogPhotographer(Photographer):
                 dialog.grab().save(str(self._folder / f"{name}.png"))
                 dialog.reject() if isinstance(dialog, QDialog) else dialog.close()
 
-        QTimer.singleShot(SETTLED_MS, save)
+        QTimer.singleShot(settled_ms, save)
         open_it()
-        self.wait_ms(SETTLED_MS + 300)
+        self.wait_ms(settled_ms + 300)
+
+
+def open_catalogue(window: MainWindow) -> None:
+    """The chooser at its page of DeepSeek-R1's models."""
+    window.models_action.trigger()
+    QApplication.activeModalWidget().tabs.setCurrentIndex(1)
 
 
 def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
@@ -46,6 +54,8 @@ def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
     tag = f"{language}-{theme}"
     for name in ("about_action", "shortcuts_action", "models_action"):
         photographer.save_dialog(f"{name}-{tag}", getattr(window, name).trigger)
+    photographer.save_dialog(f"catalogue-{tag}", lambda: open_catalogue(window))
+    photographer.save_dialog(f"doctor-{tag}", window.doctor_action.trigger, DOCTOR_MS)
     address = "https://example.org/a/rather/long/path?with=a&query=in%20it"
     photographer.save_dialog(
         f"link-{tag}",
@@ -64,6 +74,10 @@ def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
         photographer.wait(lambda: models.current is not None and models.path == large)
         photographer.wait_ms(2500)
         photographer.save(f"streamed-{tag}")
+    scrolled = window.panel.findChild(QScrollArea).verticalScrollBar()
+    scrolled.setValue(scrolled.maximum())
+    photographer.wait_ms(200)
+    photographer.save(f"panel_end-{tag}")
     photographer.close()
 
 

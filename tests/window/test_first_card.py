@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue.orders import find_known, order_known
@@ -49,6 +49,27 @@ def test_everything_on_the_card_can_be_read(
     for label in card.findChildren(QLabel):
         assert label.height() >= label.heightForWidth(label.width())
     assert card.geometry().bottom() <= welcome.height()
+
+
+@pytest.mark.parametrize("size", [(260, 300), (380, 200), (250, 330)])
+def test_a_card_too_tall_for_the_window_is_whole_and_scrolls(
+    qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
+) -> None:
+    welcome.resize(*size)
+    welcome.show()
+    qtbot.waitExposed(welcome)
+    qtbot.wait(50)
+    card = welcome.card
+    for button in card.findChildren(QPushButton):
+        assert button.height() >= button.minimumSizeHint().height()
+        assert card.rect().contains(button.geometry())
+    for label in card.findChildren(QLabel):
+        assert label.height() >= label.heightForWidth(label.width())
+    area = welcome.findChild(QScrollArea)
+    assert card.width() <= area.viewport().width()
+    assert area.verticalScrollBar().maximum() > 0
+    area.ensureWidgetVisible(card.file_button)
+    assert not card.file_button.visibleRegion().isEmpty()
 
 
 def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welcome) -> None:

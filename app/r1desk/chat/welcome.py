@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPalette, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1.core.words import N_, tr
 from r1desk.chat.first_start import FirstStartCard
@@ -64,8 +73,17 @@ class Welcome(QWidget):
         self._grid.setContentsMargins(0, em, 0, 0)  # gone with the questions
         column.addLayout(self._grid)
         column.addStretch(4)
+        self._area = area = QScrollArea(self)  # a card too tall for the window is read by scrolling
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.viewport().setAutoFillBackground(False)
+        area.setWidget(inner)
+        inner.setAutoFillBackground(False)
         row = QHBoxLayout(self)
-        row.addWidget(inner)
+        row.addWidget(area)
 
     def _set_columns(self, columns: int) -> None:
         self._columns = columns

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.words import tr
 
 GB = 1_000_000_000
 MB = 1_000_000
+_PIECE = re.compile(r"/|[^/-]{12}(?=[^/-])")
 
 
 def size_words(nbytes: int) -> str:
@@ -25,8 +28,8 @@ def duration_words(seconds: float) -> str:
 
 
 def breakable(address: str) -> str:
-    """An address that a label may break after its slashes."""
-    return address.replace("/", "/\u200b")
+    """An address that a label may break after its slashes and inside of a long name or number."""
+    return _PIECE.sub("\\g<0>\u200b", address)
 
 
 def download_words(size_bytes: int, free_bytes: int | None) -> str:
