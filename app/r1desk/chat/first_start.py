@@ -41,7 +41,7 @@ class FirstStartCard(QFrame):
             self._buttons.addWidget(button)
         self._buttons.addStretch(1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 12, 16, 14)
+        layout.setContentsMargins(12, 12, 12, 14)
         layout.setSpacing(6)
         for label in (self.heading, self.facts, self.speed, self.address):
             layout.addWidget(label)
