@@ -19,8 +19,6 @@ from r1desk.model_controller import ModelController
 from r1desk.performance import Reading, Vitals, VitalsSampler
 from r1desk.performance.streaming import Streaming, StreamingPace
 
-RATE_WINDOW_TOKENS = 16
-
 
 class VitalsWires(QObject):
     """Puts the sampler's readings, the engine's beats and the answer's pace into one gauge."""

@@ -111,11 +111,6 @@ class MessageColumn(QScrollArea):
 
     # ---- scrolling
 
-    @property
-    def is_following(self) -> bool:
-        """True while the view stays at the end as it grows."""
-        return self._following
-
     def to_end(self) -> None:
         """Go to the end and stay there."""
         self._following = True

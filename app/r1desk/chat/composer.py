@@ -12,13 +12,12 @@ from PySide6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from deepseek_r1.core.words import tr
 from r1desk.chat.buttons import RoundButton, text_button
 from r1desk.chat.colours import ChatColours
 from r1desk.chat.composer_field import LARGE_PASTE, ComposerField
-from r1desk.chat.fonts import scaled
 from r1desk.chat.ink import readable_width
 
 _MAX_LINES = 8
@@ -62,7 +61,6 @@ class Composer(QWidget):
         self._chip.clicked.connect(self._on_chip)
         self._chip.hide()
         self._button = self._make_button()
-        self._count = self._make_count()
         self._draft_timer = QTimer(self)
         self._draft_timer.setSingleShot(True)
         self._draft_timer.setInterval(_DRAFT_MS)
@@ -76,19 +74,11 @@ class Composer(QWidget):
         button.clicked.connect(self._on_button)
         return button
 
-    def _make_count(self) -> QLabel:
-        label = QLabel("", self)
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setFont(scaled(self.font(), 0.88))
-        label.hide()
-        return label
-
     def _arrange(self) -> None:
         em = self.fontMetrics().height()
         row = QHBoxLayout()
         row.setSpacing(round(em * 0.4))
         row.addWidget(self._field, 1)
-        row.addWidget(self._count, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
         self._set_margins()
@@ -158,11 +148,6 @@ class Composer(QWidget):
         """Why nothing can be sent now, or None. Writing stays possible."""
         self._reason = reason or ""
         self._refresh()
-
-    def set_token_estimate(self, words: str) -> None:
-        """A few words about the length, beside the button."""
-        self._count.setText(words)
-        self._count.setVisible(bool(words))
 
     def _refresh(self) -> None:
         name, label = ("stop", tr("Stop")) if self._busy else ("send", tr("Send"))

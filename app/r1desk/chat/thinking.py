@@ -52,11 +52,6 @@ class ThinkingBox(QWidget):
         """True while the text is shown."""
         return self._open
 
-    def set_open(self, is_open: bool) -> None:
-        """Unfold or fold."""
-        if is_open != self._open:
-            self._on_clicked()
-
     def header_text(self) -> str:
         """The line people read."""
         return self._header.text()
