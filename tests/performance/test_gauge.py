@@ -82,6 +82,15 @@ def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
     assert gauge._history.isVisible()
 
 
+@pytest.mark.parametrize("width", range(500, 1400, 50))
+def test_no_number_is_cut_at_any_width(gauge: Gauge, width: int):
+    gauge.update_vitals(some_vitals())
+    gauge.resize(width, 44)
+    gauge.layout().activate()
+    for meter in (gauge._memory, gauge._machine, gauge._context, gauge._pace, gauge._state):
+        assert not meter.isVisible() or meter.width() >= meter.sizeHint().width()
+
+
 def test_the_bar_warns_before_the_budget_and_alarms_above_it():
     assert level_colour(0.5, LIGHT).name() == LIGHT.accent
     assert level_colour(0.9, LIGHT).name() == LIGHT.warning

@@ -187,7 +187,7 @@ class Gauge(QWidget):
             self._cores,
             self._history,
         ):
-            room -= part.sizeHint().width() + SPACING_PX
+            room -= max(part.sizeHint().width(), part.minimumWidth()) + SPACING_PX
             part.setVisible(room >= 0)
 
     def minimumSizeHint(self) -> QSize:
