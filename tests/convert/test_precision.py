@@ -14,6 +14,8 @@ from safetensors.numpy import save_file
 from convert.conftest import REFERENCE
 from convert.plain_llama import PlainLlama
 from deepseek_r1.convert.errors import ImportanceNeeded
+from deepseek_r1.convert.layout import Place
+from deepseek_r1.convert.pieces import PieceMaker
 from deepseek_r1.convert.precision import names, precision_named
 from deepseek_r1.convert.tensor_files import read_tensor_table
 from deepseek_r1.convert.tensors import SourceTensor
@@ -168,6 +170,24 @@ def test_an_importance_moves_the_error_to_where_it_matters_less(quantiser: Quant
         return float(np.mean((found - rows)[:, 1::2] ** 2))
 
     assert error(weights) < 0.8 * error(None)
+
+
+def test_no_piece_lies_across_two_experts_wherever_a_run_goes_on() -> None:
+    class Recording(Quantiser):
+        def pack(self, rows, kind, weights=None):
+            seen.append((len(rows), float(weights[0])))
+            return np.zeros(1, np.uint8)
+
+    seen: list[tuple[int, float]] = []
+    stack = SourceTensor(
+        "blk.0.ffn_up_exps.weight", (32, 6, 2), TYPES_BY_NAME["F32"],
+        lambda first, last: np.ones((last - first, 32), np.float32),
+    )  # fmt: skip
+    importance = {stack.name: np.array([[1.0] * 32, [2.0] * 32], np.float32)}
+    maker = PieceMaker(Recording(1), importance, most_numbers=5 * 32)
+    for _piece in maker.pieces(Place(stack, TYPES_BY_NAME["Q8_0"], 0), first=2):
+        pass
+    assert seen == [(4, 1.0), (5, 2.0), (1, 2.0)]
 
 
 def tensor(name: str, *shape: int) -> SourceTensor:

@@ -36,19 +36,18 @@ class PieceMaker:
         tensor = place.tensor
         granule = tensor.granule
         step = max(1, self._most // (tensor.columns * granule)) * granule
-        step = min(step, self._within_one_matrix(place, step))
-        for start in range(first, tensor.rows, step):
-            yield self._piece(place, start, min(start + step, tensor.rows))
+        matrix, start = self._matrix_rows(place), first
+        while start < tensor.rows:
+            end = min(start + step, tensor.rows, (start // matrix + 1) * matrix)
+            yield self._piece(place, start, end)
+            start = end
 
-    def _within_one_matrix(self, place: Place, step: int) -> int:
-        """Stacked matrices have an importance each, so a piece must not lie across two of them."""
+    def _matrix_rows(self, place: Place) -> int:
+        """How many rows share an importance: stacked matrices have one each."""
         weights = self._importance.get(place.tensor.name)
         if weights is None or weights.ndim == 1 or len(weights) == 1:
-            return step
-        rows = place.tensor.shape[1]
-        while rows % step:
-            step -= place.tensor.granule
-        return max(step, place.tensor.granule)
+            return place.tensor.rows
+        return place.tensor.shape[1]
 
     def _piece(self, place: Place, first: int, last: int) -> bytes | bytearray | memoryview:
         tensor, kind = place.tensor, place.kind
