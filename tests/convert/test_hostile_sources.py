@@ -23,6 +23,7 @@ from deepseek_r1.convert.errors import (
     TensorMissing,
     TokenizerUnknown,
 )
+from deepseek_r1.convert.folder_source import MAX_FILES
 from deepseek_r1.convert.tensor_files import read_tensor_table
 
 pytestmark = pytest.mark.native
@@ -67,6 +68,14 @@ def test_an_index_cannot_lead_out_of_the_folder(folder: Path, to_gguf, name: str
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": name}}))
     with pytest.raises(SourceDamaged, match="it names the file"):
+        to_gguf(folder)
+
+
+def test_an_index_of_too_many_files_is_refused(folder: Path, to_gguf) -> None:
+    index = folder / "model.safetensors.index.json"
+    names = {f"t{n}": f"{n}.safetensors" for n in range(MAX_FILES + 1)}
+    index.write_text(json.dumps({"weight_map": names}))
+    with pytest.raises(SourceDamaged, match="it names 1001 files"):
         to_gguf(folder)
 
 

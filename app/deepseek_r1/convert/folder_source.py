@@ -78,7 +78,11 @@ def _weights_paths(folder: Path) -> list[Path]:
         names = read_json(index, MAX_INDEX_BYTES).get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
             raise SourceDamaged(path=str(index), detail=tr("it names no files"))
-        return [_listed(folder, index, name) for name in sorted(set(names.values()))]
+        files = sorted(set(names.values()))
+        if len(files) > MAX_FILES:
+            detail = tr("it names {count} files", count=len(files))
+            raise SourceDamaged(path=str(index), detail=detail)
+        return [_listed(folder, index, name) for name in files]
     if _inside(folder, _SINGLE).is_file():
         return [_inside(folder, _SINGLE)]
     pickles = sorted(each for each in folder.iterdir() if each.suffix.lower() in PICKLES)
