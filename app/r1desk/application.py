@@ -40,6 +40,7 @@ def run(arguments: list[str]) -> int:
 
     `arguments` are the program's name and, where a file was double-clicked, that model's path.
     """
+    arguments = [_as_text(argument) for argument in arguments]
     model = model_named(arguments)
     folder = profile_dir()
     _log_to_profile(folder)
@@ -61,11 +62,11 @@ def run(arguments: list[str]) -> int:
     desk = Desk(profile, store, stored, damaged)
     _capture_exceptions(desk)
     listener.raise_requested.connect(desk.raise_window)
-    listener.open_requested.connect(desk.window.model_dropped)
+    listener.open_requested.connect(desk.models.choose)  # the window may be another one by then
     store.start()
     desk.show()
     if model:
-        desk.window.model_dropped.emit(model)
+        desk.models.choose(Path(model))
     status = app.exec()
     desk.close()
     store.close()
@@ -77,7 +78,15 @@ def run(arguments: list[str]) -> int:
 def model_named(arguments: list[str]) -> str:
     """The full path of the file that the program was started with; empty without one."""
     files = [argument for argument in arguments[1:] if not argument.startswith("-")]
-    return str(Path(files[0]).absolute()) if files else ""
+    return _as_text(str(Path(files[0]).absolute())) if files else ""
+
+
+def _as_text(argument: str) -> str:
+    """With question marks for bytes that are no text; Linux allows them in names, Qt crashes.
+
+    The window can then say which file it cannot find.
+    """
+    return argument.encode(errors="replace").decode()
 
 
 def create_application(arguments: list[str], stored: prefs.Preferences) -> QApplication:

@@ -42,7 +42,7 @@ class RaiseListener(QObject):
     """Listens for later starts. The profile's lock, not this, decides who is first."""
 
     raise_requested = Signal()
-    open_requested = Signal(str)  # a model's path
+    open_requested = Signal(object)  # a model's Path
 
     def __init__(self, profile: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -66,4 +66,4 @@ class RaiseListener(QObject):
         if isinstance(socket, QLocalSocket) and socket.canReadLine():
             path = bytes(socket.readLine().data()).decode(errors="replace").rstrip("\n")
             if path:
-                self.open_requested.emit(path)
+                self.open_requested.emit(Path(path))

@@ -24,6 +24,7 @@ PROGRAM = """
 import sys
 from PySide6.QtWidgets import QApplication, QMessageBox
 from r1desk import application
+from r1desk.desk import Desk
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
 def raised(window, real=MainWindow.raise_to_front):
@@ -37,6 +38,14 @@ def chosen(controller, path, real=ModelController.choose):
     print("chosen:", path, flush=True)
     real(controller, path)
 ModelController.choose = chosen
+def shown(desk, real=Desk.show):
+    real(desk)
+    desk.window.language_chosen.emit("zh_CN")
+def rebuilt(desk, real=Desk._rebuild_window):
+    real(desk)
+    print("rebuilt", flush=True)
+if "--then-in-chinese" in sys.argv:
+    Desk.show, Desk._rebuild_window = shown, rebuilt
 sys.exit(application.run(["r1desk", *sys.argv[1:]]))
 """
 
@@ -117,6 +126,26 @@ def test_a_second_start_hands_its_file_to_the_first_window(
             out, _ = second.communicate(timeout=20)
             assert (second.returncode, out) == (0, "")
         assert "raised" in lines_until(first, f"chosen: {model}")
+
+
+def test_a_window_in_another_language_is_handed_files_as_well(
+    own_profile: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "three.gguf"
+    with started(own_profile, "--then-in-chinese") as first:
+        lines_until(first, "rebuilt")
+        with started(own_profile, str(model)) as second:
+            assert second.wait(20) == 0
+        lines_until(first, f"chosen: {model}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names of any bytes are Linux's")
+def test_a_name_that_is_no_text_ends_no_start(own_profile: Path, tmp_path: Path) -> None:
+    with started(own_profile) as first:
+        wait_until_open(first, own_profile)
+        with started(own_profile, f"{tmp_path}/four\udcff.gguf") as second:
+            assert second.wait(20) == 0
+        lines_until(first, f"chosen: {tmp_path}/four?.gguf")
 
 
 def test_a_killed_window_leaves_no_lock_behind(own_profile: Path) -> None:
