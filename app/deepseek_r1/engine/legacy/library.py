@@ -8,16 +8,13 @@ token a character, where a character may become several.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import platform
-import sys
 import threading
-import types
 from importlib import metadata
 from typing import Any
 
 from deepseek_r1.core.errors import LegacyEngineUnavailable
+from deepseek_r1.engine.low_level import import_low_level
 from deepseek_r1.hardware import cpu
 
 PACKAGE = "ctransformers"
@@ -29,7 +26,7 @@ class LegacyLibrary:
     def __init__(self) -> None:
         """Raises LegacyEngineUnavailable where the library is missing or does not load."""
         try:
-            module = _import_low_level()
+            module = import_low_level(PACKAGE, "llm", PACKAGE)
             self.config: Any = module.ConfigStruct
             self.api: Any = module.load_library(_variant())
         except (ImportError, OSError, AttributeError) as error:
@@ -57,18 +54,6 @@ def library() -> LegacyLibrary:
         if _opened is None:
             _opened = LegacyLibrary()
         return _opened
-
-
-def _import_low_level() -> Any:
-    if PACKAGE not in sys.modules:
-        spec = importlib.util.find_spec(PACKAGE)
-        if spec is None or spec.submodule_search_locations is None:
-            raise ImportError("ctransformers is not installed")
-        bare = types.ModuleType(PACKAGE)
-        bare.__path__ = list(spec.submodule_search_locations)
-        bare.__spec__ = spec
-        sys.modules[PACKAGE] = bare
-    return importlib.import_module(f"{PACKAGE}.llm")
 
 
 def _variant() -> str:

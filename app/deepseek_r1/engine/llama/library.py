@@ -9,12 +9,9 @@ bare module object with only a search path before its submodule is imported.
 from __future__ import annotations
 
 import ctypes
-import importlib
-import importlib.util
 import re
 import sys
 import threading
-import types
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.engine.llama.kernel import kernel_in_use, variant_named
 from deepseek_r1.engine.llama.waiting import waits_set
+from deepseek_r1.engine.low_level import import_low_level
 
 _LEVEL_DEBUG, _LEVEL_WARN, _LEVEL_ERROR, _LEVEL_CONTINUED = 1, 3, 4, 5
 _LINES_KEPT = 400
@@ -89,7 +87,7 @@ class Library:
         self.log = LibraryLog()
         try:
             with waits_set():
-                self.api: Any = _import_low_level()
+                self.api: Any = import_low_level("llama_cpp", "llama_cpp", "llama-cpp-python")
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             raise EngineStartFailed(detail=str(error)) from error
         self._log_callback = self.api.llama_log_callback(self._on_log)
@@ -124,18 +122,6 @@ def library() -> Library:
         if _opened is None:
             _opened = Library()
         return _opened
-
-
-def _import_low_level() -> Any:
-    if "llama_cpp" not in sys.modules:
-        spec = importlib.util.find_spec("llama_cpp")
-        if spec is None or spec.submodule_search_locations is None:
-            raise ImportError("llama-cpp-python is not installed")
-        bare = types.ModuleType("llama_cpp")
-        bare.__path__ = list(spec.submodule_search_locations)
-        bare.__spec__ = spec
-        sys.modules["llama_cpp"] = bare
-    return importlib.import_module("llama_cpp.llama_cpp")
 
 
 def _load_cpu_back_ends(api: Any) -> None:
