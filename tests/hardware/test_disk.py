@@ -20,11 +20,11 @@ def nothing_measured(monkeypatch):
 
 
 @pytest.mark.parametrize("direct", [True, False])
-def test_a_drive_has_a_speed_and_is_asked_for_less_than_a_second(file, direct):
+def test_a_drive_has_a_speed_and_is_asked_for_a_moment(file, direct):
     began = time.monotonic()
     speed = disk.measure_mib_s(file, direct=direct)
     assert 1 < speed < 100_000
-    assert time.monotonic() - began < 5  # a busy machine; 0.5 s by itself
+    assert time.monotonic() - began < 5  # a busy machine; 1.5 s by itself
 
 
 def test_a_file_that_is_not_whole_pages_is_read_to_its_end(tmp_path):
@@ -38,11 +38,10 @@ def test_one_drive_is_measured_once(file, monkeypatch):
     monkeypatch.setattr(disk, "measure_mib_s", lambda path: pytest.fail("measured twice"))
     other = file.with_name("other.bin")
     other.write_bytes(b"x" * 100)
-    assert disk.read_speed_mib_s(other) == first == disk.known_speed_mib_s(other)
+    assert disk.read_speed_mib_s(other) == first
 
 
 def test_what_cannot_be_read_has_no_speed(tmp_path):
     assert disk.read_speed_mib_s(tmp_path / "nothing") == 0
-    assert disk.known_speed_mib_s(tmp_path / "nothing") == 0
     (tmp_path / "empty").touch()
     assert disk.read_speed_mib_s(tmp_path / "empty") == 0

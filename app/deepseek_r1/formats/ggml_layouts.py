@@ -66,11 +66,6 @@ class Layout:
     cache_bytes: int = 2  # of a number in the context's memory
     copies_values: bool = False  # the engine copies all past values of all blocks for each token
 
-    @property
-    def fixed_context(self) -> bool:
-        """The engine always makes room for all tokens that the file names."""
-        return self.one_type and "alibi" not in self.fields
-
     def usable_context(self, sizes: Sizes, family: str) -> int:
         """Tokens the engine can compute with: it ends the process when its buffer is too small."""
         if not self.copies_values or family == "starcoder":  # which computes in buffers of its own

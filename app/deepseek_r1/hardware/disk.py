@@ -41,14 +41,6 @@ def read_speed_mib_s(path: Path) -> float:
         return 0.0
 
 
-def known_speed_mib_s(path: Path) -> float:
-    """What `read_speed_mib_s` found before for this drive; 0 where it was not asked."""
-    try:
-        return _measured.get(path.stat().st_dev, 0.0)
-    except OSError:
-        return 0.0
-
-
 def measure_mib_s(path: Path, *, seconds: float = _MOST_S, direct: bool = True) -> float:
     """One measurement over the file, again from its start until the time is up. Raises OSError.
 

@@ -22,7 +22,7 @@ class Quote:
 
 
 def quote(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Quote:
-    """Plan and advise. Only where the disk plays a part is it measured, once, for half a second."""
+    """Plan and advise. Only where the disk plays a part is it measured, once (`hardware.disk`)."""
     bill, advice = plan(header, settings, share), advise(header, settings, share)
     if not bill.streams and not (advice.text and advice.settings.swap_enabled):
         return Quote(bill, advice.text)
