@@ -7,8 +7,6 @@ where that is quick.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,12 +18,12 @@ from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessShare, plan
+from support.r1_shaped import r1_shaped
 
 pytestmark = pytest.mark.native
 
 TOLERANCE = 0.05
 ANSWER_TOKENS = 12
-MAKE_R1_SHAPED = Path(__file__).resolve().parents[3] / "shared/tools/make_r1_shaped_gguf.py"
 
 
 def question(words: int) -> list[Message]:
@@ -84,18 +82,9 @@ R1_SHAPED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def r1_shaped(tmp_path_factory):
-    """DeepSeek-R1-Distill-Qwen-1.5B's shapes and tokenizer with random weights, 1.1 GB."""
-    if not MAKE_R1_SHAPED.is_file():
-        pytest.skip(f"{MAKE_R1_SHAPED} is not here")
-    path = tmp_path_factory.mktemp("models") / "r1-1.5b.gguf"
-    subprocess.run([sys.executable, MAKE_R1_SHAPED, "--size", "1.5b", path], check=True)
-    yield path
-    path.unlink()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("context", "kv_type", "batch", "filled"), R1_SHAPED)
-def test_the_bill_of_an_r1_shaped_model_is_its_peak(r1_shaped, context, kv_type, batch, filled):
-    check(r1_shaped, context, kv_type, batch, filled=filled)
+def test_the_bill_of_an_r1_shaped_model_is_its_peak(
+    tmp_path_factory, context, kv_type, batch, filled
+):
+    check(r1_shaped(tmp_path_factory), context, kv_type, batch, filled=filled)

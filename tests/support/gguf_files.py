@@ -56,7 +56,7 @@ def tiny_llama(path: Path, *, seed: int = 1, **keys: object) -> Path:
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
-    return _finish(writer, len(tokens), seed)
+    return finish(writer, len(tokens), seed)
 
 
 def tiny_qwen2(path: Path, *, seed: int = 2, **keys: object) -> Path:
@@ -80,12 +80,12 @@ ALL = (tiny_llama, tiny_qwen2, tiny_qwen3, tiny_mixture)
 def _byte_pair(
     path: Path, architecture: str, seed: int, keys: dict[str, object], **kind: int
 ) -> Path:
-    """A model with a byte-pair vocabulary; `kind` is what `_finish` takes."""
+    """A model with a byte-pair vocabulary; `kind` is what `finish` takes."""
     writer, tokens = byte_pair_writer(path, architecture, **keys)
     if kind.get("experts"):
         writer.add_expert_count(kind["experts"])
         writer.add_expert_used_count(2)
-    return _finish(writer, tokens, seed, **kind)
+    return finish(writer, tokens, seed, **kind)
 
 
 def byte_pair_writer(path: Path, architecture: str, **keys: object) -> tuple[gguf.GGUFWriter, int]:
@@ -129,7 +129,7 @@ def _writer(path: Path, architecture: str, tokens: int, **keys: object) -> gguf.
     return writer
 
 
-def _finish(
+def finish(
     writer: gguf.GGUFWriter,
     tokens: int,
     seed: int,
@@ -137,7 +137,9 @@ def _finish(
     bias: int = False,
     head_norms: int = False,
     experts: int = 0,
+    width: int = FEED_FORWARD,
 ) -> Path:
+    """Random tensors for `tokens` tokens, and the file; `width` is the feed-forward's."""
     random = np.random.default_rng(seed)
 
     def add(name: str, *shape: int, quantised: bool = False) -> None:
@@ -171,9 +173,9 @@ def _finish(
         add(name + "ffn_norm.weight", EMBEDDING)
         if experts:
             add(name + "ffn_gate_inp.weight", experts, EMBEDDING)
-        add(name + "ffn_gate" + feed_forward, *each_expert, FEED_FORWARD, EMBEDDING, quantised=True)
-        add(name + "ffn_up" + feed_forward, *each_expert, FEED_FORWARD, EMBEDDING)
-        add(name + "ffn_down" + feed_forward, *each_expert, EMBEDDING, FEED_FORWARD)
+        add(name + "ffn_gate" + feed_forward, *each_expert, width, EMBEDDING, quantised=True)
+        add(name + "ffn_up" + feed_forward, *each_expert, width, EMBEDDING)
+        add(name + "ffn_down" + feed_forward, *each_expert, EMBEDDING, width)
     return write(writer)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parents[3] / "shared" / "tools"
+from support.r1_shaped import limit_tool, r1_shaped
+
 LIMIT_MB = 800
 BUDGET_MIB = 760  # 797 MB
 CODE = """
@@ -26,36 +26,12 @@ with CPUInference(sys.argv[1], memory_budget=int(sys.argv[2]), context_length=51
 """
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of R1-Distill-Qwen-1.5B's shapes: 1,117 MB."""
-    ready = os.environ.get("R1_SHAPED_1_5B", "")
-    if ready:
-        return Path(ready)
-    tool = TOOLS / "make_r1_shaped_gguf.py"
-    if not tool.is_file():
-        pytest.skip("the tool that makes R1-shaped files is not beside the checkout")
-    path = tmp_path_factory.mktemp("r1") / "r1-1.5b.gguf"
-    subprocess.run([sys.executable, tool, "--size", "1.5b", path], check=True, capture_output=True)
-    return path
-
-
-@pytest.fixture(scope="module")
-def limit() -> Path:
-    tool = TOOLS / "with_memory_limit.sh"
-    if not tool.is_file():
-        pytest.skip("the tool that sets memory limits is not beside the checkout")
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        pytest.skip("memory limits need root")
-    tried = subprocess.run([tool, "100", "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"memory limits cannot be set here: {tried.stderr.strip()[-200:]}")
-    return tool
-
-
 @pytest.mark.slow
 @pytest.mark.native
-def test_a_model_larger_than_the_limit_is_not_killed(large: Path, limit: Path) -> None:
+def test_a_model_larger_than_the_limit_is_not_killed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    limit, large = limit_tool(), r1_shaped(tmp_path_factory)
     app = Path(__file__).parents[2] / "app"
     assert large.stat().st_size > LIMIT_MB * 1_000_000
     done = subprocess.run(
