@@ -365,6 +365,7 @@ def test_one_answer_at_a_time(model: CPUInference) -> None:
 
 
 def test_threads_change_between_two_tokens(model: CPUInference) -> None:
+    before = model.threads
     text = ""
     for event in model.stream("Count to ten.", 30, sampling=GREEDY):
         if isinstance(event, AnswerDelta):
@@ -372,6 +373,7 @@ def test_threads_change_between_two_tokens(model: CPUInference) -> None:
             model.set_threads(1 + event.completion_tokens % 2, 2)
     assert model.threads in {(1, 2), (2, 2)}
     model.set_threads(0, 0)
+    assert model.threads == before  # a reproducible answer moves no thread count
     assert model.threads[1] == default_threads_prefill()
     assert 1 <= model.threads[0] <= default_threads()
     assert len(text) > 10
