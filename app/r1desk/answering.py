@@ -75,6 +75,15 @@ class Answering(QObject):
         answer.dirty = False
         self._unsaved.save_progress(answer.message_id, answer.text, answer.thought)
 
+    def close(self) -> None:
+        """Save what there is for the last time. What the engine says afterwards finds no answer.
+
+        At the next start the store counts such an answer as stopped.
+        """
+        self.save()
+        self._save_timer.stop()
+        self.answer = None
+
     # ---- the engine's events ----------------------------------------------------------------
 
     @Slot(int, object)

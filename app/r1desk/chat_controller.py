@@ -131,7 +131,7 @@ class ChatController(QObject):
 
     def close(self) -> None:
         """Save what there is before the store is closed."""
-        self._answering.save()
+        self._answering.close()
         self.unsaved.close()
 
     def _show(self, conversation_id: int | None, branch: list[ShownMessage]) -> None:

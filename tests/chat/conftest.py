@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +13,18 @@ from r1desk.chat import ChatView
 from r1desk.chat.body import MarkdownBody
 from r1desk.chat.ink import Ink
 from r1desk.chat.slices import Slicer
+
+
+@pytest.fixture(autouse=True)
+def no_collections() -> Iterator[None]:
+    """No collection of cycles inside of a step that is timed.
+
+    The application has them between its steps (`r1desk.main_thread_gc`). Here one would walk the
+    heap of all tests before, which takes longer than any step may.
+    """
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

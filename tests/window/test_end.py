@@ -7,10 +7,12 @@ import sys
 from concurrent.futures import Future
 from pathlib import Path
 
+import pytest
 from pytestqt.qtbot import QtBot
 
 from r1desk.bridge import StoreBridge
 from r1desk.store import StoreThread
+from window.desk_fixture import ask, running_desk, wait_ready
 
 COPY_AND_END = """
 from PySide6.QtWidgets import QApplication
@@ -45,3 +47,18 @@ def test_a_result_that_comes_after_the_end_starts_nothing(qtbot: QtBot, tmp_path
     thread.close()
     qtbot.wait(50)
     assert followed == []
+
+
+@pytest.mark.native
+def test_closing_during_an_answer_keeps_what_was_written(qtbot: QtBot, tmp_path: Path) -> None:
+    with running_desk(qtbot, tmp_path / "profile") as desk:
+        wait_ready(qtbot, desk)
+        ask(qtbot, desk, "Tell me a long story about the sea.")
+        qtbot.waitUntil(lambda: desk.chat.answer is not None and desk.chat.answer.text != "")
+        written = desk.chat.answer.text
+    qtbot.wait(50)  # the engine's last word, which has no answer any more to end
+    with running_desk(qtbot, tmp_path / "profile") as desk:
+        qtbot.waitUntil(lambda: len(desk.chat.shown_branch) == 2)
+        kept = desk.chat.shown_branch[-1]
+        assert kept.content.startswith(written)
+        assert kept.state == "stopped"

@@ -85,6 +85,14 @@ def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welco
     assert all(button.width() >= button.sizeHint().width() for button in questions)
 
 
+def test_the_host_is_read_in_one_piece_and_the_path_may_break(welcome: Welcome) -> None:
+    shown = welcome.card.address.text()
+    host = "/".join(offer().order.url.split("/")[:3])
+    assert f"{host}/" in shown
+    assert "\u200b" in shown
+    assert shown.replace("\u200b", "").endswith(offer().order.url)
+
+
 def test_where_no_model_fits_there_are_two_ways_left(qtbot: QtBot, welcome: Welcome) -> None:
     welcome.card.show_offer(None)
     welcome.show()

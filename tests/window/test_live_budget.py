@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.native, pytest.mark.slow]
 
 BEFORE_MIB, AFTER_MIB = 1280, 768
 UNDER_WITHIN_S = 2.0
+ANSWER_TOKENS = 240  # 6 s where a token takes 25 ms: time enough to move a slider and look
 
 
 def move_slider(desk: Desk, mib: int) -> None:
@@ -42,7 +43,7 @@ def test_a_smaller_budget_during_an_answer(
 
     def adapt(stored: Preferences) -> None:
         stored.model_path = str(model)
-        stored.sampling = SamplingSettings(temperature=0.0, max_tokens=40)
+        stored.sampling = SamplingSettings(temperature=0.0, max_tokens=ANSWER_TOKENS)
         stored.load = LoadSettings(
             memory_budget=BEFORE_MIB, context_length=1024, micro_batch=64, threads=2,
             swap_enabled=True,

@@ -9,6 +9,7 @@ from deepseek_r1.core.words import tr
 
 GB = 1_000_000_000
 MB = 1_000_000
+_HOST = re.compile(r"\w+://[^/]*")
 _PIECE = re.compile(r"/|[^/-]{12}(?=[^/-])")
 
 
@@ -28,8 +29,13 @@ def duration_words(seconds: float) -> str:
 
 
 def breakable(address: str) -> str:
-    """An address that a label may break after its slashes and inside of a long name or number."""
-    return _PIECE.sub("\\g<0>\u200b", address)
+    """An address that a label may break in its path: after slashes and inside of a long name.
+
+    The host stays in one piece, since people read it to know whom they deal with.
+    """
+    host = _HOST.match(address)
+    start = host.end() if host else 0
+    return address[:start] + _PIECE.sub("\\g<0>\u200b", address[start:])
 
 
 def download_words(size_bytes: int, free_bytes: int | None) -> str:
