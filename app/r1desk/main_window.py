@@ -28,6 +28,7 @@ from deepseek_r1.core.words import LANGUAGES, tr
 from r1desk.chat import ChatView, Composer
 from r1desk.conversations.sidebar import Sidebar
 from r1desk.dialogs.notice_bar import NoticeBar
+from r1desk.layouts import put_inside
 from r1desk.library.download_list import DownloadList
 from r1desk.performance import Gauge, PerformancePanel
 from r1desk.theme import ThemeChoice
@@ -93,20 +94,18 @@ class MainWindow(QMainWindow):
         layout = QVBoxLayout(centre)
         layout.setContentsMargins(0, 0, 0, 10)
         layout.setSpacing(6)
-        layout.addLayout(self._header())
-        notices = QVBoxLayout()
+        self._fill_header(put_inside(layout, QHBoxLayout()))
+        notices = put_inside(layout, QVBoxLayout())
         notices.setContentsMargins(16, 0, 16, 0)
         notices.addWidget(self.notices)
         notices.addWidget(self.downloads)
-        layout.addLayout(notices)
         layout.addWidget(self.chat, stretch=1)
-        composer = QHBoxLayout()
+        composer = put_inside(layout, QHBoxLayout())
         composer.setContentsMargins(16, 0, 16, 0)
         composer.addWidget(self.composer)
-        layout.addLayout(composer)
         return centre
 
-    def _header(self) -> QHBoxLayout:
+    def _fill_header(self, row: QHBoxLayout) -> None:
         self.title = QLabel()
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -115,13 +114,11 @@ class MainWindow(QMainWindow):
         self.menu_button.setAccessibleName(tr("Menu"))
         self.menu_button.setToolTip(tr("Menu"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        row = QHBoxLayout()
         row.setContentsMargins(8, 6, 8, 0)
         row.addWidget(self._toggle_button(self.sidebar_action))
         row.addWidget(self.title, stretch=1)
         row.addWidget(self.menu_button)
         row.addWidget(self._toggle_button(self.panel_action))
-        return row
 
     def _toggle_button(self, action: QAction) -> QToolButton:
         button = QToolButton(autoRaise=True)

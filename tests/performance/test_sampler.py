@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 from PySide6.QtCore import QThread
@@ -85,3 +86,22 @@ def test_after_stop_nothing_is_told(sampler: VitalsSampler, qtbot):
     sampler.stop()
     qtbot.wait(200)
     assert heard == []
+
+
+def test_a_measurement_that_failed_is_told_and_the_next_one_comes(
+    sampler: VitalsSampler, qtbot, monkeypatch
+):
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: failed.append(args.exc_value))
+    real, gone = sampler_module.meter.machine_memory, OSError("/proc is gone")
+
+    def failing_once() -> object:
+        if not failed:
+            raise gone
+        return real()
+
+    monkeypatch.setattr(sampler_module.meter, "machine_memory", failing_once)
+    sampler.start()
+    qtbot.waitUntil(lambda: failed == [gone], timeout=5000)
+    with qtbot.waitSignal(sampler.sampled, timeout=10_000):
+        sampler.set_active(True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cached_property
 from math import ceil
 
 from deepseek_r1.core.errors import WrongUsage
@@ -32,8 +31,8 @@ class LiveBudget:
         share: ProcessShare,
         free_turn: Callable[[], AbstractContextManager[bool]],
     ) -> None:
-        self._engine, self._header, self._share = engine, header, share
-        self._settings = settings
+        self._engine, self._header, self._settings = engine, header, settings
+        self._share, self._least_mib = share, self._least_under(share)
         self._free_turn = free_turn
         self._moving = threading.RLock()
         self._allowed = Allowance(settings.memory_budget, settings.micro_batch)
@@ -46,13 +45,10 @@ class LiveBudget:
         least = min(budget, self._least_mib) if self._streams else budget
         return Wanted(budget, least, self._settings.micro_batch)
 
-    @cached_property
-    def _least_mib(self) -> int:
+    def _least_under(self, share: ProcessShare) -> int:
         """Weights that stream as far as they can, beside all other lines of the bill."""
-        return ceil(self._plan(LoadSettings.bounds("memory_budget")[0]).total_mib)
-
-    def _plan(self, budget_mib: float) -> Bill:
-        return plan_streamed(self._header, self._with(int(budget_mib)), self._share)
+        least = self._with(int(LoadSettings.bounds("memory_budget")[0]))
+        return ceil(plan_streamed(self._header, least, share).total_mib)
 
     def _with(self, budget_mib: int) -> LoadSettings:
         return self._settings.model_copy(update={"memory_budget": budget_mib})
@@ -81,7 +77,7 @@ class LiveBudget:
         bill = plan_streamed(self._header, self._with(budget_mib), share)
         refuse_misfit(bill, self._header, self._with(budget_mib), share)
         with self._moving:
-            self._share = share
+            self._share, self._least_mib = share, self._least_under(share)
             self._settings = self._with(budget_mib)
             held = self._allowed
             most = min(held.budget_mib, budget_mib) if held.short else budget_mib
@@ -106,7 +102,7 @@ class LiveBudget:
 
     def _set_weights(self, budget_mib: int) -> None:
         """Give the weights what the other lines of the bill leave of the budget."""
-        lines = self._plan(budget_mib).lines
+        lines = plan_streamed(self._header, self._with(budget_mib), self._share).lines
         self._engine.set_weights_budget(
             sum(line.planned_mib for line in lines if line.name in _MOVING)
         )

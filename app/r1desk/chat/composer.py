@@ -19,6 +19,7 @@ from r1desk.chat.buttons import RoundButton, text_button
 from r1desk.chat.colours import ChatColours
 from r1desk.chat.composer_field import LARGE_PASTE, ComposerField
 from r1desk.chat.ink import readable_width
+from r1desk.layouts import put_inside
 
 _MAX_LINES = 8
 _DRAFT_MS = 500
@@ -76,15 +77,14 @@ class Composer(QWidget):
 
     def _arrange(self) -> None:
         em = self.fontMetrics().height()
-        row = QHBoxLayout()
-        row.setSpacing(round(em * 0.4))
-        row.addWidget(self._field, 1)
-        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
         self._set_margins()
         column.setSpacing(4)
         column.addWidget(self._chip, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addLayout(row)
+        row = put_inside(column, QHBoxLayout())
+        row.setSpacing(round(em * 0.4))
+        row.addWidget(self._field, 1)
+        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
 
     def _side(self) -> int:
         """The space left and right of the box, which is as wide as the messages above it."""

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 
 from deepseek_r1.core.words import tr
 from r1desk.chat import text as fit
+from r1desk.layouts import put_inside
 from r1desk.theme.stylesheet import set_role
 
 _MIN_LINES = 3
@@ -71,14 +72,13 @@ class MessageEditor(QWidget):
         cancel = QPushButton(tr("Cancel"), self)
         cancel.setToolTip(tr("Esc"))
         cancel.clicked.connect(self.left)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(cancel)
-        row.addWidget(self._send)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._field, 1)
-        column.addLayout(row)
+        row = put_inside(column, QHBoxLayout())
+        row.addStretch(1)
+        row.addWidget(cancel)
+        row.addWidget(self._send)
         self.setFocusProxy(self._field)
 
     def text(self) -> str:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QPushButton, QVBoxLayo
 
 from deepseek_r1.catalogue.speed import SpeedRange
 from deepseek_r1.core.words import tr
+from r1desk.layouts import put_inside
 from r1desk.library.survey import Offer
 from r1desk.library.words import bill_words, breakable, download_words
 from r1desk.theme import set_role
@@ -36,17 +37,16 @@ class FirstStartCard(QFrame):
         self.starter_button.clicked.connect(self.starter_requested)
         self.file_button = QPushButton(tr("I have a file…"), self)
         self.file_button.clicked.connect(self.file_requested)
-        self._buttons = QBoxLayout(QBoxLayout.Direction.LeftToRight)
-        for button in (self.download_button, self.starter_button, self.file_button):
-            self._buttons.addWidget(button)
-        self._buttons.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 14)
         layout.setSpacing(6)
         for label in (self.heading, self.facts, self.speed, self.address):
             layout.addWidget(label)
         layout.addSpacing(4)
-        layout.addLayout(self._buttons)
+        self._buttons = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight))
+        for button in (self.download_button, self.starter_button, self.file_button):
+            self._buttons.addWidget(button)
+        self._buttons.addStretch(1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Buttons one below the other where there is no room for a row."""

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.words import N_, tr
 from r1desk.chat.first_start import FirstStartCard
 from r1desk.chat.fonts import scaled
+from r1desk.layouts import put_inside
 
 EXAMPLES = (
     N_("Explain why the sky is blue, for a ten-year-old"),
@@ -50,8 +51,6 @@ class Welcome(QWidget):
         self.card.hide()
         self.card.resized.connect(self._show_what_fits)
         em = self.fontMetrics().height()
-        self._grid = QGridLayout()
-        self._grid.setSpacing(round(em * 0.6))
         self._buttons: list[QPushButton] = []
         for example in EXAMPLES:
             button = QPushButton(tr(example), self)
@@ -59,7 +58,6 @@ class Welcome(QWidget):
             button.setCursor(Qt.CursorShape.PointingHandCursor)
             button.clicked.connect(self._on_clicked)
             self._buttons.append(button)
-        self._set_columns(2)
         self._inner = inner = QWidget(self)
         inner.setMaximumWidth(max(680, 40 * em))
         column = QVBoxLayout(inner)
@@ -70,8 +68,10 @@ class Welcome(QWidget):
         column.addWidget(self._line)
         column.addWidget(self._note)
         column.addWidget(self.card)
+        self._grid = put_inside(column, QGridLayout())
         self._grid.setContentsMargins(0, em, 0, 0)  # gone with the questions
-        column.addLayout(self._grid)
+        self._grid.setSpacing(round(em * 0.6))
+        self._set_columns(2)
         column.addStretch(4)
         self._area = area = QScrollArea(self)  # a card too tall for the window is read by scrolling
         area.setFrameShape(QFrame.Shape.NoFrame)

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.words import tr
 from r1desk.conversations.row_delegate import RowDelegate
 from r1desk.conversations.rows import Role, RowModel, rows_by_day, rows_of_hits
+from r1desk.layouts import put_inside
 from r1desk.store import ConversationInfo, SearchHit
 from r1desk.theme.icons import icon
 
@@ -66,15 +67,14 @@ class Sidebar(QWidget):
         self.trash_button = QToolButton(text=tr("Trash"), icon=icon("trash"), autoRaise=True)
         self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.trash_button.clicked.connect(self.trash_view_requested)
-        bottom = QHBoxLayout()
-        bottom.addWidget(self.trash_button)
-        bottom.addStretch()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 6, 8)
         for widget in (self.new_button, self.search, self.nothing):
             layout.addWidget(widget)
         layout.addWidget(self.list, stretch=1)
-        layout.addLayout(bottom)
+        bottom = put_inside(layout, QHBoxLayout())
+        bottom.addWidget(self.trash_button)
+        bottom.addStretch()
 
     def _build_list(self) -> QListView:
         view = QListView(uniformItemSizes=False, mouseTracking=True)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QV
 from deepseek_r1 import __version__
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.words import tr
+from r1desk.layouts import put_inside
 
 
 def about(parent: QWidget, engine: str) -> QDialog:
@@ -58,13 +59,12 @@ def _table(parent: QWidget, title: str, text: str, rows: list[tuple[str, str]]) 
     layout = QVBoxLayout(dialog)
     if text:
         layout.addWidget(QLabel(text, wordWrap=True))
-    form = QFormLayout()
+    form = put_inside(layout, QFormLayout())
     for name, value in rows:
         label = QLabel(value, wordWrap=True)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         form.addRow(tr("{name}:", name=name), label)
-    layout.addLayout(form)
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     buttons.rejected.connect(dialog.reject)
     layout.addWidget(buttons)

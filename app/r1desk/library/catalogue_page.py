@@ -33,6 +33,7 @@ from deepseek_r1.core.words import tr
 from deepseek_r1.memory.plan import ProcessShare, plan
 from r1desk.dialogs.link import ask_to_open
 from r1desk.downloads import Download
+from r1desk.layouts import put_inside
 from r1desk.library.download_list import DownloadList
 from r1desk.library.space import FreeSpace
 from r1desk.library.survey import WINDOW_AT_MOST_MIB
@@ -61,15 +62,14 @@ class CataloguePage(QWidget):
         self.detail, self.address = self._plain_label(), self._plain_label()
         self.downloads = DownloadList()
         self._rows = self._scrolling(self.downloads)
-        row = QHBoxLayout()
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.tree, stretch=1)
+        layout.addWidget(self.detail)
+        row = put_inside(layout, QHBoxLayout())
         row.addWidget(QLabel(tr("From:")))
         row.addWidget(self.source, stretch=1)
         row.addWidget(self.open_button)
         row.addWidget(self.download_button)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.tree, stretch=1)
-        layout.addWidget(self.detail)
-        layout.addLayout(row)
         layout.addWidget(self.address)
         layout.addWidget(self._rows)
         self._fill()

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.catalogue.arrivals import Phase
 from deepseek_r1.core.words import tr
 from r1desk.downloads import Download, State
+from r1desk.layouts import put_inside
 from r1desk.library.words import duration_words, size_words
 from r1desk.theme import set_role
 from r1desk.theme.icons import icon
@@ -54,7 +55,10 @@ class DownloadRow(QFrame):
         self.resume_button.clicked.connect(lambda: self.resume_requested.emit(self.file))
         self.cancel_button = self._button("close", tr("Cancel and delete what has come"))
         self.cancel_button.clicked.connect(lambda: self.cancel_requested.emit(self.file))
-        top = QHBoxLayout()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 6, 6, 8)
+        layout.setSpacing(4)
+        top = put_inside(layout, QHBoxLayout())
         top.addWidget(self.name, stretch=1)
         for button in (
             self.load_button,
@@ -63,10 +67,6 @@ class DownloadRow(QFrame):
             self.cancel_button,
         ):
             top.addWidget(button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 6, 6, 8)
-        layout.setSpacing(4)
-        layout.addLayout(top)
         layout.addWidget(self.bar)
         layout.addWidget(self.words)
 

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 
 from deepseek_r1.core.events import Bill, BillLine
 from deepseek_r1.core.words import N_, tr
+from r1desk.layouts import put_inside
 from r1desk.performance.rows import label
 from r1desk.theme import set_role, tokens
 
@@ -100,16 +101,16 @@ class BillView(QWidget):
         self.peak.hide()
         self.advice = label("", "danger")
         self.advice.hide()
-        self._table = QGridLayout()
-        self._table.setHorizontalSpacing(10)
-        self._table.setVerticalSpacing(1)
-        self._table.setColumnStretch(1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addWidget(self.total)
         layout.addWidget(self.bar)
-        layout.addLayout(self._table)
+        self._table = put_inside(layout, QGridLayout())
+        self._table.setHorizontalSpacing(10)
+        self._table.setVerticalSpacing(1)
+        self._table.setColumnStretch(1, 1)
+        self._cells: list[QLabel] = []
         layout.addWidget(self.peak)
         layout.addWidget(self.advice)
         self.setAccessibleName(tr("Memory bill"))
@@ -157,26 +158,31 @@ class BillView(QWidget):
         super().changeEvent(event)
 
     def _fill_table(self, bill: Bill | None) -> None:
-        while (item := self._table.takeAt(0)) is not None:
-            if (old := item.widget()) is not None:
-                old.hide()
-                old.deleteLater()
+        for old in self._cells:
+            self._table.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self._cells.clear()
         if bill is None:
             return
         measured = any(line.measured_mib is not None for line in bill.lines)
         headings = [tr("planned"), tr("measured")] if measured else [tr("MiB")]
         for column, heading in enumerate(headings, 2):
-            self._table.addWidget(_number(heading, dim=True), 0, column)
+            self._put(_number(heading, dim=True), 0, column)
         for at, line in enumerate(bill.lines):
             self._add_line(at, line, measured)
 
     def _add_line(self, at: int, line: BillLine, measured: bool) -> None:
-        self._table.addWidget(_swatch(line.name), at + 1, 0)
-        self._table.addWidget(label(line_words(line.name)), at + 1, 1)
-        self._table.addWidget(_number(f"{line.planned_mib:,.1f}"), at + 1, 2)
+        self._put(_swatch(line.name), at + 1, 0)
+        self._put(label(line_words(line.name)), at + 1, 1)
+        self._put(_number(f"{line.planned_mib:,.1f}"), at + 1, 2)
         if measured:
             known = line.measured_mib
-            self._table.addWidget(_number("–" if known is None else f"{known:,.1f}"), at + 1, 3)
+            self._put(_number("–" if known is None else f"{known:,.1f}"), at + 1, 3)
+
+    def _put(self, cell: QLabel, row: int, column: int) -> None:
+        self._table.addWidget(cell, row, column)
+        self._cells.append(cell)
 
 
 def spoken(bill: Bill) -> str:

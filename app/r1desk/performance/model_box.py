@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.words import tr
+from r1desk.layouts import put_inside
 from r1desk.performance.rows import label
 from r1desk.theme import icon, set_role
 
@@ -50,16 +51,15 @@ class ModelBox(QFrame):
         self.known.setToolTip(tr("Known models"))
         self.known.setFixedWidth(40)
         self.known.hide()
-        buttons = QHBoxLayout()
-        buttons.setSpacing(6)
-        buttons.addWidget(self.choose, 1)
-        buttons.addWidget(self.known)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 10, 12, 12)
         layout.setSpacing(6)
         for part in (self.name, self.facts, self.progress, self.state):
             layout.addWidget(part)
-        layout.addLayout(buttons)
+        buttons = put_inside(layout, QHBoxLayout())
+        buttons.setSpacing(6)
+        buttons.addWidget(self.choose, 1)
+        buttons.addWidget(self.known)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._say("")
         self.facts.hide()

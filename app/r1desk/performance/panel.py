@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.events import Bill, ModelLoaded, ThreadsMeasured
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.words import tr
+from r1desk.layouts import put_inside
 from r1desk.performance.bill_view import BillView
 from r1desk.performance.fold import Fold
 from r1desk.performance.load_section import LoadSection
@@ -109,15 +110,14 @@ class PerformancePanel(QWidget):
         self.apply_button = QPushButton(tr("Apply and reload"))
         set_role(self.apply_button, "primary")
         self.undo_button = QPushButton(tr("Undo"))
-        buttons = QHBoxLayout()
-        buttons.setSpacing(8)
-        buttons.addWidget(self.apply_button, 1)
-        buttons.addWidget(self.undo_button)
         column = QVBoxLayout(self.pending)
         column.setContentsMargins(14, 10, 14, 12)
         column.setSpacing(8)
         column.addWidget(self.pending_text)
-        column.addLayout(buttons)
+        buttons = put_inside(column, QHBoxLayout())
+        buttons.setSpacing(8)
+        buttons.addWidget(self.apply_button, 1)
+        buttons.addWidget(self.undo_button)
         self.pending.hide()
         return self.pending
 

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.settings import Takes, Words
 from deepseek_r1.core.words import tr
+from r1desk.layouts import put_inside
 from r1desk.theme import set_role
 
 Value = float | int | bool | str
@@ -55,15 +56,14 @@ class Row(QWidget):
         self._said = ""  # the quiet line, also while something else stands there
         self._out_of_reach = ""  # why, where it is
         self.setToolTip(tr(words.help))
-        self._head = QHBoxLayout()
+        self._box = QVBoxLayout(self)
+        self._box.setContentsMargins(0, 0, 0, 0)
+        self._box.setSpacing(2)
+        self._head = put_inside(self._box, QHBoxLayout())
         self._head.setSpacing(6)
         self._head.addWidget(self._title)
         self._head.addWidget(self.badge)
         self._head.addStretch(1)
-        self._box = QVBoxLayout(self)
-        self._box.setContentsMargins(0, 0, 0, 0)
-        self._box.setSpacing(2)
-        self._box.addLayout(self._head)
 
     def show_cost(self, text: str) -> None:
         """The quiet line below; empty hides it. Out of reach it keeps saying why."""

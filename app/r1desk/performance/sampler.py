@@ -31,7 +31,6 @@ class VitalsSampler(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._engine_pid = 0
-        self._busy = False
         self._measuring: threading.Thread | None = None
         self._probe = _Probe()
         self._probe.measured.connect(self._on_measured, Qt.ConnectionType.QueuedConnection)
@@ -71,14 +70,12 @@ class VitalsSampler(QObject):
 
     @Slot()
     def _on_tick(self) -> None:
-        if self._busy or _all_minimised():
+        if (self._measuring is not None and self._measuring.is_alive()) or _all_minimised():
             return
-        self._busy = True
         self._measuring = in_background(self._probe, partial(self._probe.measure, self._engine_pid))
 
     @Slot(object)
     def _on_measured(self, reading: Reading) -> None:
-        self._busy = False
         if self._timer.isActive():
             self.sampled.emit(reading)
 

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.core.words import tr
+from r1desk.layouts import put_inside
 from r1desk.performance.rows import NumberRow, label
 from r1desk.performance.steps import even_steps, power_steps
 
@@ -33,14 +34,13 @@ class SamplingSection(QWidget):
         self.reset = QPushButton(tr("Reset"))
         self.reset.setToolTip(tr("All of these as they were at first."))
         self.reset.clicked.connect(self._on_reset)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(6)
-        buttons.addWidget(self.preset, 1)
-        buttons.addWidget(self.reset)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
-        layout.addLayout(buttons)
+        buttons = put_inside(layout, QHBoxLayout())
+        buttons.setSpacing(6)
+        buttons.addWidget(self.preset, 1)
+        buttons.addWidget(self.reset)
         for key, row in self.rows.items():
             layout.addWidget(row)
             row.changed.connect(_Route(self, key).on_changed)

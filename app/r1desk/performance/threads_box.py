@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import ThreadsMeasured
 from deepseek_r1.core.words import tr
+from r1desk.layouts import put_inside
 from r1desk.performance.rows import label
 
 
@@ -23,14 +24,13 @@ class ThreadsBox(QWidget):
             tr("Tries thread counts with the loaded model for about 20 seconds and keeps the best.")
         )
         self.button.clicked.connect(self._on_clicked)
-        row = QHBoxLayout()
-        row.addWidget(self.button)
-        row.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.text)
-        column.addLayout(row)
+        row = put_inside(column, QHBoxLayout())
+        row.addWidget(self.button)
+        row.addStretch(1)
         self.show_measured(None, loaded=False)
 
     def show_measured(self, measured: ThreadsMeasured | None, *, loaded: bool = True) -> None:
