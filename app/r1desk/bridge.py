@@ -73,7 +73,7 @@ class EngineBridge(QObject):
     event = Signal(int, object)  # request, core.events.Event
     failed = Signal(int, ErrorReport)  # request
     done = Signal(int)  # request
-    inspected = Signal(int, object, object, str)  # request, ModelFacts, Bill, advice
+    inspected = Signal(object)  # protocol.Inspected
     beat = Signal(object)  # protocol.Beat
 
     def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
@@ -184,7 +184,7 @@ class EngineBridge(QObject):
             case protocol.Done():
                 self.done.emit(notice.id)
             case protocol.Inspected():
-                self.inspected.emit(notice.id, notice.facts, notice.bill, notice.advice)
+                self.inspected.emit(notice)
             case protocol.Beat():
                 self.beat.emit(notice)
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import events
-from deepseek_r1.core.errors import ErrorReport, ModelFileMissing
+from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, ModelFileMissing
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.notices import EngineState
+from deepseek_r1.host.protocol import Inspected
 from deepseek_r1.memory import meter
 from r1desk.bridge import EngineBridge
 from r1desk.preferences import Preferences
 
 RECENT_MODELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """A model that was refused for its memory, and settings under which it fits."""
+
+    refused: ErrorReport
+    path: Path
+    settings: LoadSettings
 
 
 class ModelController(QObject):
@@ -27,7 +39,8 @@ class ModelController(QObject):
     loaded = Signal(object)  # events.ModelLoaded
     load_failed = Signal(ErrorReport)
     settings_refused = Signal(object)  # the LoadSettings that stay in force
-    planned = Signal(object, str)  # Bill, advice
+    way_out_found = Signal(object)  # WayOut, soon after the `load_failed` it belongs to
+    planned = Signal(object, str, object)  # Bill, advice, LoadSettings that fit or None
     plan_failed = Signal(ErrorReport)
     threads_measured = Signal(object)  # events.ThreadsMeasured
     measuring_failed = Signal(ErrorReport)
@@ -40,6 +53,7 @@ class ModelController(QObject):
         self._preferences = preferences
         self._load_id = 0
         self._plan_id = self._measuring_id = 0
+        self._refusal: tuple[int, ErrorReport, Path] | None = None  # asked for a way out of it
         self._budget: tuple[int, int] = (0, 0)  # the last change's request and its MiB
         self._pace = {"disk_mib_s": 0.0, "compute_s": 0.0}  # as the last bill that needed it told
         self._loading_path: Path | None = None
@@ -92,6 +106,11 @@ class ModelController(QObject):
         self._wanted = settings
         self.load_chosen()
 
+    def take_way_out(self, way: WayOut) -> None:
+        """Load what was refused with the settings that fit; remembered once it has loaded."""
+        self._wanted = way.settings
+        self._load(way.path)
+
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Change the threads at once, also while an answer is written."""
         changed = {"threads": threads, "threads_prefill": threads_prefill}
@@ -121,7 +140,7 @@ class ModelController(QObject):
     def _load(self, path: Path) -> None:
         if self._loading_path is not None:
             self._engine.cancel(self._load_id)
-        self._loading_path = path
+        self._loading_path, self._refusal = path, None
         self.load_started.emit(str(path))
         settings = self._wanted or self._preferences.load
         self._load_id = self._engine.load(path, settings, window_mib())
@@ -172,6 +191,7 @@ class ModelController(QObject):
     @Slot(int, ErrorReport)
     def _on_failed(self, request_id: int, report: ErrorReport) -> None:
         if request_id == self._load_id:
+            self._ask_for_way_out(report)
             self._loading_path = None
             self.load_failed.emit(report)
             if self._wanted is not None:
@@ -184,6 +204,13 @@ class ModelController(QObject):
         elif request_id == self._budget[0]:
             self.settings_refused.emit(self._preferences.load)
             self.plan_failed.emit(report)
+
+    def _ask_for_way_out(self, report: ErrorReport) -> None:
+        path = self._loading_path
+        if report.code == BudgetTooSmall.__name__ and path is not None:
+            settings = self._wanted or self._preferences.load
+            request_id = self._engine.inspect(path, settings, window_mib())
+            self._refusal = (request_id, report, path)
 
     @Slot(int)
     def _on_done(self, request_id: int) -> None:
@@ -201,14 +228,22 @@ class ModelController(QObject):
         if state in (EngineState.STOPPED, EngineState.READY, EngineState.FAILED):
             self.current = None
 
-    @Slot(int, object, object, str)
-    def _on_inspected(
-        self, request_id: int, _facts: events.ModelFacts, bill: events.Bill, advice: str
-    ) -> None:
+    @Slot(object)
+    def _on_inspected(self, told: Inspected) -> None:
+        bill, fits_with = told.bill, told.fits_with
         if bill.disk_mib_s:
             self._pace = {"disk_mib_s": bill.disk_mib_s, "compute_s": bill.compute_s}
-        if request_id == self._plan_id:
-            self.planned.emit(bill, advice)
+        if fits_with is not None and fits_with.memory_budget > machine_memory_mib():
+            fits_with = None  # more than there is: no way for this computer
+        if told.id == self._plan_id:
+            self.planned.emit(bill, told.advice, fits_with)
+        elif self._refusal is not None and told.id == self._refusal[0]:
+            _, report, path = self._refusal
+            self._refusal = None
+            if fits_with is not None:
+                facts = report.facts | {"advice": told.advice}
+                refused = report.model_copy(update={"facts": facts})
+                self.way_out_found.emit(WayOut(refused, path, fits_with))
 
 
 def window_mib() -> float:

@@ -10,9 +10,11 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.words import tr
+from r1desk.dialogs.notice_bar import Notice
 from r1desk.library.chooser import ModelChooser
 from r1desk.main_window import MainWindow
-from r1desk.model_controller import ModelController, window_mib
+from r1desk.model_controller import ModelController, WayOut, window_mib
 from r1desk.preferences import Preferences
 
 
@@ -53,6 +55,7 @@ class ModelWires(QObject):
         models.loaded.connect(self._on_loaded)
         models.budget_moved.connect(self._on_budget_moved)
         models.load_failed.connect(self._on_load_failed)
+        models.way_out_found.connect(self._on_way_out)
         models.settings_refused.connect(panel.restore_load_settings)
         if models.current is not None:
             self._on_loaded(models.current)
@@ -67,8 +70,11 @@ class ModelWires(QObject):
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
-        self._window.panel.show_model(with_window_measured(loaded))
-        self._window.panel.set_known_models(self._known())
+        panel = self._window.panel
+        if panel.load.applied != self._preferences.load:  # they were not chosen in the panel
+            panel.set_load_settings(self._preferences.load)
+        panel.show_model(with_window_measured(loaded))
+        panel.set_known_models(self._known())
         if loaded.bill.streams and not loaded.bill.disk_mib_s:
             self._models.plan(self._preferences.load)  # what more memory would buy is told by it
 
@@ -85,6 +91,16 @@ class ModelWires(QObject):
     @Slot(ErrorReport)
     def _on_load_failed(self, report: ErrorReport) -> None:
         self._window.panel.show_load_failed(report.text(), self._models.current)
+
+    @Slot(object)
+    def _on_way_out(self, way: WayOut) -> None:
+        """The refusal once more, now with a button for what it advises."""
+        notice = Notice(
+            way.refused.text(),
+            action=tr("Load it this way"),
+            on_action=lambda: self._models.take_way_out(way),
+        )
+        self._window.notices.show_notice(notice)
 
     @Slot(ErrorReport)
     def _on_plan_failed(self, report: ErrorReport) -> None:

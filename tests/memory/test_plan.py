@@ -171,7 +171,7 @@ def test_advice_never_asks_for_more_than_the_budget_unless_it_says_so(model, cho
         with_swap = chosen.model_copy(update={"swap_enabled": True})
         needed = math.ceil(plan(model, with_swap, SHARE).total_mib)
         swap = "" if chosen.swap_enabled else "swap to disk and "
-        assert advice.text == f"It needs {swap}a budget of at least {needed} MiB."
+        assert advice.text == f"It needs {swap}a budget of at least {needed:,} MiB."
     else:
         assert advice.settings.context_length <= chosen.context_length
         assert advice.settings.micro_batch <= chosen.micro_batch
@@ -219,8 +219,8 @@ def test_a_refusal_names_the_numbers_and_the_way_out():
         require_fit(header(), chosen, SHARE)
     needed = math.ceil(plan(header(), chosen, SHARE).total_mib)
     what, why, todo = caught.value.sentences()
-    assert what == f"This model needs {needed} MiB and the memory budget is 512 MiB."
-    assert sum(int(n) for n in re.findall(r"\d+", why)) == needed
+    assert what == f"This model needs {needed:,} MiB and the memory budget is 512 MiB."
+    assert sum(int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", why)) == needed
     assert todo == "It fits with swap to disk."
     assert caught.value.exit_code == 3
 
@@ -231,5 +231,5 @@ def test_what_fits_comes_back_as_its_bill():
 
 
 def test_more_context_than_the_model_was_trained_for_is_refused():
-    with pytest.raises(ContextTooLarge, match=r"Set the context to 2048 tokens or less\."):
+    with pytest.raises(ContextTooLarge, match=r"Set the context to 2,048 tokens or less\."):
         require_fit(header(context_trained=2048), LoadSettings(context_length=4096), SHARE)

@@ -109,6 +109,17 @@ def test_a_plan_over_the_budget_is_not_applied_and_says_what_fits(panel: Perform
     assert panel.apply_button.isEnabled()
 
 
+def test_after_undo_the_keyboard_is_where_the_edit_was(panel: PerformancePanel, qtbot):
+    slider = number(panel, "context_length").slider
+    slider.setFocus()
+    qtbot.keyClick(slider, Qt.Key.Key_Left)
+    assert panel.pending.isVisible()
+    panel.undo_button.setFocus()
+    qtbot.keyClick(panel.undo_button, Qt.Key.Key_Space)
+    assert panel.pending.isHidden()
+    assert panel.focusWidget() is slider
+
+
 def test_a_plan_that_cannot_be_made_says_why(panel: PerformancePanel):
     number(panel, "context_length").spin.setValue(8192)
     panel.show_plan_failed("The file is gone.")

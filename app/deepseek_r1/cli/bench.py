@@ -116,7 +116,7 @@ def bench_budget(
         if needed_mib := _needed_mib(header, budget_mib, context_length):
             report["budgets"].append({"budget_mib": budget_mib, "needed_mib": needed_mib})
             if not as_json:
-                needed = tr("It needs a budget of at least {needed} MiB.", needed=needed_mib)
+                needed = tr("It needs a budget of at least {needed:,} MiB.", needed=needed_mib)
                 output.result(f"{budget_mib} MiB: {needed}")
             continue
         runs = measure(work, budget_mib, [ARMS[each] for each in names], blocks, _told)

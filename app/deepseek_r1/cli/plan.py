@@ -35,9 +35,9 @@ def plan(
     share = ProcessShare(window_mib=o.COMMAND_LINE_MIB)
     quoted = quote(header, load.settings, share)
     if as_json:
-        output.result_json(plan_report(quoted.bill, quoted.advice))
+        output.result_json(plan_report(quoted.bill, quoted.advice.text))
     else:
-        _show(quoted.bill, quoted.advice)
+        _show(quoted.bill, quoted.advice.text)
 
 
 def plan_report(bill: Bill, advice: str) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class R1Error(Exception):
         return (self._filled(self.what), self._filled(self.why), self._filled(self.todo))
 
     def _filled(self, template: str) -> str:
-        return tr(template).format_map(_Known(self.facts)) if template else ""
+        facts = _Known({name: _readable(fact) for name, fact in self.facts.items()})
+        return tr(template).format_map(facts) if template else ""
 
     def __str__(self) -> str:
         return sentences(self.sentences())
@@ -65,6 +66,11 @@ class R1Error(Exception):
     def report(self) -> ErrorReport:
         """This error as a value."""
         return ErrorReport(code=type(self).__name__, facts=self.facts)
+
+
+def _readable(fact: Fact) -> Fact:
+    """Counts and sizes with their thousands apart."""
+    return f"{fact:,}" if isinstance(fact, int) else fact
 
 
 class _Known(dict[str, Fact]):
@@ -112,7 +118,7 @@ class NotAModelFile(ModelRefused):
     """Not GGUF at all."""
 
     what = N_("{path} is not a GGUF model.")
-    why = N_("A GGUF file starts with the letters GGUF; this one starts with {magic}.")
+    why = N_("A GGUF file starts with the letters GGUF; this one starts with “{magic}”.")
     todo = N_("Choose a file that ends in .gguf, for example one from the model list.")
 
 

@@ -27,7 +27,8 @@ def inspect(request: Inspect) -> Inspected:
         id=request.id,
         facts=_facts(header, settings.context_length),
         bill=quoted.bill,
-        advice=quoted.advice,
+        advice=quoted.advice.text,
+        fits_with=quoted.advice.settings if quoted.advice.text else None,
     )
 
 

@@ -160,13 +160,18 @@ class EventFrame(_Frame):
 
 
 class Inspected(_Frame):
-    """What the file is and costs; `advice` is the nearest thing that fits, empty if all fits."""
+    """What the file is and costs.
+
+    `advice` says what is the nearest thing that fits and `fits_with` are its settings; empty and
+    None if all fits.
+    """
 
     kind: Literal["inspected"] = "inspected"
     id: RequestId
     facts: ModelFacts
     bill: Bill
     advice: str
+    fits_with: LoadSettings | None = None
 
 
 class Counted(_Frame):

@@ -251,8 +251,8 @@ def _largest_context(
     return with_steps(least)
 
 
-_BUDGET = N_("It needs a budget of at least {needed} MiB.")
-_BUDGET_AND_SWAP = N_("It needs swap to disk and a budget of at least {needed} MiB.")
+_BUDGET = N_("It needs a budget of at least {needed:,} MiB.")
+_BUDGET_AND_SWAP = N_("It needs swap to disk and a budget of at least {needed:,} MiB.")
 _CHANGES = {
     "micro_batch": N_("a batch of {value}"),
     "kv_type": N_("a context precision of {value}"),
@@ -262,9 +262,9 @@ _CHANGES = {
 
 
 def _change_text(asked: LoadSettings, fits: LoadSettings) -> str:
-    changes = [
-        tr(text, value=str(getattr(fits, key)))
-        for key, text in _CHANGES.items()
-        if getattr(fits, key) != getattr(asked, key)
-    ]
+    changes = []
+    for key, text in _CHANGES.items():
+        value = getattr(fits, key)
+        if value != getattr(asked, key):
+            changes.append(tr(text, value=f"{value:,}" if isinstance(value, int) else value))
     return tr("It fits with {changes}.", changes=", ".join(changes))

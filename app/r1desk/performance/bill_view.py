@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1.core.events import Bill, BillLine
 from deepseek_r1.core.words import N_, tr
@@ -101,6 +108,8 @@ class BillView(QWidget):
         self.peak.hide()
         self.advice = label("", "danger")
         self.advice.hide()
+        self.take_button = QPushButton(tr("Use these settings"))
+        self.take_button.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -113,14 +122,15 @@ class BillView(QWidget):
         self._cells: list[QLabel] = []
         layout.addWidget(self.peak)
         layout.addWidget(self.advice)
+        layout.addWidget(self.take_button, 0, Qt.AlignmentFlag.AlignLeft)
         self.setAccessibleName(tr("Memory bill"))
         self.show_bill(None)
 
-    def show_bill(self, bill: Bill | None, advice: str = "") -> None:
+    def show_bill(self, bill: Bill | None, advice: str = "", *, can_be_taken: bool = False) -> None:
         """Show `bill`; None when no model is known yet."""
         self._bill = bill
         self.bar.show_bill(bill)
-        self.show_advice(advice)
+        self.show_advice(advice, can_be_taken=can_be_taken)
         if bill is None:
             self.total.setText(tr("The bill appears with the model."))
         else:
@@ -147,8 +157,9 @@ class BillView(QWidget):
             self.peak.setText(text)
         self.peak.setVisible(engine_mib > 0)
 
-    def show_advice(self, text: str) -> None:
-        """A sentence below the lines; empty hides it."""
+    def show_advice(self, text: str, *, can_be_taken: bool = False) -> None:
+        """A sentence below the lines, with a button to follow it; empty hides both."""
+        self.take_button.setVisible(bool(text) and can_be_taken)
         self.advice.setText(text)
         self.advice.setVisible(bool(text))
 

@@ -96,6 +96,14 @@ class LoadSection(QObject):
         self.edited_changed.emit()
         self._delay.start()
 
+    def edit(self, settings: LoadSettings) -> None:
+        """Edit all rows at once, as if the user had set each of them."""
+        self.edited = settings
+        self._show(settings)
+        self._show_thread_costs()
+        self.edited_changed.emit()
+        self._delay.start()
+
     def undo(self) -> None:
         """Back to what is in force."""
         self.set_settings(self.applied)

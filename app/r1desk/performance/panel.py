@@ -61,6 +61,7 @@ class PerformancePanel(QWidget):
         self.setMaximumWidth(MOST_PX)
         self.setAccessibleName(tr("Performance"))
         self._bill: Bill | None = None  # of the settings in force
+        self._fits_with: LoadSettings | None = None  # what the advice means
         self.model = ModelBox()
         self.bill = BillView()
         self.load = LoadSection(self)
@@ -75,6 +76,7 @@ class PerformancePanel(QWidget):
         layout.setSpacing(0)
         layout.addWidget(self._scrolled(), 1)
         layout.addWidget(self._pending_bar())
+        self._edited_with: QWidget = self.load.rows["memory_budget"].spin
         self._connect()
 
     # ---- arrangement ------------------------------------------------------------------------
@@ -132,6 +134,7 @@ class PerformancePanel(QWidget):
         self.system_prompt.system_prompt_changed.connect(self.system_prompt_changed)
         self.apply_button.clicked.connect(self._on_apply)
         self.undo_button.clicked.connect(self._on_undo)
+        self.bill.take_button.clicked.connect(self._on_take)
 
     def minimumSizeHint(self) -> QSize:
         # A scroll area asks for nothing at the side: with large text, the rows would be cut off.
@@ -165,15 +168,19 @@ class PerformancePanel(QWidget):
         """(words, path) of models at hand, for the menu beside the button."""
         self.model.set_known(models)
 
-    @Slot(object, str)
-    def show_plan(self, bill: Bill, advice: str) -> None:
-        """The answer to `plan_wanted`: what the edited settings would cost."""
+    @Slot(object, str, object)
+    def show_plan(self, bill: Bill, advice: str, fits_with: LoadSettings | None = None) -> None:
+        """The answer to `plan_wanted`: what the edited settings would cost.
+
+        `advice` is a sentence about what would fit, and `fits_with` are the settings it means.
+        """
+        self._fits_with = fits_with
         self.load.show_costs(bill)
         if not self.load.pending:
             in_force = self._bill is not None and self._bill.budget_mib == bill.budget_mib
-            self.bill.show_bill(self._bill if in_force else bill, advice)
+            self._show_bill(self._bill if in_force else bill, advice)
             return
-        self.bill.show_bill(bill, advice)
+        self._show_bill(bill, advice)
         self.apply_button.setEnabled(bill.fits)
         self.apply_button.setToolTip(advice)
         total = tr(
@@ -182,6 +189,9 @@ class PerformancePanel(QWidget):
             budget=bill.budget_mib,
         )
         self._say_pending(total, "dim" if bill.fits else "danger")
+
+    def _show_bill(self, bill: Bill | None, advice: str) -> None:
+        self.bill.show_bill(bill, advice, can_be_taken=self._fits_with is not None)
 
     def show_budget(self, bill: Bill) -> None:
         """The loaded model's bill under the budget that is in force now."""
@@ -245,6 +255,9 @@ class PerformancePanel(QWidget):
 
     @Slot()
     def _on_edited(self) -> None:
+        focused = self.window().focusWidget()
+        if focused is not None and self.area.isAncestorOf(focused):
+            self._edited_with = focused
         self.pending.setVisible(self.load.pending)
         self.apply_button.setEnabled(True)
         self.apply_button.setToolTip("")
@@ -252,10 +265,18 @@ class PerformancePanel(QWidget):
 
     @Slot()
     def _on_apply(self) -> None:
+        self._edited_with.setFocus()  # or Qt would pass it on to what comes after the panel
         self.settings_applied.emit(self.load.apply())
 
     @Slot()
+    def _on_take(self) -> None:
+        if self._fits_with is not None:
+            self.load.edit(self._fits_with)
+            self.apply_button.setFocus()
+
+    @Slot()
     def _on_undo(self) -> None:
+        self._edited_with.setFocus()
         self.load.undo()
         self.bill.show_bill(self._bill)
         if self._bill is not None:

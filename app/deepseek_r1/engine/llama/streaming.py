@@ -48,5 +48,5 @@ def small_budgets_told(budget_mib: int) -> Iterator[None]:
             weights_mib=ceil(error.needed_mib),
             kv_mib="?",
             rest_mib="?",
-            advice=tr("It needs a budget of at least {needed} MiB.", needed=budget_mib + more),
+            advice=tr("It needs a budget of at least {needed:,} MiB.", needed=budget_mib + more),
         ) from error
