@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from dataclasses import replace
 
 import pytest
 
 from deepseek_r1.core.errors import EngineBusy
 from deepseek_r1.hardware.pressure import MemoryReading
+from deepseek_r1.inference import keeper as keeper_module
 from deepseek_r1.inference.keeper import MemoryKeeper
 from deepseek_r1.inference.turns import Turns
 from deepseek_r1.memory.governor import Allowance, Wanted
@@ -28,9 +30,11 @@ class Model:
 class Setting:
     def __init__(self) -> None:
         self.reading, self.changes = AMPLE, 0
-        self.keeper = MemoryKeeper(self._changed, read=lambda: self.reading)
         self.model = Model()
-        self.keeper.attach(self.model)
+        self.keeper = self.keeper_of(self.model)
+
+    def keeper_of(self, model: Model) -> MemoryKeeper:
+        return MemoryKeeper(model, self._changed, lambda: True, lambda: self.reading)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -69,21 +73,60 @@ def test_the_users_smaller_budget_is_the_new_most(setting):
     assert setting.model.held[-1].budget_mib < 1024
 
 
-def test_a_model_that_left_is_not_touched(setting):
-    setting.keeper.detach()
+def test_a_model_is_not_touched_after_the_stop(setting):
+    setting.keeper.stop()
     setting.reading = SHORT
     setting.keeper.look(1.0)
     assert setting.model.held == []
 
 
-def test_another_model_wants_all_of_its_own(setting):
-    setting.reading = SHORT
+def test_a_keeper_keeps_no_model_alive(setting):
+    gone = weakref.ref(setting.model)
+    del setting.model
+    assert gone() is None
     setting.keeper.look(1.0)
-    other = Model()
-    setting.keeper.attach(other)
-    setting.reading = AMPLE
-    setting.keeper.look(2.0)
-    assert other.held == []
+
+
+def test_a_model_that_cannot_do_with_less_is_not_asked_again_and_again(setting):
+    refusals: list[Allowance] = []
+
+    def refuse(allowance: Allowance) -> None:
+        refusals.append(allowance)
+        raise EngineBusy
+
+    setting.model.hold = refuse
+    setting.reading = SHORT
+    for tick in range(8):
+        setting.keeper.look(100.0 + tick)
+    assert len(refusals) == len(set(refusals)) > 0
+
+
+def test_the_keeper_outlives_what_nobody_foresaw_and_tells_it_once(setting, monkeypatch, caplog):
+    monkeypatch.setattr(keeper_module, "WORKING_S", 0.001)
+    held = threading.Event()
+    failures = iter([OSError("no /proc"), OSError("no /proc")])
+
+    def read() -> MemoryReading:
+        failure = next(failures, None)
+        if failure is not None:
+            raise failure
+        return SHORT
+
+    def hold_at_last(_allowance: Allowance) -> None:
+        if not held.is_set():
+            held.set()
+            raise RuntimeError("once")
+        setting.model.held.append(_allowance)
+        arrived.set()
+
+    arrived = threading.Event()
+    setting.model.hold = hold_at_last
+    keeper = MemoryKeeper(setting.model, lambda: None, lambda: True, read)
+    keeper.start()
+    assert arrived.wait(10), "it went on looking, and what was not held to was tried again"
+    keeper.stop()
+    told = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert [str(error) for error in told] == ["no /proc", "once"]
 
 
 def test_work_between_answers_holds_an_answer_up_and_does_not_refuse_it():

@@ -9,8 +9,8 @@ from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.engine.names import engine_name
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.host.protocol import Inspect, Inspected, Load
-from deepseek_r1.memory.plan import ProcessShare, require_fit
+from deepseek_r1.host.protocol import Inspect, Inspected
+from deepseek_r1.memory.plan import ProcessShare
 from deepseek_r1.memory.quote import quote
 
 MIB = 1024 * 1024
@@ -30,12 +30,6 @@ def inspect(request: Inspect) -> Inspected:
         advice=quoted.advice.text,
         fits_with=quoted.advice.settings if quoted.advice.text else None,
     )
-
-
-def require_usable(request: Load) -> None:
-    """Raise ModelRefused for a file that cannot be loaded with these settings."""
-    share = ProcessShare(window_mib=request.window_mib)
-    require_fit(read_header(Path(request.path)), request.settings, share)
 
 
 def _facts(header: ModelHeader, context_length: int) -> ModelFacts:

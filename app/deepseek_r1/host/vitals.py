@@ -41,11 +41,6 @@ class Vitals:
         """Something changed that the owner should see at once. Any thread."""
         self._changed.set()
 
-    @property
-    def busy(self) -> bool:
-        """Something is being loaded or computed."""
-        return self._phase is not Phase.IDLE
-
     @contextmanager
     def working(self, phase: Phase) -> Iterator[None]:
         """Mark the loop as busy with `phase`."""

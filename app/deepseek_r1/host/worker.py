@@ -31,7 +31,6 @@ from deepseek_r1.host.vitals import Vitals
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
-    from deepseek_r1.inference.keeper import MemoryKeeper
 
 PROGRESS_EVERY_S = 0.05
 DETAIL_CHARACTERS = 2000
@@ -53,7 +52,6 @@ class Worker:
         self._threads: tuple[int, int] | None = None
         self._model: CPUInference | None = None
         self._vitals = Vitals(self._send)
-        self._keeper: MemoryKeeper | None = None  # from the first model on
 
     def run(self) -> NoReturn:
         """Serve until the owner is gone."""
@@ -161,27 +159,26 @@ class Worker:
         return self._model
 
     def _load(self, request: protocol.Load) -> None:
-        from deepseek_r1.host import inspection  # noqa: PLC0415 - start up first
         from deepseek_r1.inference import CPUInference  # noqa: PLC0415 - takes its time
-        from deepseek_r1.inference.keeper import MemoryKeeper  # noqa: PLC0415 - takes its time
 
-        inspection.require_usable(request)  # refused files leave the present model alone
-        self._unload()
         progress = self._progress_of(request.id)
-        progress(0.0)
+
+        def accepted() -> None:  # a refused file leaves the present model alone
+            self._unload()
+            progress(0.0)
+
         model = CPUInference(
             request.path,
             settings=request.settings,
             window_mib=request.window_mib,
+            give_back=True,
+            on_accepted=accepted,
             on_progress=progress,
+            on_memory=self._vitals.beat_now,
         )
-        if self._keeper is None:
-            self._keeper = MemoryKeeper(self._vitals.beat_now, lambda: self._vitals.busy)
-            self._keeper.start()
         if self._threads is not None:  # changed while the model was loading
             model.set_threads(*self._threads)
         self._model = self._vitals.model = model
-        self._keeper.attach(model)
         self._send(protocol.EventFrame(id=request.id, event=model.loaded))
 
     def _progress_of(self, request_id: int) -> Callable[[float], bool]:
@@ -214,8 +211,6 @@ class Worker:
         self._event(request_id, measured)
 
     def _unload(self) -> None:
-        if self._keeper is not None:
-            self._keeper.detach()
         model, self._model, self._vitals.model = self._model, None, None
         if model is not None:
             model.close()

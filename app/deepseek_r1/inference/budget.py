@@ -12,7 +12,7 @@ from deepseek_r1.core.events import Bill, MemoryState, WeightsStats
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import tr
 from deepseek_r1.engine.base import Engine
-from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.inference.opening import Opened
 from deepseek_r1.memory.governor import Allowance, Wanted
 from deepseek_r1.memory.plan import ProcessShare, plan_streamed, refuse_misfit
 
@@ -24,15 +24,11 @@ class LiveBudget:
     """Any thread may move the budget. `free_turn` enters where no answer is being computed."""
 
     def __init__(
-        self,
-        engine: Engine,
-        header: ModelHeader,
-        settings: LoadSettings,
-        share: ProcessShare,
-        free_turn: Callable[[], AbstractContextManager[bool]],
+        self, opened: Opened, free_turn: Callable[[], AbstractContextManager[bool]]
     ) -> None:
+        engine, header, settings = opened.engine, opened.header, opened.settings
         self._engine, self._header, self._settings = engine, header, settings
-        self._share, self._least_mib = share, self._least_under(share)
+        self._share, self._least_mib = opened.share, self._least_under(opened.share)
         self._free_turn = free_turn
         self._moving = threading.RLock()
         self._allowed = Allowance(settings.memory_budget, settings.micro_batch)

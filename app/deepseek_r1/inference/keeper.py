@@ -1,9 +1,10 @@
-"""Reads how short of memory the machine is, asks the governor, and has the model keep to it."""
+"""Reads how short of memory the machine is, asks the governor, and has a model keep to it."""
 
 from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
@@ -30,64 +31,68 @@ class Held(Protocol):
 
 
 class MemoryKeeper:
-    """One thread, asleep while no model is there."""
+    """One thread for one model, until it is stopped or the model is gone: it keeps none alive."""
 
     def __init__(
         self,
+        model: Held,
         on_change: Callable[[], None],
-        working: Callable[[], bool] = lambda: True,
+        working: Callable[[], bool],
         read: Callable[[], MemoryReading] = memory_reading,
     ) -> None:
         """`on_change` hears, in the keeper's thread, that the model was held to something else.
 
         `working`: something is being computed, so memory may run short quickly.
         """
+        self._model = weakref.ref(model)
         self._on_change, self._working, self._read = on_change, working, read
-        self._lock = threading.Lock()
-        self._arrived = threading.Event()
-        self._model: Held | None = None
-        self._governor: MemoryGovernor | None = None
-        self._wanted: Wanted | None = None
+        self._wanted = model.wanted
+        self._governor = MemoryGovernor(self._wanted)
+        self._held = self._governor.allowance
+        self._looking = threading.Lock()
+        self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Keep whatever is attached from now on."""
+        """Keep the model from now on."""
         threading.Thread(target=self._run, name="memory-keeper", daemon=True).start()
 
-    def attach(self, model: Held) -> None:
-        """This model is to be kept; it wants all it was loaded with."""
-        with self._lock:
-            self._model, self._wanted = model, model.wanted
-            self._governor = MemoryGovernor(self._wanted)
-        self._arrived.set()
-
-    def detach(self) -> None:
-        """No model any more. When this returns, the one before is not touched again."""
-        with self._lock:
-            self._model = self._governor = None
-        self._arrived.clear()
+    def stop(self) -> None:
+        """When this returns, the model is not touched again. Any thread, any number of times."""
+        self._stopped.set()
+        with self._looking:
+            pass
 
     def look(self, now_s: float) -> None:
         """One reading and what follows from it."""
-        with self._lock:
-            model, governor = self._model, self._governor
-            if model is None or governor is None:
-                return
-            wanted = model.wanted
-            if wanted != self._wanted:
-                self._wanted = wanted
-                governor.want(wanted)
-            before, allowed = governor.allowance, governor.decide(self._read(), now_s)
-            if allowed == before:
-                return
-            log.engine.info("memory: %s", allowed)
-            try:
-                model.hold(allowed)
-            except R1Error as error:  # the model cannot do with less: it keeps what it has
-                log.engine.warning("memory could not be given back: %s", error)
-        self._on_change()
+        with self._looking:
+            model = self._model()
+            changed = model is not None and not self._stopped.is_set() and self._keep(model, now_s)
+        if changed:
+            self._on_change()
+
+    def _keep(self, model: Held, now_s: float) -> bool:
+        """Have the model keep to what may be used now; True where that is something else."""
+        wanted = model.wanted
+        if wanted != self._wanted:
+            self._wanted, self._held = wanted, self._governor.want(wanted)
+        allowed = self._governor.decide(self._read(), now_s)
+        if allowed == self._held:
+            return False
+        log.engine.info("memory: %s", allowed)
+        try:
+            model.hold(allowed)
+        except R1Error as error:  # the model cannot do with less: it keeps what it has
+            log.engine.warning("memory could not be given back: %s", error)
+        self._held = allowed
+        return True
 
     def _run(self) -> None:
-        while True:
-            self._arrived.wait()
-            self.look(time.monotonic())
-            time.sleep(WORKING_S if self._working() else RESTING_S)
+        told = ""
+        while self._model() is not None and not self._stopped.is_set():
+            try:
+                self.look(time.monotonic())
+            except Exception as error:  # noqa: BLE001 - told, and the next look may succeed
+                if repr(error) != told:
+                    log.engine.exception("memory could not be looked after; it is tried again")
+                told = repr(error)
+            self._stopped.wait(WORKING_S if self._working() else RESTING_S)

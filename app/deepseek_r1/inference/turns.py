@@ -16,10 +16,14 @@ class Turns:
         self._answering = threading.Lock()
         self._between = threading.Lock()  # held for moments only, and before `_answering`
 
+    def taken(self) -> bool:
+        """An answer is being written."""
+        return self._answering.locked()
+
     def require_free(self) -> None:
         """Raises EngineBusy while an answer is being written; waits for work between answers."""
         with self._between:
-            if self._answering.locked():
+            if self.taken():
                 raise EngineBusy
 
     @contextmanager
