@@ -136,12 +136,14 @@ def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
         assert texts(desk)[:3] == [HELLO, REPLY, "Short."]
 
 
+def long_answers(stored: prefs.Preferences) -> None:
+    """Long enough to fill a disk meanwhile, also on a fast machine."""
+    stored.sampling = SamplingSettings(max_tokens=300, seed=4, temperature=1.0)
+
+
 def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
     qtbot: QtBot, disk: Disk
 ) -> None:
-    def long_answers(stored: prefs.Preferences) -> None:
-        stored.sampling = SamplingSettings(max_tokens=300, seed=4, temperature=1.0)
-
     profile = disk.folder / "profile"
     with running_desk(qtbot, profile, long_answers) as desk:
         wait_ready(qtbot, desk)
@@ -182,10 +184,10 @@ def test_a_question_after_an_unsaved_answer_builds_upon_the_whole_answer(
 ) -> None:
     monkeypatch.setattr(unsaved, "RETRY_MS", 3_600_000)
     profile = disk.folder / "profile"
-    with running_desk(qtbot, profile, short_answers) as desk:
+    with running_desk(qtbot, profile, long_answers) as desk:
         wait_ready(qtbot, desk)
         with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
-            ask(qtbot, desk, "Name five colours.")
+            ask(qtbot, desk, "Write a very long story about a fox.")
         disk.fill()
         qtbot.waitUntil(lambda: desk.chat.answer is None and not desk.chat.busy, timeout=60_000)
         qtbot.waitUntil(lambda: "full" in notice(desk), timeout=5_000)

@@ -1,0 +1,79 @@
+"""The real window in a process of its own, whose memory is the window's and nothing else's."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+from PySide6.QtCore import QCoreApplication, QEventLoop
+
+from deepseek_r1.core.paths import profile_dir
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.words import use_language
+from r1desk import preferences as prefs
+from r1desk.application import create_application
+from r1desk.desk import Desk
+from r1desk.store import Profile, StoreThread
+
+PATIENCE_S = 150.0
+
+
+@contextmanager
+def own_desk(model: Path, load: LoadSettings, tokens: int) -> Iterator[Desk]:
+    """The application on this user's profile, or on the one that R1DESK_PROFILE names.
+
+    Answers have up to `tokens` tokens, without chance. Once a process.
+    """
+    use_language("en")
+    stored, _ = prefs.load(profile_dir())
+    stored.welcomed = True
+    stored.model_path = str(model)
+    stored.sampling = SamplingSettings(temperature=0.0, max_tokens=tokens)
+    stored.load = load
+    create_application(sys.argv[:1], stored)
+    profile = Profile.open(profile_dir())
+    store = StoreThread(profile.database)
+    desk = Desk(profile, store, stored, None)
+    store.start()
+    desk.show()
+    try:
+        yield desk
+    finally:
+        desk.close()
+        store.close()
+        profile.close()
+
+
+def until(true: Callable[[], bool], what: str) -> float:
+    """Let the window live until something is true; the seconds that took."""
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() > began + PATIENCE_S:
+            raise SystemExit(f"waited in vain: {what}")
+        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def ask_again(desk: Desk, question: str, during: Callable[[], None] | None = None) -> str:
+    """The answer to a question, which is typed the first time and then asked again.
+
+    `during` is called while the answer is written.
+    """
+    chat = desk.chat
+    if chat.shown_branch:
+        chat.regenerate_last()
+    else:
+        desk.window.composer.set_text(question)
+        desk.window.composer.submit()
+    until(lambda: chat.busy, "the question is sent")
+    if during is not None:
+        until(lambda: bool(chat.answer and len(chat.answer.content) > 5), "text comes")
+        during()
+    until(lambda: not chat.busy and chat.shown_branch[-1].state != "streaming", "the answer ends")
+    return chat.shown_branch[-1].content

@@ -1,0 +1,72 @@
+"""The first moments: words typed before the profile has opened, and a display that is not there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from r1desk.store import StoreThread
+from window.desk_fixture import ask, running_desk, short_answers, wait_answered
+
+WAIT_S = 30
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The store does nothing until the event is set."""
+    ready = threading.Event()
+    start = StoreThread.start
+
+    def start_late(store: StoreThread) -> None:
+        store.submit(lambda _store: ready.wait(WAIT_S))
+        start(store)
+
+    monkeypatch.setattr(StoreThread, "start", start_late)
+    yield ready
+    ready.set()
+
+
+def test_words_typed_before_the_store_has_opened_stay_in_the_box(
+    qtbot: QtBot, own_profile: Path, slow_disk: threading.Event
+) -> None:
+    with running_desk(qtbot, own_profile) as desk:
+        qtbot.keyClicks(desk.window.composer.editor, "What is")
+        with qtbot.waitSignal(desk.chat.branch_shown):
+            slow_disk.set()
+        qtbot.keyClicks(desk.window.composer.editor, " the capital")
+        assert desk.window.composer.text() == "What is the capital"
+
+
+def test_words_typed_before_the_last_conversation_is_read_stay_in_a_new_one(
+    qtbot: QtBot, own_profile: Path, slow_disk: threading.Event
+) -> None:
+    slow_disk.set()
+    with running_desk(qtbot, own_profile, short_answers) as desk:
+        ask(qtbot, desk, "Name a fruit.")
+        wait_answered(qtbot, desk)
+    slow_disk.clear()
+    with running_desk(qtbot, own_profile) as desk:
+        qtbot.keyClicks(desk.window.composer.editor, "What is")
+        with qtbot.waitSignal(desk.chat.branch_shown):
+            slow_disk.set()
+        assert desk.window.composer.text() == "What is"
+        assert desk.chat.conversation_id is None
+
+
+def test_a_start_without_a_display_says_why_in_the_terminal(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "r1desk"]
+    nowhere = {"DISPLAY": ":no", "QT_QPA_PLATFORM": "xcb", "R1DESK_PROFILE": str(tmp_path)}
+    ended = subprocess.run(
+        program, env=os.environ | nowhere, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode != 0
+    assert "no Qt platform plugin could be initialized" in ended.stderr
+    assert "could not connect to display :no" in (tmp_path / "logs" / "window.log").read_text()
+    assert str(tmp_path / "logs" / "window.log") in ended.stderr
