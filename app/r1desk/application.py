@@ -146,3 +146,6 @@ def _capture_exceptions(desk: Desk | None) -> None:
 def _on_qt_message(kind: QtMsgType, _context: QMessageLogContext, message: str) -> None:
     if kind in (QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg, QtMsgType.QtFatalMsg):
         log.window.warning("Qt: %s", message)
+    if kind == QtMsgType.QtFatalMsg and sys.stderr is not None:
+        # The process ends after this. In a terminal there has to be a reason, in Qt's own words.
+        print(f"{message}\n{profile_dir() / 'logs' / 'window.log'}", file=sys.stderr)  # noqa: T201

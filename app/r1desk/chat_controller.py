@@ -90,6 +90,10 @@ class ChatController(QObject):
     def new_chat(self) -> None:
         """Show an empty conversation; it is stored with its first message."""
         self.leaving.emit()
+        self.begin()
+
+    def begin(self) -> None:
+        """The same at the start: there is nothing to leave, and what is typed by now stays."""
         self.conversation_id = None
         self._show(None, [])
         self._store.call(lambda store: store.draft(None), lambda text: self._restore(None, text))

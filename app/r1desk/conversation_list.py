@@ -58,12 +58,17 @@ class ConversationList(QObject):
         def found(conversation_id: int | None) -> None:
             if self._chat.busy or self._chat.conversation_id is not None:
                 return  # the user was faster
-            if conversation_id is None:
-                self._chat.new_chat()
+            if conversation_id is None or self._writing:
+                self._chat.begin()
             else:
                 self._chat.open(conversation_id)
 
         self._store.call(last, found)
+
+    @property
+    def _writing(self) -> bool:
+        """True once something is typed: it belongs into the empty conversation on the screen."""
+        return self._window is not None and bool(self._window.composer.text())
 
     @Slot()
     def refresh(self) -> None:

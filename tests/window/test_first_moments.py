@@ -17,6 +17,8 @@ from window.desk_fixture import ask, running_desk, short_answers, wait_answered
 
 WAIT_S = 30
 
+pytestmark = pytest.mark.native
+
 
 @pytest.fixture
 def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
