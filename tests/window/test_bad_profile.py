@@ -193,8 +193,8 @@ def test_a_question_after_an_unsaved_answer_builds_upon_the_whole_answer(
         qtbot.waitUntil(lambda: "full" in notice(desk), timeout=5_000)
         whole = texts(desk)[1]
         disk.free()
-        ask(qtbot, desk, "More.")
-        wait_answered(qtbot, desk)
+        with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
+            ask(qtbot, desk, "More.")
         assert texts(desk)[1] == whole
         assert desk.chat.shown_branch[1].state == "complete"
         assert not desk.chat.unsaved.waiting
