@@ -34,7 +34,7 @@ from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.hardware import cpu
 from deepseek_r1.host import frames, protocol
-from deepseek_r1.host.bundles import bundled
+from deepseek_r1.host.worker import TEXT_EVERY_S
 from support.native_clock import NativeClock, native_clock
 
 _PLENTY_MIB = 65536
@@ -61,7 +61,7 @@ def python_share(
         if isinstance(event, PrefillProgress) and event.done == event.total:
             break
     began, before, waited_s = time.perf_counter(), clock.read(), io_wait_s()
-    for event in bundled(events):
+    for event in events:
         frames.pack(protocol.EventFrame(id=1, event=event), frames.FROM_ENGINE_CAP)
     seconds, passed = time.perf_counter() - began, clock.read() - before
     waited_s = io_wait_s() - waited_s
@@ -91,7 +91,9 @@ def _measured(clock: NativeClock, path: Path, budget_mib: int, tokens: int) -> S
         return model.weights_stats.io_wait_s if model.weights_stats is not None else 0.0
 
     with CPUInference(path, settings=settings) as model:
-        events = model.stream("Write on and on about a dragon.", sampling=sampling)
+        events = model.stream(
+            "Write on and on about a dragon.", sampling=sampling, text_every_s=TEXT_EVERY_S
+        )
         return python_share(clock, events, io_wait_s)
 
 

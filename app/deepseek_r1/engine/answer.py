@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -16,13 +17,25 @@ from deepseek_r1.engine.base import Answer
 from deepseek_r1.engine.detokenizer import Detokenizer
 from deepseek_r1.engine.reasoning import Part, Piece, ReasoningSplitter
 
+_TAG_END = b">"  # the last byte of every tag
+
 
 class AnswerWriter:
-    """Counts, times and splits one answer. Times are seconds since the request."""
+    """Counts, times and splits one answer. Times are seconds since the request.
 
-    def __init__(self, *, opened: bool, started: float) -> None:
-        """`opened`: the prompt opened a thinking block. `started`: the request's `perf_counter`."""
+    Reading what tokens say, and events, cost more than a token's own bookkeeping. So text may wait
+    for more of it: all that waits is read at once, which changes nothing but the number of events.
+    """
+
+    def __init__(self, *, opened: bool, started: float, text_every_s: float = 0.0) -> None:
+        """`opened`: the prompt opened a thinking block. `started`: the request's `perf_counter`.
+
+        `text_every_s`: text that follows an event within this time waits; a slow model's never.
+        """
         self._started = started
+        self._text_every_s = text_every_s
+        self._waiting = b""
+        self._due_s = 0.0  # text waits until then
         self._detokenizer = Detokenizer()
         self._splitter = ReasoningSplitter(opened=opened)
         self._thought = False
@@ -48,14 +61,23 @@ class AnswerWriter:
             self._first_s = self._last_s
         self.tokens += 1
 
-    def feed(self, piece: bytes) -> list[GenerationEvent]:
-        """What the newest token said."""
-        return self._events(self._splitter.feed(self._detokenizer.feed(piece)))
+    def feed(self, piece: bytes) -> Sequence[GenerationEvent]:
+        """What the newest token said, and what waited; nothing while it may wait.
 
-    def finish(self) -> list[GenerationEvent]:
+        What may end a tag does not wait: `answering` and the account of the thinking are exact.
+        """
+        self._waiting += piece
+        if self._last_s < self._due_s and _TAG_END not in piece:
+            return ()
+        events = self._events(self._splitter.feed(self._read_waiting()))
+        if events:
+            self._due_s = self._last_s + self._text_every_s
+        return events
+
+    def finish(self) -> Sequence[GenerationEvent]:
         """What was held back until now."""
-        pieces = self._splitter.feed(self._detokenizer.finish())
-        return self._events(pieces + self._splitter.finish())
+        text = self._read_waiting() + self._detokenizer.finish()
+        return self._events(self._splitter.feed(text) + self._splitter.finish())
 
     def stats(
         self, reason: FinishReason, *, context_used: int, seed: int, peak_mib: float
@@ -76,6 +98,10 @@ class AnswerWriter:
             seed=seed,
             peak_mib=peak_mib,
         )
+
+    def _read_waiting(self) -> str:
+        waiting, self._waiting = self._waiting, b""
+        return self._detokenizer.feed(waiting)
 
     def _events(self, pieces: list[Piece]) -> list[GenerationEvent]:
         if self._splitter.thinking:
@@ -107,7 +133,7 @@ class AnswerCollector:
         self._answer: list[str] = []
         self._thinking: list[str] = []
 
-    def add(self, events: list[GenerationEvent]) -> None:
+    def add(self, events: Sequence[GenerationEvent]) -> None:
         """Keep the texts among `events`."""
         for event in events:
             if isinstance(event, AnswerDelta):

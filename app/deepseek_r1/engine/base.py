@@ -92,11 +92,18 @@ class Engine(Protocol):
         ...
 
     def stream(
-        self, messages: Sequence[Message], sampling: SamplingSettings, *, json_schema: str = ""
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingSettings,
+        *,
+        json_schema: str = "",
+        text_every_s: float = 0.0,
     ) -> Iterator[GenerationEvent]:
         """One answer. Its last event, and only that, is a GenerationFinished.
 
         `json_schema`, as JSON text, is what the answer behind the thinking is held to.
+        `text_every_s`: a fast model's text comes in fewer events, so far apart; all of it comes,
+        also before a failure.
         Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed.
         """
         ...

@@ -25,7 +25,6 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.engine.names import engine_name
 from deepseek_r1.host import frames, protocol
-from deepseek_r1.host.bundles import bundled
 from deepseek_r1.host.protocol import Phase
 from deepseek_r1.host.vitals import Vitals
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
 
 PROGRESS_EVERY_S = 0.05
+TEXT_EVERY_S = 0.05  # each event costs both processes, each token not
 DETAIL_CHARACTERS = 2000
 EXIT_OWNER_GONE = 0
 EXIT_OWNER_UNREADABLE = 3
@@ -200,10 +200,15 @@ class Worker:
         model = self._loaded()
         self._current = request.id
         schema = json.loads(request.json_schema) if request.json_schema else None
-        events = model.stream(request.messages, sampling=request.sampling, json_schema=schema)
+        events = model.stream(
+            request.messages,
+            sampling=request.sampling,
+            json_schema=schema,
+            text_every_s=TEXT_EVERY_S,
+        )
         if request.id in self._cancelled:  # a cancel counts from here on, this one came before
             model.cancel()
-        for event in bundled(events):
+        for event in events:
             self._event(request.id, event)
 
     def _measure_threads(self, request_id: int) -> None:

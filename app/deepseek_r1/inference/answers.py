@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 
 from deepseek_r1.core.errors import ModelNotLoaded
 from deepseek_r1.core.events import GenerationEvent, GenerationFinished
@@ -39,27 +40,30 @@ class Answers:
         return self._engine
 
     def stream(
-        self, messages: Sequence[Message], sampling: SamplingSettings, json_schema: str
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingSettings,
+        json_schema: str,
+        text_every_s: float,
     ) -> Iterator[GenerationEvent]:
         """One answer. A cancel counts from here on. Raises EngineBusy, ModelNotLoaded."""
         engine = self.ready()
         self._turns.require_free()
         engine.forgive()
-        events = self._events(engine, messages, sampling, json_schema)
+        begin = partial(
+            engine.stream, messages, sampling, json_schema=json_schema, text_every_s=text_every_s
+        )
+        events = self._events(engine, begin)
         self._stream = weakref.ref(events)
         return events
 
     def _events(
-        self,
-        engine: Engine,
-        messages: Sequence[Message],
-        sampling: SamplingSettings,
-        json_schema: str,
+        self, engine: Engine, begin: Callable[[], Iterator[GenerationEvent]]
     ) -> Generator[GenerationEvent, None, None]:
         with self._turns.answering():
             self.ready()
             before = stats_of(engine)
-            for event in engine.stream(messages, sampling, json_schema=json_schema):
+            for event in begin():
                 if isinstance(event, GenerationFinished):
                     after = stats_of(engine)
                     weights = after.since(before) if after and before else None

@@ -160,8 +160,7 @@ class CPUInference:
         """The whole answer with its thinking and its account."""
         collector = AnswerCollector()
         stats: GenerationStats | None = None
-        events = self.stream(prompt, max_tokens, sampling=sampling, json_schema=json_schema)
-        for event in events:
+        for event in self.stream(prompt, max_tokens, sampling=sampling, json_schema=json_schema):
             if isinstance(event, GenerationFinished):
                 stats = event.stats
             collector.add([event])
@@ -175,15 +174,16 @@ class CPUInference:
         *,
         sampling: SamplingSettings | None = None,
         json_schema: Schema | None = None,
+        text_every_s: float = 0.0,
     ) -> Iterator[GenerationEvent]:
         """The answer as it is written. Its last event, and only that, is a GenerationFinished.
 
         A `cancel` counts from this call on, even before the first event is asked for. Dropping
-        the iterator ends the answer.
+        the iterator ends it. `text_every_s`: a fast model tells its text in events so far apart.
         """
         schema = schema_text(json_schema) if json_schema is not None else ""
         chosen = sampling_for(sampling, max_tokens)
-        return self._answers.stream(as_messages(prompt), chosen, schema)
+        return self._answers.stream(as_messages(prompt), chosen, schema, text_every_s)
 
     def _complete_many(
         self,

@@ -145,7 +145,12 @@ class LegacyEngine:
     # ---- one answer -------------------------------------------------------------------------
 
     def stream(
-        self, messages: Sequence[Message], sampling: SamplingSettings, *, json_schema: str = ""
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingSettings,
+        *,
+        json_schema: str = "",
+        text_every_s: float = 0.0,
     ) -> Iterator[GenerationEvent]:
         """Read what the context does not hold yet, then write token by token."""
         if json_schema:
@@ -156,12 +161,16 @@ class LegacyEngine:
             raise WrongUsage(detail=tr("The question is empty."))
         if len(prompt) + 1 > self._model.context_length:
             raise PromptTooLong(tokens=len(prompt), context=self._model.context_length)
-        writer = AnswerWriter(opened=False, started=started)
+        writer = AnswerWriter(opened=False, started=started, text_every_s=text_every_s)
         writer.prompt_tokens = len(prompt)
         seed = secrets.randbelow(MAX_SEED) if sampling.seed < 0 else sampling.seed
-        reason = yield from self._prefill(prompt, writer)
-        if reason is None:
-            reason = yield from self._decode(sampling, seed, writer)
+        try:
+            reason = yield from self._prefill(prompt, writer)
+            if reason is None:
+                reason = yield from self._decode(sampling, seed, writer)
+        except Exception:
+            yield from writer.finish()  # what was said before
+            raise
         yield from writer.finish()
         yield GenerationFinished(
             stats=writer.stats(

@@ -137,10 +137,11 @@ class BatchRun:
             seat.sampler.pointer, self._context.pointer, row
         )
         seat.writer.sampled()
-        if self._model.is_end(seat.token):
+        said = self._model.says(seat.token)
+        if said is None:
             self._stand_up(seat, FinishReason.STOP)
             return
-        seat.collector.add(seat.writer.feed(self._model.piece(seat.token)))
+        seat.collector.add(seat.writer.feed(said))
         if seat.writer.tokens >= self._sampling.max_tokens:
             self._stand_up(seat, FinishReason.LENGTH)
         elif seat.length >= self._room:

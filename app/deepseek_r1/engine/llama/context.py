@@ -43,19 +43,17 @@ class AbortFlag:
         self.function = ctypes.cast(libc.strlen, ctypes.c_void_p).value or 0
         self._bytes = ctypes.create_string_buffer(2)
         self.address = ctypes.addressof(self._bytes)
-
-    @property
-    def raised(self) -> bool:
-        """True from `set` to `clear`."""
-        return bool(self._bytes[0] != b"\0")
+        self.raised = False  # from `set` to `clear`: cheaper to ask than the bytes
 
     def set(self) -> None:
         """Make the running and every later computation end at once."""
+        self.raised = True
         self._bytes[0] = b"\1"
 
     def clear(self) -> None:
         """Allow computing again."""
         self._bytes[0] = b"\0"
+        self.raised = False
 
 
 class AbortedError(Exception):

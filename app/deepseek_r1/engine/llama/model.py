@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from deepseek_r1.weights.streamed import StreamedWeights, WeightsUnreadableError
 
 _ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
 _PIECE_BYTES = 512
+_SAYINGS_KEPT = 4096  # most of what a text is made of, in less than 1 MiB
 
 Progress = Callable[[float], bool]
 
@@ -57,6 +59,8 @@ class LlamaModel:
         self.context_trained: int = self._api.llama_model_n_ctx_train(self.pointer)
         self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
         self.thinking_tags = self._thinking_tags()
+        self.says: Callable[[int], bytes | None] = lru_cache(_SAYINGS_KEPT)(self._says)
+        """What a token says; None for one that ends the answer. Remembers the usual tokens."""
 
     def close(self) -> None:
         """Free the memory. Contexts made from the model must be gone."""
@@ -77,6 +81,9 @@ class LlamaModel:
         if not 0 <= token < self.vocabulary:
             return ""
         return (self._api.llama_vocab_get_text(self.vocab, token) or b"").decode("utf-8", "replace")
+
+    def _says(self, token: int) -> bytes | None:
+        return None if self.is_end(token) else self.piece(token)
 
     def is_end(self, token: int) -> bool:
         """True for every token that ends an answer."""

@@ -174,14 +174,19 @@ class LlamaEngine:
     # ---- one answer -------------------------------------------------------------------------
 
     def stream(
-        self, messages: Sequence[Message], sampling: SamplingSettings, *, json_schema: str = ""
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingSettings,
+        *,
+        json_schema: str = "",
+        text_every_s: float = 0.0,
     ) -> Iterator[GenerationEvent]:
         """Prefill what the cache does not hold yet, then decode."""
         started = time.perf_counter()
         prompt, opened = self._prompts.build(messages)
         if len(prompt) + 1 > self._context.shape.context_length:
             raise PromptTooLong(tokens=len(prompt), context=self._context.shape.context_length)
-        writer = AnswerWriter(opened=opened, started=started)
+        writer = AnswerWriter(opened=opened, started=started, text_every_s=text_every_s)
         writer.prompt_tokens = len(prompt)
         self._own_governor.begin(started)
         pens = Pens(
@@ -198,6 +203,9 @@ class LlamaEngine:
                 reason = yield from self._decode(pens, writer, sampling)
             except AbortedError:
                 reason = FinishReason.CANCELLED
+            except Exception:
+                yield from writer.finish()  # what was said before
+                raise
         yield from writer.finish()
         yield GenerationFinished(
             stats=writer.stats(
@@ -236,7 +244,7 @@ class LlamaEngine:
         llama.cpp shares long attention out among the threads, and the sum depends a little on
         their number: where the answer must be the same again, the number stays.
         """
-        context, model = self._context, self._model
+        context, says = self._context, self._model.says
         sample = self._library.api.llama_sampler_sample
         native, room = context.pointer, context.shape.context_length
         max_tokens, governed = sampling.max_tokens, not sampling.reproducible
@@ -245,9 +253,11 @@ class LlamaEngine:
             if pens.undecided and not pens.thinks(token):
                 token = sample(pens.chain, native, -1)
             writer.sampled()
-            if model.is_end(token):
+            said = says(token)
+            if said is None:
                 return FinishReason.STOP
-            yield from writer.feed(model.piece(token))
+            if events := writer.feed(said):
+                yield from events
             pens.turn(writer)
             if writer.tokens >= max_tokens:
                 return FinishReason.LENGTH
