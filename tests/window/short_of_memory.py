@@ -6,8 +6,9 @@
 The limit's group holds window, engine and the program that eats. The same question is answered
 three times: to warm up, calmly, and while the eater fills the group to `--full`. Prints one JSON
 object: whether the texts are equal, every notice that was shown, the least budget that was held,
-the seconds until it came back, and how often the kernel killed in this group. Exit status 1 where
-a promise was not kept. Without a limit it eats the machine's own memory: only where you are alone.
+the seconds until it came back, and how often the kernel killed. Exit status 1 where a promise was
+not kept. Without a limit it eats the machine's own memory: only where you are alone. The eater asks
+to be killed before anything else, should it come to that.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from deepseek_r1.hardware.pressure import memory_reading
 full, held = float(sys.argv[2]), []
+with open("/proc/self/oom_score_adj", "w") as file:
+    file.write("1000")
 while True:
     now = memory_reading()
     if now.available_mib <= (1 - full) * now.total_mib:
@@ -73,7 +76,7 @@ class Trial:
 
     def run(self) -> dict[str, Any]:
         until(lambda: self.desk.models.current is not None, "the model loads")
-        bill = self.desk.models.current.bill
+        bill, killed_before = self.desk.models.current.bill, kills()
         ask_again(self.desk, QUESTION)
         calm = ask_again(self.desk, QUESTION)
         eater = subprocess.Popen(
@@ -112,7 +115,7 @@ class Trial:
             "back_after_s": round(back_s, 1),
             "budget_back_mib": held[-1].budget_mib,
             "engines": len(self.pids),
-            "killed_by_kernel": kills(),
+            "killed_by_kernel": kills() - killed_before,
         }
 
     @staticmethod
@@ -126,14 +129,12 @@ class Trial:
 
 
 def kills() -> int:
-    """How often the kernel killed in our innermost control group."""
-    for folder in linux.control_groups(Path("/"), "memory")[:1]:
-        for name in ("memory.oom_control", "memory.events"):
-            for line in linux.small_text(folder / name).splitlines():
-                key, _, number = line.partition(" ")
-                if key == "oom_kill":
-                    return int(number)
-    return 0
+    """How often the kernel has killed for want of memory, on the whole machine."""
+    for line in linux.small_text(Path("/proc/vmstat")).splitlines():
+        key, _, number = line.partition(" ")
+        if key == "oom_kill":
+            return int(number)
+    raise SystemExit("the kernel does not count what it kills")
 
 
 def kept(found: dict[str, Any]) -> bool:
