@@ -149,8 +149,8 @@ def test_removing_takes_the_checksum_with_it(mine: Path, folder: Path) -> None:
         find_model(mine.stem, folder)
 
 
-def test_removing_a_linked_model_leaves_the_original(mine: Path, folder: Path) -> None:
-    remove(import_model(mine, folder, way=Way.LINK).path)
+def test_removing_a_linked_model_leaves_the_original_and_its_room(mine: Path, folder: Path) -> None:
+    assert remove(import_model(mine, folder, way=Way.LINK).path) == 0
     assert mine.exists()
 
 

@@ -101,14 +101,16 @@ def _verify_file(path: Path, tell: Tell, stop: Stop | None) -> Verified:
 
 
 def remove(path: Path) -> int:
-    """Delete a model's files and what is remembered of them; the bytes they had.
+    """Delete a model's files and what is remembered of them; the bytes that are free then.
 
+    A model that was only linked here frees nothing, or a symbolic link's few bytes.
     Raises FolderUnusable.
     """
     with disk_errors(path.name, path.parent):
         total = 0
         for each in files_of(path):
-            total += each.lstat().st_size if each.is_symlink() else each.stat().st_size
+            about = each.lstat()
+            total += about.st_size if about.st_nlink == 1 else 0
             each.unlink()
             forget(each)
         return total

@@ -142,9 +142,9 @@ def remove_model(
     if not yes and not _agrees(question):
         output.note(tr("Nothing was deleted."))
         raise typer.Exit(1)
-    remove(path)
+    freed_mb = remove(path) / MIB
     if as_json:
-        output.result_json({"removed": [str(each) for each in files], "mb": round(size_mb, 2)})
+        output.result_json({"removed": [str(each) for each in files], "mb": round(freed_mb, 2)})
         return
     output.result(tr("Deleted: {path}", path=str(path)))
 
