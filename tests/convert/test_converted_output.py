@@ -135,6 +135,33 @@ def test_two_conversions_do_not_write_the_same_file(folder: Path, tmp_path: Path
         convert(wish_for(folder, target))
 
 
+TAKE_IT_OFTEN = """
+import os, sys, time
+from pathlib import Path
+from deepseek_r1.convert.errors import OutputBusy
+from deepseek_r1.convert.output import Output
+
+target, times = Path(sys.argv[1]), int(sys.argv[2])
+witness = target.with_name("held")
+while times:
+    try:
+        with Output(target).locked():
+            os.close(os.open(witness, os.O_CREAT | os.O_EXCL))  # fails where another one has it too
+            witness.unlink()
+        times -= 1
+    except OutputBusy:
+        pass
+"""
+
+
+def test_the_lock_is_one_processs_at_a_time_and_leaves_nothing(tmp_path: Path) -> None:
+    code = [sys.executable, "-c", TAKE_IT_OFTEN, str(tmp_path / "out.gguf"), "1200"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    running = [subprocess.Popen(code, env=env) for _ in range(2)]
+    assert [each.wait(60) for each in running] == [0, 0]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_an_ended_run_goes_on_where_it_was(starter: Path, tmp_path: Path, share: float) -> None:
     whole = convert(wish_for(starter, tmp_path / "whole.gguf", "q4_0"))

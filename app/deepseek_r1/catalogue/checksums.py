@@ -7,13 +7,13 @@ folder, so that `sha256sum -c` can check it as well.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from deepseek_r1.catalogue.errors import DownloadStopped
+from deepseek_r1.core.files import write_safely
 
 BLOCK_BYTES = 1 << 20
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^\n]+)\n?")
@@ -85,28 +85,6 @@ def remembered(path: Path) -> str | None:
 def forget(path: Path) -> None:
     """The file goes: its checksum goes with it. Raises OSError."""
     _place(path).unlink(missing_ok=True)
-
-
-def write_safely(path: Path, data: bytes) -> None:
-    """Replace a small file in one step, on the disk before it is there. Raises OSError."""
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in `folder` last, where the system can do that."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _place(path: Path) -> Path:

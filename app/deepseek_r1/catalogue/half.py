@@ -18,12 +18,13 @@ from typing import Annotated, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deepseek_r1.catalogue.checksums import BLOCK_BYTES, Stop, write_safely
+from deepseek_r1.catalogue.checksums import BLOCK_BYTES, Stop
 from deepseek_r1.catalogue.errors import FileNameUnusable
 from deepseek_r1.catalogue.models import Sha256
 from deepseek_r1.catalogue.names import checked_name
 from deepseek_r1.catalogue.orders import Order
 from deepseek_r1.core import log
+from deepseek_r1.core.files import write_safely
 
 PIECE_BYTES = 8 << 20
 STAGING = ".downloads"

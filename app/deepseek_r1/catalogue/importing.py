@@ -14,7 +14,6 @@ from deepseek_r1.catalogue.checksums import (
     Stop,
     file_sha256,
     remember,
-    sync_folder,
 )
 from deepseek_r1.catalogue.disk import disk_errors, require_space
 from deepseek_r1.catalogue.errors import (
@@ -26,6 +25,7 @@ from deepseek_r1.catalogue.half import STAGING
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.names import SUFFIX, checked_name
 from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.files import sync_folder
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from deepseek_r1.catalogue.arrivals import Phase, Progress, Pulled, Tell
-from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember, sync_folder
+from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember
 from deepseek_r1.catalogue.disk import disk_errors
 from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
@@ -26,6 +26,7 @@ from deepseek_r1.catalogue.orders import Order
 from deepseek_r1.catalogue.rules import Rules
 from deepseek_r1.catalogue.transfer import Transfer
 from deepseek_r1.core.errors import ModelRefused
+from deepseek_r1.core.files import sync_folder
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 

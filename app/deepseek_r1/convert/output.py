@@ -29,6 +29,7 @@ from deepseek_r1.convert.errors import (
     OutputUnwritable,
 )
 from deepseek_r1.convert.layout import Layout
+from deepseek_r1.core.files import sync_folder
 
 _MIB: Final = 1 << 20
 _READ_BYTES: Final = 4 << 20
@@ -89,8 +90,9 @@ class Output:
         try:
             yield
         finally:
+            if os.name == "posix":  # while it is held: whoever has it open finds it nameless
+                Path(self._lock.lock_file).unlink(missing_ok=True)  # (Windows: filelock does it)
             self._lock.release()
-            Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def journal(self) -> Journal | None:
         """What an earlier run left, or None."""
@@ -155,12 +157,7 @@ class Output:
         try:
             self.part.replace(self.path)
             self._journal_path.unlink(missing_ok=True)
-            if os.name == "posix":
-                folder = os.open(self.path.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise self._failed(error) from error
 

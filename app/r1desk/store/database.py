@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 
 from deepseek_r1.core import log
+from deepseek_r1.core.files import sync_folder
 from r1desk.store.errors import (
     SearchIndexRepaired,
     StoreDamaged,
@@ -220,9 +221,4 @@ def sync_file(path: Path) -> None:
     """Bring a file, and its name in its folder, onto the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    sync_folder(path.parent)
