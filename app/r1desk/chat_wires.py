@@ -130,7 +130,7 @@ class ChatWires(QObject):
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
         note = tr(
-            "It is a very small model to try things out with: English only, and often wrong. "
+            "It is a very small model to try things out with: English only, and often wrong.\n"
             "For real questions choose one of DeepSeek-R1's models on the right."
         )
         is_starter = loaded.facts.name == STARTER_NAME

@@ -100,9 +100,7 @@ class MainWindow(QMainWindow):
         notices.addWidget(self.notices)
         notices.addWidget(self.downloads)
         layout.addWidget(self.chat, stretch=1)
-        composer = put_inside(layout, QHBoxLayout())
-        composer.setContentsMargins(16, 0, 16, 0)
-        composer.addWidget(self.composer)
+        layout.addWidget(self.composer)
         return centre
 
     def _fill_header(self, row: QHBoxLayout) -> None:

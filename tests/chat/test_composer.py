@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import QMimeData, Qt
-from PySide6.QtGui import QInputMethodEvent
+from PySide6.QtCore import QEvent, QMimeData, QObject, Qt
+from PySide6.QtGui import QInputMethodEvent, QPaintEvent
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -31,6 +31,20 @@ def field(composer: Composer) -> QPlainTextEdit:
     return composer.findChild(QPlainTextEdit)
 
 
+class WholePaints(QObject):
+    """Sees when all of a widget is painted, not only what lies below a child."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self.seen = False
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QPaintEvent):
+            self.seen |= event.rect() == watched.rect()
+        return False
+
+
 def test_enter_sends_and_empties_the_box(
     composer: Composer, field: QPlainTextEdit, qtbot: QtBot
 ) -> None:
@@ -39,6 +53,21 @@ def test_enter_sends_and_empties_the_box(
         qtbot.keyClick(field, Qt.Key.Key_Return)
     assert sent.args == ["hello"]
     assert composer.text() == ""
+
+
+def test_the_frame_follows_the_keyboard(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    other = QToolButton(composer.window())
+    other.show()
+    qtbot.waitActive(composer.window())
+    painted = WholePaints(composer)
+    field.setFocus()
+    QApplication.processEvents()
+    for widget in (other, field):
+        painted.seen = False
+        widget.setFocus()
+        qtbot.waitUntil(lambda: painted.seen, timeout=2000)
 
 
 def test_shift_enter_breaks_the_line(

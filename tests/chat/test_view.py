@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from bench_stream import ANSWER, conversation
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats
-from r1desk.chat import ChatView
+from r1desk.chat import ChatView, Composer
 from r1desk.chat.answer_view import AnswerView
 from r1desk.chat.column import MAX_BUILT
 from r1desk.chat.prose import ProseView
@@ -41,6 +41,33 @@ def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot
     with qtbot.waitSignal(view.example_chosen) as chosen:
         buttons[1].click()
     assert chosen.args == [EXAMPLES[1]]
+
+
+# ---- where things are
+
+
+def test_with_nothing_to_scroll_no_scroll_bar_is_seen(view: ChatView, settled: Settled) -> None:
+    bar = view.column.verticalScrollBar()
+    view.show_branch([user(1, "Hello"), answer(2, "Hello.")])
+    settled(view)
+    assert not bar.isEnabled()  # the style sheet draws no handle then
+    view.show_branch([user(1, "Hello"), answer(2, "Hello.\n\n" * 100)])
+    settled(view)
+    assert bar.isEnabled()
+
+
+@pytest.mark.parametrize("width", [300, 784, 1400])
+def test_messages_and_the_box_below_them_have_one_edge(
+    view: ChatView, settled: Settled, width: int
+) -> None:
+    view.resize(width, 700)
+    view.show_branch([user(1, "Hello"), answer(2, "Hello.")])
+    settled(view)
+    composer = Composer(view.window())
+    composer.resize(width, 60)
+    shown = view.view(2)
+    box = composer.box()
+    assert (box.left(), box.right()) == (shown.x(), shown.x() + shown.width())
 
 
 # ---- long conversations

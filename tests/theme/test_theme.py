@@ -17,6 +17,7 @@ from r1desk.theme import (
     Tokens,
     app_icon,
     apply_theme,
+    explain,
     icon,
     icon_names,
     pixmap,
@@ -66,7 +67,7 @@ INKS = ("text", "text_dim", "link", "danger", "warning", "success")
 PAIRS = [
     *itertools.product(INKS, AREAS),
     *itertools.product(("text",), ("hover", "pressed", "accent_soft")),
-    ("text_dim", "hover"),
+    *itertools.product(("text_dim",), ("hover", "pressed")),
     ("link", "accent_soft"),
     ("accent_text", "accent"),
     ("accent_text", "accent_hover"),
@@ -242,3 +243,25 @@ def test_an_unknown_icon_is_a_mistake_of_ours():
 
 def test_the_application_icon_has_all_sizes(qapp: QApplication):
     assert {size.width() for size in app_icon().availableSizes()} >= {16, 32, 48, 256}
+
+
+def test_a_long_tooltip_breaks_into_lines_and_takes_no_markup(qtbot) -> None:
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    explain(widget, "/models/<b>bold</b>.gguf")
+    assert widget.toolTip() == "<qt>/models/&lt;b&gt;bold&lt;/b&gt;.gguf</qt>"
+    assert widget.accessibleDescription() == "/models/<b>bold</b>.gguf"
+    explain(widget, "")
+    assert not widget.toolTip()
+
+
+def test_an_icon_in_a_selected_row_is_seen_on_the_selection(qapp: QApplication) -> None:
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    shown = icon("check", "success").pixmap(QSize(32, 32), QIcon.Mode.Selected).toImage()
+    inks = {
+        shown.pixelColor(x, y).name()
+        for x in range(32)
+        for y in range(32)
+        if shown.pixelColor(x, y).alpha() == 255
+    }
+    assert inks == {LIGHT.selection_text}

@@ -9,12 +9,19 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
+from r1desk import model_controller
 from r1desk import preferences as prefs
 from window.desk_fixture import ANSWER_WAIT_MS, ask, running_desk, wait_answered, wait_ready
 
 pytestmark = pytest.mark.native
 
 TOO_LITTLE = LoadSettings(memory_budget=256, context_length=8192)
+
+
+@pytest.fixture(autouse=True)
+def window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the window takes in a process of its own; this one has pytest and other tests in it."""
+    monkeypatch.setattr(model_controller, "window_mib", lambda: 120.0)
 
 
 def too_small_a_budget(stored: prefs.Preferences) -> None:

@@ -10,7 +10,7 @@ from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from deepseek_r1.core.words import tr
-from r1desk.chat.ink import readable_width
+from r1desk.chat.ink import column_span
 from r1desk.chat.places import MessageView, Place, near, place_at, stops
 from r1desk.chat.slices import Slicer
 
@@ -57,7 +57,10 @@ class MessageColumn(QScrollArea):
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.timeout.connect(self.place)
-        self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
+        bar = self.verticalScrollBar()
+        bar.valueChanged.connect(self._on_scrolled)
+        bar.rangeChanged.connect(self._on_range)
+        bar.setEnabled(False)
 
     # ---- contents
 
@@ -134,6 +137,11 @@ class MessageColumn(QScrollArea):
         self._fill()
         self._tell_end()
 
+    @Slot(int, int)
+    def _on_range(self, least: int, most: int) -> None:
+        # The bar keeps its room, or text would wrap anew; with nothing to scroll it is unseen.
+        self.verticalScrollBar().setEnabled(most > least)
+
     def _tell_end(self) -> None:
         bar = self.verticalScrollBar()
         shown = bar.value() >= bar.maximum() - _NEAR_END_PX
@@ -145,8 +153,7 @@ class MessageColumn(QScrollArea):
 
     def column_width(self) -> int:
         """The width of the messages: readable, whatever the window's."""
-        em = self.fontMetrics().height()
-        return max(120, min(readable_width(em), self.viewport().width() - 2 * em))
+        return column_span(self.width(), self.fontMetrics().height())[1]
 
     def _margin(self) -> int:
         return round(self.fontMetrics().height() * 1.2)
@@ -173,7 +180,7 @@ class MessageColumn(QScrollArea):
             grown = place.changed and place.width in {0, width}
             if place.view and (grown or place.key in visible):
                 self._lay_out(place, width)
-        self._set_tops(width)
+        self._set_tops()
         bar.setValue(anchor.top + offset if anchor else bar.maximum())
         self._placing = False
         self._fill()
@@ -187,8 +194,8 @@ class MessageColumn(QScrollArea):
         place.width = width
         place.changed = False
 
-    def _set_tops(self, width: int) -> None:
-        left = max(0, (self.viewport().width() - width) // 2)
+    def _set_tops(self) -> None:
+        left, _ = column_span(self.width(), self.fontMetrics().height())
         gap = round(self.fontMetrics().height() * _GAP_EM)
         y = self._margin()
         for place in self._places:

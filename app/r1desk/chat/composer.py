@@ -7,6 +7,7 @@ import math
 from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QGuiApplication,
+    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPen,
@@ -18,7 +19,7 @@ from deepseek_r1.core.words import tr
 from r1desk.chat.buttons import RoundButton, text_button
 from r1desk.chat.colours import ChatColours
 from r1desk.chat.composer_field import LARGE_PASTE, ComposerField
-from r1desk.chat.ink import readable_width
+from r1desk.chat.ink import column_span
 from r1desk.layouts import put_inside
 
 _MAX_LINES = 8
@@ -57,6 +58,7 @@ class Composer(QWidget):
         self._field.wanted_last.connect(self.edit_last_requested)
         self._field.large_pasted.connect(self._on_large_pasted)
         self._field.textChanged.connect(self._on_changed)
+        self._field.focus_moved.connect(self.update)  # the frame says where the keys go
         self._chip = text_button("close", "", self)
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
@@ -83,13 +85,12 @@ class Composer(QWidget):
         column.addWidget(self._chip, 0, Qt.AlignmentFlag.AlignLeft)
         row = put_inside(column, QHBoxLayout())
         row.setSpacing(round(em * 0.4))
-        row.addWidget(self._field, 1)
+        row.addWidget(self._field, 1, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
 
     def _side(self) -> int:
         """The space left and right of the box, which is as wide as the messages above it."""
-        em = self.fontMetrics().height()
-        return max(0, (self.width() - readable_width(em) - 2 * em) // 2)
+        return column_span(self.width(), self.fontMetrics().height())[0]
 
     def _set_margins(self) -> None:
         em = self.fontMetrics().height()
@@ -175,10 +176,7 @@ class Composer(QWidget):
             policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
         )
         margin = 2 * self._field.document().documentMargin()
-        self._field.setFixedHeight(max(math.ceil(lines * line + margin) + 2, self._button_height()))
-
-    def _button_height(self) -> int:
-        return self._button.sizeHint().height()
+        self._field.setFixedHeight(math.ceil(lines * line + margin) + 2)
 
     # ---- what the user does
 
@@ -233,6 +231,10 @@ class Composer(QWidget):
         self._set_margins()
         self._fit_height()
 
+    def mousePressEvent(self, _event: QMouseEvent) -> None:
+        """All of the box is there to write in."""
+        self._field.setFocus()
+
     def changeEvent(self, event: QEvent) -> None:
         """Other colours."""
         super().changeEvent(event)
@@ -249,5 +251,8 @@ class Composer(QWidget):
         painter.setPen(QPen(colours.accent if focused else colours.dim, width))
         painter.setBrush(colours.background)
         half = width / 2
-        box = QRectF(self.rect()).adjusted(half + self._side(), half, -half - self._side(), -half)
-        painter.drawRoundedRect(box, 14, 14)
+        painter.drawRoundedRect(self.box().adjusted(half, half, -half, -half), 14, 14)
+
+    def box(self) -> QRectF:
+        """The frame's outer edge."""
+        return QRectF(self.rect()).adjusted(self._side(), 0, -self._side(), 0)

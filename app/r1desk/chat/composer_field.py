@@ -18,12 +18,14 @@ class ComposerField(PlainEdit):
     Signals:
         sent, stopped, wanted_last: Enter, Escape, and Up in an empty box.
         large_pasted: a paste too large to be edited here.
+        focus_moved: it has the keyboard now, or no more.
     """
 
     sent = Signal()
     stopped = Signal()
     wanted_last = Signal()
     large_pasted = Signal(str)
+    focus_moved = Signal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -38,6 +40,12 @@ class ComposerField(PlainEdit):
         """The cursor blinks for a while."""
         self._cursor.wake()
         super().focusInEvent(event)
+        self.focus_moved.emit()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """The frame around the box goes."""
+        super().focusOutEvent(event)
+        self.focus_moved.emit()
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
         """Remember whether a word is still being composed."""

@@ -11,11 +11,18 @@ from r1desk.chat.fonts import ASIDE_SCALE, scaled
 
 _READABLE_EM = 44.0
 _READABLE_PX = 760
+_LEAST_PX = 120
+_MARGIN_EM = 1.2  # wider than a scroll bar
 
 
-def readable_width(em_px: float) -> int:
-    """The widest a column of text should be, in pixels."""
-    return max(_READABLE_PX, round(em_px * _READABLE_EM))
+def column_span(whole_px: int, em_px: float) -> tuple[int, int]:
+    """Left edge and width of the column of text in a view of `whole_px`, in pixels.
+
+    Messages, the greeting and the box one writes in share it, so that their edges are one line.
+    """
+    readable = max(_READABLE_PX, round(em_px * _READABLE_EM))
+    width = max(_LEAST_PX, min(readable, whole_px - 2 * round(em_px * _MARGIN_EM)))
+    return max(0, (whole_px - width) // 2), width
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.words import N_, tr
 from r1desk.chat.first_start import FirstStartCard
 from r1desk.chat.fonts import scaled
+from r1desk.chat.ink import column_span
 from r1desk.layouts import put_inside
 
 EXAMPLES = (
     N_("Explain why the sky is blue, for a ten-year-old"),
     N_("Write a Python function that finds prime numbers"),
     N_("Give me three ideas for a rainy Sunday"),
-    N_("How many days are there between 3 March and 17 May?"),
+    N_("How many days from 3 March to 17 May?"),
 )
 
 
@@ -59,7 +60,6 @@ class Welcome(QWidget):
             button.clicked.connect(self._on_clicked)
             self._buttons.append(button)
         self._inner = inner = QWidget(self)
-        inner.setMaximumWidth(max(680, 40 * em))
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(round(em * 0.8))
@@ -83,6 +83,7 @@ class Welcome(QWidget):
         area.setWidget(inner)
         inner.setAutoFillBackground(False)
         row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(area)
 
     def _set_columns(self, columns: int) -> None:
@@ -93,13 +94,14 @@ class Welcome(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """One below the other where there is no room for two."""
         super().resizeEvent(event)
+        self._inner.setMaximumWidth(self._inner_width())
         widest = max(button.sizeHint().width() for button in self._buttons)
         two = 2 * widest + self._grid.spacing()
         self._set_columns(2 if two <= self._inner_width() else 1)
         self._show_what_fits()
 
     def _inner_width(self) -> int:
-        return min(self.width() - 40, self._inner.maximumWidth())
+        return column_span(self.width(), self.fontMetrics().height())[1]
 
     @Slot()
     def _show_what_fits(self) -> None:

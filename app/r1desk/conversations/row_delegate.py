@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPalette
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from r1desk.conversations.rows import Role
+from r1desk.theme import tokens
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -65,16 +66,22 @@ class RowDelegate(QStyledItemDelegate):
     def _paint_background(
         self, painter: QPainter, option: QStyleOptionViewItem
     ) -> QPalette.ColorRole:
-        """Fill behind a selected or hovered row; returns the role its text is drawn in."""
+        """Fill behind a selected or hovered row; returns the role its text is drawn in.
+
+        The open conversation is strong only while the list has the keyboard.
+        """
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
         if not selected and not hovered:
             return QPalette.ColorRole.Text
-        role = QPalette.ColorRole.Highlight if selected else QPalette.ColorRole.AlternateBase
+        strong = selected and option.widget.hasFocus()
+        quiet = tokens().pressed if selected else tokens().hover
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(option.palette.color(role))
+        painter.setBrush(
+            option.palette.color(QPalette.ColorRole.Highlight) if strong else QColor(quiet)
+        )
         painter.drawRoundedRect(option.rect.adjusted(1, 1, -1, -1), RADIUS_PX, RADIUS_PX)
-        return QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text
+        return QPalette.ColorRole.HighlightedText if strong else QPalette.ColorRole.Text
 
     def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
         editor = super().createEditor(parent, option, index)

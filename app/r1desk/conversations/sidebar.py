@@ -68,7 +68,7 @@ class Sidebar(QWidget):
         self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.trash_button.clicked.connect(self.trash_view_requested)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 10, 6, 8)
+        layout.setContentsMargins(10, 10, 10, 8)
         for widget in (self.new_button, self.search, self.nothing):
             layout.addWidget(widget)
         layout.addWidget(self.list, stretch=1)

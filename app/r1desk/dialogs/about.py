@@ -6,12 +6,21 @@ import platform
 
 import PySide6
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1 import __version__
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.words import tr
 from r1desk.layouts import put_inside
+from r1desk.theme import app_icon, set_role
 
 
 def about(parent: QWidget, engine: str) -> QDialog:
@@ -52,19 +61,32 @@ def shortcuts(parent: QWidget) -> QDialog:
     return _table(parent, tr("Keyboard shortcuts"), "", rows)
 
 
+def _fill_head(row: QHBoxLayout, text: str) -> None:
+    """The application's picture beside a sentence about it."""
+    row.setSpacing(14)
+    picture = QLabel(pixmap=app_icon().pixmap(48, 48))
+    row.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
+    row.addWidget(QLabel(text, wordWrap=True), 1)
+
+
 def _table(parent: QWidget, title: str, text: str, rows: list[tuple[str, str]]) -> QDialog:
     dialog = QDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle(title)
     layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(20, 18, 20, 14)
+    layout.setSpacing(14)
     if text:
-        layout.addWidget(QLabel(text, wordWrap=True))
+        _fill_head(put_inside(layout, QHBoxLayout()), text)
     form = put_inside(layout, QFormLayout())
+    form.setHorizontalSpacing(24)
     for name, value in rows:
         label = QLabel(value, wordWrap=True)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        form.addRow(tr("{name}:", name=name), label)
+        heading = QLabel(name)
+        set_role(heading, "dim")
+        form.addRow(heading, label)
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     buttons.rejected.connect(dialog.reject)
     layout.addWidget(buttons)

@@ -47,7 +47,10 @@ class DoctorPage(QDialog):
         buttons.addButton(self.again, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(self.copy, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.rejected.connect(self.reject)
+        set_role(self.note, "heading")
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 14, 14, 14)
+        layout.setSpacing(10)
         for part in (self.note, self._area, buttons):
             layout.addWidget(part)
         self._examiner = _Examiner()
@@ -85,6 +88,8 @@ def _table(findings: Sequence[Finding]) -> QWidget:
     table = QWidget()
     grid = QGridLayout(table)
     grid.setColumnStretch(2, 1)
+    grid.setHorizontalSpacing(12)
+    grid.setVerticalSpacing(8)
     for row, finding in enumerate(findings):
         mark = QLabel(_MARKS[finding.verdict])
         set_role(mark, _ROLES.get(finding.verdict, "dim"))

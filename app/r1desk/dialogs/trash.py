@@ -36,7 +36,7 @@ class TrashDialog(QDialog):
         self.list.setAccessibleName(tr("Conversations in the trash"))
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.list.itemSelectionChanged.connect(self._on_selection)
-        note = QLabel(tr("Conversations stay here for 30 days."))
+        self.note = QLabel(wordWrap=True)
         self.restore_button = QPushButton(tr("Restore"))
         self.restore_button.clicked.connect(self._on_restore)
         self.purge_button = QPushButton(tr("Delete for good…"))
@@ -46,13 +46,18 @@ class TrashDialog(QDialog):
         buttons.addButton(self.purge_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        for widget in (note, self.list, buttons):
+        for widget in (self.note, self.list, buttons):
             layout.addWidget(widget)
-        self._on_selection()
+        self.show_conversations(())
 
     def show_conversations(self, conversations: Sequence[ConversationInfo]) -> None:
         """Fill the list."""
         self.list.clear()
+        self.note.setText(
+            tr("Conversations stay here for 30 days.")
+            if conversations
+            else tr("The trash is empty. What you move here stays for 30 days.")
+        )
         for info in conversations:
             when = QDateTime.fromSecsSinceEpoch(int(info.trashed_at or 0))
             date = QLocale().toString(when, QLocale.FormatType.ShortFormat)

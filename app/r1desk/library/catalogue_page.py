@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -38,8 +39,11 @@ from r1desk.library.download_list import DownloadList
 from r1desk.library.space import FreeSpace
 from r1desk.library.survey import WINDOW_AT_MOST_MIB
 from r1desk.library.words import bill_words, breakable, download_words, size_words
+from r1desk.theme import icon, set_role
 
 ENTRY_ROLE = Qt.ItemDataRole.UserRole
+NUMBERS = (1, 2)  # columns
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class CataloguePage(QWidget):
@@ -62,7 +66,12 @@ class CataloguePage(QWidget):
         self.detail, self.address = self._plain_label(), self._plain_label()
         self.downloads = DownloadList()
         self._rows = self._scrolling(self.downloads)
+        set_role(self.download_button, "primary")
+        set_role(self.address, "dim")
+        hint = self._plain_label()
+        hint.setText(tr("Each model comes in several sizes: smaller is faster and less exact."))
         layout = QVBoxLayout(self)
+        layout.addWidget(hint)
         layout.addWidget(self.tree, stretch=1)
         layout.addWidget(self.detail)
         row = put_inside(layout, QHBoxLayout())
@@ -98,6 +107,8 @@ class CataloguePage(QWidget):
     def _build_tree(self) -> QTreeWidget:
         tree = QTreeWidget(accessibleName=tr("DeepSeek-R1 models"), rootIsDecorated=True)
         tree.setHeaderLabels([tr("Model"), tr("Download"), tr("Memory"), ""])
+        for column in NUMBERS:
+            tree.headerItem().setTextAlignment(column, RIGHT)
         tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         tree.itemSelectionChanged.connect(self._on_selection)
         return tree
@@ -126,6 +137,13 @@ class CataloguePage(QWidget):
         memory = f"{bill.total_mib:,.0f} MiB"
         item = QTreeWidgetItem([file.quantisation, size_words(file.size_bytes), memory, words])
         item.setData(0, ENTRY_ROLE, (model, file))
+        item.setIcon(3, icon("check", "success") if bill.fits else icon("warning", "warning"))
+        for column in NUMBERS:
+            item.setTextAlignment(column, RIGHT)
+        if recommended:
+            font = QFont(self.font())
+            font.setBold(True)
+            item.setFont(3, font)
         return item
 
     def _bill(self, model: KnownModel, file: KnownFile) -> Bill:
@@ -155,7 +173,7 @@ class CataloguePage(QWidget):
     def _describe(self) -> None:
         chosen = self._chosen()
         if chosen is None:
-            self.detail.setText(tr("Choose a size. Smaller files are faster and less exact."))
+            self.detail.setText(tr("Open a model with the arrow beside it and choose a size."))
             return
         model, file = chosen
         self.detail.setText(

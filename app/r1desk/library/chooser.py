@@ -26,6 +26,7 @@ from r1desk.library.file_dialog import ask_for_model
 from r1desk.library.found import ModelSearch
 from r1desk.library.model_rows import ModelRows
 from r1desk.library.words import size_words
+from r1desk.theme import set_role
 
 PATH_ROLE = Qt.ItemDataRole.UserRole
 
@@ -53,9 +54,11 @@ class ModelChooser(QDialog):
         tabs.addTab(self.catalogue, tr("DeepSeek-R1 models"))
         self.tabs = tabs
         self.buttons = self._build_buttons()
+        tabs.currentChanged.connect(self._on_page)
         layout = QVBoxLayout(self)
         layout.addWidget(tabs)
         layout.addWidget(self.buttons)
+        self.list.setFocus()
         self._search = ModelSearch()  # no parent: its answer may come after the dialog has gone
         self._search.found.connect(self._on_found)
         self._search.start([Path(path) for path in recent])
@@ -82,11 +85,12 @@ class ModelChooser(QDialog):
         self.file_button.clicked.connect(self._on_file)
         self.use_button = QPushButton(tr("Use this model"))
         self.use_button.setDefault(True)
+        set_role(self.use_button, "primary")
         self.use_button.setEnabled(False)
         self.use_button.clicked.connect(self._on_use)
         buttons.addButton(self.file_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(self.use_button, QDialogButtonBox.ButtonRole.AcceptRole)
-        buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
+        buttons.addButton(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         return buttons
 
@@ -98,7 +102,16 @@ class ModelChooser(QDialog):
             else tr("No model was found. Open a GGUF file, or fetch one of DeepSeek-R1's models.")
         )
         for model in models:
-            self.list.addItem(self._item(model))
+            item = self._item(model)
+            self.list.addItem(item)
+            if model.path == self._current:
+                self.list.setCurrentItem(item)
+
+    @Slot(int)
+    def _on_page(self, index: int) -> None:
+        """The catalogue has buttons of its own."""
+        for button in (self.use_button, self.file_button):
+            button.setVisible(index == 0)
 
     def _item(self, model: InstalledModel) -> QListWidgetItem:
         item = QListWidgetItem(_describe(model))

@@ -84,8 +84,7 @@ class Meter(_Picture):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         metrics = self.fontMetrics()
         bar = self._fraction is not None
-        top = 1.0 if bar else (self.height() - metrics.height()) / 2
-        line = QRectF(0, top, self.width(), metrics.height())
+        line = QRectF(0, 1.0, self.width(), metrics.height())  # one line of text in all meters
         left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.setPen(QColor(colours.text_dim))
         painter.drawText(line, left, self._caption)

@@ -20,7 +20,7 @@ from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.words import tr
 from r1desk.layouts import put_inside
 from r1desk.performance.rows import label
-from r1desk.theme import icon, set_role
+from r1desk.theme import explain, icon, set_role
 
 
 class ModelBox(QFrame):
@@ -70,7 +70,6 @@ class ModelBox(QFrame):
         menu = QMenu(self)
         for words, path in models:
             action = menu.addAction(words)
-            action.setToolTip(path)
             action.triggered.connect(lambda _checked=False, path=path: self.model_chosen.emit(path))
         if (old := self.known.menu()) is not None:
             old.deleteLater()
@@ -105,13 +104,13 @@ class ModelBox(QFrame):
     def _show_facts(self, loaded: ModelLoaded) -> None:
         self._set_name(loaded.facts.name)
         self.facts.setText(facts_text(loaded.facts))
-        self.facts.setToolTip(loaded.facts.path)
+        explain(self.facts, loaded.facts.path)
         self.facts.show()
 
     def _set_name(self, name: str) -> None:
         # File names have no spaces to break at: let them break after their own separators.
         self.name.setText("\u200b".join(_broken(name, QFontMetrics(self.name.font()))))
-        self.name.setToolTip(name)
+        explain(self.name, name)
 
     def _say(self, text: str, role: str = "dim") -> None:
         self.state.setText(text)

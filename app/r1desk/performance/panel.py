@@ -28,7 +28,7 @@ from r1desk.performance.model_box import ModelBox
 from r1desk.performance.rows import grey_out, label
 from r1desk.performance.sampling_section import SamplingSection, SystemPrompt
 from r1desk.performance.threads_box import ThreadsBox
-from r1desk.theme import set_role
+from r1desk.theme import explain, set_role
 
 LEAST_PX, SUITED_PX, MOST_PX = 320, 340, 480
 
@@ -182,7 +182,7 @@ class PerformancePanel(QWidget):
             return
         self._show_bill(bill, advice)
         self.apply_button.setEnabled(bill.fits)
-        self.apply_button.setToolTip(advice)
+        explain(self.apply_button, advice)
         total = tr(
             "After the reload: {total:,.0f} of {budget:,.0f} MiB",
             total=bill.total_mib,
@@ -210,7 +210,7 @@ class PerformancePanel(QWidget):
         self.bill.show_advice(text)
         if self.load.pending:
             self.apply_button.setEnabled(False)
-            self.apply_button.setToolTip(text)
+            explain(self.apply_button, text)
             self._say_pending(text, "danger")
 
     @Slot(str)
@@ -260,7 +260,7 @@ class PerformancePanel(QWidget):
             self._edited_with = focused
         self.pending.setVisible(self.load.pending)
         self.apply_button.setEnabled(True)
-        self.apply_button.setToolTip("")
+        explain(self.apply_button, "")
         self._say_pending(tr("Takes hold when the model is loaded again."), "dim")
 
     @Slot()

@@ -22,7 +22,7 @@ from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.core.settings import Takes, Words
 from deepseek_r1.core.words import tr
 from r1desk.layouts import put_inside
-from r1desk.theme import set_role
+from r1desk.theme import explain, set_role
 
 Value = float | int | bool | str
 SPIN_PX = 96
@@ -48,14 +48,14 @@ class Row(QWidget):
         self.words = words
         self._title = label(tr(words.title))
         self.badge = label(tr("reload"), "badge")
-        self.badge.setToolTip(tr("In force after the model is loaded again."))
+        explain(self.badge, tr("In force after the model is loaded again."))
         self.badge.setVisible(words.takes is Takes.RELOAD)
         self.badge.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.cost = label("", "dim")
         self.cost.setVisible(False)
         self._said = ""  # the quiet line, also while something else stands there
         self._out_of_reach = ""  # why, where it is
-        self.setToolTip(tr(words.help))
+        explain(self, tr(words.help))
         self._box = QVBoxLayout(self)
         self._box.setContentsMargins(0, 0, 0, 0)
         self._box.setSpacing(2)
@@ -88,11 +88,11 @@ class Row(QWidget):
     def _set_reach(self, *, within: bool, description: str) -> None:
         for control in self._controls():
             control.setEnabled(within)
+            explain(control, "" if within else description)
             control.setAccessibleDescription(description)
-            control.setToolTip("" if within else description)
         self._title.setEnabled(within)
         self.badge.setVisible(within and self.words.takes is Takes.RELOAD)
-        self.setToolTip(description)
+        explain(self, description)
 
     def _controls(self) -> Sequence[QWidget]:
         raise NotImplementedError
@@ -243,6 +243,7 @@ class SwitchRow(Row):
     def __init__(self, words: Words) -> None:
         super().__init__(words)
         self.check = QCheckBox()
+        set_role(self.check, "bare")
         self._title.setBuddy(self.check)
         self._adopt(self.check)
         self._head.addWidget(self.check)

@@ -10,6 +10,7 @@ from deepseek_r1.core.words import tr
 from r1desk.layouts import put_inside
 from r1desk.performance.rows import NumberRow, label
 from r1desk.performance.steps import even_steps, power_steps
+from r1desk.theme import explain
 
 DELAY_MS = 300
 R1_ADVICE = {"temperature": 0.6, "top_p": 0.95}  # DeepSeek's model card
@@ -29,10 +30,10 @@ class SamplingSection(QWidget):
         self.settings = SamplingSettings()
         self.rows = _create_rows()
         self.preset = QPushButton(tr("DeepSeek-R1 (0.6 / 0.95)"))
-        self.preset.setToolTip(tr("The temperature and top-p that DeepSeek advises for R1."))
+        explain(self.preset, tr("The temperature and top-p that DeepSeek advises for R1."))
         self.preset.clicked.connect(self._on_preset)
         self.reset = QPushButton(tr("Reset"))
-        self.reset.setToolTip(tr("All of these as they were at first."))
+        explain(self.reset, tr("All of these as they were at first."))
         self.reset.clicked.connect(self._on_reset)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

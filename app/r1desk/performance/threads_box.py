@@ -6,9 +6,12 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import ThreadsMeasured
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.words import N_, tr
 from r1desk.layouts import put_inside
 from r1desk.performance.rows import label
+from r1desk.theme import explain
+
+_HELP = N_("Tries thread counts with the loaded model for about 20 seconds and keeps the best.")
 
 
 class ThreadsBox(QWidget):
@@ -20,8 +23,11 @@ class ThreadsBox(QWidget):
         super().__init__()
         self.text = label("", "dim")
         self.button = QPushButton(tr("Measure threads"))
-        self.button.setToolTip(
-            tr("Tries thread counts with the loaded model for about 20 seconds and keeps the best.")
+        explain(
+            self.button,
+            tr(
+                "Tries thread counts with the loaded model for about 20 seconds and keeps the best."
+            ),
         )
         self.button.clicked.connect(self._on_clicked)
         column = QVBoxLayout(self)

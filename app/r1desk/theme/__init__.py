@@ -6,6 +6,7 @@ from r1desk.theme.fonts import mono_font, ui_font
 from r1desk.theme.icons import app_icon, icon, icon_names, pixmap
 from r1desk.theme.stylesheet import set_role
 from r1desk.theme.theme import Theme, ThemeChoice, apply_theme, current_theme, tokens
+from r1desk.theme.tips import explain
 from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "app_icon",
     "apply_theme",
     "current_theme",
+    "explain",
     "icon",
     "icon_names",
     "mono_font",

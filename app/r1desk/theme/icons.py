@@ -90,6 +90,8 @@ class _TintedEngine(QIconEngine):
         current = tokens()
         if mode == QIcon.Mode.Disabled:
             return current.text_disabled
+        if mode == QIcon.Mode.Selected:  # in a row that is filled with the selection
+            return current.selection_text
         return str(getattr(current, self._colour))
 
     def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, _state: QIcon.State) -> None:

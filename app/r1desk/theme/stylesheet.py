@@ -39,6 +39,7 @@ def stylesheet(tokens: Tokens, text_pt: float) -> str:
         "pad_button": 5,
         "pad_button_focus": 5 - grow,
         "side_button_focus": 12 - grow,
+        "pad_list_focus": max(0, 4 - grow),
         "slider_height": handle + 6,
         "handle_px": tokens.focus_px + 1,
         "handle_width": handle - 2 * (tokens.focus_px + 1),
@@ -54,9 +55,9 @@ def stylesheet(tokens: Tokens, text_pt: float) -> str:
 def set_role(widget: QWidget, role: str) -> None:
     """Give `widget` one of the sheet's roles, also after it was shown.
 
-    Buttons: primary, danger, flat, fold. Labels: dim, danger, alarm, warning, success, heading,
-    badge.
-    Frames: card, bar, rule. An empty role takes it back.
+    Buttons: primary, danger, flat, fold. Check boxes: bare, for one without words. Labels: dim,
+    danger, alarm, warning, success, heading, badge. Frames: card, bar, rule. An empty role takes
+    it back.
     """
     if widget.property("role") == role:
         return
