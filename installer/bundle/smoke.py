@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Proves that a bundle works: starts it as a user would, asks it something, reads the answer.
 
-    python3 installer/bundle/smoke.py dist/r1desk [--picture FILE] [--chroot FOLDER] [--json]
+    python3 installer/bundle/smoke.py dist/r1desk [--picture FILE] [--wayland | --chroot FOLDER]
 
 1. The command line answers a question with the starter model, with an empty environment.
-2. On Linux the window opens under Xvfb, a question is typed into it by keyboard, the answer is read
-   from the profile's database, the screen is photographed, the window is closed by keyboard.
-   Elsewhere the window only has to open, make its profile and start the engine.
+2. On Linux the window opens under Xvfb, a question is typed into it by keyboard, question and
+   answer are read from the profile's database, the screen is photographed, the window is closed by
+   keyboard. Elsewhere the window only has to open, make its profile and start the engine.
 
-With --chroot both run inside that folder, a bare Debian made by bare_debian.sh (needs root).
-Needs Xvfb, xdotool and ImageMagick on Linux. Only the standard library is used.
+With --wayland the window opens on a Wayland desktop instead of a bare X server. With --chroot both
+run inside that folder, a bare Debian made by bare_debian.sh (needs root). What is needed on Linux
+stands in screen.py. Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -18,21 +19,25 @@ import argparse
 import json
 import os
 import shutil
-import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import screen
+from chat_on_disk import stored
+
 QUESTION = "What is the capital of France?"
 START_WAIT_S = 60
 ANSWER_WAIT_S = 120
+# The small model sometimes goes on and on; then it is stopped, as a person would.
+LONG_ANSWER_S = 10
+SHOWN_LETTERS = 80
 END_WAIT_S = 15
 POLL_S = 0.02
 PLAIN_USER = 1000  # inside a bare system
@@ -80,24 +85,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--picture", type=Path, help="where the photograph of the screen goes")
-    parser.add_argument("--chroot", type=Path, help="a bare system to run inside")
-    parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--wayland", action="store_true", help="on a Wayland desktop (weston)")
+    where.add_argument("--chroot", type=Path, help="a bare system to run inside")
     asked = parser.parse_args()
     try:
         with prepared(asked.bundle.absolute(), asked.chroot) as place:
             findings = {"command_line": ask_command_line(place)}
             if sys.platform.startswith("linux"):
-                findings["window"] = ask_window(place, asked.picture)
+                findings["window"] = ask_window(place, asked.picture, wayland=asked.wayland)
             else:
                 findings["window"] = open_window(place)
-    except SmokeFailed as failed:
+    except (SmokeFailed, screen.NoScreen) as failed:
         print(f"The bundle failed: {failed}", file=sys.stderr)
         return 1
-    if asked.json:
-        print(json.dumps(findings, ensure_ascii=False))
-    else:
-        for part, facts in findings.items():
-            print(f"{part}: " + "; ".join(f"{name} {value}" for name, value in facts.items()))
+    for part, facts in findings.items():
+        print(f"{part}: " + "; ".join(f"{name} {value}" for name, value in facts.items()))
     return 0
 
 
@@ -163,38 +166,59 @@ def run(place: Place, *arguments: str) -> str:
     return done.stdout.decode("utf-8")
 
 
-def ask_window(place: Place, picture: Path | None) -> dict[str, Any]:
-    """A chat by keyboard under Xvfb."""
-    with display() as name, window(place, DISPLAY=name, QT_QPA_PLATFORM="xcb") as process:
+def ask_window(place: Place, picture: Path | None, *, wayland: bool = False) -> dict[str, Any]:
+    """A chat by keyboard on a screen that nobody sees."""
+    facts: dict[str, Any] = {}
+    with (
+        screen.wayland() if wayland else screen.x11() as desktop,
+        window(place, **desktop.environment) as process,
+    ):
         started = time.monotonic()
-        shown = until(lambda: find_window(name), process, START_WAIT_S, "no window came")
-        visible_s = time.monotonic() - started
+        if not wayland:  # where xdotool sees no single windows
+            shown = until(lambda: desktop.window(TITLE), process, START_WAIT_S, "no window came")
+            facts["visible_s"] = round(time.monotonic() - started, 2)
+            desktop.keys("windowfocus", "--sync", shown)
         until(lambda: engine_of(process), process, START_WAIT_S, "no engine was started")
-        keys(name, "windowfocus", "--sync", shown)
-        keys(name, "type", "--delay", "20", QUESTION)
-        keys(name, "key", "Return")
-        sent = time.monotonic()
-        answer = until(
-            lambda: stored_answer(place.home / "profile"),
-            process,
-            ANSWER_WAIT_S,
-            "no answer was stored",
-        )
-        answered_s = time.monotonic() - sent
-        time.sleep(1)  # for the last drawing
+        facts |= ask(place, desktop, process)
         if picture is not None:
-            photograph(name, picture)
-        engine = engine_of(process)
-        keys(name, "key", "ctrl+q")
-        try:
-            status = process.wait(END_WAIT_S)
-        except subprocess.TimeoutExpired as error:
-            raise SmokeFailed("the window did not close on Ctrl+Q") from error
+            desktop.photograph(picture)
+        leave(desktop, process)
+    return facts
+
+
+def ask(place: Place, desktop: screen.Screen, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Type the question; read the first words and the end of the answer from the database."""
+    profile = place.home / "profile"
+    desktop.keys("type", "--delay", "20", QUESTION)
+    desktop.keys("key", "Return")
+    sent = time.monotonic()
+    until(lambda: stored(profile).answer, process, ANSWER_WAIT_S, "no answer was stored")
+    first_words_s = time.monotonic() - sent
+    while not stored(profile).ended and time.monotonic() - sent < LONG_ANSWER_S:
+        time.sleep(POLL_S)
+    if not stored(profile).ended:
+        desktop.keys("key", "Escape")
+    until(lambda: stored(profile).ended, process, END_WAIT_S, "the answer did not end")
+    time.sleep(1)  # for the last drawing
+    chat = stored(profile)
+    if chat.question != QUESTION:
+        raise SmokeFailed(f"typed was {QUESTION!r}, asked was {chat.question!r}")
+    shown = chat.answer if len(chat.answer) < SHOWN_LETTERS else chat.answer[:SHOWN_LETTERS] + "…"
+    return {"first_words_s": round(first_words_s, 2), chat.state: shown}
+
+
+def leave(desktop: screen.Screen, process: subprocess.Popen[bytes]) -> None:
+    """Close the window by keyboard; the engine has to end with it."""
+    engine = engine_of(process)
+    desktop.keys("key", "ctrl+q")
+    try:
+        status = process.wait(END_WAIT_S)
+    except subprocess.TimeoutExpired as error:
+        raise SmokeFailed("the window did not close on Ctrl+Q") from error
     if status != 0:
         raise SmokeFailed(f"the window ended with {status}")
     if engine is not None and Path(f"/proc/{engine}").exists():
         raise SmokeFailed("the engine outlived its window")
-    return {"visible_s": round(visible_s, 2), "answered_s": round(answered_s, 2), "answer": answer}
 
 
 def open_window(place: Place) -> dict[str, Any]:
@@ -234,55 +258,16 @@ def window(place: Place, **environment: str) -> Iterator[subprocess.Popen[bytes]
                 process.wait(END_WAIT_S)
 
 
-@contextmanager
-def display() -> Iterator[str]:
-    """An X server of its own; gives its name."""
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1366x768x24", "-nolisten", "tcp"],
-        pass_fds=[writing],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writing)
-    try:
-        with os.fdopen(reading) as numbers:
-            yield ":" + numbers.readline().strip()
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(END_WAIT_S)
-
-
 def until(found: Callable[[], Any], process: Any, wait_s: float, otherwise: str) -> Any:
-    """What `found` gives once that is true. Raises SmokeFailed in time or when the process ends."""
+    """What `found` gives once that is something. Raises SmokeFailed in time or with the process."""
     end = time.monotonic() + wait_s
     while time.monotonic() < end:
-        if (value := found()) is not None and value is not False:
+        if value := found():
             return value
         if process.poll() is not None:
             raise SmokeFailed(f"{otherwise}: it ended with {process.returncode}")
         time.sleep(POLL_S)
     raise SmokeFailed(f"{otherwise} in {wait_s} s")
-
-
-def find_window(name: str) -> str | None:
-    """The visible window's number."""
-    search = ["xdotool", "search", "--onlyvisible", "--name", TITLE]
-    said = subprocess.run(
-        search, env=os.environ | {"DISPLAY": name}, capture_output=True, text=True, check=False
-    )
-    return said.stdout.split()[-1] if said.stdout.strip() else None
-
-
-def keys(name: str, *arguments: str) -> None:
-    """Something typed on the display's keyboard."""
-    subprocess.run(["xdotool", *arguments], env=os.environ | {"DISPLAY": name}, check=True)
-
-
-def photograph(name: str, picture: Path) -> None:
-    """The whole screen as a PNG file."""
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    command = ["import", "-display", name, "-window", "root", str(picture)]
-    subprocess.run(command, check=True)
 
 
 def engine_of(process: subprocess.Popen[bytes]) -> int | None:
@@ -295,26 +280,6 @@ def engine_of(process: subprocess.Popen[bytes]) -> int | None:
     )
     lines = [line.split() for line in said.stdout.splitlines() if "--engine-host" in line]
     return int(lines[0][0]) if lines else None
-
-
-def stored_answer(profile: Path) -> str | None:
-    """The finished answer in the profile's database, if there is one yet.
-
-    The window holds its database alone, so a copy is read. One that was taken in the middle of a
-    write cannot be; the next one can.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("conversations.db", "conversations.db-wal"):
-            if (profile / name).is_file():
-                shutil.copy(profile / name, folder)
-        try:
-            with closing(sqlite3.connect(Path(folder) / "conversations.db")) as store:
-                rows = store.execute(
-                    "SELECT content FROM messages WHERE role = 'assistant' AND state = 'complete'"
-                ).fetchall()
-        except sqlite3.DatabaseError:
-            return None
-    return rows[0][0].strip() if rows else None
 
 
 if __name__ == "__main__":
