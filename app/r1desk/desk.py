@@ -97,9 +97,9 @@ class Desk(QObject):
     def _build_window(self) -> None:
         p = self.preferences
         self.window = MainWindow(p.theme, p.language)
-        self.window.place(p.window_geometry.encode("ascii", "ignore"))
         self.window.sidebar_action.setChecked(p.sidebar_visible)
         self.window.panel_action.setChecked(p.panel_visible)
+        self.window.place(p.window_geometry.encode("ascii", "ignore"))
         model_wires = ModelWires(self.window, self.models, p)
         self.wires = (
             ChatWires(self.window, self.chat, self.models, self.engine),

@@ -10,10 +10,10 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
     QKeySequence,
+    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMenu,
     QMessageBox,
@@ -28,6 +28,7 @@ from deepseek_r1.core.words import LANGUAGES, tr
 from r1desk.chat import ChatView, Composer
 from r1desk.conversations.sidebar import Sidebar
 from r1desk.dialogs.notice_bar import NoticeBar
+from r1desk.elided import ElidedLabel
 from r1desk.layouts import put_inside
 from r1desk.library.download_list import DownloadList
 from r1desk.performance import Gauge, PerformancePanel
@@ -35,6 +36,7 @@ from r1desk.theme import ThemeChoice
 from r1desk.theme.icons import app_icon, icon
 
 SIDEBAR_PX, PANEL_PX = 240, 340
+LEAST_PX = 720, 480
 
 
 class MainWindow(QMainWindow):
@@ -58,7 +60,6 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(app_icon())
         self._reason_to_stay = ""
         self.setAcceptDrops(True)
-        self.setMinimumSize(720, 480)
         self.sidebar = Sidebar()
         self.chat = ChatView()
         self.composer = Composer()
@@ -104,8 +105,7 @@ class MainWindow(QMainWindow):
         return centre
 
     def _fill_header(self, row: QHBoxLayout) -> None:
-        self.title = QLabel()
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.title = ElidedLabel()
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.menu_button = QToolButton(icon=icon("settings"), autoRaise=True)
@@ -246,7 +246,15 @@ class MainWindow(QMainWindow):
         if geometry and self.restoreGeometry(QByteArray.fromBase64(geometry)):
             return
         room = self.screen().availableGeometry().size()
-        self.resize(min(1280, room.width() * 9 // 10), min(800, room.height() * 9 // 10))
+        suited = QSize(min(1280, room.width() * 9 // 10), min(800, room.height() * 9 // 10))
+        self.resize(suited.expandedTo(QSize(*LEAST_PX)).boundedTo(room))
+        if self.width() < LEAST_PX[0]:  # a small screen is for the conversation at first
+            self.panel_action.setChecked(False)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Never smaller than is of use; never larger than the screen."""
+        self.setMinimumSize(QSize(*LEAST_PX).boundedTo(self.screen().availableGeometry().size()))
+        super().showEvent(event)
 
     def raise_to_front(self) -> None:
         """Show the window above the others, also when minimised."""

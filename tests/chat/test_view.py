@@ -15,6 +15,7 @@ from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat import ChatView, Composer
 from r1desk.chat.answer_view import AnswerView
+from r1desk.chat.code_box import CodeText
 from r1desk.chat.column import MAX_BUILT
 from r1desk.chat.prose import ProseView
 from r1desk.chat.stats import stats_line
@@ -68,6 +69,17 @@ def test_messages_and_the_box_below_them_have_one_edge(
     shown = view.view(2)
     box = composer.box()
     assert (box.left(), box.right()) == (shown.x(), shown.x() + shown.width())
+
+
+def test_code_with_long_lines_begins_at_its_left_edge(view: ChatView, settled: Settled) -> None:
+    view.resize(300, 700)
+    line = "print('a line that is much longer than the box is wide, and then some')"
+    view.show_branch([user(1, "Code?"), answer(2, f"```\nshort\n{line}\n```")])
+    settled(view)
+    code = view.view(2).findChild(CodeText)
+    assert code.horizontalScrollBar().maximum() > 0
+    assert code.horizontalScrollBar().value() == 0
+    assert not code.textCursor().hasSelection()
 
 
 # ---- long conversations
@@ -248,7 +260,7 @@ def test_a_users_message_is_not_markdown(view: ChatView, settled: Settled) -> No
 def test_the_numbers_under_an_answer() -> None:
     assert stats_line(STATS) == "9.8 tok/s · 412 tokens · 1.9 s to first token · finished"
     for reason, words in {
-        FinishReason.LENGTH: "longest answer reached",
+        FinishReason.LENGTH: "length limit reached",
         FinishReason.CONTEXT: "context full",
         FinishReason.CANCELLED: "stopped",
         FinishReason.ERROR: "engine failed",

@@ -91,7 +91,7 @@ def test_a_bad_file_is_exit_code_3_with_our_words(tmp_path, command, kind, messa
 def test_the_context_of_the_model_is_the_limit():
     done = run("plan", "--context-length", "9000")
     assert done.returncode == 3
-    assert "Set the context to 8192 tokens or less." in done.stderr
+    assert "Set the context to 8,192 tokens or less." in done.stderr
 
 
 def test_help_and_version():

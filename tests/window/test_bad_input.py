@@ -156,7 +156,7 @@ def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
         assert panel.pending.isVisible()
         with answering_window(), qtbot.waitSignal(desk.models.load_failed, timeout=VERDICT_MS):
             panel.apply_button.click()
-        assert "8192 tokens or less" in desk.window.notices.label.text()
+        assert "8,192 tokens or less" in desk.window.notices.label.text()
         assert panel.model.state.text() == desk.window.notices.label.text()
         assert desk.preferences.load == before
         assert panel.pending.isVisible(), "the edit must stay in sight, as not yet applied"

@@ -47,7 +47,7 @@ def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
         question, answer = desk.chat.shown_branch
         assert question.content == word
         assert answer.state == "failed"
-        assert "the context holds 4096" in answer.error_text
+        assert "the context holds 4,096" in answer.error_text
         with answering_window():
             desk.window.chat.edit_requested.emit(question.id, "Say hello.")
             wait_answered(qtbot, desk)

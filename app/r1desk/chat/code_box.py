@@ -65,9 +65,12 @@ class CodeText(QTextEdit):
 
     def append_code(self, code: str) -> None:
         """Add more characters at the end."""
+        was_empty = self.document().isEmpty()
         cursor = QTextCursor(self.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(code, self._plain)
+        if was_empty:  # the text pushed the box's own cursor on, and the first show scrolls to it
+            self.setTextCursor(QTextCursor(self.document()))
 
     def replace_code(self, code: str) -> None:
         """Show other code."""

@@ -13,6 +13,7 @@ from r1desk.chat.fonts import scaled
 from r1desk.chat.ink import Ink
 from r1desk.chat.stats import stats_details, stats_line
 from r1desk.chat.values import ShownMessage
+from r1desk.elided import ElidedLabel
 from r1desk.theme.icons import icon
 
 _COPIED_MS = 1_500
@@ -80,12 +81,13 @@ class Footer(QWidget):
         else:
             return
         row.addSpacing(round(self._ink.em_px * 0.4))
-        label = self._label(words)
+        label = self._label(words, ElidedLabel(self))
         label.setToolTip(_plain_tooltip(tooltip))
         row.addWidget(label, 10)
 
-    def _label(self, words: str) -> QLabel:
-        label = QLabel(words, self)
+    def _label(self, words: str, label: QLabel | None = None) -> QLabel:
+        label = label or QLabel(self)
+        label.setText(words)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setFont(scaled(self._ink.font, 0.88))
         label.setMinimumWidth(10)

@@ -7,7 +7,7 @@ from deepseek_r1.core.words import N_, tr
 
 _REASONS = {
     FinishReason.STOP: N_("finished"),
-    FinishReason.LENGTH: N_("longest answer reached"),
+    FinishReason.LENGTH: N_("length limit reached"),
     FinishReason.CONTEXT: N_("context full"),
     FinishReason.CANCELLED: N_("stopped"),
     FinishReason.ERROR: N_("engine failed"),
