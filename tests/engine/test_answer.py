@@ -56,8 +56,7 @@ def test_a_fast_model_comes_in_fewer_events_with_all_its_text(clock: Clock) -> N
     events: list[GenerationEvent] = []
     for number in range(100):
         clock.now += 0.01
-        writer.sampled()
-        events += writer.feed(f"{number} ".encode())
+        events += writer.took(f"{number} ".encode())
     events += writer.finish()
     assert text_of(events) == "".join(f"{number} " for number in range(100))
     assert 20 <= len(events) <= 22
@@ -67,8 +66,7 @@ def test_a_fast_model_comes_in_fewer_events_with_all_its_text(clock: Clock) -> N
 def test_the_first_token_and_a_slow_model_do_not_wait(clock: Clock) -> None:
     writer = AnswerWriter(opened=False, started=0.0, text_every_s=EVERY_S)
     for number in range(3):
-        writer.sampled()
-        assert text_of(list(writer.feed(f"{number} ".encode()))) == f"{number} "
+        assert text_of(list(writer.took(f"{number} ".encode()))) == f"{number} "
         clock.now += EVERY_S
 
 
@@ -92,8 +90,7 @@ def told(pieces: list[tuple[bytes, float]], *, opened: bool, text_every_s: float
         answering = []
         for piece, took_s in pieces:
             clock.now += took_s
-            writer.sampled()
-            events += writer.feed(piece)
+            events += writer.took(piece)
             answering.append(writer.answering)
         events += writer.finish()
     return Told(

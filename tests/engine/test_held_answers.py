@@ -105,11 +105,13 @@ def test_the_thinking_is_free_and_the_answer_behind_it_held(model: CPUInference)
     pens = Pens(engine._library, settings, engine._model, schema, opened=True, reasons=True)
     writer, free = AnswerWriter(opened=True, started=time.perf_counter()), pens.chain
     for piece in (b"Seven {is} my", b" number", b".</thi", b"nk>"):
-        writer.feed(piece)
+        writer.took(piece)
+        assert pens.waiting
         before = pens.chain
         pens.turn(writer)
         assert before is free
     assert pens.chain is not free
+    assert not pens.waiting
     pens.close()
 
 

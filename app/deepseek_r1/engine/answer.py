@@ -54,20 +54,20 @@ class AnswerWriter:
         """The thinking is over, if there was any: what follows is the answer."""
         return self._splitter.answering
 
-    def sampled(self) -> None:
-        """A token was chosen, of whatever kind."""
+    def took(self, said: bytes | None) -> Sequence[GenerationEvent]:
+        """A token was chosen and said this; None for one that ends the answer.
+
+        Gives what waited and this, or nothing while it may wait. What may end a tag does not wait:
+        `answering` and the account of the thinking are exact.
+        """
         self._last_s = time.perf_counter() - self._started
         if not self.tokens:
             self._first_s = self._last_s
         self.tokens += 1
-
-    def feed(self, piece: bytes) -> Sequence[GenerationEvent]:
-        """What the newest token said, and what waited; nothing while it may wait.
-
-        What may end a tag does not wait: `answering` and the account of the thinking are exact.
-        """
-        self._waiting += piece
-        if self._last_s < self._due_s and _TAG_END not in piece:
+        if said is None:
+            return ()
+        self._waiting += said
+        if self._last_s < self._due_s and _TAG_END not in said:
             return ()
         events = self._events(self._splitter.feed(self._read_waiting()))
         if events:

@@ -215,10 +215,10 @@ class LegacyEngine:
         model = self._model
         while True:
             token = model.sample(sampling, self._cells, seed + writer.tokens)
-            writer.sampled()
-            if model.is_end(token):
+            said = None if model.is_end(token) else model.piece(token)
+            yield from writer.took(said)
+            if said is None:
                 return FinishReason.STOP
-            yield from writer.feed(model.piece(token))
             if writer.tokens >= sampling.max_tokens:
                 return FinishReason.LENGTH
             if len(self._cells) >= model.context_length:

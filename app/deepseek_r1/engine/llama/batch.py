@@ -136,13 +136,11 @@ class BatchRun:
         seat.token = self._library.api.llama_sampler_sample(
             seat.sampler.pointer, self._context.pointer, row
         )
-        seat.writer.sampled()
         said = self._model.says(seat.token)
+        seat.collector.add(seat.writer.took(said))
         if said is None:
             self._stand_up(seat, FinishReason.STOP)
-            return
-        seat.collector.add(seat.writer.feed(said))
-        if seat.writer.tokens >= self._sampling.max_tokens:
+        elif seat.writer.tokens >= self._sampling.max_tokens:
             self._stand_up(seat, FinishReason.LENGTH)
         elif seat.length >= self._room:
             self._stand_up(seat, FinishReason.CONTEXT)

@@ -15,6 +15,8 @@ from deepseek_r1.engine.schema import grammar_of
 class Pens:
     """The samplers of one answer; `chain` is the one to use for the next token.
 
+    While `undecided`, ask `thinks`; while `waiting` for the end of the thinking, `turn`.
+
     Without a schema there is only the free one. With one, a model that has begun to think, or
     begins to, thinks freely; from the end of its thinking on it is held.
     """
@@ -42,8 +44,8 @@ class Pens:
             same = sampling.model_copy(update={"seed": self.seed})
             self._held = Sampler(library, same, model, grammar=grammar)
         self.undecided = self._held is not None and reasons and not opened
-        self._waiting = self._held is not None and (reasons or opened)
-        held = self._held is not None and not self._waiting
+        self.waiting = self._held is not None and (reasons or opened)
+        held = self._held is not None and not self.waiting
         self.chain: Any = self._held.pointer if held and self._held else self._free.pointer
 
     def thinks(self, first: int) -> bool:
@@ -56,11 +58,11 @@ class Pens:
 
     def turn(self, writer: AnswerWriter) -> None:
         """After each token: the thinking may be over."""
-        if self._waiting and writer.answering:
+        if writer.answering:
             self._take_up_held()
 
     def _take_up_held(self) -> None:
-        self._waiting = False
+        self.waiting = False
         if self._held is not None:
             self.chain = self._held.pointer
 

@@ -252,13 +252,13 @@ class LlamaEngine:
             token = sample(pens.chain, native, -1)
             if pens.undecided and not pens.thinks(token):
                 token = sample(pens.chain, native, -1)
-            writer.sampled()
             said = says(token)
+            if events := writer.took(said):
+                yield from events
             if said is None:
                 return FinishReason.STOP
-            if events := writer.feed(said):
-                yield from events
-            pens.turn(writer)
+            if pens.waiting:
+                pens.turn(writer)
             if writer.tokens >= max_tokens:
                 return FinishReason.LENGTH
             if len(context.cells) >= room:
