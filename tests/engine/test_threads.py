@@ -110,6 +110,34 @@ def test_trials_cost_about_a_percent():
     assert 1 in machine.counts  # but it does look
 
 
+def test_pauses_between_answers_bring_no_trial_closer():
+    machine = Machine(2, two_cores)
+    machine.others = 1
+    machine.run(30)
+    machine.counts.clear()
+    for _ in range(20):  # short answers, minutes apart
+        machine.now_s += 200
+        machine.governor.begin(machine.now_s)
+        machine.run(1.5)
+    assert 0 < machine.counts.count(2) < 0.03 * len(machine.counts)
+
+
+def test_a_load_that_flickers_brings_no_trial_closer():
+    machine = Machine(2, two_cores)
+    for others in (0, 1):
+        machine.others = others
+        machine.run(30)
+    tries = 0
+    for _ in range(20):
+        for others, seconds in ((0, 0.4), (1, 4.0)):
+            machine.others = others
+            machine.run(0.4)  # until it looks
+            machine.counts.clear()
+            machine.run(seconds)
+        tries += machine.counts.count(2)
+    assert tries < 0.03 * 20 * 4.0 * 14
+
+
 def test_a_count_that_is_a_disaster_is_left_after_one_token():
     machine = Machine(2, lambda count, _others: (0.05, 1.5)[count - 1])
     machine.run(10)

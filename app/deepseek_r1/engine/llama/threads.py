@@ -6,13 +6,15 @@ threads are slower than one. The governor sees how long each token took and how 
 are, tries a neighbouring count for a moment where it has reason to, and keeps what was fastest.
 
 Results are remembered for each level of others' load (in whole cores), so that a known situation
-needs no new trial. Trials are spaced so that they cost about one percent of the time.
+needs no new trial. Trials are spaced so that they cost about one percent of the time that is spent
+writing at that level: pauses between answers, and other levels, bring no trial closer.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from deepseek_r1.memory import meter
 
@@ -56,6 +58,26 @@ class OthersLoad:
         return others
 
 
+@dataclass
+class _Situation:
+    """What is known of one level of others' load. Seconds of writing at that level."""
+
+    known: dict[int, float] = field(default_factory=dict)  # count: seconds of a token
+    written_s: float = 0.0
+    gap_s: float = _LEAST_GAP_S
+    due_s: float = _LEAST_GAP_S  # the next trial, when so much was written
+
+    @property
+    def best_s(self) -> float:
+        """The fastest count's seconds for a token."""
+        return min(self.known.values(), default=float("inf"))
+
+    def wait(self, gap_s: float) -> None:
+        """The next trial comes after that much more writing."""
+        self.gap_s = min(_MOST_GAP_S, gap_s)
+        self.due_s = self.written_s + self.gap_s
+
+
 class ThreadGovernor:
     """The count for the next token. For the computing thread alone; seconds throughout."""
 
@@ -70,25 +92,24 @@ class ThreadGovernor:
         self._load = load
         self.count = self._counts[-1]
         self._level = 0
-        self._known: dict[int, dict[int, float]] = {}  # level: count: seconds of a token
+        self._here = _Situation()
+        self._situations = {0: self._here}  # by level
         self._trial = False
         self._sum_s, self._tokens, self._skip = 0.0, 0, True
         self._looked_s = float("-inf")
-        self._trial_due_s = float("inf")
-        self._gap_s = _LEAST_GAP_S
 
     def begin(self, now_s: float) -> None:
         """An answer begins: the first look is about the time from here on, when it was read."""
         self._load()
         self._looked_s = now_s
-        if self._trial_due_s == float("inf"):
-            self._trial_due_s = now_s + self._gap_s
 
     def saw(self, token_s: float, now_s: float) -> int:
         """A token took `token_s` with the present count; the count for the next one."""
         if now_s - self._looked_s >= LOOK_S:
             self._look(now_s)
-        disaster = self._trial and token_s > _DISASTER * self._best_s()
+        here = self._here
+        here.written_s += token_s
+        disaster = self._trial and token_s > _DISASTER * here.best_s
         if self._skip and not disaster:  # the first token after a change starts or ends threads
             self._skip = False
             return self.count
@@ -96,11 +117,11 @@ class ThreadGovernor:
         self._tokens += 1
         if self._trial:
             if disaster or self._trial_over():
-                self._conclude(now_s)
+                self._conclude()
         elif self._tokens >= TRIAL_TOKENS and self._sum_s >= TRIAL_S:
-            self._remember(now_s)
-            if not self._trial and now_s >= self._trial_due_s:
-                self._try_next(now_s)
+            self._remember()
+            if here.written_s >= here.due_s:
+                self._try_next()
         return self.count
 
     def _look(self, now_s: float) -> None:
@@ -109,25 +130,18 @@ class ThreadGovernor:
         if abs(others - self._level) <= _HYSTERESIS_CORES:
             return
         self._level = min(self._counts[-1], round(others))
-        self._start_over(now_s)
+        self._here = self._situations.setdefault(self._level, _Situation())
+        self._start_over()
 
-    def _start_over(self, now_s: float) -> None:
+    def _start_over(self) -> None:
         """Another situation: its best count where it is known, else one thread a free core.
 
         Others are tried a little later: a load that comes and goes costs no trial.
         """
-        self._gap_s = _LEAST_GAP_S
-        self._trial_due_s = now_s + self._gap_s
-        known = self._here()
+        known = self._here.known
         free = max(1, self._counts[-1] - self._level)
         likeliest = max(count for count in self._counts if count <= free)
         self._take(min(known, key=lambda n: known[n], default=likeliest), trial=False)
-
-    def _here(self) -> dict[int, float]:
-        return self._known.setdefault(self._level, {})
-
-    def _best_s(self) -> float:
-        return min(self._here().values(), default=float("inf"))
 
     def _take(self, count: int, *, trial: bool) -> None:
         self._trial = trial
@@ -135,12 +149,12 @@ class ThreadGovernor:
         self.count = count
 
     def _trial_over(self) -> bool:
-        hopeless = self._tokens >= 2 and self._sum_s > _HOPELESS * self._best_s() * self._tokens
+        hopeless = self._tokens >= 2 and self._sum_s > _HOPELESS * self._here.best_s * self._tokens
         return hopeless or (self._tokens >= TRIAL_TOKENS and self._sum_s >= TRIAL_S)
 
-    def _conclude(self, now_s: float) -> None:
+    def _conclude(self) -> None:
         """A trial has its result: another neighbour of the best, or the best for a while."""
-        known = self._here()
+        here, known = self._here, self._here.known
         before = min(known, key=lambda count: known[count], default=None)
         known[self.count] = self._sum_s / self._tokens
         best = min(known, key=lambda count: known[count])
@@ -148,35 +162,33 @@ class ThreadGovernor:
         if before is not None and better and known[best] > _SWITCH * known[before]:
             best, better = before, False
         if better:
-            self._gap_s = _LEAST_GAP_S
+            here.gap_s = _LEAST_GAP_S
         unknown = [count for count in self._neighbours(best) if count not in known]
         if better and unknown:  # on in the same direction
             self._take(unknown[0], trial=True)
             return
         lost_s = max(0.0, self._sum_s - self._tokens * known[best])
-        self._gap_s = min(_MOST_GAP_S, max(2 * self._gap_s, lost_s / _COST))
-        self._trial_due_s = now_s + self._gap_s
+        here.wait(max(2 * here.gap_s, lost_s / _COST))
         self._take(best, trial=False)
 
-    def _remember(self, now_s: float) -> None:
+    def _remember(self) -> None:
         """One more window with the count that is in use."""
-        known, mean_s = self._here(), self._sum_s / self._tokens
+        here, known, mean_s = self._here, self._here.known, self._sum_s / self._tokens
         before = known.get(self.count, mean_s)
-        if mean_s > _SURPRISE * before and self._gap_s > _LEAST_GAP_S:
+        if mean_s > _SURPRISE * before and here.gap_s > _LEAST_GAP_S:
             known.clear()  # something changed that the load does not show
             known[self.count] = mean_s
-            self._gap_s = _LEAST_GAP_S
-            self._trial_due_s = now_s
+            here.gap_s, here.due_s = _LEAST_GAP_S, here.written_s
         else:
             known[self.count] = before + _NEW_WEIGHT * (mean_s - before)
         self._sum_s, self._tokens = 0.0, 0
 
-    def _try_next(self, now_s: float) -> None:
+    def _try_next(self) -> None:
         near = self._neighbours(self.count)
         if not near:
-            self._trial_due_s = now_s + _MOST_GAP_S
+            self._here.wait(_MOST_GAP_S)
             return
-        known = self._here()
+        known = self._here.known
         self._take(min(near, key=lambda count: known.get(count, 0.0)), trial=True)
 
     def _neighbours(self, count: int) -> list[int]:
