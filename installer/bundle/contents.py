@@ -42,7 +42,6 @@ HIDDEN_MODULES = [
     "llama_cpp._ctypes_extensions",
     "llama_cpp._ggml",
     "llama_cpp.llama_cpp",
-    "llama_cpp.llama_grammar",
 ]
 
 # Modules that something imports somewhere and the application never needs.
@@ -56,6 +55,7 @@ EXCLUDED_MODULES = [
     "ctransformers.transformers",
     "ensurepip",
     "huggingface_hub",
+    "httpx._main",  # its command line, which draws with rich
     "hypothesis",
     "idlelib",
     "lib2to3",
@@ -64,11 +64,15 @@ EXCLUDED_MODULES = [
     "matplotlib",
     "mypy",
     "numpy.f2py",
+    "numpy.fft",
+    "numpy.polynomial",
+    "numpy.random",
     "numpy.testing",
     "pip",
     "pydantic.mypy",
     "pydoc",
     "pytest",
+    "requests",
     "setuptools",
     "sqlite3",
     "tkinter",
@@ -76,6 +80,7 @@ EXCLUDED_MODULES = [
     "transformers",
     "turtledemo",
     "unittest",
+    "yaml",
 ]
 
 _QT_LIBRARY = re.compile(r"^(?:lib)?Qt6([A-Za-z0-9]+)\.(?:so|dll|dylib)")
