@@ -13,6 +13,11 @@ from pathlib import Path
 
 import pytest
 from command import COMMAND, environment, run
+from typer.testing import CliRunner
+
+from deepseek_r1.cli.app import app
+from deepseek_r1.core.events import LoadProgress
+from deepseek_r1.host.client import EngineClient
 
 pytestmark = pytest.mark.native
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses a pseudo terminal")
@@ -57,6 +62,45 @@ def test_another_model_is_called_by_its_name_as_well(starter: Path, own_profile:
     done = run("chat", *SHORT, text="/model again\n/model\n/model nowhere\n")
     assert str(path) in done.stderr
     assert done.returncode == 3  # the last one is not there
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere")
+def test_ctrl_c_stops_a_change_of_model_and_the_chat_goes_on_with_the_one_before(
+    starter: Path, tmp_path: Path, monkeypatch
+):
+    other = tmp_path / "other.gguf"
+    shutil.copy(starter, other)
+    loads: list[Path] = []
+    load = EngineClient.load
+
+    def load_and_press(engine, path, settings, *, on_event, **more):
+        loads.append(path)
+
+        def press(event) -> None:
+            on_event(event)
+            if loads == [starter, other] and isinstance(event, LoadProgress) and not pressed:
+                pressed.append(event)
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return load(engine, path, settings, on_event=press, **more)
+
+    pressed: list[LoadProgress] = []
+    monkeypatch.setattr(EngineClient, "load", load_and_press)
+    typed = f"My name is Ann.\n/model {other}\n/model\nHello\n"
+    done = CliRunner().invoke(app, ["chat", "--json", *SHORT, "--model", str(starter)], input=typed)
+    assert done.exit_code == 0, done.stderr
+    assert loads == [starter, other, starter]
+    assert "was stopped" in done.stderr
+    assert str(starter) in done.stderr
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert second["prompt_tokens"] > first["prompt_tokens"]  # the conversation is still there
+
+
+def test_a_change_to_a_file_of_no_use_leaves_the_model_and_the_chat(tmp_path: Path):
+    (tmp_path / "text.gguf").write_text("not a model")
+    done = run("chat", *SHORT, text=f"/model {tmp_path / 'text.gguf'}\nHello\n")
+    assert done.returncode == 3
+    assert done.stdout.strip()
 
 
 def test_too_long_a_message_is_refused_and_the_chat_goes_on():

@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def interrupting(engine: EngineClient) -> Iterator[Callable[[], bool]]:
+def cancelling(engine: EngineClient) -> Iterator[Callable[[], bool]]:
     """Ctrl-C ends the load or the answer in order; a second one ends the program at once.
 
     Yields whether it was pressed: between load and answer there is nothing the engine could end.
@@ -38,12 +38,20 @@ def interrupting(engine: EngineClient) -> Iterator[Callable[[], bool]]:
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield lambda: pressed
-    except R1Error:
-        if pressed:  # a load that was ended fails, but that is what was asked for
-            raise typer.Exit(INTERRUPTED) from None
-        raise
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def interrupting(engine: EngineClient) -> Iterator[Callable[[], bool]]:
+    """As `cancelling`, for a program that is over when its load is ended."""
+    with cancelling(engine) as pressed:
+        try:
+            yield pressed
+        except R1Error:
+            if pressed():  # a load that was ended fails, but that is what was asked for
+                raise typer.Exit(INTERRUPTED) from None
+            raise
 
 
 class ShortageTeller:

@@ -12,12 +12,12 @@ import typer
 
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli import output
-from deepseek_r1.cli.answering import ShortageTeller, interrupting, show_progress
+from deepseek_r1.cli.answering import ShortageTeller, cancelling, interrupting, show_progress
 from deepseek_r1.cli.conversation import Answering, Conversation, save
 from deepseek_r1.cli.generate import generate_report
 from deepseek_r1.cli.lines import Lines
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -51,7 +51,8 @@ def chat(
     ):
         session = _Session(engine, lines, load.settings, sampling, as_json=as_json)
         session.conversation.system = o.clean_text(system)
-        session.load(path)
+        with interrupting(engine):
+            session.load(path)
         failure = session.run()
     if failure is not None and not lines.terminal:  # a script wants to know
         raise typer.Exit(failure.exit_code)
@@ -87,11 +88,18 @@ class _Session:
 
     def load(self, path: Path) -> None:
         """Load a model in place of the present one. Raises ModelRefused and others."""
-        with interrupting(self._engine):
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, LoadProgress):  # from here on the model before is gone
+                self._loaded = None
+            show_progress(event)
+
+        try:
             self._loaded = self._engine.load(
-                path, self._settings, window_mib=o.COMMAND_LINE_MIB, on_event=show_progress
+                path, self._settings, window_mib=o.COMMAND_LINE_MIB, on_event=on_event
             )
-        output.status("")
+        finally:
+            output.status("")
         output.aside(f"{self._loaded.facts.name} · {self._loaded.facts.engine}")
 
     def run(self) -> R1Error | None:
@@ -164,9 +172,23 @@ class _Session:
 
     def _model(self, rest: str) -> None:
         if rest:
-            self.load(o.chosen_model(Path(rest).expanduser()).absolute())
+            self._change_model(o.chosen_model(Path(rest).expanduser()).absolute())
         elif self._loaded is not None:
             output.note(f"{self._loaded.facts.name}: {self._loaded.facts.path}")
+
+    def _change_model(self, path: Path) -> None:
+        """Another model, or the one before where that is stopped or fails."""
+        before = self._loaded
+        with cancelling(self._engine) as stopped:
+            try:
+                self.load(path)
+            except R1Error as error:
+                if stopped():
+                    output.note(str(error))
+                if self._loaded is None and before is not None:
+                    self.load(Path(before.facts.path))
+                if not stopped():
+                    raise
 
     def _save(self, rest: str) -> None:
         name = self._loaded.facts.name if self._loaded is not None else "R1"
