@@ -91,8 +91,11 @@ def tarball(bundle: Path, out: Path) -> Path:
     return archive
 
 
-def deb(bundle: Path, out: Path) -> Path:
-    """A package that installs for all users below /opt and into the menu."""
+def deb(bundle: Path, out: Path, compression: str = "xz") -> Path:
+    """A package that installs for all users below /opt and into the menu.
+
+    `compression` is one of dpkg-deb's: "none" is quick, for trying it.
+    """
     architecture = ARCHITECTURES[os.uname().machine]
     version = contents.version(ROOT)
     with tempfile.TemporaryDirectory() as work:
@@ -111,8 +114,10 @@ def deb(bundle: Path, out: Path) -> Path:
             encoding="utf-8",
         )
         package = out.absolute() / f"r1desk_{version}_{architecture}.deb"
-        command = ["dpkg-deb", "--root-owner-group", "-Zxz", f"-z{XZ_LEVEL}", "--build"]
-        subprocess.run([*command, str(tree), str(package)], check=True, stdout=subprocess.DEVNULL)
+        command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", f"-z{XZ_LEVEL}"]
+        subprocess.run(
+            [*command, "--build", str(tree), str(package)], check=True, stdout=subprocess.DEVNULL
+        )
     return package
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import package
 import pytest
+import try_deb
 
 LINUX = Path(__file__).resolve().parents[2] / "installer" / "linux"
 
@@ -59,6 +60,22 @@ def test_the_menu_entry_names_the_folder_whatever_it_is_called(tmp_path: Path, n
     assert desktops_reading(line.removeprefix("Exec=")) == [f"{folder}/r1desk", "%f"]
     subprocess.run([folder / "uninstall.sh"], env=environment, check=True, capture_output=True)
     assert not entry.exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="packages hold root's files")
+def test_a_package_with_a_link_to_nowhere_or_with_wrong_rights_is_refused(tmp_path: Path) -> None:
+    program, link = tmp_path / "program", tmp_path / "link"
+    program.touch(0o755)
+    link.symlink_to("/program")
+    for file in (program, link):
+        try_deb.look_at(file, tmp_path)
+    for rights, what in ((0o4755, "too much"), (0o757, "too much"), (0o700, "for all to read")):
+        program.chmod(rights)
+        with pytest.raises(try_deb.Flaw, match=what):
+            try_deb.look_at(program, tmp_path)
+    program.unlink()
+    with pytest.raises(try_deb.Flaw, match="is not in it"):
+        try_deb.look_at(link, tmp_path)
 
 
 def desktops_reading(value: str) -> list[str]:
