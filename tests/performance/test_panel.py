@@ -284,6 +284,16 @@ def test_a_load_is_followed_from_start_to_end(panel: PerformancePanel):
     assert panel.model.state.text() == "The engine ended."
 
 
+def test_a_refusal_of_another_model_is_not_said_of_the_one_in_use(panel: PerformancePanel):
+    panel.show_model(a_model())
+    name = panel.model.name.text()
+    panel.show_loading("other")
+    panel.show_load_failed("This model needs 5,014 MiB.", a_model())
+    assert panel.model.name.text() == name
+    assert "5,014" not in panel.model.state.text()
+    assert "Still in use" in panel.model.state.text()
+
+
 def test_a_known_model_can_be_chosen(panel: PerformancePanel, qtbot):
     assert panel.model.known.isHidden()
     panel.set_known_models([("SmolLM2", "/models/smol.gguf"), ("R1", "/models/r1.gguf")])

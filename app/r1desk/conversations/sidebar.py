@@ -89,6 +89,7 @@ class Sidebar(QWidget):
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         view.customContextMenuRequested.connect(self._on_menu)
         view.selectionModel().currentChanged.connect(self._on_current_changed)
+        view.activated.connect(self._open)
         for action in self._row_actions(view):
             view.addAction(action)
         return view
@@ -154,7 +155,13 @@ class Sidebar(QWidget):
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        chosen = current.data(Role.CONVERSATION_ID) if current.isValid() else None
+        # Tab into the list makes its first row current without selecting it: nobody chose it yet.
+        if self.list.selectionModel().isSelected(current):
+            self._open(current)
+
+    @Slot(QModelIndex)
+    def _open(self, index: QModelIndex) -> None:
+        chosen = index.data(Role.CONVERSATION_ID) if index.isValid() else None
         if chosen is not None and chosen != self._current:
             self.opened.emit(chosen)
 

@@ -21,7 +21,7 @@ class Fold(QWidget):
         set_role(self.button, "fold")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
+        layout.setSpacing(12)
         layout.addWidget(self.button)
         layout.addWidget(body)
         self.button.toggled.connect(self._on_toggled)

@@ -97,9 +97,12 @@ class ModelBox(QFrame):
     def show_failure(self, text: str, present: ModelLoaded | None = None) -> None:
         """The load failed, and why; `present` is the model that is there all the same."""
         self.progress.hide()
-        if present is not None:
-            self._show_facts(present)
-        self._say(text, "danger")
+        if present is None:
+            self._say(text, "danger")
+            return
+        self._show_facts(present)  # the reason must not look as if it were about this one
+        self._say(tr("Still in use: the last load failed."), "warning")
+        explain(self.state, text)
 
     def _show_facts(self, loaded: ModelLoaded) -> None:
         self._set_name(loaded.facts.name)
@@ -113,6 +116,7 @@ class ModelBox(QFrame):
         explain(self.name, name)
 
     def _say(self, text: str, role: str = "dim") -> None:
+        explain(self.state, "")
         self.state.setText(text)
         self.state.setWordWrap(True)
         self.state.setVisible(bool(text))
