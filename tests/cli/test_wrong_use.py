@@ -39,7 +39,11 @@ def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
         (["generate", "--temperature", "9"], "--temperature: 最大为 5.0。"),
         (["plan", "--kv-type", "q9"], "--kv-type: “q9”不在可选值之中：'f16', 'q8_0', 'q4_0'。"),
         (["plan", "--memory_budget"], "--memory-budget 需要一个值。"),
-        (["plan", "--swap-enabled=1"], "--swap-enabled 不接受值。"),
+        (["plan", "--json=1"], "--json 不接受值。"),
+        (
+            ["plan", "--swap_enabled=maybe"],
+            "--swap-enabled: “maybe”不在可选值之中：true, on, yes, 1, false, off, no, 0。",
+        ),
         (["plan", "a", "b"], "多出了此命令不接受的参数：b"),
         (["models", "pull"], "缺少 WHAT。"),
         (["models", "nothing"], "没有命令 nothing。"),

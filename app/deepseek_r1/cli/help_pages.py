@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from deepseek_r1.cli.switches import with_values_named
 from deepseek_r1.cli.wrong_use import told_in_our_words
 from deepseek_r1.core.paths import resources_dir
 from deepseek_r1.core.words import DOMAIN, N_, tr
@@ -92,7 +93,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises WrongUsage."""
         with told_in_our_words(ctx):
-            return super().parse_args(ctx, args)
+            same = ctx.token_normalize_func or str
+            return super().parse_args(ctx, with_values_named(self.get_params(ctx), args, same))
 
     def get_help_option(self, ctx: Any) -> Any:
         """`--help`, in the language in force."""

@@ -74,7 +74,9 @@ ThreadsPrefill = Annotated[int, _option(LoadSettings, "threads_prefill", "--thre
 ContextLength = Annotated[int, _option(LoadSettings, "context_length", "--context-length")]
 MicroBatch = Annotated[int, _option(LoadSettings, "micro_batch", "--micro-batch")]
 KVPrecision = Annotated[KVType, _option(LoadSettings, "kv_type", "--kv-type")]
-SwapEnabled = Annotated[bool, _option(LoadSettings, "swap_enabled", "--swap-enabled")]
+SwapEnabled = Annotated[
+    bool, _option(LoadSettings, "swap_enabled", "--swap-enabled/--no-swap-enabled")
+]
 Strategy = Annotated[CacheStrategy, _option(LoadSettings, "cache_strategy", "--cache-strategy")]
 ChunkLoading = Annotated[
     bool,
