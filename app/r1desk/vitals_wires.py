@@ -80,6 +80,8 @@ class VitalsWires(QObject):
                 self._tok_s = event.completion_tokens / event.elapsed_s
             case events.GenerationFinished(stats=stats):
                 self._tok_s = stats.decode_tok_s
+            case events.ModelLoaded():
+                self._tok_s = 0.0  # the pace was another model's
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:

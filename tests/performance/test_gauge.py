@@ -97,6 +97,11 @@ def test_the_bar_warns_before_the_budget_and_alarms_above_it():
     assert level_colour(1.01, LIGHT).name() == LIGHT.danger
 
 
+def test_a_model_from_the_disk_fills_its_budget_without_a_warning():
+    assert level_colour(0.97, LIGHT, full_is_fine=True).name() == LIGHT.accent
+    assert level_colour(1.01, LIGHT, full_is_fine=True).name() == LIGHT.danger
+
+
 def test_exact_values_are_in_the_tooltips(gauge: Gauge):
     gauge.update_vitals(some_vitals())
     assert "window 112.0, engine 300.0" in gauge._memory.toolTip()

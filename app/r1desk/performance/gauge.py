@@ -100,6 +100,7 @@ class Gauge(QWidget):
         self._memory.show_value(
             f"{used} / {budget:,.0f} MiB" if budget else f"{used} MiB",
             _share(vitals.app_mib, budget),
+            full_is_fine=vitals.streaming is not None,  # it takes what the budget allows
         )
         self._machine.show_value(
             f"{vitals.machine_used_mib / 1024:.1f} / {vitals.machine_total_mib / 1024:.1f} GiB",

@@ -13,23 +13,26 @@ from r1desk.theme import Tokens, tokens
 WARN_AT, OVER_AT = 0.85, 1.0
 
 
-def level_colour(fraction: float, colours: Tokens) -> QColor:
-    """Calm below 85 %, a warning up to the budget, danger above it."""
+def level_colour(fraction: float, colours: Tokens, *, full_is_fine: bool = False) -> QColor:
+    """Calm below 85 %, a warning up to the budget, danger above it.
+
+    Where it is meant to be filled (`full_is_fine`), it is calm up to the budget.
+    """
     if fraction > OVER_AT:
         return QColor(colours.danger)
-    return QColor(colours.warning if fraction > WARN_AT else colours.accent)
+    return QColor(colours.warning if fraction > WARN_AT and not full_is_fine else colours.accent)
 
 
-def draw_bar(painter: QPainter, box: QRectF, fraction: float, colours: Tokens) -> None:
-    """A thin bar filled to `fraction`, in the colour of its level."""
+def draw_bar(painter: QPainter, box: QRectF, fraction: float, level: QColor, track: str) -> None:
+    """A thin bar filled to `fraction` in the colour `level`."""
     radius = box.height() / 2
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(colours.track))
+    painter.setBrush(QColor(track))
     painter.drawRoundedRect(box, radius, radius)
     if fraction > 0:
         filled = QRectF(box)
         filled.setWidth(max(box.height(), box.width() * min(1.0, fraction)))
-        painter.setBrush(level_colour(fraction, colours))
+        painter.setBrush(level)
         painter.drawRoundedRect(filled, radius, radius)
 
 
@@ -57,15 +60,16 @@ class Meter(_Picture):
         self._widest = widest
         self._value = ""
         self._fraction: float | None = None
+        self._full_is_fine = False
         policy = QSizePolicy.Policy.Preferred if stretch else QSizePolicy.Policy.Fixed
         self.setSizePolicy(policy, QSizePolicy.Policy.Fixed)
 
-    def show_value(self, value: str, fraction: float | None) -> None:
+    def show_value(self, value: str, fraction: float | None, *, full_is_fine: bool = False) -> None:
         """Show `value`; `fraction` of the whole, or None for no bar."""
         if len(value) != len(self._value):
             self.updateGeometry()
-        self._value, self._fraction = value, fraction
-        self._show((value, None if fraction is None else round(fraction, 2)))
+        self._value, self._fraction, self._full_is_fine = value, fraction, full_is_fine
+        self._show((value, None if fraction is None else round(fraction, 2), full_is_fine))
 
     def sizeHint(self) -> QSize:
         metrics = self.fontMetrics()
@@ -94,7 +98,8 @@ class Meter(_Picture):
         painter.drawText(line.adjusted(offset, 0, 0, 0), left, self._value)
         if self._fraction is not None:
             box = QRectF(0, self.height() - 7, self.width(), 5)
-            draw_bar(painter, box, self._fraction, colours)
+            level = level_colour(self._fraction, colours, full_is_fine=self._full_is_fine)
+            draw_bar(painter, box, self._fraction, level, colours.track)
         painter.end()
 
 
