@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1.checks import Finding, Verdict, examine, machine, places, processor, run, worst
 from deepseek_r1.hardware.pressure import MemoryReading
+from support.gguf_files import tiny_llama
 
 
 def test_the_worst_counts() -> None:
@@ -99,6 +101,27 @@ def test_a_profile_below_a_file_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert places.profile_finding(tmp_path / "file" / "x").verdict is Verdict.PROBLEM
     assert places.profile_finding(tmp_path / "new" / "x").verdict is Verdict.OK
+
+
+def test_a_drive_is_measured_with_a_model_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starter = tiny_llama(tmp_path / "starter.gguf")
+    monkeypatch.setattr(places, "starter_model", lambda: starter)
+    folder = tmp_path / "models"
+    assert places.readable_on(folder) == starter
+    folder.mkdir()
+    mine = tiny_llama(folder / "mine.gguf")
+    assert places.readable_on(folder) == mine
+    stat = Path.stat
+
+    def elsewhere(path: Path, **options: bool) -> os.stat_result:
+        found = stat(path, **options)
+        other = [*found[:2], found.st_dev + 1, *found[3:]] if path in (starter, mine) else found
+        return os.stat_result(other)
+
+    monkeypatch.setattr(Path, "stat", elsewhere)
+    assert places.readable_on(folder) is None
 
 
 def test_a_full_drive_is_told_before_a_model_is_fetched(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from deepseek_r1.catalogue.installed import installed_models
+from deepseek_r1.catalogue.installed import installed_models, model_files
 from deepseek_r1.checks.finding import Finding, Verdict
 from deepseek_r1.core.paths import profile_dir, starter_model, user_models_dir
 from deepseek_r1.core.words import tr
@@ -28,7 +28,7 @@ def check() -> Iterator[Finding]:
     """In the order in which they are shown."""
     yield profile_finding(profile_dir())
     yield room_finding(_existing(user_models_dir()))
-    yield from _drive(_existing(user_models_dir()))
+    yield from _drive(user_models_dir())
     yield from _models()
 
 
@@ -56,16 +56,27 @@ def room_finding(folder: Path) -> Finding:
     return Finding("room", tr("Disk space"), value)
 
 
+def readable_on(folder: Path) -> Path | None:
+    """A model to measure the drive of `folder` with: one that is there, or the starter's if it is.
+
+    A drive without a model is not measured: nothing is written for a check.
+    """
+    starter = starter_model()
+    there = (*model_files(folder), *((starter,) if starter is not None else ()))
+    device = _existing(folder).stat().st_dev
+    return next((each for each in there if each.stat().st_dev == device), None)
+
+
 def _drive(folder: Path) -> Iterator[Finding]:
-    model = starter_model()
+    model = readable_on(folder)
     speed = read_speed_mib_s(model) if model is not None else 0.0
     unbelievable = speed > FASTEST_TURNING_MIB_S  # virtual drives claim a lot
-    kind = "" if unbelievable else drive_kind(folder)
+    kind = "" if unbelievable else drive_kind(_existing(folder))
     value = ", ".join(
         part for part in (kind, tr("{n} MiB/s", n=f"{speed:,.0f}") if speed else "") if part
     )
     title = tr("Drive")
-    if file_system(folder) in _FAR:
+    if file_system(_existing(folder)) in _FAR:
         todo = tr("Models on a network drive load slowly and cannot run from the disk well.")
         yield Finding("drive", title, value, Verdict.WARNING, todo)
     elif 0 < speed < SLOW_MIB_S:
