@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from deepseek_r1.core.words import tr
@@ -24,6 +24,10 @@ class Level(StrEnum):
     ERROR = "error"
 
 
+# The colour of a notice's edge and symbol, a field of `Tokens`.
+_INKS = {Level.INFO: "accent", Level.WARNING: "warning", Level.ERROR: "danger"}
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A sentence, and at most one thing that can be done about it."""
@@ -39,9 +43,9 @@ class NoticeBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.notice: Notice | None = None
         self.setObjectName("notice")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.notice: Notice | None = None
         self._covered: list[Notice] = []
         self._symbol = QLabel()
         self.label = QLabel(wordWrap=True)
@@ -77,9 +81,6 @@ class NoticeBar(QWidget):
         self.setAccessibleName(notice.text)
         self.action_button.setText(notice.action)
         self.action_button.setVisible(bool(notice.action))
-        self._symbol.setPixmap(
-            icon("info" if notice.level == Level.INFO else "warning").pixmap(18, 18)
-        )
         self._colour(notice.level)
         self.show()
         if notice.level == Level.INFO:
@@ -88,16 +89,21 @@ class NoticeBar(QWidget):
             self._expiry.stop()
 
     def _colour(self, level: Level) -> None:
-        colours = tokens()
-        edge = {
-            Level.INFO: colours.accent,
-            Level.WARNING: colours.warning,
-            Level.ERROR: colours.danger,
-        }[level]
-        self.setStyleSheet(
+        colours, ink = tokens(), _INKS[level]
+        sheet = (
             f"#notice {{ background: {colours.raised}; border: 1px solid {colours.border};"
-            f" border-left: 4px solid {edge}; border-radius: 6px; }}"
+            f" border-left: 4px solid {getattr(colours, ink)}; border-radius: 6px; }}"
         )
+        if sheet != self.styleSheet():
+            self.setStyleSheet(sheet)
+        name = "info" if level == Level.INFO else "warning"
+        self._symbol.setPixmap(icon(name, ink).pixmap(18, 18))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Other colours while a notice is shown."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self.notice is not None:
+            self._colour(self.notice.level)
 
     def withdraw(self, text: str) -> None:
         """What this notice says is over: take it away, also from below another one."""

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.catalogue.arrivals import Phase
 from deepseek_r1.core.words import tr
 from r1desk.downloads import Download, State
+from r1desk.elided import ElidedLabel
 from r1desk.layouts import put_inside
 from r1desk.library.words import duration_words, size_words
 from r1desk.theme import set_role
@@ -41,13 +42,14 @@ class DownloadRow(QFrame):
         super().__init__()
         set_role(self, "card")
         self.file = file
-        self.name = QLabel(file.removesuffix(".gguf"), textFormat=Qt.TextFormat.PlainText)
+        self.name = ElidedLabel(file.removesuffix(".gguf"))
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.words = QLabel(textFormat=Qt.TextFormat.PlainText, wordWrap=True)
         set_role(self.words, "dim")
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("Progress of {file}", file=file))
         self.load_button = QPushButton(tr("Load and chat"))
+        set_role(self.load_button, "primary")
         self.load_button.clicked.connect(lambda: self.load_requested.emit(self.file))
         self.pause_button = self._button("pause", tr("Pause"))
         self.pause_button.clicked.connect(lambda: self.pause_requested.emit(self.file))
@@ -94,6 +96,7 @@ class DownloadRow(QFrame):
             self.bar.setValue(min(_STEPS, progress.done_bytes * _STEPS // progress.total_bytes))
         else:
             self.bar.setRange(0, 0)
+        set_role(self.words, "danger" if state is State.FAILED else "dim")
         self.words.setText(_words(download))
 
 
