@@ -35,10 +35,11 @@ from deepseek_r1.memory.plan import ProcessShare, plan
 from r1desk.dialogs.link import ask_to_open
 from r1desk.downloads import Download
 from r1desk.layouts import put_inside
+from r1desk.library.address_label import AddressLabel
 from r1desk.library.download_list import DownloadList
 from r1desk.library.space import FreeSpace
 from r1desk.library.survey import WINDOW_AT_MOST_MIB
-from r1desk.library.words import bill_words, breakable, download_words, size_words
+from r1desk.library.words import bill_words, download_words, size_words
 from r1desk.theme import icon, set_role
 
 ENTRY_ROLE = Qt.ItemDataRole.UserRole
@@ -63,7 +64,7 @@ class CataloguePage(QWidget):
         self.open_button.clicked.connect(self._on_open)
         self.download_button = QPushButton(tr("Download now"), autoDefault=False)
         self.download_button.clicked.connect(self._on_download)
-        self.detail, self.address = self._plain_label(), self._plain_label()
+        self.detail, self.address = self._plain_label(), AddressLabel()
         self.downloads = DownloadList()
         self._rows = self._scrolling(self.downloads)
         set_role(self.download_button, "primary")
@@ -193,7 +194,7 @@ class CataloguePage(QWidget):
 
     @Slot()
     def _on_source(self) -> None:
-        self.address.setText(breakable(self.source.currentData() or ""))
+        self.address.show_address(self.source.currentData() or "")
 
     @Slot()
     def _on_open(self) -> None:

@@ -9,6 +9,7 @@ from deepseek_r1.core.words import tr
 
 GB = 1_000_000_000
 MB = 1_000_000
+BREAK = "\u200b"  # an invisible place where a line may be broken
 _HOST = re.compile(r"\w+://[^/]*")
 _PIECE = re.compile(r"/|[^/-]{12}(?=[^/-])")
 
@@ -35,7 +36,7 @@ def breakable(address: str) -> str:
     """
     host = _HOST.match(address)
     start = host.end() if host else 0
-    return address[:start] + _PIECE.sub("\\g<0>\u200b", address[start:])
+    return address[:start] + _PIECE.sub(rf"\g<0>{BREAK}", address[start:])
 
 
 def download_words(size_bytes: int, free_bytes: int | None) -> str:
