@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,3 +119,28 @@ def test_slots_of_large_matrices_are_whole_chunks(header: ModelHeader) -> None:
     plan = plan_residency(header, 60.0, chunk_bytes=65_536)
     assert plan.slot_bytes % 65_536 == 0
     assert plan_residency(header, 60.0).slot_bytes >= plan.slot_bytes
+
+
+def test_slots_are_bought_with_pins_where_much_is_streamed(header: ModelHeader) -> None:
+    least = least_weights_mib(header)
+    much, little = plan_residency(header, least + 40.0), plan_residency(header, least + 60.0)
+    everything = sum(tensor.nbytes for tensor in header.tensors) / MIB
+    assert 3 <= little.slots < much.slots
+    assert much.slots_mib < everything / 8
+
+
+def test_of_small_matrices_the_reads_are_saved_first(header: ModelHeader) -> None:
+    size = {tensor.name: tensor.nbytes for tensor in header.tensors}
+    largest = max(size[name] for name in streamable(header))
+    matrices = [size[name] for name in streamable(header)]
+    header_of_mixed = replace(
+        header,
+        tensors=tuple(
+            replace(each, nbytes=each.nbytes * 5) if each.nbytes == largest else each
+            for each in header.tensors
+        ),
+    )
+    plan = plan_residency(header_of_mixed, least_weights_mib(header_of_mixed) + 60.0)
+    assert len(set(matrices)) > 1
+    assert plan.streamed
+    assert all(size[name] == largest for name in plan.streamed)

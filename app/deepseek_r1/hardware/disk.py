@@ -17,7 +17,7 @@ from pathlib import Path
 from deepseek_r1.hardware.storage import RawFile, SystemFile, SystemRegion, page_up
 
 READ_BYTES = 4 << 20  # of one read: measured, larger reads are not faster
-READERS = 3  # threads that read at the same time
+READERS = 6  # threads that read at the same time: a drive in a slow hour wants a deep queue
 _MOST_S = 1.5
 _WARM_UP_S = 0.1  # left out: a drive and its queue wake up
 _MIB = 1 << 20

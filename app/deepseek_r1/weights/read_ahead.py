@@ -1,7 +1,9 @@
 """A ring of memory that is filled with weights in the order of the computation, ahead of it.
 
 Plain threads read; they sleep in the kernel or on a condition. The ring is used like a queue of
-pieces of different sizes, each in one piece: what comes in first goes out first.
+weights of different sizes, each in one piece: what comes in first goes out first. Positions in it
+count on and on; bytes that are a ring apart share memory. A weight gets its place at once, and each
+piece of it is read as soon as what was there before is used up.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ class _Use(Enum):
 @dataclass(eq=False, slots=True)
 class _Entry:
     matrix: Matrix
-    at: int  # in the ring
-    nbytes: int
+    start: int  # positions
+    end: int
     left: int  # pieces not read yet
     use: _Use = _Use.AHEAD
 
@@ -47,7 +49,7 @@ class ReadAhead:
         self._queue: deque[_Entry] = deque()
         self._ahead: dict[Matrix, _Entry] = {}  # those not taken and released yet
         self._pieces: deque[tuple[_Entry, int, int]] = deque()
-        self._head = 0
+        self._head = 0  # the position behind the newest entry
         self._next = 0
         self._place: dict[Matrix, int] = {}
         self._taken_bytes = 0
@@ -81,7 +83,7 @@ class ReadAhead:
         with self._lock:
             self._paused = False
             entry = self._ahead.get(matrix)
-            if entry is None or entry.use is not _Use.AHEAD:
+            if entry is None or entry.use is not _Use.AHEAD or not self._comes(entry):
                 self._drop()
                 self._next = self._place.get(matrix, -1) + 1
                 self._work.notify_all()
@@ -89,9 +91,16 @@ class ReadAhead:
             if entry.left:
                 self._wait_for(entry)
             entry.use = _Use.TAKEN
-            self._taken_bytes += entry.nbytes
-            at = self._ring.address + entry.at + matrix.offset % PAGE
+            self._taken_bytes += entry.end - entry.start
+            at = self._ring.address + entry.start % self._ring.nbytes + matrix.offset % PAGE
             return at, self._should_stop(matrix)
+
+    def _comes(self, entry: _Entry) -> bool:
+        """Whether all its room gets free without more being computed first."""
+        if not entry.left:
+            return True
+        oldest = next(each for each in self._queue if each.use is not _Use.DONE)
+        return entry.end - oldest.start <= self._ring.nbytes
 
     def _wait_for(self, entry: _Entry) -> None:
         began = time.perf_counter()
@@ -149,8 +158,10 @@ class ReadAhead:
         with self._lock:
             self._release()
             self._drop()
+            paused, self._paused = self._paused, True
             while self._busy:
                 self._ready.wait(_LOOK_S)
+            self._paused = paused
             self._free()
             self._ring.close()
             self._ring = Region(ring_bytes, huge_pages=True)
@@ -185,19 +196,8 @@ class ReadAhead:
         while queue and queue[0].use is _Use.DONE and not queue[0].left:
             queue.popleft()
 
-    def _room(self, nbytes: int) -> int | None:
-        """Where in the ring a run of bytes fits behind the newest entry."""
-        if not self._queue:
-            return 0 if nbytes <= self._ring.nbytes else None
-        tail, head = self._queue[0].at, self._head
-        if head > tail:
-            if nbytes <= self._ring.nbytes - head:
-                return head
-            return 0 if nbytes <= tail else None
-        return head if nbytes <= tail - head else None
-
     def _more(self) -> bool:
-        """Give the next weight a place. False where there is none or nothing to read."""
+        """Give the next weight a place. False where there is none."""
         if not self.order:
             return False
         matrix = self.order[self._next % len(self.order)]
@@ -205,14 +205,14 @@ class ReadAhead:
             return False
         start = page_down(matrix.offset)
         nbytes = page_up(matrix.offset + matrix.nbytes) - start
-        at = self._room(nbytes)
-        if at is None:
-            return False
+        room = self._ring.nbytes - self._head % self._ring.nbytes
+        if room < nbytes:
+            self._head += room
         pieces = list(self._files[matrix.part].pieces(matrix.offset, matrix.nbytes))
-        entry = _Entry(matrix, at, nbytes, len(pieces))
+        entry = _Entry(matrix, self._head, self._head + nbytes, len(pieces))
         self._queue.append(entry)
         self._ahead[matrix] = entry
-        self._head = at + nbytes
+        self._head = entry.end
         self._next = (self._next + 1) % len(self.order)
         self._pieces.extend((entry, first, last) for first, last in pieces)
         return True
@@ -221,7 +221,11 @@ class ReadAhead:
         """Whether there is a piece to read now."""
         if self._failure is not None or self._paused:
             return False
-        return bool(self._pieces) or self._more()
+        if not self._pieces and not self._more():
+            return False
+        entry, _, end = self._pieces[0]
+        ends_at = entry.start + end - page_down(entry.matrix.offset)
+        return ends_at - self._queue[0].start <= self._ring.nbytes
 
     # ---- the readers ------------------------------------------------------------------------
 
@@ -234,7 +238,7 @@ class ReadAhead:
                     return
                 entry, start, end = self._pieces.popleft()
                 self._busy += 1
-                if self._pieces or self._more():
+                if self._something():
                     self._work.notify()
             failure = self._read(entry, start, end)
             with self._lock:
@@ -248,7 +252,7 @@ class ReadAhead:
                     self._ready.notify_all()
 
     def _read(self, entry: _Entry, start: int, end: int) -> Exception | None:
-        at = entry.at + start - page_down(entry.matrix.offset)
+        at = entry.start % self._ring.nbytes + start - page_down(entry.matrix.offset)
         into = self._ring.bytes[at : at + end - start]
         try:
             self._files[entry.matrix.part].read(into, start, end)

@@ -34,8 +34,11 @@ LEAST_SLOTS = 2  # one is computed with while the other fills
 EMBEDDING = "token_embd.weight"
 EMBEDDING_BYTES = 4 * MIB  # rows of it that are kept, a page or two each
 _SLOTS = 3
-_SLOTS_BYTES = 48 * MIB  # deep enough for any disk, where slots are small
-_SLOTS_SHARE = 8  # and at most this fraction of what could stream
+# A drive is at half its speed where the ring lets it have this much to read at once. Measured on a
+# slow day of a drive whose answers take a millisecond; on a good one, and on a laptop's own, less.
+_HALF_SPEED_BYTES = 3 * MIB
+_SLOTS_SHARE = 8  # the ring is at most this fraction of what could stream
+_SHORT_READ_BYTES = 2 * MIB  # a read costs its request as well: those of small matrices are saved
 # Matrices that are multiplied with and used nowhere else, in the order of the computation.
 _ORDER = (
     "attn_qkv", "attn_q_a", "attn_q_b", "attn_q", "attn_kv_a_mqa", "attn_k_b", "attn_kv_b",
@@ -180,28 +183,43 @@ def _slot_bytes(matrices: Sequence[TensorInfo], chunk_bytes: int) -> int:
 
 
 def _slot_count(matrices: Sequence[TensorInfo], slot_bytes: int, room: int) -> int:
-    """Few slots stall the disk, many take bytes from the pins: at most a quarter of the room."""
+    """Few slots stall the disk, many take bytes from the pins: where a pass takes least time.
+
+    One slot is computed with; the drive fills the others.
+    """
     if not matrices:
         return 0
-    share = sum(each.nbytes for each in matrices) // _SLOTS_SHARE
-    wanted = max(_SLOTS, min(_SLOTS_BYTES, share) // slot_bytes)
+    everything = sum(map(_resident_bytes, matrices))
+
+    def pass_takes(slots: int) -> float:
+        streamed = max(everything - room + slots * slot_bytes, 0)
+        return streamed * (1 + _HALF_SPEED_BYTES / ((slots - 1) * slot_bytes))
+
     fitting = room // slot_bytes
-    return max(min(fitting, _SLOTS), min(wanted, fitting // 4))
+    most = min(fitting, max(_SLOTS, everything // _SLOTS_SHARE // slot_bytes))
+    return min(range(min(fitting, _SLOTS), most + 1), key=pass_takes)
 
 
 def _pins(layers: Sequence[Sequence[TensorInfo]], room: int) -> set[str]:
-    """Names of matrices to keep. A layer's share that is left over goes to the next one."""
+    """Names of matrices to keep: small ones, then the largest that fit.
+
+    A layer's share that is left over goes to the next one.
+    """
     pinned: set[str] = set()
     left = 0.0
     for layer in layers:
         left += max(room, 0) / len(layers)
-        for each in sorted(layer, key=lambda tensor: -tensor.nbytes):
+        for each in sorted(layer, key=_worth_keeping):
             if _resident_bytes(each) <= left:
                 pinned.add(each.name)
                 left -= _resident_bytes(each)
     others = [each for layer in layers for each in layer if each.name not in pinned]
-    for each in sorted(others, key=lambda tensor: -tensor.nbytes):
+    for each in sorted(others, key=_worth_keeping):
         if _resident_bytes(each) <= left:
             pinned.add(each.name)
             left -= _resident_bytes(each)
     return pinned
+
+
+def _worth_keeping(tensor: TensorInfo) -> tuple[bool, int]:
+    return tensor.nbytes > _SHORT_READ_BYTES, -tensor.nbytes
