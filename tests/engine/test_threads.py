@@ -131,7 +131,7 @@ def test_a_load_that_flickers_brings_no_trial_closer():
     for _ in range(20):
         for others, seconds in ((0, 0.4), (1, 4.0)):
             machine.others = others
-            machine.run(0.4)  # until it looks
+            machine.run(1.1)  # until it looks
             machine.counts.clear()
             machine.run(seconds)
         tries += machine.counts.count(2)

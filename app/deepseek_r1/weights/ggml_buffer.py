@@ -21,7 +21,7 @@ from deepseek_r1.weights.region import Region
 _WORD: Final = 8
 # All of the process's memory as words: reads a field in 50 ns, where making a ctypes object for
 # it takes 180. The index is the address / 8.
-_WORDS: Final = (ctypes.c_size_t * (1 << 44)).from_address(0)
+WORDS: Final = (ctypes.c_size_t * (1 << 44)).from_address(0)
 _TENSOR_WORDS: Final = 42  # sizeof(ggml_tensor) / 8; looked at no further
 _TYPE_F32: Final = 0
 TYPE_I32: Final = 26
@@ -44,12 +44,12 @@ class _InitParams(ctypes.Structure):
 
 def word_at(address: int) -> int:
     """The eight bytes at an address that is a multiple of eight."""
-    return _WORDS[address >> 3]
+    return WORDS[address >> 3]
 
 
 def set_word(address: int, value: int) -> None:
     """Change the eight bytes at an address that is a multiple of eight."""
-    _WORDS[address >> 3] = value
+    WORDS[address >> 3] = value
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def _address_of(callback: Any) -> int:
 
 def _words(address: int, first: int, count: int) -> list[int]:
     start = (address >> 3) + first
-    return [_WORDS[i] for i in range(start, start + count)]
+    return [WORDS[i] for i in range(start, start + count)]
 
 
 def _range(_tensor: int) -> range:

@@ -20,7 +20,7 @@ from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.embedding import EmbeddingRows
 from deepseek_r1.weights.expert_cache import expert_cache
-from deepseek_r1.weights.ggml_buffer import BufferType, Ggml, set_word, word_at
+from deepseek_r1.weights.ggml_buffer import WORDS, BufferType, Ggml, set_word, word_at
 from deepseek_r1.weights.homes import Homes, Loans
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.mixture import Mixture
@@ -180,12 +180,12 @@ class StreamedWeights:
             if not ask:
                 self._computed()
                 return True
-            matrix = self._awaited.get(word_at(node + self._source))
-            if self.failure is not None:
-                return False
-            if matrix is None:
-                return self._mixture is not None and self._mixture.stops_at(node)
-            return self._need(node, matrix)
+            # A thousand times a token, mostly in vain: `word_at` is written out.
+            matrix = self._awaited.get(WORDS[(node + self._source) >> 3])
+            if matrix is not None:
+                return self.failure is None and self._need(node, matrix)
+            mixture = self._mixture
+            return mixture is not None and self.failure is None and mixture.stops_at(node)
         except Exception as error:  # noqa: BLE001 - must not cross C; the context raises it
             self.failure = error
             self.on_failure()
