@@ -1,32 +1,35 @@
-"""The colours of code, found with Pygments."""
+"""The colours of code, found with Pygments, which is imported when the first code is coloured."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from pygments.lexer import Lexer, RegexLexerMeta
-from pygments.lexers import find_lexer_class_by_name
-from pygments.token import Comment, Error, Keyword, Name, Number, Operator, String, _TokenType
-from pygments.util import ClassNotFound
 from PySide6.QtGui import QColor
 
 from r1desk.chat.colours import ChatColours
 
-_KINDS: tuple[tuple[_TokenType, str], ...] = (
-    (Comment, "code_comment"),
-    (Keyword, "code_keyword"),
-    (Operator.Word, "code_keyword"),
-    (String, "code_string"),
-    (Number, "code_number"),
-    (Name.Function, "code_name"),
-    (Name.Class, "code_name"),
-    (Name.Builtin, "code_name"),
-    (Name.Decorator, "code_name"),
-    (Name.Tag, "code_keyword"),
-    (Name.Attribute, "code_name"),
-    (Error, "code_error"),
-)
+if TYPE_CHECKING:
+    from pygments.lexer import Lexer
+    from pygments.token import _TokenType
+
+_IN_STEPS = ("pygments.token", "pygments.lexer", "pygments.lexers._mapping", "pygments.lexers")
+_FIELDS = {
+    "Comment": "code_comment",
+    "Keyword": "code_keyword",
+    "Operator.Word": "code_keyword",
+    "String": "code_string",
+    "Number": "code_number",
+    "Name.Function": "code_name",
+    "Name.Class": "code_name",
+    "Name.Builtin": "code_name",
+    "Name.Decorator": "code_name",
+    "Name.Tag": "code_keyword",
+    "Name.Attribute": "code_name",
+    "Error": "code_error",
+}
 _MAX_NAME = 40  # characters of a fence's language word
 
 
@@ -34,6 +37,9 @@ def prepared_lexer(language: str) -> Generator[None, None, Lexer | None]:
     """The lexer for a fence's language word, made step by step: compiling its rules is slow."""
     if len(language) > _MAX_NAME:
         return None
+    for module in _IN_STEPS:
+        import_module(module)
+        yield
     found = _lexer_class(language.lower())
     if found is None:
         return None
@@ -44,6 +50,9 @@ def prepared_lexer(language: str) -> Generator[None, None, Lexer | None]:
 
 def _lexer_class(name: str) -> type[Lexer] | None:
     """Pygments' class for a name, None where it knows none."""
+    from pygments.lexers import find_lexer_class_by_name  # noqa: PLC0415 - see above
+    from pygments.util import ClassNotFound  # noqa: PLC0415
+
     try:
         found: type[Lexer] = find_lexer_class_by_name(name)
     except ClassNotFound:
@@ -53,6 +62,8 @@ def _lexer_class(name: str) -> type[Lexer] | None:
 
 def _compiled(kind: type[Lexer]) -> Iterator[None]:
     """Compile the rules of each state as `RegexLexerMeta` does at the first instance."""
+    from pygments.lexer import RegexLexerMeta  # noqa: PLC0415 - see above
+
     if not isinstance(kind, RegexLexerMeta) or "_tokens" in kind.__dict__:
         return
     if hasattr(kind, "token_variants") and kind.token_variants:
@@ -69,7 +80,10 @@ def _compiled(kind: type[Lexer]) -> Iterator[None]:
 
 @cache
 def _field(token: _TokenType) -> str | None:
-    return next((field for kind, field in _KINDS if token in kind), None)
+    from pygments.token import string_to_tokentype  # noqa: PLC0415 - see above
+
+    fields = _FIELDS.items()
+    return next((field for name, field in fields if token in string_to_tokentype(name)), None)
 
 
 def coloured(code: str, lexer: Lexer, colours: ChatColours) -> Iterator[tuple[int, int, QColor]]:
