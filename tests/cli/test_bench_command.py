@@ -170,3 +170,11 @@ def test_one_real_arm_beside_another(starter):
     assert 0 < rows["ours"]["peak_mib"] <= 256
     assert not any(row["failures"] for row in told["rows"])
     assert len(told["runs"]) == 4
+
+
+def test_elsewhere_than_on_linux_the_engines_bench_says_why_it_does_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(WrongUsage, match="Linux"):
+        bench.bench_engine()

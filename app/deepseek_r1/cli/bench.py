@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from dataclasses import asdict
 from math import ceil
@@ -153,7 +154,8 @@ def _told(run: Run) -> None:
     "engine",
     cls=Command,
     help=tr(
-        "Reading and writing with the whole model in memory, with different numbers of threads."
+        "Reading and writing with the whole model in memory, with different numbers of threads. "
+        "On Linux only."
     ),
 )
 def bench_engine(
@@ -165,7 +167,14 @@ def bench_engine(
     prompt_tokens: Annotated[int, typer.Option(min=32, help=tr("Tokens to read."))] = 256,
     as_json: o.Json = False,
 ) -> None:
-    """Reading and writing with the whole model in memory, with different numbers of threads."""
+    """Reading and writing with the whole model in memory, with different numbers of threads.
+
+    On Linux only.
+    """
+    if sys.platform != "linux":
+        raise WrongUsage(
+            detail=tr("“bench engine” reads what Linux counts for a process; it runs there only.")
+        )
     path = o.chosen_model(model).resolve()
     counts = _counts(threads or ",".join(map(str, range(1, cpu().usable_cores + 1))))
     arms = [Arm(str(count), "ours", count, limited=False) for count in counts]
