@@ -99,6 +99,7 @@ class MainWindow(QMainWindow):
         notices = put_inside(layout, QVBoxLayout())
         notices.setContentsMargins(16, 0, 16, 0)
         notices.addWidget(self.notices)
+        self.notices.keyboard_left.connect(self.composer.setFocus)
         notices.addWidget(self.downloads)
         layout.addWidget(self.chat, stretch=1)
         layout.addWidget(self.composer)
@@ -199,16 +200,11 @@ class MainWindow(QMainWindow):
                 {None: tr("Like the system"), **LANGUAGES},
             )
         )
-        for action in (self.larger_action, self.smaller_action, self.normal_action):
-            menu.addAction(action)
+        menu.addActions([self.larger_action, self.smaller_action, self.normal_action])
         menu.addSeparator()
-        for action in (
-            self.doctor_action,
-            self.shortcuts_action,
-            self.about_action,
-            self.quit_action,
-        ):
-            menu.addAction(action)
+        menu.addActions(
+            [self.doctor_action, self.shortcuts_action, self.about_action, self.quit_action]
+        )
         return menu
 
     def _choices(

@@ -22,6 +22,13 @@ def test_swap_to_disk_can_be_chosen_and_waits_for_a_reload(panel: PerformancePan
     assert applied.args == [LoadSettings(swap_enabled=True)]
 
 
+def test_before_a_model_needs_it_the_row_says_what_swap_is_for(panel: PerformancePanel):
+    swap = panel.load.rows["swap_enabled"].cost
+    assert "larger than the budget" in swap.text()
+    panel.show_plan(a_bill(), "")
+    assert "larger than the budget" in swap.text()
+
+
 def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: PerformancePanel):
     panel.show_plan(a_streamed_bill(), "")
     assert panel.load.rows["swap_enabled"].cost.text() == (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from r1desk.dialogs.notice_bar import Level, Notice, NoticeBar
+from r1desk.main_window import MainWindow
 from r1desk.theme import DARK, LIGHT, ThemeChoice, apply_theme
 
 
@@ -20,3 +22,17 @@ def test_a_notice_takes_the_colours_of_another_theme(qapp: QApplication, qtbot: 
     assert DARK.raised in bar.styleSheet()
     assert DARK.danger in bar.styleSheet()
     apply_theme(qapp, ThemeChoice.LIGHT)
+
+
+def test_after_a_notice_is_followed_the_keyboard_is_in_the_composer(qtbot: QtBot) -> None:
+    window = MainWindow("light", "en")
+    window.show()
+    qtbot.waitActive(window)
+    followed: list[bool] = []
+    notice = Notice("It fits.", Level.ERROR, "Load it", lambda: followed.append(True))
+    window.notices.show_notice(notice)
+    window.notices.action_button.setFocus()
+    qtbot.keyClick(window.notices.action_button, Qt.Key.Key_Space)
+    assert followed == [True]
+    assert window.focusWidget() is window.composer.editor
+    window.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from deepseek_r1.core.words import tr
@@ -39,7 +39,13 @@ class Notice:
 
 
 class NoticeBar(QWidget):
-    """Shows the newest notice; a warning that it covers comes back when it goes."""
+    """Shows the newest notice; a warning that it covers comes back when it goes.
+
+    Signals:
+        keyboard_left: it had the keyboard and has gone.
+    """
+
+    keyboard_left = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -117,8 +123,12 @@ class NoticeBar(QWidget):
         self.notice = None
         if self._covered:
             self._show(self._covered.pop())
-        else:
-            self.hide()
+            return
+        focused = self.window().focusWidget()
+        had_keyboard = focused is not None and self.isAncestorOf(focused)
+        self.hide()
+        if had_keyboard:
+            self.keyboard_left.emit()
 
     @Slot()
     def _on_action(self) -> None:

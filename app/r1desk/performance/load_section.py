@@ -68,6 +68,8 @@ class LoadSection(QObject):
                 "chunk_size_kib",
             )
         )
+        for key in ("kv_type", "swap_enabled"):  # what newcomers look for, in words at once
+            self.rows[key].show_cost(tr(self.rows[key].words.help))
         self._show(self.applied)
         self._show_thread_costs()
 
@@ -119,7 +121,8 @@ class LoadSection(QObject):
     def show_costs(self, bill: Bill) -> None:
         """What each setting costs, from the bill."""
         self.rows["memory_budget"].show_cost(budget_words(bill))
-        self.rows["swap_enabled"].show_cost(swap_words(bill, self.edited))
+        swap = self.rows["swap_enabled"]
+        swap.show_cost(swap_words(bill, self.edited) or tr(swap.words.help))
         self.rows["context_length"].show_cost(
             tr(
                 "{n:,.0f} MiB of memory at {kind}",
