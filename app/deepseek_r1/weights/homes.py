@@ -8,15 +8,18 @@ is never touched and costs nothing.
 from __future__ import annotations
 
 import ctypes
+import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from deepseek_r1.core.errors import LoadStopped
 from deepseek_r1.hardware.disk import READ_BYTES, READERS
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.reader import WeightFile
 from deepseek_r1.weights.region import Region, page_down, page_up
+
+_LOOK_S = 0.05  # a load that waits for its weights hears so soon that it was stopped
 
 Piece = tuple[int, int, int]  # index of the file, start and end in it
 
@@ -68,6 +71,45 @@ class Homes:
         """Nothing may be computed with the weights any more."""
         for region in self._regions:
             region.close()
+
+
+class Filling:
+    """Weights that are read to their homes while llama.cpp builds the vocabulary."""
+
+    def __init__(self, homes: Homes, matrices: Sequence[Matrix]) -> None:
+        self._homes, self._matrices = homes, frozenset(matrices)
+        self._fraction, self._stopped = 0.0, threading.Event()
+        self._pool = ThreadPoolExecutor(1, "weights-early")
+        self._reading = self._pool.submit(homes.fill, matrices, self._on_progress)
+
+    def _on_progress(self, fraction: float) -> bool:
+        self._fraction = fraction
+        return not self._stopped.is_set()
+
+    def finish(
+        self, used: Iterable[Matrix], on_progress: Callable[[float], bool]
+    ) -> frozenset[Matrix]:
+        """Wait for all; give back what the model does not use; those that were read.
+
+        Raises LoadStopped, WeightsUnreadableError.
+        """
+        try:
+            while not wait([self._reading], _LOOK_S).done:
+                if not on_progress(self._fraction):
+                    raise LoadStopped
+            self._reading.result()
+            if not on_progress(1.0):
+                raise LoadStopped
+        finally:
+            self.stop()
+        for matrix in self._matrices.difference(used):
+            self._homes.discard(*matrix.range)
+        return self._matrices
+
+    def stop(self) -> None:
+        """Nothing is read any more."""
+        self._stopped.set()
+        self._pool.shutdown(wait=True)
 
 
 class Loans:

@@ -21,7 +21,7 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.embedding import EmbeddingRows
 from deepseek_r1.weights.expert_cache import expert_cache
 from deepseek_r1.weights.ggml_buffer import WORDS, BufferType, Ggml, set_word, word_at
-from deepseek_r1.weights.homes import Homes, Loans
+from deepseek_r1.weights.homes import Filling, Homes, Loans
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.mixture import Mixture
 from deepseek_r1.weights.read_ahead import ReadAhead
@@ -61,8 +61,7 @@ class StreamedWeights:
 
         Raises ResidencyTooSmall, StreamingUnavailable, WeightsUnreadableError.
         """
-        self._header, self._strategy = header, strategy
-        self._chunk_bytes = chunk_bytes
+        self._header, self._strategy, self._chunk_bytes = header, strategy, chunk_bytes
         self._residency = plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
         self._ggml = Ggml(handle)
         self._tensors = ModelTensors(self._ggml, header)
@@ -82,6 +81,7 @@ class StreamedWeights:
         self._hits = self._misses = self._passes = 0
         self._source, self._data = self._ggml.fields.sources, self._ggml.fields.data
         self._callback = _EvalCallback(self._on_node)
+        self._early = Filling(self._homes, self._tensors.named(self._residency.pinned))
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
 
@@ -134,7 +134,7 @@ class StreamedWeights:
     # ---- the load ---------------------------------------------------------------------------
 
     def attach(self, on_progress: Callable[[float], bool]) -> None:
-        """After llama.cpp's own load: read what is pinned, begin to read what is streamed.
+        """After llama.cpp's own load: have what is pinned, begin to read what is streamed.
 
         Raises StreamingUnavailable, LoadStopped, WeightsUnreadableError.
         """
@@ -142,8 +142,7 @@ class StreamedWeights:
         used, viewed = self._tensors.by_name, self._tensors.viewed
         streamed = self._to_stream()
         self._awaited = {each.tensor: each for each in streamed}
-        if self._residency.experts_bytes:
-            room = self._residency.experts_bytes
+        if room := self._residency.experts_bytes:
             cache = expert_cache(self._header, used, room, self._strategy, self._homes)
             self._mixture, self._experts = Mixture(cache, self._ggml), cache.matrices
             self._awaited |= {each.tensor: each for each in self._experts}
@@ -152,8 +151,8 @@ class StreamedWeights:
             rows, fields = self._header.vocabulary, self._ggml.fields
             self._embedding = EmbeddingRows(table, rows, self._homes, fields, EMBEDDING_BYTES)
             self._awaited[table.tensor] = table
-        away = set(self._awaited.values())
-        self._homes.fill([each for each in used.values() if each not in away], on_progress)
+        there = self._early.finish(used.values(), on_progress).union(self._awaited.values())
+        self._homes.fill([each for each in used.values() if each not in there], on_progress)
         for file in self._files:
             file.forget()
         self._ahead.set_order(streamed)
@@ -287,6 +286,7 @@ class StreamedWeights:
 
     def close(self) -> None:
         """After context and model are gone."""
+        self._early.stop()
         self._ahead.close()
         if self._mixture is not None:
             self._mixture.cache.close()

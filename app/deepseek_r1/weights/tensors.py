@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.ggml_buffer import Ggml, set_word, word_at
@@ -21,6 +23,10 @@ class ModelTensors:
         self._extents: dict[int, int] = {}
         self.by_address: dict[int, Matrix] = {}
         self.viewed: set[Matrix] = set()  # others look into them: they cannot be moved
+
+    def named(self, names: Iterable[str]) -> list[Matrix]:
+        """These weights of the file, whether the model uses them or not."""
+        return [self._matrices[name] for name in names]
 
     @property
     def by_name(self) -> dict[str, Matrix]:
