@@ -54,6 +54,7 @@ def test_ours_is_compared_with_the_better_thread_count_and_with_the_disk():
     assert told["disk_tok_s"] == told["bound_tok_s"] == 5.0  # 1000 MiB/s over 200 MiB a token
     assert told["share_of_disk"] == pytest.approx(0.8)
     assert told["bound_against_mmap"] == 4.0
+    assert told["against"]["mmap"]["bound"] == 2.5  # the disk's 5.0 over mmap's 2.0
     assert told["prefill_to_resident"] == pytest.approx(0.4)
     assert told["first_token_to_read_file"] == pytest.approx(2.5)  # 0.8 s to read the file
 

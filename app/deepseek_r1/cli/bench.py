@@ -251,3 +251,24 @@ def _show(report: dict[str, Any], told: dict[str, Any]) -> None:
     for name, ratio in told["against"].items():
         numbers = f"{ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
         output.result(tr("Ours to {name}: {numbers}", name=name, numbers=numbers))
+        if ratio["bound"]:
+            bound = f"{ratio['bound']:.2f}"
+            output.result(tr("No loss at all, of the drive or of computing: {bound}", bound=bound))
+    _show_first_token(told)
+
+
+def _show_first_token(told: dict[str, Any]) -> None:
+    """Where the time until the first token goes, in seconds."""
+    ours = next((row for row in told["rows"] if row["arm"] == "ours"), None)
+    if ours is None or "read_file_s" not in told:
+        return
+    parts = {name: f"{ours[f'{name}_s']:.2f}" for name in ("start", "load", "prompt")}
+    output.result(
+        tr(
+            "First token after {ratio} times the reading of the file ({file} s): start of the "
+            "process {start} s, load {load} s, prompt {prompt} s.",
+            ratio=f"{told['first_token_to_read_file']:.1f}",
+            file=f"{told['read_file_s']:.2f}",
+            **parts,
+        )
+    )

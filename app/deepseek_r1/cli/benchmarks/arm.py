@@ -43,7 +43,10 @@ class ArmTimes(BaseModel):
 
     tok_s: float
     prefill_tok_s: float
-    first_token_s: float  # from the order to the first token: start, load and prompt
+    first_token_s: float  # from the order to the first token: the three below
+    start_s: float = 0.0  # of the process: Python and what is imported
+    load_s: float = 0.0
+    prompt_s: float = 0.0  # the prompt: reading it
     streamed_mib: float = 0.0  # the plan: read in each pass
     io_wait_s: float = 0.0
     read_mib_token: float = 0.0  # what the process read from the drive while it wrote, a token
@@ -88,7 +91,9 @@ def run_ours(order: Order) -> ArmTimes:
         threads=order.threads,
         threads_prefill=order.threads,
     )
+    started_at = time.monotonic()
     with CPUInference(order.model, settings=settings) as model:
+        loaded_at = time.monotonic()
         words = "Write on and on about a dragon."
         while model.count_tokens([_user(words)]) < order.prompt_tokens:
             words += " word"
@@ -111,6 +116,9 @@ def run_ours(order: Order) -> ArmTimes:
         tok_s=stats.decode_tok_s,
         prefill_tok_s=prefill_tok_s,
         first_token_s=first_at - order.ordered_at,
+        start_s=started_at - order.ordered_at,
+        load_s=loaded_at - started_at,
+        prompt_s=first_at - loaded_at,
         streamed_mib=weights.streamed_mib if weights else 0.0,
         io_wait_s=weights.io_wait_s if weights else 0.0,
         threads=model.loaded.threads,
