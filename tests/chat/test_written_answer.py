@@ -13,6 +13,7 @@ from bench_stream import ANSWER, conversation
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat import ChatView
+from r1desk.chat.body import MarkdownBody
 from r1desk.chat.code_box import CodeBox
 from r1desk.chat.prose import ProseView
 
@@ -85,6 +86,21 @@ def test_finished_blocks_are_not_drawn_again(view: ChatView, qtbot: QtBot, drawn
     drawn(view)
     assert view.view(50).body.plain_text().count("more words") == 30
     assert view.view(50).findChild(CodeBox) is box
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [("```", "python\nx = 1", "\n```\n"), ("```py", "thon\nx = 1\n```"), ("```", "python\n")],
+)
+def test_a_language_that_comes_in_pieces_is_the_codes_language(
+    make_body: Callable[[], MarkdownBody], pieces: tuple[str, ...]
+) -> None:
+    body = make_body()
+    for piece in pieces:
+        body.feed(piece)
+    body.finish()
+    (box,) = [box for box in body.findChildren(CodeBox) if not box.isHidden()]
+    assert box.language == "python"
 
 
 def test_the_text_that_differs_at_the_end_is_replaced(

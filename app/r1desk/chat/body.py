@@ -108,7 +108,7 @@ class MarkdownBody(QWidget):
 
     def _commit_code(self, block: Block) -> None:
         open_box = self._tail[0] if len(self._tail) == 1 else None
-        if isinstance(open_box, CodeBox) and open_box.continued == block.continued:
+        if isinstance(open_box, CodeBox) and _holds(open_box, block):
             self._tail.clear()
             box = open_box
         else:
@@ -141,7 +141,7 @@ class MarkdownBody(QWidget):
         wanted = _merged(blocks)
         for index, block in enumerate(wanted):
             piece = self._tail[index] if index < len(self._tail) else None
-            if piece is None or isinstance(piece, CodeBox) != block.is_code:
+            if piece is None or not _fits(piece, block):
                 self._drop(self._tail[index:])
                 del self._tail[index:]
                 new = self._new_code_box(block) if block.is_code else self._new_prose(_gap(block))
@@ -208,6 +208,16 @@ class MarkdownBody(QWidget):
     def plain_text(self) -> str:
         """What is drawn, as text: for tests and screen readers."""
         return "\n".join(piece.plain_text() for piece in [*self._pieces, *self._tail])
+
+
+def _fits(piece: Piece, block: Block) -> bool:
+    """Whether a widget of the open end can show what `block` is by now."""
+    return _holds(piece, block) if isinstance(piece, CodeBox) else not block.is_code
+
+
+def _holds(box: CodeBox, block: Block) -> bool:
+    # The fence may have come in two pieces, and the language with the second.
+    return block.is_code and (box.language, box.continued) == (block.language, block.continued)
 
 
 def _gap(block: Block) -> float:
