@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -209,3 +210,16 @@ def test_a_mixture_also_tells_what_is_kept_and_how_often_it_was_there():
     assert report["strategy"] == "lfu"
     dense = _weights_report(WeightsStats(hits=1, misses=1), bill)
     assert not dense.keys() & {"strategy", "expert_hit_rate"}
+
+
+def test_an_answer_held_to_a_schema_is_in_the_bill(tmp_path: Path):
+    schema = tmp_path / "list.json"
+    schema.write_text('{"type": "array", "items": {"type": "string"}, "minItems": 4}')
+    done = run(
+        "generate", "--json", "--json-schema", schema, "--max-tokens", "40", "--seed", "1",
+        "--context-length", "1024", "Name four colours.",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    memory = json.loads(done.stdout)["memory"]
+    assert memory["peak_mb"] < 1.05 * memory["planned_mb"]
+    assert memory["peak_mb"] > 0.8 * memory["planned_mb"]

@@ -36,9 +36,12 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.core.words import tr
 from deepseek_r1.engine.schema import MAX_SCHEMA_CHARACTERS, grammar_of
+from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.memory import meter
+from deepseek_r1.memory.costs import grammar_bytes
 
+_MIB = 1 << 20
 _UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)
 
 
@@ -70,10 +73,10 @@ def generate(
         )
     answer = Answer()
     path = o.chosen_model(model).absolute()
+    # The grammar is there for this one answer, so its room is counted with this process's.
+    ours_mib = o.COMMAND_LINE_MIB + (grammar_bytes(read_header(path)) / _MIB if schema else 0.0)
     with EngineClient(on_notice=ShortageTeller()) as engine, interrupting(engine) as pressed:
-        loaded = engine.load(
-            path, load.settings, window_mib=o.COMMAND_LINE_MIB, on_event=show_progress
-        )
+        loaded = engine.load(path, load.settings, window_mib=ours_mib, on_event=show_progress)
         output.status("")
         if pressed():
             raise typer.Exit(INTERRUPTED)

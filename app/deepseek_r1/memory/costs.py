@@ -27,6 +27,10 @@ _MASK_BYTES = 2  # per pair of a token in the batch and a cell of the cache
 _INPUT_BYTES = 24  # per token in the batch: the token, its position, its cells
 _ROTATION_BYTES = 96 << 10  # matrices that spread outliers before K and V are quantised
 _SORTED_BYTES = 12  # per token of the vocabulary: the sampler's candidates (id, logit, p)
+# Per token of the vocabulary while a grammar looks through all of them: its code points, and a list
+# of those still possible behind each character. Measured with texts, lists and alternatives: 565
+# (R1's vocabulary) to 775 (SmolLM2's).
+_GRAMMAR_BYTES = 780
 _VOCABULARY_BYTES = 290  # per token: text, type, lookup tables, merges. SmolLM2 288, R1 291
 _STAGING_MOST_BYTES = 32 << 20  # malloc gives larger blocks back to the system when they are freed
 _PAGE_BYTES = 4096
@@ -140,6 +144,11 @@ def _mixture_values(shape: Shape) -> int:
 def output_bytes(header: ModelHeader) -> int:
     """One row of logits, and the sampler's list of candidates."""
     return header.vocabulary * (_FLOAT_BYTES + _SORTED_BYTES)
+
+
+def grammar_bytes(header: ModelHeader) -> int:
+    """What an answer held to a schema takes on top of all lines, while it is written."""
+    return header.vocabulary * _GRAMMAR_BYTES
 
 
 def vocabulary_bytes(header: ModelHeader) -> int:
