@@ -70,5 +70,5 @@ def test_a_quote_foretells_with_the_threads_that_will_write(monkeypatch):
     assert told.streams
     assert told.compute_s == unhidden_compute_s(model, 3)
     assert 1 / told.disk_tok_s == pytest.approx(told.streamed_mib / 2000.0 + told.compute_s)
-    text = quoting.quote(model, chosen.model_copy(update={"swap_enabled": False}), share).advice
-    assert f"Roughly {told.disk_tok_s:.1f} tokens a second" in text
+    advice = quoting.quote(model, chosen.model_copy(update={"swap_enabled": False}), share).advice
+    assert f"Roughly {told.disk_tok_s:.1f} tokens a second" in advice.text
