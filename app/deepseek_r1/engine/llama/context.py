@@ -69,6 +69,18 @@ class Row(NamedTuple):
     wanted: bool
 
 
+def plain_params(api: Any, context_length: int, batch: int) -> Any:
+    """What every context of ours has: one sequence, all on the processor, attention as it suits."""
+    params = api.llama_context_default_params()
+    params.n_ctx = context_length
+    params.n_batch = params.n_ubatch = batch
+    params.n_seq_max = 1
+    params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
+    params.no_perf = True
+    params.offload_kqv = params.op_offload = False
+    return params
+
+
 class LlamaContext:
     """Owns a `llama_context` and knows which tokens are in its cells. For one thread."""
 
@@ -104,16 +116,13 @@ class LlamaContext:
 
     def _params(self) -> Any:
         api, shape = self._api, self.shape
-        params = api.llama_context_default_params()
-        params.n_ctx = shape.context_length
-        params.n_batch = params.n_ubatch = shape.micro_batch
+        params = plain_params(api, shape.context_length, shape.micro_batch)
         params.n_seq_max = shape.sequences
         params.kv_unified = True
         # Logits are wanted for the last token of a sequence only: without this bound their
         # buffer is micro-batch x vocabulary, 148 MiB at 256 x 151,936.
         params.n_outputs_max = shape.sequences
         params.n_threads, params.n_threads_batch = shape.threads, shape.threads_prefill
-        params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
         params.type_k = params.type_v = {
             KVType.F16: api.GGML_TYPE_F16,
             KVType.Q8_0: api.GGML_TYPE_Q8_0,
@@ -124,8 +133,6 @@ class LlamaContext:
         if self._weights is not None:
             callback = self._weights.eval_callback
             params.cb_eval = ctypes.cast(callback, api.ggml_backend_sched_eval_callback)
-        params.no_perf = True
-        params.offload_kqv = params.op_offload = False
         return params
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepseek_r1.core.errors import EngineFailed, ModelLoadFailed
+from deepseek_r1.engine.llama.context import plain_params
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.formats.gguf import ModelHeader
@@ -34,7 +35,8 @@ class Evaluator:
         self._log = opened.log
         self.piece = piece
         self.model = LlamaModel(opened, header.parts, lambda _fraction: True)
-        params = self._params(window, piece, threads)
+        params = plain_params(self._api, window, piece)
+        params.n_threads = params.n_threads_batch = threads
         if on_node:
             params.cb_eval = ctypes.cast(on_node, self._api.ggml_backend_sched_eval_callback)
         self._pointer: Any = self._api.llama_init_from_model(self.model.pointer, params)
@@ -44,17 +46,6 @@ class Evaluator:
             raise ModelLoadFailed(path=str(header.path), detail=detail)
         self._batch = self._api.llama_batch_init(piece, 0, 1)
         self._position = 0
-
-    def _params(self, window: int, piece: int, threads: int) -> Any:
-        params = self._api.llama_context_default_params()
-        params.n_ctx = window
-        params.n_batch = params.n_ubatch = piece
-        params.n_seq_max = 1
-        params.n_threads = params.n_threads_batch = threads
-        params.flash_attn_type = self._api.LLAMA_FLASH_ATTN_TYPE_AUTO
-        params.no_perf = True
-        params.offload_kqv = params.op_offload = False
-        return params
 
     def close(self) -> None:
         """Free the model and its context."""
