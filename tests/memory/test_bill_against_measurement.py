@@ -88,3 +88,14 @@ def test_the_bill_of_an_r1_shaped_model_is_its_peak(
     tmp_path_factory, context, kv_type, batch, filled
 ):
     check(r1_shaped(tmp_path_factory), context, kv_type, batch, filled=filled)
+
+
+@pytest.mark.slow
+def test_slots_that_fill_while_a_model_loads_are_not_taken_for_the_engine(tmp_path_factory):
+    settings = LoadSettings(memory_budget=900, context_length=1024, swap_enabled=True)
+    with EngineClient() as engine:
+        bill = engine.load(r1_shaped(tmp_path_factory), settings).bill
+    lines = {line.name: line for line in bill.lines}
+    assert lines["slots"].measured_mib == lines["slots"].planned_mib > 30
+    more = lines["runtime"].measured_mib - lines["runtime"].planned_mib
+    assert abs(more) < lines["slots"].planned_mib / 2

@@ -59,6 +59,7 @@ class ReadAhead:
         self._failure: Exception | None = None
         self.order: list[Matrix] = []
         self.read_bytes = 0
+        self.filled_bytes = 0  # of the ring, from its start: in memory since they were first read
         self.wait_s = 0.0
         self._threads = [
             threading.Thread(target=self._run, name=f"weights-{n}", daemon=True)
@@ -165,6 +166,7 @@ class ReadAhead:
             self._free()
             self._ring.close()
             self._ring = Region(ring_bytes, huge_pages=True)
+            self.filled_bytes = 0
             self._head = self._next = 0
             self._work.notify_all()
 
@@ -245,6 +247,7 @@ class ReadAhead:
                 self._busy -= 1
                 entry.left -= 1
                 self.read_bytes += end - start
+                self.filled_bytes = max(self.filled_bytes, self._at(entry, end))
                 self._failure = self._failure or failure
                 if not entry.left and entry.use is _Use.DONE:
                     self._free()
@@ -252,8 +255,7 @@ class ReadAhead:
                     self._ready.notify_all()
 
     def _read(self, entry: _Entry, start: int, end: int) -> Exception | None:
-        at = entry.start % self._ring.nbytes + start - page_down(entry.matrix.offset)
-        into = self._ring.bytes[at : at + end - start]
+        into = self._ring.bytes[self._at(entry, start) : self._at(entry, end)]
         try:
             self._files[entry.matrix.part].read(into, start, end)
         except Exception as error:  # noqa: BLE001 - raised again where the weight is taken
@@ -261,3 +263,7 @@ class ReadAhead:
         finally:
             into.release()
         return None
+
+    def _at(self, entry: _Entry, offset: int) -> int:
+        """Where in the ring the byte at `offset` of the file goes."""
+        return entry.start % self._ring.nbytes + offset - page_down(entry.matrix.offset)

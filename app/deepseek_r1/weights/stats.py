@@ -13,6 +13,7 @@ class WeightsStats:
 
     pinned_mib: float  # in memory now
     slots_mib: float
+    slots_filled_mib: float  # of them: in memory already
     streamed_mib: float  # read in each pass; of experts as if they were chosen at random
     read_mib: float  # since the load, the load's own reads left out
     io_wait_s: float  # the computation waited so long for the disk

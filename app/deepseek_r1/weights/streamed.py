@@ -109,6 +109,7 @@ class StreamedWeights:
         told = WeightsStats(
             pinned_mib=here / MIB,
             slots_mib=self._ahead.ring_bytes / MIB,
+            slots_filled_mib=self._ahead.filled_bytes / MIB,
             streamed_mib=sum(each.nbytes for each in self._streamed()) / MIB,
             read_mib=(self._ahead.read_bytes + self._loans.read_bytes + rows) / MIB,
             io_wait_s=self._ahead.wait_s + self._loans.wait_s + rows_s,
