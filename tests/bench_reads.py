@@ -159,7 +159,7 @@ def main() -> None:
     order = write_an_answer(path, given.budget, given.tokens)
     ring_bytes = Watched.last.ring_bytes
     print(f"{READERS} readers, a ring of {ring_bytes / MIB:.0f} MiB; the drive reads", end=" ")
-    print(f"{measure_mib_s(path):.0f} MiB/s in pieces of 4 MiB, and as it is streamed:")
+    print(f"{measure_mib_s(path):.0f} MiB/s in pieces of 1 MiB, and as it is streamed:")
     file = WeightFile(path, chunk_bytes=524_288)
     for name, nbytes in (("nothing", 0), ("two threads in memory", _LOAD_BYTES),
                          ("two threads that spin", _SPIN_BYTES)):  # fmt: skip

@@ -32,7 +32,8 @@ class EngineWorker(QThread):
     """Runs the supervisor until it is asked to stop.
 
     At a hundred tokens a second, waking the main thread for each of them would take several
-    percent of a core from the engine. So text waits to be taken; what is not text does not.
+    percent of a core from the engine. So text that follows on text waits to be taken; the first
+    text of an answer, and what is not text, does not.
     """
 
     noticed = Signal()  # there is something to `take`; emitted in this thread
@@ -46,7 +47,9 @@ class EngineWorker(QThread):
 
     def _on_notice(self, notice: Notice) -> None:
         self._notices.append(notice)
-        if self.tells_of_text or not _is_text(notice):
+        if not _is_text(notice):
+            self.noticed.emit()
+        elif self.tells_of_text:
             self.tells_of_text = False
             self.noticed.emit()
 
@@ -151,7 +154,7 @@ class EngineBridge(QObject):
 
     @Slot()
     def _on_noticed(self) -> None:
-        if not self._worker.tells_of_text:
+        if not self._worker.tells_of_text and not self._text_timer.isActive():
             self._text_timer.start()
         for notice in self._worker.take():
             self._pass_on(notice)

@@ -250,9 +250,9 @@ class ChatController(QObject):
             self._answering.expect(conversation, message_id)
             if self.conversation_id == shown_before:
                 self.conversation_id = conversation
+            self._generate(branch)  # first: the engine reads while the window draws
             self._show(conversation, branch)
             self.list_changed.emit()
-            self._generate(branch)
 
         def refused(error: Exception) -> None:
             self._sending = False

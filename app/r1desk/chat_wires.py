@@ -92,7 +92,9 @@ class ChatWires(QObject):
 
     @Slot(int, object)
     def _on_prefill(self, message_id: int, progress: PrefillProgress) -> None:
-        self._window.chat.stream_reading(message_id, progress.done, progress.total, progress.cached)
+        if progress.done < progress.total:  # else the first word is about to take its place
+            done, total, cached = progress.done, progress.total, progress.cached
+            self._window.chat.stream_reading(message_id, done, total, cached)
 
     @Slot()
     def _on_leaving(self) -> None:

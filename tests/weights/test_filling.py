@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,25 +43,72 @@ def at_home(homes: Homes, matrix: Matrix) -> bytes:
     return ctypes.string_at(homes.address(matrix), matrix.nbytes)
 
 
-def test_what_the_model_uses_is_there_and_the_rest_is_given_back(
-    file: WeightFile, homes: Homes
+def bytes_of(file: WeightFile, matrix: Matrix) -> bytes:
+    return file.path.read_bytes()[matrix.offset : matrix.offset + matrix.nbytes]
+
+
+@pytest.fixture
+def filled(homes: Homes) -> Iterator[Callable[..., Filling]]:
+    made: list[Filling] = []
+
+    def fill(*groups: Sequence[Matrix]) -> Filling:
+        made.append(Filling(homes, *groups))
+        return made[-1]
+
+    yield fill
+    for each in made:
+        each.stop()
+
+
+def test_a_weight_is_there_once_it_was_waited_for(
+    file: WeightFile, homes: Homes, filled: Callable[..., Filling]
 ) -> None:
-    whole, heard = file.path.read_bytes(), []
-    filling = Filling(homes, WEIGHTS)
-    read = filling.finish(WEIGHTS[1:], lambda fraction: heard.append(fraction) is None)
-    assert read == set(WEIGHTS)
+    filling = filled(WEIGHTS[2:3], WEIGHTS[:2], WEIGHTS[3:])
+    for matrix in (WEIGHTS[3], WEIGHTS[0], WEIGHTS[2], WEIGHTS[1]):
+        filling.wait_for(matrix)
+        assert at_home(homes, matrix) == bytes_of(file, matrix)
+    assert filling.first == {WEIGHTS[2]}
+    assert filling.done
+
+
+def test_all_that_is_waited_for_is_told_how_far_it_is(
+    file: WeightFile, homes: Homes, filled: Callable[..., Filling]
+) -> None:
+    heard: list[float] = []
+    filled(WEIGHTS).wait_for_all(WEIGHTS[1:], lambda fraction: heard.append(fraction) is None)
     for matrix in WEIGHTS[1:]:
-        assert at_home(homes, matrix) == whole[matrix.offset : matrix.offset + matrix.nbytes]
+        assert at_home(homes, matrix) == bytes_of(file, matrix)
     assert heard[-1] == 1.0
-    if sys.platform == "linux":  # elsewhere the bytes may stay until the memory is wanted
-        assert at_home(homes, WEIGHTS[0]) != whole[32 : 32 + 3 * MIB]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere bytes may stay for a while")
+def test_what_the_model_does_not_use_is_given_back(
+    file: WeightFile, homes: Homes, filled: Callable[..., Filling]
+) -> None:
+    filling = filled(WEIGHTS)
+    filling.wait_for_all(WEIGHTS, lambda _fraction: True)
+    filling.give_back(WEIGHTS[:1])
+    assert at_home(homes, WEIGHTS[0]) != bytes_of(file, WEIGHTS[0])
+
+
+def test_a_weight_of_two_groups_is_there_with_the_first(
+    file: WeightFile, homes: Homes, filled: Callable[..., Filling]
+) -> None:
+    large, small = Matrix("large", 0, 0, 2 * MIB), Matrix("small", 0, 2 * MIB, 5_000)
+    behind = Matrix("behind", 0, 2 * MIB + 5_024, 2 * MIB)
+    filling = filled([small], [large, behind, small])
+    assert filling.first == {small}
+    for matrix in (small, large, behind):
+        filling.wait_for(matrix)
+        assert at_home(homes, matrix) == bytes_of(file, matrix)
 
 
 def test_a_load_that_is_stopped_reads_no_more(homes: Homes) -> None:
     before = threading.active_count()
     filling = Filling(homes, WEIGHTS)
     with pytest.raises(LoadStopped):
-        filling.finish(WEIGHTS, lambda _fraction: False)
+        filling.wait_for_all(WEIGHTS, lambda _fraction: False)
+    filling.stop()
     assert threading.active_count() == before
 
 
@@ -71,5 +118,5 @@ def test_a_file_that_was_cut_is_told_where_its_weights_are_waited_for(
     os.truncate(file.path, 5 * MIB)
     filling = Filling(homes, WEIGHTS)
     with pytest.raises(WeightsUnreadableError, match="shorter"):
-        filling.finish(WEIGHTS, lambda _fraction: True)
+        filling.wait_for(WEIGHTS[3])
     filling.stop()

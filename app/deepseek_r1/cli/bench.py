@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import ceil
 from typing import Annotated, Any
 
@@ -29,6 +29,7 @@ from deepseek_r1.cli.benchmarks.figures import row_of, summary
 from deepseek_r1.cli.benchmarks.machine import read_ahead_kib
 from deepseek_r1.cli.help_pages import Command, Group
 from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import Bill
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.words import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header
@@ -58,10 +59,19 @@ def _budgets(text: str, file_mib: float) -> list[int]:
     return budgets
 
 
-def _needed_mib(header: ModelHeader, budget_mib: int, context_length: int) -> int:
-    """What ours asks for at least where it refuses to load under this budget, else 0."""
+def _bill(header: ModelHeader, budget_mib: int, context_length: int) -> Bill:
     asked = LoadSettings(context_length=context_length, swap_enabled=True)
-    bill = plan(header, asked.model_copy(update={"memory_budget": budget_mib}), ProcessShare())
+    return plan(header, asked.model_copy(update={"memory_budget": budget_mib}), ProcessShare())
+
+
+def _ring_mib(bill: Bill) -> float:
+    """What streamed weights pass through."""
+    return sum(line.planned_mib for line in bill.lines if line.name == "slots")
+
+
+def _needed_mib(bill: Bill) -> int:
+    """What ours asks for at least where it refuses to load under this budget, else 0."""
+    budget_mib = bill.budget_mib
     needed_mib = max(ceil(bill.total_mib), int(LoadSettings.bounds("memory_budget")[0]))
     return needed_mib if needed_mib > budget_mib else 0
 
@@ -114,12 +124,14 @@ def bench_budget(
         "budgets": [],
     }
     for budget_mib in _budgets(budgets, header.file_bytes / _MIB):
-        if needed_mib := _needed_mib(header, budget_mib, context_length):
+        bill = _bill(header, budget_mib, context_length)
+        if needed_mib := _needed_mib(bill):
             report["budgets"].append({"budget_mib": budget_mib, "needed_mib": needed_mib})
             if not as_json:
                 needed = tr("It needs a budget of at least {needed:,} MiB.", needed=needed_mib)
                 output.result(f"{budget_mib} MiB: {needed}")
             continue
+        work = replace(work, ring_mib=_ring_mib(bill))
         runs = measure(work, budget_mib, [ARMS[each] for each in names], blocks, _told)
         told = summary(runs, names, header.file_bytes / _MIB) | {"budget_mib": budget_mib}
         output.status("")

@@ -5,7 +5,13 @@ Limits count as the machine: a process that is allowed two cores and 4 GB has tw
 
 from __future__ import annotations
 
-from deepseek_r1.hardware.processor import CpuFacts, cpu, default_threads, default_threads_prefill
+from deepseek_r1.hardware.processor import (
+    CpuFacts,
+    cpu,
+    default_threads,
+    default_threads_prefill,
+    packs_weights,
+)
 from deepseek_r1.hardware.ram import machine_memory_mib
 
 __all__ = [
@@ -14,4 +20,5 @@ __all__ = [
     "default_threads",
     "default_threads_prefill",
     "machine_memory_mib",
+    "packs_weights",
 ]

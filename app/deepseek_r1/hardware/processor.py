@@ -72,6 +72,12 @@ def facts_from(
     )
 
 
+@cache
+def packs_weights() -> bool:
+    """Whether llama.cpp puts weights into the layout of Intel's AMX, which takes more memory."""
+    return "amx_int8" in cpu().features
+
+
 def default_threads() -> int:
     """Threads for decode when the user chose none."""
     return cpu().threads

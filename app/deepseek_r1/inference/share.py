@@ -45,14 +45,13 @@ def with_measured(bill: Bill, engine: Engine) -> Bill:
     """The bill with what the engine says it allocated, and the rest of the process as runtime.
 
     Only what is in memory already counts against the process: the compute buffer is allocated,
-    but first touched by the first answer, and slots fill while the context is made.
+    but first touched by the first answer; weights that are kept still arrive, and slots fill.
     """
     sizes = dict(engine.measured_mib())
-    whole = process_mib(os.getpid())
     touched = sum(sizes.get(name, 0.0) for name in ("weights", "pinned", "kv_cache"))
-    if engine.weights_stats is not None:
-        touched += engine.weights_stats.slots_filled_mib
-    sizes["runtime"] = max(0.0, whole - touched)
+    if (stats := engine.weights_stats) is not None:
+        touched += stats.slots_filled_mib - stats.arriving_mib
+    sizes["runtime"] = max(0.0, process_mib(os.getpid()) - touched)
     lines = tuple(
         line.model_copy(update={"measured_mib": sizes.get(line.name)}) for line in bill.lines
     )

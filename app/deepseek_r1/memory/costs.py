@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from deepseek_r1.core.settings import KVType, LoadSettings
-from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
 
 CONTEXT_STEP = 256  # llama.cpp pads the context to it
 _EMBEDDING = "token_embd.weight"
@@ -34,6 +34,9 @@ _GRAMMAR_BYTES = 780
 _VOCABULARY_BYTES = 290  # per token: text, type, lookup tables, merges. SmolLM2 288, R1 291
 _STAGING_MOST_BYTES = 32 << 20  # malloc gives larger blocks back to the system when they are freed
 _PAGE_BYTES = 4096
+# Of a type that AMX's layout makes larger: values in a block, and bytes it adds to one.
+_AMX_BLOCK = {"Q8_0": (32, 4), "Q4_K": (256, 4), "Q5_K": (256, 4), "IQ4_XS": (256, 2)}
+_AMX_ROWS, _AMX_LEAST = 32, 64  # it takes rows and values by so many
 _ACTIVATION_BYTES = 292 / 256  # per value, quantised to Q8_K for the product with the weights
 
 
@@ -72,9 +75,24 @@ def padded(context_length: int) -> int:
     return ceil(context_length / CONTEXT_STEP) * CONTEXT_STEP
 
 
-def weights_bytes(header: ModelHeader) -> int:
-    """All tensors, once: loaded with `load_mode` NONE, repacking replaces and copies nothing."""
-    return sum(tensor.nbytes for tensor in header.tensors)
+def weights_bytes(header: ModelHeader, *, packed: bool = False) -> int:
+    """All tensors, once: loaded with `load_mode` NONE, repacking replaces and copies nothing.
+
+    `packed`: in the layout for Intel's AMX, which holds a few bytes more for each block.
+    """
+    total = sum(tensor.nbytes for tensor in header.tensors)
+    return total + sum(map(_packing_bytes, header.tensors)) if packed else total
+
+
+def _packing_bytes(tensor: TensorInfo) -> int:
+    """What `ggml_backend_amx_get_alloc_size` adds, for what AMX multiplies with."""
+    values, more = _AMX_BLOCK.get(tensor.type_name, (0, 0))
+    if not more or len(tensor.shape) != 2 or tensor.name == _EMBEDDING:
+        return 0
+    rows, row = tensor.shape
+    if rows % _AMX_ROWS or row % max(values, _AMX_LEAST):
+        return 0
+    return tensor.elements // values * more
 
 
 def token_weights_bytes(header: ModelHeader) -> int:

@@ -6,7 +6,7 @@ Pure arithmetic over the file's header and the settings: no native code, no meas
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge
@@ -14,6 +14,7 @@ from deepseek_r1.core.events import Bill, BillLine
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.core.words import N_, tr
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.hardware import packs_weights
 from deepseek_r1.memory import costs, legacy_costs
 from deepseek_r1.weights.residency import Residency, ResidencyTooSmall, plan_residency
 
@@ -36,11 +37,13 @@ class ProcessShare:
     """What the processes cost without a model, in MiB.
 
     `runtime_mib` is the engine's interpreter and libraries, `window_mib` the caller's process:
-    the window, the command line, or nothing where the caller is the engine.
+    the window, the command line, or nothing where the caller is the engine. `packs`: this
+    processor has weights that are in memory whole in a larger layout.
     """
 
     runtime_mib: float = ENGINE_RUNTIME_MIB
     window_mib: float = 0.0
+    packs: bool = field(default_factory=packs_weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def plan(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bi
     The vocabulary's tables are part of "runtime". A model that does not fit and may use the disk
     has the lines of `STREAMED_LINES`, or of `MIXTURE_LINES` where it has experts.
     """
-    parts = {"weights": _weights_mib(header), **_rest(header, settings, share)}
+    parts = {"weights": _weights_mib(header, share), **_rest(header, settings, share)}
     lines = tuple(BillLine(name=name, planned_mib=parts[name]) for name in LINES)
     bill = Bill(lines=lines, budget_mib=settings.memory_budget)
     if bill.fits or not settings.swap_enabled or header.legacy:
@@ -89,11 +92,11 @@ def plan_streamed(header: ModelHeader, settings: LoadSettings, share: ProcessSha
     )
 
 
-def _weights_mib(header: ModelHeader) -> float:
+def _weights_mib(header: ModelHeader, share: ProcessShare) -> float:
     """All weights, in memory."""
     if header.legacy:
         return legacy_costs.weights_mib(header)
-    return costs.weights_bytes(header) / _MIB
+    return costs.weights_bytes(header, packed=share.packs) / _MIB
 
 
 def _rest(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> dict[str, float]:

@@ -196,6 +196,26 @@ class BufferType:
         self._reserved.clear()
 
 
+class OrdinaryType:
+    """ggml's ordinary memory under another address, for the tensors that `pattern` finds.
+
+    llama.cpp puts a weight into memory of a processor's own layout where there is one (AMX). An
+    embedding that is the output as well would then be there twice, once to be looked up and once
+    to be multiplied with; an override to the ordinary type itself would not change that.
+    """
+
+    def __init__(self, handle: Any, pattern: bytes) -> None:
+        """`pattern` is a regular expression. Keep this for as long as the model.
+
+        Raises AttributeError where the library does not offer the type.
+        """
+        cpu = _typed(handle.ggml_backend_cpu_buffer_type, ctypes.c_size_t)()
+        self._words = (ctypes.c_size_t * _BUFT_WORDS)(*_words(cpu, 0, _BUFT_WORDS))
+        found = _Override(pattern, ctypes.addressof(self._words))
+        self._overrides = (_Override * 2)(found)
+        self.overrides = ctypes.addressof(self._overrides)
+
+
 _I64: Final = ctypes.c_int64
 
 

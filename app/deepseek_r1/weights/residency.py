@@ -31,7 +31,7 @@ from deepseek_r1.weights.region import PAGE, page_up
 MIB = 1 << 20
 CHUNK_BYTES = 524_288
 LEAST_SLOTS = 2  # one is computed with while the other fills
-EMBEDDING = "token_embd.weight"
+EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
 EMBEDDING_BYTES = 4 * MIB  # rows of it that are kept, a page or two each
 _SLOTS = 3
 # A drive is at half its speed where the ring lets it have this much to read at once. Measured on a

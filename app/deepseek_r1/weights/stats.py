@@ -11,7 +11,8 @@ from deepseek_r1.core.settings import CacheStrategy
 class WeightsStats:
     """What streaming costs. Counters run since the load; MiB and seconds."""
 
-    pinned_mib: float  # in memory now
+    pinned_mib: float  # in memory now, or on their way there
+    arriving_mib: float  # of them: on their way
     slots_mib: float
     slots_filled_mib: float  # of them: in memory already
     streamed_mib: float  # read in each pass; of experts as if they were chosen at random

@@ -11,7 +11,7 @@ are fetched once it is known which of them are needed (`weights.mixture`).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from deepseek_r1.core import log
@@ -26,11 +26,13 @@ from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.mixture import Mixture
 from deepseek_r1.weights.read_ahead import ReadAhead
 from deepseek_r1.weights.reader import WeightsUnreadableError, open_files
+from deepseek_r1.weights.region import PAGE
 from deepseek_r1.weights.residency import (
     CHUNK_BYTES,
     EMBEDDING,
     EMBEDDING_BYTES,
     MIB,
+    OUTPUT,
     Residency,
     plan_residency,
     streamable,
@@ -81,7 +83,8 @@ class StreamedWeights:
         self._hits = self._misses = self._passes = 0
         self._source, self._data = self._ggml.fields.sources, self._ggml.fields.data
         self._callback = _EvalCallback(self._on_node)
-        self._early = Filling(self._homes, self._tensors.named(self._residency.pinned))
+        self._filling = Filling(self._homes, *self._by_need(self._residency.pinned))
+        self._arriving: set[Matrix] = set()  # of those awaited: on their way home
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
 
@@ -103,16 +106,17 @@ class StreamedWeights:
     @property
     def stats(self) -> WeightsStats:
         """The counters now."""
-        away = sum(each.nbytes for each in list(self._awaited.values()))
+        away = sum(each.nbytes for each in self._away())
         here = sum(each.nbytes for each in self._tensors.by_address.values()) - away
         rows, rows_s = (each.read_bytes, each.wait_s) if (each := self._embedding) else (0, 0.0)
         told = WeightsStats(
             pinned_mib=here / MIB,
+            arriving_mib=self._filling.left_bytes / MIB,
             slots_mib=self._ahead.ring_bytes / MIB,
             slots_filled_mib=self._ahead.filled_bytes / MIB,
             streamed_mib=sum(each.nbytes for each in self._streamed()) / MIB,
             read_mib=(self._ahead.read_bytes + self._loans.read_bytes + rows) / MIB,
-            io_wait_s=self._ahead.wait_s + self._loans.wait_s + rows_s,
+            io_wait_s=self._ahead.wait_s + self._loans.wait_s + self._filling.wait_s + rows_s,
             hits=self._hits,
             misses=self._misses,
             passes=self._passes,
@@ -129,15 +133,33 @@ class StreamedWeights:
 
     def _streamed(self) -> list[Matrix]:
         """What comes by in every pass now. From any thread."""
-        away = list(self._awaited.values())
+        away = self._away()
         return [each for each in away if each.name != EMBEDDING and each not in self._experts]
+
+    def _away(self) -> list[Matrix]:
+        """What is not at home, and is not on its way there. From any thread."""
+        arriving = self._arriving.copy()
+        return [each for each in list(self._awaited.values()) if each not in arriving]
 
     # ---- the load ---------------------------------------------------------------------------
 
-    def attach(self, on_progress: Callable[[float], bool]) -> None:
-        """After llama.cpp's own load: have what is pinned, begin to read what is streamed.
+    def _by_need(self, names: Iterable[str]) -> list[list[Matrix]]:
+        """What must be there before the first node, what the callback sees coming, the output.
 
-        Raises StreamingUnavailable, LoadStopped, WeightsUnreadableError.
+        What is small and lies between large weights comes again with them: in longer reads.
+        """
+        seen = frozenset(streamable(self._header))
+        groups: list[list[Matrix]] = [[], [], []]
+        for each in self._tensors.named(names):
+            groups[2 if each.name == OUTPUT else each.name in seen].append(each)
+        groups[1] += [each for each in groups[0] if each.nbytes < PAGE * 16]
+        return groups
+
+    def attach(self, on_progress: Callable[[float], bool]) -> None:
+        """After llama.cpp's own load: begin to read what is streamed.
+
+        Of what is pinned, matrices may still be on their way: the callback waits for them. The
+        rest is there. Raises StreamingUnavailable, LoadStopped, WeightsUnreadableError.
         """
         self._tensors.place(self._homes)
         used, viewed = self._tensors.by_name, self._tensors.viewed
@@ -152,8 +174,14 @@ class StreamedWeights:
             rows, fields = self._header.vocabulary, self._ggml.fields
             self._embedding = EmbeddingRows(table, rows, self._homes, fields, EMBEDDING_BYTES)
             self._awaited[table.tensor] = table
-        there = self._early.finish(used.values(), on_progress).union(self._awaited.values())
+        filling = self._filling
+        filling.give_back(filling.matrices.difference(used.values()))
+        there = filling.matrices.union(self._awaited.values())
         self._homes.fill([each for each in used.values() if each not in there], on_progress)
+        pinned = filling.matrices.intersection(used.values())
+        self._arriving = set(pinned - filling.first - viewed)
+        self._awaited |= {each.tensor: each for each in self._arriving}
+        filling.wait_for_all(pinned - self._arriving, on_progress)
         for file in self._files:
             file.forget()
         self._ahead.set_order(streamed)
@@ -166,6 +194,9 @@ class StreamedWeights:
         if self._mixture is not None:
             self._mixture.cache.stopped = stopped
         for matrix in self._tensors.viewed & set(self._awaited.values()):
+            if matrix in self._arriving:
+                self._arrive(matrix)
+                continue
             if matrix in self._experts:
                 raise StreamingUnavailable(detail=f"others look into {matrix.name}")
             log.engine.debug("%s stays in memory: others look into it", matrix.name)
@@ -193,6 +224,9 @@ class StreamedWeights:
 
     def _need(self, node: int, matrix: Matrix) -> bool:
         """Have the weight in place; True to compute now."""
+        if matrix in self._arriving:
+            self._arrive(matrix)
+            return not self._filling.done
         if self._embedding is not None and matrix is self._embedding.matrix:
             self._embedding.fetch(node)
             return False
@@ -211,6 +245,12 @@ class StreamedWeights:
         set_word(matrix.tensor + self._data, taken[0])
         self._group.append(matrix)
         return taken[1]
+
+    def _arrive(self, matrix: Matrix) -> None:
+        """Wait for a weight that is on its way home."""
+        self._filling.wait_for(matrix)
+        self._arriving.discard(matrix)
+        del self._awaited[matrix.tensor]
 
     def _computed(self) -> None:
         """The weights taken so far were used."""
@@ -269,6 +309,8 @@ class StreamedWeights:
         residency, self._wanted = self._wanted, None
         if residency is None:
             return
+        for matrix in self._arriving.copy():
+            self._arrive(matrix)
         self._residency = residency
         self._computed()
         wanted = self._to_stream()
@@ -287,7 +329,7 @@ class StreamedWeights:
 
     def close(self) -> None:
         """After context and model are gone."""
-        self._early.stop()
+        self._filling.stop()
         self._ahead.close()
         if self._mixture is not None:
             self._mixture.cache.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from PySide6.QtGui import QColor, QPalette
 
@@ -14,6 +14,8 @@ _PURE_CONTRAST = 20.5  # white on black and nothing softer: a high-contrast pale
 _CODE_HUES_LIGHT = ("#7a2f9e", "#1b6640", "#9a4300", "#5b6674", "#2457b8", "#a02045")
 _CODE_HUES_DARK = ("#cfa4ec", "#93cfa4", "#e6b07a", "#8c97a6", "#8fb8f7", "#f2a0b0")
 _CODE_HUES_CONTRAST = ("#ffff00", "#00ffff", "#ffffff", "#d0d0d0", "#ffffff", "#ffb0a8")
+
+_remembered: dict[int, Any] = {}  # the last palette's colours, by its `cacheKey`
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,15 @@ class ChatColours:
 
     @classmethod
     def from_palette(cls, palette: QPalette) -> Self:
-        """The colours that go with `palette`."""
+        """The colours that go with `palette`; those of the last one are remembered."""
+        key = palette.cacheKey()
+        if key not in _remembered:  # every widget of ours asks at every painting
+            _remembered.clear()
+            _remembered[key] = cls._worked_out(palette)
+        return _remembered[key]
+
+    @classmethod
+    def _worked_out(cls, palette: QPalette) -> Self:
         role = QPalette.ColorRole
         background = palette.color(role.Base)
         text = legible(palette.color(role.Text), background)

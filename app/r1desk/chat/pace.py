@@ -8,8 +8,8 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 FASTEST_MS = 50
-SLOWEST_MS = 160  # still reads as flowing text
-SHARE = 0.03  # of one core: on a small machine the engine computes on every core
+SLOWEST_MS = 200  # still reads as flowing text
+SHARE = 0.02  # of one core: on a small machine the engine computes on every core
 
 
 class DrawingPace(QObject):

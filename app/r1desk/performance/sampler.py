@@ -61,7 +61,7 @@ class VitalsSampler(QObject):
         if interval == self._timer.interval():
             return
         self._timer.setInterval(interval)
-        if self._timer.isActive():
+        if self._timer.isActive() and not active:  # work begins without being measured
             self._on_tick()
 
     def set_engine_pid(self, pid: int | None) -> None:

@@ -71,6 +71,7 @@ class Work:
     tokens: int = 16
     context_length: int = 1024
     threads: int = 0  # ours; 0 is the engine's choice
+    ring_mib: float = 0.0  # what streamed weights pass through: the raw drive fills as much
 
 
 def measure(
@@ -97,7 +98,7 @@ def forth_and_back(arms: Sequence[Arm], blocks: int) -> Iterator[Arm]:
 
 def run_arm(work: Work, budget_mib: int, arm: Arm) -> Run:
     """One arm in its own process and group. Raises LimitUnavailable."""
-    raw_mib_s = measure_mib_s(work.model)
+    raw_mib_s = measure_mib_s(work.model, memory_mib=work.ring_mib)
     group = MemoryGroup(budget_mib if arm.limited else None)
     waiting = read_ahead(work.model, arm.read_ahead_kib) if arm.read_ahead_kib else nullcontext()
     try:

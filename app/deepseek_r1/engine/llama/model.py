@@ -14,8 +14,10 @@ from deepseek_r1.core.errors import ArchitectureUnknown, LoadStopped, ModelLoadF
 from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
+from deepseek_r1.weights.ggml_buffer import OrdinaryType
 from deepseek_r1.weights.streamed import StreamedWeights, WeightsUnreadableError
 
+_EMBEDDING = rb"^token_embd\.weight$"
 _ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
 _PIECE_BYTES = 512
 _SAYINGS_KEPT = 4096  # most of what a text is made of, in less than 1 MiB
@@ -43,7 +45,11 @@ class LlamaModel:
         Raises ModelLoadFailed with llama.cpp's own words.
         """
         self._api = library.api
-        self.pointer = _load(library, parts, on_progress, weights, repack)
+        self._ordinary = OrdinaryType(library.api._lib, _EMBEDDING)  # the model points to it
+        overrides = (weights or self._ordinary).overrides
+        self.pointer = _load(
+            library, parts, on_progress, weights, overrides=overrides, repack=repack
+        )
         self.vocab = self._api.llama_model_get_vocab(self.pointer)
         if self._api.llama_model_has_encoder(self.pointer) or not self._api.llama_model_has_decoder(
             self.pointer
@@ -135,6 +141,8 @@ def _load(
     parts: Sequence[Path],
     on_progress: Progress,
     weights: StreamedWeights | None,
+    *,
+    overrides: int,
     repack: bool,
 ) -> Any:
     """The model's pointer. Python's exceptions cannot cross C, so they wait in a list."""
@@ -161,8 +169,7 @@ def _load(
     params.load_mode = api.LLAMA_LOAD_MODE_NONE
     params.use_extra_bufts = repack and weights is None  # repacked, they are not the file's bytes
     params.progress_callback = api.llama_progress_callback(watched)
-    if weights is not None:
-        params.tensor_buft_overrides = weights.overrides
+    params.tensor_buft_overrides = overrides
     names = [_native_path(part) for part in parts]
     library.log.clear()
     if len(names) == 1:
