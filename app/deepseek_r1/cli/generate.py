@@ -115,7 +115,7 @@ class Answer:
 
 
 def generate_report(answer: Answer, loaded: ModelLoaded) -> dict[str, Any]:
-    """The JSON contract of `generate`. A resident model streams nothing, and none drafts."""
+    """The JSON contract of `generate`. A resident model streams nothing, and drafts nothing."""
     stats, bill = answer.stats, loaded.bill
     return {
         "text": "".join(answer.text_parts),
@@ -135,7 +135,11 @@ def generate_report(answer: Answer, loaded: ModelLoaded) -> dict[str, Any]:
             "peak_mb": round(stats.peak_mib + meter.peak_mib(), 2),
         },
         "weights": _weights_report(stats.weights, bill),
-        "speculation": {"drafted": 0, "accepted": 0, "tokens_per_pass": 1.0},
+        "speculation": {
+            "drafted": stats.drafted,
+            "accepted": stats.accepted,
+            "tokens_per_pass": round(stats.tokens_per_pass, 3),
+        },
     }
 
 

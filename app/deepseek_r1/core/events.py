@@ -235,6 +235,8 @@ class GenerationStats(_Event):
     context_used: int = 0
     seed: int = 0
     peak_mib: float = 0.0  # of the engine's process, so far
+    drafted: int = 0  # tokens guessed from the text so far and computed along
+    accepted: int = 0  # of them: chosen by the sampler
     weights: WeightsStats | None = None  # of a model that runs from the disk
 
     @property
@@ -246,6 +248,11 @@ class GenerationStats(_Event):
     def decode_tok_s(self) -> float:
         """Tokens per second after the first one."""
         return (self.completion_tokens - 1) / self.decode_s if self.decode_s > 0 else 0.0
+
+    @property
+    def tokens_per_pass(self) -> float:
+        """Tokens that one pass over the weights brought while writing."""
+        return self.completion_tokens / max(1, self.completion_tokens - self.accepted)
 
 
 class GenerationFinished(_Event):

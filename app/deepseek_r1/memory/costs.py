@@ -119,11 +119,11 @@ def kv_cache_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     return header.blocks * padded(settings.context_length) * row_bytes
 
 
-def compute_bytes(header: ModelHeader, settings: LoadSettings) -> int:
+def compute_bytes(header: ModelHeader, settings: LoadSettings, rows: int = 1) -> int:
     """The graph's activations for one micro-batch, the attention mask, and the product's scratch.
 
-    ggml reuses memory inside the graph, so the widest moment counts. The logits of the single
-    output fit into what the layers have left, except for tiny batches.
+    ggml reuses memory inside the graph, so the widest moment counts. The `rows` of logits fit into
+    what the layers have left, except for tiny batches.
     """
     shape = shape_of(header, settings)
     batch = min(settings.micro_batch, shape.cells)
@@ -135,7 +135,7 @@ def compute_bytes(header: ModelHeader, settings: LoadSettings) -> int:
     scratch = batch * max(shape.feed_forward, shape.attention, shape.embedding) * _ACTIVATION_BYTES
     if settings.kv_type is not KVType.F16:
         scratch += _ROTATION_BYTES
-    return ceil(max(activations, header.vocabulary * _FLOAT_BYTES) + masks + scratch)
+    return ceil(max(activations, rows * header.vocabulary * _FLOAT_BYTES) + masks + scratch)
 
 
 def _feed_forward_values(shape: Shape, kv_type: KVType) -> int:
@@ -159,9 +159,9 @@ def _mixture_values(shape: Shape) -> int:
     return shape.feed_forward + (2 * shape.experts_used + 3) * shape.embedding
 
 
-def output_bytes(header: ModelHeader) -> int:
-    """One row of logits, and the sampler's list of candidates."""
-    return header.vocabulary * (_FLOAT_BYTES + _SORTED_BYTES)
+def output_bytes(header: ModelHeader, rows: int = 1) -> int:
+    """So many rows of logits, and the sampler's list of candidates."""
+    return header.vocabulary * (rows * _FLOAT_BYTES + _SORTED_BYTES)
 
 
 def grammar_bytes(header: ModelHeader) -> int:

@@ -22,6 +22,7 @@ LINES = ("weights", "kv_cache", "compute", "output", "runtime", "window", "reser
 STREAMED_LINES = ("pinned", "slots", *LINES[1:])
 MIXTURE_LINES = ("pinned", "slots", "experts", *LINES[1:])
 WEIGHT_LINES = ("weights", "pinned", "slots", "experts")  # of any bill
+DRAFT_TOKENS = 6  # that a model from the disk computes along with the one that was chosen
 LEAST_CONTEXT = 512  # an answer needs room; advice does not go below
 LEAST_BATCH = 64  # below it the batch saves almost nothing
 # Measured: resident memory of the engine's process with its libraries loaded and no model
@@ -76,7 +77,7 @@ def plan_streamed(header: ModelHeader, settings: LoadSettings, share: ProcessSha
 
     Weights get what the other lines leave of the budget, and their least where that is too little.
     """
-    rest = _rest(header, settings, share)
+    rest = _rest(header, settings, share, rows=1 + DRAFT_TOKENS)
     residency = _residency(header, settings, settings.memory_budget - sum(rest.values()))
     parts = {
         "pinned": residency.pinned_mib,
@@ -99,16 +100,18 @@ def _weights_mib(header: ModelHeader, share: ProcessShare) -> float:
     return costs.weights_bytes(header, packed=share.packs) / _MIB
 
 
-def _rest(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> dict[str, float]:
-    """All lines but the weights."""
+def _rest(
+    header: ModelHeader, settings: LoadSettings, share: ProcessShare, rows: int = 1
+) -> dict[str, float]:
+    """All lines but the weights; `rows` of logits at once."""
     if header.legacy:
         parts = legacy_costs.rest_mib(header, settings)
         parts["runtime"] += share.runtime_mib
         return parts | {"window": share.window_mib, "reserve": _RESERVE_MIB}
     return {
         "kv_cache": costs.kv_cache_bytes(header, settings) / _MIB,
-        "compute": costs.compute_bytes(header, settings) / _MIB,
-        "output": costs.output_bytes(header) / _MIB,
+        "compute": costs.compute_bytes(header, settings, rows) / _MIB,
+        "output": costs.output_bytes(header, rows) / _MIB,
         "runtime": share.runtime_mib + costs.vocabulary_bytes(header) / _MIB,
         "window": share.window_mib,
         "reserve": _RESERVE_MIB + costs.staging_bytes(header) / _MIB,

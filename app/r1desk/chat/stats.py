@@ -41,6 +41,15 @@ def stats_details(stats: GenerationStats, model_name: str) -> str:
         tr("Context used: {count} tokens", count=f"{stats.context_used:,}"),
         tr("Seed: {seed}", seed=stats.seed),
     ]  # fmt: skip
+    if stats.drafted:
+        lines.append(
+            tr(
+                "Guessed from repetitions: {right} of {count} tokens right, {each} tokens a pass",
+                right=f"{stats.accepted:,}",
+                count=f"{stats.drafted:,}",
+                each=f"{stats.tokens_per_pass:.2f}",
+            )
+        )
     if stats.peak_mib:
         lines.append(tr("Peak memory of the engine: {mib} MiB", mib=f"{stats.peak_mib:,.0f}"))
     if model_name:

@@ -28,6 +28,12 @@ class ContextShape:
     sequences: int
     threads: int
     threads_prefill: int
+    draft_tokens: int = 0  # that may be computed along with the one that was chosen
+
+    @property
+    def rows(self) -> int:
+        """Of logits, that one computation may give."""
+        return max(self.sequences, 1 + self.draft_tokens)
 
 
 class AbortFlag:
@@ -112,16 +118,16 @@ class LlamaContext:
         self._batch = self._api.llama_batch_get_one(self._tokens, shape.micro_batch)
         self._one = (self._api.llama_token * 1)()
         self._one_batch = self._api.llama_batch_get_one(self._one, 1)
-        self._rows = self._api.llama_batch_init(max(shape.micro_batch, shape.sequences), 0, 1)
+        self._rows = self._api.llama_batch_init(max(shape.micro_batch, shape.rows), 0, 1)
 
     def _params(self) -> Any:
         api, shape = self._api, self.shape
         params = plain_params(api, shape.context_length, shape.micro_batch)
         params.n_seq_max = shape.sequences
         params.kv_unified = True
-        # Logits are wanted for the last token of a sequence only: without this bound their
-        # buffer is micro-batch x vocabulary, 148 MiB at 256 x 151,936.
-        params.n_outputs_max = shape.sequences
+        # Logits are wanted for the last token of a sequence, and for drafts: without this bound
+        # their buffer is micro-batch x vocabulary, 148 MiB at 256 x 151,936.
+        params.n_outputs_max = shape.rows
         params.n_threads, params.n_threads_batch = shape.threads, shape.threads_prefill
         params.type_k = params.type_v = {
             KVType.F16: api.GGML_TYPE_F16,
@@ -190,15 +196,28 @@ class LlamaContext:
             self._check(status)
         self.cells.append(token)
 
+    def compute_all(self, tokens: Sequence[int]) -> None:
+        """`compute` for up to `shape.rows` tokens, with logits behind each of them."""
+        first, batch = len(self.cells), self._rows
+        for i, token in enumerate(tokens):
+            self._set_row(i, Row(token, first + i, 0, True))
+        batch.n_tokens = len(tokens)
+        self._check(self._api.llama_decode(self.pointer, batch))
+        self.cells += tokens
+
     def compute_rows(self, rows: Sequence[Row]) -> None:
         """Up to `most_tokens` of several sequences at once, while `cells` is empty."""
         batch = self._rows
         batch.n_tokens = len(rows)
-        for i, (token, position, sequence, wanted) in enumerate(rows):
-            batch.token[i], batch.pos[i], batch.logits[i] = token, position, wanted
-            batch.n_seq_id[i], batch.seq_id[i][0] = 1, sequence
+        for i, row in enumerate(rows):
+            self._set_row(i, row)
         self._check(self._api.llama_decode(self.pointer, batch))
         self._others += len(rows)
+
+    def _set_row(self, at: int, row: Row) -> None:
+        batch = self._rows
+        batch.token[at], batch.pos[at], batch.logits[at] = row.token, row.position, row.wanted
+        batch.n_seq_id[at], batch.seq_id[at][0] = 1, row.sequence
 
     def drop_sequence(self, sequence: int, length: int) -> None:
         """Free the `length` cells of one of several sequences."""

@@ -62,6 +62,9 @@ class LlamaModel:
         self.bos_text = self.text_of(self.bos)
         self.eos_text = self.text_of(self._api.llama_vocab_eos(self.vocab))
         self.adds_bos: bool = self._api.llama_vocab_get_add_bos(self.vocab) and self.bos >= 0
+        recurrent = self._api.llama_model_is_recurrent(self.pointer)
+        self.forgets_ends = not (recurrent or self._api.llama_model_is_hybrid(self.pointer))
+        """True where the last tokens of a context can be taken back."""
         self.context_trained: int = self._api.llama_model_n_ctx_train(self.pointer)
         self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
         self.thinking_tags = self._thinking_tags()

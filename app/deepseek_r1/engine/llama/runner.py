@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import (
@@ -19,9 +19,11 @@ from deepseek_r1.engine.answer import AnswerWriter
 from deepseek_r1.engine.base import Answer, OpenRequest
 from deepseek_r1.engine.llama.batch import BatchRun
 from deepseek_r1.engine.llama.context import AbortedError, ContextShape, LlamaContext
+from deepseek_r1.engine.llama.drafts import DraftPace
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.pace import PrefillPace
+from deepseek_r1.engine.llama.passes import DraftedPasses
 from deepseek_r1.engine.llama.pens import Pens
 from deepseek_r1.engine.llama.streaming import small_budgets_told, streamed_weights
 from deepseek_r1.engine.llama.threads import OthersLoad, ThreadGovernor
@@ -29,6 +31,7 @@ from deepseek_r1.engine.prompt import PromptBuilder
 from deepseek_r1.engine.template import ChatTemplate
 from deepseek_r1.hardware import default_threads, default_threads_prefill
 from deepseek_r1.memory.meter import peak_mib
+from deepseek_r1.memory.plan import DRAFT_TOKENS
 from deepseek_r1.weights.streamed import WeightsStats
 
 
@@ -68,6 +71,7 @@ class LlamaEngine:
                     sequences=request.sequences,
                     threads=self._threads[0],
                     threads_prefill=self._threads[1],
+                    draft_tokens=DRAFT_TOKENS if self._weights is not None else 0,
                 ),
                 self._weights,
             )
@@ -78,6 +82,7 @@ class LlamaEngine:
         self._measured = self._library.log.buffers_mib()
         self._wanted_threads = self._threads
         self._pace = PrefillPace(settings.micro_batch)
+        self._drafts_pace = DraftPace()
         self.name = self._library.name
         self.reasons = template.reasons
         self.ignored: tuple[str, ...] = ()
@@ -197,10 +202,11 @@ class LlamaEngine:
             opened=opened,
             reasons=self.reasons,
         )
-        with closing(pens):
+        passes = self._passes(sampling)
+        with closing(pens), closing(passes) if passes is not None else nullcontext():
             try:
                 yield from self._prefill(prompt, writer)
-                reason = yield from self._decode(pens, writer, sampling)
+                reason = yield from self._decode(pens, writer, sampling, passes)
             except AbortedError:
                 reason = FinishReason.CANCELLED
             except Exception:
@@ -210,8 +216,18 @@ class LlamaEngine:
         yield GenerationFinished(
             stats=writer.stats(
                 reason, context_used=self.context_used, seed=pens.seed, peak_mib=peak_mib()
-            )
+            ).model_copy(update=passes.counted if passes is not None else {})
         )
+
+    def _passes(self, sampling: SamplingSettings) -> DraftedPasses | None:
+        """How an answer of a model that runs from the disk is drafted; None for one that is not.
+
+        Several tokens computed at once are summed up in another order than one: an answer that
+        must be the same again is not drafted.
+        """
+        if self._weights is None or sampling.reproducible or not self._model.forgets_ends:
+            return None
+        return DraftedPasses(self._context, self._drafts_pace)
 
     def complete_many(
         self, prompts: Sequence[Sequence[Message]], sampling: SamplingSettings
@@ -237,7 +253,11 @@ class LlamaEngine:
             yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
 
     def _decode(
-        self, pens: Pens, writer: AnswerWriter, sampling: SamplingSettings
+        self,
+        pens: Pens,
+        writer: AnswerWriter,
+        sampling: SamplingSettings,
+        passes: DraftedPasses | None,
     ) -> Generator[GenerationEvent, None, FinishReason]:
         """Sample and compute token by token. Every line here runs once a token.
 
@@ -248,10 +268,11 @@ class LlamaEngine:
         sample = self._library.api.llama_sampler_sample
         native, room = context.pointer, context.shape.context_length
         max_tokens, governed = sampling.max_tokens, not sampling.reproducible
+        row = -1  # of the logits to choose from
         while True:
-            token = sample(pens.chain, native, -1)
+            token = sample(pens.chain, native, row)
             if pens.undecided and not pens.thinks(token):
-                token = sample(pens.chain, native, -1)
+                token = sample(pens.chain, native, row)
             said = says(token)
             if events := writer.took(said):
                 yield from events
@@ -263,15 +284,22 @@ class LlamaEngine:
                 return FinishReason.LENGTH
             if len(context.cells) >= room:
                 return FinishReason.CONTEXT
+            if passes is not None and passes.confirm(token):
+                row = passes.row
+                continue
             governor = self._governor if governed else None
             self._breathe(governor)
-            if governor is None:
-                context.compute_one(token)
-                continue
             began = time.perf_counter()
-            context.compute_one(token)
-            ended = time.perf_counter()
-            governor.saw(ended - began, ended)
+            if passes is None:
+                context.compute_one(token)
+            elif passes.compute(token):
+                row = passes.row
+                continue
+            else:
+                row = passes.row
+            if governor is not None:
+                ended = time.perf_counter()
+                governor.saw(ended - began, ended)
 
     def _breathe(self, governor: ThreadGovernor | None = None) -> None:
         """Between two computations: a sign of life, a stop, another budget, other threads."""
