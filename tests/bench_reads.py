@@ -1,11 +1,13 @@
 """What does the drive do while a token is computed, and what would it do undisturbed?
 
-    .venv/bin/python tests/bench_reads.py MODEL --budget 762 [--tokens 16]
+    .venv/bin/python tests/bench_reads.py MODEL --budget 762 [--tokens 16] [--sizes]
 
 Writes an answer with weights from the disk and counts: reads in flight over the time of a token,
 the share of it in which the kernel had something to read, and how many requests were in its queue
 (`/sys/dev/block/*/stat`; Linux). Then reads the same pieces into a ring of the same size without a
 model: with nothing beside it, with two threads that run through memory, with two that only spin.
+With `--sizes` also how the drive's speed depends on the length of a read, and on how much memory
+the reads go round in.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from deepseek_r1.weights.region import Region
 MIB = 1 << 20
 _LOAD_BYTES, _SPIN_BYTES = 256 * MIB, 32_768
 _RAW_S = 1.0
+_SIZES_KIB = (128, 256, 512, 1024, 2048, 4096)
 
 
 class Watched(ReadAhead):
@@ -146,11 +149,23 @@ def raw_mib_s(file: WeightFile, weights: list[Matrix], ring_bytes: int) -> float
         ahead.close()
 
 
+def print_sizes(path: Path) -> None:
+    """The drive's speed by the length of a read and by the memory that is read into."""
+    print("MiB/s by read, KiB:", *(f"{kib:6}" for kib in _SIZES_KIB))
+    for memory_mib in (24, 48, 160):
+        speeds = (
+            measure_mib_s(path, seconds=0.8, memory_mib=memory_mib, read_bytes=kib << 10)
+            for kib in _SIZES_KIB
+        )
+        print(f"  into {memory_mib:4} MiB    ", *(f"{speed:6.0f}" for speed in speeds), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--budget", type=int, required=True)
     parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--sizes", action="store_true")
     given = parser.parse_args()
     import deepseek_r1.weights.streamed as streamed  # noqa: PLC0415 - to be watched
 
@@ -158,14 +173,17 @@ def main() -> None:
     path = given.model.resolve()
     order = write_an_answer(path, given.budget, given.tokens)
     ring_bytes = Watched.last.ring_bytes
-    print(f"{READERS} readers, a ring of {ring_bytes / MIB:.0f} MiB; the drive reads", end=" ")
-    print(f"{measure_mib_s(path):.0f} MiB/s in pieces of 1 MiB, and as it is streamed:")
+    raw = measure_mib_s(path, memory_mib=ring_bytes / MIB)
+    print(f"{READERS} readers, a ring of {ring_bytes / MIB:.0f} MiB; the drive reads {raw:.0f} "
+          "MiB/s in pieces of 1 MiB into as much, and as it is streamed:")  # fmt: skip
     file = WeightFile(path, chunk_bytes=524_288)
     for name, nbytes in (("nothing", 0), ("two threads in memory", _LOAD_BYTES),
                          ("two threads that spin", _SPIN_BYTES)):  # fmt: skip
         with load(nbytes):
             print(f"  beside {name}: {raw_mib_s(file, order, ring_bytes):.0f} MiB/s")
     file.close()
+    if given.sizes:
+        print_sizes(path)
 
 
 if __name__ == "__main__":

@@ -51,22 +51,23 @@ def measure_mib_s(
     seconds: float = _MOST_S,
     direct: bool = True,
     memory_mib: float = _MEMORY_MIB,
+    read_bytes: int = READ_BYTES,
 ) -> float:
     """One measurement over the file, again from its start until the time is up. Raises OSError.
 
-    It reads into `memory_mib`, over and over. A file that cannot be read past the page cache is
-    read once.
+    It reads into `memory_mib`, over and over, `read_bytes` at once. A file that cannot be read
+    past the page cache is read once.
     """
     with _opened(path, direct=direct) as (file, is_direct):
         if not file.nbytes:
             return 0.0
         if not is_direct:
             file.forget(0, file.nbytes)
-        places = max(2 * READERS, round(memory_mib * _MIB) // READ_BYTES)
-        memory = SystemRegion(places * READ_BYTES, huge_pages=True)
+        places = max(READERS, round(memory_mib * _MIB) // read_bytes)
+        memory = SystemRegion(places * read_bytes, huge_pages=True)
         try:
             memory.commit(0, memory.nbytes)
-            pace = _Pace(file, memory, seconds, again=is_direct)
+            pace = _Pace(file, memory, read_bytes, seconds, again=is_direct)
             with ThreadPoolExecutor(READERS, thread_name_prefix="disk") as threads:
                 list(threads.map(pace.read, range(READERS)))
         finally:
@@ -79,8 +80,12 @@ def measure_mib_s(
 class _Pace:
     """Hands out reads until the time is used up, and counts what came after the warm-up."""
 
-    def __init__(self, file: RawFile, memory: Region, seconds: float, *, again: bool) -> None:
+    def __init__(
+        self, file: RawFile, memory: Region, read_bytes: int, seconds: float, *, again: bool
+    ) -> None:
         self._file, self._memory, self._again = file, memory, again
+        self._read_bytes = read_bytes
+        self._memory_bytes = memory.nbytes // read_bytes * read_bytes
         self._began = time.monotonic()
         self._ends_at = self._began + seconds
         self._next, self._place, self._lock = 0, 0, threading.Lock()
@@ -102,7 +107,7 @@ class _Pace:
         """What one thread does."""
         while (spot := self._spot()) is not None:
             start, place = spot
-            nbytes = min(READ_BYTES, page_up(self._file.nbytes - start))
+            nbytes = min(self._read_bytes, page_up(self._file.nbytes - start))
             with self._memory.bytes[place : place + nbytes] as into:
                 count = self._file.read_into(into, start)
             with self._lock:
@@ -118,8 +123,8 @@ class _Pace:
             if self._ends and time.monotonic() >= self._ends_at:
                 return None
             start, place = self._next, self._place
-            self._next += READ_BYTES
-            self._place = (place + READ_BYTES) % (self._memory.nbytes // READ_BYTES * READ_BYTES)
+            self._next += self._read_bytes
+            self._place = (place + self._read_bytes) % self._memory_bytes
             return start, place
 
 

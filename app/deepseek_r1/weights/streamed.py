@@ -11,28 +11,27 @@ are fetched once it is known which of them are needed (`weights.mixture`).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.weights.arrivals import Arrivals, by_need
 from deepseek_r1.weights.embedding import EmbeddingRows
 from deepseek_r1.weights.expert_cache import expert_cache
 from deepseek_r1.weights.ggml_buffer import WORDS, BufferType, Ggml, set_word, word_at
-from deepseek_r1.weights.homes import Filling, Homes, Loans
+from deepseek_r1.weights.homes import Homes, Loans
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.mixture import Mixture
 from deepseek_r1.weights.read_ahead import ReadAhead
 from deepseek_r1.weights.reader import WeightsUnreadableError, open_files
-from deepseek_r1.weights.region import PAGE
 from deepseek_r1.weights.residency import (
     CHUNK_BYTES,
     EMBEDDING,
     EMBEDDING_BYTES,
     MIB,
-    OUTPUT,
     Residency,
     plan_residency,
     streamable,
@@ -83,8 +82,8 @@ class StreamedWeights:
         self._hits = self._misses = self._passes = 0
         self._source, self._data = self._ggml.fields.sources, self._ggml.fields.data
         self._callback = _EvalCallback(self._on_node)
-        self._filling = Filling(self._homes, *self._by_need(self._residency.pinned))
-        self._arriving: set[Matrix] = set()  # of those awaited: on their way home
+        pinned = self._tensors.named(self._residency.pinned)
+        self._arrivals = Arrivals(self._homes, *by_need(header, pinned))
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
 
@@ -111,12 +110,12 @@ class StreamedWeights:
         rows, rows_s = (each.read_bytes, each.wait_s) if (each := self._embedding) else (0, 0.0)
         told = WeightsStats(
             pinned_mib=here / MIB,
-            arriving_mib=self._filling.left_bytes / MIB,
+            arriving_mib=self._arrivals.left_bytes / MIB,
             slots_mib=self._ahead.ring_bytes / MIB,
             slots_filled_mib=self._ahead.filled_bytes / MIB,
             streamed_mib=sum(each.nbytes for each in self._streamed()) / MIB,
             read_mib=(self._ahead.read_bytes + self._loans.read_bytes + rows) / MIB,
-            io_wait_s=self._ahead.wait_s + self._loans.wait_s + self._filling.wait_s + rows_s,
+            io_wait_s=self._ahead.wait_s + self._loans.wait_s + self._arrivals.wait_s + rows_s,
             hits=self._hits,
             misses=self._misses,
             passes=self._passes,
@@ -138,22 +137,10 @@ class StreamedWeights:
 
     def _away(self) -> list[Matrix]:
         """What is not at home, and is not on its way there. From any thread."""
-        arriving = self._arriving.copy()
+        arriving = self._arrivals.pending.copy()
         return [each for each in list(self._awaited.values()) if each not in arriving]
 
     # ---- the load ---------------------------------------------------------------------------
-
-    def _by_need(self, names: Iterable[str]) -> list[list[Matrix]]:
-        """What must be there before the first node, what the callback sees coming, the output.
-
-        What is small and lies between large weights comes again with them: in longer reads.
-        """
-        seen = frozenset(streamable(self._header))
-        groups: list[list[Matrix]] = [[], [], []]
-        for each in self._tensors.named(names):
-            groups[2 if each.name == OUTPUT else each.name in seen].append(each)
-        groups[1] += [each for each in groups[0] if each.nbytes < PAGE * 16]
-        return groups
 
     def attach(self, on_progress: Callable[[float], bool]) -> None:
         """After llama.cpp's own load: begin to read what is streamed.
@@ -174,14 +161,10 @@ class StreamedWeights:
             rows, fields = self._header.vocabulary, self._ggml.fields
             self._embedding = EmbeddingRows(table, rows, self._homes, fields, EMBEDDING_BYTES)
             self._awaited[table.tensor] = table
-        filling = self._filling
-        filling.give_back(filling.matrices.difference(used.values()))
-        there = filling.matrices.union(self._awaited.values())
+        there = self._arrivals.matrices.union(self._awaited.values())
         self._homes.fill([each for each in used.values() if each not in there], on_progress)
-        pinned = filling.matrices.intersection(used.values())
-        self._arriving = set(pinned - filling.first - viewed)
-        self._awaited |= {each.tensor: each for each in self._arriving}
-        filling.wait_for_all(pinned - self._arriving, on_progress)
+        arriving = self._arrivals.attach(used.values(), viewed, on_progress)
+        self._awaited |= {each.tensor: each for each in arriving}
         for file in self._files:
             file.forget()
         self._ahead.set_order(streamed)
@@ -194,7 +177,7 @@ class StreamedWeights:
         if self._mixture is not None:
             self._mixture.cache.stopped = stopped
         for matrix in self._tensors.viewed & set(self._awaited.values()):
-            if matrix in self._arriving:
+            if matrix in self._arrivals.pending:
                 self._arrive(matrix)
                 continue
             if matrix in self._experts:
@@ -224,9 +207,9 @@ class StreamedWeights:
 
     def _need(self, node: int, matrix: Matrix) -> bool:
         """Have the weight in place; True to compute now."""
-        if matrix in self._arriving:
+        if matrix in self._arrivals.pending:
             self._arrive(matrix)
-            return not self._filling.done
+            return not self._arrivals.done
         if self._embedding is not None and matrix is self._embedding.matrix:
             self._embedding.fetch(node)
             return False
@@ -248,8 +231,7 @@ class StreamedWeights:
 
     def _arrive(self, matrix: Matrix) -> None:
         """Wait for a weight that is on its way home."""
-        self._filling.wait_for(matrix)
-        self._arriving.discard(matrix)
+        self._arrivals.wait_for(matrix)
         del self._awaited[matrix.tensor]
 
     def _computed(self) -> None:
@@ -309,7 +291,7 @@ class StreamedWeights:
         residency, self._wanted = self._wanted, None
         if residency is None:
             return
-        for matrix in self._arriving.copy():
+        for matrix in self._arrivals.pending.copy():
             self._arrive(matrix)
         self._residency = residency
         self._computed()
@@ -329,7 +311,7 @@ class StreamedWeights:
 
     def close(self) -> None:
         """After context and model are gone."""
-        self._filling.stop()
+        self._arrivals.stop()
         self._ahead.close()
         if self._mixture is not None:
             self._mixture.cache.close()

@@ -1,4 +1,4 @@
-"""Pinned weights are read while llama.cpp loads: all of them, or none any more."""
+"""Pinned weights arrive while llama.cpp loads and computes; whoever needs one waits for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.errors import LoadStopped
-from deepseek_r1.weights.homes import Filling, Homes
+from deepseek_r1.weights.arrivals import Arrivals
+from deepseek_r1.weights.homes import Homes
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.reader import WeightFile, WeightsUnreadableError
 
@@ -48,11 +49,11 @@ def bytes_of(file: WeightFile, matrix: Matrix) -> bytes:
 
 
 @pytest.fixture
-def filled(homes: Homes) -> Iterator[Callable[..., Filling]]:
-    made: list[Filling] = []
+def filled(homes: Homes) -> Iterator[Callable[..., Arrivals]]:
+    made: list[Arrivals] = []
 
-    def fill(*groups: Sequence[Matrix]) -> Filling:
-        made.append(Filling(homes, *groups))
+    def fill(*groups: Sequence[Matrix]) -> Arrivals:
+        made.append(Arrivals(homes, *groups))
         return made[-1]
 
     yield fill
@@ -61,18 +62,18 @@ def filled(homes: Homes) -> Iterator[Callable[..., Filling]]:
 
 
 def test_a_weight_is_there_once_it_was_waited_for(
-    file: WeightFile, homes: Homes, filled: Callable[..., Filling]
+    file: WeightFile, homes: Homes, filled: Callable[..., Arrivals]
 ) -> None:
-    filling = filled(WEIGHTS[2:3], WEIGHTS[:2], WEIGHTS[3:])
+    arrivals = filled(WEIGHTS[2:3], WEIGHTS[:2], WEIGHTS[3:])
     for matrix in (WEIGHTS[3], WEIGHTS[0], WEIGHTS[2], WEIGHTS[1]):
-        filling.wait_for(matrix)
+        arrivals.wait_for(matrix)
         assert at_home(homes, matrix) == bytes_of(file, matrix)
-    assert filling.first == {WEIGHTS[2]}
-    assert filling.done
+    assert arrivals.first == {WEIGHTS[2]}
+    assert arrivals.done
 
 
 def test_all_that_is_waited_for_is_told_how_far_it_is(
-    file: WeightFile, homes: Homes, filled: Callable[..., Filling]
+    file: WeightFile, homes: Homes, filled: Callable[..., Arrivals]
 ) -> None:
     heard: list[float] = []
     filled(WEIGHTS).wait_for_all(WEIGHTS[1:], lambda fraction: heard.append(fraction) is None)
@@ -83,32 +84,46 @@ def test_all_that_is_waited_for_is_told_how_far_it_is(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere bytes may stay for a while")
 def test_what_the_model_does_not_use_is_given_back(
-    file: WeightFile, homes: Homes, filled: Callable[..., Filling]
+    file: WeightFile, homes: Homes, filled: Callable[..., Arrivals]
 ) -> None:
-    filling = filled(WEIGHTS)
-    filling.wait_for_all(WEIGHTS, lambda _fraction: True)
-    filling.give_back(WEIGHTS[:1])
+    arrivals = filled(WEIGHTS)
+    arrivals.wait_for_all(WEIGHTS, lambda _fraction: True)
+    arrivals.give_back(WEIGHTS[:1])
     assert at_home(homes, WEIGHTS[0]) != bytes_of(file, WEIGHTS[0])
 
 
+def test_a_model_waits_for_what_it_needs_first_and_for_what_others_look_into(
+    file: WeightFile, homes: Homes, filled: Callable[..., Arrivals]
+) -> None:
+    first, later, viewed, unused = WEIGHTS
+    arrivals = filled([first], [later, viewed, unused])
+    pending = arrivals.attach([first, later, viewed], [viewed], lambda _fraction: True)
+    assert pending == {later}
+    assert at_home(homes, first) == bytes_of(file, first)
+    assert at_home(homes, viewed) == bytes_of(file, viewed)
+    arrivals.wait_for(later)
+    assert at_home(homes, later) == bytes_of(file, later)
+    assert not arrivals.pending
+
+
 def test_a_weight_of_two_groups_is_there_with_the_first(
-    file: WeightFile, homes: Homes, filled: Callable[..., Filling]
+    file: WeightFile, homes: Homes, filled: Callable[..., Arrivals]
 ) -> None:
     large, small = Matrix("large", 0, 0, 2 * MIB), Matrix("small", 0, 2 * MIB, 5_000)
     behind = Matrix("behind", 0, 2 * MIB + 5_024, 2 * MIB)
-    filling = filled([small], [large, behind, small])
-    assert filling.first == {small}
+    arrivals = filled([small], [large, behind, small])
+    assert arrivals.first == {small}
     for matrix in (small, large, behind):
-        filling.wait_for(matrix)
+        arrivals.wait_for(matrix)
         assert at_home(homes, matrix) == bytes_of(file, matrix)
 
 
 def test_a_load_that_is_stopped_reads_no_more(homes: Homes) -> None:
     before = threading.active_count()
-    filling = Filling(homes, WEIGHTS)
+    arrivals = Arrivals(homes, WEIGHTS)
     with pytest.raises(LoadStopped):
-        filling.wait_for_all(WEIGHTS, lambda _fraction: False)
-    filling.stop()
+        arrivals.wait_for_all(WEIGHTS, lambda _fraction: False)
+    arrivals.stop()
     assert threading.active_count() == before
 
 
@@ -116,7 +131,7 @@ def test_a_file_that_was_cut_is_told_where_its_weights_are_waited_for(
     file: WeightFile, homes: Homes
 ) -> None:
     os.truncate(file.path, 5 * MIB)
-    filling = Filling(homes, WEIGHTS)
+    arrivals = Arrivals(homes, WEIGHTS)
     with pytest.raises(WeightsUnreadableError, match="shorter"):
-        filling.wait_for(WEIGHTS[3])
-    filling.stop()
+        arrivals.wait_for(WEIGHTS[3])
+    arrivals.stop()
