@@ -59,6 +59,13 @@ def test_ours_is_compared_with_the_better_thread_count_and_with_the_disk():
     assert told["first_token_to_read_file"] == pytest.approx(2.5)  # 0.8 s to read the file
 
 
+def test_drafted_answers_are_compared_apart():
+    runs = [ran("ours", 4.0, streamed_mib=200.0), ran("ours-drafted", 9.0), ran("mmap-1-128k", 2.0)]
+    against = summary(runs, list(ARMS), file_mib=800.0)["against"]
+    assert against["mmap-128k"]["ratio"] == 2.0
+    assert against["mmap-128k, drafted"]["ratio"] == 4.5
+
+
 def test_a_model_cannot_be_faster_than_it_is_in_memory():
     runs = [ran("ours", 4.0, streamed_mib=20.0), ran("ours-resident", 5.0)]
     told = summary(runs, list(ARMS), file_mib=800.0)

@@ -18,6 +18,7 @@ from deepseek_r1.cli import output
 from deepseek_r1.cli.benchmarks.arm import Order
 from deepseek_r1.cli.benchmarks.budget import (
     ARMS,
+    DEFAULT_ARMS,
     Arm,
     Run,
     Work,
@@ -99,7 +100,7 @@ def bench_budget(
     budgets: Annotated[
         str, typer.Option(help=tr("Limits to measure under: MiB, or percents of the file."))
     ] = "50%",
-    arms: Annotated[str, typer.Option(help=tr("What to compare."))] = ",".join(ARMS),
+    arms: Annotated[str, typer.Option(help=tr("What to compare."))] = ",".join(DEFAULT_ARMS),
     blocks: Annotated[int, typer.Option(min=1, help=tr("How often forth and back."))] = 1,
     tokens: Annotated[int, typer.Option(min=1, help=tr("Tokens to write."))] = 16,
     prompt_tokens: Annotated[int, typer.Option(min=32, help=tr("Tokens to read."))] = 32,

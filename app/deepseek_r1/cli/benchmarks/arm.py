@@ -18,6 +18,26 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
 _PLENTY_MIB = 1_048_576
+# An answer to it repeats much of it, as answers about code and texts do.
+_CHANGE_CODE = """Add type hints to both functions and show the whole file again:
+
+def total_price(items, discount):
+    total = 0
+    for item in items:
+        if item.price is None:
+            continue
+        total += item.price * item.count
+    if discount is not None:
+        total -= total * discount.percent / 100
+    return round(total, 2)
+
+
+def total_weight(items):
+    total = 0
+    for item in items:
+        total += item.weight * item.count
+    return total
+"""
 _MIB = 1 << 20
 
 
@@ -27,7 +47,7 @@ class Order(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     model: Path
-    kind: str  # "ours", "mapped" or "resident" (the last two are llama.cpp alone)
+    kind: str  # "ours", "drafted", "mapped" or "resident" (the last two are llama.cpp alone)
     budget_mib: int = 0  # ours: 0 is in memory whole
     threads: int = 0  # 0: what the engine chooses
     prompt_tokens: int = 32
@@ -94,12 +114,13 @@ def run_ours(order: Order) -> ArmTimes:
     started_at = time.monotonic()
     with CPUInference(order.model, settings=settings) as model:
         loaded_at = time.monotonic()
-        words = "Write on and on about a dragon."
+        words = _CHANGE_CODE if order.kind == "drafted" else "Write on and on about a dragon."
         while model.count_tokens([_user(words)]) < order.prompt_tokens:
             words += " word"
         first_at: float | None = None
         prefill_tok_s = 0.0
-        for sampling in _ways_to_write(order.tokens):
+        drafted = [SamplingSettings(max_tokens=order.tokens)] * 9  # drawn: others each time
+        for sampling in drafted if order.kind == "drafted" else _ways_to_write(order.tokens):
             events = model.stream([_user(words)], sampling=sampling)
             read_at, before = _first_token(events)
             *_, last = events
@@ -173,7 +194,7 @@ def run_llama(order: Order) -> ArmTimes:
 def main() -> None:
     """Read the order, do it, print what was measured."""
     order = Order.model_validate_json(sys.stdin.read())
-    times = run_ours(order) if order.kind == "ours" else run_llama(order)
+    times = run_ours(order) if order.kind in {"ours", "drafted"} else run_llama(order)
     print(times.model_dump_json())  # noqa: T201 - what this process is for
 
 

@@ -40,6 +40,7 @@ ARMS = {
     arm.name: arm
     for arm in (
         Arm("ours", "ours"),
+        Arm("ours-drafted", "drafted"),
         Arm("mmap-1", "mapped", 1),
         Arm("mmap-2", "mapped", 2),
         Arm("mmap-1-128k", "mapped", 1, LAPTOP_READ_AHEAD_KIB),
@@ -48,6 +49,9 @@ ARMS = {
         Arm("ours-resident", "ours", limited=False),
     )
 }
+
+
+DEFAULT_ARMS = tuple(name for name in ARMS if name != "ours-drafted")  # it wants 100 tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def _order_for(work: Work, budget_mib: int, arm: Arm) -> Order:
         model=work.model,
         kind=arm.kind,
         budget_mib=budget_mib if arm.limited else 0,
-        threads=work.threads if arm.kind == "ours" else arm.threads,
+        threads=work.threads if arm.name.startswith("ours") else arm.threads,
         prompt_tokens=work.prompt_tokens,
         tokens=work.tokens,
         context_length=work.context_length,

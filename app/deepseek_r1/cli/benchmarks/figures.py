@@ -73,14 +73,17 @@ def summary(runs: Sequence[Run], arms: Sequence[str], file_mib: float) -> dict[s
         told["bound_against_mmap"] = file_mib / ours["streamed_mib"]
     if resident and resident["prefill_tok_s"]:
         told["prefill_to_resident"] = ours["prefill_tok_s"] / resident["prefill_tok_s"]
-    told["against"] = _against(runs, by_name, told.get("bound_tok_s", 0.0))
+    told["against"] = _against(runs, by_name, "ours", told.get("bound_tok_s", 0.0))
+    if by_name.get("ours-drafted", {}).get("tok_s"):
+        drafted = _against(runs, by_name, "ours-drafted", 0.0)
+        told["against"] |= {f"{name}, drafted": each for name, each in drafted.items()}
     return told
 
 
 def _against(
-    runs: Sequence[Run], rows: dict[str, dict[str, Any]], bound_tok_s: float
+    runs: Sequence[Run], rows: dict[str, dict[str, Any]], ours: str, bound_tok_s: float
 ) -> dict[str, Any]:
-    """Ours over the better thread count of llama.cpp's mapped file, at each read-ahead.
+    """`ours` over the better thread count of llama.cpp's mapped file, at each read-ahead.
 
     `bound` is what the ratio would be if ours lost nothing: neither of the raw drive nor of the
     resident speed. 0 where nothing is streamed.
@@ -98,7 +101,7 @@ def _against(
         ran = [each for each in candidates if each in rows and rows[each]["tok_s"]]
         if ran:
             best = max(ran, key=lambda each: float(rows[each]["tok_s"]))
-            middle, low, high = ratio(rates("ours"), rates(best))
+            middle, low, high = ratio(rates(ours), rates(best))
             bound = bound_tok_s / rows[best]["tok_s"]
             told[name] = {"arm": best, "ratio": middle, "low": low, "high": high, "bound": bound}
     return told
