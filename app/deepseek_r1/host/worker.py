@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
 
 PROGRESS_EVERY_S = 0.05
-TEXT_EVERY_S = 0.08  # each event costs both processes, each token not
+TEXT_EVERY_S = 0.05  # each event costs both processes, each token not
 DETAIL_CHARACTERS = 2000
 EXIT_OWNER_GONE = 0
 EXIT_OWNER_UNREADABLE = 3
