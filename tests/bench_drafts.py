@@ -19,37 +19,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
 
 from deepseek_r1 import CPUInference
+from deepseek_r1.cli.benchmarks.arm import CHANGE_CODE, CODE
 from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.passes import DraftedPasses
 from deepseek_r1.engine.llama.runner import LlamaEngine
 from deepseek_r1.hardware import cpu
 
-_CODE = """
-def total_price(items, discount):
-    total = 0
-    for item in items:
-        if item.price is None:
-            continue
-        total += item.price * item.count
-    if discount is not None:
-        total -= total * discount.percent / 100
-    return round(total, 2)
-
-
-def total_weight(items):
-    total = 0
-    for item in items:
-        total += item.weight * item.count
-    return total
-"""
 _TEXT = """The committee met on Tuesday in the old town hall. Anna Berg, who has led the committee
 since 2019, reported that the new bridge over the river Alm will cost 4.2 million, half a million
 more than was planned. The mayor, Jonas Lind, said that the town can pay for the bridge if the sale
 of the old school brings at least two million. The committee will decide on the bridge in March."""
 QUESTIONS = {
-    "change code": f"Add type hints to both functions and show the whole file again:\n{_CODE}",
-    "explain code": f"Explain this code line by line, quoting each line:\n{_CODE}",
+    "change code": CHANGE_CODE,
+    "explain code": f"Explain this code line by line, quoting each line:\n{CODE}",
     "summary": f"Summarise in five sentences, naming everybody:\n\n{_TEXT}",
     "reasoning": "A shop sells pens at 3 for 2 euros and pads at 4 euros each. I buy 12 pens and 3 "
     "pads and pay with a 50 euro note. Think step by step: what do I get back?",

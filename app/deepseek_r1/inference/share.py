@@ -48,10 +48,11 @@ def with_measured(bill: Bill, engine: Engine) -> Bill:
     but first touched by the first answer; weights that are kept still arrive, and slots fill.
     """
     sizes = dict(engine.measured_mib())
+    whole = process_mib(os.getpid())  # first: what arrives meanwhile is then counted as arrived
     touched = sum(sizes.get(name, 0.0) for name in ("weights", "pinned", "kv_cache"))
     if (stats := engine.weights_stats) is not None:
         touched += stats.slots_filled_mib - stats.arriving_mib
-    sizes["runtime"] = max(0.0, process_mib(os.getpid()) - touched)
+    sizes["runtime"] = max(0.0, whole - touched)
     lines = tuple(
         line.model_copy(update={"measured_mib": sizes.get(line.name)}) for line in bill.lines
     )

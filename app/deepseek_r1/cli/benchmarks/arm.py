@@ -18,9 +18,8 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
 _PLENTY_MIB = 1_048_576
-# An answer to it repeats much of it, as answers about code and texts do.
-_CHANGE_CODE = """Add type hints to both functions and show the whole file again:
-
+# Answers about it repeat much of it, as answers about code and texts do.
+CODE = """
 def total_price(items, discount):
     total = 0
     for item in items:
@@ -38,6 +37,7 @@ def total_weight(items):
         total += item.weight * item.count
     return total
 """
+CHANGE_CODE = f"Add type hints to both functions and show the whole file again:\n{CODE}"
 _MIB = 1 << 20
 
 
@@ -114,7 +114,7 @@ def run_ours(order: Order) -> ArmTimes:
     started_at = time.monotonic()
     with CPUInference(order.model, settings=settings) as model:
         loaded_at = time.monotonic()
-        words = _CHANGE_CODE if order.kind == "drafted" else "Write on and on about a dragon."
+        words = CHANGE_CODE if order.kind == "drafted" else "Write on and on about a dragon."
         while model.count_tokens([_user(words)]) < order.prompt_tokens:
             words += " word"
         first_at: float | None = None
