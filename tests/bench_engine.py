@@ -3,7 +3,8 @@
     python tests/bench_engine.py [--blocks 6] [--model FILE] [--threads N] [--json]
 
 Each block is bare, ours, ours, bare, with the same prompt, seed, samplers and context, from an
-empty cache. "Bare" is the shortest loop over llama.cpp's C functions: no text, no events. Prefill
+empty cache. "Bare" is the shortest loop over llama.cpp's C functions: no text, no events, and its
+samplers without the one that we put before them (`engine/llama/sampler.py`). Prefill
 is timed from the request to the first sampled token (our template and tokeniser included),
 decode from there to the last token. The ratio is ours / bare in tokens a second, its interval a
 bootstrap over the blocks (95 %).
@@ -35,7 +36,6 @@ from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.context import ContextShape, LlamaContext
 from deepseek_r1.engine.llama.runner import LlamaEngine
-from deepseek_r1.engine.llama.sampler import Sampler
 from deepseek_r1.hardware import cpu, machine_memory_mib
 
 PREFILL, DECODE = 512, 128
@@ -97,8 +97,7 @@ class Bench:
         native, size = context.pointer, context.shape.micro_batch
         vocab, decode, sample = self.engine._model.vocab, api.llama_decode, api.llama_sampler_sample
         is_end = api.llama_vocab_is_eog
-        sampler = Sampler(self.engine._library, sampling, self.engine._model)
-        chain = sampler.pointer
+        chain = plain_chain(api, sampling)
         api.llama_memory_clear(context.memory, False)
         began = time.perf_counter()
         for start in range(0, len(prompt), size):
@@ -115,7 +114,7 @@ class Bench:
             one[0] = sample(chain, native, -1)
             tokens += 1
         ended = time.perf_counter()
-        sampler.close()
+        api.llama_sampler_free(chain)
         return Run(len(prompt) / (first - began), (tokens - 1) / (ended - first))
 
     def lasting_seed(self, messages: list[Message]) -> SamplingSettings:
@@ -125,6 +124,18 @@ class Bench:
             if self.model.complete(messages, sampling=sampling).stats.completion_tokens == DECODE:
                 return sampling
         raise SystemExit("no seed makes this model write long enough")
+
+
+def plain_chain(api: Any, sampling: SamplingSettings) -> Any:
+    """Top-p, temperature and a draw as llama.cpp has them; to be freed."""
+    chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+    for sampler in (
+        api.llama_sampler_init_top_p(sampling.top_p, 1),
+        api.llama_sampler_init_temp(sampling.temperature),
+        api.llama_sampler_init_dist(sampling.seed),
+    ):
+        api.llama_sampler_chain_add(chain, sampler)
+    return chain
 
 
 def ratio(bare: list[list[float]], ours: list[list[float]]) -> tuple[float, float, float]:

@@ -81,7 +81,7 @@ class Loans:
 
     def __init__(self, homes: Homes) -> None:
         self._homes = homes
-        self._lent: list[Matrix] = []
+        self.lent: list[Matrix] = []
         self.read_bytes = 0
         self.wait_s = 0.0
 
@@ -90,16 +90,16 @@ class Loans:
         began = time.perf_counter()
         self._homes.read(*matrix.range)
         self.wait_s += time.perf_counter() - began
-        self._lent.append(matrix)
+        self.lent.append(matrix)
         self.read_bytes += matrix.nbytes
         return self._homes.address(matrix)
 
     def end(self, away: Container[int]) -> None:
         """Give back those whose tensors are `away`; the others stay."""
-        for matrix in self._lent:
+        for matrix in self.lent:
             if matrix.tensor in away:
                 self._homes.discard(*matrix.range)
-        self._lent.clear()
+        self.lent.clear()
 
 
 def pieces_of(ranges: Iterable[Piece]) -> Iterator[Piece]:

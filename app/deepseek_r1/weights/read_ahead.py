@@ -34,7 +34,9 @@ class _Entry:
     matrix: Matrix
     start: int  # positions
     end: int
+    address: int  # of the weight, once it is read
     left: int  # pieces not read yet
+    following: Matrix | None  # what is needed next; None at the end of a pass
     use: _Use = _Use.AHEAD
 
 
@@ -48,12 +50,14 @@ class ReadAhead:
         self._work, self._ready = threading.Condition(self._lock), threading.Condition(self._lock)
         self._queue: deque[_Entry] = deque()
         self._ahead: dict[Matrix, _Entry] = {}  # those not taken and released yet
+        self._taken: list[_Entry] = []
         self._pieces: deque[tuple[_Entry, int, int]] = deque()
         self._head = 0  # the position behind the newest entry
         self._next = 0
         self._place: dict[Matrix, int] = {}
         self._taken_bytes = 0
-        self._busy = 0
+        self._busy = 0  # readers that read
+        self._idle = 0  # readers that sleep
         self._closing = False
         self._paused = False
         self._failure: Exception | None = None
@@ -74,6 +78,8 @@ class ReadAhead:
         return self._ring.nbytes
 
     # ---- the computing thread ---------------------------------------------------------------
+    # What is computed between two calls empties the processor's caches of all this: each function
+    # that is entered costs microseconds. So what is called for every weight does with few.
 
     def take(self, matrix: Matrix) -> tuple[int, bool] | None:
         """Where a weight is, once it is read; and whether to compute now with what was taken.
@@ -84,7 +90,7 @@ class ReadAhead:
         with self._lock:
             self._paused = False
             entry = self._ahead.get(matrix)
-            if entry is None or entry.use is not _Use.AHEAD or not self._comes(entry):
+            if entry is None or entry.use is not _Use.AHEAD or (entry.left and self._stuck(entry)):
                 self._drop()
                 self._next = self._place.get(matrix, -1) + 1
                 self._work.notify_all()
@@ -92,16 +98,18 @@ class ReadAhead:
             if entry.left:
                 self._wait_for(entry)
             entry.use = _Use.TAKEN
+            self._taken.append(entry)
             self._taken_bytes += entry.end - entry.start
-            at = self._ring.address + entry.start % self._ring.nbytes + matrix.offset % PAGE
-            return at, self._should_stop(matrix)
+            if entry.following is None or 2 * self._taken_bytes > self._ring.nbytes:
+                return entry.address, True
+            # Go on collecting only while the next weight is there and the ring has room ahead.
+            following = self._ahead.get(entry.following)
+            return entry.address, following is None or following.left > 0
 
-    def _comes(self, entry: _Entry) -> bool:
-        """Whether all its room gets free without more being computed first."""
-        if not entry.left:
-            return True
+    def _stuck(self, entry: _Entry) -> bool:
+        """Whether some of its room gets free only when more is computed."""
         oldest = next(each for each in self._queue if each.use is not _Use.DONE)
-        return entry.end - oldest.start <= self._ring.nbytes
+        return entry.end - oldest.start > self._ring.nbytes
 
     def _wait_for(self, entry: _Entry) -> None:
         began = time.perf_counter()
@@ -111,25 +119,18 @@ class ReadAhead:
         if self._failure is not None:
             raise self._failure
 
-    def _should_stop(self, matrix: Matrix) -> bool:
-        """Go on collecting only while the next weight is there and the ring has room ahead."""
-        following = self._place[matrix] + 1
-        if following >= len(self.order) or 2 * self._taken_bytes > self._ring.nbytes:
-            return True
-        entry = self._ahead.get(self.order[following])
-        return entry is None or entry.left > 0
-
     def release(self) -> None:
         """Everything taken was used."""
         with self._lock:
             self._release()
-            self._work.notify()
+            if self._idle:
+                self._work.notify()
 
     def _release(self) -> None:
-        for entry in self._queue:
-            if entry.use is _Use.TAKEN:
-                entry.use = _Use.DONE
-                del self._ahead[entry.matrix]
+        for entry in self._taken:
+            entry.use = _Use.DONE
+            del self._ahead[entry.matrix]
+        self._taken.clear()
         self._taken_bytes = 0
         self._free()
 
@@ -194,6 +195,7 @@ class ReadAhead:
         self._free()
 
     def _free(self) -> None:
+        """The ring's room is free again up to the oldest weight that is needed or being read."""
         queue = self._queue
         while queue and queue[0].use is _Use.DONE and not queue[0].left:
             queue.popleft()
@@ -211,11 +213,18 @@ class ReadAhead:
         if room < nbytes:
             self._head += room
         pieces = list(self._files[matrix.part].pieces(matrix.offset, matrix.nbytes))
-        entry = _Entry(matrix, self._head, self._head + nbytes, len(pieces))
+        self._next = (self._next + 1) % len(self.order)
+        entry = _Entry(
+            matrix,
+            start=self._head,
+            end=self._head + nbytes,
+            address=self._ring.address + self._head % self._ring.nbytes + matrix.offset - start,
+            left=len(pieces),
+            following=self.order[self._next] if self._next else None,
+        )
         self._queue.append(entry)
         self._ahead[matrix] = entry
         self._head = entry.end
-        self._next = (self._next + 1) % len(self.order)
         self._pieces.extend((entry, first, last) for first, last in pieces)
         return True
 
@@ -235,12 +244,14 @@ class ReadAhead:
         while True:
             with self._lock:
                 while not self._closing and not self._something():
+                    self._idle += 1
                     self._work.wait()
+                    self._idle -= 1
                 if self._closing:
                     return
                 entry, start, end = self._pieces.popleft()
                 self._busy += 1
-                if self._something():
+                if self._idle and self._something():
                     self._work.notify()
             failure = self._read(entry, start, end)
             with self._lock:

@@ -236,16 +236,22 @@ class StreamedWeights:
 
     def _computed(self) -> None:
         """The weights taken so far were used."""
+        if self._growing:
+            self._keep_group()
+        if self._loans.lent:
+            self._loans.end(self._awaited)
+        self._group.clear()
+        self._ahead.release()
+        if self._mixture is not None:
+            self._mixture.computed()
+
+    def _keep_group(self) -> None:
+        """Of the weights taken so far, those that shall stay."""
         for matrix in self._growing.intersection(self._group):
             home, here = self._homes.address(matrix), word_at(matrix.tensor + self._data)
             if here != home:
                 self._homes.keep(matrix, here)
             self._keep(matrix)
-        self._loans.end(self._awaited)
-        self._group.clear()
-        self._ahead.release()
-        if self._mixture is not None:
-            self._mixture.computed()
 
     def _keep(self, matrix: Matrix) -> None:
         """The weight is at its home from now on."""

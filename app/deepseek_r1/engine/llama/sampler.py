@@ -12,6 +12,11 @@ from deepseek_r1.engine.llama.model import LlamaModel
 
 PENALTY_LAST_TOKENS = 64
 MAX_SEED = 0xFFFFFFFE  # 0xFFFFFFFF means "random" to llama.cpp
+# Of the likeliest token's chance. The tokens under it have together about a ten-thousandth of all
+# chances (a test measures it), so what `top_p` keeps of the others is what it would keep of all.
+# But they are most of a vocabulary, and `top_p` computes a chance for each that it is given.
+HOPELESS = 1e-7
+_MOST_TOP_P = 0.99  # beyond, what is hopeless would matter
 
 
 class Sampler:
@@ -66,6 +71,8 @@ class Sampler:
             return
         if settings.top_k > 0:
             add(api.llama_sampler_init_top_k(settings.top_k))
+        elif settings.top_p <= _MOST_TOP_P:
+            add(api.llama_sampler_init_min_p(HOPELESS, 1))
         if settings.top_p < 1.0:
             add(api.llama_sampler_init_top_p(settings.top_p, 1))
         if settings.min_p > 0.0:
