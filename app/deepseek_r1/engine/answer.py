@@ -17,7 +17,7 @@ from deepseek_r1.engine.base import Answer
 from deepseek_r1.engine.detokenizer import Detokenizer
 from deepseek_r1.engine.reasoning import Part, Piece, ReasoningSplitter
 
-_TAG_END = b">"  # the last byte of every tag
+TAG_END = b">"  # the last byte of every tag
 
 
 class AnswerWriter:
@@ -67,12 +67,22 @@ class AnswerWriter:
         if said is None:
             return ()
         self._waiting += said
-        if self._last_s < self._due_s and _TAG_END not in said:
+        if self._last_s < self._due_s and TAG_END not in said:
             return ()
         events = self._events(self._splitter.feed(self._read_waiting()))
         if events:
             self._due_s = self._last_s + self._text_every_s
         return events
+
+    @property
+    def waits_until(self) -> float:
+        """The `perf_counter` until which text may wait."""
+        return self._started + self._due_s
+
+    def heard(self, said: Sequence[bytes]) -> None:
+        """Tokens said this, none of which ends a tag or the answer; it waits for the next one."""
+        self.tokens += len(said)
+        self._waiting += b"".join(said)
 
     def finish(self) -> Sequence[GenerationEvent]:
         """What was held back until now."""

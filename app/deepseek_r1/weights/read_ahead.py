@@ -18,7 +18,7 @@ from enum import Enum
 from deepseek_r1.hardware.disk import READERS
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.reader import WeightFile
-from deepseek_r1.weights.region import PAGE, Region, page_down, page_up
+from deepseek_r1.weights.region import Region, page_down, page_up
 
 _LOOK_S = 0.5  # a waiting computation looks this often whether anything is left to wait for
 

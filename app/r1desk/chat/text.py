@@ -19,7 +19,7 @@ _UNSAFE = re.compile(
     "\ud800-\udfff\ufdd0-\ufdef\ufffc\ufffe\uffff]"
 )
 _HIDDEN = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
-_WORD = re.compile(r"\S+")
+_LONG_WORD = re.compile(rf"(?<!\S)\S{{{MAX_WORD + 1},}}")
 _NAMES = {
     0x00AD: "SHY", 0x061C: "ALM", 0x200B: "ZWSP", 0x200C: "ZWNJ", 0x200D: "ZWJ", 0x200E: "LRM",
     0x200F: "RLM", 0x202A: "LRE", 0x202B: "RLE", 0x202C: "PDF", 0x202D: "LRO", 0x202E: "RLO",
@@ -39,7 +39,7 @@ def prose(text: str) -> str:
 
 def breakable(text: str) -> str:
     """`text` with a place to break in each word that is too long to lay out at once."""
-    return _WORD.sub(_broken, text) if len(text) > MAX_WORD else text
+    return _LONG_WORD.sub(_broken, text)
 
 
 def code(text: str) -> str:

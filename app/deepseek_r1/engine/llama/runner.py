@@ -26,6 +26,7 @@ from deepseek_r1.engine.llama.pace import PrefillPace
 from deepseek_r1.engine.llama.passes import DraftedPasses
 from deepseek_r1.engine.llama.pens import Pens
 from deepseek_r1.engine.llama.streaming import small_budgets_told, streamed_weights
+from deepseek_r1.engine.llama.stretch import Stretches
 from deepseek_r1.engine.llama.threads import OthersLoad, ThreadGovernor
 from deepseek_r1.engine.prompt import PromptBuilder
 from deepseek_r1.engine.template import ChatTemplate
@@ -79,6 +80,7 @@ class LlamaEngine:
             self._model.close()
             self._close_weights()
             raise
+        self._stretches = Stretches(self._library, self._model, self._context)
         self._measured = self._library.log.buffers_mib()
         self._wanted_threads = self._threads
         self._pace = PrefillPace(settings.micro_batch)
@@ -259,7 +261,7 @@ class LlamaEngine:
         sampling: SamplingSettings,
         passes: DraftedPasses | None,
     ) -> Generator[GenerationEvent, None, FinishReason]:
-        """Sample and compute token by token. Every line here runs once a token.
+        """Sample and compute, a stretch of tokens or a pass with drafts at a time.
 
         llama.cpp shares long attention out among the threads, and the sum depends a little on
         their number: where the answer must be the same again, the number stays.
@@ -268,11 +270,10 @@ class LlamaEngine:
         sample = self._library.api.llama_sampler_sample
         native, room = context.pointer, context.shape.context_length
         max_tokens, governed = sampling.max_tokens, not sampling.reproducible
-        row = -1  # of the logits to choose from
+        token = sample(pens.chain, native, -1)
+        if pens.undecided and not pens.thinks(token):
+            token = sample(pens.chain, native, -1)
         while True:
-            token = sample(pens.chain, native, row)
-            if pens.undecided and not pens.thinks(token):
-                token = sample(pens.chain, native, row)
             said = says(token)
             if events := writer.took(said):
                 yield from events
@@ -285,21 +286,22 @@ class LlamaEngine:
             if len(context.cells) >= room:
                 return FinishReason.CONTEXT
             if passes is not None and passes.confirm(token):
-                row = passes.row
+                token = sample(pens.chain, native, passes.row)
                 continue
             governor = self._governor if governed else None
             self._breathe(governor)
-            began = time.perf_counter()
-            if passes is None:
-                context.compute_one(token)
-            elif passes.compute(token):
-                row = passes.row
-                continue
+            if passes is not None:
+                began = time.perf_counter()
+                drafted = passes.compute(token)
+                times_s = [] if drafted else [time.perf_counter() - began]
+                token = sample(pens.chain, native, passes.row)
             else:
-                row = passes.row
-            if governor is not None:
-                ended = time.perf_counter()
-                governor.saw(ended - began, ended)
+                left = min(max_tokens - writer.tokens, room - len(context.cells)) - 1
+                most = 0 if pens.waiting else left
+                token = self._stretches.write(token, pens.chain, writer, most)
+                times_s = self._stretches.times_s
+            if governor is not None and times_s:
+                governor.saw(times_s, time.perf_counter())
 
     def _breathe(self, governor: ThreadGovernor | None = None) -> None:
         """Between two computations: a sign of life, a stop, another budget, other threads."""

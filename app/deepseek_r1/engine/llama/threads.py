@@ -105,18 +105,20 @@ class ThreadGovernor:
         self._load()
         self._looked_s = now_s
 
-    def saw(self, token_s: float, now_s: float) -> int:
-        """A token took `token_s` with the present count; the count for the next one."""
-        if self._look_is_due(token_s, now_s):
+    def saw(self, times_s: Sequence[float], now_s: float) -> int:
+        """Tokens took `times_s`, one after the other until now; the count for the next ones."""
+        here, count, longest_s = self._here, self.count, max(times_s)
+        here.written_s += sum(times_s)
+        if self._look_is_due(longest_s, now_s):
             self._look(now_s)
-        here = self._here
-        here.written_s += token_s
-        disaster = self._trial and token_s > _DISASTER * here.best_s
+            if self._here is not here or self.count != count:
+                return self.count  # these tokens say nothing of what comes now
+        disaster = self._trial and longest_s > _DISASTER * here.best_s
         if self._skip and not disaster:  # the first token after a change starts or ends threads
             self._skip = False
-            return self.count
-        self._sum_s += token_s
-        self._tokens += 1
+            times_s = times_s[1:]
+        self._sum_s += sum(times_s)
+        self._tokens += len(times_s)
         if self._trial:
             if disaster or self._trial_over():
                 self._conclude()
