@@ -17,6 +17,7 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.words import use_language
 from r1desk import preferences as prefs
 from r1desk.application import create_application
+from r1desk.chat_controller import ChatController
 from r1desk.desk import Desk
 from r1desk.store import Profile, StoreThread
 
@@ -75,5 +76,19 @@ def ask_again(desk: Desk, question: str, during: Callable[[], None] | None = Non
     if during is not None:
         until(lambda: bool(chat.answer and len(chat.answer.content) > 5), "text comes")
         during()
-    until(lambda: not chat.busy and chat.shown_branch[-1].state != "streaming", "the answer ends")
+    _until_ended(chat)
     return chat.shown_branch[-1].content
+
+
+def _until_ended(chat: ChatController) -> None:
+    """However long the answer takes, as long as more of it comes."""
+
+    def ended() -> bool:
+        return not chat.busy and chat.shown_branch[-1].state != "streaming"
+
+    def said() -> int:
+        return len(chat.answer.content) if chat.answer else -1
+
+    while not ended():
+        before = said()
+        until(lambda before=before: ended() or said() != before, "more of the answer, or its end")

@@ -48,7 +48,7 @@ def explained(streaming: Streaming) -> str:
     """All numbers, for the tooltip."""
     return tr(
         "Weights in memory: {pinned:,.0f} MiB\n"
-        "Read for every token: {streamed:,.0f} MiB\n"
+        "Read in every pass: {streamed:,.0f} MiB, a token or a few of them\n"
         "Reading: {rate:,.0f} MiB a second\n"
         "Found in memory: {hits:.0%}\n"
         "Waiting for the disk: {wait:.0%} of the time",
