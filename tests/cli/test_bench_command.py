@@ -120,6 +120,48 @@ def test_a_group_speaks_both_versions_of_control_groups(tmp_path: Path, monkeypa
     assert (group.peak_mib, group.limit_hits) == (50.0, 7)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_drive_is_slowed_down_in_both_versions(tmp_path: Path, monkeypatch, version):
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 0, raising=False)
+    monkeypatch.setattr(machine.sys, "platform", "linux")
+    monkeypatch.setattr(machine.DriveLimit, "drive", "8:16")
+    if version == 1:
+        (tmp_path / "memory").mkdir()
+        (tmp_path / "blkio").mkdir()
+    group = machine.MemoryGroup(None, machine.DriveLimit(tmp_path, 500.0), root=tmp_path)
+    if version == 1:
+        told = tmp_path / "blkio" / group._path.name / "blkio.throttle.read_bps_device"
+        assert told.read_text() == "8:16 524288000\n"
+    else:
+        assert (group._path / "io.max").read_text() == "8:16 rbps=524288000\n"
+    group.join()
+    for folder in group._folders:
+        assert (folder / "cgroup.procs").read_text() == f"{os.getpid()}\n"
+
+
+@as_root
+@pytest.mark.native
+def test_a_slowed_drive_reads_that_slowly(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(24 << 20))
+    os.sync()
+    try:
+        group = machine.MemoryGroup(None, machine.DriveLimit(path, 32.0))
+    except (LimitUnavailable, OSError) as error:
+        pytest.skip(str(error))
+    code = (
+        "import sys; from pathlib import Path; from deepseek_r1.hardware.disk import measure_mib_s;"
+        "print(measure_mib_s(Path(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        preexec_fn=group.join, capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(machine.__file__).parents[3])},
+    )  # fmt: skip
+    group.remove()
+    assert 0 < float(done.stdout) < 48
+
+
 def test_without_root_it_says_so(monkeypatch):
     monkeypatch.setattr(machine.os, "geteuid", lambda: 1000, raising=False)
     with pytest.raises(LimitUnavailable, match="root"):

@@ -104,6 +104,12 @@ def bench_budget(
     blocks: Annotated[int, typer.Option(min=1, help=tr("How often forth and back."))] = 1,
     tokens: Annotated[int, typer.Option(min=1, help=tr("Tokens to write."))] = 16,
     prompt_tokens: Annotated[int, typer.Option(min=32, help=tr("Tokens to read."))] = 32,
+    drive_mib_s: Annotated[
+        int,
+        typer.Option(
+            "--drive-mib-s", min=0, help=tr("Make the drive as slow as that; 0 leaves it alone.")
+        ),
+    ] = 0,
     context_length: o.ContextLength = 1024,
     threads: o.Threads = 0,
     as_json: o.Json = False,
@@ -115,13 +121,16 @@ def bench_budget(
     path = o.chosen_model(model).resolve()
     header = read_header(path)
     names = _arms(arms)
-    work = Work(path, prompt_tokens, tokens, context_length, threads)
+    work = Work(
+        path, prompt_tokens, tokens, context_length, threads, drive_mib_s=float(drive_mib_s)
+    )
     report = _machine() | {
         "model": path.name,
         "file_mib": round(header.file_bytes / _MIB, 1),
         "prompt_tokens": prompt_tokens,
         "tokens": tokens,
         "read_ahead_kib": read_ahead_kib(path),
+        "drive_mib_s": drive_mib_s,
         "budgets": [],
     }
     for budget_mib in _budgets(budgets, header.file_bytes / _MIB):
@@ -240,6 +249,8 @@ def _show(report: dict[str, Any], told: dict[str, Any]) -> None:
         f"{report['model']}, {report['file_mib']:.0f} MiB, "
         + tr("limit {n} MiB, read-ahead {m} KiB", n=told["budget_mib"], m=report["read_ahead_kib"])
     )
+    if report["drive_mib_s"]:
+        output.result(tr("the drive held to {n} MiB a second", n=report["drive_mib_s"]))
     table = Table(box=None, pad_edge=False)
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "arm" else "right")

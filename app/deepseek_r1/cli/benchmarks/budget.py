@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.cli.benchmarks.arm import ArmTimes, Order
-from deepseek_r1.cli.benchmarks.machine import MemoryGroup, drop_caches, read_ahead
+from deepseek_r1.cli.benchmarks.machine import DriveLimit, MemoryGroup, drop_caches, read_ahead
 from deepseek_r1.hardware.disk import measure_mib_s
 from deepseek_r1.host.environment import engine_environment
 
@@ -76,6 +76,7 @@ class Work:
     context_length: int = 1024
     threads: int = 0  # ours; 0 is the engine's choice
     ring_mib: float = 0.0  # what streamed weights pass through: the raw drive fills as much
+    drive_mib_s: float = 0.0  # the drive is made as slow as that; 0 leaves it as it is
 
 
 def measure(
@@ -103,7 +104,10 @@ def forth_and_back(arms: Sequence[Arm], blocks: int) -> Iterator[Arm]:
 def run_arm(work: Work, budget_mib: int, arm: Arm) -> Run:
     """One arm in its own process and group. Raises LimitUnavailable."""
     raw_mib_s = measure_mib_s(work.model, memory_mib=work.ring_mib)
-    group = MemoryGroup(budget_mib if arm.limited else None)
+    slower = None
+    if 0 < work.drive_mib_s < raw_mib_s:
+        raw_mib_s, slower = work.drive_mib_s, DriveLimit(work.model, work.drive_mib_s)
+    group = MemoryGroup(budget_mib if arm.limited else None, slower)
     waiting = read_ahead(work.model, arm.read_ahead_kib) if arm.read_ahead_kib else nullcontext()
     try:
         drop_caches()

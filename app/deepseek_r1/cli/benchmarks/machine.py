@@ -1,4 +1,4 @@
-"""What a fair comparison does to the machine: a memory limit, empty caches, another read-ahead.
+"""What a fair comparison does to the machine: limits, empty caches, another read-ahead.
 
 Linux as root only. A control group (version 1 or 2) counts and limits all memory of the processes
 in it, with the pages of files that they were the first to read.
@@ -29,38 +29,79 @@ class _Files:
     limit: str
     peak: str
     hits: str  # how often the limit was reached
+    reads: str  # bytes a second that may be read from a drive
+    reads_line: str
 
 
-_V1 = _Files("memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt")
-_V2 = _Files("memory.max", "memory.peak", "memory.events")
+_V1 = _Files(
+    "memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt",
+    "blkio.throttle.read_bps_device", "{drive} {bytes_s}",
+)  # fmt: skip
+_V2 = _Files("memory.max", "memory.peak", "memory.events", "io.max", "{drive} rbps={bytes_s}")
+
+
+@dataclass(frozen=True, slots=True)
+class DriveLimit:
+    """A drive made as slow as another one. Only what is read past the page cache, or into it."""
+
+    path: Path  # of a file on it
+    mib_s: float
+
+    @property
+    def drive(self) -> str:
+        """Its numbers for the kernel; a partition's are those of its disk."""
+        device = self.path.stat().st_dev
+        entry = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+        whole = entry.parent if (entry / "partition").exists() else entry
+        return _read(whole / "dev")
 
 
 class MemoryGroup:
-    """A control group of our own."""
+    """A control group of our own; with version 1 a second one where the drive is limited."""
 
-    def __init__(self, limit_mib: float | None, *, root: Path = _ROOT) -> None:
+    def __init__(
+        self,
+        limit_mib: float | None,
+        drive: DriveLimit | None = None,
+        *,
+        root: Path = _ROOT,
+    ) -> None:
         """Without `limit_mib` the group only counts. Raises LimitUnavailable."""
         if sys.platform != "linux" or os.geteuid() != 0:
             raise LimitUnavailable(detail=tr("It needs root on Linux."))
         self._files = _V1 if (root / "memory").is_dir() else _V2
-        folder = root / "memory" if self._files is _V1 else root
-        self._path = folder / f"r1desk-bench-{os.getpid()}-{time.monotonic_ns()}"
+        name = f"r1desk-bench-{os.getpid()}-{time.monotonic_ns()}"
+        self._path = (root / "memory" if self._files is _V1 else root) / name
+        self._folders = [self._path]
         try:
             if self._files is _V2:
-                _write(root / "cgroup.subtree_control", "+memory")
+                _write(root / "cgroup.subtree_control", "+memory +io" if drive else "+memory")
             self._path.mkdir()
             if limit_mib is not None:
                 _write(self._path / self._files.limit, str(int(limit_mib * MIB)))
                 if (self._path / "memory.swap.max").exists():
                     _write(self._path / "memory.swap.max", "0")
+            if drive is not None:
+                self._limit_drive(drive, root / "blkio" / name)
         except OSError as error:
-            with suppress(OSError):
-                self._path.rmdir()
+            for folder in self._folders:
+                with suppress(OSError):
+                    folder.rmdir()
             raise LimitUnavailable(detail=str(error)) from error
+
+    def _limit_drive(self, drive: DriveLimit, v1_folder: Path) -> None:
+        folder = self._path
+        if self._files is _V1:
+            folder = v1_folder
+            folder.mkdir()
+            self._folders.append(folder)
+        line = self._files.reads_line.format(drive=drive.drive, bytes_s=int(drive.mib_s * MIB))
+        _write(folder / self._files.reads, line)
 
     def join(self) -> None:
         """Put the calling process into the group; its children follow."""
-        _write(self._path / "cgroup.procs", str(os.getpid()))
+        for folder in self._folders:
+            _write(folder / "cgroup.procs", str(os.getpid()))
 
     @property
     def peak_mib(self) -> float:
@@ -78,9 +119,9 @@ class MemoryGroup:
     def remove(self) -> None:
         """After its processes ended."""
         until = time.monotonic() + _END_S
-        while self._path.exists():
+        while left := [folder for folder in self._folders if folder.exists()]:
             try:
-                self._path.rmdir()
+                left[0].rmdir()
             except OSError:
                 if time.monotonic() > until:
                     raise
