@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +49,23 @@ def test_what_cannot_be_read_has_no_speed(tmp_path):
     assert disk.read_speed_mib_s(tmp_path / "nothing") == 0
     (tmp_path / "empty").touch()
     assert disk.read_speed_mib_s(tmp_path / "empty") == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+def test_a_measurement_takes_little_memory(tmp_path):
+    """It runs beside a loaded model, whose budget knows nothing of it."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(64 << 20))
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from deepseek_r1.hardware.disk import measure_mib_s\n"
+        "from deepseek_r1.memory.meter import peak_mib\n"
+        "measure_mib_s(Path(sys.argv[1]), seconds=0.2, memory_mib=1); before = peak_mib()\n"
+        "measure_mib_s(Path(sys.argv[1]), seconds=0.2); print(peak_mib() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        env=os.environ | {"PYTHONPATH": str(Path(disk.__file__).parents[2])},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert 0 <= float(done.stdout) < 14
