@@ -13,7 +13,7 @@ from deepseek_r1.engine.llama.model import LlamaModel
 PENALTY_LAST_TOKENS = 64
 MAX_SEED = 0xFFFFFFFE  # 0xFFFFFFFF means "random" to llama.cpp
 # Of the likeliest token's chance. The tokens under it have together about a ten-thousandth of all
-# chances (a test measures it), so what `top_p` keeps of the others is what it would keep of all.
+# chances (a test measures it): what `top_p` keeps of the others is as good as what it would of all.
 # But they are most of a vocabulary, and `top_p` computes a chance for each that it is given.
 HOPELESS = 1e-7
 _MOST_TOP_P = 0.99  # beyond, what is hopeless would matter
