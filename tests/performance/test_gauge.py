@@ -144,7 +144,7 @@ def test_the_disk_is_shown_while_a_model_runs_from_it(gauge: Gauge):
     gauge.update_vitals(some_vitals(streaming=STREAMING))
     assert gauge._disk.isVisible()
     assert gauge._disk._value == "1,234 MiB/s"
-    for words in ("in memory: 560 MiB", "every token: 400 MiB", "memory: 58%", "disk: 41% of"):
+    for words in ("in memory: 560 MiB", "every pass: 400 MiB", "memory: 58%", "disk: 41% of"):
         assert words in gauge._disk.toolTip()
     gauge.update_vitals(some_vitals())
     assert not gauge._disk.isVisible()
