@@ -38,7 +38,7 @@ QUESTIONS = {
     ),
     "zh_CN": ("用 Python 写一个函数，返回列表中的最大值。",),
 }
-SEEDS = {"en": 1, "zh_CN": 3}  # the starter model is often wrong; with these it is right about code
+SEEDS = {"en": 12, "zh_CN": 13}  # the starter model is often wrong; with these it is right about code
 
 
 class Photographer:
@@ -112,7 +112,7 @@ def take(folder: Path, language: str, suffix: str = "") -> None:
         photographer.ask(question)
     photographer.save(f"light{tag}{suffix}")
     if not suffix:
-        for theme in ("dark", "high_contrast"):
+        for theme in ("dark", "high_contrast") if language == "en" else ("dark",):
             photographer.desk._on_theme(theme)
             photographer.wait_ms(600)
             photographer.save(f"{theme}{tag}")
