@@ -38,7 +38,8 @@ QUESTIONS = {
     ),
     "zh_CN": ("用 Python 写一个函数，返回列表中的最大值。",),
 }
-SEEDS = {"en": 12, "zh_CN": 13}  # the starter model is often wrong; with these it is right about code
+# The starter model is often wrong; with these it is right about code.
+SEEDS = {"en": 12, "zh_CN": 13}
 
 
 class Photographer:
