@@ -78,8 +78,8 @@ class ReadAhead:
         return self._ring.nbytes
 
     # ---- the computing thread ---------------------------------------------------------------
-    # What is computed between two calls empties the processor's caches of all this: each function
-    # that is entered costs microseconds. So what is called for every weight does with few.
+    # What is computed between two calls empties the processor's caches of all this, so that every
+    # step costs many times as much as in a loop. What is called for every weight takes few.
 
     def take(self, matrix: Matrix) -> tuple[int, bool] | None:
         """Where a weight is, once it is read; and whether to compute now with what was taken.

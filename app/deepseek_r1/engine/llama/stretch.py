@@ -1,8 +1,8 @@
 """Tokens of plain text, one after the other, with little between two computations.
 
-A computation empties the processor's caches. So what Python does for a token costs not what its
-instructions take but what they fetch: about four microseconds for each function that is entered,
-whatever it does. Here only two are; what is more than that is done once a stretch.
+A computation empties the processor's caches. So Python's part of a token costs not what its
+instructions take but what they fetch, many times as much (`tests/bench_python_share.py`). What
+need not be done for every token is done once a stretch.
 """
 
 from __future__ import annotations
