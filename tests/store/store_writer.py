@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
 
 from r1desk.store import Store
+
+
+def say(kind: str, key: int, text: object) -> None:
+    """One write for the whole line, which a kill can't cut: unbuffered, `print` makes several."""
+    os.write(1, f"{kind} {key} {text}\n".encode())
 
 
 def main(path: str) -> None:
@@ -16,14 +22,14 @@ def main(path: str) -> None:
         number = 0
         while True:
             question = store.append_user(conversation, f"question {number}", parent)
-            print("said", question.id, f"question {number}", flush=True)
+            say("said", question.id, f"question {number}")
             answer = store.begin_answer(conversation, question.id)
             for step in range(4):
                 store.save_progress(answer.id, "word " * (step + 1))
-                print("progress", answer.id, len("word " * (step + 1)), flush=True)
+                say("progress", answer.id, len("word " * (step + 1)))
                 time.sleep(0.002)
             store.finish_answer(answer.id, f"answer {number}")
-            print("said", answer.id, f"answer {number}", flush=True)
+            say("said", answer.id, f"answer {number}")
             parent, number = answer.id, number + 1
 
 
