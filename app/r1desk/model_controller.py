@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core import events
+from deepseek_r1.core import events, log
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, ModelFileMissing
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
@@ -55,6 +55,7 @@ class ModelController(QObject):
         self._plan_id = self._measuring_id = 0
         self._refusal: tuple[int, ErrorReport, Path] | None = None  # asked for a way out of it
         self._budget: tuple[int, int] = (0, 0)  # the last change's request and its MiB
+        self._share_id = 0  # of the last change of the window's share
         self._pace = {"disk_mib_s": 0.0, "compute_s": 0.0}  # as the last bill that needed it told
         self._loading_path: Path | None = None
         self._wanted: LoadSettings | None = None  # in force once a model has loaded with them
@@ -127,6 +128,17 @@ class ModelController(QObject):
             request_id = self._engine.set_budget(memory_budget, window_mib())
             self._budget = (request_id, memory_budget)
 
+    def leave_to_window(self, more_mib: float) -> None:
+        """Of the same budget, give the window more than the bill does and the model's weights less.
+
+        Only a model that runs from the disk can follow; where it can't, the bill stays as it is.
+        """
+        if self.current is None or not self.current.bill.streams:
+            return
+        bill = self.current.bill
+        share_mib = next(line.planned_mib for line in bill.lines if line.name == "window")
+        self._share_id = self._engine.set_budget(int(bill.budget_mib), share_mib + more_mib)
+
     @Slot()
     def measure_threads(self) -> None:
         """Find the thread counts that suit the loaded model."""
@@ -151,7 +163,7 @@ class ModelController(QObject):
             case events.LoadProgress(fraction=fraction) if request_id == self._load_id:
                 self.current = None  # from here on the model before is gone
                 self.load_progressed.emit(fraction)
-            case events.BudgetChanged(bill=bill) if request_id == self._budget[0]:
+            case events.BudgetChanged(bill=bill) if request_id in (self._budget[0], self._share_id):
                 self._on_budget_changed(bill)
             case events.ThreadsMeasured() if request_id == self._measuring_id:
                 if self.current is not None:
@@ -201,6 +213,8 @@ class ModelController(QObject):
             self.plan_failed.emit(report)
         elif request_id == self._measuring_id:
             self.measuring_failed.emit(report)
+        elif request_id == self._share_id:
+            log.window.info("the window's share of the budget stays: %s", report.text())
         elif request_id == self._budget[0]:
             self.settings_refused.emit(self._preferences.load)
             self.plan_failed.emit(report)

@@ -17,6 +17,7 @@ from r1desk.dialogs.notice_bar import Level, Notice
 from r1desk.main_window import MainWindow
 from r1desk.model_controller import ModelController
 from r1desk.performance import Reading, Vitals, VitalsSampler
+from r1desk.performance.overdraft import Overdraft
 from r1desk.performance.streaming import Streaming, StreamingPace
 
 
@@ -41,6 +42,7 @@ class VitalsWires(QObject):
         self._streaming_pace = StreamingPace()
         self._streaming: Streaming | None = None
         self._window_peak_mib = 0.0
+        self._overdraft = Overdraft()
         self._short = False
         self._told = ""  # the notice about a shortage of memory
         self._sampler = VitalsSampler(self)
@@ -58,7 +60,17 @@ class VitalsWires(QObject):
     @Slot(object)
     def _on_sampled(self, reading: Reading) -> None:
         self._reading = reading
+        self._keep_budget(reading)
         self._show()
+
+    def _keep_budget(self, reading: Reading) -> None:
+        """A window that grew beyond its line of the bill gets more; the model's weights less."""
+        if self._models.current is None or self._short:
+            return
+        app_mib = reading.window_mib + reading.engine_mib
+        more_mib = self._overdraft.take(app_mib, self._budget_mib(), time.monotonic())
+        if more_mib:
+            self._models.leave_to_window(more_mib)
 
     @Slot(object)
     def _on_beat(self, beat: Beat) -> None:

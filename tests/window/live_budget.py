@@ -3,7 +3,8 @@
     .venv/bin/python tests/window/live_budget.py MODEL [--from 1280] [--to 768] [--tokens 240]
 
 The same question is answered twice: calmly, and with the slider moved in the middle. Afterwards
-the slider goes up and down again without an answer. Prints one JSON object: what the gauge showed
+the slider goes up and down again without an answer, and the window's own process grows: the model
+has to leave it the room. Prints one JSON object: what the gauge showed
 before and after, the seconds until it was under the new number, whether the texts are equal. Exit
 status 1 where a promise was not kept.
 """
@@ -25,6 +26,7 @@ from window.own_process import ask_again, own_desk, until
 
 QUESTION = "Tell me about the sea."
 UNDER_WITHIN_S = 2.0
+GROWN_MIB = 96
 
 
 def move_slider(desk: Desk, mib: int) -> None:
@@ -61,6 +63,10 @@ def trial(desk: Desk, before_mib: int, after_mib: int) -> dict[str, Any]:
     until(lambda: vitals().engine_mib > small + more, "weights are kept again")
     move_slider(desk, after_mib)
     found["at_rest_after_s"] = round(until(lambda: vitals().engine_mib < small + 60, "rest"), 2)
+    grown = bytearray(b"x") * (GROWN_MIB << 20)
+    until(lambda: vitals().app_mib > after_mib, "the window has outgrown its share")
+    found["makes_room_after_s"] = round(until(lambda: vitals().app_mib <= after_mib, "room"), 2)
+    del grown
     return found
 
 

@@ -77,7 +77,8 @@ class LiveBudget:
             self._settings = self._with(budget_mib)
             held = self._allowed
             most = min(held.budget_mib, budget_mib) if held.short else budget_mib
-            self.hold(Allowance(most, held.batch, held.short))
+            self._set_weights(most)  # also for the same budget: the share may be another
+            self._allowed = Allowance(most, held.batch, held.short)
         return _still_measured(bill, before)
 
     def _share_now(self, before: Bill, window_mib: float | None) -> ProcessShare:
