@@ -23,6 +23,7 @@ UV_VERSION = "0.13.9"
 PYTHONS = ((3, 11), (3, 13))  # first and last minor version that works
 WINDOWS = os.name == "nt"
 BIN = "Scripts" if WINDOWS else "bin"
+NATIVE = ROOT / "app" / "deepseek_r1" / "native"
 
 # What Qt opens at start, and the Debian package that holds it. Every Linux desktop has them.
 QT_LIBRARIES = {
@@ -130,6 +131,8 @@ def install(python: str, *, with_tests: bool) -> bool:
     sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
     # Without --inexact a `run` after a `test` would take the test tools away again.
     sync += [] if with_tests else ["--no-dev", "--inexact"]
+    # uv remembers that it has built the application, not what became of the file.
+    sync += [] if any(NATIVE.glob("streaming.*")) else ["--reinstall-package", "r1desk"]
     if not (ROOT / ".venv").is_dir():
         print("Installing. The first time compiles llama.cpp: about five minutes.", flush=True)
     done = subprocess.run(sync, cwd=ROOT, env=own_environment(), check=False).returncode == 0

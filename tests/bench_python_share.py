@@ -4,12 +4,13 @@
 
 For each budget (MiB; 0 has the model in memory whole) an answer is written as the engine's process
 writes it, each event packed as a frame for the window. The clock stands in C around llama.cpp's
-functions and around our callback (`tests/support/native_clock.py`); a C compiler is needed.
+functions and around what its callback asks of Python (`tests/support/native_clock.py`); a C
+compiler is needed.
 
     Python = time from the prompt's end to the answer's
              - inside llama_decode and llama_sampler_sample, as C sees it
-             + inside our callback, as C sees it
-             - waiting for weights that are still read
+             + inside Python's part of the callback, as C sees it
+             - waiting there for weights that are read
 
 So Python's part includes ctypes, every wait for the interpreter's lock, and small native calls such
 as a token's text. The threads that read the disk are not part of it: they run beside.
@@ -49,7 +50,7 @@ class Share:
     disk_wait_ms: float
     callback_ms: float  # Python's, inside llama.cpp's computing
     loop_ms: float  # Python's, between two computations
-    calls: float  # of the callback
+    calls: float  # of Python's part of it
     share: float  # Python's part of `token_ms`
 
 
@@ -66,11 +67,11 @@ def python_share(
     seconds, passed = time.perf_counter() - began, clock.read() - before
     waited_s = io_wait_s() - waited_s
     count = passed.decodes
-    callback_s = passed.callback_s - waited_s
+    callback_s = passed.callback_s - (waited_s - passed.ring_wait_s)
     loop_s = seconds - passed.decode_s - passed.sample_s
     return Share(
         token_ms=1000 * seconds / count,
-        native_ms=1000 * (passed.decode_s + passed.sample_s - passed.callback_s) / count,
+        native_ms=1000 * (passed.decode_s + passed.sample_s - waited_s - callback_s) / count,
         disk_wait_ms=1000 * waited_s / count,
         callback_ms=1000 * callback_s / count,
         loop_ms=1000 * loop_s / count,

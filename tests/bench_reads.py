@@ -31,6 +31,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import PrefillProgress
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.hardware.disk import READERS, measure_mib_s
+from deepseek_r1.weights import reader, streamed
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.read_ahead import ReadAhead
 from deepseek_r1.weights.reader import WeightFile
@@ -42,18 +43,26 @@ _RAW_S = 1.0
 _SIZES_KIB = (128, 256, 512, 1024, 2048, 4096)
 
 
-class Watched(ReadAhead):
-    """Keeps when each read began and ended."""
+class WatchedFile(WeightFile):
+    """Keeps when each read began and ended: all are made in Python, direct ones too."""
 
     spans: ClassVar[list[tuple[float, float, int]]] = []
+    descriptor = -1
+
+    def read(self, into, start, end):
+        began = time.perf_counter()
+        super().read(into, start, end)
+        self.spans.append((began, time.perf_counter(), end - start))
+
+
+class WatchedRing(ReadAhead):
+    """Keeps which one was made last."""
+
     last: ClassVar[ReadAhead | None] = None
 
-    def _read(self, entry, start, end):
-        Watched.last = self
-        began = time.perf_counter()
-        failure = super()._read(entry, start, end)
-        self.spans.append((began, time.perf_counter(), end - start))
-        return failure
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        WatchedRing.last = self
 
 
 def drive_counters(path: Path) -> tuple[float, float]:
@@ -70,13 +79,17 @@ def write_an_answer(path: Path, budget_mib: int, tokens: int) -> list[Matrix]:
     with CPUInference(path, settings=settings) as model:
         for event in model.stream("Write on and on about a dragon.", sampling=sampling):
             if isinstance(event, PrefillProgress) and event.done == event.total:
-                Watched.spans.clear()
+                WatchedFile.spans.clear()
                 began, before, waited_s = time.perf_counter(), drive_counters(path), _waited(model)
         ended, after = time.perf_counter(), drive_counters(path)
         waited_s = _waited(model) - waited_s
-        assert Watched.last is not None, "nothing is streamed under this budget"
-        order = list(Watched.last.order)
-    spans, seconds, written = list(Watched.spans), ended - began, event.stats.completion_tokens - 1
+        assert WatchedRing.last is not None, "nothing is streamed under this budget"
+        order = list(WatchedRing.last.order)
+    spans, seconds, written = (
+        list(WatchedFile.spans),
+        ended - began,
+        event.stats.completion_tokens - 1,
+    )
     read_mib = sum(nbytes for _, _, nbytes in spans) / MIB
     print(
         f"a token: {1000 * seconds / written:.1f} ms, "
@@ -144,7 +157,7 @@ def raw_mib_s(file: WeightFile, weights: list[Matrix], ring_bytes: int) -> float
                 break
             ahead.take(matrix)
             ahead.release()
-        return ahead.read_bytes / MIB / (time.perf_counter() - began)
+        return ahead.counters.read_bytes / MIB / (time.perf_counter() - began)
     finally:
         ahead.close()
 
@@ -167,12 +180,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--sizes", action="store_true")
     given = parser.parse_args()
-    import deepseek_r1.weights.streamed as streamed  # noqa: PLC0415 - to be watched
-
-    streamed.ReadAhead = Watched
+    streamed.ReadAhead, reader.WeightFile = WatchedRing, WatchedFile
     path = given.model.resolve()
     order = write_an_answer(path, given.budget, given.tokens)
-    ring_bytes = Watched.last.ring_bytes
+    ring_bytes = WatchedRing.last.ring_bytes
     raw = measure_mib_s(path, memory_mib=ring_bytes / MIB)
     print(f"{READERS} readers, a ring of {ring_bytes / MIB:.0f} MiB; the drive reads {raw:.0f} "
           "MiB/s in pieces of 1 MiB into as much, and as it is streamed:")  # fmt: skip

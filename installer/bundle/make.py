@@ -72,8 +72,9 @@ def prepare(uv: str, python: str, *, native_only: bool) -> str:
 
 
 def freeze(interpreter: str) -> None:
-    """Icons, PyInstaller, licences. Raises CalledProcessError."""
+    """Our own native library, icons, PyInstaller, licences. Raises CalledProcessError."""
     here = ROOT / "installer" / "bundle"
+    subprocess.run([interpreter, str(ROOT / "installer" / "native_library.py")], check=True)
     subprocess.run([interpreter, str(here / "icons.py"), str(BUILT / "icons")], check=True)
     shutil.rmtree(FOLDER, ignore_errors=True)
     command = [interpreter, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]

@@ -1,9 +1,9 @@
 """How much time passes on either side of the border between Python and llama.cpp.
 
 The clock stands on the native side: a few lines of C, compiled when they are asked for, around the
-functions of llama.cpp that compute a token, and around our callback. So what is counted as native
-is native, and what Python costs includes the conversion of arguments and the waiting for the
-interpreter's lock.
+functions of llama.cpp that compute a token, and around what the native callback asks of Python. So
+what is counted as native is native, and what Python costs includes the conversion of arguments and
+the waiting for the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.weights.streamed import StreamedWeights
+from deepseek_r1.native.library import OnNode, OnPass
+from deepseek_r1.weights import streamed
+from deepseek_r1.weights.node_watch import NodeWatch
+from deepseek_r1.weights.read_ahead import ReadAhead
 
 _CODE = r"""
-#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -30,7 +32,8 @@ struct batch { int32_t count; void *parts[6]; };  /* llama_batch */
 
 int32_t (*decode_inside)(void *, struct batch);
 int32_t (*sample_inside)(void *, void *, int32_t);
-bool (*callback_inside)(void *, bool, void *);
+int (*on_node_inside)(uint64_t, int);
+int (*on_pass_inside)(void);
 int64_t decode_ns, sample_ns, callback_ns, decodes, callbacks;
 
 static int64_t now(void) {
@@ -54,12 +57,20 @@ int32_t timed_sample(void *chain, void *context, int32_t at) {
     return token;
 }
 
-bool timed_callback(void *node, bool ask, void *data) {
+int timed_on_node(uint64_t node, int ask) {
     int64_t began = now();
-    bool go_on = callback_inside(node, ask, data);
+    int go_on = on_node_inside(node, ask);
     callback_ns += now() - began;
     callbacks++;
     return go_on;
+}
+
+int timed_on_pass(void) {
+    int64_t began = now();
+    int done = on_pass_inside();
+    callback_ns += now() - began;
+    callbacks++;
+    return done;
 }
 """
 _NS = 1e9
@@ -71,7 +82,8 @@ class Reading:
 
     decode_s: float  # inside llama.cpp's computing, our callback included
     sample_s: float
-    callback_s: float  # inside our callback, its waits for the disk included
+    callback_s: float  # inside Python's part of our callback, its waits for the disk included
+    ring_wait_s: float  # inside its native part: for weights that are still read
     decodes: int
     callbacks: int
 
@@ -79,7 +91,7 @@ class Reading:
         return Reading(*(getattr(self, name) - getattr(earlier, name) for name in _FIELDS))
 
 
-_FIELDS = ("decode_s", "sample_s", "callback_s", "decodes", "callbacks")
+_FIELDS = ("decode_s", "sample_s", "callback_s", "ring_wait_s", "decodes", "callbacks")
 
 
 class NativeClock:
@@ -87,6 +99,7 @@ class NativeClock:
 
     def __init__(self, handle: ctypes.CDLL) -> None:
         self._handle = handle
+        self.ring: ReadAhead | None = None  # of the model that was loaded last
 
     def read(self) -> Reading:
         """Everything until now."""
@@ -94,6 +107,7 @@ class NativeClock:
             self._word("decode_ns") / _NS,
             self._word("sample_ns") / _NS,
             self._word("callback_ns") / _NS,
+            self.ring.counters.wait_s if self.ring is not None else 0.0,
             self._word("decodes"),
             self._word("callbacks"),
         )
@@ -114,12 +128,18 @@ def native_clock(folder: Path) -> Iterator[NativeClock]:
     subprocess.run(command, check=True, capture_output=True)
     handle = ctypes.CDLL(str(compiled))
     api = library().api
-    callback = StreamedWeights.eval_callback
+    clock = NativeClock(handle)
 
-    def timed(weights: StreamedWeights) -> int:
-        assert callback.fget is not None
-        _set(handle, "callback_inside", callback.fget(weights))
-        return _address(handle.timed_callback)
+    class Timed(NodeWatch):
+        def __init__(self, ahead, fields, on_node, on_pass):
+            clock.ring = ahead
+            self._inside = OnNode(on_node), OnPass(on_pass)
+            for name, inside in zip(("on_node", "on_pass"), self._inside, strict=True):
+                _set(handle, f"{name}_inside", _address(inside))
+            super().__init__(
+                ahead, fields, OnNode(_address(handle.timed_on_node)),
+                OnPass(_address(handle.timed_on_pass)),
+            )  # fmt: skip
 
     with pytest.MonkeyPatch.context() as patch:
         for inside, name in (
@@ -131,8 +151,8 @@ def native_clock(folder: Path) -> Iterator[NativeClock]:
             ours: Any = getattr(handle, "timed_" + inside.removesuffix("_inside"))
             ours.argtypes, ours.restype = original.argtypes, original.restype
             patch.setattr(api, name, ours)
-        patch.setattr(StreamedWeights, "eval_callback", property(timed))
-        yield NativeClock(handle)
+        patch.setattr(streamed, "NodeWatch", Timed)
+        yield clock
 
 
 def _address(function: Any) -> int:

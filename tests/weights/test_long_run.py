@@ -56,7 +56,8 @@ def test_a_tokens_time_is_divided_between_python_llama_and_the_disk(
         engine.close()
     assert told.native_ms > 0
     assert told.loop_ms > 0
-    assert (told.calls > 10, told.callback_ms > 0) == (streams, streams)
+    # From the disk: for the embedding's row, and because another pass begins.
+    assert (0 < told.calls <= 3, told.callback_ms > 0) == (streams, streams)
     parts = told.native_ms + told.disk_wait_ms + told.callback_ms + told.loop_ms
     assert parts == pytest.approx(told.token_ms, rel=0.01)
     assert 0 < told.share < 1

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deepseek_r1.hardware.disk import READ_BYTES
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.read_ahead import ReadAhead
-from deepseek_r1.weights.reader import WeightFile
-from deepseek_r1.weights.region import PAGE, page_up
+from deepseek_r1.weights.reader import WeightFile, WeightsUnreadableError
+from deepseek_r1.weights.region import PAGE, page_down, page_up
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "preadv"), reason="streaming needs preadv")
 
@@ -25,12 +26,32 @@ _PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeightFile]:
-    path: Path = tmp_path_factory.mktemp("weights") / "weights.bin"
-    path.write_bytes(random.Random(7).randbytes(20 * MIB))
-    opened = WeightFile(path)
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made: Path = tmp_path_factory.mktemp("weights") / "weights.bin"
+    made.write_bytes(random.Random(7).randbytes(20 * MIB + 1234))
+    return made
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["direct", "through the cache"])
+def file(path: Path, request: pytest.FixtureRequest) -> Iterator[WeightFile]:
+    opened = WeightFile(path, direct=request.param)
     yield opened
     opened.close()
+
+
+class Watched(WeightFile):
+    """Every read is made in Python, and noted."""
+
+    def __init__(self, path: Path, chunk_bytes: int) -> None:
+        super().__init__(path, direct=False, chunk_bytes=chunk_bytes)
+        self.reads: list[tuple[int, int]] = []
+        self.broken = False
+
+    def read(self, into: memoryview, start: int, end: int) -> None:
+        if self.broken:
+            raise WeightsUnreadableError("the drive is gone")
+        self.reads.append((start, end))
+        super().read(into, start, end)
 
 
 def in_a_row(sizes: list[int], gap: int = 0) -> list[Matrix]:
@@ -51,9 +72,9 @@ def holds(at: int, matrix: Matrix, file: WeightFile) -> bool:
 def reads(ahead: ReadAhead, nbytes: int) -> bool:
     """Whether so much was read before patience ends."""
     until = time.monotonic() + _PATIENCE_S
-    while ahead.read_bytes < nbytes and time.monotonic() < until:
+    while ahead.counters.read_bytes < nbytes and time.monotonic() < until:
         time.sleep(0.005)
-    return ahead.read_bytes == nbytes
+    return ahead.counters.read_bytes == nbytes
 
 
 def test_a_weight_is_begun_before_there_is_room_for_all_of_it(file: WeightFile) -> None:
@@ -103,6 +124,67 @@ def test_another_ring_holds_what_was_on_its_way(file: WeightFile) -> None:
                 ahead.release()
     finally:
         ahead.close()
+
+
+def test_the_end_of_a_file_that_is_no_whole_page_is_read(file: WeightFile) -> None:
+    last = Matrix("last", 0, file.nbytes - 5000, 5000)
+    ahead = ReadAhead([file], MIB)
+    try:
+        ahead.set_order([last])
+        assert reads(ahead, page_up(file.nbytes) - page_down(last.offset))
+        taken = ahead.take(last)
+        assert taken is not None
+        assert holds(taken[0], last, file)
+    finally:
+        ahead.close()
+
+
+@pytest.mark.parametrize("chunk_kib", [64, 512, 2048])
+def test_reads_end_at_chunks_and_neighbours_are_read_together(path: Path, chunk_kib: int) -> None:
+    chunk = chunk_kib << 10
+    file = Watched(path, chunk)
+    offset, nbytes = 3 * chunk // 2 + 32, 7 * MIB
+    ahead = ReadAhead([file], 8 * MIB)
+    try:
+        ahead.set_order([Matrix("weight", 0, offset, nbytes)])
+        assert reads(ahead, page_up(offset + nbytes) - page_down(offset))
+    finally:
+        ahead.close()
+        file.close()
+    pieces = sorted(file.reads)
+    assert pieces[0][0] == page_down(offset)
+    assert pieces[-1][1] == page_up(offset + nbytes)
+    assert all(end % chunk == 0 for _, end in pieces[:-1])
+    assert all(end - start <= max(READ_BYTES, chunk) for start, end in pieces)
+    assert [end for _, end in pieces[:-1]] == [start for start, _ in pieces[1:]]
+    assert len(pieces) <= nbytes // max(READ_BYTES, chunk) + 2
+
+
+def test_a_read_that_fails_is_told_where_its_weight_is_asked_for(path: Path) -> None:
+    file = Watched(path, READ_BYTES)
+    first, second = in_a_row([2 * MIB, 2 * MIB])
+    ahead = ReadAhead([file], 3 * MIB)
+    try:
+        ahead.set_order([first, second])
+        assert reads(ahead, 2 * MIB)  # the second has no room yet
+        file.broken = True
+        assert ahead.take(first) is not None
+        ahead.release()
+        with pytest.raises(WeightsUnreadableError, match="the drive is gone"):
+            ahead.take(second)
+        with pytest.raises(WeightsUnreadableError):
+            ahead.take(first)
+        file.broken = False
+        ahead.restart(pause=True)
+        before = ahead.counters.read_bytes
+        assert ahead.take(first) is None  # nothing was read in the pause
+        assert reads(ahead, before + 2 * MIB)
+        taken = ahead.take(second)
+        assert taken is not None
+        assert holds(taken[0], second, file)
+    finally:
+        ahead.close()
+        file.close()
 
 
 @settings(

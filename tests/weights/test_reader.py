@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.hardware.disk import READ_BYTES
 from deepseek_r1.weights.reader import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.region import PAGE, Region, page_down, page_up
 from support.gguf_files import tiny_llama
@@ -34,29 +33,12 @@ def test_ranges_arrive_at_their_remainder(path: Path, direct: bool) -> None:
     file = WeightFile(path, direct=direct)
     region = Region(SIZE + PAGE, huge_pages=False)
     for offset, nbytes in [(0, 10), (32, 5000), (4095, 2), (PAGE * 7 + 96, 6 << 20), (SIZE - 5, 5)]:
-        base = page_down(offset)
-        for start, end in file.pieces(offset, nbytes):
-            assert end - start <= READ_BYTES
-            with region.bytes[start - base : end - base] as into:
-                file.read(into, start, end)
+        base, end = page_down(offset), page_up(offset + nbytes)
+        with region.bytes[: end - base] as into:
+            file.read(into, base, end)
         at = offset - base
         assert bytes(region.bytes[at : at + nbytes]) == told[offset : offset + nbytes]
     region.close()
-    file.close()
-
-
-@pytest.mark.parametrize("chunk_kib", [64, 512, 8192])
-def test_reads_end_at_chunks_and_neighbours_are_read_together(path: Path, chunk_kib: int) -> None:
-    chunk = chunk_kib << 10
-    file = WeightFile(path, chunk_bytes=chunk)
-    offset, nbytes = 3 * chunk // 2 + 32, SIZE - 2 * chunk if chunk < SIZE // 4 else 5000
-    pieces = list(file.pieces(offset, nbytes))
-    assert pieces[0][0] == page_down(offset)
-    assert pieces[-1][1] == page_up(offset + nbytes)
-    assert all(end % chunk == 0 for _, end in pieces[:-1])
-    assert all(end - start <= max(READ_BYTES, chunk) for start, end in pieces)
-    assert [end for _, end in pieces[:-1]] == [start for start, _ in pieces[1:]]
-    assert len(pieces) <= nbytes // max(READ_BYTES, chunk) + 2
     file.close()
 
 
@@ -68,9 +50,7 @@ def test_the_page_cache_stays_clean(path: Path) -> None:
     for direct in (True, False):
         file = WeightFile(path, direct=direct)
         region = Region(page_up(SIZE), huge_pages=False)
-        for start, end in file.pieces(0, SIZE):
-            with region.bytes[start:end] as into:
-                file.read(into, start, end)
+        file.read(region.bytes, 0, page_up(SIZE))
         region.close()
         file.close()
         assert _cached_pages(descriptor) < 40

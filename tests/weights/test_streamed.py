@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deepseek_r1.core.errors import BudgetTooSmall, EngineFailed, LoadStopped, StreamingUnavailable
@@ -181,12 +181,12 @@ def test_threads_and_files_are_gone_after_the_end(tmp_path: Path) -> None:
     path = tiny_qwen2(tmp_path / "model.gguf")
     with loaded(path, budgets(path)[0]) as bench:  # what the library keeps for itself
         bench.logits(FIRST)
-    before = threading.active_count(), _open_files(path)
+    before = psutil.Process().num_threads(), _open_files(path)
     with loaded(path, budgets(path)[0]) as bench:
         bench.logits(FIRST)
-        assert threading.active_count() > before[0]
+        assert psutil.Process().num_threads() > before[0]
         assert _open_files(path) > before[1]
-    assert (threading.active_count(), _open_files(path)) == before
+    assert (psutil.Process().num_threads(), _open_files(path)) == before
 
 
 def _open_files(path: Path) -> int:
@@ -195,13 +195,13 @@ def _open_files(path: Path) -> int:
 
 
 def test_stopping_the_load_leaves_nothing(starter: Path) -> None:
-    before = threading.active_count()
+    before = psutil.Process().num_threads()
     request = OpenRequest(
         read_header(starter), LoadSettings(), 1, lambda fraction: fraction < 0.2, weights_mib=60.0
     )
     with pytest.raises(LoadStopped):
         open_engine(request)
-    assert threading.active_count() == before
+    assert psutil.Process().num_threads() == before
 
 
 def test_a_budget_without_room_for_two_slots_is_refused_with_what_is_needed(starter: Path) -> None:

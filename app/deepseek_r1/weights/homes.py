@@ -94,10 +94,10 @@ class Loans:
         self.read_bytes += matrix.nbytes
         return self._homes.address(matrix)
 
-    def end(self, away: Container[int]) -> None:
-        """Give back those whose tensors are `away`; the others stay."""
+    def end(self, away: Container[Matrix]) -> None:
+        """Give back those that are still `away`; the others stay."""
         for matrix in self.lent:
-            if matrix.tensor in away:
+            if matrix in away:
                 self._homes.discard(*matrix.range)
         self.lent.clear()
 

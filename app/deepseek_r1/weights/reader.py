@@ -9,14 +9,14 @@ where it fails, reads go through the page cache and are dropped from it afterwar
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from deepseek_r1.core import log
 from deepseek_r1.core.words import tr
 from deepseek_r1.hardware.disk import READ_BYTES
 from deepseek_r1.hardware.storage import RawFile, SystemFile
-from deepseek_r1.weights.region import PAGE, Region, page_down, page_up
+from deepseek_r1.weights.region import PAGE, Region, page_down
 
 
 class WeightsUnreadableError(Exception):
@@ -29,8 +29,8 @@ class WeightFile:
     def __init__(self, path: Path, *, direct: bool = True, chunk_bytes: int = READ_BYTES) -> None:
         """`direct` False goes without trying direct I/O. Raises WeightsUnreadableError.
 
-        Reads begin and end at multiples of `chunk_bytes` in the file, a whole number of pages,
-        but at the ends of what is wanted; neighbouring chunks are read together.
+        Streamed weights are read from and to multiples of `stride` in the file, but at the ends of
+        what is wanted: whole chunks, of `chunk_bytes` in whole pages, neighbours together.
         """
         self.path = path
         try:
@@ -38,13 +38,18 @@ class WeightFile:
         except OSError as error:
             raise WeightsUnreadableError(_told(path, error)) from error
         self.nbytes = self._file.nbytes
-        self._stride = max(READ_BYTES // chunk_bytes, 1) * chunk_bytes
+        self.stride = max(READ_BYTES // chunk_bytes, 1) * chunk_bytes
         self._past_cache = self._probe() if direct else None
 
     @property
     def direct(self) -> bool:
         """True where reads pass by the page cache."""
         return self._past_cache is not None
+
+    @property
+    def descriptor(self) -> int:
+        """What native code reads directly from; -1 where it cannot."""
+        return self._past_cache.descriptor if self._past_cache is not None else -1
 
     def _probe(self) -> RawFile | None:
         """The file for direct I/O, if it was seen reading the same bytes."""
@@ -65,14 +70,6 @@ class WeightFile:
         log.engine.info("%s is read through the page cache: direct reads fail", self.path.name)
         file.close()
         return None
-
-    def pieces(self, offset: int, nbytes: int) -> Iterator[tuple[int, int]]:
-        """Start and end of the reads that fetch a range: whole chunks, at its ends whole pages."""
-        start, end = page_down(offset), page_up(offset + nbytes)
-        while start < end:
-            until = min((start // self._stride + 1) * self._stride, end)
-            yield start, until
-            start = until
 
     def read(self, into: memoryview, start: int, end: int) -> None:
         """Fill `into` with the bytes from `start` to `end`, or to the end of the file.

@@ -1,16 +1,15 @@
 """A model's weights between memory and disk while it is loaded and while it computes.
 
-The engine hands its model `overrides`, its context `eval_callback`. Before each node of the graph
-llama.cpp asks the callback, which sees by the node's operand which weight is needed, waits for it,
-points the weight's tensor to it, and ends the stretch that is computed in one go where the next
-weight is not there yet. Nothing depends on names or kinds of nodes; the order in which weights are
-needed is learned from the first pass, and a wrong guess costs time, not truth. A mixture's experts
-are fetched once it is known which of them are needed (`weights.mixture`).
+The engine hands its model `overrides`, its context `eval_callback`. That is native: before each
+node of the graph it sees by the node's operand which weight is needed, and waits for it in the ring
+(`weights.node_watch`); what is not the ring's it asks for here. Nothing depends on names or kinds
+of nodes; the order in which weights are needed is learned from the first pass, and a wrong guess
+costs time, not truth. A mixture's experts are fetched once it is known which of them are needed
+(`weights.mixture`).
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -21,10 +20,11 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.arrivals import Arrivals, by_need
 from deepseek_r1.weights.embedding import EmbeddingRows
 from deepseek_r1.weights.expert_cache import expert_cache
-from deepseek_r1.weights.ggml_buffer import WORDS, BufferType, Ggml, set_word, word_at
+from deepseek_r1.weights.ggml_buffer import BufferType, Ggml, set_word, word_at
 from deepseek_r1.weights.homes import Homes, Loans
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.mixture import Mixture
+from deepseek_r1.weights.node_watch import NodeWatch
 from deepseek_r1.weights.read_ahead import ReadAhead
 from deepseek_r1.weights.reader import WeightsUnreadableError, open_files
 from deepseek_r1.weights.residency import (
@@ -38,8 +38,6 @@ from deepseek_r1.weights.residency import (
 )
 from deepseek_r1.weights.stats import WeightsStats
 from deepseek_r1.weights.tensors import ModelTensors
-
-_EvalCallback = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_size_t, ctypes.c_bool, ctypes.c_void_p)
 
 
 class StreamedWeights:
@@ -70,18 +68,14 @@ class StreamedWeights:
         self._files = open_files(header.parts, direct=direct, chunk_bytes=chunk_bytes)
         self._homes = Homes(self._files)
         self._ahead = ReadAhead(self._files, self._residency.ring_bytes)
-        self._awaited: dict[int, Matrix] = {}  # by the tensor's address: not at home
         self._embedding: EmbeddingRows | None = None
         self._mixture: Mixture | None = None
         self._experts: frozenset[Matrix] = frozenset()
         self._growing: set[Matrix] = set()  # to be kept when they come by next
-        self._group: list[Matrix] = []  # taken, not computed with yet
         self._loans = Loans(self._homes)
-        self._seen: dict[Matrix, None] = {}  # in this pass
         self._wanted: Residency | None = None
         self._hits = self._misses = self._passes = 0
-        self._source, self._data = self._ggml.fields.sources, self._ggml.fields.data
-        self._callback = _EvalCallback(self._on_node)
+        self._watch = NodeWatch(self._ahead, self._ggml.fields, self._on_node, self._on_pass)
         pinned = self._tensors.named(self._residency.pinned)
         self._arrivals = Arrivals(self._homes, *by_need(header, pinned))
         self.failure: Exception | None = None
@@ -94,8 +88,13 @@ class StreamedWeights:
 
     @property
     def eval_callback(self) -> int:
-        """Address of the context's `cb_eval`; its user data is nothing."""
-        return ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+        """Address of the context's `cb_eval`; its user data is `eval_user_data`."""
+        return self._watch.callback
+
+    @property
+    def eval_user_data(self) -> int:
+        """Address of the context's `cb_eval_user_data`."""
+        return self._watch.user_data
 
     @property
     def tokens_at_once(self) -> int:
@@ -108,14 +107,15 @@ class StreamedWeights:
         away = sum(each.nbytes for each in self._away())
         here = sum(each.nbytes for each in self._tensors.by_address.values()) - away
         rows, rows_s = (each.read_bytes, each.wait_s) if (each := self._embedding) else (0, 0.0)
+        ring = self._ahead.counters
         told = WeightsStats(
             pinned_mib=here / MIB,
             arriving_mib=self._arrivals.left_bytes / MIB,
             slots_mib=self._ahead.ring_bytes / MIB,
-            slots_filled_mib=self._ahead.filled_bytes / MIB,
+            slots_filled_mib=ring.filled_bytes / MIB,
             streamed_mib=sum(each.nbytes for each in self._streamed()) / MIB,
-            read_mib=(self._ahead.read_bytes + self._loans.read_bytes + rows) / MIB,
-            io_wait_s=self._ahead.wait_s + self._loans.wait_s + self._arrivals.wait_s + rows_s,
+            read_mib=(ring.read_bytes + self._loans.read_bytes + rows) / MIB,
+            io_wait_s=ring.wait_s + self._loans.wait_s + self._arrivals.wait_s + rows_s,
             hits=self._hits,
             misses=self._misses,
             passes=self._passes,
@@ -138,7 +138,7 @@ class StreamedWeights:
     def _away(self) -> list[Matrix]:
         """What is not at home, and is not on its way there. From any thread."""
         arriving = self._arrivals.pending.copy()
-        return [each for each in list(self._awaited.values()) if each not in arriving]
+        return [each for each in self._watch.matrices if each not in arriving]
 
     # ---- the load ---------------------------------------------------------------------------
 
@@ -151,23 +151,27 @@ class StreamedWeights:
         self._tensors.place(self._homes)
         used, viewed = self._tensors.by_name, self._tensors.viewed
         streamed = self._to_stream()
-        self._awaited = {each.tensor: each for each in streamed}
+        for each in streamed:
+            self._watch.add(each, streamed=True)
         if room := self._residency.experts_bytes:
             cache = expert_cache(self._header, used, room, self._strategy, self._homes)
             self._mixture, self._experts = Mixture(cache, self._ggml), cache.matrices
-            self._awaited |= {each.tensor: each for each in self._experts}
+            for each in self._experts:
+                self._watch.add(each, streamed=False)
         table = used.get(EMBEDDING)
         if self._residency.embedding_on_disk and table and table not in viewed:
             rows, fields = self._header.vocabulary, self._ggml.fields
             self._embedding = EmbeddingRows(table, rows, self._homes, fields, EMBEDDING_BYTES)
-            self._awaited[table.tensor] = table
-        there = self._arrivals.matrices.union(self._awaited.values())
+            self._watch.add(table, streamed=False)
+        there = self._arrivals.matrices.union(self._watch.matrices)
         self._homes.fill([each for each in used.values() if each not in there], on_progress)
         arriving = self._arrivals.attach(used.values(), viewed, on_progress)
-        self._awaited |= {each.tensor: each for each in arriving}
+        for each in arriving:
+            self._watch.add(each, streamed=False)
         for file in self._files:
             file.forget()
         self._ahead.set_order(streamed)
+        self._show()
 
     def settle(self, stopped: Callable[[], bool]) -> None:
         """After the context made its first graphs: keep the weights that others look into.
@@ -176,7 +180,8 @@ class StreamedWeights:
         """
         if self._mixture is not None:
             self._mixture.cache.stopped = stopped
-        for matrix in self._tensors.viewed & set(self._awaited.values()):
+        self._tensors.on_viewed = self._on_viewed
+        for matrix in self._tensors.viewed.intersection(self._watch.matrices):
             if matrix in self._arrivals.pending:
                 self._arrive(matrix)
                 continue
@@ -188,22 +193,33 @@ class StreamedWeights:
 
     # ---- the computation --------------------------------------------------------------------
 
-    def _on_node(self, node: int, ask: bool, _user_data: int | None) -> bool:
-        """Called for every node before a stretch of the graph, and once behind the stretch."""
+    def _on_node(self, node: int, ask: int) -> int:
+        """What the native callback leaves to us."""
         try:
             if not ask:
                 self._computed()
                 return True
-            # A thousand times a token, mostly in vain: `word_at` is written out.
-            matrix = self._awaited.get(WORDS[(node + self._source) >> 3])
+            if self.failure is not None:
+                return False
+            matrix = self._watch.needed_by(node)
             if matrix is not None:
-                return self.failure is None and self._need(node, matrix)
-            mixture = self._mixture
-            return mixture is not None and self.failure is None and mixture.stops_at(node)
+                return self._need(node, matrix)
+            return self._mixture is not None and self._mixture.stops_at(node)
         except Exception as error:  # noqa: BLE001 - must not cross C; the context raises it
-            self.failure = error
-            self.on_failure()
+            self._fail(error)
             return False
+
+    def _on_pass(self) -> int:
+        try:
+            self._passed()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+            return False
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+        self.on_failure()
 
     def _need(self, node: int, matrix: Matrix) -> bool:
         """Have the weight in place; True to compute now."""
@@ -213,50 +229,57 @@ class StreamedWeights:
         if self._embedding is not None and matrix is self._embedding.matrix:
             self._embedding.fetch(node)
             return False
-        if matrix in self._seen:
-            self._passed()
-        self._seen[matrix] = None
         if matrix in self._tensors.viewed:
             raise RuntimeError(f"{matrix.name} was moved while others look into it")
-        taken = None
         if self._mixture is None or matrix not in self._experts:
-            taken = self._ahead.take(matrix)
-        elif self._mixture.serve(node, matrix):
+            self._ahead.raise_failure()  # else it was not on its way
+        elif not self._watch.see(matrix) or self._mixture.serve(node, matrix):
             return False
-        if taken is None:
-            taken = self._loans.read(matrix), True
-        set_word(matrix.tensor + self._data, taken[0])
-        self._group.append(matrix)
-        return taken[1]
+        set_word(matrix.tensor + self._ggml.fields.data, self._loans.read(matrix))
+        self._show()
+        return True
+
+    def _on_viewed(self, matrix: Matrix) -> None:
+        """A graph looks into a weight: if one that is streamed, its next use is an error."""
+        if matrix in self._watch:
+            self._watch.add(matrix, streamed=False)
 
     def _arrive(self, matrix: Matrix) -> None:
         """Wait for a weight that is on its way home."""
         self._arrivals.wait_for(matrix)
-        del self._awaited[matrix.tensor]
+        self._watch.remove(matrix)
+
+    def _show(self) -> None:
+        """Let the native callback ask for as little as there is to decide."""
+        mixture = self._mixture
+        whole = mixture is not None and not mixture.told_apart
+        self._watch.show(
+            whole_numbers=mixture is not None and mixture.told_apart,
+            ends=whole or bool(self._growing or self._loans.lent),
+        )
 
     def _computed(self) -> None:
         """The weights taken so far were used."""
         if self._growing:
-            self._keep_group()
-        if self._loans.lent:
-            self._loans.end(self._awaited)
-        self._group.clear()
+            self._keep_some([*self._ahead.taken, *self._loans.lent])
+        self._loans.end(self._watch)
         self._ahead.release()
         if self._mixture is not None:
             self._mixture.computed()
+        self._show()
 
-    def _keep_group(self) -> None:
-        """Of the weights taken so far, those that shall stay."""
-        for matrix in self._growing.intersection(self._group):
-            home, here = self._homes.address(matrix), word_at(matrix.tensor + self._data)
-            if here != home:
+    def _keep_some(self, used: list[Matrix]) -> None:
+        """Of these weights, which are in memory, those that shall stay."""
+        for matrix in self._growing.intersection(used):
+            here = word_at(matrix.tensor + self._ggml.fields.data)
+            if here != self._homes.address(matrix):
                 self._homes.keep(matrix, here)
             self._keep(matrix)
 
     def _keep(self, matrix: Matrix) -> None:
         """The weight is at its home from now on."""
-        set_word(matrix.tensor + self._data, self._homes.address(matrix))
-        del self._awaited[matrix.tensor]
+        set_word(matrix.tensor + self._ggml.fields.data, self._homes.address(matrix))
+        self._watch.remove(matrix)
         self._growing.discard(matrix)
         if matrix is (self._embedding and self._embedding.matrix):
             self._embedding = None
@@ -264,23 +287,24 @@ class StreamedWeights:
     def _passed(self) -> None:
         """All layers were computed once: from now on read in the order that was seen."""
         self._passes += 1
-        seen = [each for each in self._seen if each not in self._experts]
+        matrices = self._tensors.by_address
+        needed = [matrices[tensor] for tensor in self._watch.begin_pass()]
+        seen = [each for each in needed if each not in self._experts]
         self._misses += len(seen)
-        self._hits += len(self._tensors.by_address) - len(self._awaited)
-        order = [each for each in seen if each.tensor in self._awaited]
-        self._seen.clear()
+        self._hits += len(matrices) - len(self._watch.matrices)
+        order = [each for each in seen if each in self._watch]
         if order != self._ahead.order:
             self._ahead.set_order(order)
 
     def broken_off(self) -> Exception | None:
         """The pass ended in the middle: begin the next one from its start. Why, if we know."""
         failure, self.failure = self.failure, None
-        self._group.clear()
-        self._seen.clear()
-        self._loans.end(self._awaited)
+        self._watch.begin_pass()
+        self._loans.end(self._watch)
         if self._mixture is not None:
             self._mixture.restart()
         self._ahead.restart(pause=failure is not None)
+        self._show()
         return failure
 
     # ---- the budget -------------------------------------------------------------------------
@@ -304,20 +328,22 @@ class StreamedWeights:
         wanted = self._to_stream()
         self._growing = set(self._streamed()) - set(wanted)
         for matrix in wanted:
-            if matrix.tensor not in self._awaited:
-                self._awaited[matrix.tensor] = matrix
+            if matrix not in self._watch:
+                self._watch.add(matrix, streamed=True)
                 self._homes.discard(*matrix.range)
         if residency.ring_bytes != self._ahead.ring_bytes:
             self._ahead.resize(residency.ring_bytes)
         if self._mixture is not None:
             self._mixture.resize(residency.experts_bytes)
         rank = {name: n for n, name in enumerate(streamable(self._header))}
-        self._seen.clear()
+        self._watch.begin_pass()
         self._ahead.set_order(sorted(self._streamed(), key=lambda each: rank[each.name]))
+        self._show()
 
     def close(self) -> None:
         """After context and model are gone."""
         self._arrivals.stop()
+        self._watch.close()
         self._ahead.close()
         if self._mixture is not None:
             self._mixture.cache.close()

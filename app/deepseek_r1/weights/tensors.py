@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.formats.gguf import ModelHeader
@@ -23,6 +23,7 @@ class ModelTensors:
         self._extents: dict[int, int] = {}
         self.by_address: dict[int, Matrix] = {}
         self.viewed: set[Matrix] = set()  # others look into them: they cannot be moved
+        self.on_viewed: Callable[[Matrix], None] = lambda _matrix: None
 
     def named(self, names: Iterable[str]) -> list[Matrix]:
         """These weights of the file, whether the model uses them or not."""
@@ -40,6 +41,7 @@ class ModelTensors:
             looked_at = self.by_address.get(word_at(tensor + self._ggml.fields.viewed))
             if looked_at is not None:
                 self.viewed.add(looked_at)
+                self.on_viewed(looked_at)
             return
         if matrix.tensor:  # the same weight again, under another address
             self.viewed.add(matrix)

@@ -139,6 +139,7 @@ class LlamaContext:
         if self._weights is not None:
             callback = self._weights.eval_callback
             params.cb_eval = ctypes.cast(callback, api.ggml_backend_sched_eval_callback)
+            params.cb_eval_user_data = self._weights.eval_user_data
         return params
 
     def close(self) -> None:

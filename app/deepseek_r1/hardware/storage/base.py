@@ -29,6 +29,7 @@ class RawFile(Protocol):
     """
 
     nbytes: int
+    descriptor: int  # for `pread` from native code; -1 where the system has no such call
 
     def __init__(self, path: Path, *, direct: bool) -> None:
         """Raises OSError, also where the file's drive has no direct reads."""

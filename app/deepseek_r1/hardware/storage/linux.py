@@ -18,20 +18,20 @@ class LinuxFile:
 
     def __init__(self, path: Path, *, direct: bool) -> None:
         flags = os.O_RDONLY | os.O_CLOEXEC
-        self._fd = os.open(path, flags | os.O_DIRECT if direct else flags)
-        self.nbytes = os.fstat(self._fd).st_size
+        self.descriptor = os.open(path, flags | os.O_DIRECT if direct else flags)
+        self.nbytes = os.fstat(self.descriptor).st_size
 
     def read_into(self, into: memoryview, offset: int) -> int:
         """See `RawFile`."""
-        return os.preadv(self._fd, [into], offset)
+        return os.preadv(self.descriptor, [into], offset)
 
     def forget(self, offset: int, nbytes: int) -> None:
         """See `RawFile`."""
-        os.posix_fadvise(self._fd, offset, nbytes, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(self.descriptor, offset, nbytes, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
         """See `RawFile`."""
-        os.close(self._fd)
+        os.close(self.descriptor)
 
 
 class LinuxRegion(AnonymousMemory):

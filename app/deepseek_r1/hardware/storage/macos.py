@@ -27,25 +27,25 @@ class MacFile:
     """A descriptor; see `RawFile`."""
 
     def __init__(self, path: Path, *, direct: bool) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if direct:
-                fcntl.fcntl(self._fd, _F_NOCACHE, 1)
-            self.nbytes = os.fstat(self._fd).st_size
+                fcntl.fcntl(self.descriptor, _F_NOCACHE, 1)
+            self.nbytes = os.fstat(self.descriptor).st_size
         except OSError:
-            os.close(self._fd)
+            os.close(self.descriptor)
             raise
 
     def read_into(self, into: memoryview, offset: int) -> int:
         """See `RawFile`."""
-        return os.preadv(self._fd, [into], offset)
+        return os.preadv(self.descriptor, [into], offset)
 
     def forget(self, offset: int, nbytes: int) -> None:
         """macOS takes no such advice for a range."""
 
     def close(self) -> None:
         """See `RawFile`."""
-        os.close(self._fd)
+        os.close(self.descriptor)
 
 
 class MacRegion(AnonymousMemory):

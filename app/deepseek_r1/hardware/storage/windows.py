@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import sys
-import threading
 from collections.abc import Callable
 from ctypes import POINTER, byref, c_int, c_int64, c_size_t, c_uint32, c_void_p, c_wchar_p
 from functools import cache
@@ -88,7 +87,7 @@ def kernel32() -> Kernel32:
 
 
 class WindowsFile:
-    """A handle, and an event for each thread that reads; see `RawFile`."""
+    """A handle, and an event for each read under way; see `RawFile`."""
 
     def __init__(self, path: Path, *, direct: bool) -> None:
         self._kernel = kernel32()
@@ -104,15 +103,20 @@ class WindowsFile:
             self.close()
             raise error
         self.nbytes = size.value
-        self._mine = threading.local()
-        self._events: list[int] = []
+        self.descriptor = -1
+        self._events: list[int] = []  # that no read waits for
 
     def read_into(self, into: memoryview, offset: int) -> int:
         """See `RawFile`."""
+        event = self._event()
+        try:
+            return self._read(into, offset, event)
+        finally:
+            self._events.append(event)
+
+    def _read(self, into: memoryview, offset: int, event: int) -> int:
         kernel, count = self._kernel, c_uint32(0)
-        where = _Overlapped(
-            offset_low=offset & 0xFFFFFFFF, offset_high=offset >> 32, event=self._event()
-        )
+        where = _Overlapped(offset_low=offset & 0xFFFFFFFF, offset_high=offset >> 32, event=event)
         place = ctypes.c_char.from_buffer(into)
         begun = kernel.ReadFile(
             self._handle, ctypes.addressof(place), into.nbytes, None, byref(where)
@@ -129,15 +133,14 @@ class WindowsFile:
         raise self._kernel.failure("ReadFile")
 
     def _event(self) -> int:
-        """What this thread's reads signal their end with."""
-        event: int | None = getattr(self._mine, "event", None)
-        if event is None:
-            event = self._kernel.CreateEventW(None, True, False, None)
+        """What a read signals its end with. Threads come and go: none has one of its own."""
+        try:
+            return self._events.pop()
+        except IndexError:
+            event: int | None = self._kernel.CreateEventW(None, True, False, None)
             if not event:
-                raise self._kernel.failure("CreateEvent")
-            self._mine.event = event
-            self._events.append(event)
-        return event
+                raise self._kernel.failure("CreateEvent") from None
+            return event
 
     def forget(self, offset: int, nbytes: int) -> None:
         """Windows takes no such advice; the sequential scan drops pages behind itself."""

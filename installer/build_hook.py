@@ -1,0 +1,23 @@
+"""What hatchling does beside copying: the native library is compiled and comes with the package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import native_library
+
+
+class NativeLibrary(BuildHookInterface[Any]):
+    """Runs for wheels and for editable installations."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        """Raises setuptools' CompileError or LinkError."""
+        made = native_library.build()
+        build_data["artifacts"].append(made.relative_to(self.root).as_posix())
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
