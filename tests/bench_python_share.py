@@ -1,6 +1,7 @@
 """How much of the time for a token passes in Python, and not in llama.cpp or waiting for the disk?
 
-    .venv/bin/python tests/bench_python_share.py MODEL [--budgets 1000 0] [--tokens 60] [--json]
+    .venv/bin/python tests/bench_python_share.py MODEL [--budgets 1000 0] [--tokens 60]
+        [--beside 1] [--json]
 
 For each budget (MiB; 0 has the model in memory whole) an answer is written as the engine's process
 writes it, each event packed as a frame for the window. The clock stands in C around llama.cpp's
@@ -14,6 +15,10 @@ compiler is needed.
 
 So Python's part includes ctypes, every wait for the interpreter's lock, and small native calls such
 as a token's text. The threads that read the disk are not part of it: they run beside.
+
+`--beside N` has N threads of this program compute in Python all the while, and the engine compute
+with one thread, so that on two cores each has its own: what an application in Python is like that
+does something else as well.
 """
 
 from __future__ import annotations
@@ -22,8 +27,10 @@ import argparse
 import json
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,8 +87,29 @@ def python_share(
     )
 
 
-def _measured(clock: NativeClock, path: Path, budget_mib: int, tokens: int) -> Share:
+@contextmanager
+def busy(threads: int) -> Iterator[None]:
+    """So many threads that never let go of Python's lock by themselves."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            sum(range(100))
+
+    running = [threading.Thread(target=run) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in running:
+            thread.join()
+
+
+def _measured(clock: NativeClock, path: Path, budget_mib: int, tokens: int, beside: int) -> Share:
     settings = LoadSettings(
+        threads=1 if beside else 0,
         memory_budget=budget_mib or _PLENTY_MIB,
         context_length=1024,
         swap_enabled=bool(budget_mib),
@@ -95,7 +123,8 @@ def _measured(clock: NativeClock, path: Path, budget_mib: int, tokens: int) -> S
         events = model.stream(
             "Write on and on about a dragon.", sampling=sampling, text_every_s=TEXT_EVERY_S
         )
-        return python_share(clock, events, io_wait_s)
+        with busy(beside):
+            return python_share(clock, events, io_wait_s)
 
 
 def main() -> None:
@@ -103,6 +132,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="?", default=starter_model())
     parser.add_argument("--budgets", type=int, nargs="+", default=[0])
     parser.add_argument("--tokens", type=int, default=60)
+    parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     rows = []
@@ -110,7 +140,7 @@ def main() -> None:
         if not given.json:
             print(f"{cpu().name}, {cpu().usable_cores} cores; {given.model.name}; ms for a token")
         for budget_mib in given.budgets:
-            row = _measured(clock, given.model, budget_mib, given.tokens)
+            row = _measured(clock, given.model, budget_mib, given.tokens, given.beside)
             rows.append(asdict(row) | {"budget_mib": budget_mib})
             if not given.json:
                 print(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ctypes
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from deepseek_r1.engine.answer import AnswerWriter
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.native.library import Batch
+
+DECODE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, Batch)  # llama_decode
 
 EVERY_S = 0.05
 
@@ -127,9 +131,7 @@ def test_waiting_changes_neither_texts_nor_times_nor_counts(
 
 
 @pytest.mark.native
-def test_text_that_waits_comes_before_the_failure(
-    starter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_that_waits_comes_before_the_failure(starter: Path) -> None:
     request = OpenRequest(read_header(starter), LoadSettings(context_length=256), 1, lambda _: True)
     engine = open_engine(request)
     question = [Message(role=Role.USER, content="Name three colours.")]
@@ -141,15 +143,10 @@ def test_text_that_waits_comes_before_the_failure(
 
     try:
         whole = said(engine.stream(question, greedy), [])
-        compute: Callable[[int], None] = engine._context.compute_one
-        left = iter(range(5))
-
-        def failing(token: int) -> None:
-            if next(left, None) is None:
-                raise EngineFailed(detail="broken")
-            compute(token)
-
-        monkeypatch.setattr(engine._context, "compute_one", failing)
+        loop, left = engine._stretches.loop, iter([True] * 5)
+        decode = DECODE(loop.decode)
+        failing = DECODE(lambda context, one: decode(context, one) if next(left, False) else -3)
+        loop.decode = ctypes.cast(failing, ctypes.c_void_p).value
         seen: list[GenerationEvent] = []
         with pytest.raises(EngineFailed):
             said(engine.stream(question, greedy, text_every_s=1e6), seen)

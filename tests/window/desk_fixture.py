@@ -66,7 +66,8 @@ def wait_answered(qtbot: QtBot, desk: Desk) -> None:
 
 
 def ask(qtbot: QtBot, desk: Desk, text: str) -> None:
-    """Type a message into the composer and press Enter, as a person does."""
+    """Type a message into the composer and press Enter, as a person does who sees no Stop there."""
+    qtbot.waitUntil(lambda: not desk.window.stop_action.isEnabled(), timeout=10_000)
     composer = desk.window.composer
     composer.setFocus()
     qtbot.keyClicks(composer.editor, text)

@@ -189,7 +189,8 @@ def test_a_question_after_an_unsaved_answer_builds_upon_the_whole_answer(
         with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
             ask(qtbot, desk, "Write a very long story about a fox.")
         disk.fill()
-        qtbot.waitUntil(lambda: desk.chat.answer is None and not desk.chat.busy, timeout=60_000)
+        with qtbot.waitSignal(desk.chat.unsaved.kept, timeout=60_000):
+            pass
         qtbot.waitUntil(lambda: "full" in notice(desk), timeout=5_000)
         whole = texts(desk)[1]
         disk.free()

@@ -3,6 +3,7 @@
 
 #include "ring.hpp"
 #include "stretch.hpp"
+#include "writing.hpp"
 
 #ifdef _WIN32
 #define EXPORT extern "C" __declspec(dllexport)
@@ -76,4 +77,9 @@ EXPORT int stretch_begin_pass(Stretch *stretch, uint64_t *tensors, int room) {
 // What llama.cpp calls, with the stretch as its user data.
 EXPORT bool stretch_on_node(char *node, bool ask, void *stretch) {
     return static_cast<Stretch *>(stretch)->on_node(node, ask);
+}
+
+EXPORT void writer_write(const Writer *writer, void *chain, int32_t *tokens, double *times_s,
+                         int32_t most, double for_s, Written *written) {
+    *written = write_plain(*writer, chain, tokens, times_s, most, for_s);
 }

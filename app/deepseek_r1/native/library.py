@@ -1,4 +1,4 @@
-"""The functions of the compiled library, with their types. See `ring.hpp` and `stretch.hpp`."""
+"""The functions of the compiled library, with their types. What they do is told in the headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deepseek_r1.core.errors import StreamingUnavailable
+from deepseek_r1.core.errors import EngineStartFailed
 
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).with_name(f"streaming{_SUFFIX}")
@@ -63,6 +63,35 @@ class Owner(ctypes.Structure):
     _fields_ = (("on_node", OnNode), ("on_pass", OnPass))
 
 
+class Batch(ctypes.Structure):
+    """A llama_batch."""
+
+    _fields_ = (("count", c_int), ("parts", c_void_p * 6))
+
+
+class Writer(ctypes.Structure):
+    """What writes plain text: two functions of llama.cpp, and what they are given."""
+
+    decode: Any
+    _fields_ = (
+        ("decode", c_void_p),
+        ("sample", c_void_p),
+        ("context", c_void_p),
+        ("one", Batch),
+        ("token", c_void_p),
+        ("plain", c_void_p),
+        ("vocabulary", c_int),
+    )
+
+
+class Written(ctypes.Structure):
+    """How many tokens were computed; a status that is 0 unless computing failed."""
+
+    computed: int
+    status: int
+    _fields_ = (("computed", c_int), ("status", c_int))
+
+
 # What each function answers with, and what it takes.
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "ring_new": (c_void_p, POINTER(File), c_int, c_int64, ReadOtherwise, c_int),
@@ -84,10 +113,14 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "stretch_see": (c_int, c_void_p, c_uint64),
     "stretch_begin_pass": (c_int, c_void_p, POINTER(c_uint64), c_int),
     "stretch_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
-}
+    "writer_write": (
+        None, POINTER(Writer), c_void_p, POINTER(c_int), POINTER(c_double), c_int, c_double,
+        POINTER(Written),
+    ),
+}  # fmt: skip
 
 
-class Streaming:
+class Native:
     """The library's functions. None holds Python's lock."""
 
     ring_new: Any
@@ -109,6 +142,7 @@ class Streaming:
     stretch_see: Any
     stretch_begin_pass: Any
     stretch_on_node: Any
+    writer_write: Any
 
     def __init__(self, handle: Any) -> None:
         for name, (result, *arguments) in _FUNCTIONS.items():
@@ -118,12 +152,12 @@ class Streaming:
 
 
 @cache
-def streaming() -> Streaming:
-    """The library that was compiled with the application. Raises StreamingUnavailable."""
+def native() -> Native:
+    """The library that was compiled with the application. Raises EngineStartFailed."""
     try:
-        return Streaming(ctypes.CDLL(str(LIBRARY)))
+        return Native(ctypes.CDLL(str(LIBRARY)))
     except (OSError, AttributeError) as error:
-        raise StreamingUnavailable(detail=str(error)) from error
+        raise EngineStartFailed(detail=str(error)) from error
 
 
 def integers(numbers: list[int]) -> Any:

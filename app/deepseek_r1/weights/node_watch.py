@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
-from deepseek_r1.native.library import OnNode, OnPass, Owner, TensorLayout, streaming
+from deepseek_r1.native.library import OnNode, OnPass, Owner, TensorLayout, native
 from deepseek_r1.weights.ggml_buffer import TYPE_I32, TensorFields, word_at
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.read_ahead import ReadAhead
@@ -25,7 +25,7 @@ class NodeWatch:
         on_pass: Callable[[], int],
     ) -> None:
         """`on_node` and `on_pass` are the owner's part; they must not raise."""
-        self._native, self._ahead, self._source = streaming(), ahead, fields.sources
+        self._native, self._ahead, self._source = native(), ahead, fields.sources
         self._owner = Owner(OnNode(on_node), OnPass(on_pass))
         layout = TensorLayout(0, fields.sources, fields.data, TYPE_I32)
         self.user_data: int = self._native.stretch_new(ahead.ring, layout, self._owner)

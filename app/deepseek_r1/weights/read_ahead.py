@@ -19,7 +19,7 @@ from deepseek_r1.native.library import (
     ReadOtherwise,
     Weight,
     integers,
-    streaming,
+    native,
 )
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.reader import WeightFile, WeightsUnreadableError
@@ -30,8 +30,8 @@ class ReadAhead:
     """Threads that read, and their ring. `take`, `release` and the rest belong to one thread."""
 
     def __init__(self, files: Sequence[WeightFile], ring_bytes: int) -> None:
-        """Raises StreamingUnavailable without the native library."""
-        self._native = streaming()
+        """Raises EngineStartFailed without the native library."""
+        self._native = native()
         self._files = files
         self._read_otherwise = ReadOtherwise(self._on_unusual)  # lives as long as the threads
         told = (File * len(files))(*(File(f.nbytes, f.stride, f.descriptor) for f in files))

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from deepseek_r1.core.errors import EngineFailed, ModelLoadFailed
+from deepseek_r1.core.errors import EngineFailed, EngineStartFailed, ModelLoadFailed
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.native.library import Batch
 from deepseek_r1.weights.streamed import StreamedWeights
 
 _ABORTED = 2
@@ -116,8 +117,8 @@ class LlamaContext:
         self._others = 0  # cells of sequences that `compute_rows` filled
         self._tokens = (self._api.llama_token * shape.micro_batch)()
         self._batch = self._api.llama_batch_get_one(self._tokens, shape.micro_batch)
-        self._one = (self._api.llama_token * 1)()
-        self._one_batch = self._api.llama_batch_get_one(self._one, 1)
+        self.one = (self._api.llama_token * 1)()
+        self._batch_of_one = self._api.llama_batch_get_one(self.one, 1)
         self._rows = self._api.llama_batch_init(max(shape.micro_batch, shape.rows), 0, 1)
 
     def _params(self) -> Any:
@@ -148,6 +149,13 @@ class LlamaContext:
             self._api.llama_batch_free(self._rows)
             self._api.llama_free(self.pointer)
             self.pointer = None
+
+    @property
+    def native_batch_of_one(self) -> Batch:
+        """What `compute_one` computes: the token in `one`."""
+        if ctypes.sizeof(Batch) != ctypes.sizeof(self._batch_of_one):
+            raise EngineStartFailed(detail="llama.cpp's batch is laid out in another way")
+        return Batch.from_buffer_copy(self._batch_of_one)
 
     @property
     def used(self) -> int:
@@ -186,15 +194,15 @@ class LlamaContext:
         count = len(tokens)
         self._tokens[:count] = tokens
         self._batch.n_tokens = count
-        self._check(self._api.llama_decode(self.pointer, self._batch))
+        self.check(self._api.llama_decode(self.pointer, self._batch))
         self.cells += tokens
 
     def compute_one(self, token: int) -> None:
         """`compute` for a single token, without building anything."""
-        self._one[0] = token
-        status = self._api.llama_decode(self.pointer, self._one_batch)
+        self.one[0] = token
+        status = self._api.llama_decode(self.pointer, self._batch_of_one)
         if status:
-            self._check(status)
+            self.check(status)
         self.cells.append(token)
 
     def compute_all(self, tokens: Sequence[int]) -> None:
@@ -203,7 +211,7 @@ class LlamaContext:
         for i, token in enumerate(tokens):
             self._set_row(i, Row(token, first + i, 0, True))
         batch.n_tokens = len(tokens)
-        self._check(self._api.llama_decode(self.pointer, batch))
+        self.check(self._api.llama_decode(self.pointer, batch))
         self.cells += tokens
 
     def compute_rows(self, rows: Sequence[Row]) -> None:
@@ -212,7 +220,7 @@ class LlamaContext:
         batch.n_tokens = len(rows)
         for i, row in enumerate(rows):
             self._set_row(i, row)
-        self._check(self._api.llama_decode(self.pointer, batch))
+        self.check(self._api.llama_decode(self.pointer, batch))
         self._others += len(rows)
 
     def _set_row(self, at: int, row: Row) -> None:
@@ -231,7 +239,8 @@ class LlamaContext:
         self.cells.clear()
         self._others = 0
 
-    def _check(self, status: int) -> None:
+    def check(self, status: int) -> None:
+        """After a computation, of llama_decode. Raises AbortedError, EngineFailed."""
         if status == 0:
             return
         failure = self._weights.broken_off() if self._weights is not None else None
