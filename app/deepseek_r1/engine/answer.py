@@ -79,10 +79,10 @@ class AnswerWriter:
         """The `perf_counter` until which text may wait."""
         return self._started + self._due_s
 
-    def heard(self, said: Sequence[bytes]) -> None:
+    def heard(self, said: bytes, tokens: int) -> None:
         """Tokens said this, none of which ends a tag or the answer; it waits for the next one."""
-        self.tokens += len(said)
-        self._waiting += b"".join(said)
+        self.tokens += tokens
+        self._waiting += said
 
     def finish(self) -> Sequence[GenerationEvent]:
         """What was held back until now."""

@@ -79,7 +79,7 @@ EXPORT bool stretch_on_node(char *node, bool ask, void *stretch) {
     return static_cast<Stretch *>(stretch)->on_node(node, ask);
 }
 
-EXPORT void writer_write(const Writer *writer, void *chain, int32_t *tokens, double *times_s,
-                         int32_t most, double for_s, Written *written) {
-    *written = write_plain(*writer, chain, tokens, times_s, most, for_s);
+EXPORT void writer_write(const Writer *writer, void *chain, const Page *page, int32_t most,
+                         double for_s, char end, Written *written) {
+    *written = write_plain(*writer, chain, *page, most, for_s, end);
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from ctypes import POINTER, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, c_char, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
@@ -70,26 +70,40 @@ class Batch(ctypes.Structure):
 
 
 class Writer(ctypes.Structure):
-    """What writes plain text: two functions of llama.cpp, and what they are given."""
+    """Functions of llama.cpp, and what they are given. All but `one` are addresses."""
 
     decode: Any
     _fields_ = (
         ("decode", c_void_p),
-        ("sample", c_void_p),
+        ("sampler_sample", c_void_p),
+        ("vocab_is_eog", c_void_p),
+        ("token_to_piece", c_void_p),
         ("context", c_void_p),
+        ("vocabulary", c_void_p),
         ("one", Batch),
         ("token", c_void_p),
-        ("plain", c_void_p),
-        ("vocabulary", c_int),
+    )
+
+
+class Page(ctypes.Structure):
+    """Where a writer puts what it writes: addresses, and the room for text."""
+
+    _fields_ = (
+        ("tokens", c_void_p),
+        ("times_s", c_void_p),
+        ("text", c_void_p),
+        ("text_room", c_int),
     )
 
 
 class Written(ctypes.Structure):
-    """How many tokens were computed; a status that is 0 unless computing failed."""
+    """What came of writing; a status that is 0 unless computing failed."""
 
     computed: int
     status: int
-    _fields_ = (("computed", c_int), ("status", c_int))
+    told: int
+    text_bytes: int
+    _fields_ = tuple((name, c_int) for name in ("computed", "status", "told", "text_bytes"))
 
 
 # What each function answers with, and what it takes.
@@ -114,8 +128,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "stretch_begin_pass": (c_int, c_void_p, POINTER(c_uint64), c_int),
     "stretch_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
     "writer_write": (
-        None, POINTER(Writer), c_void_p, POINTER(c_int), POINTER(c_double), c_int, c_double,
-        POINTER(Written),
+        None, POINTER(Writer), c_void_p, POINTER(Page), c_int, c_double, c_char, POINTER(Written),
     ),
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Tokens of plain text, one after the other, without Python between two computations.
 
 The loop is native (`native/writing.hpp`). What need not be done for every token is done here, once
-a stretch: only tokens that were seen to say nothing but text are left to the loop.
+a stretch.
 """
 
 from __future__ import annotations
@@ -14,32 +14,34 @@ from deepseek_r1.engine.answer import TAG_END, AnswerWriter
 from deepseek_r1.engine.llama.context import LlamaContext
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.native.library import Writer as NativeWriter
-from deepseek_r1.native.library import Written, native
+from deepseek_r1.native.library import Page, Writer, Written, native
 
 LONGEST_S = 0.05  # then the engine shows that it lives, and takes up what was changed
 _MOST = 256  # tokens of a stretch
+_TEXT_BYTES = 4096
 
 
 class Stretches:
     """Writes in a context, from one look at the token to the next. For the computing thread."""
 
     def __init__(self, library: Library, model: LlamaModel, context: LlamaContext) -> None:
-        self._native, self._says, self._context = native(), model.says, context
-        self._plain = (ctypes.c_uint8 * model.vocabulary)()
-        self.loop = NativeWriter(
-            decode=_address(library.api.llama_decode),
-            sample=_address(library.api.llama_sampler_sample),
+        self._native, self._context, api = native(), context, library.api
+        self.loop = Writer(
+            decode=_address(api.llama_decode),
+            sampler_sample=_address(api.llama_sampler_sample),
+            vocab_is_eog=_address(api.llama_vocab_is_eog),
+            token_to_piece=_address(api.llama_token_to_piece),
             context=_address(context.pointer),
+            vocabulary=_address(model.vocab),
             one=context.native_batch_of_one,
             token=ctypes.addressof(context.one),
-            plain=ctypes.addressof(self._plain),
-            vocabulary=model.vocabulary,
         )
         """What the native loop works with."""
         self._tokens = (ctypes.c_int * (_MOST + 2))()
         self._times_s = (ctypes.c_double * (_MOST + 1))()
-        self._written = Written()
+        self._text = ctypes.create_string_buffer(_TEXT_BYTES)
+        places = (ctypes.addressof(each) for each in (self._tokens, self._times_s, self._text))
+        self._page, self._written = Page(*places, _TEXT_BYTES), Written()
         self.times_s: list[float] = []
         """What each token of the last stretch took, in seconds."""
 
@@ -50,28 +52,18 @@ class Stretches:
         at most `most` are. Returns a token that was chosen, not told and not computed. Raises what
         the context raises.
         """
-        tokens, written = self._tokens, self._written
-        tokens[0] = token
+        self._tokens[0], written = token, self._written
         for_s = min(writer.waits_until - time.perf_counter(), LONGEST_S)
         self._native.writer_write(
-            self.loop, chain, tokens, self._times_s, min(most, _MOST), for_s, written
+            self.loop, chain, self._page, min(most, _MOST), for_s, TAG_END, written
         )
         computed = written.computed
         self.times_s = self._times_s[:computed]
-        self._context.cells += tokens[:computed]
-        # Where computing failed, the token that it failed with was said as well.
-        told = tokens[1 : computed + (written.status != 0)]
-        writer.heard([self._said(each) for each in told])
+        self._context.cells += self._tokens[:computed]
+        writer.heard(ctypes.string_at(self._text, written.text_bytes), written.told)
         self._context.check(written.status)
-        chosen: int = tokens[computed]
-        text = self._says(chosen)
-        if text is not None and TAG_END not in text:
-            self._plain[chosen] = 1
+        chosen: int = self._tokens[computed]
         return chosen
-
-    def _said(self, token: int) -> bytes:
-        """Of a token that is known to be plain."""
-        return self._says(token) or b""
 
 
 def _address(pointer: Any) -> int:
