@@ -8,7 +8,7 @@ Plain C++ without Python's headers: one library suits every version of Python.
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -32,10 +32,9 @@ def build() -> Path:
     )
     options += [] if windows else ["-fPIC", "-fvisibility=hidden"]
     with tempfile.TemporaryDirectory() as folder:
-        sources = [shutil.copy(file, folder) for file in sorted(FOLDER.glob("*.?pp"))]
-        objects = compiler.compile(
-            [file for file in sources if file.endswith(".cpp")], extra_preargs=options
-        )
+        sources = [str(file.relative_to(ROOT)) for file in sorted(FOLDER.glob("*.cpp"))]
+        with contextlib.chdir(ROOT):
+            objects = compiler.compile(sources, output_dir=folder, extra_preargs=options)
         made = Path(folder) / LIBRARY.name
         compiler.link_shared_object(
             objects,

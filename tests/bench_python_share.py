@@ -1,7 +1,7 @@
 """How much of the time for a token passes in Python, and not in llama.cpp or waiting for the disk?
 
     .venv/bin/python tests/bench_python_share.py MODEL [--budgets 1000 0] [--tokens 60]
-        [--beside 1] [--json]
+        [--threads 1] [--beside 1] [--json]
 
 For each budget (MiB; 0 has the model in memory whole) an answer is written as the engine's process
 writes it, each event packed as a frame for the window. The clock stands in C around llama.cpp's
@@ -16,9 +16,8 @@ compiler is needed.
 So Python's part includes ctypes, every wait for the interpreter's lock, and small native calls such
 as a token's text. The threads that read the disk are not part of it: they run beside.
 
-`--beside N` has N threads of this program compute in Python all the while, and the engine compute
-with one thread, so that on two cores each has its own: what an application in Python is like that
-does something else as well.
+`--beside N` has N threads of this program compute in Python all the while, as an application may
+that uses the engine and does something else as well. Leave them cores with `--threads`.
 """
 
 from __future__ import annotations
@@ -107,9 +106,11 @@ def busy(threads: int) -> Iterator[None]:
             thread.join()
 
 
-def _measured(clock: NativeClock, path: Path, budget_mib: int, tokens: int, beside: int) -> Share:
+def _measured(
+    clock: NativeClock, path: Path, budget_mib: int, tokens: int, threads: int, beside: int
+) -> Share:
     settings = LoadSettings(
-        threads=1 if beside else 0,
+        threads=threads,
         memory_budget=budget_mib or _PLENTY_MIB,
         context_length=1024,
         swap_enabled=bool(budget_mib),
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="?", default=starter_model())
     parser.add_argument("--budgets", type=int, nargs="+", default=[0])
     parser.add_argument("--tokens", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=0, help="0 is automatic")
     parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -140,7 +142,9 @@ def main() -> None:
         if not given.json:
             print(f"{cpu().name}, {cpu().usable_cores} cores; {given.model.name}; ms for a token")
         for budget_mib in given.budgets:
-            row = _measured(clock, given.model, budget_mib, given.tokens, given.beside)
+            row = _measured(
+                clock, given.model, budget_mib, given.tokens, given.threads, given.beside
+            )
             rows.append(asdict(row) | {"budget_mib": budget_mib})
             if not given.json:
                 print(
