@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.checks import Finding, Verdict, examine, machine, places, processor, run, worst
+from deepseek_r1.checks import (
+    Finding,
+    Verdict,
+    examine,
+    machine,
+    places,
+    processor,
+    run,
+    software,
+    worst,
+)
 from deepseek_r1.hardware.pressure import MemoryReading
+from deepseek_r1.native.library import native
 from support.gguf_files import tiny_llama
 
 
@@ -46,6 +57,20 @@ def test_a_check_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_too_little_memory_is_told_by_how_much_is_left(available_mib, verdict) -> None:
     reading = MemoryReading(total_mib=16_000, available_mib=available_mib)
     assert machine.memory_finding(reading, budget_mib=2048).verdict is verdict
+
+
+def test_a_native_library_that_does_not_load_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "streaming.so"
+    broken.write_bytes(b"no library")
+    native.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("deepseek_r1.native.library.LIBRARY", broken)
+        found = [each for each in software.check() if each.verdict is Verdict.PROBLEM]
+    native.cache_clear()
+    assert [each.key for each in found] == ["native"]
+    assert "Install" in found[0].todo
 
 
 def test_a_system_that_waits_for_memory_is_told() -> None:

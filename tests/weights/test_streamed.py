@@ -177,6 +177,18 @@ def test_a_file_that_is_deleted_is_read_to_the_end(tmp_path: Path) -> None:
         assert bench.answer(FIRST, 2) == before
 
 
+def test_a_graph_that_looks_into_a_streamed_weight_is_refused(tmp_path: Path) -> None:
+    path = tiny_llama(tmp_path / "model.gguf")
+    with loaded(path, budgets(path)[0]) as bench:
+        bench.logits(FIRST)
+        weights = bench.weights
+        streamed = weights._ahead.order[0]
+        weights._tensors.viewed.add(streamed)  # what `hear` does when a graph has a view of it
+        weights._tensors.on_viewed(streamed)
+        with pytest.raises(EngineFailed, match="while others look into it"):
+            bench.logits([7])
+
+
 def test_threads_and_files_are_gone_after_the_end(tmp_path: Path) -> None:
     path = tiny_qwen2(tmp_path / "model.gguf")
     with loaded(path, budgets(path)[0]) as bench:  # what the library keeps for itself

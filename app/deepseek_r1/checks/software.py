@@ -10,7 +10,9 @@ from importlib import metadata
 
 from deepseek_r1 import __version__
 from deepseek_r1.checks.finding import Finding, Verdict
+from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.words import tr
+from deepseek_r1.native.library import LIBRARY, native
 
 _PACKAGES = {"llama-cpp-python": "llama_cpp", "ctransformers": "ctransformers"}
 
@@ -22,6 +24,7 @@ def check() -> Iterator[Finding]:
         "system", tr("System"), f"{platform.platform()}, Python {platform.python_version()}"
     )
     yield _library("llama-cpp-python", tr("Engine"), Verdict.PROBLEM)
+    yield from _native()
     yield _library("ctransformers", tr("Engine for old files"), Verdict.NOTE)
     yield from _old_files()
 
@@ -35,6 +38,15 @@ def _library(package: str, title: str, without: Verdict) -> Finding:
     except metadata.PackageNotFoundError:  # a bundle may come without the packages' metadata
         version = ""
     return Finding(package, title, f"{package} {version}".rstrip())
+
+
+def _native() -> Iterator[Finding]:
+    """Nothing where our own library is as it should be."""
+    try:
+        native()
+    except EngineStartFailed:
+        todo = tr("It is missing. Install the application again.")
+        yield Finding("native", tr("Engine"), LIBRARY.name, Verdict.PROBLEM, todo)
 
 
 def _old_files() -> Iterator[Finding]:

@@ -51,6 +51,11 @@ class ReadAhead:
         return self._memory.nbytes
 
     @property
+    def direct(self) -> bool:
+        """True where reads pass by the page cache."""
+        return all(file.direct for file in self._files)
+
+    @property
     def counters(self) -> Counters:
         """Since the beginning. From any thread; zeros after `close`."""
         told = Counters()

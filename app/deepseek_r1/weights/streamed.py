@@ -17,6 +17,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.weights.account import Account
 from deepseek_r1.weights.arrivals import Arrivals, by_need
 from deepseek_r1.weights.embedding import EmbeddingRows
 from deepseek_r1.weights.expert_cache import expert_cache
@@ -31,7 +32,6 @@ from deepseek_r1.weights.residency import (
     CHUNK_BYTES,
     EMBEDDING,
     EMBEDDING_BYTES,
-    MIB,
     Residency,
     plan_residency,
     streamable,
@@ -74,10 +74,12 @@ class StreamedWeights:
         self._growing: set[Matrix] = set()  # to be kept when they come by next
         self._loans = Loans(self._homes)
         self._wanted: Residency | None = None
-        self._hits = self._misses = self._passes = 0
         self._watch = NodeWatch(self._ahead, self._ggml.fields, self._on_node, self._on_pass)
         pinned = self._tensors.named(self._residency.pinned)
         self._arrivals = Arrivals(self._homes, *by_need(header, pinned))
+        self._account = Account(
+            self._tensors, self._watch, self._ahead, self._loans, self._arrivals
+        )
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
 
@@ -104,23 +106,7 @@ class StreamedWeights:
     @property
     def stats(self) -> WeightsStats:
         """The counters now."""
-        away = sum(each.nbytes for each in self._away())
-        here = sum(each.nbytes for each in self._tensors.by_address.values()) - away
-        rows, rows_s = (each.read_bytes, each.wait_s) if (each := self._embedding) else (0, 0.0)
-        ring = self._ahead.counters
-        told = WeightsStats(
-            pinned_mib=here / MIB,
-            arriving_mib=self._arrivals.left_bytes / MIB,
-            slots_mib=self._ahead.ring_bytes / MIB,
-            slots_filled_mib=ring.filled_bytes / MIB,
-            streamed_mib=sum(each.nbytes for each in self._streamed()) / MIB,
-            read_mib=(ring.read_bytes + self._loans.read_bytes + rows) / MIB,
-            io_wait_s=ring.wait_s + self._loans.wait_s + self._arrivals.wait_s + rows_s,
-            hits=self._hits,
-            misses=self._misses,
-            passes=self._passes,
-            direct=all(file.direct for file in self._files),
-        )
+        told = self._account.stats(self._experts, self._embedding)
         mixture, reads_mib = self._mixture, self._residency.expert_reads_mib
         return told if mixture is None else mixture.added(told, reads_mib)
 
@@ -129,16 +115,6 @@ class StreamedWeights:
         used = self._tensors.by_name
         planned = [used[name] for name in self._residency.streamed if name in used]
         return [each for each in planned if each not in self._tensors.viewed]
-
-    def _streamed(self) -> list[Matrix]:
-        """What comes by in every pass now. From any thread."""
-        away = self._away()
-        return [each for each in away if each.name != EMBEDDING and each not in self._experts]
-
-    def _away(self) -> list[Matrix]:
-        """What is not at home, and is not on its way there. From any thread."""
-        arriving = self._arrivals.pending.copy()
-        return [each for each in self._watch.matrices if each not in arriving]
 
     # ---- the load ---------------------------------------------------------------------------
 
@@ -286,12 +262,10 @@ class StreamedWeights:
 
     def _passed(self) -> None:
         """All layers were computed once: from now on read in the order that was seen."""
-        self._passes += 1
         matrices = self._tensors.by_address
         needed = [matrices[tensor] for tensor in self._watch.begin_pass()]
         seen = [each for each in needed if each not in self._experts]
-        self._misses += len(seen)
-        self._hits += len(matrices) - len(self._watch.matrices)
+        self._account.passed(len(seen))
         order = [each for each in seen if each in self._watch]
         if order != self._ahead.order:
             self._ahead.set_order(order)
@@ -326,7 +300,7 @@ class StreamedWeights:
         self._residency = residency
         self._computed()
         wanted = self._to_stream()
-        self._growing = set(self._streamed()) - set(wanted)
+        self._growing = set(self._account.streamed(self._experts)) - set(wanted)
         for matrix in wanted:
             if matrix not in self._watch:
                 self._watch.add(matrix, streamed=True)
@@ -337,7 +311,9 @@ class StreamedWeights:
             self._mixture.resize(residency.experts_bytes)
         rank = {name: n for n, name in enumerate(streamable(self._header))}
         self._watch.begin_pass()
-        self._ahead.set_order(sorted(self._streamed(), key=lambda each: rank[each.name]))
+        self._ahead.set_order(
+            sorted(self._account.streamed(self._experts), key=lambda each: rank[each.name])
+        )
         self._show()
 
     def close(self) -> None:
