@@ -54,7 +54,7 @@ class ModelController(QObject):
         self._load_id = 0
         self._plan_id = self._measuring_id = 0
         self._refusal: tuple[int, ErrorReport, Path] | None = None  # asked for a way out of it
-        self._budget: tuple[int, int] = (0, 0)  # the last change's request and its MiB
+        self._budget: tuple[int, int] = (0, 0)  # a change under way: its request and MiB
         self._share_id = 0  # of the last change of the window's share
         self._pace = {"disk_mib_s": 0.0, "compute_s": 0.0}  # as the last bill that needed it told
         self._loading_path: Path | None = None
@@ -132,8 +132,9 @@ class ModelController(QObject):
         """Of the same budget, give the window more than the bill does and the model's weights less.
 
         Only a model that runs from the disk can follow; where it can't, the bill stays as it is.
+        While the user's own change is under way nothing is done: its number is not the bill's yet.
         """
-        if self.current is None or not self.current.bill.streams:
+        if self.current is None or not self.current.bill.streams or self._budget[0]:
             return
         bill = self.current.bill
         share_mib = next(line.planned_mib for line in bill.lines if line.name == "window")
@@ -173,7 +174,7 @@ class ModelController(QObject):
                 self._on_loaded(event)
 
     def _on_loaded(self, loaded: events.ModelLoaded) -> None:
-        self._loading_path = None
+        self._loading_path, self._budget = None, (0, 0)
         bill = self._with_speed(loaded.bill)
         self.current = loaded = loaded.model_copy(update={"bill": bill})
         self._preferences.load = self._wanted or self._preferences.load
@@ -216,6 +217,7 @@ class ModelController(QObject):
         elif request_id == self._share_id:
             log.window.info("the window's share of the budget stays: %s", report.text())
         elif request_id == self._budget[0]:
+            self._budget = (0, 0)
             self.settings_refused.emit(self._preferences.load)
             self.plan_failed.emit(report)
 
@@ -230,7 +232,10 @@ class ModelController(QObject):
     def _on_done(self, request_id: int) -> None:
         """A changed budget is in force."""
         budget_id, memory_budget = self._budget
-        if request_id != budget_id or self.current is None:
+        if request_id != budget_id:
+            return
+        self._budget = (0, 0)
+        if self.current is None:
             return
         changed = {"memory_budget": memory_budget}
         self._preferences.load = self._preferences.load.model_copy(update=changed)

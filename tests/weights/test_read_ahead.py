@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,6 +186,24 @@ def test_a_read_that_fails_is_told_where_its_weight_is_asked_for(path: Path) -> 
     finally:
         ahead.close()
         file.close()
+
+
+def test_counters_may_be_asked_for_while_the_ring_ends(file: WeightFile) -> None:
+    for _ in range(50):
+        ahead = ReadAhead([file], 2 * MIB)
+        ahead.set_order(in_a_row([MIB] * 4))
+        ended = threading.Event()
+
+        def ask(ahead: ReadAhead = ahead, ended: threading.Event = ended) -> None:
+            while not ended.is_set():
+                assert ahead.counters.wait_s == 0.0
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        ahead.close()
+        ended.set()
+        asking.join()
+        assert ahead.counters.read_bytes == 0
 
 
 @settings(

@@ -7,6 +7,7 @@ them where a file has no direct reads, are made here: by `WeightFile`, which kno
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from deepseek_r1.hardware.disk import READERS
 from deepseek_r1.native.library import (
     Counters,
     File,
+    Native,
     Outcome,
     ReadOtherwise,
     Weight,
@@ -37,7 +39,8 @@ class ReadAhead:
         told = (File * len(files))(*(File(f.nbytes, f.stride, f.descriptor) for f in files))
         self.ring = self._native.ring_new(told, len(files), PAGE, self._read_otherwise, READERS)
         # Also at the interpreter's end: a thread of the ring may call Python.
-        self._end = weakref.finalize(self, self._native.ring_free, self.ring)
+        self._use = threading.Lock()  # others ask for counters while the ring is freed
+        self._end = weakref.finalize(self, _free, self._native, self.ring, self._use)
         self._memory = Region(ring_bytes, huge_pages=True)
         self._native.ring_use(self.ring, self._memory.address, self._memory.nbytes)
         self._numbers: dict[Matrix, int] = {}
@@ -59,8 +62,9 @@ class ReadAhead:
     def counters(self) -> Counters:
         """Since the beginning. From any thread; zeros after `close`."""
         told = Counters()
-        if self._end.alive:
-            self._native.ring_counters(self.ring, ctypes.byref(told))
+        with self._use:
+            if self._end.alive:
+                self._native.ring_counters(self.ring, ctypes.byref(told))
         return told
 
     def number(self, matrix: Matrix) -> int:
@@ -145,3 +149,8 @@ class ReadAhead:
         else:
             return 1
         return 0
+
+
+def _free(library: Native, ring: int, use: threading.Lock) -> None:
+    with use:
+        library.ring_free(ring)
