@@ -20,7 +20,7 @@ from deepseek_r1.engine.llama.context import AbortedError
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.weights import ggml_buffer
+from deepseek_r1.weights import ggml
 from deepseek_r1.weights.streamed import StreamedWeights
 from support.deepseek2 import tiny_deepseek2
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2, tiny_qwen3
@@ -229,7 +229,7 @@ def test_an_unexpected_library_is_refused_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny_qwen2(tmp_path / "model.gguf")
-    monkeypatch.setattr(ggml_buffer, "_TENSOR_WORDS", 8)  # as if the fields were elsewhere
+    monkeypatch.setattr(ggml, "_TENSOR_WORDS", 8)  # as if the fields were elsewhere
     with pytest.raises(StreamingUnavailable, match="another way"):
         StreamedWeights(library().api._lib, read_header(path), 100.0)
 

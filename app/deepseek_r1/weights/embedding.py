@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 
-from deepseek_r1.weights.ggml_buffer import TYPE_I32, TensorFields, word_at
+from deepseek_r1.weights.ggml import TYPE_I32, TensorFields, word_at
 from deepseek_r1.weights.homes import Homes
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.region import PAGE, page_down, page_up

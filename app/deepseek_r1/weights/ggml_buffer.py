@@ -1,139 +1,49 @@
-"""The one module that knows ggml's structures: where in memory which of its fields are.
+"""Kinds of ggml buffers whose memory is ours.
 
-A buffer type of our own receives every tensor of a model. It is ggml's ordinary one for the CPU,
-with one function in it replaced; so, after the load, none of its functions is Python. Nothing
-here is promised by ggml: `discover` finds every offset by asking ggml's own functions about
-structures it made, and refuses (StreamingUnavailable) where the answers do not agree.
+`BufferType` receives every tensor of a model: it is ggml's ordinary type for the CPU, with one
+function in it replaced; so, after the load, none of its functions is Python. As in `ggml`, nothing
+here is promised: what is relied on is looked at first, and refused (StreamingUnavailable) where it
+is another.
 
-Structures: `ggml/include/ggml.h` (ggml_tensor) and `ggml/src/ggml-backend-impl.h`.
+Structures: `ggml/src/ggml-backend-impl.h`.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-from deepseek_r1.core.errors import StreamingUnavailable
+from deepseek_r1.weights.ggml import (
+    WORD,
+    Ggml,
+    address_of,
+    set_word,
+    typed,
+    unexpected,
+    word_at,
+    words_at,
+)
 from deepseek_r1.weights.region import Region
 
-_WORD: Final = 8
-# All of the process's memory as words: reads a field in 50 ns, where making a ctypes object for
-# it takes 180. The index is the address / 8.
-WORDS: Final = (ctypes.c_size_t * (1 << 44)).from_address(0)
-_TENSOR_WORDS: Final = 42  # sizeof(ggml_tensor) / 8; looked at no further
-_TYPE_F32: Final = 0
-TYPE_I32: Final = 26
-_BUFT_WORDS: Final = 8  # six functions, the device, the context
+_BUFT_WORDS = 8  # six functions, the device, the context
 _ALLOC_BUFFER = 1  # of the buffer type's functions
-_INIT_TENSOR = 2  # of the buffer's functions
+_FREE, _INIT_TENSOR, _CLEAR = 0, 2, 9  # of the buffer's functions
 _BUFFER_FUNCTIONS = 11  # before the type, the context and the size
 
 _AllocBuffer = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
 _InitTensor = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
+_Free = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
+_Clear = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_uint8)
+_SMALL_BYTES = 256 << 10  # buffers below it are left to ggml
+_changing = threading.Lock()  # of the ordinary type, which all of the process share
 
 
 class _Override(ctypes.Structure):
     _fields_ = (("pattern", ctypes.c_char_p), ("type", ctypes.c_void_p))
-
-
-class _InitParams(ctypes.Structure):
-    _fields_ = (("size", ctypes.c_size_t), ("buffer", ctypes.c_void_p), ("bare", ctypes.c_bool))
-
-
-def word_at(address: int) -> int:
-    """The eight bytes at an address that is a multiple of eight."""
-    return WORDS[address >> 3]
-
-
-def set_word(address: int, value: int) -> None:
-    """Change the eight bytes at an address that is a multiple of eight."""
-    WORDS[address >> 3] = value
-
-
-@dataclass(frozen=True, slots=True)
-class TensorFields:
-    """Offsets in bytes inside a `ggml_tensor`."""
-
-    extent: int  # ne[0], how many values a row has; ne[1] follows
-    strides: int  # nb[0], bytes from a value to the next; nb[1], from a row to the next, follows
-    sources: int  # src[0]; src[1] follows
-    viewed: int  # view_src
-    data: int
-
-
-class Ggml:
-    """ggml's functions, through the handle of the very library that llama.cpp uses."""
-
-    def __init__(self, handle: Any) -> None:
-        """Raises StreamingUnavailable where the library lacks a function or is another one."""
-        word, text = ctypes.c_size_t, ctypes.c_char_p
-        try:
-            self._init = _typed(handle.ggml_init, word, _InitParams)
-            self._free = _typed(handle.ggml_free, None, word)
-            self._new = _typed(handle.ggml_new_tensor_2d, word, word, ctypes.c_int, *[_I64] * 2)
-            self._get_rows = _typed(handle.ggml_get_rows, word, word, word, word)
-            self._view = _typed(handle.ggml_view_tensor, word, word, word)
-            self._data = _typed(handle.ggml_get_data, word, word)
-            self._name = _typed(handle.ggml_get_name, text, word)
-            self.nbytes = _typed(handle.ggml_nbytes, word, word)
-            self._cpu_type = _typed(handle.ggml_backend_cpu_buffer_type, word)
-            self._type_device = _typed(handle.ggml_backend_buft_get_device, word, word)
-            self._from_ptr = _typed(handle.ggml_backend_cpu_buffer_from_ptr, word, word, word)
-            self._buffer_type = _typed(handle.ggml_backend_buffer_get_type, word, word)
-            self._buffer_base = _typed(handle.ggml_backend_buffer_get_base, word, word)
-            self._buffer_size = _typed(handle.ggml_backend_buffer_get_size, word, word)
-            self._buffer_free = _typed(handle.ggml_backend_buffer_free, None, word)
-        except AttributeError as error:
-            raise StreamingUnavailable(detail=str(error)) from error
-        self.fields = self._discover()
-
-    def name(self, tensor: int) -> str:
-        """What ggml calls a tensor."""
-        return (self._name(tensor) or b"").decode("utf-8", "replace")
-
-    def _discover(self) -> TensorFields:
-        context = self._init(_InitParams(1 << 16, None, True))
-        try:
-            table = self._new(context, _TYPE_F32, 1031, 37)
-            rows = self._new(context, TYPE_I32, 5, 1)
-            taken, view = self._get_rows(context, table, rows), self._view(context, table)
-            extent = _only([i for i in _range(table) if _words(table, i, 2) == [1031, 37]])
-            strides = _only([i for i in _range(table) if _words(table, i, 2) == [4, 4 * 1031]])
-            if (word_at(table) & 0xFFFFFFFF, word_at(rows) & 0xFFFFFFFF) != (_TYPE_F32, TYPE_I32):
-                raise _unexpected("the type of a tensor")
-            sources = _only([i for i in _range(taken) if _words(taken, i, 2) == [table, rows]])
-            both = [i for i in _range(view) if _words(view, i, 1) == [table]]
-            fields = TensorFields(
-                extent=extent * _WORD,
-                strides=strides * _WORD,
-                sources=sources * _WORD,
-                viewed=_only([i for i in both if i != sources]) * _WORD,
-                data=_only([i for i in _range(table) if self._is_data(table, i)]) * _WORD,
-            )
-            self._check_extent(table, fields)
-            return fields
-        finally:
-            self._free(context)
-
-    def _is_data(self, tensor: int, index: int) -> bool:
-        """Whether ggml sees a change of this word as one of the data's address."""
-        if word_at(tensor + index * _WORD):
-            return False
-        set_word(tensor + index * _WORD, 4096)
-        seen: int = self._data(tensor)
-        set_word(tensor + index * _WORD, 0)
-        return seen == 4096
-
-    def _check_extent(self, table: int, fields: TensorFields) -> None:
-        """A tensor with rows of no length has no bytes."""
-        before = self.nbytes(table)
-        set_word(table + fields.extent, 0)
-        without = self.nbytes(table)
-        set_word(table + fields.extent, 1031)
-        if (before, without) != (1031 * 37 * 4, 0):
-            raise _unexpected("sizes of a tensor")
 
 
 class BufferType:
@@ -149,11 +59,11 @@ class BufferType:
         self._reserved: list[Region] = []
         self._alloc = _AllocBuffer(self._on_alloc)
         self._init = _InitTensor(self._on_init)
-        cpu = ggml._cpu_type()
-        self._words = (ctypes.c_size_t * _BUFT_WORDS)(*_words(cpu, 0, _BUFT_WORDS))
-        if word_at(cpu + 6 * _WORD) != ggml._type_device(cpu) or not self._words[_ALLOC_BUFFER]:
-            raise _unexpected("a buffer type")
-        self._words[_ALLOC_BUFFER] = _address_of(self._alloc)
+        cpu = ggml.cpu_type()
+        self._words = (ctypes.c_size_t * _BUFT_WORDS)(*words_at(cpu, 0, _BUFT_WORDS))
+        if word_at(cpu + 6 * WORD) != ggml.type_device(cpu) or not self._words[_ALLOC_BUFFER]:
+            raise unexpected("a buffer type")
+        self._words[_ALLOC_BUFFER] = address_of(self._alloc)
         self._check_buffer()
         every = _Override(b".*", ctypes.addressof(self._words))
         self._overrides = (_Override * 2)(every)  # the second, empty one ends the list
@@ -162,25 +72,25 @@ class BufferType:
     def _check_buffer(self) -> None:
         """A buffer of the kind `_on_alloc` changes, looked at and given back."""
         region = Region(4096, huge_pages=False)
-        buffer = self._ggml._from_ptr(region.address, region.nbytes)
-        told = [self._ggml._buffer_type(buffer), region.address, self._ggml._buffer_size(buffer)]
+        buffer = self._ggml.buffer_around(region.address, region.nbytes)
+        told = [self._ggml.buffer_type(buffer), region.address, self._ggml.buffer_size(buffer)]
         sound = (
-            _words(buffer, _BUFFER_FUNCTIONS, 3) == told
-            and self._ggml._buffer_base(buffer) == region.address
+            words_at(buffer, _BUFFER_FUNCTIONS, 3) == told
+            and self._ggml.buffer_base(buffer) == region.address
             and word_at(buffer) == 0  # frees nothing
-            and word_at(buffer + _INIT_TENSOR * _WORD) == 0
+            and word_at(buffer + _INIT_TENSOR * WORD) == 0
         )
-        self._ggml._buffer_free(buffer)
+        self._ggml.buffer_free(buffer)
         region.close()
         if not sound:
-            raise _unexpected("a buffer")
+            raise unexpected("a buffer")
 
     def _on_alloc(self, _type: int, nbytes: int) -> int:
         try:
             region = Region(nbytes, huge_pages=False)
             self._reserved.append(region)
-            buffer: int = self._ggml._from_ptr(region.address, region.nbytes)
-            set_word(buffer + _INIT_TENSOR * _WORD, _address_of(self._init))
+            buffer: int = self._ggml.buffer_around(region.address, region.nbytes)
+            set_word(buffer + _INIT_TENSOR * WORD, address_of(self._init))
         except (OSError, ValueError):  # no address space: llama.cpp says that it cannot allocate
             return 0
         return buffer
@@ -209,40 +119,112 @@ class OrdinaryType:
 
         Raises AttributeError where the library does not offer the type.
         """
-        cpu = _typed(handle.ggml_backend_cpu_buffer_type, ctypes.c_size_t)()
-        self._words = (ctypes.c_size_t * _BUFT_WORDS)(*_words(cpu, 0, _BUFT_WORDS))
+        cpu = typed(handle.ggml_backend_cpu_buffer_type, ctypes.c_size_t)()
+        self._words = (ctypes.c_size_t * _BUFT_WORDS)(*words_at(cpu, 0, _BUFT_WORDS))
         found = _Override(pattern, ctypes.addressof(self._words))
         self._overrides = (_Override * 2)(found)
         self.overrides = ctypes.addressof(self._overrides)
 
 
-_I64: Final = ctypes.c_int64
+@dataclass
+class CaughtBuffer:
+    """A buffer in memory of ours, until ggml frees it."""
+
+    region: Region
+    tensors: dict[int, int] = field(default_factory=dict)  # in it: offset and bytes of each
+
+    def give_back(self, start: int, end: int) -> None:
+        """What is between two offsets is not needed any more, and is zero when it is used again."""
+        self.region.discard(start, end)
+        self.region.commit(start, end)
 
 
-def _typed(function: Any, result: Any, *arguments: Any) -> Any:
-    """The function with its types; a new object, so that no other user of it is changed."""
-    kind = ctypes.CFUNCTYPE(result, *arguments)
-    return kind(_address_of(function))
+class Catch:
+    """The buffers of ggml's ordinary type that llama.cpp makes for a context, in memory of ours.
+
+    Zeros are written nowhere: memory of ours is zero until it is used.
+    """
+
+    def __init__(self, ggml: Ggml, nbytes: int) -> None:
+        """Of a buffer of `nbytes` the tensors are heard of."""
+        self._ggml, self._nbytes = ggml, nbytes
+        self._caught: dict[int, CaughtBuffer] = {}  # by ggml's address
+        self._thread = 0  # that is caught for
+        self._alloc = _AllocBuffer(self._on_alloc)
+        self._functions = {
+            _FREE: _Free(self._on_free),
+            _INIT_TENSOR: _InitTensor(self._on_init),
+            _CLEAR: _Clear(self._on_clear),
+        }
+        self._type = ggml.cpu_type()
+        self._ordinary: Any = None
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """What the calling thread makes. Raises StreamingUnavailable for an unexpected ggml."""
+        _check_functions(self._ggml)
+        place = self._type + _ALLOC_BUFFER * WORD
+        with _changing:
+            before = word_at(place)
+            self._ordinary, self._thread = _AllocBuffer(before), threading.get_ident()
+            set_word(place, address_of(self._alloc))
+            try:
+                yield
+            finally:
+                set_word(place, before)
+        for buffer in self._caught:  # every graph makes views: those are not heard of
+            set_word(buffer + _INIT_TENSOR * WORD, 0)
+
+    def those(self, usage: int) -> list[CaughtBuffer]:
+        """Of the buffers that are there now, those that llama.cpp uses for this."""
+        return [
+            caught
+            for buffer, caught in self._caught.items()
+            if self._ggml.buffer_usage(buffer) == usage
+        ]
+
+    def _on_alloc(self, kind: int, nbytes: int) -> int:
+        if nbytes < _SMALL_BYTES or threading.get_ident() != self._thread:
+            return int(self._ordinary(kind, nbytes))
+        try:
+            region = Region(nbytes, huge_pages=False)
+            region.commit(0, nbytes)
+        except (OSError, ValueError):  # no address space: ggml says so itself
+            return int(self._ordinary(kind, nbytes))
+        buffer: int = self._ggml.buffer_around(region.address, nbytes)
+        self._caught[buffer] = CaughtBuffer(region)
+        for index, function in self._functions.items():
+            if index != _INIT_TENSOR or nbytes == self._nbytes:
+                set_word(buffer + index * WORD, address_of(function))
+        return buffer
+
+    def _on_init(self, buffer: int, tensor: int) -> int:
+        caught = self._caught[buffer]
+        offset = word_at(tensor + self._ggml.fields.data) - caught.region.address
+        caught.tensors[offset] = max(self._ggml.nbytes(tensor), caught.tensors.get(offset, 0))
+        return 0
+
+    def _on_clear(self, buffer: int, _value: int) -> None:
+        caught = self._caught[buffer]
+        caught.give_back(0, caught.region.nbytes)
+
+    def _on_free(self, buffer: int) -> None:
+        self._caught.pop(buffer).region.close()
 
 
-def _address_of(callback: Any) -> int:
-    return ctypes.cast(callback, ctypes.c_void_p).value or 0
+def _check_functions(ggml: Ggml) -> None:
+    """ggml clears and frees a buffer with the functions that we put into it, and with no others.
 
-
-def _words(address: int, first: int, count: int) -> list[int]:
-    start = (address >> 3) + first
-    return [WORDS[i] for i in range(start, start + count)]
-
-
-def _range(_tensor: int) -> range:
-    return range(_TENSOR_WORDS - 1)
-
-
-def _only(found: list[int]) -> int:
-    if len(found) != 1:
-        raise _unexpected("a tensor")
-    return found[0]
-
-
-def _unexpected(what: str) -> StreamingUnavailable:
-    return StreamingUnavailable(detail=f"{what} is laid out in another way")
+    Raises StreamingUnavailable.
+    """
+    told: list[str] = []
+    clear, free = _Clear(lambda *_: told.append("clear")), _Free(lambda _: told.append("free"))
+    region = Region(_SMALL_BYTES, huge_pages=False)
+    buffer = ggml.buffer_around(region.address, region.nbytes)
+    set_word(buffer + _CLEAR * WORD, address_of(clear))
+    set_word(buffer + _FREE * WORD, address_of(free))
+    ggml.buffer_clear(buffer, 0)
+    ggml.buffer_free(buffer)
+    region.close()
+    if told != ["clear", "free"]:
+        raise unexpected("a buffer")

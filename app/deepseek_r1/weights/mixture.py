@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deepseek_r1.core import log
 from deepseek_r1.weights.expert_cache import ExpertCache
-from deepseek_r1.weights.ggml_buffer import Ggml
+from deepseek_r1.weights.ggml import Ggml
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.residency import MIB
 from deepseek_r1.weights.resident_set import SetTooSmallError

@@ -9,7 +9,7 @@ import ctypes
 from collections.abc import Callable
 
 from deepseek_r1.native.library import OnNode, OnPass, Owner, TensorLayout, native
-from deepseek_r1.weights.ggml_buffer import TYPE_I32, TensorFields, word_at
+from deepseek_r1.weights.ggml import TYPE_I32, TensorFields, word_at
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.read_ahead import ReadAhead
 

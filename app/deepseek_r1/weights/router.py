@@ -13,7 +13,7 @@ import ctypes
 from collections import Counter
 from collections.abc import Mapping
 
-from deepseek_r1.weights.ggml_buffer import TYPE_I32, Ggml, word_at
+from deepseek_r1.weights.ggml import TYPE_I32, Ggml, word_at
 
 _MOST_REMEMBERED = 4096  # graphs are built anew, at other addresses
 

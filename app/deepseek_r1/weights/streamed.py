@@ -21,7 +21,8 @@ from deepseek_r1.weights.account import Account
 from deepseek_r1.weights.arrivals import Arrivals, by_need
 from deepseek_r1.weights.embedding import EmbeddingRows
 from deepseek_r1.weights.expert_cache import expert_cache
-from deepseek_r1.weights.ggml_buffer import BufferType, Ggml, set_word, word_at
+from deepseek_r1.weights.ggml import Ggml, set_word, word_at
+from deepseek_r1.weights.ggml_buffer import BufferType
 from deepseek_r1.weights.homes import Homes, Loans
 from deepseek_r1.weights.matrix import Matrix
 from deepseek_r1.weights.mixture import Mixture
@@ -62,9 +63,9 @@ class StreamedWeights:
         """
         self._header, self._strategy, self._chunk_bytes = header, strategy, chunk_bytes
         self._residency = plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
-        self._ggml = Ggml(handle)
-        self._tensors = ModelTensors(self._ggml, header)
-        self._type = BufferType(self._ggml, self._tensors.hear)
+        self.ggml = Ggml(handle)
+        self._tensors = ModelTensors(self.ggml, header)
+        self._type = BufferType(self.ggml, self._tensors.hear)
         self._files = open_files(header.parts, direct=direct, chunk_bytes=chunk_bytes)
         self._homes = Homes(self._files)
         self._ahead = ReadAhead(self._files, self._residency.ring_bytes)
@@ -73,8 +74,9 @@ class StreamedWeights:
         self._experts: frozenset[Matrix] = frozenset()
         self._growing: set[Matrix] = set()  # to be kept when they come by next
         self._loans = Loans(self._homes)
-        self._wanted: Residency | None = None
-        self._watch = NodeWatch(self._ahead, self._ggml.fields, self._on_node, self._on_pass)
+        self._given_mib, self._lent_mib, self._moved = weights_mib, 0.0, False
+        self._tokens_at_once = self._residency.tokens_at_once
+        self._watch = NodeWatch(self._ahead, self.ggml.fields, self._on_node, self._on_pass)
         pinned = self._tensors.named(self._residency.pinned)
         self._arrivals = Arrivals(self._homes, *by_need(header, pinned))
         self._account = Account(
@@ -101,7 +103,7 @@ class StreamedWeights:
     @property
     def tokens_at_once(self) -> int:
         """How many tokens may be computed together; 0 for any number."""
-        return self._residency.tokens_at_once
+        return self._tokens_at_once
 
     @property
     def stats(self) -> WeightsStats:
@@ -131,12 +133,12 @@ class StreamedWeights:
             self._watch.add(each, streamed=True)
         if room := self._residency.experts_bytes:
             cache = expert_cache(self._header, used, room, self._strategy, self._homes)
-            self._mixture, self._experts = Mixture(cache, self._ggml), cache.matrices
+            self._mixture, self._experts = Mixture(cache, self.ggml), cache.matrices
             for each in self._experts:
                 self._watch.add(each, streamed=False)
         table = used.get(EMBEDDING)
         if self._residency.embedding_on_disk and table and table not in viewed:
-            rows, fields = self._header.vocabulary, self._ggml.fields
+            rows, fields = self._header.vocabulary, self.ggml.fields
             self._embedding = EmbeddingRows(table, rows, self._homes, fields, EMBEDDING_BYTES)
             self._watch.add(table, streamed=False)
         there = self._arrivals.matrices.union(self._watch.matrices)
@@ -211,7 +213,7 @@ class StreamedWeights:
             self._ahead.raise_failure()  # else it was not on its way
         elif not self._watch.see(matrix) or self._mixture.serve(node, matrix):
             return False
-        set_word(matrix.tensor + self._ggml.fields.data, self._loans.read(matrix))
+        set_word(matrix.tensor + self.ggml.fields.data, self._loans.read(matrix))
         self._show()
         return True
 
@@ -247,14 +249,14 @@ class StreamedWeights:
     def _keep_some(self, used: list[Matrix]) -> None:
         """Of these weights, which are in memory, those that shall stay."""
         for matrix in self._growing.intersection(used):
-            here = word_at(matrix.tensor + self._ggml.fields.data)
+            here = word_at(matrix.tensor + self.ggml.fields.data)
             if here != self._homes.address(matrix):
                 self._homes.keep(matrix, here)
             self._keep(matrix)
 
     def _keep(self, matrix: Matrix) -> None:
         """The weight is at its home from now on."""
-        set_word(matrix.tensor + self._ggml.fields.data, self._homes.address(matrix))
+        set_word(matrix.tensor + self.ggml.fields.data, self._homes.address(matrix))
         self._watch.remove(matrix)
         self._growing.discard(matrix)
         if matrix is (self._embedding and self._embedding.matrix):
@@ -285,16 +287,33 @@ class StreamedWeights:
 
     def set_weights_budget(self, mib: float) -> None:
         """From any thread; in force with the next `apply`. Raises ResidencyTooSmall."""
-        self._wanted = plan_residency(self._header, mib, chunk_bytes=self._chunk_bytes)
+        self._plan(mib)
+        self._given_mib, self._moved = mib, True
+
+    def lend(self, mib: float) -> None:
+        """Memory of others that weights may have until they are lent less; in force as above."""
+        if mib != self._lent_mib:
+            self._lent_mib, self._moved = mib, True
+
+    def _plan(self, mib: float) -> Residency:
+        return plan_residency(self._header, mib, chunk_bytes=self._chunk_bytes)
 
     def apply(self) -> None:
         """Between two computations: take up a changed budget.
 
-        A smaller one takes effect at once. For a larger one weights stay when they come by.
+        A smaller one takes effect at once. For a larger one weights stay when they come by, once
+        those are there that were to stay before.
         """
-        residency, self._wanted = self._wanted, None
-        if residency is None:
+        if not self._moved:
             return
+        given_mib = self._given_mib
+        residency = self._plan(given_mib + self._lent_mib)
+        grows = residency.pinned_mib > self._residency.pinned_mib
+        if grows and self._arrivals.pending and not self._arrivals.done:
+            return
+        self._moved = given_mib != self._given_mib  # once more, by another thread
+        # How many tokens are computed together must not depend on how long a conversation is.
+        self._tokens_at_once = self._plan(given_mib).tokens_at_once
         for matrix in self._arrivals.pending.copy():
             self._arrive(matrix)
         self._residency = residency

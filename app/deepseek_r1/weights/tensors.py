@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.weights.ggml_buffer import Ggml, set_word, word_at
+from deepseek_r1.weights.ggml import Ggml, set_word, word_at
 from deepseek_r1.weights.homes import Homes
 from deepseek_r1.weights.matrix import Matrix
 

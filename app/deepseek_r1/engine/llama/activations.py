@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from deepseek_r1.core.errors import EngineStartFailed, StreamingUnavailable
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.weights.ggml_buffer import TYPE_I32, Ggml, word_at
+from deepseek_r1.weights.ggml import TYPE_I32, Ggml, word_at
 
 Floats = npt.NDArray[np.float32]
 # Told of the weight's name and the rows that it multiplies, shape (rows, columns); for a mixture

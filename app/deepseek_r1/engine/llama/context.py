@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.native.library import Batch
+from deepseek_r1.weights.context_memory import ContextMemory
 from deepseek_r1.weights.streamed import StreamedWeights
 
 _ABORTED = 2
@@ -97,15 +99,20 @@ class LlamaContext:
         model: LlamaModel,
         shape: ContextShape,
         weights: StreamedWeights | None = None,
+        memory: ContextMemory | None = None,
     ) -> None:
-        """Allocate the cache and the buffers. Raises ModelLoadFailed when that fails."""
+        """Allocate the cache and the buffers, in `memory` if there is one.
+
+        Raises ModelLoadFailed when that fails, StreamingUnavailable.
+        """
         self._api = library.api
-        self._weights = weights
+        self._weights, self._made_in = weights, memory  # ggml frees what is in it at `close`
         self._library = library
         self.shape = shape
         self.batch_limit = shape.micro_batch  # tokens of a prompt at once; any thread may lower it
         self.abort = AbortFlag()
-        self.pointer: Any = self._api.llama_init_from_model(model.pointer, self._params())
+        with memory.catching() if memory is not None else nullcontext():
+            self.pointer: Any = self._api.llama_init_from_model(model.pointer, self._params())
         if not self.pointer:
             detail = library.log.last_error() or "the context could not be made"
             raise ModelLoadFailed(path="", detail=detail)

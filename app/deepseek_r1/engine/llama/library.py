@@ -25,6 +25,7 @@ from deepseek_r1.engine.low_level import import_low_level
 _LEVEL_DEBUG, _LEVEL_WARN, _LEVEL_ERROR, _LEVEL_CONTINUED = 1, 3, 4, 5
 _LINES_KEPT = 400
 _BUFFER = re.compile(r"(model|KV|RS|compute|output) buffer size\s*=\s*([0-9.]+) MiB")
+_FLASH_ATTENTION = "Flash Attention enabled"
 _BILL_LINES = {
     "model": "weights",
     "KV": "kv_cache",
@@ -68,6 +69,10 @@ class LibraryLog:
     def variant(self) -> str:
         """The CPU code that was loaded from a file of its own; empty when none was."""
         return next(filter(None, (variant_named(line) for _, line in self._lines)), "")
+
+    def flash_attention(self) -> bool:
+        """Whether the context made since `clear` has it: a token's values then lie side by side."""
+        return any(_FLASH_ATTENTION in line for _, line in list(self._lines))
 
     def buffers_mib(self) -> dict[str, float]:
         """Sizes of the buffers made since `clear`, by the names of the bill's lines."""

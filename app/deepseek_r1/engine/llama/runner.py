@@ -25,6 +25,7 @@ from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.pace import PrefillPace
 from deepseek_r1.engine.llama.passes import DraftedPasses
 from deepseek_r1.engine.llama.pens import Pens
+from deepseek_r1.engine.llama.room import ROWS, context_memory, context_room
 from deepseek_r1.engine.llama.streaming import small_budgets_told, streamed_weights
 from deepseek_r1.engine.llama.stretch import Stretches
 from deepseek_r1.engine.llama.threads import OthersLoad, ThreadGovernor
@@ -62,6 +63,7 @@ class LlamaEngine:
             raise
         try:
             self._prompts = PromptBuilder(template, self._model)
+            memory = context_memory(self._weights, request)
             self._context = LlamaContext(
                 self._library,
                 self._model,
@@ -75,6 +77,7 @@ class LlamaEngine:
                     draft_tokens=DRAFT_TOKENS if self._weights is not None else 0,
                 ),
                 self._weights,
+                memory,
             )
         except BaseException:
             self._model.close()
@@ -82,6 +85,7 @@ class LlamaEngine:
             raise
         self._stretches = Stretches(self._library, self._model, self._context)
         self._measured = self._library.log.buffers_mib()
+        self._room = context_room(memory, self._weights, request, self._library.log)
         self._wanted_threads = self._threads
         self._pace = PrefillPace(settings.micro_batch)
         self._drafts_pace = DraftPace()
@@ -236,12 +240,16 @@ class LlamaEngine:
     ) -> list[Answer]:
         """See `engine.llama.batch`."""
         built = [self._prompts.build(messages) for messages in prompts]
+        if self._room is not None:
+            self._room.for_prompt(self._context.shape.context_length)
         run = BatchRun(self._library, self._model, self._context, sampling, self._breathe)
         return run.answers(built)
 
     def _prefill(self, prompt: list[int], writer: AnswerWriter) -> Iterator[PrefillProgress]:
         context, total = self._context, len(prompt)
         done = writer.cached_tokens = context.keep_prefix(prompt)
+        if self._room is not None:
+            self._room.for_prompt(total + ROWS)
         yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
         while done < total:
             self._breathe()
@@ -271,6 +279,8 @@ class LlamaEngine:
         native, room = context.pointer, context.shape.context_length
         max_tokens, governed = sampling.max_tokens, not sampling.reproducible
         token = sample(pens.chain, native, -1)
+        if self._room is not None:  # not before the prompt, which would have to wait for it
+            self._room.for_writing(len(context.cells) + ROWS)
         if pens.undecided and not pens.thinks(token):
             token = sample(pens.chain, native, -1)
         while True:
@@ -296,7 +306,8 @@ class LlamaEngine:
                 times_s = [] if drafted else [time.perf_counter() - began]
                 token = sample(pens.chain, native, passes.row)
             else:
-                left = min(max_tokens - writer.tokens, room - len(context.cells)) - 1
+                here = room if self._room is None else min(room, self._room.cells)
+                left = min(max_tokens - writer.tokens, here - len(context.cells)) - 1
                 most = 0 if pens.waiting else left
                 token = self._stretches.write(token, pens.chain, writer, most)
                 times_s = self._stretches.times_s
@@ -308,6 +319,8 @@ class LlamaEngine:
         self.last_progress = time.monotonic()
         if self._context.abort.raised:
             raise AbortedError
+        if self._room is not None:
+            self._room.reach(self._context.used + ROWS)
         if self._weights is not None:
             self._weights.apply()
         wanted = self._wanted_threads
