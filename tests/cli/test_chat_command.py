@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import shutil
@@ -132,10 +133,12 @@ class Terminal:
         os.close(far)
         os.set_blocking(self.near, False)
         self.seen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read(self) -> None:
         try:
-            self.seen += os.read(self.near, 65_536).decode("utf-8", "replace")
+            # A read may end inside a character.
+            self.seen += self._decoder.decode(os.read(self.near, 65_536))
         except (BlockingIOError, OSError):
             time.sleep(0.02)
 

@@ -167,10 +167,10 @@ def test_a_reader_that_leaves_ends_the_command():
     assert not engine.is_running()
 
 
-def test_a_streamed_answer_comes_with_its_weights_numbers():
+def test_a_streamed_answer_comes_with_its_weights_numbers(starter_int8):
     done = run(
         "generate", "--json", "--memory_budget", "256", "--swap_enabled", "--max-tokens", "4",
-        "--temperature", "0", "Hi",
+        "--temperature", "0", "--model", starter_int8, "Hi",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -20,7 +20,7 @@ LINES = (BillLine(name="pinned", planned_mib=300.0), BillLine(name="slots", plan
 
 
 def bill(**changes: float) -> Bill:
-    return Bill(lines=LINES, budget_mib=512, streamed_mib=300.0, **changes)
+    return Bill(lines=LINES, budget_mib=512, short_streamed_mib=300.0, **changes)
 
 
 def test_a_token_takes_what_the_drive_needs_and_what_reading_does_not_hide():
@@ -69,6 +69,6 @@ def test_a_quote_foretells_with_the_threads_that_will_write(monkeypatch):
     told = quoting.quote(model, chosen, share).bill
     assert told.streams
     assert told.compute_s == unhidden_compute_s(model, 3)
-    assert 1 / told.disk_tok_s == pytest.approx(told.streamed_mib / 2000.0 + told.compute_s)
+    assert 1 / told.disk_tok_s == pytest.approx(told.short_streamed_mib / 2000.0 + told.compute_s)
     advice = quoting.quote(model, chosen.model_copy(update={"swap_enabled": False}), share).advice
     assert f"Roughly {told.disk_tok_s:.1f} tokens a second" in advice.text

@@ -57,7 +57,7 @@ def test_advice_names_the_swap_and_the_speed_of_the_disk():
     small = LoadSettings(memory_budget=900)
     assert advise(MODEL, small, SHARE).text == "It fits with swap to disk."
     advice = advise(MODEL, small, SHARE, disk_mib_s=1000.0)
-    rate = 1000.0 / plan(MODEL, advice.settings, SHARE).streamed_mib
+    rate = 1000.0 / plan(MODEL, advice.settings, SHARE).short_streamed_mib
     assert advice.text == (
         f"It fits with swap to disk. Roughly {rate:.1f} tokens a second, "
         "by a short test of this disk."
@@ -94,8 +94,18 @@ def test_a_streamed_bill_stays_inside_the_budget_or_says_so(model, chosen):
     bill = plan_streamed(model, chosen, SHARE)
     assert all(line.planned_mib >= 0 for line in bill.lines)
     assert bill.streamed_mib <= sum(tensor.nbytes for tensor in model.tensors) / MIB
+    assert bill.short_streamed_mib >= 0
     enough = chosen.model_copy(update={"memory_budget": int(bill.total_mib) + 1})
     assert plan_streamed(model, enough, SHARE).fits
+
+
+def test_a_context_that_is_not_used_yet_holds_weights():
+    short, long = (
+        plan(MODEL, swapping(1000, context_length=length), SHARE) for length in (512, 8192)
+    )
+    assert long.streamed_mib > short.streamed_mib + 100
+    assert long.short_streamed_mib == pytest.approx(short.short_streamed_mib, abs=10)
+    assert 0 < short.short_streamed_mib < short.streamed_mib
 
 
 @unhurried

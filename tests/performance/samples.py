@@ -47,7 +47,13 @@ def a_streamed_bill(budget_mib: float = 1024, disk_mib_s: float = 1200.0) -> Bil
     parts = {"pinned": 560.0, "slots": 45.0} | {k: v for k, v in LINES.items() if k != "weights"}
     parts["window"] = 20.0
     lines = tuple(BillLine(name=name, planned_mib=mib) for name, mib in parts.items())
-    return Bill(lines=lines, budget_mib=budget_mib, streamed_mib=400.0, disk_mib_s=disk_mib_s)
+    return Bill(
+        lines=lines,
+        budget_mib=budget_mib,
+        streamed_mib=480.0,
+        short_streamed_mib=400.0,
+        disk_mib_s=disk_mib_s,
+    )
 
 
 def a_streamed_model() -> ModelLoaded:

@@ -32,7 +32,8 @@ def test_before_a_model_needs_it_the_row_says_what_swap_is_for(panel: Performanc
 def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: PerformancePanel):
     panel.show_plan(a_streamed_bill(), "")
     assert panel.load.rows["swap_enabled"].cost.text() == (
-        "560 MiB of the weights stay in memory, 400 MiB are read for every token. "
+        "560 MiB of the weights stay in memory, 400 MiB are read for every token, "
+        "in a long conversation 480. "
         "Roughly 3.0 tokens a second, by a short test of this disk."
     )
     budget = number(panel, "memory_budget").cost

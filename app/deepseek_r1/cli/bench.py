@@ -110,7 +110,7 @@ def bench_budget(
             "--drive-mib-s", min=0, help=tr("Make the drive as slow as that; 0 leaves it alone.")
         ),
     ] = 0,
-    context_length: o.ContextLength = 1024,
+    context_length: o.ContextLength = o.LOAD.context_length,
     threads: o.Threads = 0,
     as_json: o.Json = False,
 ) -> None:

@@ -44,6 +44,7 @@ def plan_report(bill: Bill, advice: str) -> dict[str, Any]:
     """The JSON contract of `plan`. The last three are there for a model that streams only."""
     streamed = {
         "streamed_mb": round(bill.streamed_mib, 2),
+        "short_streamed_mb": round(bill.short_streamed_mib, 2),
         "disk_mb_s": round(bill.disk_mib_s, 1),
         "disk_tok_s": round(bill.disk_tok_s, 3),
     }
@@ -75,12 +76,13 @@ def _verdict(bill: Bill, advice: str) -> str:
         return sentences((tr("It does not fit."), advice))
     if not bill.streams:
         return tr("It fits.")
-    runs = tr("It runs from the disk: {n} MiB are read for every token.", n=_whole(bill))
+    runs = tr(
+        "It runs from the disk: {few:,.0f} MiB are read for every token, in a long conversation "
+        "{most:,.0f}.",
+        few=bill.short_streamed_mib,
+        most=bill.streamed_mib,
+    )
     return sentences((runs, speed_text(bill)))
-
-
-def _whole(bill: Bill) -> str:
-    return f"{bill.streamed_mib:,.0f}"
 
 
 def _names() -> dict[str, str]:

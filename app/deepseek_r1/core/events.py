@@ -52,7 +52,8 @@ class Bill(_Event):
 
     lines: tuple[BillLine, ...]
     budget_mib: float
-    streamed_mib: float = 0.0  # read from the disk in each pass over the weights
+    streamed_mib: float = 0.0  # read from the disk in each pass, when the context is full
+    short_streamed_mib: float = 0.0  # the same while a conversation is short
     disk_mib_s: float = 0.0  # measured speed of the file's drive; 0 is not known
     compute_s: float = 0.0  # of a token's computing, what reading from the drive does not hide
 
@@ -73,8 +74,8 @@ class Bill(_Event):
 
     @property
     def disk_tok_s(self) -> float:
-        """Tokens a second to expect from the drive; 0 where it is unknown or not read."""
-        return self.tok_s_reading(self.streamed_mib)
+        """Tokens a second to expect from the drive at first; 0 where it is unknown or not read."""
+        return self.tok_s_reading(self.short_streamed_mib)
 
     def tok_s_reading(self, mib: float) -> float:
         """Tokens a second if `mib` were read for each; 0 where the drive is unknown or not read."""

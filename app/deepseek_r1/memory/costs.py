@@ -138,6 +138,12 @@ def compute_bytes(header: ModelHeader, settings: LoadSettings, rows: int = 1) ->
     return ceil(max(activations, rows * header.vocabulary * _FLOAT_BYTES) + masks + scratch)
 
 
+def writing_bytes(header: ModelHeader, settings: LoadSettings, rows: int) -> int:
+    """`compute_bytes` of a pass of an answer: so many tokens, with logits behind each."""
+    few = settings.model_copy(update={"micro_batch": min(rows, settings.micro_batch)})
+    return compute_bytes(header, few, rows)
+
+
 def _feed_forward_values(shape: Shape, kv_type: KVType) -> int:
     """Gate, up and their product, beside what is waiting around them."""
     waiting = 2 * shape.embedding + max(shape.attention, shape.embedding)

@@ -23,6 +23,8 @@ STREAMED_LINES = ("pinned", "slots", *LINES[1:])
 MIXTURE_LINES = ("pinned", "slots", "experts", *LINES[1:])
 WEIGHT_LINES = ("weights", "pinned", "slots", "experts")  # of any bill
 DRAFT_TOKENS = 6  # that a model from the disk computes along with the one that was chosen
+WRITTEN_ROWS = 1 + DRAFT_TOKENS  # of logits, of a pass of its answer
+_SHORT_CELLS = 512  # of the context, that the beginning of a conversation takes
 LEAST_CONTEXT = 512  # an answer needs room; advice does not go below
 LEAST_BATCH = 64  # below it the batch saves almost nothing
 # Measured: resident memory of the engine's process with its libraries loaded and no model
@@ -77,8 +79,10 @@ def plan_streamed(header: ModelHeader, settings: LoadSettings, share: ProcessSha
 
     Weights get what the other lines leave of the budget, and their least where that is too little.
     """
-    rest = _rest(header, settings, share, rows=1 + DRAFT_TOKENS)
-    residency = _residency(header, settings, settings.memory_budget - sum(rest.values()))
+    rest = _rest(header, settings, share, rows=WRITTEN_ROWS)
+    weights_mib = settings.memory_budget - sum(rest.values())
+    residency = _residency(header, settings, weights_mib)
+    short_mib = weights_mib + _lent_mib(header, settings, WRITTEN_ROWS)
     parts = {
         "pinned": residency.pinned_mib,
         "slots": residency.slots_mib,
@@ -90,7 +94,17 @@ def plan_streamed(header: ModelHeader, settings: LoadSettings, share: ProcessSha
         lines=tuple(BillLine(name=name, planned_mib=parts[name]) for name in names),
         budget_mib=settings.memory_budget,
         streamed_mib=residency.streamed_mib,
+        short_streamed_mib=_residency(header, settings, short_mib).streamed_mib,
     )
+
+
+def _lent_mib(header: ModelHeader, settings: LoadSettings, rows: int) -> float:
+    """Of context and computing, what weights have while a conversation is short."""
+    length = min(settings.context_length, _SHORT_CELLS)
+    short = settings.model_copy(update={"context_length": length})
+    cells = costs.kv_cache_bytes(header, settings) - costs.kv_cache_bytes(header, short)
+    batch = costs.compute_bytes(header, settings, rows)
+    return (cells + batch - costs.writing_bytes(header, settings, rows)) / _MIB
 
 
 def _weights_mib(header: ModelHeader, share: ProcessShare) -> float:

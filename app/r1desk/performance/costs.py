@@ -18,7 +18,7 @@ def budget_words(bill: Bill) -> str:
         return tr("{n:,.0f} MiB too little", n=-free)
     if not bill.streams or not bill.disk_tok_s:
         return tr("{n:,.0f} MiB stay free", n=free)
-    left = bill.streamed_mib - MORE_MIB
+    left = bill.short_streamed_mib - MORE_MIB
     if left <= 0:
         return tr("{n:,.0f} MiB more hold the model in memory", n=MORE_MIB)
     return tr(
@@ -36,8 +36,10 @@ def swap_words(bill: Bill, settings: LoadSettings) -> str:
             return tr("Not needed: the model fits into the budget.")
         return ""
     held = tr(
-        "{held:,.0f} MiB of the weights stay in memory, {read:,.0f} MiB are read for every token.",
+        "{held:,.0f} MiB of the weights stay in memory, {few:,.0f} MiB are read for every token, "
+        "in a long conversation {most:,.0f}.",
         held=line_mib(bill, "pinned"),
-        read=bill.streamed_mib,
+        few=bill.short_streamed_mib,
+        most=bill.streamed_mib,
     )
     return f"{held} {speed_text(bill)}".rstrip()

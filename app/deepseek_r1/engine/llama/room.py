@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.library import LibraryLog
-from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.memory.costs import compute_bytes, kv_cache_bytes, padded
-from deepseek_r1.memory.plan import DRAFT_TOKENS
+from deepseek_r1.memory.costs import kv_cache_bytes, padded, writing_bytes
+from deepseek_r1.memory.plan import WRITTEN_ROWS
 from deepseek_r1.weights.context_memory import ContextMemory
 from deepseek_r1.weights.residency import MIB
 from deepseek_r1.weights.streamed import StreamedWeights
-
-ROWS = 1 + DRAFT_TOKENS  # that a pass of an answer may come to fill
 
 
 def context_memory(weights: StreamedWeights | None, request: OpenRequest) -> ContextMemory | None:
@@ -37,7 +33,7 @@ class ContextRoom:
         """All of it is for tokens at first."""
         self._memory, self._weights = memory, weights
         self.cells = memory.cells  # that are for tokens
-        self._writing_bytes = _writing_bytes(request.header, request.settings)
+        self._writing_bytes = writing_bytes(request.header, request.settings, WRITTEN_ROWS)
         self._scratch_lent = 0
 
     def for_prompt(self, cells: int) -> None:
@@ -81,9 +77,3 @@ def context_room(
     if log.flash_attention():  # else the values of all cells lie between each other
         memory.lay_out()
     return ContextRoom(memory, weights, request)
-
-
-def _writing_bytes(header: ModelHeader, settings: LoadSettings) -> int:
-    """What a pass of an answer computes in."""
-    few = settings.model_copy(update={"micro_batch": min(ROWS, settings.micro_batch)})
-    return compute_bytes(header, few, ROWS)

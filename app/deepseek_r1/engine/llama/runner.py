@@ -25,7 +25,7 @@ from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.pace import PrefillPace
 from deepseek_r1.engine.llama.passes import DraftedPasses
 from deepseek_r1.engine.llama.pens import Pens
-from deepseek_r1.engine.llama.room import ROWS, context_memory, context_room
+from deepseek_r1.engine.llama.room import context_memory, context_room
 from deepseek_r1.engine.llama.streaming import small_budgets_told, streamed_weights
 from deepseek_r1.engine.llama.stretch import Stretches
 from deepseek_r1.engine.llama.threads import OthersLoad, ThreadGovernor
@@ -33,7 +33,7 @@ from deepseek_r1.engine.prompt import PromptBuilder
 from deepseek_r1.engine.template import ChatTemplate
 from deepseek_r1.hardware import default_threads, default_threads_prefill
 from deepseek_r1.memory.meter import peak_mib
-from deepseek_r1.memory.plan import DRAFT_TOKENS
+from deepseek_r1.memory.plan import DRAFT_TOKENS, WRITTEN_ROWS
 from deepseek_r1.weights.streamed import WeightsStats
 
 
@@ -249,7 +249,7 @@ class LlamaEngine:
         context, total = self._context, len(prompt)
         done = writer.cached_tokens = context.keep_prefix(prompt)
         if self._room is not None:
-            self._room.for_prompt(total + ROWS)
+            self._room.for_prompt(total + WRITTEN_ROWS)
         yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
         while done < total:
             self._breathe()
@@ -280,7 +280,7 @@ class LlamaEngine:
         max_tokens, governed = sampling.max_tokens, not sampling.reproducible
         token = sample(pens.chain, native, -1)
         if self._room is not None:  # not before the prompt, which would have to wait for it
-            self._room.for_writing(len(context.cells) + ROWS)
+            self._room.for_writing(len(context.cells) + WRITTEN_ROWS)
         if pens.undecided and not pens.thinks(token):
             token = sample(pens.chain, native, -1)
         while True:
@@ -320,7 +320,7 @@ class LlamaEngine:
         if self._context.abort.raised:
             raise AbortedError
         if self._room is not None:
-            self._room.reach(self._context.used + ROWS)
+            self._room.reach(self._context.used + WRITTEN_ROWS)
         if self._weights is not None:
             self._weights.apply()
         wanted = self._wanted_threads
