@@ -96,6 +96,22 @@ def test_a_weight_is_begun_before_there_is_room_for_all_of_it(file: WeightFile) 
         ahead.close()
 
 
+def test_what_comes_soon_is_waited_for_and_read_once(file: WeightFile) -> None:
+    """Also where nobody has begun to read yet, and a little out of turn."""
+    first, second, third = in_a_row([3 * MIB, 3 * MIB, 3 * MIB])
+    for asked in ([first, second, third], [second, first, third], [third, first, second]):
+        ahead = ReadAhead([file], 10 * MIB)
+        try:
+            ahead.set_order([first, second, third])
+            for matrix in asked:  # at once: no reader can have given each a place before
+                taken = ahead.take(matrix)
+                assert taken is not None
+                assert holds(taken[0], matrix, file)
+            assert ahead.counters.read_bytes <= 3 * (3 * MIB + 2 * PAGE)
+        finally:
+            ahead.close()
+
+
 def test_what_waits_for_room_is_not_waited_for_out_of_turn(file: WeightFile) -> None:
     """Its room would get free only behind weights that are asked for later, or never."""
     first, second, third = in_a_row([4 * MIB, 4 * MIB, 4 * MIB])

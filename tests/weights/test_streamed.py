@@ -56,6 +56,19 @@ def test_logits_are_those_of_the_model_in_memory(
 
 
 @pytest.mark.parametrize("make", MODELS)
+def test_the_order_that_is_guessed_is_the_order_of_the_computation(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = make(tmp_path / "model.gguf")
+    with loaded(path, budgets(path)[0]) as bench:
+        assert bench.weights is not None
+        guessed = bench.weights._ahead.order
+        bench.answer(FIRST, 2)
+        assert bench.weights._ahead.order == guessed
+        assert bench.weights._loans.read_bytes == 0
+
+
+@pytest.mark.parametrize("make", MODELS)
 def test_a_budget_that_moves_during_an_answer_changes_nothing_but_memory(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:

@@ -63,6 +63,10 @@ Taken Ring::take(int weight) {
     std::unique_lock<std::mutex> lock(mutex_);
     if (failed_) return {FAILED, nullptr};
     paused_ = false;
+    if (!ahead_[weight] && comes_soon(weight)) {
+        while (!ahead_[weight]) give_place();
+        work_.notify_all();
+    }
     Entry *entry = ahead_[weight];
     if (!entry || entry->use != Use::AHEAD || (entry->left && stuck(*entry))) {
         drop();
@@ -81,11 +85,27 @@ Taken Ring::take(int weight) {
     return {following && !following->left ? GO_ON : COMPUTE, entry->address};
 }
 
-// Whether some of its room gets free only when more is computed.
-bool Ring::stuck(const Entry &entry) const {
+// Where the oldest weight begins that is needed still.
+int64_t Ring::needed_from() const {
     auto oldest = std::find_if(queue_.begin(), queue_.end(),
                                [](const Entry &each) { return each.use != Use::DONE; });
-    return entry.end - oldest->start > nbytes_;
+    return oldest == queue_.end() ? head_ : oldest->start;
+}
+
+// Whether some of its room gets free only when more is computed.
+bool Ring::stuck(const Entry &entry) const { return entry.end - needed_from() > nbytes_; }
+
+// Whether the ring has room for a weight without a place, and for all that come before it: the
+// order may be a little wrong, and those who read a little late.
+bool Ring::comes_soon(int weight) const {
+    if (place_[weight] < 0 || resting_) return false;
+    int64_t room = nbytes_ - (head_ - needed_from());
+    for (size_t at = next_ % order_.size();; at = (at + 1) % order_.size()) {
+        const Weight &each = weights_[order_[at]];
+        room -= page_up(each.offset + each.nbytes) - page_down(each.offset);
+        if (room < 0 || ahead_[order_[at]]) return false;
+        if (order_[at] == weight) return true;
+    }
 }
 
 void Ring::wait_for(const Entry &entry, std::unique_lock<std::mutex> &lock) {

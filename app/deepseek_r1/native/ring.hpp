@@ -97,7 +97,9 @@ class Ring {
     int64_t place_of(const Entry &entry, int64_t offset) const;
 
     // Under the lock.
+    int64_t needed_from() const;
     bool stuck(const Entry &entry) const;
+    bool comes_soon(int weight) const;
     void wait_for(const Entry &entry, std::unique_lock<std::mutex> &lock);
     void forget_taken();
     void drop();

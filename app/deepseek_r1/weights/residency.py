@@ -41,10 +41,10 @@ _SLOTS_SHARE = 8  # the ring is at most this fraction of what could stream
 _SHORT_READ_BYTES = 2 * MIB  # a read costs its request as well: those of small matrices are saved
 # Matrices that are multiplied with and used nowhere else, in the order of the computation.
 _ORDER = (
-    "attn_qkv", "attn_q_a", "attn_q_b", "attn_q", "attn_kv_a_mqa", "attn_k_b", "attn_kv_b",
-    "attn_k", "attn_v", "attn_v_b", "attn_gate", "attn_output", "ffn_gate_exps", "ffn_up_exps",
-    "ffn_down_exps", "ffn_gate_up_exps", "ffn_up", "ffn_gate", "ffn_down", "ffn_up_shexp",
-    "ffn_gate_shexp", "ffn_down_shexp",
+    "attn_qkv", "attn_q_a", "attn_q_b", "attn_q", "attn_k_b", "attn_kv_a_mqa", "attn_kv_b",
+    "attn_v", "attn_k", "attn_v_b", "attn_gate", "attn_output", "ffn_gate_exps", "ffn_up_exps",
+    "ffn_gate_up_exps", "ffn_down_exps", "ffn_gate", "ffn_up", "ffn_down", "ffn_gate_shexp",
+    "ffn_up_shexp", "ffn_down_shexp",
 )  # fmt: skip
 _RANK = {kind: rank for rank, kind in enumerate(_ORDER)}
 _NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
