@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.library import LibraryLog
+from deepseek_r1.hardware.own_files import forget_read_ahead
 from deepseek_r1.memory.costs import kv_cache_bytes, padded, writing_bytes
 from deepseek_r1.memory.plan import WRITTEN_ROWS
 from deepseek_r1.weights.context_memory import ContextMemory
@@ -35,6 +36,7 @@ class ContextRoom:
         self.cells = memory.cells  # that are for tokens
         self._writing_bytes = writing_bytes(request.header, request.settings, WRITTEN_ROWS)
         self._scratch_lent = 0
+        self._lent_before = False
 
     def for_prompt(self, cells: int) -> None:
         """Before a prompt: at least so many cells, and room for the largest batch."""
@@ -44,6 +46,9 @@ class ContextRoom:
 
     def for_writing(self, cells: int) -> None:
         """Behind a prompt: so many cells, rounded up, and room for a few tokens at once."""
+        if not self._lent_before:  # until now there was room for what nobody counts
+            forget_read_ahead()
+            self._lent_before = True
         wanted = self._rounded(cells)
         if wanted < self.cells:
             self._memory.forget(wanted)
