@@ -18,6 +18,7 @@ from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.library import LibraryLog, library
 from deepseek_r1.engine.llama.runner import LlamaEngine
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference import CPUInference
 from deepseek_r1.memory.costs import kv_cache_bytes
 from deepseek_r1.weights.context_memory import ContextMemory
 from deepseek_r1.weights.ggml import Ggml
@@ -187,3 +188,15 @@ def test_only_what_the_calling_thread_makes_is_caught() -> None:
     for buffer in (small, ours, later, *others):
         ordinary.free(buffer)
     assert catch.those(0) == []
+
+
+def test_a_short_conversation_reads_what_the_bill_said(starter_int8: Path) -> None:
+    with CPUInference(
+        starter_int8, memory_budget=360, swap_enabled=True, window_mib=60.0, context_length=4096
+    ) as model:
+        bill = model.loaded.bill
+        model.generate(SHORT, max_tokens=8)
+        stats = model.weights_stats
+    assert stats is not None
+    assert 0 < bill.short_streamed_mib < bill.streamed_mib - 40
+    assert stats.streamed_mib == pytest.approx(bill.short_streamed_mib, abs=7)  # 256 cells or 512
