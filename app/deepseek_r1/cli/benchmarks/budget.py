@@ -7,6 +7,7 @@ machine does to one arm it does to the next.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -133,12 +134,17 @@ def _order_for(work: Work, budget_mib: int, arm: Arm) -> Order:
     )
 
 
+def _chosen_library() -> dict[str, str]:
+    """Another build of llama.cpp, where whoever measures names its folder as the binding does."""
+    return {key: value for key, value in os.environ.items() if key == "LLAMA_CPP_LIB_PATH"}
+
+
 def run_order(order: Order, group: MemoryGroup | None = None) -> tuple[ArmTimes | None, str]:
     """What a process of its own measured, or how it failed."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "deepseek_r1.cli.benchmarks.arm"],
         input=order.model_dump_json(),
-        env=engine_environment(),
+        env=engine_environment() | _chosen_library(),
         preexec_fn=group.join if group else None,
         capture_output=True,
         text=True,
