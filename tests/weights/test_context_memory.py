@@ -192,11 +192,11 @@ def test_only_what_the_calling_thread_makes_is_caught() -> None:
 
 def test_a_short_conversation_reads_what_the_bill_said(starter_int8: Path) -> None:
     with CPUInference(
-        starter_int8, memory_budget=360, swap_enabled=True, window_mib=60.0, context_length=4096
+        starter_int8, memory_budget=274, swap_enabled=True, window_mib=100.0, context_length=2048
     ) as model:
         bill = model.loaded.bill
         model.generate(SHORT, max_tokens=8)
         stats = model.weights_stats
     assert stats is not None
-    assert 0 < bill.short_streamed_mib < bill.streamed_mib - 40
+    assert 0 < bill.short_streamed_mib < bill.streamed_mib - 30
     assert stats.streamed_mib == pytest.approx(bill.short_streamed_mib, abs=7)  # 256 cells or 512

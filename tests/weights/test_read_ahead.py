@@ -206,6 +206,33 @@ def test_a_read_that_fails_is_told_where_its_weight_is_asked_for(path: Path) -> 
         file.close()
 
 
+def test_a_read_that_fails_late_is_not_the_next_answers_failure(path: Path) -> None:
+    file, late = Watched(path, READ_BYTES), threading.Event()
+    file.broken = True
+
+    def read(into: memoryview, start: int, end: int) -> None:
+        if start and file.broken:  # the first piece fails at once, the others when `late` is set
+            late.wait(_PATIENCE_S)
+        Watched.read(file, into, start, end)
+
+    file.read = read  # type: ignore[method-assign]
+    first, second = in_a_row([MIB, 2 * MIB])
+    ahead = ReadAhead([file], 8 * MIB)
+    try:
+        ahead.set_order([first, second])
+        with pytest.raises(WeightsUnreadableError):
+            ahead.take(first)
+        threading.Timer(0.1, late.set).start()
+        ahead.restart(pause=True)
+        file.broken = False
+        taken = ahead.take(first)
+        assert taken is not None
+        assert holds(taken[0], first, file)
+    finally:
+        ahead.close()
+        file.close()
+
+
 def test_counters_may_be_asked_for_while_the_ring_ends(file: WeightFile) -> None:
     for _ in range(50):
         ahead = ReadAhead([file], 2 * MIB)

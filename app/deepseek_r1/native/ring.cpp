@@ -132,11 +132,13 @@ std::vector<int> Ring::taken() {
 }
 
 void Ring::restart(bool pause) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    failed_ = false;
-    paused_ = pause;
+    std::unique_lock<std::mutex> lock(mutex_);
+    paused_ = true;
     forget_taken();
     drop();
+    ready_.wait(lock, [&] { return !busy_; });  // else a read that fails late would be the next one's
+    failed_ = false;
+    paused_ = pause;
     next_ = 0;
     work_.notify_all();
 }

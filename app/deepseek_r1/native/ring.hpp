@@ -66,8 +66,8 @@ class Ring {
     void release();
     // Which weights were taken since.
     std::vector<int> taken();
-    // The computation begins again from its start. With `pause` nothing is read before something is
-    // asked for: what failed would fail again.
+    // The computation begins again from its start, when reads under way have ended. With `pause`
+    // nothing is read before something is asked for: what failed would fail again.
     void restart(bool pause);
     // Read nothing until `use`; returns when no read is under way.
     void rest();

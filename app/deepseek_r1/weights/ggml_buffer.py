@@ -134,7 +134,10 @@ class CaughtBuffer:
     tensors: dict[int, int] = field(default_factory=dict)  # in it: offset and bytes of each
 
     def give_back(self, start: int, end: int) -> None:
-        """What is between two offsets is not needed any more, and is zero when it is used again."""
+        """What is between two offsets is not needed any more.
+
+        When it is used again it is zero, or on macOS what it was.
+        """
         self.region.discard(start, end)
         self.region.commit(start, end)
 
@@ -142,7 +145,7 @@ class CaughtBuffer:
 class Catch:
     """The buffers of ggml's ordinary type that llama.cpp makes for a context, in memory of ours.
 
-    Zeros are written nowhere: memory of ours is zero until it is used.
+    Zeros are written nowhere: memory of ours is zero until it is used, and is cleared once, unused.
     """
 
     def __init__(self, ggml: Ggml, nbytes: int) -> None:

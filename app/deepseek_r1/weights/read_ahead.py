@@ -119,8 +119,10 @@ class ReadAhead:
 
         With `pause` nothing is read before something is asked for: what failed would fail again.
         """
+        self._native.ring_restart(self.ring, True)  # no read is under way any more
         self._failure = None
-        self._native.ring_restart(self.ring, pause)
+        if not pause:
+            self._native.ring_restart(self.ring, False)
 
     def resize(self, ring_bytes: int) -> None:
         """Another ring, between two computations. Raises OSError without memory for it."""
