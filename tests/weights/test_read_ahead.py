@@ -211,8 +211,11 @@ def test_a_read_that_fails_late_is_not_the_next_answers_failure(path: Path) -> N
     file.broken = True
 
     def read(into: memoryview, start: int, end: int) -> None:
-        if start and file.broken:  # the first piece fails at once, the others when `late` is set
+        broken = file.broken
+        if start and broken:  # the first piece fails at once, the others when `late` is set
             late.wait(_PATIENCE_S)
+        if broken:
+            raise WeightsUnreadableError("the drive is gone")
         Watched.read(file, into, start, end)
 
     file.read = read  # type: ignore[method-assign]
@@ -225,6 +228,8 @@ def test_a_read_that_fails_late_is_not_the_next_answers_failure(path: Path) -> N
         threading.Timer(0.1, late.set).start()
         ahead.restart(pause=True)
         file.broken = False
+        late.wait(_PATIENCE_S)
+        time.sleep(0.05)
         taken = ahead.take(first)
         assert taken is not None
         assert holds(taken[0], first, file)
