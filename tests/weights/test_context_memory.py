@@ -96,6 +96,18 @@ def test_cells_that_grow_while_an_answer_is_written_change_nothing_in_it(starter
         assert engine._room.cells == 512
 
 
+def test_conversations_in_turns_say_what_each_says_alone(starter: Path) -> None:
+    """Cells that were given back and taken again hold nothing of what was in them."""
+    asked = (SHORT, LONG, MIDDLE, LONG + "Why?", SHORT, MIDDLE + LONG)
+    alone = []
+    for text in asked:
+        with streaming(starter) as engine:
+            engine._room = None
+            alone.append(answer(engine, text, 10))
+    with streaming(starter) as engine:
+        assert [answer(engine, text, 10) for text in asked] == alone
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="counts pages as Linux does")
 def test_cells_without_a_token_take_no_memory(starter: Path) -> None:
     settings = SETTINGS.model_copy(update={"context_length": 8192})
