@@ -136,10 +136,11 @@ def test_answers_that_come_together_have_the_whole_context(starter: Path) -> Non
 
 
 def test_where_values_of_all_cells_lie_between_each_other_no_cell_is_lent(
-    starter: Path, monkeypatch: pytest.MonkeyPatch
+    starter: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(LibraryLog, "flash_attention", lambda _log: False)
-    with streaming(starter) as engine:
+    with caplog.at_level("INFO"), streaming(starter) as engine:
+        assert "they stay in memory" in caplog.text
         answer(engine, SHORT, 4)
         assert 0 < engine._weights._lent_mib < 8  # what a prompt is computed in
 

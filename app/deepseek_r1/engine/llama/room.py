@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepseek_r1.core import log as _log
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.library import LibraryLog
 from deepseek_r1.hardware.own_files import forget_read_ahead
@@ -81,4 +82,6 @@ def context_room(
         return None
     if log.flash_attention():  # else the values of all cells lie between each other
         memory.lay_out()
+    if not memory.bytes_behind(0):
+        _log.engine.info("nothing of the context's cells can be lent: they stay in memory")
     return ContextRoom(memory, weights, request)
