@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test check shots translations bundle smoke clean
+.PHONY: run test check shots translations bundle smoke windows clean
 
 run:            ## open the window, installing what is missing
 	@$(PYTHON) installer/from_source.py run
 
 test:           ## every check and test
 	@$(PYTHON) installer/from_source.py test
+
+check:          ## lint, types, layers and the fast tests, in a minute
+	@$(PYTHON) installer/from_source.py check
 
 translations:   ## collect texts, then compile the catalogues
 	$(VENV)/python installer/translations.py
@@ -21,6 +24,9 @@ bundle:         ## dist/r1desk: the application with everything it needs
 
 smoke:          ## start the bundle and ask it something
 	@$(PYTHON) installer/bundle/smoke.py dist/r1desk
+
+windows:        ## a test build for Windows, made and tried on Linux under Wine
+	@$(PYTHON) installer/windows/under_wine.py
 
 clean:
 	rm -rf .venv build dist

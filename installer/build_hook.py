@@ -1,4 +1,4 @@
-"""What hatchling does beside copying: the native library is compiled and comes with the package."""
+"""A build hook for hatchling that compiles the native library into the package."""
 
 from __future__ import annotations
 

@@ -3,6 +3,10 @@
 
     python3 installer/from_source.py run     # build what is missing, open the window
     python3 installer/from_source.py test    # the same, then every check and test
+    python3 installer/from_source.py check   # the checks and the fast tests, in a minute
+    python3 installer/from_source.py setup   # build only
+
+What follows `test` or `check` goes to pytest, what follows `run` to the application.
 
 Needs Python 3.11 to 3.13 and a C/C++ compiler; everything else comes from PyPI in the versions of
 `uv.lock`, into `.venv` here. The first time takes about five minutes: llama.cpp is compiled for
@@ -11,61 +15,54 @@ this machine's processor. Uses nothing but the standard library.
 
 from __future__ import annotations
 
-import ctypes
+import importlib.machinery
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
+EXTRAS = ("desktop", "serve", "starter")  # of pyproject.toml: the application is all of them
 UV_VERSION = "0.13.9"
 PYTHONS = ((3, 11), (3, 13))  # first and last minor version that works
 WINDOWS = os.name == "nt"
 BIN = "Scripts" if WINDOWS else "bin"
+LIBRARY = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 NATIVE = ROOT / "app" / "deepseek_r1" / "native"
 
-# What Qt opens at start, and the Debian package that holds it. Every Linux desktop has them.
-QT_LIBRARIES = {
-    "libEGL.so.1": "libegl1",
-    "libGL.so.1": "libgl1",
-    "libxkbcommon.so.0": "libxkbcommon0",
-    "libfontconfig.so.1": "libfontconfig1",
-    "libdbus-1.so.3": "libdbus-1-3",
-    "libglib-2.0.so.0": "libglib2.0-0",
-}
-XCB_LIBRARIES = {
-    "libxcb-cursor.so.0": "libxcb-cursor0",
-    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
-    "libxcb-icccm.so.4": "libxcb-icccm4",
-    "libxcb-keysyms.so.1": "libxcb-keysyms1",
-    "libxcb-shape.so.0": "libxcb-shape0",
-}
-
-CHECKS = (
+STATIC_CHECKS = (
     ["ruff", "check", "."],
     ["ruff", "format", "--check", "."],
     ["mypy"],
     ["lint-imports"],
-    ["pytest"],
 )
+MOST_WORKERS = 4  # each loads models: more of them need more memory than a laptop has
+FAST = "not (native or window or process or slow or quiet)"
+NO_TESTS_COLLECTED = 5  # pytest's exit status
 
 
 def main() -> int:
     """Do what the one argument says; return the exit status."""
     arguments = sys.argv[1:]
-    if arguments[:1] not in (["run"], ["test"], ["setup"]):
+    if not arguments or arguments[0] not in ("run", "test", "check", "setup"):
         print(__doc__)
         return 2
     command, rest = arguments[0], arguments[1:]
     python = usable_python()
-    if python is None or not compiler_found() or not qt_libraries_found():
+    if python is None or not compiler_found() or not qt_libraries_found(command, rest):
         return 1
     if not install(python, with_tests=command != "run"):
         return 1
     if command == "run":
-        return subprocess.run([tool("r1desk"), *rest], cwd=ROOT, check=False).returncode
-    return run_checks(rest) if command == "test" else 0
+        return start([tool("r1desk"), *rest])
+    if command == "setup":
+        return 0
+    static, tests = run_all(STATIC_CHECKS), run_all(pytest_commands(command, rest))
+    return worst_status(static, tests, selected=bool(rest))
 
 
 def usable_python() -> str | None:
@@ -97,14 +94,14 @@ def compiler_found() -> bool:
     return False
 
 
-def qt_libraries_found() -> bool:
-    """True where Qt's own needs are there; says which packages are missing otherwise."""
-    if not sys.platform.startswith("linux"):
-        return True
-    needed = dict(QT_LIBRARIES)
-    if os.environ.get("DISPLAY"):
-        needed |= XCB_LIBRARIES
-    missing = [package for library, package in needed.items() if not loads(library)]
+def qt_libraries_found(command: str, arguments: list[str]) -> bool:
+    """True where Qt's own needs are there; says which packages are missing otherwise.
+
+    Without a screen `run` goes on in the terminal, which needs none of them.
+    """
+    display = display_module()
+    platforms = display.platforms(arguments=arguments) if command == "run" else ["offscreen"]
+    missing = display.missing_packages(platforms) if platforms else []
     if missing:
         complain(
             "Some system libraries that the window needs are missing.",
@@ -113,13 +110,23 @@ def qt_libraries_found() -> bool:
     return not missing
 
 
-def loads(library: str) -> bool:
-    """True when the dynamic linker finds `library`."""
-    try:
-        ctypes.CDLL(library)
-    except OSError:
+def display_module() -> ModuleType:
+    """The application's own look for a screen, loaded by its path: nothing is installed yet."""
+    path = ROOT / "app" / "r1desk" / "platform" / "display.py"
+    loader = importlib.machinery.SourceFileLoader("display", str(path))
+    module = ModuleType(loader.name)
+    loader.exec_module(module)
+    return module
+
+
+def native_library_is_current(folder: Path = NATIVE) -> bool:
+    """Whether the compiled library is there and no source is newer, as after a pull."""
+    library = folder / f"streaming{LIBRARY}"
+    sources = [*folder.glob("*.cpp"), *folder.glob("*.hpp")]
+    if not library.is_file():
         return False
-    return True
+    compiled = library.stat().st_mtime
+    return all(source.stat().st_mtime <= compiled for source in sources)
 
 
 def install(python: str, *, with_tests: bool) -> bool:
@@ -129,10 +136,11 @@ def install(python: str, *, with_tests: bool) -> bool:
         return False
     # The system's certificates: a company's proxy may have its own.
     sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
+    sync += [f"--extra={extra}" for extra in EXTRAS]
     # Without --inexact a `run` after a `test` would take the test tools away again.
     sync += [] if with_tests else ["--no-dev", "--inexact"]
     # uv remembers that it has built the application, not what became of the file.
-    sync += [] if any(NATIVE.glob("streaming.*")) else ["--reinstall-package", "r1desk"]
+    sync += [] if native_library_is_current() else ["--reinstall-package", "r1desk"]
     if not (ROOT / ".venv").is_dir():
         print("Installing. The first time compiles llama.cpp: about five minutes.", flush=True)
     done = subprocess.run(sync, cwd=ROOT, env=own_environment(), check=False).returncode == 0
@@ -161,19 +169,63 @@ def find_uv(python: str) -> str | None:
 
 
 def own_environment() -> dict[str, str]:
-    """The environment without another project's virtual environment in it."""
-    return {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    """The environment without another project's virtual environment in it.
+
+    On macOS llama.cpp would be compiled for Apple's graphics and matrix libraries, whose memory the
+    budget does not count.
+    """
+    own = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    if sys.platform == "darwin":
+        chosen = own.get("CMAKE_ARGS", "")
+        own["CMAKE_ARGS"] = f"{chosen} -DGGML_METAL=OFF -DGGML_BLAS=OFF".strip()
+    return own
 
 
-def run_checks(pytest_arguments: list[str]) -> int:
-    """Run every check even when an earlier one failed; the worst status counts."""
-    worst = 0
-    for check in CHECKS:
-        extra = pytest_arguments if check[0] == "pytest" else []
-        print("\n$ " + " ".join([*check, *extra]), flush=True)
-        status = subprocess.run([tool(check[0]), *check[1:], *extra], cwd=ROOT, check=False)
-        worst = max(worst, abs(status.returncode))
-    return worst
+def start(command: list[str]) -> int:
+    """Run the application in this process's place, so that Ctrl-C is the application's alone."""
+    os.chdir(ROOT)
+    if not WINDOWS:  # an exec there would return to the shell at once
+        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    return subprocess.run(command, check=False).returncode
+
+
+def pytest_commands(command: str, arguments: list[str]) -> list[list[str]]:
+    """The test runs of `test` and of `check`, each with the user's own `arguments`.
+
+    Tests that measure time are marked `quiet`: they run one after the other when the rest is done.
+    """
+    parallel = ["pytest", "-n", str(workers()), "--dist", "loadfile", "--durations", "15"]
+    if command == "check":
+        return [[*parallel, "-m", FAST, *arguments]]
+    return [
+        [*parallel, "-m", "not quiet", *arguments],
+        ["pytest", "-m", "quiet", *arguments],
+    ]
+
+
+def workers() -> int:
+    """How many processes run tests at once."""
+    return max(1, min(os.cpu_count() or 1, MOST_WORKERS))
+
+
+def run_all(commands: Iterable[list[str]]) -> list[int]:
+    """The exit statuses of all commands; a failed one does not keep the next from running."""
+    statuses = []
+    for command in commands:
+        print("\n$ " + shlex.join(command), flush=True)
+        done = subprocess.run([tool(command[0]), *command[1:]], cwd=ROOT, check=False)
+        statuses.append(abs(done.returncode))
+    return statuses
+
+
+def worst_status(static: list[int], tests: list[int], *, selected: bool) -> int:
+    """The worst of all statuses.
+
+    Where the user has `selected` tests, they may all be in one of the two test runs.
+    """
+    if selected and set(tests) != {NO_TESTS_COLLECTED}:
+        tests = [status for status in tests if status != NO_TESTS_COLLECTED]
+    return max([*static, *tests])
 
 
 def tool(name: str) -> str:

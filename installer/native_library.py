@@ -23,7 +23,7 @@ LIBRARY = FOLDER / f"streaming{SUFFIX}"
 
 
 def build() -> Path:
-    """The compiled library. Raises setuptools' CompileError or LinkError."""
+    """Compile the library and return its path. Raises setuptools' CompileError or LinkError."""
     compiler = new_compiler()
     customize_compiler(compiler)
     windows = compiler.compiler_type == "msvc"
@@ -42,7 +42,7 @@ def build() -> Path:
             extra_postargs=[] if windows else ["-pthread"],
             target_lang="c++",
         )
-        # One step: a process that has the old one loaded keeps it.
+        # Replaced in one step: a process that has loaded the old library keeps it.
         beside = LIBRARY.with_suffix(".new")
         beside.write_bytes(made.read_bytes())
         beside.replace(LIBRARY)

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Write docs/reference from the docstrings, the settings and the commands in the code.
 
+The containers' HAProxy file is written as well: it is what `deepseek-r1 cluster` writes.
+
 python installer/reference.py            # write what has changed
 python installer/reference.py --check    # fail if a page is stale
 """
@@ -19,14 +21,16 @@ import typer
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
+HAPROXY = ROOT / "installer" / "container" / "haproxy.cfg"
+REPLICAS, PER_REPLICA, PORT = 3, 8, 8080  # of compose.yaml
 sys.path.insert(0, str(ROOT / "app"))
 
 NOTE = "<!-- Written by installer/reference.py from the code. Edit the docstrings instead. -->\n\n"
 # A page's name, its title, and the modules whose public classes and functions it lists.
 PAGES = {
-    "library": ("The library", ("deepseek_r1.inference.model", "deepseek_r1.engine.base")),
-    "messages": ("What is said", ("deepseek_r1.core.messages",)),
-    "events": ("What the engine says", ("deepseek_r1.core.events",)),
+    "library": ("The library", ("deepseek_r1.inference.cpu_inference", "deepseek_r1.engine.base")),
+    "messages": ("Messages", ("deepseek_r1.core.messages",)),
+    "events": ("Events of the engine", ("deepseek_r1.core.events",)),
     "engine-process": ("The engine in a process of its own", ("deepseek_r1.host.client",)),
     "checks": ("Checks of the computer", ("deepseek_r1.checks.finding", "deepseek_r1.checks.run")),
 }
@@ -34,12 +38,17 @@ _NOT_FOR_CALLERS = {"Engine", "OpenRequest"}
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """(file name, text) of every page."""
+    """Yields (file name, text) of every page."""
     for name, (title, modules) in PAGES.items():
         yield f"{name}.md", NOTE + f"# {title}\n\n" + "".join(map(_module, modules))
     yield "settings.md", NOTE + "# Settings\n\n" + _settings()
     yield "errors.md", NOTE + "# Errors\n\n" + _errors()
     yield "command-line.md", NOTE + "# The command line\n\n" + _commands()
+
+
+def _haproxy() -> str:
+    gateway = importlib.import_module("deepseek_r1.server.gateway")
+    return gateway.haproxy_of_containers(f"replica:{PORT}", REPLICAS, PORT, PER_REPLICA)
 
 
 def _module(name: str) -> str:
@@ -61,7 +70,7 @@ def _class(name: str, kind: type) -> str:
     rows = [f"- `{key}`: {_type(kind, key)}" for key in fields if key in kind.__annotations__]
     if rows:
         parts.append("\n".join(rows) + "\n\n")
-    if issubclass(kind, str):  # an enumeration of words
+    if issubclass(kind, str):  # an enumeration of strings
         parts.append("".join(f"- `{member.value}`\n" for member in kind) + "\n")  # type: ignore[attr-defined]
     for key, value in vars(kind).items():
         if key == "__init__" and _text(value) and not fields:
@@ -85,7 +94,7 @@ def _function(name: str, function: Any, mark: str) -> str:
 
 
 def _text(thing: Any) -> str:
-    """A docstring with its indented examples as code."""
+    """Returns a docstring with its indented examples as code."""
     lines, code = [], False
     for line in (inspect.getdoc(thing) or "").splitlines():
         inside = line.startswith("    ") or (code and not line)
@@ -102,19 +111,21 @@ def _text(thing: Any) -> str:
 def _settings() -> str:
     settings = importlib.import_module("deepseek_r1.core.settings")
     parts = []
-    for kind in (settings.LoadSettings, settings.SamplingSettings):
+    for kind in (settings.LoadSettings, settings.SamplingSettings, settings.PromptCacheSettings):
         parts.append(f"## `{kind.__name__}`\n\n{_text(kind)}\n\n")
         parts.append(
             "| key | default | range | in force | meaning |\n| --- | --- | --- | --- | --- |\n"
         )
         for key, field in kind.model_fields.items():
-            words = kind.words(key)
+            info = kind.info(key)
             try:
                 scope = " to ".join(f"{bound:,}" for bound in kind.bounds(key))
             except KeyError:
-                scope = ", ".join(getattr(field.annotation, "__members__", {})).lower() or "on, off"
-            unit = f" {words.unit}" if words.unit else ""
-            row = (f"`{key}`", f"{field.default}{unit}", scope, words.takes.value, words.help)
+                scope = ", ".join(getattr(field.annotation, "__members__", {})).lower()
+                scope = "on, off" if field.annotation is bool else scope
+            unit = f" {info.unit}" if info.unit else ""
+            default = "no limit" if field.default is None else f"{field.default}{unit}"
+            row = (f"`{key}`", default, scope, info.applies.value, info.help)
             parts.append(_row(*row))
         parts.append("\n")
     return "".join(parts)
@@ -167,27 +178,28 @@ def _command(name: str, command: Any) -> str:
             if each.default is None or callable(each.default)
             else str(getattr(each.default, "value", each.default))
         )
+        if isinstance(getattr(each, "show_default", None), str):
+            default = each.show_default
         meaning = " ".join((each.help or "").split()).replace("|", "\\|")
         rows.append(f"| {names} | {default} | {meaning} |\n")
     return "".join(rows) + "\n"
 
 
 def main() -> int:
-    """Write or check; the exit status."""
-    importlib.import_module("deepseek_r1.core.words").use_language("en")  # before the commands
+    """Write or check the pages. Returns the exit status."""
+    importlib.import_module("deepseek_r1.core.i18n").use_language("en")  # before the commands
     check, stale = "--check" in sys.argv[1:], []
-    written = dict(pages())
-    for name, text in written.items():
-        path = FOLDER / name
+    written = {FOLDER / name: text for name, text in pages()}
+    for path, text in (written | {HAPROXY: _haproxy()}).items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            stale.append(name)
+            stale.append(path)
             if not check:
-                FOLDER.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-    stale += [p.name for p in FOLDER.glob("*.md") if p.name not in written] if check else []
+    stale += [path for path in FOLDER.glob("*.md") if path not in written] if check else []
     what = "stale; run installer/reference.py" if check else "written"
-    for name in stale:
-        print(f"docs/reference/{name} is {what}")
+    for path in stale:
+        print(f"{path.relative_to(ROOT)} is {what}")
     return 1 if check and stale else 0
 
 

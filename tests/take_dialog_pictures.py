@@ -14,9 +14,9 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QScrollArea
 
-from deepseek_r1.core.words import tr
-from r1desk.dialogs.link import ask_to_open
-from r1desk.main_window import MainWindow
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.widgets.link_dialog import ask_to_open
+from r1desk.shell.main_window import MainWindow
 from take_screenshots import Photographer  # sets the paths first
 
 SETTLED_MS = 900
@@ -50,7 +50,7 @@ def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
     """All dialogs in one language and theme."""
     photographer = DialogPhotographer(folder, language, theme)
     folder.mkdir(parents=True, exist_ok=True)
-    window = photographer.desk.window
+    window = photographer.session.window
     tag = f"{language}-{theme}"
     for name in ("about_action", "shortcuts_action", "models_action"):
         photographer.save_dialog(f"{name}-{tag}", getattr(window, name).trigger)
@@ -61,12 +61,12 @@ def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
         f"link-{tag}",
         lambda: ask_to_open(address, window, tr("Open this address in your browser?")),
     )
-    photographer.save_dialog(f"trash-{tag}", photographer.desk.conversations._on_trash_view)
+    photographer.save_dialog(f"trash-{tag}", photographer.session.conversations._on_trash_view)
     if large is not None:
-        models = photographer.desk.models
+        models = photographer.session.models
         budget = int(large.stat().st_size / (1 << 20) / 2) + 500
         models.apply(
-            photographer.desk.preferences.load.model_copy(
+            photographer.session.preferences.load.model_copy(
                 update={"memory_budget": budget, "swap_enabled": True}
             )
         )

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -22,11 +23,12 @@ sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.core.words import use_language
 from r1desk import preferences as prefs
-from r1desk.application import create_application, speak_language
-from r1desk.desk import Desk
+from r1desk.shell.language import install_qt_translations
+from r1desk.shell.session import Session
+from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread
 
 SIZE = (1366, 768)
@@ -45,23 +47,32 @@ SEEDS = {"en": 12, "zh_CN": 13}
 class Photographer:
     """Opens the application, waits, and saves what is on the screen."""
 
-    def __init__(self, folder: Path, language: str, theme: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        language: str,
+        theme: str,
+        prepare: Callable[[Path], object] | None = None,
+    ) -> None:
+        """`prepare` fills the profile's folder before the start."""
         self._folder = folder
         profile_folder = Path(tempfile.mkdtemp(prefix="r1desk-pictures-"))
+        if prepare is not None:
+            prepare(profile_folder)
         stored = prefs.Preferences(language=language, theme=theme, welcomed=language != "en")
         stored.sampling = SamplingSettings(max_tokens=220, seed=SEEDS[language], temperature=0.3)
         use_language(language)
         self.app = QApplication.instance() or create_application(sys.argv[:1], stored)
-        speak_language(self.app)
+        install_qt_translations(self.app)
         self._profile = Profile.open(profile_folder)
         self._store = StoreThread(self._profile.database)
-        self.desk = Desk(self._profile, self._store, stored, None)
+        self.session = Session(self._profile, self._store, stored, None)
         self._store.start()
-        self.desk._on_theme(theme)  # the application may still wear the last one
-        self.desk.show()
-        self.desk.window.resize(*SIZE)
-        self.desk.window.panel_action.setChecked(True)  # at 200 % the offscreen screen is small
-        self.wait(lambda: self.desk.models.current is not None)
+        self.session.appearance.set_theme(theme)  # the application may still wear the last one
+        self.session.show()
+        self.session.window.resize(*SIZE)
+        self.session.window.panel_action.setChecked(True)  # at 200 % the offscreen screen is small
+        self.wait(lambda: self.session.models.current is not None)
         self.wait_ms(1500)
 
     def wait(self, ready: object) -> None:
@@ -80,24 +91,24 @@ class Photographer:
 
     def ask(self, text: str) -> None:
         """Send a message and wait for its answer."""
-        self.desk.chat.send(text)
+        self.session.chat.send(text)
         self.wait_ms(300)
-        self.wait(lambda: not self.desk.chat.busy)
+        self.wait(lambda: not self.session.chat.busy)
         self.wait_ms(1200)
 
     def save(self, name: str) -> None:
         """The window as it is now."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.desk.window.grab().save(str(self._folder / f"{name}.png"))
+        self.session.window.grab().save(str(self._folder / f"{name}.png"))
 
     def close(self) -> None:
         """Close the application's parts; Qt stays for the next ones."""
-        self.desk.window.closed.disconnect(self.desk._on_closed)
-        self.desk.window.close()
-        self.desk.close()
+        self.session.window.closed.disconnect(self.session._on_closed)
+        self.session.window.close()
+        self.session.close()
         self._store.close()
         self._profile.close()
-        self.desk.window.deleteLater()
+        self.session.window.deleteLater()
         self.wait_ms(100)
 
 
@@ -106,7 +117,7 @@ def take(folder: Path, language: str, suffix: str = "") -> None:
     photographer = Photographer(folder, language, "light")
     tag = f"-{language}" if language != "en" else ""
     if language == "en" and not suffix:
-        speed = photographer.desk.window.chat.welcome.card.speed
+        speed = photographer.session.window.chat.welcome.card.speed
         photographer.wait(lambda: speed.text() and not speed.text().endswith("…"))
         photographer.save("welcome")
     for question in QUESTIONS[language]:
@@ -114,7 +125,7 @@ def take(folder: Path, language: str, suffix: str = "") -> None:
     photographer.save(f"light{tag}{suffix}")
     if not suffix:
         for theme in ("dark", "high_contrast") if language == "en" else ("dark",):
-            photographer.desk._on_theme(theme)
+            photographer.session.appearance.set_theme(theme)
             photographer.wait_ms(600)
             photographer.save(f"{theme}{tag}")
     photographer.close()

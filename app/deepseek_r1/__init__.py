@@ -2,25 +2,82 @@
 
     from deepseek_r1 import CPUInference
     model = CPUInference(model_path="model.gguf", thread_count=4)
-    print(model.generate("Why is the sky blue?", max_tokens=256))
+    print(model.generate("Why is the sky blue?", max_tokens=256, temperature=0))
 
 Importing the package loads neither Qt nor a native library; `CPUInference` does, when first used.
+All errors are subclasses of `R1Error`; `deepseek_r1.errors` has each of them.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from deepseek_r1.inference import CPUInference
+from deepseek_r1.core.version import VERSION as __version__  # noqa: N811 - Python's name for it
 
-__version__ = "0.1.0"
-__all__ = ["CPUInference", "__version__"]
+if TYPE_CHECKING:
+    from deepseek_r1.core import errors
+    from deepseek_r1.core.errors import (
+        EngineBusy,
+        EngineFailed,
+        ModelRefused,
+        PromptTooLong,
+        R1Error,
+        WrongUsage,
+    )
+    from deepseek_r1.core.events import FinishReason, GenerationStats, TokenLogprob
+    from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
+    from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+    from deepseek_r1.engine.base import GenerationResult
+    from deepseek_r1.engine.template_families import template_names
+    from deepseek_r1.inference import AsyncCPUInference, CPUInference
+
+__all__ = [
+    "AsyncCPUInference",
+    "CPUInference",
+    "EngineBusy",
+    "EngineFailed",
+    "FinishReason",
+    "GenerationResult",
+    "GenerationStats",
+    "LoadSettings",
+    "Message",
+    "ModelRefused",
+    "PartialAnswer",
+    "PromptTooLong",
+    "R1Error",
+    "RawPrompt",
+    "Role",
+    "SamplingSettings",
+    "TokenLogprob",
+    "WrongUsage",
+    "__version__",
+    "errors",
+    "template_names",
+]
+
+# The names above are imported when first used: `errors` is a module of `core`.
+_MODULES = {
+    "core.errors": (
+        "EngineBusy", "EngineFailed", "ModelRefused", "PromptTooLong", "R1Error", "WrongUsage",
+    ),
+    "core.events": ("FinishReason", "GenerationStats", "TokenLogprob"),
+    "core.messages": ("Message", "PartialAnswer", "RawPrompt", "Role"),
+    "core.settings": ("LoadSettings", "SamplingSettings"),
+    "engine.base": ("GenerationResult",),
+    "engine.template_families": ("template_names",),
+    "inference": ("AsyncCPUInference", "CPUInference"),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name == "CPUInference":
-        from deepseek_r1.inference import CPUInference  # noqa: PLC0415 - the native library waits
-
-        return CPUInference
+    if name == "errors":
+        return importlib.import_module("deepseek_r1.core.errors")
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"deepseek_r1.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

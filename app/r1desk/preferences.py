@@ -1,11 +1,10 @@
-"""What the window remembers between starts: settings, look and the last model.
+"""Preferences kept between starts: settings, appearance and the last model.
 
 One JSON file in the profile, replaced atomically. A damaged one is set aside, never fatal.
 """
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,9 +12,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepseek_r1.core import log
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.atomic_write import write_atomically
+from deepseek_r1.core.settings import LoadSettings, PromptCacheSettings, SamplingSettings
 
 FILE_NAME = "preferences.json"
+VERSION = 2
+_FORMER_CONTEXT = 4096  # the default of version 1, which had no automatic context
 
 
 class Preferences(BaseModel):
@@ -23,17 +25,26 @@ class Preferences(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
+    version: int = 1
     language: str | None = None  # None follows the system
     theme: Literal["system", "light", "dark", "high_contrast"] = "system"
+    reading_width: Literal["narrow", "normal", "wide"] = "normal"
     text_size_pt: Annotated[int, Field(ge=0, le=72)] = 0  # 0 is the system's size
     model_path: str | None = None  # None is the starter model
     load: LoadSettings = LoadSettings()
     sampling: SamplingSettings = SamplingSettings()
     system_prompt: str = ""
+    prompts: PromptCacheSettings = PromptCacheSettings()
     sidebar_visible: bool = True
-    panel_visible: bool = True
+    panel_visible: bool = False
+    unload_after_min: Annotated[int, Field(ge=0, le=1440)] = 0  # without use; 0 is never
     window_geometry: str = ""  # Qt's own bytes, base64
     recent_models: list[str] = []
+    chat_templates: dict[str, str] = {}  # the chosen ones, by the path of the model's file
+    chat_template_files: dict[str, str] = {}  # the names of files that some of them were read from
+    serving_port: Annotated[int, Field(ge=1024, le=65_535)] = 8080
+    serving_key: str = ""  # made when the server is switched on for the first time
+    draft_models: dict[str, str] = {}  # the draft model's file by that of the model
     welcomed: bool = False  # the card of the first start has been answered
 
 
@@ -41,12 +52,21 @@ def load(profile: Path) -> tuple[Preferences, Path | None]:
     """The stored preferences and, if they were damaged, where the damaged file went."""
     file = profile / FILE_NAME
     try:
-        return Preferences.model_validate_json(file.read_bytes()), None
+        return _migrated(Preferences.model_validate_json(file.read_bytes())), None
     except FileNotFoundError:
-        return Preferences(), None
+        return Preferences(version=VERSION), None
     except (ValidationError, OSError) as error:
         log.window.warning("preferences are damaged: %s", error)
-        return Preferences(), _set_aside(file)
+        return Preferences(version=VERSION), _set_aside(file)
+
+
+def _migrated(stored: Preferences) -> Preferences:
+    """Preferences of an earlier version in the form of this one."""
+    if stored.version < VERSION:
+        stored.version = VERSION
+        if stored.load.context_length == _FORMER_CONTEXT:
+            stored.load = stored.load.model_copy(update={"context_length": 0})
+    return stored
 
 
 def _set_aside(file: Path) -> Path:
@@ -61,10 +81,5 @@ def _set_aside(file: Path) -> Path:
 
 def save(profile: Path, preferences: Preferences) -> None:
     """Replace the file in one step. Raises OSError where the profile cannot be written."""
-    file = profile / FILE_NAME
-    fresh = file.with_suffix(".new")
-    with fresh.open("w", encoding="utf-8") as out:
-        out.write(preferences.model_dump_json(indent=2))
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)
+    data = preferences.model_dump_json(indent=2)
+    write_atomically(profile / FILE_NAME, data.encode("utf-8"), private=True)  # it has a key

@@ -1,4 +1,4 @@
-"""What goes into the bundle and what stays out, told by a file's place in it. Used by build.spec.
+"""Decides by its path whether a file goes into the bundle. Used by build.spec.
 
 PyInstaller collects generously: every plugin of Qt with all that it needs, every dialect of a
 library. The application draws with Qt's raster engine and talks to no server through Qt, so a
@@ -55,7 +55,7 @@ EXCLUDED_MODULES = [
     "ctransformers.transformers",
     "ensurepip",
     "huggingface_hub",
-    "httpx._main",  # its command line, which draws with rich
+    "httpx2._main",  # its command line, which draws with rich
     "hypothesis",
     "idlelib",
     "lib2to3",
@@ -74,7 +74,6 @@ EXCLUDED_MODULES = [
     "pytest",
     "requests",
     "setuptools",
-    "sqlite3",
     "tkinter",
     "torch",
     "transformers",
@@ -89,7 +88,7 @@ _LLAMA_NAMES = re.compile(r"^(?:lib)?(?:llama|ggml(?:-base|-cpu(?:-[a-z0-9_]+)?)
 
 
 def kept(place: str) -> bool:
-    """True for a file that the application needs, named by its `place` inside the bundle."""
+    """Returns True for a file that the application needs, given its `place` inside the bundle."""
     path = PurePath(place.replace("\\", "/"))
     if "PySide6" in path.parts or _QT_LIBRARY.match(path.name):
         return _kept_of_qt(path)
@@ -113,9 +112,9 @@ def _kept_of_qt(path: PurePath) -> bool:
 
 
 def llama_libraries(package: PurePath, files: list[PurePath]) -> list[tuple[str, str]]:
-    """(file, its name in the bundle's llama_cpp/lib) for every library of llama.cpp, once each.
+    """Returns (file, name in the bundle's llama_cpp/lib) once for every library of llama.cpp.
 
-    A wheel cannot hold links, so each library lies in it three times, as `libggml.so`,
+    A wheel cannot contain links, so it contains each library three times, as `libggml.so`,
     `libggml.so.0` and `libggml.so.0.9.4`, and again outside of the package. What is opened is
     `libllama.so` (by the binding) and the `.so.0` of the others (by each other); the variants of
     the CPU code are searched for in the same folder.
@@ -130,7 +129,7 @@ def llama_libraries(package: PurePath, files: list[PurePath]) -> list[tuple[str,
 
 
 def opened_by_name(name: str) -> bool:
-    """True for the one of a library's names in the wheel by which it is opened."""
+    """Returns True for the name in the wheel by which a library is opened."""
     if ".so" not in name:  # .dll and .dylib
         return not re.search(r"\.\d+\.\d+\.\d+\.dylib$", name)
     stem, ending = name.split(".so", 1)
@@ -141,12 +140,38 @@ def opened_by_name(name: str) -> bool:
 
 
 def version(root: Path) -> str:
-    """The application's version, from pyproject.toml."""
+    """Returns the application's version in pyproject.toml."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     return str(project["project"]["version"])
 
 
+def version_resource(root: Path, program: str) -> str:
+    """Returns the version resource of a program for Windows, in the form that PyInstaller reads.
+
+    A version of Windows is four numbers; ours has three.
+    """
+    text = version(root)
+    numbers = tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+    strings = {
+        "CompanyName": "The R1 Desk authors",
+        "FileDescription": "R1 Desk" if program == "r1desk" else "R1 Desk, command line",
+        "FileVersion": text,
+        "InternalName": program,
+        "LegalCopyright": "MIT licence",
+        "OriginalFilename": f"{program}.exe",
+        "ProductName": "R1 Desk",
+        "ProductVersion": text,
+    }
+    entries = ", ".join(f"StringStruct({key!r}, {value!r})" for key, value in strings.items())
+    four = (*numbers, *[0] * (4 - len(numbers)))
+    return (
+        f"VSVersionInfo(ffi=FixedFileInfo(filevers={four}, prodvers={four}, OS=0x40004),\n"
+        f"  kids=[StringFileInfo([StringTable('040904B0', [{entries}])]),\n"
+        "        VarFileInfo([VarStruct('Translation', [0x409, 1200])])])\n"
+    )
+
+
 def info_plist(root: Path) -> dict[str, Any]:
-    """What macOS is told about the application, with today's version."""
+    """Returns the Info.plist of the application with its version."""
     values = plistlib.loads((root / "installer" / "macos" / "Info.plist").read_bytes())
     return values | {"CFBundleVersion": version(root), "CFBundleShortVersionString": version(root)}

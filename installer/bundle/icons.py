@@ -1,4 +1,4 @@
-"""The application's icon in the forms that systems want, drawn from resources/icons/app.svg.
+"""Draws the application's icon in each system's format from resources/icons/app.svg.
 
     python installer/bundle/icons.py FOLDER
 
@@ -33,7 +33,7 @@ ICNS_TYPES = {
 
 
 def main() -> int:
-    """Write every form into the folder named by the one argument."""
+    """Write every format into the folder in the first argument."""
     if len(sys.argv) != 2:
         print(__doc__)
         return 2
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def drawn(source: Path, size_px: int) -> bytes:
-    """The picture as a PNG file of `size_px` squared."""
+    """Returns the picture as a PNG file of `size_px` squared."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtCore import QBuffer, QByteArray, QIODevice, Qt  # noqa: PLC0415 - only to draw
     from PySide6.QtGui import QImage, QPainter  # noqa: PLC0415
@@ -69,7 +69,7 @@ def drawn(source: Path, size_px: int) -> bytes:
 
 
 def ico(pictures: dict[int, bytes]) -> bytes:
-    """A Windows icon of PNG files by their size: a table of entries, then the files."""
+    """Returns a Windows icon of PNG files by size: a table of entries, then the files."""
     head = struct.pack("<HHH", 0, 1, len(pictures))
     offset = len(head) + 16 * len(pictures)
     table, body = b"", b""
@@ -81,7 +81,7 @@ def ico(pictures: dict[int, bytes]) -> bytes:
 
 
 def icns(pictures: dict[int, bytes]) -> bytes:
-    """An Apple icon of PNG files by their size: (type, length, file) one after another."""
+    """Returns an Apple icon of PNG files by size: records of type, length and file."""
     body = b""
     for kind, size in ICNS_TYPES.items():
         body += kind.encode("ascii") + struct.pack(">I", 8 + len(pictures[size])) + pictures[size]

@@ -2,7 +2,7 @@
 
     python installer/bundle/licences.py FOLDER [BUNDLE]
 
-Run by the interpreter whose packages are bundled. FOLDER gets one folder a component and an
+Run it with the interpreter whose packages are bundled. FOLDER gets one folder per component and an
 index. With BUNDLE, an already made bundle, also the licences of the system's libraries in it, as
 Debian's packages state them.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-LICENCE_NAMES = re.compile(r"(?i)^(licen[cs]e|copying|notice)")
+LICENCE_NAMES = re.compile(r"(?i)^(licen[cs]e|copying|notice|ofl-)")
 
 # Packages of the build alone: nothing of them is copied into the bundle but PyInstaller's starter
 # program, whose licence allows that for any program.
@@ -46,12 +46,12 @@ class Component:
 
 
 def main() -> int:
-    """Collect into the folder that the first argument names; 1 where a text is missing."""
+    """Collect into the folder in the first argument. Returns 1 if a text is missing."""
     if not 2 <= len(sys.argv) <= 3:
         print(__doc__)
         return 2
     folder = Path(sys.argv[1])
-    components = [python_itself(), *python_packages()]
+    components = [python_itself(), bundled_font(), *python_packages()]
     if len(sys.argv) == 3:
         components += system_libraries(Path(sys.argv[2]))
     missing = [part.name for part in components if not part.texts]
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def python_itself() -> Component:
-    """The interpreter and its standard library."""
+    """Returns the interpreter with its standard library."""
     places = [Path(sysconfig.get_path("stdlib")) / "LICENSE.txt", Path(sys.base_prefix)]
     places[1:] = [places[1] / "LICENSE.txt", Path("/usr/share/doc/python3/copyright")]
     texts = [place for place in places if place.is_file()][:1]
@@ -73,8 +73,16 @@ def python_itself() -> Component:
     return Component("Python", version, "PSF-2.0", "https://www.python.org/", texts)
 
 
+def bundled_font() -> Component:
+    """Returns the font in `resources/fonts`, made by `installer/fonts.py`."""
+    page = "https://fonts.google.com/noto/specimen/Noto+Sans+SC"
+    text = ROOT / "resources" / "fonts" / "r1desk-sc.LICENSE.txt"
+    texts = [text] if text.is_file() else []
+    return Component("Noto Sans SC", "subset", "OFL-1.1", page, texts)
+
+
 def python_packages() -> list[Component]:
-    """Every package of this environment that can be in the bundle."""
+    """Returns every package of this environment that can be in the bundle."""
     found = []
     for package in metadata.distributions():
         name = package.metadata["Name"]
@@ -113,7 +121,7 @@ def _homepage(package: metadata.Distribution) -> str:
 
 
 def system_libraries(bundle: Path) -> list[Component]:
-    """The build machine's own libraries in `bundle`, by the Debian package that brought them."""
+    """Returns the build machine's libraries in `bundle`, by Debian package."""
     if shutil.which("dpkg-query") is None:
         return []
     found: dict[str, Component] = {}
@@ -138,7 +146,7 @@ def _debian_package(library: str) -> str | None:
 
 
 def write(folder: Path, components: list[Component]) -> None:
-    """One folder a component, and an index that a person can read."""
+    """Write one folder per component, and a readable index."""
     lines = [
         "# What is inside, and under which licence",
         "",

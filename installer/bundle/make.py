@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The bundle: a folder with the application and everything it needs, Python included.
+"""Makes the bundle: a folder with the application and everything it needs, including Python.
 
     python3 installer/bundle/make.py             # dist/r1desk, for every processor
     python3 installer/bundle/make.py --native    # quick: for this machine's processor only
@@ -32,7 +32,7 @@ MIB = 1024 * 1024
 
 
 def main() -> int:
-    """Make the bundle; return the exit status."""
+    """Make the bundle. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--native", action="store_true", help="for this machine's processor only")
     native_only: bool = parser.parse_args().native
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def prepare(uv: str, python: str, *, native_only: bool) -> str:
-    """The build environment with the llama.cpp that was asked for; returns its interpreter.
+    """Make the build environment with the requested llama.cpp. Returns its interpreter.
 
     Raises CalledProcessError.
     """
@@ -60,6 +60,7 @@ def prepare(uv: str, python: str, *, native_only: bool) -> str:
     environment = from_source.own_environment() | {"UV_PROJECT_ENVIRONMENT": str(venv)}
     sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
     sync += ["--no-dev", "--group", "bundle", "--no-install-project"]
+    sync += [f"--extra={extra}" for extra in from_source.EXTRAS]
     if not native_only:
         sync += ["--no-install-package", native.PACKAGE, "--inexact"]
     subprocess.run(sync, cwd=ROOT, env=environment, check=True)
@@ -72,7 +73,7 @@ def prepare(uv: str, python: str, *, native_only: bool) -> str:
 
 
 def freeze(interpreter: str) -> None:
-    """Our own native library, icons, PyInstaller, licences. Raises CalledProcessError."""
+    """Build the native library, icons, frozen program and licences. Raises CalledProcessError."""
     here = ROOT / "installer" / "bundle"
     subprocess.run([interpreter, str(ROOT / "installer" / "native_library.py")], check=True)
     subprocess.run([interpreter, str(here / "icons.py"), str(BUILT / "icons")], check=True)
@@ -92,9 +93,9 @@ def freeze(interpreter: str) -> None:
 
 
 def drop_debug_symbols() -> None:
-    """Python's own libraries come with them from some builds: 20 MB that nobody reads.
+    """Strip Python's own libraries, which have 20 MB of debug symbols in some builds.
 
-    Only Python's: wheels are stripped already, and some of their libraries do not survive it.
+    Only Python's: wheels are stripped already, and stripping breaks some of their libraries.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -104,19 +105,19 @@ def drop_debug_symbols() -> None:
 
 
 def bundle() -> Path:
-    """What is handed out: a folder, or on macOS an application."""
+    """Returns the path of the result: a folder, or on macOS an application."""
     return ROOT / "dist" / "R1 Desk.app" if sys.platform == "darwin" else FOLDER
 
 
 def licence_folder() -> Path:
-    """Where people find the licences in it."""
+    """Returns the folder of the licences in it."""
     if sys.platform == "darwin":
         return bundle() / "Contents" / "Resources" / "licences"
     return bundle() / "licences"
 
 
 def report() -> int:
-    """Print size and number of files; 1 where a library is needed that not everybody has."""
+    """Print the size and the number of files. Returns 1 if an uncommon library is needed."""
     files = [file for file in bundle().rglob("*") if file.is_file() and not file.is_symlink()]
     size = sum(file.stat().st_size for file in files)
     print(f"{bundle().relative_to(ROOT)}: {size / MIB:.0f} MiB in {len(files)} files")

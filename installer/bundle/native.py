@@ -1,4 +1,4 @@
-"""llama-cpp-python with llama.cpp's code for every kind of processor: a wheel made once a version.
+"""Builds a wheel of llama-cpp-python with llama.cpp's code for every processor, once per version.
 
 The ordinary build suits the machine it is made on. This one carries the CPU code as libraries of
 their own, from plain x86-64 up to AVX-512, of which the best usable one is loaded at start. It
@@ -26,11 +26,13 @@ OPTIONS = {
     "GGML_CPU_ALL_VARIANTS": "ON",
     "LLAVA_BUILD": "OFF",
 }
+if sys.platform == "darwin":  # where both are on by default; the processor alone computes here
+    OPTIONS |= {"GGML_METAL": "OFF", "GGML_BLAS": "OFF"}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The source package that the lock file names."""
+    """The source package in the lock file."""
 
     version: str
     url: str
@@ -38,7 +40,7 @@ class Source:
 
 
 def locked_source(lock: Path) -> Source:
-    """What `uv.lock` says. Raises ValueError where it names no such package."""
+    """Returns the source in `uv.lock`. Raises ValueError if it has no such package."""
     for package in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]:
         if package["name"] == PACKAGE:
             sdist = package["sdist"]
@@ -47,7 +49,7 @@ def locked_source(lock: Path) -> Source:
 
 
 def kept_place(folder: Path, source: Source) -> Path:
-    """Where the wheel of this source and these options is kept. It suits every Python."""
+    """Returns the path of the wheel of this source and these options. It suits every Python."""
     asked = [source.sha256, *(f"{key}={value}" for key, value in sorted(OPTIONS.items()))]
     asked += [sys.platform, os.environ.get("CMAKE_ARGS", "")]
     digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:12]
@@ -55,9 +57,9 @@ def kept_place(folder: Path, source: Source) -> Path:
 
 
 def wheel_with_variants(folder: Path, lock: Path, python: str) -> Path:
-    """The wheel below `folder`, compiled by `python` -m pip where it is not there yet.
+    """Returns the wheel below `folder`, compiled by `python` -m pip if it is missing.
 
-    Raises CalledProcessError where the compilation fails; its output stands above.
+    Raises CalledProcessError if the compilation fails, after its output.
     """
     source = locked_source(lock)
     place = kept_place(folder, source)
@@ -68,7 +70,7 @@ def wheel_with_variants(folder: Path, lock: Path, python: str) -> Path:
     # pip would take a wheel from its cache without asking with which options it was made.
     command = [python, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir"]
     command += ["--wheel-dir", str(place), f"{PACKAGE} @ {source.url}#sha256={source.sha256}"]
-    # They reach what stands on the command line; a requirements file would be built without.
+    # The options apply to packages on the command line, not to a requirements file.
     command += [f"--config-settings=cmake.define.{key}={value}" for key, value in OPTIONS.items()]
     subprocess.run(command, check=True)
     return sorted(place.glob("*.whl"))[0]

@@ -1,4 +1,4 @@
-"""Which shared libraries a Linux bundle needs: what must be in it, what the user's system has."""
+"""Finds the shared libraries that a Linux bundle needs: inside it, and on the user's system."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEBIAN_PACKAGES = {
 
 
 def reachable(files: dict[str, str]) -> dict[str, str]:
-    """Those of `files` (place in the bundle: place here) that something in the bundle needs.
+    """Returns those of `files` (path in the bundle: path here) that something in the bundle needs.
 
     A library at the top of the bundle is there only because something else needs it. When a plugin
     is left out, what it alone needed goes with it; so does what every desktop has.
@@ -51,7 +51,7 @@ def reachable(files: dict[str, str]) -> dict[str, str]:
 
 
 def outside(bundle: Path) -> dict[str, str]:
-    """Libraries that are needed and not in `bundle`, with one user each.
+    """Returns the libraries that are needed and not in `bundle`, with one user each.
 
     Raises CalledProcessError where objdump cannot read a file.
     """
@@ -65,19 +65,19 @@ def outside(bundle: Path) -> dict[str, str]:
 
 
 def lacking(bundle: Path) -> dict[str, str]:
-    """Those that not every desktop has."""
+    """Returns the outside libraries that not every desktop has."""
     return {
         library: user for library, user in outside(bundle).items() if not on_every_desktop(library)
     }
 
 
 def on_every_desktop(library: str) -> bool:
-    """True for what every Linux desktop has, named like "libGL.so.1"."""
+    """Returns True for a library that every Linux desktop has, such as "libGL.so.1"."""
     return bool(_C_LIBRARY.match(library)) or library.split(".so", 1)[0] in DEBIAN_PACKAGES
 
 
 def least_glibc(bundle: Path) -> str:
-    """The oldest version of the GNU C library that has everything the bundle uses, as "2.34"."""
+    """Returns the oldest GNU C library that has everything the bundle uses, such as "2.34"."""
     versions = {(0, 0)}
     for file in binaries(bundle):
         dump = ["objdump", "--private-headers", str(file)]
@@ -87,13 +87,13 @@ def least_glibc(bundle: Path) -> str:
 
 
 def binaries(bundle: Path) -> list[Path]:
-    """Its programs and libraries, without the links to them."""
+    """Returns the bundle's programs and libraries, without links."""
     files = (file for file in bundle.rglob("*") if file.is_file() and not file.is_symlink())
     return [file for file in files if _is_elf(file)]
 
 
 def needed_by(file: Path) -> list[str]:
-    """The libraries that an ELF file names."""
+    """Returns the libraries that an ELF file names."""
     dump = ["objdump", "--private-headers", str(file)]
     said = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
     return _NEEDED.findall(said)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs a bundle's command line on processors of the past, as QEMU models them.
+"""Runs a bundle's command line on old processors that QEMU emulates.
 
     python3 installer/bundle/old_processors.py dist/r1desk [MODEL…]
 
@@ -49,7 +49,7 @@ MODELS = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a command ended on a model."""
+    """The result of a command on a processor model."""
 
     status: int
     out: str
@@ -57,12 +57,12 @@ class Run:
 
     @property
     def unknown_instruction(self) -> bool:
-        """True where the processor was asked for what it does not have."""
+        """True if the program used an instruction that the processor does not have."""
         return self.status in (-4, 128 + 4) or bool(UNKNOWN_INSTRUCTION.search(self.err))
 
 
 def main() -> int:
-    """Print one line a model; 1 when one of them met an unknown instruction."""
+    """Print one line per model. Returns 1 if one of them met an unknown instruction."""
     if len(sys.argv) < 2:
         print(__doc__)
         return 2
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def marked_copy(bundle: Path, copy: Path) -> Path:
-    """The bundle again, its files linked, its executables marked."""
+    """Make a copy of the bundle with linked files and marked executables."""
     shutil.copytree(bundle, copy, symlinks=True, copy_function=os.link)
     for name in PROGRAMS:
         data = bytearray((bundle / name).read_bytes())
@@ -94,7 +94,7 @@ def marked_copy(bundle: Path, copy: Path) -> Path:
 
 
 def run_on(model: str, bundle: Path, *arguments: str) -> Run:
-    """The command line on a processor of that model, in a namespace of its own."""
+    """Run the command line on a processor model in its own namespace."""
     with tempfile.TemporaryDirectory(prefix="r1desk-model-") as name:
         folder = Path(name)
         (folder / "cpuinfo").write_text(cpuinfo_of(model), encoding="utf-8")
@@ -119,7 +119,7 @@ def run_on(model: str, bundle: Path, *arguments: str) -> Run:
 
 
 def cpuinfo_of(model: str) -> str:
-    """This machine's /proc/cpuinfo without the flags that the model lacks."""
+    """Returns this machine's /proc/cpuinfo without the flags that the model lacks."""
     lacking = re.compile("|".join(MODELS.get(model, [])) or "(?!)")
     lines = []
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -132,7 +132,7 @@ def cpuinfo_of(model: str) -> str:
 
 
 def said(doctor: Run, answer: Run) -> str:
-    """One line of the table."""
+    """Returns one line of the table."""
     if doctor.unknown_instruction or answer.unknown_instruction:
         return "UNKNOWN INSTRUCTION"
     if not doctor.out or answer.status != 0:  # the doctor's 1 is a finding, with a report

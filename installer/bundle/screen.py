@@ -1,4 +1,4 @@
-"""A screen that nobody sees: Xvfb, with or without a Wayland desktop on it, typed at by xdotool.
+"""An invisible screen: Xvfb, with or without a Wayland desktop, with xdotool for keys.
 
 Needs Xvfb, xdotool and ImageMagick, for Wayland also weston. Only the standard library is used.
 """
@@ -22,7 +22,7 @@ SOCKET = "r1desk-smoke"
 
 
 class NoScreen(Exception):
-    """The screen itself did not come."""
+    """The screen could not be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,26 @@ class Screen:
     environment: dict[str, str]
 
     def window(self, title: str) -> str | None:
-        """The number of the visible X window whose title contains `title`."""
+        """Returns the id of the visible X window whose title contains `title`."""
         search = ["xdotool", "search", "--onlyvisible", "--name", title]
         said = subprocess.run(search, env=self._own(), capture_output=True, text=True, check=False)
         return said.stdout.split()[-1] if said.stdout.strip() else None
 
+    def focus(self, title: str) -> bool:
+        """Give the keyboard to that window. Returns False while it is not there for long enough."""
+        found = self.window(title)
+        if found is None:
+            return False
+        command = ["xdotool", "windowfocus", "--sync", found]
+        done = subprocess.run(command, env=self._own(), stderr=subprocess.DEVNULL, check=False)
+        return done.returncode == 0
+
     def keys(self, *arguments: str) -> None:
-        """One of xdotool's commands, such as "key", "Return"."""
+        """Run an xdotool command, such as "key", "Return"."""
         subprocess.run(["xdotool", *arguments], env=self._own(), check=True)
 
     def photograph(self, picture: Path) -> None:
-        """All of it, as a PNG file."""
+        """Write the whole screen as a PNG file."""
         picture.parent.mkdir(parents=True, exist_ok=True)
         command = ["import", "-display", self.display, "-window", "root", str(picture)]
         subprocess.run(command, check=True)
@@ -54,7 +63,7 @@ class Screen:
 
 @contextmanager
 def x11() -> Iterator[Screen]:
-    """An X server of its own, without a window manager."""
+    """Run an X server without a window manager."""
     reading, writing = os.pipe()
     width, height = SIZE
     # Without -noreset the server starts anew whenever its last client has gone, as xdotool does
@@ -75,7 +84,7 @@ def x11() -> Iterator[Screen]:
 
 @contextmanager
 def wayland() -> Iterator[Screen]:
-    """A Wayland desktop on such a server. A program has to find out by itself what it is on."""
+    """Run a Wayland desktop on an X server. Programs have to detect it themselves."""
     with x11() as outer, tempfile.TemporaryDirectory() as runtime:
         width, height = SIZE
         settings = Path(runtime) / "weston.ini"

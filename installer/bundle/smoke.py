@@ -4,7 +4,8 @@
     python3 installer/bundle/smoke.py dist/r1desk [--picture FILE] [--wayland | --chroot FOLDER]
 
 1. The command line answers a question with the starter model, with an empty environment.
-2. On Linux the window opens under Xvfb, a question is typed into it by keyboard, question and
+2. The server answers the same question over HTTP.
+3. On Linux the window opens under Xvfb, a question is typed into it by keyboard, question and
    answer are read from the profile's database, the screen is photographed, the window is closed by
    keyboard. Elsewhere the window only has to open, make its profile and start the engine.
 
@@ -16,9 +17,11 @@ stands in screen.py. Only the standard library is used.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -46,19 +49,19 @@ MIB = 1024 * 1024
 
 
 class SmokeFailed(Exception):
-    """The bundle did not do what it has to do; the text says what."""
+    """The bundle failed a step, which the text names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the bundle runs. Paths are those of this machine; `inside` gives the program's view."""
+    """The place where the bundle runs. Paths are this machine's; `inside` maps them."""
 
     bundle: Path
     home: Path
     root: Path | None
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        """The command line of one of the two programs."""
+        """Returns the command line of one of the two programs."""
         suffix = ".exe" if os.name == "nt" else ""
         started = [self.inside(self.bundle / (program + suffix)), *arguments]
         if self.root is None:
@@ -67,22 +70,42 @@ class Place:
         return [chroot, f"--userspec={PLAIN_USER}:{PLAIN_USER}", str(self.root), *started]
 
     def inside(self, path: Path) -> str:
-        """`path` as the program sees it."""
+        """Returns `path` as the program sees it."""
         return str(path) if self.root is None else "/" + str(path.relative_to(self.root))
 
+    @property
+    def profile(self) -> Path:
+        """The folder of its conversations."""
+        return self.home / "profile"
+
     def environment(self, **more: str) -> dict[str, str]:
-        """Next to nothing, and no Python on the path."""
+        """Returns a nearly empty environment without Python on its path."""
         base = {"HOME": self.inside(self.home), "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
         if self.root is None:
             base["PATH"] = self.inside(self.home)
         for name in ("SYSTEMROOT", "TEMP", "TMP", "USERPROFILE", "LOCALAPPDATA"):  # Windows
             if name in os.environ:
                 base[name] = os.environ[name]
-        return base | {"R1DESK_PROFILE": self.inside(self.home / "profile")} | more
+        return base | {"R1DESK_PROFILE": self.inside(self.profile)} | more
+
+    def engine_of(self, process: subprocess.Popen[bytes]) -> int | None:
+        """Returns the id of the engine's process, a child of the window's."""
+        said = subprocess.run(
+            ["ps", "--ppid", str(process.pid), "-o", "pid=,args="],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = [line.split() for line in said.stdout.splitlines() if "--engine-host" in line]
+        return int(lines[0][0]) if lines else None
+
+    def has_ended(self, engine: int) -> bool:
+        """Returns whether the engine has ended with its window."""
+        return not Path(f"/proc/{engine}").exists()
 
 
 def main() -> int:
-    """Run what the command line asks for; 1 when the bundle fails."""
+    """Run the requested steps. Returns 1 if the bundle fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--picture", type=Path, help="where the photograph of the screen goes")
@@ -94,7 +117,9 @@ def main() -> int:
     try:
         with prepared(asked.bundle.absolute(), asked.chroot) as place:
             # The command line reads most of the files, and a start after it is no longer cold.
-            findings = {} if asked.window_only else {"command_line": ask_command_line(place)}
+            findings: dict[str, dict[str, Any]] = {}
+            if not asked.window_only:
+                findings = {"command_line": ask_command_line(place), "server": ask_server(place)}
             if sys.platform.startswith("linux"):
                 findings["window"] = ask_window(place, asked.picture, wayland=asked.wayland)
             else:
@@ -109,7 +134,7 @@ def main() -> int:
 
 @contextmanager
 def prepared(bundle: Path, chroot: Path | None) -> Iterator[Place]:
-    """A home to run in, and inside a bare system also the bundle. Both are removed afterwards."""
+    """Yields a place with a temporary home, and in a bare system with the bundle."""
     base = None if chroot is None else str(chroot.absolute() / "home")
     home = Path(tempfile.mkdtemp(prefix="r1desk-smoke-", dir=base))
     try:
@@ -127,7 +152,7 @@ def prepared(bundle: Path, chroot: Path | None) -> Iterator[Place]:
 
 @contextmanager
 def mounted(root: Path) -> Iterator[None]:
-    """What a running system has beside its files: processes, devices, the display's sockets."""
+    """Mount processes, devices and the display's sockets in the bare system."""
     sockets = Path("/tmp/.X11-unix")  # noqa: S108 - where X servers make them
     sockets.mkdir(exist_ok=True)
     done: list[Path] = []
@@ -144,7 +169,7 @@ def mounted(root: Path) -> Iterator[None]:
 
 
 def ask_command_line(place: Place) -> dict[str, Any]:
-    """Where it says it runs, and one answer."""
+    """Returns the kernel that it reports, and one answer."""
     doctor = json.loads(run(place, "doctor", "--json"))
     said = run(place, "generate", QUESTION, "--json", "--max-tokens=24", "--temperature=0")
     answer = json.loads(said)
@@ -157,12 +182,57 @@ def ask_command_line(place: Place) -> dict[str, Any]:
     }
 
 
+def ask_server(place: Place) -> dict[str, Any]:
+    """Returns one answer of `deepseek-r1 serve`, and the time until it was ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    question = {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 24}
+    started = time.monotonic()
+    with running(place, "deepseek-r1", "serve", "--port", str(port)) as process:
+        until(lambda: is_ready(port), process, START_WAIT_S, "the server was not ready")
+        ready_s = time.monotonic() - started
+        status, body = requested(port, "POST", "/v1/chat/completions", json.dumps(question))
+        if status != 200:
+            raise SmokeFailed(f"the server answered with {status}: {body.decode()}")
+    text = json.loads(body)["choices"][0]["message"]["content"].strip()
+    if not text:
+        raise SmokeFailed("the server answered nothing")
+    return {"answer": text, "ready_s": round(ready_s, 2)}
+
+
+def is_ready(port: int) -> bool:
+    """Whether the server has loaded its model."""
+    try:
+        return requested(port, "GET", "/health/ready")[0] == 200
+    except ConnectionError:  # it does not listen yet
+        return False
+
+
+def requested(port: int, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+    """Returns status and body of a response. Raises ConnectionError."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_WAIT_S)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
 def run(place: Place, *arguments: str) -> str:
-    """What `deepseek-r1` prints. Raises SmokeFailed where it fails."""
+    """Returns the output of `deepseek-r1`. Raises SmokeFailed if it fails."""
     command = place.command("deepseek-r1", *arguments)
-    done = subprocess.run(
-        command, env=place.environment(), capture_output=True, timeout=ANSWER_WAIT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            command,
+            env=place.environment(),
+            capture_output=True,
+            timeout=ANSWER_WAIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SmokeFailed(f"{arguments[0]} did not end in {ANSWER_WAIT_S} s") from error
     # The doctor's 1 is a finding about this machine, which its report names.
     if done.returncode != 0 and not (arguments[0] == "doctor" and done.returncode == 1):
         raise SmokeFailed(f"{arguments[0]} ended with {done.returncode}: {done.stderr.decode()}")
@@ -170,29 +240,36 @@ def run(place: Place, *arguments: str) -> str:
 
 
 def ask_window(place: Place, picture: Path | None, *, wayland: bool = False) -> dict[str, Any]:
-    """A chat by keyboard on a screen that nobody sees."""
-    facts: dict[str, Any] = {}
+    """Chat by keyboard on an invisible screen."""
     with (
         screen.wayland() if wayland else screen.x11() as desktop,
-        window(place, **desktop.environment) as process,
+        running(place, "r1desk", **desktop.environment) as process,
     ):
-        started = time.monotonic()
-        if not wayland:  # where xdotool sees no single windows
-            shown = until(lambda: desktop.window(TITLE), process, START_WAIT_S, "no window came")
-            facts["visible_s"] = round(time.monotonic() - started, 2)
-            facts["read_from_disk_mib"] = round(read_from_disk(process.pid) / MIB)
-            desktop.keys("windowfocus", "--sync", shown)
-        until(lambda: engine_of(process), process, START_WAIT_S, "no engine was started")
+        # On Wayland xdotool sees no single windows.
+        facts = {} if wayland else focus(desktop, process)
+        until(lambda: place.engine_of(process), process, START_WAIT_S, "no engine was started")
         facts |= ask(place, desktop, process)
         if picture is not None:
             desktop.photograph(picture)
-        leave(desktop, process)
+        leave(place, desktop, process)
+    return facts
+
+
+def focus(desktop: screen.Screen, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Wait until the window is visible, and give it the keyboard."""
+    started = time.monotonic()
+    until(lambda: desktop.window(TITLE), process, START_WAIT_S, "no window came")
+    facts = {
+        "visible_s": round(time.monotonic() - started, 2),
+        "read_from_disk_mib": round(read_from_disk(process.pid) / MIB),
+    }
+    until(lambda: desktop.focus(TITLE), process, START_WAIT_S, "no window took the keyboard")
     return facts
 
 
 def ask(place: Place, desktop: screen.Screen, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Type the question; read the first words and the end of the answer from the database."""
-    profile = place.home / "profile"
+    """Type the question, and read the first words and the end of the answer from the database."""
+    profile = place.profile
     desktop.keys("type", "--delay", "20", QUESTION)
     desktop.keys("key", "Return")
     sent = time.monotonic()
@@ -211,9 +288,9 @@ def ask(place: Place, desktop: screen.Screen, process: subprocess.Popen[bytes]) 
     return {"first_words_s": round(first_words_s, 2), chat.state: shown}
 
 
-def leave(desktop: screen.Screen, process: subprocess.Popen[bytes]) -> None:
-    """Close the window by keyboard; the engine has to end with it."""
-    engine = engine_of(process)
+def leave(place: Place, desktop: screen.Screen, process: subprocess.Popen[bytes]) -> None:
+    """Close the window by keyboard, and check that the engine ends with it."""
+    engine = place.engine_of(process)
     desktop.keys("key", "ctrl+q")
     try:
         status = process.wait(END_WAIT_S)
@@ -221,14 +298,14 @@ def leave(desktop: screen.Screen, process: subprocess.Popen[bytes]) -> None:
         raise SmokeFailed("the window did not close on Ctrl+Q") from error
     if status != 0:
         raise SmokeFailed(f"the window ended with {status}")
-    if engine is not None and Path(f"/proc/{engine}").exists():
+    if engine is not None and not place.has_ended(engine):
         raise SmokeFailed("the engine outlived its window")
 
 
 def open_window(place: Place) -> dict[str, Any]:
-    """The window has to stay open with a profile made, where nobody can type into it."""
-    with window(place) as process:
-        database = place.home / "profile" / "conversations.db"
+    """Check that the window stays open and makes a profile, where it cannot be typed into."""
+    with running(place, "r1desk") as process:
+        database = place.profile / "conversations.db"
         started = time.monotonic()
         until(database.is_file, process, START_WAIT_S, "no profile was made")
         opened_s = time.monotonic() - started
@@ -239,11 +316,13 @@ def open_window(place: Place) -> dict[str, Any]:
 
 
 @contextmanager
-def window(place: Place, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The window's process; ended with this context."""
+def running(
+    place: Place, program: str, *arguments: str, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one of the programs inside the block."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            place.command("r1desk"),
+            place.command(program, *arguments),
             env=place.environment(**environment),
             stdin=subprocess.DEVNULL,
             stdout=said,
@@ -263,7 +342,7 @@ def window(place: Place, **environment: str) -> Iterator[subprocess.Popen[bytes]
 
 
 def until(found: Callable[[], Any], process: Any, wait_s: float, otherwise: str) -> Any:
-    """What `found` gives once that is something. Raises SmokeFailed in time or with the process."""
+    """Wait until `found` returns a true value. Raises SmokeFailed at a timeout or an exit."""
     end = time.monotonic() + wait_s
     while time.monotonic() < end:
         if value := found():
@@ -275,21 +354,9 @@ def until(found: Callable[[], Any], process: Any, wait_s: float, otherwise: str)
 
 
 def read_from_disk(process: int) -> int:
-    """Bytes that it had to fetch because they were not in memory."""
+    """Returns the bytes that the process read from the disk."""
     counts = Path(f"/proc/{process}/io").read_text(encoding="ascii").splitlines()
     return int(next(line for line in counts if line.startswith("read_bytes")).split()[1])
-
-
-def engine_of(process: subprocess.Popen[bytes]) -> int | None:
-    """The engine's process, a child of the window's."""
-    said = subprocess.run(
-        ["ps", "--ppid", str(process.pid), "-o", "pid=,args="],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = [line.split() for line in said.stdout.splitlines() if "--engine-host" in line]
-    return int(lines[0][0]) if lines else None
 
 
 if __name__ == "__main__":

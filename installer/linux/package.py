@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Packages for Linux from a finished bundle: a tarball that runs anywhere, and a .deb.
+"""Makes Linux packages from a finished bundle: a tarball that runs anywhere, and a .deb.
 
     python3 installer/linux/package.py dist/r1desk dist
 
@@ -57,7 +57,7 @@ License: Expat
 
 
 def main() -> int:
-    """Make both packages from the bundle that the first argument names."""
+    """Make both packages from the bundle in the first argument."""
     if len(sys.argv) != 3:
         print(__doc__)
         return 2
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def tarball(bundle: Path, out: Path) -> Path:
-    """One folder in an archive: the bundle, and scripts that put it into the user's menu."""
+    """Make an archive of one folder: the bundle, and scripts that add it to the user's menu."""
     name = f"r1desk-{contents.version(ROOT)}-linux-{os.uname().machine}"
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / name
@@ -92,7 +92,7 @@ def tarball(bundle: Path, out: Path) -> Path:
 
 
 def deb(bundle: Path, out: Path, compression: str = "xz") -> Path:
-    """A package that installs for all users below /opt and into the menu.
+    """Make a package that installs for all users below /opt and into the menu.
 
     `compression` is one of dpkg-deb's: "none" is quick, for trying it.
     """
@@ -122,7 +122,7 @@ def deb(bundle: Path, out: Path, compression: str = "xz") -> Path:
 
 
 def place_shared_files(tree: Path) -> None:
-    """Menu entry, icons, MIME type, AppStream's description, the commands, the licence."""
+    """Write the menu entry, icons, MIME type, AppStream description, commands and licence."""
     share = tree / "usr" / "share"
     install(HERE / "r1desk.desktop", share / "applications")
     install(HERE / "r1desk-mime.xml", share / "mime" / "packages", "r1desk.xml")
@@ -142,7 +142,7 @@ def place_shared_files(tree: Path) -> None:
 
 
 def component() -> str:
-    """AppStream's description with today's version and date."""
+    """Returns the AppStream description with the present version and date."""
     text = (HERE / COMPONENT).read_text(encoding="utf-8")
     moment = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     date = time.strftime("%Y-%m-%d", time.gmtime(moment))
@@ -150,7 +150,7 @@ def component() -> str:
 
 
 def icons(hicolor: Path) -> None:
-    """The icon in every size that make.py has drawn, and as a drawing."""
+    """Write the icon in every size that make.py has drawn, and as SVG."""
     drawn = ROOT / "build" / "bundle" / "icons"
     for size in ICON_SIZES_PX:
         install(drawn / f"r1desk-{size}.png", hicolor / f"{size}x{size}" / "apps", "r1desk.png")
@@ -158,7 +158,7 @@ def icons(hicolor: Path) -> None:
 
 
 def install(file: Path, folder: Path, name: str = "") -> None:
-    """A copy that everyone may read."""
+    """Copy a file so that everyone may read it."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / (name or file.name)
     shutil.copyfile(file, target)
@@ -166,7 +166,7 @@ def install(file: Path, folder: Path, name: str = "") -> None:
 
 
 def depends(bundle: Path) -> list[str]:
-    """What Debian has to install before: the C library in its least version, and the display's."""
+    """Returns the Debian dependencies: the least C library, and the display's libraries."""
     outside = {library.split(".so")[0] for library in needs.outside(bundle)}
     packages = {package for library, package in needs.DEBIAN_PACKAGES.items() if library in outside}
     return [f"libc6 (>= {needs.least_glibc(bundle)})", *sorted(packages)]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Proves the .deb on this system without touching it: dpkg installs below a folder of its own.
+"""Tests the .deb on this system without changing it: dpkg installs below a separate folder.
 
     python3 installer/linux/try_deb.py dist/r1desk        # as root
 
@@ -23,11 +23,11 @@ NAME = "r1desk"
 
 
 class Flaw(Exception):
-    """What is wrong with the package."""
+    """A flaw of the package."""
 
 
 def main() -> int:
-    """Try the package of the bundle that the one argument names; 1 where it has a flaw."""
+    """Test the package of the bundle in the first argument. Returns 1 if it has a flaw."""
     if len(sys.argv) != 2:
         print(__doc__)
         return 2
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def try_package(file: Path, root: Path) -> int:
-    """Install `file` below `root`, which is made, and purge it; the number of files it brought.
+    """Install `file` below the new folder `root`, and purge it. Returns its number of files.
 
     Raises Flaw, or CalledProcessError where dpkg or the program fails.
     """
@@ -71,14 +71,14 @@ def try_package(file: Path, root: Path) -> int:
 
 
 def placed(root: Path) -> Iterator[Path]:
-    """Every file and link below `root` that is not dpkg's own."""
+    """Yields every file and link below `root` that is not dpkg's own."""
     for file in root.rglob("*"):
         if not file.is_relative_to(root / "var/lib/dpkg") and (file.is_symlink() or file.is_file()):
             yield file
 
 
 def look_at(file: Path, root: Path) -> None:
-    """Raises Flaw for a link to nowhere and for rights that a package must not give or withhold."""
+    """Raise Flaw for a broken link, and for permissions that are too wide or too narrow."""
     if file.is_symlink():
         target = file.readlink()
         there = root / target.relative_to("/") if target.is_absolute() else file.parent / target

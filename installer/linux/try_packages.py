@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Proves the packages inside a bare Debian: installed, started, used, removed.
+"""Tests the packages inside a bare Debian: installs, starts, uses and removes them.
 
     installer/bundle/bare_debian.sh FOLDER
     python3 installer/linux/try_packages.py FOLDER dist        # as root
@@ -27,7 +27,7 @@ FOLDER = "srv/模型 应用 with spaces"
 
 
 def main() -> int:
-    """Try both packages; 1 when one of them fails."""
+    """Test both packages. Returns 1 if one of them fails."""
     if len(sys.argv) != 3:
         print(__doc__)
         return 2
@@ -63,7 +63,7 @@ def try_deb(root: Path, package: Path) -> None:
 
 
 def try_tarball(root: Path, archive: Path) -> None:
-    """Unpack where it is awkward, start it as two users, put it into a menu and out again."""
+    """Unpack into an unusual path, start it as two users, add it to a menu and remove it."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["tar", "--extract", "--file", str(archive), "-C", str(folder)], check=True)
@@ -82,7 +82,7 @@ def try_tarball(root: Path, archive: Path) -> None:
 
 
 def try_menu(root: Path, bundle: Path, home: Path) -> None:
-    """The scripts that come with the tarball, and the entry they write."""
+    """Test the scripts of the tarball and the menu entry that they write."""
     entry = home / ".local/share/applications/r1desk.desktop"
     run = ["env", f"HOME=/{home.relative_to(root)}"]
     inside(root, 1000, *run, f"/{bundle.relative_to(root)}/install.sh")
@@ -97,13 +97,13 @@ def try_menu(root: Path, bundle: Path, home: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Entry(smoke.Place):
-    """A place whose window is started as its menu entry says, where there is one."""
+    """A place whose window is started by its menu entry if it has one."""
 
     program: str = ""
     user: int = USERS["first"]
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        """Through a shell, which reads the quotes of an entry as the desktop does."""
+        """Returns a shell command, which parses the entry's quotes as the desktop does."""
         started = smoke.Place.command(self, program, *arguments)
         started[1] = f"--userspec={self.user}:{self.user}"
         if self.program:
@@ -112,14 +112,14 @@ class Entry(smoke.Place):
 
 
 def command_of(entry: str) -> str:
-    """The command of a menu entry, without the place for a file."""
+    """Returns the command of a menu entry, without its file placeholder."""
     line = next(line for line in entry.splitlines() if line.startswith("Exec="))
     return line.removeprefix("Exec=").removesuffix(" %f")
 
 
 @contextmanager
 def home_of(root: Path, user: str) -> Iterator[Path]:
-    """A user's empty home; emptied again afterwards."""
+    """Yields a user's empty home, which is emptied afterwards."""
     home = root / "home" / user / "smoke"
     inside(root, USERS[user], "mkdir", f"/{home.relative_to(root)}")
     try:
@@ -129,7 +129,7 @@ def home_of(root: Path, user: str) -> Iterator[Path]:
 
 
 def inside(root: Path, user: int, *command: str) -> str:
-    """What a command inside the bare system prints. Raises SmokeFailed where it fails."""
+    """Returns the output of a command inside the bare system. Raises SmokeFailed."""
     start = ["chroot", f"--userspec={user}:{user}", str(root), *command]
     done = subprocess.run(start, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -138,7 +138,7 @@ def inside(root: Path, user: int, *command: str) -> str:
 
 
 def listing(root: Path) -> set[str]:
-    """Every file of the bare system outside of what is mounted or the package manager's own."""
+    """Returns every file of the bare system that is not mounted or the package manager's own."""
     leave = {"proc", "dev", "tmp", "sys", "home"}
     found = set()
     for top in root.iterdir():

@@ -12,7 +12,11 @@
 Unicode true
 Target amd64-unicode
 ManifestDPIAware true
-SetCompressor /SOLID lzma
+!ifdef UNCOMPRESSED ; for tests: made in seconds
+  SetCompress off
+!else
+  SetCompressor /SOLID lzma
+!endif
 RequestExecutionLevel user
 
 !include "MUI2.nsh"
@@ -30,7 +34,11 @@ Name "${NAME}"
 OutFile "${OUT}"
 InstallDir "$LOCALAPPDATA\Programs\R1 Desk"
 InstallDirRegKey HKCU "${UNINSTALL_KEY}" "InstallLocation"
-BrandingText "${NAME} ${VERSION}"
+!ifdef NOTE
+  BrandingText "${NAME} ${VERSION}, ${NOTE}"
+!else
+  BrandingText "${NAME} ${VERSION}"
+!endif
 VIProductVersion "${VERSION}.0"
 VIAddVersionKey "ProductName" "${NAME}"
 VIAddVersionKey "ProductVersion" "${VERSION}"
@@ -136,8 +144,13 @@ Section /o "$(LINK_SECTION)" SECTION_LINK
 SectionEnd
 
 Section /o "$(GGUF_SECTION)" SECTION_GGUF
-    ; Offered beside what the user has chosen before, never in its place.
+    ; Offered beside the user's own choice, never instead of it. Where no program is registered for
+    ; the type, a double click starts R1 Desk.
     WriteRegStr HKCU "Software\Classes\.gguf\OpenWithProgids" "${PROGID}" ""
+    ReadRegStr $0 HKCR ".gguf" ""
+    ${If} $0 == ""
+        WriteRegStr HKCU "Software\Classes\.gguf" "" "${PROGID}"
+    ${EndIf}
     WriteRegStr HKCU "Software\Classes\${PROGID}" "" "$(GGUF_TYPE)"
     WriteRegStr HKCU "Software\Classes\${PROGID}\DefaultIcon" "" "$INSTDIR\r1desk.exe,0"
     WriteRegStr HKCU "Software\Classes\${PROGID}\shell\open\command" "" '"$INSTDIR\r1desk.exe" "%1"'
@@ -153,6 +166,10 @@ Section "un.$(APP_SECTION)"
     Delete "$DESKTOP\R1 Desk.lnk"
     DeleteRegValue HKCU "Software\Classes\.gguf\OpenWithProgids" "${PROGID}"
     DeleteRegKey /ifempty HKCU "Software\Classes\.gguf\OpenWithProgids"
+    ReadRegStr $0 HKCU "Software\Classes\.gguf" ""
+    ${If} $0 == "${PROGID}"
+        DeleteRegValue HKCU "Software\Classes\.gguf" ""
+    ${EndIf}
     DeleteRegKey /ifempty HKCU "Software\Classes\.gguf"
     DeleteRegKey HKCU "Software\Classes\${PROGID}"
     DeleteRegKey HKCU "${UNINSTALL_KEY}"

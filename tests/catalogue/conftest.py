@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepseek_r1.catalogue.rules import Rules
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from support.gguf_files import tiny_qwen2
 
 
@@ -21,9 +21,9 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def quick() -> Rules:
+def quick() -> RetryPolicy:
     """Little patience, and servers on this computer are allowed."""
-    return Rules(
+    return RetryPolicy(
         connect_s=0.7,
         stall_s=0.5,
         least_bytes=64,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.catalogue.installed import Origin, installed_models, known_by
-from deepseek_r1.catalogue.models import known_models
-from deepseek_r1.core.paths import starter_model, user_models_dir
+from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.core.models_folders import user_models_dir
+from deepseek_r1.core.paths import starter_model
 from support.gguf_files import tiny_llama, tiny_qwen2
 from support.raw_gguf import U16, RawGguf
 
@@ -36,7 +37,7 @@ def test_a_profile_that_is_not_there_yet_is_no_error(
     assert len(installed_models()) == 1
 
 
-def test_the_folder_s_models_come_by_name_and_opened_ones_last(
+def test_models_of_the_folder_come_by_name_and_opened_ones_last(
     folder: Path, tmp_path: Path
 ) -> None:
     tiny_qwen2(folder / "b.gguf")
@@ -96,3 +97,13 @@ def test_a_strange_file_under_a_known_name_is_not_recognised(tmp_path: Path) -> 
     (found,) = [each for each in installed_models([path]) if each.origin is Origin.OPENED]
     assert found.known is None
     assert found.name == "Tiny qwen2"
+
+
+def test_a_file_that_was_replaced_is_read_again(folder: Path) -> None:
+    path = tiny_llama(folder / "model.gguf")
+    assert installed_models()[1].name == "Tiny llama"
+    path.unlink()
+    tiny_qwen2(path)
+    assert installed_models()[1].name == "Tiny qwen2"
+    path.unlink()
+    assert len(installed_models()) == 1

@@ -18,9 +18,15 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from deepseek_r1.catalogue import disk, half
-from deepseek_r1.catalogue.arrivals import Phase, Progress
+from deepseek_r1.catalogue import disk_errors, partial_file
 from deepseek_r1.catalogue.checksums import Stop, remembered
+from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
+from deepseek_r1.catalogue.download_spec import (
+    DownloadSpec,
+    find_known,
+    spec_for_known,
+    spec_for_url,
+)
 from deepseek_r1.catalogue.errors import (
     ChecksumUnknown,
     ChecksumWrong,
@@ -34,13 +40,12 @@ from deepseek_r1.catalogue.errors import (
     ProxyUnusable,
     SourceUnsafe,
 )
-from deepseek_r1.catalogue.half import STAGING, unfinished
-from deepseek_r1.catalogue.models import known_models
-from deepseek_r1.catalogue.orders import Order, find_known, order_known, order_url
+from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.partial_file import STAGING, unfinished
 from deepseek_r1.catalogue.pull import pull
-from deepseek_r1.catalogue.rules import Rules
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.errors import ModelFileTruncated
-from deepseek_r1.core.words import use_language
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_llama
 from support.hostile_server import ETAG, HostileServer, Reply, Request
@@ -53,7 +58,7 @@ def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def order(server: HostileServer, content: bytes, **other: object) -> Order:
+def order(server: HostileServer, content: bytes, **other: object) -> DownloadSpec:
     known: dict[str, object] = {
         "url": f"{server.url}/model.gguf",
         "file": "model.gguf",
@@ -61,27 +66,27 @@ def order(server: HostileServer, content: bytes, **other: object) -> Order:
         "size_bytes": len(content),
         "size_exact": True,
     }
-    return Order(**(known | other))
+    return DownloadSpec(**(known | other))
 
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
     size = 32 << 10
-    monkeypatch.setattr(half, "PIECE_BYTES", size)
+    monkeypatch.setattr(partial_file, "PIECE_BYTES", size)
     return size
 
 
-def stopped_at(server: HostileServer, content: bytes, folder: Path, rules: Rules) -> None:
+def stopped_at(server: HostileServer, content: bytes, folder: Path, policy: RetryPolicy) -> None:
     """A download of which 100,000 bytes come, and then it is stopped."""
     stop = Stop()
-    patient = replace(rules, stall_s=30.0)
+    patient = replace(policy, stall_s=30.0)
 
-    def watch(now: Progress) -> None:
+    def watch(now: DownloadProgress) -> None:
         if now.done_bytes >= 100_000:
             stop.request()
 
     with pytest.raises(DownloadStopped):
-        pull([order(server, content)], folder, rules=patient, tell=watch, stop=stop)
+        pull([order(server, content)], folder, policy=patient, on_progress=watch, stop=stop)
 
 
 class Halting:
@@ -97,13 +102,13 @@ class Halting:
 
 
 def test_a_stopped_download_goes_on_where_its_last_whole_piece_ended(
-    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
 ) -> None:
     with HostileServer(Halting(content)).running() as server:
         stopped_at(server, content, tmp_path, quick)
         ((waiting, done),) = unfinished(tmp_path)
         assert (waiting, done) == (order(server, content), 100_000)
-        pulled = pull([waiting], tmp_path, rules=quick)
+        pulled = pull([waiting], tmp_path, policy=quick)
         assert pulled.path.read_bytes() == content
         assert server.requests[1].start == 100_000 // small_pieces * small_pieces
         assert server.requests[1].headers["if-range"] == ETAG
@@ -112,18 +117,18 @@ def test_a_stopped_download_goes_on_where_its_last_whole_piece_ended(
 
 
 def test_a_stop_does_not_wait_for_the_network(content: bytes, tmp_path: Path) -> None:
-    patient = Rules(loopback_http=True)
+    patient = RetryPolicy(loopback_http=True)
     stop = Stop()
     with HostileServer(Halting(content)).running() as server:
         threading.Timer(0.4, stop.request).start()
         began = time.monotonic()
         with pytest.raises(DownloadStopped):
-            pull([order(server, content)], tmp_path, rules=patient, stop=stop)
+            pull([order(server, content)], tmp_path, policy=patient, stop=stop)
         assert time.monotonic() - began < 2.0
 
 
 def test_a_piece_that_rotted_on_the_disk_is_fetched_again(
-    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
 ) -> None:
     with HostileServer(Halting(content)).running() as server:
         stopped_at(server, content, tmp_path, quick)
@@ -131,31 +136,31 @@ def test_a_piece_that_rotted_on_the_disk_is_fetched_again(
         data = bytearray(part.read_bytes())
         data[small_pieces + 5] ^= 1
         part.write_bytes(data)
-        pulled = pull([order(server, content)], tmp_path, rules=quick)
+        pulled = pull([order(server, content)], tmp_path, policy=quick)
         assert pulled.path.read_bytes() == content
         assert server.requests[1].start == small_pieces
 
 
 @pytest.mark.parametrize("damage", [b"", b"no json\n", b"{}\n", b'{"version":1}', b"\xff\0" * 99])
 def test_a_damaged_journal_means_beginning_anew(
-    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int, damage: bytes
+    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int, damage: bytes
 ) -> None:
     with HostileServer(Halting(content)).running() as server:
         stopped_at(server, content, tmp_path, quick)
         (tmp_path / STAGING / "model.gguf.journal").write_bytes(damage)
         assert unfinished(tmp_path) == ()
-        pulled = pull([order(server, content)], tmp_path, rules=quick)
+        pulled = pull([order(server, content)], tmp_path, policy=quick)
         assert pulled.path.read_bytes() == content
         assert server.requests[1].start == 0
 
 
 def test_another_source_goes_on_with_what_the_first_one_sent(
-    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
 ) -> None:
     with HostileServer(Halting(content)).running() as server:
         stopped_at(server, content, tmp_path, quick)
     with HostileServer(lambda _, reply: reply.file(content, etag='"b"')).running() as mirror:
-        pulled = pull([order(mirror, content)], tmp_path, rules=quick)
+        pulled = pull([order(mirror, content)], tmp_path, policy=quick)
         assert pulled.path.read_bytes() == content
         (request,) = mirror.requests
         assert request.start == 3 * small_pieces
@@ -163,20 +168,20 @@ def test_another_source_goes_on_with_what_the_first_one_sent(
 
 
 def test_without_checksum_and_etag_nothing_is_resumed(
-    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
 ) -> None:
     def script(request: Request, reply: Reply) -> None:
         reply.file(content, etag="", limit=None if request.number else 100_000)
 
     with HostileServer(script).running() as server:
         wanted = order(server, content, sha256=None, accept_unverified=True)
-        pulled = pull([wanted], tmp_path, rules=quick)
+        pulled = pull([wanted], tmp_path, policy=quick)
         assert not pulled.verified
         assert [request.start for request in server.requests] == [0, 0]
 
 
 def test_without_checksum_a_whole_file_that_does_not_say_it_is_the_same_begins_anew(
-    content: bytes, tmp_path: Path, quick: Rules, small_pieces: int
+    content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
 ) -> None:
     other = content[:50_000] + b"other" + content[50_005:]
 
@@ -188,7 +193,7 @@ def test_without_checksum_a_whole_file_that_does_not_say_it_is_the_same_begins_a
 
     with HostileServer(script).running() as server:
         wanted = order(server, content, sha256=None, accept_unverified=True)
-        assert pull([wanted], tmp_path, rules=quick).path.read_bytes() == content
+        assert pull([wanted], tmp_path, policy=quick).path.read_bytes() == content
         assert server.requests[1].headers["if-range"] == ETAG
 
 
@@ -236,25 +241,27 @@ def test_a_killed_download_costs_at_most_sixteen_megabytes(
 # ---- refused beforehand
 
 
-def test_a_file_without_a_checksum_is_refused_unless_accepted(tmp_path: Path, quick: Rules) -> None:
+def test_a_file_without_a_checksum_is_refused_unless_accepted(
+    tmp_path: Path, quick: RetryPolicy
+) -> None:
     unknown = [
         (model, file) for model in known_models() for file in model.files if file.sha256 is None
     ]
     assert unknown
     for model, file in unknown:
         with pytest.raises(ChecksumUnknown, match="--accept-unverified"):
-            pull([order_known(model, file)], tmp_path, rules=quick)
+            pull([spec_for_known(model, file)], tmp_path, policy=quick)
     with pytest.raises(ChecksumUnknown):
-        pull([order_url("https://example.com/a.gguf", None)], tmp_path, rules=quick)
+        pull([spec_for_url("https://example.com/a.gguf", None)], tmp_path, policy=quick)
     assert not (tmp_path / STAGING).exists()
 
 
 def test_an_accepted_file_remembers_what_it_was(
-    content: bytes, tmp_path: Path, quick: Rules
+    content: bytes, tmp_path: Path, quick: RetryPolicy
 ) -> None:
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
-        wanted = order_url(f"{server.url}/a.gguf", None, accept_unverified=True)
-        pulled = pull([wanted], tmp_path, rules=quick)
+        wanted = spec_for_url(f"{server.url}/a.gguf", None, accept_unverified=True)
+        pulled = pull([wanted], tmp_path, policy=quick)
         assert pulled.sha256 == (sha(content),)
         assert remembered(pulled.path) == sha(content)
 
@@ -272,9 +279,9 @@ def test_an_accepted_file_remembers_what_it_was(
     ],
 )
 def test_only_https_is_used(url: str, tmp_path: Path) -> None:
-    wanted = Order(url, "a.gguf", "0" * 64)
+    wanted = DownloadSpec(url, "a.gguf", "0" * 64)
     with pytest.raises(SourceUnsafe):
-        pull([wanted], tmp_path, rules=Rules(first_tries=1, connect_s=0.1))
+        pull([wanted], tmp_path, policy=RetryPolicy(first_tries=1, connect_s=0.1))
 
 
 @pytest.mark.parametrize(
@@ -299,84 +306,92 @@ def test_only_https_is_used(url: str, tmp_path: Path) -> None:
 )
 def test_a_name_in_an_address_cannot_lead_anywhere(name: str) -> None:
     with pytest.raises(FileNameUnusable):
-        order_url(f"https://example.com/{name}", "0" * 64)
+        spec_for_url(f"https://example.com/{name}", "0" * 64)
 
 
 def test_a_usual_name_is_taken_from_the_address() -> None:
-    wanted = order_url("https://example.com/x/%E6%A8%A1%E5%9E%8B%201.gguf?download=true", None)
+    wanted = spec_for_url("https://example.com/x/%E6%A8%A1%E5%9E%8B%201.gguf?download=true", None)
     assert wanted.file == "模型 1.gguf"
 
 
 def test_a_full_drive_is_noticed_before_it_is_full(
-    content: bytes, tmp_path: Path, quick: Rules, monkeypatch: pytest.MonkeyPatch
+    content: bytes, tmp_path: Path, quick: RetryPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=len(content) + (64 << 20) - 1)
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(disk_errors.shutil, "disk_usage", lambda _: usage)
     sound = HostileServer(lambda _, reply: reply.file(content))
     with sound.running() as server, pytest.raises(NoSpace):
-        pull([order(server, content)], tmp_path, rules=quick)
+        pull([order(server, content)], tmp_path, policy=quick)
     assert (tmp_path / STAGING / "model.gguf.part").stat().st_size == 0
 
 
-def test_a_folder_that_cannot_be_made_is_said(content: bytes, tmp_path: Path, quick: Rules) -> None:
+def test_a_folder_that_cannot_be_made_is_said(
+    content: bytes, tmp_path: Path, quick: RetryPolicy
+) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(FolderUnusable):
-        pull([Order("https://x.test/a.gguf", "a.gguf", "0" * 64)], tmp_path / "file", rules=quick)
+        pull(
+            [DownloadSpec("https://x.test/a.gguf", "a.gguf", "0" * 64)],
+            tmp_path / "file",
+            policy=quick,
+        )
 
 
-def test_two_do_not_write_one_file(content: bytes, tmp_path: Path, quick: Rules) -> None:
+def test_two_do_not_write_one_file(content: bytes, tmp_path: Path, quick: RetryPolicy) -> None:
     (tmp_path / STAGING).mkdir()
-    wanted = Order("https://x.test/model.gguf", "model.gguf", "0" * 64)
+    wanted = DownloadSpec("https://x.test/model.gguf", "model.gguf", "0" * 64)
     with FileLock(tmp_path / STAGING / "model.gguf.lock"), pytest.raises(DownloadRunning):
-        pull([wanted], tmp_path, rules=quick)
+        pull([wanted], tmp_path, policy=quick)
 
 
 def test_another_file_of_the_name_is_never_replaced(
-    content: bytes, tmp_path: Path, quick: Rules
+    content: bytes, tmp_path: Path, quick: RetryPolicy
 ) -> None:
     (tmp_path / "model.gguf").write_bytes(b"mine")
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
         with pytest.raises(FileNameTaken):
-            pull([order(server, content)], tmp_path, rules=quick)
+            pull([order(server, content)], tmp_path, policy=quick)
         assert server.requests == []
     assert (tmp_path / "model.gguf").read_bytes() == b"mine"
 
 
-def test_what_is_here_already_is_not_fetched(content: bytes, tmp_path: Path, quick: Rules) -> None:
+def test_what_is_here_already_is_not_fetched(
+    content: bytes, tmp_path: Path, quick: RetryPolicy
+) -> None:
     (tmp_path / "model.gguf").write_bytes(content)
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
-        pulled = pull([order(server, content)], tmp_path, rules=quick)
+        pulled = pull([order(server, content)], tmp_path, policy=quick)
         assert server.requests == []
     assert not pulled.new
 
 
 def test_a_file_with_the_right_checksum_that_is_no_model_does_not_stay(
-    content: bytes, tmp_path: Path, quick: Rules
+    content: bytes, tmp_path: Path, quick: RetryPolicy
 ) -> None:
     broken = content[: len(content) // 2]
     honest = HostileServer(lambda _, reply: reply.file(broken))
     with honest.running() as server, pytest.raises(ModelFileTruncated):
-        pull([order(server, broken)], tmp_path, rules=quick)
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"model.gguf.lock"}
+        pull([order(server, broken)], tmp_path, policy=quick)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense://x"])
 def test_a_proxy_that_cannot_be_used_is_said(
-    proxy: str, content: bytes, tmp_path: Path, quick: Rules, monkeypatch: pytest.MonkeyPatch
+    proxy: str, content: bytes, tmp_path: Path, quick: RetryPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(ProxyUnusable, match="HTTPS_PROXY"):
-        pull([Order("https://x.test/a.gguf", "a.gguf", "0" * 64)], tmp_path, rules=quick)
+        pull([DownloadSpec("https://x.test/a.gguf", "a.gguf", "0" * 64)], tmp_path, policy=quick)
 
 
 def test_the_environment_s_proxy_is_used(
-    content: bytes, tmp_path: Path, quick: Rules, monkeypatch: pytest.MonkeyPatch
+    content: bytes, tmp_path: Path, quick: RetryPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with HostileServer(lambda _, reply: reply.file(content)).running() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", "elsewhere.test")
-        wanted = Order("http://127.0.0.1:9/model.gguf", "model.gguf", sha(content))
-        pull([wanted], tmp_path, rules=quick)
+        wanted = DownloadSpec("http://127.0.0.1:9/model.gguf", "model.gguf", sha(content))
+        pull([wanted], tmp_path, policy=quick)
         assert proxy.requests[0].path == "http://127.0.0.1:9/model.gguf"
 
 
@@ -403,26 +418,28 @@ def serve_parts(parts: dict[str, bytes]) -> Callable[[Request, Reply], None]:
     return lambda request, reply: reply.file(parts[request.path[1:]])
 
 
-def test_a_split_model_arrives_whole(parts: dict[str, bytes], tmp_path: Path, quick: Rules) -> None:
+def test_a_split_model_arrives_whole(
+    parts: dict[str, bytes], tmp_path: Path, quick: RetryPolicy
+) -> None:
     folder = tmp_path / "models"
     with HostileServer(serve_parts(parts)).running() as server:
-        orders = [order_url(f"{server.url}/{name}", sha(data)) for name, data in parts.items()]
-        pulled = pull(orders, folder, rules=quick)
+        orders = [spec_for_url(f"{server.url}/{name}", sha(data)) for name, data in parts.items()]
+        pulled = pull(orders, folder, policy=quick)
     assert len(read_header(pulled.path).parts) == 2
     assert pulled.verified
 
 
 def test_of_a_split_model_with_a_wrong_part_nothing_is_installed(
-    parts: dict[str, bytes], tmp_path: Path, quick: Rules
+    parts: dict[str, bytes], tmp_path: Path, quick: RetryPolicy
 ) -> None:
     folder = tmp_path / "models"
     with HostileServer(serve_parts(parts)).running() as server:
-        first, second = [order_url(f"{server.url}/{name}", sha(d)) for name, d in parts.items()]
-        wrong = Order(second.url, second.file, "0" * 64)
+        first, second = [spec_for_url(f"{server.url}/{name}", sha(d)) for name, d in parts.items()]
+        wrong = DownloadSpec(second.url, second.file, "0" * 64)
         with pytest.raises(ChecksumWrong):
-            pull([first, wrong], folder, rules=quick)
+            pull([first, wrong], folder, policy=quick)
         assert not list(folder.glob("*.gguf"))
-        pulled = pull([first, second], folder, rules=quick)  # the first part is not fetched again
+        pulled = pull([first, second], folder, policy=quick)  # the first part is not fetched again
         assert [request.path for request in server.requests] == [
             "/tiny-00001-of-00002.gguf", "/tiny-00002-of-00002.gguf", "/tiny-00002-of-00002.gguf",
         ]  # fmt: skip
@@ -447,31 +464,31 @@ def test_every_known_file_can_be_ordered_from_each_of_its_hosts() -> None:
     for model in known_models():
         for file in model.files:
             for host in ("Hugging Face", "HF-Mirror"):
-                wanted = order_known(model, file, host)
+                wanted = spec_for_known(model, file, host)
                 assert wanted.url.endswith(file.file)
                 assert (wanted.sha256, wanted.size_bytes) == (file.sha256, file.size_bytes)
     with pytest.raises(ModelUnknown, match="Hugging Face"):
-        order_known(*find_known("deepseek-r1-0528-qwen3-8b"), "ModelScope")
+        spec_for_known(*find_known("deepseek-r1-0528-qwen3-8b"), "ModelScope")
 
 
 def test_the_usual_source_follows_the_language() -> None:
-    assert "huggingface.co" in order_known(*find_known("deepseek-r1-distill-qwen-7b")).url
+    assert "huggingface.co" in spec_for_known(*find_known("deepseek-r1-distill-qwen-7b")).url
     use_language("zh_CN")
-    assert "modelscope.cn" in order_known(*find_known("deepseek-r1-distill-qwen-7b")).url
-    assert "hf-mirror.com" in order_known(*find_known("deepseek-r1-0528-qwen3-8b")).url
+    assert "modelscope.cn" in spec_for_known(*find_known("deepseek-r1-distill-qwen-7b")).url
+    assert "hf-mirror.com" in spec_for_known(*find_known("deepseek-r1-0528-qwen3-8b")).url
 
 
-def test_progress_names_the_phases(content: bytes, tmp_path: Path, quick: Rules) -> None:
-    heard: list[Progress] = []
+def test_progress_names_the_phases(content: bytes, tmp_path: Path, quick: RetryPolicy) -> None:
+    heard: list[DownloadProgress] = []
 
     def script(request: Request, reply: Reply) -> None:
         reply.file(content, limit=None if request.number else 100_000)
 
     with HostileServer(script).running() as server:
-        pull([order(server, content)], tmp_path, rules=quick, tell=heard.append)
-        pull([order(server, content)], tmp_path, rules=quick, tell=heard.append)
+        pull([order(server, content)], tmp_path, policy=quick, on_progress=heard.append)
+        pull([order(server, content)], tmp_path, policy=quick, on_progress=heard.append)
     phases = {each.phase for each in heard}
-    assert phases == {Phase.RECEIVING, Phase.WAITING, Phase.CHECKING}
+    assert phases == {DownloadPhase.RECEIVING, DownloadPhase.WAITING, DownloadPhase.CHECKING}
     assert heard[-1].done_bytes == heard[-1].total_bytes == len(content)
-    (wait,) = [each for each in heard if each.phase is Phase.WAITING]
+    (wait,) = [each for each in heard if each.phase is DownloadPhase.WAITING]
     assert "cut" in wait.detail

@@ -24,7 +24,7 @@ def test_the_largest_model_that_fits(machine_mib: int, budget_mib: int, model: s
 
 
 def test_more_room_is_spent_on_more_bits() -> None:
-    tight, roomy = recommend(32768, 1500), recommend(32768, 2400)
+    tight, roomy = recommend(32768, 1400), recommend(32768, 2400)
     assert tight is not None
     assert roomy is not None
     assert tight.model == roomy.model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepseek_r1.catalogue.orders import find_known
+from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.catalogue.speed import expected_speed
 
 MODEL, FILE = find_known("deepseek-r1-distill-qwen-1.5b/Q4_K_M")

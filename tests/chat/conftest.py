@@ -9,17 +9,17 @@ import pytest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat import ChatView
-from r1desk.chat.body import MarkdownBody
-from r1desk.chat.ink import Ink
-from r1desk.chat.slices import Slicer
+from r1desk.chat.widgets.markdown_view import MarkdownView
+from r1desk.chat.widgets.text_style import TextStyle
+from r1desk.chat.widgets.time_slicer import Slicer
+from r1desk.chat.widgets.view import STYLE_SHEET, ChatView
 
 
 @pytest.fixture(autouse=True)
 def no_collections() -> Iterator[None]:
     """No collection of cycles inside of a step that is timed.
 
-    The application has them between its steps (`r1desk.main_thread_gc`). Here one would walk the
+    The application has them between its steps (`platform.main_thread_gc`). Here one would walk the
     heap of all tests before, which takes longer than any step may.
     """
     gc.disable()
@@ -41,16 +41,17 @@ def view(qtbot: QtBot) -> Iterator[ChatView]:
 
 
 @pytest.fixture
-def make_body(qtbot: QtBot) -> Iterator[Callable[[], MarkdownBody]]:
-    """Bodies inside of one shown window."""
+def make_body(qtbot: QtBot) -> Iterator[Callable[[], MarkdownView]]:
+    """Bodies inside of one shown window, styled as in the chat whatever theme is in force."""
     window = QWidget()
+    window.setStyleSheet(STYLE_SHEET)
     window.resize(800, 600)
     qtbot.addWidget(window)
     window.show()
     slicer = Slicer(window)
 
-    def make() -> MarkdownBody:
-        body = MarkdownBody(Ink.of(window.palette(), window.font()), slicer, window)
+    def make() -> MarkdownView:
+        body = MarkdownView(TextStyle.of(window.palette(), window.font()), slicer, window)
         body.show()
         return body
 

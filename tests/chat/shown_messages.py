@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from r1desk.chat import ShownMessage
+from r1desk.chat.message import ChatMessage
 
 
-def user(number: int, content: str, **more: object) -> ShownMessage:
-    return ShownMessage(number, "user", content, **more)
+def user(number: int, content: str, **more: object) -> ChatMessage:
+    return ChatMessage(number, "user", content, **more)
 
 
-def answer(number: int, content: str, **more: object) -> ShownMessage:
-    return ShownMessage(number, "assistant", content, **more)
+def answer(number: int, content: str, **more: object) -> ChatMessage:
+    return ChatMessage(number, "assistant", content, **more)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, Qt
 from PySide6.QtGui import QInputMethodEvent, QPaintEvent
-from PySide6.QtWidgets import QApplication, QPlainTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat import Composer
+from r1desk.chat.widgets.composer import Composer
 
 
 @pytest.fixture
@@ -111,9 +111,21 @@ def test_the_button_stops_while_busy(
         stop.click()
     with qtbot.waitSignal(composer.stop_requested):
         qtbot.keyClick(field, Qt.Key.Key_Escape)
-    with qtbot.assertNotEmitted(composer.submitted):
+    with qtbot.waitSignal(composer.submitted) as queued:  # Enter queues
         qtbot.keyClick(field, Qt.Key.Key_Return)
-    assert composer.text() == "next"
+    assert queued.args == ["next"]
+
+
+def test_the_hint_stays_in_view_while_something_is_typed(
+    composer: Composer, field: QPlainTextEdit, qtbot: QtBot
+) -> None:
+    composer.set_hint("Enter: sent when this answer is finished")
+    assert field.placeholderText() == "Enter: sent when this answer is finished"
+    qtbot.keyClicks(field, "next")
+    label = next(label for label in composer.findChildren(QLabel) if label.isVisible())
+    assert label.text() == "Enter: sent when this answer is finished"
+    composer.set_hint("")
+    assert not label.isVisible()
 
 
 def test_a_reason_keeps_from_sending_and_not_from_writing(

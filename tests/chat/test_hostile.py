@@ -15,15 +15,16 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage, QTextDocument
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat import ChatView, ShownMessage
-from r1desk.chat.body import MarkdownBody
-from r1desk.chat.markdown import BlockSplitter
-from r1desk.chat.prose import ProseView
+from r1desk.chat.message import ChatMessage
+from r1desk.chat.widgets.block_splitter import BlockSplitter
+from r1desk.chat.widgets.markdown_view import MarkdownView
+from r1desk.chat.widgets.prose_view import ProseView
+from r1desk.chat.widgets.view import ChatView
 
-Bodies = Callable[[], MarkdownBody]
+Bodies = Callable[[], MarkdownView]
 
 
-def load(qtbot: QtBot, body: MarkdownBody, text: str) -> None:
+def load(qtbot: QtBot, body: MarkdownView, text: str) -> None:
     body.load(text)
     qtbot.waitUntil(lambda: body.finished, timeout=20_000)
     body.fit_width(700)
@@ -71,7 +72,7 @@ def test_no_picture_and_no_foreign_link_is_ever_in_a_document(
 @pytest.mark.parametrize("name", TEXTS)
 def test_copying_gives_the_exact_text(name: str, view: ChatView, qtbot: QtBot) -> None:
     text = TEXTS[name]
-    view.show_branch([ShownMessage(1, "assistant", text, thinking="secret", thinking_s=1.0)])
+    view.show_branch([ChatMessage(1, "assistant", text, thinking="secret", thinking_s=1.0)])
     qtbot.waitUntil(lambda: view.view(1) is not None)
     copy = next(b for b in view.view(1).findChildren(QToolButton) if b.accessibleName() == "Copy")
     copy.click()

@@ -10,17 +10,18 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from bench_stream import ANSWER, conversation
+from benchmarks.bench_stream import ANSWER, conversation
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats
-from r1desk.chat import ChatView, Composer
-from r1desk.chat.answer_view import AnswerView
-from r1desk.chat.code_box import CodeText
-from r1desk.chat.column import MAX_BUILT
-from r1desk.chat.prose import ProseView
-from r1desk.chat.stats import stats_line
-from r1desk.chat.user_view import UserView
-from r1desk.chat.welcome import EXAMPLES
+from r1desk.chat.widgets.answer_view import AnswerView
+from r1desk.chat.widgets.code_text import CodeText
+from r1desk.chat.widgets.composer import Composer
+from r1desk.chat.widgets.message_list import MAX_BUILT
+from r1desk.chat.widgets.prose_view import ProseView
+from r1desk.chat.widgets.stats_line import stats_line
+from r1desk.chat.widgets.user_view import UserView
+from r1desk.chat.widgets.view import ChatView
+from r1desk.chat.widgets.welcome import EXAMPLES
 
 Settled = Callable[[ChatView], None]
 STATS = GenerationStats(
@@ -185,8 +186,11 @@ def test_a_failed_answer_says_why_and_can_be_tried_again(
     assert asked.args == [7]
 
 
-def test_editing_sends_the_new_text_with_ctrl_enter(
-    view: ChatView, qtbot: QtBot, settled: Settled
+@pytest.mark.parametrize(
+    "modifiers", [Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier]
+)
+def test_editing_sends_the_new_text_with_enter(
+    modifiers: Qt.KeyboardModifier, view: ChatView, qtbot: QtBot, settled: Settled
 ) -> None:
     view.show_branch([user(3, "helo"), answer(4, "hi")])
     settled(view)
@@ -195,7 +199,7 @@ def test_editing_sends_the_new_text_with_ctrl_enter(
     assert field.toPlainText() == "helo"
     field.setPlainText("hello")
     with qtbot.waitSignal(view.edit_requested) as asked:
-        qtbot.keyClick(field, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        qtbot.keyClick(field, Qt.Key.Key_Return, modifiers)
     assert asked.args == [3, "hello"]
     assert view.view(3).editor is None
 
@@ -246,6 +250,23 @@ def test_a_folded_message_unfolds_to_the_exact_text(view: ChatView, settled: Set
     more.click()
     settled(view)
     assert view.view(1).plain_text() == text.rstrip("\n")
+
+
+def test_a_message_of_many_lines_is_folded(view: ChatView, settled: Settled) -> None:
+    view.show_branch([user(1, "\n".join(f"line {n}" for n in range(60)))])
+    settled(view)
+    assert view.view(1).is_folded
+    more = next(b for b in view.view(1).findChildren(QToolButton) if "Show all" in b.text())
+    assert more.text() == "Show all 60 lines"
+    assert view.view(1).plain_text().splitlines()[-1] == "line 11"
+
+
+def test_a_long_paragraph_is_not_broken_in_the_middle_of_a_line(
+    view: ChatView, settled: Settled
+) -> None:
+    view.show_branch([user(1, "word " * 3_000)])
+    settled(view)
+    assert len(view.view(1).findChildren(ProseView)) == 1
 
 
 def test_a_users_message_is_not_markdown(view: ChatView, settled: Settled) -> None:

@@ -9,33 +9,34 @@ import pytest
 
 from deepseek_r1.checks import (
     Finding,
-    Verdict,
+    Severity,
+    drive_checks,
     examine,
-    machine,
-    places,
-    processor,
+    memory_checks,
+    processor_checks,
     run,
-    software,
+    software_checks,
     worst,
 )
 from deepseek_r1.hardware.pressure import MemoryReading
-from deepseek_r1.native.library import native
+from deepseek_r1.hardware.process_lock import missing_of_landlock
+from deepseek_r1.native.native_library import native
 from support.gguf_files import tiny_llama
 
 
 def test_the_worst_counts() -> None:
-    def found(verdict: Verdict) -> Finding:
+    def found(verdict: Severity) -> Finding:
         return Finding("k", "t", "v", verdict)
 
-    assert worst([]) is Verdict.OK
-    assert worst([found(Verdict.NOTE), found(Verdict.OK)]) is Verdict.NOTE
-    assert worst([found(Verdict.PROBLEM), found(Verdict.WARNING)]) is Verdict.PROBLEM
+    assert worst([]) is Severity.OK
+    assert worst([found(Severity.NOTE), found(Severity.OK)]) is Severity.NOTE
+    assert worst([found(Severity.PROBLEM), found(Severity.WARNING)]) is Severity.PROBLEM
 
 
 def test_this_computer_is_examined_and_every_trouble_has_a_way_out() -> None:
     findings = examine()
     assert len({finding.key for finding in findings}) >= 12
-    assert all(bool(f.todo) == (f.verdict is not Verdict.OK) for f in findings)
+    assert all(bool(f.todo) == (f.verdict is not Severity.OK) for f in findings)
 
 
 def test_a_check_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,17 +47,30 @@ def test_a_check_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(run, "_CHECKS", (broken,))
     first, second = run.examine()
     assert first.key == "first"
-    assert second.verdict is Verdict.NOTE
+    assert second.verdict is Severity.NOTE
     assert "Input/output error" in second.value
+
+
+def test_swap_that_cannot_be_read_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows psutil reads it from performance counters, which can be disabled."""
+
+    def disabled():
+        raise RuntimeError("PdhAddEnglishCounterW failed. Performance counters may be disabled.")
+
+    monkeypatch.setattr(memory_checks.psutil, "swap_memory", disabled)
+    finding = next(finding for finding in examine() if finding.key == "swap")
+    assert finding.verdict is Severity.NOTE
+    assert "Performance counters" in finding.value
+    assert "lodctr" in finding.todo
 
 
 @pytest.mark.parametrize(
     ("available_mib", "verdict"),
-    [(300, Verdict.PROBLEM), (1500, Verdict.WARNING), (9000, Verdict.OK)],
+    [(300, Severity.PROBLEM), (1500, Severity.WARNING), (9000, Severity.OK)],
 )
 def test_too_little_memory_is_told_by_how_much_is_left(available_mib, verdict) -> None:
     reading = MemoryReading(total_mib=16_000, available_mib=available_mib)
-    assert machine.memory_finding(reading, budget_mib=2048).verdict is verdict
+    assert memory_checks.memory_finding(reading, budget_mib=2048).verdict is verdict
 
 
 def test_a_native_library_that_does_not_load_is_a_problem(
@@ -66,8 +80,8 @@ def test_a_native_library_that_does_not_load_is_a_problem(
     broken.write_bytes(b"no library")
     native.cache_clear()
     with monkeypatch.context() as patch:
-        patch.setattr("deepseek_r1.native.library.LIBRARY", broken)
-        found = [each for each in software.check() if each.verdict is Verdict.PROBLEM]
+        patch.setattr("deepseek_r1.native.native_library.LIBRARY", broken)
+        found = [each for each in software_checks.check() if each.verdict is Severity.PROBLEM]
     native.cache_clear()
     assert [each.key for each in found] == ["native"]
     assert "Install" in found[0].todo
@@ -76,8 +90,8 @@ def test_a_native_library_that_does_not_load_is_a_problem(
 def test_a_system_that_waits_for_memory_is_told() -> None:
     calm = MemoryReading(total_mib=16_000, available_mib=8000, some_percent=2)
     short = MemoryReading(total_mib=16_000, available_mib=8000, some_percent=40, full_percent=20)
-    assert machine.pressure_finding(calm).verdict is Verdict.OK
-    assert machine.pressure_finding(short).verdict is Verdict.WARNING
+    assert memory_checks.pressure_finding(calm).verdict is Severity.OK
+    assert memory_checks.pressure_finding(short).verdict is Severity.WARNING
 
 
 def tree(root: Path, **files: str) -> Path:
@@ -101,43 +115,43 @@ def test_what_linux_says_of_memory_nodes_microcode_and_the_clock(tmp_path: Path)
         sys__devices__system__node__node1__cpulist="1",
         **{f"{cpus}__scaling_governor": "powersave", f"{cpus}__scaling_driver": "acpi-cpufreq"},
     )
-    found = by_key(processor.check(root))
+    found = by_key(processor_checks.check(root))
     assert "virtual machine" in found["microcode"].value
-    assert found["numa"].verdict is Verdict.NOTE
-    assert found["clock"].verdict is Verdict.WARNING
+    assert found["numa"].verdict is Severity.NOTE
+    assert found["clock"].verdict is Severity.WARNING
 
 
 def test_the_powersave_of_modern_drivers_is_no_brake(tmp_path: Path) -> None:
     cpus = "sys__devices__system__cpu__cpu0__cpufreq"
     names = {f"{cpus}__scaling_governor": "powersave", f"{cpus}__scaling_driver": "intel_pstate"}
-    assert by_key(processor.check(tree(tmp_path, **names)))["clock"].verdict is Verdict.OK
+    assert by_key(processor_checks.check(tree(tmp_path, **names)))["clock"].verdict is Severity.OK
 
 
 @pytest.mark.parametrize(
     ("text", "verdict"),
-    [("always madvise [never]", Verdict.NOTE), ("[always] madvise never", Verdict.OK)],
+    [("always madvise [never]", Severity.NOTE), ("[always] madvise never", Severity.OK)],
 )
-def test_huge_pages_that_are_off_are_noted(tmp_path: Path, text: str, verdict: Verdict) -> None:
+def test_huge_pages_that_are_off_are_noted(tmp_path: Path, text: str, verdict: Severity) -> None:
     root = tree(tmp_path, sys__kernel__mm__transparent_hugepage__enabled=text)
-    assert by_key(machine.check(root))["huge_pages"].verdict is verdict
+    assert by_key(memory_checks.check(root))["huge_pages"].verdict is verdict
 
 
 def test_a_profile_below_a_file_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert places.profile_finding(tmp_path / "file" / "x").verdict is Verdict.PROBLEM
-    assert places.profile_finding(tmp_path / "new" / "x").verdict is Verdict.OK
+    assert drive_checks.profile_finding(tmp_path / "file" / "x").verdict is Severity.PROBLEM
+    assert drive_checks.profile_finding(tmp_path / "new" / "x").verdict is Severity.OK
 
 
 def test_a_drive_is_measured_with_a_model_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starter = tiny_llama(tmp_path / "starter.gguf")
-    monkeypatch.setattr(places, "starter_model", lambda: starter)
+    monkeypatch.setattr(drive_checks, "starter_model", lambda: starter)
     folder = tmp_path / "models"
-    assert places.readable_on(folder) == starter
+    assert drive_checks.readable_on(folder) == starter
     folder.mkdir()
     mine = tiny_llama(folder / "mine.gguf")
-    assert places.readable_on(folder) == mine
+    assert drive_checks.readable_on(folder) == mine
     stat = Path.stat
 
     def elsewhere(path: Path, **options: bool) -> os.stat_result:
@@ -146,7 +160,7 @@ def test_a_drive_is_measured_with_a_model_of_its_own(
         return os.stat_result(other)
 
     monkeypatch.setattr(Path, "stat", elsewhere)
-    assert places.readable_on(folder) is None
+    assert drive_checks.readable_on(folder) is None
 
 
 def test_a_full_drive_is_told_before_a_model_is_fetched(
@@ -156,13 +170,23 @@ def test_a_full_drive_is_told_before_a_model_is_fetched(
         free = 100 << 20
 
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: Usage)
-    assert places.room_finding(tmp_path).verdict is Verdict.WARNING
+    assert drive_checks.free_space_finding(tmp_path).verdict is Severity.WARNING
 
 
 def test_a_broken_model_is_named_with_its_reason(own_profile: Path) -> None:
     folder = own_profile / "models"
     folder.mkdir(parents=True)
     (folder / "broken.gguf").write_bytes(b"")
-    found = [f for f in places.check() if f.key == "model"]
+    found = [f for f in drive_checks.check() if f.key == "model"]
     assert [f.title for f in found] == ["broken"]
     assert "empty" in found[0].todo
+
+
+@pytest.mark.parametrize(
+    ("version", "parts"),
+    [(0, "files"), (1, "truncating other files"), (3, "signals to other programs"), (6, "")],
+)
+def test_what_an_old_landlock_cannot_refuse_is_a_note(version: int, parts: str) -> None:
+    found = software_checks.process_lock_finding(missing_of_landlock(version))
+    assert found.verdict is (Severity.NOTE if parts else Severity.OK)
+    assert parts in found.value

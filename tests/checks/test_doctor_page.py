@@ -7,12 +7,12 @@ import threading
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel
 
-from deepseek_r1.checks import Finding, Verdict
-from r1desk.dialogs import doctor_page
-from r1desk.dialogs.doctor_page import DoctorPage
+from deepseek_r1.checks import Finding, Severity
+from r1desk.shell import doctor_page
+from r1desk.shell.doctor_page import DoctorPage
 
 FINDINGS = (
-    Finding("memory", "Memory", "300 of 4000 MiB", Verdict.PROBLEM, "Close <b>programs</b>."),
+    Finding("memory", "Memory", "300 of 4000 MiB", Severity.PROBLEM, "Close <b>programs</b>."),
     Finding("cores", "Cores", "4"),
 )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from typer.testing import CliRunner
 from deepseek_r1.cli.app import app
 from deepseek_r1.core.events import LoadProgress
 from deepseek_r1.host.client import EngineClient
+from support.terminal import Terminal, on_terminal
 
 pytestmark = pytest.mark.native
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses a pseudo terminal")
@@ -39,6 +38,30 @@ def test_a_pipe_gets_the_answers_and_nothing_else(tmp_path: Path):
     assert kept.count("## You") == 3
     assert "Say \nhi" in kept
     assert "\n\na\nb\n\n" in kept
+
+
+def test_a_cut_answer_goes_on_as_the_uncut_one():
+    text = "Tell me about dragons.\n/continue\n/continue\n"
+    done = run("chat", "--json", *SHORT, text=text)
+    parts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [part["finish_reason"] for part in parts] == ["length"] * 3
+    whole = run("generate", "--json", *SHORT[2:], "--max-tokens", "36", "Tell me about dragons.")
+    assert "".join(part["text"] for part in parts) == json.loads(whole.stdout)["text"]
+
+
+def test_thinking_that_was_cut_goes_on_or_answers_now(tmp_path: Path):
+    template = tmp_path / "thinking.jinja"
+    template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>\\n' }}")
+    options = ["--chat-template", template, "--temperature", "5", "--top-p", "1", "--seed", "1"]
+    options += ["--max-tokens", "6", "--context-length", "256"]
+    done = run("chat", "--json", *options, text="Hello\n/answer\n/answer\n/new\nHello\n/continue\n")
+    cut, answered, _, thought_on = (json.loads(line) for line in done.stdout.splitlines())
+    assert (cut["finish_reason"], cut["inside_thinking"]) == ("context", True)
+    assert (answered["thinking_end"], answered["completion_tokens"]) == ("budget", 6)
+    assert answered["text"]
+    assert thought_on["inside_thinking"]
+    assert thought_on["text"] == ""
+    assert "no answer that ended inside its thinking" in done.stderr  # the second /answer
 
 
 def test_the_conversation_is_remembered_and_begun_anew():
@@ -117,69 +140,15 @@ def test_a_model_that_is_refused_is_exit_code_3(tmp_path: Path):
     assert (done.returncode, done.stdout) == (3, "")
 
 
-class Terminal:
-    """The chat on a pseudo terminal."""
-
-    def __init__(self, *options: str) -> None:
-        self.near, far = os.openpty()
-        self.process = subprocess.Popen(
-            [*COMMAND, "chat", "--context-length", "2048", *options],
-            stdin=far,
-            stdout=far,
-            stderr=far,
-            env=environment(TERM="dumb"),
-            start_new_session=True,
-        )
-        os.close(far)
-        os.set_blocking(self.near, False)
-        self.seen = ""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def read(self) -> None:
-        try:
-            # A read may end inside a character.
-            self.seen += self._decoder.decode(os.read(self.near, 65_536))
-        except (BlockingIOError, OSError):
-            time.sleep(0.02)
-
-    def wait_for(self, text: str, after: int = 0, seconds: float = 60) -> int:
-        end = time.monotonic() + seconds
-        while text not in self.seen[after:]:
-            assert time.monotonic() < end, f"no {text!r} in {self.seen[-2000:]!r}"
-            self.read()
-        return self.seen.index(text, after) + len(text)
-
-    def wait_for_more(self, characters: int, seconds: float = 60) -> None:
-        end, before = time.monotonic() + seconds, len(self.seen)
-        while len(self.seen) < before + characters:
-            assert time.monotonic() < end, self.seen[-2000:]
-            self.read()
-
-    def type(self, text: str) -> None:
-        os.write(self.near, text.encode())
-
-    def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-
-    def ended(self) -> int:
-        end = time.monotonic() + 30
-        while self.process.poll() is None and time.monotonic() < end:
-            self.read()
-        return self.process.wait(timeout=1)
-
-
 # Nearly random words, among which the end of the answer hardly ever comes up.
 ENDLESS = ["--max-tokens", "1900", "--temperature", "5", "--top-p", "1"]
 
 
 @pytest.fixture
-def terminal():
-    made = Terminal(*ENDLESS)
-    yield made
-    if made.process.poll() is None:
-        made.process.kill()
-        made.process.wait()
-    os.close(made.near)
+def terminal() -> Iterator[Terminal]:
+    command = [*COMMAND, "chat", "--context-length", "2048", *ENDLESS]
+    with on_terminal(command, environment()) as terminal:
+        yield terminal
 
 
 @posix_only

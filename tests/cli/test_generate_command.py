@@ -12,13 +12,14 @@ import pytest
 from command import run, start
 from typer.testing import CliRunner
 
-from deepseek_r1.cli.answering import ShortageTeller
 from deepseek_r1.cli.app import app
-from deepseek_r1.cli.generate import _weights_report
+from deepseek_r1.cli.generate_command import MAX_PROMPT_BYTES, _weights_report
+from deepseek_r1.cli.generation_progress import ShortageNotifier
+from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import Bill, BillLine, MemoryState, WeightsStats
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.protocol import Beat, Phase
+from deepseek_r1.host.protocol import EnginePhase, Heartbeat
 
 pytestmark = pytest.mark.native
 
@@ -28,6 +29,8 @@ CONTRACT = {
     "text": str,
     "thinking": str,
     "finish_reason": str,
+    "inside_thinking": bool,
+    "thinking_end": (str, type(None)),
     "prompt_tokens": int,
     "completion_tokens": int,
     "timings": dict.fromkeys(["load_s", "ttft_s", "prefill_tok_s", "decode_tok_s"], NUMBER),
@@ -98,7 +101,7 @@ def test_the_published_spelling_is_accepted():
 
 
 def test_a_budget_too_small_is_refused_with_the_way_out():
-    done = run("generate", "--memory-budget", "256", "--json", "Hi")
+    done = run("generate", "--memory-budget=256", "--context-length=4096", "--json", "Hi")
     assert (done.returncode, done.stdout) == (3, "")
     assert "the memory budget is 256 MiB." in done.stderr
     assert "It fits with" in done.stderr
@@ -183,14 +186,14 @@ def test_a_streamed_answer_comes_with_its_weights_numbers(starter_int8):
 
 
 def test_a_shortage_of_memory_is_told_once_on_the_side(capsys):
-    def beat(short: bool) -> Beat:
+    def beat(short: bool) -> Heartbeat:
         memory = MemoryState(budget_mib=900, wanted_mib=1024, batch=64, short=short, streams=True)
-        return Beat(
-            phase=Phase.GENERATING, idle_s=0, cpu_s=0, rss_mib=1, peak_mib=1, context_used=0,
+        return Heartbeat(
+            phase=EnginePhase.GENERATING, idle_s=0, cpu_s=0, rss_mib=1, peak_mib=1, context_used=0,
             context_length=1, memory=memory,
         )  # fmt: skip
 
-    tell = ShortageTeller()
+    tell = ShortageNotifier()
     for short in (False, True, True, False, False):
         tell(beat(short))
     told = capsys.readouterr()
@@ -223,3 +226,29 @@ def test_an_answer_held_to_a_schema_is_in_the_bill(tmp_path: Path):
     memory = json.loads(done.stdout)["memory"]
     assert memory["peak_mb"] < 1.05 * memory["planned_mb"]
     assert memory["peak_mb"] > 0.8 * memory["planned_mb"]
+
+
+@pytest.mark.native
+def test_a_prompt_kept_in_a_folder_is_not_read_again(tmp_path: Path, starter: Path) -> None:
+    command = (
+        "generate", "Count: " + "one two three " * 60, "--model", starter, "--max-tokens", "4",
+        "--temperature", "0.001", "--prompt-cache", tmp_path / "kept", "--json",
+    )  # fmt: skip
+    first, second = (json.loads(run(*command).stdout) for _ in range(2))
+    assert first["cached_tokens"] == 0
+    assert second["cached_tokens"] > 150
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(
+    tmp_path: Path, starter: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = run("generate", "Hi", "--model", str(starter), "--prompt-cache", str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert "file" in done.stderr
+
+
+def test_a_question_without_an_end_is_refused():
+    asked = CliRunner().invoke(app, ["generate", "-"], input=b"a" * (MAX_PROMPT_BYTES + 1))
+    assert isinstance(asked.exception, WrongUsage)
+    assert "8 MiB" in str(asked.exception)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_r1.cli.help_pages import width_of, wrapped
+from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.core.words import tr, use_language
 
 COMMANDS = [["generate"], ["chat"], ["plan"], ["models", "pull"], ["convert"], ["quality"]]
 
@@ -24,7 +24,7 @@ def test_a_chinese_sentence_is_read_to_its_end(monkeypatch):
     shown = "".join(run("plan", "--help", LANG="zh_CN.UTF-8", COLUMNS="80").stdout.split())
     use_language("zh_CN")
     try:
-        said = tr(LoadSettings.words("cache_strategy").help)
+        said = tr(LoadSettings.info("cache_strategy").help)
     finally:
         use_language("en")
     assert "".join(said.split()) in shown
@@ -34,7 +34,7 @@ def test_a_chinese_sentence_is_read_to_its_end(monkeypatch):
 
 def test_the_list_of_commands_says_what_each_is_for():
     shown = " ".join(run("models", "--help", COLUMNS="80").stdout.split())
-    assert "Read models whole and compare them with their checksums. Exit status 3 if" in shown
+    assert "Read models completely and compare them with their checksums. Exit status 3 if" in shown
 
 
 @given(st.text(), st.integers(10, 60))

@@ -12,6 +12,7 @@ from command import run, start
 
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer
+from support.hub_server import hub_server, page
 
 LOOPBACK = {"R1DESK_LOOPBACK_HTTP": "1", "NO_PROXY": "127.0.0.1"}
 
@@ -63,7 +64,7 @@ def test_a_wrong_file_ends_with_three_and_a_dead_server_with_one(model, own_prof
         url = f"{server.url}/tiny.gguf"
         done = run("models", "pull", url, "--sha256", "0" * 64, **LOOPBACK)
         assert done.returncode == 3
-        assert "is not the file that was asked for" in done.stderr
+        assert "is not the expected" in done.stderr
         assert run("models", "pull", url, **LOOPBACK).returncode == 3
     missing = HostileServer(lambda _, reply: reply.head(404, "Content-Length: 0"))
     with missing.running() as server:
@@ -139,3 +140,29 @@ def test_an_interrupted_download_ends_at_once_and_goes_on_later(model, own_profi
         assert "Traceback" not in stderr
         assert part.stat().st_size == 100_000
         assert run("models", "pull", *order).returncode == 0
+
+
+def test_a_repository_is_listed_and_a_file_of_it_is_pulled(model, own_profile):
+    data = model.read_bytes()
+    files = {"m-Q4_K_M.gguf": data, "m-Q8_0.gguf": data + bytes(64)}
+    with hub_server(files).running() as server:
+        done = run("models", "files", page(server), "--json", **LOOPBACK)
+        rows = json.loads(done.stdout)["files"]
+        assert [row["quantisation"] for row in rows] == ["Q4_K_M", "Q8_0"]
+        assert all(row["needs_mb"] > 0 and row["fits"] for row in rows)
+        assert "m-Q8_0.gguf" in run("models", "files", page(server), **LOOPBACK).stdout
+        done = run("models", "pull", f"{page(server)}:Q4_K_M", **LOOPBACK)
+        assert done.returncode == 0, done.stderr
+        assert "The checksum is right." in done.stderr
+        done = run("models", "pull", f"{page(server)}:Q2_K", **LOOPBACK)
+        assert done.returncode == 1
+        assert "Q4_K_M, Q8_0" in done.stderr
+    assert (own_profile / "models" / "m-Q4_K_M.gguf").read_bytes() == data
+    assert not (own_profile / "models" / "m-Q8_0.gguf").exists()
+
+
+def test_a_name_that_is_no_repository_is_wrong_usage():
+    assert run("models", "files", "../..").returncode == 2
+    done = run("models", "pull", "deepseek-r1-distill-qwen-7b/Q9_X")
+    assert done.returncode == 2
+    assert "Q4_K_M" in done.stderr, "the types of the catalogue's model are named"

@@ -8,6 +8,8 @@ import sys
 import pytest
 from command import environment, run
 
+from support.gguf_files import CONTEXT, tiny_llama
+
 LINES = ["weights", "kv_cache", "compute", "output", "runtime", "window", "reserve"]
 
 
@@ -50,17 +52,17 @@ def test_both_spellings_mean_the_same(options):
 
 
 def test_a_bill_over_the_budget_comes_with_advice_that_fits():
-    bill = planned("--memory-budget", "256")
+    bill = planned("--memory-budget", "256", "--context-length", "4096")
     assert not bill["fits"]
     changes = {
         "--micro-batch": r"a batch of (\d+)",
         "--kv-type": r"a context precision of (\w+)",
-        "--context-length": r"a context of (\d+) tokens",
+        "--context-length": r"a context of ([\d,]+) tokens",
     }
     found = {name: re.search(text, bill["advice"]) for name, text in changes.items()}
-    options = [f"{name}={match[1]}" for name, match in found.items() if match]
+    options = [f"{name}={match[1].replace(',', '')}" for name, match in found.items() if match]
     assert options
-    again = planned("--memory-budget=256", *options)
+    again = planned("--memory-budget=256", "--context-length=4096", *options)
     assert again["fits"]
 
 
@@ -81,7 +83,7 @@ def test_what_steers_the_streaming_is_accepted(option):
 
 
 def test_a_model_over_the_budget_streams_when_it_may(starter, starter_int8):
-    options = [starter, "--memory-budget=256"]
+    options = [starter, "--memory-budget=256", "--context-length=3840"]
     refused = planned(*options)
     assert (refused["fits"], refused["streams"]) == (False, False)
     for option in ("--swap_enabled", "--swap-enabled"):
@@ -105,7 +107,7 @@ def test_people_read_what_is_read(starter_int8):
 
 
 def test_people_read_mib():
-    done = run("plan", "--memory-budget", "256")
+    done = run("plan", "--memory-budget", "256", "--context-length", "4096")
     assert done.returncode == 0
     assert re.search(r"Weights +92 MiB\n", done.stdout)
     assert "It does not fit. It fits with" in done.stdout
@@ -126,3 +128,22 @@ def test_chinese_for_those_who_speak_it():
     # Whatever the catalogue holds, the language is chosen and the numbers are there.
     done = run("plan", "--json", LANGUAGE="zh_CN", LANG="zh_CN.UTF-8")
     assert json.loads(done.stdout)["fits"] is True
+
+
+def test_a_model_with_less_context_is_planned_with_what_it_has(tmp_path):
+    model = tiny_llama(tmp_path / "short.gguf")
+    assert CONTEXT < 4096
+    assert planned(model) == planned(model, "--context-length", str(CONTEXT))
+    refused = run("plan", model, "--context-length", "4096")
+    assert refused.returncode == 3
+    assert "4,096" in refused.stderr
+
+
+def test_a_context_too_short_for_any_answer_is_refused_with_the_shortest():
+    done = run("plan", "--context-length", "100")
+    assert done.returncode == 2
+    assert "--context-length must be 0 or at least 256." in done.stderr
+
+
+def test_the_context_is_automatic_without_a_number():
+    assert planned() == planned("--context-length=0") == planned("--context-length=8192")

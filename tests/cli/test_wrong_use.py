@@ -34,7 +34,7 @@ def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
     [
         (["nothing"], "没有命令 nothing。"),
         (["plan", "--no-such"], "没有选项 --no-such。"),
-        (["plan", "--context-length", "3"], "--context-length: 最小为 256。"),
+        (["plan", "--context-length", "3"], "--context-length 必须为 0 或至少 256。"),
         (["plan", "--context-length", "x"], "--context-length: 需要整数，而不是“x”。"),
         (["generate", "--temperature", "9"], "--temperature: 最大为 5.0。"),
         (["plan", "--kv-type", "q9"], "--kv-type: “q9”不在可选值之中：'f16', 'q8_0', 'q4_0'。"),
@@ -57,6 +57,14 @@ def test_wrong_usage_is_told_in_the_language_in_force(args, words):
     assert done.stderr.startswith(f"错误：{words}")
 
 
+def test_a_picture_as_chat_template_is_wrong_usage(tmp_path):
+    path = tmp_path / "picture.jinja"
+    path.write_bytes(b"\x89PNG{")
+    done = run("generate", "--chat-template", path, "Hi")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "picture.jinja cannot be used as a chat template" in done.stderr
+
+
 def bad_file(folder, kind):
     path = folder / f"模型 {kind} 🐳.gguf"
     match kind:
@@ -75,7 +83,7 @@ def bad_file(folder, kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing", "is not there."),
+        ("missing", "does not exist."),
         ("empty", "is empty."),
         ("text", "is not a GGUF model."),
         ("old", "old GGJT format"),

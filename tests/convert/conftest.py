@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.convert.job import Converted, Wish, convert
+from deepseek_r1.convert.job import ConversionRequest, ConversionResult, convert
 from deepseek_r1.convert.precision import precision_named
 from support.budgets import ROOMY_MIB
 
@@ -26,8 +26,10 @@ def folder(tmp_path: Path) -> Path:
 def to_gguf(tmp_path: Path):
     """Converts a source to `tmp_path/out.gguf`."""
 
-    def run(source: Path, precision: str = "f32", name: str = "out.gguf", **more) -> Converted:
-        wish = Wish(
+    def run(
+        source: Path, precision: str = "f32", name: str = "out.gguf", **more
+    ) -> ConversionResult:
+        wish = ConversionRequest(
             source, tmp_path / name, precision_named(precision), ROOMY_MIB, threads=1, **more
         )
         return convert(wish)

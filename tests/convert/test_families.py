@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from convert.plain_llama import PlainLlama
-from deepseek_r1.convert.job import Wish, convert
+from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.formats.gguf import read_header
 from support.budgets import ROOMY_MIB
@@ -45,7 +45,7 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def converted(folder: Path, target: Path, precision: str = "f32") -> Path:
-    convert(Wish(folder, target, precision_named(precision), ROOMY_MIB, threads=1))
+    convert(ConversionRequest(folder, target, precision_named(precision), ROOMY_MIB, threads=1))
     return target
 
 

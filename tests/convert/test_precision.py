@@ -14,11 +14,11 @@ from safetensors.numpy import save_file
 from convert.conftest import REFERENCE
 from convert.plain_llama import PlainLlama
 from deepseek_r1.convert.errors import ImportanceNeeded
-from deepseek_r1.convert.layout import Place
-from deepseek_r1.convert.pieces import PieceMaker
+from deepseek_r1.convert.gguf.file_layout import TensorPlacement
+from deepseek_r1.convert.gguf.row_quantizer import PieceMaker
+from deepseek_r1.convert.hf.tensor_files import read_tensor_table
 from deepseek_r1.convert.precision import names, precision_named
-from deepseek_r1.convert.tensor_files import read_tensor_table
-from deepseek_r1.convert.tensors import SourceTensor
+from deepseek_r1.convert.source_tensors import SourceTensor
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.engine.llama.quantise import PACKED, Quantiser
 from deepseek_r1.formats.container import read_container
@@ -185,7 +185,7 @@ def test_no_piece_lies_across_two_experts_wherever_a_run_goes_on() -> None:
     )  # fmt: skip
     importance = {stack.name: np.array([[1.0] * 32, [2.0] * 32], np.float32)}
     maker = PieceMaker(Recording(1), importance, most_numbers=5 * 32)
-    for _piece in maker.pieces(Place(stack, TYPES_BY_NAME["Q8_0"], 0), first=2):
+    for _piece in maker.pieces(TensorPlacement(stack, TYPES_BY_NAME["Q8_0"], 0), first=2):
         pass
     assert seen == [(4, 1.0), (5, 2.0), (1, 2.0)]
 
@@ -261,7 +261,7 @@ def test_metadata_survives_and_says_where_it_comes_from(starter: Path, to_gguf) 
 
 
 def test_a_source_with_few_bits_is_remarked_on(starter: Path, to_gguf) -> None:
-    assert "bits a weight already" in to_gguf(starter, "q4_0").remarks[0]
+    assert "bits per weight" in to_gguf(starter, "q4_0").remarks[0]
 
 
 def test_eight_bit_floats_have_the_values_of_their_definition(tmp_path: Path) -> None:

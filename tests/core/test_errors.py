@@ -8,13 +8,13 @@ import pytest
 
 import r1desk.store.errors  # noqa: F401 - registers the store's errors
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, ModelFileMissing, R1Error
-from deepseek_r1.core.words import use_language
+from deepseek_r1.core.i18n import use_language
 
-ERRORS = sorted(R1Error.known.values(), key=lambda cls: cls.__name__)
+ERRORS = sorted(R1Error.by_code.values(), key=lambda cls: cls.__name__)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda cls: cls.__name__)
-def test_every_error_says_what_happened(error: type[R1Error]) -> None:
+def test_every_error_describes_what_happened(error: type[R1Error]) -> None:
     assert error.what
     assert error.__doc__
 
@@ -48,6 +48,6 @@ def test_an_unknown_code_is_an_engine_failure_and_keeps_its_detail() -> None:
     assert "flux" in report.text()
 
 
-def test_chinese_sentences_stand_without_a_space_between_them() -> None:
+def test_chinese_sentences_have_no_space_between_them() -> None:
     use_language("zh_CN")
     assert "。 " not in str(ModelFileMissing(path="/模型.gguf"))

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core import paths
+from deepseek_r1.core.models_folders import user_models_dir
 
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A frozen program in a folder of its own, without an explicit profile."""
     monkeypatch.delenv("R1DESK_PROFILE", raising=False)
-    monkeypatch.setattr(sys, "platform", "linux")
+    if sys.platform == "darwin":  # where the folder is looked for beside the application
+        monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "r1desk"))
     return tmp_path
@@ -22,7 +24,7 @@ def test_a_folder_named_portable_beside_the_program_holds_everything(bundle: Pat
     assert bundle not in paths.profile_dir().parents
     (bundle / "portable").mkdir()
     assert paths.profile_dir() == bundle / "portable"
-    assert paths.user_models_dir() == bundle / "portable" / "models"
+    assert user_models_dir() == bundle / "portable" / "models"
     assert paths.log_dir() == bundle / "portable" / "logs"
 
 

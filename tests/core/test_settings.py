@@ -5,26 +5,28 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings, Takes, Words
+from deepseek_r1.core.settings import AppliesWhen, LoadSettings, SamplingSettings, SettingInfo
 
 ALL = [(model, key) for model in (LoadSettings, SamplingSettings) for key in model.model_fields]
 
 
 @pytest.mark.parametrize(("model", "key"), ALL, ids=str)
-def test_every_setting_has_words_and_a_moment_it_takes_hold(
+def test_every_setting_has_texts_and_a_moment_when_it_applies(
     model: type[LoadSettings | SamplingSettings], key: str
 ) -> None:
-    words = model.words(key)
-    assert isinstance(words, Words)
-    assert words.title
-    assert words.help
-    assert words.takes in Takes
+    info = model.info(key)
+    assert isinstance(info, SettingInfo)
+    assert info.title
+    assert info.help
+    assert info.applies in AppliesWhen
 
 
 def test_numbers_are_bounded() -> None:
-    assert LoadSettings.bounds("context_length") == (256, 1_048_576)
+    assert LoadSettings.bounds("context_length") == (0, 1_048_576)
     with pytest.raises(ValidationError):
-        LoadSettings(context_length=0)
+        LoadSettings(context_length=-1)
+    with pytest.raises(ValidationError):
+        LoadSettings(context_length=255)
 
 
 def test_an_unknown_setting_is_refused() -> None:

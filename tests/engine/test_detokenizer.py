@@ -32,7 +32,7 @@ def test_bytes_that_are_no_text_never_raise(data: bytes, places: list[int]) -> N
     assert decoded(cut(data, places)) == data.decode("utf-8", "replace")
 
 
-def test_half_a_character_waits_for_its_end() -> None:
+def test_a_partial_character_waits_for_its_end() -> None:
     detokenizer = Detokenizer()
     first, rest = "深".encode()[:2], "深".encode()[2:]
     assert detokenizer.feed(first) == ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_r1.engine.reasoning import Part, ReasoningSplitter
+from deepseek_r1.engine.reasoning import ReasoningSplitter, SegmentKind
 
 SNIPPETS = st.sampled_from(
     ["<think>", "</think>", "<", "</", "think>", ">", "\n", " ", "\n\n", "a", "思考", "`", "```\n"]
@@ -16,22 +16,24 @@ SNIPPETS = st.sampled_from(
 TEXTS = st.lists(SNIPPETS).map("".join)
 
 
-def split(text: str, *, opened: bool = False, places: list[int] | None = None) -> tuple[str, str]:
+def split(
+    text: str, *, thinking_open: bool = False, places: list[int] | None = None
+) -> tuple[str, str]:
     """Thinking and answer of `text`, fed in pieces cut at `places`."""
-    splitter = ReasoningSplitter(opened=opened)
+    splitter = ReasoningSplitter(thinking_open=thinking_open)
     edges = [0, *sorted(place % (len(text) + 1) for place in places or []), len(text)]
     pieces = []
     for start, end in pairwise(edges):
         pieces += splitter.feed(text[start:end])
     pieces += splitter.finish()
     return (
-        "".join(piece.text for piece in pieces if piece.part is Part.THINKING),
-        "".join(piece.text for piece in pieces if piece.part is Part.ANSWER),
+        "".join(piece.text for piece in pieces if piece.kind is SegmentKind.THINKING),
+        "".join(piece.text for piece in pieces if piece.kind is SegmentKind.ANSWER),
     )
 
 
 @pytest.mark.parametrize(
-    ("text", "opened", "thinking", "answer"),
+    ("text", "thinking_open", "thinking", "answer"),
     [
         pytest.param("<think>\nHm.\n</think>\n\nYes.", False, "Hm.", "Yes.", id="block"),
         pytest.param("Hm.\n</think>\n\nYes.", True, "Hm.", "Yes.", id="opened by the template"),
@@ -58,37 +60,37 @@ def split(text: str, *, opened: bool = False, places: list[int] | None = None) -
         pytest.param("", True, "", "", id="nothing"),
     ],
 )  # fmt: skip
-def test_what_is_thinking(text: str, opened: bool, thinking: str, answer: str) -> None:
-    assert split(text, opened=opened) == (thinking, answer)
+def test_what_is_thinking(text: str, thinking_open: bool, thinking: str, answer: str) -> None:
+    assert split(text, thinking_open=thinking_open) == (thinking, answer)
 
 
 @given(TEXTS, st.booleans(), st.lists(st.integers(0, 10_000)))
-def test_any_cut_gives_the_same_result(text: str, opened: bool, places: list[int]) -> None:
-    whole = split(text, opened=opened)
-    assert split(text, opened=opened, places=places) == whole
-    assert split(text, opened=opened, places=list(range(len(text)))) == whole
+def test_any_cut_gives_the_same_result(text: str, thinking_open: bool, places: list[int]) -> None:
+    whole = split(text, thinking_open=thinking_open)
+    assert split(text, thinking_open=thinking_open, places=places) == whole
+    assert split(text, thinking_open=thinking_open, places=list(range(len(text)))) == whole
 
 
 @given(TEXTS, st.booleans())
-def test_nothing_is_lost_but_tags_and_the_space_beside_them(text: str, opened: bool) -> None:
-    thinking, answer = split(text, opened=opened)
+def test_nothing_is_lost_but_tags_and_the_space_beside_them(text: str, thinking_open: bool) -> None:
+    thinking, answer = split(text, thinking_open=thinking_open)
     kept = "".join((thinking + answer).split())
     bare = text.lstrip()
-    if not opened and bare.startswith("<think>"):
+    if not thinking_open and bare.startswith("<think>"):
         bare = bare[len("<think>") :]
-    elif not opened:
+    elif not thinking_open:
         assert answer == text
         return
     assert kept == "".join(bare.replace("</think>", "", 1).split())
 
 
 def test_answer_text_is_never_held_back() -> None:
-    splitter = ReasoningSplitter(opened=False)
+    splitter = ReasoningSplitter(thinking_open=False)
     splitter.feed("Yes")
     assert [piece.text for piece in splitter.feed(" <think")] == [" <think"]
 
 
 def test_thinking_is_given_out_while_it_is_written() -> None:
-    splitter = ReasoningSplitter(opened=False)
+    splitter = ReasoningSplitter(thinking_open=False)
     splitter.feed("<think>")
     assert [piece.text for piece in splitter.feed("Let me see")] == ["Let me see"]

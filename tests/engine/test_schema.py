@@ -7,7 +7,7 @@ import json
 import pytest
 
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.engine.schema import MAX_DEPTH, grammar_of, schema_text
+from deepseek_r1.engine.schema import MAX_DEPTH, schema_grammar, schema_json
 
 REFUSED = {
     "a pattern": ({"type": "string", "pattern": "^a$"}, "pattern"),
@@ -20,6 +20,13 @@ REFUSED = {
     "a schema on the web": ({"$ref": "https://example.com/a.json"}, "outside"),
     "a part that is not there": ({"$ref": "#/$defs/missing"}, "outside"),
     "an endless circle": ({"$ref": "#"}, "itself"),
+    "a circle through a choice": ({"anyOf": [{"type": "null"}, {"$ref": "#"}]}, "itself"),
+    "a list of kinds with a list in it": ({"type": ["string", ["x"]]}, "unknown type"),
+    "a requirement that is no name": (
+        {"type": "object", "properties": {"a": {}}, "required": [{"a": 1}]},
+        "required",
+    ),
+    "not a number": ({"const": float("nan")}, "NaN"),
     "a kind from nowhere": ({"type": "tuple"}, "tuple"),
     "never": (False, "object"),
     "what is required but not described": (
@@ -35,15 +42,20 @@ REFUSED = {
 def test_what_cannot_be_promised_is_refused_by_name(name: str) -> None:
     schema, word = REFUSED[name]
     with pytest.raises(WrongUsage, match=word):
-        grammar_of(json.dumps(schema))
+        schema_grammar(json.dumps(schema))
 
 
 def test_a_schema_that_is_no_json_is_refused() -> None:
     for text in ("{", "", "[" * 100_000):
         with pytest.raises(WrongUsage):
-            grammar_of(text)
+            schema_grammar(text)
     with pytest.raises(WrongUsage):
-        schema_text({"enum": [object()]})
+        schema_json({"enum": [object()]})
+
+
+def test_a_schema_may_refer_to_itself_inside_brackets() -> None:
+    tree = {"anyOf": [{"type": "null"}, {"type": "array", "items": {"$ref": "#"}}]}
+    assert "root ::=" in schema_grammar(json.dumps(tree))
 
 
 def test_nesting_and_size_have_an_end() -> None:
@@ -51,15 +63,15 @@ def test_nesting_and_size_have_an_end() -> None:
     for _ in range(MAX_DEPTH + 2):
         deep = {"type": "array", "items": deep}
     with pytest.raises(WrongUsage, match="deeply"):
-        grammar_of(json.dumps(deep))
+        schema_grammar(json.dumps(deep))
     wide = {"type": "object", "properties": {f"p{n}": {"type": "null"} for n in range(3000)}}
     with pytest.raises(WrongUsage):
-        grammar_of(json.dumps(wide))
+        schema_grammar(json.dumps(wide))
     with pytest.raises(WrongUsage, match="characters"):
-        grammar_of(json.dumps({"enum": ["x" * 70_000]}))
+        schema_grammar(json.dumps({"enum": ["x" * 70_000]}))
 
 
-def test_words_for_people_are_no_constraint() -> None:
-    assert grammar_of('{"type": "null", "title": "T", "default": 1}') == grammar_of(
+def test_annotations_are_no_constraint() -> None:
+    assert schema_grammar('{"type": "null", "title": "T", "default": 1}') == schema_grammar(
         '{"type": "null"}'
     )

@@ -1,17 +1,25 @@
-"""Chat templates: R1's to the letter, hostile ones to an end within two seconds."""
+"""Chat templates: R1's to the letter, hostile ones to an end within eight seconds."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.engine import template_process
 from deepseek_r1.engine.template import ChatTemplate
+from deepseek_r1.engine.template_process import renderer_pid, start_renderer
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.memory.meter import peak_mib
 
 HERE = Path(__file__).parent
 HEADER = HERE.parents[2] / "shared" / "data" / "r1-distill-qwen-7b.header.gguf"
@@ -113,7 +121,7 @@ def test_loop_controls_and_json_and_the_date_work() -> None:
     assert render(source, user('é<"🙂'), user("y")) == expected
 
 
-def test_a_refusal_of_the_template_is_told() -> None:
+def test_a_refusal_of_the_template_is_reported() -> None:
     source = "{% if messages|length > 1 %}{{ raise_exception('One at a time!') }}{% endif %}x"
     with pytest.raises(TemplateUnusable, match="One at a time!"):
         render(source, user("x"), user("y"))
@@ -132,8 +140,12 @@ def test_instructions_join_the_question_where_there_is_no_place_for_them(source:
     assert render(source, system("Be brief."), user("Hello")) == "[Be brief.\n\nHello]"
 
 
+SHARED_LISTS = (
+    "{% set ns=namespace(a=[1],b=[1]) %}{% for i in range(60) %}{% set ns.a=[ns.a,ns.a] %}"
+    "{% set ns.b=[ns.b,ns.b] %}{% endfor %}"
+)
+
 HOSTILE = {
-    "missing": None,
     "empty": "",
     "syntax": "{% for %}",
     "undefined filter": "{{ messages | explode }}",
@@ -189,18 +201,89 @@ HOSTILE = {
     "cycler": "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
     "attribute by name": "{{ ''|attr('__class__') }}",
     "the environment": "{{ self._TemplateReference__context.environment.globals }}",
+    "a rounding of endless digits": "{{ 5|round(-1000000000) }}",
+    "a rounding of endless decimals": "{{ 1|round(100000000, 'floor') }}",
+    "a format of a format": "{{ '{:{}}'.format(1, 9999999999) }}",
+    "comparison of shared lists": SHARED_LISTS + "{{ ns.a == ns.b }}",
+    "containment of shared lists": SHARED_LISTS + "{{ ns.a in [ns.b] }}",
+    "order of shared lists": SHARED_LISTS + "{{ [ns.a, ns.b]|sort }}",
+    "hashes of shared tuples": "{% set ns=namespace(a=(1,)) %}{% for i in range(60) %}"
+    "{% set ns.a=(ns.a,ns.a) %}{% endfor %}{{ {ns.a: 1}|length }}",
+    "lists of lists of numbers": "{% set ns=namespace(l=[]) %}{% for i in range(100000) %}"
+    "{% set ns.l=[ns.l, range(100000)|list] %}{% endfor %}",
     "division by zero": "{{ 1 / 0 }}",
     "a missing key": "{{ messages[99].content }}",
 }
 
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_templates_end_soon_with_a_sentence(source: str | None) -> None:
+def test_hostile_templates_end_soon_with_a_sentence(source: str) -> None:
     began = time.monotonic()
     with pytest.raises(TemplateUnusable) as caught:
         render(source or "", user("x"))
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 8.0
     assert len(str(caught.value)) > 40
+
+
+def test_a_usable_template_works_after_one_that_ended_the_renderer() -> None:
+    with pytest.raises(TemplateUnusable, match="takes too long"):
+        render(SHARED_LISTS + "{{ ns.a == ns.b }}", user("x"))
+    assert render(r1_source(), user("x")).endswith("x<｜Assistant｜>")
+
+
+def test_a_template_that_wants_memory_is_ended_by_its_limit() -> None:
+    greedy = (
+        "{% set ns=namespace(l=[]) %}{% for i in range(100000) %}"
+        "{% set ns.l=[ns.l, range(100000)|list] %}{% endfor %}"
+    )
+    start_renderer()
+    pid = renderer_pid()
+    assert pid is not None
+    most = 0.0
+    with ThreadPoolExecutor() as pool:
+        rendering = pool.submit(render, greedy, user("x"))
+        while not rendering.done():
+            most = max(most, peak_mib(pid))
+            time.sleep(0.01)
+    assert isinstance(rendering.exception(), TemplateUnusable)
+    assert most < 120
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere only")
+def test_ctrl_c_interrupts_a_template_at_once() -> None:
+    start_renderer()
+    ChatTemplate(r1_source())
+    threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        render(SHARED_LISTS + "{{ ns.a == ns.b }}", user("x"))
+    assert time.monotonic() - began < 3.0
+    assert renderer_pid() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_has_a_renderer_of_its_own() -> None:
+    template = ChatTemplate(r1_source())
+    before = renderer_pid()
+    child = os.fork()
+    if child == 0:
+        text = template.render([user("x")])
+        os._exit(0 if text.endswith("x<｜Assistant｜>") and renderer_pid() != before else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert template.render([user("y")]).endswith("y<｜Assistant｜>")
+    assert renderer_pid() == before
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{% for m in messages %}{{ m.content.replace('x', 'y') }}{% endfor %}", "y"),
+        ("{{ '<{}>'.format(messages[0].content) }}", "<x>"),
+        ("{{ 2.56|round(1) }}", "2.6"),
+    ],
+)
+def test_methods_of_published_templates_work(source: str, expected: str) -> None:
+    assert render(source, user("x")) == expected
 
 
 def test_a_long_conversation_stays_inside_the_limits() -> None:
@@ -208,3 +291,21 @@ def test_a_long_conversation_stays_inside_the_limits() -> None:
     began = time.monotonic()
     assert len(render(r1_source(), *messages)) > 10_000_000
     assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops the process with a signal")
+def test_a_template_is_not_refused_because_the_machine_is_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The renderer gets no processor for twice the time that a request has."""
+    monkeypatch.setattr(template_process, "RENDER_S", 0.75)
+    assert render("ready")
+    renderer = renderer_pid()
+    assert renderer is not None
+    os.kill(renderer, signal.SIGSTOP)
+    timer = threading.Timer(1.5, os.kill, (renderer, signal.SIGCONT))
+    timer.start()
+    try:
+        assert render("{{ messages[0]['content'] }}", user("Hello")) == "Hello"
+    finally:
+        timer.join()

@@ -30,7 +30,7 @@ def sound(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_header_tells_the_models_sizes(family: str, tmp_path: Path) -> None:
+def test_the_header_has_the_models_sizes(family: str, tmp_path: Path) -> None:
     header = read_header(FAMILIES[family](tmp_path / "model.bin"))
     assert header.architecture == family
     assert (header.blocks, header.heads, header.quantisation) == (2, 4, "F32")
@@ -55,7 +55,7 @@ def test_a_file_cut_anywhere_is_refused(family: str, tmp_path: Path) -> None:
         read_header(path)
 
 
-def test_something_behind_the_last_tensor_is_refused(folder: Path, sound: bytes) -> None:
+def test_bytes_after_the_last_tensor_are_refused(folder: Path, sound: bytes) -> None:
     path = folder / "more.bin"
     path.write_bytes(sound + b"\1\0\0\0")
     with pytest.raises(ModelRefused):

@@ -14,9 +14,8 @@ from deepseek_r1.core.paths import starter_model
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import CHATML, tiny_llama, tiny_qwen2
 from support.hostile import CASES, Hostile
+from support.r1_header import FILE_BYTES, r1_header
 from support.raw_gguf import ARRAY, STRING, U16, U32, RawGguf, array
-
-R1_HEADER = Path("/work/shared/data/r1-distill-qwen-7b.header.gguf")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,9 @@ def test_long_lists_are_left_out_of_the_metadata(sound: RawGguf, tmp_path: Path)
     assert len(header.metadata["tokenizer.ggml.token_type"]) == header.vocabulary  # type: ignore[arg-type]
 
 
-def test_the_quantisation_is_guessed_where_it_is_not_told(sound: RawGguf, tmp_path: Path) -> None:
+def test_the_quantisation_is_guessed_where_the_key_is_missing(
+    sound: RawGguf, tmp_path: Path
+) -> None:
     model = sound.copy().drop("general.file_type")
     assert read_header(model.write(tmp_path / "model.gguf")).quantisation == "F32"
 
@@ -86,19 +87,18 @@ def test_the_starter_model_is_read_in_a_moment() -> None:
     assert not header.has_output
 
 
-@pytest.mark.skipif(not R1_HEADER.exists(), reason="the real R1 header is not at hand")
 def test_the_real_r1_header_alone_is_an_incomplete_file() -> None:
+    path = r1_header()
     with pytest.raises(errors.ModelFileTruncated) as caught:
-        read_header(R1_HEADER)
-    assert caught.value.facts["expected"] == 4_683_073_248
-    assert caught.value.facts["actual"] == R1_HEADER.stat().st_size
+        read_header(path)
+    assert caught.value.facts["expected"] == FILE_BYTES
+    assert caught.value.facts["actual"] == path.stat().st_size
 
 
-@pytest.mark.skipif(not R1_HEADER.exists(), reason="the real R1 header is not at hand")
 def test_the_real_r1_header_at_full_size_is_described_in_a_moment(tmp_path: Path) -> None:
     path = tmp_path / "r1.gguf"
-    path.write_bytes(R1_HEADER.read_bytes())
-    os.truncate(path, 4_683_073_248)
+    path.write_bytes(r1_header().read_bytes())
+    os.truncate(path, FILE_BYTES)
     start = time.perf_counter()
     header = read_header(path)
     assert time.perf_counter() - start < 1.0

@@ -46,7 +46,7 @@ PHONE_LIKE = {  # big.LITTLE: four cores at half the capacity, three at 90 %, on
 }
 
 
-def test_hybrid_cores_are_told_apart(tmp_path):
+def test_hybrid_cores_are_distinguished(tmp_path):
     found = facts(write(tmp_path, HYBRID))
     assert (found.physical_cores, found.logical_cores, found.performance_cores) == (8, 12, 4)
 
@@ -56,7 +56,7 @@ def test_decode_takes_the_fast_cores_and_prefill_all(tmp_path):
     assert (found.threads, found.threads_prefill) == (4, 8)
 
 
-def test_capacities_tell_big_from_little(tmp_path):
+def test_capacities_distinguish_big_and_little_cores(tmp_path):
     found = facts(write(tmp_path, PHONE_LIKE))
     assert (found.performance_cores, found.threads, found.threads_prefill) == (4, 4, 8)
 
@@ -96,7 +96,7 @@ def test_the_processors_name_and_features(tmp_path):
     assert info == linux.CpuInfo("Some CPU @ 2 GHz", ("avx2", "avx512f", "fpu"))
 
 
-def test_arm_says_features(tmp_path):
+def test_arm_lists_features(tmp_path):
     info = linux.read_cpuinfo(write(tmp_path, {"proc/cpuinfo": "Features\t: asimd asimddp"}))
     assert info.features == ("asimd", "asimddp")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.hardware.own_files import forget_read_ahead
+from deepseek_r1.hardware.own_files import drop_own_page_cache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its page cache")
 
@@ -20,10 +20,10 @@ PAGES = 8192
 def in_cache(mapping: mmap.mmap) -> int:
     """How many of the mapping's pages are in memory, whoever read them."""
     first = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
-    told = (ctypes.c_ubyte * PAGES)()
+    pages = (ctypes.c_ubyte * PAGES)()
     libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mincore(ctypes.c_void_p(first), ctypes.c_size_t(len(mapping)), told) == 0
-    return sum(each & 1 for each in told)
+    assert libc.mincore(ctypes.c_void_p(first), ctypes.c_size_t(len(mapping)), pages) == 0
+    return sum(each & 1 for each in pages)
 
 
 def test_pages_that_nobody_looks_at_are_dropped(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_pages_that_nobody_looks_at_are_dropped(tmp_path: Path) -> None:
         file.read()
     assert in_cache(mapping) == PAGES
     assert mapping[0] == ord("x")
-    forget_read_ahead()
+    drop_own_page_cache()
     if in_cache(mapping) == PAGES:
         pytest.skip("this file system keeps its pages in memory")
     assert 1 <= in_cache(mapping) <= 1024  # the one, and those that the kernel keeps with it

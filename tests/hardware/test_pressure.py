@@ -34,7 +34,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def test_linux_tells_what_is_available_and_who_waits(tmp_path):
+def test_linux_reports_available_memory_and_stalls(tmp_path):
     root = write(tmp_path, {"proc/meminfo": MEMINFO, "proc/pressure/memory": STALLED})
     assert linux_reading(root) == MemoryReading(
         16000.0, 8000.0, some_percent=41.5, full_percent=12.25

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.watch import HangLimits, RestartBudget
+from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 
 SCRIPTED_ENGINE = Path(__file__).with_name("scripted_engine.py")
 IMPATIENT = HangLimits(

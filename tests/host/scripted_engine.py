@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+from deepseek_r1.core import frames
 from deepseek_r1.core.events import (
     AnswerDelta,
     Bill,
@@ -24,7 +25,7 @@ from deepseek_r1.core.events import (
     ModelFacts,
     ModelLoaded,
 )
-from deepseek_r1.host import frames, protocol
+from deepseek_r1.host import protocol
 
 FACTS = ModelFacts(
     path="scripted", name="Scripted", architecture="none", file_mib=0, parameters=0,
@@ -66,7 +67,7 @@ class ScriptedEngine:
         self.cancelled: set[int] = set()
         self.requests: list[protocol.Request] = []
         self.arrived = threading.Condition()
-        self.phase = protocol.Phase.IDLE
+        self.phase = protocol.EnginePhase.IDLE
         self.moved_at = time.monotonic()
         self.beating = True
         self.reading = True
@@ -85,18 +86,18 @@ class ScriptedEngine:
             self.serve(request)
 
     def hello(self, version: int = protocol.VERSION) -> None:
-        self.send(protocol.Hello(version=version, pid=os.getpid(), engine="scripted"))
+        self.send(protocol.Handshake(version=version, pid=os.getpid(), engine="scripted"))
 
     def read(self) -> None:
         while self.reading:
-            body = frames.read(sys.stdin.buffer, frames.TO_ENGINE_CAP)
+            body = frames.read(sys.stdin.buffer, frames.TO_CHILD_CAP)
             if body is None:
                 os._exit(0)
             request = frames.parse(body, protocol.request_adapter)
             match request:
-                case protocol.Cancel():
+                case protocol.CancelRequest():
                     self.cancelled.add(request.id)
-                case protocol.Shutdown():
+                case protocol.ShutdownRequest():
                     os._exit(0)
                 case _:
                     with self.arrived:
@@ -105,10 +106,10 @@ class ScriptedEngine:
 
     def beat(self) -> None:
         while True:
-            idle = self.phase is protocol.Phase.IDLE
+            idle = self.phase is protocol.EnginePhase.IDLE
             idle_s = 0.0 if idle else time.monotonic() - self.moved_at
             if self.beating:
-                self.send(protocol.Beat(
+                self.send(protocol.Heartbeat(
                     phase=self.phase, idle_s=idle_s, cpu_s=0, rss_mib=1, peak_mib=1,
                     context_used=0, context_length=256,
                 ))  # fmt: skip
@@ -117,26 +118,32 @@ class ScriptedEngine:
     def serve(self, request: protocol.Request) -> None:
         self.moved_at = time.monotonic()
         match request:
-            case protocol.Load():
-                self.phase = protocol.Phase.LOADING
+            case protocol.LoadRequest():
+                self.phase = protocol.EnginePhase.LOADING
                 self.event(request.id, LoadProgress(fraction=0.0))
                 self.acts(request.path, request.id)
                 self.event(request.id, LOADED)
-                self.send(protocol.Done(id=request.id))
-            case protocol.Generate():
-                self.phase = protocol.Phase.GENERATING
+                self.send(protocol.DoneReply(id=request.id))
+            case protocol.GenerateRequest():
+                self.phase = protocol.EnginePhase.GENERATING
                 reason = self.acts(request.messages[-1].content, request.id)
                 stats = GenerationStats(finish_reason=reason)
                 self.event(request.id, GenerationFinished(stats=stats))
-                self.send(protocol.Done(id=request.id))
-            case protocol.Inspect():
+                self.send(protocol.DoneReply(id=request.id))
+            case protocol.InspectRequest():
                 self.acts(request.path, request.id)
-                self.send(protocol.Done(id=request.id))  # wrong on purpose: it is no verdict
-            case protocol.CountTokens():
-                self.send(protocol.Counted(id=request.id, tokens=7))
+                if request.path:
+                    reply = protocol.InspectReply(
+                        id=request.id, facts=FACTS, bill=LOADED.bill, advice=""
+                    )
+                    self.send(reply)
+                else:  # wrong on purpose: a file was asked about, and this says nothing of it
+                    self.send(protocol.DoneReply(id=request.id))
+            case protocol.CountTokensRequest():
+                self.send(protocol.CountTokensReply(id=request.id, tokens=7))
             case _:
-                self.send(protocol.Done(id=request.id))
-        self.phase = protocol.Phase.IDLE
+                self.send(protocol.DoneReply(id=request.id))
+        self.phase = protocol.EnginePhase.IDLE
 
     def acts(self, script: str, request_id: int) -> FinishReason:
         for act in script.split():
@@ -164,11 +171,17 @@ class ScriptedEngine:
                 print(value.replace("_", " "), file=sys.stderr, flush=True)
             case "exit":
                 os._exit(int(value))
+            case "signal" if sys.platform == "win32":
+                end = {"SIGSEGV": faulthandler._sigsegv, "SIGABRT": os.abort}
+                end.get(value, lambda: os.kill(os.getpid(), signal.Signals[value]))()
             case "signal":
                 if value != "SIGKILL":
                     signal.signal(signal.Signals[value], signal.SIG_DFL)
                 os.kill(os.getpid(), signal.Signals[value])
                 time.sleep(5)
+            case "fault" if sys.platform == "win32" and value == "SIGABRT":
+                faulthandler.enable()
+                os.abort()
             case "fault":
                 faulthandler.enable()
                 os.kill(os.getpid(), signal.Signals[value])
@@ -183,7 +196,7 @@ class ScriptedEngine:
             case "garbage":
                 self.raw(os.urandom(64))
             case "huge":
-                self.raw(struct.pack(">I", frames.FROM_ENGINE_CAP + 1))
+                self.raw(struct.pack(">I", frames.FROM_CHILD_CAP + 1))
             case "empty":
                 self.raw(struct.pack(">I", 0))
             case "notjson":
@@ -198,7 +211,7 @@ class ScriptedEngine:
             case "wrongkind":
                 self.event(request_id, LOADED)
             case "early":
-                self.send(protocol.Done(id=request_id))
+                self.send(protocol.DoneReply(id=request_id))
             case "twice":
                 stats = GenerationStats(finish_reason=FinishReason.STOP)
                 self.event(request_id, GenerationFinished(stats=stats))
@@ -234,10 +247,10 @@ class ScriptedEngine:
             ))  # fmt: skip
 
     def event(self, request_id: int, event: object) -> None:
-        self.send(protocol.EventFrame(id=request_id, event=event))
+        self.send(protocol.EventReply(id=request_id, event=event))
 
     def send(self, reply: protocol.Reply) -> None:
-        self.raw(frames.pack(reply, frames.FROM_ENGINE_CAP))
+        self.raw(frames.pack(reply, frames.FROM_CHILD_CAP))
 
     def raw(self, data: bytes) -> None:
         with self.sending:

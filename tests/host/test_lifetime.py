@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -14,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deepseek_r1.core import frames
 from deepseek_r1.core.errors import EngineDied
-from deepseek_r1.host import environment, frames, protocol
+from deepseek_r1.host import environment, protocol
 from deepseek_r1.host.client import EngineClient
 from host.conftest import scripted_command
 
@@ -49,7 +49,7 @@ def start_child(env: dict[str, str] | None = None) -> subprocess.Popen:
 
 
 def first_frame(child: subprocess.Popen) -> protocol.Reply:
-    return frames.parse(frames.read(child.stdout, frames.FROM_ENGINE_CAP), protocol.reply_adapter)
+    return frames.parse(frames.read(child.stdout, frames.FROM_CHILD_CAP), protocol.reply_adapter)
 
 
 def end(child: subprocess.Popen) -> int:
@@ -92,7 +92,6 @@ def test_the_child_ends_when_its_input_closes():
         end(child)
 
 
-@posix_only
 def test_no_child_outlives_a_killed_owner(tmp_path):
     script = tmp_path / "owner.py"
     script.write_text(OWNER)
@@ -101,7 +100,66 @@ def test_no_child_outlives_a_killed_owner(tmp_path):
     try:
         child = int(owner.stdout.readline())
         assert psutil.pid_exists(child)
-        owner.send_signal(signal.SIGKILL)
+        owner.kill()
+        owner.wait()
+        assert gone(child, within_s=2)
+    finally:
+        owner.kill()
+        owner.wait()
+        owner.stdout.close()
+
+
+BUSY_CHILD = """
+import os, sys
+from deepseek_r1.native.owner_watch import end_with_owner
+
+if sys.argv[1] == "library":  # the parent-death signal is the other means
+    sys.platform = "elsewhere"
+end_with_owner(0)
+print(os.getpid(), flush=True)
+10 ** (10**8)  # one call of C, which keeps the interpreter's lock for minutes
+"""
+
+BUSY_OWNER = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=subprocess.PIPE)
+time.sleep(60)
+"""
+
+TEMPLATE_OWNER = """
+from deepseek_r1.engine.template import ChatTemplate
+from deepseek_r1.engine.template_process import renderer_pid, start_renderer
+
+start_renderer()
+print(renderer_pid(), flush=True)
+ChatTemplate(
+    "{% set ns=namespace(a=[1],b=[1]) %}{% for i in range(60) %}{% set ns.a=[ns.a,ns.a] %}"
+    "{% set ns.b=[ns.b,ns.b] %}{% endfor %}{{ ns.a == ns.b }}"
+)
+"""
+
+
+@pytest.mark.parametrize("means", ["signal", "library"])
+def test_a_child_that_holds_the_interpreter_does_not_outlive_a_killed_owner(tmp_path, means):
+    child = tmp_path / "child.py"
+    child.write_text(BUSY_CHILD)
+    assert_ends_with_its_owner(tmp_path, BUSY_OWNER, str(child), means)
+
+
+def test_a_template_that_does_not_end_does_not_outlive_a_killed_owner(tmp_path):
+    assert_ends_with_its_owner(tmp_path, TEMPLATE_OWNER)
+
+
+def assert_ends_with_its_owner(tmp_path: Path, source: str, *arguments: str) -> None:
+    script = tmp_path / "owner.py"
+    script.write_text(source)
+    env = {**os.environ, "PYTHONPATH": str(APP)}
+    command = [sys.executable, str(script), *arguments]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
+    try:
+        child = int(owner.stdout.readline())
+        time.sleep(0.5)
+        owner.kill()
         owner.wait()
         assert gone(child, within_s=2)
     finally:
@@ -127,11 +185,12 @@ def test_twenty_restarts_leak_neither_threads_nor_descriptors(scripted):
     client.load("")
     restart(client)
     threads, descriptors = threading.active_count(), open_descriptors()
+    children = len(psutil.Process().children())
     for _ in range(20):
         restart(client)
     assert threading.active_count() == threads
     assert open_descriptors() == descriptors
-    assert len(psutil.Process().children()) == 1
+    assert len(psutil.Process().children()) == children
 
 
 def restart(client: EngineClient) -> None:
@@ -232,7 +291,7 @@ def test_a_module_in_the_current_folder_does_not_stand_in_for_ours(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     child = start_child()
     try:
-        assert isinstance(first_frame(child), protocol.Hello)
+        assert isinstance(first_frame(child), protocol.Handshake)
     finally:
         end(child)
 
@@ -245,16 +304,16 @@ def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path):
         "def run(self):\n"
         "    os.write(1, b'native noise')\n"
         "    print('python noise', flush=True)\n"
-        "    self._send(worker.protocol.Hello(version=1, pid=1, engine='x'))\n"
+        "    self._send(worker.protocol.Handshake(version=1, pid=1, engine='x'))\n"
         "    os._exit(0)\n"
         "worker.Worker.run = run\n"
         "child.main()\n"
     )
     child = subprocess.run(
-        [sys.executable, str(script)], input=b"", capture_output=True, check=True,
+        [sys.executable, str(script)], input=b"?", capture_output=True, check=True,
         env=environment.engine_environment(), timeout=20,
     )  # fmt: skip
-    assert re.fullmatch(rb'....\{"kind":"hello".*\}', child.stdout, re.DOTALL)
+    assert re.fullmatch(rb'....\{"kind":"handshake".*\}', child.stdout, re.DOTALL)
     assert child.stderr.splitlines() == [b"native noisepython noise"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 
 from deepseek_r1.core.errors import (
     BudgetTooSmall,
+    EngineDied,
     EngineHung,
     EngineOutOfMemory,
     LoadStopped,
@@ -33,16 +33,24 @@ from deepseek_r1.core.events import (
     LoadProgress,
     ModelLoaded,
     PrefillProgress,
+    TemplateSource,
+    TemplateUsed,
+    ThinkingDelta,
+    ThinkingEnd,
+    ThinkingFinished,
 )
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.notices import EngineState
-from deepseek_r1.host.watch import HangLimits, RestartBudget
+from deepseek_r1.host.protocol import InspectReply, InspectRequest
+from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 from host.test_lifetime import APP, gone
 
 pytestmark = pytest.mark.native
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses signals")
+
+# On Windows nothing distinguishes a process that another ended.
+KILLED = EngineDied if sys.platform == "win32" else EngineOutOfMemory
 
 SETTINGS = LoadSettings(context_length=2048, micro_batch=64)
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=24)
@@ -68,8 +76,8 @@ def text_of(events) -> str:
 
 def wait_for_beat(client: EngineClient, where) -> None:
     until = time.monotonic() + 6
-    while not (client.beat and where(client.beat)):
-        assert time.monotonic() < until, client.beat
+    while not (client.heartbeat and where(client.heartbeat)):
+        assert time.monotonic() < until, client.heartbeat
         time.sleep(0.05)
 
 
@@ -93,7 +101,6 @@ def test_a_model_is_inspected_loaded_and_asked(client, starter):
     assert client.count_tokens(hello) == last.stats.prompt_tokens
 
 
-@posix_only
 def test_a_killed_engine_answers_the_next_question_as_before(loaded):
     chance = random.Random(7)
     expected = text_of(loaded.generate("Say hello.", GREEDY))
@@ -103,8 +110,8 @@ def test_a_killed_engine_answers_the_next_question_as_before(loaded):
             text += text_of([event])
             if text:
                 break
-        threading.Timer(chance.uniform(0, 0.3), os.kill, (loaded.pid, signal.SIGKILL)).start()
-        with pytest.raises(EngineOutOfMemory):
+        threading.Timer(chance.uniform(0, 0.3), psutil.Process(loaded.pid).kill).start()
+        with pytest.raises(KILLED):
             text += text_of(events)
         assert len(text) > 0
         again = list(loaded.generate("Say hello.", GREEDY))
@@ -172,13 +179,13 @@ def test_a_refused_file_leaves_the_present_model_alone(loaded, starter, tmp_path
 
 def test_one_model_at_a_time_is_in_memory(loaded, starter):
     wait_for_beat(loaded, lambda beat: beat.context_length == 2048)
-    one = loaded.beat.rss_mib
+    one = loaded.heartbeat.rss_mib
     loaded.load(starter, LoadSettings(context_length=1024, micro_batch=64))
     wait_for_beat(loaded, lambda beat: beat.context_length == 1024)
-    assert loaded.beat.rss_mib < one * 1.2
+    assert loaded.heartbeat.rss_mib < one * 1.2
     loaded.unload()
     wait_for_beat(loaded, lambda beat: beat.context_length == 0)
-    assert loaded.beat.rss_mib < one - 80  # the file alone has 94 MiB
+    assert loaded.heartbeat.rss_mib < one - 80  # the file alone has 94 MiB
 
 
 def test_a_file_is_inspected_and_threads_are_changed_while_an_answer_is_written(loaded, starter):
@@ -208,14 +215,13 @@ def test_a_model_in_a_folder_of_another_script_is_loaded(client, starter, tmp_pa
     assert text_of(client.generate("Say hello.", GREEDY))
 
 
-@posix_only
 def test_a_frozen_engine_is_ended_and_the_next_one_answers(starter):
     limits = HangLimits(beats_s=1.0, check_s=0.2, check_idle_s=0.2)
     with EngineClient(limits=limits) as client:
         client.load(starter, SETTINGS)
         events = client.generate(LONG_STORY, ENDLESS)
         next(event for event in events if isinstance(event, AnswerDelta))
-        os.kill(client.pid, signal.SIGSTOP)
+        psutil.Process(client.pid).suspend()
         with pytest.raises(EngineHung):
             text_of(events)
         assert text_of(client.generate("Say hello.", GREEDY))
@@ -225,6 +231,7 @@ OWNER = """
 import sys
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import InspectReply, InspectRequest
 
 with EngineClient() as client:
     client.load(sys.argv[1])
@@ -234,7 +241,6 @@ with EngineClient() as client:
 """
 
 
-@posix_only
 def test_no_child_outlives_an_owner_killed_in_the_middle_of_an_answer(tmp_path, starter):
     script = tmp_path / "owner.py"
     script.write_text(OWNER)
@@ -253,3 +259,36 @@ def test_no_child_outlives_an_owner_killed_in_the_middle_of_an_answer(tmp_path, 
         owner.kill()
         owner.wait()
         owner.stdout.close()
+
+
+def test_a_new_process_loads_and_inspects_at_once(starter):
+    """As the window asks at its start: two threads of the child need the same modules."""
+    for _ in range(6):
+        with EngineClient() as client:
+            inspecting = client.submit(InspectRequest, path=str(starter), settings=SETTINGS)
+            assert client.load(starter, SETTINGS).facts.parameters > 0
+            assert inspecting.result(InspectReply).facts.parameters > 0
+
+
+THINKING = "{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>\n' }}"
+
+
+def test_the_thinking_is_ended_and_the_answer_goes_on_and_is_continued(client, starter):
+    loaded = client.load(starter, SETTINGS, chat_template=THINKING)
+    assert loaded.facts.template == TemplateUsed(source=TemplateSource.CHOSEN)
+    assert loaded.facts.reasons
+    random = SamplingSettings(max_tokens=6, seed=1, temperature=5.0, top_p=1.0)
+    events = []
+    for event in client.generate(LONG_STORY, random):
+        events.append(event)
+        if isinstance(event, ThinkingDelta):
+            client.end_thinking()
+    assert [e.end for e in events if isinstance(e, ThinkingFinished)] == [ThinkingEnd.REQUEST]
+    text = text_of(events)
+    assert text
+    thinking = "".join(e.text for e in events if isinstance(e, ThinkingDelta))
+    partial = PartialAnswer(thinking=thinking, text=text)
+    more = list(client.generate(LONG_STORY, random, continues=partial))
+    stats = more[-1].stats
+    assert (stats.completion_tokens, stats.thinking_tokens) == (6, 0)
+    assert stats.prompt_tokens - stats.cached_tokens == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,7 +10,13 @@ import pytest
 
 from deepseek_r1.core.events import AnswerDelta, PrefillProgress, ThreadsMeasured
 from deepseek_r1.inference import thread_profile
-from deepseek_r1.inference.thread_profile import MEASURE_S, known, measure, worth_measuring
+from deepseek_r1.inference.thread_profile import (
+    MEASURE_S,
+    counts_to_measure,
+    load_profile,
+    measure_threads,
+    shape_key,
+)
 from memory.headers import header
 
 
@@ -38,7 +45,7 @@ class Model:
 
 def test_the_best_counts_are_found_in_time():
     model = Model()
-    found = measure(model, (1, 2, 3, 4), 4096, clock=model.clock)
+    found = measure_threads(model, (1, 2, 3, 4), 4096, clock=model.clock)
     assert (found.threads, found.threads_prefill) == (3, 4)
     assert found.decode_tok_s[3] == pytest.approx(30, rel=0.01)
     assert found.prefill_tok_s[2] == pytest.approx(200, rel=0.1)
@@ -48,13 +55,13 @@ def test_the_best_counts_are_found_in_time():
 
 def test_up_and_down_so_that_a_warming_machine_favours_none():
     model = Model()
-    measure(model, (1, 2), 4096, clock=model.clock)
+    measure_threads(model, (1, 2), 4096, clock=model.clock)
     assert model.calls == [(1, 1), (2, 2), (2, 2), (1, 1), (0, 0)]
 
 
 def test_no_more_is_measured_than_is_wanted():
     model = Model()
-    found = measure(model, (1, 2, 3), 4096, lambda: False, clock=model.clock)
+    found = measure_threads(model, (1, 2, 3), 4096, lambda: False, clock=model.clock)
     assert found.threads == 1
     assert model.now_s < MEASURE_S / 2
     assert model.threads == (0, 0)
@@ -64,7 +71,7 @@ def test_no_more_is_measured_than_is_wanted():
     ("cores", "counts"), [(1, (1,)), (2, (1, 2)), (8, (1, 2, 4, 7, 8)), (16, (1, 4, 8, 15, 16))]
 )
 def test_few_counts_are_enough(cores, counts):
-    assert worth_measuring(cores) == counts
+    assert counts_to_measure(cores) == counts
 
 
 FOUND = ThreadsMeasured(threads=3, threads_prefill=4, decode_tok_s={3: 9}, prefill_tok_s={4: 90})
@@ -72,15 +79,27 @@ FOUND = ThreadsMeasured(threads=3, threads_prefill=4, decode_tok_s={3: 9}, prefi
 
 def test_what_was_measured_is_kept_by_shape(tmp_path):
     file, model = tmp_path / "profile" / "threads.json", header()
-    assert known(model, file) is None
-    thread_profile.keep(model, FOUND, file)
-    assert known(model, file) == FOUND
-    assert known(replace(model, embedding=model.embedding * 2), file) is None
+    assert load_profile(model, file) is None
+    thread_profile.save_profile(model, FOUND, file)
+    assert load_profile(model, file) == FOUND
+    assert load_profile(replace(model, embedding=model.embedding * 2), file) is None
 
 
 def test_a_damaged_file_is_measured_anew(tmp_path):
     file = tmp_path / "threads.json"
     file.write_text('{"measured": 7')
-    assert known(header(), file) is None
-    thread_profile.keep(header(), FOUND, file)
-    assert known(header(), file) == FOUND
+    assert load_profile(header(), file) is None
+    thread_profile.save_profile(header(), FOUND, file)
+    assert load_profile(header(), file) == FOUND
+
+
+def test_a_damaged_entry_leaves_the_others(tmp_path):
+    file, model = tmp_path / "threads.json", header()
+    other = replace(model, embedding=model.embedding * 2)
+    thread_profile.save_profile(model, FOUND, file)
+    thread_profile.save_profile(other, FOUND, file)
+    stored = json.loads(file.read_text())
+    stored["measured"][shape_key(other)]["threads"] = "many"
+    file.write_text(json.dumps(stored))
+    assert load_profile(other, file) is None
+    assert load_profile(model, file) == FOUND

@@ -139,3 +139,24 @@ def test_macos_is_told_the_version_of_the_project() -> None:
     assert values["CFBundleExecutable"] == "r1desk"
     entitlements = plistlib.loads((ROOT / "installer/macos/entitlements.plist").read_bytes())
     assert all(key.startswith("com.apple.security.cs.") for key in entitlements)
+
+
+class Recorded:
+    """Any class of PyInstaller's version resources: keeps what it was made of."""
+
+    def __init__(self, *positional: object, **named: object) -> None:
+        self.positional, self.named = positional, named
+
+
+def test_explorer_shows_the_version_of_each_program() -> None:
+    """The text is an expression of PyInstaller's classes, which exist on Windows only."""
+    names = ("VSVersionInfo", "FixedFileInfo", "StringFileInfo", "StringTable", "StringStruct")
+    classes = dict.fromkeys((*names, "VarFileInfo", "VarStruct"), Recorded)
+    for program in ("r1desk", "deepseek-r1"):
+        resource = eval(contents.version_resource(ROOT, program), classes)
+        fixed = resource.named["ffi"].named
+        assert ".".join(map(str, fixed["filevers"])) == contents.version(ROOT) + ".0"
+        table = resource.named["kids"][0].positional[0][0]
+        strings = dict(each.positional for each in table.positional[1])
+        assert strings["ProductVersion"] == contents.version(ROOT)
+        assert strings["OriginalFilename"] == f"{program}.exe"

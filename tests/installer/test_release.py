@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import from_source
 import icons
 import pytest
 import sbom
@@ -40,7 +41,7 @@ def test_the_windows_installer_compiles_without_a_warning(tmp_path: Path) -> Non
 
 def test_the_list_of_components_names_what_the_lock_file_does_not() -> None:
     names = [part["name"] for part in sbom.unlisted((ROOT / "uv.lock").read_text())]
-    assert names == ["llama.cpp", "SmolLM2-135M-Instruct"]
+    assert names == ["llama.cpp", "SmolLM2-135M-Instruct", "Noto Sans SC"]
     assert json.dumps(sbom.unlisted((ROOT / "uv.lock").read_text()))
 
 
@@ -51,3 +52,12 @@ def test_the_release_runs_only_files_that_exist() -> None:
     files = {word for word in named if word.startswith("installer/") and "." in word}
     assert len(files) >= 8
     assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
+def test_each_change_is_tested_as_the_readme_says_on_each_supported_python() -> None:
+    workflow = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
+    assert "run: python installer/from_source.py test" in workflow
+    assert "from_source.py test" in (ROOT / "README.md").read_text(encoding="utf-8")
+    first, last = from_source.PYTHONS
+    versions = [f'"3.{minor}"' for minor in range(first[1], last[1] + 1)]
+    assert f"python: [{', '.join(versions)}]" in workflow

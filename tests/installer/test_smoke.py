@@ -10,10 +10,10 @@ from r1desk.store import Store
 def test_a_chat_is_read_while_the_window_has_its_database_open(tmp_path: Path) -> None:
     assert stored(tmp_path) == Chat()
     with Store(tmp_path / "conversations.db") as store:
-        conversation = store.create_conversation().id
-        question = store.append_user(conversation, "Is it there?", None)
-        answer = store.begin_answer(conversation, question.id)
-        assert stored(tmp_path) == Chat("Is it there?", "", "streaming")
-        store.save_progress(answer.id, "Yes, it", "")
-        assert stored(tmp_path) == Chat("Is it there?", "Yes, it", "streaming")
+        conversation = store.conversations.create(model_path="/a/model.gguf").id
+        question = store.messages.append_user(conversation, "Is it there?", None)
+        answer = store.messages.begin_answer(conversation, question.id)
+        assert stored(tmp_path) == Chat("Is it there?", "", "streaming", "/a/model.gguf")
+        store.messages.save_progress(answer.id, "Yes, it", "")
+        assert stored(tmp_path).answer == "Yes, it"
         assert not stored(tmp_path).ended

@@ -28,7 +28,7 @@ def header(
     architecture: str = "qwen2",
     **metadata: int,
 ) -> ModelHeader:
-    """A header of R1-Distill-Qwen-1.5B's shape unless told otherwise."""
+    """A header of R1-Distill-Qwen-1.5B's shape by default."""
     tensor = TensorInfo("token_embd.weight", (weights_bytes,), "Q8_0", weights_bytes)
     keys = {f"{architecture}.{key.replace('__', '.')}": n for key, n in metadata.items()}
     return ModelHeader(

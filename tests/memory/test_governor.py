@@ -10,14 +10,14 @@ from deepseek_r1.memory.governor import (
     CALM_S,
     LEAST_BATCH,
     MemoryGovernor,
-    Wanted,
+    MemoryLimits,
     low_mark_mib,
 )
 
 TOTAL_MIB = 8192.0
 LOW_MIB = low_mark_mib(TOTAL_MIB)
-STREAMED = Wanted(budget_mib=2048, least_mib=600, batch=256)
-RESIDENT = Wanted(budget_mib=2048, least_mib=2048, batch=256)
+STREAMED = MemoryLimits(budget_mib=2048, least_mib=600, batch=256)
+RESIDENT = MemoryLimits(budget_mib=2048, least_mib=2048, batch=256)
 TICK_S = 0.5
 
 readings = st.builds(
@@ -51,6 +51,20 @@ class Machine:
             self.governor.decide(reading(self.available_mib), self.now_s)
             if self.governor.allowance.budget_mib != self.budgets[-1]:
                 self.budgets.append(self.governor.allowance.budget_mib)
+
+
+def test_a_control_group_that_the_budget_fills_is_not_short_as_planned():
+    governor = MemoryGovernor(MemoryLimits(budget_mib=700, least_mib=400, batch=256))
+    for available_mib in (60.0, 30.0, 17.0):
+        seen = MemoryReading(700.0, available_mib, grouped=True)
+        assert not governor.decide(seen, 1.0).short
+    assert governor.decide(MemoryReading(700.0, 10.0, grouped=True), 2.0).short
+
+
+def test_the_same_little_memory_is_a_shortage_on_a_machine_and_beyond_the_groups_limit():
+    for budget_mib, grouped in ((700, False), (701, True)):
+        governor = MemoryGovernor(MemoryLimits(budget_mib, least_mib=400, batch=256))
+        assert governor.decide(MemoryReading(700.0, 30.0, grouped=grouped), 1.0).short
 
 
 def test_ample_memory_changes_nothing():
@@ -106,8 +120,8 @@ def test_everything_comes_back_after_a_calm_time_and_not_before():
 def test_a_budget_raised_while_memory_is_short_is_given_later():
     governor = MemoryGovernor(STREAMED)
     held = governor.decide(reading(20.0), 1.0).budget_mib
-    assert governor.want(Wanted(4096, 600, 256)).budget_mib == held
-    assert governor.want(Wanted(700, 600, 256)).budget_mib == 700
+    assert governor.set_limits(MemoryLimits(4096, 600, 256)).budget_mib == held
+    assert governor.set_limits(MemoryLimits(700, 600, 256)).budget_mib == 700
 
 
 def test_a_shortage_soon_after_a_gift_makes_the_next_one_come_later():
@@ -125,9 +139,9 @@ def test_a_shortage_soon_after_a_gift_makes_the_next_one_come_later():
 
 
 @given(st.lists(readings, max_size=60), st.sampled_from([STREAMED, RESIDENT]))
-def test_the_allowance_stays_between_least_and_wanted(told, wanted):
+def test_the_allowance_stays_within_the_limits(readings, wanted):
     governor = MemoryGovernor(wanted)
-    for tick, each in enumerate(told):
+    for tick, each in enumerate(readings):
         allowed = governor.decide(each, tick * TICK_S)
         assert wanted.least_mib <= allowed.budget_mib <= wanted.budget_mib
         assert LEAST_BATCH <= allowed.batch <= wanted.batch
@@ -136,10 +150,10 @@ def test_the_allowance_stays_between_least_and_wanted(told, wanted):
 
 
 @given(st.lists(readings, max_size=60))
-def test_giving_back_never_touches_the_upper_mark(told):
+def test_a_raise_never_touches_the_upper_mark(readings):
     governor = MemoryGovernor(STREAMED)
     before = governor.allowance.budget_mib
-    for tick, each in enumerate(told):
+    for tick, each in enumerate(readings):
         now = governor.decide(each, tick * CALM_S).budget_mib
         if now > before:
             assert each.available_mib - (now - before) >= 2 * LOW_MIB
@@ -158,9 +172,9 @@ def test_with_one_program_that_keeps_what_it_has_the_budget_comes_to_rest(eaten_
 
 
 @given(st.lists(readings, max_size=30))
-def test_after_ten_calm_minutes_nothing_is_missing(told):
+def test_after_ten_calm_minutes_nothing_is_missing(readings):
     governor = MemoryGovernor(STREAMED)
-    for tick, each in enumerate(told):
+    for tick, each in enumerate(readings):
         governor.decide(each, tick * TICK_S)
     for tick in range(1300):
         governor.decide(reading(7000.0), 1000.0 + tick * TICK_S)

@@ -8,21 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge
-from deepseek_r1.core.events import Bill
+from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.settings import KVType, LoadSettings
-from deepseek_r1.memory import costs
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.memory import cost_model
+from deepseek_r1.memory.advice import advise, require_fit
 from deepseek_r1.memory.plan import (
-    LINES,
-    WEIGHT_LINES,
-    ProcessShare,
-    advise,
+    RESIDENT_ITEMS,
+    WEIGHT_ITEMS,
+    ProcessOverhead,
     plan,
-    require_fit,
+    with_context,
 )
 from memory.headers import GIB, header, headers, load_settings
 
 MIB = 1 << 20
-SHARE = ProcessShare(window_mib=150.0)
+OVERHEAD = ProcessOverhead(window_mib=150.0)
 unhurried = settings(deadline=None)  # a busy machine is no failure
 WIDTHS = {KVType.F16: 2.0, KVType.Q8_0: 34 / 32, KVType.Q4_0: 18 / 32}
 
@@ -32,7 +33,7 @@ def line(bill: Bill, name: str) -> float:
 
 
 def beside_weights_mib(bill: Bill) -> float:
-    return sum(item.planned_mib for item in bill.lines if item.name not in WEIGHT_LINES)
+    return sum(item.planned_mib for item in bill.lines if item.name not in WEIGHT_ITEMS)
 
 
 def whole(chosen: LoadSettings) -> LoadSettings:
@@ -40,13 +41,16 @@ def whole(chosen: LoadSettings) -> LoadSettings:
 
 
 def test_the_bill_has_its_seven_lines_in_order():
-    bill = plan(header(), LoadSettings(), SHARE)
-    assert tuple(item.name for item in bill.lines) == LINES
+    bill = plan(header(), LoadSettings(), OVERHEAD).bill
+    assert tuple(item.name for item in bill.lines) == RESIDENT_ITEMS
     assert all(item.measured_mib is None for item in bill.lines)
 
 
 def test_weights_are_all_tensors_once():
-    assert line(plan(header(weights_bytes=3 * GIB), LoadSettings(), SHARE), "weights") == 3072.0
+    assert (
+        line(plan(header(weights_bytes=3 * GIB), LoadSettings(), OVERHEAD).bill, "weights")
+        == 3072.0
+    )
 
 
 @pytest.mark.parametrize(("kv_type", "bytes_each"), WIDTHS.items())
@@ -54,13 +58,13 @@ def test_the_kv_cache_is_what_llama_cpp_reports(kv_type, bytes_each):
     # llama.cpp's own log for SmolLM2 (30 layers, 3 KV heads of 64) at 1024 cells:
     # "KV buffer size = 22.50 MiB" as f16, 11.95 MiB as q8_0.
     small = header(blocks=30, heads=9, heads_kv=3, head=64)
-    bill = plan(small, LoadSettings(context_length=1024, kv_type=kv_type), SHARE)
+    bill = plan(small, LoadSettings(context_length=1024, kv_type=kv_type), OVERHEAD).bill
     assert line(bill, "kv_cache") == pytest.approx(22.5 * bytes_each / 2)
 
 
 def test_the_context_is_padded_as_llama_cpp_pads_it():
     asked, padded = (LoadSettings(context_length=n) for n in (1025, 1280))
-    assert costs.kv_cache_bytes(header(), asked) == costs.kv_cache_bytes(header(), padded)
+    assert cost_model.kv_cache_bytes(header(), asked) == cost_model.kv_cache_bytes(header(), padded)
 
 
 def test_latent_attention_keeps_one_row_for_keys_and_values():
@@ -68,7 +72,10 @@ def test_latent_attention_keeps_one_row_for_keys_and_values():
         architecture="deepseek2", blocks=61, heads=128, heads_kv=1, head=576, value=512,
         attention__key_length_mla=192,
     )  # fmt: skip
-    assert costs.kv_cache_bytes(deepseek, LoadSettings(context_length=4096)) == 61 * 4096 * 576 * 2
+    assert (
+        cost_model.kv_cache_bytes(deepseek, LoadSettings(context_length=4096))
+        == 61 * 4096 * 576 * 2
+    )
 
 
 COMPUTE = [  # "CPU compute buffer size" of llama.cpp for these shapes, f16, 512 x 1024
@@ -96,25 +103,27 @@ COMPUTE = [  # "CPU compute buffer size" of llama.cpp for these shapes, f16, 512
 def test_the_compute_buffer_is_what_llama_cpp_reports(model, reported_mib):
     chosen = LoadSettings(context_length=1024, micro_batch=512)
     scratch = 512 * max(model.feed_forward, model.heads * model.key_length, model.embedding)
-    buffer = costs.compute_bytes(model, chosen) - scratch * 292 / 256
+    buffer = cost_model.compute_bytes(model, chosen) - scratch * 292 / 256
     assert buffer / MIB == pytest.approx(reported_mib, abs=0.02)
 
 
 def test_two_masks_for_a_model_with_a_sliding_window():
     chosen = LoadSettings(context_length=8192, micro_batch=512)
     windowed = header(architecture="gemma3", attention__sliding_window=512)
-    more = costs.compute_bytes(windowed, chosen) - costs.compute_bytes(header(), chosen)
+    more = cost_model.compute_bytes(windowed, chosen) - cost_model.compute_bytes(header(), chosen)
     assert more == 512 * 8192 * 2
 
 
 def test_a_vocabulary_costs_runtime():
-    small, large = (plan(header(vocabulary=n), LoadSettings(), SHARE) for n in (49_152, 151_936))
+    small, large = (
+        plan(header(vocabulary=n), LoadSettings(), OVERHEAD).bill for n in (49_152, 151_936)
+    )
     assert 25 < line(large, "runtime") - line(small, "runtime") < 32
 
 
 def test_the_callers_process_is_on_the_bill():
     with_window, without = (
-        plan(header(), LoadSettings(), ProcessShare(60.0, mib)) for mib in (200.0, 0.0)
+        plan(header(), LoadSettings(), ProcessOverhead(60.0, mib)).bill for mib in (200.0, 0.0)
     )
     assert with_window.total_mib - without.total_mib == pytest.approx(200.0)
 
@@ -122,7 +131,7 @@ def test_the_callers_process_is_on_the_bill():
 @unhurried
 @given(headers, load_settings)
 def test_no_line_is_negative(model, chosen):
-    assert all(item.planned_mib >= 0 for item in plan(model, chosen, SHARE).lines)
+    assert all(item.planned_mib >= 0 for item in plan(model, chosen, OVERHEAD).bill.lines)
 
 
 @unhurried
@@ -135,9 +144,11 @@ def test_a_longer_context_or_a_larger_batch_never_costs_less(model, chosen, cont
         }
     )
     # With swap, what is too much to fit streams, and may then take less than what just fits.
-    dearer, cheaper = (plan(model, whole(each), SHARE).total_mib for each in (more, chosen))
+    dearer, cheaper = (plan(model, whole(each), OVERHEAD).bill.total_mib for each in (more, chosen))
     assert dearer >= cheaper
-    dearer, cheaper = (beside_weights_mib(plan(model, each, SHARE)) for each in (more, chosen))
+    dearer, cheaper = (
+        beside_weights_mib(plan(model, each, OVERHEAD).bill) for each in (more, chosen)
+    )
     assert dearer >= cheaper
 
 
@@ -147,8 +158,8 @@ def test_a_narrower_context_precision_never_costs_more(model, chosen):
     precisions = [
         chosen.model_copy(update={"kv_type": kv}) for kv in (KVType.F16, KVType.Q8_0, KVType.Q4_0)
     ]
-    totals = [plan(model, whole(each), SHARE).total_mib for each in precisions]
-    beside = [beside_weights_mib(plan(model, each, SHARE)) for each in precisions]
+    totals = [plan(model, whole(each), OVERHEAD).bill.total_mib for each in precisions]
+    beside = [beside_weights_mib(plan(model, each, OVERHEAD).bill) for each in precisions]
     for f16, q8_0, q4_0 in (totals, beside):
         # The rotation matrices of a quantised context are 0.1 MiB; a tiny cache saves less.
         assert q8_0 <= f16 + 0.1
@@ -158,31 +169,54 @@ def test_a_narrower_context_precision_never_costs_more(model, chosen):
 @unhurried
 @given(headers, load_settings)
 def test_advice_fits(model, chosen):
-    advice = advise(model, chosen, SHARE)
-    assert plan(model, advice.settings, SHARE).fits
-    assert (advice.text == "") == plan(model, chosen, SHARE).fits
+    advice = advise(model, chosen, OVERHEAD)
+    assert plan(model, advice.settings, OVERHEAD).bill.fits
+    assert (advice.text == "") == plan(model, chosen, OVERHEAD).bill.fits
 
 
 @unhurried
 @given(headers, load_settings)
-def test_advice_never_asks_for_more_than_the_budget_unless_it_says_so(model, chosen):
-    advice = advise(model, chosen, SHARE)
+def test_advice_exceeds_the_budget_only_where_its_text_names_a_larger_one(model, chosen):
+    advice = advise(model, chosen, OVERHEAD)
     if advice.settings.memory_budget != chosen.memory_budget:
         with_swap = chosen.model_copy(update={"swap_enabled": True})
-        needed = math.ceil(plan(model, with_swap, SHARE).total_mib)
-        swap = "" if chosen.swap_enabled else "swap to disk and "
-        assert advice.text == f"It needs {swap}a budget of at least {needed:,} MiB."
+        needed = math.ceil(plan(model, with_swap, OVERHEAD).bill.total_mib)
+        swap = "" if chosen.swap_enabled else "weights read from the disk and "
+        assert advice.text.startswith(f"It needs {swap}a budget of at least {needed:,} MiB.")
+        named = [int(each.replace(",", "")) for each in re.findall(r"([\d,]+) MiB", advice.text)]
+        assert chosen.memory_budget < min(named)
     else:
         assert advice.settings.context_length <= chosen.context_length
         assert advice.settings.micro_batch <= chosen.micro_batch
         assert WIDTHS[advice.settings.kv_type] <= WIDTHS[chosen.kv_type]
 
 
+def test_where_no_setting_fits_the_least_budget_of_all_changes_together_is_named():
+    model = header()
+    asked = LoadSettings(context_length=8192, memory_budget=256)
+    text = advise(model, asked, OVERHEAD).text
+    least = int(re.findall(r"([\d,]+) MiB", text)[1].replace(",", ""))
+    assert "a batch of 64, a context precision of q4_0, a context of 512 tokens" in text
+    small = {"micro_batch": 64, "kv_type": KVType.Q4_0, "context_length": 512, "swap_enabled": True}
+    for budget_mib, is_enough in ((least, True), (least - 1, False)):
+        settings = asked.model_copy(update={**small, "memory_budget": budget_mib})
+        assert plan(model, settings, OVERHEAD).bill.fits == is_enough
+
+
+def test_a_batch_below_the_least_one_is_kept_where_other_changes_are_enough():
+    model = header()
+    asked = LoadSettings(context_length=512, micro_batch=30, kv_type=KVType.Q4_0, memory_budget=600)
+    assert not plan(model, asked, OVERHEAD).bill.fits
+    advice = advise(model, asked, OVERHEAD)
+    assert advice.text == "It fits with weights read from the disk."
+    assert advice.settings.micro_batch == 30
+
+
 def advice_under(model, chosen, saved_mib):
     """The advice when the budget is `saved_mib` less than what is asked for needs."""
-    total = plan(model, chosen, SHARE).total_mib
+    total = plan(model, chosen, OVERHEAD).bill.total_mib
     short = chosen.model_copy(update={"memory_budget": math.floor(total - saved_mib)})
-    return advise(model, short, SHARE)
+    return advise(model, short, OVERHEAD)
 
 
 ASKED = LoadSettings(context_length=8192, micro_batch=512)  # KV 224 MiB, batch about 80 MiB
@@ -210,26 +244,68 @@ def test_the_context_gives_way_before_its_precision_does_so_again():
     longer = advice.settings.model_copy(
         update={"context_length": advice.settings.context_length + 256}
     )
-    assert not plan(header(), longer, SHARE).fits
+    assert not plan(header(), longer, OVERHEAD).bill.fits
 
 
 def test_a_refusal_names_the_numbers_and_the_way_out():
     chosen = LoadSettings(memory_budget=512)
     with pytest.raises(BudgetTooSmall) as caught:
-        require_fit(header(), chosen, SHARE)
-    needed = math.ceil(plan(header(), chosen, SHARE).total_mib)
+        require_fit(header(), chosen, OVERHEAD)
+    needed = math.ceil(plan(header(), chosen, OVERHEAD).bill.total_mib)
     what, why, todo = caught.value.sentences()
     assert what == f"This model needs {needed:,} MiB and the memory budget is 512 MiB."
     assert sum(int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", why)) == needed
-    assert todo == "It fits with swap to disk."
+    assert todo == "It fits with weights read from the disk."
     assert caught.value.exit_code == 3
 
 
 def test_what_fits_comes_back_as_its_bill():
     roomy = LoadSettings(memory_budget=4096)
-    assert require_fit(header(), roomy, SHARE) == plan(header(), roomy, SHARE)
+    assert require_fit(header(), roomy, OVERHEAD) == plan(header(), roomy, OVERHEAD)
 
 
 def test_more_context_than_the_model_was_trained_for_is_refused():
     with pytest.raises(ContextTooLarge, match=r"Set the context to 2,048 tokens or less\."):
-        require_fit(header(context_trained=2048), LoadSettings(context_length=4096), SHARE)
+        require_fit(header(context_trained=2048), LoadSettings(context_length=4096), OVERHEAD)
+
+
+# ---- an automatic context -----------------------------------------------------------------------
+
+
+@unhurried
+@given(headers, load_settings, st.booleans())
+def test_an_automatic_context_fits_wherever_any_context_does(
+    model: ModelHeader, settings: LoadSettings, swap: bool
+) -> None:
+    asked = settings.model_copy(update={"context_length": 0, "swap_enabled": swap})
+    found = with_context(model, asked, OVERHEAD)
+    trained = model.context_trained or 4096
+    least = asked.model_copy(update={"context_length": min(512, trained)})
+    assert found.context_length <= trained
+    assert plan(model, found, OVERHEAD).bill.fits == plan(model, least, OVERHEAD).bill.fits
+
+
+def test_an_automatic_context_takes_a_quarter_of_the_budget_at_most() -> None:
+    model = header(context_trained=131_072)
+    bill = plan(model, LoadSettings(memory_budget=8192), OVERHEAD).bill
+    assert 4096 < bill.context_length < 131_072
+    assert 0.24 * 8192 < bill.mib_of(BillItem.KV_CACHE) <= 0.25 * 8192
+
+
+def test_an_automatic_context_ends_where_the_training_does() -> None:
+    bill = plan(header(context_trained=2048), LoadSettings(memory_budget=65_536), OVERHEAD).bill
+    assert bill.context_length == 2048
+
+
+def test_no_weight_leaves_memory_for_a_longer_automatic_context() -> None:
+    model = header(context_trained=131_072)
+    whole = plan(model, LoadSettings(context_length=4096, memory_budget=65_536), OVERHEAD).bill
+    tight = math.ceil(whole.total_mib) + 1
+    settings = LoadSettings(memory_budget=tight, swap_enabled=True)
+    assert not plan(model, settings, OVERHEAD).bill.streams
+
+
+def test_advice_for_an_automatic_context_keeps_it_automatic() -> None:
+    model = header(context_trained=8192)
+    tried = LoadSettings(memory_budget=256, micro_batch=1024)
+    assert advise(model, tried, OVERHEAD).settings.context_length == 0

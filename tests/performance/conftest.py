@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from r1desk.performance import PerformancePanel
+from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.theme import ThemeChoice, apply_theme
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from r1desk.performance import PerformancePanel
-from r1desk.performance.rows import NumberRow
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.performance.widgets.setting_rows import NumberRow
 
 
 def number(panel: PerformancePanel, key: str) -> NumberRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepseek_r1.core.events import Bill, BillLine, ModelFacts, ModelLoaded
-from r1desk.performance import Vitals
+from r1desk.performance.readings import GaugeValues
 
 LINES = {
     "weights": 1065.2,
@@ -60,7 +60,7 @@ def a_streamed_model() -> ModelLoaded:
     return a_model().model_copy(update={"bill": a_streamed_bill()})
 
 
-def some_vitals(**changes: object) -> Vitals:
+def gauge_values(**changes: object) -> GaugeValues:
     values = {
         "app_mib": 412.0,
         "budget_mib": 2048.0,
@@ -74,4 +74,4 @@ def some_vitals(**changes: object) -> Vitals:
         "context_used": 1240,
         "context_length": 4096,
     }
-    return Vitals(**(values | changes))
+    return GaugeValues(**(values | changes))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from performance.samples import some_vitals
-from r1desk.performance import Gauge
-from r1desk.performance.meters import level_colour
-from r1desk.performance.streaming import Streaming
+from performance.samples import gauge_values
+from r1desk.performance.rates import StreamingRates
+from r1desk.performance.widgets.gauge import Gauge
+from r1desk.performance.widgets.meters import level_colour
 from r1desk.theme import LIGHT, ThemeChoice, apply_theme
 
 # Said by the offscreen platform about every window with a least size.
@@ -41,7 +42,7 @@ def settle(gauge: Gauge, clock: Clock) -> int:
     """Fill the curve with one value, so that time alone moves nothing."""
     for _ in range(140):
         clock.now_s += 1
-        gauge.update_vitals(some_vitals())
+        gauge.show_values(gauge_values())
     return gauge.repaints
 
 
@@ -49,29 +50,29 @@ def test_nothing_is_repainted_while_nothing_changes(gauge: Gauge, clock: Clock):
     before = settle(gauge, clock)
     for _ in range(60):
         clock.now_s += 2
-        gauge.update_vitals(some_vitals())
+        gauge.show_values(gauge_values())
     assert gauge.repaints == before
 
 
 def test_only_what_changed_is_repainted(gauge: Gauge, clock: Clock):
     before = settle(gauge, clock)
-    gauge.update_vitals(some_vitals(tok_s=9.8))
+    gauge.show_values(gauge_values(tok_s=9.8))
     assert gauge.repaints == before + 1
 
 
 def test_a_change_too_small_to_see_is_not_painted(gauge: Gauge, clock: Clock):
     before = settle(gauge, clock)
-    gauge.update_vitals(some_vitals(app_mib=412.2, cores=(0.251, 0.749)))
+    gauge.show_values(gauge_values(app_mib=412.2, cores=(0.251, 0.749)))
     assert gauge.repaints == before
 
 
 def test_it_is_one_line_high(gauge: Gauge):
-    gauge.update_vitals(some_vitals())
+    gauge.show_values(gauge_values())
     assert 40 <= gauge.height() <= 48
 
 
 def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
-    gauge.update_vitals(some_vitals())
+    gauge.show_values(gauge_values())
     assert gauge._history.isVisible()
     assert gauge.minimumSizeHint().width() <= 720
     gauge.resize(720, 44)
@@ -84,44 +85,45 @@ def test_a_narrow_window_keeps_what_matters(gauge: Gauge):
 
 @pytest.mark.parametrize("width", range(500, 1400, 50))
 def test_no_number_is_cut_at_any_width(gauge: Gauge, width: int):
-    gauge.update_vitals(some_vitals())
+    gauge.show_values(gauge_values())
     gauge.resize(width, 44)
     gauge.layout().activate()
-    for meter in (gauge._memory, gauge._machine, gauge._context, gauge._pace, gauge._state):
+    for meter in (gauge._memory, gauge._machine, gauge._context, gauge._speed, gauge._state):
         assert not meter.isVisible() or meter.width() >= meter.sizeHint().width()
 
 
 def test_the_bar_warns_before_the_budget_and_alarms_above_it():
     assert level_colour(0.5, LIGHT).name() == LIGHT.accent
     assert level_colour(0.9, LIGHT).name() == LIGHT.warning
-    assert level_colour(1.01, LIGHT).name() == LIGHT.danger
+    assert level_colour(1.05, LIGHT).name() == LIGHT.danger
+    assert level_colour(1.005, LIGHT).name() == LIGHT.warning  # 772 of 768 MiB
 
 
 def test_a_model_from_the_disk_fills_its_budget_without_a_warning():
     assert level_colour(0.97, LIGHT, full_is_fine=True).name() == LIGHT.accent
-    assert level_colour(1.01, LIGHT, full_is_fine=True).name() == LIGHT.danger
+    assert level_colour(1.05, LIGHT, full_is_fine=True).name() == LIGHT.danger
 
 
 def test_exact_values_are_in_the_tooltips(gauge: Gauge):
-    gauge.update_vitals(some_vitals())
+    gauge.show_values(gauge_values())
     assert "window 112.0, engine 300.0" in gauge._memory.toolTip()
     assert "Core 2: 75%" in gauge._cores.toolTip()
 
 
 def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock: Clock):
-    gauge.update_vitals(some_vitals())
+    gauge.show_values(gauge_values())
     first = gauge.accessibleDescription()
     assert "Memory 412 of 2,048 MiB" in first
     clock.now_s += 4
-    gauge.update_vitals(some_vitals(app_mib=900.0))
+    gauge.show_values(gauge_values(app_mib=900.0))
     assert gauge.accessibleDescription() == first
     clock.now_s += 1.5
-    gauge.update_vitals(some_vitals(app_mib=901.0))
+    gauge.show_values(gauge_values(app_mib=901.0))
     assert "Memory 901 of" in gauge.accessibleDescription()
 
 
 def test_before_a_model_is_known_nothing_is_made_up(gauge: Gauge):
-    gauge.update_vitals(some_vitals(budget_mib=0.0, context_length=0, context_used=0, cores=()))
+    gauge.show_values(gauge_values(budget_mib=0.0, context_length=0, context_used=0, cores=()))
     assert gauge._memory._value == "412 MiB"
     assert gauge._context._value == "–"
 
@@ -129,27 +131,38 @@ def test_before_a_model_is_known_nothing_is_made_up(gauge: Gauge):
 def test_the_curve_forgets_what_is_older_than_two_minutes(gauge: Gauge, clock: Clock):
     for _ in range(1000):
         clock.now_s += 1
-        gauge.update_vitals(some_vitals())
+        gauge.show_values(gauge_values())
     assert len(gauge._history._history) < 140
 
 
-STREAMING = Streaming(
+STREAMING = StreamingRates(
     pinned_mib=560.0, streamed_mib=400.0, read_mib_s=1234.0, hit_rate=0.58, wait_share=0.41
 )
 
 
 def test_the_disk_is_shown_while_a_model_runs_from_it(gauge: Gauge):
-    gauge.update_vitals(some_vitals())
+    gauge.show_values(gauge_values())
     assert not gauge._disk.isVisible()
-    gauge.update_vitals(some_vitals(streaming=STREAMING))
+    gauge.show_values(gauge_values(streaming=STREAMING))
     assert gauge._disk.isVisible()
     assert gauge._disk._value == "1,234 MiB/s"
     for words in ("in memory: 560 MiB", "every pass: 400 MiB", "memory: 58%", "disk: 41% of"):
         assert words in gauge._disk.toolTip()
-    gauge.update_vitals(some_vitals())
+    gauge.show_values(gauge_values())
     assert not gauge._disk.isVisible()
 
 
 def test_a_screen_reader_hears_of_the_disk(gauge: Gauge):
-    gauge.update_vitals(some_vitals(streaming=STREAMING))
+    gauge.show_values(gauge_values(streaming=STREAMING))
     assert "Reading 1,234 MiB a second from the disk" in gauge.accessibleDescription()
+
+
+@pytest.mark.parametrize("part", ["memory", "context", "state"])
+def test_a_click_on_a_part_asks_for_more_of_it(gauge: Gauge, qtbot, part: str):
+    gauge.show_values(gauge_values())
+    gauge.layout().activate()
+    meter = getattr(gauge, f"_{part}")
+    with qtbot.waitSignal(getattr(gauge, f"{part}_clicked"), timeout=1000):
+        qtbot.mouseClick(meter, Qt.MouseButton.LeftButton, pos=meter.rect().center())
+    with qtbot.waitSignal(getattr(gauge, f"{part}_clicked"), timeout=1000):
+        qtbot.keyClick(meter, Qt.Key.Key_Return)

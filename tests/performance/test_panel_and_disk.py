@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtWidgets import QLabel
 
 from deepseek_r1.core.settings import LoadSettings
 from performance.panel_rows import number
 from performance.samples import a_bill, a_model, a_streamed_bill, a_streamed_model
-from r1desk.performance import PerformancePanel
-from r1desk.performance.load_section import PLAN_DELAY_MS
+from r1desk.performance.widgets.load_section import PLAN_DELAY_MS
+from r1desk.performance.widgets.panel import PerformancePanel
 
 # Said by the offscreen platform about every window with a least size.
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 
 
 def test_swap_to_disk_can_be_chosen_and_waits_for_a_reload(panel: PerformancePanel, qtbot):
-    panel.advanced.button.click()
     panel.load.rows["swap_enabled"].check.click()
     with qtbot.waitSignal(panel.settings_applied) as applied:
-        panel.apply_button.click()
+        panel.message.apply_button.click()
     assert applied.args == [LoadSettings(swap_enabled=True)]
 
 
@@ -32,12 +32,10 @@ def test_before_a_model_needs_it_the_row_says_what_swap_is_for(panel: Performanc
 def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: PerformancePanel):
     panel.show_plan(a_streamed_bill(), "")
     assert panel.load.rows["swap_enabled"].cost.text() == (
-        "560 MiB of the weights stay in memory, 400 MiB are read for every token, "
-        "in a long conversation 480. "
-        "Roughly 3.0 tokens a second, by a short test of this disk."
+        "About 3.0 tok/s. 560 MiB of the model stay in memory, 400 MiB are read for each token."
     )
     budget = number(panel, "memory_budget").cost
-    assert budget.text() == "256 MiB more allow 8.3 instead of 3.0 tokens a second"
+    assert budget.text() == "With 256 MiB more: 8.3 tok/s instead of 3.0"
     panel.set_load_settings(LoadSettings(swap_enabled=True))
     panel.show_plan(a_bill(), "")
     swap = panel.load.rows["swap_enabled"].cost
@@ -46,33 +44,44 @@ def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: P
 
 def test_the_bill_of_a_streamed_model_names_its_lines(panel: PerformancePanel):
     panel.show_plan(a_streamed_bill(), "")
-    texts = {child.text() for child in panel.bill.findChildren(type(panel.bill.total))}
-    assert {"Weights in memory", "Slots for streaming"} <= texts
+    texts = {child.text() for child in panel.bill.details.findChildren(QLabel)}
+    assert {"Weights in memory", "Buffers for reading from the disk"} <= texts
     assert "Weights" not in texts
 
 
 def test_a_streaming_model_follows_the_budget_at_once(panel: PerformancePanel, qtbot):
     panel.show_model(a_streamed_model())
-    heard: list[int] = []
-    panel.budget_changed.connect(heard.append)
+    received: list[int] = []
+    panel.budget_changed.connect(received.append)
     for budget in (1800, 1500, 900):
         number(panel, "memory_budget").spin.setValue(budget)
-    assert not panel.pending.isVisible()
+    assert not panel.load.pending
     assert number(panel, "memory_budget").badge.isHidden()
-    qtbot.waitUntil(lambda: bool(heard), timeout=PLAN_DELAY_MS * 10)
+    qtbot.waitUntil(lambda: bool(received), timeout=PLAN_DELAY_MS * 10)
     qtbot.wait(PLAN_DELAY_MS * 2)
-    assert heard == [900]
+    assert received == [900]
 
 
-def test_a_model_in_memory_waits_for_a_reload_with_the_budget(panel: PerformancePanel, qtbot):
+@pytest.mark.parametrize("budget", [1600, 1900, 3000])
+def test_a_model_in_memory_follows_a_budget_that_holds_it(panel: PerformancePanel, qtbot, budget):
+    panel.show_model(a_model())  # takes 1,580 MiB
+    with qtbot.waitSignal(panel.budget_changed) as changed:
+        number(panel, "memory_budget").spin.setValue(budget)
+    assert changed.args == [budget]
+    assert not panel.load.pending
+
+
+def test_a_budget_too_small_for_a_model_in_memory_waits_for_a_reload(
+    panel: PerformancePanel, qtbot
+):
     panel.show_model(a_streamed_model())
     panel.show_model(a_model())
-    heard: list[int] = []
-    panel.budget_changed.connect(heard.append)
+    received: list[int] = []
+    panel.budget_changed.connect(received.append)
     number(panel, "memory_budget").spin.setValue(900)
     qtbot.wait(PLAN_DELAY_MS * 2)
-    assert heard == []
-    assert panel.pending.isVisible()
+    assert received == []
+    assert panel.load.pending
 
 
 def test_a_refused_budget_goes_back_to_what_is_in_force(panel: PerformancePanel, qtbot):
@@ -80,9 +89,9 @@ def test_a_refused_budget_goes_back_to_what_is_in_force(panel: PerformancePanel,
     number(panel, "memory_budget").spin.setValue(256)
     panel.restore_load_settings(LoadSettings())
     panel.show_plan_failed("Too little.")
-    assert panel.pending.isVisible()
-    assert not panel.apply_button.isEnabled()
-    panel.undo_button.click()
+    assert panel.load.pending
+    assert not panel.message.apply_button.isEnabled()
+    panel.message.undo_button.click()
     assert number(panel, "memory_budget").value == 2048
 
 

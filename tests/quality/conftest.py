@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.cli.quality import launch
-from deepseek_r1.convert.job import Wish, convert
+from deepseek_r1.cli.quality_command import launch
+from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
-from deepseek_r1.convert.quality import Terms
-from deepseek_r1.convert.quality_child import Launch
+from deepseek_r1.convert.quality.quality_child import Launch
+from deepseek_r1.convert.quality.quality_run import MeasurementSettings
 from deepseek_r1.core.paths import resources_dir
 from support.budgets import ROOMY_MIB
 
@@ -18,7 +18,7 @@ TEXTS = resources_dir() / "calibration"
 
 
 def converted(source: Path, target: Path, precision: str) -> Path:
-    convert(Wish(source, target, precision_named(precision), ROOMY_MIB, threads=2))
+    convert(ConversionRequest(source, target, precision_named(precision), ROOMY_MIB, threads=2))
     return target
 
 
@@ -39,8 +39,8 @@ def tiny_qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def short_terms() -> Terms:
-    return Terms(
+def short_terms() -> MeasurementSettings:
+    return MeasurementSettings(
         text=TEXTS / "evaluation.txt",
         memory_budget_mib=2048,
         window=128,

@@ -17,18 +17,18 @@ def say(kind: str, key: int, text: object) -> None:
 
 def main(path: str) -> None:
     with Store(Path(path)) as store:
-        conversation = store.create_conversation().id
+        conversation = store.conversations.create().id
         parent = None
         number = 0
         while True:
-            question = store.append_user(conversation, f"question {number}", parent)
+            question = store.messages.append_user(conversation, f"question {number}", parent)
             say("said", question.id, f"question {number}")
-            answer = store.begin_answer(conversation, question.id)
+            answer = store.messages.begin_answer(conversation, question.id)
             for step in range(4):
-                store.save_progress(answer.id, "word " * (step + 1))
+                store.messages.save_progress(answer.id, "word " * (step + 1))
                 say("progress", answer.id, len("word " * (step + 1)))
                 time.sleep(0.002)
-            store.finish_answer(answer.id, f"answer {number}")
+            store.messages.finish_answer(answer.id, f"answer {number}")
             say("said", answer.id, f"answer {number}")
             parent, number = answer.id, number + 1
 

@@ -28,6 +28,7 @@ def start(script: str, argument: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_nothing_committed_is_lost_when_the_writer_is_killed(database: Path) -> None:
     chance = random.Random(7)
     said: dict[int, str] = {}
@@ -50,11 +51,11 @@ def test_nothing_committed_is_lost_when_the_writer_is_killed(database: Path) -> 
             assert store._db.execute("PRAGMA integrity_check") == [("ok",)]
             assert len(store.opening.recovered) <= 1
             for key in store.opening.recovered:
-                tail = store.message(key)
+                tail = store.messages.get(key)
                 assert tail.state is MessageState.STOPPED
                 assert len(tail.content) >= progress.get(key, 0)
             for key, text in said.items():
-                assert store.message(key).content == text
+                assert store.messages.get(key).content == text
     assert len(said) > ROUNDS
 
 
@@ -80,7 +81,7 @@ def test_profile_and_database_are_private_to_the_user(tmp_path: Path) -> None:
     folder = tmp_path / "profile"
     folder.mkdir(mode=0o755)
     with Profile.open(folder) as profile, Store(profile.database) as store:
-        store.save_draft(None, "x")
+        store.conversations.save_draft(None, "x")
         modes = {p.name: p.stat().st_mode & 0o777 for p in folder.iterdir()}
     assert folder.stat().st_mode & 0o777 == 0o700
     assert modes["conversations.db"] == modes["conversations.db-wal"] == 0o600

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.native.library import OnNode, OnPass
-from deepseek_r1.weights import streamed
-from deepseek_r1.weights.node_watch import NodeWatch
-from deepseek_r1.weights.read_ahead import ReadAhead
+from deepseek_r1.native.native_library import OnNode, OnPass
+from deepseek_r1.weights.streaming import streamed_weights
+from deepseek_r1.weights.streaming.eval_callback import EvalCallback
+from deepseek_r1.weights.streaming.prefetch import PrefetchRing
 
 _CODE = r"""
 #include <stdint.h>
@@ -99,7 +99,7 @@ class NativeClock:
 
     def __init__(self, handle: ctypes.CDLL) -> None:
         self._handle = handle
-        self.ring: ReadAhead | None = None  # of the model that was loaded last
+        self.ring: PrefetchRing | None = None  # of the model that was loaded last
 
     def read(self) -> Reading:
         """Everything until now."""
@@ -130,14 +130,14 @@ def native_clock(folder: Path) -> Iterator[NativeClock]:
     api = library().api
     clock = NativeClock(handle)
 
-    class Timed(NodeWatch):
-        def __init__(self, ahead, fields, on_node, on_pass):
-            clock.ring = ahead
+    class Timed(EvalCallback):
+        def __init__(self, prefetch, fields, on_node, on_pass):
+            clock.ring = prefetch
             self._inside = OnNode(on_node), OnPass(on_pass)
             for name, inside in zip(("on_node", "on_pass"), self._inside, strict=True):
                 _set(handle, f"{name}_inside", _address(inside))
             super().__init__(
-                ahead, fields, OnNode(_address(handle.timed_on_node)),
+                prefetch, fields, OnNode(_address(handle.timed_on_node)),
                 OnPass(_address(handle.timed_on_pass)),
             )  # fmt: skip
 
@@ -151,7 +151,7 @@ def native_clock(folder: Path) -> Iterator[NativeClock]:
             ours: Any = getattr(handle, "timed_" + inside.removesuffix("_inside"))
             ours.argtypes, ours.restype = original.argtypes, original.restype
             patch.setattr(api, name, ours)
-        patch.setattr(streamed, "NodeWatch", Timed)
+        patch.setattr(streamed_weights, "EvalCallback", Timed)
         yield clock
 
 

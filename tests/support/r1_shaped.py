@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import with_memory_limit
+
 TOOLS = Path(__file__).parents[3] / "shared" / "tools"
 
 
@@ -27,14 +29,12 @@ def r1_shaped(folders: pytest.TempPathFactory) -> Path:
     return path
 
 
-def limit_tool() -> Path:
-    """The tool that runs a command under a real memory limit; skips where none can be set."""
-    tool = TOOLS / "with_memory_limit.sh"
-    if not tool.is_file():
-        pytest.skip("the tool that sets memory limits is not beside the checkout")
+def memory_limit(limit_mb: int) -> list[str]:
+    """The beginning of a command under a real memory limit; skips where none can be set."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("memory limits need root")
-    tried = subprocess.run([tool, "100", "true"], capture_output=True, text=True, check=False)
+    command = [sys.executable, with_memory_limit.__file__]
+    tried = subprocess.run([*command, "100", "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
         pytest.skip(f"memory limits cannot be set here: {tried.stderr.strip()[-200:]}")
-    return tool
+    return [*command, str(limit_mb)]

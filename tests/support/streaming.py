@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.core.settings import CacheStrategy, KVType
-from deepseek_r1.engine.llama.context import ContextShape, LlamaContext
+from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.weights.residency import least_weights_mib
-from deepseek_r1.weights.streamed import StreamedWeights
+from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.weights.placement.residency import least_weights_mib, plan_residency
+from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 
 FIRST = [5 + 3 * n % 200 for n in range(40)]
 
@@ -26,14 +26,20 @@ class Bench:
     model: LlamaModel
     context: LlamaContext
     weights: StreamedWeights | None
+    header: ModelHeader
+
+    def set_weights_mib(self, mib: float) -> None:
+        """Move the weights' budget; in force with the next computation."""
+        assert self.weights is not None
+        self.weights.set_residency(plan_residency(self.header, mib))
 
     def logits(self, tokens: list[int]) -> bytes:
         """The bytes of the logits after these tokens, computed on top of what is there."""
         done = 0
         while done < len(tokens):
             if self.weights is not None:
-                self.weights.apply()
-            chunk = tokens[done : done + self.context.most_tokens]
+                self.weights.apply_residency()
+            chunk = tokens[done : done + self.context.max_batch_tokens]
             self.context.compute(chunk)
             done += len(chunk)
         pointer = library().api.llama_get_logits_ith(self.context.pointer, -1)
@@ -41,12 +47,12 @@ class Bench:
 
     def answer(self, tokens: list[int], count: int) -> list[bytes]:
         """The logits after `tokens`, then after each of `count` likeliest next ones."""
-        told = [self.logits(tokens)]
+        logits = [self.logits(tokens)]
         for _ in range(count):
-            values = memoryview(told[-1]).cast("f")
+            values = memoryview(logits[-1]).cast("f")
             likeliest = max(range(len(values)), key=values.__getitem__)
-            told.append(self.logits([likeliest]))
-        return told
+            logits.append(self.logits([likeliest]))
+        return logits
 
 
 @contextmanager
@@ -59,17 +65,18 @@ def loaded(
     strategy: CacheStrategy = CacheStrategy.AUTO,
     sequences: int = 1,
 ) -> Iterator[Bench]:
-    """The model in memory, or streamed where `weights_mib` says how much there is room for."""
+    """The model in memory, or streamed with `weights_mib` MiB for its weights."""
     weights, header = None, read_header(path)
     if weights_mib is not None:
+        residency = plan_residency(header, weights_mib)
         weights = StreamedWeights(
-            library().api._lib, header, weights_mib, direct=direct, strategy=strategy
+            library().functions, header, residency, direct=direct, strategy=strategy
         )
     model = LlamaModel(library(), header.parts, lambda _fraction: True, weights, repack=False)
-    shape = ContextShape(256, micro_batch, KVType.F16, sequences, threads=1, threads_prefill=1)
+    shape = ContextParams(256, micro_batch, KVType.F16, sequences, threads=1, threads_prefill=1)
     context = LlamaContext(library(), model, shape, weights)
     try:
-        yield Bench(model, context, weights)
+        yield Bench(model, context, weights, header)
     finally:
         context.close()
         model.close()

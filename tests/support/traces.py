@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from deepseek_r1.core.settings import CacheStrategy
-from deepseek_r1.weights.expert_cache import ExpertCache
-from deepseek_r1.weights.policies import CachePolicy
-from deepseek_r1.weights.resident_set import ResidentSet
+from deepseek_r1.weights.moe.eviction import EvictionPolicy
+from deepseek_r1.weights.moe.expert_cache import ExpertCache
+from deepseek_r1.weights.moe.resident_set import ResidentSet
 from support.streaming import budgets, loaded
 
 Step = tuple[int, ...]
@@ -28,11 +28,11 @@ class Trace:
     layers: int
     experts: int  # of all layers together
 
-    def hit_rate(self, policy: CachePolicy, room: int) -> float:
-        """Share of uses that a cache for `room` experts has in memory, beginning empty."""
-        kept = ResidentSet([1] * self.experts, room, policy)
+    def hit_rate(self, policy: EvictionPolicy, capacity: int) -> float:
+        """Share of uses that a cache for `capacity` experts has in memory, beginning empty."""
+        kept = ResidentSet([1] * self.experts, capacity, policy)
         for step in self.steps:
-            kept.step(dict.fromkeys(step, 1))
+            kept.admit(dict.fromkeys(step, 1))
         return kept.hits / (kept.hits + kept.misses)
 
 
@@ -49,11 +49,11 @@ class Belady:
         self._never = len(trace.steps)
         self._kept: set[int] = set()
 
-    def use(self, uses: Mapping[int, int]) -> None:
+    def touch(self, uses: Mapping[int, int]) -> None:
         for key in uses:
             self._coming[key].pop()
 
-    def keep(self, key: int) -> None:
+    def admit(self, key: int) -> None:
         self._kept.add(key)
 
     def victim(self, busy: Collection[int]) -> int:
@@ -63,7 +63,7 @@ class Belady:
         coming = self._coming[key]
         return coming[-1] if coming else self._never
 
-    def drop(self, key: int) -> None:
+    def evict(self, key: int) -> None:
         self._kept.remove(key)
 
 

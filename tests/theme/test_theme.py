@@ -265,3 +265,7 @@ def test_an_icon_in_a_selected_row_is_seen_on_the_selection(qapp: QApplication) 
         if shown.pixelColor(x, y).alpha() == 255
     }
     assert inks == {LIGHT.selection_text}
+
+
+def test_an_icon_in_no_space_draws_nothing(qapp: QApplication) -> None:
+    assert icon("search").pixmap(QSize(0, 0)).isNull()

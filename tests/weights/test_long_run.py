@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bench_python_share import python_share
+from benchmarks.bench_python_share import python_share
+from benchmarks.soak_streaming import QUESTION, Soaked, open_least, soak
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import read_header
-from soak_streaming import QUESTION, Soaked, open_least, soak
 from support.gguf_files import tiny_qwen2
 from support.native_clock import native_clock
 
@@ -31,7 +31,7 @@ def test_a_long_answer_from_the_disk_takes_no_more_memory(tmp_path: Path) -> Non
     assert max(settled) - min(settled) < 1.0
 
 
-def test_the_slope_is_that_of_a_line_behind_the_first_reading() -> None:
+def test_the_slope_ignores_the_first_reading() -> None:
     grown = [(500, 40.0), (1000, 100.0), (1500, 100.5), (2000, 101.0)]
     assert Soaked(grown, 1, 0.0, 0.0).growth_kib == pytest.approx(1024.0)
 
@@ -50,14 +50,14 @@ def test_a_tokens_time_is_divided_between_python_llama_and_the_disk(
             else open_engine(OpenRequest(header, settings, 1, lambda _: True))
         )
         events = engine.stream(QUESTION, SamplingSettings(temperature=0.9, max_tokens=30))
-        told = python_share(
+        result = python_share(
             clock, events, lambda: engine.weights_stats.io_wait_s if streams else 0.0
         )
         engine.close()
-    assert told.native_ms > 0
-    assert told.loop_ms > 0
+    assert result.native_ms > 0
+    assert result.loop_ms > 0
     # From the disk: for the embedding's row, and because another pass begins.
-    assert (0 < told.calls <= 3, told.callback_ms > 0) == (streams, streams)
-    parts = told.native_ms + told.disk_wait_ms + told.callback_ms + told.loop_ms
-    assert parts == pytest.approx(told.token_ms, rel=0.01)
-    assert 0 < told.share < 1
+    assert (0 < result.calls <= 3, result.callback_ms > 0) == (streams, streams)
+    parts = result.native_ms + result.disk_wait_ms + result.callback_ms + result.loop_ms
+    assert parts == pytest.approx(result.token_ms, rel=0.01)
+    assert 0 < result.share < 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.r1_shaped import limit_tool, r1_shaped
+from support.r1_shaped import memory_limit, r1_shaped
 
 LIMIT_MB = 800
 BUDGET_MIB = 760  # 797 MB
@@ -31,14 +31,14 @@ with CPUInference(sys.argv[1], memory_budget=int(sys.argv[2]), context_length=51
 def test_a_model_larger_than_the_limit_is_not_killed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    limit, large = limit_tool(), r1_shaped(tmp_path_factory)
+    limit, large = memory_limit(LIMIT_MB), r1_shaped(tmp_path_factory)
     app = Path(__file__).parents[2] / "app"
     assert large.stat().st_size > LIMIT_MB * 1_000_000
     done = subprocess.run(
-        [limit, str(LIMIT_MB), sys.executable, "-c", CODE, large, str(BUDGET_MIB)],
+        [*limit, sys.executable, "-c", CODE, large, str(BUDGET_MIB)],
         cwd=app, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["tokens"] == 6
-    assert told["streamed_mib"] > 300
+    result = json.loads(done.stdout)
+    assert result["tokens"] == 6
+    assert result["streamed_mib"] > 300

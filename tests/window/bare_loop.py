@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from bench_engine import PREFILL, Bench
+from benchmarks.bench_engine import PREFILL, Bench
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import SamplingSettings

@@ -17,40 +17,40 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QTimer
 
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import profile_dir
-from deepseek_r1.core.words import use_language
 from r1desk import preferences as prefs
-from r1desk.application import create_application
-from r1desk.desk import Desk
+from r1desk.shell.session import Session
+from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread
 
 
 class Driver(QObject):
     """Types the questions and reports what comes back."""
 
-    def __init__(self, desk: Desk, questions: list[str]) -> None:
+    def __init__(self, session: Session, questions: list[str]) -> None:
         super().__init__()
-        self._desk = desk
+        self._session = session
         self._questions = questions
         self._lengths: dict[int, int] = {}
-        desk.engine.beat.connect(self._on_beat)
-        desk.models.loaded.connect(self._on_loaded)
-        desk.chat.answer_started.connect(self._on_started)
-        desk.chat.answer_streamed.connect(self._on_text)
-        desk.chat.thinking_streamed.connect(self._on_text)
-        desk.chat.answer_finished.connect(self._on_finished)
-        desk.chat.failed.connect(lambda report: say("failed", text=report.text()))
+        session.engine.heartbeat.connect(self._on_beat)
+        session.models.loaded.connect(self._on_loaded)
+        session.chat.answer_started.connect(self._on_started)
+        session.chat.answer_streamed.connect(self._on_text)
+        session.chat.thinking_streamed.connect(self._on_text)
+        session.chat.answer_finished.connect(self._on_finished)
+        session.chat.failed.connect(lambda report: say("failed", text=report.text()))
         self._engine_pid = 0
-        desk.window.installEventFilter(self)
+        session.window.installEventFilter(self)
 
     def eventFilter(self, _window: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Paint and self._desk.window.windowHandle().isExposed():
-            self._desk.window.removeEventFilter(self)
+        if event.type() == QEvent.Type.Paint and self._session.window.windowHandle().isExposed():
+            self._session.window.removeEventFilter(self)
             QTimer.singleShot(0, lambda: say("visible"))  # once the whole picture is painted
         return False
 
     def _on_beat(self, beat: Any) -> None:
-        pid = self._desk.engine.engine_pid
+        pid = self._session.engine.engine_pid
         if pid and pid != self._engine_pid:
             self._engine_pid = pid
             say("engine", pid=pid)
@@ -60,16 +60,16 @@ class Driver(QObject):
         QTimer.singleShot(0, self._ask_next)
 
     def _ask_next(self) -> None:
-        if self._desk.chat.busy or not self._questions:
+        if self._session.chat.busy or not self._questions:
             return
-        composer = self._desk.window.composer
+        composer = self._session.window.composer
         composer.set_text(self._questions.pop(0))
         composer.submit()
 
     def _on_started(self, message_id: int) -> None:
         if message_id not in self._lengths:
             self._lengths[message_id] = 0
-            question = self._desk.chat.shown_branch[-2]
+            question = self._session.chat.shown_branch[-2]
             say("sent", id=question.id, text=question.content)
 
     def _on_text(self, message_id: int, text: str) -> None:
@@ -101,13 +101,13 @@ def main() -> int:
     app = create_application(sys.argv[:1], stored)
     profile = Profile.open(profile_dir())
     store = StoreThread(profile.database)
-    desk = Desk(profile, store, stored, damaged)
-    driver = Driver(desk, sys.argv[1:])
+    session = Session(profile, store, stored, damaged)
+    driver = Driver(session, sys.argv[1:])
     store.start()
-    desk.show()
+    session.show()
     status = app.exec()
     del driver
-    desk.close()
+    session.close()
     store.close()
     profile.close()
     return status

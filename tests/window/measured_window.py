@@ -19,12 +19,12 @@ from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core import events
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.core.words import use_language
 from r1desk import preferences as prefs
-from r1desk.application import create_application
-from r1desk.desk import Desk
+from r1desk.shell.session import Session
+from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread
 
 SCRIPTED = Path(__file__).resolve().parents[1] / "host" / "scripted_engine.py"
@@ -76,9 +76,9 @@ class PaintCounter(QObject):
 class Measured(QObject):
     """Does what it is told and says how that went."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self._desk = desk
+        self._session = session
         self._heart = Heartbeat()
         self._paints = PaintCounter()
         self._asked_at = 0.0
@@ -88,19 +88,21 @@ class Measured(QObject):
         self._unread = b""
         self._input = QSocketNotifier(sys.stdin.fileno(), QSocketNotifier.Type.Read, self)
         self._input.activated.connect(self._on_input)
-        desk.models.loaded.connect(lambda _loaded: say("ready", engine=desk.engine.engine_pid))
-        desk.engine.event.connect(self._on_event)
-        desk.chat.answer_streamed.connect(self._on_streamed)
-        desk.chat.answer_finished.connect(self._on_finished)
-        desk.chat.failed.connect(lambda report: say("failed", text=report.text()))
-        desk.chat.branch_shown.connect(self._on_shown)
+        session.models.loaded.connect(
+            lambda _loaded: say("ready", engine=session.engine.engine_pid)
+        )
+        session.engine.event.connect(self._on_event)
+        session.chat.answer_streamed.connect(self._on_streamed)
+        session.chat.answer_finished.connect(self._on_finished)
+        session.chat.failed.connect(lambda report: say("failed", text=report.text()))
+        session.chat.branch_shown.connect(self._on_shown)
 
     @Slot()
     def _on_input(self) -> None:
         part = os.read(sys.stdin.fileno(), 65_536)
         if not part:
             self._input.setEnabled(False)
-            self._desk.window.close()
+            self._session.window.close()
             return
         *lines, self._unread = (self._unread + part).split(b"\n")
         for line in lines:
@@ -121,17 +123,18 @@ class Measured(QObject):
     def do_open(self, conversation: int | None) -> None:
         """Show a conversation; `shown` follows."""
         if conversation is None:
-            self._desk.chat.new_chat()
+            self._session.chat.new_chat()
         else:
-            self._desk.chat.open(conversation)
+            self._session.chat.open(conversation)
 
     def do_ask(self, text: str, seed: int = 1, max_tokens: int = 128) -> None:
         """Send a question through the composer; `answered` follows."""
-        self._desk.preferences.sampling = self._desk.preferences.sampling.model_copy(
-            update={"seed": seed, "max_tokens": max_tokens}
+        sampling = self._session.preferences.sampling
+        self._session.chat_settings.set_sampling(
+            sampling.model_copy(update={"seed": seed, "max_tokens": max_tokens})
         )
         self._first, self._bursts = None, 0
-        composer = self._desk.window.composer
+        composer = self._session.window.composer
         composer.set_text(text)
         self._asked_at = time.perf_counter()
         composer.submit()
@@ -154,7 +157,7 @@ class Measured(QObject):
         say("shown", conversation=conversation, messages=len(branch))
 
     @Slot(int, object)
-    def _on_event(self, _request: int, event: events.Event) -> None:
+    def _on_event(self, event: events.Event) -> None:
         if isinstance(event, events.AnswerDelta | events.ThinkingDelta):
             self._last = (time.perf_counter(), event.completion_tokens)
             self._first = self._first or self._last
@@ -201,13 +204,13 @@ def main() -> int:
     profile = Profile.open(profile_dir())
     store = StoreThread(profile.database)
     command = [sys.executable, str(SCRIPTED)] if "--scripted" in sys.argv else None
-    desk = Desk(profile, store, stored, damaged, command)
-    measured = Measured(desk)
+    session = Session(profile, store, stored, damaged, command)
+    measured = Measured(session)
     store.start()
-    desk.show()
+    session.show()
     status = app.exec()
     del measured
-    desk.close()
+    session.close()
     store.close()
     profile.close()
     return status

@@ -12,20 +12,20 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QCoreApplication, QEventLoop
 
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.core.words import use_language
 from r1desk import preferences as prefs
-from r1desk.application import create_application
-from r1desk.chat_controller import ChatController
-from r1desk.desk import Desk
+from r1desk.chat.controller import ChatController
+from r1desk.shell.session import Session
+from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread
 
 PATIENCE_S = 150.0
 
 
 @contextmanager
-def own_desk(model: Path, load: LoadSettings, tokens: int) -> Iterator[Desk]:
+def own_session(model: Path, load: LoadSettings, tokens: int) -> Iterator[Session]:
     """The application on this user's profile, or on the one that R1DESK_PROFILE names.
 
     Answers have up to `tokens` tokens, without chance. Once a process.
@@ -39,13 +39,13 @@ def own_desk(model: Path, load: LoadSettings, tokens: int) -> Iterator[Desk]:
     create_application(sys.argv[:1], stored)
     profile = Profile.open(profile_dir())
     store = StoreThread(profile.database)
-    desk = Desk(profile, store, stored, None)
+    session = Session(profile, store, stored, None)
     store.start()
-    desk.show()
+    session.show()
     try:
-        yield desk
+        yield session
     finally:
-        desk.close()
+        session.close()
         store.close()
         profile.close()
 
@@ -61,17 +61,17 @@ def until(true: Callable[[], bool], what: str) -> float:
     return time.monotonic() - began
 
 
-def ask_again(desk: Desk, question: str, during: Callable[[], None] | None = None) -> str:
+def ask_again(session: Session, question: str, during: Callable[[], None] | None = None) -> str:
     """The answer to a question, which is typed the first time and then asked again.
 
     `during` is called while the answer is written.
     """
-    chat = desk.chat
+    chat = session.chat
     if chat.shown_branch:
         chat.regenerate_last()
     else:
-        desk.window.composer.set_text(question)
-        desk.window.composer.submit()
+        session.window.composer.set_text(question)
+        session.window.composer.submit()
     until(lambda: chat.busy, "the question is sent")
     if during is not None:
         until(lambda: bool(chat.answer and len(chat.answer.content) > 5), "text comes")

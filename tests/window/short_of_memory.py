@@ -1,6 +1,7 @@
 """A chat in the real window while another program takes the memory. Run inside a memory limit:
 
-    ../shared/tools/with_memory_limit.sh 2000 .venv/bin/python tests/window/short_of_memory.py \\
+    sudo .venv/bin/python tests/benchmarks/with_memory_limit.py 2000 \\
+        .venv/bin/python tests/window/short_of_memory.py \\
         [--model FILE] [--budget 1280] [--tokens 120] [--full 0.97]
 
 The limit's group holds window, engine and the program that eats. The same question is answered
@@ -29,10 +30,10 @@ from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware import linux
 from deepseek_r1.hardware.pressure import memory_reading
-from deepseek_r1.host.protocol import Beat
-from r1desk.desk import Desk
-from r1desk.dialogs.notice_bar import Level, Notice
-from window.own_process import ask_again, own_desk, until
+from deepseek_r1.host.protocol import Heartbeat
+from r1desk.shell.session import Session
+from r1desk.widgets.notice_bar import Level, Notice
+from window.own_process import ask_again, own_session, until
 
 EATER = """
 import sys
@@ -56,29 +57,29 @@ GIVEN_BACK = 0.03  # by the engine, between the eater's last look and ours
 
 
 class Trial:
-    def __init__(self, desk: Desk, full: float) -> None:
-        self.desk, self.full = desk, full
+    def __init__(self, session: Session, full: float) -> None:
+        self.session, self.full = session, full
         self.notices: list[dict[str, str]] = []
-        self.beats: list[Beat] = []
+        self.beats: list[Heartbeat] = []
         self.pids: set[int] = set()
-        desk.engine.beat.connect(self._on_beat)
-        shown = desk.window.notices.show_notice
+        session.engine.heartbeat.connect(self._on_beat)
+        shown = session.window.notices.show_notice
 
         def show(notice: Notice) -> None:
             self.notices.append({"level": str(notice.level), "text": notice.text})
             shown(notice)
 
-        desk.window.notices.show_notice = show
+        session.window.notices.show_notice = show
 
-    def _on_beat(self, beat: Beat) -> None:
+    def _on_beat(self, beat: Heartbeat) -> None:
         self.beats.append(beat)
-        self.pids.add(self.desk.engine.engine_pid)
+        self.pids.add(self.session.engine.engine_pid)
 
     def run(self) -> dict[str, Any]:
-        until(lambda: self.desk.models.current is not None, "the model loads")
-        bill, killed_before = self.desk.models.current.bill, kills()
-        ask_again(self.desk, QUESTION)
-        calm = ask_again(self.desk, QUESTION)
+        until(lambda: self.session.models.current is not None, "the model loads")
+        bill, killed_before = self.session.models.current.bill, kills()
+        ask_again(self.session, QUESTION)
+        calm = ask_again(self.session, QUESTION)
         eater = subprocess.Popen(
             [sys.executable, "-c", EATER, str(ROOT / "app"), str(self.full)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -88,11 +89,11 @@ class Trial:
         def eat() -> None:
             os.set_blocking(eater.stdout.fileno(), False)
             until(lambda: self._eaten(eater, marks), "the eater is full")
-            marks["answering"] = float(self.desk.chat.busy)
+            marks["answering"] = float(self.session.chat.busy)
 
         self.beats.clear()
-        self.pids = {self.desk.engine.engine_pid}
-        disturbed = ask_again(self.desk, QUESTION, eat)
+        self.pids = {self.session.engine.engine_pid}
+        disturbed = ask_again(self.session, QUESTION, eat)
         until(lambda: any(b.memory and b.memory.short for b in self.beats), "a shortage")
         eater.kill()
         eater.wait()
@@ -163,8 +164,8 @@ def main() -> int:
     load = LoadSettings(
         memory_budget=given.budget, context_length=1024, micro_batch=64, swap_enabled=True
     )
-    with own_desk(given.model, load, given.tokens) as desk:
-        found = Trial(desk, given.full).run()
+    with own_session(given.model, load, given.tokens) as session:
+        found = Trial(session, given.full).run()
     print(json.dumps(found, indent=1))
     return 0 if kept(found) else 1
 

@@ -13,18 +13,19 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import errors
+from deepseek_r1.core.events import LoadProgress, TemplateSource
 from deepseek_r1.core.settings import LoadSettings
 from r1desk import preferences as prefs
-from r1desk.desk import Desk
+from r1desk.shell.session import Session
 from support import hostile
-from support.gguf_files import tiny_llama, tiny_qwen2
-from support.raw_gguf import I32, U16, RawGguf
-from window.desk_fixture import ask, running_desk, short_answers, wait_answered, wait_ready
+from support.gguf_files import tiny_gemma3, tiny_llama, tiny_qwen2
+from support.raw_gguf import I32, STRING, U16, RawGguf
+from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
 pytestmark = pytest.mark.native
@@ -34,11 +35,11 @@ R1_HEADER = Path(__file__).parents[3] / "shared" / "data" / "r1-distill-qwen-7b.
 STARTER_NAME = "SmolLM2"
 
 
-def drop(desk: Desk, path: Path) -> None:
-    """Let go of a file over the window, as a file manager does."""
+def drag(session: Session, path: Path) -> QMimeData:
+    """Hold a file over the window, as a file manager does."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
-    window = desk.window
+    window = session.window
     enter = QDragEnterEvent(
         window.rect().center(),
         Qt.DropAction.CopyAction,
@@ -48,6 +49,13 @@ def drop(desk: Desk, path: Path) -> None:
     )
     QApplication.sendEvent(window, enter)
     assert enter.isAccepted()
+    return data
+
+
+def drop(session: Session, path: Path) -> None:
+    """Let go of a file over the window, as a file manager does."""
+    data = drag(session, path)
+    window = session.window
     event = QDropEvent(
         QPointF(window.rect().center()),
         Qt.DropAction.CopyAction,
@@ -59,48 +67,51 @@ def drop(desk: Desk, path: Path) -> None:
     assert event.isAccepted()
 
 
-def choose(desk: Desk, path: Path) -> None:
-    desk.models.choose(path)
+def choose(session: Session, path: Path) -> None:
+    session.models.choose(path)
 
 
 def refusal(
-    qtbot: QtBot, desk: Desk, give: Callable[[Desk, Path], None], path: Path
+    qtbot: QtBot, session: Session, give: Callable[[Session, Path], None], path: Path
 ) -> errors.ErrorReport:
     """What the window says about `path`, after seeing that it says it everywhere."""
-    desk.window.notices.clear()
-    with answering_window(), qtbot.waitSignal(desk.models.load_failed, timeout=VERDICT_MS) as said:
-        give(desk, path)
+    session.window.notices.clear()
+    with (
+        answering_window(),
+        qtbot.waitSignal(session.models.load_failed, timeout=VERDICT_MS) as said,
+    ):
+        give(session, path)
     report = said.args[0]
-    assert desk.window.notices.notice is not None
-    assert desk.window.notices.label.text() == report.text()
-    assert "Still in use" in desk.window.panel.model.state.text()
-    assert desk.models.current is not None
-    assert STARTER_NAME in desk.window.panel.model.name.text().replace("\u200b", "")
+    assert session.window.notices.notice is not None
+    assert session.window.notices.label.text() == report.text()
+    assert "Still in use" in session.window.panel.model.state.text()
+    assert session.models.current is not None
+    assert STARTER_NAME in session.window.panel.model.name.text().replace("\u200b", "")
     return report
 
 
-def assert_still_answers(qtbot: QtBot, desk: Desk) -> None:
-    ask(qtbot, desk, "Say hello.")
-    wait_answered(qtbot, desk)
-    assert desk.chat.shown_branch[-1].state == "complete"
-    assert desk.chat.shown_branch[-1].content
+def assert_still_answers(qtbot: QtBot, session: Session) -> None:
+    ask(qtbot, session, "Say hello.")
+    wait_answered(qtbot, session)
+    assert session.chat.shown_branch[-1].state == "complete"
+    assert session.chat.shown_branch[-1].content
 
 
 def test_no_hostile_file_gets_in_and_the_model_before_goes_on_answering(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
-    with running_desk(qtbot, own_profile, short_answers) as desk:
-        wait_ready(qtbot, desk)
-        engine = desk.engine.engine_pid
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        engine = session.engine.engine_pid
         for number, case in enumerate(hostile.CASES):
             path = tmp_path / "hostile.gguf"
             path.write_bytes(case.build(sound.copy()))
-            report = refusal(qtbot, desk, drop if number % 8 == 0 else choose, path)
+            report = refusal(qtbot, session, drop if number % 8 == 0 else choose, path)
             assert report.code == case.expected.__name__, case.name
             assert "hostile.gguf" in report.text() or report.code == "SplitPartMissing", case.name
-        assert desk.engine.engine_pid == engine
-        assert_still_answers(qtbot, desk)
+        assert session.engine.engine_pid == engine
+        assert_still_answers(qtbot, session)
 
 
 def test_what_is_no_whole_file_is_refused_by_name(
@@ -124,70 +135,70 @@ def test_what_is_no_whole_file_is_refused_by_name(
         (Path(os.fsdecode(bytes(tmp_path) + b"/\xff\xfe.gguf")), errors.ModelFileMissing),
         (tmp_path / "\ud800.gguf", errors.ModelFileMissing),
     ]
-    with running_desk(qtbot, own_profile, short_answers) as desk:
-        wait_ready(qtbot, desk)
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
         for path, expected in cases:
-            assert refusal(qtbot, desk, choose, path).code == expected.__name__, repr(path)
+            assert refusal(qtbot, session, choose, path).code == expected.__name__, repr(path)
         for path, expected in cases[:7]:
-            assert refusal(qtbot, desk, drop, path).code == expected.__name__, repr(path)
-        assert_still_answers(qtbot, desk)
-        assert desk.preferences.model_path is None
-        assert desk.preferences.recent_models == []
+            assert refusal(qtbot, session, drop, path).code == expected.__name__, repr(path)
+        assert_still_answers(qtbot, session)
+        assert session.preferences.model_path is None
+        assert session.preferences.recent_models == []
 
 
 def test_a_model_in_parts_loads_whichever_part_is_chosen(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     first = split_model(tmp_path, tiny_llama(tmp_path / "sound.gguf"))
-    with running_desk(qtbot, own_profile, small_context) as desk:
-        wait_ready(qtbot, desk)
-        drop(desk, first.with_name("tiny-00002-of-00003.gguf"))
-        qtbot.waitUntil(lambda: desk.preferences.model_path == str(first), timeout=VERDICT_MS)
-        assert_still_answers(qtbot, desk)
+    with running_session(qtbot, own_profile, small_context) as session:
+        wait_ready(qtbot, session)
+        drop(session, first.with_name("tiny-00002-of-00003.gguf"))
+        qtbot.waitUntil(lambda: session.preferences.model_path == str(first), timeout=VERDICT_MS)
+        assert_still_answers(qtbot, session)
 
 
 def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_desk(qtbot, own_profile, short_answers) as desk:
-        wait_ready(qtbot, desk)
-        panel, before = desk.window.panel, desk.preferences.load
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        panel, before = session.window.panel, session.preferences.load
         panel.load.rows["context_length"].changed.emit(1_000_000)  # the field itself allows less
-        assert panel.pending.isVisible()
-        with answering_window(), qtbot.waitSignal(desk.models.load_failed, timeout=VERDICT_MS):
-            panel.apply_button.click()
-        assert "8,192 tokens or less" in desk.window.notices.label.text()
+        assert panel.load.pending
+        with answering_window(), qtbot.waitSignal(session.models.load_failed, timeout=VERDICT_MS):
+            panel.message.apply_button.click()
+        assert "8,192 tokens or less" in session.window.notices.label.text()
         assert "Still in use" in panel.model.state.text()
-        assert desk.preferences.load == before
-        assert panel.pending.isVisible(), "the edit must stay in sight, as not yet applied"
-        panel.undo_button.click()
-        assert not panel.pending.isVisible()
+        assert session.preferences.load == before
+        assert panel.load.pending, "the edit must stay in sight, as not yet applied"
+        panel.message.undo_button.click()
+        assert not panel.load.pending
         assert panel.load.rows["context_length"].spin.value() == before.context_length
-        assert_still_answers(qtbot, desk)
+        assert_still_answers(qtbot, session)
 
 
 def test_a_budget_that_is_too_small_is_refused_with_advice_and_forgotten(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_desk(qtbot, own_profile, short_answers) as desk:
-        wait_ready(qtbot, desk)
-        panel, before = desk.window.panel, desk.preferences.load
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        panel, before = session.window.panel, session.preferences.load
         panel.load.rows["memory_budget"].changed.emit(256)
-        with qtbot.waitSignal(desk.models.planned, timeout=VERDICT_MS):
+        with qtbot.waitSignal(session.models.planned, timeout=VERDICT_MS):
             pass
-        assert not panel.apply_button.isEnabled()
-        assert panel.apply_button.toolTip(), "why it cannot be applied"
-        with answering_window(), qtbot.waitSignal(desk.models.load_failed, timeout=VERDICT_MS):
-            desk.models.apply(panel.load.edited)  # as if the bill had come too late
-        said = desk.window.notices.label.text()
+        assert not panel.message.apply_button.isEnabled()
+        assert panel.message.apply_button.toolTip(), "why it cannot be applied"
+        with answering_window(), qtbot.waitSignal(session.models.load_failed, timeout=VERDICT_MS):
+            session.models.apply(panel.load.edited)  # as if the bill had come too late
+        said = session.window.notices.label.text()
         assert "256 MiB" in said
         assert said.split(". ")[-1], "advice"
-        assert desk.models.current is not None
-        assert desk.preferences.load == before
-        assert_still_answers(qtbot, desk)
-    with running_desk(qtbot, own_profile) as desk:
-        wait_ready(qtbot, desk)
-        assert desk.preferences.load == before
+        assert session.models.current is not None
+        assert session.preferences.load == before
+        assert_still_answers(qtbot, session)
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
+        assert session.preferences.load == before
 
 
 def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
@@ -197,21 +208,136 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
         short_answers(stored)
         stored.model_path = str(tmp_path / "gone.gguf")
 
-    with running_desk(qtbot, own_profile, gone) as desk:
-        with qtbot.waitSignal(desk.models.load_failed, timeout=VERDICT_MS):
+    with running_session(qtbot, own_profile, gone) as session:
+        with qtbot.waitSignal(session.models.load_failed, timeout=VERDICT_MS):
             pass
-        assert "gone.gguf" in desk.window.notices.label.text()
-        assert desk.models.current is None
-        ask(qtbot, desk, "Is anybody there?")
-        wait_answered(qtbot, desk)
-        answer = desk.chat.shown_branch[-1]
+        assert "gone.gguf" in session.window.notices.label.text()
+        assert session.models.current is None
+        ask(qtbot, session, "Is anybody there?")
+        wait_answered(qtbot, session)
+        answer = session.chat.shown_branch[-1]
         assert answer.state == "failed"
         assert answer.error_text == errors.ModelNotLoaded().report().text()
-        drop(desk, starter)
-        wait_ready(qtbot, desk)
-        desk.window.chat.regenerate_requested.emit(answer.id)
-        wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[-1].state == "complete"
+        drop(session, starter)
+        wait_ready(qtbot, session)
+        session.window.chat.regenerate_requested.emit(answer.id)
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[-1].state == "complete"
+
+
+def test_a_text_that_is_dropped_is_attached_and_no_failed_load(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("Eggs, milk", encoding="utf-8")
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
+        failures: list[object] = []
+        session.models.load_failed.connect(failures.append)
+        drop(session, notes)
+        attached = session.presenters[0].attachments.controller
+        qtbot.waitUntil(lambda: bool(attached.attachments), timeout=VERDICT_MS)
+        qtbot.waitUntil(lambda: attached.attachments[0].tokens > 0, timeout=VERDICT_MS)
+        assert [a.name for a in attached.attachments] == ["notes.txt"]
+        assert not session.models.loading
+        assert failures == []
+
+
+def test_while_a_file_is_dragged_the_window_says_what_a_drop_does(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    with running_session(qtbot, own_profile) as session:
+        window = session.window
+        drag(session, tmp_path / "model.gguf")
+        assert window.drop_target.isVisible()
+        assert window.drop_target.size() == window.size()
+        QApplication.sendEvent(window, QDragLeaveEvent())
+        assert not window.drop_target.isVisible()
+
+
+def test_a_file_with_a_broken_chat_template_leaves_the_model_before_loaded(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    sound = tiny_llama(tmp_path / "sound.gguf")
+    broken = RawGguf.parse(sound.read_bytes())
+    broken.set("tokenizer.chat_template", STRING, "{% for %}").write(tmp_path / "broken.gguf")
+    with running_session(qtbot, own_profile, small_context) as session:
+        wait_ready(qtbot, session)
+        loaded = session.models.current
+        events: list[object] = []
+        session.engine.event.connect(events.append)
+        report = refusal(qtbot, session, drop, tmp_path / "broken.gguf")
+        assert report.code == errors.TemplateUnusable.__name__
+        assert not any(isinstance(event, LoadProgress) for event in events), "nothing was unloaded"
+        assert session.models.current == loaded
+        total = f"{loaded.bill.total_mib:,.0f} of"
+        assert session.window.panel.bill.total.text().startswith(total), "its bill again"
+        assert_still_answers(qtbot, session)
+
+        bar = session.window.notices
+        assert bar.action_button.text() == "Use another template"
+        bar.action_button.click()
+        qtbot.waitUntil(
+            lambda: session.models.loaded_path == tmp_path / "broken.gguf", timeout=VERDICT_MS
+        )
+        assert not bar.isVisible(), "the refusal is over"
+        assert session.window.composer_footer.template.text() == "Template: none, text is continued"
+        assert_still_answers(qtbot, session)
+
+
+def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    sound = tiny_llama(tmp_path / "sound.gguf")
+    mute = RawGguf.parse(sound.read_bytes()).drop("tokenizer.chat_template")
+    path = mute.write(tmp_path / "mute.gguf")
+    with running_session(qtbot, own_profile, small_context) as session:
+        wait_ready(qtbot, session)
+        assert session.window.composer_footer.template.isHidden()  # the starter model has its own
+        drop(session, path)
+        qtbot.waitUntil(lambda: session.models.loaded_path == path, timeout=VERDICT_MS)
+        button = session.window.composer_footer.template
+        assert not button.isHidden()
+        assert "has no chat template" in session.window.notices.label.text()
+        assert_still_answers(qtbot, session)
+
+        button.menu().aboutToShow.emit()
+        llama3 = next(a for a in button.menu().actions() if a.text() == "llama3")
+        llama3.trigger()
+        qtbot.waitUntil(lambda: button.text() == "Template: llama3", timeout=VERDICT_MS)
+        assert session.models.current.facts.template.source is TemplateSource.CHOSEN
+        assert session.preferences.chat_templates == {str(path): "llama3"}
+
+
+def test_gemma_without_a_chat_template_gets_that_of_its_family(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    path = tiny_gemma3(tmp_path / "gemma-3-it.gguf")
+    with running_session(qtbot, own_profile, small_context) as session:
+        wait_ready(qtbot, session)
+        drop(session, path)
+        qtbot.waitUntil(lambda: session.models.loaded_path == path, timeout=VERDICT_MS)
+        assert "The template of its family is used: gemma." in session.window.notices.label.text()
+        assert session.window.composer_footer.template.text() == "Template: gemma"
+        assert_still_answers(qtbot, session)
+
+
+def test_a_model_whose_file_is_deleted_while_it_is_loaded_goes_on_answering(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    path = tiny_llama(tmp_path / "deleted.gguf")
+    with running_session(qtbot, own_profile, small_context) as session:
+        wait_ready(qtbot, session)
+        drop(session, path)
+        qtbot.waitUntil(lambda: session.models.loaded_path == path, timeout=VERDICT_MS)
+        path.unlink()
+        assert_still_answers(qtbot, session)
+        with qtbot.waitSignal(session.models.load_failed, timeout=VERDICT_MS) as refused:
+            drop(session, path)
+        assert refused.args[0].code == errors.ModelFileMissing.__name__
+        assert session.models.loaded_path == path
+        assert "Still in use" in session.window.panel.model.state.text()
+        assert_still_answers(qtbot, session)
 
 
 def small_context(stored: prefs.Preferences) -> None:

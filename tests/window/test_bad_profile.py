@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
-from r1desk import unsaved
-from r1desk.desk import Desk
+from r1desk.chat import pending_writes
+from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
 from support.gguf_files import tiny_llama
-from window.desk_fixture import ask, running_desk, short_answers, wait_answered, wait_ready
 from window.disks import Disk
+from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
 pytestmark = pytest.mark.native
 
@@ -38,26 +38,26 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unsaved, "RETRY_MS", 200)
+    monkeypatch.setattr(pending_writes, "RETRY_MS", 200)
 
 
-def fill_profile(folder: Path) -> None:
+def fill_profile(folder: Path, reply: str = REPLY) -> None:
     """A profile with one short conversation, closed properly."""
     with Profile.open(folder) as held, Store(held.database) as store:
-        conversation = store.create_conversation().id
-        asked = store.append_user(conversation, HELLO, None)
-        answer = store.begin_answer(conversation, asked.id, "model")
-        store.finish_answer(answer.id, REPLY, "", 0.0, None, MessageState.COMPLETE)
-        store.remember("last_conversation", conversation)
+        conversation = store.conversations.create().id
+        asked = store.messages.append_user(conversation, HELLO, None)
+        answer = store.messages.begin_answer(conversation, asked.id, "model")
+        store.messages.finish_answer(answer.id, reply, "", 0.0, None, MessageState.COMPLETE)
+        store.key_value.set("last_conversation", conversation)
 
 
-def notice(desk: Desk) -> str:
-    shown = desk.window.notices.notice
+def notice(session: Session) -> str:
+    shown = session.window.notices.notice
     return shown.text if shown is not None else ""
 
 
-def texts(desk: Desk) -> list[str]:
-    return [message.content for message in desk.chat.shown_branch]
+def texts(session: Session) -> list[str]:
+    return [message.content for message in session.chat.shown_branch]
 
 
 # ---- read-only ------------------------------------------------------------------------------
@@ -69,37 +69,37 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
     profile = disk.folder / "profile"
     fill_profile(profile)
     disk.set_writable(False)
-    with running_desk(qtbot, profile) as desk:
-        qtbot.waitUntil(lambda: texts(desk) == [HELLO, REPLY], timeout=10_000)
-        assert "cannot be written" in notice(desk)
-        assert str(profile) in notice(desk)
-        wait_ready(qtbot, desk)
-        composer = desk.window.composer
+    with running_session(qtbot, profile) as session:
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY], timeout=10_000)
+        assert "cannot be written" in notice(session)
+        assert str(profile) in notice(session)
+        wait_ready(qtbot, session)
+        composer = session.window.composer
         qtbot.keyClicks(composer.editor, "May I?")
         qtbot.keyClick(composer.editor, Qt.Key.Key_Return)
         qtbot.wait(700)
         assert composer.text() == "May I?", "what was typed stays"
         assert not composer._button.isEnabled()
         assert "cannot be written" in composer._button.toolTip()
-        assert "cannot be written" in notice(desk), "and nothing else is complained about"
-        desk.window.sidebar.search.setText("before")
-        rows = desk.window.sidebar.list.model()
+        assert "cannot be written" in notice(session), "and nothing else is complained about"
+        session.window.sidebar.search.setText("before")
+        rows = session.window.sidebar.list.model()
         qtbot.waitUntil(lambda: rows.rowCount() == 1, timeout=5_000)
-        desk.chat.new_chat()
-        qtbot.waitUntil(lambda: desk.chat.shown_branch == [], timeout=5_000)
-        desk.chat.open(1)
+        session.chat.new_chat()
+        qtbot.waitUntil(lambda: session.chat.shown_branch == [], timeout=5_000)
+        session.chat.open(1)
         qtbot.waitUntil(lambda: composer.text() == "May I?", timeout=5_000)
-        desk.window.chat.edit_requested.emit(desk.chat.shown_branch[0].id, "Another wording.")
+        session.window.chat.edit_requested.emit(session.chat.shown_branch[0].id, "Another wording.")
         qtbot.waitUntil(lambda: "Another wording." in composer.text(), timeout=5_000)
-        desk.window.language_chosen.emit("en")  # builds the window anew
+        session.set_language("en")  # builds the window anew
         qtbot.wait(100)
-        assert "cannot be written" in desk.window.composer._button.toolTip()
+        assert "cannot be written" in session.window.composer._button.toolTip()
     disk.set_writable(True)
-    with running_desk(qtbot, profile, short_answers) as desk:
-        qtbot.waitUntil(lambda: texts(desk) == [HELLO, REPLY], timeout=10_000)
-        ask(qtbot, desk, "And now?")
-        wait_answered(qtbot, desk)
-        assert len(desk.chat.shown_branch) == 4
+    with running_session(qtbot, profile, short_answers) as session:
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY], timeout=10_000)
+        ask(qtbot, session, "And now?")
+        wait_answered(qtbot, session)
+        assert len(session.chat.shown_branch) == 4
 
 
 # ---- full -----------------------------------------------------------------------------------
@@ -110,30 +110,97 @@ def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
 ) -> None:
     profile = disk.folder / "profile"
     fill_profile(profile)
-    with running_desk(qtbot, profile, short_answers) as desk:
-        wait_ready(qtbot, desk)
-        qtbot.waitUntil(lambda: texts(desk) == [HELLO, REPLY], timeout=10_000)
+    with running_session(qtbot, profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY], timeout=10_000)
         disk.fill()
         long = "Tell me. " * 2000
-        desk.window.composer.set_text(long)
-        with qtbot.waitSignal(desk.chat.send_failed, timeout=10_000):
-            desk.window.composer.submit()
-        assert desk.window.composer.text() == long
-        assert "the drive is full" in notice(desk)
-        assert texts(desk) == [HELLO, REPLY]
-        desk.chat.new_chat()
-        qtbot.waitUntil(lambda: desk.window.composer.text() == "", timeout=5_000)
-        desk.chat.open(1)
-        qtbot.waitUntil(lambda: desk.window.composer.text() == long, timeout=5_000)
-        desk.window.composer.set_text("Short.")
+        session.window.composer.set_text(long)
+        with qtbot.waitSignal(session.chat.send_failed, timeout=10_000):
+            session.window.composer.submit()
+        assert session.window.composer.text() == long
+        assert "the drive is full" in notice(session)
+        assert texts(session) == [HELLO, REPLY]
+        session.chat.new_chat()
+        qtbot.waitUntil(lambda: session.window.composer.text() == "", timeout=5_000)
+        session.chat.open(1)
+        qtbot.waitUntil(lambda: session.window.composer.text() == long, timeout=5_000)
+        session.window.composer.set_text("Short.")
         disk.free()
-        desk.window.composer.submit()
-        wait_answered(qtbot, desk)
-        assert texts(desk)[2] == "Short."
-        assert desk.chat.shown_branch[-1].state == "complete"
-    with running_desk(qtbot, profile) as desk:
-        qtbot.waitUntil(lambda: len(texts(desk)) == 4, timeout=10_000)
-        assert texts(desk)[:3] == [HELLO, REPLY, "Short."]
+        session.window.composer.submit()
+        wait_answered(qtbot, session)
+        assert texts(session)[2] == "Short."
+        assert session.chat.shown_branch[-1].state == "complete"
+    with running_session(qtbot, profile) as session:
+        qtbot.waitUntil(lambda: len(texts(session)) == 4, timeout=10_000)
+        assert texts(session)[:3] == [HELLO, REPLY, "Short."]
+
+
+def test_messages_sent_while_another_is_refused_come_back_in_their_order(
+    qtbot: QtBot, disk: Disk
+) -> None:
+    profile = disk.folder / "profile"
+    fill_profile(profile)
+    with running_session(qtbot, profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY], timeout=10_000)
+        disk.fill()
+        composer, long = session.window.composer, "Tell me. " * 2000
+        for text in (long, "And then?", "And after that?"):  # before the first is answered for
+            composer.set_text(text)
+            composer.submit()
+        whole = f"{long}\n\nAnd then?\n\nAnd after that?"
+        qtbot.waitUntil(lambda: composer.text() == whole, timeout=10_000)
+        session.window.close()
+        box = session.window.findChild(QMessageBox)
+        assert session.window.isVisible()
+        assert "would be lost" in box.text()
+        box.reject()
+        disk.free()
+        with qtbot.waitSignal(session.chat.recovered, timeout=10_000):
+            pass
+    with running_session(qtbot, profile) as session:
+        qtbot.waitUntil(lambda: session.window.composer.text() == whole, timeout=10_000)
+
+
+def test_files_attached_while_the_disk_is_full_are_kept_and_saved_later(
+    qtbot: QtBot, disk: Disk, tmp_path: Path
+) -> None:
+    profile, notes = disk.folder / "profile", tmp_path / "notes.txt"
+    notes.write_text("Apples are red. " * 20_000, encoding="utf-8")
+    fill_profile(profile)
+    with running_session(qtbot, profile) as session:
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY], timeout=10_000)
+        row = session.window.composer.attachments
+        disk.fill()
+        session.window.files_dropped.emit([str(notes)])
+        qtbot.waitUntil(lambda: "the drive is full" in notice(session), timeout=10_000)
+        session.chat.new_chat()
+        qtbot.waitUntil(lambda: not row.chips, timeout=5_000)
+        session.chat.open(1)
+        qtbot.waitUntil(lambda: len(row.chips) == 1, timeout=5_000)
+        disk.free()
+        with qtbot.waitSignal(session.chat.recovered, timeout=10_000):
+            pass
+    with running_session(qtbot, profile) as session:
+        row = session.window.composer.attachments
+        qtbot.waitUntil(lambda: len(row.chips) == 1, timeout=10_000)
+
+
+def test_a_deletion_is_undone_once_there_is_room_for_the_message(qtbot: QtBot, disk: Disk) -> None:
+    profile, reply = disk.folder / "profile", "Apples are red. " * 8_000
+    fill_profile(profile, reply)
+    with running_session(qtbot, profile) as session:
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, reply], timeout=10_000)
+        session.message_actions.delete(session.chat.shown_branch[1].id)
+        qtbot.waitUntil(lambda: texts(session) == [HELLO], timeout=5_000)
+        disk.fill()
+        session.history.undo()
+        qtbot.waitUntil(lambda: "the drive is full" in notice(session), timeout=10_000)
+        assert texts(session) == [HELLO]
+        disk.free()
+        session.history.undo()
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, reply], timeout=10_000)
 
 
 def long_answers(stored: prefs.Preferences) -> None:
@@ -145,83 +212,83 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
     qtbot: QtBot, disk: Disk
 ) -> None:
     profile = disk.folder / "profile"
-    with running_desk(qtbot, profile, long_answers) as desk:
-        wait_ready(qtbot, desk)
+    with running_session(qtbot, profile, long_answers) as session:
+        wait_ready(qtbot, session)
         said: list[str] = []
-        desk.chat.failed.connect(lambda report: said.append(report.text()))
+        session.chat.failed.connect(lambda report: said.append(report.text()))
         pieces: list[str] = []
-        desk.chat.answer_streamed.connect(lambda _, text: pieces.append(text))
-        with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
-            ask(qtbot, desk, "Write a very long story about a fox.")
+        session.chat.answer_streamed.connect(lambda _, text: pieces.append(text))
+        with qtbot.waitSignal(session.chat.answer_streamed, timeout=20_000):
+            ask(qtbot, session, "Write a very long story about a fox.")
         disk.fill()
-        qtbot.waitUntil(lambda: desk.chat.answer is None, timeout=60_000)
+        qtbot.waitUntil(lambda: session.chat.answer is None, timeout=60_000)
         qtbot.wait(600)  # several tries that are all refused
         whole = "".join(pieces)
         assert len(said) == 1, "the same trouble is told once"
-        assert "the drive is full" in notice(desk)
-        assert texts(desk)[1] == whole
-        assert not desk.chat.busy
-        assert not desk.window.close(), "it asks before text is lost"
+        assert "the drive is full" in notice(session)
+        assert texts(session)[1] == whole
+        assert not session.chat.busy
+        assert not session.window.close(), "it asks before text is lost"
         QApplication.activeModalWidget().reject()
-        desk.chat.new_chat()
-        desk.chat.open(1)
+        session.chat.new_chat()
+        session.chat.open(1)
         qtbot.wait(100)
-        assert texts(desk)[1] == whole, "also after looking at another conversation"
-        qtbot.keyClicks(desk.window.composer.editor, "a draft")
+        assert texts(session)[1] == whole, "also after looking at another conversation"
+        qtbot.keyClicks(session.window.composer.editor, "a draft")
         disk.free()
-        with qtbot.waitSignal(desk.chat.recovered, timeout=10_000):
+        with qtbot.waitSignal(session.chat.recovered, timeout=10_000):
             pass
-        assert "is saved now" in notice(desk)
-        assert desk.chat.shown_branch[1].state == "complete"
-    with running_desk(qtbot, profile) as desk:
-        qtbot.waitUntil(lambda: len(texts(desk)) == 2, timeout=10_000)
-        assert texts(desk)[1] == whole
-        qtbot.waitUntil(lambda: desk.window.composer.text() == "a draft", timeout=5_000)
+        assert "is saved now" in notice(session)
+        assert session.chat.shown_branch[1].state == "complete"
+    with running_session(qtbot, profile) as session:
+        qtbot.waitUntil(lambda: len(texts(session)) == 2, timeout=10_000)
+        assert texts(session)[1] == whole
+        qtbot.waitUntil(lambda: session.window.composer.text() == "a draft", timeout=5_000)
 
 
 def test_a_question_after_an_unsaved_answer_builds_upon_the_whole_answer(
     qtbot: QtBot, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unsaved, "RETRY_MS", 3_600_000)
+    monkeypatch.setattr(pending_writes, "RETRY_MS", 3_600_000)
     profile = disk.folder / "profile"
-    with running_desk(qtbot, profile, long_answers) as desk:
-        wait_ready(qtbot, desk)
-        with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
-            ask(qtbot, desk, "Write a very long story about a fox.")
+    with running_session(qtbot, profile, long_answers) as session:
+        wait_ready(qtbot, session)
+        with qtbot.waitSignal(session.chat.answer_streamed, timeout=20_000):
+            ask(qtbot, session, "Write a very long story about a fox.")
         disk.fill()
-        with qtbot.waitSignal(desk.chat.unsaved.kept, timeout=60_000):
+        with qtbot.waitSignal(session.chat.pending_writes.kept, timeout=60_000):
             pass
-        qtbot.waitUntil(lambda: "full" in notice(desk), timeout=5_000)
-        whole = texts(desk)[1]
+        qtbot.waitUntil(lambda: "full" in notice(session), timeout=5_000)
+        whole = texts(session)[1]
         disk.free()
-        with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
-            ask(qtbot, desk, "More.")
-        assert texts(desk)[1] == whole
-        assert desk.chat.shown_branch[1].state == "complete"
-        assert not desk.chat.unsaved.waiting
+        with qtbot.waitSignal(session.chat.answer_streamed, timeout=20_000):
+            ask(qtbot, session, "More.")
+        assert texts(session)[1] == whole
+        assert session.chat.shown_branch[1].state == "complete"
+        assert not session.chat.pending_writes.waiting
 
 
 def test_a_disk_that_is_full_at_the_start_shows_what_is_there(qtbot: QtBot, disk: Disk) -> None:
     profile = disk.folder / "profile"
     fill_profile(profile)
     disk.fill()
-    with running_desk(qtbot, profile) as desk:
-        qtbot.waitUntil(lambda: texts(desk) == [HELLO, REPLY], timeout=10_000)
-        wait_ready(qtbot, desk)
-        desk.window.composer.set_text("Is there room?")
-        with qtbot.waitSignal(desk.chat.send_failed, timeout=10_000):
-            desk.window.composer.submit()
-        assert desk.window.composer.text() == "Is there room?"
-        assert "the drive is full" in notice(desk)
+    with running_session(qtbot, profile) as session:
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY], timeout=10_000)
+        wait_ready(qtbot, session)
+        session.window.composer.set_text("Is there room?")
+        with qtbot.waitSignal(session.chat.send_failed, timeout=10_000):
+            session.window.composer.submit()
+        assert session.window.composer.text() == "Is there room?"
+        assert "the drive is full" in notice(session)
 
 
 def test_a_first_start_on_a_full_disk_says_so_and_keeps_the_text(qtbot: QtBot, disk: Disk) -> None:
     disk.fill()
-    with running_desk(qtbot, disk.folder / "profile") as desk:
-        qtbot.waitUntil(lambda: "the drive is full" in notice(desk), timeout=10_000)
-        desk.window.composer.set_text("Is there room?")
-        desk.window.composer.submit()
-        qtbot.waitUntil(lambda: desk.window.composer.text() == "Is there room?", timeout=5_000)
+    with running_session(qtbot, disk.folder / "profile") as session:
+        qtbot.waitUntil(lambda: "the drive is full" in notice(session), timeout=10_000)
+        session.window.composer.set_text("Is there room?")
+        session.window.composer.submit()
+        qtbot.waitUntil(lambda: session.window.composer.text() == "Is there room?", timeout=5_000)
 
 
 # ---- damaged --------------------------------------------------------------------------------
@@ -247,12 +314,12 @@ def test_damaged_settings_are_set_aside_and_said(
 ) -> None:
     own_profile.mkdir()
     (own_profile / prefs.FILE_NAME).write_bytes(content)
-    with running_desk(qtbot, own_profile) as desk:
-        assert "settings file was damaged" in notice(desk)
+    with running_session(qtbot, own_profile) as session:
+        assert "settings file was damaged" in notice(session)
         [aside] = own_profile.glob("preferences.damaged-*.json")
-        assert aside.name in notice(desk)
+        assert aside.name in notice(session)
         assert aside.read_bytes() == content
-        assert desk.preferences.load == prefs.Preferences().load
+        assert session.preferences.load == prefs.Preferences().load
 
 
 def test_strange_but_valid_settings_do_no_harm(qtbot: QtBot, own_profile: Path) -> None:
@@ -264,19 +331,19 @@ def test_strange_but_valid_settings_do_no_harm(qtbot: QtBot, own_profile: Path) 
         "from_the_future": {"a": [1]},
     }
     (own_profile / prefs.FILE_NAME).write_text(json.dumps(strange), encoding="utf-8")
-    with running_desk(qtbot, own_profile) as desk:
-        wait_ready(qtbot, desk)
-        desk.window.models_requested.emit()
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
+        session.window.models_requested.emit()
         qtbot.wait(300)
-        assert notice(desk) == ""
+        assert notice(session) == ""
     kept = json.loads((own_profile / prefs.FILE_NAME).read_text(encoding="utf-8"))
     assert kept["from_the_future"] == {"a": [1]}
 
 
 def test_a_folder_in_place_of_the_settings_does_no_harm(qtbot: QtBot, own_profile: Path) -> None:
     (own_profile / prefs.FILE_NAME).mkdir(parents=True)
-    with running_desk(qtbot, own_profile) as desk:
-        assert "settings file was damaged" in notice(desk)
+    with running_session(qtbot, own_profile) as session:
+        assert "settings file was damaged" in notice(session)
     assert (own_profile / prefs.FILE_NAME).is_file()
 
 
@@ -288,23 +355,23 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
     with (own_profile / "conversations.db").open("r+b") as file:
         file.seek(100)
         file.write(b"\xff" * 60)
-    with running_desk(qtbot, own_profile, short_answers) as desk:
-        qtbot.waitUntil(lambda: "conversation file was damaged" in notice(desk), timeout=10_000)
+    with running_session(qtbot, own_profile, short_answers) as session:
+        qtbot.waitUntil(lambda: "conversation file was damaged" in notice(session), timeout=10_000)
         [aside] = own_profile.glob("conversations.damaged-*.db")
-        assert aside.name in notice(desk)
-        desk.window.notices.clear()
-        assert "settings file was damaged" in notice(desk)
-        wait_ready(qtbot, desk)
-        ask(qtbot, desk, "Does it go on?")
-        wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[-1].state == "complete"
+        assert aside.name in notice(session)
+        session.window.notices.clear()
+        assert "settings file was damaged" in notice(session)
+        wait_ready(qtbot, session)
+        ask(qtbot, session, "Does it go on?")
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[-1].state == "complete"
 
 
 def test_a_database_that_is_no_database_is_set_aside(qtbot: QtBot, own_profile: Path) -> None:
     own_profile.mkdir()
     (own_profile / "conversations.db").write_bytes(b"not a database at all" * 1000)
-    with running_desk(qtbot, own_profile) as desk:
-        qtbot.waitUntil(lambda: "conversation file was damaged" in notice(desk), timeout=10_000)
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: "conversation file was damaged" in notice(session), timeout=10_000)
 
 
 # ---- names ----------------------------------------------------------------------------------
@@ -324,16 +391,16 @@ def test_a_whole_chat_under_unusual_names(
         short_answers(stored)
         stored.load = stored.load.model_copy(update={"context_length": 512})
 
-    with running_desk(qtbot, profile, small) as desk:
-        wait_ready(qtbot, desk)
-        desk.models.choose(model)
-        qtbot.waitUntil(lambda: desk.preferences.model_path == str(model), timeout=10_000)
-        ask(qtbot, desk, "Hi 100% #1")
-        wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[-1].state == "complete"
-        before = texts(desk)
-    with running_desk(qtbot, profile) as desk:
-        wait_ready(qtbot, desk)
-        assert desk.models.current is not None
-        assert Path(desk.models.current.facts.path) == model
-        qtbot.waitUntil(lambda: texts(desk) == before, timeout=10_000)
+    with running_session(qtbot, profile, small) as session:
+        wait_ready(qtbot, session)
+        session.models.choose(model)
+        qtbot.waitUntil(lambda: session.preferences.model_path == str(model), timeout=10_000)
+        ask(qtbot, session, "Hi 100% #1")
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[-1].state == "complete"
+        before = texts(session)
+    with running_session(qtbot, profile) as session:
+        wait_ready(qtbot, session)
+        assert session.models.current is not None
+        assert Path(session.models.current.facts.path) == model
+        qtbot.waitUntil(lambda: texts(session) == before, timeout=10_000)

@@ -15,47 +15,54 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from r1desk.desk import Desk
+from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
-from window.desk_fixture import ask, running_desk, short_answers, wait_answered, wait_ready
+from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
 pytestmark = pytest.mark.native
 
 
-def paste(desk: Desk, text: str) -> None:
+def paste(session: Session, text: str) -> None:
     """Ctrl+V with a text on the clipboard."""
     data = QMimeData()
     data.setText(text)
     QApplication.clipboard().setMimeData(data)
-    desk.window.composer.setFocus()
-    QTest.keySequence(desk.window.composer.editor, QKeySequence(QKeySequence.StandardKey.Paste))
+    session.window.composer.setFocus()
+    QTest.keySequence(session.window.composer.editor, QKeySequence(QKeySequence.StandardKey.Paste))
 
 
+def assert_answered(session: Session) -> None:
+    """The last answer is whole; otherwise the failure names the error."""
+    last = session.chat.shown_branch[-1]
+    assert last.state == "complete", last.error_text
+
+
+@pytest.mark.quiet
 def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
     qtbot: QtBot, own_profile: Path
 ) -> None:
     word = "abcdefgh" * 131_072
-    with running_desk(qtbot, own_profile, short_answers) as desk:
-        wait_ready(qtbot, desk)
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
         with answering_window():
-            paste(desk, word)
+            paste(session, word)
             qtbot.wait(100)
-            desk.window.composer.submit()
-            wait_answered(qtbot, desk)
+            session.window.composer.submit()
+            wait_answered(qtbot, session)
             qtbot.wait(300)
-        question, answer = desk.chat.shown_branch
+        question, answer = session.chat.shown_branch
         assert question.content == word
         assert answer.state == "failed"
-        assert "the context holds 4,096" in answer.error_text
+        assert "the context holds 8,192" in answer.error_text
         with answering_window():
-            desk.window.chat.edit_requested.emit(question.id, "Say hello.")
-            wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[-1].state == "complete"
-    with running_desk(qtbot, own_profile) as desk, answering_window():
-        qtbot.waitUntil(lambda: len(desk.chat.shown_branch) == 2, timeout=10_000)
-        desk.window.chat.sibling_requested.emit(desk.chat.shown_branch[0].id, -1)
-        qtbot.waitUntil(lambda: desk.chat.shown_branch[0].content == word, timeout=10_000)
+            session.window.chat.edit_requested.emit(question.id, "Say hello.")
+            wait_answered(qtbot, session)
+        assert_answered(session)
+    with running_session(qtbot, own_profile) as session, answering_window():
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2, timeout=10_000)
+        session.window.chat.sibling_requested.emit(session.chat.shown_branch[0].id, -1)
+        qtbot.waitUntil(lambda: session.chat.shown_branch[0].content == word, timeout=10_000)
         qtbot.wait(300)
 
 
@@ -72,33 +79,33 @@ def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
 def test_what_is_no_text_is_made_visible_and_answered(
     qtbot: QtBot, own_profile: Path, typed: str, kept: str
 ) -> None:
-    with running_desk(qtbot, own_profile, short_answers) as desk:
-        wait_ready(qtbot, desk)
-        paste(desk, typed)
-        desk.window.composer.submit()
-        wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[0].content == kept
-        assert desk.chat.shown_branch[-1].state == "complete"
-        conversation = desk.chat.conversation_id
-        desk.chat.send(typed)  # past the binding
-        wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[2].content.replace("\ufffd", "") == kept
-        assert desk.chat.shown_branch[-1].state == "complete"
-        desk.window.composer.set_text(typed)
-        desk.window.composer.editor.textChanged.emit()
-        desk.window.composer.flush_draft()
-        desk.window.panel.system_prompt_changed.emit(typed)
-        ask(qtbot, desk, "More.")
-        wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[-1].state == "complete"
-        desk.window.sidebar.rename_requested.emit(conversation, typed)
-        desk.window.sidebar.search_requested.emit(typed)
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        paste(session, typed)
+        session.window.composer.submit()
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[0].content == kept
+        assert_answered(session)
+        conversation = session.chat.conversation_id
+        session.chat.send(typed)  # past the binding
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[2].content.replace("\ufffd", "") == kept
+        assert_answered(session)
+        session.window.composer.set_text(typed)
+        session.window.composer.editor.textChanged.emit()
+        session.window.composer.flush_draft()
+        session.window.panel.system_prompt_changed.emit(typed)
+        ask(qtbot, session, "More.")
+        wait_answered(qtbot, session)
+        assert_answered(session)
+        session.window.sidebar.rename_requested.emit(conversation, typed)
+        session.window.sidebar.search_requested.emit(typed)
         qtbot.wait(100)
-        assert desk.window.notices.notice is None
-    with running_desk(qtbot, own_profile) as desk:
-        wait_ready(qtbot, desk)
-        assert desk.preferences.sampling.max_tokens == 48
-        assert desk.window.notices.notice is None
+        assert session.window.notices.notice is None
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
+        assert session.preferences.sampling.max_tokens == 48
+        assert session.window.notices.notice is None
 
 
 class Canary:
@@ -183,19 +190,19 @@ def test_nothing_that_the_model_writes_is_fetched_or_opened(
     ]
     text = "\n\n".join(lines)
     with Profile.open(own_profile) as held, Store(held.database) as store:
-        conversation = store.create_conversation().id
-        asked = store.append_user(conversation, text, None)
-        answer = store.begin_answer(conversation, asked.id, "model")
-        store.finish_answer(answer.id, text, text, 1.0, None, MessageState.COMPLETE)
-        store.remember("last_conversation", conversation)
-    with running_desk(qtbot, own_profile) as desk:
-        qtbot.waitUntil(lambda: len(desk.chat.shown_branch) == 2, timeout=10_000)
+        conversation = store.conversations.create().id
+        asked = store.messages.append_user(conversation, text, None)
+        answer = store.messages.begin_answer(conversation, asked.id, "model")
+        store.messages.finish_answer(answer.id, text, text, 1.0, None, MessageState.COMPLETE)
+        store.key_value.set("last_conversation", conversation)
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2, timeout=10_000)
         qtbot.wait(500)
-        desk.window.grab()
+        session.window.grab()
         for address in addresses[1:]:
-            desk.window.chat.link_activated.emit(address)
+            session.window.chat.link_activated.emit(address)
         assert QApplication.activeModalWidget() is None
-        desk.window.chat.link_activated.emit(web)
+        session.window.chat.link_activated.emit(web)
         box = QApplication.activeModalWidget()
         assert box is not None, "an address of the web is opened only after a question"
         assert web in box.informativeText()

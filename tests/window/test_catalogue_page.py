@@ -3,40 +3,77 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1 import hardware
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.library.catalogue_page import CataloguePage
-from r1desk.library.chooser import PATH_ROLE, ModelChooser
-from r1desk.library.survey import Survey
+from deepseek_r1.hardware.pressure import MemoryReading
+from r1desk.models import catalogue_survey
+from r1desk.models.fit import MachineSpeed
+from r1desk.models.widgets import chooser as chooser_module
+from r1desk.models.widgets.catalogue_page import CataloguePage
+from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
+
+SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
 
 
-@pytest.mark.parametrize("memory_mib", [2_500.0, 64_000.0])
-def test_in_a_container_both_go_by_the_containers_memory(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, memory_mib: float
-) -> None:
-    monkeypatch.setattr(hardware, "machine_memory_mib", lambda: memory_mib)
-    settings = LoadSettings(memory_budget=16_000)
-    survey = Survey()
-    with qtbot.waitSignal(survey.found) as found:
-        survey.look(settings)
-    page = CataloguePage(settings)
-    qtbot.addWidget(page)
-    offer = found.args[0]
-    assert recommended(page) == [(offer.model.name, offer.file.quantisation)]
+@pytest.fixture(autouse=True)
+def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_survey, "machine_speed", lambda: SPEED)
 
 
-def recommended(page: CataloguePage) -> list[tuple[str, str]]:
-    tops = [page.tree.topLevelItem(index) for index in range(page.tree.topLevelItemCount())]
-    items = [(top, top.child(index)) for top in tops for index in range(top.childCount())]
-    return [
-        (top.text(0), item.text(0))
-        for top, item in items
-        if "recommended" in [item.text(column) for column in range(item.columnCount())]
-    ]
+@pytest.fixture
+def page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
+    """The page for a budget of 2 GiB on a computer with 22 GB free."""
+    monkeypatch.setattr(
+        catalogue_survey, "memory_reading", lambda: MemoryReading(32_000.0, 22_000.0)
+    )
+    made = CataloguePage(LoadSettings(memory_budget=2048))
+    qtbot.addWidget(made)
+    made.resize(760, 560)
+    made.show()
+    qtbot.waitUntil(lambda: any("tok/s" in card.facts.text() for card in made.cards))
+    return made
+
+
+def test_the_page_begins_with_a_card_for_each_purpose(page: CataloguePage) -> None:
+    cards = {card.title.text(): card for card in page.cards}
+    assert list(cards) == ["Fastest", "Recommended", "Smartest from the disk"]
+    assert "fits · " in cards["Recommended"].facts.text()
+    smartest = cards["Smartest from the disk"]
+    assert "7B" in smartest.name.text() or "8B" in smartest.name.text()
+    assert smartest.facts.text().startswith("from the disk · 0.")
+    assert "with a budget of" in smartest.facts.text()
+
+
+def test_a_click_on_a_card_downloads_its_model(qtbot: QtBot, page: CataloguePage) -> None:
+    card = page.cards[0]
+    with qtbot.waitSignal(page.download_requested) as requested:
+        qtbot.mouseClick(card.button, Qt.MouseButton.LeftButton)
+    assert requested.args[0].file == card.file.file.file
+    assert requested.args[0].url in card.button.toolTip(), "the address is shown before the click"
+
+
+def test_all_files_are_behind_a_fold_with_fit_and_speed(qtbot: QtBot, page: CataloguePage) -> None:
+    assert not page.table.isVisible()
+    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    assert page.table.isVisible()
+    texts = fits(page)
+    assert texts["DeepSeek-R1-Distill-Qwen-1.5B", "Q4_K_M"].startswith("fits · ")
+    assert texts["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"].startswith("from the disk · 0.")
+    assert texts["DeepSeek-R1-Distill-Qwen-14B", "Q8_0"] == "too large for the budget"
+
+
+def fits(page: CataloguePage) -> dict[tuple[str, str], str]:
+    tree = page.table.tree
+    tops = [tree.topLevelItem(index) for index in range(tree.topLevelItemCount())]
+    return {
+        (top.text(0), top.child(at).text(0)): top.child(at).text(3)
+        for top in tops
+        for at in range(top.childCount())
+    }
 
 
 def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_buttons(
@@ -49,9 +86,43 @@ def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_button
     chooser.show()
     qtbot.waitUntil(lambda: chooser.list.currentItem() is not None, timeout=10_000)
     assert chooser.list.currentItem().data(PATH_ROLE) == str(starter)
+    assert "fits" in chooser.list.currentItem().text(), "the bill is known before a load"
+    assert "MiB of memory" in chooser.list.currentItem().text()
     assert chooser.use_button.isEnabled()
     chooser.tabs.setCurrentIndex(1)
     assert not chooser.use_button.isVisible()
-    assert chooser.catalogue.download_button.isVisible()
+    assert chooser.catalogue.fold.isVisible()
     chooser.tabs.setCurrentIndex(0)
     assert chooser.use_button.isVisible()
+
+
+def test_the_model_in_use_is_not_offered_for_use(qtbot: QtBot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    starter = starter_model()
+    chooser = ModelChooser([], starter, LoadSettings(), parent, loaded=starter)
+    chooser.show()
+    qtbot.waitUntil(lambda: chooser.list.currentItem() is not None, timeout=10_000)
+    assert not chooser.use_button.isEnabled()
+
+
+@pytest.mark.parametrize("tab", [0, 1])
+def test_on_a_small_screen_every_button_can_be_reached(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tab: int
+) -> None:
+    screen = QSize(675, 344)  # 1366x768 at 200 %
+    monkeypatch.setattr(chooser_module, "size_within_screen", lambda _w, _s: screen)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    chooser = ModelChooser([], starter_model(), LoadSettings(), parent)
+    chooser.show()
+    chooser.tabs.setCurrentIndex(tab)
+    qtbot.waitUntil(lambda: bool(chooser.catalogue.cards) or tab == 0, timeout=10_000)
+    qtbot.wait(50)
+    assert chooser.size() == screen
+    for button in chooser.buttons.buttons():
+        if button.isVisible():
+            assert chooser.rect().contains(button.geometry().translated(chooser.buttons.pos()))
+    for card in chooser.catalogue.cards:
+        right = card.button.mapTo(chooser, card.button.rect().topRight()).x()
+        assert right < screen.width()

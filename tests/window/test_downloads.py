@@ -7,23 +7,27 @@ import re
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractButton, QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue.half import STAGING
-from deepseek_r1.catalogue.models import known_models
-from deepseek_r1.catalogue.orders import Order
-from deepseek_r1.catalogue.rules import Rules
-from deepseek_r1.core.words import use_language
-from r1desk.desk import Desk
-from r1desk.downloads import Downloads, State
-from r1desk.library.catalogue_page import ENTRY_ROLE
-from r1desk.library.chooser import ModelChooser
+from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
+from deepseek_r1.catalogue.download_spec import DownloadSpec, find_known, spec_for_known
+from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.partial_file import STAGING
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.core.i18n import use_language
+from r1desk.models import catalogue_survey
+from r1desk.models.downloads import Download, Downloads, DownloadState
+from r1desk.models.fit import MachineSpeed
+from r1desk.models.widgets.catalogue_table import FILE_ROLE
+from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.preferences import Preferences
+from r1desk.shell.session import Session
 from support.hostile_server import HostileServer, Reply, Request
-from window.desk_fixture import running_desk, wait_ready
+from window.session_fixture import running_session, wait_ready
 
-QUICK = Rules(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
+QUICK = RetryPolicy(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
 FILE = "model.gguf"
 
 
@@ -39,9 +43,9 @@ def content(starter: Path) -> bytes:
     return starter.read_bytes()
 
 
-def order(server: HostileServer, content: bytes, file: str = FILE) -> Order:
+def order(server: HostileServer, content: bytes, file: str = FILE) -> DownloadSpec:
     digest = hashlib.sha256(content).hexdigest()
-    return Order(f"{server.url}/{file}", file, digest, len(content), size_exact=True)
+    return DownloadSpec(f"{server.url}/{file}", file, digest, len(content), size_exact=True)
 
 
 class Halting:
@@ -56,22 +60,30 @@ class Halting:
             reply.wait(60)
 
 
-def state_of(downloads: Downloads, file: str = FILE) -> State | None:
+def state_of(downloads: Downloads, file: str = FILE) -> DownloadState | None:
     return next((each.state for each in downloads.items if each.order.file == file), None)
 
 
-def wait_state(qtbot: QtBot, downloads: Downloads, state: State | None, file: str = FILE) -> None:
+def wait_state(
+    qtbot: QtBot, downloads: Downloads, state: DownloadState | None, file: str = FILE
+) -> None:
     qtbot.waitUntil(lambda: state_of(downloads, file) is state, timeout=20_000)
 
 
 def wait_halted(qtbot: QtBot, downloads: Downloads) -> None:
-    qtbot.waitUntil(lambda: downloads.items[0].progress.done_bytes > 16_000_000, timeout=20_000)
+    qtbot.waitUntil(lambda: downloads.items[0].progress.done_bytes >= 16 << 20, timeout=20_000)
+
+
+@pytest.fixture(autouse=True)
+def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+    monkeypatch.setattr(catalogue_survey, "machine_speed", lambda: speed)
 
 
 @pytest.fixture
 def downloads(qtbot: QtBot, own_profile: Path) -> Downloads:
     made = Downloads(own_profile / "models")
-    made.rules = QUICK
+    made.policy = QUICK
     yield made
     made.close()
 
@@ -83,12 +95,12 @@ def test_a_download_is_paused_resumed_and_done(
         downloads.start(order(server, content))
         wait_halted(qtbot, downloads)
         downloads.pause(FILE)
-        wait_state(qtbot, downloads, State.PAUSED)
+        wait_state(qtbot, downloads, DownloadState.PAUSED)
         with qtbot.waitSignal(downloads.finished, timeout=20_000) as done:
             downloads.resume(FILE)
         assert done.args[0].path.read_bytes() == content
         assert server.requests[1].start >= 16 << 20
-        assert state_of(downloads) is State.DONE
+        assert state_of(downloads) is DownloadState.DONE
 
 
 def test_a_cancelled_download_leaves_nothing(
@@ -97,7 +109,7 @@ def test_a_cancelled_download_leaves_nothing(
     with HostileServer(Halting(content)).running() as server:
         downloads.start(order(server, content))
         wait_halted(qtbot, downloads)
-        downloads.cancel(FILE)
+        downloads.delete(FILE)
         wait_state(qtbot, downloads, None)
         staging = downloads.folder / STAGING
         qtbot.waitUntil(lambda: not list(staging.glob("*.journal")), timeout=5_000)
@@ -111,10 +123,10 @@ def test_one_at_a_time_in_the_order_asked(
         downloads.start(order(server, content))
         downloads.start(order(server, content, "second.gguf"))
         wait_halted(qtbot, downloads)
-        assert state_of(downloads, "second.gguf") is State.QUEUED
+        assert state_of(downloads, "second.gguf") is DownloadState.QUEUED
         downloads.pause(FILE)
-        wait_state(qtbot, downloads, State.DONE, "second.gguf")
-        assert state_of(downloads) is State.PAUSED
+        wait_state(qtbot, downloads, DownloadState.DONE, "second.gguf")
+        assert state_of(downloads) is DownloadState.PAUSED
 
 
 def test_a_failed_download_says_why_and_can_be_tried_again(
@@ -144,59 +156,122 @@ def test_a_half_download_survives_a_restart_and_then_talks(
     qtbot: QtBot, own_profile: Path, content: bytes
 ) -> None:
     with HostileServer(Halting(content)).running() as server:
-        with running_desk(qtbot, own_profile) as desk:
-            desk.downloads.rules = QUICK
-            desk.downloads.start(order(server, content))
-            wait_halted(qtbot, desk.downloads)
-            assert "of 98 MB" in desk.window.downloads.rows[FILE].words.text()
-        with running_desk(qtbot, own_profile) as desk:
-            desk.downloads.rules = QUICK
-            wait_ready(qtbot, desk)
-            wait_state(qtbot, desk.downloads, State.PAUSED)
-            row = desk.window.downloads.rows[FILE]
+        with running_session(qtbot, own_profile) as session:
+            session.downloads.policy = QUICK
+            session.downloads.start(order(server, content))
+            wait_halted(qtbot, session.downloads)
+            assert "of 98 MB" in session.window.downloads.rows[FILE].status.text()
+        with running_session(qtbot, own_profile) as session:
+            session.downloads.policy = QUICK
+            wait_ready(qtbot, session)
+            wait_state(qtbot, session.downloads, DownloadState.PAUSED)
+            row = session.window.downloads.rows[FILE]
             assert row.isVisible()
-            assert re.match(r"Paused at (1\d|20) MB of 98 MB", row.words.text())
+            assert re.match(r"Paused at (1\d|20) MB of 98 MB", row.status.text())
             assert len(server.requests) == 1  # nothing goes on by itself
             row.resume_button.click()
-            wait_state(qtbot, desk.downloads, State.DONE)
-            with qtbot.waitSignal(desk.models.loaded, timeout=20_000) as loaded:
+            wait_state(qtbot, session.downloads, DownloadState.DONE)
+            with qtbot.waitSignal(session.models.loaded, timeout=20_000) as loaded:
                 row.load_button.click()
             assert Path(loaded.args[0].facts.path) == own_profile / "models" / FILE
-            assert not desk.window.downloads.isVisible()
+            assert not session.window.downloads.isVisible()
 
 
-def test_much_that_has_come_is_deleted_only_after_a_question(
+def click(qtbot: QtBot, button: QAbstractButton) -> None:
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_a_part_is_deleted_only_after_a_question(
     qtbot: QtBot, own_profile: Path, content: bytes
 ) -> None:
-    with HostileServer(Halting(content)).running() as server, running_desk(
+    with HostileServer(Halting(content)).running() as server, running_session(
         qtbot, own_profile
-    ) as desk:  # fmt: skip
-        desk.downloads.rules = QUICK
-        desk.downloads.start(order(server, content))
-        wait_halted(qtbot, desk.downloads)
-        desk.window.downloads.rows[FILE].cancel_button.click()
+    ) as session:  # fmt: skip
+        session.downloads.policy = QUICK
+        session.downloads.start(order(server, content))
+        wait_halted(qtbot, session.downloads)
+        click(qtbot, session.window.downloads.rows[FILE].delete_button)
         dialog(QMessageBox).reject()
-        assert state_of(desk.downloads) is State.RUNNING
-        desk.window.downloads.rows[FILE].cancel_button.click()
+        assert state_of(session.downloads) is DownloadState.RUNNING
+        click(qtbot, session.window.downloads.rows[FILE].delete_button)
         box = dialog(QMessageBox)
-        next(b for b in box.findChildren(QPushButton) if b.text() == "Delete").click()
-        wait_state(qtbot, desk.downloads, None)
+        click(qtbot, next(b for b in box.findChildren(QPushButton) if b.text() == "Delete"))
+        wait_state(qtbot, session.downloads, None)
 
 
-def chooser_of(desk: Desk) -> ModelChooser:
-    desk.window.models_action.trigger()
+def test_the_cross_of_a_failed_download_hides_it_and_keeps_its_part(
+    qtbot: QtBot, own_profile: Path, content: bytes
+) -> None:
+    halting = Halting(content)
+
+    def script(request: Request, reply: Reply) -> None:
+        if request.number:
+            reply.head(404, "Content-Length: 0")
+        else:
+            halting(request, reply)
+
+    with HostileServer(script).running() as server, running_session(
+        qtbot, own_profile
+    ) as session:  # fmt: skip
+        session.downloads.policy = QUICK
+        session.downloads.start(order(server, content))
+        wait_halted(qtbot, session.downloads)
+        row = session.window.downloads.rows[FILE]
+        assert not row.dismiss_button.isVisible(), "what runs is paused or deleted, not hidden"
+        click(qtbot, row.pause_button)
+        wait_state(qtbot, session.downloads, DownloadState.PAUSED)
+        click(qtbot, row.resume_button)
+        wait_state(qtbot, session.downloads, DownloadState.FAILED)
+        assert row.resume_button.text() == "Try again"
+        click(qtbot, row.dismiss_button)
+        assert QApplication.activeModalWidget() is None
+        wait_state(qtbot, session.downloads, None)
+        assert not session.window.downloads.isVisible()
+        assert list((session.downloads.folder / STAGING).glob("*.part"))
+
+
+def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(
+    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_for_known(*find_known("deepseek-r1-distill-qwen-1.5b/Q4_K_M"), "Hugging Face")
+    with running_session(qtbot, own_profile) as session:
+        failed = Download(
+            spec,
+            DownloadState.FAILED,
+            DownloadProgress(spec.file, DownloadPhase.RECEIVING, 0, spec.size_bytes),
+        )
+        session.downloads._all[spec.file] = failed
+        started: list[DownloadSpec] = []
+
+        def start(other: DownloadSpec, *, load_after: bool) -> None:
+            started.append(other)
+
+        monkeypatch.setattr(session.downloads, "start", start)
+        session.downloads.changed.emit()
+        row = session.window.downloads.rows[spec.file]
+        assert row.other_button.text() == "From hf-mirror instead"
+        click(qtbot, row.other_button)
+        assert [other.url.split("/")[2] for other in started] == ["hf-mirror.com"]
+        assert started[0].sha256 == spec.sha256
+
+
+def chooser_of(qtbot: QtBot, session: Session) -> ModelChooser:
+    """The chooser at the catalogue, with all files shown."""
+    session.window.models_action.trigger()
     chooser = dialog(ModelChooser)
     chooser.tabs.setCurrentIndex(1)
+    click(qtbot, chooser.catalogue.fold)
+    qtbot.waitUntil(lambda: chooser.catalogue.table.tree.topLevelItemCount() > 0, timeout=10_000)
     return chooser
 
 
 def select(chooser: ModelChooser, model_id: str, quantisation: str) -> None:
-    tree = chooser.catalogue.tree
+    tree = chooser.catalogue.table.tree
     for top in range(tree.topLevelItemCount()):
         for index in range(tree.topLevelItem(top).childCount()):
             item = tree.topLevelItem(top).child(index)
-            model, file = item.data(0, ENTRY_ROLE)
-            if (model.id, file.quantisation) == (model_id, quantisation):
+            file = item.data(0, FILE_ROLE)
+            if (file.model.id, file.file.quantisation) == (model_id, quantisation):
                 tree.setCurrentItem(item)
                 return
     raise AssertionError(f"{model_id} {quantisation} is not listed")
@@ -205,23 +280,22 @@ def select(chooser: ModelChooser, model_id: str, quantisation: str) -> None:
 def test_the_catalogue_shows_address_size_room_and_bill_before_anything_is_fetched(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_desk(qtbot, own_profile) as desk:
-        asked: list[Order] = []
-        desk.downloads.start = asked.append  # the network stays out of it
-        chooser = chooser_of(desk)
+    with running_session(qtbot, own_profile) as session:
+        asked: list[DownloadSpec] = []
+        chooser = chooser_of(qtbot, session)
         page = chooser.catalogue
         page.download_requested.disconnect()
         page.download_requested.connect(asked.append)
         select(chooser, "deepseek-r1-distill-qwen-7b", "Q4_K_M")
-        qtbot.waitUntil(lambda: "free on the drive" in page.detail.text(), timeout=5_000)
-        assert "4.68 GB to download" in page.detail.text()
-        assert "MiB of the budget of 2,048 MiB" in page.detail.text()
-        assert page.address.text().replace("\u200b", "").startswith("https://huggingface.co/")
-        page.download_button.click()
+        qtbot.waitUntil(lambda: "free on the drive" in page.table.detail.text(), timeout=5_000)
+        assert "4.68 GB to download" in page.table.detail.text()
+        assert "MiB of the budget of 2,048 MiB" in page.table.detail.text()
+        assert page.table.address.text().replace("\u200b", "").startswith("https://huggingface.co/")
+        click(qtbot, page.table.download_button)
         (wanted,) = asked
-        assert wanted.url == page.address.text().replace("\u200b", "")
-        page.source.setCurrentText("ModelScope")
-        page.download_button.click()
+        assert wanted.url == page.table.address.text().replace("\u200b", "")
+        page.table.source.setCurrentText("ModelScope")
+        click(qtbot, page.table.download_button)
         assert asked[1].url.startswith("https://modelscope.cn/")
         chooser.reject()
 
@@ -229,17 +303,17 @@ def test_the_catalogue_shows_address_size_room_and_bill_before_anything_is_fetch
 def test_a_file_without_a_checksum_is_fetched_only_after_a_warning(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_desk(qtbot, own_profile) as desk:
-        chooser = chooser_of(desk)
+    with running_session(qtbot, own_profile) as session:
+        chooser = chooser_of(qtbot, session)
         page = chooser.catalogue
-        asked: list[Order] = []
+        asked: list[DownloadSpec] = []
         page.download_requested.disconnect()
         page.download_requested.connect(asked.append)
         select(chooser, "deepseek-r1-0528-qwen3-8b", "Q8_0")
-        page.download_button.click()
+        click(qtbot, page.table.download_button)
         dialog(QMessageBox).reject()
         assert asked == []
-        page.download_button.click()
+        click(qtbot, page.table.download_button)
         box = dialog(QMessageBox)
         texts = {b.text(): b for b in box.findChildren(QPushButton)}
         texts["Download all the same"].click()
@@ -257,20 +331,21 @@ def first(stored: Preferences) -> None:
 def test_the_first_start_offers_a_model_with_its_bill_and_speed(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_desk(qtbot, own_profile, first) as desk:
-        card = desk.window.chat.welcome.card
+    with running_session(qtbot, own_profile, first) as session:
+        card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible, timeout=5_000)
         assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.heading.text()
         assert "MiB of the budget of 2,048 MiB" in card.facts.text()
+        card.address_button.click()
         assert "huggingface.co" in card.address.text()
         qtbot.waitUntil(lambda: "tokens a second" in card.speed.text(), timeout=30_000)
-        assert not desk.downloads.items  # nothing is fetched by itself
+        assert not session.downloads.items  # nothing is fetched by itself
         card.starter_button.click()
         assert not card.isVisible()
-    with running_desk(qtbot, own_profile) as desk:
-        wait_ready(qtbot, desk)
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
         qtbot.wait(300)
-        assert not desk.window.chat.welcome.card.isVisible()
+        assert session.window.chat.welcome.card is None
 
 
 def test_download_and_start_does_both(
@@ -279,25 +354,26 @@ def test_download_and_start_does_both(
     model = known_models()[0]
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
         monkeypatch.setattr(
-            "r1desk.library.survey.order_known",
+            "r1desk.models.recommendation.spec_for_known",
             lambda _model, file: order(server, content, file.file),
         )
-        with running_desk(qtbot, own_profile, first) as desk:
-            desk.downloads.rules = QUICK
-            wait_ready(qtbot, desk)
-            card = desk.window.chat.welcome.card
+        with running_session(qtbot, own_profile, first) as session:
+            session.downloads.policy = QUICK
+            wait_ready(qtbot, session)
+            card = session.window.chat.welcome.card
             qtbot.waitUntil(card.isVisible, timeout=5_000)
-            with qtbot.waitSignal(desk.models.loaded, timeout=30_000) as loaded:
+            with qtbot.waitSignal(session.models.loaded, timeout=30_000) as loaded:
                 card.download_button.click()
             assert Path(loaded.args[0].facts.path).parent == own_profile / "models"
             assert model.name in loaded.args[0].facts.path
-            assert desk.preferences.welcomed
+            assert session.preferences.welcomed
 
 
 def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Path) -> None:
     use_language("zh_CN")
-    with running_desk(qtbot, own_profile, first) as desk:
-        card = desk.window.chat.welcome.card
+    with running_session(qtbot, own_profile, first) as session:
+        card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible, timeout=5_000)
+        card.address_button.click()
         assert "modelscope.cn" in card.address.text()
         assert card.download_button.text() == "下载并开始"

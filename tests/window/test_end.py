@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from r1desk.bridge import StoreBridge
 from r1desk.store import StoreThread
-from window.desk_fixture import ask, running_desk, wait_ready
+from r1desk.store.store_bridge import StoreBridge
+from window.session_fixture import ask, running_session, wait_ready
 
 COPY_AND_END = """
 from PySide6.QtWidgets import QApplication
-from r1desk.chat.ink import Ink
-from r1desk.chat.prose import ProseView
-from r1desk.clipboard import let_copied_text_outlive_python
+from r1desk.chat.widgets.text_style import TextStyle
+from r1desk.chat.widgets.prose_view import ProseView
+from r1desk.platform.clipboard import let_copied_text_outlive_python
 
 app = QApplication([])
-prose = ProseView(Ink.of(app.palette(), app.font()))
+prose = ProseView(TextStyle.of(app.palette(), app.font()))
 prose.setPlainText("copied")
 prose.selectAll()
 prose.copy()
@@ -51,14 +51,14 @@ def test_a_result_that_comes_after_the_end_starts_nothing(qtbot: QtBot, tmp_path
 
 @pytest.mark.native
 def test_closing_during_an_answer_keeps_what_was_written(qtbot: QtBot, tmp_path: Path) -> None:
-    with running_desk(qtbot, tmp_path / "profile") as desk:
-        wait_ready(qtbot, desk)
-        ask(qtbot, desk, "Tell me a long story about the sea.")
-        qtbot.waitUntil(lambda: desk.chat.answer is not None and desk.chat.answer.text != "")
-        written = desk.chat.answer.text
+    with running_session(qtbot, tmp_path / "profile") as session:
+        wait_ready(qtbot, session)
+        ask(qtbot, session, "Tell me a long story about the sea.")
+        qtbot.waitUntil(lambda: session.chat.answer is not None and session.chat.answer.text != "")
+        written = session.chat.answer.text
     qtbot.wait(50)  # the engine's last word, which has no answer any more to end
-    with running_desk(qtbot, tmp_path / "profile") as desk:
-        qtbot.waitUntil(lambda: len(desk.chat.shown_branch) == 2)
-        kept = desk.chat.shown_branch[-1]
+    with running_session(qtbot, tmp_path / "profile") as session:
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
+        kept = session.chat.shown_branch[-1]
         assert kept.content.startswith(written)
         assert kept.state == "stopped"

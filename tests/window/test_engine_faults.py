@@ -12,10 +12,10 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.watch import HangLimits
-from r1desk import bridge
+from deepseek_r1.host.watchdog import HangLimits
 from r1desk import preferences as prefs
-from window.desk_fixture import ask, running_desk, wait_answered, wait_ready
+from r1desk.engine import engine_bridge
+from window.session_fixture import ask, running_session, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
 pytestmark = pytest.mark.native
@@ -27,10 +27,11 @@ def long_answers(stored: prefs.Preferences) -> None:
     stored.sampling = SamplingSettings(max_tokens=400, seed=3, temperature=1.0)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (signal.SIGSTOP, "gave no sign of life for"),
+        (signal.SIGSTOP, "did not respond for"),
         (signal.SIGABRT, "The engine stopped unexpectedly"),
         (signal.SIGSEGV, "The engine stopped unexpectedly"),
         (signal.SIGKILL, "The system ended the engine"),
@@ -45,36 +46,38 @@ def test_an_engine_that_fails_costs_one_answer_and_comes_back(
     sentence: str,
 ) -> None:
     limits = HangLimits(beats_s=1.5, check_s=0.3)
-    monkeypatch.setattr(bridge, "Supervisor", functools.partial(Supervisor, limits=limits))
-    with running_desk(qtbot, own_profile, long_answers) as desk:
-        wait_ready(qtbot, desk)
+    monkeypatch.setattr(engine_bridge, "Supervisor", functools.partial(Supervisor, limits=limits))
+    with running_session(qtbot, own_profile, long_answers) as session:
+        wait_ready(qtbot, session)
         with answering_window():
-            ask(qtbot, desk, LONG)
-            with qtbot.waitSignal(desk.chat.answer_streamed, timeout=20_000):
+            ask(qtbot, session, LONG)
+            with qtbot.waitSignal(session.chat.answer_streamed, timeout=20_000):
                 pass
-            pid = desk.engine.engine_pid
+            pid = session.engine.engine_pid
             os.kill(pid, fault)
-            qtbot.waitUntil(lambda: desk.chat.shown_branch[-1].state != "streaming", timeout=15_000)
-        question, answer = desk.chat.shown_branch
+            qtbot.waitUntil(
+                lambda: session.chat.shown_branch[-1].state != "streaming", timeout=15_000
+            )
+        question, answer = session.chat.shown_branch
         assert question.content == LONG
         assert answer.state == "failed"
         assert answer.content, "what came before is kept"
         assert sentence in answer.error_text
-        desk.preferences.sampling = SamplingSettings(max_tokens=8, seed=1)
-        desk.window.chat.regenerate_requested.emit(answer.id)
-        wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[-1].state == "complete"
-        assert desk.engine.engine_pid not in {0, pid}
+        session.chat_settings.set_sampling(SamplingSettings(max_tokens=8, seed=1))
+        session.window.chat.regenerate_requested.emit(answer.id)
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[-1].state == "complete"
+        assert session.engine.engine_pid not in {0, pid}
 
 
 def test_an_engine_that_dies_while_idle_is_started_again_by_the_next_message(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_desk(qtbot, own_profile, long_answers) as desk:
-        desk.preferences.sampling = SamplingSettings(max_tokens=8, seed=1)
-        wait_ready(qtbot, desk)
-        os.kill(desk.engine.engine_pid, signal.SIGKILL)
-        qtbot.waitUntil(lambda: desk.models.current is None, timeout=10_000)
-        ask(qtbot, desk, "Are you there?")
-        wait_answered(qtbot, desk)
-        assert desk.chat.shown_branch[-1].state == "complete"
+    with running_session(qtbot, own_profile, long_answers) as session:
+        session.chat_settings.set_sampling(SamplingSettings(max_tokens=8, seed=1))
+        wait_ready(qtbot, session)
+        os.kill(session.engine.engine_pid, signal.SIGKILL)
+        qtbot.waitUntil(lambda: session.models.current is None, timeout=10_000)
+        ask(qtbot, session, "Are you there?")
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[-1].state == "complete"

@@ -6,19 +6,23 @@ import pytest
 from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue.orders import find_known, order_known
+from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
 from deepseek_r1.catalogue.speed import SpeedRange
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.core.words import use_language
-from deepseek_r1.memory.plan import ProcessShare, plan
-from r1desk.chat.welcome import Welcome
-from r1desk.library.survey import Offer
+from deepseek_r1.memory.plan import ProcessOverhead, plan
+from r1desk.chat.widgets.welcome import Welcome
+from r1desk.models.recommendation import RecommendedDownload
+from r1desk.models.widgets.first_start_card import FirstStartCard
+from window.mouse_and_keys import click
 
 
-def offer() -> Offer:
+def offer() -> RecommendedDownload:
     model, file = find_known("deepseek-r1-distill-qwen-1.5b/Q5_K_M")
-    bill = plan(model.header(file), LoadSettings(), ProcessShare(window_mib=200))
-    return Offer(model, file, bill, order_known(model, file), "Hugging Face", 50_000_000_000)
+    bill = plan(model.header(file), LoadSettings(), ProcessOverhead(window_mib=200)).bill
+    return RecommendedDownload(
+        model, file, bill, spec_for_known(model, file), "Hugging Face", 50_000_000_000
+    )
 
 
 @pytest.fixture(params=["en", "zh_CN"])
@@ -27,10 +31,24 @@ def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
     made = Welcome(None)
     qtbot.addWidget(made)
     made.set_model_name("SmolLM2-135M-Instruct", "A small model.")
+    made.set_card(FirstStartCard(made))
     made.card.show_offer(offer())
     made.card.show_speed(SpeedRange(4.2, 19.0))
     made.show_card(True)
     return made
+
+
+def test_the_address_of_the_download_is_one_click_away(qtbot: QtBot, welcome: Welcome) -> None:
+    welcome.resize(780, 620)
+    welcome.show()
+    qtbot.waitExposed(welcome)
+    card = welcome.card
+    seen = [label.text() for label in card.findChildren(QLabel) if label.isVisible()]
+    assert max(map(len, seen)) < 100
+    assert offer().order.url.split("/")[2] in card.address_button.text()
+    click(card.address_button)
+    seen = [label.text() for label in card.findChildren(QLabel) if label.isVisible()]
+    assert any(offer().order.url in text.replace("\u200b", "") for text in seen)
 
 
 @pytest.mark.parametrize("size", [(780, 620), (380, 390), (1600, 900), (500, 420)])
@@ -86,6 +104,7 @@ def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welco
 
 
 def test_the_host_is_read_in_one_piece_and_the_path_may_break(welcome: Welcome) -> None:
+    welcome.card.address_button.click()
     shown = welcome.card.address.text()
     host = "/".join(offer().order.url.split("/")[:3])
     assert f"{host}/" in shown

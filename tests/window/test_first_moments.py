@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from r1desk.platform.display import missing_packages
 from r1desk.store import StoreThread
-from window.desk_fixture import ask, running_desk, short_answers, wait_answered
+from window.session_fixture import ask, running_session, short_answers, wait_answered
 
 WAIT_S = 30
 
@@ -38,31 +39,33 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 def test_words_typed_before_the_store_has_opened_stay_in_the_box(
     qtbot: QtBot, own_profile: Path, slow_disk: threading.Event
 ) -> None:
-    with running_desk(qtbot, own_profile) as desk:
-        qtbot.keyClicks(desk.window.composer.editor, "What is")
-        with qtbot.waitSignal(desk.chat.branch_shown):
+    with running_session(qtbot, own_profile) as session:
+        qtbot.keyClicks(session.window.composer.editor, "What is")
+        with qtbot.waitSignal(session.chat.branch_shown):
             slow_disk.set()
-        qtbot.keyClicks(desk.window.composer.editor, " the capital")
-        assert desk.window.composer.text() == "What is the capital"
+        qtbot.keyClicks(session.window.composer.editor, " the capital")
+        assert session.window.composer.text() == "What is the capital"
 
 
 def test_words_typed_before_the_last_conversation_is_read_stay_in_a_new_one(
     qtbot: QtBot, own_profile: Path, slow_disk: threading.Event
 ) -> None:
     slow_disk.set()
-    with running_desk(qtbot, own_profile, short_answers) as desk:
-        ask(qtbot, desk, "Name a fruit.")
-        wait_answered(qtbot, desk)
+    with running_session(qtbot, own_profile, short_answers) as session:
+        ask(qtbot, session, "Name a fruit.")
+        wait_answered(qtbot, session)
     slow_disk.clear()
-    with running_desk(qtbot, own_profile) as desk:
-        qtbot.keyClicks(desk.window.composer.editor, "What is")
-        with qtbot.waitSignal(desk.chat.branch_shown):
+    with running_session(qtbot, own_profile) as session:
+        qtbot.keyClicks(session.window.composer.editor, "What is")
+        with qtbot.waitSignal(session.chat.branch_shown):
             slow_disk.set()
-        assert desk.window.composer.text() == "What is"
-        assert desk.chat.conversation_id is None
+        assert session.window.composer.text() == "What is"
+        assert session.chat.conversation_id is None
 
 
-def test_a_start_without_a_display_says_why_in_the_terminal(tmp_path: Path) -> None:
+def test_a_start_that_qt_ends_says_why_in_the_terminal(tmp_path: Path) -> None:
+    if packages := missing_packages(["xcb"]):
+        pytest.skip(f"Qt's xcb platform needs {', '.join(packages)}")
     program = [sys.executable, "-m", "r1desk"]
     nowhere = {"DISPLAY": ":no", "QT_QPA_PLATFORM": "xcb", "R1DESK_PROFILE": str(tmp_path)}
     ended = subprocess.run(

@@ -2,7 +2,7 @@
 
 The window is the real one with the real starter model, offscreen. What it has stored it tells this
 process over a pipe; afterwards the store is opened here and compared. The number of rounds is
-`R1_KILL_ROUNDS` (60): a long campaign is the same test with a larger number.
+`R1_KILL_ROUNDS` (20): a long campaign is the same test with a larger number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from r1desk.store import MessageState, Profile, Store
 
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(900)]
 
-ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "20"))
 TAIL_S = 1.0  # what may be lost of a streaming answer
 TESTS = Path(__file__).resolve().parents[1]
 QUESTIONS = [f"Write a very long story about the number {n}." for n in range(40)]
@@ -132,12 +132,12 @@ def assert_nothing_lost(profile: Path, window: Window, killed_at: float) -> None
     """What the window called stored is there; of a streaming tail at most a second is missing."""
     with Profile.open(profile) as held, Store(held.database) as store:
         for question_id, text in window.sent.items():
-            assert store.message(question_id).content == text
+            assert store.messages.get(question_id).content == text
         for answer_id, fact in window.finished.items():
-            assert store.message(answer_id).content == fact["text"]
+            assert store.messages.get(answer_id).content == fact["text"]
         for answer_id, lengths in window.lengths.items():
             due = max((n for t, n in lengths if t <= killed_at - TAIL_S), default=0)
-            stored = store.message(answer_id)
+            stored = store.messages.get(answer_id)
             assert len(stored.content) + len(stored.thinking) >= due
             assert stored.state != MessageState.STREAMING
     connection = apsw.Connection(str(profile / "conversations.db"))

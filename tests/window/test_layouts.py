@@ -1,4 +1,4 @@
-"""No Python object stands for an item of a layout: it would outlive the item (`r1desk.layouts`)."""
+"""No Python object stands for an item of a layout: it would outlive it (`widgets.layouts`)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QVBoxLayout, QWidget, Q
 from pytestqt.qtbot import QtBot
 from shiboken6 import getAllValidWrappers
 
-from r1desk.layouts import put_inside
 from r1desk.preferences import Preferences
-from window.desk_fixture import running_desk, wait_ready
+from r1desk.widgets.layouts import put_inside
+from window.session_fixture import running_session, wait_ready
 
 
 def items() -> set[int]:
@@ -25,12 +25,12 @@ def first(stored: Preferences) -> None:
 @pytest.mark.native
 def test_the_whole_window_holds_no_items_of_layouts(qtbot: QtBot, tmp_path: Path) -> None:
     before = items()
-    with running_desk(qtbot, tmp_path / "profile", first) as desk:
-        wait_ready(qtbot, desk)
+    with running_session(qtbot, tmp_path / "profile", first) as session:
+        wait_ready(qtbot, session)
         for width in (780, 1366):  # the welcome's questions change their places
-            desk.window.resize(width, 700)
+            session.window.resize(width, 700)
             qtbot.wait(50)
-        window = desk.window
+        window = session.window
         for action in (window.about_action, window.shortcuts_action, window.models_action):
             action.trigger()
             QApplication.activeModalWidget().reject()

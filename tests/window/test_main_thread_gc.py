@@ -9,7 +9,7 @@ import weakref
 from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
-from r1desk.main_thread_gc import MainThreadCollector
+from r1desk.platform.main_thread_gc import MainThreadCollector
 
 
 def test_another_thread_that_allocates_collects_nothing(qtbot: QtBot) -> None:

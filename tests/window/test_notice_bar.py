@@ -6,9 +6,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from r1desk.dialogs.notice_bar import Level, Notice, NoticeBar
-from r1desk.main_window import MainWindow
+from r1desk.shell.main_window import MainWindow
 from r1desk.theme import DARK, LIGHT, ThemeChoice, apply_theme
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
 def test_a_notice_takes_the_colours_of_another_theme(qapp: QApplication, qtbot: QtBot) -> None:
@@ -25,7 +25,7 @@ def test_a_notice_takes_the_colours_of_another_theme(qapp: QApplication, qtbot: 
 
 
 def test_after_a_notice_is_followed_the_keyboard_is_in_the_composer(qtbot: QtBot) -> None:
-    window = MainWindow("light", "en")
+    window = MainWindow()
     window.show()
     qtbot.waitActive(window)
     followed: list[bool] = []

@@ -8,12 +8,14 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
+import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from bench_window import fill
-from r1desk.chat import Composer, quiet_cursor
-from r1desk.shown import load_branch
+from benchmarks.bench_window import fill
+from r1desk.chat.message_loading import load_branch
+from r1desk.chat.widgets import quiet_cursor
+from r1desk.chat.widgets.composer import Composer
 from r1desk.store import Profile, Store
 from window.measured_process import MeasuredProcess
 from window.measured_window import PaintCounter
@@ -22,6 +24,7 @@ LONGEST_STALL_MS = 250
 MEDIAN_GAP_MS = 10
 
 
+@pytest.mark.quiet
 def test_streaming_into_a_conversation_of_100_000_tokens_never_holds_the_window_up(
     own_profile: Path,
 ) -> None:
@@ -45,13 +48,13 @@ def test_streaming_into_a_conversation_of_100_000_tokens_never_holds_the_window_
 def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Path) -> None:
     with Profile.open(tmp_path) as profile, Store(profile.database) as store:
         counts = []
-        conversation = store.create_conversation().id
+        conversation = store.conversations.create().id
         parent = None
         for _ in range(2):
             for number in range(20):
-                asked = store.append_user(conversation, f"Question {number}", parent)
-                parent = store.begin_answer(conversation, asked.id).id
-                store.finish_answer(parent, "Answer")
+                asked = store.messages.append_user(conversation, f"Question {number}", parent)
+                parent = store.messages.begin_answer(conversation, asked.id).id
+                store.messages.finish_answer(parent, "Answer")
             statements: list[object] = []
             store._db.connection.trace_v2(1, statements.append)
             load_branch(store, conversation)

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from support.r1_shaped import limit_tool, r1_shaped
+from support.r1_shaped import memory_limit, r1_shaped
 
 SCRIPT = Path(__file__).with_name("short_of_memory.py")
 
 
 @pytest.mark.slow
+@pytest.mark.quiet
 @pytest.mark.native
 def test_nothing_is_killed_and_the_answer_is_the_same(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     command = [
-        limit_tool(), "2000", sys.executable, SCRIPT, "--model", r1_shaped(tmp_path_factory),
+        *memory_limit(2000), sys.executable, SCRIPT, "--model", r1_shaped(tmp_path_factory),
         "--budget", "1100", "--tokens", "120",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)

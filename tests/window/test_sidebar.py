@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.conversations.sidebar import Sidebar
+from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.store import ConversationInfo
 
 OLD, NEW = 1, 2

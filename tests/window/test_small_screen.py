@@ -6,8 +6,8 @@ import pytest
 from PySide6.QtCore import QRect
 from pytestqt.qtbot import QtBot
 
-from r1desk.elided import ElidedLabel
-from r1desk.main_window import MainWindow
+from r1desk.shell.main_window import MainWindow
+from r1desk.widgets.elided_label import ElidedLabel
 
 
 class Screen:
@@ -25,7 +25,7 @@ def opened(qtbot: QtBot, width: int, height: int) -> MainWindow:
         def screen(self) -> Screen:
             return Screen(width, height)
 
-    window = OnThatScreen("light", "en")
+    window = OnThatScreen()
     window.place(b"")
     window.show()
     qtbot.waitExposed(window)

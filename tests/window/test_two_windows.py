@@ -18,15 +18,15 @@ from r1desk.store import Profile, ProfileInUse
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(120)]
 
 TESTS = Path(__file__).resolve().parents[1]
-RACERS = 20
+RACERS = 8
 # The application itself; a line for each time its window is raised, and for a modal box.
 PROGRAM = """
 import sys
 from PySide6.QtWidgets import QApplication, QMessageBox
-from r1desk import application
-from r1desk.desk import Desk
-from r1desk.main_window import MainWindow
-from r1desk.model_controller import ModelController
+from r1desk.shell import startup
+from r1desk.shell.session import Session
+from r1desk.shell.main_window import MainWindow
+from r1desk.models.controller import ModelController
 def raised(window, real=MainWindow.raise_to_front):
     real(window)
     print("raised", flush=True)
@@ -38,15 +38,15 @@ def chosen(controller, path, real=ModelController.choose):
     print("chosen:", path, flush=True)
     real(controller, path)
 ModelController.choose = chosen
-def shown(desk, real=Desk.show):
-    real(desk)
-    desk.window.language_chosen.emit("zh_CN")
-def rebuilt(desk, real=Desk._rebuild_window):
-    real(desk)
+def shown(session, real=Session.show):
+    real(session)
+    session.set_language("zh_CN")
+def rebuilt(session, real=Session._rebuild_window):
+    real(session)
     print("rebuilt", flush=True)
 if "--then-in-chinese" in sys.argv:
-    Desk.show, Desk._rebuild_window = shown, rebuilt
-sys.exit(application.run(["r1desk", *sys.argv[1:]]))
+    Session.show, Session._rebuild_window = shown, rebuilt
+sys.exit(startup.run(["r1desk", *sys.argv[1:]]))
 """
 
 

@@ -1,1 +1,1 @@
-"""Which models there are: the known ones, as data, and the ones on this machine."""
+"""The catalogue of known models, the models on this computer, and downloads of the former."""

@@ -1,6 +1,6 @@
-"""SHA-256 of model files: computed, and remembered beside them.
+"""Computes the SHA-256 of model files and keeps it beside them.
 
-A checksum is remembered as `sha256sum` writes it, in `.checksums/NAME.sha256` below the models'
+A checksum is kept in the format of `sha256sum`, in `.checksums/NAME.sha256` below the models'
 folder, so that `sha256sum -c` can check it as well.
 """
 
@@ -13,14 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepseek_r1.catalogue.errors import DownloadStopped
-from deepseek_r1.core.files import write_safely
+from deepseek_r1.core.atomic_write import write_atomically
 
 BLOCK_BYTES = 1 << 20
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^\n]+)\n?")
 
 
 class Stop:
-    """Ends work in another thread, at once also where it waits for the network."""
+    """Stops work in another thread, also while that thread waits for the network."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,15 +34,15 @@ class Stop:
             if self._wake is not None:
                 self._wake()
 
-    def wakes(self, wake: Callable[[], object] | None) -> None:
-        """What interrupts the waiting, while there is any. Called at once if asked before."""
+    def set_wake(self, wake: Callable[[], object] | None) -> None:
+        """Set the function that interrupts a wait. It is called at once if already stopped."""
         with self._lock:
             self._wake = wake
             if self.asked and wake is not None:
                 wake()
 
     def check(self, file: str) -> None:
-        """Raise DownloadStopped if it was asked for."""
+        """Raise DownloadStopped if a stop was requested."""
         if self.asked:
             raise DownloadStopped(file=file)
 
@@ -50,17 +50,17 @@ class Stop:
 def file_sha256(
     path: Path,
     *,
-    tell: Callable[[int], object] = lambda _done: None,
+    on_progress: Callable[[int], object] = lambda _done: None,
     stop: Stop | None = None,
 ) -> str:
-    """The file's SHA-256; `tell` hears the bytes read so far. Raises OSError, DownloadStopped."""
+    """Returns the SHA-256. `on_progress` gets the bytes read. Raises OSError, DownloadStopped."""
     digest = hashlib.sha256()
     done = 0
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
             done += len(block)
-            tell(done)
+            on_progress(done)
             if stop is not None:
                 stop.check(path.name)
     return digest.hexdigest()
@@ -70,11 +70,11 @@ def remember(path: Path, sha256: str) -> None:
     """Keep the checksum of a file of the models' folder. Raises OSError."""
     place = _place(path)
     place.parent.mkdir(exist_ok=True)
-    write_safely(place, f"{sha256}  {path.name}\n".encode())
+    write_atomically(place, f"{sha256}  {path.name}\n".encode())
 
 
 def remembered(path: Path) -> str | None:
-    """The checksum kept for a file, None where there is none or it is not legible."""
+    """Returns the checksum kept for a file, None where there is none or it cannot be read."""
     try:
         found = _LINE.fullmatch(_place(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
@@ -83,7 +83,7 @@ def remembered(path: Path) -> str | None:
 
 
 def forget(path: Path) -> None:
-    """The file goes: its checksum goes with it. Raises OSError."""
+    """Delete the checksum kept for a file. Raises OSError."""
     _place(path).unlink(missing_ok=True)
 
 

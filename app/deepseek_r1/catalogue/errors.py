@@ -1,17 +1,17 @@
-"""What can go wrong while a model comes to this computer, is checked here, or goes."""
+"""Errors of downloading, importing, verifying and removing models."""
 
 from __future__ import annotations
 
 from deepseek_r1.core.errors import ModelRefused, R1Error, WrongUsage
-from deepseek_r1.core.words import N_
+from deepseek_r1.core.i18n import N_
 
 
 class DownloadFailed(R1Error):
-    """The network gave out, for longer than we wait."""
+    """The network failed for longer than the retry policy allows."""
 
     what = N_("{file} could not be downloaded.")
     why = N_("{detail}")
-    todo = N_("What has arrived is kept: start the download again and it goes on from there.")
+    todo = N_("The partial file is kept: start the download again to continue it.")
 
 
 class DownloadStopped(DownloadFailed):
@@ -28,6 +28,14 @@ class DownloadRunning(DownloadFailed):
     todo = N_("Wait for the other download, or stop it.")
 
 
+class ImportRunning(DownloadRunning):
+    """Another process writes a model file of the same name."""
+
+    what = N_("{file} could not be imported.")
+    why = N_("Another window or command is downloading or importing a file of this name.")
+    todo = N_("Wait until it is done, or choose another name.")
+
+
 class SourceRefused(DownloadFailed):
     """The server's answer is not the file."""
 
@@ -36,7 +44,7 @@ class SourceRefused(DownloadFailed):
 
 
 class SourceUnsafe(DownloadFailed):
-    """The address, or where the server sent us on to, is none we go to."""
+    """The address, or the target of a redirect, is not allowed."""
 
     why = N_("{detail}")
     todo = N_("Try another source.")
@@ -54,27 +62,35 @@ class NoSpace(DownloadFailed):
 
     what = N_("There is not enough space for {file}.")
     why = N_("It needs {needed_mb} MB on the drive of {folder}, where {free_mb} MB are free.")
-    todo = N_("Free some space, or choose a smaller model. What has arrived is kept.")
+    todo = N_("Free some space, or choose a smaller model. The partial file is kept.")
 
 
 class FolderUnusable(DownloadFailed):
     """The models' folder cannot be read or written."""
 
     what = N_("The folder {folder} cannot be used.")
-    why = N_("The system says: {detail}.")
+    why = N_("The system reports: {detail}.")
     todo = N_("Check the folder's permissions and its drive.")
 
 
-class ChecksumWrong(ModelRefused):
-    """What came is complete, and another file."""
+class FolderFull(FolderUnusable):
+    """The drive of a folder has too little space for models."""
 
-    what = N_("What came for {file} is not the file that was asked for. It was deleted.")
+    what = N_("The folder {folder} cannot be used for models.")
+    why = N_("Only {free_mb} MB are free on its drive.")
+    todo = N_("Choose a folder on a drive with more space.")
+
+
+class ChecksumWrong(ModelRefused):
+    """The downloaded file is complete, but not the expected one."""
+
+    what = N_("The downloaded file is not the expected {file}. It was deleted.")
     why = N_("Its SHA-256 is {actual} and should be {expected}.")
-    todo = N_("Try again, best from another source.")
+    todo = N_("Try again, preferably from another source.")
 
 
 class ImportedFileDiffers(ModelRefused):
-    """A file of this computer is not the one it should be; it stays where it is."""
+    """A file of this computer is not the expected one; it stays where it is."""
 
     what = N_("{file} is not the file that it should be, and was not imported.")
     why = N_("Its SHA-256 is {actual} and should be {expected}.")
@@ -82,11 +98,11 @@ class ImportedFileDiffers(ModelRefused):
 
 
 class ChecksumUnknown(ModelRefused):
-    """Nothing to compare the file with."""
+    """There is no checksum to compare the file with."""
 
     what = N_("No checksum is known for {file}.")
-    why = N_("Without one nobody can tell whether what arrives is the right file.")
-    todo = N_("Choose another file, or accept this one as it comes with --accept-unverified.")
+    why = N_("Without a checksum nobody can tell whether the right file arrives.")
+    todo = N_("Choose another file, or accept this one unverified with --accept-unverified.")
 
 
 class FileNameTaken(ModelRefused):
@@ -98,7 +114,7 @@ class FileNameTaken(ModelRefused):
 
 
 class FileNameUnusable(WrongUsage):
-    """A name that could lead out of the folder, or that some system does not take."""
+    """A name that could leave the folder, or that some system does not accept."""
 
     what = N_("“{name}” cannot be the name of a model file.")
     why = N_("A name ends in .gguf, is not a path, and has no special characters.")
@@ -109,7 +125,7 @@ class ModelUnknown(WrongUsage):
     """Neither a known model nor an address."""
 
     what = N_("There is no model “{name}” in the catalogue.")
-    why = N_("Known are: {known}.")
+    why = N_("The known ones are: {known}.")
     todo = N_("`deepseek-r1 models list --available` shows them with their sizes.")
 
 
@@ -120,9 +136,32 @@ class ModelNotHere(WrongUsage):
     todo = N_("`deepseek-r1 models list` shows the models that are here.")
 
 
+class RepositoryNotListed(R1Error):
+    """The files of a repository could not be listed."""
+
+    what = N_("The files of {repository} could not be listed.")
+    why = N_("{detail}")
+    todo = N_("Check the name and the connection, or try another source.")
+
+
+class RepositoryWithoutModel(RepositoryNotListed):
+    """The repository has no GGUF file, or none of the wanted type."""
+
+    what = N_("{repository} has no such GGUF file.")
+    todo = N_("Choose another repository, often one whose name ends in GGUF.")
+
+
+class ReferenceUnusable(WrongUsage):
+    """The text names no repository and is no address of a GGUF file."""
+
+    what = N_("“{text}” is neither a repository nor the address of a GGUF file.")
+    why = N_("A repository is written owner/name or owner/name:Q4_K_M.")
+    todo = N_("Give its name, or the address of its page or of a .gguf file.")
+
+
 class LinkImpossible(R1Error):
     """Neither kind of link works between the two places."""
 
     what = N_("{path} cannot be linked into the models' folder.")
-    why = N_("The system says: {detail}.")
+    why = N_("The system reports: {detail}.")
     todo = N_("Copy or move it instead.")

@@ -1,37 +1,45 @@
-"""Bring a model file of this computer into the models' folder: copied, moved or linked."""
+"""Imports a model file of this computer into the models' folder: copies, moves or links it."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from deepseek_r1.catalogue.arrivals import Phase, Progress, Pulled, Tell
 from deepseek_r1.catalogue.checksums import (
     BLOCK_BYTES,
     Stop,
     file_sha256,
     remember,
 )
-from deepseek_r1.catalogue.disk import disk_errors, require_space
+from deepseek_r1.catalogue.disk_errors import disk_errors, require_present, require_space
+from deepseek_r1.catalogue.download_progress import (
+    DownloadPhase,
+    DownloadProgress,
+    ProgressCallback,
+    PulledModel,
+)
 from deepseek_r1.catalogue.errors import (
     FileNameTaken,
     ImportedFileDiffers,
+    ImportRunning,
     LinkImpossible,
 )
-from deepseek_r1.catalogue.half import STAGING
+from deepseek_r1.catalogue.file_names import SUFFIX, checked_name
 from deepseek_r1.catalogue.installed import known_by
-from deepseek_r1.catalogue.names import SUFFIX, checked_name
+from deepseek_r1.catalogue.partial_file import STAGING
+from deepseek_r1.catalogue.staging_lock import staging_lock
+from deepseek_r1.core.atomic_write import sync_folder
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.files import sync_folder
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 
 
-class Way(StrEnum):
-    """How a file comes into the folder."""
+class ImportMethod(StrEnum):
+    """The operation that puts a file into the folder."""
 
     COPY = "copy"
     MOVE = "move"
@@ -42,17 +50,17 @@ def import_model(
     path: Path,
     folder: Path,
     *,
-    way: Way = Way.COPY,
+    method: ImportMethod = ImportMethod.COPY,
     sha256: str | None = None,
     name: str | None = None,
-    tell: Tell = lambda _progress: None,
+    on_progress: ProgressCallback = lambda _progress: None,
     stop: Stop | None = None,
-) -> Pulled:
-    """Take a model, all its parts, into `folder`. The header is read first, then the checksum.
+) -> PulledModel:
+    """Import a model with all its parts into `folder`. Checks the header, then the checksum.
 
-    `sha256` is of a model in one file; without it the catalogue's is used where the file looks like
-    a known one. Raises ModelRefused and its kinds, FileNameUnusable, NoSpace, LinkImpossible,
-    FolderUnusable, DownloadStopped.
+    `sha256` is allowed for a model in one file; without it the catalogue's checksum is used if the
+    file looks like a known one. Raises ModelRefused and its kinds, FileNameUnusable,
+    ImportRunning, NoSpace, LinkImpossible, FolderUnusable, DownloadStopped.
     """
     header = read_header(path)
     if len(header.parts) > 1 and (sha256 is not None or name is not None):
@@ -60,15 +68,18 @@ def import_model(
     expected = sha256 or _catalogue_sha256(header)
     names = [checked_name(name or part.stem + SUFFIX) for part in header.parts]
     stopper = stop or Stop()
-    with disk_errors(names[0], folder):
+    with disk_errors(names[0], folder), contextlib.ExitStack() as locks:
+        require_present(folder)
         (folder / STAGING).mkdir(parents=True, exist_ok=True)
-        _require_space(header, folder, way)
+        for each in names:
+            locks.enter_context(staging_lock(folder, each, ImportRunning))
+        _require_space(header, folder, method)
         digests = []
         for part, each in zip(header.parts, names, strict=True):
-            job = _Import(part, folder / each, way, tell, stopper)
+            job = _Import(part, folder / each, method, on_progress, stopper)
             digests.append(job.run(expected))
         sync_folder(folder)
-    return Pulled(
+    return PulledModel(
         path=folder / names[0],
         files=tuple(folder / each for each in names),
         sha256=tuple(digests),
@@ -82,44 +93,53 @@ def _catalogue_sha256(header: ModelHeader) -> str | None:
     return known[1].sha256 if known is not None else None
 
 
-def _require_space(header: ModelHeader, folder: Path, way: Way) -> None:
-    if way is Way.LINK or (way is Way.MOVE and _same_drive(header.path, folder)):
+def _require_space(header: ModelHeader, folder: Path, method: ImportMethod) -> None:
+    if method is ImportMethod.LINK or (
+        method is ImportMethod.MOVE and _same_drive(header.path, folder)
+    ):
         return
     require_space(header.path.name, folder, header.file_bytes)
 
 
 class _Import:
-    """One file on its way to `place`."""
+    """The import of one file to `place`."""
 
-    def __init__(self, path: Path, place: Path, way: Way, tell: Tell, stop: Stop) -> None:
-        self._path, self._place, self._way = path, place, way
+    def __init__(
+        self,
+        path: Path,
+        place: Path,
+        method: ImportMethod,
+        on_progress: ProgressCallback,
+        stop: Stop,
+    ) -> None:
+        self._path, self._place, self._method = path, place, method
         self._stop = stop
         size = path.stat().st_size
-        self._told: Callable[[int], object] = lambda done: tell(
-            Progress(place.name, Phase.CHECKING, done, size)
+        self._on_bytes: Callable[[int], object] = lambda done: on_progress(
+            DownloadProgress(place.name, DownloadPhase.CHECKING, done, size)
         )
 
     def run(self, expected: str | None) -> str:
-        """Bring it in; its SHA-256."""
+        """Import the file and return its SHA-256."""
         if self._place.exists():
             sha256 = self._hashed(expected)
             if file_sha256(self._place, stop=self._stop) != sha256:
                 raise FileNameTaken(file=self._place.name, folder=str(self._place.parent))
-        elif self._way is Way.LINK:
+        elif self._method is ImportMethod.LINK:
             sha256 = self._hashed(expected)
             _link(self._path, self._place)
-        elif self._way is Way.MOVE and _same_drive(self._path, self._place.parent):
+        elif self._method is ImportMethod.MOVE and _same_drive(self._path, self._place.parent):
             sha256 = self._hashed(expected)
             self._path.rename(self._place)
         else:
             sha256 = self._copied(expected)
-            if self._way is Way.MOVE:
+            if self._method is ImportMethod.MOVE:
                 self._path.unlink()
         remember(self._place, sha256)
         return sha256
 
     def _hashed(self, expected: str | None) -> str:
-        sha256 = file_sha256(self._path, tell=self._told, stop=self._stop)
+        sha256 = file_sha256(self._path, on_progress=self._on_bytes, stop=self._stop)
         return self._require(sha256, expected)
 
     def _require(self, sha256: str, expected: str | None) -> str:
@@ -143,7 +163,7 @@ class _Import:
                 target.write(block)
                 digest.update(block)
                 done += len(block)
-                self._told(done)
+                self._on_bytes(done)
                 self._stop.check(self._path.name)
             target.flush()
             os.fsync(target.fileno())

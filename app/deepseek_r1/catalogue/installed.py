@@ -1,33 +1,45 @@
-"""The models on this machine: the starter, the user's folder, and files opened before."""
+"""The models on this machine: the starter, the user's folder, opened and other programs' files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from deepseek_r1.catalogue.models import KnownFile, KnownModel, known_models
-from deepseek_r1.catalogue.orders import SIZE_SLACK_BYTES
+from deepseek_r1.catalogue.app_folders import MOST_DEPTH, AppFile, Owner, files_below
+from deepseek_r1.catalogue.download_spec import SIZE_SLACK_BYTES
+from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, known_models
 from deepseek_r1.core.errors import ErrorReport, ModelRefused
-from deepseek_r1.core.paths import starter_model, user_models_dir
+from deepseek_r1.core.models_folders import models_dirs
+from deepseek_r1.core.paths import starter_model
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 
 _LATER_PART = re.compile(r".*-(?!00001)\d{5}-of-\d{5}\.gguf", re.DOTALL)
 
 
+HeaderSource = Callable[[Path], ModelHeader]  # raises ModelRefused
+
+_MOST_HEADERS = 64  # some 150 KB each
+_headers: dict[tuple[Path, int, int, int], ModelHeader] = {}
+
+
 class Origin(StrEnum):
-    """How a model came to be in the list."""
+    """The reason why a model is in the list."""
 
     STARTER = "starter"
     FOLDER = "folder"
     OPENED = "opened"
+    OTHER_APP = "other_app"  # used where it is
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A model file on this machine. `error` says why it cannot be used, where it cannot."""
+    """A model file on this computer. `error` says why it cannot be used, None if it can.
+
+    `owner` is set for the files of other applications.
+    """
 
     path: Path
     origin: Origin
@@ -35,17 +47,28 @@ class InstalledModel:
     header: ModelHeader | None
     known: KnownModel | None
     error: ErrorReport | None
+    owner: Owner | None = None
 
 
-def installed_models(opened: Iterable[Path] = ()) -> tuple[InstalledModel, ...]:
-    """The models on this machine, each once: the starter, the folder's by name, then `opened`.
+def installed_models(
+    opened: Iterable[Path] = (), others: Iterable[AppFile] = (), read: HeaderSource = read_header
+) -> tuple[InstalledModel, ...]:
+    """Lists the models on this computer, each once: starter, folder's, `opened`, `others`.
 
-    Reads every file's header, a tenth of a second each: not for a thread that draws a window.
+    Of the other applications' files only those that can be used are listed. `read` reads a file's
+    header, about 0.1 s each: call it outside the window's thread, with a `HeaderProcess` there.
     """
+    owners = {resolved(each.path): each for each in others}
     found: dict[Path, InstalledModel] = {}
     for path, origin in _candidates(opened):
-        model = _describe(path, origin)
+        model = _describe(path, origin, owners.get(resolved(path)), read)
         found.setdefault(_identity(model), model)
+    for file in owners.values():
+        if resolved(file.path) in found:
+            continue
+        model = _describe(file.path, Origin.OTHER_APP, file, read)
+        if model.error is None:
+            found.setdefault(_identity(model), model)
     return tuple(found.values())
 
 
@@ -53,17 +76,19 @@ def _candidates(opened: Iterable[Path]) -> Iterator[tuple[Path, Origin]]:
     starter = starter_model()
     if starter is not None:
         yield starter, Origin.STARTER
-    for path in model_files(user_models_dir()):
-        yield path, Origin.FOLDER
+    for folder in models_dirs():
+        for path in model_files(folder):
+            yield path, Origin.FOLDER
     for path in opened:
         yield path, Origin.OPENED
 
 
 def model_files(folder: Path) -> tuple[Path, ...]:
-    """The models of a folder by name, of split ones the first part. Hidden folders are not ours."""
-    if not folder.is_dir():
-        return ()
-    files = (path for path in folder.rglob("*.gguf") if path.is_file())
+    """Lists the models of a folder, split ones by their first part, without hidden folders.
+
+    The search has limits: the folder may be one with everything else in it.
+    """
+    files = (path for path in files_below(folder, MOST_DEPTH) if path.suffix == ".gguf")
     shown = (
         path
         for path in files
@@ -74,28 +99,57 @@ def model_files(folder: Path) -> tuple[Path, ...]:
 
 
 def _identity(model: InstalledModel) -> Path:
-    """One model may be reached by several paths, and by several parts."""
-    path = model.header.path if model.header is not None else model.path
+    """Returns one path for a model that several paths or parts lead to."""
+    return resolved(model.header.path if model.header is not None else model.path)
+
+
+def resolved(path: Path) -> Path:
+    """Returns the path without links, or unchanged where that is not possible."""
     try:
         return path.resolve()
-    except (OSError, RuntimeError, ValueError):  # a circle of links, a NUL in the name
+    except (OSError, RuntimeError, ValueError):  # circular links, a NUL in the name
         return path
 
 
-def _describe(path: Path, origin: Origin) -> InstalledModel:
+def _read_once(path: Path, read: HeaderSource) -> ModelHeader:
+    """Returns the header, from memory where the file has not changed. Raises ModelRefused.
+
+    A header takes 0.1 s and up to ten MiB to read. Models in several files are always read: any of
+    their parts may be another one by now.
+    """
     try:
-        header = read_header(path)
+        found = path.stat()
+        key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
+    except (OSError, ValueError):  # ValueError: no system has such a name
+        return read(path)
+    header = _headers.get(key)
+    if header is None:
+        header = read(path)
+        if len(header.parts) == 1:
+            if len(_headers) >= _MOST_HEADERS:
+                _headers.clear()
+            _headers[key] = header
+    return header
+
+
+def _describe(
+    path: Path, origin: Origin, file: AppFile | None, read: HeaderSource
+) -> InstalledModel:
+    owner = file.owner if file is not None else None
+    try:
+        header = _read_once(path, read)
     except ModelRefused as error:
-        return InstalledModel(path, origin, path.stem, None, None, error.report())
+        return InstalledModel(path, origin, path.stem, None, None, error.report(), owner)
     known = known_by(header)
-    name = known[0].name if known is not None else header.name
-    return InstalledModel(header.path, origin, name, header, known and known[0], None)
+    stated = file.name if file is not None else ""
+    name = stated or (known[0].name if known is not None else header.name)
+    return InstalledModel(header.path, origin, name, header, known and known[0], None, owner)
 
 
 def known_by(header: ModelHeader) -> tuple[KnownModel, KnownFile] | None:
-    """The catalogue's entry for a file with this name, shape and size.
+    """Returns the catalogue's entry for a file with this name, shape and size.
 
-    A likeness, no proof: only the checksum proves that a file is what it says.
+    This is a guess; only the checksum proves which file it is.
     """
     for model in known_models():
         shape = (header.blocks, header.embedding, header.vocabulary)

@@ -1,140 +1,162 @@
-"""Bring a model into the models' folder. Nothing is there under its name unless it is right.
+"""Downloads a model into the models' folder, which only ever contains verified files.
 
-The way of a file: journal and part in `.downloads` (`half`), there under its own name once its
-checksum is right, and into the folder once the header of the model has been read.
+A download begins as a journal and a partial file in `.downloads` (`partial_file`). It gets its own
+name there when its checksum matches, and moves into the folder when its header has been read.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from deepseek_r1.catalogue.arrivals import Phase, Progress, Pulled, Tell
 from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember
-from deepseek_r1.catalogue.disk import disk_errors
+from deepseek_r1.catalogue.disk_errors import disk_errors, require_present
+from deepseek_r1.catalogue.download_progress import (
+    DownloadPhase,
+    DownloadProgress,
+    ProgressCallback,
+    PulledModel,
+)
+from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
-    DownloadRunning,
     FileNameTaken,
 )
-from deepseek_r1.catalogue.half import STAGING, HalfFile
-from deepseek_r1.catalogue.orders import Order
-from deepseek_r1.catalogue.rules import Rules
+from deepseek_r1.catalogue.file_names import part_of
+from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.catalogue.staging_lock import staging_lock
 from deepseek_r1.catalogue.transfer import Transfer
+from deepseek_r1.core.atomic_write import sync_folder
 from deepseek_r1.core.errors import ModelRefused
-from deepseek_r1.core.files import sync_folder
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrived:
-    order: Order
-    path: Path  # in the staging folder, or in its place if it was here before
+class _ResolvedDownload:
+    spec: DownloadSpec
+    path: Path  # in the staging folder, or in the models' folder if it was there before
     sha256: str
     new: bool
 
 
+FileCheck = Callable[[Path, bool], None]  # of a whole model, or of one file's container alone
+
+
+def check_file(path: Path, whole: bool) -> None:
+    """Check a file that has arrived, in this process. Raises ModelRefused."""
+    if whole:
+        read_header(path)
+    else:
+        read_container(path)
+
+
 def pull(
-    orders: Sequence[Order],
+    specs: Sequence[DownloadSpec],
     folder: Path,
     *,
-    rules: Rules | None = None,
-    tell: Tell = lambda _progress: None,
+    policy: RetryPolicy | None = None,
+    on_progress: ProgressCallback = lambda _progress: None,
     stop: Stop | None = None,
-) -> Pulled:
+    check: FileCheck = check_file,
+) -> PulledModel:
     """Fetch the files of one model, check them and put them into `folder`.
 
-    Raises DownloadFailed and its kinds (what has come is kept), ChecksumUnknown, ChecksumWrong,
-    FileNameTaken, FileNameUnusable, and the refusals of `read_header`, after which the files are
-    gone again.
+    Raises DownloadFailed and its kinds (the partial file is kept), ChecksumUnknown, ChecksumWrong,
+    FileNameTaken, FileNameUnusable, and the errors of `check`, after which the files are deleted.
     """
-    for order in orders:
-        order.require_checkable()
-    with disk_errors(orders[0].file, folder), contextlib.ExitStack() as locks:
+    for spec in specs:
+        spec.require_checkable()
+    with disk_errors(specs[0].file, folder), contextlib.ExitStack() as locks:
+        require_present(folder)
         (folder / STAGING).mkdir(parents=True, exist_ok=True)
-        for order in orders:
-            locks.enter_context(_locked(folder, order.file))
+        for spec in specs:
+            locks.enter_context(staging_lock(folder, spec.file))
         stopper = stop or Stop()
-        arrived = [_fetch(order, folder, rules or Rules(), tell, stopper) for order in orders]
-        paths = _place(arrived, folder)
-    return Pulled(
+        arrived = [
+            _fetch(spec, folder, policy or RetryPolicy(), on_progress, stopper) for spec in specs
+        ]
+        paths = _place(arrived, folder, check)
+    return PulledModel(
         path=paths[0],
         files=tuple(paths),
         sha256=tuple(each.sha256 for each in arrived),
-        verified=all(each.order.sha256 is not None for each in arrived),
+        verified=all(each.spec.sha256 is not None for each in arrived),
         new=any(each.new for each in arrived),
     )
 
 
-def _fetch(order: Order, folder: Path, rules: Rules, tell: Tell, stop: Stop) -> _Arrived:
-    place, staged = folder / order.file, folder / STAGING / order.file
+def _fetch(
+    spec: DownloadSpec,
+    folder: Path,
+    policy: RetryPolicy,
+    on_progress: ProgressCallback,
+    stop: Stop,
+) -> _ResolvedDownload:
+    place, staged = folder / spec.file, folder / STAGING / spec.file
     for path, new in ((place, False), (staged, True)):
         if path.exists():
-            found = _hash_told(path, order, tell, stop)
-            if found == order.sha256:
-                return _Arrived(order, path, found, new)
+            found = _hash_with_progress(path, spec, on_progress, stop)
+            if found == spec.sha256:
+                return _ResolvedDownload(spec, path, found, new)
             if not new:
-                raise FileNameTaken(file=order.file, folder=str(folder))
+                raise FileNameTaken(file=spec.file, folder=str(folder))
             staged.unlink()
-    half = HalfFile(folder, order)
+    partial = PartialFile(folder, spec)
     try:
-        half.open(
+        partial.open(
             stop,
-            lambda done: tell(Progress(order.file, Phase.CHECKING, done, order.size_bytes)),
+            lambda done: on_progress(
+                DownloadProgress(spec.file, DownloadPhase.CHECKING, done, spec.size_bytes)
+            ),
         )
-        Transfer(half, rules, tell).run(stop)
-        sha256 = half.finish()
+        Transfer(partial, policy, on_progress).run(stop)
+        sha256 = partial.finish()
     finally:
-        half.close()
-    if order.sha256 is not None and sha256 != order.sha256:
-        half.discard()
-        raise ChecksumWrong(file=order.file, actual=sha256, expected=order.sha256)
-    half.part.replace(staged)
-    half.forget_journal()
-    return _Arrived(order, staged, sha256, new=True)
+        partial.close()
+    if spec.sha256 is not None and sha256 != spec.sha256:
+        partial.discard()
+        raise ChecksumWrong(file=spec.file, actual=sha256, expected=spec.sha256)
+    partial.part.replace(staged)
+    partial.forget_journal()
+    return _ResolvedDownload(spec, staged, sha256, new=True)
 
 
-def _hash_told(path: Path, order: Order, tell: Tell, stop: Stop) -> str:
+def _hash_with_progress(
+    path: Path, spec: DownloadSpec, on_progress: ProgressCallback, stop: Stop
+) -> str:
     size = path.stat().st_size
     return file_sha256(
         path,
-        tell=lambda done: tell(Progress(order.file, Phase.CHECKING, done, size)),
+        on_progress=lambda done: on_progress(
+            DownloadProgress(spec.file, DownloadPhase.CHECKING, done, size)
+        ),
         stop=stop,
     )
 
 
-def _place(arrived: Sequence[_Arrived], folder: Path) -> list[Path]:
-    """Move what is new into the folder once the whole model is sound."""
+def _place(arrived: Sequence[_ResolvedDownload], folder: Path, check: FileCheck) -> list[Path]:
+    """Check the whole model, then move its new files into the folder.
+
+    Of a split model whose other parts come by other downloads only the containers are checked.
+    """
     fresh = [each for each in arrived if each.new]
+    part = part_of(arrived[0].spec.file)
+    whole = part is None or part[2] == len(arrived)
     try:
-        if len(fresh) == len(arrived):
-            read_header(arrived[0].path)
+        if whole and len(fresh) == len(arrived):
+            check(arrived[0].path, True)
         for each in fresh:
-            read_container(each.path)
+            check(each.path, False)
     except ModelRefused:
         for each in fresh:
             each.path.unlink()
         raise
     for each in fresh:
-        each.path.replace(folder / each.order.file)
-        remember(folder / each.order.file, each.sha256)
+        each.path.replace(folder / each.spec.file)
+        remember(folder / each.spec.file, each.sha256)
     sync_folder(folder)
-    return [folder / each.order.file for each in arrived]
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, file: str) -> Iterator[None]:
-    lock = FileLock(folder / STAGING / f"{file}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as taken:
-        raise DownloadRunning(file=file) from taken
-    try:
-        yield
-    finally:
-        lock.release()
+    return [folder / each.spec.file for each in arrived]

@@ -1,8 +1,8 @@
-"""What may be wrong with this computer, as seen by somebody who wants to run a model on it."""
+"""Checks this computer for problems in running a model."""
 
 from __future__ import annotations
 
-from deepseek_r1.checks.finding import Finding, Verdict, worst
+from deepseek_r1.checks.finding import Finding, Severity, worst
 from deepseek_r1.checks.run import examine
 
-__all__ = ["Finding", "Verdict", "examine", "worst"]
+__all__ = ["Finding", "Severity", "examine", "worst"]

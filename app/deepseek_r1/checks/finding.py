@@ -1,4 +1,4 @@
-"""One thing that was looked at, what was found, and what to do about it."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
-    """How good or bad a finding is."""
+class Severity(StrEnum):
+    """The severity of a finding."""
 
     OK = "ok"
     NOTE = "note"  # worth knowing
@@ -18,16 +18,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`key` is for programs, the texts are for people. `todo` is empty where all is well."""
+    """One finding. `key` is for programs, the texts are for people. `todo` may be empty."""
 
     key: str
     title: str
     value: str
-    verdict: Verdict = Verdict.OK
+    verdict: Severity = Severity.OK
     todo: str = ""
 
 
-def worst(findings: Iterable[Finding]) -> Verdict:
-    """The gravest verdict among them; OK where there are none."""
-    order = list(Verdict)
-    return max((f.verdict for f in findings), key=order.index, default=Verdict.OK)
+def worst(findings: Iterable[Finding]) -> Severity:
+    """Returns the highest severity, OK without findings."""
+    order = list(Severity)
+    return max((f.verdict for f in findings), key=order.index, default=Severity.OK)

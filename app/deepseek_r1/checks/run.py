@@ -1,24 +1,24 @@
-"""All checks, one after the other. A second or two: not for a thread that draws a window."""
+"""Runs all checks in turn. It takes one or two seconds: call it outside the window's thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from deepseek_r1.checks import machine, places, processor, software
-from deepseek_r1.checks.finding import Finding, Verdict
+from deepseek_r1.checks import drive_checks, memory_checks, processor_checks, software_checks
+from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core import log
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 
 _CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    processor.check,
-    machine.check,
-    places.check,
-    software.check,
+    processor_checks.check,
+    memory_checks.check,
+    drive_checks.check,
+    software_checks.check,
 )
 
 
 def examine() -> tuple[Finding, ...]:
-    """Everything that was found. A check that fails is itself a finding."""
+    """Returns all findings. A check that fails is itself a finding."""
     findings: list[Finding] = []
     for check in _CHECKS:
         try:
@@ -28,8 +28,8 @@ def examine() -> tuple[Finding, ...]:
             detail = error.strerror or str(error)
             findings.append(
                 Finding(
-                    "check", tr("A check"), tr("It could not be made: {detail}.", detail=detail),
-                    Verdict.NOTE,
+                    "check", tr("A check"), tr("It failed: {detail}.", detail=detail),
+                    Severity.NOTE,
                 )
             )  # fmt: skip
     return tuple(findings)

@@ -11,17 +11,20 @@ import sys
 
 def main() -> None:
     """Run the command in `sys.argv` and end the process with its exit code."""
-    from deepseek_r1.core.words import use_language  # noqa: PLC0415
+    from deepseek_r1.core.i18n import use_language  # noqa: PLC0415
 
     use_language(None)
-    from deepseek_r1.core.errors import ProcessorTooOld  # noqa: PLC0415 - speaks the language
+    from deepseek_r1.core.errors import ProcessorTooOld  # noqa: PLC0415 - translated
     from deepseek_r1.hardware.baseline import require_usable_processor  # noqa: PLC0415
 
     try:
         require_usable_processor()
     except ProcessorTooOld as error:
         sys.exit(str(error))
-    # The options' help is translated when their module is imported: not before the language is set.
+    from deepseek_r1.cli import console  # noqa: PLC0415 - like all else here
+
+    console.use_utf8_for_pipes()
+    # The options' help is translated on import, so the language must be set before it.
     from deepseek_r1.cli.app import run  # noqa: PLC0415
 
     sys.exit(run())

@@ -1,4 +1,4 @@
-"""All commands in one program, and what becomes of their errors."""
+"""The program `deepseek-r1`: its commands, imported on use, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from deepseek_r1 import __version__
-from deepseek_r1.cli import help_pages, output
+from deepseek_r1.cli import console, help_pages
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.words import N_, tr
+from deepseek_r1.core.i18n import N_, tr
 
 
 class _Place(NamedTuple):
-    """Where a command is imported from when it is wanted, and what it is for.
+    """The module, name and help of a command that is imported on use.
 
-    Converting brings numpy along, which would cost a chat 20 MiB of its budget.
+    The converter imports numpy, which would cost a chat 20 MiB of its budget.
     """
 
     module: str
@@ -27,54 +27,64 @@ class _Place(NamedTuple):
 
 _COMMANDS = {
     "generate": _Place(
-        "generate",
+        "generate_command",
         "generate",
         N_(
             "Answer one question. The answer goes to standard output, the thinking to the terminal."
         ),
     ),
     "chat": _Place(
-        "chat",
+        "chat_command",
         "chat",
         N_("Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."),
     ),
     "plan": _Place(
-        "plan", "plan", N_("Show what a model would cost in memory. Nothing is loaded.")
+        "plan_command", "plan", N_("Show what a model would cost in memory. Nothing is loaded.")
     ),
-    "models": _Place("models", "app", N_("The models on this computer.")),
+    "models": _Place("models_command", "app", N_("The models on this computer.")),
     "convert": _Place(
+        "convert_command",
         "convert",
-        "convert",
-        N_("Write a model as a GGUF file of another precision. A run that was ended goes on."),
+        N_("Write a model as a GGUF file of another precision. An interrupted run is continued."),
     ),
     "quality": _Place(
-        "quality",
+        "quality_command",
         "quality",
         N_("Compare two versions of a model on a text: quality, size, memory and speed."),
     ),
     "prune": _Place(
-        "prune",
+        "prune_command",
         "prune",
         N_("Remove the least important feed-forward channels. Loses quality: compare before use."),
     ),
-    "bench": _Place("bench", "app", N_("How fast this computer runs a model.")),
+    "serve": _Place(
+        "serve_command",
+        "serve",
+        N_("Serve a model over HTTP, as OpenAI's clients expect it. Ctrl-C or SIGTERM ends it."),
+    ),
+    "cluster": _Place(
+        "cluster_command",
+        "cluster",
+        N_("Start a gateway before several servers, or print its configuration."),
+    ),
+    "bench": _Place("bench_command", "app", N_("How fast this computer runs a model.")),
     "doctor": _Place(
-        "doctor",
+        "doctor_command",
         "doctor",
         N_("Check this computer and say what to do. Exit status 1 where something does not work."),
     ),
 }
 
 
-class _Commands(help_pages.Group):
-    """The commands, in their order, imported one by one."""
+class _Commands(help_pages.HelpGroup):
+    """The group of all commands, each imported on use."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click asks so
-        """Their names."""
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        """Returns the commands' names in order."""
         return list(_COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - click asks so
-        """The command, imported now; None for a name that there is not."""
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - click's signature
+        """Import and return a command, None for an unknown name."""
         if cmd_name not in _COMMANDS:
             return None
         place = _COMMANDS[cmd_name]
@@ -86,21 +96,23 @@ class _Commands(help_pages.Group):
         alone = typer.Typer(
             add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
         )
-        alone.command(cmd_name, cls=help_pages.Command, help=tr(place.help))(found)
+        alone.command(cmd_name, cls=help_pages.HelpCommand, help=tr(place.help))(found)
         return typer.main.get_command(alone)
 
 
 def normalised(option: str) -> str:
-    """Options are declared with hyphens and accepted with underscores as well.
+    """Returns an option's name with hyphens in place of underscores.
 
-    Choices pass here too: the underscore of q8_0 stands before a digit and stays.
+    click passes choices as well: the underscore of q8_0 is before a digit and stays.
     """
     return re.sub("_(?=[a-z])", "-", option)
 
 
 app = typer.Typer(
     name="deepseek-r1",
-    help=tr("DeepSeek-R1 and its kin on this computer's processor, inside one memory budget."),
+    help=tr(
+        "DeepSeek-R1 and its relatives on this computer's processor, within one memory budget."
+    ),
     no_args_is_help=True,
     cls=_Commands,
     context_settings={"token_normalize_func": normalised},
@@ -109,9 +121,9 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        output.result(f"deepseek-r1 {__version__}")
+def _show_version(requested: bool) -> None:
+    if requested:
+        console.result(f"deepseek-r1 {__version__}")
         raise typer.Exit
 
 
@@ -127,15 +139,15 @@ def _all_commands(
         ),
     ] = False,
 ) -> None:
-    """Options that belong to no command."""
+    """The options that belong to no command."""
 
 
 def run() -> int:
-    """Run the command line and return its exit code. A bug of ours comes out as a traceback."""
-    help_pages.speak_our_language()
+    """Run the command line and return its exit code. A bug ends in a traceback."""
+    help_pages.use_catalogue_for_typer()
     try:
         app(standalone_mode=True)
     except R1Error as error:
-        output.error(error)
+        console.error(error)
         return error.exit_code
     return 0

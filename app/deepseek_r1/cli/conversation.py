@@ -1,4 +1,4 @@
-"""A conversation in the terminal: what was said, and one more answer."""
+"""A conversation in the terminal: its messages, and the streaming of an answer."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deepseek_r1.cli import output
-from deepseek_r1.cli.answering import summary
-from deepseek_r1.cli.generate import Answer
-from deepseek_r1.cli.lines import Lines
+from deepseek_r1.cli import console
+from deepseek_r1.cli.generate_command import UNFINISHED
+from deepseek_r1.cli.generation_progress import summary, thinking_end_text
+from deepseek_r1.cli.line_input import LineInput
 from deepseek_r1.core.events import (
     AnswerDelta,
     Event,
+    FinishReason,
     PrefillProgress,
     ThinkingDelta,
     ThinkingFinished,
 )
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.core.words import tr
+from deepseek_r1.engine.base import GenerationResult
+from deepseek_r1.engine.generation_output import ResultCollector
 from deepseek_r1.host.client import EngineClient
 
 TIMER_EVERY_S = 0.2
@@ -27,104 +30,137 @@ TIMER_EVERY_S = 0.2
 
 @dataclass(slots=True)
 class Conversation:
-    """What was said so far. The system's message is no part of `said`."""
+    """The messages so far. The system message is kept apart in `system`."""
 
     system: str = ""
-    said: list[Message] = field(default_factory=list)
-    thinking: str = ""  # of the last answer
+    messages: list[Message] = field(default_factory=list)
+    thinking: str = ""  # the last answer's
+    partial: PartialAnswer | None = None  # the last answer, if it ended early
 
-    def messages(self) -> list[Message]:
-        """All that the model is told."""
+    def prompt(self) -> list[Message]:
+        """Returns the messages that are sent to the model, the system message first."""
         first = [Message(role=Role.SYSTEM, content=self.system)] if self.system else []
-        return first + self.said
+        return first + self.messages
 
     def clear(self) -> None:
-        """Begin anew, under the same system message."""
-        self.said.clear()
-        self.thinking = ""
+        """Remove all messages but the system message."""
+        self.messages.clear()
+        self.thinking, self.partial = "", None
 
     def drop_last_answer(self) -> bool:
-        """Leave the last question open again; False where there is none."""
-        if self.said and self.said[-1].role is Role.ASSISTANT:
-            self.said.pop()
-        return bool(self.said)
+        """Remove the last answer. Returns False if there is no message to answer."""
+        self.partial = None
+        if self.messages and self.messages[-1].role is Role.ASSISTANT:
+            self.messages.pop()
+        return bool(self.messages)
+
+    def add_answer(self, answer: GenerationResult, before: PartialAnswer | None) -> None:
+        """Add an answer; `before` is its part that it continues, which is in the messages."""
+        stats = answer.stats
+        whole = (before or PartialAnswer()).extended(answer.partial)
+        if before is not None and before.text:
+            self.messages.pop()
+        if whole.text:
+            self.messages.append(Message(role=Role.ASSISTANT, content=whole.text))
+        self.thinking = whole.thinking
+        complete = stats.finish_reason is FinishReason.STOP and not stats.inside_thinking
+        self.partial = None if complete else whole
 
     def as_markdown(self, model: str) -> str:
-        """A text to keep."""
+        """Returns the conversation as Markdown."""
         names = {Role.USER: tr("You"), Role.ASSISTANT: model, Role.SYSTEM: tr("System prompt")}
-        return "".join(f"## {names[m.role]}\n\n{m.content}\n\n" for m in self.messages())
+        return "".join(f"## {names[m.role]}\n\n{m.content}\n\n" for m in self.prompt())
 
 
-class Answering:
-    """Streams one answer to the terminal. `stop` may be called from a signal's handler."""
+class ConversationAnswer:
+    """Streams one answer to the terminal. A signal handler may call `stop`."""
 
-    def __init__(self, engine: EngineClient, lines: Lines) -> None:
+    def __init__(self, engine: EngineClient, lines: LineInput) -> None:
         self._engine = engine
         self._lines = lines
         self._stopping = False
         self._timer_shown_at = 0.0
 
     def stop(self) -> bool:
-        """End the answer; False where that was asked before."""
+        """Stop the answer. Returns False if it was stopped before."""
         before, self._stopping = self._stopping, True
         self._engine.cancel()
         return not before
 
-    def run(self, conversation: Conversation, sampling: SamplingSettings, *, quiet: bool) -> Answer:
-        """The answer to what was said last; it becomes part of the conversation.
+    def run(
+        self,
+        conversation: Conversation,
+        sampling: SamplingSettings,
+        *,
+        quiet: bool,
+        continues: PartialAnswer | None = None,
+    ) -> GenerationResult:
+        """Generate an answer to the last message and add it to the conversation.
 
-        `quiet`: nothing is shown, for whoever prints it otherwise. Raises R1Error.
+        `quiet` shows nothing. `continues` is the conversation's own `partial`. Raises R1Error.
         """
-        answer = Answer()
+        collector = ResultCollector(UNFINISHED)
+        prompt = conversation.prompt()
+        if continues is not None and continues.text:
+            prompt.pop()
         try:
-            for event in self._engine.generate(conversation.messages(), sampling):
-                answer.take(event)
+            for event in self._engine.generate(prompt, sampling, continues=continues):
+                collector.add(event)
                 if not quiet:
                     self._show(event)
                 self._look_at_input()
         finally:
-            output.status("")
-            text = "".join(answer.text_parts)
-            conversation.thinking = "".join(answer.thinking_parts)
-            if text:
-                conversation.said.append(Message(role=Role.ASSISTANT, content=text))
+            console.status("")
+            answer = collector.result()
+            conversation.add_answer(answer, continues)
         if not quiet:
-            output.answer("\n")
-            output.aside(output.dimmed(summary(answer.stats)))
+            console.answer("\n")
+            console.aside(summary(answer.stats), dim=True)
+            if conversation.partial is not None:
+                console.aside(_offer(conversation.partial), dim=True)
         return answer
 
     def _look_at_input(self) -> None:
         line = self._lines.typed_meanwhile()
         if line.strip() == "/stop":
             self.stop()
+        elif line.strip() == "/answer":
+            self._engine.end_thinking()
         elif line:
             self._lines.keep(line)
 
     def _show(self, event: Event) -> None:
         match event:
             case PrefillProgress(done=done, total=total) if done < total:
-                output.status(tr("Reading: {done} of {total} tokens", done=done, total=total))
+                console.status(tr("Reading: {done} of {total} tokens", done=done, total=total))
             case PrefillProgress():
-                output.status("")
+                console.status("")
             case ThinkingDelta(elapsed_s=seconds):
                 self._show_timer(seconds)
-            case ThinkingFinished(seconds=seconds):
-                output.status("")
-                output.aside(
-                    output.dimmed(tr("Thought for {n} s; /think shows it", n=f"{seconds:.1f}"))
-                )
+            case ThinkingFinished(seconds=seconds, end=end):
+                console.status("")
+                line = tr("Thought for {n} s; /think shows it", n=f"{seconds:.1f}")
+                why = thinking_end_text(end)
+                console.aside(f"{line} ({why})" if why else line, dim=True)
             case AnswerDelta(text=text):
-                output.answer(text)
+                console.answer(text)
 
     def _show_timer(self, seconds: float) -> None:
         now = time.monotonic()
         if now - self._timer_shown_at >= TIMER_EVERY_S:
             self._timer_shown_at = now
-            output.status(output.dimmed(tr("Thinking… {n} s", n=f"{seconds:.0f}")))
+            console.status(tr("Thinking… {n} s", n=f"{seconds:.0f}"), dim=True)
+
+
+def _offer(partial: PartialAnswer) -> str:
+    """Returns what can be done with an answer that ended early."""
+    if partial.inside_thinking:
+        return tr("/continue goes on thinking, /answer answers now.")
+    return tr("/continue goes on with the answer.")
 
 
 def save(conversation: Conversation, model: str, name: str) -> Path:
-    """Write the conversation into a new file. Raises OSError; a file that exists is kept."""
+    """Write the conversation into a new file. Raises OSError, also if the file exists."""
     path = Path(name) if name else Path(time.strftime("chat-%Y-%m-%d-%H%M%S.md"))
     with path.open("x", encoding="utf-8") as file:
         file.write(conversation.as_markdown(model))

@@ -1,6 +1,7 @@
-"""Help that fits any terminal and any language: plain text with whole names, wrapped by width.
+"""Formats help as plain text that fits any terminal and language.
 
-typer's framed tables cut option names and Chinese sentences off where a column is too narrow.
+Names are never cut and text is wrapped by display width. typer's framed tables cut option names
+and Chinese sentences in narrow columns.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from deepseek_r1.cli.switches import with_values_named
-from deepseek_r1.cli.wrong_use import told_in_our_words
+from deepseek_r1.cli.wrong_use import translated_usage_errors
+from deepseek_r1.core.i18n import DOMAIN, N_, tr
 from deepseek_r1.core.paths import resources_dir
-from deepseek_r1.core.words import DOMAIN, N_, tr
 
-# typer's own words. It asks gettext for them, which finds them among ours.
-_WORDS_OF_TYPER = (
+# typer's own texts. It gets them from gettext, which finds them in our catalogue.
+_TYPER_TEXTS = (
     N_("Arguments"),
     N_("Options"),
     N_("Commands"),
@@ -30,21 +31,21 @@ _WORDS_OF_TYPER = (
 _NOT_AT_THE_BEGINNING = "，。；：、！？）”》…)"
 
 
-def speak_our_language() -> None:
-    """Let typer find its words in our catalogues."""
+def use_catalogue_for_typer() -> None:
+    """Make gettext, which typer uses, look up texts in our catalogue."""
     gettext.bindtextdomain(DOMAIN, str(resources_dir() / "translations"))
     gettext.textdomain(DOMAIN)
 
 
 def width_of(text: str) -> int:
-    """Columns on a terminal: Chinese characters take two."""
+    """Returns the width in terminal columns; Chinese characters have two."""
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width` columns, broken at spaces and between Chinese characters.
+    """Returns lines of at most `width` columns, broken at spaces and between Chinese characters.
 
-    A word that is wider stays whole on a line of its own.
+    A wider word is a line of its own.
     """
     pieces = re.findall(rf"[!-~]+|\s+|[^!-~\s][{_NOT_AT_THE_BEGINNING}]*", text)
     lines = [""]
@@ -60,39 +61,39 @@ _Formatter: Any = typer.Context.formatter_class
 
 
 class _Pages(_Formatter):  # type: ignore[misc]  # typer's class is not exported
-    """Writes help pages."""
+    """Formats help pages."""
 
     def write_dl(
         self, rows: Sequence[tuple[str, str]], col_max: int = 26, col_spacing: int = 2
     ) -> None:
-        """Names and what they mean, in two columns."""
+        """Write names and descriptions in two columns."""
         names = min(max((len(name) for name, _ in rows), default=0), col_max) + col_spacing
-        room = max(self.width - names - 2, 10)
-        # A paragraph after a backspace is left as it is: that is how click marks one.
-        whole = [(name, "\n".join(("\b", *wrapped(text, room)))) for name, text in rows]
+        columns = max(self.width - names - 2, 10)
+        # click does not wrap a paragraph that begins with a backspace.
+        whole = [(name, "\n".join(("\b", *wrapped(text, columns)))) for name, text in rows]
         super().write_dl(whole, col_max, col_spacing)
 
     def write_text(self, text: str) -> None:
-        """Paragraphs, indented."""
+        """Write indented paragraphs."""
         for paragraph in text.split("\n\n"):
             for line in wrapped(" ".join(paragraph.split()), self.width - self.current_indent):
                 self.write(f"{'':>{self.current_indent}}{line}\n")
 
 
-class Context(typer.Context):
-    """What a command is called with; knows how help is written."""
+class HelpContext(typer.Context):
+    """The context of a command, with our help formatter."""
 
     formatter_class = _Pages
 
 
-class Command(TyperCommand):
-    """A command whose help is written here and whose wrong use is told in our words."""
+class HelpCommand(TyperCommand):
+    """A command with our help pages and usage errors."""
 
-    context_class = Context
+    context_class = HelpContext
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises WrongUsage."""
-        with told_in_our_words(ctx):
+        with translated_usage_errors(ctx):
             same = ctx.token_normalize_func or str
             return super().parse_args(ctx, with_values_named(self.get_params(ctx), args, same))
 
@@ -105,19 +106,19 @@ class Command(TyperCommand):
         return self.help or ""
 
 
-class Group(TyperGroup):
-    """Several commands whose help is written here and whose wrong use is told in our words."""
+class HelpGroup(TyperGroup):
+    """A group of commands with our help pages and usage errors."""
 
-    context_class = Context
+    context_class = HelpContext
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises WrongUsage."""
-        with told_in_our_words(ctx):
+        with translated_usage_errors(ctx):
             return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Raises WrongUsage."""
-        with told_in_our_words(ctx):
+        with translated_usage_errors(ctx):
             return super().resolve_command(ctx, args)
 
     def get_help_option(self, ctx: Any) -> Any:

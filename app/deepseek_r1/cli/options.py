@@ -1,6 +1,6 @@
-"""Options shared by the commands, declared from the settings: names, range, default and help.
+"""The options that commands share, declared from the settings: names, range, default and help.
 
-Names are given with hyphens; `app.normalised` accepts underscores as well.
+Names have hyphens; `app.normalised` accepts underscores as well.
 """
 
 from __future__ import annotations
@@ -14,18 +14,36 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from deepseek_r1.core.errors import ModelFileMissing
-from deepseek_r1.core.paths import starter_model, user_models_dir
-from deepseek_r1.core.settings import CacheStrategy, KVType, LoadSettings, SamplingSettings
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.errors import ModelFileMissing, WrongUsage
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.models_folders import models_dirs
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.settings import (
+    LEAST_CONTEXT_LENGTH,
+    MOST_STOP_CHARACTERS,
+    MOST_STOP_SEQUENCES,
+    THINKING_BUDGETS,
+    CacheStrategy,
+    DraftMode,
+    KVType,
+    LoadSettings,
+    SamplingSettings,
+)
+from deepseek_r1.engine.template_families import template_names
+from deepseek_r1.formats.template_file import read_template_file
+from deepseek_r1.hardware import machine_memory_mib
+from deepseek_r1.host.protocol import PromptCacheFolder
 
-# What this process takes itself while the engine works, in MiB: interpreter, typer, rich, pydantic.
+# Memory of this process besides the engine, in MiB: interpreter, typer, rich, pydantic.
 COMMAND_LINE_MIB = 42.0
+_CONTAINER_SHARE = 0.95
 
 
-def _option(model: type[LoadSettings | SamplingSettings], key: str, *names: str) -> Any:
-    words = model.words(key)
-    unit = f" ({tr(words.unit)})" if words.unit else ""
+def _option(
+    model: type[LoadSettings | SamplingSettings], key: str, *names: str, default: str = ""
+) -> Any:
+    texts = model.info(key)
+    unit = f" ({tr(texts.unit)})" if texts.unit else ""
     least_most: dict[str, Any] = {}
     try:
         least, most = model.bounds(key)
@@ -34,7 +52,9 @@ def _option(model: type[LoadSettings | SamplingSettings], key: str, *names: str)
     else:
         whole = model.model_fields[key].annotation is int
         least_most = {"min": int(least) if whole else least, "max": int(most) if whole else most}
-    return typer.Option(*names, help=tr(words.help) + unit, **least_most)
+    return typer.Option(
+        *names, help=tr(texts.help) + unit, show_default=default or True, **least_most
+    )
 
 
 ModelPath = Annotated[
@@ -43,20 +63,22 @@ ModelPath = Annotated[
         "--model",
         "-m",
         "--model-path",
-        help=tr("A GGUF file, or the name of a model that was pulled. Default: the starter model."),
+        help=tr("A GGUF file, or the name of a downloaded model. Default: the starter model."),
     ),
 ]
 ModelArgument = Annotated[
     Path | None,
     typer.Argument(
-        help=tr("A GGUF file, or the name of a model that was pulled. Default: the starter model.")
+        help=tr("A GGUF file, or the name of a downloaded model. Default: the starter model.")
     ),
 ]
-System = Annotated[str, typer.Option("--system", help=tr("What the model should heed."))]
+System = Annotated[
+    str, typer.Option("--system", help=tr("Instructions for the model (the system prompt)."))
+]
 PrecisionName = Annotated[
     str,
     typer.Option(
-        "--precision", "-p", help=tr("f32, f16, bf16, int8, mixed, q4_k_m or a type of ggml.")
+        "--precision", "-p", help=tr("f32, f16, bf16, int8, mixed, draft, q4_k_m or a ggml type.")
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help=tr("Replace the output if it exists."))]
@@ -68,10 +90,33 @@ Json = Annotated[
     ),
 ]
 
+PromptCacheDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompt-cache",
+        help=tr(
+            "A folder that keeps prompts, up to 2 GiB. The beginning that a prompt shares "
+            "with an earlier one is not read again."
+        ),
+    ),
+]
+
 MemoryBudget = Annotated[int, _option(LoadSettings, "memory_budget", "--memory-budget")]
+LoadBudget = Annotated[
+    int | None,
+    _option(
+        LoadSettings,
+        "memory_budget",
+        "--memory-budget",
+        default=tr("{n}, or less in a container with less memory", n=LoadSettings().memory_budget),
+    ),
+]
 Threads = Annotated[int, _option(LoadSettings, "threads", "--threads", "--thread-count")]
 ThreadsPrefill = Annotated[int, _option(LoadSettings, "threads_prefill", "--threads-prefill")]
-ContextLength = Annotated[int, _option(LoadSettings, "context_length", "--context-length")]
+ContextLength = Annotated[
+    int,
+    _option(LoadSettings, "context_length", "--context-length", default=tr("0, automatic")),
+]
 MicroBatch = Annotated[int, _option(LoadSettings, "micro_batch", "--micro-batch")]
 KVPrecision = Annotated[KVType, _option(LoadSettings, "kv_type", "--kv-type")]
 SwapEnabled = Annotated[
@@ -85,9 +130,13 @@ ChunkLoading = Annotated[
 ChunkSize = Annotated[
     int, _option(LoadSettings, "chunk_size_kib", "--chunk-size", "--chunk-size-kib")
 ]
+Drafts = Annotated[DraftMode, _option(LoadSettings, "drafts", "--drafts")]
+DraftModel = Annotated[
+    Path | None, typer.Option("--draft-model", help=tr(LoadSettings.info("draft_model").help))
+]
 BatchSize = Annotated[
     int,
-    typer.Option("--batch-size", min=1, help=tr("The most prompts that are answered together.")),
+    typer.Option("--batch-size", min=1, help=tr("The most prompts to answer together.")),
 ]
 
 MaxTokens = Annotated[int, _option(SamplingSettings, "max_tokens", "--max-tokens")]
@@ -96,14 +145,51 @@ TopP = Annotated[float, _option(SamplingSettings, "top_p", "--top-p")]
 TopK = Annotated[int, _option(SamplingSettings, "top_k", "--top-k")]
 MinP = Annotated[float, _option(SamplingSettings, "min_p", "--min-p")]
 RepeatPenalty = Annotated[float, _option(SamplingSettings, "repeat_penalty", "--repeat-penalty")]
+PresencePenalty = Annotated[
+    float, _option(SamplingSettings, "presence_penalty", "--presence-penalty")
+]
+FrequencyPenalty = Annotated[
+    float, _option(SamplingSettings, "frequency_penalty", "--frequency-penalty")
+]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stop", help=tr(SamplingSettings.info("stop").help) + " " + tr("May be repeated.")
+    ),
+]
 Seed = Annotated[int, _option(SamplingSettings, "seed", "--seed")]
+EndRepetition = Annotated[
+    bool, _option(SamplingSettings, "end_repetition", "--end-repetition/--no-end-repetition")
+]
+ThinkingBudget = Annotated[
+    str,
+    typer.Option(
+        "--thinking-budget",
+        metavar="[" + "|".join(THINKING_BUDGETS) + "|N]",
+        help=tr(SamplingSettings.info("thinking_budget").help)
+        + " ("
+        + ", ".join(f"{name}: {n:,}" for name, n in THINKING_BUDGETS.items() if n is not None)
+        + ")",
+    ),
+]
+ChatTemplateOption = Annotated[
+    str,
+    typer.Option(
+        "--chat-template",
+        metavar="NAME|FILE",
+        help=tr(
+            "A chat template in place of the model's own: a file, or one of {names}.",
+            names=", ".join(template_names()),
+        ),
+    ),
+]
 
 LOAD = LoadSettings()  # the defaults of the options
 SAMPLING = SamplingSettings()
 
 
-class Load(NamedTuple):
-    """How a model is to be loaded. `batch_size` is taken and told to change nothing."""
+class LoadOptions(NamedTuple):
+    """The options of a load. `batch_size` is accepted, with a note that it changes nothing."""
 
     settings: LoadSettings
     batch_size: int
@@ -111,7 +197,7 @@ class Load(NamedTuple):
 
 def _load(
     *,
-    memory_budget: MemoryBudget = LOAD.memory_budget,
+    memory_budget: LoadBudget = None,
     threads: Threads = LOAD.threads,
     threads_prefill: ThreadsPrefill = LOAD.threads_prefill,
     context_length: ContextLength = LOAD.context_length,
@@ -122,9 +208,15 @@ def _load(
     cache_strategy: Strategy = LOAD.cache_strategy,
     enable_chunk_loading: ChunkLoading = LOAD.enable_chunk_loading,
     chunk_size: ChunkSize = LOAD.chunk_size_kib,
-) -> Load:
+    drafts: Drafts = LOAD.drafts,
+    draft_model: DraftModel = None,
+) -> LoadOptions:
+    if 0 < context_length < LEAST_CONTEXT_LENGTH:
+        raise WrongUsage(
+            detail=tr("--context-length must be 0 or at least {n}.", n=LEAST_CONTEXT_LENGTH)
+        )
     settings = LoadSettings(
-        memory_budget=memory_budget,
+        memory_budget=memory_budget or default_budget(machine_memory_mib()),
         threads=threads,
         threads_prefill=threads_prefill,
         context_length=context_length,
@@ -134,8 +226,19 @@ def _load(
         cache_strategy=cache_strategy,
         enable_chunk_loading=enable_chunk_loading,
         chunk_size_kib=chunk_size,
+        drafts=drafts,
+        draft_model="" if draft_model is None else str(chosen_model(draft_model).absolute()),
     )
-    return Load(settings, batch_size)
+    return LoadOptions(settings, batch_size)
+
+
+def default_budget(machine_mib: float) -> int:
+    """Returns the budget without the option: the default, or what a small container allows.
+
+    The kernel counts some memory of its own as a container's, so a part of it is left.
+    """
+    least, _ = LoadSettings.bounds("memory_budget")
+    return int(max(least, min(LOAD.memory_budget, machine_mib * _CONTAINER_SHARE)))
 
 
 def _sampling(
@@ -146,6 +249,11 @@ def _sampling(
     top_k: TopK = SAMPLING.top_k,
     min_p: MinP = SAMPLING.min_p,
     repeat_penalty: RepeatPenalty = SAMPLING.repeat_penalty,
+    presence_penalty: PresencePenalty = SAMPLING.presence_penalty,
+    frequency_penalty: FrequencyPenalty = SAMPLING.frequency_penalty,
+    stop: Stop = None,
+    thinking_budget: ThinkingBudget = "unlimited",
+    end_repetition: EndRepetition = SAMPLING.end_repetition,
     seed: Seed = SAMPLING.seed,
 ) -> SamplingSettings:
     return SamplingSettings(
@@ -155,18 +263,52 @@ def _sampling(
         top_k=top_k,
         min_p=min_p,
         repeat_penalty=repeat_penalty,
+        presence_penalty=presence_penalty,
+        frequency_penalty=frequency_penalty,
+        stop=_stop_sequences(stop or []),
+        thinking_budget=_thinking_budget(thinking_budget),
+        end_repetition=end_repetition,
         seed=seed,
     )
 
 
-_GROUPS: dict[object, Callable[..., object]] = {Load: _load, SamplingSettings: _sampling}
+def _stop_sequences(given: list[str]) -> tuple[str, ...]:
+    texts = tuple(map(clean_text, given))
+    fitting = all(0 < len(text) <= MOST_STOP_CHARACTERS for text in texts)
+    if len(texts) > MOST_STOP_SEQUENCES or not fitting:
+        raise WrongUsage(
+            detail=tr(
+                "--stop takes up to {n} texts of 1 to {most} characters.",
+                n=MOST_STOP_SEQUENCES,
+                most=MOST_STOP_CHARACTERS,
+            )
+        )
+    return texts
+
+
+def _thinking_budget(given: str) -> int | None:
+    least, most = map(int, SamplingSettings.bounds("thinking_budget"))
+    if given in THINKING_BUDGETS:
+        return THINKING_BUDGETS[given]
+    if given.isdecimal() and least <= int(given) <= most:
+        return int(given)
+    raise WrongUsage(
+        detail=tr(
+            "--thinking-budget takes {names} or a number of tokens, not “{given}”.",
+            names=", ".join(THINKING_BUDGETS),
+            given=clean_text(given),
+        )
+    )
+
+
+_GROUPS: dict[object, Callable[..., object]] = {LoadOptions: _load, SamplingSettings: _sampling}
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with all options of a group where it has a parameter of the group's type."""
+    """Replaces a parameter of a group's type by all options of the group."""
     signature = inspect.signature(command, eval_str=True)
     parameters: list[inspect.Parameter] = []
-    keys: dict[str, list[str]] = {}  # of the options of each such parameter
+    keys: dict[str, list[str]] = {}  # the options of each such parameter
     groups: dict[str, Callable[..., object]] = {}
     for name, parameter in signature.parameters.items():
         group = _GROUPS.get(parameter.annotation)
@@ -187,8 +329,31 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
+def chat_template(given: str) -> str:
+    """Returns the name of a chat template, or the source in a file. Raises WrongUsage."""
+    if not given or given in template_names():
+        return given
+    path = Path(given)
+    if not path.exists():
+        raise WrongUsage(
+            detail=tr(
+                "“{name}” is neither a file nor a chat template. There are: {names}.",
+                name=clean_text(given),
+                names=", ".join(template_names()),
+            )
+        )
+    return read_template_file(path)
+
+
+def prompt_cache_folder(path: Path | None) -> PromptCacheFolder | None:
+    """Returns the folder as an argument of a load."""
+    if path is None:
+        return None
+    return PromptCacheFolder(path=str(path.absolute()), save_answers=True)
+
+
 def chosen_model(path: Path | None) -> Path:
-    """The model asked for, as a file or by its name, or the one that came with the installation."""
+    """Returns the model given as a file or by name, or else the starter model."""
     if path is not None:
         return path if path.exists() or path.is_absolute() else _model_named(path)
     starter = starter_model()
@@ -198,16 +363,16 @@ def chosen_model(path: Path | None) -> Path:
 
 
 def _model_named(path: Path) -> Path:
-    """A model of the models' folder; `path` itself where none has this name."""
-    from deepseek_r1.catalogue.errors import ModelNotHere  # noqa: PLC0415 - seldom wanted
-    from deepseek_r1.catalogue.keeping import find_model  # noqa: PLC0415
+    """Returns a model of the models' folder, or `path` itself if none has this name."""
+    from deepseek_r1.catalogue.errors import ModelNotHere  # noqa: PLC0415 - rarely needed
+    from deepseek_r1.catalogue.model_folder import find_model  # noqa: PLC0415
 
     try:
-        return find_model(path.as_posix(), user_models_dir())
+        return find_model(path.as_posix(), *models_dirs())
     except ModelNotHere:
         return path
 
 
 def clean_text(text: str) -> str:
-    """Text from the command line as Unicode: bytes that were none become a question mark."""
+    """Returns text from the command line as valid Unicode; invalid bytes become U+FFFD."""
     return text.encode(sys.getfilesystemencoding(), "surrogateescape").decode("utf-8", "replace")

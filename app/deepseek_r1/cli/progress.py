@@ -1,4 +1,4 @@
-"""Bars on standard error for work on files; without a terminal a line for each file and wait."""
+"""Shows progress bars on standard error; without a terminal, a line for each file and wait."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from deepseek_r1.catalogue.arrivals import Phase, Tell
-from deepseek_r1.catalogue.arrivals import Progress as FileProgress
-from deepseek_r1.cli import output
-from deepseek_r1.core.words import tr
+from deepseek_r1.catalogue.download_progress import (
+    DownloadPhase,
+    DownloadProgress,
+    ProgressCallback,
+)
+from deepseek_r1.cli import console
+from deepseek_r1.core.i18n import tr
 
 
 @contextlib.contextmanager
-def file_progress() -> Iterator[Tell]:
-    """A function that shows how far each file is, until the block ends."""
+def file_progress() -> Iterator[ProgressCallback]:
+    """Yields a callback that shows the progress of each file until the block ends."""
     if not sys.stderr.isatty():
         yield _note_waits
         return
@@ -37,28 +40,28 @@ def file_progress() -> Iterator[Tell]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[tuple[str, Phase], TaskID] = {}
+        tasks: dict[tuple[str, DownloadPhase], TaskID] = {}
 
-        def tell(now: FileProgress) -> None:
-            if now.phase is Phase.WAITING:
-                bars.console.print(_wait_words(now), markup=False, highlight=False)
+        def on_progress(now: DownloadProgress) -> None:
+            if now.phase is DownloadPhase.WAITING:
+                bars.console.print(_wait_text(now), markup=False, highlight=False)
                 return
             key = (now.file, now.phase)
             if key not in tasks:
                 tasks[key] = bars.add_task(_title(now), total=now.total_bytes)
             bars.update(tasks[key], completed=now.done_bytes, total=now.total_bytes)
 
-        yield tell
+        yield on_progress
 
 
-def _title(now: FileProgress) -> str:
-    return tr("Checking {file}", file=now.file) if now.phase is Phase.CHECKING else now.file
+def _title(now: DownloadProgress) -> str:
+    return tr("Checking {file}", file=now.file) if now.phase is DownloadPhase.CHECKING else now.file
 
 
-def _note_waits(now: FileProgress) -> None:
-    if now.phase is Phase.WAITING:
-        output.note(_wait_words(now))
+def _note_waits(now: DownloadProgress) -> None:
+    if now.phase is DownloadPhase.WAITING:
+        console.note(_wait_text(now))
 
 
-def _wait_words(now: FileProgress) -> str:
+def _wait_text(now: DownloadProgress) -> str:
     return tr("{file}: {detail}. Trying again…", file=now.file, detail=now.detail)

@@ -1,8 +1,8 @@
-"""Switches with a value: `--swap_enabled true`, `--swap_enabled=off`, and `--swap_enabled` alone.
+"""Accepts switches with a value: `--swap_enabled true`, `--swap_enabled=off`, `--swap_enabled`.
 
-typer knows a switch as two names, one for on and one for off. Here a value is made into the name it
-stands for before typer reads the line. A word behind a switch is its value only where it can be
-one: any other word is what it was, a prompt.
+click has two names for a switch, one for on and one for off. A value is replaced by the matching
+name before click parses the line. A word after a switch is its value only if it is one of the
+known values; any other word stays an argument.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 
 _VALUES = {
     "true": True, "on": True, "yes": True, "1": True,
@@ -22,10 +22,10 @@ _VALUES = {
 def with_values_named(
     parameters: Sequence[Any], args: Sequence[str], normalised: Callable[[str], str]
 ) -> list[str]:
-    """The command line `args` with each switch's value in its name.
+    """Returns `args` with each switch's value replaced by a name.
 
-    `parameters` are those of the command. What another option takes, and everything behind `--`,
-    is left alone. Raises WrongUsage for `--switch=word` with a word that is no value.
+    `parameters` are the command's. Values of other options and everything after `--` stay
+    unchanged. Raises WrongUsage for `--switch=word` with an unknown word.
     """
     options = [each for each in parameters if each.param_type_name == "option"]
     switches = {name: each for each in options if each.secondary_opts for name in each.opts}
@@ -39,7 +39,7 @@ def _named(
     taking: set[str],
     normalised: Callable[[str], str],
 ) -> Iterator[str]:
-    switch: Any = None  # it stands just before and may have a value yet
+    switch: Any = None  # the preceding argument, which may have a value
     for arg in args:
         if switch is not None:
             value = _VALUES.get(arg.lower())
@@ -72,5 +72,5 @@ def _value_of(name: str, word: str) -> bool:
         return _VALUES[word.lower()]
     except KeyError:
         known = ", ".join(_VALUES)
-        problem = tr("“{value}” is none of {known}.", value=word, known=known)
+        problem = tr("“{value}” is not one of {known}.", value=word, known=known)
         raise WrongUsage(detail=f"{name}: {problem}") from None

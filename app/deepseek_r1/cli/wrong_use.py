@@ -1,4 +1,4 @@
-"""Wrong use of an option or argument, told in our words and in the language in force."""
+"""Turns click's usage errors into our own, in the present language."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import typer
 from pydantic import ValidationError
 
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer does not export it by its name
 
 
 @contextmanager
-def told_in_our_words(ctx: Any) -> Iterator[None]:
-    """Raises WrongUsage for what typer would print in English.
+def translated_usage_errors(ctx: Any) -> Iterator[None]:
+    """Raise WrongUsage in place of a usage error, which typer would print in English.
 
-    A command without any argument shows its help instead, which typer raises as an error as well.
+    A command without arguments shows its help, which typer raises as an error as well.
     """
     try:
         yield
     except _UsageError as error:
         if ctx.resilient_parsing or type(error).__name__ == "NoArgsIsHelpError":
             raise
-        hint = tr("“{command} --help” lists what there is.", command=ctx.command_path)
-        raise WrongUsage(detail=f"{_words(error)}\n{hint}") from error
+        hint = tr("“{command} --help” lists what is available.", command=ctx.command_path)
+        raise WrongUsage(detail=f"{_usage_text(error)}\n{hint}") from error
 
 
-def _words(error: Any) -> str:
-    """What is wrong, from the error's kind; what we have no words for stays as typer says it."""
+def _usage_text(error: Any) -> str:
+    """Returns our text for a usage error; an unknown kind keeps typer's text."""
     param = getattr(error, "param", None)
     name = ""
     if param is not None:
@@ -52,7 +52,7 @@ def _words(error: Any) -> str:
         case _ if command := re.match("No such command '(.*)'", text):
             text = tr("There is no command {name}.", name=command[1])
         case _ if rest := re.match(r"Got unexpected extra argument\(s\) \((.*)\)$", text):
-            text = tr("This is more than the command takes: {rest}", rest=rest[1])
+            text = tr("The command does not take these arguments: {rest}", rest=rest[1])
     return text
 
 
@@ -62,13 +62,13 @@ def _bad_value(problem: ValidationError) -> str:
     text = first["msg"].removeprefix("Value error, ")
     match first["type"]:
         case "greater_than_equal":
-            text = tr("the least is {limit}.", limit=limits["ge"])
+            text = tr("the minimum is {limit}.", limit=limits["ge"])
         case "less_than_equal":
-            text = tr("the most is {limit}.", limit=limits["le"])
+            text = tr("the maximum is {limit}.", limit=limits["le"])
         case "int_parsing" | "int_type" | "int_from_float":
-            text = tr("a whole number is wanted, not “{value}”.", value=first["input"])
+            text = tr("a whole number is needed, not “{value}”.", value=first["input"])
         case "float_parsing" | "float_type":
-            text = tr("a number is wanted, not “{value}”.", value=first["input"])
+            text = tr("a number is needed, not “{value}”.", value=first["input"])
         case _ if choice := re.match("'(.*)' is not one of (.*?)[.]?$", text):
-            text = tr("“{value}” is none of {known}.", value=choice[1], known=choice[2])
+            text = tr("“{value}” is not one of {known}.", value=choice[1], known=choice[2])
     return text

@@ -1,6 +1,6 @@
-"""Turning models into GGUF files: from a Hugging Face folder, or from a GGUF of another precision.
+"""Converts a Hugging Face folder, or a GGUF file of another precision, to a GGUF file.
 
-`job.convert` is the whole of it. Sources (`folder_source`, `gguf_source`) describe their tensors
-without reading them; `precision` says how each is stored; `output` writes them, a few rows at a
-time, so that a file of any size passes through a fixed amount of memory.
+`job.convert` runs a conversion. Sources (`hf.folder_source`, `gguf.gguf_source`) describe their
+tensors without reading them. `precision` chooses the type of each tensor. `gguf.gguf_writer` writes
+them a few rows at a time, so that a file of any size needs a fixed amount of memory.
 """

@@ -1,20 +1,20 @@
-"""Why a conversion is refused, each with what happened, why, and what to do."""
+"""Errors that refuse a conversion."""
 
 from __future__ import annotations
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.words import N_
+from deepseek_r1.core.i18n import N_
 
 
 class ConversionRefused(R1Error):
-    """The source or the wish cannot become a GGUF file."""
+    """The source or the request cannot become a GGUF file."""
 
     what = N_("This model cannot be converted.")
     exit_code = 3
 
 
 class SourceMissing(ConversionRefused):
-    """A file or folder that is not there, or not a model's."""
+    """The file or folder is missing or is no model."""
 
     what = N_("{path} is no model that can be converted.")
     why = N_("{detail}")
@@ -22,7 +22,7 @@ class SourceMissing(ConversionRefused):
 
 
 class SourceIsPickle(ConversionRefused):
-    """Weights in a format that runs code when it is read."""
+    """The weights are in a format that runs code when it is read."""
 
     what = N_("{path} is in PyTorch's own format and is not opened.")
     why = N_("It is a Python pickle, and reading a pickle runs whatever program it contains.")
@@ -33,35 +33,35 @@ class SourceDamaged(ConversionRefused):
     """A file of the source contradicts itself."""
 
     what = N_("{path} is damaged.")
-    why = N_("It does not hold together: {detail}.")
+    why = N_("Its parts contradict each other: {detail}.")
     todo = N_("Download the file again, from a source you trust.")
 
 
 class SourceUnreadable(ConversionRefused):
-    """The system does not let us read a file of the source."""
+    """The system does not allow reading a file of the source."""
 
     what = N_("{path} cannot be read.")
-    why = N_("The system says: {detail}.")
+    why = N_("The system reports: {detail}.")
     todo = N_("Check the file's permissions, or copy it to a folder of yours.")
 
 
 class SourceChanged(ConversionRefused):
-    """Somebody writes to the source while it is converted."""
+    """Another program writes to the source during the conversion."""
 
     what = N_("{path} changed while it was converted.")
     todo = N_("Wait until nothing writes to it, then convert again.")
 
 
 class FamilyUnknown(ConversionRefused):
-    """A kind of model we do not know how to convert."""
+    """The model's architecture is not supported."""
 
     what = N_("A model of the kind “{architecture}” cannot be converted.")
-    why = N_("Known are: {known}.")
+    why = N_("The known ones are: {known}.")
     todo = N_("Look for a GGUF file of the same model.")
 
 
 class FeatureUnknown(ConversionRefused):
-    """A known kind of model with a part that the engine would compute otherwise, or not at all."""
+    """The architecture is supported, but not a feature of this model."""
 
     what = N_("This model cannot be converted faithfully.")
     why = N_("{detail}")
@@ -69,7 +69,7 @@ class FeatureUnknown(ConversionRefused):
 
 
 class TokenizerUnknown(ConversionRefused):
-    """The engine would cut texts into other tokens than the model was trained on."""
+    """The engine would tokenize text differently from the model's training."""
 
     what = N_("The tokenizer of this model is not known.")
     why = N_("{detail}")
@@ -77,7 +77,7 @@ class TokenizerUnknown(ConversionRefused):
 
 
 class TensorMissing(ConversionRefused):
-    """A weight that the model's kind needs is not in the source, or has another shape."""
+    """A weight that the architecture needs is missing or has another shape."""
 
     what = N_("The weight {name} does not fit the model.")
     why = N_("{detail}")
@@ -85,7 +85,7 @@ class TensorMissing(ConversionRefused):
 
 
 class NumbersUnfit(ConversionRefused):
-    """A weight holds infinity or no number, or more than the wanted precision can express."""
+    """A weight holds infinity, NaN, or a number outside the range of the requested type."""
 
     what = N_("The weight {name} cannot be stored as {kind}.")
     why = N_("{detail}")
@@ -93,15 +93,15 @@ class NumbersUnfit(ConversionRefused):
 
 
 class ImportanceNeeded(ConversionRefused):
-    """A type that is packed with an importance matrix only."""
+    """The type cannot be quantised without an importance matrix."""
 
-    what = N_("{kind} needs to know which weights matter.")
-    why = N_("At so few bits a weight, the model would be useless without.")
-    todo = N_("Give a text of the kind you will use: --imatrix-text FILE.")
+    what = N_("{kind} needs an importance matrix.")
+    why = N_("With so few bits per weight the model would be useless without one.")
+    todo = N_("Give a text like the ones you will use: --imatrix-text FILE.")
 
 
 class OutputInTheWay(ConversionRefused):
-    """There is a file already."""
+    """The output exists already."""
 
     what = N_("{path} exists already.")
     todo = N_("Choose another name, or add --force to replace it.")
@@ -115,10 +115,10 @@ class OutputIsInput(ConversionRefused):
 
 
 class OutputUnwritable(ConversionRefused):
-    """The system does not let us write there."""
+    """The system does not allow writing the output."""
 
     what = N_("{path} cannot be written.")
-    why = N_("The system says: {detail}.")
+    why = N_("The system reports: {detail}.")
     todo = N_("Choose a folder of yours for the output.")
 
 
@@ -132,13 +132,13 @@ class OutputBusy(ConversionRefused):
 class DiskTooSmall(ConversionRefused):
     """The output does not fit on its disk."""
 
-    what = N_("There is not enough room for {path}.")
+    what = N_("There is not enough space for {path}.")
     why = N_("It needs {needed_mib} MiB and the disk has {free_mib} MiB free.")
-    todo = N_("Free some room and convert again; what is written already is kept and used.")
+    todo = N_("Free some space and convert again; the finished part is kept and used.")
 
 
 class BudgetTooSmallToConvert(ConversionRefused):
-    """Even the smallest piece needs more memory than allowed."""
+    """The smallest piece needs more memory than the budget allows."""
 
     what = N_("Converting needs {needed_mib} MiB and the memory budget is {budget_mib} MiB.")
     todo = N_("Raise --memory-budget.")

@@ -1,4 +1,4 @@
-"""A conversion from wish to file: read what the source is, lay the output out, write it."""
+"""Runs a conversion: reads the source's description, plans the layout, writes the output."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_r1.convert.errors import BudgetTooSmallToConvert, SourceChanged, SourceMissing
-from deepseek_r1.convert.folder_source import read_folder
-from deepseek_r1.convert.gguf_source import read_gguf
-from deepseek_r1.convert.key_values import KeyValue, replaced, text, u32
-from deepseek_r1.convert.layout import Layout, aligned, lay_out
-from deepseek_r1.convert.output import Journal, Output, check_output
-from deepseek_r1.convert.pieces import (
+from deepseek_r1.convert.gguf.file_layout import FileLayout, aligned, plan_layout
+from deepseek_r1.convert.gguf.gguf_source import read_gguf
+from deepseek_r1.convert.gguf.gguf_writer import ConversionJournal, Output, check_output
+from deepseek_r1.convert.gguf.key_values import KeyValue, replaced, text, u32
+from deepseek_r1.convert.gguf.row_quantizer import (
     BYTES_A_NUMBER,
     MOST_NUMBERS,
     Importance,
     PieceMaker,
     require_importance,
 )
+from deepseek_r1.convert.hf.folder_source import read_folder
 from deepseek_r1.convert.precision import Precision
-from deepseek_r1.convert.tensors import Source
-from deepseek_r1.core.words import tr
+from deepseek_r1.convert.source_tensors import ModelSource
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.quantise import Quantiser
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory import meter
 
 _MIB: Final = 1 << 20
 _READ_BYTES: Final = 4 << 20
-_RESERVE_MIB: Final = 32  # what Python and the system's buffers take on the way
+_RESERVE_MIB: Final = 32  # memory of Python and the system's buffers
 _QUANTISATION_VERSION: Final = 2  # GGML_QNT_VERSION
 
 
-class Stage(StrEnum):
-    """What is being done."""
+class ConversionStage(StrEnum):
+    """The stage of a conversion."""
 
-    CHECKING = "checking"  # the source is read through for its digest
-    RESUMING = "resuming"  # what an earlier run wrote is read again
+    CHECKING = "checking"  # the source is read for its digest
+    RESUMING = "resuming"  # the output of an earlier run is read again
     WRITING = "writing"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """So many bytes of a stage are done; `tensor` is the one at hand."""
+class ConversionProgress:
+    """The progress of a stage in bytes; `tensor` is the present one."""
 
-    stage: Stage
+    stage: ConversionStage
     done: int
     total: int
     tensor: str = ""
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[ConversionProgress], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What to convert, into what, and within which memory.
+class ConversionRequest:
+    """A request for a conversion: source, output, precision and memory budget.
 
-    `importance` is by GGUF's names, `importance_text` the name of the text it comes from.
+    `importance` is by GGUF tensor name, `importance_text` is the name of its calibration text.
     """
 
     source: Path
@@ -71,16 +71,18 @@ class Wish:
     precision: Precision
     memory_budget_mib: int
     force: bool = False
-    threads: int = 0  # 0: as many as there are cores
+    threads: int = 0  # 0: one per core
     importance: Importance = field(default_factory=dict)
     importance_text: str = ""
-    change: Callable[[Source], Source] | None = None  # made before writing; its keys tell of it
-    change_from: str = ""  # a digest of what it was made from beside the source
+    change: Callable[[ModelSource], ModelSource] | None = (
+        None  # applied to the source before writing
+    )
+    change_from: str = ""  # a digest of the change's other inputs
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
-    """What came of it. `kinds` counts tensors by type; `resumed_bytes` were there already."""
+class ConversionResult:
+    """The result of a conversion. `kinds` counts tensors by type; `resumed_bytes` were there."""
 
     path: Path
     architecture: str
@@ -96,27 +98,28 @@ class Converted:
     remarks: tuple[str, ...]
 
 
-def convert(wish: Wish, on_progress: OnProgress = lambda _progress: None) -> Converted:
-    """Write `wish.output`. A run that is ended leaves what it has, and the next goes on there.
+def convert(
+    request: ConversionRequest, on_progress: OnProgress = lambda _progress: None
+) -> ConversionResult:
+    """Write `request.output`. An interrupted run keeps its part file, and the next continues it.
 
-    Raises `ConversionRefused` and `ModelRefused` for what cannot be, before anything is written
-    wherever that can be known.
+    Raises `ConversionRefused` and `ModelRefused`, before anything is written where possible.
     """
     started = time.monotonic()
-    quantiser = Quantiser(wish.threads or os.cpu_count() or 1)
+    quantiser = Quantiser(request.threads or os.cpu_count() or 1)
     try:
-        source = read_source(wish.source, quantiser)
-        if wish.change is not None:
-            source = wish.change(source)
-        check_output(wish.output, source.files, force=wish.force)
-        output = Output(wish.output)
+        source = read_source(request.source, quantiser)
+        if request.change is not None:
+            source = request.change(source)
+        check_output(request.output, source.files, force=request.force)
+        output = Output(request.output)
         with output.locked():
-            sha256, resumed, layout, start = _write(wish, source, output, quantiser, on_progress)
+            sha256, resumed, layout, start = _write(request, source, output, quantiser, on_progress)
             output.publish()
     finally:
         quantiser.close()
-    return Converted(
-        path=wish.output,
+    return ConversionResult(
+        path=request.output,
         architecture=source.architecture,
         nbytes=layout.nbytes,
         source_bytes=sum(each.stat().st_size for each in source.files),
@@ -131,8 +134,8 @@ def convert(wish: Wish, on_progress: OnProgress = lambda _progress: None) -> Con
     )
 
 
-def read_source(path: Path, quantiser: Quantiser) -> Source:
-    """The model at `path`, a folder or a GGUF file."""
+def read_source(path: Path, quantiser: Quantiser) -> ModelSource:
+    """Returns the model at `path`, a folder or a GGUF file."""
     if path.is_dir():
         return read_folder(path)
     if not path.exists():
@@ -141,22 +144,28 @@ def read_source(path: Path, quantiser: Quantiser) -> Source:
 
 
 def _write(
-    wish: Wish, source: Source, output: Output, quantiser: Quantiser, on_progress: OnProgress
-) -> tuple[str, int, Layout, Journal]:
-    """The part file, whole. Returns its digest, the bytes that were there, and what it is."""
-    identity = _identity(wish, source)
+    request: ConversionRequest,
+    source: ModelSource,
+    output: Output,
+    quantiser: Quantiser,
+    on_progress: OnProgress,
+) -> tuple[str, int, FileLayout, ConversionJournal]:
+    """Write the part file. Returns its digest, the resumed bytes, the layout and the journal."""
+    identity = _identity(request, source)
     earlier = output.journal()
     if earlier is None or earlier.sources != identity:
         earlier = None
         output.discard()
     contents = earlier.source_sha256 if earlier else _digest_of(source, on_progress)
-    layout = lay_out(source, wish.precision, _keys(wish, source, contents))
-    require_importance(layout.places, quantiser, wish.importance)
-    maker = PieceMaker(quantiser, wish.importance, _piece_numbers(wish, layout))
+    layout = plan_layout(source, request.precision, _keys(request, source, contents))
+    require_importance(layout.places, quantiser, request.importance)
+    maker = PieceMaker(quantiser, request.importance, _piece_numbers(request, layout))
     output.reserve(layout)
     _check_readable(output)
     header = hashlib.sha256(layout.header)
-    start = Journal(identity, contents, header.hexdigest(), len(layout.header), header.hexdigest())
+    start = ConversionJournal(
+        identity, contents, header.hexdigest(), len(layout.header), header.hexdigest()
+    )
     digest = header
     if earlier and earlier.header_sha256 == start.header_sha256:
         found = _continued(output, earlier, on_progress)
@@ -169,29 +178,33 @@ def _write(
             for piece in maker.pieces(place, done // place.row_bytes):
                 writer.write(piece)
                 name = place.tensor.name
-                on_progress(Progress(Stage.WRITING, writer.nbytes, layout.nbytes, name))
+                on_progress(
+                    ConversionProgress(ConversionStage.WRITING, writer.nbytes, layout.nbytes, name)
+                )
             writer.pad(aligned(place.end))
         sha256 = writer.sha256
-    if _identity(wish, source) != identity:
+    if _identity(request, source) != identity:
         output.discard()
         raise SourceChanged(path=str(source.path))
     return sha256, resumed, layout, start
 
 
-def _continued(output: Output, earlier: Journal, on_progress: OnProgress) -> hashlib._Hash | None:
-    """The digest of what an earlier run wrote, after reading it again; None if it is not that."""
+def _continued(
+    output: Output, earlier: ConversionJournal, on_progress: OnProgress
+) -> hashlib._Hash | None:
+    """Returns the digest of an earlier run's bytes after reading them, None if they differ."""
     done = 0
 
     def on_bytes(count: int) -> None:
         nonlocal done
         done += count
-        on_progress(Progress(Stage.RESUMING, done, earlier.nbytes))
+        on_progress(ConversionProgress(ConversionStage.RESUMING, done, earlier.nbytes))
 
     return output.verified(earlier.nbytes, earlier.sha256, on_bytes)
 
 
 def _check_readable(output: Output) -> None:
-    """Our own strict reader takes what we are about to fill in, or the model cannot be used."""
+    """Check that our own strict reader accepts the header."""
     try:
         read_header(output.part)
     except Exception:
@@ -199,37 +212,37 @@ def _check_readable(output: Output) -> None:
         raise
 
 
-def _keys(wish: Wish, source: Source, contents: str) -> tuple[KeyValue, ...]:
+def _keys(request: ConversionRequest, source: ModelSource, contents: str) -> tuple[KeyValue, ...]:
     fresh = [
         u32("general.quantization_version", _QUANTISATION_VERSION),
-        u32("general.file_type", wish.precision.file_type),
+        u32("general.file_type", request.precision.file_type),
         text("r1desk.source.name", source.path.resolve().name),
         text("r1desk.source.sha256", contents),
-        text("r1desk.precision", wish.precision.name.lower()),
+        text("r1desk.precision", request.precision.name.lower()),
     ]
-    if wish.importance:  # named as llama.cpp's own tool names them
-        fresh.append(text("quantize.imatrix.dataset", wish.importance_text))
-        fresh.append(u32("quantize.imatrix.entries_count", len(wish.importance)))
+    if request.importance:  # llama.cpp's names for them
+        fresh.append(text("quantize.imatrix.dataset", request.importance_text))
+        fresh.append(u32("quantize.imatrix.entries_count", len(request.importance)))
     return replaced(source.keys, fresh)
 
 
-def _identity(wish: Wish, source: Source) -> str:
-    """A digest of everything that decides the output, short of the files' contents."""
-    digest = hashlib.sha256(wish.precision.name.encode())
+def _identity(request: ConversionRequest, source: ModelSource) -> str:
+    """Returns a digest of everything that determines the output except the files' contents."""
+    digest = hashlib.sha256(request.precision.name.encode())
     for each in source.files:
         found = each.stat()
         digest.update(f"\0{each.resolve()}\0{found.st_size}\0{found.st_mtime_ns}".encode())
-    if wish.change is not None:
+    if request.change is not None:
         for key in source.keys:
             digest.update(key.packed())
-        digest.update(wish.change_from.encode())
-    for name in sorted(wish.importance):
-        digest.update(b"\0" + name.encode() + wish.importance[name].tobytes())
+        digest.update(request.change_from.encode())
+    for name in sorted(request.importance):
+        digest.update(b"\0" + name.encode() + request.importance[name].tobytes())
     return digest.hexdigest()
 
 
-def _digest_of(source: Source, on_progress: OnProgress) -> str:
-    """SHA-256 of a single file, else of the lines `digest  name` of all, as sha256sum has them."""
+def _digest_of(source: ModelSource, on_progress: OnProgress) -> str:
+    """Returns the SHA-256 of a single file, else of the `sha256sum` lines of all files."""
     total, done = sum(each.stat().st_size for each in source.files), 0
     lines = []
     for path in source.files:
@@ -238,21 +251,21 @@ def _digest_of(source: Source, on_progress: OnProgress) -> str:
             while piece := file.read(_READ_BYTES):
                 digest.update(piece)
                 done += len(piece)
-                on_progress(Progress(Stage.CHECKING, done, total))
+                on_progress(ConversionProgress(ConversionStage.CHECKING, done, total))
         lines.append(f"{digest.hexdigest()}  {path.name}\n")
     if len(lines) == 1:
         return lines[0].split()[0]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _piece_numbers(wish: Wish, layout: Layout) -> int:
-    """How many numbers a piece may have, by what the budget leaves. Raises if it is too little."""
+def _piece_numbers(request: ConversionRequest, layout: FileLayout) -> int:
+    """Returns the numbers per piece that the budget allows. Raises BudgetTooSmallToConvert."""
     used_mib = meter.process_mib(os.getpid()) + _RESERVE_MIB
-    numbers = int((wish.memory_budget_mib - used_mib) * _MIB) // BYTES_A_NUMBER
+    numbers = int((request.memory_budget_mib - used_mib) * _MIB) // BYTES_A_NUMBER
     least = max(each.tensor.granule * each.tensor.columns for each in layout.places)
     if numbers < least:
         needed_mib = used_mib + least * BYTES_A_NUMBER / _MIB
         raise BudgetTooSmallToConvert(
-            needed_mib=int(needed_mib) + 1, budget_mib=wish.memory_budget_mib
+            needed_mib=int(needed_mib) + 1, budget_mib=request.memory_budget_mib
         )
     return min(numbers, MOST_NUMBERS)

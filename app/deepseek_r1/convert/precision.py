@@ -1,4 +1,4 @@
-"""How each weight is stored: what a precision asks for, and what a weight's shape allows.
+"""Chooses the type of each weight by the requested precision and the weight's shape.
 
 Matrices are stored as the precision says. Vectors (norms, biases), the router of a mixture of
 experts and whatever the engine reads as plain numbers stay as they are.
@@ -10,18 +10,19 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from deepseek_r1.convert.tensors import SourceTensor
+from deepseek_r1.convert.source_tensors import SourceTensor
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.quantise import PACKED
 from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TYPES_BY_NAME, TensorType
 
 _ALIASES: Final = {"INT8": "Q8_0", "FP16": "F16", "FP32": "F32", "MIXED": "MIXED"}
 _PLAIN: Final = ("F32", "F16", "BF16")
 _MIXES: Final = {"Q4_K_M": "Q4_K", "Q5_K_M": "Q5_K"}
+_DRAFT_TABLES: Final = "Q4_0"  # embeddings and output of a draft model: half of a small one
 _COARSE_BITS: Final = 4.0  # types below keep the embeddings and the output at Q6_K
 _BLOCK: Final = re.compile(r"blk\.(\d+)\.(.+)\.weight")
-# For rows that are not whole blocks of 256: the nearest type with blocks of 32, not smaller.
+# For rows that are no multiple of 256: the nearest type with blocks of 32, not smaller.
 _NARROW: Final = {
     "Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
     "IQ1_S": "IQ4_NL", "IQ1_M": "IQ4_NL", "IQ2_XXS": "IQ4_NL", "IQ2_XS": "IQ4_NL",
@@ -31,6 +32,7 @@ _NARROW: Final = {
 _KEPT: Final = ("ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "rope_freqs.weight")
 _BITS_OF_FILE_TYPE: Final = {
     "MIXED": "Q4_K_M",
+    "DRAFT": "Q3_K_S",
     "Q3_K": "Q3_K_M",
     "Q4_K": "Q4_K_S",
     "Q5_K": "Q5_K_S",
@@ -39,18 +41,21 @@ _BITS_OF_FILE_TYPE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """A wish: `name` is a type of ggml, or one of the mixtures MIXED, Q4_K_M and Q5_K_M."""
+    """A precision: `name` is a ggml type, or one of MIXED, DRAFT, Q4_K_M and Q5_K_M.
+
+    DRAFT is for the twin of a model that drafts for it: small matters more than good.
+    """
 
     name: str
 
     @property
     def file_type(self) -> int:
-        """`general.file_type`: by the type that most weights have."""
+        """The value of `general.file_type`: the type of most weights."""
         wanted = _BITS_OF_FILE_TYPE.get(self.name, self.name)
         return next((number for number, name in FILE_TYPES.items() if name == wanted), 1024)
 
     def kind_of(self, tensor: SourceTensor, blocks: int) -> TensorType:
-        """The type `tensor` of a model with `blocks` blocks is stored in."""
+        """Returns the type of `tensor` in a model with `blocks` blocks."""
         if not _is_matrix(tensor):
             return F32 if tensor.kind.name in (*_PLAIN, "F64") else tensor.kind
         wanted = self._wanted(tensor.name, blocks)
@@ -59,6 +64,8 @@ class Precision:
     def _wanted(self, name: str, blocks: int) -> str:
         if self.name == "MIXED":
             return _mixed(name, blocks)
+        if self.name == "DRAFT":
+            return _DRAFT_TABLES if name in ("token_embd.weight", "output.weight") else "Q3_K"
         if self.name in _MIXES:
             return _medium(name, blocks, _MIXES[self.name])
         if name in ("token_embd.weight", "output.weight") and _bits(self.name) < _COARSE_BITS:
@@ -66,24 +73,28 @@ class Precision:
         return self.name
 
 
-def precision_named(wish: str) -> Precision:
-    """The precision called `wish`. Raises WrongUsage, naming what there is."""
-    name = wish.strip().upper().replace("-", "_")
+def precision_named(request: str) -> Precision:
+    """Returns the precision `request`. Raises WrongUsage, which lists the known ones."""
+    name = request.strip().upper().replace("-", "_")
     name = _ALIASES.get(name, name)
-    if name in ("MIXED", *_MIXES, *_PLAIN) or name in PACKED:
+    if name in ("MIXED", "DRAFT", *_MIXES, *_PLAIN) or name in PACKED:
         return Precision(name)
     known = ", ".join(names())
     raise WrongUsage(
         detail=tr(
-            "There is no precision “{wish}”. Known are: {known}.", wish=wish[:40], known=known
+            "There is no precision “{request}”. The known ones are: {known}.",
+            request=request[:40],
+            known=known,
         )
     )
 
 
 def names() -> list[str]:
-    """All precisions, as the command line spells them."""
+    """Returns the names of all precisions, as the command line spells them."""
     types = sorted(name for name in TYPES_BY_NAME if name in PACKED)
-    return [each.lower() for each in ("f32", "f16", "bf16", "int8", "mixed", *_MIXES, *types)]
+    return [
+        each.lower() for each in ("f32", "f16", "bf16", "int8", "mixed", "draft", *_MIXES, *types)
+    ]
 
 
 def _is_matrix(tensor: SourceTensor) -> bool:
@@ -99,7 +110,7 @@ def _is_matrix(tensor: SourceTensor) -> bool:
 
 
 def _mixed(name: str, blocks: int) -> str:
-    """Attention, embeddings, output and the first and last eighth of the blocks kept higher."""
+    """Returns a higher type for attention, embeddings, output, and the first and last eighth."""
     if name in ("token_embd.weight", "output.weight"):
         return "Q8_0"
     found = _BLOCK.fullmatch(name)
@@ -112,7 +123,9 @@ def _mixed(name: str, blocks: int) -> str:
 
 
 def _medium(name: str, blocks: int, base: str) -> str:
-    """As llama.cpp's M mixtures: V and the way down at Q6_K in half of the blocks, the output too.
+    """Returns the type as in llama.cpp's M mixtures.
+
+    Q6_K for the output, and for V and down in half of the blocks; `base` for the rest.
 
     Source: the rule `use_more_bits` of llama.cpp's quantiser.
     """
@@ -127,7 +140,7 @@ def _medium(name: str, blocks: int, base: str) -> str:
 
 
 def _fitting(name: str, columns: int) -> TensorType:
-    """The type called `name`, or the nearest one whose blocks fill rows of `columns`."""
+    """Returns the type `name`, or the nearest one whose block size divides `columns`."""
     if columns % TYPES_BY_NAME[name].block:
         name = _NARROW.get(name, "F16")
     if columns % TYPES_BY_NAME[name].block:

@@ -1,8 +1,8 @@
-"""What can go wrong in the user's world, each with a message a person can act on.
+"""Errors of the user's world, each with a message that a person can act on.
 
-An error is a class with three texts: what happened, why, what to do. Its facts fill the `{places}`
-in them. `report()` makes it a value that crosses the host's pipe; `raise_report` brings it back.
-Bugs of ours are ordinary exceptions and are never dressed up as one of these.
+An error is a class with three texts: what happened, why, what to do. Its facts fill the `{fields}`
+in them. `report()` makes it a value that crosses the host's pipe; `ErrorReport.error` restores it.
+Bugs of ours are ordinary exceptions and never become one of these.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from deepseek_r1.core.words import N_, sentences, tr
+from deepseek_r1.core.i18n import N_, join_sentences, tr
 
 Fact = str | int | float
 
 
 class ErrorReport(BaseModel):
-    """An error as a value: which one, and the facts that fill its texts."""
+    """An error as a value: its code, and the facts that fill its texts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,55 +26,55 @@ class ErrorReport(BaseModel):
 
     @property
     def error(self) -> R1Error:
-        """The exception this reports."""
-        return R1Error.known.get(self.code, EngineFailed)(**self.facts)
+        """The exception that this reports."""
+        return R1Error.by_code.get(self.code, EngineFailed)(**self.facts)
 
     def text(self) -> str:
-        """All three sentences in the current language."""
+        """Return all three sentences in the current language."""
         return str(self.error)
 
 
 class R1Error(Exception):
-    """Base of all errors a user may meet. Subclasses set the texts and the exit code."""
+    """Base of all errors that a user may meet. Subclasses set the texts and the exit code."""
 
     what: ClassVar[str] = ""
     why: ClassVar[str] = ""
     todo: ClassVar[str] = ""
     exit_code: ClassVar[int] = 1
-    known: ClassVar[dict[str, type[R1Error]]] = {}
+    by_code: ClassVar[dict[str, type[R1Error]]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if R1Error.known.setdefault(cls.__name__, cls) is not cls:
-            raise TypeError(f"two errors are called {cls.__name__}: a report could not tell them")
+        if R1Error.by_code.setdefault(cls.__name__, cls) is not cls:
+            raise TypeError(f"two errors are named {cls.__name__}: reports need distinct names")
 
     def __init__(self, **facts: Fact) -> None:
         super().__init__(facts)
         self.facts = facts
 
     def sentences(self) -> tuple[str, str, str]:
-        """What happened, why, and what to do, in the current language."""
-        return (self._filled(self.what), self._filled(self.why), self._filled(self.todo))
+        """Return what happened, why, and what to do, in the current language."""
+        return (self._fill(self.what), self._fill(self.why), self._fill(self.todo))
 
-    def _filled(self, template: str) -> str:
-        facts = _Known({name: _readable(fact) for name, fact in self.facts.items()})
+    def _fill(self, template: str) -> str:
+        facts = _Facts({name: _format_fact(fact) for name, fact in self.facts.items()})
         return tr(template).format_map(facts) if template else ""
 
     def __str__(self) -> str:
-        return sentences(self.sentences())
+        return join_sentences(self.sentences())
 
     def report(self) -> ErrorReport:
-        """This error as a value."""
+        """Return this error as a value."""
         return ErrorReport(code=type(self).__name__, facts=self.facts)
 
 
-def _readable(fact: Fact) -> Fact:
-    """Counts and sizes with their thousands apart."""
+def _format_fact(fact: Fact) -> Fact:
+    """Group the digits of counts and sizes."""
     return f"{fact:,}" if isinstance(fact, int) else fact
 
 
-class _Known(dict[str, Fact]):
-    """A missing fact shows as a question mark: a message must never fail."""
+class _Facts(dict[str, Fact]):
+    """Fills a missing fact with a question mark: a message must never fail."""
 
     def __missing__(self, key: str) -> str:
         return "?"
@@ -91,23 +91,23 @@ class ModelRefused(R1Error):
 
 
 class ModelFileMissing(ModelRefused):
-    """No such file."""
+    """The file does not exist."""
 
-    what = N_("The model file {path} is not there.")
+    what = N_("The model file {path} does not exist.")
     why = N_("It was moved, renamed or deleted, or its drive is not connected.")
     todo = N_("Choose the file again, or pick another model.")
 
 
 class ModelFileUnreadable(ModelRefused):
-    """The system does not let us read it."""
+    """The system does not allow reading the file."""
 
     what = N_("The model file {path} cannot be read.")
-    why = N_("The system says: {detail}.")
+    why = N_("The system reports: {detail}.")
     todo = N_("Check the file's permissions, or copy it to a folder of yours.")
 
 
 class ModelFileEmpty(ModelRefused):
-    """Zero bytes, or only zeros."""
+    """The file has zero bytes, or only zeros."""
 
     what = N_("The model file {path} is empty.")
     why = N_("A download or a copy probably did not finish.")
@@ -115,7 +115,7 @@ class ModelFileEmpty(ModelRefused):
 
 
 class NotAModelFile(ModelRefused):
-    """Not GGUF at all."""
+    """The file is not GGUF."""
 
     what = N_("{path} is not a GGUF model.")
     why = N_("A GGUF file starts with the letters GGUF; this one starts with “{magic}”.")
@@ -123,7 +123,7 @@ class NotAModelFile(ModelRefused):
 
 
 class LegacyModelFile(ModelRefused):
-    """One of GGML's formats from before GGUF, in a way that no engine here reads."""
+    """The file has one of GGML's formats from before GGUF that no engine here reads."""
 
     what = N_("{path} is in the old {format} format and cannot be read.")
     why = N_("{detail}")
@@ -131,15 +131,15 @@ class LegacyModelFile(ModelRefused):
 
 
 class GgufVersionUnknown(ModelRefused):
-    """GGUF, but of a version we cannot read."""
+    """The file is GGUF, but of a version we cannot read."""
 
     what = N_("{path} is GGUF version {version}, which this application cannot read.")
-    why = N_("It reads the versions 1 to 3.")
+    why = N_("It reads versions 1 to 3.")
     todo = N_("Look for a newer file of the same model, or update this application.")
 
 
 class ModelFileTruncated(ModelRefused):
-    """The tensors' table points behind the end of the file."""
+    """The table of tensors points beyond the end of the file."""
 
     what = N_("The model file {path} is incomplete.")
     why = N_("It should have {expected} bytes and has {actual}.")
@@ -147,39 +147,39 @@ class ModelFileTruncated(ModelRefused):
 
 
 class ModelFileDamaged(ModelRefused):
-    """Something in the header contradicts itself."""
+    """The header contradicts itself."""
 
     what = N_("The model file {path} is damaged.")
-    why = N_("Its header does not hold together: {detail}.")
+    why = N_("Its header contradicts itself: {detail}.")
     todo = N_("Download the file again, from a source you trust.")
 
 
 class ModelWithoutWeights(ModelRefused):
-    """Only metadata or only a vocabulary."""
+    """The file contains only metadata or only a vocabulary."""
 
-    what = N_("{path} holds no weights.")
-    why = N_("It has a header and perhaps a vocabulary, but nothing to compute with.")
+    what = N_("{path} contains no weights.")
+    why = N_("It has a header and perhaps a vocabulary, but no weights to compute with.")
     todo = N_("Choose the model file itself, usually the largest in its folder.")
 
 
 class ArchitectureUnknown(ModelRefused):
-    """A kind of model that the engine does not compute, or does not write text."""
+    """The engine does not compute this architecture, or it does not generate text."""
 
-    what = N_("{path} is a model of the kind “{architecture}”, which cannot chat here.")
-    why = N_("The engine knows the families of Llama, Qwen, DeepSeek and their relatives.")
-    todo = N_("Choose a chat model of one of these families.")
+    what = N_("{path} is a model of type “{architecture}”, which cannot be used for chat.")
+    why = N_("The engine supports the Llama, Qwen and DeepSeek families and related models.")
+    todo = N_("Choose a chat model from one of these families.")
 
 
 class SplitPartMissing(ModelRefused):
-    """One of several files is not there or is not what it says."""
+    """One of several files is missing or is not the expected part."""
 
-    what = N_("The model comes in {count} files and {missing} is not usable.")
+    what = N_("The model comes in {count} files, and {missing} cannot be used.")
     why = N_("{detail}")
     todo = N_("Put all parts of the model into one folder and choose the first.")
 
 
 class ContextTooLarge(ModelRefused):
-    """More context than the model was trained for."""
+    """The context is longer than the model was trained for."""
 
     what = N_("A context of {asked} tokens is more than this model can use.")
     why = N_("It was trained for {trained}.")
@@ -187,7 +187,7 @@ class ContextTooLarge(ModelRefused):
 
 
 class BudgetTooSmall(ModelRefused):
-    """The bill exceeds the budget; `advice` is the nearest thing that fits."""
+    """The bill exceeds the budget; `advice` is the nearest configuration that fits."""
 
     what = N_("This model needs {needed_mib} MiB and the memory budget is {budget_mib} MiB.")
     why = N_("Weights take {weights_mib} MiB, the context {kv_mib} MiB, the rest {rest_mib} MiB.")
@@ -195,11 +195,27 @@ class BudgetTooSmall(ModelRefused):
 
 
 class ModelLoadFailed(ModelRefused):
-    """The engine's own loader said no."""
+    """The engine's own loader refused the model."""
 
     what = N_("The engine could not load {path}.")
-    why = N_("It says: {detail}.")
+    why = N_("It reports: {detail}.")
     todo = N_("Download the file again, or choose another model.")
+
+
+class DraftUnfit(ModelRefused):
+    """The draft model's vocabulary is not the model's, or it cannot draft at all."""
+
+    what = N_("{draft} cannot draft for {model}.")
+    why = N_("{detail}")
+    todo = N_("Choose a small model of the same family, or switch drafts off.")
+
+
+class DraftMissing(ModelRefused):
+    """Drafts by a model were chosen, and no draft model."""
+
+    what = N_("There is no draft model for {model}.")
+    why = N_("Drafts are to come from a draft model, and none was chosen.")
+    todo = N_("Choose a small model of the same family, or take drafts from the text.")
 
 
 class LoadStopped(ModelRefused):
@@ -209,40 +225,67 @@ class LoadStopped(ModelRefused):
 
 
 class TemplateUnusable(ModelRefused):
-    """The chat template is missing, hostile or broken."""
+    """The chat template is hostile or broken."""
 
-    what = N_("The model's chat template cannot be used.")
+    what = N_("The chat template cannot be used.")
     why = N_("{detail}")
-    todo = N_("Choose another file of the same model; the template is part of the file.")
+    todo = N_("Choose another chat template, or another file of the same model.")
 
 
 # ---- a request is refused -------------------------------------------------------------------
 
 
 class WrongUsage(R1Error):
-    """An option or argument that makes no sense."""
+    """An option or argument is invalid."""
 
     what = N_("{detail}")
     exit_code = 2
 
 
+class TemplateFileUnusable(WrongUsage):
+    """The file that was chosen as a chat template is none."""
+
+    what = N_("{path} cannot be used as a chat template.")
+    why = N_("{detail}")
+    todo = N_("Choose a text file with a Jinja template, for example “chat_template.jinja”.")
+
+
 class PromptTooLong(R1Error):
-    """The conversation does not fit into the context window."""
+    """The conversation does not fit into the context."""
 
     what = N_("The conversation has {tokens} tokens and the context holds {context}.")
-    why = N_("Nothing is forgotten silently here, so the message was not sent to the model.")
-    todo = N_("Raise the context in the performance panel, shorten the message, or start anew.")
+    why = N_(
+        "No part of a conversation is dropped silently, so the message was not sent to the model."
+    )
+    todo = N_("Set a larger context, shorten the message, or start a new conversation.")
 
 
 class ModelNotLoaded(R1Error):
-    """A question without a model to answer it."""
+    """No model is loaded to answer the question."""
 
     what = N_("No model is loaded.")
     todo = N_("Choose a model first.")
 
 
+class PromptCacheUnavailable(R1Error):
+    """The folder for prompts on the disk cannot be used."""
+
+    what = N_("Prompts cannot be saved in {path}.")
+    why = N_("The system reports: {detail}.")
+    todo = N_("Choose another folder, or continue without saved prompts: they are then read again.")
+    exit_code = 2
+
+
+class ModelOfAnotherProcess(R1Error):
+    """The model was loaded before this process was forked."""
+
+    what = N_("This model belongs to the process that loaded it.")
+    why = N_("This process was forked from that one; a fork has none of the engine's threads.")
+    todo = N_("Load the model after the fork, or start the process by “spawn”.")
+
+
 class EngineBusy(R1Error):
-    """One answer at a time."""
+    """Another answer is being generated."""
 
     what = N_("The engine is still busy with another answer.")
     todo = N_("Wait for it or stop it.")
@@ -252,11 +295,11 @@ class EngineBusy(R1Error):
 
 
 class EngineFailed(R1Error):
-    """The engine met an error of its own and lives on."""
+    """The engine met an error of its own and continues to run."""
 
     what = N_("The engine failed.")
-    why = N_("It says: {detail}.")
-    todo = N_("Send the message again. If it happens again, load the model anew.")
+    why = N_("It reports: {detail}.")
+    todo = N_("Send the message again. If it fails again, reload the model.")
     exit_code = 4
 
 
@@ -265,11 +308,11 @@ class EngineDied(EngineFailed):
 
     what = N_("The engine stopped unexpectedly ({how}).")
     why = N_("{detail}")
-    todo = N_("Your text is safe. Send again to restart the engine.")
+    todo = N_("Your text is safe. Send it again: the engine restarts by itself.")
 
 
 class EngineOutOfMemory(EngineFailed):
-    """The system killed it, which nearly always means that memory ran out."""
+    """The system killed the engine, which nearly always means that memory ran out."""
 
     what = N_("The system ended the engine ({how}).")
     why = N_("This usually happens when the computer runs out of memory.")
@@ -277,19 +320,21 @@ class EngineOutOfMemory(EngineFailed):
 
 
 class EngineHung(EngineFailed):
-    """No sign of life."""
+    """The engine stopped responding."""
 
-    what = N_("The engine gave no sign of life for {seconds} seconds and was ended.")
-    why = N_("It may have been stuck, or the computer was very busy.")
-    todo = N_("Your text is safe. Send again to restart the engine.")
+    what = N_("The engine did not respond for {seconds} seconds and was stopped.")
+    why = N_("It may have been stuck, or the computer or the model's drive was very busy.")
+    todo = N_("Your text is safe. Send it again: the engine restarts by itself.")
 
 
 class EngineKeepsDying(EngineFailed):
-    """The restart budget is used up."""
+    """The engine failed too often to be restarted again."""
 
-    what = N_("The engine stopped {count} times within {minutes} minutes and is left stopped.")
+    what = N_(
+        "The engine stopped {count} times within {minutes} minutes and is not restarted again."
+    )
     why = N_("The last time: {detail}")
-    todo = N_("Try a smaller context or another model, then press “Start engine”.")
+    todo = N_("Try a smaller context or another model, then start the engine again.")
 
 
 class EngineStartFailed(EngineFailed):
@@ -297,11 +342,13 @@ class EngineStartFailed(EngineFailed):
 
     what = N_("The engine could not be started.")
     why = N_("{detail}")
-    todo = N_("Install the application again; if that does not help, report it with the log.")
+    todo = N_(
+        "Install the application again. If that does not help, report the problem with the log."
+    )
 
 
 class ProcessorTooOld(R1Error):
-    """The programs' own code cannot run here."""
+    """The processor lacks instructions that the programs need."""
 
     what = N_("This computer's processor is too old for R1 Desk.")
     why = N_("It lacks {missing}, which processors have had since about 2010.")
@@ -312,21 +359,21 @@ class LegacyEngineUnavailable(EngineStartFailed):
     """The library for old model files is missing or does not load on this machine."""
 
     what = N_("The engine for old model files does not run on this computer ({machine}).")
-    why = N_("It says: {detail}.")
+    why = N_("It reports: {detail}.")
     todo = N_("Choose a GGUF version of the same model, which the main engine opens.")
 
 
 class StreamingUnavailable(EngineStartFailed):
-    """The engine's library is not built as the streaming of weights needs it."""
+    """The engine's library is not built as weight streaming needs it."""
 
     what = N_("This engine cannot run a model from the disk.")
-    why = N_("The engine's library is not as expected: {detail}.")
-    todo = N_("Turn off “Swap to disk” and choose a model that fits the memory budget.")
+    why = N_("The engine's library differs from what is expected: {detail}.")
+    todo = N_("Turn swapping to disk off and choose a model that fits the memory budget.")
 
 
 class ProtocolBroken(EngineFailed):
-    """The child said something that is no frame of ours."""
+    """The child process sent data that is no valid frame."""
 
-    what = N_("The engine sent something that could not be understood and was ended.")
+    what = N_("The engine sent data that could not be understood and was stopped.")
     why = N_("{detail}")
-    todo = N_("Your text is safe. Send again to restart the engine.")
+    todo = N_("Your text is safe. Send it again: the engine restarts by itself.")

@@ -1,7 +1,7 @@
-"""What the engine says while it works. The same values in-process and over the host's pipe.
+"""Events of the engine. They are the same in-process and over the host's pipe.
 
-Every event is frozen and carries its `kind`, so that a reader can tell them apart in JSON.
-Times are seconds, sizes MiB, counts tokens, unless a name says otherwise.
+Every event is frozen and carries its `kind`, so that JSON readers can tell them apart. Times are
+seconds, sizes are MiB, counts are tokens, unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -15,13 +15,23 @@ from deepseek_r1.core.settings import CacheStrategy
 
 
 class FinishReason(StrEnum):
-    """Why an answer ended."""
+    """The reason why an answer ended."""
 
-    STOP = "stop"  # the model said it was done
+    STOP = "stop"  # the model ended the answer
     LENGTH = "length"  # max_tokens reached
     CONTEXT = "context"  # the context window is full
+    REPETITION = "repetition"  # the answer repeated itself
     CANCELLED = "cancelled"  # the user stopped it
-    ERROR = "error"  # the engine failed; what came before is kept
+    ERROR = "error"  # the engine failed; the text before is kept
+
+
+class ThinkingEnd(StrEnum):
+    """The reason why a thinking block ended."""
+
+    MODEL = "model"  # the model closed it
+    BUDGET = "budget"  # the thinking budget was used up
+    REQUEST = "request"  # the user wanted the answer now
+    REPETITION = "repetition"  # the thinking repeated itself
 
 
 class _Event(BaseModel):
@@ -29,33 +39,57 @@ class _Event(BaseModel):
 
 
 class LoadProgress(_Event):
-    """Weights read so far, 0 to 1."""
+    """The share of the weights read so far, 0 to 1."""
 
     kind: Literal["load_progress"] = "load_progress"
     fraction: float
 
 
-class BillLine(_Event):
-    """One item of the memory bill; `measured_mib` is None before the load or where unknown."""
+class BillItem(StrEnum):
+    """The item of a line of the memory bill."""
 
-    name: str
+    WEIGHTS = "weights"  # all of them, in memory
+    PINNED = "pinned"  # weights that stay in memory while others are streamed
+    SLOTS = "slots"  # the prefetch ring
+    EXPERTS = "experts"  # the cache of a mixture's experts
+    DRAFT = "draft"  # the draft model with its own cache and buffers
+    KV_CACHE = "kv_cache"
+    COMPUTE = "compute"
+    OUTPUT = "output"
+    RUNTIME = "runtime"
+    WINDOW = "window"
+    RESERVE = "reserve"
+
+
+class BillLine(_Event):
+    """One line of the memory bill. `measured_mib` is None before the load or where unknown."""
+
+    name: BillItem
     planned_mib: float
     measured_mib: float | None = None
 
 
-class Bill(_Event):
-    """What a model with these settings costs in memory, against the budget.
+_SPEED = ("disk_mib_s", "compute_s", "tokens_per_pass", "drafted_tok_s", "undrafted_tok_s")
 
-    A model that runs from the disk has the lines "pinned" and "slots" in place of "weights", and
-    with experts also "experts", the room for those in memory.
+
+class Bill(_Event):
+    """The memory that a model needs with these settings, beside the budget.
+
+    A streamed model has the lines "pinned" and "slots" instead of "weights", and a streamed mixture
+    also "experts".
     """
 
     lines: tuple[BillLine, ...]
     budget_mib: float
+    context_length: int = 0  # tokens that the line of the KV cache has memory for; 0 is unknown
     streamed_mib: float = 0.0  # read from the disk in each pass, when the context is full
     short_streamed_mib: float = 0.0  # the same while a conversation is short
     disk_mib_s: float = 0.0  # measured speed of the file's drive; 0 is not known
-    compute_s: float = 0.0  # of a token's computing, what reading from the drive does not hide
+    compute_s: float = 0.0  # computing time of a token that reading from the drive does not hide
+
+    tokens_per_pass: float = 1.0  # expected, with a draft model
+    drafted_tok_s: float = 0.0  # expected, with a draft model; 0 without one or where unknown
+    undrafted_tok_s: float = 0.0  # expected without the draft model, under the same budget
 
     @property
     def total_mib(self) -> float:
@@ -64,28 +98,55 @@ class Bill(_Event):
 
     @property
     def fits(self) -> bool:
-        """True when the plan stays inside the budget."""
+        """Whether the plan stays inside the budget."""
         return self.total_mib <= self.budget_mib
 
     @property
     def streams(self) -> bool:
-        """True for a model that runs from the disk."""
-        return any(line.name == "slots" for line in self.lines)
+        """Whether the model runs from the disk."""
+        return any(line.name is BillItem.SLOTS for line in self.lines)
+
+    def with_speed_of(self, other: Bill) -> Bill:
+        """Return this bill with what another one of the same model expects of the speed."""
+        return self.model_copy(update={key: getattr(other, key) for key in _SPEED})
+
+    def mib_of(self, *items: BillItem) -> float:
+        """The planned sum of these lines; 0 for those that the bill does not have."""
+        return sum(line.planned_mib for line in self.lines if line.name in items)
 
     @property
     def disk_tok_s(self) -> float:
-        """Tokens a second to expect from the drive at first; 0 where it is unknown or not read."""
+        """Expected tokens a second in a short context; 0 where unknown or nothing is read."""
         return self.tok_s_reading(self.short_streamed_mib)
 
     def tok_s_reading(self, mib: float) -> float:
-        """Tokens a second if `mib` were read for each; 0 where the drive is unknown or not read."""
+        """Return tokens a second if each token reads `mib`; 0 where unknown or nothing is read."""
         if mib <= 0 or not self.disk_mib_s:
             return 0.0
         return 1 / (mib / self.disk_mib_s + self.compute_s)
 
 
+class TemplateSource(StrEnum):
+    """The reason why a chat template is used."""
+
+    FILE = "file"  # the model file contains it
+    CHOSEN = "chosen"  # the user chose it
+    FAMILY = "family"  # the model file has none; architecture and vocabulary name the family
+    COMPLETION = "completion"  # it has none, and is a base model or of no known family: plain text
+
+
+class TemplateUsed(_Event):
+    """The chat template of a loaded model.
+
+    `name` is that of a template from the list, empty for one from the model's or the user's file.
+    """
+
+    name: str = ""
+    source: TemplateSource = TemplateSource.FILE
+
+
 class ModelFacts(_Event):
-    """What a loaded model is."""
+    """Facts about a loaded model."""
 
     path: str
     name: str
@@ -94,16 +155,17 @@ class ModelFacts(_Event):
     parameters: int
     quantisation: str
     context_length: int  # in force
-    context_trained: int  # the most the model was trained for
+    context_trained: int  # the longest the model was trained for
     vocabulary: int
-    reasons: bool  # its template opens a thinking block
+    reasons: bool  # its chat template has thinking tags
     engine: str  # "llama.cpp", with its build
-    format: str = ""  # the file's: "GGUF 3"
-    ignored: tuple[str, ...] = ()  # keys of settings that mean nothing to this engine
+    format: str = ""  # of the file: "GGUF 3"
+    ignored: tuple[str, ...] = ()  # keys of settings that this engine does not use
+    template: TemplateUsed = TemplateUsed()
 
 
 class ThreadsMeasured(_Event):
-    """Thread counts that suit the loaded model here, and the rates of all that were tried."""
+    """The best measured thread counts for the loaded model, and the rates of all tried counts."""
 
     kind: Literal["threads_measured"] = "threads_measured"
     threads: int
@@ -113,12 +175,12 @@ class ThreadsMeasured(_Event):
 
     @property
     def counts(self) -> tuple[int, int]:
-        """For writing and for reading."""
+        """Threads for decode and for prefill."""
         return self.threads, self.threads_prefill
 
 
 class ModelLoaded(_Event):
-    """The model is ready to talk."""
+    """The model is loaded and ready."""
 
     kind: Literal["model_loaded"] = "model_loaded"
     facts: ModelFacts
@@ -126,11 +188,11 @@ class ModelLoaded(_Event):
     load_s: float
     threads: int
     threads_prefill: int
-    measured: ThreadsMeasured | None = None  # where thread counts were measured for its shape
+    measured: ThreadsMeasured | None = None  # of an earlier load of a model of this shape
 
 
 class BudgetChanged(_Event):
-    """The bill of the loaded model under another budget."""
+    """The bill of the loaded model under a new budget."""
 
     kind: Literal["budget_changed"] = "budget_changed"
     bill: Bill
@@ -146,7 +208,7 @@ class PrefillProgress(_Event):
 
 
 class ThinkingDelta(_Event):
-    """More of the model's reasoning."""
+    """The next piece of the model's reasoning."""
 
     kind: Literal["thinking_delta"] = "thinking_delta"
     text: str
@@ -154,78 +216,111 @@ class ThinkingDelta(_Event):
     elapsed_s: float = 0.0
 
 
+class TokenLogprob(_Event):
+    """A token of the answer with the natural logarithm of its probability, before any sampler.
+
+    `top` has the most likely tokens at its place, the most likely first. `data` are the token's
+    bytes: a character may be spread over several tokens.
+    """
+
+    token: int
+    data: tuple[int, ...]
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
 class AnswerDelta(_Event):
-    """More of the answer itself. `completion_tokens` counts all generated so far."""
+    """The next piece of the answer. `completion_tokens` counts all tokens generated so far.
+
+    `logprobs` are those of the tokens that made this text, where the settings ask for them.
+    """
 
     kind: Literal["answer_delta"] = "answer_delta"
     text: str
     completion_tokens: int = 0
     elapsed_s: float = 0.0
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class ThinkingFinished(_Event):
-    """The reasoning block was closed after `seconds`."""
+    """The reasoning block ended after `seconds`, for the reason `end`. The answer follows."""
 
     kind: Literal["thinking_finished"] = "thinking_finished"
     seconds: float
+    end: ThinkingEnd = ThinkingEnd.MODEL
 
 
-_COUNTERS = ("read_mib", "io_wait_s", "hits", "misses", "expert_hits", "expert_misses")
+_COUNTERS = ("read_mib", "io_wait_s", "hits", "misses", "expert_hits", "expert_misses", "passes")
 
 
 class WeightsStats(_Event):
-    """Where the weights of a streaming model are, and what reading them took.
+    """Sizes and counters of a model whose weights are streamed.
 
-    The sizes are those of the moment. The counters run since the load, in GenerationStats since
-    the answer began.
+    Sizes are current. Counters run since the load; in `GenerationStats`, since the answer began.
     """
 
-    pinned_mib: float = 0.0  # in memory, experts included
-    streamed_mib: float = 0.0  # read in each pass; of experts as if they were chosen at random
-    read_mib: float = 0.0
+    pinned_mib: float = 0.0  # resident or being loaded, experts included
+    streamed_mib: float = 0.0  # read in each pass; experts as if routing were uniform
+    read_mib: float = 0.0  # the load's own reads excluded
     io_wait_s: float = 0.0  # the computation waited so long for the disk
-    hits: int = 0  # uses of a matrix, or of one expert, that was in memory
+    hits: int = 0  # uses of a weight, or of one expert, that was in memory
     misses: int = 0  # uses of one that had to be read
-    expert_hits: int = 0  # of `hits`
+    expert_hits: int = 0  # part of `hits`
     expert_misses: int = 0
-    strategy: CacheStrategy = CacheStrategy.PINNED  # what is done, never `auto`
-    told_apart: bool = True  # False where a mixture's experts have to be read all together
+    strategy: CacheStrategy = CacheStrategy.PINNED  # the one in use, never `auto`
+    experts_separate: bool = True  # False where all experts of a mixture have to be read together
+    experts_mib: float = 0.0  # part of `pinned_mib`
+    loading_mib: float = 0.0  # part of `pinned_mib`, not resident yet
+    slots_mib: float = 0.0  # the prefetch ring
+    slots_filled_mib: float = 0.0  # part of it, resident already
+    passes: int = 0  # over all layers
+    direct: bool = True  # reads bypass the page cache
 
     @property
     def hit_rate(self) -> float:
-        """Share of uses that needed no reading; 1 where nothing was used."""
+        """The share of uses that needed no read; 1 where nothing was used."""
         uses = self.hits + self.misses
         return self.hits / uses if uses else 1.0
 
     @property
     def expert_hit_rate(self) -> float | None:
-        """The same of experts alone; None where none were used."""
+        """The hit rate of experts alone; None where none were used."""
         uses = self.expert_hits + self.expert_misses
         return self.expert_hits / uses if uses else None
 
     def since(self, earlier: WeightsStats) -> WeightsStats:
-        """The same with the counters of the time between two moments."""
+        """Return these stats with the counters reduced by those of `earlier`."""
         return self.model_copy(
             update={key: getattr(self, key) - getattr(earlier, key) for key in _COUNTERS}
         )
 
 
 class MemoryState(_Event):
-    """What a loaded model may use now. `short`: less than wanted, the machine has too little."""
+    """The memory a loaded model may use now. `short`: less than wanted, for lack of memory."""
 
     budget_mib: float
     wanted_mib: float
     batch: int  # tokens of a prompt read at once
     short: bool
-    streams: bool  # it runs from the disk and can follow
+    streams: bool  # it runs from the disk, so its budget can change
+    draft_released: bool = False  # the draft model was freed, since it was not worth its memory
 
 
 class GenerationStats(_Event):
-    """The counts and times of one answer. Rates are derived, so they cannot disagree."""
+    """Counts and times of one answer. Rates are derived, so they cannot disagree.
+
+    `inside_thinking`: the end came before the thinking block was closed, so there is no answer;
+    also with the reason STOP. For a continued answer, counts and times are those of the
+    continuation.
+    """
 
     finish_reason: FinishReason
+    inside_thinking: bool = False
+    thinking_end: ThinkingEnd | None = None  # None without a closed thinking block
+    stop_sequence: str = ""  # the one that ended the answer, if one did
     prompt_tokens: int = 0
-    cached_tokens: int = 0  # of the prompt, found in the KV cache
+    cached_tokens: int = 0  # of the prompt, found in the KV cache or on disk
+    restored_tokens: int = 0  # of them: read from the disk for this answer
     completion_tokens: int = 0  # all sampled tokens, the end token included
     thinking_tokens: int = 0
     ttft_s: float = 0.0  # from the request to the first sampled token
@@ -236,13 +331,15 @@ class GenerationStats(_Event):
     context_used: int = 0
     seed: int = 0
     peak_mib: float = 0.0  # of the engine's process, so far
-    drafted: int = 0  # tokens guessed from the text so far and computed along
-    accepted: int = 0  # of them: chosen by the sampler
+    drafted: int = 0  # tokens that proposers drafted and that were computed along
+    accepted: int = 0  # of the drafted tokens, those the sampler chose
+    draft_s: float = 0.0  # part of `decode_s`, spent on drafting
+    draft_released: bool = False  # the draft model was freed, since it was not worth its memory
     weights: WeightsStats | None = None  # of a model that runs from the disk
 
     @property
     def prefill_tok_s(self) -> float:
-        """Prompt tokens read per second; cached ones do not count."""
+        """Prompt tokens computed per second; cached tokens do not count."""
         return (self.prompt_tokens - self.cached_tokens) / self.prefill_s if self.prefill_s else 0.0
 
     @property
@@ -252,7 +349,7 @@ class GenerationStats(_Event):
 
     @property
     def tokens_per_pass(self) -> float:
-        """Tokens that one pass over the weights brought while writing."""
+        """Tokens per pass over the weights during decode."""
         return self.completion_tokens / max(1, self.completion_tokens - self.accepted)
 
 
@@ -263,7 +360,18 @@ class GenerationFinished(_Event):
     stats: GenerationStats
 
 
-LoadEvent = LoadProgress | ModelLoaded | BudgetChanged | ThreadsMeasured
+class PromptCacheState(_Event):
+    """The size of the prompts on disk; `problem` is why none can be saved, empty where they can."""
+
+    kind: Literal["prompt_cache_state"] = "prompt_cache_state"
+    disk_mib: float = 0.0
+    budget_mib: float = 0.0
+    segments: int = 0
+    written_today_mib: float = 0.0
+    problem: str = ""
+
+
+LoadEvent = LoadProgress | ModelLoaded | BudgetChanged | ThreadsMeasured | PromptCacheState
 GenerationEvent = (
     PrefillProgress | ThinkingDelta | AnswerDelta | ThinkingFinished | GenerationFinished
 )

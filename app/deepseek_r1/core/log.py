@@ -1,4 +1,4 @@
-"""Logging: one logger a subsystem, in English, never with the text of a conversation."""
+"""Logging: one logger for each subsystem, in English, never with the text of a conversation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ models = logging.getLogger("r1.models")
 store = logging.getLogger("r1.store")
 window = logging.getLogger("r1.window")
 
+# Without a handler Python writes warnings to standard error, which is the program's own.
+logging.getLogger("r1").addHandler(logging.NullHandler())
+
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s %(message)s"
 _crash_file: IO[str] | None = None
 
@@ -21,10 +24,10 @@ _crash_file: IO[str] | None = None
 def to_file(folder: Path, name: str) -> None:
     """Write logs (1 MB, three files) and native crash traces below `folder`.
 
-    Raises OSError where the folder cannot be written; the caller decides what that means.
+    Raises OSError where the folder cannot be written; the caller decides how to continue.
     """
     global _crash_file  # noqa: PLW0603 - faulthandler keeps the descriptor for the process's life
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(
         folder / f"{name}.log", maxBytes=1_000_000, backupCount=2, encoding="utf-8", delay=True
     )

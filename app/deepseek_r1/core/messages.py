@@ -1,14 +1,19 @@
-"""What is said in a conversation, as the engine sees it."""
+"""The messages of a conversation, as the engine sees them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.i18n import tr
 
 
 class Role(StrEnum):
-    """Who speaks."""
+    """The author of a message."""
 
     SYSTEM = "system"
     USER = "user"
@@ -16,9 +21,89 @@ class Role(StrEnum):
 
 
 class Message(BaseModel):
-    """One turn. The thinking of past answers is not sent to the model, so it is not here."""
+    """One message of a conversation.
+
+    The thinking of past answers is not sent to the model, so a message does not contain it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     role: Role
     content: str
+
+
+class PartialAnswer(BaseModel):
+    """An answer that ended early, as far as it came: the beginning of its continuation.
+
+    `thinking` and `text` are exactly what the events carried. `inside_thinking`: it ended before
+    its thinking block was closed, so `text` is empty.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    thinking: str = ""
+    text: str = ""
+    inside_thinking: bool = False
+
+    def extended(self, more: PartialAnswer) -> PartialAnswer:
+        """Return this answer with its continuation."""
+        return PartialAnswer(
+            thinking=self.thinking + more.thinking,
+            text=self.text + more.text,
+            inside_thinking=more.inside_thinking,
+        )
+
+
+class RawPrompt(BaseModel):
+    """A prompt without roles: the model continues it, past any chat template.
+
+    Markers in `text` are control tokens, as in the template. `tokens`, where there are any, are the
+    prompt itself. With a `suffix` the model fills in what is between `text` and it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = ""
+    suffix: str | None = None
+    tokens: tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...] = ()
+
+
+PromptInput = Sequence[Message] | RawPrompt
+
+_ROLES = {"developer": Role.SYSTEM}  # OpenAI's other name
+
+
+def message_from(given: Mapping[str, Any]) -> Message:
+    """Return the message of a dict with `role` and `content`, as OpenAI's clients write it.
+
+    The content is a text or a list of parts of the type `text`; other keys are ignored. Raises
+    WrongUsage.
+    """
+    role = given.get("role")
+    try:
+        known = _ROLES.get(str(role)) or Role(str(role))
+    except ValueError:
+        roles = ", ".join([*Role, *_ROLES])
+        raise WrongUsage(
+            detail=tr("A message's role is one of {roles}, not “{role}”.", roles=roles, role=role)
+        ) from None
+    return Message(role=known, content=_content_text(given.get("content")))
+
+
+def _content_text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    if not isinstance(content, list | tuple):
+        raise WrongUsage(detail=tr("A message's content is a text or a list of parts."))
+    parts = []
+    for part in content:
+        kind = part.get("type", "text") if isinstance(part, Mapping) else None
+        text = part.get("text") if isinstance(part, Mapping) else None
+        if kind not in ("text", "input_text") or not isinstance(text, str):
+            raise WrongUsage(
+                detail=tr("A message may contain text alone, not “{kind}”.", kind=kind)
+            )
+        parts.append(text)
+    return "".join(parts)

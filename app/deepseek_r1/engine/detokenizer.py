@@ -1,7 +1,7 @@
-"""Bytes of tokens become text: a character may be spread over several tokens.
+"""Turns the bytes of tokens into text; a character may be spread over several tokens.
 
-Byte-level vocabularies cut Chinese characters and emoji anywhere. A character is given out when
-its last byte is there; bytes that can never become one turn into U+FFFD.
+Byte-level vocabularies cut Chinese characters and emoji anywhere. A character is returned when its
+last byte is known; bytes that can never become one turn into U+FFFD.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ class Detokenizer:
         self._decoder = _new_decoder(errors="replace")
 
     def feed(self, piece: bytes) -> str:
-        """The text that `piece` completes; empty while a character is unfinished."""
+        """Return the text that `piece` completes; empty while a character is unfinished."""
         return self._decoder.decode(piece)
 
+    def drop_unfinished(self) -> None:
+        """Drop an unfinished character."""
+        self._decoder.reset()
+
     def finish(self) -> str:
-        """What an unfinished character at the end becomes: U+FFFD, or nothing."""
+        """Return U+FFFD for an unfinished character at the end, or nothing."""
         return self._decoder.decode(b"", final=True)
 
 
 def to_utf8(text: str) -> bytes:
-    """`text` for the engine. Lone surrogates, which UTF-8 has no bytes for, become U+FFFD."""
+    """Encode `text` for the engine. Lone surrogates, which have no UTF-8, become U+FFFD."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:

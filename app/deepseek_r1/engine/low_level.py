@@ -1,4 +1,4 @@
-"""The low-level module of a binding, without what its package would drag in."""
+"""Imports the low-level module of a binding without running its package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def import_low_level(package: str, module: str, distribution: str) -> Any:
-    """`package.module`, where `package` becomes a bare module with only a search path.
+    """Import `package.module`, with `package` as an empty module that has only a search path.
 
     Raises ImportError, with the name of the `distribution` where it is not installed.
     """

@@ -1,9 +1,9 @@
-"""Thinking and answer told apart while they stream.
+"""Separates thinking and answer while they stream.
 
-R1 thinks first, between `<think>` and `</think>`, then answers. The opening tag may have been
-written by the template already, the closing tag may never come, the block may be empty. Only a
-block at the very start counts: an answer may speak about the tags, in code or in prose.
-White space next to a tag belongs to the tag and is left out; every other character is given on.
+R1 thinks first, between `<think>` and `</think>`, then answers. The template may have written the
+opening tag already, the closing tag may never come, the block may be empty. Only a block at the
+very start counts: an answer may mention the tags, in code or in prose. White space next to a tag
+belongs to the tag and is dropped; every other character is passed on.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
 
 
-class Part(Enum):
-    """What a piece of text belongs to."""
+class SegmentKind(Enum):
+    """The kind of a segment of an answer."""
 
     THINKING = auto()
     CLOSED = auto()  # no text: the thinking is over
     ANSWER = auto()
 
 
-class Piece(NamedTuple):
-    """Some text and where it belongs."""
+class OutputSegment(NamedTuple):
+    """Some text and its kind."""
 
-    part: Part
+    kind: SegmentKind
     text: str
 
 
@@ -41,63 +41,74 @@ class _State(Enum):
 class ReasoningSplitter:
     """Splits one answer. The result does not depend on how the text was cut into pieces."""
 
-    def __init__(self, *, opened: bool) -> None:
-        """`opened`: the prompt itself ends with an opening tag."""
-        self._state = _State.OPENED if opened else _State.START
-        self._held = ""  # may still turn out to be a tag, or white space next to one
+    def __init__(self, *, thinking_open: bool, plain: bool = False) -> None:
+        """`thinking_open`: the prompt itself ends with an opening tag. `plain`: all is answer."""
+        self._state = _State.OPENED if thinking_open else _State.START
+        if plain:
+            self._state = _State.ANSWER
+        self._buffer = ""  # may still turn out to be a tag, or white space next to one
 
     @property
     def thinking(self) -> bool:
-        """True while the text read so far is inside a thinking block."""
+        """Whether the text so far ends inside a thinking block."""
         return self._state in (_State.OPENED, _State.THINKING)
 
     @property
     def answering(self) -> bool:
-        """True once a thinking block is closed, or the text has begun without one."""
+        """Whether a thinking block is closed, or the text began without one."""
         return self._state in (_State.CLOSED, _State.ANSWER)
 
-    def feed(self, text: str) -> list[Piece]:
-        """What is certain after `text`."""
+    def feed(self, text: str) -> list[OutputSegment]:
+        """Add `text` and return the segments that are certain."""
         if self._state is _State.ANSWER:
-            return [Piece(Part.ANSWER, text)] if text else []
-        self._held += text
-        pieces: list[Piece] = []
-        while self._step(pieces):
+            return [OutputSegment(SegmentKind.ANSWER, text)] if text else []
+        self._buffer += text
+        segments: list[OutputSegment] = []
+        while self._step(segments):
             pass
-        return pieces
+        return segments
 
-    def finish(self) -> list[Piece]:
-        """What was held back, now that nothing follows."""
-        held, self._held = self._held, ""
+    def close(self) -> list[OutputSegment]:
+        """Close an open thinking block, as the closing tag would."""
+        thought = _without_tag_start(self._buffer).rstrip()
+        if self._state is _State.OPENED:
+            thought = thought.lstrip()
+        self._buffer, self._state = "", _State.CLOSED
+        thoughts = [OutputSegment(SegmentKind.THINKING, thought)] if thought else []
+        return [*thoughts, OutputSegment(SegmentKind.CLOSED, "")]
+
+    def finish(self) -> list[OutputSegment]:
+        """Return the buffered rest, now that nothing follows."""
+        rest, self._buffer = self._buffer, ""
         if self._state is _State.THINKING:
-            held = held.rstrip()
+            rest = rest.rstrip()
         elif self._state in (_State.OPENED, _State.CLOSED):
-            held = held.lstrip()
-        if not held:
+            rest = rest.lstrip()
+        if not rest:
             return []
-        return [Piece(Part.THINKING if self.thinking else Part.ANSWER, held)]
+        return [OutputSegment(SegmentKind.THINKING if self.thinking else SegmentKind.ANSWER, rest)]
 
-    def _step(self, pieces: list[Piece]) -> bool:
-        """Work on the held text once; True when the state changed and there is more to do."""
+    def _step(self, segments: list[OutputSegment]) -> bool:
+        """Process the buffer once; True when the state changed and there is more to do."""
         match self._state:
             case _State.START:
                 return self._start()
             case _State.OPENED:
                 return self._drop_space(_State.THINKING)
             case _State.THINKING:
-                return self._think(pieces)
+                return self._think(segments)
             case _State.CLOSED:
                 return self._drop_space(_State.ANSWER)
             case _State.ANSWER:
-                if self._held:
-                    pieces.append(Piece(Part.ANSWER, self._held))
-                    self._held = ""
+                if self._buffer:
+                    segments.append(OutputSegment(SegmentKind.ANSWER, self._buffer))
+                    self._buffer = ""
                 return False
 
     def _start(self) -> bool:
-        seen = self._held.lstrip()
+        seen = self._buffer.lstrip()
         if seen.startswith(OPEN_TAG):
-            self._held = seen[len(OPEN_TAG) :]
+            self._buffer = seen[len(OPEN_TAG) :]
             self._state = _State.OPENED
             return True
         if OPEN_TAG.startswith(seen):
@@ -106,30 +117,30 @@ class ReasoningSplitter:
         return True
 
     def _drop_space(self, after: _State) -> bool:
-        self._held = self._held.lstrip()
-        if not self._held:
+        self._buffer = self._buffer.lstrip()
+        if not self._buffer:
             return False
         self._state = after
         return True
 
-    def _think(self, pieces: list[Piece]) -> bool:
-        end = self._held.find(CLOSE_TAG)
+    def _think(self, segments: list[OutputSegment]) -> bool:
+        end = self._buffer.find(CLOSE_TAG)
         if end >= 0:
-            thought = self._held[:end].rstrip()
+            thought = self._buffer[:end].rstrip()
             if thought:
-                pieces.append(Piece(Part.THINKING, thought))
-            pieces.append(Piece(Part.CLOSED, ""))
-            self._held = self._held[end + len(CLOSE_TAG) :]
+                segments.append(OutputSegment(SegmentKind.THINKING, thought))
+            segments.append(OutputSegment(SegmentKind.CLOSED, ""))
+            self._buffer = self._buffer[end + len(CLOSE_TAG) :]
             self._state = _State.CLOSED
             return True
-        sure = len(_without_tag_start(self._held).rstrip())
+        sure = len(_without_tag_start(self._buffer).rstrip())
         if sure:
-            pieces.append(Piece(Part.THINKING, self._held[:sure]))
-            self._held = self._held[sure:]
+            segments.append(OutputSegment(SegmentKind.THINKING, self._buffer[:sure]))
+            self._buffer = self._buffer[sure:]
         return False
 
 
 def _without_tag_start(text: str) -> str:
-    """`text` without a beginning of the closing tag at its end."""
+    """Return `text` without a partial closing tag at its end."""
     at = text.rfind("<")
     return text[:at] if at >= 0 and CLOSE_TAG.startswith(text[at:]) else text

@@ -1,7 +1,7 @@
-"""Which engine opens which file.
+"""Selects the engine for a model file.
 
-The file's first bytes decide: GGUF from its second version on is llama.cpp's; its first version
-and the formats before it are read by ctransformers alone.
+The file's first bytes decide: llama.cpp opens GGUF from its second version on; ctransformers opens
+its first version and the formats before it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from deepseek_r1.engine.base import Engine, OpenRequest
 def open_engine(request: OpenRequest) -> Engine:
     """Load the model with the engine that reads its format.
 
-    Raises ModelRefused or EngineStartFailed.
+    Raises ModelRefused, EngineStartFailed.
     """
     if request.header.legacy:
-        from deepseek_r1.engine.legacy.runner import LegacyEngine  # noqa: PLC0415 - native, so late
+        from deepseek_r1.engine.legacy.legacy_runner import LegacyEngine  # noqa: PLC0415 - native, so late
 
         return LegacyEngine(request)
     from deepseek_r1.engine.llama.runner import LlamaEngine  # noqa: PLC0415 - native, so late
@@ -24,9 +24,9 @@ def open_engine(request: OpenRequest) -> Engine:
 
 
 def load_library(*, legacy: bool) -> None:
-    """Bring the engine's library into this process. Raises EngineStartFailed."""
+    """Load the engine's library into this process. Raises EngineStartFailed."""
     if legacy:
-        from deepseek_r1.engine.legacy.library import library as old  # noqa: PLC0415 - native
+        from deepseek_r1.engine.legacy.legacy_library import library as old  # noqa: PLC0415 - native
 
         old()
     else:

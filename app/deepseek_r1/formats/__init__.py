@@ -1,1 +1,1 @@
-"""What a model file says, read without loading it. Pure Python: every byte may be hostile."""
+"""Reads a model file's header without loading it. Pure Python: every byte may be hostile."""

@@ -1,15 +1,15 @@
-"""The families of models that can chat here.
+"""The model families that this application can chat with.
 
-Named as `general.architecture` names them; a subset of `llama-arch.cpp` of the llama.cpp inside
-llama-cpp-python 0.3.36. Left out: encoders and embedders (bert, t5encoder, …), vision and sound
-towers (clip, wavtokenizer-dec, …), diffusion models (llada, dream, …) and drafting heads.
+They are named as `general.architecture` names them, a subset of `llama-arch.cpp` of the llama.cpp
+inside llama-cpp-python 0.3.36. Not included: encoders and embedders (bert, t5encoder, …), vision
+and sound towers (clip, wavtokenizer-dec, …), diffusion models (llada, dream, …) and drafting heads.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-# Blocks of attention and a feed-forward network, with these names for their weights.
+# Families whose blocks are attention and a feed-forward network, with the standard weight names.
 PLAIN: Final = frozenset({"llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe", "smollm3", "mistral3"})
 
 # fmt: off
@@ -28,5 +28,5 @@ CHAT: Final = PLAIN | frozenset({
 })
 # fmt: on
 
-# Tokenizers those families use; llama.cpp knows more, for encoders and experiments.
+# The tokenizers of those families; llama.cpp knows more, for encoders and experiments.
 TOKENIZERS: Final = frozenset({"llama", "gpt2", "gemma4"})

@@ -1,6 +1,7 @@
-"""The GGUF container: keys with values, and the table of tensors. No meaning is judged here.
+"""Reads the GGUF container: keys with values, and the table of tensors, without their meaning.
 
-Source: `ggml/docs/gguf.md` and `gguf.cpp`. Stricter than both where a hostile file could profit.
+Source: `ggml/docs/gguf.md` and `gguf.cpp`. Stricter than both where a hostile file could exploit
+what they allow.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from deepseek_r1.core.errors import (
     ModelFileUnreadable,
     NotAModelFile,
 )
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.cursor import Cursor
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES, TensorType
 
@@ -27,17 +28,19 @@ Scalar = str | int | float | bool
 
 MAX_KEYS: Final = 4096
 MAX_KEY_BYTES: Final = 256
-MAX_TENSORS: Final = 65_536
+MAX_TENSORS: Final = 4096  # four times the largest model; llama.cpp takes minutes for 60,000
 MAX_TOKENS: Final = 1_000_000  # real vocabularies reach 262,144
-MAX_NUMBERS: Final = 16_000_000  # of one array
+MAX_NUMBERS: Final = 16_000_000  # in one array
 MAX_ALIGNMENT: Final = 1 << 20
-KEPT_NUMBERS: Final = 1024  # arrays up to this length are kept as values
+_SPECIAL_TYPES: Final = (3, 4)  # LLAMA_TOKEN_TYPE_CONTROL and _USER_DEFINED
+KEPT_NUMBERS: Final = 1024  # values of arrays up to this length are kept
 DEFAULT_ALIGNMENT: Final = 32
 MAX_SIGNED: Final = (1 << 63) - 1
 
-_STRING: Final = 8
-_ARRAY: Final = 9
-_SCALARS: Final[dict[int, tuple[str, struct.Struct]]] = {
+MAGIC: Final = b"GGUF"
+STRING: Final = 8
+ARRAY: Final = 9
+SCALARS: Final[dict[int, tuple[str, struct.Struct]]] = {
     0: ("u8", struct.Struct("<B")),
     1: ("i8", struct.Struct("<b")),
     2: ("u16", struct.Struct("<H")),
@@ -54,7 +57,7 @@ _SCALARS: Final[dict[int, tuple[str, struct.Struct]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array's element type and length; `values` only where it is short."""
+    """An array's element type and length; `values` is filled only where it is short."""
 
     element: str
     length: int
@@ -63,7 +66,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """One line of the tensor table. `offset` counts from the start of the data."""
+    """One entry of the tensor table. `offset` counts from the start of the data."""
 
     name: str
     shape: tuple[int, ...]  # the row first, as GGUF writes it
@@ -73,7 +76,7 @@ class TensorEntry:
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """The number of values in it."""
         total = 1
         for each in self.shape:
             total *= each
@@ -91,13 +94,14 @@ class Container:
     kinds: dict[str, str] = field(default_factory=dict)  # "u32", "str", "arr", …
     arrays: dict[str, Array] = field(default_factory=dict)
     tokens: list[bytes] = field(default_factory=list)
+    special_tokens: int = 0  # control tokens and those that a user defined
     tensors: list[TensorEntry] = field(default_factory=list)
     data_start: int = 0  # where the tensors' data begins
-    needed_bytes: int = 0  # the file's size by its tensor table
+    needed_bytes: int = 0  # the file's size according to its tensor table
 
 
 def read_container(path: Path) -> Container:
-    """Read one file's header. Raises a `ModelRefused` for everything that is not sound GGUF."""
+    """Read one file's header. Raises a `ModelRefused` for everything that is not valid GGUF."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a pipe would block, a folder cannot be read
@@ -133,12 +137,12 @@ def _read(cursor: Cursor) -> Container:
 
 
 def _check_magic(cursor: Cursor) -> int:
-    """The file's version, after all that can be wrong in its first eight bytes."""
+    """The file's version. Checks everything that can be wrong in the first eight bytes."""
     path = str(cursor.path)
     if cursor.file_bytes == 0:
         raise ModelFileEmpty(path=path)
     magic = cursor.take(min(4, cursor.file_bytes))
-    if magic != b"GGUF":
+    if magic != MAGIC:
         if not magic.strip(b"\0") and _only_nuls(cursor.path):
             raise ModelFileEmpty(path=path)
         shown = "".join(chr(c) if 0x20 <= c < 0x7F else f"\\x{c:02x}" for c in magic)
@@ -152,7 +156,7 @@ def _check_magic(cursor: Cursor) -> int:
 
 
 def _only_nuls(path: Path, window: int = 1 << 20) -> bool:
-    """True when both ends of the file are zeros: space was reserved and never written."""
+    """True when both ends of the file are zeros: space that was reserved and never written."""
     with path.open("rb") as file:
         head = file.read(window)
         file.seek(max(0, path.stat().st_size - window))
@@ -168,14 +172,14 @@ def _read_key(cursor: Cursor, file: Container) -> None:
     if key in file.kinds:
         raise cursor.damaged(tr("the key {key} is there twice", key=key))
     kind = cursor.u32()
-    if kind == _STRING:
+    if kind == STRING:
         file.kinds[key] = "str"
         file.values[key] = cursor.string().decode("utf-8", errors="replace")
-    elif kind == _ARRAY:
+    elif kind == ARRAY:
         file.kinds[key] = "arr"
         file.arrays[key] = _read_array(cursor, file, key)
-    elif kind in _SCALARS:
-        name, shape = _SCALARS[kind]
+    elif kind in SCALARS:
+        name, shape = SCALARS[kind]
         file.kinds[key] = name
         (file.values[key],) = cursor.unpack(shape)
     else:
@@ -184,19 +188,22 @@ def _read_key(cursor: Cursor, file: Container) -> None:
 
 def _read_array(cursor: Cursor, file: Container, key: str) -> Array:
     kind, count = cursor.u32(), cursor.count()
-    if kind == _STRING:
+    if kind == STRING:
         tokens = key == "tokenizer.ggml.tokens" and count <= MAX_TOKENS
         texts = cursor.strings(count, keep=tokens or count <= KEPT_NUMBERS)
         if tokens:
             file.tokens = texts
         kept = texts if count <= KEPT_NUMBERS else []
         return Array("str", count, tuple(each.decode("utf-8", errors="replace") for each in kept))
-    if kind not in _SCALARS:  # nested arrays are in the format's text, but no engine reads them
+    if kind not in SCALARS:  # the specification allows nested arrays, but no engine reads them
         raise cursor.damaged(tr("the key {key} has the unknown type {kind}", key=key, kind=kind))
     if count > MAX_NUMBERS:
         raise cursor.damaged(tr("a list has {count} entries", count=count))
-    name, shape = _SCALARS[kind]
+    name, shape = SCALARS[kind]
     raw = cursor.take(count * shape.size)
+    if key == "tokenizer.ggml.token_type" and shape.format == "<i":
+        types = struct.unpack(f"<{count}i", raw)
+        file.special_tokens = sum(map(types.count, _SPECIAL_TYPES))
     if count > KEPT_NUMBERS:
         return Array(name, count)
     return Array(name, count, tuple(value for (value,) in shape.iter_unpack(raw)))
@@ -234,7 +241,7 @@ def _read_tensor(cursor: Cursor) -> TensorEntry:
 
 
 def _check_layout(cursor: Cursor, file: Container, alignment: int) -> None:
-    """Tensors follow each other without gap or overlap; the engine takes nothing else."""
+    """Check that tensors have neither gaps nor overlaps: the engine accepts nothing else."""
     names: set[str] = set()
     end = 0
     for tensor in file.tensors:
@@ -242,7 +249,7 @@ def _check_layout(cursor: Cursor, file: Container, alignment: int) -> None:
             raise cursor.damaged(tr("the tensor {name} is there twice", name=tensor.name))
         names.add(tensor.name)
         if tensor.offset != end:
-            raise cursor.damaged(tr("the tensor {name} lies in the wrong place", name=tensor.name))
+            raise cursor.damaged(tr("the tensor {name} is at the wrong offset", name=tensor.name))
         end = -(-(tensor.offset + tensor.nbytes) // alignment) * alignment
     if file.tensors:
         file.data_start = -(-cursor.position // alignment) * alignment

@@ -1,4 +1,4 @@
-"""Reading a GGUF header's bytes in order, with a cap on everything a hostile file can name."""
+"""Reads a GGUF header's bytes in order, with a limit on every size that a file can claim."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from deepseek_r1.core.errors import ModelFileDamaged, ModelFileTruncated
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 
 MAX_HEADER_BYTES: Final = 64 << 20  # real ones reach about 20 MiB
 MAX_STRING_BYTES: Final = 4 << 20  # long chat templates have some 100 KiB
-MAX_ELEMENTS: Final = 3_000_000  # of all arrays of strings together; real ones reach 800,000
+MAX_ELEMENTS: Final = 3_000_000  # in all arrays of strings together; real ones reach 800,000
 CHUNK_BYTES: Final = 1 << 20
 
 _COUNTS: Final = {4: struct.Struct("<I"), 8: struct.Struct("<Q")}
@@ -24,7 +24,7 @@ class Cursor:
         self.path = path
         self.file_bytes = file_bytes
         self.position = 0
-        self.count_bytes = 8  # of a length or a count; 4 in the first version of GGUF
+        self.count_bytes = 8  # size of a length or a count; 4 in the first version of GGUF
         self._file = file
         self._buffer = bytearray()
         self._elements = 0
@@ -34,7 +34,7 @@ class Cursor:
         return ModelFileDamaged(path=str(self.path), detail=detail)
 
     def _fill(self, end: int) -> None:
-        """Have the bytes before `end` in the buffer, or refuse the file."""
+        """Read the bytes before `end` into the buffer, or refuse the file."""
         if end <= len(self._buffer):
             return
         if end > self.file_bytes:
@@ -57,7 +57,7 @@ class Cursor:
         return bytes(self._buffer[start : self.position])
 
     def unpack(self, shape: struct.Struct) -> tuple[int | float | bool, ...]:
-        """The next bytes as `shape` says."""
+        """The next bytes, unpacked with `shape`."""
         return shape.unpack(self.take(shape.size))
 
     def u32(self) -> int:
@@ -80,16 +80,16 @@ class Cursor:
         return self.take(size)
 
     def strings(self, count: int, *, keep: bool) -> list[bytes]:
-        """Pass the next `count` strings; they are returned if asked to `keep` them.
+        """Skip the next `count` strings; returns them with `keep`.
 
-        One tight loop, for vocabularies have 150,000 and more.
+        One tight loop, because vocabularies have 150,000 strings and more.
         """
         self._elements += count
         if self._elements > MAX_ELEMENTS:
             raise self.damaged(tr("a list has {count} entries", count=count))
         width = self.count_bytes
         least = self.position + width * count
-        if least > self.file_bytes:  # a count that cannot be, in any file
+        if least > self.file_bytes:  # more than the file can hold
             raise ModelFileTruncated(path=str(self.path), expected=least, actual=self.file_bytes)
         buffer, position, filled = self._buffer, self.position, len(self._buffer)
         unpack, found = _COUNTS[width].unpack_from, []

@@ -1,8 +1,8 @@
-"""Models from before GGUF (`.bin`): GGML, GGMF, GGJT and GGCC files, read strictly.
+"""Reads models from before GGUF (`.bin`) strictly: GGML, GGMF, GGJT and GGCC files.
 
-The engine for these files checks almost nothing: it takes a tensor that is missing as whatever is
-in memory, and ends the process where a size is wrong. So everything is checked here, in the same
-child process, before native code sees the file.
+The engine for these files checks almost nothing: a missing tensor is whatever was in memory, and a
+wrong size aborts the process. So everything is checked here, in the same child process, before
+native code opens the file.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from deepseek_r1.core.errors import (
     ModelFileTruncated,
     ModelFileUnreadable,
 )
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.ggml_layouts import (
     ADAPTER,
     LAYOUTS,
     MAGICS,
     UNVERSIONED,
     VERSIONS,
-    Format,
-    Layout,
+    GgmlFormat,
+    GgmlLayout,
     Sizes,
 )
 from deepseek_r1.formats.ggml_reader import GgmlReader
 from deepseek_r1.formats.ggml_tensors import read_tensors, read_type
 from deepseek_r1.formats.header import ModelHeader
 
-MAX_WORDS: Final = 1_000_000
+MAX_VOCABULARY: Final = 1_000_000
 MAX_LAYERS: Final = 512
 MAX_WIDTH: Final = 1 << 17
 MAX_CONTEXT: Final = 1 << 20
 _RANGES: Final = {
-    "n_vocab": (1, MAX_WORDS),
+    "n_vocab": (1, MAX_VOCABULARY),
     "n_ctx": (1, MAX_CONTEXT),
     "n_embd": (1, MAX_WIDTH),
     "n_head": (1, MAX_WIDTH),
     "n_head_kv": (1, MAX_WIDTH),
     "n_layer": (1, MAX_LAYERS),
-    "n_rot": (0, MAX_WIDTH),
+    "n_rot": (1, MAX_WIDTH),  # the engine divides by it
     "n_mult": (1, MAX_WIDTH),
-    "n_merges": (0, MAX_WORDS),
+    "n_merges": (0, MAX_VOCABULARY),
     "par_res": (0, 1),
     "ftype": (0, 9999),
 }
-# Families whose files look alike; one word of the vocabulary tells them apart.
-_TELLING_WORDS: Final = {
+# Families with the same layout, distinguished by one token of the vocabulary.
+_FAMILY_TOKENS: Final = {
     b"<fim_prefix>": ("gpt2", "starcoder"),
     b"### End": ("gptneox", "dolly-v2"),
 }
@@ -62,7 +62,7 @@ _TELLING_WORDS: Final = {
 def is_ggml(path: Path) -> bool:
     """True where the first four bytes are those of a format from before GGUF.
 
-    What cannot be opened is no such file; reading it as GGUF will tell why.
+    False for a file that cannot be opened: reading it as GGUF then raises the error.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -74,7 +74,7 @@ def is_ggml(path: Path) -> bool:
 
 
 def read_ggml_header(path: Path) -> ModelHeader:
-    """What the file holds. Raises a ModelRefused for everything the engine must not see."""
+    """Read the file's header. Raises a ModelRefused for a file that the engine must not open."""
     try:
         with path.open("rb") as file:
             return _read(GgmlReader(file, path, os.fstat(file.fileno()).st_size))
@@ -101,12 +101,12 @@ def _read(reader: GgmlReader) -> ModelHeader:
             reader.go_to(start)
             found = _fit(reader, layout)
             if found is not None:
-                return _header(reader, layout, found, Format(container, version))
+                return _header(reader, layout, found, GgmlFormat(container, version))
     raise unreadable(tr("It is of none of the families that can be read here."))
 
 
-def _fit(reader: GgmlReader, layout: Layout) -> tuple[dict[str, int], str] | None:
-    """The sizes and the family of a file that begins as the layout says, else None.
+def _fit(reader: GgmlReader, layout: GgmlLayout) -> tuple[dict[str, int], str] | None:
+    """The sizes and the family of a file that has this layout, else None.
 
     Leaves the reader before the first tensor, whose name must be one of the family's.
     """
@@ -114,7 +114,7 @@ def _fit(reader: GgmlReader, layout: Layout) -> tuple[dict[str, int], str] | Non
         sizes = _sizes(reader, layout)
         if sizes is None:
             return None
-        family = _pass_words(reader, layout, sizes)
+        family = _skip_vocabulary(reader, layout, sizes)
         start = reader.position
         name, _, _ = reader.tensor_head()
         reader.go_to(start)
@@ -124,13 +124,17 @@ def _fit(reader: GgmlReader, layout: Layout) -> tuple[dict[str, int], str] | Non
     return (sizes, family) if family and known else None
 
 
-def _sizes(reader: GgmlReader, layout: Layout) -> dict[str, int] | None:
-    """The numbers at the start with those that follow from them; None where they cannot be."""
+def _sizes(reader: GgmlReader, layout: GgmlLayout) -> dict[str, int] | None:
+    """The sizes at the file's start and those derived from them; None where they are impossible."""
     sizes = dict(zip(layout.fields, reader.numbers(len(layout.fields)), strict=True))
     for name, (least, most) in _RANGES.items():
         if not least <= sizes.get(name, least) <= most:
             return None
     if sizes["n_embd"] % sizes["n_head"] or layout.kind != sizes.get("falcon_type", layout.kind):
+        return None
+    head_width = sizes["n_embd"] // sizes["n_head"]
+    rotated = sizes.get("n_rot", 0)  # the engine aborts, or reads beyond a head, at any other
+    if rotated > head_width or rotated % 2 or (layout.family == "llama" and rotated != head_width):
         return None
     sizes["n_ff"] = 4 * sizes["n_embd"]
     if multiple := sizes.get("n_mult"):  # LLaMA: two thirds of it, rounded up
@@ -141,29 +145,29 @@ def _sizes(reader: GgmlReader, layout: Layout) -> dict[str, int] | None:
     return sizes
 
 
-def _pass_words(reader: GgmlReader, layout: Layout, sizes: Sizes) -> str:
-    """Read past the vocabulary; the family it belongs to, empty where it fits none."""
+def _skip_vocabulary(reader: GgmlReader, layout: GgmlLayout, sizes: Sizes) -> str:
+    """Skip the vocabulary; returns the family that it belongs to, empty where it fits none."""
     family = layout.family
     if layout.counted and reader.numbers(1)[0] != sizes["n_vocab"]:
         return ""
     for _ in range(sizes["n_vocab"]):
-        word = reader.word()
+        token = reader.token()
         if layout.scored and not math.isfinite(reader.real()):
             return ""
-        if layout.text_words:  # the engine ends the process at a word that is no UTF-8
-            word.decode("utf-8")
-        base, special = _TELLING_WORDS.get(word, ("", ""))
+        if layout.utf8_tokens:  # the engine aborts the process at a token that is not UTF-8
+            token.decode("utf-8")
+        base, special = _FAMILY_TOKENS.get(token, ("", ""))
         family = special if base == layout.family else family
     if "n_merges" in sizes:
         if reader.numbers(1)[0] != sizes["n_merges"]:
             return ""
         for _ in range(2 * sizes["n_merges"]):
-            reader.word()
+            reader.token()
     return family
 
 
 def _header(
-    reader: GgmlReader, layout: Layout, found: tuple[dict[str, int], str], file: Format
+    reader: GgmlReader, layout: GgmlLayout, found: tuple[dict[str, int], str], file: GgmlFormat
 ) -> ModelHeader:
     sizes, family = found
     quantisation = read_type(reader, layout, sizes["ftype"], file)

@@ -1,8 +1,8 @@
-"""What the old GGML files hold, family by family: their sizes, their words, their tensors.
+"""The layouts of old GGML files, family by family: sizes, vocabulary and tensors.
 
 Source: the loaders of the engine for old files, ctransformers 0.2.27, which follow the examples
-of ggml and the llama.cpp of summer 2023. A file fits exactly one of these layouts: the names of
-its tensors tell the families apart, for most of these formats do not name theirs.
+of ggml and the llama.cpp of summer 2023. A file fits exactly one of these layouts. Most of these
+formats do not name the family, so the names of the tensors decide.
 """
 
 from __future__ import annotations
@@ -15,68 +15,68 @@ GGML, GGMF, GGJT, GGCC = "GGML", "GGMF", "GGJT", "GGCC"
 UNVERSIONED, ADAPTER = GGML, "GGLA"
 VERSIONS: Final = {GGML: (0,), GGMF: (1,), GGJT: (1, 2, 3), GGCC: (10,)}
 
-# As they stand in the file. The magic was written as a little-endian number, hence backwards.
+# As in the file. The magic was written as a little-endian number, so its letters are reversed.
 MAGICS: Final = {b"lmgg": GGML, b"fmgg": GGMF, b"tjgg": GGJT, b"ccgg": GGCC, b"algg": ADAPTER}
 
 # The engine for old files computes inside one buffer of this size.
 ENGINE_BUFFER_BYTES: Final = 256 << 20
 BUFFER_SHARE: Final = 0.9  # the rest is the graph itself
-ACTIVATIONS: Final = 60  # numbers a block keeps for a token, in widths of the embedding
-SCORES: Final = 4  # numbers a block keeps for a token, a past token and a head
+ACTIVATIONS: Final = 60  # values a block keeps for each token, in widths of the embedding
+SCORES: Final = 4  # values a block keeps for each token, past token and head
 
 Sizes = Mapping[str, int]
 Names = Mapping[str, str]  # a tensor's name, with {i} for the block, and its shape's formula
 
 
-class Format(NamedTuple):
-    """Which of the containers; the oldest has no version."""
+class GgmlFormat(NamedTuple):
+    """A container and its version; the oldest container has none (0)."""
 
     container: str
     version: int
 
     @property
     def aligned(self) -> bool:
-        """A tensor's data begins at a multiple of 32."""
+        """Whether a tensor's data begins at a multiple of 32."""
         return self.container in (GGJT, GGCC)
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """One family.
+class GgmlLayout:
+    """The layout of one family's files.
 
     `fields` are the 32-bit numbers at the file's start. `shared` and `per_block` give each
     tensor's shape as widths joined by "x", rows first: e the embedding, v the vocabulary, c the
     context, f the feed-forward, q queries with keys and values.
     """
 
-    family: str  # as ctransformers calls it
+    family: str  # its name in ctransformers
     containers: tuple[str, ...]
     fields: tuple[str, ...]
     shared: Names
     per_block: Names
-    counted: bool = False  # the list of words has a count of its own
-    scored: bool = False  # each word has a score behind it
-    text_words: bool = False  # words are UTF-8, elsewhere any bytes
+    counted: bool = False  # a count precedes the vocabulary
+    scored: bool = False  # a score follows each token
+    utf8_tokens: bool = False  # tokens are UTF-8; otherwise any bytes
     one_type: bool = True  # all matrices have the type that the header names
-    current_versions: tuple[int, ...] = ()  # whose quantised blocks are as they are today
+    current_versions: tuple[int, ...] = ()  # those with today's layout of quantised blocks
     optional: frozenset[str] = frozenset()
     wide: frozenset[str] = frozenset()  # matrices that are F32 in every file
-    kind: int = 0  # Falcon's, by its number of billions
-    context: int = 2048  # where the file does not say for how many tokens it was trained
-    cache_bytes: int = 2  # of a number in the context's memory
+    kind: int = 0  # Falcon's `falcon_type`: billions of parameters
+    context: int = 2048  # trained context, where the file does not contain it
+    cache_bytes: int = 2  # bytes of a value in the KV cache
     copies_values: bool = False  # the engine copies all past values of all blocks for each token
 
     def usable_context(self, sizes: Sizes, family: str) -> int:
-        """Tokens the engine can compute with: it ends the process when its buffer is too small."""
-        if not self.copies_values or family == "starcoder":  # which computes in buffers of its own
+        """The largest safe context: the engine aborts the process when its buffer is too small."""
+        if not self.copies_values or family == "starcoder":  # it has a buffer of its own
             return sizes["n_ctx"]
         blocks, width = sizes["n_layer"], sizes["n_embd"]
-        room_bytes = ENGINE_BUFFER_BYTES - 4 * blocks * ACTIVATIONS * width - 4 * sizes["n_vocab"]
+        free_bytes = ENGINE_BUFFER_BYTES - 4 * blocks * ACTIVATIONS * width - 4 * sizes["n_vocab"]
         token_bytes = blocks * (width * self.cache_bytes + 4 * SCORES * sizes["n_head"])
-        return max(1, min(sizes["n_ctx"], int(BUFFER_SHARE * room_bytes / token_bytes)))
+        return max(1, min(sizes["n_ctx"], int(BUFFER_SHARE * free_bytes / token_bytes)))
 
     def shapes(self, sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Every tensor the file must or may hold, with its shape."""
+        """Every tensor that the file must or may contain, with its shape."""
         for name, formula in self.shared.items():
             yield name, _shape(formula, sizes)
         for block in range(sizes["n_layer"]):
@@ -180,34 +180,34 @@ _FALCON_FIELDS: Final = (
 )  # fmt: skip
 
 LAYOUTS: Final = (
-    Layout(
+    GgmlLayout(
         "gpt2", (GGML,), (*_GPT_FIELDS, "ftype"), _GPT2_SHARED, _GPT2_BLOCK, counted=True,
         optional=frozenset({"model/lm_head"}), wide=frozenset({"model/wpe"}), cache_bytes=4,
         copies_values=True,
     ),
-    Layout(
+    GgmlLayout(
         "gptj", (GGML,), (*_GPT_FIELDS, "n_rot", "ftype"), _GPTJ_SHARED, _GPTJ_BLOCK, counted=True,
     ),
-    Layout(
+    GgmlLayout(
         "gptneox", (GGML,), (*_GPT_FIELDS, "n_rot", "par_res", "ftype"), _NEOX_SHARED, _NEOX_BLOCK,
     ),
-    Layout(
+    GgmlLayout(
         "mpt", (GGML,), (*_MPT_FIELDS, "alibi", "clip", "ftype"), _MPT_SHARED, _MPT_BLOCK,
-        text_words=True,
+        utf8_tokens=True,
     ),
-    Layout(
+    GgmlLayout(
         "replit", (GGML,), (*_MPT_FIELDS, "ftype"), _MPT_SHARED, _MPT_BLOCK, scored=True,
         copies_values=True,
     ),
-    Layout(
+    GgmlLayout(
         "llama", (GGMF, GGJT), _LLAMA_FIELDS, _LLAMA_SHARED, _LLAMA_BLOCK, scored=True,
         one_type=False, current_versions=(3,), context=4096,
     ),
-    Layout(
+    GgmlLayout(
         "falcon", (GGCC,), _FALCON_FIELDS, _FALCON_SHARED, _FALCON_BLOCK | _FALCON_7_NORMS,
         scored=True, one_type=False, current_versions=(10,), kind=7,
     ),
-    Layout(
+    GgmlLayout(
         "falcon", (GGCC,), _FALCON_FIELDS, _FALCON_SHARED, _FALCON_BLOCK | _FALCON_40_NORMS,
         scored=True, one_type=False, current_versions=(10,), kind=40,
     ),

@@ -1,4 +1,4 @@
-"""Reading an old model file piece by piece: names and data alternate."""
+"""Reads an old model file in order: tensors' names and data alternate."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from deepseek_r1.core.errors import ModelFileDamaged, ModelFileTruncated
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 
-MAX_WORD_BYTES: Final = 4096
+MAX_TOKEN_BYTES: Final = 4096
 MAX_NAME_BYTES: Final = 128
 
 
@@ -30,11 +30,11 @@ class GgmlReader:
 
     @property
     def at_end(self) -> bool:
-        """Nothing follows."""
+        """Whether the whole file has been read."""
         return self.position >= self.file_bytes
 
     def go_to(self, position: int) -> None:
-        """Read on from there. Raises ModelFileTruncated where that is behind the end."""
+        """Continue at a position. Raises ModelFileTruncated where it is behind the file's end."""
         if position > self.file_bytes:
             raise self.truncated(position, self.file_bytes)
         self.position = position
@@ -52,18 +52,18 @@ class GgmlReader:
         return data
 
     def numbers(self, count: int) -> tuple[int, ...]:
-        """The next 32-bit whole numbers."""
+        """The next `count` 32-bit integers."""
         return struct.unpack(f"<{count}i", self.take(4 * count))
 
     def real(self) -> float:
-        """The next 32-bit real number."""
+        """The next 32-bit floating-point number."""
         (number,) = struct.unpack("<f", self.take(4))
         return float(number)
 
-    def word(self) -> bytes:
-        """The next word of a vocabulary."""
+    def token(self) -> bytes:
+        """The next token of a vocabulary."""
         (size,) = struct.unpack("<I", self.take(4))
-        if size > MAX_WORD_BYTES:
+        if size > MAX_TOKEN_BYTES:
             raise self.damaged(tr("a text has {size} bytes", size=size))
         return self.take(size)
 

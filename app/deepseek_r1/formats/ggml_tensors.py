@@ -1,19 +1,19 @@
-"""The tensors of an old model file: all that its family needs, each as large as it must be."""
+"""Reads the tensor table of an old model file and checks that it is complete."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from deepseek_r1.core.errors import LegacyModelFile
-from deepseek_r1.core.words import tr
-from deepseek_r1.formats.ggml_layouts import Format, Layout, Sizes
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.ggml_layouts import GgmlFormat, GgmlLayout, Sizes
 from deepseek_r1.formats.ggml_reader import GgmlReader
 from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TENSOR_TYPES, TensorType
 from deepseek_r1.formats.header import TensorInfo
 
 ALIGNMENT: Final = 32
 _VERSION_FACTOR: Final = 1000  # ftype = version of the quantised blocks * 1000 + type
-_BLOCKS_VERSION: Final = 2  # the blocks as they still are today
+_BLOCKS_VERSION: Final = 2  # today's layout of quantised blocks
 _PLAIN: Final = ("F32", "F16")
 # `enum ggml_ftype`: the type of all matrices of a file of the GPT families.
 _WEIGHT_TYPES: Final = {
@@ -23,11 +23,11 @@ _WEIGHT_TYPES: Final = {
 _READABLE: Final = frozenset(_WEIGHT_TYPES.values())
 
 
-def read_type(reader: GgmlReader, layout: Layout, ftype: int, file: Format) -> str:
+def read_type(reader: GgmlReader, layout: GgmlLayout, ftype: int, file: GgmlFormat) -> str:
     """The name of the file's quantisation.
 
-    Raises LegacyModelFile where its blocks are older than what the engine reads: twice in May
-    2023 their layout changed, and the old ones read as the new ones are noise.
+    Raises LegacyModelFile where its blocks are older than those that the engine reads. Their layout
+    changed twice in May 2023; an old block that is read in the new layout is noise.
     """
     if layout.one_type:
         blocks, number = divmod(ftype, _VERSION_FACTOR)
@@ -48,9 +48,9 @@ def read_type(reader: GgmlReader, layout: Layout, ftype: int, file: Format) -> s
 
 
 def read_tensors(
-    reader: GgmlReader, layout: Layout, sizes: Sizes, quantisation: str, *, aligned: bool
+    reader: GgmlReader, layout: GgmlLayout, sizes: Sizes, quantisation: str, *, aligned: bool
 ) -> tuple[TensorInfo, ...]:
-    """The table, complete and without gaps. Raises ModelFileDamaged, ModelFileTruncated."""
+    """The tensors, complete and without gaps. Raises ModelFileDamaged, ModelFileTruncated."""
     wanted = dict(layout.shapes(sizes))
     found: dict[str, TensorInfo] = {}
     while not reader.at_end:
@@ -72,11 +72,14 @@ def read_tensors(
 
 def _suitable_type(
     reader: GgmlReader,
-    layout: Layout,
+    layout: GgmlLayout,
     head: tuple[str, tuple[int, ...], int],
     quantisation: str,
 ) -> TensorType:
-    """Vectors are F32; matrices have the file's one type, or in later files one of many."""
+    """The type of a tensor. Raises ModelFileDamaged where it does not suit the tensor.
+
+    Vectors are F32; matrices have the file's one type, or in later files one of many.
+    """
     name, shape, number = head
     kind = TENSOR_TYPES.get(number)
     if kind is None:

@@ -1,4 +1,4 @@
-"""How ggml stores numbers: block sizes of tensor types and names of file types.
+"""ggml's tensor types with their block sizes, and the names of file types.
 
 Source: `ggml.h` (`enum ggml_type`), `ggml-common.h` (the blocks' structures) and `llama.h`
 (`enum llama_ftype`) of the llama.cpp inside llama-cpp-python 0.3.36.
@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """`block` neighbouring numbers of a row take `block_bytes` bytes."""
+    """A tensor type: `block` neighbouring values of a row take `block_bytes` bytes."""
 
     name: str
     block: int
@@ -20,7 +20,7 @@ class TensorType:
     multiplies: bool = True  # the CPU can multiply by a weight of this type
 
     def nbytes(self, elements: int) -> int:
-        """Bytes of `elements` numbers, a multiple of `block`."""
+        """Bytes of `elements` values, a multiple of `block`."""
         return elements // self.block * self.block_bytes
 
 

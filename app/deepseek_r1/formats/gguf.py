@@ -1,7 +1,7 @@
-"""What a model is, by its file: read strictly, without loading it and without native code.
+"""Reads the header of a model file strictly, without loading it and without native code.
 
-Reads files of unknown origin. Everything that is counted is capped, everything that makes
-llama.cpp abort instead of fail is refused here, and every refusal is a `ModelRefused`.
+The file may come from anywhere. Every count is limited, everything that would make llama.cpp abort
+instead of fail is refused here, and every refusal is a `ModelRefused`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from deepseek_r1.core.errors import (
     ModelWithoutWeights,
     SplitPartMissing,
 )
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
-from deepseek_r1.core.words import tr
 from deepseek_r1.formats.architectures import CHAT
+from deepseek_r1.formats.chat_markers import chat_markers, end_text
 from deepseek_r1.formats.container import Container, TensorEntry
 from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
@@ -30,7 +31,8 @@ from deepseek_r1.formats.vocabulary import check_vocabulary
 
 __all__ = ["ModelHeader", "TensorInfo", "read_header"]
 
-_FIRST_GGUF_FAMILIES = ("llama", "falcon")  # all that the engine for old files computes of them
+NAME_CHARACTERS = 120  # of a model's name; files may state megabytes
+_FIRST_GGUF_FAMILIES = ("llama", "falcon")  # those that the engine for old files supports
 
 
 def read_header(path: Path) -> ModelHeader:
@@ -92,7 +94,16 @@ def read_header(path: Path) -> ModelHeader:
         has_output="output.weight" in tensors,
         tokenizer_model=keys.text("tokenizer.ggml.model") or "",
         tokenizer_pre=keys.text("tokenizer.ggml.pre") or "",
+        markers=chat_markers(first),
+        merges=_merges(first),
+        special_tokens=first.special_tokens,
+        end_text=end_text(first),
     )
+
+
+def _merges(file: Container) -> int:
+    merges = file.arrays.get("tokenizer.ggml.merges")
+    return 0 if merges is None else merges.length
 
 
 def _architecture(file: Container, keys: Metadata) -> str:
@@ -132,7 +143,7 @@ def _metadata(file: Container) -> dict[str, Value]:
 
 
 def _quantisation(keys: Metadata, tensors: Mapping[str, TensorEntry]) -> str:
-    """By `general.file_type`, else the type most of the weights have."""
+    """The name of `general.file_type`, else the type of most of the weights."""
     named = FILE_TYPES.get(keys.number("general.file_type", 0, 1 << 31, 1 << 31))
     if named is not None:
         return named
@@ -143,7 +154,8 @@ def _quantisation(keys: Metadata, tensors: Mapping[str, TensorEntry]) -> str:
 
 
 def _name(stated: str | None, path: Path) -> str:
-    """What people call the model. The starter's file states the name of a training run."""
+    """The model's name for people. The starter's file contains that of a training run instead."""
     if path.name == STARTER_FILE:
         return STARTER_NAME
-    return stated or path.stem
+    printable = "".join(c if c.isprintable() else " " for c in (stated or "")[:NAME_CHARACTERS])
+    return printable.strip() or path.stem

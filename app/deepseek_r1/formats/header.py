@@ -1,4 +1,4 @@
-"""What a model file says about itself, whatever its format: the values the layers above take."""
+"""The header of a model file as a value, whatever the file's format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TensorInfo:
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """The number of values in it."""
         total = 1
         for each in self.shape:
             total *= each
@@ -36,7 +36,7 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelHeader:
-    """What a model file says about itself. Sizes that differ by layer are given as the largest.
+    """The contents of a model file's header. Sizes that differ by layer are given as the largest.
 
     `metadata` has the scalars and the short arrays; long ones (the vocabulary) were only counted.
     """
@@ -62,9 +62,13 @@ class ModelHeader:
     experts: int
     quantisation: str
     parameters: int
-    has_output: bool  # `output.weight` is a tensor of its own, not the embedding again
+    has_output: bool  # `output.weight` is a tensor of its own, not the embedding
     tokenizer_model: str
     tokenizer_pre: str
+    markers: frozenset[str] = frozenset()  # of chat formats, that are tokens of the vocabulary
+    merges: int = 0  # of byte pairs in the vocabulary, where the file lists them
+    special_tokens: int = 0  # control tokens and those that a user defined
+    end_text: str = ""  # of the token that ends an answer
     container: str = GGUF  # or the old "GGML", "GGMF", "GGJT", "GGCC"
 
     @property

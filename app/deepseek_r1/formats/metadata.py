@@ -1,11 +1,11 @@
-"""Typed access to a container's keys: present, of the type the engine asks for, in range."""
+"""Reads a container's keys with checks: their presence, their type and their range."""
 
 from __future__ import annotations
 
 import math
 
 from deepseek_r1.core.errors import ModelFileDamaged
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Array, Container, Scalar
 
 

@@ -1,8 +1,8 @@
-"""The model's shape, and whether its weights fit it.
+"""Reads the model's shape and checks that its weights fit it.
 
-llama.cpp checks much of this itself and says so; here is what it asserts instead, which ends the
-process (`llama_model_base::load_hparams`, the graphs' builders, ggml's operators), and the shape
-the memory bill is made of.
+llama.cpp checks much of this itself and reports it. Here is what it asserts instead, which aborts
+the process (`llama_model_base::load_hparams`, the graph builders, ggml's operators), and the shape
+that memory plans need.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.architectures import PLAIN
 from deepseek_r1.formats.container import Container, TensorEntry
 from deepseek_r1.formats.ggml_types import F32
@@ -26,8 +26,8 @@ _BLOCK = re.compile(r"blk\.(\d{1,9})\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes of a model; per-layer lists are given as their largest."""
+class ModelShape:
+    """The sizes of a model; of a list with one value per layer, the largest."""
 
     context_trained: int
     blocks: int
@@ -40,8 +40,8 @@ class Shape:
     experts: int
 
 
-def read_shape(file: Container, architecture: str) -> Shape:
-    """The sizes by the file's keys, in range and consistent with each other."""
+def read_shape(file: Container, architecture: str) -> ModelShape:
+    """Read the sizes; checks that they are in range and consistent with each other."""
     keys = Metadata(file)
 
     def key(name: str) -> str:
@@ -53,7 +53,7 @@ def read_shape(file: Container, architecture: str) -> Shape:
     heads_kv = keys.largest(key("attention.head_count_kv"), 1, heads, blocks, heads)
     if heads % heads_kv:
         raise keys.damaged(tr("{heads} heads cannot share {kv}", heads=heads, kv=heads_kv))
-    shape = Shape(
+    shape = ModelShape(
         context_trained=keys.number(key("context_length"), 1, MAX_CONTEXT),
         blocks=blocks,
         embedding=embedding,
@@ -74,7 +74,7 @@ def read_shape(file: Container, architecture: str) -> Shape:
     return shape
 
 
-def _check_experts(keys: Metadata, architecture: str, shape: Shape) -> None:
+def _check_experts(keys: Metadata, architecture: str, shape: ModelShape) -> None:
     name = f"{architecture}.expert_used_count"
     used = keys.largest(name, 0, max(shape.experts, 0), shape.blocks, 0)
     if shape.experts and not used:
@@ -90,8 +90,8 @@ def _check_experts(keys: Metadata, architecture: str, shape: Shape) -> None:
             )
 
 
-def _check_rope(keys: Metadata, architecture: str, shape: Shape) -> None:
-    """Positions: the graph's builder asserts what the loader lets pass."""
+def _check_rope(keys: Metadata, architecture: str, shape: ModelShape) -> None:
+    """Check the keys for positions: the graph builder asserts what the loader does not check."""
     scaling = keys.text(f"{architecture}.rope.scaling.type")
     if scaling is not None and scaling not in _SCALINGS:
         name = f"{architecture}.rope.scaling.type"
@@ -110,9 +110,9 @@ def _check_rope(keys: Metadata, architecture: str, shape: Shape) -> None:
 
 
 def check_weights(
-    file: Container, tensors: Mapping[str, TensorEntry], shape: Shape, tokens: int
+    file: Container, tensors: Mapping[str, TensorEntry], shape: ModelShape, tokens: int
 ) -> None:
-    """The weights every block needs are there and have the shape the keys promise."""
+    """Check that the weights of every block exist and have the shape that the keys give."""
     keys = Metadata(file)
     architecture = keys.text("general.architecture") or ""
     embedding = tensors.get("token_embd.weight")
@@ -127,7 +127,7 @@ def check_weights(
         _check_plain(keys, tensors, shape)
 
 
-def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Shape) -> None:
+def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: ModelShape) -> None:
     found = {int(match[1]) for name in tensors if (match := _BLOCK.match(name))}
     missing = set(range(shape.blocks)) - found
     if missing:
@@ -137,10 +137,10 @@ def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Sha
 
 
 def _check_type(keys: Metadata, tensor: TensorEntry) -> None:
-    """Matrices can be multiplied by; norms and biases are added or scaled with, which takes F32."""
+    """Check that matrices have a type for products, and norms and biases the type F32."""
     vector = all(size == 1 for size in tensor.shape[1:])
     scales = vector and tensor.name.endswith(("norm.weight", ".bias"))
-    numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of whole numbers
+    numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of integers
     if not (numbers or tensor.kind.multiplies) or (scales and tensor.kind is not F32):
         raise keys.damaged(
             tr(
@@ -151,7 +151,7 @@ def _check_type(keys: Metadata, tensor: TensorEntry) -> None:
         )
 
 
-def _check_plain(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Shape) -> None:
+def _check_plain(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: ModelShape) -> None:
     width = shape.embedding
     query, key = shape.heads * shape.key_length, shape.heads_kv * shape.key_length
     wanted: dict[str, tuple[int, ...]] = {"output_norm.weight": (width,)}

@@ -1,4 +1,4 @@
-"""Models in several files: `name-00001-of-00003.gguf`, as llama.cpp's own tool writes them."""
+"""Reads models in several files: `name-00001-of-00003.gguf`, as llama.cpp's tool writes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from deepseek_r1.core.errors import ModelRefused, SplitPartMissing
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Container, read_container
 from deepseek_r1.formats.metadata import Metadata
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", 
 
 
 def read_parts(path: Path) -> list[Container]:
-    """The headers of all files of the model that `path` is a part of, the first part first."""
+    """The headers of all files of the model that `path` belongs to, in the order of the parts."""
     chosen = read_container(path)
     count = Metadata(chosen).scalar("split.count", "u16") or 1
     if count == 1:
@@ -35,7 +35,7 @@ def _read_part(part: Path, number: int, count: int, chosen: Path) -> Container:
     def unusable(detail: str) -> SplitPartMissing:
         return SplitPartMissing(count=count, missing=part.name, detail=detail)
 
-    # A name in a model's folder must not make us read a file elsewhere.
+    # A link in the model's folder must not make us read a file elsewhere.
     if part.is_symlink() and part.resolve().parent != chosen.resolve().parent:
         raise unusable(tr("It is a link to a file in another folder."))
     try:

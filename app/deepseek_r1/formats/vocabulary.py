@@ -1,11 +1,11 @@
-"""Is the vocabulary one the engine can use? It aborts on some that only look like one.
+"""Checks that the engine can use the vocabulary: on some it would abort.
 
-Each check names what `llama-vocab.cpp` asserts or throws outside its own handler.
+Each check stands for one that `llama-vocab.cpp` asserts, or throws outside of its own handler.
 """
 
 from __future__ import annotations
 
-from deepseek_r1.core.words import tr
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.architectures import TOKENIZERS
 from deepseek_r1.formats.container import MAX_TOKENS, Container
 from deepseek_r1.formats.metadata import Metadata
@@ -16,7 +16,7 @@ _DEFAULT_IDS = {"llama": (1, 2), "gpt2": (11, 11), "gemma4": (None, None)}
 
 
 def check_vocabulary(file: Container) -> int:
-    """The number of tokens of a sound vocabulary."""
+    """Check the vocabulary; returns the number of its tokens."""
     keys = Metadata(file)
     model = keys.text("tokenizer.ggml.model")
     if model is None:
@@ -39,12 +39,12 @@ def check_vocabulary(file: Container) -> int:
 
 
 def _without_merges(keys: Metadata) -> bool:
-    """Kimi's vocabulary is its own list of merges."""
+    """Whether the vocabulary needs no merges: Kimi's is its own list of them."""
     return keys.text("tokenizer.ggml.pre") == "kimi-k2"
 
 
 def _check_lengths(keys: Metadata, count: int) -> None:
-    """Scores and types are read by the token's number."""
+    """Check the lists of scores and types, which are indexed by token."""
     for key, kinds in (
         ("tokenizer.ggml.scores", ("f32", "i32")),
         ("tokenizer.ggml.token_type", ("i32",)),
@@ -55,7 +55,10 @@ def _check_lengths(keys: Metadata, count: int) -> None:
 
 
 def _check_texts(keys: Metadata, tokens: list[bytes]) -> set[bytes]:
-    """No token twice, as the engine sees it: texts end at a NUL, empty ones get a number."""
+    """Check that no token occurs twice in the engine.
+
+    There, texts end at a NUL and empty ones get a number.
+    """
     seen = {
         token.partition(b"\0")[0] or b"[EMPTY_%d]" % number for number, token in enumerate(tokens)
     }
@@ -67,14 +70,14 @@ def _check_texts(keys: Metadata, tokens: list[bytes]) -> set[bytes]:
 
 
 def _check_bytes(keys: Metadata, seen: set[bytes]) -> None:
-    """Any text is spelled by bytes in the end, so each of the 256 needs its token."""
+    """Check that each of the 256 bytes has a token, for text that no other token covers."""
     for byte in range(256):
         if b"<0x%02X>" % byte not in seen and bytes([byte]) not in seen:
             raise keys.damaged(tr("its vocabulary has no token for the byte {byte}", byte=byte))
 
 
 def _check_special(keys: Metadata, model: str, count: int) -> None:
-    """Begin and end exist where the engine is told to add them."""
+    """Check that the begin and end tokens exist where the engine adds them."""
     defaults = dict(zip(("bos", "eos"), _DEFAULT_IDS[model], strict=True))
     if keys.text("tokenizer.ggml.pre") in ("chatglm-bpe", "glm4", "glm5"):
         defaults["bos"] = None

@@ -1,6 +1,6 @@
-"""What this machine is: its processor, the cores we may use, its memory.
+"""Describes this machine: its processor, the cores that we may use, its memory.
 
-Limits count as the machine: a process that is allowed two cores and 4 GB has two cores and 4 GB.
+Limits count as the machine: a process that may use two cores and 4 GB has two cores and 4 GB.
 """
 
 from __future__ import annotations

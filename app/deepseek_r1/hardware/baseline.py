@@ -1,7 +1,7 @@
-"""The least processor that the application runs on.
+"""Checks that the processor has the instructions that the application needs.
 
-llama.cpp has code for older ones, but the builds of Qt and numpy that come from PyPI use SSE4.2
-without asking: the program would end at its first such instruction, without a word.
+llama.cpp supports older processors, but PyPI's builds of Qt and numpy use SSE4.2 without checking:
+the program would end at its first such instruction, without a message.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _X86 = {"x86_64", "amd64"}
 
 
 def require_usable_processor() -> None:
-    """Raise ProcessorTooOld on one that lacks what everything here is compiled for.
+    """Raise ProcessorTooOld where the processor lacks instructions that the libraries use.
 
     To be called before Qt or numpy is imported. Every Mac with a supported macOS is new enough.
     """

@@ -1,4 +1,4 @@
-"""A count of cores, for the systems that give counts and no map."""
+"""Counts of cores, for the systems that give counts instead of a topology."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CoreCounts:
-    """Cores of the machine; `performance` are the fast ones of `physical`."""
+    """The numbers of cores; `performance` counts the fast ones among `physical`."""
 
     physical: int
     logical: int

@@ -1,9 +1,9 @@
-"""How fast a drive reads: as the streaming of weights reads, so that its speed can be foretold.
+"""Measures how fast a drive reads in the way that weights are streamed, to predict their speed.
 
-The same reads from as many threads: 1 MiB each, past the page cache where that works, into as much
-memory, in huge pages where the system has them. Measured on this way of reading: ordinary pages
-cost up to a third of the speed, a few MiB of memory used over and over give a fifth to a half more
-than weights ever see, and a short test shows little but the start.
+The reads are the same: 1 MiB each, from as many threads, bypassing the page cache where that works,
+into memory of similar size, in huge pages where the system has them. The measurements behind this:
+ordinary pages cost up to a third of the speed, reusing a few MiB of memory gives a fifth to a half
+more than weights ever see, and a short test shows little but the start.
 """
 
 from __future__ import annotations
@@ -17,30 +17,31 @@ from pathlib import Path
 
 from deepseek_r1.hardware.storage import RawFile, Region, SystemFile, SystemRegion, page_up
 
-# Of one read. Measured through a ring of 160 MiB on a virtual drive: 1 MiB 2,500 MiB/s, 512 KiB as
-# much, 256 KiB 2,000, 2 MiB and more 2,100. Shorter ones would take more of Python.
+# The size of one read. Measured through a ring of 160 MiB on a virtual drive: 1 MiB 2,500 MiB/s,
+# 512 KiB as much, 256 KiB 2,000, 2 MiB and more 2,100. Shorter reads would spend more time in
+# Python.
 READ_BYTES = 1 << 20
-READERS = 6  # threads that read at the same time: a drive in a slow hour wants a deep queue
+READERS = 6  # threads that read at the same time: a slow drive needs a deep queue
 _MOST_S = 1.5
-_WARM_UP_S = 0.1  # left out: a drive and its queue wake up
+_WARM_UP_S = 0.1  # not counted: the drive wakes up and its queue fills
 _MIB = 1 << 20
-# That the test reads into. It comes on top of a budget for as long as the test takes, where a model
-# is loaded. Less of it would not leave the processor's caches: 6 MiB gave up to 1.5 times the speed
-# of 48, 16 MiB 0.99 to 1.2 times.
+# Memory that the test reads into. Where a model is loaded, the test exceeds the budget by it while
+# it runs. Less memory would stay in the processor's caches: 6 MiB gave up to 1.5 times the speed of
+# 48 MiB, 16 MiB 0.99 to 1.2 times.
 _MEMORY_MIB = 16
 _measured: dict[int, float] = {}  # by device
-_measuring = threading.Lock()
+_measure_lock = threading.Lock()
 
 
 def read_speed_mib_s(path: Path) -> float:
-    """MiB a second of the drive that `path` is on. The first call for a drive takes 1.5 seconds.
+    """The speed of the drive that holds `path`, in MiB per second; 0 for an unreadable file.
 
-    Where direct reads do not work, pages of the file are dropped first and ordinary reads stand in.
-    0 where the file cannot be read at all.
+    The first call for a drive takes 1.5 seconds. Where direct reads do not work, the file is
+    dropped from the page cache and ordinary reads are measured.
     """
     try:
         device = path.stat().st_dev
-        with _measuring:
+        with _measure_lock:
             if device not in _measured:
                 _measured[device] = measure_mib_s(path)
             return _measured[device]
@@ -56,84 +57,84 @@ def measure_mib_s(
     memory_mib: float = _MEMORY_MIB,
     read_bytes: int = READ_BYTES,
 ) -> float:
-    """One measurement over the file, again from its start until the time is up. Raises OSError.
+    """Measure once: read the file, again and again, until the time is up. Raises OSError.
 
-    It reads into `memory_mib`, over and over, `read_bytes` at once. A file that cannot be read
-    past the page cache is read once.
+    It reads `read_bytes` at once into `memory_mib` of memory, over and over. A file that cannot
+    bypass the page cache is read only once.
     """
     with _opened(path, direct=direct) as (file, is_direct):
         if not file.nbytes:
             return 0.0
         if not is_direct:
-            file.forget(0, file.nbytes)
-        places = max(READERS, round(memory_mib * _MIB) // read_bytes)
-        memory = SystemRegion(places * read_bytes, huge_pages=True)
+            file.drop_cache(0, file.nbytes)
+        buffers = max(READERS, round(memory_mib * _MIB) // read_bytes)
+        memory = SystemRegion(buffers * read_bytes, huge_pages=True)
         try:
             memory.commit(0, memory.nbytes)
-            pace = _Pace(file, memory, read_bytes, seconds, again=is_direct)
+            benchmark = _ReadBenchmark(file, memory, read_bytes, seconds, repeat=is_direct)
             with ThreadPoolExecutor(READERS, thread_name_prefix="disk") as threads:
-                list(threads.map(pace.read, range(READERS)))
+                list(threads.map(benchmark.read, range(READERS)))
         finally:
             memory.close()
         if not is_direct:
-            file.forget(0, file.nbytes)
-    return pace.mib_s
+            file.drop_cache(0, file.nbytes)
+    return benchmark.mib_s
 
 
-class _Pace:
-    """Hands out reads until the time is used up, and counts what came after the warm-up."""
+class _ReadBenchmark:
+    """Hands out reads until the time is up, and counts the bytes read after the warm-up."""
 
     def __init__(
-        self, file: RawFile, memory: Region, read_bytes: int, seconds: float, *, again: bool
+        self, file: RawFile, memory: Region, read_bytes: int, seconds: float, *, repeat: bool
     ) -> None:
-        self._file, self._memory, self._again = file, memory, again
+        self._file, self._memory, self._repeat = file, memory, repeat
         self._read_bytes = read_bytes
         self._memory_bytes = memory.nbytes // read_bytes * read_bytes
-        self._began = time.monotonic()
-        self._ends_at = self._began + seconds
-        self._next, self._place, self._lock = 0, 0, threading.Lock()
-        self._ends: list[tuple[float, int]] = []  # when a read ended, and its bytes
+        self._started_at = time.monotonic()
+        self._ends_at = self._started_at + seconds
+        self._file_offset, self._memory_offset, self._lock = 0, 0, threading.Lock()
+        self._reads: list[tuple[float, int]] = []  # the time a read ended, and its bytes
 
     @property
     def mib_s(self) -> float:
-        """The speed behind the first `_WARM_UP_S`; of all where nothing came behind them."""
-        warm_at = self._began + _WARM_UP_S
-        late = [(at, nbytes) for at, nbytes in sorted(self._ends) if at > warm_at]
+        """The speed after the warm-up, or of all reads where few came after it."""
+        warm_at = self._started_at + _WARM_UP_S
+        late = [(at, nbytes) for at, nbytes in sorted(self._reads) if at > warm_at]
         if len(late) > 2 * READERS:
-            (began, _), *counted = late  # from the end of one read to that of the last
+            (started_at, _), *counted = late  # from the end of one read to that of the last
         else:
-            began, counted = self._began, sorted(self._ends)
+            started_at, counted = self._started_at, sorted(self._reads)
         total = sum(nbytes for _, nbytes in counted)
-        return total / _MIB / max(counted[-1][0] - began, 1e-6)
+        return total / _MIB / max(counted[-1][0] - started_at, 1e-6)
 
     def read(self, _number: int) -> None:
-        """What one thread does."""
-        while (spot := self._spot()) is not None:
-            start, place = spot
+        """Read until the time is up. Each thread runs this."""
+        while (offsets := self._next_offsets()) is not None:
+            start, into_start = offsets
             nbytes = min(self._read_bytes, page_up(self._file.nbytes - start))
-            with self._memory.bytes[place : place + nbytes] as into:
+            with self._memory.bytes[into_start : into_start + nbytes] as into:
                 count = self._file.read_into(into, start)
             with self._lock:
-                self._ends.append((time.monotonic(), count))
+                self._reads.append((time.monotonic(), count))
 
-    def _spot(self) -> tuple[int, int] | None:
-        """Where to read next in the file, and to where in memory; None when it is enough."""
+    def _next_offsets(self) -> tuple[int, int] | None:
+        """Offsets of the next read in the file and in memory; None when the time is up."""
         with self._lock:
-            if self._next >= self._file.nbytes:
-                if not self._again:
+            if self._file_offset >= self._file.nbytes:
+                if not self._repeat:
                     return None
-                self._next = 0
-            if self._ends and time.monotonic() >= self._ends_at:
+                self._file_offset = 0
+            if self._reads and time.monotonic() >= self._ends_at:
                 return None
-            start, place = self._next, self._place
-            self._next += self._read_bytes
-            self._place = (place + self._read_bytes) % self._memory_bytes
-            return start, place
+            start, into_start = self._file_offset, self._memory_offset
+            self._file_offset += self._read_bytes
+            self._memory_offset = (into_start + self._read_bytes) % self._memory_bytes
+            return start, into_start
 
 
 @contextlib.contextmanager
 def _opened(path: Path, *, direct: bool) -> Iterator[tuple[RawFile, bool]]:
-    """The file, and whether its reads pass by the page cache."""
+    """The open file, and whether its reads bypass the page cache."""
     file = _direct(path) if direct else None
     is_direct = file is not None
     if file is None:
@@ -145,7 +146,7 @@ def _opened(path: Path, *, direct: bool) -> Iterator[tuple[RawFile, bool]]:
 
 
 def _direct(path: Path) -> RawFile | None:
-    """The file for direct reads; None where its file system has none."""
+    """The file opened for direct reads; None where its file system has none."""
     try:
         file = SystemFile(path, direct=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""What Linux tells in /sys and /proc. Every reader takes the root, so a test gives it a tree."""
+"""Reads /sys and /proc on Linux. Every function takes the root, so tests can pass one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FAST_SHARE = 0.7  # of the best core's capacity; little cores have about half o
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Logical processors by physical core, those that are fast, and those we may run on."""
+    """Logical processors by physical core, the fast ones, and those that we may run on."""
 
     cores: tuple[frozenset[int], ...]
     fast: frozenset[int]
@@ -30,7 +30,7 @@ class CpuInfo:
 
 
 def read_topology(root: Path = _ROOT, allowed: frozenset[int] | None = None) -> Topology:
-    """The cores in sysfs; `allowed` is this process's affinity unless given."""
+    """Read the cores from sysfs; `allowed` is this process's affinity unless given."""
     cpus = root / "sys/devices/system/cpu"
     siblings: dict[int, frozenset[int]] = {}
     for folder in cpus.glob("cpu[0-9]*"):
@@ -52,7 +52,7 @@ def read_topology(root: Path = _ROOT, allowed: frozenset[int] | None = None) -> 
 
 
 def _fast_cpus(root: Path, everything: frozenset[int]) -> frozenset[int]:
-    """Performance cores: by Intel's hybrid lists, else by capacity, else all."""
+    """The performance cores: from Intel's hybrid list, else by capacity, else all."""
     listed = small_text(root / "sys/devices/cpu_core/cpus")
     if listed:
         return parse_cpu_list(listed) & everything or everything
@@ -65,7 +65,7 @@ def _fast_cpus(root: Path, everything: frozenset[int]) -> frozenset[int]:
 
 
 def parse_cpu_list(text: str) -> frozenset[int]:
-    """The kernel's list format: `0-3,8,10-11`."""
+    """Parse the kernel's list format: `0-3,8,10-11`."""
     found: set[int] = set()
     for part in filter(None, text.strip().split(",")):
         first, _, last = part.partition("-")
@@ -74,7 +74,7 @@ def parse_cpu_list(text: str) -> frozenset[int]:
 
 
 def read_cpuinfo(root: Path = _ROOT) -> CpuInfo:
-    """Name and features from /proc/cpuinfo (x86 says `flags`, ARM says `Features`)."""
+    """Name and features from /proc/cpuinfo (`flags` on x86, `Features` on ARM)."""
     fields: dict[str, str] = {}
     for line in small_text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
@@ -85,7 +85,7 @@ def read_cpuinfo(root: Path = _ROOT) -> CpuInfo:
 
 
 def cpu_quota(root: Path = _ROOT) -> float | None:
-    """Cores' worth of time that the control groups allow, the tightest counting; None: all."""
+    """The tightest CPU quota of the control groups, in cores; None without a quota."""
     quotas = []
     for folder in control_groups(root, "cpu"):
         quota, _, period = small_text(folder / "cpu.max").partition(" ")  # version 2
@@ -98,9 +98,10 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
 
 
 def memory_limit_bytes(root: Path = _ROOT) -> int | None:
-    """The tightest memory limit of the control groups; None: no limit.
+    """The tightest memory limit of the control groups; None without a limit.
 
-    Version 1 writes a huge number for "no limit"; the caller takes the minimum with the machine.
+    Version 1 writes a huge number for "no limit"; callers take the minimum with the machine's
+    memory.
     """
     limits = []
     for folder in control_groups(root, "memory"):
@@ -113,7 +114,7 @@ def memory_limit_bytes(root: Path = _ROOT) -> int | None:
 def control_groups(root: Path, controller: str) -> list[Path]:
     """Folders of our control group and its parents, innermost first, for both versions.
 
-    Inside a container the path may name a place outside of it: what is not there is left out.
+    Inside a container the path may be one outside of it: folders that do not exist are left out.
     """
     folders: list[Path] = []
     mounts = root / "sys/fs/cgroup"
@@ -140,7 +141,7 @@ def _affinity() -> frozenset[int]:
 
 
 def small_text(path: Path) -> str:
-    """The stripped text of a small system file, empty where it is not there or not ours."""
+    """The stripped text of a small system file; empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

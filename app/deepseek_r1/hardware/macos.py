@@ -1,5 +1,8 @@
-"""The processor on macOS, from sysctl(3). Its names are listed in <sys/sysctl.h> and by
-`sysctl hw machdep.cpu`. perflevel0 are the performance cores of Apple silicon."""
+"""Describes the processor on macOS, from sysctl(3).
+
+The names are listed in <sys/sysctl.h> and by `sysctl hw machdep.cpu`. perflevel0 are the
+performance cores of Apple silicon.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import ctypes
 
 from deepseek_r1.hardware.cores import CoreCounts
 
-# Apple's name of a feature and the Linux name we use for it.
+# Apple's name of a feature, and Linux's, which we use.
 _ARM_FEATURES = {
     "hw.optional.AdvSIMD": "asimd",
     "hw.optional.arm.FEAT_FP16": "asimdhp",
@@ -29,27 +32,27 @@ def count_cores() -> CoreCounts:
 
 
 def processor_name() -> str:
-    """For example "Apple M2"."""
+    """The processor's name, for example "Apple M2"."""
     return _read("machdep.cpu.brand_string").split(b"\0")[0].decode("utf-8", "replace")
 
 
 def processor_features() -> tuple[str, ...]:
-    """Instruction sets, in Linux's words."""
+    """The instruction sets, named as on Linux."""
     arm = [name for key, name in _ARM_FEATURES.items() if sysctl_number(key)]
     intel = _read("machdep.cpu.features") + b" " + _read("machdep.cpu.leaf7_features")
-    words = intel.replace(b"\0", b" ").decode("ascii", "replace").lower().split()
-    # Intel Macs say "AVX1.0" and "SSE4.2" where Linux says avx and sse4_2.
-    plain = [word.replace("avx1.0", "avx").replace(".", "_") for word in words]
-    return tuple(sorted({*arm, *plain}))
+    features = intel.replace(b"\0", b" ").decode("ascii", "replace").lower().split()
+    # Intel Macs have "AVX1.0" and "SSE4.2" for Linux's avx and sse4_2.
+    renamed = [each.replace("avx1.0", "avx").replace(".", "_") for each in features]
+    return tuple(sorted({*arm, *renamed}))
 
 
 def sysctl_number(name: str) -> int:
-    """An integer of sysctl, 0 where this system does not know the name."""
+    """An integer of sysctl; 0 where this system does not know the name."""
     return int.from_bytes(_read(name)[:8], "little")
 
 
 def _read(name: str) -> bytes:
-    """The raw value of a sysctl name, empty where it is unknown."""
+    """The raw value of a sysctl name; empty where it is unknown."""
     libc = ctypes.CDLL(None)
     size = ctypes.c_size_t(0)
     key = name.encode("ascii")

@@ -1,7 +1,7 @@
-"""How fast the processor reads memory: what bounds the writing of a model that is held in it.
+"""Measures how fast the processor reads memory, which limits decoding of a model in memory.
 
-Every token reads all weights once, so this speed over their size is how many tokens a second there
-can be at most (`catalogue.speed` says what is left of it).
+Every token reads all weights once, so this speed over their size is the largest possible number of
+tokens per second (`catalogue.speed` predicts the part of it that a model reaches).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _MIB = 1 << 20
 
 
 def memory_read_mib_s(threads: int, *, seconds: float = 0.5) -> float:
-    """MiB a second that `threads` threads read together. Takes `seconds` and a little more.
+    """MiB per second that `threads` threads read together. Takes `seconds` and a little more.
 
-    The C library's `memchr`, which looks for a byte that is not there, does the reading; the
-    interpreter runs on meanwhile.
+    The C library's `memchr` does the reading, looking for a byte that does not occur. It does not
+    hold the interpreter's lock.
     """
     memchr = _memchr()
     with mmap.mmap(-1, BUFFER_BYTES) as buffer:
         anchor = ctypes.c_char.from_buffer(buffer)
         address = ctypes.addressof(anchor)
-        ctypes.memset(address, 1, BUFFER_BYTES)  # untouched pages would all be one page
+        ctypes.memset(address, 1, BUFFER_BYTES)  # unwritten pages would all be the same page
         share = BUFFER_BYTES // threads // _SLICE_BYTES * _SLICE_BYTES
 
         def read(number: int) -> int:
@@ -37,13 +37,13 @@ def memory_read_mib_s(threads: int, *, seconds: float = 0.5) -> float:
                 total += _SLICE_BYTES
             return total
 
-        began = time.monotonic()
-        ends_at = began + seconds
+        started_at = time.monotonic()
+        ends_at = started_at + seconds
         with ThreadPoolExecutor(threads, thread_name_prefix="memory") as pool:
             total = sum(pool.map(read, range(threads)))
-        took = time.monotonic() - began
+        elapsed_s = time.monotonic() - started_at
         del anchor  # the buffer cannot be closed while something points into it
-    return total / _MIB / took
+    return total / _MIB / elapsed_s
 
 
 def _memchr() -> ctypes._NamedFuncPointer:

@@ -1,8 +1,8 @@
-"""How short of memory the machine is, in one value for the three systems.
+"""Reads the machine's memory pressure, as one value for the three systems.
 
-A control group's limit counts as the machine where it leaves us less: a program in a container of
-2 GB has 2 GB, whatever `/proc/meminfo` says. The readers take what they read from as an argument,
-so that each system's can be tested on any.
+A control group's limit counts as the machine where it is tighter: a program in a container of 2 GB
+has 2 GB, whatever `/proc/meminfo` contains. Each function takes its source as an argument, so that
+all of them can be tested on any system.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ _ROOT = Path("/")
 
 @dataclass(frozen=True, slots=True)
 class MemoryReading:
-    """Memory of the machine, or of the control group that leaves us least, in MiB.
+    """Memory of the machine, or of its tightest control group, in MiB.
 
     `available_mib` is what programs can still get without swapping. `some_percent` and
     `full_percent` are the shares of the last ten seconds in which some or all programs waited for
     memory (Linux's pressure stall information; 0 where there is none). `alarm`: the system itself
-    says that memory is short (Windows, macOS).
+    reports that memory is short (Windows, macOS). `grouped`: it is a control group's memory, which
+    other programs of the machine do not need.
     """
 
     total_mib: float
@@ -36,10 +37,11 @@ class MemoryReading:
     some_percent: float = 0.0
     full_percent: float = 0.0
     alarm: bool = False
+    grouped: bool = False
 
 
 def memory_reading() -> MemoryReading:
-    """The state of this moment. Takes well under a millisecond."""
+    """The present reading. Takes well under a millisecond."""
     if sys.platform == "linux":
         return linux_reading()
     elif sys.platform == "win32":  # noqa: RET505 - mypy knows a platform's branch
@@ -56,7 +58,7 @@ def memory_reading() -> MemoryReading:
 
 
 def linux_reading(root: Path = _ROOT) -> MemoryReading:
-    """`/proc/meminfo`, `/proc/pressure/memory`, and the control groups of both versions."""
+    """A reading from `/proc/meminfo`, `/proc/pressure/memory` and the control groups."""
     fields = _fields(root / "proc/meminfo")
     total_mib, available_mib = (
         fields.get("MemTotal:", 0) / 1024,
@@ -65,25 +67,27 @@ def linux_reading(root: Path = _ROOT) -> MemoryReading:
     if not total_mib:  # hidden in some sandboxes
         now = psutil.virtual_memory()
         total_mib, available_mib = now.total / _MIB, now.available / _MIB
-    stalls = [_stalls(root / "proc/pressure/memory")]
+    stalls, grouped = [_stalls(root / "proc/pressure/memory")], False
     for folder in linux.control_groups(root, "memory"):
         stalls.append(_stalls(folder / "memory.pressure"))
         limit_mib, used_mib = _group(folder)
         if limit_mib <= 0 or limit_mib > total_mib:
             continue
+        grouped = True
         total_mib, available_mib = limit_mib, min(available_mib, max(0.0, limit_mib - used_mib))
     return MemoryReading(
         total_mib,
         min(available_mib, total_mib),
         some_percent=max(some for some, _ in stalls),
         full_percent=max(full for _, full in stalls),
+        grouped=grouped,
     )
 
 
 def _group(folder: Path) -> tuple[float, float]:
-    """A group's limit (0: none) and what it uses and cannot just drop, in MiB.
+    """A group's limit (0: none) and the memory that it uses and cannot just drop, in MiB.
 
-    Pages of files that were not used lately are the first to go, as `MemAvailable` counts too.
+    Inactive file pages count as droppable, as they do in `MemAvailable`.
     """
     limit = _number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes")
     if not limit:
@@ -95,7 +99,7 @@ def _group(folder: Path) -> tuple[float, float]:
 
 
 def _stalls(file: Path) -> tuple[float, float]:
-    """`some avg10` and `full avg10` of a pressure file; 0 where the kernel keeps none."""
+    """`some avg10` and `full avg10` of a pressure file; 0 where the kernel has none."""
     found = {"some": 0.0, "full": 0.0}
     for line in linux.small_text(file).splitlines():
         kind, _, rest = line.partition(" ")
@@ -106,13 +110,13 @@ def _stalls(file: Path) -> tuple[float, float]:
 
 
 def _fields(file: Path) -> dict[str, int]:
-    """The first two words of each line: a name and a whole number."""
-    words = (line.split(maxsplit=2) for line in linux.small_text(file).splitlines())
-    return {each[0]: int(each[1]) for each in words if len(each) > 1 and each[1].isdigit()}
+    """The first two fields of each line: a name and an integer."""
+    rows = (line.split(maxsplit=2) for line in linux.small_text(file).splitlines())
+    return {each[0]: int(each[1]) for each in rows if len(each) > 1 and each[1].isdigit()}
 
 
 def _number(file: Path) -> int:
-    """The number in a file; 0 where there is none ("max", or no such file)."""
+    """The number in a file; 0 where it has none ("max") or does not exist."""
     text = linux.small_text(file)
     return int(text) if text.isdigit() else 0
 
@@ -139,7 +143,7 @@ class MemoryStatus(ctypes.Structure):
 def windows_reading(
     status_of: Callable[[object], int], low_memory: Callable[[], bool]
 ) -> MemoryReading:
-    """`GlobalMemoryStatusEx`; what may still be committed bounds what is available."""
+    """A reading from `GlobalMemoryStatusEx`; the commit limit bounds the available memory."""
     status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
     if not status_of(ctypes.byref(status)):
         now = psutil.virtual_memory()
@@ -149,7 +153,7 @@ def windows_reading(
 
 
 def _low_memory_notified() -> bool:
-    """Windows' own low-memory notification (memoryapi.h), True while it is signalled."""
+    """True while Windows signals its own low-memory notification (memoryapi.h)."""
     if sys.platform == "win32":
         kernel = ctypes.windll.kernel32
         kernel.CreateMemoryResourceNotification.restype = ctypes.c_void_p
@@ -169,9 +173,10 @@ _MACOS_NORMAL = 1  # 2 is "warning", 4 is "critical", as memory_pressure(1) show
 
 
 def macos_reading(total: int, available: int, sysctl: Callable[[str], int]) -> MemoryReading:
-    """Bytes as psutil counts them; the alarm is `kern.memorystatus_vm_pressure_level`.
+    """A reading from psutil's bytes; the alarm is `kern.memorystatus_vm_pressure_level`.
 
-    macOS compresses memory before it is short: the kernel's own level says more than any sum.
+    macOS compresses memory before it is short: the kernel's own level is more reliable than any
+    sum.
     """
     level = sysctl("kern.memorystatus_vm_pressure_level")
     return MemoryReading(total / _MIB, available / _MIB, alarm=level > _MACOS_NORMAL)

@@ -1,4 +1,4 @@
-"""The processor: its cores by kind, its instruction sets, and how many threads suit it."""
+"""Describes the processor: cores by kind, instruction sets, and suitable numbers of threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SPARE_ABOVE = 2  # with more cores than this, one is left to the window and the
 
 @dataclass(frozen=True, slots=True)
 class CpuFacts:
-    """A processor as the engine sees it.
+    """The facts about a processor that the engine uses.
 
     `physical_cores`, `logical_cores` and `performance_cores` describe the machine. The `usable`
     counts are physical cores this process may run on, after affinity and container limits.
@@ -34,7 +34,7 @@ class CpuFacts:
         Decode waits for memory, so slow cores and second hardware threads add nothing to it.
         """
         spare = 1 if self.usable_cores > _SPARE_ABOVE else 0
-        # A slow core that is idle is spare enough for the window.
+        # An idle slow core is enough for the window.
         if self.usable_cores > self.usable_performance_cores:
             spare = 0
         return max(1, self.usable_performance_cores - spare)
@@ -56,7 +56,7 @@ def cpu() -> CpuFacts:
 def facts_from(
     topology: linux.Topology, info: linux.CpuInfo, quota_cores: float | None
 ) -> CpuFacts:
-    """Count cores in a Linux topology. `quota_cores` is the CPU time a container may use."""
+    """Count the cores of a Linux topology. `quota_cores` is a container's limit of CPU time."""
     usable = [core for core in topology.cores if core & topology.allowed]
     fast = [core for core in usable if core & topology.fast]
     most = len(usable) if quota_cores is None else max(1, min(len(usable), round(quota_cores)))
@@ -67,14 +67,14 @@ def facts_from(
         performance_cores=sum(1 for core in topology.cores if core & topology.fast),
         features=info.features,
         usable_cores=most,
-        # A process kept on slow cores has only those: they are its fast ones.
+        # For a process that may run on slow cores only, they count as the fast ones.
         usable_performance_cores=min(len(fast) or most, most),
     )
 
 
 @cache
 def packs_weights() -> bool:
-    """Whether llama.cpp puts weights into the layout of Intel's AMX, which takes more memory."""
+    """Whether llama.cpp repacks weights into the layout of Intel's AMX, which takes more memory."""
     return "amx_int8" in cpu().features
 
 

@@ -1,4 +1,4 @@
-"""How much memory this machine has for us."""
+"""Reads how much memory this machine has for us."""
 
 from __future__ import annotations
 

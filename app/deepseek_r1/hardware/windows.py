@@ -1,6 +1,9 @@
-"""The processor on Windows: counts from psutil, the name from the environment, the instruction
-sets from kernel32's IsProcessorFeaturePresent. All cores count as fast ones here: the efficiency
-class of hybrid processors is not read."""
+"""Describes the processor on Windows.
+
+Counts come from psutil, the name from the environment, the instruction sets from kernel32's
+IsProcessorFeaturePresent. All cores count as fast ones: the efficiency class of hybrid processors
+is not read.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ import psutil
 
 from deepseek_r1.hardware.cores import CoreCounts
 
-# PF_..._INSTRUCTIONS_AVAILABLE of winnt.h and the Linux name of the same thing.
+# PF_..._INSTRUCTIONS_AVAILABLE of winnt.h, and Linux's name of the feature.
 _FEATURES = {36: "ssse3", 37: "sse4_1", 38: "sse4_2", 39: "avx", 40: "avx2", 41: "avx512f"}
 _ARM_FEATURES = {43: "asimddp"}
 
 
 def count_cores() -> CoreCounts:
-    """Cores this process may use, by its affinity."""
+    """The cores that this process may use, by its affinity."""
     logical = psutil.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or logical
     if sys.platform == "win32":
@@ -28,12 +31,12 @@ def count_cores() -> CoreCounts:
 
 
 def processor_name() -> str:
-    """For example "Intel64 Family 6 Model 186 Stepping 2, GenuineIntel"."""
+    """The processor's name, for example "Intel64 Family 6 Model 186 Stepping 2, GenuineIntel"."""
     return os.environ.get("PROCESSOR_IDENTIFIER", "")
 
 
 def processor_features() -> tuple[str, ...]:
-    """Instruction sets, in Linux's words."""
+    """The instruction sets, named as on Linux."""
     known = {**_FEATURES, **_ARM_FEATURES}
     return tuple(sorted(name for number, name in known.items() if _present(number)))
 

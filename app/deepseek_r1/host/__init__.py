@@ -1,1 +1,1 @@
-"""The engine in a process of its own: what is said over the pipe, and who watches whom."""
+"""Runs the engine in a child process: the protocol, the process, its supervisor, the client."""

@@ -1,7 +1,7 @@
-"""The engine's process: `python -m deepseek_r1.host.child`, or the bundle with `--engine-host`.
+"""Starts the engine's process: `python -m deepseek_r1.host.child` or the bundle's `--engine-host`.
 
-Its standard input and output are the pipe to its owner. Native libraries print where they like, so
-private copies of both are taken first and standard output is bent to standard error.
+Standard input and output are the pipe to the owner. Native libraries print to them without asking,
+so private copies of both are made first and standard output is redirected to standard error.
 """
 
 from __future__ import annotations
@@ -15,43 +15,37 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from deepseek_r1.core.words import use_language
+from deepseek_r1.core import log
+from deepseek_r1.core.i18n import use_language
+from deepseek_r1.hardware.process_lock import lock_process
+from deepseek_r1.host.environment import INSPECTING
+from deepseek_r1.host.private_pipes import private_pipes
 from deepseek_r1.host.worker import Worker
+from deepseek_r1.native.owner_watch import end_with_owner
 
 NICENESS = 5
-OUT_OF_MEMORY_SCORE = "500"
+OUT_OF_MEMORY_SCORE, INSPECTING_SCORE = "500", "1000"  # an inspection is lost sooner than a model
 
 
 def main() -> NoReturn:
-    """Serve the owner until it is gone; then the process ends itself."""
-    source, sink = _take_pipes()
+    """Serve the owner until it exits; then the process ends itself."""
+    source, sink = private_pipes()
+    missing = lock_process()  # before the first thread
+    end_with_owner(source)
     faulthandler.enable()
     use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
-    _step_back()
+    _lower_priority()
+    if missing:
+        log.host.info("the engine's process is not locked: %s", ", ".join(missing))
     Worker(os.fdopen(source, "rb", buffering=0), os.fdopen(sink, "wb", buffering=0)).run()
 
 
-def _take_pipes() -> tuple[int, int]:
-    """Private descriptors of standard input and output, which nothing else can touch then."""
-    source, sink = os.dup(0), os.dup(1)
-    if sys.platform == "win32":
-        import msvcrt  # noqa: PLC0415 - Windows only
+def _lower_priority() -> None:
+    """Leave Ctrl-C to the owner, and yield processor and memory to the user's programs.
 
-        msvcrt.setmode(source, os.O_BINARY)
-        msvcrt.setmode(sink, os.O_BINARY)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return source, sink
-
-
-def _step_back() -> None:
-    """Leave Ctrl-C to the owner, and processor and memory to whatever the user is doing.
-
-    On Windows the owner starts the process with a lower priority already. What the system forbids,
-    in a container for instance, is left as it is.
+    On Windows the owner starts the process with a lower priority already. A setting that the
+    system forbids, in a container for instance, keeps its value.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -59,13 +53,17 @@ def _step_back() -> None:
 
         with contextlib.suppress(OSError, ValueError):
             os.nice(NICENESS)
-        with contextlib.suppress(OSError, ValueError):  # gigabytes, and people's words in them
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # a core file would hold gigabytes, and private text
             resource.setrlimit(
                 resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
             )
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # if memory runs out, the window shall not be the one
-            Path("/proc/self/oom_score_adj").write_text(OUT_OF_MEMORY_SCORE, encoding="ascii")
+        with contextlib.suppress(OSError):  # when memory runs out, the window must survive
+            inspecting = INSPECTING in os.environ
+            score = INSPECTING_SCORE if inspecting else OUT_OF_MEMORY_SCORE
+            Path("/proc/self/oom_score_adj").write_text(score, encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The engine in a child process as plain blocking calls, for the command line and for tests."""
+"""Runs the engine in a child process behind plain blocking calls, for command line and tests."""
 
 from __future__ import annotations
 
@@ -8,40 +8,113 @@ from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, ModelLoaded, ThreadsMeasured
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.core.words import tr
-from deepseek_r1.host.notices import EngineState, Notice, Restart, StateChanged
 from deepseek_r1.host.protocol import (
     INSPECT_DEADLINE_S,
     AnsweredRequest,
-    Beat,
-    Cancel,
+    CancelRequest,
     ClosingReply,
-    Counted,
-    CountTokens,
-    Done,
-    EventFrame,
-    Failed,
-    Generate,
-    Hello,
-    Inspect,
-    Inspected,
-    Load,
-    MeasureThreads,
-    SetBudget,
-    SetThreads,
-    Unload,
+    CountTokensReply,
+    CountTokensRequest,
+    DetokenizeRequest,
+    DoneReply,
+    EmbeddingReply,
+    EmbedRequest,
+    EndThinkingRequest,
+    ErrorReply,
+    EventReply,
+    GenerateRequest,
+    Handshake,
+    Heartbeat,
+    InspectReply,
+    InspectRequest,
+    LoadRequest,
+    MeasureThreadsRequest,
+    PrepareRequest,
+    PromptCacheFolder,
+    ResultReply,
+    RetainPromptsRequest,
+    SetBudgetRequest,
+    SetThreadsRequest,
+    TextReply,
+    TokenizeRequest,
+    TokensReply,
+    UnloadRequest,
 )
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.watch import HangLimits, RestartBudget
+from deepseek_r1.host.supervisor_events import (
+    EngineState,
+    HostEvent,
+    RestartRequest,
+    StateChanged,
+)
+from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 
-_Answers = SimpleQueue[EventFrame | ClosingReply | None]
-Answer = TypeVar("Answer", Inspected, Counted, Done)
+ReplyT = TypeVar("ReplyT", bound=ResultReply | DoneReply)
+
+
+class ReplyReceiver(Protocol):
+    """Takes the replies to one request."""
+
+    def put(self, reply: EventReply | ClosingReply | None) -> None:
+        """Hand over a reply; None where the engine was closed. The supervisor's thread."""
+        ...
+
+
+ReceiverT = TypeVar("ReceiverT", bound=ReplyReceiver)
+
+
+class BlockingRequest:
+    """A request that was sent: its events as they arrive, then its closing reply."""
+
+    def __init__(self, request_id: int, cancel: Callable[[], None]) -> None:
+        self.id = request_id
+        self.cancel = cancel
+        self._replies: SimpleQueue[EventReply | ClosingReply | None] = SimpleQueue()
+        self._closing: ClosingReply | None = None
+        self._closed = False
+
+    def put(self, reply: EventReply | ClosingReply | None) -> None:
+        """Hand over a reply; None where the engine was closed. The supervisor's thread."""
+        self._replies.put(reply)
+
+    def events(self) -> Iterator[Event]:
+        """The events until the closing reply. Leaving the iteration early cancels the request.
+
+        Raises the R1Error that the engine or its supervisor reports.
+        """
+        try:
+            while isinstance(reply := self._next(), EventReply):
+                yield reply.event
+            if reply is None:
+                raise EngineFailed(detail=tr("the engine was closed"))
+            if isinstance(reply, ErrorReply):
+                raise reply.report.error
+            self._closing = reply
+        finally:
+            if not self._closed:
+                self.cancel()
+                while not self._closed:
+                    self._next()
+
+    def result(self, kind: type[ReplyT]) -> ReplyT:
+        """Wait for the closing reply and return it; events are dropped."""
+        for _ in self.events():
+            pass
+        if not isinstance(self._closing, kind):
+            raise TypeError(f"request {self.id} was not closed by {kind.__name__}")
+        return self._closing
+
+    def _next(self) -> EventReply | ClosingReply | None:
+        reply = self._replies.get()
+        self._closed = not isinstance(reply, EventReply)
+        return reply
 
 
 class EngineClient:
@@ -53,20 +126,20 @@ class EngineClient:
         command: Sequence[str] | None = None,
         limits: HangLimits | None = None,
         budget: RestartBudget | None = None,
-        on_notice: Callable[[Notice], None] | None = None,
+        on_event: Callable[[HostEvent], None] | None = None,
     ) -> None:
-        self._on_notice = on_notice
-        self._supervisor = Supervisor(self._take, command=command, limits=limits, budget=budget)
+        self._observer = on_event
+        self._supervisor = Supervisor(self._on_event, command=command, limits=limits, budget=budget)
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._ids = count(1)
         self._lock = threading.Lock()
-        self._answers: dict[int, _Answers] = {}
-        self._over = False
-        self._generating: int | None = None
-        self._loading: int | None = None
+        self._requests: dict[int, ReplyReceiver] = {}
+        self._closed = False
+        self._generating: BlockingRequest | None = None
+        self._loading: BlockingRequest | None = None
         self.state = EngineState.STOPPED
-        self.beat: Beat | None = None
-        self.hello: Hello | None = None
+        self.heartbeat: Heartbeat | None = None
+        self.handshake: Handshake | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -88,8 +161,29 @@ class EngineClient:
 
     @property
     def pid(self) -> int | None:
-        """The engine's process, where one is or was."""
-        return self.hello.pid if self.hello is not None else None
+        """The id of the engine's process, where there is or was one."""
+        return self.handshake.pid if self.handshake is not None else None
+
+    def submit(self, kind: type[AnsweredRequest], **fields: Any) -> BlockingRequest:
+        """Send a request of this kind. Any thread."""
+        return self.submit_as(BlockingRequest, kind, **fields)
+
+    def submit_as(
+        self,
+        make: Callable[[int, Callable[[], None]], ReceiverT],
+        kind: type[AnsweredRequest],
+        **fields: Any,
+    ) -> ReceiverT:
+        """Send a request whose replies go to `make(id, cancel)`. Any thread."""
+        request = kind(id=next(self._ids), **fields)
+        cancel = CancelRequest(id=request.id)
+        pending = make(request.id, lambda: self._supervisor.post(cancel))
+        with self._lock:
+            if self._closed:
+                raise EngineFailed(detail=tr("the engine was closed"))
+            self._requests[request.id] = pending
+        self._supervisor.post(request)
+        return pending
 
     def inspect(
         self,
@@ -98,16 +192,16 @@ class EngineClient:
         *,
         window_mib: float = 0.0,
         deadline_s: float = INSPECT_DEADLINE_S,
-    ) -> Inspected:
-        """What a file is and what it would cost. A verdict comes within `deadline_s`."""
-        request = Inspect(
-            id=next(self._ids),
+    ) -> InspectReply:
+        """A file's facts and its bill, within `deadline_s`."""
+        request = self.submit(
+            InspectRequest,
             path=str(path),
             settings=settings or LoadSettings(),
             window_mib=window_mib,
             deadline_s=deadline_s,
         )
-        return self._only(self._ask(request), Inspected)
+        return request.result(InspectReply)
 
     def load(
         self,
@@ -116,147 +210,163 @@ class EngineClient:
         *,
         window_mib: float = 0.0,
         deadline_s: float | None = None,
+        chat_template: str = "",
+        prompt_cache: PromptCacheFolder | None = None,
+        sequences: int = 1,
+        lock_memory: bool = False,
         on_event: Callable[[Event], None] | None = None,
     ) -> ModelLoaded:
-        """Load a model. `on_event` sees the progress."""
-        request = Load(
-            id=next(self._ids),
+        """Load a model. `on_event` gets its progress.
+
+        Up to `sequences` answers are computed together; each is a request of its own. With
+        `lock_memory` the engine's memory is never swapped out.
+        """
+        self._loading = self.submit(
+            LoadRequest,
             path=str(path),
             settings=settings or LoadSettings(),
             window_mib=window_mib,
             deadline_s=deadline_s,
+            chat_template=chat_template,
+            prompt_cache=prompt_cache,
+            sequences=sequences,
+            lock_memory=lock_memory,
         )
-        self._loading = request.id
         loaded: ModelLoaded | None = None
-        for reply in self._ask(request):
-            if isinstance(reply, EventFrame):
-                if isinstance(reply.event, ModelLoaded):
-                    loaded = reply.event
-                if on_event is not None:
-                    on_event(reply.event)
+        for event in self._loading.events():
+            if isinstance(event, ModelLoaded):
+                loaded = event
+            if on_event is not None:
+                on_event(event)
         if loaded is None:
             raise EngineFailed(detail=tr("the load ended without a model"))
         return loaded
 
     def generate(
         self,
-        messages: str | Sequence[Message],
+        messages: str | Sequence[Message] | RawPrompt,
         sampling: SamplingSettings | None = None,
         *,
         json_schema: str = "",
+        continues: PartialAnswer | None = None,
     ) -> Iterator[Event]:
-        """The events of an answer as they come; load events first where the model comes back.
+        """The events of an answer as they arrive; load events first after a crash.
 
         The request is sent with the first `next()`. Leaving the iteration early cancels the answer.
-        `json_schema`, as JSON text, is what the answer is held to.
+        `json_schema`, as JSON text, constrains the answer. `continues` is an answer that ended
+        early.
         """
         if isinstance(messages, str):
             messages = (Message(role=Role.USER, content=messages),)
-        request = Generate(
-            id=next(self._ids),
-            messages=tuple(messages),
+        raw = messages if isinstance(messages, RawPrompt) else None
+        self._generating = self.submit(
+            GenerateRequest,
+            messages=() if isinstance(messages, RawPrompt) else tuple(messages),
+            raw=raw,
             sampling=sampling or SamplingSettings(),
             json_schema=json_schema,
+            continues=continues,
         )
-        self._generating = request.id
-        for reply in self._ask(request):
-            if isinstance(reply, EventFrame):
-                yield reply.event
+        yield from self._generating.events()
+
+    def prepare(
+        self, messages: Sequence[Message], *, owner: str = "", compute: bool = True
+    ) -> Iterator[Event]:
+        """Prepare the next turn of a conversation; see `protocol.PrepareRequest`.
+
+        The request is sent with the first `next()`. Other requests that compute end it.
+        """
+        request = self.submit(
+            PrepareRequest, messages=tuple(messages), owner=owner, compute=compute
+        )
+        yield from request.events()
+
+    def retain_prompts(self, folder: PromptCacheFolder, owners: Sequence[str]) -> None:
+        """Delete from disk the prompts that belong to none of `owners`."""
+        self.submit(RetainPromptsRequest, folder=folder, owners=tuple(owners)).result(DoneReply)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """How long a conversation is for the loaded model."""
-        request = CountTokens(id=next(self._ids), messages=tuple(messages))
-        return self._only(self._ask(request), Counted).tokens
+        """The number of tokens of a conversation for the loaded model."""
+        request = self.submit(CountTokensRequest, messages=tuple(messages))
+        return request.result(CountTokensReply).tokens
+
+    def tokenize(self, text: str, *, special: bool = False) -> tuple[int, ...]:
+        """The tokens of a text alone; with `special`, markers become control tokens."""
+        return self.submit(TokenizeRequest, text=text, special=special).result(TokensReply).tokens
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens; see `CPUInference.detokenize`."""
+        return self.submit(DetokenizeRequest, tokens=tuple(tokens)).result(TextReply).text
+
+    def embed(self, text: str) -> tuple[float, ...]:
+        """An embedding of a text; see `CPUInference.embed`."""
+        return self.submit(EmbedRequest, text=text).result(EmbeddingReply).values
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Compute with other thread counts from the next token on; 0 is automatic. Any thread."""
-        request = SetThreads(id=next(self._ids), threads=threads, threads_prefill=threads_prefill)
-        self._only(self._ask(request), Done)
+        """Change the thread counts from the next token on; 0 is automatic. Any thread."""
+        self.submit(SetThreadsRequest, threads=threads, threads_prefill=threads_prefill).result(
+            DoneReply
+        )
 
     def set_budget(self, memory_budget: int) -> None:
-        """Another budget in MiB for a model that runs from the disk. Any thread."""
-        self._only(self._ask(SetBudget(id=next(self._ids), memory_budget=memory_budget)), Done)
+        """Change the budget, in MiB, of a model that runs from the disk. Any thread."""
+        self.submit(SetBudgetRequest, memory_budget=memory_budget).result(DoneReply)
 
     def measure_threads(self) -> ThreadsMeasured:
-        """Find and remember the thread counts that suit the loaded model; up to 20 seconds."""
-        replies = self._ask(MeasureThreads(id=next(self._ids)))
-        events = [reply.event for reply in replies if isinstance(reply, EventFrame)]
+        """Find and store the fastest thread counts for the loaded model; up to 20 seconds."""
+        events = list(self.submit(MeasureThreadsRequest).events())
         measured = next((each for each in events if isinstance(each, ThreadsMeasured)), None)
         if measured is None:
             raise EngineFailed(detail=tr("the measurement ended without a result"))
         return measured
 
     def unload(self) -> None:
-        """Give the model's memory back."""
-        self._only(self._ask(Unload(id=next(self._ids))), Done)
+        """Unload the model."""
+        self.submit(UnloadRequest).result(DoneReply)
 
     def cancel(self) -> None:
         """End the running answer and the running load early. Any thread."""
-        for request_id in (self._generating, self._loading):
-            if request_id is not None:
-                self._supervisor.post(Cancel(id=request_id))
+        for request in (self._generating, self._loading):
+            if request is not None:
+                request.cancel()
+
+    def end_thinking(self) -> None:
+        """Close the thinking block of the running answer, which goes on. Any thread."""
+        if (request := self._generating) is not None:
+            self._supervisor.post(EndThinkingRequest(id=request.id))
 
     def restart(self) -> None:
-        """Start the engine anew, also after it was given up. Does not wait for it."""
-        self._supervisor.post(Restart())
+        """Restart the engine, also after it kept crashing. Does not wait for it."""
+        self._supervisor.post(RestartRequest())
 
-    # ---- inside -----------------------------------------------------------------------------
-
-    def _ask(self, request: AnsweredRequest) -> Iterator[EventFrame | ClosingReply]:
-        """Send a request and yield what comes, the closing reply last."""
-        answers: _Answers = SimpleQueue()
-        with self._lock:
-            if self._over:
-                raise EngineFailed(detail=tr("the engine was closed"))
-            self._answers[request.id] = answers
-        self._supervisor.post(request)
-        closed = False
-        try:
-            while not closed:
-                reply = answers.get()
-                closed = not isinstance(reply, EventFrame)
-                if isinstance(reply, Failed):
-                    raise reply.report.error
-                if reply is None:
-                    raise EngineFailed(detail=tr("the engine was closed"))
-                yield reply
-        finally:
-            if not closed:
-                self._supervisor.post(Cancel(id=request.id))
-                while isinstance(answers.get(), EventFrame):
-                    pass
-            with self._lock:
-                self._answers.pop(request.id, None)
-
-    def _only(self, replies: Iterator[EventFrame | ClosingReply], kind: type[Answer]) -> Answer:
-        """The closing reply of a request without events."""
-        *_, reply = replies
-        if not isinstance(reply, kind):
-            raise TypeError(f"{reply.kind} closed a request that ends with {kind.__name__}")
-        return reply
+    # ---- the supervisor's thread -------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             self._supervisor.run()
         finally:
             with self._lock:
-                self._over = True
-                waiting = list(self._answers.values())
-            for answers in waiting:
-                answers.put(None)
+                self._closed = True
+                open_requests = list(self._requests.values())
+            for request in open_requests:
+                request.put(None)
 
-    def _take(self, notice: Notice) -> None:
-        match notice:
+    def _on_event(self, event: HostEvent) -> None:
+        match event:
             case StateChanged(state=state):
                 self.state = state
-            case Beat():
-                self.beat = notice
-            case Hello():
-                self.hello = notice
+            case Heartbeat():
+                self.heartbeat = event
+            case Handshake():
+                self.handshake = event
             case _:
-                with self._lock:
-                    answers = self._answers.get(notice.id)
-                if answers is not None:
-                    answers.put(notice)
-        if self._on_notice is not None:
-            self._on_notice(notice)
+                self._on_reply(event)
+        if self._observer is not None:
+            self._observer(event)
+
+    def _on_reply(self, reply: EventReply | ClosingReply) -> None:
+        with self._lock:
+            closed = not isinstance(reply, EventReply)
+            request = self._requests.pop(reply.id, None) if closed else self._requests.get(reply.id)
+        if request is not None:
+            request.put(reply)

@@ -1,8 +1,9 @@
-"""What the engine's process and its owner say to each other.
+"""The protocol between the engine's process and its owner.
 
-Every message is a frozen model told apart by `kind`. A request carries an `id` of the asker's
-choice and gets, besides events, exactly one closing reply with the same `id`: `Done`, `Inspected`,
-`Counted` or `Failed`. `Cancel` and `Shutdown` have no reply of their own. `Beat` comes unasked.
+Every message is a frozen model with a `kind`. A request carries an `id` chosen by its sender and
+gets, besides events, exactly one closing reply with the same `id`: `DoneReply`, `ErrorReply` or a
+`ResultReply` of its own. `CancelRequest`, `EndThinkingRequest` and `ShutdownRequest` have no reply
+of their own. A `Heartbeat` is sent without a request.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, Event, MemoryState, ModelFacts, WeightsStats
-from deepseek_r1.core.messages import Message
+from deepseek_r1.core.frames import FilePath
+from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
-VERSION = 1
+VERSION = 2
 INSPECT_DEADLINE_S = 10.0
+SAVE_PROMPTS_S = 2.0  # a process gets after ShutdownRequest to write prompts to disk
 
 RequestId = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Amount = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
+ChatTemplateText = Annotated[str, Field(max_length=262_144)]  # a name from the list, or its source
 
 
 class _Frame(BaseModel):
@@ -32,48 +36,141 @@ class _Frame(BaseModel):
 # ---- to the engine --------------------------------------------------------------------------
 
 
-class Inspect(_Frame):
-    """What is in this file and what would it cost? Nothing is loaded."""
+class InspectRequest(_Frame):
+    """Reads a file's header and computes its bill. Nothing is loaded."""
 
     kind: Literal["inspect"] = "inspect"
     id: RequestId
-    path: str
+    path: FilePath
     settings: LoadSettings = LoadSettings()
     window_mib: Amount = 0.0
     deadline_s: Annotated[float, Field(gt=0)] | None = INSPECT_DEADLINE_S
+    chat_template: ChatTemplateText = ""
+    measure_disk: bool = True  # for the speed of a model that would run from the disk
 
 
-class Load(_Frame):
-    """Load a model in place of the present one. A refused file leaves the present one alone."""
+class PromptCacheFolder(_Frame):
+    """The folder in which the KV cache of prompts is kept.
+
+    `save_answers`: each answer's conversation is written after it, without a `PrepareRequest`.
+    """
+
+    path: FilePath
+    budget_mib: Annotated[int, Field(ge=0, le=1_048_576)] = 2048
+    save_answers: bool = False
+
+
+class LoadRequest(_Frame):
+    """Loads a model in place of the present one. A refused file leaves that one loaded.
+
+    Once its files are accepted, the process can open no others. For other ones the owner has them
+    checked by another process first, and replaces the process then.
+    `chat_template` is a name from `engine.template_families` or a template's source; empty uses the
+    file's own or, without one, that of the model's family. `ModelFacts.template` is the result.
+    """
 
     kind: Literal["load"] = "load"
     id: RequestId
-    path: str
+    path: FilePath
     settings: LoadSettings = LoadSettings()
     window_mib: Amount = 0.0
     deadline_s: Annotated[float, Field(gt=0)] | None = None
+    chat_template: ChatTemplateText = ""
+    prompt_cache: PromptCacheFolder | None = None
+    sequences: Annotated[int, Field(ge=1, le=64)] = 1  # answered together
+    lock_memory: bool = False  # keep the engine's memory out of the swap space
 
 
-class Generate(_Frame):
-    """Answer this conversation."""
+class CheckLoadRequest(_Frame):
+    """Refuses what `load` would refuse by the file's header, its bill and its template.
+
+    Nothing is loaded. It is for a process without a model.
+    """
+
+    kind: Literal["check_load"] = "check_load"
+    id: RequestId
+    load: LoadRequest
+
+
+class GenerateRequest(_Frame):
+    """Generates the answer to a conversation; `json_schema`, JSON text, constrains it.
+
+    `continues` is an answer to these messages that ended early: the events have what follows it.
+    With a thinking budget of 0 it closes its thinking block first. A `raw` prompt is continued in
+    place of the messages. `reserve` are tokens of the context that must be free for the answer,
+    else it is refused with PromptTooLong; a continuation needs none. An answer that `yields` is
+    cancelled when another one, a load or an unload is wanted; its owner continues it later.
+    """
 
     kind: Literal["generate"] = "generate"
     id: RequestId
-    messages: tuple[Message, ...]
+    messages: tuple[Message, ...] = ()
+    raw: RawPrompt | None = None
     sampling: SamplingSettings = SamplingSettings()
-    json_schema: Annotated[str, Field(max_length=65_536)] = ""  # what the answer is held to
+    json_schema: Annotated[str, Field(max_length=65_536)] = ""
+    continues: PartialAnswer | None = None
+    reserve: Count = 0
+    yields: bool = False
 
 
-class CountTokens(_Frame):
-    """How long is this conversation for the loaded model?"""
+class PrepareRequest(_Frame):
+    """Prepares the next turn of a conversation before its message is there.
+
+    Restores the cache from disk, computes the rest if `compute`, and writes what the disk lacks in
+    the name of `owner`. Every other request that computes ends it; a count of tokens waits for it.
+    """
+
+    kind: Literal["prepare"] = "prepare"
+    id: RequestId
+    messages: tuple[Message, ...]
+    owner: Annotated[str, Field(max_length=64)]
+    compute: bool
+
+
+class RetainPromptsRequest(_Frame):
+    """Deletes from disk the prompts that belong to none of `owners`."""
+
+    kind: Literal["retain_prompts"] = "retain_prompts"
+    id: RequestId
+    folder: PromptCacheFolder
+    owners: tuple[Annotated[str, Field(max_length=64)], ...]
+
+
+class CountTokensRequest(_Frame):
+    """Counts a conversation's tokens for the loaded model."""
 
     kind: Literal["count_tokens"] = "count_tokens"
     id: RequestId
     messages: tuple[Message, ...]
 
 
-class SetThreads(_Frame):
-    """Compute with other thread counts from the next token on; 0 is automatic."""
+class TokenizeRequest(_Frame):
+    """Computes a text's tokens for the loaded model; with `special`, markers are control tokens."""
+
+    kind: Literal["tokenize"] = "tokenize"
+    id: RequestId
+    text: str
+    special: bool = False
+
+
+class DetokenizeRequest(_Frame):
+    """Computes the text of tokens for the loaded model."""
+
+    kind: Literal["detokenize"] = "detokenize"
+    id: RequestId
+    tokens: tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...]
+
+
+class EmbedRequest(_Frame):
+    """Computes an embedding of a text."""
+
+    kind: Literal["embed"] = "embed"
+    id: RequestId
+    text: str
+
+
+class SetThreadsRequest(_Frame):
+    """Changes the thread counts from the next token on; 0 is automatic."""
 
     kind: Literal["set_threads"] = "set_threads"
     id: RequestId
@@ -81,10 +178,10 @@ class SetThreads(_Frame):
     threads_prefill: Annotated[int, Field(ge=0, le=512)]
 
 
-class SetBudget(_Frame):
-    """Another memory budget for a model that runs from the disk, from the next token on; MiB.
+class SetBudgetRequest(_Frame):
+    """Changes the budget, in MiB, of a model that runs from the disk, from the next token on.
 
-    `window_mib` is what the asker's own process takes by now; None keeps what the load said.
+    `window_mib` is the memory of the owner's process now; None keeps the load's value.
     """
 
     kind: Literal["set_budget"] = "set_budget"
@@ -93,37 +190,60 @@ class SetBudget(_Frame):
     window_mib: Amount | None = None
 
 
-class MeasureThreads(_Frame):
-    """Find the thread counts that suit the loaded model, and remember them; up to 20 seconds."""
+class MeasureThreadsRequest(_Frame):
+    """Finds and stores the fastest thread counts for the loaded model; up to 20 seconds."""
 
     kind: Literal["measure_threads"] = "measure_threads"
     id: RequestId
 
 
-class Unload(_Frame):
-    """Give the model's memory back."""
+class UnloadRequest(_Frame):
+    """Unloads the model."""
 
     kind: Literal["unload"] = "unload"
     id: RequestId
 
 
-class Cancel(_Frame):
-    """End the request `id` early: an answer is finished as cancelled, a load fails."""
+class CancelRequest(_Frame):
+    """Ends the request `id` early: an answer finishes as cancelled, a load fails."""
 
     kind: Literal["cancel"] = "cancel"
     id: RequestId
 
 
-class Shutdown(_Frame):
-    """End the process."""
+class EndThinkingRequest(_Frame):
+    """Closes the thinking block of answer `id`, which goes on from the same cells.
+
+    Without effect once the answer has begun.
+    """
+
+    kind: Literal["end_thinking"] = "end_thinking"
+    id: RequestId
+
+
+class ShutdownRequest(_Frame):
+    """Ends the process."""
 
     kind: Literal["shutdown"] = "shutdown"
 
 
 AnsweredRequest = (
-    Inspect | Load | Generate | CountTokens | SetThreads | SetBudget | MeasureThreads | Unload
+    InspectRequest
+    | LoadRequest
+    | CheckLoadRequest
+    | GenerateRequest
+    | PrepareRequest
+    | RetainPromptsRequest
+    | CountTokensRequest
+    | TokenizeRequest
+    | DetokenizeRequest
+    | EmbedRequest
+    | SetThreadsRequest
+    | SetBudgetRequest
+    | MeasureThreadsRequest
+    | UnloadRequest
 )
-Request = AnsweredRequest | Cancel | Shutdown
+Request = AnsweredRequest | CancelRequest | EndThinkingRequest | ShutdownRequest
 request_adapter: TypeAdapter[Request] = TypeAdapter(
     Annotated[Request, Field(discriminator="kind")],
 )
@@ -132,38 +252,40 @@ request_adapter: TypeAdapter[Request] = TypeAdapter(
 # ---- from the engine ------------------------------------------------------------------------
 
 
-class Phase(StrEnum):
-    """What the engine's loop is doing."""
+class EnginePhase(StrEnum):
+    """The phase of the engine's loop."""
 
     IDLE = "idle"
     LOADING = "loading"
     GENERATING = "generating"
     COUNTING = "counting"
+    EMBEDDING = "embedding"
+    PREPARING = "preparing"
     MEASURING = "measuring"
 
 
-class Hello(_Frame):
+class Handshake(_Frame):
     """The first frame of every engine process."""
 
-    kind: Literal["hello"] = "hello"
+    kind: Literal["handshake"] = "handshake"
     version: int
     pid: Count
     engine: str
 
 
-class EventFrame(_Frame):
-    """Something happened on the way to the answer of request `id`."""
+class EventReply(_Frame):
+    """An event of request `id`, before its closing reply."""
 
     kind: Literal["event"] = "event"
     id: RequestId
     event: Event
 
 
-class Inspected(_Frame):
-    """What the file is and costs.
+class InspectReply(_Frame):
+    """A file's facts and its bill.
 
-    `advice` says what is the nearest thing that fits and `fits_with` are its settings; empty and
-    None if all fits.
+    `advice` names the nearest settings that fit, which are `fits_with`; empty and None where the
+    file fits already.
     """
 
     kind: Literal["inspected"] = "inspected"
@@ -174,22 +296,46 @@ class Inspected(_Frame):
     fits_with: LoadSettings | None = None
 
 
-class Counted(_Frame):
-    """The tokens of a conversation."""
+class CountTokensReply(_Frame):
+    """The number of tokens of a conversation."""
 
     kind: Literal["counted"] = "counted"
     id: RequestId
     tokens: Count
 
 
-class Done(_Frame):
+class TokensReply(_Frame):
+    """The tokens of a text."""
+
+    kind: Literal["tokens"] = "tokens"
+    id: RequestId
+    tokens: tuple[int, ...]
+
+
+class TextReply(_Frame):
+    """The text of tokens."""
+
+    kind: Literal["text"] = "text"
+    id: RequestId
+    text: str
+
+
+class EmbeddingReply(_Frame):
+    """The embedding of a text."""
+
+    kind: Literal["embedding"] = "embedding"
+    id: RequestId
+    values: tuple[float, ...]
+
+
+class DoneReply(_Frame):
     """Request `id` is complete."""
 
     kind: Literal["done"] = "done"
     id: RequestId
 
 
-class Failed(_Frame):
+class ErrorReply(_Frame):
     """Request `id` ended with an error."""
 
     kind: Literal["failed"] = "failed"
@@ -197,22 +343,24 @@ class Failed(_Frame):
     report: ErrorReport
 
 
-class Beat(_Frame):
-    """The engine's pulse: every half second while it works, every two seconds otherwise."""
+class Heartbeat(_Frame):
+    """The engine's state: every half second while it works, every two seconds otherwise."""
 
-    kind: Literal["beat"] = "beat"
-    phase: Phase
-    idle_s: Amount  # since the loop's last sign of life; 0 when there is nothing to do
+    kind: Literal["heartbeat"] = "heartbeat"
+    phase: EnginePhase
+    idle_s: Amount  # since the loop last moved; 0 without a request
     cpu_s: Amount  # processor time used so far
-    rss_mib: Amount
+    rss_mib: Amount  # with the process that renders templates
     peak_mib: Amount
+    helper_mib: Amount = 0.0  # that process's part of it
     context_used: Count
     context_length: Count  # 0 without a model
     weights: WeightsStats | None = None  # of a model that runs from the disk
-    memory: MemoryState | None = None  # what the model may use; None without one
-    threads: Count = 0  # that write at present; 0 without a model
+    memory: MemoryState | None = None  # None without a model
+    threads: Count = 0  # of the decode at present; 0 without a model
 
 
-ClosingReply = Inspected | Counted | Done | Failed
-Reply = Hello | EventFrame | ClosingReply | Beat
+ResultReply = InspectReply | CountTokensReply | TokensReply | TextReply | EmbeddingReply
+ClosingReply = ResultReply | DoneReply | ErrorReply
+Reply = Handshake | EventReply | ClosingReply | Heartbeat
 reply_adapter: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])

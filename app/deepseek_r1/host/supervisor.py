@@ -1,7 +1,10 @@
-"""Starts the engine's process, feeds it, watches it, ends it, and starts it again.
+"""Owns the engine's process: starts it, feeds it, watches it, ends it, and starts it again.
 
 `run()` does everything in the thread that calls it and calls `notify` only there. It sleeps until
-something happens: a request, a frame, an end, or the time for the next check.
+something happens: a request, a frame, an exit, or the time for the next check. The request queue
+and the session decide; what they return is carried out here. A process holds one model: another
+load replaces it, and files that it cannot open are read by the inspection process, which has a
+supervisor of its own.
 """
 
 from __future__ import annotations
@@ -9,26 +12,49 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from deepseek_r1.core import log
+from deepseek_r1.core import frames, log
+from deepseek_r1.core.child_process import (
+    ChildProcess,
+    FrameReceived,
+    ProcessEvent,
+    ProcessExited,
+    StreamBroken,
+)
 from deepseek_r1.core.errors import (
     EngineFailed,
     EngineKeepsDying,
     EngineStartFailed,
     ErrorReport,
+    ProtocolBroken,
     R1Error,
 )
-from deepseek_r1.core.words import tr
-from deepseek_r1.host import environment, exits, protocol
-from deepseek_r1.host.desk import Desk
-from deepseek_r1.host.life import Life
-from deepseek_r1.host.notices import EngineState, Notice, Restart, StateChanged
-from deepseek_r1.host.process import Arrived, Broken, Ended, EngineProcess, News
-from deepseek_r1.host.watch import HangLimits, RestartBudget, Step
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.host import environment, exit_causes, protocol
+from deepseek_r1.host.engine_session import EngineSession
+from deepseek_r1.host.inspection_process import InspectionProcess, InspectionReply
+from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
+from deepseek_r1.host.supervisor_events import (
+    EngineState,
+    HostEvent,
+    RestartRequest,
+    StateChanged,
+)
+from deepseek_r1.host.watchdog import HangLimits, KillStep, RestartBudget
 
-__all__ = ["EngineState", "Notice", "Restart", "StateChanged", "Supervisor"]
+__all__ = ["EngineState", "HostEvent", "RestartRequest", "StateChanged", "Supervisor"]
 
-GOODBYE_S = 1.0  # what a process gets to end by itself when everything ends
+_InboxItem = protocol.Request | RestartRequest | ProcessEvent | InspectionReply
+SHUTDOWN_S = protocol.SAVE_PROMPTS_S + 1.0  # for a process to end by itself
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """The present process and what is known about it."""
+
+    process: ChildProcess
+    session: EngineSession
 
 
 class Supervisor:
@@ -36,7 +62,7 @@ class Supervisor:
 
     def __init__(
         self,
-        notify: Callable[[Notice], None],
+        notify: Callable[[HostEvent], None],
         *,
         command: Sequence[str] | None = None,
         env: Mapping[str, str] | None = None,
@@ -48,162 +74,252 @@ class Supervisor:
         self._env = env
         self._limits = limits or HangLimits()
         self._budget = budget or RestartBudget()
-        self._inbox: queue.SimpleQueue[protocol.Request | Restart | News] = queue.SimpleQueue()
-        self._desk = Desk(self._send, notify, self._limits.cancel_s)
+        self._inbox: queue.SimpleQueue[_InboxItem] = queue.SimpleQueue()
+        self._inspections = InspectionProcess(self._inspection_supervisor, self._inbox.put)
+        self._queue = RequestQueue(self._limits.cancel_s)
         self._state = EngineState.STOPPED
         self._stopping = False
         self._given_up: ErrorReport | None = None
-        self._life: Life | None = None
+        self._running: _Running | None = None
         self._restarting = False
+        self._replacing = False
+
+    def _inspection_supervisor(self, notify: Callable[[HostEvent], None]) -> Supervisor:
+        env = environment.engine_environment() if self._env is None else self._env
+        return Supervisor(
+            notify,
+            command=self._command,
+            env={**env, environment.INSPECTING: "1"},
+            limits=self._limits,
+        )
 
     # ---- any thread -------------------------------------------------------------------------
 
-    def post(self, request: protocol.Request | Restart) -> None:
+    def post(self, request: protocol.Request | RestartRequest) -> None:
         """Hand a request over. Never blocks; the answer comes through `notify`."""
         self._inbox.put(request)
 
     def request_stop(self) -> None:
         """End the process and then `run()`."""
-        self._inbox.put(protocol.Shutdown())
+        self._inbox.put(protocol.ShutdownRequest())
 
     # ---- the thread of run() ----------------------------------------------------------------
 
     def run(self) -> None:
-        """Serve until `request_stop()`. No process is left behind, whatever happens."""
+        """Serve until `request_stop()`. No process is left running, whatever happens."""
         try:
             while not self._stopping:
                 self._handle_next()
-                if self._life is not None:
-                    self._life.look(time.monotonic())
+                if self._running is not None:
+                    self._check(self._running)
                 self._publish()
         finally:
-            self._say_goodbye()
+            self._shut_down()
         self._publish()
 
     def _handle_next(self) -> None:
-        """Wait for the next thing to happen, but not beyond the next look at the process."""
-        patience = None
-        if self._life is not None:
-            patience = max(0.0, self._life.next_look_at - time.monotonic())
+        """Wait for the next thing to happen, at most until the next check of the process."""
+        checks_at = [self._inspections.next_check_at]
+        if self._running is not None:
+            checks_at.append(self._running.session.next_check_at(self._queue.in_flight))
+        earliest = min((at for at in checks_at if at is not None), default=None)
+        timeout = None if earliest is None else max(0.0, earliest - time.monotonic())
         try:
-            item = self._inbox.get(timeout=patience)
+            item = self._inbox.get(timeout=timeout)
         except queue.Empty:
+            self._inspections.check(time.monotonic())
             return
         self._handle(item)
 
-    def _handle(self, item: protocol.Request | Restart | News) -> None:
+    def _handle(self, item: _InboxItem) -> None:
+        now = time.monotonic()
         match item:
-            case Arrived(process, reply):
-                process.handled()
-                if life := self._life_of(process):
-                    life.hear(reply)
-            case Broken(process, error):
-                if life := self._life_of(process):
-                    life.condemn(error, Step.KILL)
-            case Ended():
-                self._bury(item)
-            case protocol.Shutdown():
+            case FrameReceived(process, reply):
+                process.frame_handled()
+                if (running := self._current(process)) is not None:
+                    self._on_frame(running.session, reply, now)
+            case StreamBroken(process, error):
+                if (running := self._current(process)) is not None:
+                    running.session.condemn(error, KillStep.KILL, now)
+            case ProcessExited():
+                self._on_exit(item)
+            case InspectionReply(reply=reply):
+                self._inspections.on_reply(reply, now)
+                self._carry_out(self._queue.on_reply_elsewhere(reply, now))
+            case protocol.ShutdownRequest():
                 self._stopping = True
-            case Restart():
+            case RestartRequest():
                 self._restart()
-            case protocol.Cancel():
-                self._desk.cancel(item.id)
+            case protocol.CancelRequest():
+                self._carry_out(self._queue.cancel(item.id, now))
+            case protocol.EndThinkingRequest():
+                self._carry_out(self._queue.end_thinking(item.id))
             case _ if self._given_up is not None:
-                self._desk.fail(item.id, self._given_up)
+                self._notify(protocol.ErrorReply(id=item.id, report=self._given_up))
             case _:
-                self._desk.take(item)
-                self._start_if_wanted()
+                self._carry_out(self._queue.submit(item, now))
+                self._start_if_needed()
 
-    # ---- one process's life -----------------------------------------------------------------
+    def _carry_out(self, output: QueueOutput) -> None:
+        """Send the queue's frames and requests, and hand its replies to the owner."""
+        for frame in output.frames:
+            if self._running is not None:
+                self._running.process.send(frame)
+        for request in output.elsewhere:
+            self._inspections.post(request)
+        for reply in output.replies:
+            self._notify(reply)
+        if output.replace and self._running is not None:
+            self._replace(self._running)
 
-    def _life_of(self, process: EngineProcess) -> Life | None:
-        """The present life, if it is this process's and not one before it."""
-        return self._life if self._life is not None and self._life.process is process else None
+    def _on_frame(self, session: EngineSession, reply: protocol.Reply, now: float) -> None:
+        if not session.accepts_frames:
+            return
+        try:
+            session.check_order(reply, now)
+            match reply:
+                case protocol.Handshake():
+                    self._notify(reply)
+                    self._carry_out(self._queue.on_engine_ready(now))
+                case protocol.Heartbeat():
+                    session.on_heartbeat(reply, now)
+                    self._notify(reply)
+                case _:
+                    self._carry_out(self._queue.on_reply(reply, now))
+        except (ProtocolBroken, EngineStartFailed) as error:
+            session.condemn(error, KillStep.KILL, now)
 
-    def _start_if_wanted(self) -> None:
-        if self._desk.wants_engine and self._life is None:
+    def _check(self, running: _Running) -> None:
+        """Take the next step where the process is late, hung or being ended."""
+        session, process = running.session, running.process
+        now = time.monotonic()
+        step = session.check(now, self._queue.in_flight, process.last_sign_at)
+        if step is None or session.verdict is None:
+            return
+        if step is KillStep.CANCEL:
+            self._carry_out(self._queue.cancel_all(now))
+            return
+        if not self._replacing:
+            self._fail_requests(session, session.verdict)
+        if step is KillStep.TERMINATE:
+            process.terminate()
+        else:
+            process.kill()
+
+    # ---- the process ------------------------------------------------------------------------
+
+    def _current(self, process: ChildProcess) -> _Running | None:
+        """The running process, if it is this one and not one before it."""
+        running = self._running
+        return running if running is not None and running.process is process else None
+
+    def _start_if_needed(self) -> None:
+        if self._queue.needs_engine and self._running is None:
             self._start()
 
     def _start(self) -> None:
         env = environment.engine_environment() if self._env is None else self._env
         try:
-            process = EngineProcess(self._command, env, self._inbox.put)
+            process = ChildProcess(
+                self._command,
+                env,
+                protocol.reply_adapter,
+                self._inbox.put,
+                environment.start_options(),
+            )
         except OSError as error:
-            self._mourn(EngineStartFailed(detail=str(error)), None)
+            self._on_crash(EngineStartFailed(detail=str(error)), None)
             return
-        self._life = Life(process, self._desk, self._limits, self._notify)
+        self._running = _Running(process, EngineSession(self._limits, time.monotonic()))
         log.host.info("engine process %d started", process.pid)
 
-    def _send(self, request: protocol.AnsweredRequest | protocol.Cancel) -> None:
-        if self._life is not None:
-            self._life.process.send(request)
+    def _fail_requests(self, session: EngineSession | None, error: R1Error) -> None:
+        """Fail what the process had to do, once; later requests wait for the next process."""
+        if session is not None:
+            if session.lost:
+                return
+            session.lost = True
+        self._carry_out(self._queue.on_engine_lost(error.report()))
 
-    def _bury(self, end: Ended) -> None:
-        end.process.close()
-        life = self._life_of(end.process)
-        if life is None:
+    def _on_exit(self, exited: ProcessExited) -> None:
+        process = exited.process
+        process.close()
+        running = self._current(process)
+        if running is None:
             return
-        self._life = None
+        self._running = None
+        session = running.session
         if self._restarting:
-            self._restarting = False
-            life.lose(_started_anew().report())
+            self._restarting = self._replacing = False
+            self._fail_requests(session, _restarted())
+            self._start()
+        elif self._replacing:
+            self._replacing = False
             self._start()
         else:
-            self._mourn(life.cause_of(end), life)
+            cause = session.cause_of(exited.returncode, process.stderr, lingered=exited.lingered)
+            self._on_crash(cause, session)
 
-    def _mourn(self, cause: R1Error, life: Life | None) -> None:
-        """The engine is gone and was not meant to be: is it worth another one?"""
+    def _on_crash(self, cause: R1Error, session: EngineSession | None) -> None:
+        """Report an exit that was not asked for, and start again while the budget allows it."""
         log.host.warning("the engine ended: %s %s", type(cause).__name__, cause.facts)
-        if not self._budget.died(time.monotonic()):
+        if not self._budget.record_crash(time.monotonic()):
             self._given_up = EngineKeepsDying(
                 count=self._budget.count,
                 minutes=round(self._budget.window_s / 60),
-                detail=exits.in_short(cause),
+                detail=exit_causes.in_short(cause),
             ).report()
-        self._publish(self._given_up or cause.report())  # first: a failure may be asked about it
-        if life is None:
-            self._desk.engine_gone(cause.report())
-        else:
-            life.lose(cause.report())
+        self._publish(self._given_up or cause.report())  # before requests fail: they may ask why
+        self._fail_requests(session, cause)
         if self._given_up is not None:
-            self._desk.engine_gone(self._given_up)
-        self._start_if_wanted()
+            self._carry_out(self._queue.on_engine_lost(self._given_up))
+        self._start_if_needed()
 
     def _restart(self) -> None:
         self._budget.reset()
         self._given_up = None
-        if self._life is None:
+        if self._running is None:
             self._start()
         else:
             self._restarting = True
-            self._life.condemn(_started_anew(), Step.TERMINATE)
+            session = self._running.session
+            session.condemn(_restarted(), KillStep.TERMINATE, time.monotonic())
 
-    def _say_goodbye(self) -> None:
-        life, self._life = self._life, None
-        if life is not None:
-            process = life.process
-            process.send(protocol.Shutdown())
-            if not self._wait_for_end(process, GOODBYE_S):
+    def _replace(self, running: _Running) -> None:
+        """End a process that has nothing left to do; the next one is started when it is gone."""
+        self._replacing = True
+        running.process.send(frames.pack(protocol.ShutdownRequest(), frames.TO_CHILD_CAP))
+        at = time.monotonic() + SHUTDOWN_S
+        running.session.condemn(_restarted(), KillStep.KILL, at, silently=True)
+
+    def _shut_down(self) -> None:
+        self._inspections.close()
+        running, self._running = self._running, None
+        if running is not None:
+            process = running.process
+            process.send(frames.pack(protocol.ShutdownRequest(), frames.TO_CHILD_CAP))
+            if not self._wait_for_exit(process, SHUTDOWN_S):
                 process.kill()
-                self._wait_for_end(process, Step.KILL.value)
+                self._wait_for_exit(process, KillStep.KILL.value)
             process.close()
-        self._desk.engine_gone(EngineFailed(detail=tr("the application is closing")).report())
+        closing = EngineFailed(detail=tr("the application is closing"))
+        self._carry_out(self._queue.close(closing.report()))
 
-    def _wait_for_end(self, process: EngineProcess, seconds: float) -> bool:
-        """Let frames pass until the process is gone; False where it is not."""
+    def _wait_for_exit(self, process: ChildProcess, seconds: float) -> bool:
+        """Drop frames until the process has exited; False where it has not."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+        while (left_s := until - time.monotonic()) > 0:
             try:
-                item = self._inbox.get(timeout=left)
+                item = self._inbox.get(timeout=left_s)
             except queue.Empty:
                 break
-            if isinstance(item, Arrived):
-                item.process.handled()
-            elif isinstance(item, Ended) and item.process is process:
+            if isinstance(item, FrameReceived):
+                item.process.frame_handled()
+            elif isinstance(item, ProcessExited) and item.process is process:
                 return True
         return False
 
-    # ---- what the owner sees ----------------------------------------------------------------
+    # ---- the state --------------------------------------------------------------------------
 
     def _publish(self, report: ErrorReport | None = None) -> None:
         state = self._current_state()
@@ -215,10 +331,12 @@ class Supervisor:
     def _current_state(self) -> EngineState:
         if self._given_up is not None:
             return EngineState.FAILED
-        if self._life is None or self._life.lost:
+        if self._replacing:
+            return EngineState.LOADING
+        if self._running is None or self._running.session.lost:
             return EngineState.STOPPED
-        return self._desk.activity if self._life.greeted else EngineState.STARTING
+        return self._queue.activity if self._running.session.ready else EngineState.STARTING
 
 
-def _started_anew() -> EngineFailed:
-    return EngineFailed(detail=tr("it was started anew"))
+def _restarted() -> EngineFailed:
+    return EngineFailed(detail=tr("it was restarted"))

@@ -1,8 +1,8 @@
-"""The loop of the engine's process.
+"""Runs the loop of the engine's process.
 
-The main thread computes, one request after the other. A reader thread takes what must not wait:
-cancelling, thread counts, the end. Files are inspected on a third thread, so that a look at a model
-does not wait for an answer. The process ends at once when its owner is gone.
+The main thread computes, one request after the other. A reader thread serves what must not wait:
+cancelling, thread counts, the shutdown. Files are inspected on a third thread, so that an
+inspection does not wait for an answer. The process ends at once when its owner has exited.
 """
 
 from __future__ import annotations
@@ -13,20 +13,32 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from deepseek_r1.core.errors import EngineFailed, ErrorReport, ModelNotLoaded, R1Error
+from deepseek_r1.core import frames
+from deepseek_r1.core.errors import (
+    EngineFailed,
+    ErrorReport,
+    ModelNotLoaded,
+    PromptTooLong,
+    R1Error,
+)
 from deepseek_r1.core.events import (
     BudgetChanged,
     Event,
     LoadProgress,
 )
-from deepseek_r1.engine.names import engine_name
-from deepseek_r1.host import frames, protocol
-from deepseek_r1.host.protocol import Phase
-from deepseek_r1.host.vitals import Vitals
+from deepseek_r1.core.messages import Message
+from deepseek_r1.engine.engine_names import engine_name
+from deepseek_r1.hardware.memory_lock import MemoryNotLocked, lock_memory
+from deepseek_r1.host import protocol
+from deepseek_r1.host.batch_requests import BatchRequests, WorkerRequest
+from deepseek_r1.host.heartbeat import HeartbeatSender
+from deepseek_r1.host.prompt_requests import PromptRequests
+from deepseek_r1.host.protocol import SAVE_PROMPTS_S, EnginePhase, GenerateRequest
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
@@ -34,7 +46,7 @@ if TYPE_CHECKING:
 PROGRESS_EVERY_S = 0.05
 TEXT_EVERY_S = 0.05  # each event costs both processes, each token not
 DETAIL_CHARACTERS = 2000
-EXIT_OWNER_GONE = 0
+EXIT_OWNER_EXITED = 0
 EXIT_OWNER_UNREADABLE = 3
 
 
@@ -45,64 +57,104 @@ class Worker:
         self._source = source
         self._sink = sink
         self._sending = threading.Lock()
-        self._todo: SimpleQueue[protocol.AnsweredRequest] = SimpleQueue()
+        self._vocabulary = threading.Lock()  # held while it is read, and to free it
+        self._requests: SimpleQueue[WorkerRequest] = SimpleQueue()
         self._inspections: SimpleQueue[protocol.AnsweredRequest] = SimpleQueue()
         self._cancelled: set[int] = set()
+        self._thinking_ended: set[int] = set()
         self._current: int | None = None
         self._threads: tuple[int, int] | None = None
         self._model: CPUInference | None = None
-        self._vitals = Vitals(self._send)
+        self._prompts = PromptRequests()
+        self._heartbeat = HeartbeatSender(self._send)
+        self._locked = False  # to the files of one model
+        self._together = False  # the loaded model answers several requests at once
+        self._batch = BatchRequests(
+            self._requests,
+            self._event,
+            self._close,
+            is_cancelled=self._cancelled.__contains__,
+            text_every_s=TEXT_EVERY_S,
+        )
 
     def run(self) -> NoReturn:
-        """Serve until the owner is gone."""
-        self._send(protocol.Hello(version=protocol.VERSION, pid=os.getpid(), engine=engine_name()))
-        self._vitals.start()
+        """Serve until the owner has exited."""
+        self._send(
+            protocol.Handshake(version=protocol.VERSION, pid=os.getpid(), engine=engine_name())
+        )
+        self._heartbeat.start()
         threading.Thread(target=self._read, name="reader", daemon=True).start()
+        _import_engine()
         threading.Thread(target=self._inspect, name="inspector", daemon=True).start()
-        while True:
-            self._answer(self._todo.get())
+        request = self._requests.get()
+        while not isinstance(request, protocol.ShutdownRequest):
+            following = self._answer_in_turn(request)
+            request = self._requests.get() if following is None else following
+        if (model := self._model) is not None:
+            model.save_prompt(SAVE_PROMPTS_S)
+        self._prompts.close()
+        _exit_now(EXIT_OWNER_EXITED)
 
     # ---- reader thread ----------------------------------------------------------------------
 
     def _read(self) -> None:
         try:
-            while (body := frames.read(self._source, frames.TO_ENGINE_CAP)) is not None:
-                self._take(frames.parse(body, protocol.request_adapter))
+            while (body := frames.read(self._source, frames.TO_CHILD_CAP)) is not None:
+                self._receive(frames.parse(body, protocol.request_adapter))
         except (OSError, frames.StreamCutOff):
-            _leave(EXIT_OWNER_GONE)
+            _exit_now(EXIT_OWNER_EXITED)
         except R1Error as error:
-            print(error, file=sys.stderr)  # noqa: T201 - the owner keeps it and shows it
-            _leave(EXIT_OWNER_UNREADABLE)
-        except Exception:  # noqa: BLE001 - without this thread nobody could stop us
+            print(error, file=sys.stderr)  # noqa: T201 - the owner shows it
+            _exit_now(EXIT_OWNER_UNREADABLE)
+        except Exception:  # noqa: BLE001 - without this thread the process could not be stopped
             traceback.print_exc()
-            _leave(EXIT_OWNER_UNREADABLE)
-        _leave(EXIT_OWNER_GONE)
+            _exit_now(EXIT_OWNER_UNREADABLE)
+        _exit_now(EXIT_OWNER_EXITED)
 
-    def _take(self, request: protocol.Request) -> None:
+    def _receive(self, request: protocol.Request) -> None:
         match request:
-            case protocol.Cancel():
+            case protocol.CancelRequest():
                 self._cancelled.add(request.id)
+                self._batch.cancel(request.id)
                 if request.id == self._current and (model := self._model) is not None:
                     model.cancel()
-            case protocol.SetThreads():
+            case protocol.EndThinkingRequest():
+                self._thinking_ended.add(request.id)
+                self._batch.end_thinking(request.id)
+                if request.id == self._current and (model := self._model) is not None:
+                    model.end_thinking()
+            case protocol.SetThreadsRequest():
                 self._set_threads(request)
-            case protocol.SetBudget():
+            case protocol.SetBudgetRequest():
                 self._answer(request)
-            case protocol.Shutdown():
-                _leave(EXIT_OWNER_GONE)
-            case protocol.Inspect():
+            case protocol.ShutdownRequest():
+                self._shut_down()
+                self._requests.put(request)
+            case protocol.InspectRequest():
                 self._inspections.put(request)
-            case protocol.Load():
-                self._threads = None  # the load's own settings count until the next change
-                self._todo.put(request)
+            case protocol.TokenizeRequest() | protocol.DetokenizeRequest() if self._model:
+                self._inspections.put(request)  # an answer need not end first
+            case protocol.LoadRequest():
+                self._threads = None  # the load's own settings apply until the next change
+                self._requests.put(request)
             case _:
-                self._todo.put(request)
+                self._requests.put(request)
 
-    def _set_threads(self, request: protocol.SetThreads) -> None:
+    def _shut_down(self) -> None:
+        """Exit at once, or within a time limit once the prepared prompt is on disk."""
+        model = self._model
+        if model is None or not self._prompts.wanted:
+            _exit_now(EXIT_OWNER_EXITED)
+        model.cancel()
+        timer = threading.Timer(SAVE_PROMPTS_S, _exit_now, (EXIT_OWNER_EXITED,))
+        timer.daemon = True
+        timer.start()
+
+    def _set_threads(self, request: protocol.SetThreadsRequest) -> None:
         self._threads = (request.threads, request.threads_prefill)
         if (model := self._model) is not None:
             model.set_threads(*self._threads)
-        self._send(protocol.Done(id=request.id))
+        self._send(protocol.DoneReply(id=request.id))
 
     # ---- main and inspector threads ---------------------------------------------------------
 
@@ -110,132 +162,247 @@ class Worker:
         while True:
             self._answer(self._inspections.get())
 
+    def _answer_in_turn(self, request: protocol.AnsweredRequest) -> WorkerRequest | None:
+        """Serve a request, and those that join it. Returns one that has to follow, if any."""
+        model = self._model
+        if model is None or not self._together or not isinstance(request, GenerateRequest):
+            self._answer(request)
+            return None
+        with self._heartbeat.working(EnginePhase.GENERATING):
+            return self._batch.run(model, request)
+
+    def _close(self, request_id: int, error: R1Error | None) -> None:
+        """Send the closing reply of a request in a batch."""
+        self._cancelled.discard(request_id)
+        self._thinking_ended.discard(request_id)
+        if error is None:
+            self._send(protocol.DoneReply(id=request_id))
+        else:
+            report = _shortened(error.report())
+            self._send(protocol.ErrorReply(id=request_id, report=report))
+
     def _answer(self, request: protocol.AnsweredRequest) -> None:
-        """Serve one request; whatever happens, it gets its one closing reply."""
+        """Serve one request; it gets exactly one closing reply, whatever happens."""
         reply: protocol.ClosingReply
         try:
             reply = self._serve(request)
         except R1Error as error:
-            reply = protocol.Failed(id=request.id, report=_short(error.report()))
+            reply = protocol.ErrorReply(id=request.id, report=_shortened(error.report()))
         except Exception as error:  # noqa: BLE001 - reported to the owner, the trace to the log
             traceback.print_exc()
             detail = f"{type(error).__name__}: {error}"
             report = EngineFailed(detail=frames.without_surrogates(detail)).report()
-            reply = protocol.Failed(id=request.id, report=_short(report))
+            reply = protocol.ErrorReply(id=request.id, report=_shortened(report))
         self._cancelled.discard(request.id)
-        self._send(reply)
+        self._thinking_ended.discard(request.id)
+        try:
+            self._send(reply)
+        except frames.FrameTooLong as error:
+            report = EngineFailed(detail=str(error)).report()
+            self._send(protocol.ErrorReply(id=request.id, report=report))
 
     def _serve(self, request: protocol.AnsweredRequest) -> protocol.ClosingReply:
         match request:
-            case protocol.Inspect():
-                from deepseek_r1.host import inspection  # noqa: PLC0415 - start up first
+            case protocol.InspectRequest():
+                from deepseek_r1.host import inspection  # noqa: PLC0415 - see _import_engine
 
                 return inspection.inspect(request)
-            case protocol.Load():
-                with self._vitals.working(Phase.LOADING):
+            case protocol.LoadRequest() | protocol.CheckLoadRequest():
+                with self._heartbeat.working(EnginePhase.LOADING):
                     self._load(request)
-            case protocol.Generate():
-                with self._vitals.working(Phase.GENERATING):
+            case protocol.GenerateRequest():
+                with self._heartbeat.working(EnginePhase.GENERATING):
                     self._generate(request)
-            case protocol.CountTokens():
-                with self._vitals.working(Phase.COUNTING):
+            case protocol.PrepareRequest():
+                with self._heartbeat.working(EnginePhase.PREPARING):
+                    self._prepare(request)
+            case protocol.RetainPromptsRequest():
+                self._prompts.retain(request)
+                self._prompt_cache_event(request.id)
+            case protocol.CountTokensRequest():
+                with self._heartbeat.working(EnginePhase.COUNTING):
                     tokens = self._loaded().count_tokens(request.messages)
-                return protocol.Counted(id=request.id, tokens=tokens)
-            case protocol.SetBudget():
+                return protocol.CountTokensReply(id=request.id, tokens=tokens)
+            case protocol.TokenizeRequest():
+                with self._vocabulary:
+                    tokenized = self._loaded().tokenize(request.text, special=request.special)
+                return protocol.TokensReply(id=request.id, tokens=tuple(tokenized))
+            case protocol.DetokenizeRequest():
+                with self._vocabulary:
+                    text = self._loaded().detokenize(request.tokens)
+                return protocol.TextReply(id=request.id, text=text)
+            case protocol.EmbedRequest():
+                with self._heartbeat.working(EnginePhase.EMBEDDING):
+                    return self._embed(request)
+            case protocol.SetBudgetRequest():
                 model = self._loaded()
                 model.set_memory_budget(request.memory_budget, window_mib=request.window_mib)
                 self._event(request.id, BudgetChanged(bill=model.loaded.bill))
-                self._vitals.beat_now()
-            case protocol.MeasureThreads():
-                with self._vitals.working(Phase.MEASURING):
+                self._heartbeat.send_now()
+            case protocol.MeasureThreadsRequest():
+                with self._heartbeat.working(EnginePhase.MEASURING):
                     self._measure_threads(request.id)
-            case protocol.Unload():
+            case protocol.UnloadRequest():
                 self._unload()
-        return protocol.Done(id=request.id)
+        return protocol.DoneReply(id=request.id)
 
     def _loaded(self) -> CPUInference:
         if self._model is None:
             raise ModelNotLoaded
         return self._model
 
-    def _load(self, request: protocol.Load) -> None:
-        from deepseek_r1.inference import CPUInference  # noqa: PLC0415 - takes its time
+    def _load(self, request: protocol.LoadRequest | protocol.CheckLoadRequest) -> None:
+        if isinstance(request, protocol.CheckLoadRequest):
+            self._check(request.load)
+            return
+        from deepseek_r1.host.model_lock import lock_to_model  # noqa: PLC0415 - see _import_engine
+        from deepseek_r1.inference import CPUInference  # noqa: PLC0415 - likewise
 
-        progress = self._progress_of(request.id)
+        progress = self._progress_callback(request.id)
 
-        def accepted() -> None:  # a refused file leaves the present model alone
+        def accepted(files: Sequence[Path]) -> None:
             self._unload()
-            progress(0.0)
+            progress(0.0)  # from here on the owner gives this process no other files
+            if not self._locked:
+                lock_to_model(files, request.prompt_cache)
+                self._locked = True
 
         model = CPUInference(
             request.path,
             settings=request.settings,
+            batch_size=request.sequences,
             window_mib=request.window_mib,
+            chat_template=request.chat_template,
+            isolated=False,  # this process is the owner's protection already
+            prompt_cache=self._prompts.open(request.prompt_cache),
+            save_prompts=request.prompt_cache is not None and request.prompt_cache.save_answers,
             give_back=True,
             on_accepted=accepted,
             on_progress=progress,
-            on_memory=self._vitals.beat_now,
+            on_memory=self._heartbeat.send_now,
         )
         if self._threads is not None:  # changed while the model was loading
             model.set_threads(*self._threads)
-        self._model = self._vitals.model = model
-        self._send(protocol.EventFrame(id=request.id, event=model.loaded))
+        if request.lock_memory:
+            try:
+                lock_memory()
+            except MemoryNotLocked:
+                model.close()
+                raise
+        self._together = request.sequences > 1
+        self._model = self._heartbeat.model = model
+        self._prompt_cache_event(request.id)
+        self._send(protocol.EventReply(id=request.id, event=model.loaded))
 
-    def _progress_of(self, request_id: int) -> Callable[[float], bool]:
-        """What the loader calls with the share read; it answers False to stop."""
-        shown_at = float("-inf")
+    def _check(self, load: protocol.LoadRequest) -> None:
+        from deepseek_r1.inference.loading import check_model  # noqa: PLC0415 - see _import_engine
+
+        check_model(
+            Path(load.path),
+            load.settings,
+            batch_size=load.sequences,
+            window_mib=load.window_mib,
+            chat_template=load.chat_template,
+        )
+
+    def _progress_callback(self, request_id: int) -> Callable[[float], bool]:
+        """The loader's callback: it gets the fraction read, 0 to 1, and returns False to stop."""
+        sent_at = float("-inf")
 
         def progress(fraction: float) -> bool:
-            nonlocal shown_at
-            self._vitals.sign()
+            nonlocal sent_at
+            self._heartbeat.record_progress()
             now = time.monotonic()
-            if now - shown_at >= PROGRESS_EVERY_S or fraction >= 1.0:
-                shown_at = now
+            if now - sent_at >= PROGRESS_EVERY_S or fraction >= 1.0:
+                sent_at = now
                 self._event(request_id, LoadProgress(fraction=min(1.0, max(0.0, fraction))))
             return request_id not in self._cancelled
 
         return progress
 
-    def _generate(self, request: protocol.Generate) -> None:
+    def _generate(self, request: protocol.GenerateRequest) -> None:
         model = self._loaded()
         self._current = request.id
+        if request.reserve and request.continues is None and request.raw is None:
+            _require_reserve(model, request.messages, request.reserve)
         schema = json.loads(request.json_schema) if request.json_schema else None
         events = model.stream(
-            request.messages,
+            request.messages if request.raw is None else request.raw,
             sampling=request.sampling,
             json_schema=schema,
+            continues=request.continues,
             text_every_s=TEXT_EVERY_S,
         )
-        if request.id in self._cancelled:  # a cancel counts from here on, this one came before
+        if request.id in self._cancelled:  # a cancel that arrived before the stream began
             model.cancel()
+        if request.id in self._thinking_ended:
+            model.end_thinking()
         for event in events:
             self._event(request.id, event)
+
+    def _embed(self, request: protocol.EmbedRequest) -> protocol.EmbeddingReply:
+        self._current = request.id
+        (values,) = self._loaded().embed([request.text])
+        return protocol.EmbeddingReply(id=request.id, values=tuple(values))
+
+    def _prepare(self, request: protocol.PrepareRequest) -> None:
+        self._current = request.id
+        self._prompts.prepare(
+            request,
+            self._loaded(),
+            lambda event: self._event(request.id, event),
+            lambda: request.id in self._cancelled,
+        )
+        self._prompt_cache_event(request.id)
+
+    def _prompt_cache_event(self, request_id: int) -> None:
+        if (state := self._prompts.state()) is not None:
+            self._event(request_id, state)
 
     def _measure_threads(self, request_id: int) -> None:
         measured = self._loaded().measure_threads(lambda: request_id not in self._cancelled)
         self._event(request_id, measured)
 
     def _unload(self) -> None:
-        model, self._model, self._vitals.model = self._model, None, None
+        with self._vocabulary:
+            model, self._model, self._heartbeat.model = self._model, None, None
         if model is not None:
+            model.save_prompt(SAVE_PROMPTS_S)
             model.close()
 
     def _event(self, request_id: int, event: Event) -> None:
-        self._send(protocol.EventFrame(id=request_id, event=event))
+        self._send(protocol.EventReply(id=request_id, event=event))
 
     def _send(self, reply: protocol.Reply) -> None:
-        frame = frames.pack(reply, frames.FROM_ENGINE_CAP)
+        frame = frames.pack(reply, frames.FROM_CHILD_CAP)
         try:
             with self._sending:
                 rest = memoryview(frame)
                 while rest:
                     rest = rest[self._sink.write(rest) :]
         except OSError:
-            _leave(EXIT_OWNER_GONE)
+            _exit_now(EXIT_OWNER_EXITED)
 
 
-def _short(report: ErrorReport) -> ErrorReport:
-    """A report that is sure to fit into a frame."""
+def _import_engine() -> None:
+    """Import what serves requests: after the handshake, since it takes long, and in one thread.
+
+    Where two threads import modules of one package at once, one of them may get a module of which
+    half is missing: Python takes their waiting for each other for a circular import.
+    """
+    from deepseek_r1.host import inspection, model_lock  # noqa: F401, PLC0415
+    from deepseek_r1.inference import loading  # noqa: F401, PLC0415
+
+
+def _require_reserve(model: CPUInference, messages: Sequence[Message], reserve: int) -> None:
+    """Raise PromptTooLong where the prompt leaves less than `reserve` tokens of the context."""
+    tokens, context = model.count_tokens(messages), model.loaded.facts.context_length
+    if tokens + reserve > context:
+        raise PromptTooLong(tokens=tokens, context=context, reserve=reserve)
+
+
+def _shortened(report: ErrorReport) -> ErrorReport:
+    """The report with its texts cut so that it fits into a frame."""
     facts = {
         key: value[:DETAIL_CHARACTERS] if isinstance(value, str) else value
         for key, value in report.facts.items()
@@ -243,6 +410,6 @@ def _short(report: ErrorReport) -> ErrorReport:
     return ErrorReport(code=report.code, facts=facts)
 
 
-def _leave(code: int) -> NoReturn:
-    """End now, whatever the other threads do: nothing here outlives the owner."""
+def _exit_now(code: int) -> NoReturn:
+    """Exit at once, whatever the other threads do: nothing here outlives the owner."""
     os._exit(code)

@@ -1,9 +1,12 @@
-"""The one front of the library: load a model, ask it."""
+"""The façade of the library: loads a model and generates with it."""
 
 from __future__ import annotations
 
-from deepseek_r1.engine.base import Answer
-from deepseek_r1.inference.model import CPUInference
-from deepseek_r1.inference.share import process_share
+from deepseek_r1.engine.base import GenerationResult
+from deepseek_r1.inference.async_inference import AsyncCPUInference
+from deepseek_r1.inference.cpu_inference import CPUInference
+from deepseek_r1.inference.process_overhead import process_share
 
-__all__ = ["Answer", "CPUInference", "process_share"]
+Answer = GenerationResult  # the name of the first published version
+
+__all__ = ["Answer", "AsyncCPUInference", "CPUInference", "GenerationResult", "process_share"]

@@ -1,1 +1,1 @@
-"""Memory: what a model will cost (`plan`), and what is used now (`meter`)."""
+"""Plans what a model takes in memory (`plan`) and measures what is in use (`meter`)."""

@@ -1,6 +1,6 @@
-"""What is used right now: memory of processes and of the machine, and how busy each core is.
+"""Measures what is in use now: memory of processes and of the machine, and the load of each core.
 
-Plain readings, one call each; no state and no threads. A process that ended counts as nothing.
+Each function takes one reading; there is no state and no thread. A process that ended counts as 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class MachineMemory:
-    """Memory of the machine in MiB, the control groups' limit counting as its size.
+    """Memory of the machine in MiB; a control group's limit counts as the machine's size.
 
     `available_mib` is what programs can still get without swapping.
     """
@@ -28,21 +28,21 @@ class MachineMemory:
 
     @property
     def used_mib(self) -> float:
-        """What is taken and cannot simply be given back."""
+        """Memory in use that cannot simply be released."""
         return self.total_mib - self.available_mib
 
 
 @dataclass(frozen=True, slots=True)
 class CpuTimes:
-    """Seconds each logical processor has been busy and has existed, since the machine's start."""
+    """Seconds that each logical processor has been busy, and up, since the machine's start."""
 
     busy_s: tuple[float, ...]
     total_s: tuple[float, ...]
 
     def load_since(self, earlier: CpuTimes) -> tuple[float, ...]:
-        """Share of time each processor was busy between two snapshots, 0 to 1.
+        """The share of time that each processor was busy between two snapshots, 0 to 1.
 
-        Empty where processors came or went in between.
+        Empty where processors were added or removed in between.
         """
         if len(self.busy_s) != len(earlier.busy_s):
             return ()
@@ -61,11 +61,43 @@ def process_mib(pid: int) -> float:
         return 0.0
 
 
-def peak_mib(pid: int | None = None) -> float:
-    """The most resident memory a process ever had, in MiB; this process without `pid`.
+def unshared_mib(pid: int) -> float:
+    """Memory in MiB that would be free again if the process ended; 0 when it is gone.
 
-    Linux and Windows keep it for every process. macOS keeps it for the own one only: another
-    process's present memory stands in there.
+    Where the system does not list a process's pages, all of its resident memory, which is more.
+    """
+    try:
+        return float(psutil.Process(pid).memory_full_info().uss) / _MIB
+    except psutil.NoSuchProcess:
+        return 0.0
+    except psutil.AccessDenied:  # on Linux, between threads that Landlock has restricted
+        return _linux_status_mib(str(pid), "RssAnon:")
+    except OSError:
+        return process_mib(pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time in seconds that a process has used; 0 when it is gone."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0.0
+    return float(times.user + times.system)
+
+
+def disk_read_mib() -> float:
+    """MiB that this process has read from drives so far; 0 where the system does not count them."""
+    try:
+        return float(psutil.Process().io_counters().read_bytes) / _MIB
+    except (AttributeError, NotImplementedError, psutil.Error):
+        return 0.0
+
+
+def peak_mib(pid: int | None = None) -> float:
+    """The peak of a process's resident memory in MiB; of this process without `pid`.
+
+    Linux and Windows record it for every process. macOS records it only for the process itself: for
+    others, their present memory is returned.
     """
     if sys.platform == "linux":
         return _linux_peak_mib("self" if pid is None else str(pid))
@@ -83,34 +115,27 @@ def peak_mib(pid: int | None = None) -> float:
 
 
 def _linux_peak_mib(process: str) -> float:
+    return _linux_status_mib(process, "VmHWM:")
+
+
+def _linux_status_mib(process: str, name: str) -> float:
+    """A size of `/proc/PID/status` in MiB; 0 elsewhere, or when the process is gone."""
     try:
         status = Path("/proc", process, "status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return 0.0
-    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "")
+    line = next((line for line in status.splitlines() if line.startswith(name)), "")
     return int(line.split()[1]) / 1024 if line else 0.0  # a zombie has no memory and no line
 
 
-def tree_mib(pid: int) -> float:
-    """Resident memory of a process and all its descendants, in MiB.
-
-    Libraries that several of them map count once each: an upper bound of what they cost.
-    """
-    try:
-        children = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return 0.0
-    return process_mib(pid) + sum(process_mib(child.pid) for child in children)
-
-
 def machine_memory() -> MachineMemory:
-    """The machine's memory now; a control group that leaves us less counts as the machine."""
+    """The machine's memory now; a control group with a tighter limit counts as the machine."""
     now = memory_reading()
     return MachineMemory(now.total_mib, now.available_mib)
 
 
 def cpu_times() -> CpuTimes:
-    """A snapshot of all logical processors, to be compared with an earlier one."""
+    """A snapshot of all logical processors, for comparison with an earlier one."""
     busy, total = [], []
     for times in psutil.cpu_times(percpu=True):
         # `guest` is contained in `user` on Linux; idle and waiting for the disk are not work.

@@ -1,140 +1,299 @@
-"""The memory bill of a model before it is loaded, and what to do when it is too high.
+"""Plans a model's memory before it is loaded.
 
 Pure arithmetic over the file's header and the settings: no native code, no measuring. MiB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from math import ceil
 
-from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge
-from deepseek_r1.core.events import Bill, BillLine
-from deepseek_r1.core.settings import KVType, LoadSettings
-from deepseek_r1.core.words import N_, tr
+from deepseek_r1.core.errors import ContextTooLarge
+from deepseek_r1.core.events import Bill, BillItem, BillLine
+from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import packs_weights
-from deepseek_r1.memory import costs, legacy_costs
-from deepseek_r1.weights.residency import Residency, ResidencyTooSmall, plan_residency
+from deepseek_r1.memory import cost_model, legacy_costs
+from deepseek_r1.weights.placement.residency import (
+    Residency,
+    ResidencyTooSmall,
+    least_weights_mib,
+    plan_residency,
+)
 
-LINES = ("weights", "kv_cache", "compute", "output", "runtime", "window", "reserve")
-STREAMED_LINES = ("pinned", "slots", *LINES[1:])
-MIXTURE_LINES = ("pinned", "slots", "experts", *LINES[1:])
-WEIGHT_LINES = ("weights", "pinned", "slots", "experts")  # of any bill
-DRAFT_TOKENS = 6  # that a model from the disk computes along with the one that was chosen
-WRITTEN_ROWS = 1 + DRAFT_TOKENS  # of logits, of a pass of its answer
-_SHORT_CELLS = 512  # of the context, that the beginning of a conversation takes
-LEAST_CONTEXT = 512  # an answer needs room; advice does not go below
-LEAST_BATCH = 64  # below it the batch saves almost nothing
-# Measured: resident memory of the engine's process with its libraries loaded and no model
-# (45 MiB), and what the first answer pages in of them (2 MiB). A constant, so that every bill of
-# a model and its settings is the same, wherever it is made.
-ENGINE_RUNTIME_MIB = 47.0
+FIXED_ITEMS = (
+    BillItem.KV_CACHE,
+    BillItem.COMPUTE,
+    BillItem.OUTPUT,
+    BillItem.RUNTIME,
+    BillItem.WINDOW,
+    BillItem.RESERVE,
+)
+RESIDENT_ITEMS = (BillItem.WEIGHTS, *FIXED_ITEMS)
+STREAMED_ITEMS = (BillItem.PINNED, BillItem.SLOTS, *FIXED_ITEMS)
+MIXTURE_ITEMS = (BillItem.PINNED, BillItem.SLOTS, BillItem.EXPERTS, *FIXED_ITEMS)
+STREAMED_WEIGHT_ITEMS = (BillItem.PINNED, BillItem.SLOTS, BillItem.EXPERTS)
+WEIGHT_ITEMS = (BillItem.WEIGHTS, *STREAMED_WEIGHT_ITEMS)  # of any bill
+DRAFT_TOKENS = 15  # the most that are verified along with the sampled token
+DECODE_ROWS = 1 + DRAFT_TOKENS  # the most rows of logits that a decode pass computes
+AUTOMATIC_ROWS = 7  # of automatic drafts: each row takes memory for its logits
+LOOKUP_MIB = 2.0  # of the automata in which drafts are looked up
+_SHORT_CELLS = 512  # the cells that the beginning of a conversation uses
+LEAST_CONTEXT = 512  # an answer needs some context; neither advice nor automatic goes below
+_PREFERRED_CONTEXT = 4096  # automatic: as much as this before weights are left to the disk
+_AUTOMATIC_SHARE = 1 / 4  # of the budget at most for a context beyond the preferred one
+_AUTOMATIC_SPARE = 1 / 16  # of the budget that such a context leaves free beside weights in memory
+RENDERER_MIB = 14.0  # measured, without the libraries that it shares with the engine
+LEGACY_PROCESS_MIB = 48.0  # of the process that holds an old file, without the model
+FIRST_ANSWER_MIB = 2.0  # of the libraries, which the first answer pages in
+# Measured on Linux: resident memory of the engine's process with its libraries loaded and no model;
+# Jinja is in the renderer's. A constant, so that the bill of a model with its settings is the same
+# wherever it is made. On other systems the engine measures itself (`inference.process_overhead`).
+ENGINE_RUNTIME_MIB = 43.0 + FIRST_ANSWER_MIB + RENDERER_MIB
 _RESERVE_MIB = 3.0  # stacks of the threads, the allocator's slack, the graph's own nodes
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessShare:
-    """What the processes cost without a model, in MiB.
+class ProcessOverhead:
+    """Memory of the processes without a model, in MiB.
 
-    `runtime_mib` is the engine's interpreter and libraries, `window_mib` the caller's process:
-    the window, the command line, or nothing where the caller is the engine. `packs`: this
-    processor has weights that are in memory whole in a larger layout.
+    `runtime_mib` is the engine's interpreter and libraries. `window_mib` is the caller's process:
+    the window or the command line, 0 where the caller is the engine's process. `packs`: on this
+    processor, weights that are all in memory take a larger layout. `draft_mib` is the draft model
+    with its cache and buffers, 0 without one.
     """
 
     runtime_mib: float = ENGINE_RUNTIME_MIB
     window_mib: float = 0.0
     packs: bool = field(default_factory=packs_weights)
+    draft_mib: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """The nearest thing that fits: settings to take, and a sentence that says so.
+class MemoryPlan:
+    """The memory of a model with its settings; the bill is its printout.
 
-    `text` is empty when the settings fit as they are.
+    `residency` is where the weights are; None where all of them are in memory.
     """
 
-    settings: LoadSettings
-    text: str
+    bill: Bill
+    residency: Residency | None = None
 
 
-def plan(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:
-    """What a model with these settings costs, line by line, in the order of `LINES`.
+def plan(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> MemoryPlan:
+    """The plan of a model with these settings.
 
-    The vocabulary's tables are part of "runtime". A model that does not fit and may use the disk
-    has the lines of `STREAMED_LINES`, or of `MIXTURE_LINES` where it has experts.
+    The bill has the lines of `RESIDENT_ITEMS`. A model that does not fit and may use the disk has
+    those of `STREAMED_ITEMS`, or of `MIXTURE_ITEMS` where it has experts. The vocabulary's tables
+    are part of the runtime. An automatic context is the one that `with_context` returns.
     """
-    parts = {"weights": _weights_mib(header, share), **_rest(header, settings, share)}
-    lines = tuple(BillLine(name=name, planned_mib=parts[name]) for name in LINES)
-    bill = Bill(lines=lines, budget_mib=settings.memory_budget)
-    if bill.fits or not settings.swap_enabled or header.legacy:
-        return bill
-    return plan_streamed(header, settings, share)
+    settings = with_context(header, settings, overhead)
+    bill = _resident_bill(header, settings, overhead)
+    if _may_stream(bill, header, settings):
+        return plan_streaming(header, settings, overhead)
+    return MemoryPlan(bill)
 
 
-def plan_streamed(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:
-    """The bill of a model that runs from the disk, also where it would fit into memory.
+def plan_streaming(
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
+) -> MemoryPlan:
+    """The plan of a model that is streamed from the disk, also where it would fit into memory.
 
     Weights get what the other lines leave of the budget, and their least where that is too little.
     """
-    rest = _rest(header, settings, share, rows=WRITTEN_ROWS)
-    weights_mib = settings.memory_budget - sum(rest.values())
+    settings = with_context(header, settings, overhead)
+    fixed = _fixed_mib(header, settings, overhead, decode_rows(settings, streams=True))
+    weights_mib = settings.memory_budget - sum(fixed.values())
     residency = _residency(header, settings, weights_mib)
-    short_mib = weights_mib + _lent_mib(header, settings, WRITTEN_ROWS)
-    parts = {
-        "pinned": residency.pinned_mib,
-        "slots": residency.slots_mib,
-        "experts": residency.experts_mib,
-        **rest,
+    short = _residency(header, settings, weights_mib + _reclaimable_mib(header, settings))
+    mib = {
+        BillItem.PINNED: residency.pinned_mib,
+        BillItem.SLOTS: residency.slots_mib,
+        BillItem.EXPERTS: residency.experts_mib,
+        **fixed,
     }
-    names = MIXTURE_LINES if residency.experts_bytes else STREAMED_LINES
-    return Bill(
-        lines=tuple(BillLine(name=name, planned_mib=parts[name]) for name in names),
+    bill = Bill(
+        lines=_lines(MIXTURE_ITEMS if residency.experts_bytes else STREAMED_ITEMS, mib),
         budget_mib=settings.memory_budget,
+        context_length=settings.context_length,
         streamed_mib=residency.streamed_mib,
-        short_streamed_mib=_residency(header, settings, short_mib).streamed_mib,
+        short_streamed_mib=short.streamed_mib,
+    )
+    return MemoryPlan(bill, residency)
+
+
+def plan_without_draft(
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
+) -> MemoryPlan | None:
+    """The plan of a streamed model once its draft model is freed; None without a draft model."""
+    if not overhead.draft_mib:
+        return None
+    return plan_streaming(header, settings, replace(overhead, draft_mib=0.0))
+
+
+def with_context(
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
+) -> LoadSettings:
+    """Returns `settings` with a number of tokens in place of an automatic context.
+
+    It is the longest context that fits the budget, up to the length that the model was trained
+    for. Beyond 4,096 tokens it takes at most a quarter of the budget, so that the budget can be
+    lowered while the model is loaded; it leaves room for a window that grows, and no weight leaves
+    memory for it. Cells without tokens take no memory: streamed weights use it until a
+    conversation needs it.
+    """
+    if settings.context_length:
+        return settings
+    trained = header.context_trained or _PREFERRED_CONTEXT
+    preferred = preferred_context(header)
+    if header.legacy:
+        return with_length(settings, preferred)
+    resident = _resident_bill(header, with_length(settings, preferred), overhead).fits
+
+    def allowed(length: int) -> bool:
+        tried = with_length(settings, length)
+        share = cost_model.kv_cache_bytes(header, tried) / _MIB / settings.memory_budget
+        if length > preferred and share > _AUTOMATIC_SHARE:
+            return False
+        if resident or not settings.swap_enabled:
+            spare = _AUTOMATIC_SPARE if length > preferred else 0.0
+            whole_mib = _resident_bill(header, tried, overhead).total_mib
+            return whole_mib <= settings.memory_budget * (1 - spare)
+        return _least_streaming_mib(header, tried, overhead) <= settings.memory_budget
+
+    if allowed(trained):
+        return with_length(settings, trained)
+    return with_length(settings, longest_context(allowed, min(trained, LEAST_CONTEXT), trained))
+
+
+def preferred_context(header: ModelHeader) -> int:
+    """The tokens that an automatic context has where the budget holds them."""
+    return min(header.context_trained or _PREFERRED_CONTEXT, _PREFERRED_CONTEXT)
+
+
+def longest_context(allowed: Callable[[int], bool], least: int, most: int) -> int:
+    """The longest allowed context below `most`, in whole steps; `least` where none is allowed."""
+    low, high = least // cost_model.CONTEXT_STEP, (most - 1) // cost_model.CONTEXT_STEP
+    while low < high:
+        middle = (low + high + 1) // 2
+        if allowed(middle * cost_model.CONTEXT_STEP):
+            low = middle
+        else:
+            high = middle - 1
+    return max(least, low * cost_model.CONTEXT_STEP)
+
+
+def with_length(settings: LoadSettings, length: int) -> LoadSettings:
+    """Return `settings` with a context of this length."""
+    return settings.model_copy(update={"context_length": length})
+
+
+def decode_rows(settings: LoadSettings, *, streams: bool) -> int:
+    """The most rows of logits that a decode pass computes with these settings."""
+    if settings.drafts is DraftMode.OFF:
+        return 1
+    by_name = settings.drafts is not DraftMode.AUTO or bool(settings.draft_path)
+    if by_name:
+        return DECODE_ROWS
+    return AUTOMATIC_ROWS if streams else 1
+
+
+def least_budget_mib(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> int:
+    """The smallest budget that a streamed model can be moved to."""
+    settings = with_context(header, settings, overhead)
+    least = ceil(_least_streaming_mib(header, settings, overhead))
+    return max(least, int(LoadSettings.bounds("memory_budget")[0]))
+
+
+def _least_streaming_mib(
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
+) -> float:
+    """All memory of a model that streams as much as it can."""
+    chunk_bytes = cost_model.chunk_bytes(settings)
+    rows = decode_rows(settings, streams=True)
+    fixed_mib = sum(_fixed_mib(header, settings, overhead, rows).values())
+    return fixed_mib + least_weights_mib(header, chunk_bytes=chunk_bytes)
+
+
+def _resident_bill(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> Bill:
+    mib = {BillItem.WEIGHTS: _weights_mib(header, overhead)}
+    mib |= _fixed_mib(header, settings, overhead, decode_rows(settings, streams=False))
+    return Bill(
+        lines=_lines(RESIDENT_ITEMS, mib),
+        budget_mib=settings.memory_budget,
+        context_length=settings.context_length,
     )
 
 
-def _lent_mib(header: ModelHeader, settings: LoadSettings, rows: int) -> float:
-    """Of context and computing, what weights have while a conversation is short."""
+def _may_stream(bill: Bill, header: ModelHeader, settings: LoadSettings) -> bool:
+    return not bill.fits and settings.swap_enabled and not header.legacy
+
+
+def fits(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> bool:
+    """Whether the plan stays inside the budget, without the rest of the plan."""
+    settings = with_context(header, settings, overhead)
+    bill = _resident_bill(header, settings, overhead)
+    if not _may_stream(bill, header, settings):
+        return bill.fits
+    return _least_streaming_mib(header, settings, overhead) <= settings.memory_budget
+
+
+def _lines(items: tuple[BillItem, ...], mib: Mapping[BillItem, float]) -> tuple[BillLine, ...]:
+    """The lines of the items, and in front of the context that of a draft model if there is one."""
+    if mib[BillItem.DRAFT]:
+        at = items.index(BillItem.KV_CACHE)
+        items = (*items[:at], BillItem.DRAFT, *items[at:])
+    return tuple(BillLine(name=item, planned_mib=mib[item]) for item in items)
+
+
+def _reclaimable_mib(header: ModelHeader, settings: LoadSettings) -> float:
+    """Memory of the context that weights have while a conversation is short."""
     length = min(settings.context_length, _SHORT_CELLS)
     short = settings.model_copy(update={"context_length": length})
-    cells = costs.kv_cache_bytes(header, settings) - costs.kv_cache_bytes(header, short)
-    batch = costs.compute_bytes(header, settings, rows)
-    return (cells + batch - costs.writing_bytes(header, settings, rows)) / _MIB
+    cells = cost_model.kv_cache_bytes(header, settings) - cost_model.kv_cache_bytes(header, short)
+    batch = cost_model.compute_bytes(header, settings, DECODE_ROWS)
+    return (cells + batch - cost_model.decode_compute_bytes(header, settings, DECODE_ROWS)) / _MIB
 
 
-def _weights_mib(header: ModelHeader, share: ProcessShare) -> float:
+def _weights_mib(header: ModelHeader, overhead: ProcessOverhead) -> float:
     """All weights, in memory."""
     if header.legacy:
         return legacy_costs.weights_mib(header)
-    return costs.weights_bytes(header, packed=share.packs) / _MIB
+    return cost_model.weights_bytes(header, packed=overhead.packs) / _MIB
 
 
-def _rest(
-    header: ModelHeader, settings: LoadSettings, share: ProcessShare, rows: int = 1
-) -> dict[str, float]:
-    """All lines but the weights; `rows` of logits at once."""
+def _fixed_mib(
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead, rows: int = 1
+) -> dict[BillItem, float]:
+    """All lines but the weights, for `rows` rows of logits at once."""
+    own = {
+        BillItem.DRAFT: 0.0,
+        BillItem.WINDOW: overhead.window_mib,
+        BillItem.RESERVE: _RESERVE_MIB,
+    }
     if header.legacy:
-        parts = legacy_costs.rest_mib(header, settings)
-        parts["runtime"] += share.runtime_mib
-        return parts | {"window": share.window_mib, "reserve": _RESERVE_MIB}
+        mib = legacy_costs.fixed_mib(header, settings)
+        mib[BillItem.RUNTIME] += overhead.runtime_mib
+        return mib | own
+    lookup_mib = LOOKUP_MIB if rows > 1 else 0.0
     return {
-        "kv_cache": costs.kv_cache_bytes(header, settings) / _MIB,
-        "compute": costs.compute_bytes(header, settings, rows) / _MIB,
-        "output": costs.output_bytes(header, rows) / _MIB,
-        "runtime": share.runtime_mib + costs.vocabulary_bytes(header) / _MIB,
-        "window": share.window_mib,
-        "reserve": _RESERVE_MIB + costs.staging_bytes(header) / _MIB,
+        BillItem.DRAFT: overhead.draft_mib,
+        BillItem.KV_CACHE: cost_model.kv_cache_bytes(header, settings) / _MIB,
+        BillItem.COMPUTE: cost_model.compute_bytes(header, settings, rows) / _MIB,
+        BillItem.OUTPUT: cost_model.output_bytes(header, rows) / _MIB,
+        BillItem.RUNTIME: overhead.runtime_mib + cost_model.vocabulary_bytes(header) / _MIB,
+        BillItem.WINDOW: overhead.window_mib,
+        BillItem.RESERVE: _RESERVE_MIB
+        + lookup_mib
+        + cost_model.buffer_bytes(header, settings) / _MIB,
     }
 
 
 def _residency(header: ModelHeader, settings: LoadSettings, weights_mib: float) -> Residency:
-    """Where the weights are if they may take `weights_mib`, or else the least they can take."""
-    chunk_bytes = costs.chunk_bytes(settings)
+    """The residency for `weights_mib`, or the smallest possible one."""
+    chunk_bytes = cost_model.chunk_bytes(settings)
     try:
         return plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
     except ResidencyTooSmall as error:
@@ -142,149 +301,7 @@ def _residency(header: ModelHeader, settings: LoadSettings, weights_mib: float) 
         return plan_residency(header, least_mib, chunk_bytes=chunk_bytes)
 
 
-def advise(
-    header: ModelHeader,
-    settings: LoadSettings,
-    share: ProcessShare,
-    *,
-    disk_mib_s: float = 0.0,
-    compute_s: float = 0.0,
-) -> Advice:
-    """The least painful change that makes the model fit.
-
-    In this order: a smaller batch, the context in q8_0, a smaller context, the context in q4_0;
-    then the same with swap to disk; else a larger budget. `disk_mib_s` is the measured speed of
-    the file's drive, 0 where unknown: with it the text says how fast the model would be, if the
-    bill's `compute_s` is this.
-    """
-    if plan(header, settings, share).fits:
-        return Advice(settings, "")
-    swapping = settings.model_copy(update={"swap_enabled": True})
-    ways = [settings] if settings.swap_enabled or header.legacy else [settings, swapping]
-    for way in ways:
-        for candidate in _concessions(header, way, share):
-            bill = plan(header, candidate, share)
-            if bill.fits:
-                text = _change_text(settings, candidate)
-                pace = {"disk_mib_s": disk_mib_s, "compute_s": compute_s}
-                speed = speed_text(bill.model_copy(update=pace))
-                return Advice(candidate, f"{text} {speed}".rstrip())
-    needed = ceil(plan(header, ways[-1], share).total_mib)
-    raised = ways[-1].model_copy(update={"memory_budget": needed})
-    turned_on = raised.swap_enabled and not settings.swap_enabled
-    return Advice(raised, tr(_BUDGET_AND_SWAP if turned_on else _BUDGET, needed=needed))
-
-
-def speed_text(bill: Bill) -> str:
-    """How fast a model runs from its drive; empty where nothing is known or read."""
-    if not bill.disk_tok_s:
-        return ""
-    return tr(
-        "Roughly {rate} tokens a second, by a short test of this disk.",
-        rate=f"{bill.disk_tok_s:.1f}",
-    )
-
-
-def require_fit(header: ModelHeader, settings: LoadSettings, share: ProcessShare) -> Bill:
-    """The bill of a model that may be loaded.
-
-    Raises ContextTooLarge beyond what the model was trained for, BudgetTooSmall with the advice.
-    """
-    require_context(header, settings)
-    bill = plan(header, settings, share)
-    refuse_misfit(bill, header, settings, share)
-    return bill
-
-
-def refuse_misfit(
-    bill: Bill, header: ModelHeader, settings: LoadSettings, share: ProcessShare
-) -> None:
-    """Raises BudgetTooSmall with the advice for a bill over its budget."""
-    if bill.fits:
-        return
-    mib = {line.name: line.planned_mib for line in bill.lines}
-    needed = ceil(bill.total_mib)
-    weights = round(sum(mib.get(name, 0.0) for name in WEIGHT_LINES))
-    context = round(mib["kv_cache"])
-    raise BudgetTooSmall(
-        needed_mib=needed,
-        budget_mib=settings.memory_budget,
-        weights_mib=weights,
-        kv_mib=context,
-        rest_mib=needed - weights - context,
-        advice=advise(header, settings, share).text,
-    )
-
-
 def require_context(header: ModelHeader, settings: LoadSettings) -> None:
-    """Raises ContextTooLarge for more context than the model was trained for."""
+    """Raise ContextTooLarge for more context than the model was trained for."""
     if 0 < header.context_trained < settings.context_length:
         raise ContextTooLarge(asked=settings.context_length, trained=header.context_trained)
-
-
-def _concessions(
-    header: ModelHeader, settings: LoadSettings, share: ProcessShare
-) -> Iterator[LoadSettings]:
-    """Settings that need less memory, the least painful first. Not all of them fit."""
-
-    def batches(kept: LoadSettings) -> Iterator[LoadSettings]:
-        batch = kept.micro_batch
-        while batch >= LEAST_BATCH:
-            yield kept.model_copy(update={"micro_batch": batch})
-            batch //= 2
-
-    yield from batches(settings)
-    smallest = settings
-    for kv_type in (KVType.Q8_0, KVType.Q4_0):
-        if _width(kv_type) < _width(settings.kv_type):
-            narrower = settings.model_copy(update={"kv_type": kv_type})
-            yield from batches(narrower)
-            smallest = narrower
-        *_, smallest = batches(smallest) if smallest.micro_batch >= LEAST_BATCH else [smallest]
-        shorter = _largest_context(header, smallest, share)
-        if shorter is not None:
-            yield shorter
-
-
-def _width(kv_type: KVType) -> int:
-    return list(reversed(KVType)).index(kv_type)
-
-
-def _largest_context(
-    header: ModelHeader, settings: LoadSettings, share: ProcessShare
-) -> LoadSettings | None:
-    """The settings with the longest shorter context that fits, by bisection over whole steps."""
-
-    def with_steps(steps: int) -> LoadSettings:
-        return settings.model_copy(update={"context_length": steps * costs.CONTEXT_STEP})
-
-    least = LEAST_CONTEXT // costs.CONTEXT_STEP
-    most = (settings.context_length - 1) // costs.CONTEXT_STEP
-    if most < least or not plan(header, with_steps(least), share).fits:
-        return None
-    while least < most:
-        middle = (least + most + 1) // 2
-        if plan(header, with_steps(middle), share).fits:
-            least = middle
-        else:
-            most = middle - 1
-    return with_steps(least)
-
-
-_BUDGET = N_("It needs a budget of at least {needed:,} MiB.")
-_BUDGET_AND_SWAP = N_("It needs swap to disk and a budget of at least {needed:,} MiB.")
-_CHANGES = {
-    "micro_batch": N_("a batch of {value}"),
-    "kv_type": N_("a context precision of {value}"),
-    "context_length": N_("a context of {value} tokens"),
-    "swap_enabled": N_("swap to disk"),
-}
-
-
-def _change_text(asked: LoadSettings, fits: LoadSettings) -> str:
-    changes = []
-    for key, text in _CHANGES.items():
-        value = getattr(fits, key)
-        if value != getattr(asked, key):
-            changes.append(tr(text, value=f"{value:,}" if isinstance(value, int) else value))
-    return tr("It fits with {changes}.", changes=", ".join(changes))

@@ -1,4 +1,5 @@
-"""What must not wait for Python's lock, in C++: the ring that weights pass through, llama.cpp's
-callback in front of it, and the loop that writes plain text. `library` has the functions; what they
-do is told in the headers here.
+"""C++ code for what must not wait for Python's lock.
+
+It holds the prefetch ring that weights pass through, llama.cpp's eval callback in front of it, and
+the decode loop for plain text. `native_library` binds the functions; the headers document them.
 """

@@ -1,9 +1,12 @@
 // The functions that Python calls: objects are pointers, lists an address and a count.
 #include <algorithm>
+#include <cmath>
 
-#include "ring.hpp"
-#include "stretch.hpp"
-#include "writing.hpp"
+#include "decode_loop.hpp"
+#include "eval_callback.hpp"
+#include "owner_watch.hpp"
+#include "prefetch_ring.hpp"
+#include "thread_restriction.hpp"
 
 #ifdef _WIN32
 #define EXPORT extern "C" __declspec(dllexport)
@@ -13,73 +16,98 @@
 
 using namespace streaming;
 
-EXPORT Ring *ring_new(const File *files, int count, int64_t page, ReadOtherwise read_otherwise,
-                      int readers) {
-    return new Ring({files, files + count}, page, read_otherwise, readers);
+EXPORT int watch_owner(int64_t pipe, int64_t owner) {
+    return streaming::watch_owner(pipe, owner);
 }
 
-EXPORT void ring_free(Ring *ring) { delete ring; }
+EXPORT int restrict_threads(int64_t ruleset) { return streaming::restrict_threads(ruleset); }
 
-EXPORT int ring_add(Ring *ring, Weight weight) { return ring->add(weight); }
+EXPORT PrefetchRing *ring_new(const File *files, int count, int64_t page, FallbackRead fallback,
+                              int readers) {
+    return new PrefetchRing({files, files + count}, page, fallback, readers);
+}
 
-EXPORT void ring_set_order(Ring *ring, const int *weights, int count) {
+EXPORT void ring_free(PrefetchRing *ring) { delete ring; }
+
+EXPORT int ring_add(PrefetchRing *ring, Weight weight) { return ring->add(weight); }
+
+EXPORT void ring_set_order(PrefetchRing *ring, const int *weights, int count) {
     ring->set_order({weights, weights + count});
 }
 
-EXPORT int ring_take(Ring *ring, int weight, char **address) {
-    const Taken taken = ring->take(weight);
-    *address = taken.address;
-    return taken.outcome;
+EXPORT int ring_acquire(PrefetchRing *ring, int weight, char **address) {
+    const Acquired acquired = ring->acquire(weight);
+    *address = acquired.address;
+    return acquired.outcome;
 }
 
-EXPORT void ring_release(Ring *ring) { ring->release(); }
+EXPORT void ring_release(PrefetchRing *ring) { ring->release(); }
 
-// How many were taken; the first `room` of them are put into `weights`.
-EXPORT int ring_taken(Ring *ring, int *weights, int room) {
-    const auto taken = ring->taken();
-    std::copy_n(taken.begin(), std::min<size_t>(taken.size(), room), weights);
-    return static_cast<int>(taken.size());
+// Returns how many are acquired; the first `capacity` of them are put into `weights`.
+EXPORT int ring_acquired(PrefetchRing *ring, int *weights, int capacity) {
+    const auto acquired = ring->acquired();
+    std::copy_n(acquired.begin(), std::min<size_t>(acquired.size(), capacity), weights);
+    return static_cast<int>(acquired.size());
 }
 
-EXPORT void ring_restart(Ring *ring, int pause) { ring->restart(pause != 0); }
+EXPORT void ring_restart(PrefetchRing *ring, int pause) { ring->restart(pause != 0); }
 
-EXPORT void ring_rest(Ring *ring) { ring->rest(); }
+EXPORT void ring_stop(PrefetchRing *ring) { ring->stop(); }
 
-EXPORT void ring_use(Ring *ring, char *memory, int64_t nbytes) { ring->use(memory, nbytes); }
-
-EXPORT void ring_counters(Ring *ring, Counters *counters) { *counters = ring->counters(); }
-
-EXPORT Stretch *stretch_new(Ring *ring, TensorLayout layout, Owner owner) {
-    return new Stretch(*ring, layout, owner);
+EXPORT void ring_set_memory(PrefetchRing *ring, char *memory, int64_t nbytes) {
+    ring->set_memory(memory, nbytes);
 }
 
-EXPORT void stretch_free(Stretch *stretch) { delete stretch; }
+EXPORT void ring_counters(PrefetchRing *ring, Counters *counters) { *counters = ring->counters(); }
 
-EXPORT void stretch_watch(Stretch *stretch, uint64_t tensor, int weight) {
-    stretch->watch(tensor, weight);
+EXPORT EvalCallback *callback_new(PrefetchRing *ring, TensorOffsets offsets, Handlers handlers) {
+    return new EvalCallback(*ring, offsets, handlers);
 }
 
-EXPORT void stretch_forget(Stretch *stretch, uint64_t tensor) { stretch->forget(tensor); }
+EXPORT void callback_free(EvalCallback *callback) { delete callback; }
 
-EXPORT void stretch_show(Stretch *stretch, int whole_numbers, int ends) {
-    stretch->show(whole_numbers != 0, ends != 0);
+EXPORT void callback_evict(EvalCallback *callback, uint64_t tensor, int weight) {
+    callback->evict(tensor, weight);
 }
 
-EXPORT int stretch_see(Stretch *stretch, uint64_t tensor) { return stretch->see(tensor); }
+EXPORT void callback_admit(EvalCallback *callback, uint64_t tensor) { callback->admit(tensor); }
 
-// How many tensors; the first `room` of them are put into `tensors`.
-EXPORT int stretch_begin_pass(Stretch *stretch, uint64_t *tensors, int room) {
-    const auto seen = stretch->begin_pass();
-    std::copy_n(seen.begin(), std::min<size_t>(seen.size(), room), tensors);
-    return static_cast<int>(seen.size());
+EXPORT void callback_set_filter(EvalCallback *callback, int integer_nodes, int computed_runs) {
+    callback->set_filter(integer_nodes != 0, computed_runs != 0);
 }
 
-// What llama.cpp calls, with the stretch as its user data.
-EXPORT bool stretch_on_node(char *node, bool ask, void *stretch) {
-    return static_cast<Stretch *>(stretch)->on_node(node, ask);
+EXPORT int callback_touch(EvalCallback *callback, uint64_t tensor) {
+    return callback->touch(tensor);
 }
 
-EXPORT void writer_write(const Writer *writer, void *chain, const Page *page, int32_t most,
-                         double for_s, char end, Written *written) {
-    *written = write_plain(*writer, chain, *page, most, for_s, end);
+// Returns how many tensors there are; the first `capacity` of them are put into `tensors`.
+EXPORT int callback_begin_pass(EvalCallback *callback, uint64_t *tensors, int capacity) {
+    const auto touched = callback->begin_pass();
+    std::copy_n(touched.begin(), std::min<size_t>(touched.size(), capacity), tensors);
+    return static_cast<int>(touched.size());
+}
+
+// What llama.cpp calls, with the EvalCallback as its user data.
+EXPORT bool callback_on_node(char *node, bool ask, void *callback) {
+    return static_cast<EvalCallback *>(callback)->on_node(node, ask);
+}
+
+// Returns the most likely of the tokens that `to_target` maps to none below 0, and puts its share of
+// the probability of all tokens into `probability`. -1 where none is mapped.
+EXPORT int best_token(const float *logits, const int32_t *to_target, int count,
+                      float *probability) {
+    int best = -1;
+    for (int token = 0; token < count; token++)
+        if (to_target[token] >= 0 && (best < 0 || logits[token] > logits[best])) best = token;
+    if (best < 0) return best;
+    float sum = 0;
+    for (int token = 0; token < count; token++) sum += std::exp(logits[token] - logits[best]);
+    *probability = 1 / sum;
+    return best;
+}
+
+EXPORT void decode_loop_run(const LlamaFunctions *llama, void *chain, const DecodeBuffers *buffers,
+                            int32_t max_tokens, double time_limit_s, char end,
+                            DecodeResult *result) {
+    *result = decode_text(*llama, chain, *buffers, max_tokens, time_limit_s, end);
 }

@@ -1,1 +1,1 @@
-"""Which weights are in memory, and how the others come from the disk in time."""
+"""Decides which weights stay in memory, and streams the others from the disk in time."""

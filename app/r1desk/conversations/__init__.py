@@ -1,1 +1,1 @@
-"""The left side: conversations, search, trash."""
+"""The list of conversations, search and the trash."""

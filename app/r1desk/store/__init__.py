@@ -15,9 +15,8 @@ from r1desk.store.errors import (
     StoreReadOnly,
 )
 from r1desk.store.profile import Profile
-from r1desk.store.store import Store
-from r1desk.store.thread import StoreThread
-from r1desk.store.values import (
+from r1desk.store.records import (
+    Attachment,
     ConversationInfo,
     ConversationSettings,
     MessageNode,
@@ -25,8 +24,11 @@ from r1desk.store.values import (
     Opening,
     SearchHit,
 )
+from r1desk.store.store import Store
+from r1desk.store.thread import StoreThread
 
 __all__ = [
+    "Attachment",
     "ConversationInfo",
     "ConversationSettings",
     "MessageNode",

@@ -16,13 +16,13 @@ from typing import Any
 import apsw
 
 from deepseek_r1.core import log
-from deepseek_r1.core.files import sync_folder
+from deepseek_r1.core.atomic_write import sync_folder
 from r1desk.store.errors import (
     SearchIndexRepaired,
     StoreDamaged,
     StoreFailed,
     StoreReadOnly,
-    in_users_words,
+    translated_errors,
     user_error,
 )
 
@@ -56,7 +56,7 @@ class Database:
         self.path = path
         self.repair_index: Callable[[apsw.Connection], None] | None = None
         self._depth = 0
-        with in_users_words(path):
+        with translated_errors(path):
             if view_only:
                 address = f"{path.absolute().as_uri()}?immutable=1"
                 self.connection = apsw.Connection(address, flags=_IMMUTABLE, vfs=vfs)
@@ -64,7 +64,7 @@ class Database:
                 _make_private(path)
                 self.connection = apsw.Connection(str(path), flags=_WRITABLE, vfs=vfs)
         try:
-            with in_users_words(path):
+            with translated_errors(path):
                 self._configure(view_only)
         except BaseException:
             self.abandon()
@@ -92,12 +92,12 @@ class Database:
         Outside a transaction, a damaged search index is made anew and the statement repeated.
         """
         try:
-            with in_users_words(self.path):
+            with translated_errors(self.path):
                 return self.connection.execute(sql, bindings).fetchall()
         except StoreDamaged as damage:
             if self._depth or not self._repaired(damage):
                 raise
-            with in_users_words(self.path):
+            with translated_errors(self.path):
                 return self.connection.execute(sql, bindings).fetchall()
 
     def first(self, sql: str, bindings: Bindings = ()) -> Row | None:
@@ -106,7 +106,7 @@ class Database:
 
     def rows(self, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
         """The rows one by one, for a reader that may stop early."""
-        with in_users_words(self.path), closing(self.connection.cursor()) as cursor:
+        with translated_errors(self.path), closing(self.connection.cursor()) as cursor:
             yield from cursor.execute(sql, bindings)
 
     @contextmanager
@@ -123,7 +123,7 @@ class Database:
         commit = "COMMIT" if outermost else f"RELEASE {name}"
         undo = "ROLLBACK" if outermost else f"ROLLBACK TO {name}; RELEASE {name}"
         try:
-            with in_users_words(self.path):
+            with translated_errors(self.path):
                 if outermost and self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")  # it failed when the disk did
                 self.connection.execute(begin)
@@ -152,7 +152,7 @@ class Database:
             self.repair_index = repair
             return False
         log.store.warning("the search index was damaged and is made anew")
-        with in_users_words(self.path):
+        with translated_errors(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 repair(self.connection)
@@ -176,7 +176,7 @@ class Database:
 
     def backup_to(self, target: Path) -> None:
         """Write a consistent copy to the new file `target`, private to the user."""
-        with in_users_words(target):
+        with translated_errors(target):
             _make_private(target)
             with closing(apsw.Connection(str(target))) as copy:
                 with copy.backup("main", self.connection, "main") as backup:
@@ -187,7 +187,7 @@ class Database:
 
     def close(self) -> None:
         """Fold the WAL into the database and let go of it."""
-        with in_users_words(self.path):
+        with translated_errors(self.path):
             self.connection.close()
 
     def forbid_writing(self) -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong between us and the disk, and who is to blame.
+"""Errors of the store, and the translation of SQLite's errors into them.
 
 `user_error` is the one place that decides: the user's world (a full disk, a locked file, a damaged
 database) becomes an `R1Error` that a person can act on; everything else is a bug of ours and is
@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.words import N_
+from deepseek_r1.core.i18n import N_
 
 
 class StoreError(R1Error):
@@ -42,11 +42,11 @@ class StoreReadOnly(StoreError):
 
 
 class StoreDamaged(StoreError):
-    """The database contradicts itself. The next start sets it aside and rescues what it can."""
+    """The database is inconsistent. The next start sets it aside and recovers what it can."""
 
     what = N_("The file with your conversations is damaged.")
     why = N_("The database reports: {detail}.")
-    todo = N_("Close and start the application: it keeps a copy of {path} and rescues the rest.")
+    todo = N_("Close and start the application: it keeps a copy of {path} and recovers the rest.")
 
 
 class StoreLocked(StoreError):
@@ -71,6 +71,30 @@ class StoreFailed(StoreError):
     what = N_("The drive failed while your conversations were read or saved.")
     why = N_("The system says about {path}: {detail}.")
     todo = N_("Check that the drive is connected and healthy, then try again.")
+
+
+class ArchiveUnreadable(StoreError):
+    """A file that should hold conversations is none of ours, or damaged."""
+
+    what = N_("This file holds no conversations that can be imported.")
+    why = N_("It was found: {detail}.")
+    todo = N_("Choose a JSON file that this application exported. Nothing was changed.")
+
+
+class ArchiveNotRead(StoreError):
+    """The system does not hand out a file to import."""
+
+    what = N_("The file could not be read.")
+    why = N_("The system reports for {path}: {detail}.")
+    todo = N_("Check that the file is there and may be read. Nothing was changed.")
+
+
+class ArchiveNotWritten(StoreError):
+    """The system does not take a file to export."""
+
+    what = N_("The conversations could not be exported.")
+    why = N_("The system reports for {path}: {detail}.")
+    todo = N_("Choose another folder, or free some space there.")
 
 
 class SearchIndexRepaired(StoreError):
@@ -124,12 +148,12 @@ def user_error(  # noqa: PLR0911 - one decision, one return a case
 
 
 @contextmanager
-def in_users_words(path: Path) -> Iterator[None]:
+def translated_errors(path: Path) -> Iterator[None]:
     """Raise what `user_error` makes of an exception; bugs pass unchanged."""
     try:
         yield
     except (apsw.Error, OSError, UnicodeDecodeError) as problem:
-        told = user_error(problem, path)
-        if told is None:
+        translated = user_error(problem, path)
+        if translated is None:
             raise
-        raise told from problem
+        raise translated from problem

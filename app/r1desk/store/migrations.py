@@ -64,7 +64,42 @@ def m001_conversations_and_search(db: apsw.Connection) -> None:
     create_search_index(db)
 
 
-MIGRATIONS: Sequence[Migration] = (m001_conversations_and_search,)
+def m002_attachments_and_edited_answers(db: apsw.Connection) -> None:
+    """Files that go with a message, and answers that the user changed.
+
+    An attachment without a message belongs to the draft of its conversation, or to that of the new
+    chat where it has none either.
+    """
+    db.execute("""
+        CREATE TABLE attachments (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            conversation_id INTEGER REFERENCES conversations (id) ON DELETE CASCADE,
+            message_id INTEGER REFERENCES messages (id) ON DELETE CASCADE,
+            tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens >= 0),
+            name TEXT NOT NULL,
+            content TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX attachments_by_message ON attachments (message_id);
+        CREATE INDEX attachments_by_conversation ON attachments (conversation_id);
+
+        ALTER TABLE messages
+            ADD COLUMN edited INTEGER NOT NULL DEFAULT 0 CHECK (edited IN (0, 1));
+    """)
+
+
+def m003_memory_start(db: apsw.Connection) -> None:
+    """A mark on a message: the model reads a branch from its last marked message on."""
+    db.execute("""
+        ALTER TABLE messages ADD COLUMN memory_start INTEGER NOT NULL DEFAULT 0
+            CHECK (memory_start IN (0, 1));
+    """)
+
+
+MIGRATIONS: Sequence[Migration] = (
+    m001_conversations_and_search,
+    m002_attachments_and_edited_answers,
+    m003_memory_start,
+)
 
 _INDEXED = (("title_index", "conversations", "title"), ("message_index", "messages", "content"))
 

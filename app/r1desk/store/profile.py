@@ -14,7 +14,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from r1desk.store.errors import ProfileInUse, StoreReadOnly, in_users_words, user_error
+from r1desk.store.errors import ProfileInUse, StoreReadOnly, translated_errors, user_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Profile:
 
         Raises ProfileInUse if another process (or this one) holds it.
         """
-        with in_users_words(folder):
+        with translated_errors(folder):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if os.name == "posix" and folder.stat().st_mode & 0o077:

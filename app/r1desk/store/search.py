@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from r1desk.store.conversations import text_of
 from r1desk.store.database import Database
-from r1desk.store.text import clean
-from r1desk.store.values import SearchHit
+from r1desk.store.records import SearchHit
+from r1desk.store.stored_text import clean, text_of
 
 TRIGRAM = 3
 QUERY_CHARACTERS = 200
@@ -24,24 +23,24 @@ _LEAD_CHARACTERS = 30
 class Query:
     """The words of a query, as SQLite is asked for them."""
 
-    words: tuple[str, ...]
+    terms: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Query:
         """Every different word of the first `QUERY_CHARACTERS` characters."""
-        words = clean(text[:QUERY_CHARACTERS]).split()
-        return cls(tuple(dict.fromkeys(words)))
+        terms = clean(text[:QUERY_CHARACTERS]).split()
+        return cls(tuple(dict.fromkeys(terms)))
 
     @property
     def match(self) -> str:
         """The full-text expression for the longer words; empty if there are none."""
-        long = (word for word in self.words if len(word) >= TRIGRAM)
+        long = (word for word in self.terms if len(word) >= TRIGRAM)
         return " AND ".join('"' + word.replace('"', '""') + '"' for word in long)
 
     def condition(self, column: str) -> tuple[str, list[str]]:
         """SQL and bindings for the words that are too short for the index."""
         parts, bindings = ["TRUE"], []
-        for word in self.words:
+        for word in self.terms:
             if len(word) >= TRIGRAM:
                 continue
             if word.lower() == word.upper():  # no case, as in Chinese: the fastest comparison
@@ -55,8 +54,8 @@ class Query:
     @property
     def pattern(self) -> re.Pattern[str]:
         """Finds the words in a text; the longest first, so that marks do not split."""
-        words = sorted(self.words, key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+        terms = sorted(self.terms, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, terms)), re.IGNORECASE)
 
 
 def search(db: Database, text: str, limit: int) -> list[SearchHit]:
@@ -65,7 +64,7 @@ def search(db: Database, text: str, limit: int) -> list[SearchHit]:
     Among short words alone, where there is no rank, the latest message comes first.
     """
     query = Query.parse(text)
-    if not query.words or limit <= 0:
+    if not query.terms or limit <= 0:
         return []
     titles = _titles(db, query, limit)
     messages = _messages(db, query, limit)

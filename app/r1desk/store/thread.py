@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepseek_r1.core import log
+from r1desk.store.records import Opening
 from r1desk.store.store import Store
-from r1desk.store.values import Opening
 
 Result = TypeVar("Result")
 
@@ -55,7 +55,7 @@ class StoreThread(threading.Thread):
         """
 
         def work(store: Store) -> bool:
-            return store.save_progress(message_id, content, thinking)
+            return store.messages.save_progress(message_id, content, thinking)
 
         with self._changed:
             waiting = next((job for job in self._jobs if job.progress_of == message_id), None)

@@ -1,4 +1,4 @@
-"""How the window looks: three themes, their colours by meaning, fonts and icons."""
+"""The look of the window: three themes, their colours by meaning, fonts and icons."""
 
 from __future__ import annotations
 

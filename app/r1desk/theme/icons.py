@@ -55,6 +55,8 @@ def app_icon() -> QIcon:
 
 
 def _rendered(name: str, size: QSize, colour: str) -> QPixmap:
+    if size.isEmpty():  # there is no space for it, as in a row that is being laid out
+        return QPixmap()
     key = f"r1desk/{name}/{colour}/{size.width()}x{size.height()}"
     picture = QPixmap()
     if QPixmapCache.find(key, picture):

@@ -1,4 +1,4 @@
-"""The small style sheet for what a palette cannot say: corners, thin scroll bars, focus frames.
+"""The small style sheet for what a palette cannot express: corners, scroll bars, focus frames.
 
 Widgets opt in by dynamic property (`set_role`), so that the sheet stays small and the chat view,
 which draws itself, pays nothing for it.
@@ -32,6 +32,7 @@ def stylesheet(tokens: Tokens, text_pt: float) -> str:
     measures = {
         "icons": (resources_dir() / "icons").as_posix(),
         "small_pt": max(7.0, text_pt - 1.5),
+        "drop_pt": text_pt * 1.4,
         "pad": 3 + grow,
         "pad_focus": 3,
         "pad_side": 6 + grow,
@@ -55,9 +56,9 @@ def stylesheet(tokens: Tokens, text_pt: float) -> str:
 def set_role(widget: QWidget, role: str) -> None:
     """Give `widget` one of the sheet's roles, also after it was shown.
 
-    Buttons: primary, danger, flat, fold. Check boxes: bare, for one without words. Labels: dim,
-    danger, alarm, warning, success, heading, badge. Frames: card, bar, rule. An empty role takes
-    it back.
+    Buttons: primary, danger, flat, fold, pill. Check boxes: bare, for one without words. Labels:
+    dim, danger, alarm, warning, success, heading, badge, drop. Frames: card, bar, rule. An empty
+    role takes it back.
     """
     if widget.property("role") == role:
         return

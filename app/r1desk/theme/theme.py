@@ -1,4 +1,4 @@
-"""Which theme is in force, and how the application is dressed in it.
+"""The theme in force and its application to Qt.
 
 Fusion plus a palette plus a small style sheet, the same on every system. `setColorScheme` is
 asked for too, so that title bars and native dialogs follow, but nothing of ours depends on it.
@@ -19,7 +19,7 @@ from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 
 
 class ThemeChoice(StrEnum):
-    """What the user picked."""
+    """The user's choice of a theme."""
 
     SYSTEM = "system"
     LIGHT = "light"
@@ -38,7 +38,7 @@ class Theme(QObject):
     """The application's theme; lives as a child of the QApplication.
 
     Signals:
-        changed: other colours are in force; `tokens()` already answers with them. For what
+        changed: other colours are in force; `tokens()` already returns them. For what
             paints itself or holds HTML; ordinary widgets and icons follow by themselves.
     """
 
@@ -61,11 +61,11 @@ class Theme(QObject):
 
     @property
     def choice(self) -> ThemeChoice:
-        """What the user picked, not what it resolved to."""
+        """The user's choice, not what it resolved to."""
         return self._choice
 
     def choose(self, choice: ThemeChoice) -> None:
-        """Dress the application in `choice`."""
+        """Apply `choice` to the application."""
         self._choice = choice
         hints = self._app.styleHints()
         if choice is ThemeChoice.SYSTEM:
@@ -73,12 +73,12 @@ class Theme(QObject):
         else:
             dark = _FIXED[choice].dark
             hints.setColorScheme(Qt.ColorScheme.Dark if dark else Qt.ColorScheme.Light)
-        self._wear(self._system_tokens() if choice is ThemeChoice.SYSTEM else _FIXED[choice])
+        self._apply(self._system_tokens() if choice is ThemeChoice.SYSTEM else _FIXED[choice])
 
     @Slot()
     def _on_system_changed(self, *_unused: object) -> None:
         if self._choice is ThemeChoice.SYSTEM:
-            self._wear(self._system_tokens())
+            self._apply(self._system_tokens())
 
     def _system_tokens(self) -> Tokens:
         hints = self._app.styleHints()
@@ -92,7 +92,7 @@ class Theme(QObject):
             return DARK if window.lightnessF() < 0.5 else LIGHT
         return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
 
-    def _wear(self, wanted: Tokens) -> None:
+    def _apply(self, wanted: Tokens) -> None:
         self.tokens = wanted
         self._app.setPalette(palette(wanted))
         self._app.setStyleSheet(stylesheet(wanted, self._app.font().pointSizeF()))
@@ -100,7 +100,7 @@ class Theme(QObject):
 
 
 def apply_theme(app: QApplication, choice: ThemeChoice) -> Theme:
-    """Dress `app` in `choice` and keep it so; may be called again with another choice."""
+    """Apply `choice` to `app` and follow the system; may be called again with another choice."""
     theme = app.findChild(Theme) or Theme(app)
     theme.choose(choice)
     return theme

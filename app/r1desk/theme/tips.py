@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 
 def explain(widget: QWidget, text: str) -> None:
-    """Give `widget` a tooltip of one sentence or more, and screen readers the same words.
+    """Give `widget` a tooltip of one sentence or more, and screen readers the same text.
 
     Qt breaks rich text into lines; a plain sentence would be one line across the screen.
     """

@@ -1,29 +1,33 @@
-"""A model's working memory: the KV cache, and the computing of tokens into it."""
+"""A llama.cpp context: the KV cache, and the computing of tokens into it."""
 
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from deepseek_r1.core.errors import EngineFailed, EngineStartFailed, ModelLoadFailed
+from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
+from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.native.library import Batch
-from deepseek_r1.weights.context_memory import ContextMemory
-from deepseek_r1.weights.streamed import StreamedWeights
+from deepseek_r1.native.native_library import LlamaBatch
+from deepseek_r1.weights.kv_memory import KVMemory
+from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 
+# What llama_decode returns.
+_NO_KV_SLOT = 1
 _ABORTED = 2
-_NO_ROOM = 1
 
 
 @dataclass(frozen=True, slots=True)
-class ContextShape:
-    """What a context is made for. Lengths in tokens."""
+class ContextParams:
+    """The parameters of a context. Lengths are in tokens."""
 
     context_length: int  # cells of the KV cache, shared by all sequences
     micro_batch: int
@@ -31,12 +35,23 @@ class ContextShape:
     sequences: int
     threads: int
     threads_prefill: int
-    draft_tokens: int = 0  # that may be computed along with the one that was chosen
+    draft_tokens: int = 0  # the most that are computed along with a chosen token
+    snapshots: bool = False  # one more sequence, through which ranges of cells are copied
 
     @property
-    def rows(self) -> int:
-        """Of logits, that one computation may give."""
-        return max(self.sequences, 1 + self.draft_tokens)
+    def snapshot_sequence(self) -> int:
+        """The sequence after all others, where there are snapshots."""
+        return self.sequences
+
+    @property
+    def max_outputs(self) -> int:
+        """The most rows of logits that one computation may give."""
+        return max(self.all_sequences, 1 + self.draft_tokens)
+
+    @property
+    def all_sequences(self) -> int:
+        """The sequences with the one for snapshots. llama.cpp wants a row of logits for each."""
+        return self.sequences + int(self.snapshots)
 
 
 class AbortFlag:
@@ -52,7 +67,7 @@ class AbortFlag:
         self.function = ctypes.cast(libc.strlen, ctypes.c_void_p).value or 0
         self._bytes = ctypes.create_string_buffer(2)
         self.address = ctypes.addressof(self._bytes)
-        self.raised = False  # from `set` to `clear`: cheaper to ask than the bytes
+        self.raised = False  # mirrors the bytes, and is cheaper to read than they are
 
     def set(self) -> None:
         """Make the running and every later computation end at once."""
@@ -66,20 +81,20 @@ class AbortFlag:
 
 
 class AbortedError(Exception):
-    """A computation was ended by the flag; the cells it had begun are removed again."""
+    """The flag ended a computation; the cells it had begun are removed again."""
 
 
-class Row(NamedTuple):
-    """A token for one of several sequences; `wanted`: its logits will be sampled."""
+class BatchToken(NamedTuple):
+    """A token for one of several sequences."""
 
     token: int
     position: int
     sequence: int
-    wanted: bool
+    wants_logits: bool
 
 
-def plain_params(api: Any, context_length: int, batch: int) -> Any:
-    """What every context of ours has: one sequence, all on the processor, attention as it suits."""
+def default_context_params(api: Any, context_length: int, batch: int) -> Any:
+    """Return `llama_context_params` for one sequence, with everything on the processor."""
     params = api.llama_context_default_params()
     params.n_ctx = context_length
     params.n_batch = params.n_ubatch = batch
@@ -97,165 +112,221 @@ class LlamaContext:
         self,
         library: Library,
         model: LlamaModel,
-        shape: ContextShape,
+        params: ContextParams,
         weights: StreamedWeights | None = None,
-        memory: ContextMemory | None = None,
+        kv_memory: KVMemory | None = None,
     ) -> None:
-        """Allocate the cache and the buffers, in `memory` if there is one.
+        """Allocate the KV cache and the buffers, in `kv_memory` if it is given.
 
-        Raises ModelLoadFailed when that fails, StreamingUnavailable.
+        Raises ModelLoadFailed where that fails, StreamingUnavailable.
         """
         self._api = library.api
-        self._weights, self._made_in = weights, memory  # ggml frees what is in it at `close`
+        self._weights = weights
+        self._kv_memory = kv_memory  # kept alive: ggml frees the buffers in it at `close`
         self._library = library
-        self.shape = shape
-        self.batch_limit = shape.micro_batch  # tokens of a prompt at once; any thread may lower it
+        self.params = params
+        self.batch_limit = params.micro_batch  # prompt tokens a call; any thread may lower it
         self.abort = AbortFlag()
-        with memory.catching() if memory is not None else nullcontext():
-            self.pointer: Any = self._api.llama_init_from_model(model.pointer, self._params())
+        with kv_memory.intercept() if kv_memory is not None else nullcontext():
+            native_params = self._native_params()
+            self.pointer: Any = self._api.llama_init_from_model(model.pointer, native_params)
         if not self.pointer:
-            detail = library.log.last_error() or "the context could not be made"
+            detail = library.log.last_error() or "the context could not be created"
             raise ModelLoadFailed(path="", detail=detail)
         if weights is not None:
             weights.on_failure = self.abort.set
-            weights.settle(lambda: self.abort.raised)
+            weights.on_context_created(lambda: self.abort.raised)
         self.memory = self._api.llama_get_memory(self.pointer)
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
-        self._others = 0  # cells of sequences that `compute_rows` filled
-        self._tokens = (self._api.llama_token * shape.micro_batch)()
-        self._batch = self._api.llama_batch_get_one(self._tokens, shape.micro_batch)
+        self.whole_pieces = 0  # leading cells that were filled in whole pieces: `prompt_pieces`
+        self.batched_cells = 0
+        """The cells of all sequences, where there are several; `cells` is empty then."""
+        self._tokens = (self._api.llama_token * params.micro_batch)()
+        self._batch = self._api.llama_batch_get_one(self._tokens, params.micro_batch)
         self.one = (self._api.llama_token * 1)()
         self._batch_of_one = self._api.llama_batch_get_one(self.one, 1)
-        self._rows = self._api.llama_batch_init(max(shape.micro_batch, shape.rows), 0, 1)
+        most_rows = max(params.micro_batch, params.max_outputs)
+        self._token_batch = self._api.llama_batch_init(most_rows, 0, 1)
 
-    def _params(self) -> Any:
-        api, shape = self._api, self.shape
-        params = plain_params(api, shape.context_length, shape.micro_batch)
-        params.n_seq_max = shape.sequences
-        params.kv_unified = True
-        # Logits are wanted for the last token of a sequence, and for drafts: without this bound
-        # their buffer is micro-batch x vocabulary, 148 MiB at 256 x 151,936.
-        params.n_outputs_max = shape.rows
-        params.n_threads, params.n_threads_batch = shape.threads, shape.threads_prefill
-        params.type_k = params.type_v = {
+    def _native_params(self) -> Any:
+        api, params = self._api, self.params
+        native = default_context_params(api, params.context_length, params.micro_batch)
+        native.n_seq_max = params.all_sequences
+        native.kv_unified = True
+        # Only the last token of a sequence and the drafts need logits. Without this bound their
+        # buffer is micro-batch x vocabulary x 4 bytes: 148 MiB at 256 x 151,936.
+        native.n_outputs_max = params.max_outputs
+        native.n_threads, native.n_threads_batch = params.threads, params.threads_prefill
+        native.type_k = native.type_v = {
             KVType.F16: api.GGML_TYPE_F16,
             KVType.Q8_0: api.GGML_TYPE_Q8_0,
             KVType.Q4_0: api.GGML_TYPE_Q4_0,
-        }[shape.kv_type]
-        params.abort_callback = ctypes.cast(self.abort.function, api.ggml_abort_callback)
-        params.abort_callback_data = self.abort.address
+        }[params.kv_type]
+        native.abort_callback = ctypes.cast(self.abort.function, api.ggml_abort_callback)
+        native.abort_callback_data = self.abort.address
         if self._weights is not None:
             callback = self._weights.eval_callback
-            params.cb_eval = ctypes.cast(callback, api.ggml_backend_sched_eval_callback)
-            params.cb_eval_user_data = self._weights.eval_user_data
-        return params
+            native.cb_eval = ctypes.cast(callback, api.ggml_backend_sched_eval_callback)
+            native.cb_eval_user_data = self._weights.eval_user_data
+        return native
 
     def close(self) -> None:
-        """Free the cache and the buffers."""
+        """Free the KV cache and the buffers."""
         if self.pointer is not None:
-            self._api.llama_batch_free(self._rows)
+            self._api.llama_batch_free(self._token_batch)
             self._api.llama_free(self.pointer)
             self.pointer = None
 
     @property
-    def native_batch_of_one(self) -> Batch:
-        """What `compute_one` computes: the token in `one`."""
-        if ctypes.sizeof(Batch) != ctypes.sizeof(self._batch_of_one):
-            raise EngineStartFailed(detail="llama.cpp's batch is laid out in another way")
-        return Batch.from_buffer_copy(self._batch_of_one)
+    def single_token_batch(self) -> LlamaBatch:
+        """The batch that `compute_one` computes: the token in `one`. Raises EngineStartFailed."""
+        if ctypes.sizeof(LlamaBatch) != ctypes.sizeof(self._batch_of_one):
+            raise EngineStartFailed(detail="llama.cpp lays out its batch in another way")
+        return LlamaBatch.from_buffer_copy(self._batch_of_one)
 
     @property
     def used(self) -> int:
         """Cells in use."""
-        return len(self.cells) + self._others
+        return len(self.cells) + self.batched_cells
+
+    @property
+    def max_batch_tokens(self) -> int:
+        """The most tokens of one computation: the micro-batch, or fewer where memory is short."""
+        return min(self.batch_limit, self.most_tokens)
 
     @property
     def most_tokens(self) -> int:
-        """How many tokens a computation may take: the micro-batch, or fewer for want of memory."""
+        """The most tokens of one computation that there is memory for."""
         limit = self._weights.tokens_at_once if self._weights is not None else 0
-        return min(self.batch_limit, limit or self.batch_limit)
+        return min(self.params.micro_batch, limit or self.params.micro_batch)
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """In force with the next token."""
+        """Set the threads for decode and prefill, from the next token on."""
         self._api.llama_set_n_threads(self.pointer, threads, threads_prefill)
 
     def keep_prefix(self, prompt: Sequence[int]) -> int:
-        """Forget all cells that do not begin `prompt`; how many of its tokens need no computing.
+        """Drop all cells that do not begin `prompt`. Returns how many of its tokens are cached.
 
-        At least one token stays to be computed: the logits after it are what is wanted.
+        At least one token is left to compute: the logits after it are needed.
         """
-        most = min(len(self.cells), len(prompt) - 1)
-        same = next((i for i in range(most) if self.cells[i] != prompt[i]), most)
-        return self.truncate(same)
+        return self.truncate(common_length(self.cells, prompt[:-1]))
 
     def truncate(self, length: int) -> int:
-        """Keep the first `length` cells; fewer where the model's memory cannot be cut there."""
+        """Keep the first `length` cells; none where the model's memory cannot be cut there.
+
+        Returns how many are kept.
+        """
         if not self._api.llama_memory_seq_rm(self.memory, 0, length, -1):
             self.clear()
             return 0
         del self.cells[length:]
+        self.whole_pieces = min(self.whole_pieces, length)
         return length
 
     def compute(self, tokens: Sequence[int]) -> None:
-        """Append up to `most_tokens`. Raises AbortedError, EngineFailed."""
+        """Append up to `max_batch_tokens` tokens. Raises AbortedError, EngineFailed."""
         count = len(tokens)
         self._tokens[:count] = tokens
         self._batch.n_tokens = count
-        self.check(self._api.llama_decode(self.pointer, self._batch))
+        self.check(self._decode(self._batch))
         self.cells += tokens
 
+    def _decode(self, batch: Any) -> int:
+        with self.interruptible():
+            status: int = self._api.llama_decode(self.pointer, batch)
+        return status
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C end a streamed computation; it is KeyboardInterrupt after the block.
+
+        A computation of resident weights calls no Python, so nothing can be lost in it.
+        """
+        if self._weights is None:
+            yield
+            return
+        try:
+            with deferred_interrupt(self.abort.set):
+                yield
+        except KeyboardInterrupt:
+            self.abort.clear()
+            self._weights.abort_pass()
+            self.clear()
+            raise
+
     def compute_one(self, token: int) -> None:
-        """`compute` for a single token, without building anything."""
+        """Append a single token without building a batch. Raises as `compute` does."""
         self.one[0] = token
-        status = self._api.llama_decode(self.pointer, self._batch_of_one)
+        status = self._decode(self._batch_of_one)
         if status:
             self.check(status)
         self.cells.append(token)
 
-    def compute_all(self, tokens: Sequence[int]) -> None:
-        """`compute` for up to `shape.rows` tokens, with logits behind each of them."""
-        first, batch = len(self.cells), self._rows
+    def compute_embedding(self, token: int) -> list[float]:
+        """Append a token and return the output of the last layer for it, scaled to length 1."""
+        self._api.llama_set_embeddings(self.pointer, True)
+        try:
+            self.compute_one(token)
+            width = self._api.llama_model_n_embd_out(self._api.llama_get_model(self.pointer))
+            values: list[float] = self._api.llama_get_embeddings_ith(self.pointer, -1)[:width]
+        finally:
+            self._api.llama_set_embeddings(self.pointer, False)
+        length = math.hypot(*values)
+        return [value / length for value in values] if length else values
+
+    def compute_with_drafts(self, tokens: Sequence[int]) -> None:
+        """Append up to `params.max_outputs` tokens, with logits for each of them."""
+        first, batch = len(self.cells), self._token_batch
         for i, token in enumerate(tokens):
-            self._set_row(i, Row(token, first + i, 0, True))
+            self._set_batch_token(i, BatchToken(token, first + i, 0, wants_logits=True))
         batch.n_tokens = len(tokens)
-        self.check(self._api.llama_decode(self.pointer, batch))
+        self.check(self._decode(batch))
         self.cells += tokens
 
-    def compute_rows(self, rows: Sequence[Row]) -> None:
-        """Up to `most_tokens` of several sequences at once, while `cells` is empty."""
-        batch = self._rows
-        batch.n_tokens = len(rows)
-        for i, row in enumerate(rows):
-            self._set_row(i, row)
-        self.check(self._api.llama_decode(self.pointer, batch))
-        self._others += len(rows)
+    def compute_batch(self, tokens: Sequence[BatchToken]) -> None:
+        """Compute up to `max_batch_tokens` of several sequences at once, while `cells` is empty.
 
-    def _set_row(self, at: int, row: Row) -> None:
-        batch = self._rows
-        batch.token[at], batch.pos[at], batch.logits[at] = row.token, row.position, row.wanted
-        batch.n_seq_id[at], batch.seq_id[at][0] = 1, row.sequence
+        The caller counts `batched_cells`, and removes what a failed computation has begun.
+        """
+        batch = self._token_batch
+        batch.n_tokens = len(tokens)
+        for i, token in enumerate(tokens):
+            self._set_batch_token(i, token)
+        self.batched_cells += len(tokens)  # also while it fails
+        self.check(self._decode(batch))
 
-    def drop_sequence(self, sequence: int, length: int) -> None:
-        """Free the `length` cells of one of several sequences."""
-        self._api.llama_memory_seq_rm(self.memory, sequence, -1, -1)
-        self._others -= length
+    def _set_batch_token(self, at: int, one: BatchToken) -> None:
+        batch = self._token_batch
+        batch.token[at], batch.pos[at], batch.logits[at] = one.token, one.position, one.wants_logits
+        batch.n_seq_id[at], batch.seq_id[at][0] = 1, one.sequence
+
+    def remove(self, sequence: int, length: int) -> bool:
+        """Keep the first `length` cells of one of several sequences. False if that fails."""
+        return bool(self._api.llama_memory_seq_rm(self.memory, sequence, length, -1))
+
+    def share(self, source: int, target: int, length: int) -> None:
+        """Add the first `length` cells of `source` to the empty sequence `target`."""
+        self._api.llama_memory_seq_cp(self.memory, source, target, 0, length)
 
     def clear(self) -> None:
-        """Forget everything, of all sequences."""
+        """Free the cells of all sequences."""
         self._api.llama_memory_clear(self.memory, False)
         self.cells.clear()
-        self._others = 0
+        self.whole_pieces = 0
+        self.batched_cells = 0
 
     def check(self, status: int) -> None:
-        """After a computation, of llama_decode. Raises AbortedError, EngineFailed."""
+        """Check what llama_decode returned. Raises AbortedError, EngineFailed."""
         if status == 0:
             return
-        failure = self._weights.broken_off() if self._weights is not None else None
-        if not self._others:
-            self.truncate(len(self.cells))  # what was begun; several sequences are cleared later
+        failure = self._weights.abort_pass() if self._weights is not None else None
+        if not self.batched_cells:  # several sequences are cleared by their owner
+            self.truncate(len(self.cells))  # removes what the computation had begun
         if failure is not None:
             raise EngineFailed(detail=str(failure)) from failure
         if status == _ABORTED:
             raise AbortedError
-        detail = "no room in the context" if status == _NO_ROOM else self._library.log.last_error()
-        raise EngineFailed(detail=detail or f"llama_decode answered {status}")
+        if status == _NO_KV_SLOT:
+            raise EngineFailed(detail="the context is full")
+        detail = self._library.log.last_error() or f"llama_decode returned {status}"
+        raise EngineFailed(detail=detail)

@@ -1,4 +1,4 @@
-"""A model to be measured: the logits of every position, where answering needs the last one only."""
+"""Evaluates a model: computes the logits of every position instead of the last one only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepseek_r1.core.errors import EngineFailed, ModelLoadFailed
-from deepseek_r1.engine.llama.context import plain_params
+from deepseek_r1.engine.llama.context import default_context_params
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.formats.gguf import ModelHeader
@@ -19,11 +19,11 @@ Floats = npt.NDArray[np.float32]
 
 
 class Evaluator:
-    """Computes one text at a time, piece by piece. For one thread.
+    """Computes one text at a time, in pieces. For one thread.
 
-    `window` and `piece` are in tokens: how much is remembered, and how much is computed at once.
-    The logits of a piece take piece x vocabulary x 4 bytes. `on_node`, the address of a
-    `ggml_backend_sched_eval_callback`, sees every node of the graph; 0 for none.
+    `window` and `piece` are in tokens: the context's length, and how much is computed at once. The
+    logits of a piece take piece x vocabulary x 4 bytes. `on_node`, the address of a
+    `ggml_backend_sched_eval_callback`, gets every node of the graph; 0 for none.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class Evaluator:
         self._log = opened.log
         self.piece = piece
         self.model = LlamaModel(opened, header.parts, lambda _fraction: True)
-        params = plain_params(self._api, window, piece)
+        params = default_context_params(self._api, window, piece)
         params.n_threads = params.n_threads_batch = threads
         if on_node:
             params.cb_eval = ctypes.cast(on_node, self._api.ggml_backend_sched_eval_callback)
         self._pointer: Any = self._api.llama_init_from_model(self.model.pointer, params)
         if not self._pointer:
             self.model.close()
-            detail = self._log.last_error() or "the context could not be made"
+            detail = self._log.last_error() or "the context could not be created"
             raise ModelLoadFailed(path=str(header.path), detail=detail)
         self._batch = self._api.llama_batch_init(piece, 0, 1)
         self._position = 0
@@ -62,12 +62,12 @@ class Evaluator:
         self.close()
 
     def begin(self) -> None:
-        """Forget everything: the next piece begins a text."""
+        """Clear the context: the next piece begins a text."""
         self._api.llama_memory_clear(self._api.llama_get_memory(self._pointer), False)
         self._position = 0
 
     def compute(self, tokens: Sequence[int], *, every: bool = True) -> None:
-        """Append at most `piece` tokens; with `every` the logits of each, else of the last only.
+        """Append at most `piece` tokens. With `every` each gets logits, otherwise only the last.
 
         Raises EngineFailed.
         """
@@ -79,10 +79,13 @@ class Evaluator:
             batch.logits[n] = every or n == count - 1
         status = self._api.llama_decode(self._pointer, batch)
         if status:
-            raise EngineFailed(detail=self._log.last_error() or f"llama_decode answered {status}")
+            raise EngineFailed(detail=self._log.last_error() or f"llama_decode returned {status}")
         self._position += count
 
     def logits(self, count: int) -> Floats:
-        """The last `count` computed rows, shape (count, vocabulary). Overwritten by `compute`."""
+        """Return the last `count` computed rows, of shape (count, vocabulary).
+
+        `compute` overwrites them.
+        """
         pointer = self._api.llama_get_logits(self._pointer)
         return np.ctypeslib.as_array(pointer, shape=(count, self.model.vocabulary))

@@ -1,4 +1,4 @@
-"""A model's weights and vocabulary in memory."""
+"""A llama.cpp model: its weights and vocabulary in memory."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from deepseek_r1.core.errors import ArchitectureUnknown, LoadStopped, ModelLoadFailed
+from deepseek_r1.core.interrupts import Interrupt, deferred_interrupt
 from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
-from deepseek_r1.weights.ggml_buffer import OrdinaryType
-from deepseek_r1.weights.streamed import StreamedWeights, WeightsUnreadableError
+from deepseek_r1.weights.ggml.buffer_type import PlainBufferType
+from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
 
 _EMBEDDING = rb"^token_embd\.weight$"
 _ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
-_PIECE_BYTES = 512
-_SAYINGS_KEPT = 4096  # most of what a text is made of, in less than 1 MiB
+_PIECE_BYTES = 64
+_TEXTS_CACHED = 4096  # most tokens of a text, in less than 1 MiB
 
 Progress = Callable[[float], bool]
 
@@ -37,15 +38,15 @@ class LlamaModel:
         *,
         repack: bool = True,
     ) -> None:
-        """Read the weights of all `parts`, in order; with `weights`, those that are pinned.
+        """Read the weights of all `parts`, in order; with `weights`, only those that are pinned.
 
-        They are read, not mapped, and repacked for this CPU's instructions while they are read:
-        each weight is in memory once. Streamed weights are never repacked.
-        `on_progress` hears fractions and stops the load by answering False (LoadStopped).
-        Raises ModelLoadFailed with llama.cpp's own words.
+        They are read, not mapped, and repacked for this CPU's instructions while they are read, so
+        each weight is in memory once. Streamed weights are never repacked. `on_progress` gets
+        fractions and stops the load by returning False (LoadStopped). Raises ModelLoadFailed with
+        llama.cpp's own error, ArchitectureUnknown.
         """
         self._api = library.api
-        self._ordinary = OrdinaryType(library.api._lib, _EMBEDDING)  # the model points to it
+        self._ordinary = PlainBufferType(library.functions, _EMBEDDING)  # the model points to it
         overrides = (weights or self._ordinary).overrides
         self.pointer = _load(
             library, parts, on_progress, weights, overrides=overrides, repack=repack
@@ -62,17 +63,21 @@ class LlamaModel:
         self.bos_text = self.text_of(self.bos)
         self.eos_text = self.text_of(self._api.llama_vocab_eos(self.vocab))
         self.adds_bos: bool = self._api.llama_vocab_get_add_bos(self.vocab) and self.bos >= 0
+        self.fill_in_tokens: tuple[int, int, int] = (
+            self._api.llama_vocab_fim_pre(self.vocab),
+            self._api.llama_vocab_fim_suf(self.vocab),
+            self._api.llama_vocab_fim_mid(self.vocab),
+        )
         recurrent = self._api.llama_model_is_recurrent(self.pointer)
-        self.forgets_ends = not (recurrent or self._api.llama_model_is_hybrid(self.pointer))
-        """True where the last tokens of a context can be taken back."""
+        self.can_truncate = not (recurrent or self._api.llama_model_is_hybrid(self.pointer))
+        """Whether the last tokens of a context can be removed."""
         self.context_trained: int = self._api.llama_model_n_ctx_train(self.pointer)
-        self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
         self.thinking_tags = self._thinking_tags()
-        self.says: Callable[[int], bytes | None] = lru_cache(_SAYINGS_KEPT)(self._says)
-        """What a token says; None for one that ends the answer. Remembers the usual tokens."""
+        self.token_text: Callable[[int], bytes | None] = lru_cache(_TEXTS_CACHED)(self._token_text)
+        """Returns a token's text; None for one that ends the answer. Caches frequent tokens."""
 
     def close(self) -> None:
-        """Free the memory. Contexts made from the model must be gone."""
+        """Free the memory. Contexts created from the model must be closed before."""
         if self.pointer is not None:
             self._api.llama_model_free(self.pointer)
             self.pointer = None
@@ -86,56 +91,59 @@ class LlamaModel:
     # ---- vocabulary -------------------------------------------------------------------------
 
     def text_of(self, token: int) -> str:
-        """A token as the vocabulary spells it; empty for one that does not exist."""
+        """Return a token as the vocabulary spells it; empty for one that does not exist."""
         if not 0 <= token < self.vocabulary:
             return ""
         return (self._api.llama_vocab_get_text(self.vocab, token) or b"").decode("utf-8", "replace")
 
-    def _says(self, token: int) -> bytes | None:
+    def _token_text(self, token: int) -> bytes | None:
         return None if self.is_end(token) else self.piece(token)
 
     def is_end(self, token: int) -> bool:
-        """True for every token that ends an answer."""
+        """Return whether a token ends an answer."""
         return bool(self._api.llama_vocab_is_eog(self.vocab, token))
 
     def markers(self) -> Iterator[str]:
-        """See `engine.prompt.Tokenizer`: control tokens, and words spelled like `<|...|>`."""
+        """Yield control tokens and texts like `<|...|>`. See `prompt_builder.Tokenizer`."""
         attribute = self._api.llama_vocab_get_attr
         for token in range(self.vocabulary):
             kind = attribute(self.vocab, token)
             if kind & (_ATTR_CONTROL | _ATTR_UNKNOWN):
                 yield self.text_of(token)
-            elif kind & _ATTR_USER_DEFINED and _reads_like_a_marker(text := self.text_of(token)):
+            elif kind & _ATTR_USER_DEFINED and _looks_like_marker(text := self.text_of(token)):
                 yield text
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Tokens of `text`; none are added around them."""
+        """Return the tokens of `text` alone."""
         raw = to_utf8(text)
-        room = len(raw) + 16  # a token has at least a byte; prefixes may add a few
-        tokens = (self._api.llama_token * room)()
-        count = self._api.llama_tokenize(self.vocab, raw, len(raw), tokens, room, False, special)
+        capacity = len(raw) + 16  # a token has at least a byte; prefixes may add a few
+        tokens = (self._api.llama_token * capacity)()
+        count = self._api.llama_tokenize(
+            self.vocab, raw, len(raw), tokens, capacity, False, special
+        )
         if count < 0:
             raise ValueError(f"{-count} tokens from {len(raw)} bytes")
         made: list[int] = tokens[:count]
         return made
 
     def piece(self, token: int) -> bytes:
-        """What a token says; control tokens say nothing, except the tags of thinking."""
-        buffer = self._buffer
-        count = self._api.llama_token_to_piece(
-            self.vocab, token, buffer, len(buffer), 0, token in self.thinking_tags
-        )
-        if count >= 0:
-            return buffer.raw[:count]
-        self._buffer = ctypes.create_string_buffer(-count)
-        return self.piece(token)
+        """Return a token's text; control tokens have none, except the thinking tags."""
+        size = _PIECE_BYTES
+        while True:
+            buffer = ctypes.create_string_buffer(size)  # its own: any thread may call
+            count = self._api.llama_token_to_piece(
+                self.vocab, token, buffer, size, 0, token in self.thinking_tags
+            )
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
 
     def _thinking_tags(self) -> frozenset[int]:
         single = (self.tokenize(tag, special=True) for tag in (OPEN_TAG, CLOSE_TAG))
         return frozenset(tokens[0] for tokens in single if len(tokens) == 1)
 
 
-def _reads_like_a_marker(text: str) -> bool:
+def _looks_like_marker(text: str) -> bool:
     return text.startswith(("<|", "<｜")) and text.endswith(("|>", "｜>"))
 
 
@@ -148,20 +156,24 @@ def _load(
     overrides: int,
     repack: bool,
 ) -> Any:
-    """The model's pointer. Python's exceptions cannot cross C, so they wait in a list."""
+    """Return the model's pointer. Python exceptions cannot cross C, so they are raised here."""
     api = library.api
-    raised: list[BaseException] = []
+    errors: list[BaseException] = []
+
+    interrupt = Interrupt()
 
     def progress(fraction: float, _user_data: int | None) -> bool:
+        if interrupt.pressed:
+            return False
         try:
             return on_progress(fraction)
         except BaseException as error:  # noqa: BLE001 - raised again below
-            raised.append(error)
+            errors.append(error)
             return False
 
     stopped = False
 
-    def watched(fraction: float, user_data: int | None) -> bool:
+    def cancellable_progress(fraction: float, user_data: int | None) -> bool:
         nonlocal stopped
         go_on = progress(fraction, user_data)
         stopped = stopped or not go_on
@@ -171,17 +183,20 @@ def _load(
     params.n_gpu_layers = 0
     params.load_mode = api.LLAMA_LOAD_MODE_NONE
     params.use_extra_bufts = repack and weights is None  # repacked, they are not the file's bytes
-    params.progress_callback = api.llama_progress_callback(watched)
+    params.progress_callback = api.llama_progress_callback(cancellable_progress)
     params.tensor_buft_overrides = overrides
     names = [_native_path(part) for part in parts]
     library.log.clear()
-    if len(names) == 1:
-        pointer = api.llama_model_load_from_file(names[0], params)
-    else:
-        listed = (ctypes.c_char_p * len(names))(*names)
-        pointer = api.llama_model_load_from_splits(listed, len(names), params)
-    if raised:
-        raise raised[0]
+    pointer = None
+    try:
+        with deferred_interrupt() as interrupt:
+            pointer = _load_files(api, names, params)
+    except KeyboardInterrupt:
+        if pointer:
+            api.llama_model_free(pointer)
+        raise
+    if errors:
+        raise errors[0]
     if stopped:
         raise LoadStopped
     if not pointer:
@@ -189,7 +204,7 @@ def _load(
         raise ModelLoadFailed(path=str(parts[0]), detail=detail)
     if weights is not None:
         try:
-            weights.attach(on_progress)
+            weights.finish_load(on_progress)
         except WeightsUnreadableError as error:
             api.llama_model_free(pointer)
             raise ModelLoadFailed(path=str(parts[0]), detail=str(error)) from error
@@ -199,6 +214,13 @@ def _load(
     return pointer
 
 
+def _load_files(api: Any, names: Sequence[bytes], params: Any) -> Any:
+    if len(names) == 1:
+        return api.llama_model_load_from_file(names[0], params)
+    listed = (ctypes.c_char_p * len(names))(*names)
+    return api.llama_model_load_from_splits(listed, len(names), params)
+
+
 def _native_path(path: Path) -> bytes:
-    """llama.cpp takes UTF-8 on Windows and the system's own bytes elsewhere."""
+    """Encode a path for llama.cpp: UTF-8 on Windows, the system's own bytes elsewhere."""
     return str(path).encode("utf-8") if sys.platform == "win32" else os.fsencode(path)

@@ -1,18 +1,16 @@
-"""ggml's own packing of numbers into its types, and back.
+"""Quantizes and dequantizes rows with ggml's functions.
 
-Only rows of plain numbers pass here, never a file: what a file says was checked before. ggml
-asserts what it takes for granted and would end the process, so every call is checked first.
+Only rows of plain numbers are passed, never a file: the contents of files were checked before. ggml
+asserts its preconditions and would abort the process, so every call is checked first.
 """
 
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
 _NUMBERS: Final = {kind.name: number for number, kind in TENSOR_TYPES.items()}
-# Packed by ggml_quantize_chunk; the others are plain numbers, or made for computing only.
+# Types that ggml_quantize_chunk packs; the others are plain numbers, or for computing only.
 PACKED: Final = frozenset(
     {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"}
     | {"IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M", "IQ4_NL", "IQ4_XS"}
@@ -35,7 +33,7 @@ _TO_FLOAT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_in
 
 
 class _Traits(ctypes.Structure):
-    """`struct ggml_type_traits` of ggml.h."""
+    """The `struct ggml_type_traits` of ggml.h."""
 
     _fields_ = (
         ("type_name", ctypes.c_char_p),
@@ -49,13 +47,12 @@ class _Traits(ctypes.Structure):
 
 
 class Quantiser:
-    """Packs and unpacks rows, on `threads` threads. Safe to share between threads."""
+    """Packs and unpacks rows on `threads` threads. Safe to share between threads."""
 
     def __init__(self, threads: int = 1) -> None:
         """Raises EngineStartFailed where the library is missing or not as expected."""
         self._threads = max(1, threads)
-        api = library().api
-        base = _base_library(api)
+        base = library().functions
         self._pack = base.ggml_quantize_chunk
         self._pack.restype = ctypes.c_size_t
         self._pack.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
@@ -77,14 +74,15 @@ class Quantiser:
         self._pool.shutdown()
 
     def needs_importance(self, kind: TensorType) -> bool:
-        """True for types so coarse that ggml packs them with an importance matrix only."""
+        """Return whether ggml packs this type only with an importance matrix."""
         return bool(self._wants_importance(_NUMBERS[kind.name]))
 
     def pack(self, rows: Floats, kind: TensorType, importance: Floats | None = None) -> Bytes:
-        """Rows of float32 (rows, columns) as bytes of `kind`, row after row.
+        """Pack rows of float32, of shape (rows, columns), into `kind`; returns bytes, row after
+        row.
 
-        `importance` has one weight a column, the mean squared activation it meets, or is None.
-        The columns must be a multiple of the type's block and every number finite.
+        `importance` has one weight a column, the mean squared activation it meets, or is None. The
+        columns must be a multiple of the type's block, and every number finite. Raises ValueError.
         """
         count, columns = rows.shape
         number = self._checked(kind, columns)
@@ -93,7 +91,7 @@ class Quantiser:
         if importance is None and self.needs_importance(kind):
             raise ValueError(f"{kind.name} needs an importance matrix")
         if importance is not None and importance.shape != (columns,):
-            raise ValueError("the importance has another width than the rows")
+            raise ValueError("the importance and the rows have different widths")
         if not np.isfinite(rows).all():
             raise ValueError("a number is not finite")
         rows = np.ascontiguousarray(rows, np.float32)
@@ -116,7 +114,7 @@ class Quantiser:
         return packed
 
     def unpack(self, packed: Bytes, kind: TensorType, columns: int) -> Floats:
-        """The float32 numbers, shape (rows, columns), of rows of `kind`; the way back of `pack`."""
+        """Unpack rows to float32, of shape (rows, columns). Raises ValueError."""
         number = self._checked(kind, columns)
         row_bytes = kind.nbytes(columns)
         packed = np.ascontiguousarray(packed, np.uint8).reshape(-1, row_bytes)
@@ -136,26 +134,19 @@ class Quantiser:
         return rows
 
     def _checked(self, kind: TensorType, columns: int) -> int:
-        """The type's number, where the library agrees on what the type is."""
+        """Return the type's number, after checking that the library defines it as we do."""
         number = _NUMBERS[kind.name]
         traits = self._traits(number).contents
         if (traits.block, traits.block_bytes) != (kind.block, kind.block_bytes):
-            raise EngineStartFailed(detail=f"{kind.name} is stored otherwise than expected")
+            raise EngineStartFailed(detail=f"{kind.name} has another block size than expected")
         if columns % kind.block:
             raise ValueError(f"{columns} columns are not whole blocks of {kind.name}")
         return number
 
     def _spread(self, count: int, part: Callable[[int, int], None]) -> None:
-        """Do the rows 0 to `count` in one part a thread. The calls let go of Python's lock."""
+        """Process the rows 0 to `count`, one part a thread. The calls release the GIL."""
         if self._threads == 1 or count < 2 * self._threads:
             part(0, count)
             return
         ends = [count * n // self._threads for n in range(self._threads + 1)]
         list(self._pool.map(part, ends[:-1], ends[1:]))
-
-
-def _base_library(api: Any) -> Any:
-    """A handle that finds ggml's base functions: the binding's own, but for Windows."""
-    if sys.platform == "win32":  # a handle there answers only for its own file
-        return ctypes.CDLL(str(Path(api._base_path) / "ggml-base.dll"))
-    return api._lib

@@ -1,100 +1,170 @@
-"""llama.cpp as an `Engine`: prefill, decode, and what may interrupt them."""
+"""Implements `Engine` with llama.cpp: prefill, decode, and what happens between computations."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
-from deepseek_r1.core.errors import PromptTooLong
+from deepseek_r1.core.errors import EngineFailed, ModelFileDamaged, PromptTooLong, WrongUsage
 from deepseek_r1.core.events import (
     FinishReason,
     GenerationEvent,
     GenerationFinished,
     PrefillProgress,
+    WeightsStats,
 )
-from deepseek_r1.core.messages import Message
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.answer import AnswerWriter
-from deepseek_r1.engine.base import Answer, OpenRequest
-from deepseek_r1.engine.llama.batch import BatchRun
-from deepseek_r1.engine.llama.context import AbortedError, ContextShape, LlamaContext
-from deepseek_r1.engine.llama.drafts import DraftPace
+from deepseek_r1.engine.base import GenerationResult, OpenRequest
+from deepseek_r1.engine.draft_times import DraftTimes
+from deepseek_r1.engine.engine_names import engine_name
+from deepseek_r1.engine.generation_output import GenerationOutput
+from deepseek_r1.engine.llama.answer_decoding import AnswerDecoder, DecodeMachine
+from deepseek_r1.engine.llama.batch import answer_all
+from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch
+from deepseek_r1.engine.llama.constrained_decoding import SamplerPair
+from deepseek_r1.engine.llama.context import AbortedError, ContextParams, LlamaContext
+from deepseek_r1.engine.llama.decode_loop import DecodeLoop
+from deepseek_r1.engine.llama.engine_threads import EngineThreads
+from deepseek_r1.engine.llama.kv_reclaim import make_kv_memory, make_kv_reclaim
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.engine.llama.pace import PrefillPace
-from deepseek_r1.engine.llama.passes import DraftedPasses
-from deepseek_r1.engine.llama.pens import Pens
-from deepseek_r1.engine.llama.room import context_memory, context_room
-from deepseek_r1.engine.llama.streaming import small_budgets_told, streamed_weights
-from deepseek_r1.engine.llama.stretch import Stretches
-from deepseek_r1.engine.llama.threads import OthersLoad, ThreadGovernor
-from deepseek_r1.engine.prompt import PromptBuilder
-from deepseek_r1.engine.template import ChatTemplate
-from deepseek_r1.hardware import default_threads, default_threads_prefill
+from deepseek_r1.engine.llama.next_turn import NextTurn
+from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
+from deepseek_r1.engine.llama.prompt_prefill import PromptPrefill
+from deepseek_r1.engine.llama.recent_answers import RecentAnswers
+from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
+from deepseek_r1.engine.llama.speculative.draft_setup import (
+    LoadShares,
+    make_drafting,
+    open_draft,
+)
+from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
+from deepseek_r1.engine.llama.streaming_setup import make_streamed_weights
+from deepseek_r1.engine.llama.threads import ThreadGovernor
+from deepseek_r1.engine.prompt_builder import PromptBuilder
+from deepseek_r1.engine.template_families import open_template
+from deepseek_r1.engine.template_process import renderer_mib
 from deepseek_r1.memory.meter import peak_mib
-from deepseek_r1.memory.plan import DRAFT_TOKENS, WRITTEN_ROWS
-from deepseek_r1.weights.streamed import WeightsStats
+from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows
+from deepseek_r1.weights.kv_memory import KVMemory
+from deepseek_r1.weights.placement.residency import Residency
+
+if TYPE_CHECKING:
+    from deepseek_r1.engine.llama.logprobs import LogprobReader
 
 
 class LlamaEngine:
-    """See `engine.base.Engine` for the contract and its threads."""
+    """An `engine.base.Engine`; see there for the contract and its threads."""
 
     def __init__(self, request: OpenRequest) -> None:
-        """Load weights and make the context. Raises ModelRefused, EngineStartFailed."""
-        self._library = library()
-        template = ChatTemplate(request.header.template)
-        settings = request.settings
-        self._budget_mib = settings.memory_budget
-        self._automatic = request.automatic_threads or (
-            default_threads(),
-            default_threads_prefill(),
-        )
-        self._threads = self._chosen(settings.threads, settings.threads_prefill)
-        self._own_governor = ThreadGovernor(self._automatic[0], OthersLoad())
-        self._governor = self._governor_for(settings.threads)
-        self._weights = streamed_weights(self._library, request)
-        try:
-            self._model = LlamaModel(
-                self._library, request.header.parts, self._alive(request), self._weights
-            )
-        except BaseException:
-            self._close_weights()
-            raise
-        try:
-            self._prompts = PromptBuilder(template, self._model)
-            memory = context_memory(self._weights, request)
-            self._context = LlamaContext(
-                self._library,
-                self._model,
-                ContextShape(
-                    context_length=settings.context_length,
-                    micro_batch=settings.micro_batch,
-                    kv_type=settings.kv_type,
-                    sequences=request.sequences,
-                    threads=self._threads[0],
-                    threads_prefill=self._threads[1],
-                    draft_tokens=DRAFT_TOKENS if self._weights is not None else 0,
-                ),
-                self._weights,
-                memory,
-            )
-        except BaseException:
-            self._model.close()
-            self._close_weights()
-            raise
-        self._stretches = Stretches(self._library, self._model, self._context)
-        self._measured = self._library.log.buffers_mib()
-        self._room = context_room(memory, self._weights, request, self._library.log)
-        self._wanted_threads = self._threads
-        self._pace = PrefillPace(settings.micro_batch)
-        self._drafts_pace = DraftPace()
-        self.name = self._library.name
-        self.reasons = template.reasons
-        self.ignored: tuple[str, ...] = ()
-        self.last_progress = time.monotonic()
+        """Load the weights and create the context. Raises ModelRefused, EngineStartFailed."""
+        with ExitStack() as opened:
+            progress = LoadShares(request, self._progress_callback(request))
+            memory = self._open(request, progress, opened)
+            self._assemble(request, progress, memory)
+            self._closing = opened.pop_all()
 
-    def _alive(self, request: OpenRequest) -> Callable[[float], bool]:
+    def _open(
+        self, request: OpenRequest, progress: LoadShares, opened: ExitStack
+    ) -> KVMemory | None:
+        """Load the draft model and the weights, create the context, and return its cells' memory.
+
+        `opened` gets what has to be closed.
+        """
+        self._library, settings = library(), request.settings
+        template, self.template = open_template(request.header, request.chat_template)
+        self._threads = EngineThreads(settings, request.automatic_threads)
+        threads = self._threads.applied
+        self._weights = make_streamed_weights(self._library, request)
+        if self._weights is not None:
+            opened.callback(self._weights.close)
+        self._draft_memory = DraftMemory(
+            open_draft(self._library, request, threads, progress.of_draft),
+            request.residency_without_draft,
+            self._weights.set_residency if self._weights is not None else lambda _residency: None,
+        )
+        opened.callback(self._draft_memory.close)
+        self._model = LlamaModel(
+            self._library, request.header.parts, progress.of_model, self._weights
+        )
+        opened.callback(self._model.close)
+        self._prompts = _usable_prompts(PromptBuilder(template, self._model), request)
+        memory = make_kv_memory(self._library, self._weights, request)
+        self._context = LlamaContext(
+            self._library,
+            self._model,
+            ContextParams(
+                context_length=settings.context_length,
+                micro_batch=settings.micro_batch,
+                kv_type=settings.kv_type,
+                sequences=request.sequences,
+                threads=threads[0],
+                threads_prefill=threads[1],
+                draft_tokens=decode_rows(settings, streams=self._weights is not None) - 1,
+                snapshots=request.prompt_cache is not None,
+            ),
+            self._weights,
+            memory,
+        )
+        opened.callback(self._context.close)
+        self.name, self.reasons = engine_name(), template.reasons
+        self.ignored: tuple[str, ...] = ()
+        return memory
+
+    def _assemble(
+        self, request: OpenRequest, progress: LoadShares, memory: KVMemory | None
+    ) -> None:
+        """Make what computes with the context."""
+        self._cancelled = self._thinking_ended = False
+        self._decoder: AnswerDecoder | None = None  # of the running answer
+        self._batch: SequenceBatch | None = None  # while the context has its sequences
+        self._recent = RecentAnswers(self._model.token_text)
+        prefixes = prefix_cache(
+            self._library,
+            request,
+            self._model,
+            self._context,
+            reserve=self._reserve_cells,
+            poll=self._poll,
+        )
+        self._machine = DecodeMachine(
+            model=self._model,
+            context=self._context,
+            loop=DecodeLoop(self._library, self._model, self._context),
+            begin=self._begin_decode,
+            poll=self._poll,
+            reserve=self._reserve_cells,
+            cells_end=self._cells_end,
+            governor=lambda: self._threads.governor,
+            cancelled=lambda: self._cancelled,
+            closing_tokens=self._prompts.closing_tokens(),
+        )
+        self._measured = self._library.log.buffers_mib()
+        self._kv_reclaim = make_kv_reclaim(memory, self._weights, request, self._library.log)
+        self._prefill = PromptPrefill(self._context, prefixes, self._poll)
+        self.last_progress = time.monotonic()
+        self._drafting = make_drafting(
+            request,
+            self._context,
+            self._model,
+            self._draft_memory,
+            weights_stats=lambda: self.weights_stats,
+            on_progress=progress.of_model,
+        )
+        self._next_turn = NextTurn(
+            self._context,
+            prefixes,
+            self._prefill,
+            begin_prefill=self._begin_prefill,
+            begin_decode=self._begin_decode,
+            read_draft=self._drafting.prepare,
+        )
+
+    def _progress_callback(self, request: OpenRequest) -> Callable[[float], bool]:
         def on_progress(fraction: float) -> bool:
             self.last_progress = time.monotonic()
             return request.on_progress(fraction)
@@ -103,9 +173,13 @@ class LlamaEngine:
 
     @property
     def threads(self) -> tuple[int, int]:
-        """Threads for decode and prefill, in force now or with the next token."""
-        governor, wanted = self._governor, self._wanted_threads
-        return (wanted[0] if governor is None else governor.count), wanted[1]
+        """Threads for decode and prefill, in force with the next token at the latest."""
+        return self._threads.counts
+
+    @property
+    def draft_times(self) -> DraftTimes | None:
+        """The times of passes and drafts here, stored or measured during the load."""
+        return self._drafting.times
 
     @property
     def context_used(self) -> int:
@@ -113,219 +187,331 @@ class LlamaEngine:
         return self._context.used
 
     def measured_mib(self) -> Mapping[str, float]:
-        """The sizes of llama.cpp's buffers; where weights are streamed, of their places."""
+        """Return the sizes of llama.cpp's buffers; of pinned weights and slots where streamed."""
+        model = self._draft_memory.model
+        draft = {"draft": model.measured_mib} if model is not None else {}
         if self._weights is None:
-            return self._measured
+            return self._measured | draft
         stats = self._weights.stats
         others = {name: mib for name, mib in self._measured.items() if name != "weights"}
-        return others | {"pinned": stats.pinned_mib, "slots": stats.slots_mib}
+        return (
+            others
+            | draft
+            | {
+                "pinned": stats.pinned_mib - stats.experts_mib,
+                "slots": stats.slots_mib,
+            }
+        )
 
     @property
     def weights_stats(self) -> WeightsStats | None:
-        """The counters of streaming, from any thread."""
+        """The counters of weight streaming. From any thread."""
         return None if self._weights is None else self._weights.stats
 
-    def set_weights_budget(self, mib: float) -> None:
-        """From any thread; nothing to do where all weights are in memory."""
-        if self._weights is not None:
-            with small_budgets_told(self._budget_mib):
-                self._weights.set_weights_budget(mib)
+    @property
+    def draft_released(self) -> bool:
+        """Whether a draft model was loaded and freed again, since it was not worth its memory."""
+        return self._draft_memory.released
 
-    def settle(self) -> None:
-        """Take up a changed budget while nothing is computed."""
+    def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
+        """Set the plan of streamed weights. From any thread; no effect without streaming."""
         if self._weights is not None:
-            self._weights.apply()
+            planned = self._draft_memory.set_residency(residency, without_draft)
+            self._drafting.residency = planned
+
+    def apply_residency(self) -> None:
+        """Apply a changed plan of streamed weights while nothing is computed."""
+        if self._weights is not None:
+            self._weights.apply_residency()
 
     def limit_batch(self, tokens: int) -> None:
-        """From any thread, for the next piece of a prompt."""
-        self._context.batch_limit = max(1, min(tokens, self._context.shape.micro_batch))
+        """Limit the prompt tokens of the next computation. From any thread."""
+        self._context.batch_limit = max(1, min(tokens, self._context.params.micro_batch))
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of the prompt, what the template adds included."""
+    def count_tokens(self, messages: PromptInput) -> int:
+        """Return the prompt's length in tokens, the template's included."""
         return len(self._prompts.build(messages)[0])
 
-    def cancel(self) -> None:
-        """From any thread: raises the flag that every computation looks at."""
-        self._context.abort.set()
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Return the tokens of a text; with `special`, markers become control tokens."""
+        return self._model.tokenize(text, special=special)
 
-    def forgive(self) -> None:
+    def token_bytes(self, tokens: Sequence[int]) -> bytes:
+        """Return the text of tokens in UTF-8; control tokens have none. Raises WrongUsage."""
+        unknown = next((each for each in tokens if not 0 <= each < self._model.vocabulary), None)
+        if unknown is not None:
+            raise WrongUsage(detail=tr("The model has no token {id}.", id=unknown))
+        return b"".join(map(self._model.piece, tokens))
+
+    def cancel(self) -> None:
+        """Raise the flag that every computation checks. From any thread."""
+        self._cancelled = True
+        self._context.abort.set()
+        if (draft := self._draft_memory.model) is not None:
+            draft.abort.set()
+
+    def end_thinking(self) -> None:
+        """Close the thinking block of the running answer. From any thread."""
+        self._thinking_ended = True
+        if (decoder := self._decoder) is not None:
+            decoder.end_thinking()
+
+    def reset_cancel(self) -> None:
         """Lower the flag. Not while an answer is running."""
+        self._cancelled = self._thinking_ended = False
         self._context.abort.clear()
+        if (draft := self._draft_memory.model) is not None:
+            draft.abort.clear()
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """From any thread; the running answer takes it up before its next computation."""
-        self._wanted_threads = self._chosen(threads, threads_prefill)
-        self._governor = self._governor_for(threads)
+        """Set the threads from the next computation on. From any thread."""
+        self._threads.set(threads, threads_prefill)
 
-    def suit_threads(self, threads: int, threads_prefill: int) -> None:
-        """Between two answers: the governor starts anew, below the measured count."""
-        self._automatic = threads, threads_prefill
-        self._own_governor = ThreadGovernor(threads, OthersLoad())
-        self.set_threads(0, 0)
-
-    def _chosen(self, threads: int, threads_prefill: int) -> tuple[int, int]:
-        """0 becomes what suits this machine."""
-        return threads or self._automatic[0], threads_prefill or self._automatic[1]
-
-    def _governor_for(self, threads: int) -> ThreadGovernor | None:
-        """Automatic threads are governed, chosen ones are not."""
-        return self._own_governor if threads == 0 else None
+    def set_automatic_threads(self, threads: int, threads_prefill: int) -> None:
+        """Set the measured counts; the governor starts anew below them. Between two answers."""
+        self._threads.set_automatic(threads, threads_prefill)
 
     def close(self) -> None:
-        """Free the context, then the model it was made from, then its weights."""
-        self._context.close()
-        self._model.close()
-        self._close_weights()
-
-    def _close_weights(self) -> None:
-        if self._weights is not None:
-            self._weights.close()
-            self._weights = None
+        """Free the context, then the model it was created from, then its weights."""
+        self._closing.close()
+        self._weights = None
 
     # ---- one answer -------------------------------------------------------------------------
 
     def stream(
         self,
-        messages: Sequence[Message],
+        messages: PromptInput,
         sampling: SamplingSettings,
         *,
         json_schema: str = "",
+        continues: PartialAnswer | None = None,
         text_every_s: float = 0.0,
     ) -> Iterator[GenerationEvent]:
-        """Prefill what the cache does not hold yet, then decode."""
+        """Prefill the tokens that the cache lacks, then decode."""
+        self._leave_batch()
         started = time.perf_counter()
-        prompt, opened = self._prompts.build(messages)
-        if len(prompt) + 1 > self._context.shape.context_length:
-            raise PromptTooLong(tokens=len(prompt), context=self._context.shape.context_length)
-        writer = AnswerWriter(opened=opened, started=started, text_every_s=text_every_s)
-        writer.prompt_tokens = len(prompt)
-        self._own_governor.begin(started)
-        pens = Pens(
+        prompt, thinking_open = self._prompts.build(messages)
+        if not prompt:
+            raise WrongUsage(detail=tr("The question is empty."))
+        plain = isinstance(messages, RawPrompt)
+        output = GenerationOutput(
+            thinking_open=thinking_open,
+            started=started,
+            text_every_s=text_every_s,
+            sampling=sampling,
+            plain=plain,
+        )
+        begun: list[int] = []  # tokens of the answer that were there before
+        if continues is not None:
+            if json_schema:
+                raise WrongUsage(detail=tr("An answer with a schema cannot be continued."))
+            begun = self._begun_answer(prompt, continues, thinking_open=thinking_open, plain=plain)
+            output.resume(self._recent.text_of(begun), continues)
+        whole = prompt + begun
+        if len(whole) + 1 > self._context.params.context_length:
+            raise PromptTooLong(tokens=len(whole), context=self._context.params.context_length)
+        output.prompt_tokens = len(whole)
+        self._threads.begin_answer(started)
+        samplers = SamplerPair(
             self._library,
             sampling,
             self._model,
+            self._context.pointer,
             json_schema,
-            opened=opened,
-            reasons=self.reasons,
+            thinking_open=thinking_open,
+            reasons=self.reasons and not plain,
         )
-        passes = self._passes(sampling)
-        with closing(pens), closing(passes) if passes is not None else nullcontext():
+        samplers.accept(begun)
+        speculation = self._drafting.decoder(whole, sampling)
+        decoder = AnswerDecoder(
+            self._machine,
+            samplers,
+            output,
+            sampling,
+            speculation=speculation,
+            logprobs=self._logprob_reader(sampling),
+        )
+        with closing(samplers):
             try:
-                yield from self._prefill(prompt, writer)
-                reason = yield from self._decode(pens, writer, sampling, passes)
-            except AbortedError:
-                reason = FinishReason.CANCELLED
-            except Exception:
-                yield from writer.finish()  # what was said before
-                raise
-        yield from writer.finish()
+                # Cells of an answer were not filled in whole pieces.
+                reason = yield from self._prefill_and_decode(
+                    whole, output, decoder, whole_pieces=sampling.reproducible and not begun
+                )
+            finally:
+                if speculation is not None:
+                    speculation.close()
+                self._remember(prompt, whole, decoder)
+        yield from output.finish(cut=reason is not FinishReason.STOP)
         yield GenerationFinished(
-            stats=writer.stats(
-                reason, context_used=self.context_used, seed=pens.seed, peak_mib=peak_mib()
-            ).model_copy(update=passes.counted if passes is not None else {})
+            stats=output.stats(
+                reason,
+                context_used=self.context_used,
+                seed=samplers.seed,
+                peak_mib=peak_mib() + renderer_mib(),
+            ).model_copy(update=self._draft_counts(speculation))
         )
 
-    def _passes(self, sampling: SamplingSettings) -> DraftedPasses | None:
-        """How an answer of a model that runs from the disk is drafted; None for one that is not.
+    def _draft_counts(self, speculation: SpeculativeDecoder | None) -> dict[str, float]:
+        """Return what the stats of an answer have about drafts."""
+        counts = speculation.counts if speculation is not None else {}
+        return counts | {"draft_released": self.draft_released}
 
-        Several tokens computed at once are summed up in another order than one: an answer that
-        must be the same again is not drafted.
-        """
-        if self._weights is None or sampling.reproducible or not self._model.forgets_ends:
-            return None
-        return DraftedPasses(self._context, self._drafts_pace)
+    def _prefill_and_decode(
+        self,
+        prompt: list[int],
+        output: GenerationOutput,
+        decoder: AnswerDecoder,
+        *,
+        whole_pieces: bool,
+    ) -> Generator[GenerationEvent, None, FinishReason]:
+        self._decoder = decoder
+        if self._thinking_ended:  # before this answer was computed
+            decoder.end_thinking()
+        try:
+            self._begin_prefill(len(prompt) + DECODE_ROWS)
+            yield from self._prefill.run(prompt, output, whole_pieces=whole_pieces)
+            return (yield from decoder.run())
+        except AbortedError:
+            return FinishReason.CANCELLED
+        except Exception:
+            yield from output.finish(cut=True)  # the text before the failure
+            raise
+        finally:
+            self._decoder = None
+
+    # ---- continuing an answer ---------------------------------------------------------------
+
+    def _begun_answer(
+        self, prompt: list[int], partial: PartialAnswer, *, thinking_open: bool, plain: bool
+    ) -> list[int]:
+        """Return the tokens of an answer that ended early: those sampled, or those of its text."""
+        found = self._recent.find(prompt, partial, thinking_open=thinking_open, plain=plain)
+        if found is not None:
+            return found
+        return self._prompts.answer_tokens(partial, thinking_open=thinking_open)
+
+    def _remember(self, prompt: list[int], whole: list[int], decoder: AnswerDecoder) -> None:
+        """Keep the tokens of an answer, so that it can be continued."""
+        cells = self._context.cells
+        if cells[: len(whole)] == whole:  # else the prompt was not computed
+            self._recent.add(prompt, cells[len(prompt) :] + decoder.uncomputed)
+
+    # ---- answers together, embeddings -------------------------------------------------------
 
     def complete_many(
-        self, prompts: Sequence[Sequence[Message]], sampling: SamplingSettings
-    ) -> list[Answer]:
-        """See `engine.llama.batch`."""
-        built = [self._prompts.build(messages) for messages in prompts]
-        if self._room is not None:
-            self._room.for_prompt(self._context.shape.context_length)
-        run = BatchRun(self._library, self._model, self._context, sampling, self._breathe)
-        return run.answers(built)
+        self, prompts: Sequence[PromptInput], sampling: SamplingSettings
+    ) -> list[GenerationResult]:
+        """Answer all prompts together; see `engine.llama.batching`."""
+        return answer_all(self.open_batch(), prompts, sampling)
 
-    def _prefill(self, prompt: list[int], writer: AnswerWriter) -> Iterator[PrefillProgress]:
-        context, total = self._context, len(prompt)
-        done = writer.cached_tokens = context.keep_prefix(prompt)
-        if self._room is not None:
-            self._room.for_prompt(total + WRITTEN_ROWS)
-        yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
-        while done < total:
-            self._breathe()
-            chunk = prompt[done : done + min(self._pace.chunk(), context.most_tokens)]
-            began = time.perf_counter()
-            context.compute(chunk)
-            seconds = time.perf_counter() - began
-            self._pace.saw(len(chunk), seconds)
-            writer.prefill_s += seconds
-            done += len(chunk)
-            yield PrefillProgress(done=done, total=total, cached=writer.cached_tokens)
+    def open_batch(self) -> SequenceBatch:
+        """Return the batch, with the cells of its last answers if nothing came between."""
+        if self._batch is None:
+            self._context.clear()
+            self._batch = SequenceBatch(
+                BatchParts(
+                    self._library,
+                    self._model,
+                    self._context,
+                    self._prompts,
+                    self.reasons,
+                    self._machine.closing_tokens,
+                    self._logprob_reader,
+                    self._poll,
+                    lambda: self._cancelled,
+                )
+            )
+        self._begin_prefill(self._context.params.context_length)
+        return self._batch
 
-    def _decode(
-        self,
-        pens: Pens,
-        writer: AnswerWriter,
-        sampling: SamplingSettings,
-        passes: DraftedPasses | None,
-    ) -> Generator[GenerationEvent, None, FinishReason]:
-        """Sample and compute, a stretch of tokens or a pass with drafts at a time.
+    def _leave_batch(self) -> None:
+        """Free the batch's cells: what follows has the context to itself."""
+        if self._batch is not None:
+            self._batch = None
+            self._context.clear()
 
-        llama.cpp shares long attention out among the threads, and the sum depends a little on
-        their number: where the answer must be the same again, the number stays.
-        """
-        context, says = self._context, self._model.says
-        sample = self._library.api.llama_sampler_sample
-        native, room = context.pointer, context.shape.context_length
-        max_tokens, governed = sampling.max_tokens, not sampling.reproducible
-        token = sample(pens.chain, native, -1)
-        if self._room is not None:  # not before the prompt, which would have to wait for it
-            self._room.for_writing(len(context.cells) + WRITTEN_ROWS)
-        if pens.undecided and not pens.thinks(token):
-            token = sample(pens.chain, native, -1)
-        while True:
-            said = says(token)
-            if events := writer.took(said):
-                yield from events
-            if said is None:
-                return FinishReason.STOP
-            if pens.waiting:
-                pens.turn(writer)
-            if writer.tokens >= max_tokens:
-                return FinishReason.LENGTH
-            if len(context.cells) >= room:
-                return FinishReason.CONTEXT
-            if passes is not None and passes.confirm(token):
-                token = sample(pens.chain, native, passes.row)
-                continue
-            governor = self._governor if governed else None
-            self._breathe(governor)
-            if passes is not None:
-                began = time.perf_counter()
-                drafted = passes.compute(token)
-                times_s = [] if drafted else [time.perf_counter() - began]
-                token = sample(pens.chain, native, passes.row)
-            else:
-                here = room if self._room is None else min(room, self._room.cells)
-                left = min(max_tokens - writer.tokens, here - len(context.cells)) - 1
-                most = 0 if pens.waiting else left
-                token = self._stretches.write(token, pens.chain, writer, most)
-                times_s = self._stretches.times_s
-            if governor is not None and times_s:
-                governor.saw(times_s, time.perf_counter())
+    def embed(self, text: str) -> list[float]:
+        """Return the output of the last layer for the last token, scaled to length 1."""
+        prompt = self._prompts.build(RawPrompt(text=text))[0]
+        if not prompt:
+            raise WrongUsage(detail=tr("The text to embed is empty."))
+        if len(prompt) > self._context.params.context_length:
+            raise PromptTooLong(tokens=len(prompt), context=self._context.params.context_length)
+        self._begin_prefill(len(prompt))
+        self._leave_batch()
+        self._context.clear()
+        try:
+            for _ in self._prefill.compute(prompt[:-1]):
+                pass
+            self._poll()
+            return self._context.compute_embedding(prompt[-1])
+        except AbortedError:
+            raise EngineFailed(detail=tr("it was stopped")) from None
 
-    def _breathe(self, governor: ThreadGovernor | None = None) -> None:
-        """Between two computations: a sign of life, a stop, another budget, other threads."""
+    # ---- the next turn ----------------------------------------------------------------------
+
+    def prepare(
+        self, messages: Sequence[Message], *, owner: str, compute: bool
+    ) -> Iterator[PrefillProgress]:
+        """Restore and prefill the prefix of the next prompt, with half the threads."""
+        self._leave_batch()
+        prefix = self._prompts.build_prefix(messages)
+        if len(prefix) + 1 <= self._context.params.context_length:
+            yield from self._next_turn.prepare(prefix, owner, compute=compute)
+
+    def save_prompt(self, seconds: float) -> None:
+        """Write segments that the last `prepare` did not, for at most `seconds`."""
+        self._next_turn.save(seconds)
+
+    def _reserve_cells(self, cells: int) -> None:
+        """Take memory back from the weights before cells are restored."""
+        if self._kv_reclaim is not None:
+            self._kv_reclaim.ensure_cells(cells + DECODE_ROWS)
+        self._poll()
+
+    def _begin_prefill(self, cells: int) -> None:
+        """Take memory back from the weights before so many cells are filled."""
+        if self._kv_reclaim is not None:
+            self._kv_reclaim.before_prefill(cells)
+
+    def _begin_decode(self) -> None:
+        """After prefill, which would have to wait for it."""
+        if self._kv_reclaim is not None:
+            self._kv_reclaim.before_decode(len(self._context.cells) + DECODE_ROWS)
+
+    def _logprob_reader(self, sampling: SamplingSettings) -> LogprobReader | None:
+        if not sampling.logprobs:
+            return None
+        from deepseek_r1.engine.llama.logprobs import (  # noqa: PLC0415 - imports numpy
+            LogprobReader,
+        )
+
+        return LogprobReader(self._library, self._model, self._context.pointer, sampling)
+
+    def _cells_end(self) -> int:
+        """The cells that can be filled before the next `_poll`."""
+        length = self._context.params.context_length
+        return length if self._kv_reclaim is None else min(length, self._kv_reclaim.cells)
+
+    def _poll(self, governor: ThreadGovernor | None = None) -> None:
+        """Report progress and apply a cancel, a new budget or new threads between computations."""
         self.last_progress = time.monotonic()
         if self._context.abort.raised:
             raise AbortedError
-        if self._room is not None:
-            self._room.reach(self._context.used + WRITTEN_ROWS)
+        if self._kv_reclaim is not None:
+            self._kv_reclaim.ensure_cells(self._context.used + DECODE_ROWS)
         if self._weights is not None:
-            self._weights.apply()
-        wanted = self._wanted_threads
-        if governor is not None:
-            wanted = governor.count, wanted[1]
-        if wanted != self._threads:
-            self._threads = wanted
-            self._context.set_threads(*wanted)
+            self._weights.apply_residency()
+        counts = self._threads.changed(governor, in_background=self._next_turn.running)
+        if counts is not None:
+            self._context.set_threads(*counts)
+            if (draft := self._draft_memory.model) is not None:
+                draft.set_threads(*counts)
+
+
+def _usable_prompts(prompts: PromptBuilder, request: OpenRequest) -> PromptBuilder:
+    """Check that template and vocabulary make a prompt at all. Raises ModelFileDamaged."""
+    if not prompts.build([Message(role=Role.USER, content="Hello")])[0]:
+        detail = tr("its template and its vocabulary make an empty prompt")
+        raise ModelFileDamaged(path=str(request.header.path), detail=detail)
+    return prompts

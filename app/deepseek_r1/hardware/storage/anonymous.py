@@ -1,4 +1,4 @@
-"""A private mapping without a file: what Linux and macOS have in common."""
+"""A private mapping without a file, for Linux and macOS."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import ctypes
 import mmap
 import sys
 
-from deepseek_r1.hardware.storage.base import PAGE, page_down, page_up
+from deepseek_r1.hardware.storage.protocols import PAGE, page_down, page_up
 
 
 class AnonymousMemory:
-    """Zero until written. Systems differ in how they take pages back."""
+    """Memory that is zero until written. Systems differ in how pages are released."""
 
     def __init__(self, nbytes: int, no_reserve: int) -> None:
         if sys.platform == "win32":
@@ -27,9 +27,9 @@ class AnonymousMemory:
         """See `Region`."""
         first, last = page_up(start), page_down(end)
         if first < last:
-            self._give_back(first, last - first)
+            self._release(first, last - first)
 
-    def _give_back(self, start: int, nbytes: int) -> None:
+    def _release(self, start: int, nbytes: int) -> None:
         raise NotImplementedError
 
     def close(self) -> None:

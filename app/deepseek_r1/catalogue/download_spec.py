@@ -1,0 +1,105 @@
+"""The description of a download: a file, its address, and its known size and checksum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
+from deepseek_r1.catalogue.file_names import checked_name, name_in_url
+from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, catalogue
+from deepseek_r1.core.i18n import current_language
+
+USUAL_QUANTISATION = "Q4_K_M"
+SIZE_SLACK_BYTES = 64 << 10  # computed sizes differ from the real ones by a few kilobytes
+_FIRST_IN_CHINA = ("ModelScope", "hf-mirror")  # reachable from China without a proxy
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadSpec:
+    """One file to fetch.
+
+    `size_bytes` is None where only the server knows it. Without `size_exact` it may differ by up to
+    `SIZE_SLACK_BYTES`. A file without `sha256` is refused unless `accept_unverified`.
+    """
+
+    url: str
+    file: str
+    sha256: str | None
+    size_bytes: int | None = None
+    size_exact: bool = False
+    accept_unverified: bool = False
+
+    def require_checkable(self) -> None:
+        """Raise ChecksumUnknown or FileNameUnusable if this file must not be downloaded."""
+        checked_name(self.file)
+        if self.sha256 is None and not self.accept_unverified:
+            raise ChecksumUnknown(file=self.file)
+
+    def allows(self, total_bytes: int) -> bool:
+        """True if a file of this size can be the specified one."""
+        if self.size_bytes is None:
+            return total_bytes > 0
+        slack = 0 if self.size_exact else SIZE_SLACK_BYTES
+        return abs(total_bytes - self.size_bytes) <= slack
+
+
+def spec_for_known(
+    model: KnownModel,
+    file: KnownFile,
+    source: str | None = None,
+    *,
+    accept_unverified: bool = False,
+) -> DownloadSpec:
+    """Returns the spec for a file of the catalogue, from `source` or the language's usual host.
+
+    Raises ModelUnknown for a host that does not offer the file.
+    """
+    sources = {each.host.casefold(): each for each in catalogue().sources(model, file)}
+    host = source or default_source(model, file)
+    found = sources.get(host.casefold())
+    if found is None:
+        names = ", ".join(each.host for each in sources.values())
+        raise ModelUnknown(name=f"{model.id} ({host})", known=names)
+    return DownloadSpec(
+        url=str(found.url),
+        file=file.file,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        size_exact=file.size_exact,
+        accept_unverified=accept_unverified,
+    )
+
+
+def default_source(model: KnownModel, file: KnownFile) -> str:
+    """Returns the host to try first: one in China in Chinese, else the catalogue's first."""
+    hosts = [each.host for each in catalogue().sources(model, file)]
+    preferred = _FIRST_IN_CHINA if current_language().startswith("zh") else ()
+    return next((host for host in preferred if host in hosts), hosts[0])
+
+
+def spec_for_url(
+    url: str, sha256: str | None, *, name: str | None = None, accept_unverified: bool = False
+) -> DownloadSpec:
+    """Returns the spec for a file at an address. Raises FileNameUnusable."""
+    file = checked_name(name) if name is not None else name_in_url(url)
+    return DownloadSpec(url, file, sha256, accept_unverified=accept_unverified)
+
+
+def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, KnownFile]:
+    """Returns the catalogue's entry for `id`, `id/quantisation` or a file's name.
+
+    Raises ModelUnknown, which lists the known names.
+    """
+    model_id, _, tail = name.partition("/")
+    wanted = quantisation or tail or USUAL_QUANTISATION
+    for model in catalogue().models:
+        for file in model.files:
+            if file.file.casefold() == name.casefold():
+                return model, file
+        if model.id == model_id.casefold():
+            by_type = {file.quantisation.casefold(): file for file in model.files}
+            if wanted.casefold() in by_type:
+                return model, by_type[wanted.casefold()]
+            known = ", ".join(each.quantisation for each in model.files)
+            raise ModelUnknown(name=f"{model.id}/{wanted}", known=known)
+    raise ModelUnknown(name=name, known=", ".join(model.id for model in catalogue().models))

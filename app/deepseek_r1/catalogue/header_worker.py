@@ -1,0 +1,123 @@
+"""The process that reads headers: `python -m deepseek_r1.catalogue.header_worker`.
+
+It reads `ReadHeader`s from standard input and answers each, locks itself before the first file is
+opened, and ends with its owner.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from deepseek_r1.catalogue.header_process import (
+    LONGEST_TEXT,
+    HeaderRead,
+    HeaderRefused,
+    ReadHeader,
+)
+from deepseek_r1.core import frames
+from deepseek_r1.core.errors import ModelFileDamaged, ModelFileUnreadable, ModelRefused
+from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.formats.container import read_container
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.formats.header import ModelHeader, Value
+from deepseek_r1.hardware.process_lock import lock_process
+from deepseek_r1.native.owner_watch import end_with_owner
+
+MEMORY_BYTES: Final = 1 << 30  # beyond the process's own
+
+
+def main() -> None:
+    """Serve the owner until it closes the pipe."""
+    source, sink = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # a stray print must not reach the owner as a frame
+    if sys.platform != "win32":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
+    lock_process()
+    end_with_owner(source.fileno(), thread_lasts=False)
+    _limit_memory()
+    adapter = TypeAdapter(ReadHeader)
+    while (body := frames.read(source, frames.TO_CHILD_CAP)) is not None:
+        rest = memoryview(_reply(frames.parse(body, adapter)))
+        while rest:
+            rest = rest[sink.write(rest) :]
+    os._exit(0)
+
+
+def _reply(request: ReadHeader) -> bytes:
+    try:
+        return _frame(_read(Path(request.path), whole=request.whole))
+    except ModelRefused as error:
+        refused = error
+    except frames.FrameTooLong:
+        detail = tr("its table of tensors is too long")
+        refused = ModelFileDamaged(path=request.path, detail=detail)
+    except Exception as error:  # noqa: BLE001 - reported to the owner
+        detail = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+        refused = ModelFileUnreadable(path=request.path, detail=detail)
+    return _frame(HeaderRefused(report=refused.report()))
+
+
+def _frame(reply: HeaderRead | HeaderRefused) -> bytes:
+    return frames.pack(reply, frames.FROM_CHILD_CAP)
+
+
+def _read(path: Path, *, whole: bool) -> HeaderRead:
+    """Raises ModelRefused."""
+    if not whole:
+        read_container(path)
+        return HeaderRead()
+    header = read_header(path)
+    return HeaderRead(
+        path=str(header.path),
+        parts=tuple(str(part) for part in header.parts),
+        header=_without_long_texts(header),
+    )
+
+
+def _without_long_texts(header: ModelHeader) -> ModelHeader:
+    """Without the paths too, which have a field of their own: JSON has no names that are bytes."""
+    return replace(
+        header, path=Path(), parts=(), template=None, metadata=_short_values(header.metadata)
+    )
+
+
+def _short_values(metadata: Mapping[str, Value]) -> dict[str, Value]:
+    """The numbers and short texts; JSON has no infinity."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if all(_is_short(each) for each in (value if isinstance(value, tuple) else (value,)))
+    }
+
+
+def _is_short(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _limit_memory() -> None:
+    if sys.platform != "linux":
+        return
+    import resource  # noqa: PLC0415 - not on Windows
+
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + MEMORY_BYTES
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(
+        resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""Lists the GGUF files of a repository on a hub: one request for the list, one for the outline.
+
+The list comes from a server and is checked: its length, its entries, every name and size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+import httpx2
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from deepseek_r1.catalogue import http_source
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_spec import USUAL_QUANTISATION, DownloadSpec
+from deepseek_r1.catalogue.errors import (
+    FileNameUnusable,
+    ProxyUnusable,
+    RepositoryNotListed,
+    RepositoryWithoutModel,
+    SourceRefused,
+    SourceUnsafe,
+)
+from deepseek_r1.catalogue.file_names import checked_name, part_of
+from deepseek_r1.catalogue.http_source import Interrupted, RangeGone
+from deepseek_r1.catalogue.hub_reference import HubHost, HubReference
+from deepseek_r1.catalogue.network_loop import run_until_stopped
+from deepseek_r1.catalogue.outline import ModelOutline, read_outline
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ModelRefused
+from deepseek_r1.core.i18n import tr
+
+MOST_LIST_BYTES = 4 << 20
+OUTLINE_BYTES = 64 << 10
+_MOST_ENTRIES = 10_000
+_QUANTISATION = re.compile(
+    r"(?i)(?:^|[-._])((?:UD-)?(?:I?Q\d[A-Z0-9_]*|TQ\d_\d|BF16|F16|F32|FP16|MXFP4\w*))$"
+)
+_NOT_MODELS = ("mmproj", "imatrix")
+
+_Size = Annotated[int, Field(ge=0, le=1 << 50)]
+_Path = Annotated[str, Field(max_length=1000)]
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Lfs(BaseModel):
+    oid: _Digest
+    size: _Size
+
+
+class _TreeEntry(BaseModel):
+    """An entry of Hugging Face's tree; other fields are ignored."""
+
+    type: str
+    path: _Path
+    size: _Size = 0
+    lfs: _Lfs | None = None
+
+
+class _ScopeFile(BaseModel):
+    """An entry of ModelScope's list; other fields are ignored."""
+
+    path: Annotated[_Path, Field(alias="Path")]
+    size: Annotated[_Size, Field(alias="Size")] = 0
+    sha256: Annotated[_Digest | None, Field(alias="Sha256")] = None
+
+
+class _ScopeData(BaseModel):
+    files: Annotated[list[_ScopeFile], Field(alias="Files", max_length=_MOST_ENTRIES)]
+
+
+class _ScopeReply(BaseModel):
+    data: Annotated[_ScopeData, Field(alias="Data")]
+
+
+_TREE = TypeAdapter(Annotated[list[_TreeEntry], Field(max_length=_MOST_ENTRIES)])
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of a repository. `path` is its place there, `sha256` None where none is published."""
+
+    path: str
+    size_bytes: int
+    sha256: str | None
+
+    @property
+    def name(self) -> str:
+        """The name without folders."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A model of a repository: one file, or all parts in their order."""
+
+    files: tuple[HubFile, ...]
+    quantisation: str
+
+    @property
+    def name(self) -> str:
+        """The name of its first file."""
+        return self.files[0].name
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all its files."""
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def verifiable(self) -> bool:
+        """True if a checksum of every file is published."""
+        return all(file.sha256 is not None for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class HubListing:
+    """The models of a repository, the smallest first. `outline` is None where it is unknown."""
+
+    reference: HubReference
+    models: tuple[HubModel, ...]
+    outline: ModelOutline | None
+
+    def specs(self, model: HubModel, *, accept_unverified: bool = False) -> list[DownloadSpec]:
+        """The downloads of a model's files."""
+        reference = self.reference
+        return [
+            DownloadSpec(
+                reference.host.file_url(reference.repository, reference.revision, file.path),
+                file.name,
+                file.sha256,
+                file.size_bytes,
+                size_exact=True,
+                accept_unverified=accept_unverified,
+            )
+            for file in model.files
+        ]
+
+    def choose(self) -> HubModel:
+        """The model that the reference means: by file, by type, or the usual type.
+
+        Raises RepositoryWithoutModel.
+        """
+        reference = self.reference
+        if reference.file:
+            found = [m for m in self.models if any(f.path == reference.file for f in m.files)]
+        else:
+            wanted = (reference.quantisation or USUAL_QUANTISATION).casefold()
+            found = [m for m in self.models if m.quantisation.casefold() == wanted]
+            if not found and not reference.quantisation and len(self.models) == 1:
+                found = list(self.models)
+        if not found:
+            known = ", ".join(m.quantisation or m.name for m in self.models)
+            detail = tr("It has: {known}.", known=known[:500])
+            raise RepositoryWithoutModel(repository=reference.repository, detail=detail)
+        return found[0]
+
+
+def list_repository(
+    reference: HubReference, policy: RetryPolicy | None = None, stop: Stop | None = None
+) -> HubListing:
+    """Fetch the list of files, then the beginning of the smallest one.
+
+    Raises RepositoryNotListed, RepositoryWithoutModel, DownloadStopped.
+    """
+    work = _list(reference, policy or RetryPolicy())
+    return run_until_stopped(work, stop or Stop(), reference.repository)
+
+
+async def _list(reference: HubReference, policy: RetryPolicy) -> HubListing:
+    name = reference.repository
+    try:
+        async with http_source.client(policy, name) as http:
+            data = await http_source.fetch_document(
+                http, _list_url(reference), name, policy, MOST_LIST_BYTES
+            )
+            models = _models(_parse_list(reference.host, data))
+            if not models:
+                detail = tr("None of its files is a GGUF model.")
+                raise RepositoryWithoutModel(repository=name, detail=detail)
+            outline = await _outline(http, reference, models[0], policy)
+    except Interrupted as error:
+        raise RepositoryNotListed(
+            repository=name, detail=http_source.sentence(error.detail)
+        ) from error
+    except (SourceRefused, SourceUnsafe, ProxyUnusable) as error:
+        raise RepositoryNotListed(repository=name, detail=error.sentences()[1]) from error
+    except ValidationError as error:
+        log.models.info("the list of %s is not valid: %s", name, error)
+        detail = tr("The host's list of files is not valid.")
+        raise RepositoryNotListed(repository=name, detail=detail) from error
+    return HubListing(reference, models, outline)
+
+
+def _list_url(reference: HubReference) -> str:
+    origin, repository = reference.host.origin, reference.repository
+    if reference.host.modelscope:
+        query = urlencode({"Revision": reference.revision, "Recursive": "true"})
+        return f"{origin}/api/v1/models/{repository}/repo/files?{query}"
+    return f"{origin}/api/models/{repository}/tree/{quote(reference.revision)}?recursive=true"
+
+
+def _parse_list(host: HubHost, data: bytes) -> list[HubFile]:
+    if host.modelscope:
+        files = _ScopeReply.model_validate_json(data).data.files
+        return [HubFile(each.path, each.size, each.sha256) for each in files]
+    return [
+        HubFile(each.path, each.lfs.size, each.lfs.oid)
+        if each.lfs is not None
+        else HubFile(each.path, each.size, None)
+        for each in _TREE.validate_json(data)
+        if each.type == "file"
+    ]
+
+
+def _models(files: Sequence[HubFile]) -> tuple[HubModel, ...]:
+    """Group the parts of split models; files with other kinds of names are left out."""
+    groups: dict[str, list[HubFile]] = {}
+    for file in files:
+        if _is_model(file):
+            part = part_of(file.name)
+            folder = file.path.rpartition("/")[0]
+            groups.setdefault(f"{folder}/{part[0] if part else file.name}", []).append(file)
+    found = []
+    for group in groups.values():
+        parts = tuple(sorted(group, key=lambda file: file.name))
+        part = part_of(parts[0].name)
+        if (part is None and len(parts) == 1) or (part is not None and part[2] == len(parts)):
+            found.append(HubModel(parts, quantisation_of(parts[0].name)))
+    return tuple(sorted(found, key=lambda model: (model.size_bytes, model.name)))
+
+
+def _is_model(file: HubFile) -> bool:
+    try:
+        checked_name(file.name)
+    except FileNameUnusable:
+        return False
+    lower = file.name.lower()
+    return file.size_bytes > 0 and not any(word in lower for word in _NOT_MODELS)
+
+
+def quantisation_of(name: str) -> str:
+    """The type in a file's name, for example Q4_K_M; empty where it has none."""
+    part = part_of(name)
+    stem = part[0] if part is not None else name.removesuffix(".gguf")
+    found = _QUANTISATION.search(stem)
+    return found[1].upper() if found is not None else ""
+
+
+async def _outline(
+    http: httpx2.AsyncClient, reference: HubReference, model: HubModel, policy: RetryPolicy
+) -> ModelOutline | None:
+    """The outline, or None: the files can be listed without it."""
+    file = model.files[0]
+    url = reference.host.file_url(reference.repository, reference.revision, file.path)
+    try:
+        start = await http_source.fetch_start(http, url, file.name, policy, OUTLINE_BYTES)
+        return read_outline(start, file.name)
+    except (Interrupted, RangeGone, SourceRefused, SourceUnsafe, ModelRefused) as error:
+        log.models.info("no outline of %s: %s", file.path, error)
+        return None

@@ -1,0 +1,127 @@
+"""Checks folders and drives: writable profile, free space, speed of the drive, models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.installed import installed_models, model_files
+from deepseek_r1.checks.finding import Finding, Severity
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.models_folders import user_models_dir
+from deepseek_r1.core.paths import profile_dir, starter_model
+from deepseek_r1.hardware.disk import read_speed_mib_s
+from deepseek_r1.hardware.linux import small_text
+
+LEAST_FREE_MIB = 5 * 1024  # one model of medium size
+SLOW_MIB_S = 300.0  # slower drives need several seconds for a word of a streamed model
+FASTEST_TURNING_MIB_S = 600.0
+_MIB = 1 << 20
+_FAR = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afpfs"})
+
+
+def check() -> Iterator[Finding]:
+    """Yields the findings in the order in which they are shown."""
+    yield profile_finding(profile_dir())
+    yield free_space_finding(_existing(user_models_dir()))
+    yield from _drive(user_models_dir())
+    yield from _models()
+
+
+def _existing(place: Path) -> Path:
+    return next(each for each in (place, *place.parents) if each.exists())
+
+
+def profile_finding(profile: Path) -> Finding:
+    """Checks that conversations can be saved."""
+    title = tr("Profile")
+    place = _existing(profile)
+    if place.is_dir() and os.access(place, os.W_OK):
+        return Finding("profile", title, str(profile))
+    todo = tr(
+        "It cannot be written to. Correct its permissions, or set R1DESK_PROFILE to a folder."
+    )
+    return Finding("profile", title, str(profile), Severity.PROBLEM, todo)
+
+
+def free_space_finding(folder: Path) -> Finding:
+    """Checks that there is space for a model."""
+    free = shutil.disk_usage(folder).free / _MIB
+    value = tr("{n} MiB free for models", n=f"{free:,.0f}")
+    if free < LEAST_FREE_MIB:
+        todo = tr("Free some space before you download a model.")
+        return Finding("room", tr("Disk space"), value, Severity.WARNING, todo)
+    return Finding("room", tr("Disk space"), value)
+
+
+def readable_on(folder: Path) -> Path | None:
+    """Returns a model on the drive of `folder` for measuring it, the starter included.
+
+    A drive without a model is not measured, because a check writes nothing.
+    """
+    starter = starter_model()
+    there = (*model_files(folder), *((starter,) if starter is not None else ()))
+    device = _existing(folder).stat().st_dev
+    return next((each for each in there if each.stat().st_dev == device), None)
+
+
+def _drive(folder: Path) -> Iterator[Finding]:
+    model = readable_on(folder)
+    speed = read_speed_mib_s(model) if model is not None else 0.0
+    unbelievable = speed > FASTEST_TURNING_MIB_S  # virtual drives may claim to rotate
+    kind = "" if unbelievable else drive_kind(_existing(folder))
+    value = ", ".join(
+        part for part in (kind, tr("{n} MiB/s", n=f"{speed:,.0f}") if speed else "") if part
+    )
+    title = tr("Drive")
+    if file_system(_existing(folder)) in _FAR:
+        todo = tr("Models on a network drive load slowly and do not run well from the disk.")
+        yield Finding("drive", title, value, Severity.WARNING, todo)
+    elif 0 < speed < SLOW_MIB_S:
+        todo = tr("Too slow for models that run from the disk. Choose one that fits into memory.")
+        yield Finding("drive", title, value, Severity.NOTE, todo)
+    else:
+        yield Finding("drive", title, value or tr("unknown"))
+
+
+def file_system(folder: Path) -> str:
+    """Returns the file system's type at the mount point of `folder`, empty if unknown."""
+    place = folder.resolve()
+    found = [p for p in psutil.disk_partitions(all=True) if place.is_relative_to(p.mountpoint)]
+    return max(found, key=lambda p: len(p.mountpoint)).fstype if found else ""
+
+
+def drive_kind(folder: Path, root: Path = Path("/")) -> str:
+    """Returns the kind of drive that Linux reports, empty if unknown."""
+    if sys.platform == "win32":
+        return ""
+    device = folder.stat().st_dev
+    block = root / f"sys/dev/block/{os.major(device)}:{os.minor(device)}"
+    for place in (block, block.resolve().parent):  # a partition has no queue, but its drive has
+        turning = small_text(place / "queue/rotational")
+        if turning:
+            return tr("hard disk") if turning == "1" else tr("solid-state drive")
+    return ""
+
+
+def _models() -> Iterator[Finding]:
+    with HeaderProcess() as process:
+        models = installed_models(read=process.read_header)
+    usable = sum(model.error is None for model in models)
+    value = tr("{n} usable", n=usable)
+    if not usable:
+        todo = tr("Download one with “deepseek-r1 models pull”, or open your own file.")
+        yield Finding("models", tr("Models"), value, Severity.PROBLEM, todo)
+    else:
+        yield Finding("models", tr("Models"), value)
+    for model in models:
+        if model.error is not None:
+            yield Finding(
+                "model", model.name, str(model.path), Severity.WARNING, model.error.text()
+            )

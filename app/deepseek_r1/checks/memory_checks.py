@@ -1,0 +1,120 @@
+"""Checks memory: available and total, pressure, limits, swap and huge pages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from deepseek_r1.checks.finding import Finding, Severity
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware.linux import small_text
+from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
+
+LEAST_MIB = 512.0  # with less not even the starter model runs well
+SHORT_PERCENT = 10.0
+_MIB = 1 << 20
+_ROOT = Path("/")
+
+
+def check(root: Path = _ROOT) -> Iterator[Finding]:
+    """Yields the findings in the order in which they are shown."""
+    reading = memory_reading()
+    yield memory_finding(reading, LoadSettings().memory_budget)
+    yield pressure_finding(reading)
+    yield from _limit(reading)
+    yield from swap_finding()
+    yield from _address_space()
+    yield from _huge_pages(root)
+
+
+def memory_finding(reading: MemoryReading, budget_mib: float) -> Finding:
+    """Compares the available memory with the default budget and the least for any model."""
+    value = tr(
+        "{free} of {total} MiB available",
+        free=f"{reading.available_mib:,.0f}",
+        total=f"{reading.total_mib:,.0f}",
+    )
+    title = tr("Memory")
+    if reading.available_mib < LEAST_MIB:
+        todo = tr("Close other programs: no model fits into what is left.")
+        return Finding("memory", title, value, Severity.PROBLEM, todo)
+    if reading.available_mib < budget_mib:
+        todo = tr(
+            "Less than the default budget of {n} MiB: close programs or lower the budget.",
+            n=round(budget_mib),
+        )
+        return Finding("memory", title, value, Severity.WARNING, todo)
+    return Finding("memory", title, value)
+
+
+def pressure_finding(reading: MemoryReading) -> Finding:
+    """Reports how long programs wait for memory."""
+    title = tr("Waiting for memory")
+    value = tr(
+        "some programs {some} % of the time, all programs {full} %",
+        some=f"{reading.some_percent:.0f}",
+        full=f"{reading.full_percent:.0f}",
+    )
+    if reading.some_percent > SHORT_PERCENT or reading.alarm:
+        todo = tr("The system is short of memory. Close programs, or choose a smaller budget.")
+        return Finding("pressure", title, value, Severity.WARNING, todo)
+    return Finding("pressure", title, value)
+
+
+def _limit(reading: MemoryReading) -> Iterator[Finding]:
+    whole = psutil.virtual_memory().total / _MIB
+    if reading.total_mib < 0.95 * whole:
+        value = tr("{n} MiB, set by a control group", n=f"{reading.total_mib:,.0f}")
+        todo = tr("Set the memory budget below it.")
+        yield Finding("memory_limit", tr("Memory limit"), value, Severity.NOTE, todo)
+
+
+def swap_finding() -> Iterator[Finding]:
+    """Reports swap in use: a computer that swaps already will swap the model as well."""
+    title = tr("Swap of the system")
+    try:
+        swap = psutil.swap_memory()
+    except RuntimeError as error:  # of Windows' performance counters
+        todo = tr("Run “lodctr /R” as administrator: the performance counters do not answer.")
+        yield Finding("swap", title, str(error), Severity.NOTE, todo)
+        return
+    if not swap.total:
+        return
+    used, total = swap.used / _MIB, swap.total / _MIB
+    value = tr("{used} of {total} MiB used", used=f"{used:,.0f}", total=f"{total:,.0f}")
+    if used > total / 2:
+        todo = tr("Programs were moved to the disk. Close the ones that you do not need.")
+        yield Finding("swap", title, value, Severity.WARNING, todo)
+    else:
+        yield Finding("swap", title, value)
+
+
+def _address_space() -> Iterator[Finding]:
+    """Warns of a limit on address space, of which streaming reserves much more than memory."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - not on Windows
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY:
+        return
+    todo = tr("Start the program where “ulimit -v” is unlimited.")
+    value = tr("{n} MiB", n=f"{soft / _MIB:,.0f}")
+    yield Finding("address_space", tr("Limit of address space"), value, Severity.WARNING, todo)
+
+
+def _huge_pages(root: Path) -> Iterator[Finding]:
+    text = small_text(root / "sys/kernel/mm/transparent_hugepage/enabled")
+    if not text:
+        return
+    chosen = text.partition("[")[2].partition("]")[0]
+    title = tr("Transparent huge pages")
+    if chosen == "never":
+        todo = tr("“madvise” or “always” makes reading a long message a little faster.")
+        yield Finding("huge_pages", title, chosen, Severity.NOTE, todo)
+    else:
+        yield Finding("huge_pages", title, chosen)

@@ -1,0 +1,127 @@
+"""Checks the processor: instruction sets, usable cores, load, clock and power."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from deepseek_r1.checks.finding import Finding, Severity
+from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.hardware import cpu
+from deepseek_r1.hardware.linux import small_text
+from deepseek_r1.hardware.processor import CpuFacts
+
+# The instruction sets that llama.cpp has kernels for, best last.
+KERNELS = (
+    "sse4_2", "avx", "avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm",
+)  # fmt: skip
+_ROOT = Path("/")
+
+
+def check(root: Path = _ROOT) -> Iterator[Finding]:
+    """Yields the findings in the order in which they are shown."""
+    facts = cpu()
+    yield _instructions(facts)
+    yield _cores(facts)
+    yield _busy(facts)
+    yield from _microcode(root)
+    yield from _nodes(root)
+    yield from _clock(root)
+    yield from _power()
+
+
+def _instructions(facts: CpuFacts) -> Finding:
+    known = [name for name in KERNELS if name in facts.features]
+    value = f"{facts.name}: {', '.join(known) or '–'}"
+    title = tr("Processor")
+    intel = platform.machine().lower() in ("x86_64", "amd64")
+    if intel and "avx2" not in known:
+        todo = tr("Without AVX2 a model runs several times slower. Choose the smallest model.")
+        return Finding("processor", title, value, Severity.WARNING, todo)
+    if not intel and "asimddp" not in known:
+        todo = tr("Without the dot product instructions a model runs slower. Choose a small one.")
+        return Finding("processor", title, value, Severity.NOTE, todo)
+    return Finding("processor", title, value)
+
+
+def _cores(facts: CpuFacts) -> Finding:
+    value = tr(
+        "{physical} cores, {fast} of them fast; threads for writing {threads}, for reading {all}",
+        physical=facts.physical_cores,
+        fast=facts.performance_cores,
+        threads=facts.threads,
+        all=facts.threads_prefill,
+    )
+    if facts.usable_cores < facts.physical_cores:
+        todo = tr("This program may use only {n} of them.", n=facts.usable_cores)
+        return Finding("cores", tr("Cores"), value, Severity.NOTE, todo)
+    if facts.usable_cores == 1:
+        todo = tr("With one core, the window and the model take turns. Choose a small model.")
+        return Finding("cores", tr("Cores"), value, Severity.WARNING, todo)
+    return Finding("cores", tr("Cores"), value)
+
+
+def _busy(facts: CpuFacts) -> Finding:
+    """Reports other programs' load, which slows a model more than its share: threads wait."""
+    title = tr("Other programs")
+    load = psutil.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    value = tr("{n} cores busy in the last minute", n=f"{load:.1f}")
+    if load > 0.5 * facts.usable_cores:
+        todo = tr(
+            "Close programs that compute in the background, or set fewer threads for writing."
+        )
+        return Finding("load", title, value, Severity.WARNING, todo)
+    return Finding("load", title, value)
+
+
+def _microcode(root: Path) -> Iterator[Finding]:
+    for line in small_text(root / "proc/cpuinfo").splitlines():
+        if line.startswith("microcode"):
+            value = line.partition(":")[2].strip()
+            virtual = value.lower() in ("0x1", "0xffffffff")
+            note = tr("{value} (a virtual machine)", value=value) if virtual else value
+            yield Finding("microcode", tr("Microcode"), note)
+            return
+
+
+def _nodes(root: Path) -> Iterator[Finding]:
+    nodes = sorted((root / "sys/devices/system/node").glob("node[0-9]*"))
+    if not nodes:
+        return
+    value = trn("{n} node", "{n} nodes", len(nodes))
+    if len(nodes) > 1:
+        todo = tr(
+            "Memory of another node is slower. Start with “numactl -N 0 -m 0” to stay on one."
+        )
+        yield Finding("numa", tr("Memory nodes (NUMA)"), value, Severity.NOTE, todo)
+    else:
+        yield Finding("numa", tr("Memory nodes (NUMA)"), value)
+
+
+def _clock(root: Path) -> Iterator[Finding]:
+    governor = small_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    if not governor:
+        return
+    slow = governor in ("powersave", "conservative")
+    driver = small_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_driver")
+    if slow and not driver.startswith(("intel_pstate", "amd-pstate")):  # whose "powersave" is quick
+        todo = tr("The clock is held low. Choose the power profile “balanced” or “performance”.")
+        yield Finding("clock", tr("Clock"), governor, Severity.WARNING, todo)
+    else:
+        yield Finding("clock", tr("Clock"), governor)
+
+
+def _power() -> Iterator[Finding]:
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    if battery is None:
+        return
+    value = f"{round(battery.percent)} %"
+    if battery.power_plugged is False:
+        todo = tr("On battery the processor is slowed down. Plug in for full speed.")
+        yield Finding("power", tr("Battery"), value, Severity.NOTE, todo)
+    else:
+        yield Finding("power", tr("Battery"), value)

@@ -1,0 +1,225 @@
+"""The command `deepseek-r1 bench`: measures how fast this computer runs a model."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepseek_r1.cli import console
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli.engine_run import (
+    RunRequest,
+    RunTimes,
+    in_both_orders,
+    medians,
+    run_in_process,
+)
+from deepseek_r1.cli.help_pages import HelpCommand, HelpGroup
+from deepseek_r1.cli.serve_command import api_key
+from deepseek_r1.cli.serve_load import LOAD_SHARE, ServerLoad, machines_for
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware import cpu, machine_memory_mib
+
+MOST_REQUESTS_S = 1000
+
+app = typer.Typer(
+    help=tr("How fast this computer runs a model."),
+    no_args_is_help=True,
+    cls=HelpGroup,
+    rich_markup_mode=None,
+)
+
+
+@app.command(
+    "engine",
+    cls=HelpCommand,
+    help=tr(
+        "Measure reading and writing with the whole model in memory for several thread counts. "
+        "On Linux only."
+    ),
+)
+def bench_engine(
+    model: o.ModelArgument = None,
+    *,
+    threads: Annotated[str, typer.Option(help=tr("Thread counts to compare: 1,2,4."))] = "",
+    blocks: Annotated[
+        int, typer.Option(min=1, help=tr("The number of rounds; each runs all in both orders."))
+    ] = 2,
+    tokens: Annotated[int, typer.Option(min=1, help=tr("Tokens to write."))] = 64,
+    prompt_tokens: Annotated[int, typer.Option(min=32, help=tr("Tokens to read."))] = 256,
+    as_json: o.Json = False,
+) -> None:
+    """Measure reading and writing with the whole model in memory for several thread counts."""
+    if sys.platform != "linux":
+        raise WrongUsage(
+            detail=tr("“bench engine” needs Linux's process counters; it runs on Linux only.")
+        )
+    path = o.chosen_model(model).resolve()
+    counts = _counts("--threads", threads or ",".join(map(str, range(1, cpu().usable_cores + 1))))
+    times: dict[int, list[RunTimes]] = {count: [] for count in counts}
+    failures: dict[int, list[str]] = {count: [] for count in counts}
+    for count in in_both_orders(counts, blocks):
+        request = RunRequest(
+            model=path, threads=count, tokens=tokens, prompt_tokens=prompt_tokens,
+            started_at=time.monotonic(),
+        )  # fmt: skip
+        run, failure = run_in_process(request)
+        if run is None:
+            failures[count].append(failure)
+        else:
+            times[count].append(run)
+        console.status(f"{count}: {failure if run is None else f'{run.tok_s:.2f} tok/s'}")
+    console.status("")
+    kept = ("tok_s", "prefill_tok_s", "first_token_s", "cpu_s_token", "rss_peak_mib")
+    rows: list[dict[str, Any]] = []
+    for count, runs in times.items():
+        middle = medians(runs)
+        kept_values = {key: middle[key] for key in kept}
+        rows.append({"threads": count, **kept_values, "failures": failures[count]})
+    if as_json:
+        console.result_json({**machine(), "model": path.name, "rows": rows})
+        return
+    console.result(f"{machine()['machine']}\n{path.name}")
+    for row in rows:
+        rates = f"{row['tok_s']:8.2f} tok/s {row['prefill_tok_s']:8.1f} tok/s"
+        console.result(
+            trn(
+                "{n} thread: writing, reading {rates}",
+                "{n} threads: writing, reading {rates}",
+                row["threads"],
+                rates=rates,
+            )
+        )
+        for failure in row["failures"]:
+            console.result(f"{row['threads']}: {failure}")
+
+
+@app.command(
+    "serve",
+    cls=HelpCommand,
+    help=tr("Measure a running server, with users who ask again or at a rate of requests."),
+)
+def bench_serve(
+    url: Annotated[str, typer.Option(help=tr("The server's address."))] = "http://127.0.0.1:8080",
+    *,
+    users: Annotated[str, typer.Option(help=tr("Numbers of users to compare: 1,2,4,8."))] = (
+        "1,2,4,8"
+    ),
+    requests: Annotated[int, typer.Option(min=1, help=tr("Requests of each user."))] = 4,
+    rates: Annotated[
+        str,
+        typer.Option(
+            "--rates",
+            help=tr("Requests per second to compare, in place of users: 0.5,1,2 (an open loop)."),
+        ),
+    ] = "",
+    seconds: Annotated[
+        float, typer.Option(min=1, help=tr("How long requests come at each rate."))
+    ] = 60.0,
+    tokens: Annotated[int, typer.Option(min=1, help=tr("Tokens of an answer."))] = 64,
+    prompt_tokens: Annotated[int, typer.Option(min=32, help=tr("Tokens to read."))] = 64,
+    wanted_rate: Annotated[
+        float,
+        typer.Option(min=0, help=tr("Also compute the machines for so many requests per second.")),
+    ] = 0.0,
+    machine_price: Annotated[
+        float, typer.Option(min=0, help=tr("The price of a machine like this for an hour."))
+    ] = 0.0,
+    api_key_file: Annotated[
+        Path | None, typer.Option("--api-key-file", help=tr("A file with the servers' key."))
+    ] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Measure a running server, with users who ask again or at a rate of requests."""
+    counts, wanted_rates = _counts("--users", users), _rates(rates)
+    load = ServerLoad(url, api_key(api_key_file), tokens, prompt_tokens)
+    load.run(1, 1)  # warm
+    if wanted_rates:
+        rows = [load.run_open(rate, seconds).report() for rate in wanted_rates]
+    else:
+        rows = [load.run(count, requests).report() for count in counts]
+    load.close()
+    best = max((row["requests_s"] for row in rows if not row["errors"]), default=0.0)
+    machines = machines_for(wanted_rate, best) if wanted_rate and best else 0
+    if as_json:
+        report = {**machine(), "model": load.model, "rows": rows}
+        console.result_json(report | ({"machines": machines} if machines else {}))
+        return
+    console.result(f"{machine()['machine']}\n{load.model}")
+    _show_rows(rows)
+    if machines:
+        console.result(
+            tr(
+                "{rate:g} requests/s of {tokens} tokens: {n} machines like this, each loaded to "
+                "{share:.0%} of its rate; {price:,.2f} for an hour",
+                rate=wanted_rate,
+                tokens=tokens,
+                n=machines,
+                share=LOAD_SHARE,
+                price=machines * machine_price,
+            )
+        )
+
+
+def _show_rows(rows: list[dict[str, float | int]]) -> None:
+    for row in rows:
+        loop = (
+            tr("{rate:g} requests/s offered", rate=row["rate"])
+            if "rate" in row
+            else trn("{n} user", "{n} users", int(row["users"]))
+        )
+        console.result(
+            tr(
+                "{loop}: {requests} requests/s, {tokens} tok/s, first token {first} s "
+                "(p95 {late}), {errors} errors, {cores} cores",
+                loop=loop,
+                requests=row["requests_s"],
+                tokens=row["tokens_s"],
+                first=row["first_token_p50_s"],
+                late=row["first_token_p95_s"],
+                errors=row["errors"],
+                cores=row["cores"],
+            )
+        )
+
+
+def machine() -> dict[str, str]:
+    """Returns this computer's processor, cores, memory and system for a report."""
+    processor = cpu()
+    return {
+        "machine": f"{processor.name}, {processor.usable_cores} cores, "
+        f"{machine_memory_mib():.0f} MiB, {platform.platform()}"
+    }
+
+
+def _rates(text: str) -> list[float]:
+    """Returns the rates in `text`. Raises WrongUsage."""
+    try:
+        rates = [float(each) for each in text.split(",")] if text else []
+    except ValueError:
+        rates = [0.0]
+    if any(not 0 < rate <= MOST_REQUESTS_S for rate in rates):
+        raise WrongUsage(
+            detail=tr("--rates takes numbers up to {n} with commas between.", n=MOST_REQUESTS_S)
+        )
+    return rates
+
+
+def _counts(option: str, text: str) -> list[int]:
+    """Returns the counts of threads or users in `text`. Raises WrongUsage."""
+    try:
+        counts = [int(each) for each in text.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or not 0 < min(counts) <= max(counts) <= LoadSettings.bounds("threads")[1]:
+        raise WrongUsage(
+            detail=tr("{option} takes numbers with commas between: 1,2,4.", option=option)
+        )
+    return counts

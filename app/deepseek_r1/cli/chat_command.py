@@ -1,0 +1,279 @@
+"""The command `deepseek-r1 chat`: a conversation in the terminal."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import typer
+
+from deepseek_r1.cli import console
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli.conversation import Conversation, ConversationAnswer, save
+from deepseek_r1.cli.generate_command import generate_report
+from deepseek_r1.cli.generation_progress import (
+    ShortageNotifier,
+    cancelling,
+    interrupting,
+    note_template,
+    show_progress,
+)
+from deepseek_r1.cli.line_input import LineInput
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message, PartialAnswer, Role
+from deepseek_r1.core.paths import profile_dir
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.base import GenerationResult
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import PromptCacheFolder
+
+HISTORY_FILE = "chat_history"
+
+
+@o.grouped
+def chat(
+    *,
+    model: o.ModelPath = None,
+    system: o.System = "",
+    sampling: SamplingSettings,
+    load: o.LoadOptions,
+    prompt_cache: o.PromptCacheDir = None,
+    chat_template: o.ChatTemplateOption = "",
+    as_json: o.Json = False,
+) -> None:
+    """Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."""
+    if load.batch_size > 1:
+        console.note(
+            tr(
+                "A chat has one prompt at a time: batch size {n} changes nothing.",
+                n=load.batch_size,
+            )
+        )
+    path = o.chosen_model(model).absolute()
+    with (
+        EngineClient(on_event=ShortageNotifier()) as engine,
+        LineInput(profile_dir() / HISTORY_FILE) as lines,
+    ):
+        session = _Session(engine, lines, load, sampling, as_json=as_json)
+        session.chat_template = o.chat_template(chat_template)
+        session.prompt_cache = o.prompt_cache_folder(prompt_cache)
+        session.conversation.system = o.clean_text(system)
+        with interrupting(engine):
+            session.load(path)
+        failure = session.run()
+    if failure is not None and not lines.terminal:  # a script gets the exit code
+        raise typer.Exit(failure.exit_code)
+
+
+class _Session:
+    """Handles messages and commands until the input ends."""
+
+    def __init__(
+        self,
+        engine: EngineClient,
+        lines: LineInput,
+        load: o.LoadOptions,
+        sampling: SamplingSettings,
+        *,
+        as_json: bool,
+    ) -> None:
+        self.conversation = Conversation()
+        self.prompt_cache: PromptCacheFolder | None = None
+        self.chat_template = ""
+        self._engine, self._lines = engine, lines
+        self._load, self._sampling, self._as_json = load, sampling, as_json
+        self._loaded: ModelLoaded | None = None
+        self._failure: R1Error | None = None
+        self._commands: dict[str, Callable[[str], None]] = {
+            "/new": self._new,
+            "/regenerate": self._regenerate,
+            "/continue": self._continue,
+            "/answer": self._answer_now,
+            "/think": self._think,
+            "/system": self._system,
+            "/model": self._model,
+            "/save": self._save,
+            "/stop": lambda _rest: console.note(tr("Nothing is being written.")),
+            "/help": lambda _rest: console.note(_help()),
+        }
+
+    def load(self, path: Path) -> None:
+        """Load a model in place of the present one. Raises ModelRefused and other errors."""
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, LoadProgress):  # from here on the former model is unloaded
+                self._loaded = None
+            show_progress(event)
+
+        try:
+            self._loaded = self._engine.load(
+                path,
+                self._load.settings,
+                window_mib=o.COMMAND_LINE_MIB,
+                chat_template=self.chat_template,
+                prompt_cache=self.prompt_cache,
+                on_event=on_event,
+            )
+        finally:
+            console.status("")
+        console.aside(f"{self._loaded.facts.name} · {self._loaded.facts.engine}")
+        note_template(self._loaded.facts.template)
+
+    def run(self) -> R1Error | None:
+        """Handle the input until it ends. Returns the last error."""
+        if self._lines.terminal:
+            console.aside(tr("/help lists the commands, Ctrl-D leaves."), dim=True)
+        warned = False
+        while True:
+            try:
+                message = self._lines.message()
+            except KeyboardInterrupt:
+                if warned:
+                    return self._failure
+                warned = True
+                console.note("\n" + tr("Press Ctrl-C once more to leave."))
+                continue
+            if message is None or message.strip() in ("/quit", "/exit", "/bye"):
+                return self._failure
+            warned = False
+            if message.strip():
+                self._take(message)
+
+    def _take(self, message: str) -> None:
+        word, _, rest = message.strip().partition(" ")
+        try:
+            if word in self._commands:
+                self._commands[word](rest.strip())
+            elif word.startswith("/") and "\n" not in message and word[1:].isalpha():
+                console.note(tr("There is no command {word}; /help lists them.", word=word))
+            else:
+                self.conversation.messages.append(Message(role=Role.USER, content=message))
+                self._answer()
+        except R1Error as error:
+            self._failure = error
+            console.error(error)
+
+    def _answer(self) -> None:
+        """Answer the last message. If the answer fails, that message is removed."""
+        self.conversation.partial = None
+        answering = ConversationAnswer(self._engine, self._lines)
+        with _stopping(answering):
+            try:
+                answer = answering.run(self.conversation, self._sampling, quiet=self._as_json)
+            except R1Error:
+                self.conversation.drop_last_answer()
+                if self.conversation.messages:
+                    self.conversation.messages.pop()
+                raise
+        self._report(answer)
+
+    def _go_on(self, partial: PartialAnswer, sampling: SamplingSettings) -> None:
+        """Continue the last answer, which ended early."""
+        answering = ConversationAnswer(self._engine, self._lines)
+        with _stopping(answering):
+            answer = answering.run(
+                self.conversation, sampling, quiet=self._as_json, continues=partial
+            )
+        self._report(answer)
+
+    def _report(self, answer: GenerationResult) -> None:
+        if self._as_json and self._loaded is not None:
+            console.result_json(generate_report(answer, self._loaded))
+
+    # ---- commands ---------------------------------------------------------------------------
+
+    def _new(self, _rest: str) -> None:
+        self.conversation.clear()
+        console.note(tr("A new conversation."))
+
+    def _regenerate(self, _rest: str) -> None:
+        if self.conversation.drop_last_answer():
+            self._answer()
+        else:
+            console.note(tr("There is nothing to answer yet."))
+
+    def _continue(self, _rest: str) -> None:
+        if (partial := self.conversation.partial) is not None:
+            self._go_on(partial, self._sampling)
+        else:
+            console.note(tr("There is no answer that ended early."))
+
+    def _answer_now(self, _rest: str) -> None:
+        partial = self.conversation.partial
+        if partial is not None and partial.inside_thinking:
+            self._go_on(partial, self._sampling.model_copy(update={"thinking_budget": 0}))
+        else:
+            console.note(tr("There is no answer that ended inside its thinking."))
+
+    def _think(self, _rest: str) -> None:
+        console.note(self.conversation.thinking or tr("The last answer has no thinking."))
+
+    def _system(self, rest: str) -> None:
+        if rest:
+            self.conversation.system = "" if rest == "-" else rest
+        console.note(tr("System prompt: {prompt}", prompt=self.conversation.system or "–"))
+
+    def _model(self, rest: str) -> None:
+        if rest:
+            self._change_model(o.chosen_model(Path(rest).expanduser()).absolute())
+        elif self._loaded is not None:
+            console.note(f"{self._loaded.facts.name}: {self._loaded.facts.path}")
+
+    def _change_model(self, path: Path) -> None:
+        """Load another model, or the former one again if that is cancelled or fails."""
+        before = self._loaded
+        with cancelling(self._engine) as stopped:
+            try:
+                self.load(path)
+            except R1Error as error:
+                if stopped():
+                    console.note(str(error))
+                if self._loaded is None and before is not None:
+                    self.load(Path(before.facts.path))
+                if not stopped():
+                    raise
+
+    def _save(self, rest: str) -> None:
+        name = self._loaded.facts.name if self._loaded is not None else "R1"
+        try:
+            console.note(tr("Saved as {path}", path=save(self.conversation, name, rest)))
+        except OSError as error:
+            console.note(
+                tr("{path} cannot be written: {reason}.", path=rest, reason=error.strerror or error)
+            )
+
+
+@contextmanager
+def _stopping(answering: ConversationAnswer) -> Iterator[None]:
+    """Let Ctrl-C stop the answer; a second one ends the program."""
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        if not answering.stop():
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _help() -> str:
+    return tr(
+        "/new           begin a new conversation\n"
+        "/regenerate    generate another answer to the last question\n"
+        "/continue      go on with an answer that ended early, or with its thinking\n"
+        "/answer        end the thinking and answer now, also while the model thinks\n"
+        "/think         show the model's thinking before its last answer\n"
+        "/stop          stop the answer that is being written, as Ctrl-C does\n"
+        "/system TEXT   give the model instructions; “-” removes them\n"
+        "/model FILE    continue with another model\n"
+        "/save FILE     write the conversation into a new file\n"
+        "/quit          leave, as Ctrl-D does\n"
+        'A line that ends with \\ continues on the next one; """ begins and ends a longer text.'
+    )

@@ -1,0 +1,113 @@
+"""Prints results to standard output and everything else to standard error."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from typing import Any
+
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import tr
+
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+_CODE_PAGE = re.compile(r"cp\d+|mbcs|gbk|gb2312|gb18030|big5", re.IGNORECASE)
+# Text from models and files must not move the cursor, retitle the terminal or set the clipboard.
+_CONTROLS = {n: None for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
+
+
+def use_utf8_for_pipes() -> None:
+    """Read and write UTF-8 where a standard stream is no terminal and has a code page of Windows.
+
+    Python takes the system's code page there, which has no Chinese in Europe or America. A user's
+    PYTHONIOENCODING is respected, and on other systems the locale, which is the user's choice too.
+    """
+    if os.environ.get("PYTHONIOENCODING"):
+        return
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper) or stream.isatty():
+            continue
+        if _CODE_PAGE.fullmatch(stream.encoding):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def result(text: str) -> None:
+    """Print a line of the result, without control characters."""
+    print(_encodable(without_controls(text), sys.stdout), flush=True)  # noqa: T201 - the only module that prints
+
+
+def result_json(value: dict[str, Any]) -> None:
+    """Print the result as one JSON object, escaped unless the output is Unicode."""
+    print(json.dumps(value, ensure_ascii=not _unicode(sys.stdout)), flush=True)  # noqa: T201
+
+
+def answer(text: str) -> None:
+    """Print a piece of the model's answer; on a terminal without control characters."""
+    shown = without_controls(text) if sys.stdout.isatty() else text
+    sys.stdout.write(_encodable(shown, sys.stdout))
+    sys.stdout.flush()
+
+
+def thinking(text: str) -> None:
+    """Print a piece of the model's thinking, dimmed, if standard error is a terminal."""
+    if sys.stderr.isatty():
+        shown = _encodable(without_controls(text), sys.stderr)
+        sys.stderr.write(f"{_DIM}{shown}{_PLAIN}")
+        sys.stderr.flush()
+
+
+def note(text: str) -> None:
+    """Print a remark on standard error, without control characters."""
+    shown = _encodable(without_controls(text), sys.stderr)
+    print(shown, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def aside(text: str, *, dim: bool = False) -> None:
+    """Print a remark, perhaps dimmed, if standard error is a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{_shown(text, dim=dim)}\n")
+        sys.stderr.flush()
+
+
+def error(problem: R1Error) -> None:
+    """Print an error on standard error: what happened, why, and what to do."""
+    what, *rest = [sentence for sentence in problem.sentences() if sentence] or [""]
+    note(tr("Error: {what}", what=what))
+    for sentence in rest:
+        note(sentence)
+
+
+def status(text: str, *, dim: bool = False) -> None:
+    """Print a line that the next status replaces, on a terminal only. An empty text clears it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{_shown(text, dim=dim)}")
+        sys.stderr.flush()
+
+
+def without_controls(text: str) -> str:
+    """Returns `text` without control characters other than line feeds and tabs."""
+    return text.translate(_CONTROLS)
+
+
+def cell(text: str) -> str:
+    """Returns `text` for a table: on one line, without control characters."""
+    return " ".join(without_controls(text).split())
+
+
+def _shown(text: str, *, dim: bool) -> str:
+    shown = _encodable(without_controls(text), sys.stderr)
+    return f"{_DIM}{shown}{_PLAIN}" if dim else shown
+
+
+def _unicode(stream: Any) -> bool:
+    return str(stream.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def _encodable(text: str, stream: Any) -> str:
+    """Returns `text` with characters replaced that the stream's encoding does not have."""
+    if _unicode(stream):
+        return text
+    encoding = stream.encoding or "ascii"
+    return text.encode(encoding, errors="replace").decode(encoding)

@@ -1,0 +1,234 @@
+"""The command `deepseek-r1 convert`: converts a model to a GGUF file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bar
+
+from deepseek_r1.cli import console
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli.generation_progress import INTERRUPTED
+from deepseek_r1.cli.prune_options import (
+    CalibrationText,
+    Layers,
+    Share,
+    calibration_text,
+    prune_file,
+    require_file,
+)
+from deepseek_r1.cli.quality_command import launch, model_bar
+from deepseek_r1.convert.importance_matrix import collect_importance
+from deepseek_r1.convert.job import (
+    ConversionProgress,
+    ConversionRequest,
+    ConversionResult,
+    ConversionStage,
+    OnProgress,
+)
+from deepseek_r1.convert.job import convert as convert_model
+from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.convert.prune.prune_model import Pruning
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.i18n import tr
+
+_MIB = 1 << 20
+
+
+def convert(
+    source: Annotated[
+        Path | None, typer.Argument(help=tr("A GGUF file, or a folder from Hugging Face."))
+    ] = None,
+    target: Annotated[Path | None, typer.Argument(help=tr("The GGUF file to write."))] = None,
+    *,
+    input_path: Annotated[
+        Path | None, typer.Option("--input", "-i", help=tr("The same as the first argument."))
+    ] = None,
+    output_path: Annotated[
+        Path | None, typer.Option("--output", "-o", help=tr("The same as the second argument."))
+    ] = None,
+    precision: o.PrecisionName = "int8",
+    imatrix_text: Annotated[
+        Path | None,
+        typer.Option(
+            "--imatrix-text",
+            help=tr(
+                "A calibration text that shows which weights matter; the source must be a GGUF "
+                "file."
+            ),
+        ),
+    ] = None,
+    prune: Share = None,
+    prune_layers: Layers = 0,
+    text: CalibrationText = None,
+    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
+    threads: Annotated[
+        int,
+        typer.Option("--threads", min=0, max=512, help=tr("Threads for quantising. 0: all cores.")),
+    ] = 0,
+    force: o.Force = False,
+    as_json: o.Json = False,
+) -> None:
+    "Write a model as a GGUF file of another precision. An interrupted run is continued."
+    request = ConversionRequest(
+        source=_one(source, input_path, "--input"),
+        output=_one(target, output_path, "--output"),
+        precision=precision_named(precision),
+        memory_budget_mib=memory_budget,
+        force=force,
+        threads=threads,
+    )
+    prunes = bool(prune or prune_layers)
+    _check_texts(prunes=prunes, text=text, imatrix_text=imatrix_text)
+    try:
+        if imatrix_text is not None:
+            request = _with_importance(request, imatrix_text)
+        if prunes:
+            pruning = Pruning(prune or 0.0, calibration_text(text), prune_layers)
+            converted = prune_file(request, pruning)
+        else:
+            with _bar() as on_progress:
+                converted = convert_model(request, on_progress)
+    except KeyboardInterrupt:
+        console.note(tr("Stopped. Run the same command again to continue."))
+        raise typer.Exit(INTERRUPTED) from None
+    show_converted(request, converted, as_json=as_json)
+
+
+def show_converted(
+    request: ConversionRequest, converted: ConversionResult, *, as_json: bool
+) -> None:
+    """Print the remarks on standard error and the result on standard output."""
+    for remark in converted.remarks:
+        console.note(remark)
+    if as_json:
+        console.result_json(convert_report(request, converted))
+    else:
+        _show(converted)
+
+
+def convert_report(request: ConversionRequest, converted: ConversionResult) -> dict[str, Any]:
+    """Returns the JSON contract of `convert`."""
+    return {
+        "output": str(converted.path),
+        "bytes": converted.nbytes,
+        "sha256": converted.sha256,
+        "precision": request.precision.name.lower(),
+        "architecture": converted.architecture,
+        "tensors": converted.tensors,
+        "types": converted.kinds,
+        "source": str(request.source),
+        "source_bytes": converted.source_bytes,
+        "source_sha256": converted.source_sha256,
+        "resumed_bytes": converted.resumed_bytes,
+        "memory": {
+            "budget_mb": request.memory_budget_mib,
+            "peak_mb": round(converted.peak_mib, 2),
+        },
+        "wall_s": round(converted.wall_s, 3),
+        "remarks": list(converted.remarks),
+    }
+
+
+def _one(argument: Path | None, option: Path | None, name: str) -> Path:
+    """Returns the path that was given as an argument or as an option."""
+    if argument is not None and option is not None:
+        detail = tr("{name} is given twice: {a} and {b}.", name=name, a=argument, b=option)
+        raise WrongUsage(detail=detail)
+    path = argument or option
+    if path is None:
+        raise WrongUsage(detail=tr("{name} is missing.", name=name))
+    return path
+
+
+def _check_texts(*, prunes: bool, text: Path | None, imatrix_text: Path | None) -> None:
+    """Raise WrongUsage for a text option that does not belong to the task."""
+    if prunes and imatrix_text is not None:  # the matrix would include pruned columns
+        raise WrongUsage(detail=tr("--imatrix-text and --prune do not go together."))
+    if text is not None and not prunes:
+        raise WrongUsage(
+            detail=tr("--text belongs to --prune; the text for quantising is --imatrix-text.")
+        )
+
+
+def _with_importance(request: ConversionRequest, text: Path) -> ConversionRequest:
+    """Returns the request with an importance matrix of the source on the text."""
+    require_file(request.source)
+    with model_bar() as on_model:
+        importance = collect_importance(
+            request.source,
+            text,
+            launch(),
+            memory_budget_mib=request.memory_budget_mib - int(o.COMMAND_LINE_MIB),
+            threads=request.threads,
+            on_progress=lambda done, total: on_model(request.source, done, total),
+        )
+    return replace(request, importance=importance, importance_text=text.name)
+
+
+@contextmanager
+def _bar() -> Iterator[OnProgress]:
+    """Show a progress bar on standard error if it is a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        stage: ConversionStage | None = None
+
+        def on_progress(progress: ConversionProgress) -> None:
+            nonlocal stage
+            if progress.stage is not stage:
+                stage = progress.stage
+                bar.reset(task, description=_stage_text(stage), total=progress.total)
+            bar.update(task, completed=progress.done)
+
+        yield on_progress
+
+
+def _stage_text(stage: ConversionStage) -> str:
+    return {
+        ConversionStage.CHECKING: tr("Reading the source"),
+        ConversionStage.RESUMING: tr("Reading the finished part"),
+        ConversionStage.WRITING: tr("Writing"),
+    }[stage]
+
+
+def _show(converted: ConversionResult) -> None:
+    console.result(
+        tr(
+            "{path}: {mib} MiB, from {source_mib} MiB",
+            path=converted.path,
+            mib=f"{converted.nbytes / _MIB:,.1f}",
+            source_mib=f"{converted.source_bytes / _MIB:,.1f}",
+        )
+    )
+    kinds = ", ".join(f"{count} {name}" for name, count in converted.kinds.items())
+    console.result(tr("{n} tensors: {kinds}", n=converted.tensors, kinds=kinds))
+    console.result(f"sha256 {converted.sha256}")
+    console.aside(
+        tr(
+            "{seconds} s, at most {peak} MiB of memory",
+            seconds=f"{converted.wall_s:.1f}",
+            peak=f"{converted.peak_mib:.0f}",
+        )
+    )

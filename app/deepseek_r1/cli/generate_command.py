@@ -1,0 +1,250 @@
+"""The command `deepseek-r1 generate`: one answer, streamed or as JSON with all numbers."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepseek_r1.cli import console
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli.generation_progress import (
+    INTERRUPTED,
+    ShortageNotifier,
+    interrupting,
+    note_template,
+    show_progress,
+    summary,
+)
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    Bill,
+    Event,
+    FinishReason,
+    GenerationStats,
+    ModelLoaded,
+    PrefillProgress,
+    ThinkingDelta,
+    ThinkingFinished,
+    WeightsStats,
+)
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message, RawPrompt, Role
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.base import GenerationResult
+from deepseek_r1.engine.generation_output import ResultCollector
+from deepseek_r1.engine.schema import MAX_SCHEMA_CHARACTERS, schema_grammar
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.memory import meter
+from deepseek_r1.memory.cost_model import grammar_bytes
+
+_MIB = 1 << 20
+MAX_PROMPT_BYTES = 8 * _MIB  # JSON may double it, and a frame has at most 16 MiB
+UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)  # of an answer
+
+
+@o.grouped
+def generate(
+    prompt: Annotated[
+        str, typer.Argument(help=tr("The question. “-” reads it from standard input."))
+    ] = "-",
+    *,
+    model: o.ModelPath = None,
+    system: o.System = "",
+    sampling: SamplingSettings,
+    load: o.LoadOptions,
+    json_schema: Annotated[
+        Path | None,
+        typer.Option(
+            "--json-schema",
+            help=tr("A file with a JSON schema that the answer follows, after the thinking."),
+        ),
+    ] = None,
+    prompt_cache: o.PromptCacheDir = None,
+    chat_template: o.ChatTemplateOption = "",
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help=tr("Continue the text as it is, without the model's chat template.")
+        ),
+    ] = False,
+    as_json: o.Json = False,
+    json_lines: Annotated[
+        bool,
+        typer.Option(
+            "--json-lines", help=tr("Print each event as a JSON object on a line, as it comes.")
+        ),
+    ] = False,
+) -> None:
+    """Answer one question. The answer goes to standard output, the thinking to the terminal."""
+    _check_switches(
+        ("--json", as_json, "--json-lines", json_lines), ("--raw", raw, "--system", bool(system))
+    )
+    messages = RawPrompt(text=_text(prompt)) if raw else _conversation(prompt, system)
+    schema = _schema(json_schema) if json_schema is not None else ""
+    if load.batch_size > 1:
+        console.note(
+            tr("There is one prompt, so a batch size of {n} changes nothing.", n=load.batch_size)
+        )
+    collector = ResultCollector(UNFINISHED)
+    path = o.chosen_model(model).absolute()
+    # The grammar is needed for this answer only, so its memory is counted with this process's.
+    ours_mib = o.COMMAND_LINE_MIB + (grammar_bytes(read_header(path)) / _MIB if schema else 0.0)
+    with EngineClient(on_event=ShortageNotifier()) as engine, interrupting(engine) as pressed:
+        loaded = engine.load(
+            path,
+            load.settings,
+            window_mib=ours_mib,
+            chat_template=o.chat_template(chat_template),
+            prompt_cache=o.prompt_cache_folder(prompt_cache),
+            on_event=show_progress,
+        )
+        console.status("")
+        if pressed():
+            raise typer.Exit(INTERRUPTED)
+        if not raw:
+            note_template(loaded.facts.template)
+        for event in engine.generate(messages, sampling, json_schema=schema):
+            if pressed():  # the first cancel may have come before the engine knew the request
+                engine.cancel()
+            collector.add(event)
+            if json_lines:
+                console.result_json(event.model_dump(mode="json"))
+            elif not as_json:
+                _show(event)
+    answer = collector.result()
+    if as_json:
+        report = generate_report(answer, loaded)
+        if prompt_cache is not None:
+            report["cached_tokens"] = answer.stats.cached_tokens
+        console.result_json(report)
+    elif not json_lines:
+        console.answer("\n")
+        console.aside(summary(answer.stats))
+    if answer.stats.finish_reason is FinishReason.CANCELLED:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _check_switches(*pairs: tuple[str, bool, str, bool]) -> None:
+    """Check that of two options only one is used. Raises WrongUsage."""
+    for first, has_first, second, has_second in pairs:
+        if has_first and has_second:
+            detail = tr("{first} and {second} exclude each other.", first=first, second=second)
+            raise WrongUsage(detail=detail)
+
+
+def generate_report(answer: GenerationResult, loaded: ModelLoaded) -> dict[str, Any]:
+    """Returns the JSON contract of `generate`. A resident model has no streaming numbers."""
+    stats, bill = answer.stats, loaded.bill
+    return {
+        "text": answer.text,
+        "thinking": answer.thinking,
+        "finish_reason": stats.finish_reason.value,
+        "inside_thinking": stats.inside_thinking,
+        "thinking_end": stats.thinking_end.value if stats.thinking_end else None,
+        "prompt_tokens": stats.prompt_tokens,
+        "completion_tokens": stats.completion_tokens,
+        "timings": {
+            "load_s": loaded.load_s,
+            "ttft_s": stats.ttft_s,
+            "prefill_tok_s": stats.prefill_tok_s,
+            "decode_tok_s": stats.decode_tok_s,
+        },
+        "memory": {
+            "budget_mb": bill.budget_mib,
+            "planned_mb": round(bill.total_mib, 2),
+            "peak_mb": round(stats.peak_mib + meter.peak_mib(), 2),
+        },
+        "weights": _weights_report(stats.weights, bill),
+        "speculation": {
+            "drafted": stats.drafted,
+            "accepted": stats.accepted,
+            "tokens_per_pass": round(stats.tokens_per_pass, 3),
+        },
+    }
+
+
+def _weights_report(streaming: WeightsStats | None, bill: Bill) -> dict[str, float | str]:
+    """Returns the weights' statistics; `read_mb` and `io_wait_s` cover prompt and answer.
+
+    A streamed mixture also has its cache strategy and the hit rate of its experts.
+    """
+    resident_mib = sum(line.planned_mib for line in bill.lines if line.name == "weights")
+    stats = streaming or WeightsStats(pinned_mib=resident_mib)
+    report: dict[str, float | str] = {
+        "pinned_mb": round(stats.pinned_mib, 2),
+        "streamed_mb": round(stats.streamed_mib, 2),
+        "read_mb": round(stats.read_mib, 2),
+        "io_wait_s": round(stats.io_wait_s, 4),
+        "hit_rate": round(stats.hit_rate, 4),
+    }
+    if (rate := stats.expert_hit_rate) is not None:
+        report |= {"strategy": stats.strategy.value, "expert_hit_rate": round(rate, 4)}
+    return report
+
+
+def _conversation(prompt: str, system: str) -> list[Message]:
+    messages = [Message(role=Role.USER, content=_text(prompt))]
+    if system:
+        messages.insert(0, Message(role=Role.SYSTEM, content=o.clean_text(system)))
+    return messages
+
+
+def _text(prompt: str) -> str:
+    if prompt == "-":
+        if sys.stdin.isatty():
+            console.note(tr("Write the question and end it with Ctrl-D on a line of its own."))
+        raw = sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1)
+        if len(raw) > MAX_PROMPT_BYTES:
+            most = MAX_PROMPT_BYTES // _MIB
+            raise WrongUsage(detail=tr("The question is longer than {mib} MiB.", mib=most))
+        text = raw.decode("utf-8", "replace")
+    else:
+        text = o.clean_text(prompt)
+        if _input_waits():
+            console.note(tr("Standard input is not read: the question is on the command line."))
+    if not text.strip():
+        raise WrongUsage(detail=tr("The question is empty."))
+    return text
+
+
+def _input_waits() -> bool:
+    """Whether a file was given as standard input."""
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):  # there is none
+        return False
+
+
+def _schema(path: Path) -> str:
+    """Returns the JSON schema in a file after checking it. Raises WrongUsage."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_SCHEMA_CHARACTERS + 1)
+        schema_grammar(text)
+    except OSError as error:
+        detail = tr("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error)
+        raise WrongUsage(detail=detail) from error
+    except UnicodeDecodeError as error:
+        raise WrongUsage(detail=tr("The schema is not JSON: {detail}.", detail=error)) from error
+    return text
+
+
+def _show(event: Event) -> None:
+    match event:
+        case PrefillProgress(done=done, total=total) if done < total:
+            console.status(tr("Reading: {done} of {total} tokens", done=done, total=total))
+        case PrefillProgress():
+            console.status("")
+        case ThinkingDelta(text=text):
+            console.thinking(text)
+        case ThinkingFinished():
+            console.thinking("\n")
+        case AnswerDelta(text=text):
+            console.answer(text)

@@ -1,0 +1,160 @@
+"""Ctrl-C, progress and the summary for the commands that generate answers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+from deepseek_r1.cli import console
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.events import (
+    Event,
+    FinishReason,
+    GenerationStats,
+    LoadProgress,
+    TemplateSource,
+    TemplateUsed,
+    ThinkingEnd,
+)
+from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
+from deepseek_r1.host.protocol import Heartbeat
+from deepseek_r1.host.supervisor_events import HostEvent
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def cancelling(engine: EngineClient) -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C cancel the load or the answer; a second one ends the program at once.
+
+    Yields a function that returns whether Ctrl-C was pressed, for the time between load and answer.
+    """
+    pressed = False
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        engine.cancel()
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def interrupting(engine: EngineClient) -> Iterator[Callable[[], bool]]:
+    """Like `cancelling`, and a cancelled load ends the program."""
+    with cancelling(engine) as pressed:
+        try:
+            yield pressed
+        except R1Error:
+            if pressed():  # a cancelled load raises, which is expected
+                raise typer.Exit(INTERRUPTED) from None
+            raise
+
+
+class ShortageNotifier:
+    """Prints a line when the computer runs short of memory, and one when the shortage is over."""
+
+    def __init__(self) -> None:
+        self._short = False
+
+    def __call__(self, notice: HostEvent) -> None:
+        """Handle an event of the host."""
+        memory = notice.memory if isinstance(notice, Heartbeat) else None
+        if memory is not None and memory.short != self._short:
+            self._short = memory.short
+            console.note(shortage_text(memory) if memory.short else shortage_over_text())
+
+
+def show_progress(event: Event) -> None:
+    """Show the progress of a load."""
+    if isinstance(event, LoadProgress):
+        console.status(tr("Loading the model: {percent} %", percent=round(100 * event.fraction)))
+
+
+def note_template(used: TemplateUsed) -> None:
+    """Tell where the chat template is from, if it is not from the model's file."""
+    if used.source is TemplateSource.FAMILY:
+        console.note(
+            tr(
+                "The model's file has no chat template. The template of its family is used: "
+                "{name}.",
+                name=used.name,
+            )
+        )
+    elif used.source is TemplateSource.COMPLETION:
+        console.note(
+            tr(
+                "The model's file has no chat template and seems to be a base model, or one of an "
+                "unknown family: it continues your text. --chat-template chooses a template."
+            )
+        )
+
+
+def thinking_end_text(end: ThinkingEnd) -> str:
+    """Returns the reason why the thinking was ended; empty where the model ended it."""
+    return {
+        ThinkingEnd.MODEL: "",
+        ThinkingEnd.BUDGET: tr("its budget was used up"),
+        ThinkingEnd.REQUEST: tr("ended by you"),
+        ThinkingEnd.REPETITION: tr("it repeated itself"),
+    }[end]
+
+
+def finish_text(stats: GenerationStats) -> str:
+    """Returns the reason why an answer ended, as text."""
+    reason = finish_reason_text(stats.finish_reason)
+    if not stats.inside_thinking:
+        return reason
+    if stats.finish_reason is FinishReason.STOP:
+        return tr("the model ended inside its thinking")
+    return tr("{reason}, inside the thinking", reason=reason)
+
+
+def finish_reason_text(reason: FinishReason) -> str:
+    """Returns a finish reason as text."""
+    return {
+        FinishReason.STOP: tr("complete"),
+        FinishReason.LENGTH: tr("the longest answer was reached"),
+        FinishReason.CONTEXT: tr("the context is full"),
+        FinishReason.REPETITION: tr("the text repeated itself"),
+        FinishReason.CANCELLED: tr("stopped"),
+        FinishReason.ERROR: tr("the engine failed"),
+    }[reason]
+
+
+def summary(stats: GenerationStats) -> str:
+    """Returns an answer's tokens, speed, finish reason, drafts and cached tokens as one line."""
+    parts = [
+        trn(
+            "{n} token, {rate} tokens/s, first after {ttft} s ({reason})",
+            "{n} tokens, {rate} tokens/s, first after {ttft} s ({reason})",
+            stats.completion_tokens,
+            rate=f"{stats.decode_tok_s:.1f}",
+            ttft=f"{stats.ttft_s:.2f}",
+            reason=finish_text(stats),
+        )
+    ]
+    if stats.accepted:
+        parts.append(tr("{each} tokens a pass", each=f"{stats.tokens_per_pass:.1f}"))
+    if stats.draft_released:
+        parts.append(tr("the draft model was freed: its memory makes the model faster"))
+    if stats.restored_tokens:
+        parts.append(
+            tr(
+                "{restored} of {prompt} prompt tokens from disk",
+                restored=f"{stats.restored_tokens:,}",
+                prompt=f"{stats.prompt_tokens:,}",
+            )
+        )
+    return ", ".join(parts)

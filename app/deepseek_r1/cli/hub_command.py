@@ -1,0 +1,132 @@
+"""The command `deepseek-r1 models files`, and repositories as an argument of `models pull`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deepseek_r1.catalogue.errors import ReferenceUnusable
+from deepseek_r1.catalogue.hub_reference import (
+    HF_MIRROR,
+    HUGGING_FACE,
+    MODELSCOPE,
+    HubHost,
+    HubReference,
+    parse_reference,
+)
+from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.cli import console
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli.retry_options import retry_policy
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.inference.process_overhead import planned_share
+from deepseek_r1.memory.plan import plan
+
+if TYPE_CHECKING:
+    from deepseek_r1.catalogue.hub_listing import HubListing, HubModel
+
+_MIB = 1 << 20
+_WHOLE = 4096  # columns, wider than any name
+
+
+class From(StrEnum):
+    """The hosts, as typed on the command line."""
+
+    HUGGING_FACE = "huggingface"
+    HF_MIRROR = "hf-mirror"
+    MODELSCOPE = "modelscope"
+
+
+HOSTS: dict[From, HubHost] = {
+    From.HUGGING_FACE: HUGGING_FACE,
+    From.HF_MIRROR: HF_MIRROR,
+    From.MODELSCOPE: MODELSCOPE,
+}
+
+
+def is_hub_name(text: str) -> bool:
+    """True for a repository or its page; a model of the catalogue and other addresses are none."""
+    if "/" not in text:
+        return False
+    if any(model.id == text.partition("/")[0].casefold() for model in known_models()):
+        return False
+    try:
+        found = parse_reference(text, loopback=retry_policy().loopback_http)
+    except ReferenceUnusable:
+        return False
+    return isinstance(found, HubReference) and "/resolve/" not in text
+
+
+def list_hub(text: str, source: From | None, quantisation: str | None = None) -> HubListing:
+    """The files of a repository. Raises the errors of `list_repository`, and WrongUsage."""
+    from deepseek_r1.catalogue.hub_listing import list_repository  # noqa: PLC0415 - the network
+
+    policy = retry_policy()
+    host = HOSTS[source] if source is not None else None
+    reference = parse_reference(text, host, loopback=policy.loopback_http)
+    if not isinstance(reference, HubReference):
+        raise WrongUsage(detail=tr("This is the address of one file: download it directly."))
+    if source is not None and "://" in text:
+        reference = reference.at(HOSTS[source])
+    if quantisation is not None:
+        reference = replace(reference, quantisation=quantisation)
+    console.note(tr("From {address}", address=f"{reference.host.origin}/{reference.repository}"))
+    return list_repository(reference, policy)
+
+
+def list_files(
+    repository: Annotated[
+        str, typer.Argument(help=tr("owner/name, or the address of the repository's page."))
+    ],
+    *,
+    source: Annotated[
+        From | None, typer.Option("--source", help=tr("Where a model is downloaded from."))
+    ] = None,
+    as_json: o.Json = False,
+) -> None:
+    "List the GGUF files of a repository of Hugging Face or ModelScope."
+    listing = list_hub(repository, source)
+    rows = [_row(listing, model) for model in listing.models]
+    if as_json:
+        console.result_json({"repository": listing.reference.repository, "files": rows})
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in (tr("Type"), tr("Size"), tr("Needs"), tr("Fit"), tr("File")):
+        table.add_column(title)
+    for row in rows:
+        needs = f"{row['needs_mb']:,.0f} MiB" if row["needs_mb"] else "?"
+        fits = {True: tr("fits"), False: tr("from the disk, or with a larger budget"), None: "?"}
+        cells = (
+            str(row["quantisation"]),
+            f"{row['mb']:,.0f} MiB",
+            needs,
+            fits[row["fits"]],  # type: ignore[index]
+            str(row["file"]),
+        )
+        table.add_row(*map(console.cell, cells))
+    Console(highlight=False, markup=False, width=_WHOLE).print(table)
+
+
+def _row(listing: HubListing, model: HubModel) -> dict[str, str | float | bool | None]:
+    row: dict[str, str | float | bool | None] = {
+        "file": model.name,
+        "parts": len(model.files),
+        "quantisation": model.quantisation,
+        "mb": round(model.size_bytes / _MIB, 2),
+        "needs_mb": 0.0,
+        "fits": None,
+        "verifiable": model.verifiable,
+    }
+    if listing.outline is not None:
+        header = listing.outline.header(model.name, model.size_bytes, model.quantisation)
+        overhead = planned_share(o.COMMAND_LINE_MIB)
+        bill = plan(header, LoadSettings(), overhead).bill
+        row |= {"needs_mb": round(bill.total_mib, 2), "fits": bill.fits and not bill.streams}
+    return row

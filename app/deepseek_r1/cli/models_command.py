@@ -1,0 +1,219 @@
+"""The commands `deepseek-r1 models`: list, verify and remove model files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deepseek_r1.catalogue.file_names import files_of
+from deepseek_r1.catalogue.installed import model_files
+from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.model_folder import Verified, VerifyResult, find_model, remove, verify
+from deepseek_r1.cli import console, hub_command, pull_command
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli.help_pages import HelpCommand, HelpGroup
+from deepseek_r1.cli.progress import file_progress
+from deepseek_r1.core.errors import ModelRefused
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.models_folders import models_dirs, user_models_dir
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.inference.process_overhead import planned_share
+from deepseek_r1.memory.plan import plan
+
+app = typer.Typer(
+    help=tr("The models on this computer."),
+    no_args_is_help=True,
+    cls=HelpGroup,
+    rich_markup_mode=None,
+)
+MIB = 1 << 20
+_WHOLE = 4096  # columns, wider than any path
+_CHANGED = 3  # the exit code of a refused model
+
+app.command(
+    "pull",
+    cls=HelpCommand,
+    help=tr("Download a model into the models' folder; an interrupted download is continued."),
+)(pull_command.pull_model)
+app.command(
+    "import",
+    cls=HelpCommand,
+    help=tr("Import a model file of this computer into the models' folder after checking it."),
+)(pull_command.import_file)
+
+
+app.command(
+    "files",
+    cls=HelpCommand,
+    help=tr("List the GGUF files of a repository of Hugging Face or ModelScope."),
+)(hub_command.list_files)
+
+
+@app.command(
+    "list",
+    cls=HelpCommand,
+    help=tr("List the models that can be used, with what each needs at the default settings."),
+)
+def list_models(
+    available: Annotated[
+        bool, typer.Option("--available", help=tr("List the models that can be downloaded."))
+    ] = False,
+    as_json: o.Json = False,
+) -> None:
+    """List the models that can be used, with what each needs at the default settings."""
+    rows = _available() if available else [_describe(path) for path in _files()]
+    if as_json:
+        console.result_json({"models": rows})
+        return
+    last = tr("To download") if available else tr("File")
+    table = Table(box=None, pad_edge=False)
+    for title in (tr("Model"), tr("Type"), tr("Size"), tr("Needs")):
+        table.add_column(title)
+    table.add_column(last)
+    for row in rows:
+        needs = row["error"] or f"{row['needs_mb']:,.0f} MiB"
+        cells = (row["name"], row["quantisation"], f"{row['mb']:,.0f} MiB", needs, row["path"])
+        table.add_row(*map(console.cell, cells))
+    # Names and paths are copied by users, so they are never cut to the terminal's width.
+    Console(highlight=False, markup=False, width=_WHOLE).print(table)
+
+
+@app.command(
+    "verify",
+    cls=HelpCommand,
+    help=tr(
+        "Read models completely and compare them with their checksums. Exit status 3 if "
+        "one differs."
+    ),
+)
+def verify_models(
+    name: Annotated[str | None, typer.Argument(help=tr("One model. Default: all."))] = None,
+    as_json: o.Json = False,
+) -> None:
+    "Read models completely and compare them with their checksums. Exit status 3 if"
+    "one differs."
+    folder = user_models_dir()
+    paths = [find_model(name, *models_dirs())] if name is not None else _own_files()
+    with file_progress() as on_progress:
+        found = [each for path in paths for each in verify(path, on_progress=on_progress)]
+    if as_json:
+        rows = [
+            {
+                "path": str(each.path),
+                "verdict": each.verdict.value,
+                "sha256": each.sha256,
+                "expected": each.expected,
+                "detail": each.detail,
+            }
+            for each in found
+        ]
+        console.result_json({"files": rows, "sound": all(each.sound for each in found)})
+    for each in () if as_json else found:
+        console.result(f"{each.path.name}: {_verify_text(each)}")
+    if not found:
+        console.note(tr("There are no models in {folder}.", folder=str(folder)))
+    if not all(each.sound for each in found):
+        raise typer.Exit(_CHANGED)
+
+
+def _verify_text(each: Verified) -> str:
+    match each.verdict:
+        case VerifyResult.PUBLISHED:
+            return tr("correct, it has the published checksum")
+        case VerifyResult.UNCHANGED:
+            return tr("unchanged since it was added; no published checksum is known")
+        case VerifyResult.CHANGED:
+            return tr("CHANGED: its SHA-256 is {actual} and was {expected}",
+                      actual=each.sha256, expected=each.expected)  # fmt: skip
+        case VerifyResult.UNUSABLE:
+            return tr("NOT USABLE: {why}", why=each.detail)
+        case VerifyResult.UNKNOWN:
+            return tr("no checksum is known; its SHA-256 is {actual}", actual=each.sha256)
+
+
+@app.command(
+    "remove", cls=HelpCommand, help=tr("Delete a model from the models' folder, after asking.")
+)
+def remove_model(
+    name: Annotated[str, typer.Argument(help=tr("The model's file name or catalogue id."))],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("Do not ask."))] = False,
+    as_json: o.Json = False,
+) -> None:
+    """Delete a model from the models' folder, after asking."""
+    path = find_model(name, *models_dirs())
+    files = files_of(path)
+    size_mb = sum(each.stat().st_size for each in files) / MIB
+    question = tr("Delete {path} ({size:,.0f} MiB) for good?", path=str(path), size=size_mb)
+    if not yes and not _agrees(question):
+        console.note(tr("Nothing was deleted."))
+        raise typer.Exit(1)
+    freed_mb = remove(path) / MIB
+    if as_json:
+        console.result_json({"removed": [str(each) for each in files], "mb": round(freed_mb, 2)})
+        return
+    console.result(tr("Deleted: {path}", path=str(path)))
+
+
+def _agrees(question: str) -> bool:
+    """Ask on standard error, because standard output is for results. An empty reply means no."""
+    console.note(f"{question} [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes", "是")
+
+
+def _files() -> list[Path]:
+    starter = starter_model()
+    return [*([starter] if starter else []), *_own_files()]
+
+
+def _own_files() -> list[Path]:
+    return list(dict.fromkeys(path for folder in models_dirs() for path in model_files(folder)))
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "path": str(path),
+        "name": path.stem,
+        "quantisation": "",
+        "mb": round(path.stat().st_size / MIB, 2),
+        "needs_mb": 0.0,
+        "error": "",
+    }
+    try:
+        header = read_header(path)
+    except ModelRefused as problem:
+        return {**row, "error": str(problem)}
+    return {
+        **row,
+        "name": header.name,
+        "quantisation": header.quantisation,
+        "mb": round(header.file_bytes / MIB, 2),
+        "needs_mb": _needs_mb(header),
+    }
+
+
+def _available() -> list[dict[str, Any]]:
+    return [
+        {
+            "path": f"{model.id}/{file.quantisation}",
+            "name": model.name,
+            "quantisation": file.quantisation,
+            "mb": round(file.size_bytes / MIB, 2),
+            "needs_mb": _needs_mb(model.header(file)),
+            "error": "",
+            "verifiable": file.sha256 is not None,
+        }
+        for model in known_models()
+        for file in model.files
+    ]
+
+
+def _needs_mb(header: ModelHeader) -> float:
+    share = planned_share(o.COMMAND_LINE_MIB)
+    return round(plan(header, LoadSettings(), share).bill.total_mib, 2)

@@ -1,0 +1,107 @@
+"""The command `deepseek-r1 plan`: the memory bill of a model, without loading it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from deepseek_r1.cli import console
+from deepseek_r1.cli import options as o
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.i18n import join_sentences, tr
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference.draft_choice import with_draft
+from deepseek_r1.inference.process_overhead import planned_share
+from deepseek_r1.memory.advice import speed_text
+from deepseek_r1.memory.estimate import estimate
+from deepseek_r1.memory.plan import require_context
+
+
+@o.grouped
+def plan(
+    model: o.ModelArgument = None,
+    *,
+    model_path: o.ModelPath = None,
+    load: o.LoadOptions,
+    as_json: o.Json = False,
+) -> None:
+    """Show what a model would cost in memory. Nothing is loaded."""
+    if model and model_path:
+        raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=model, b=model_path))
+    if load.batch_size > 1:
+        console.note(
+            tr("The bill is for one prompt; {n} prompts share its context.", n=load.batch_size)
+        )
+    header = read_header(o.chosen_model(model or model_path))
+    settings = load.settings
+    require_context(header, settings)
+    share = with_draft(planned_share(o.COMMAND_LINE_MIB), settings, header)
+    estimated = estimate(header, settings, share)
+    if as_json:
+        console.result_json(plan_report(estimated.bill, estimated.advice.text))
+    else:
+        _show(estimated.bill, estimated.advice.text)
+
+
+def plan_report(bill: Bill, advice: str) -> dict[str, Any]:
+    """Returns the JSON contract of `plan`. A model that streams has more keys."""
+    streamed = {
+        "streamed_mb": round(bill.streamed_mib, 2),
+        "short_streamed_mb": round(bill.short_streamed_mib, 2),
+        "disk_mb_s": round(bill.disk_mib_s, 1),
+        "disk_tok_s": round(bill.disk_tok_s, 3),
+    }
+    return {
+        "fits": bill.fits,
+        "streams": bill.streams,
+        "lines": [{"name": line.name, "mb": round(line.planned_mib, 2)} for line in bill.lines],
+        "total_mb": round(bill.total_mib, 2),
+        "budget_mb": bill.budget_mib,
+        "advice": advice,
+        **(streamed if bill.streams else {}),
+    }
+
+
+def _show(bill: Bill, advice: str) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for line in bill.lines:
+        table.add_row(_names()[line.name], f"{line.planned_mib:,.0f} MiB")
+    table.add_row(tr("Total"), f"{bill.total_mib:,.0f} MiB", style="bold")
+    table.add_row(tr("Memory budget"), f"{bill.budget_mib:,.0f} MiB")
+    Console(highlight=False).print(table)
+    console.result(_verdict(bill, advice))
+
+
+def _verdict(bill: Bill, advice: str) -> str:
+    if not bill.fits:
+        return join_sentences((tr("It does not fit."), advice))
+    if not bill.streams:
+        return tr("It fits.")
+    runs = tr(
+        "It runs from the disk: {few:,.0f} MiB are read for every token, in a long conversation "
+        "{most:,.0f}.",
+        few=bill.short_streamed_mib,
+        most=bill.streamed_mib,
+    )
+    return join_sentences((runs, speed_text(bill)))
+
+
+def _names() -> dict[str, str]:
+    return {
+        "weights": tr("Weights"),
+        "pinned": tr("Weights in memory"),
+        "slots": tr("Slots for weights from the disk"),
+        "experts": tr("Experts in memory"),
+        "draft": tr("Draft model"),
+        "kv_cache": tr("Context"),
+        "compute": tr("Computing"),
+        "output": tr("Output"),
+        "runtime": tr("Engine"),
+        "window": tr("This program"),
+        "reserve": tr("Reserve"),
+    }

@@ -1,0 +1,177 @@
+"""The commands `deepseek-r1 models pull` and `models import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepseek_r1.catalogue.download_progress import PulledModel
+from deepseek_r1.catalogue.download_spec import (
+    DownloadSpec,
+    find_known,
+    spec_for_known,
+    spec_for_url,
+)
+from deepseek_r1.catalogue.importing import ImportMethod, import_model
+from deepseek_r1.cli import console
+from deepseek_r1.cli import options as o
+from deepseek_r1.cli.hub_command import HOSTS, From, is_hub_name, list_hub
+from deepseek_r1.cli.progress import file_progress
+from deepseek_r1.cli.retry_options import retry_policy
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.models_folders import user_models_dir
+
+Sha256s = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sha256",
+        help=tr("The file's SHA-256; for several addresses one each, in their order."),
+    ),
+]
+Name = Annotated[
+    str | None, typer.Option("--name", help=tr("Another name for the file in the models' folder."))
+]
+
+
+def pull_model(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            help=tr(
+                "A model of the catalogue, as id or id/quantisation; a repository of Hugging Face, "
+                "as owner/name or owner/name:type; or https addresses."
+            ),
+        ),
+    ],
+    *,
+    quantisation: Annotated[
+        str | None,
+        typer.Option("--quantisation", help=tr("The type of the file. Default: Q4_K_M.")),
+    ] = None,
+    source: Annotated[
+        From | None,
+        typer.Option("--source", help=tr("Where a model is downloaded from.")),
+    ] = None,
+    sha256: Sha256s = None,
+    name: Name = None,
+    accept_unverified: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unverified", help=tr("Accept a file for which no checksum is known.")
+        ),
+    ] = False,
+    as_json: o.Json = False,
+) -> None:
+    "Download a model into the models' folder; an interrupted download is continued."
+    from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
+
+    specs = _hub_specs(what, quantisation, source, accept_unverified=accept_unverified) or _specs(
+        what,
+        quantisation=quantisation,
+        source=source,
+        sha256=sha256 or [],
+        name=name,
+        accept_unverified=accept_unverified,
+    )
+    for spec in specs:
+        console.note(tr("From {address}", address=spec.url))
+    with file_progress() as on_progress:
+        pulled = pull(specs, user_models_dir(), policy=retry_policy(), on_progress=on_progress)
+    _show_pulled(pulled, as_json=as_json)
+
+
+def _hub_specs(
+    what: list[str],
+    quantisation: str | None,
+    source: From | None,
+    *,
+    accept_unverified: bool,
+) -> list[DownloadSpec]:
+    """The files of a repository; empty where `what` is something else."""
+    if len(what) != 1 or not is_hub_name(what[0]):
+        return []
+    listing = list_hub(what[0], source, quantisation)
+    return listing.specs(listing.choose(), accept_unverified=accept_unverified)
+
+
+def _specs(
+    what: list[str],
+    *,
+    quantisation: str | None,
+    source: From | None,
+    sha256: list[str],
+    name: str | None,
+    accept_unverified: bool,
+) -> list[DownloadSpec]:
+    digests = [_checked_sha256(each) for each in sha256]
+    if not any("://" in each for each in what):
+        if len(what) > 1 or digests or name:
+            raise WrongUsage(
+                detail=tr("Give one model of the catalogue at a time, without --name and --sha256.")
+            )
+        model, file = find_known(what[0], quantisation)
+        host = HOSTS[source].name if source else None
+        return [spec_for_known(model, file, host, accept_unverified=accept_unverified)]
+    if len(digests) not in (0, len(what)) or (name and len(what) > 1) or quantisation or source:
+        raise WrongUsage(
+            detail=tr("Each address needs its own --sha256; only a single one takes --name.")
+        )
+    padded = [*digests, *([None] * len(what))]
+    return [
+        spec_for_url(url, digest, name=name, accept_unverified=accept_unverified)
+        for url, digest in zip(what, padded, strict=False)
+    ]
+
+
+def _checked_sha256(text: str) -> str:
+    digest = text.strip().lower()
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise WrongUsage(detail=tr("“{given}” is no SHA-256.", given=text[:80]))
+    return digest
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help=tr("A GGUF file, or any part of a split model."))],
+    *,
+    move: Annotated[bool, typer.Option("--move", help=tr("Move it instead of copying."))] = False,
+    link: Annotated[bool, typer.Option("--link", help=tr("Link it instead of copying."))] = False,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help=tr("The expected SHA-256."))
+    ] = None,
+    name: Name = None,
+    as_json: o.Json = False,
+) -> None:
+    "Import a model file of this computer into the models' folder after checking it."
+    if move and link:
+        raise WrongUsage(detail=tr("Use either --move or --link."))
+    with file_progress() as on_progress:
+        pulled = import_model(
+            file,
+            user_models_dir(),
+            method=ImportMethod.MOVE if move else ImportMethod.LINK if link else ImportMethod.COPY,
+            sha256=_checked_sha256(sha256) if sha256 else None,
+            name=name,
+            on_progress=on_progress,
+        )
+    _show_pulled(pulled, as_json=as_json)
+
+
+def _show_pulled(pulled: PulledModel, *, as_json: bool) -> None:
+    if as_json:
+        files = [
+            {"path": str(path), "sha256": digest}
+            for path, digest in zip(pulled.files, pulled.sha256, strict=True)
+        ]
+        values = {"path": str(pulled.path), "verified": pulled.verified, "new": pulled.new}
+        console.result_json({**values, "files": files})
+        return
+    if not pulled.new:
+        console.note(tr("It is here already."))
+    if pulled.verified:
+        console.note(tr("The checksum is right."))
+    else:
+        console.note(tr("No checksum was known. The file's SHA-256 is {n}", n=pulled.sha256[0]))
+    console.result(str(pulled.path))

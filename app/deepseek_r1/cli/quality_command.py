@@ -1,0 +1,154 @@
+"""The command `deepseek-r1 quality`: compares the quality, size and speed of two versions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from deepseek_r1.cli import console
+from deepseek_r1.cli import options as o
+from deepseek_r1.convert.quality import plot as plots
+from deepseek_r1.convert.quality import report
+from deepseek_r1.convert.quality.quality_child import Launch
+from deepseek_r1.convert.quality.quality_messages import Measurement
+from deepseek_r1.convert.quality.quality_run import (
+    DISK_LIMIT_MIB,
+    MOST_SCORED,
+    WINDOW,
+    MeasurementSettings,
+    OnModel,
+    compare,
+)
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.host.environment import engine_environment, start_options
+
+Text = Annotated[
+    Path, typer.Option("--text", help=tr("A text of the kind the model will be used for, UTF-8."))
+]
+Scratch = Annotated[
+    Path | None,
+    typer.Option("--scratch", help=tr("A folder for temporary files. Default: the system's.")),
+]
+DiskLimit = Annotated[
+    int, typer.Option("--disk-limit", min=1, help=tr("The most MiB that temporary files may take."))
+]
+Window = Annotated[
+    int, typer.Option("--window", min=32, max=8192, help=tr("Tokens in one window of the text."))
+]
+Scored = Annotated[int, typer.Option("--tokens", min=16, help=tr("The most tokens to score."))]
+
+
+def quality(
+    base: Annotated[Path, typer.Argument(help=tr("The model to compare with, a GGUF file."))],
+    other: Annotated[Path, typer.Argument(help=tr("Another version of the same model."))],
+    *,
+    text: Text,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help=tr("Write the comparison as a picture, PNG."))
+    ] = None,
+    tokens: Scored = MOST_SCORED,
+    window: Window = WINDOW,
+    threads: o.Threads = o.LOAD.threads,
+    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
+    disk_limit: DiskLimit = DISK_LIMIT_MIB,
+    scratch: Scratch = None,
+    as_json: o.Json = False,
+) -> None:
+    """Compare two versions of a model on a text: quality, size, memory and speed."""
+    if plot is not None:
+        plots.require_plots()
+    terms = MeasurementSettings(
+        text=text,
+        memory_budget_mib=memory_budget - int(o.COMMAND_LINE_MIB),
+        window=window,
+        most_scored=tokens,
+        disk_limit_mib=disk_limit,
+        scratch=scratch,
+        threads=threads,
+    )
+    with model_bar() as on_model:
+        measured = compare(base, [other], terms, launch(), on_model)
+    if plot is not None:
+        plots.draw(measured, [base.stem, other.stem], plot)
+    if as_json:
+        console.result_json(quality_report([base, other], measured, text))
+    else:
+        show(measured, [base.name, other.name])
+
+
+def quality_report(paths: list[Path], measured: list[Measurement], text: Path) -> dict[str, Any]:
+    """Returns the JSON contract of `quality`, the base first."""
+    return {
+        **report.terms_as_json(measured[0], text),
+        "models": [report.as_json(m, p) for m, p in zip(measured, paths, strict=True)],
+    }
+
+
+def launch() -> Launch:
+    """Returns the start options of the measuring process; like the engine, it gets no secrets."""
+    return Launch(engine_environment(), start_options())
+
+
+@contextmanager
+def model_bar() -> Iterator[OnModel]:
+    """Show a progress bar for each model on standard error if it is a terminal."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    terminal = Console(stderr=True)
+    with Progress(*columns, console=terminal, disable=not sys.stderr.isatty()) as bars:
+        tasks: dict[Path, Any] = {}
+
+        def on_model(model: Path, done: int, total: int) -> None:
+            if model not in tasks:
+                tasks[model] = bars.add_task(model.name, total=total)
+            bars.update(tasks[model], completed=done, total=total)
+
+        yield on_model
+
+
+def show(measured: list[Measurement], names: list[str]) -> None:
+    """Print the table on standard output, with a sentence for each comparison."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in names:
+        table.add_column(console.cell(name), justify="right", overflow="fold")
+    for row in report.rows(measured):
+        table.add_row(row.title, *map(console.cell, row.values))
+    terminal = Console(
+        file=sys.stdout, highlight=False, markup=False, width=max(100, 40 * len(names))
+    )
+    terminal.print(table)
+    for other in measured[1:]:
+        terminal.print(_disagreements(other))
+        console.result(report.verdict(measured[0], other))
+    base = measured[0]
+    console.note(
+        tr(
+            "{scored} tokens scored, in windows of {window}. ± is half of a 95 % interval.",
+            scored=base.scored,
+            window=base.window,
+        )
+    )
+
+
+def _disagreements(other: Measurement) -> Table:
+    """Returns the table of differing first choices."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(tr("The base's first choice is ahead by, nats"))
+    for title in (tr("Tokens"), tr("Another first choice"), tr("Share")):
+        table.add_column(title, justify="right")
+    for row in report.disagreements(other):
+        table.add_row(row.title, *row.values)
+    return table

@@ -1,0 +1,1 @@
+"""Reads Hugging Face folders: configuration, tokenizer and safetensors."""

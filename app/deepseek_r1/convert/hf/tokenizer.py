@@ -1,0 +1,197 @@
+"""Converts a tokenizer.json to GGUF keys: tokens, types, merges, special tokens, chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+from deepseek_r1.convert.errors import SourceDamaged, TokenizerUnknown
+from deepseek_r1.convert.gguf.key_values import KeyValue, flag, i32s, text, texts, u32
+from deepseek_r1.convert.hf.pretokenizer import pretokeniser_name
+from deepseek_r1.convert.hf.strict_json import Json
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.container import MAX_TOKENS
+
+MAX_MERGES: Final = 2_000_000
+_SPECIAL: Final = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
+
+
+class TokenType(IntEnum):
+    """The values of `llama_token_type` that are used here."""
+
+    NORMAL = 1
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFiles:
+    """The parsed files of a tokenizer; missing ones are empty."""
+
+    path: Path  # of tokenizer.json, for messages
+    tokenizer: Json
+    tokenizer_config: Json = field(default_factory=dict)
+    generation_config: Json = field(default_factory=dict)
+    config: Json = field(default_factory=dict)
+    template: str | None = None  # from a separate file
+
+
+def vocabulary_keys(
+    files: TokenizerFiles, rows: int
+) -> tuple[tuple[KeyValue, ...], tuple[str, ...]]:
+    """Returns the keys of a vocabulary with `rows` embedding rows, and remarks for the user.
+
+    Raises TokenizerUnknown for everything but byte-level BPE with a known pretokenizer.
+    """
+    tokens, types, remarks = _tokens(files, rows)
+    name = pretokeniser_name(files.tokenizer, set(tokens))
+    keys = [
+        text("tokenizer.ggml.model", "gpt2"),
+        text("tokenizer.ggml.pre", name),
+        texts("tokenizer.ggml.tokens", tokens),
+        i32s("tokenizer.ggml.token_type", types),
+        texts("tokenizer.ggml.merges", _merges(files)),
+        *_special_keys(files, tokens),
+        *_template_keys(files),
+    ]
+    return tuple(keys), tuple(remarks)
+
+
+def _tokens(files: TokenizerFiles, rows: int) -> tuple[list[str], list[int], list[str]]:
+    model = files.tokenizer.get("model")
+    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE":
+        kind = str(model.get("type"))[:40] if isinstance(model, dict) else "–"
+        raise TokenizerUnknown(
+            detail=tr("It is of the type {kind}, not byte-level BPE.", kind=kind)
+        )
+    if model.get("byte_fallback") or model.get("continuing_subword_prefix"):
+        raise TokenizerUnknown(detail=tr("It is BPE, but not of bytes."))
+    vocabulary = model.get("vocab")
+    if not isinstance(vocabulary, dict) or not rows <= MAX_TOKENS:
+        raise _damaged(files, tr("it has no vocabulary"))
+    tokens: list[str | None] = [None] * rows
+    types = [int(TokenType.UNUSED)] * rows
+    for token, number in vocabulary.items():
+        _place(files, tokens, number, token)
+        types[number] = TokenType.NORMAL
+    remarks = []
+    for added in _added(files):
+        number, content = added["id"], added["content"]
+        _place(files, tokens, number, content)
+        types[number] = TokenType.CONTROL if added.get("special") else TokenType.USER_DEFINED
+        if added.get("lstrip") or added.get("rstrip") or added.get("single_word"):
+            remarks.append(
+                tr(
+                    "The engine ignores how the token {token} treats the spaces around it.",
+                    token=content[:40],
+                )
+            )
+    return [each or f"[PAD{n}]" for n, each in enumerate(tokens)], types, remarks
+
+
+def _place(files: TokenizerFiles, tokens: list[str | None], number: object, token: object) -> None:
+    if type(number) is not int or not isinstance(token, str) or not token:
+        raise _damaged(files, tr("a token has no valid number"))
+    if not 0 <= number < len(tokens):
+        raise _damaged(
+            files, tr("token {n} has no row in the embedding of {rows}", n=number, rows=len(tokens))
+        )
+    if tokens[number] not in (None, token):
+        raise _damaged(files, tr("two tokens have the number {n}", n=number))
+    tokens[number] = token
+
+
+def _added(files: TokenizerFiles) -> Iterator[Json]:
+    added = files.tokenizer.get("added_tokens") or []
+    if not isinstance(added, list) or len(added) > MAX_TOKENS:
+        raise _damaged(files, tr("its added tokens are not a list"))
+    for each in added:
+        if not isinstance(each, dict) or "id" not in each or "content" not in each:
+            raise _damaged(files, tr("a token has no valid number"))
+        yield each
+
+
+def _merges(files: TokenizerFiles) -> list[str]:
+    """Returns each merge as two tokens with a space between; newer files have pairs."""
+    merges = files.tokenizer["model"].get("merges")
+    if not isinstance(merges, list) or len(merges) > MAX_MERGES:
+        raise _damaged(files, tr("it has no list of merges"))
+    texts_of = [" ".join(each) if _is_pair(each) else each for each in merges]
+    if not all(isinstance(each, str) and each.count(" ") == 1 for each in texts_of):
+        raise _damaged(files, tr("a merge is not two tokens"))
+    return texts_of
+
+
+def _is_pair(merge: object) -> bool:
+    return (
+        isinstance(merge, list) and len(merge) == 2 and all(isinstance(part, str) for part in merge)
+    )
+
+
+def _special_keys(files: TokenizerFiles, tokens: list[str]) -> Iterator[KeyValue]:
+    numbers = {token: number for number, token in enumerate(tokens)}
+    found: dict[str, int] = {}
+    for theirs, ours in _SPECIAL.items():
+        number = _special(files, theirs, numbers)
+        if number is not None:
+            found[theirs] = number
+            yield u32(f"tokenizer.ggml.{ours}_token_id", number)
+    before, after = _added_around(files)
+    yield flag("tokenizer.ggml.add_bos_token", before and "bos" in found)
+    yield flag("tokenizer.ggml.add_eos_token", after and "eos" in found)
+    yield flag("tokenizer.ggml.add_space_prefix", False)
+
+
+def _special(files: TokenizerFiles, name: str, numbers: dict[str, int]) -> int | None:
+    """Returns a special token's number by its text, else as another file states it."""
+    token = files.tokenizer_config.get(f"{name}_token")
+    content = token.get("content") if isinstance(token, dict) else token
+    if isinstance(content, str) and content in numbers:
+        return numbers[content]
+    for config in (files.generation_config, files.config):
+        number = config.get(f"{name}_token_id")
+        first = number[0] if isinstance(number, list) and number else number
+        if type(first) is int and 0 <= first < len(numbers):
+            return first
+    return None
+
+
+def _added_around(files: TokenizerFiles) -> tuple[bool, bool]:
+    """Returns whether BOS and EOS are added: as configured, else by the post-processor."""
+    begin, end = (files.tokenizer_config.get(f"add_{name}_token") for name in ("bos", "eos"))
+    single = _single_template(files.tokenizer.get("post_processor"))
+    at = next((n for n, each in enumerate(single) if "Sequence" in each), None)
+    before = at is not None and any("SpecialToken" in each for each in single[:at])
+    after = at is not None and any("SpecialToken" in each for each in single[at + 1 :])
+    return (
+        begin if isinstance(begin, bool) else before,
+        end if isinstance(end, bool) else after,
+    )
+
+
+def _single_template(node: Any) -> list[Json]:
+    if not isinstance(node, dict):
+        return []
+    if node.get("type") == "Sequence" and isinstance(node.get("processors"), list):
+        return next((found for each in node["processors"] if (found := _single_template(each))), [])
+    single = node.get("single") if node.get("type") == "TemplateProcessing" else None
+    return [each for each in single if isinstance(each, dict)] if isinstance(single, list) else []
+
+
+def _template_keys(files: TokenizerFiles) -> Iterator[KeyValue]:
+    template: Any = files.template or files.tokenizer_config.get("chat_template")
+    if isinstance(template, list):  # several named templates
+        named = [each for each in template if isinstance(each, dict)]
+        template = next(
+            (each.get("template") for each in named if each.get("name") == "default"), 0
+        )
+    if isinstance(template, str):
+        yield text("tokenizer.chat_template", template)
+
+
+def _damaged(files: TokenizerFiles, detail: str) -> SourceDamaged:
+    return SourceDamaged(path=str(files.path), detail=detail)

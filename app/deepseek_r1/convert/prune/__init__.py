@@ -1,0 +1,1 @@
+"""Prunes feed-forward channels and blocks."""

@@ -1,0 +1,188 @@
+"""Runs a child process that sends frames, with a thread for each of its three pipes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, BinaryIO, cast
+
+from pydantic import TypeAdapter
+
+from deepseek_r1.core import frames
+from deepseek_r1.core.errors import ProtocolBroken
+from deepseek_r1.core.windows_job import end_with_this_process
+
+STDERR_TAIL_BYTES = 64 * 1024
+UNHANDLED_FRAMES = 1024  # read but not yet handled; then the child has to wait
+EXIT_GRACE_S = 2.0  # between closing its pipe and its exit
+JOIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """A valid frame arrived."""
+
+    process: ChildProcess
+    reply: Any  # a message of the adapter
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBroken:
+    """Invalid bytes arrived; nothing more is read."""
+
+    process: ChildProcess
+    error: ProtocolBroken
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessExited:
+    """The process has exited. `lingered`: it had closed its pipe and had to be killed."""
+
+    process: ChildProcess
+    returncode: int
+    lingered: bool
+
+
+ProcessEvent = FrameReceived | StreamBroken | ProcessExited
+
+
+def signal_name(returncode: int) -> str:
+    """The name of the signal that ended a process, from its negative exit code."""
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"
+
+
+class ChildProcess:
+    """A child process that reads frames from its standard input and writes frames to its output.
+
+    It starts in the constructor, which may raise OSError. `adapter` validates its messages,
+    `options` are Popen's, and `on_event` runs on the reading thread.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        adapter: TypeAdapter[Any],
+        on_event: Callable[[ProcessEvent], None],
+        options: Mapping[str, Any],
+    ) -> None:
+        self._adapter = adapter
+        self._on_event = on_event
+        self._popen = subprocess.Popen(
+            list(command),
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env),
+            close_fds=True,
+            **options,
+        )
+        if sys.platform == "win32":
+            end_with_this_process(int(self._popen._handle))
+        self.pid = self._popen.pid
+        self.last_frame_at = time.monotonic()
+        self._blocked_since: float | None = None
+        self._stderr = bytearray()
+        self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
+        self._unhandled = threading.BoundedSemaphore(UNHANDLED_FRAMES)
+        self._threads = [
+            threading.Thread(target=body, name=f"child-{body.__name__[1:]}", daemon=True)
+            for body in (self._write, self._read_stderr, self._read)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, frame: bytes) -> None:
+        """Queue a packed frame for the child. Never blocks."""
+        self._outbox.put(frame)
+
+    def frame_handled(self) -> None:
+        """Let the reading thread read one more frame: one `FrameReceived` was handled."""
+        self._unhandled.release()
+
+    @property
+    def last_sign_at(self) -> float:
+        """The time of the last frame, or since when the child has not read one of ours."""
+        blocked_since = self._blocked_since
+        return (
+            self.last_frame_at if blocked_since is None else min(self.last_frame_at, blocked_since)
+        )
+
+    @property
+    def stderr(self) -> str:
+        """The end of what it wrote to standard error."""
+        return self._stderr.decode(errors="replace")
+
+    def terminate(self) -> None:
+        """Send SIGTERM, or its equivalent."""
+        self._popen.terminate()
+
+    def kill(self) -> None:
+        """Send SIGKILL, or its equivalent."""
+        self._popen.kill()
+
+    def close(self) -> None:
+        """Release threads and pipes. Only after `ProcessExited`."""
+        self._outbox.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(JOIN_S)
+        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    # ---- threads ----------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        pipe = cast("BinaryIO", self._popen.stdin)
+        while (frame := self._outbox.get()) is not None:
+            rest = memoryview(frame)
+            self._blocked_since = time.monotonic()
+            try:
+                while rest:
+                    rest = rest[pipe.write(rest) :]
+            except OSError:  # the process has exited; the reading thread reports it
+                return
+            finally:
+                self._blocked_since = None
+
+    def _read_stderr(self) -> None:
+        pipe = cast("BinaryIO", self._popen.stderr)
+        while part := pipe.read(4096):
+            self._stderr += part
+            del self._stderr[:-STDERR_TAIL_BYTES]
+
+    def _read(self) -> None:
+        pipe = cast("BinaryIO", self._popen.stdout)
+        try:
+            while (body := frames.read(pipe, frames.FROM_CHILD_CAP)) is not None:
+                self.last_frame_at = time.monotonic()
+                reply = frames.parse(body, self._adapter)
+                self._unhandled.acquire()
+                self._on_event(FrameReceived(self, reply))
+        except frames.StreamCutOff:
+            pass  # the exit code is the better explanation
+        except ProtocolBroken as error:
+            self._on_event(StreamBroken(self, error))
+        self._on_event(self._reap())
+
+    def _reap(self) -> ProcessExited:
+        lingered = False
+        try:
+            returncode = self._popen.wait(EXIT_GRACE_S)
+        except subprocess.TimeoutExpired:
+            lingered = True
+            self._popen.kill()
+            returncode = self._popen.wait()
+        self._threads[1].join(JOIN_S)  # the end of stderr may still be in the pipe
+        return ProcessExited(self, returncode, lingered)

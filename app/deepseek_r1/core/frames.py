@@ -1,0 +1,143 @@
+"""Frames messages: four bytes of length, big-endian, then that many bytes of UTF-8 JSON.
+
+Neither end trusts the other: a length is checked before the body is read, and anything that is not
+a known message is `ProtocolBroken`. Details name the place of a fault, never the content.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from typing import Annotated, Any, Protocol, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, PlainSerializer, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from deepseek_r1.core.errors import ProtocolBroken
+from deepseek_r1.core.i18n import tr
+
+TO_CHILD_CAP = 16 * 1024 * 1024
+FROM_CHILD_CAP = 1024 * 1024
+
+_LENGTH = struct.Struct(">I")
+FrameModel = TypeVar("FrameModel")
+
+
+def _path_to_pipe(path: str) -> str:
+    """Write a path whose bytes are not UTF-8 as their hex digits: JSON has no such texts."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return _PATH_BYTES + os.fsencode(path).hex()
+    return path
+
+
+def _path_from_pipe(path: object) -> object:
+    if isinstance(path, str) and path.startswith(_PATH_BYTES):
+        try:
+            return os.fsdecode(bytes.fromhex(path.removeprefix(_PATH_BYTES)))
+        except ValueError:  # a path that contains NUL: no file has it
+            return path
+    return path
+
+
+_PATH_BYTES = "\0"  # no path contains it
+FilePath = Annotated[
+    str, PlainSerializer(_path_to_pipe, when_used="json"), BeforeValidator(_path_from_pipe)
+]
+
+
+class FrameTooLong(ValueError):
+    """Our message is longer than the other end accepts."""
+
+
+class StreamCutOff(EOFError):
+    """The stream ended inside a frame: its writer died while writing."""
+
+
+class ByteSource(Protocol):
+    """A raw pipe or file to read frames from. `read` may return less than requested."""
+
+    def read(self, size: int, /) -> bytes | None: ...  # noqa: D102
+
+
+def pack(message: BaseModel, cap: int) -> bytes:
+    """`message` as a frame. Raises FrameTooLong beyond `cap` bytes.
+
+    Lone surrogates are no text and cannot be UTF-8: each becomes U+FFFD.
+    """
+    try:
+        body = message.model_dump_json().encode()
+    except PydanticSerializationError:
+        body = json.dumps(_without_surrogates(message.model_dump()), ensure_ascii=False).encode()
+    if len(body) > cap:
+        raise FrameTooLong(f"{len(body)} bytes, {cap} allowed")
+    return _LENGTH.pack(len(body)) + body
+
+
+def read(source: ByteSource, cap: int) -> bytes | None:
+    """The next frame's body, or None where the stream ends between two frames.
+
+    Raises ProtocolBroken for a frame that is empty or longer than `cap`, and StreamCutOff.
+    """
+    head = _read_exactly(source, _LENGTH.size)
+    if not head:
+        return None
+    if len(head) < _LENGTH.size:
+        raise StreamCutOff
+    (size,) = _LENGTH.unpack(head)
+    if not 0 < size <= cap:
+        raise ProtocolBroken(
+            detail=tr(
+                "A frame of {size} bytes came, at most {cap} are allowed.", size=size, cap=cap
+            )
+        )
+    body = _read_exactly(source, size)
+    if len(body) < size:
+        raise StreamCutOff
+    return body
+
+
+def parse(body: bytes, adapter: TypeAdapter[FrameModel]) -> FrameModel:
+    """The message in a frame's body. Raises ProtocolBroken for anything else."""
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(str(step) for step in first["loc"])[:120]
+        raise ProtocolBroken(
+            detail=tr(
+                "A frame is not valid: {fault} at “{place}”.", fault=first["type"], place=place
+            )
+        ) from None
+
+
+def without_surrogates(text: str) -> str:
+    """`text` with each lone surrogate replaced by U+FFFD; pairs become the character they mean."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return without_surrogates(value)
+        case dict():
+            return {_without_surrogates(key): _without_surrogates(v) for key, v in value.items()}
+        case list() | tuple():
+            return [_without_surrogates(item) for item in value]
+        case _:
+            return value
+
+
+def _read_exactly(source: ByteSource, size: int) -> bytes:
+    """`size` bytes, or fewer where the stream ends."""
+    parts: list[bytes] = []
+    missing = size
+    while missing:
+        part = source.read(missing)
+        if not part:
+            break
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,1 @@
+"""Continuous batching: several answers in one KV cache, a token of each in every computation."""

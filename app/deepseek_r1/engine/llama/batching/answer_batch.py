@@ -1,0 +1,127 @@
+"""Answers that are computed together: made from prompts, stepped, cancelled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from deepseek_r1.core.errors import PromptTooLong, WrongUsage
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import PromptInput, RawPrompt
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.generation_output import GenerationOutput
+from deepseek_r1.engine.llama.batching.batch_scheduler import BatchEvent, BatchScheduler
+from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
+from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
+from deepseek_r1.engine.llama.constrained_decoding import SamplerPair
+from deepseek_r1.engine.llama.context import LlamaContext
+from deepseek_r1.engine.llama.library import Library
+from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.prompt_builder import PromptBuilder
+
+if TYPE_CHECKING:
+    from deepseek_r1.engine.llama.logprobs import LogprobReader
+
+
+class BatchParts(NamedTuple):
+    """The parts of an engine that a batch uses. `poll` and `cancelled` are the scheduler's."""
+
+    library: Library
+    model: LlamaModel
+    context: LlamaContext
+    prompts: PromptBuilder
+    reasons: bool  # the chat template has thinking tags
+    closing_tokens: Sequence[int]  # of a thinking block
+    logprobs: Callable[[SamplingSettings], LogprobReader | None]
+    poll: Callable[[], None]
+    cancelled: Callable[[], bool]
+
+
+class SequenceBatch:
+    """Implements `engine.base.AnswerBatch` with the sequences of one context."""
+
+    def __init__(self, parts: BatchParts) -> None:
+        self._parts, context = parts, parts.context
+        cells = SequenceCells(context, context.params.sequences, reuses=parts.model.can_truncate)
+        self._scheduler = BatchScheduler(context, cells, poll=parts.poll, cancelled=parts.cancelled)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is an answer."""
+        return self._scheduler.busy
+
+    def add(
+        self,
+        key: int,
+        messages: PromptInput,
+        sampling: SamplingSettings,
+        *,
+        json_schema: str = "",
+        text_every_s: float = 0.0,
+        index: int = 0,
+    ) -> None:
+        """Take a prompt; its events have this key."""
+        parts, started = self._parts, time.perf_counter()
+        prompt, thinking_open = parts.prompts.build(messages)
+        if not prompt:
+            raise WrongUsage(detail=tr("The question is empty."))
+        length = parts.context.params.context_length
+        if len(prompt) + 1 > length:
+            raise PromptTooLong(tokens=len(prompt), context=length)
+        plain = isinstance(messages, RawPrompt)
+        output = GenerationOutput(
+            thinking_open=thinking_open,
+            started=started,
+            text_every_s=text_every_s,
+            sampling=sampling,
+            plain=plain,
+        )
+        output.prompt_tokens = len(prompt)
+        samplers = SamplerPair(
+            parts.library,
+            sampling,
+            parts.model,
+            parts.context.pointer,
+            json_schema,
+            thinking_open=thinking_open,
+            reasons=parts.reasons and not plain,
+            index=index,
+        )
+        answer = BatchedAnswer(
+            key,
+            prompt,
+            model=parts.model,
+            samplers=samplers,
+            output=output,
+            sampling=sampling,
+            closing_tokens=parts.closing_tokens,
+            context_length=length,
+            logprobs=parts.logprobs(sampling),
+        )
+        self._scheduler.add(answer)
+
+    def step(self) -> list[BatchEvent]:
+        """Compute once; returns the events that came of it, each with its key."""
+        return self._scheduler.step()
+
+    def cancel(self, key: int) -> None:
+        """End an answer, in the middle of a computation too. From any thread."""
+        for answer in self._scheduler.answers:
+            if answer.key == key:
+                answer.cancelled = True
+                self._parts.context.abort.set()
+
+    def end_thinking(self, key: int) -> None:
+        """Close the thinking block of an answer at its next token. From any thread."""
+        for answer in self._scheduler.answers:
+            if answer.key == key:
+                answer.end_thinking()
+
+    def drop_all(self) -> list[BatchEvent]:
+        """Forget all answers after a failure; returns the events of their text so far."""
+        return self._scheduler.drop_all()
+
+    def clear(self) -> None:
+        """Free the cells that ended answers left. Only while there are no answers."""
+        self._scheduler.clear()

@@ -1,0 +1,327 @@
+"""Schedules several answers in one KV cache.
+
+Each step computes one token of every answer that is being written and a piece of one prompt, in one
+pass over the weights. Decode is bound by reading the weights, from memory or from the disk, so
+several answers take little longer than one. The piece is small while others write, so they go on.
+
+An answer that ends leaves its cells behind until they are needed: the next prompt that begins like
+it shares them. Where cells run out, the answers that came last wait, and are computed again from
+their tokens; the oldest one always goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.core.events import (
+    FinishReason,
+    GenerationEvent,
+    GenerationFinished,
+    PrefillProgress,
+)
+from deepseek_r1.engine.common_prefix import common_length
+from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
+from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
+from deepseek_r1.engine.llama.context import AbortedError, BatchToken, LlamaContext
+from deepseek_r1.memory.meter import peak_mib
+
+PIECE_S = 0.3  # of a prompt, while other answers are written
+LEAST_PIECE = 16  # tokens
+SPARE_CELLS = 32  # for each answer when another one is admitted
+BatchEvent = tuple[int, GenerationEvent]  # the key of the answer first
+
+
+class _Planned(NamedTuple):
+    """The tokens of one answer in a step."""
+
+    answer: BatchedAnswer
+    first: int  # of its tokens
+    length: int
+    logits: bool
+
+
+class BatchScheduler:
+    """Owns the context while it has answers. For the computing thread."""
+
+    def __init__(
+        self,
+        context: LlamaContext,
+        cells: SequenceCells,
+        *,
+        poll: Callable[[], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """`poll` is called before each step; it raises AbortedError where something is cancelled.
+
+        `cancelled` returns whether all answers are.
+        """
+        self._context, self._cells, self._poll = context, cells, poll
+        self._all_cancelled = cancelled
+        self._capacity = context.params.context_length
+        self._running: list[BatchedAnswer] = []  # the oldest first
+        self._waiting: deque[BatchedAnswer] = deque()
+        self._used_at = [0.0] * len(cells.tokens)
+        self._token_s = 0.0  # of prefill, measured
+        self._turn = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is an answer."""
+        return bool(self._running or self._waiting)
+
+    @property
+    def answers(self) -> tuple[BatchedAnswer, ...]:
+        """The answers, those that are computed first."""
+        return (*self._running, *self._waiting)
+
+    def add(self, answer: BatchedAnswer) -> None:
+        """Take an answer whose prompt leaves room in the context."""
+        self._waiting.append(answer)
+
+    def step(self) -> list[BatchEvent]:
+        """Compute once, and return what came of it. Raises EngineFailed."""
+        events = self._end_cancelled()
+        events += self._admit()
+        plan = self._plan()
+        if not plan:
+            return events
+        began = time.perf_counter()
+        try:
+            self._poll()
+            self._context.compute_batch(list(self._rows(plan)))
+        except AbortedError:
+            self._undo(plan)
+            self._context.abort.clear()
+            if self._all_cancelled():
+                for answer in self.answers:
+                    answer.cancelled = True
+            return events + self._end_cancelled()
+        except BaseException:
+            self._undo(plan)
+            raise
+        return events + self._on_computed(plan, time.perf_counter() - began)
+
+    def drop_all(self) -> list[BatchEvent]:
+        """Forget all answers after a failure; returns the events of their text so far."""
+        events: list[BatchEvent] = []
+        for answer in self.answers:
+            events += [(answer.key, event) for event in answer.output.finish(cut=True)]
+            answer.samplers.close()
+        for answer in self._running:
+            self._release(answer)
+        self._running.clear()
+        self._waiting.clear()
+        return events
+
+    def clear(self) -> None:
+        """Free all cells, while there are no answers."""
+        for sequence in range(len(self._cells.tokens)):
+            self._cells.truncate(sequence, 0)
+        self._context.batched_cells = 0
+
+    # ---- admission ------------------------------------------------------------------------------
+
+    def _idle(self) -> list[int]:
+        """Return the sequences of no running answer, the longest unused first."""
+        taken = {answer.sequence for answer in self._running}
+        free = (i for i in range(len(self._cells.tokens)) if i not in taken)
+        return sorted(free, key=lambda i: (bool(self._cells.tokens[i]), self._used_at[i]))
+
+    def _admit(self) -> list[BatchEvent]:
+        events: list[BatchEvent] = []
+        while self._waiting and (idle := self._idle()):
+            answer = self._waiting[0]
+            source, shared = self._cells.longest_prefix(answer.tokens[:-1])
+            if self._is_being_read(answer, shared):
+                break
+            if self._running:
+                needed = len(answer.tokens) - shared + SPARE_CELLS * (len(self._running) + 1)
+                others = [sequence for sequence in idle if sequence != source]
+                if needed > self._free + self._cells.freed_by(others):
+                    break
+            self._waiting.popleft()
+            self._take_sequence(answer, source, shared, idle)
+            if not answer.admitted:
+                answer.admitted = True
+                answer.output.cached_tokens = shared
+                total = answer.prompt_length
+                events.append(
+                    (answer.key, PrefillProgress(done=shared, total=total, cached=shared))
+                )
+        return events
+
+    def _is_being_read(self, answer: BatchedAnswer, shared: int) -> bool:
+        """Return whether a running prompt is about to have more of the answer's beginning."""
+        for other in self._running:
+            held = self._held(other)
+            if held < len(other.tokens) - 1:
+                common = common_length(other.tokens, answer.tokens[:-1])
+                if common > max(held, shared + LEAST_PIECE):
+                    return True
+        return False
+
+    def _take_sequence(
+        self, answer: BatchedAnswer, source: int, shared: int, idle: list[int]
+    ) -> None:
+        """Give the answer a sequence that begins with `shared` tokens of `source`."""
+        in_place = source in idle and (
+            2 * shared >= len(self._cells.tokens[source]) or idle == [source]
+        )
+        if in_place:
+            self._cells.truncate(source, shared)
+            answer.sequence = source
+        else:
+            answer.sequence = next(i for i in idle if i != source or not shared)
+            self._cells.share(source, answer.sequence, shared)
+        self._running.append(answer)
+
+    def _release(self, answer: BatchedAnswer) -> None:
+        assert answer.sequence is not None  # noqa: S101 - it is running
+        self._used_at[answer.sequence] = time.monotonic()
+        answer.sequence = None
+
+    # ---- the plan of a step ---------------------------------------------------------------------
+
+    def _plan(self) -> list[_Planned]:
+        """Choose the tokens of the next computation, and free cells for them."""
+        while self._running:
+            plan = self._within(self._context.max_batch_tokens)
+            needed = sum(planned.length for planned in plan)
+            while needed > self._free and self._evict_idle():
+                pass
+            if needed <= self._free:
+                return plan
+            short = self._within(self._free) if self._free else []
+            if any(planned.answer is self._running[0] for planned in short):
+                return short
+            if len(self._running) == 1:
+                raise EngineFailed(detail="the context is full")
+            self._preempt()
+        return []
+
+    @property
+    def _free(self) -> int:
+        return self._capacity - self._cells.used
+
+    def _within(self, most: int) -> list[_Planned]:
+        """Plan at most `most` tokens: one of each answer that is written, a piece of one prompt.
+
+        Where there is no room for all of them, they take turns.
+        """
+        self._turn += 1
+        writing = [each for each in self._running if len(each.tokens) - self._held(each) == 1]
+        reading = next((each for each in self._running if each not in writing), None)
+        for_reading = int(reading is not None and (most > 1 or self._turn % 2 == 1))
+        rows = most - for_reading
+        if len(writing) > rows:
+            start = self._turn % len(writing)
+            writing = (writing[start:] + writing[:start])[:rows]
+        plan = [_Planned(each, self._held(each), 1, logits=True) for each in writing]
+        if reading is not None and (left := most - len(plan)) > 0:
+            first = self._held(reading)
+            piece = min(left, len(reading.tokens) - first, self._piece(alone=not plan))
+            plan.append(_Planned(reading, first, piece, first + piece == len(reading.tokens)))
+        return plan
+
+    def _held(self, answer: BatchedAnswer) -> int:
+        assert answer.sequence is not None  # noqa: S101 - it is running
+        return len(self._cells.tokens[answer.sequence])
+
+    def _piece(self, *, alone: bool) -> int:
+        """Return the most tokens of a prompt in one step."""
+        if alone or not self._token_s:
+            return self._context.max_batch_tokens
+        return max(LEAST_PIECE, int(PIECE_S / self._token_s))
+
+    def _evict_idle(self) -> bool:
+        """Free the cells of the idle sequence that was used longest ago."""
+        for sequence in self._idle():
+            if self._cells.tokens[sequence]:
+                self._cells.truncate(sequence, 0)
+                return True
+        return False
+
+    def _preempt(self) -> None:
+        """Let the answer that came last wait, and free its cells."""
+        answer = self._running.pop()
+        assert answer.sequence is not None  # noqa: S101 - it is running
+        self._cells.truncate(answer.sequence, 0)
+        self._release(answer)
+        self._waiting.appendleft(answer)
+
+    # ---- the computation ------------------------------------------------------------------------
+
+    def _rows(self, plan: list[_Planned]) -> Iterator[BatchToken]:
+        for answer, first, length, logits in plan:
+            assert answer.sequence is not None  # noqa: S101 - it is running
+            for at in range(first, first + length):
+                last = at == first + length - 1
+                yield BatchToken(answer.tokens[at], at, answer.sequence, logits and last)
+
+    def _undo(self, plan: list[_Planned]) -> None:
+        """Remove what an unfinished computation has begun."""
+        for planned in plan:
+            if planned.answer.sequence is not None:
+                self._cells.truncate(planned.answer.sequence, planned.first)
+
+    def _on_computed(self, plan: list[_Planned], seconds: float) -> list[BatchEvent]:
+        events: list[BatchEvent] = []
+        row = -1  # in the batch, which is how llama.cpp counts outputs
+        for answer, first, length, logits in plan:
+            row += length
+            assert answer.sequence is not None  # noqa: S101 - it is running
+            self._cells.append(answer.sequence, answer.tokens[first : first + length])
+            if length > 1 or not answer.begun:
+                events += self._on_prefilled(answer, length, seconds, len(plan))
+            if logits:
+                events += self._on_logits(answer, row)
+        self._context.batched_cells = self._cells.used
+        return events
+
+    def _on_prefilled(
+        self, answer: BatchedAnswer, length: int, seconds: float, parts: int
+    ) -> list[BatchEvent]:
+        if parts == 1 and length >= LEAST_PIECE:
+            self._token_s = seconds / length
+        if answer.begun:  # it was preempted
+            return []
+        answer.output.prefill_s += seconds
+        done, total = self._held(answer), answer.prompt_length
+        cached = answer.output.cached_tokens
+        progress = PrefillProgress(done=min(done, total), total=total, cached=cached)
+        return [(answer.key, progress)]
+
+    def _on_logits(self, answer: BatchedAnswer, row: int) -> list[BatchEvent]:
+        events, reason = answer.on_logits(row)
+        named: list[BatchEvent] = [(answer.key, event) for event in events]
+        return named + (self._finish(answer, reason) if reason is not None else [])
+
+    # ---- ends -----------------------------------------------------------------------------------
+
+    def _finish(self, answer: BatchedAnswer, reason: FinishReason) -> list[BatchEvent]:
+        used = len(answer.tokens)
+        if answer in self._running:
+            self._running.remove(answer)
+            self._release(answer)
+        else:
+            self._waiting.remove(answer)
+        events: list[GenerationEvent] = list(
+            answer.output.finish(cut=reason is not FinishReason.STOP)
+        )
+        stats = answer.output.stats(
+            reason, context_used=used, seed=answer.samplers.seed, peak_mib=peak_mib()
+        )
+        answer.samplers.close()
+        events.append(GenerationFinished(stats=stats))
+        return [(answer.key, event) for event in events]
+
+    def _end_cancelled(self) -> list[BatchEvent]:
+        events: list[BatchEvent] = []
+        for answer in self.answers:
+            if answer.cancelled:
+                events += self._finish(answer, FinishReason.CANCELLED)
+        return events

@@ -1,0 +1,224 @@
+"""The file of one segment: a header, the token ids, the state of their cells, and a keyed hash.
+
+A file is in memory as a whole while it is written or read. That buffer comes from the heap, whose
+place for the loader's largest tensor is free by then: the bill has both in its reserve.
+llama.cpp accepts a state with a flipped byte and may abort on a wrong length. So the length, the
+header and the keyed hash of a file are checked here before native code sees a byte of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepseek_r1.core.atomic_write import sync_folder
+
+SEGMENT_TOKENS = 256
+KEY_BYTES = 32
+ID_BYTES = 32
+SUFFIX = ".kv"
+TEMPORARY_SUFFIX = ".kv.new"
+_MAGIC = b"R1KVSEG2"
+# Magic, root, id, parent, first, tokens, tokens of a piece, state bytes.
+_HEADER = struct.Struct("<8s32s32s32sIIIQ")
+_HASH_BYTES = 32
+_TOKEN_BYTES = 4
+_PERSON = b"r1 kv segment"
+STATE_BYTES_MOST = 1 << 32
+
+
+class SegmentDamagedError(Exception):
+    """The file is not the expected segment: it is truncated, changed, exchanged or foreign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Token ids and their position: `first` is the position of the first one.
+
+    `root` is the fingerprint of everything that a state depends on. `parent` is the id of the
+    segment before this one, or the root. `piece_tokens` is the size of the pieces in which the
+    tokens up to its end were computed (see `prompt_pieces`), 0 where they were computed otherwise.
+    """
+
+    root: bytes
+    parent: bytes
+    first: int
+    tokens: tuple[int, ...]
+    state_bytes: int
+    piece_tokens: int
+    id: bytes
+
+    @property
+    def complete(self) -> bool:
+        """Whether the segment is full; only other segments may follow."""
+        return len(self.tokens) == SEGMENT_TOKENS
+
+    def reusable(self, count: int, piece_tokens: int) -> int:
+        """Return how many of its first `count` tokens were computed in whole pieces of that size.
+
+        With `piece_tokens` 0 all of them count, however they were computed.
+        """
+        if not piece_tokens:
+            return count
+        return count // piece_tokens * piece_tokens if piece_tokens == self.piece_tokens else 0
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of its file."""
+        return self._state_offset + self.state_bytes + _HASH_BYTES
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, without a folder."""
+        return self.id.hex() + SUFFIX
+
+    @property
+    def _state_offset(self) -> int:
+        return _HEADER.size + len(self.tokens) * _TOKEN_BYTES
+
+    def header(self) -> bytes:
+        """Return the bytes before the state."""
+        ids, counts = (self.root, self.id, self.parent), (self.first, len(self.tokens))
+        header = _HEADER.pack(_MAGIC, *ids, *counts, self.piece_tokens, self.state_bytes)
+        return header + token_bytes(self.tokens)
+
+    def encode(self, key: bytes, fill: Callable[[memoryview], None]) -> bytearray:
+        """Return the whole file in a new buffer; `fill` writes the state into its view."""
+        buffer = bytearray(self.file_bytes)
+        end = self.file_bytes - _HASH_BYTES
+        buffer[: self._state_offset] = self.header()
+        with memoryview(buffer) as whole, whole[self._state_offset : end] as state:
+            fill(state)
+        buffer[end:] = self._hash(key, buffer)
+        return buffer
+
+    def read(self, path: Path, key: bytes, use: Callable[[memoryview], bool]) -> bool:
+        """Check the file and pass its state to `use`. Returns the result of `use`.
+
+        Raises SegmentDamagedError, OSError.
+        """
+        buffer = self._checked(path, key)
+        end = self.file_bytes - _HASH_BYTES
+        with memoryview(buffer) as whole, whole[self._state_offset : end] as state:
+            return use(state)
+
+    def _checked(self, path: Path, key: bytes) -> bytearray:
+        with path.open("rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_size != self.file_bytes:
+                raise SegmentDamagedError("another length than the index has")
+            buffer = bytearray(self.file_bytes)
+            with memoryview(buffer) as view:
+                done = 0
+                while done < self.file_bytes:
+                    with view[done:] as rest:
+                        count = file.readinto(rest)
+                    if not count:
+                        raise SegmentDamagedError("it became shorter while it was read")
+                    done += count
+            drop_from_page_cache(file.fileno())
+        if buffer[: self._state_offset] != self.header():
+            raise SegmentDamagedError("another header than the index has")
+        if not hmac.compare_digest(buffer[-_HASH_BYTES:], self._hash(key, buffer)):
+            raise SegmentDamagedError("its hash does not match")
+        return buffer
+
+    def _hash(self, key: bytes, buffer: bytearray) -> bytes:
+        hashed = hashlib.blake2b(key=key, digest_size=_HASH_BYTES, person=_PERSON)
+        with memoryview(buffer) as whole, whole[:-_HASH_BYTES] as covered:
+            hashed.update(covered)
+        return hashed.digest()
+
+
+def make_segment(
+    root: bytes,
+    parent: bytes,
+    first: int,
+    tokens: Sequence[int],
+    state_bytes: int = 0,
+    *,
+    piece_tokens: int = 0,
+) -> Segment:
+    """Return a segment with its id, a hash of the tokens chained to the parent's id."""
+    own_id = segment_id(parent, tokens)
+    return Segment(root, parent, first, tuple(tokens), state_bytes, piece_tokens, own_id)
+
+
+def segment_id(parent: bytes, tokens: Sequence[int]) -> bytes:
+    """Return the id of the segment of these tokens after `parent`."""
+    hashed = hashlib.blake2b(parent, digest_size=ID_BYTES, person=_PERSON)
+    hashed.update(token_bytes(tokens))
+    return hashed.digest()
+
+
+def token_bytes(tokens: Sequence[int]) -> bytes:
+    """Return token ids as 32-bit little-endian numbers."""
+    values = array("i", tokens)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values.tobytes()
+
+
+def tokens_from(data: bytes) -> tuple[int, ...]:
+    """Return the token ids of `token_bytes`. Raises ValueError."""
+    values = array("i")
+    values.frombytes(data)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return tuple(values)
+
+
+def read_header(path: Path) -> Segment:
+    """Return the segment that a file claims to hold, for a new index, without checking the hash.
+
+    Raises SegmentDamagedError, OSError.
+    """
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(_HEADER.size) or b""
+        if len(data) != _HEADER.size:
+            raise SegmentDamagedError("it is too short for a header")
+        magic, root, claimed, parent, first, count, piece, state_bytes = _HEADER.unpack(data)
+        if magic != _MAGIC or not 0 < count <= SEGMENT_TOKENS or state_bytes > STATE_BYTES_MOST:
+            raise SegmentDamagedError("it does not begin like a segment")
+        ids = file.read(count * _TOKEN_BYTES) or b""
+    if len(ids) != count * _TOKEN_BYTES:
+        raise SegmentDamagedError("it is too short for its tokens")
+    segment = make_segment(root, parent, first, tokens_from(ids), state_bytes, piece_tokens=piece)
+    if segment.id != claimed or segment.file_name != path.name or segment.file_bytes != size:
+        raise SegmentDamagedError("its name, its length or its id is another one's")
+    return segment
+
+
+def write_file(path: Path, data: bytearray) -> None:
+    """Write `data` under a temporary name, sync it, and rename it. Raises OSError.
+
+    Nothing of it stays in the page cache, which a memory limit would count as ours.
+    """
+    fresh = path.with_suffix(TEMPORARY_SUFFIX)
+    try:
+        with fresh.open("wb", buffering=0) as file:
+            with memoryview(data) as view:
+                done = 0
+                while done < len(view):
+                    with view[done:] as rest:
+                        done += file.write(rest)
+            os.fsync(file.fileno())
+            drop_from_page_cache(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def drop_from_page_cache(file: int) -> None:
+    """Ask the system to drop a file's pages from the page cache, where that is possible."""
+    if sys.platform == "linux":
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,0 +1,1 @@
+"""Drafted tokens and their verification in one pass over the weights."""

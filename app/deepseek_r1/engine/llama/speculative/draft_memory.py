@@ -1,0 +1,108 @@
+"""Gives the memory of a draft model back to the target's weights where it is not worth it.
+
+A draft model that is loaded within the budget displaces weights of the target, which are read again
+in every pass. So it has to bring more than drafts alone cost: with a draft model of half the memory
+for weights, every token takes twice as long before the first one is drafted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from deepseek_r1.core import log
+from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
+from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
+from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
+from deepseek_r1.weights.placement.residency import Residency
+
+# The share of drafted tokens that is kept at best: step-by-step arithmetic, a 0.5B for a 1.5B.
+BEST_ACCEPTANCE = 0.9
+
+
+class DraftMemory:
+    """Owns a draft model, and the plan of the target's weights for the time after it.
+
+    `set_residency` may be called from any thread, the rest by the computing thread alone.
+    """
+
+    def __init__(
+        self,
+        model: DraftModel | None,
+        without: Residency | None,
+        set_residency: Callable[[Residency], None],
+    ) -> None:
+        """`without` is the target's residency without the draft model; None where not streamed.
+
+        `set_residency` puts it in force with the next computation.
+        """
+        self.model = model
+        self._without, self._set_residency = without, set_residency
+        self._lock = threading.Lock()
+        self.released = False
+
+    @property
+    def without(self) -> Residency | None:
+        """The target's residency without the draft model."""
+        return self._without
+
+    def set_residency(self, residency: Residency, without: Residency | None) -> Residency:
+        """Put the plan of a new budget in force, with the draft model or without; returns it."""
+        with self._lock:
+            self._without = without
+            planned = without if self.released and without is not None else residency
+            self._set_residency(planned)
+        return planned
+
+    def release(self) -> None:
+        """Free the draft model; its memory is the weights' from the next computation on."""
+        log.engine.info("the draft model is freed: it does not make up for its memory")
+        self.close()
+        with self._lock:
+            self.released = True
+            if self._without is not None:
+                self._set_residency(self._without)
+
+    def close(self) -> None:
+        """Free the draft model."""
+        model, self.model = self.model, None
+        if model is not None:
+            model.close()
+
+
+def is_worth_loading(with_draft: RowCurve, without: RowCurve, token_s: float) -> bool:
+    """Return whether drafts that are nearly always right make up for the memory they take.
+
+    `with_draft` and `without` are the row curves under both residencies; `token_s` is the time of
+    one drafted token.
+    """
+    rule = LengthRule(with_draft)
+    length, _ = rule.best([BEST_ACCEPTANCE] * rule.most, token_s)
+    tokens = sum(BEST_ACCEPTANCE**depth for depth in range(length + 1))
+    return with_draft.seconds(1 + length) + length * token_s < tokens * without.seconds(1)
+
+
+class MemoryGuard:
+    """Finds out whether a draft model is worth the memory that it takes, while tokens are written.
+
+    It counts, in tokens, how much longer they took than without the draft model, when more weights
+    would be in memory. Gains are saved up to the same limit. So any number of tokens takes at most
+    six tokens' time longer than without the draft model: 200 tokens at most 1/0.97 of their time.
+    """
+
+    LIMIT_TOKENS = 3.0
+
+    def __init__(self) -> None:
+        self._loss = 0.0
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the draft model lost more than it may."""
+        return self._loss > self.LIMIT_TOKENS
+
+    def observe(self, cost: float, tokens: int, plain_share: float) -> None:
+        """Record `tokens` that took the time of `cost` plain passes with the draft model loaded.
+
+        `plain_share` is the time of a pass without the draft model, as a share of such a pass.
+        """
+        self._loss = max(-self.LIMIT_TOKENS, self._loss + cost / plain_share - tokens)

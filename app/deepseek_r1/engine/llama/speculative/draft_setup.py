@@ -1,0 +1,104 @@
+"""Loads a draft model, and makes the drafting of a loaded target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deepseek_r1.core.errors import DraftUnfit, LoadStopped
+from deepseek_r1.core.events import WeightsStats
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import DraftMode, LoadSettings
+from deepseek_r1.engine.base import DraftRequest, OpenRequest
+from deepseek_r1.engine.llama.context import LlamaContext
+from deepseek_r1.engine.llama.library import Library
+from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
+from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
+from deepseek_r1.engine.llama.speculative.drafting import Drafting
+from deepseek_r1.engine.llama.speculative.measure_rows import measure_rows
+
+
+class LoadShares:
+    """The progress of a load whose first part is the draft model, by the sizes of the files."""
+
+    def __init__(self, request: OpenRequest, on_progress: Callable[[float], bool]) -> None:
+        draft_bytes = request.draft.header.file_bytes if request.draft is not None else 0
+        self._draft_share = draft_bytes / (draft_bytes + request.header.file_bytes)
+        self._on_progress = on_progress
+
+    def of_draft(self, fraction: float) -> bool:
+        """Report the fraction of the draft model."""
+        return self._on_progress(self._draft_share * fraction)
+
+    def of_model(self, fraction: float) -> bool:
+        """Report the fraction of the target."""
+        return self._on_progress(self._draft_share + (1 - self._draft_share) * fraction)
+
+
+def open_draft(
+    library: Library,
+    request: OpenRequest,
+    threads: tuple[int, int],
+    on_progress: Callable[[float], bool],
+) -> DraftModel | None:
+    """Load the draft model of a request; None where there is none.
+
+    Raises DraftUnfit, ModelLoadFailed, LoadStopped.
+    """
+    draft = request.draft
+    if draft is None:
+        return None
+    model = LlamaModel(library, draft.header.parts, on_progress)
+    try:
+        if not model.can_truncate:
+            raise DraftUnfit(
+                draft=draft.header.name,
+                model=request.header.name,
+                detail=tr("Tokens cannot be taken back from its memory."),
+            )
+        return DraftModel(
+            library,
+            model,
+            draft.vocabulary,
+            context_length=request.settings.context_length,
+            threads=threads,
+            token_s=request.draft_times.token_s if request.draft_times else 0.0,
+        )
+    except BaseException:
+        model.close()
+        raise
+
+
+def make_drafting(
+    request: OpenRequest,
+    context: LlamaContext,
+    model: LlamaModel,
+    memory: DraftMemory,
+    *,
+    weights_stats: Callable[[], WeightsStats | None],
+    on_progress: Callable[[float], bool],
+) -> Drafting:
+    """Return the drafting of a loaded target.
+
+    Where drafts were chosen by name and no times are stored, they are measured now, which takes
+    two dozen passes. Raises LoadStopped where `on_progress` returns False meanwhile.
+    """
+    mode = _mode_of(request.settings, request.draft)
+    if not model.can_truncate:
+        mode = DraftMode.OFF
+
+    def go_on() -> None:
+        if not on_progress(1.0):
+            raise LoadStopped
+
+    times, draft = request.draft_times, memory.model
+    if times is None and mode in (DraftMode.LOOKUP, DraftMode.MODEL):
+        times = measure_rows(context, model.vocabulary, draft, weights_stats, go_on)
+        if draft is not None:
+            draft.token_s = times.token_s
+    return Drafting(context, mode, request.residency, times, memory)
+
+
+def _mode_of(settings: LoadSettings, draft: DraftRequest | None) -> DraftMode:
+    """The mode in force: a draft model that was chosen counts as drafts by name."""
+    return settings.drafts if draft is None else DraftMode.MODEL

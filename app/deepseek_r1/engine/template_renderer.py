@@ -1,0 +1,118 @@
+"""The process that renders chat templates: `python -m deepseek_r1.engine.template_renderer`.
+
+A template can keep one call of C busy for hours, where no check written in Python is reached. So
+the system itself limits this process: its memory, and the processor's time of each request, after
+which it is killed. It is also killed when its owner exits in the middle of a request.
+
+A request is `{"source", "calls", "language"}`, its reply a list of `[outcome, text]`; the first
+frame, `"ready"`, is sent at start.
+Only the standard library and Jinja are imported here: the process is part of the memory budget.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from deepseek_r1.core.i18n import use_language
+from deepseek_r1.engine.template_frames import LENGTH, encoded
+from deepseek_r1.engine.template_rendering import render_calls
+
+MEMORY_BYTES = 64 << 20  # that a template may use beyond the process's own
+CONTENT_BYTES = 64  # and for each byte of the request: texts of four bytes a character, copied
+CPU_SECONDS = 2.5  # of one request; the sandbox's own limit is shorter and gives a reason
+
+
+def main() -> None:
+    """Serve requests until the owner closes the pipe."""
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a stray print must not reach the owner as a frame
+    if sys.platform != "win32":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    _write(sink, "ready")
+    language = ""
+    with contextlib.suppress(BrokenPipeError):
+        while (body := _read(source)) is not None:
+            _limit_memory(len(body))
+            request = json.loads(body)
+            if request["language"] != language:
+                language = use_language(request["language"])
+            with _limited(source):
+                results = render_calls(request["source"], request["calls"])
+            _write(sink, results)
+    os._exit(0)
+
+
+class _limited:  # noqa: N801 - a context manager, named as its use reads
+    """Lets the system kill this process after `CPU_SECONDS`, and when the owner closes the pipe.
+
+    The owner sends nothing before it has the reply, so the only thing that can happen on the pipe
+    meanwhile is its end. The default action of both signals ends the process at once, whatever its
+    interpreter does. Windows has neither: the owner's own deadline and job object replace them.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._descriptor = source.fileno()
+
+    def __enter__(self) -> None:
+        if sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+            _signal_at_end(self._descriptor, on=True)
+
+    def __exit__(self, *_: object) -> None:
+        if sys.platform != "win32":
+            _signal_at_end(self._descriptor, on=False)
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
+
+
+def _signal_at_end(descriptor: int, *, on: bool) -> None:
+    """Ask for SIGIO when the other end of the pipe is closed."""
+    if sys.platform == "win32":
+        return
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    if on:
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+
+
+def _limit_memory(request_bytes: int) -> None:
+    """Limit the address space to what it is now, and what a request of this length may need."""
+    if sys.platform != "linux":  # macOS does not enforce it; Windows has the owner's job object
+        return
+    import resource  # noqa: PLC0415 - not on Windows
+
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    allowed = MEMORY_BYTES + CONTENT_BYTES * request_bytes
+    most = pages * resource.getpagesize() + allowed
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(
+        resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+    )
+
+
+def _read(source: BinaryIO) -> bytes | None:
+    head = source.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (size,) = LENGTH.unpack(head)
+    body = source.read(size)
+    return body if len(body) == size else None
+
+
+def _write(sink: BinaryIO, value: Any) -> None:
+    body = encoded(value)
+    sink.write(LENGTH.pack(len(body)) + body)
+    sink.flush()
+
+
+if __name__ == "__main__":
+    main()

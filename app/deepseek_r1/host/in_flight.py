@@ -1,0 +1,220 @@
+"""Tracks the requests that were sent, and checks which reply each may get, in which order.
+
+The engine reads untrusted files in native code, so its replies are not trusted either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepseek_r1.core.errors import ProtocolBroken
+from deepseek_r1.core.events import (
+    BudgetChanged,
+    GenerationFinished,
+    LoadProgress,
+    ModelLoaded,
+    PrefillProgress,
+    PromptCacheState,
+    ThreadsMeasured,
+)
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.host.protocol import (
+    AnsweredRequest,
+    CheckLoadRequest,
+    ClosingReply,
+    CountTokensReply,
+    CountTokensRequest,
+    DetokenizeRequest,
+    DoneReply,
+    EmbeddingReply,
+    EmbedRequest,
+    ErrorReply,
+    EventReply,
+    GenerateRequest,
+    InspectReply,
+    InspectRequest,
+    LoadRequest,
+    MeasureThreadsRequest,
+    PrepareRequest,
+    RetainPromptsRequest,
+    SetBudgetRequest,
+    SetThreadsRequest,
+    TextReply,
+    TokenizeRequest,
+    TokensReply,
+)
+
+# The requests that an event may belong to; the others belong to an answer.
+_REQUESTS_OF_EVENT: dict[type, tuple[type, ...]] = {
+    LoadProgress: (LoadRequest,),
+    ModelLoaded: (LoadRequest,),
+    BudgetChanged: (SetBudgetRequest,),
+    ThreadsMeasured: (MeasureThreadsRequest,),
+    PrefillProgress: (GenerateRequest, PrepareRequest),
+    PromptCacheState: (LoadRequest, PrepareRequest, RetainPromptsRequest),
+}
+# The requests that are closed by a result of their own.
+_RESULT_OF_REQUEST: dict[type, type] = {
+    InspectRequest: InspectReply,
+    CountTokensRequest: CountTokensReply,
+    TokenizeRequest: TokensReply,
+    DetokenizeRequest: TextReply,
+    EmbedRequest: EmbeddingReply,
+}
+
+
+@dataclass(slots=True)
+class InFlightRequest:
+    """One request that was sent and not yet closed. Times are monotonic seconds."""
+
+    request: AnsweredRequest
+    sent_at: float
+    deadline: float | None = None
+    cancelled: bool = False
+    complete: bool = False  # its last event arrived; only the closing reply is missing
+
+
+class InFlightRequests:
+    """The requests that were sent and not yet closed."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, InFlightRequest] = {}
+        self._moved_at = 0.0
+
+    def __contains__(self, request_id: int) -> bool:
+        return request_id in self._entries
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def add(self, request: AnsweredRequest, now: float) -> None:
+        """Record a request as sent."""
+        deadline = _deadline(request, now)
+        self._entries[request.id] = InFlightRequest(request, now, deadline)
+        self._moved_at = now
+
+    def cancel(self, request_id: int, deadline: float) -> None:
+        """Record that the request was cancelled and must end by `deadline`."""
+        entry = self._entries[request_id]
+        entry.cancelled = True
+        entry.deadline = min(deadline, entry.deadline or deadline)
+
+    def contains_kind(self, kind: type[AnsweredRequest]) -> bool:
+        """True while a request of this kind is open."""
+        return any(isinstance(entry.request, kind) for entry in self._entries.values())
+
+    @property
+    def load(self) -> LoadRequest | None:
+        """The load that is open, if one is."""
+        requests = (entry.request for entry in self._entries.values())
+        return next((each for each in requests if isinstance(each, LoadRequest)), None)
+
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the open requests."""
+        return tuple(self._entries)
+
+    def ids_of_kind(self, kind: type[AnsweredRequest]) -> tuple[int, ...]:
+        """The ids of the open requests of a kind."""
+        return tuple(key for key, each in self._entries.items() if isinstance(each.request, kind))
+
+    @property
+    def answers(self) -> tuple[GenerateRequest, ...]:
+        """The answers whose last event has not come; their closing replies may be missing too."""
+        return tuple(
+            entry.request
+            for entry in self._entries.values()
+            if isinstance(entry.request, GenerateRequest) and not entry.complete
+        )
+
+    @property
+    def inspections(self) -> tuple[InspectRequest, ...]:
+        """The files that are being inspected."""
+        return tuple(
+            entry.request
+            for entry in self._entries.values()
+            if isinstance(entry.request, InspectRequest)
+        )
+
+    @property
+    def yielding(self) -> tuple[int, ...]:
+        """The ids of the answers that yield and were not cancelled."""
+        return tuple(
+            each.id for each in self.answers if each.yields and not self._entries[each.id].cancelled
+        )
+
+    @property
+    def compute(self) -> bool:
+        """True while a request is open that the engine computes for."""
+        quick = (InspectRequest, SetThreadsRequest, SetBudgetRequest, RetainPromptsRequest)
+        return any(not isinstance(entry.request, quick) for entry in self._entries.values())
+
+    def clear(self) -> tuple[int, ...]:
+        """Remove all requests; returns their ids."""
+        ids = self.ids()
+        self._entries.clear()
+        return ids
+
+    @property
+    def next_deadline(self) -> float | None:
+        """The earliest deadline of an open request."""
+        return min((e.deadline for e in self._entries.values() if e.deadline), default=None)
+
+    def overdue(self, now: float) -> InFlightRequest | None:
+        """A request whose deadline has passed."""
+        late = (e for e in self._entries.values() if e.deadline is not None and now >= e.deadline)
+        return next(late, None)
+
+    @property
+    def moved_at(self) -> float | None:
+        """The time of the last reply or the last sending; None where no request is open."""
+        return self._moved_at if self._entries else None
+
+    def accept(self, reply: EventReply | ClosingReply, now: float) -> InFlightRequest:
+        """Check that the reply is allowed now, and record it. Returns the request's entry.
+
+        Raises ProtocolBroken for a reply to no open request, of the wrong kind or out of order.
+        """
+        entry = self._entries.get(reply.id)
+        if entry is None:
+            raise ProtocolBroken(
+                detail=tr("It answered request {id}, which is not open.", id=reply.id)
+            )
+        if not _is_allowed(entry, reply):
+            raise ProtocolBroken(
+                detail=tr(
+                    "“{reply}” is no answer to “{request}” at this point.",
+                    reply=reply.event.kind if isinstance(reply, EventReply) else reply.kind,
+                    request=entry.request.kind,
+                )
+            )
+        self._moved_at = now
+        if not isinstance(reply, EventReply):
+            del self._entries[reply.id]
+        elif isinstance(reply.event, ModelLoaded | GenerationFinished):
+            entry.complete = True
+        return entry
+
+
+def _deadline(request: AnsweredRequest, now: float) -> float | None:
+    match request:
+        case InspectRequest(deadline_s=seconds) | LoadRequest(deadline_s=seconds):
+            return None if seconds is None else now + seconds
+        case CheckLoadRequest(load=LoadRequest(deadline_s=seconds)):
+            return None if seconds is None else now + seconds
+        case _:
+            return None
+
+
+def _is_allowed(entry: InFlightRequest, reply: EventReply | ClosingReply) -> bool:
+    request = entry.request
+    match reply:
+        case ErrorReply():
+            return True
+        case DoneReply():
+            eventful = isinstance(request, LoadRequest | GenerateRequest)
+            return entry.complete if eventful else type(request) not in _RESULT_OF_REQUEST
+        case EventReply(event=event):
+            expected = _REQUESTS_OF_EVENT.get(type(event), (GenerateRequest,))
+            return isinstance(request, expected) and not entry.complete
+        case _:
+            return _RESULT_OF_REQUEST.get(type(request)) is type(reply)

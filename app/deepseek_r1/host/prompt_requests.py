@@ -1,0 +1,108 @@
+"""Serves the requests on prompts that are kept on disk. Owns their folder in the engine's process.
+
+For the main thread of the engine's process, which computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import PromptCacheUnavailable
+from deepseek_r1.core.events import Event, PromptCacheState
+from deepseek_r1.host.protocol import PrepareRequest, PromptCacheFolder, RetainPromptsRequest
+
+if TYPE_CHECKING:
+    from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
+    from deepseek_r1.inference import CPUInference
+
+_MIB = 1 << 20
+
+
+class PromptRequests:
+    """Keeps at most one folder open."""
+
+    def __init__(self) -> None:
+        self._folder: PromptCacheFolder | None = None
+        self._cache: PromptCache | None = None
+        self._problem = ""
+
+    @property
+    def wanted(self) -> bool:
+        """True while prompts are kept on disk. Any thread."""
+        return self._folder is not None
+
+    def open(self, wanted: PromptCacheFolder | None) -> PromptCache | None:
+        """The cache in the requested folder; None without one.
+
+        Raises PromptCacheUnavailable where answers are to be saved; else the state has the reason.
+        """
+        if wanted is None or (self._folder and self._folder.path != wanted.path):
+            self.close()
+        if wanted is None:
+            return None
+        if self._cache is not None:
+            self._cache.set_budget(wanted.budget_mib * _MIB)
+        else:
+            self._open(wanted)
+        self._folder = wanted
+        return self._cache
+
+    def _open(self, wanted: PromptCacheFolder) -> None:
+        from deepseek_r1.engine.llama.prompt_cache.segment_store import (  # noqa: PLC0415 - if wanted
+            PromptCache,
+        )
+
+        self._problem = ""
+        try:
+            self._cache = PromptCache(Path(wanted.path), wanted.budget_mib * _MIB)
+        except PromptCacheUnavailable as error:
+            if wanted.save_answers:
+                raise
+            log.engine.warning("prompts are not kept on disk: %s", error)
+            self._problem = str(error)
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        if self._cache is not None:
+            self._cache.close()
+        self._cache = self._folder = None
+
+    def state(self) -> PromptCacheState | None:
+        """The folder's state; None where no folder is requested."""
+        if self._folder is None:
+            return None
+        if self._cache is None:
+            return PromptCacheState(problem=self._problem)
+        usage = self._cache.usage()
+        return PromptCacheState(
+            disk_mib=usage.bytes / _MIB,
+            budget_mib=usage.budget_bytes / _MIB,
+            segments=usage.segments,
+            written_today_mib=usage.written_today_bytes / _MIB,
+            problem=usage.problem,
+        )
+
+    def prepare(
+        self,
+        request: PrepareRequest,
+        model: CPUInference,
+        send: Callable[[Event], None],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        """Ready the next turn, with its progress as events."""
+        if is_cancelled():
+            return
+        events = model.prepare(request.messages, owner=request.owner, compute=request.compute)
+        if is_cancelled():  # a cancel counts from here on, this one came before
+            model.cancel()
+        for event in events:
+            send(event)
+
+    def retain(self, request: RetainPromptsRequest) -> None:
+        """Delete what belongs to no conversation any more."""
+        cache = self.open(request.folder)
+        if cache is not None:
+            cache.retain_owners(request.owners)

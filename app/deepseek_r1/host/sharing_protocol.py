@@ -1,0 +1,109 @@
+"""The protocol between an application that has an engine and the server that shares this engine.
+
+The server is a child of the application and has no engine of its own. It writes the engine's
+requests of `host.protocol` to its output and reads their replies from its input; the application
+passes both on. The messages here are the others. The application trusts none of them: behind the
+server are other programs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from deepseek_r1.core.child_environment import module_command
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.host.protocol import (
+    CancelRequest,
+    ClosingReply,
+    Count,
+    CountTokensRequest,
+    DetokenizeRequest,
+    EmbedRequest,
+    EventReply,
+    GenerateRequest,
+    Heartbeat,
+    ShutdownRequest,
+    TokenizeRequest,
+)
+
+SHARED_SERVER_ARGUMENT = "--serve-shared-engine"
+MAX_CLIENTS = 8
+MAX_NAME_CHARACTERS = 80
+
+
+def shared_server_command() -> list[str]:
+    """The command line of the server's process, in a bundle, a wheel or a checkout."""
+    return module_command("deepseek_r1.server.shared_server", SHARED_SERVER_ARGUMENT)
+
+
+class _SharingFrame(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SharingStart(_SharingFrame):
+    """The first message to the server: the port of the loopback address, and the key."""
+
+    kind: Literal["sharing_start"] = "sharing_start"
+    port: Annotated[int, Field(ge=0, le=65_535)]
+    api_key: Annotated[str, Field(min_length=16, max_length=256)]
+
+
+class ModelShared(_SharingFrame):
+    """The model that is loaded now, and its name for clients; None while there is none."""
+
+    kind: Literal["model_shared"] = "model_shared"
+    loaded: ModelLoaded | None = None
+    name: str = ""
+
+
+class SharingBegan(_SharingFrame):
+    """The server listens at this address."""
+
+    kind: Literal["sharing_began"] = "sharing_began"
+    address: Annotated[str, Field(max_length=64)]
+
+
+class SharingRefused(_SharingFrame):
+    """The server cannot run and ends."""
+
+    kind: Literal["sharing_refused"] = "sharing_refused"
+    report: ErrorReport
+
+
+class SharingClient(_SharingFrame):
+    """A program that used the server: the name that it gives itself, and its requests."""
+
+    name: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
+    requests: Count
+    running: Count
+
+
+class SharingClients(_SharingFrame):
+    """The programs that used the server, the last ones first."""
+
+    kind: Literal["sharing_clients"] = "sharing_clients"
+    clients: Annotated[tuple[SharingClient, ...], Field(max_length=MAX_CLIENTS)]
+
+
+class ModelWanted(_SharingFrame):
+    """A request came while no model is loaded."""
+
+    kind: Literal["model_wanted"] = "model_wanted"
+
+
+SharedRequest = (
+    GenerateRequest | CountTokensRequest | TokenizeRequest | DetokenizeRequest | EmbedRequest
+)
+ToServer = SharingStart | ModelShared | EventReply | ClosingReply | Heartbeat | ShutdownRequest
+FromServer = (
+    SharingBegan | SharingRefused | SharingClients | ModelWanted | SharedRequest | CancelRequest
+)
+to_server_adapter: TypeAdapter[ToServer] = TypeAdapter(
+    Annotated[ToServer, Field(discriminator="kind")]
+)
+from_server_adapter: TypeAdapter[FromServer] = TypeAdapter(
+    Annotated[FromServer, Field(discriminator="kind")]
+)

@@ -1,0 +1,129 @@
+"""Converts the caller's arguments to values of the layers below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from pydantic import ValidationError
+
+from deepseek_r1.core.errors import PromptTooLong, R1Error, WrongUsage
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message, PromptInput, RawPrompt, Role, message_from
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.base import Engine
+
+Prompt = str | Sequence[Message | Mapping[str, Any]] | RawPrompt
+
+
+class SamplingOptions(TypedDict, total=False):
+    """Single fields of `SamplingSettings`, as keywords."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    repeat_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    logit_bias: Mapping[int, float]
+    stop: str | Sequence[str]
+    logprobs: bool
+    top_logprobs: int
+    thinking_budget: int | None
+    end_repetition: bool
+    seed: int
+
+
+def with_options(settings: LoadSettings, **options: Any) -> LoadSettings:
+    """Return `settings` with the options that are not None. Raises WrongUsage."""
+    given = {key: value for key, value in options.items() if value is not None}
+    if not given:
+        return settings
+    try:
+        return LoadSettings.model_validate(settings.model_dump() | given)
+    except ValidationError as error:
+        raise WrongUsage(detail=_describe(error)) from error
+
+
+def sampling_for(
+    sampling: SamplingSettings | None,
+    max_tokens: int | None,
+    options: SamplingOptions | None = None,
+) -> SamplingSettings:
+    """Return `sampling` or the defaults, with `max_tokens` and `options` where given.
+
+    Raises WrongUsage.
+    """
+    chosen = sampling or SamplingSettings()
+    given: dict[str, Any] = dict(options or {})
+    if max_tokens is not None:
+        given["max_tokens"] = max_tokens
+    if not given:
+        return chosen
+    try:
+        return SamplingSettings.model_validate(chosen.model_dump() | given)
+    except ValidationError as error:
+        raise WrongUsage(detail=_describe(error)) from error
+
+
+def _describe(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+
+
+def is_list_of_prompts(prompt: object) -> bool:
+    """Return whether `prompt` holds several prompts: texts, conversations or raw prompts."""
+    if isinstance(prompt, str) or not isinstance(prompt, Sequence):
+        return False
+    return not prompt or not isinstance(prompt[0], Message | Mapping)
+
+
+def as_messages(prompt: Prompt) -> PromptInput:
+    """Return the prompt as messages; a plain text becomes one of the user's.
+
+    Raises WrongUsage for an empty conversation and for anything else.
+    """
+    if isinstance(prompt, RawPrompt):
+        return prompt
+    if isinstance(prompt, str):
+        return [Message(role=Role.USER, content=prompt)]
+    if not isinstance(prompt, Sequence):
+        raise WrongUsage(
+            detail=tr(
+                "A prompt is a text or a list of messages, not of the type {type}.",
+                type=type(prompt).__name__,
+            )
+        )
+    if not prompt:
+        raise WrongUsage(detail=tr("There is no message to answer."))
+    return [_as_message(each) for each in prompt]
+
+
+def _as_message(given: object) -> Message:
+    if isinstance(given, Message):
+        return given
+    if isinstance(given, Mapping):
+        return message_from(given)
+    raise WrongUsage(detail=tr("A list must hold either texts or messages, not both."))
+
+
+def checked_prompts(
+    engine: Engine, context_length: int, prompts: Sequence[Prompt]
+) -> list[PromptInput | R1Error]:
+    """Return each prompt as messages, or the error of one that cannot be answered."""
+    outcomes: list[PromptInput | R1Error] = []
+    for prompt in prompts:
+        try:
+            messages = as_messages(prompt)
+            tokens = engine.count_tokens(messages)
+            if tokens + 1 > context_length:
+                raise PromptTooLong(tokens=tokens, context=context_length)
+            outcomes.append(messages)
+        except R1Error as error:
+            outcomes.append(error)
+    return outcomes
+
+
+def first_error(outcomes: Sequence[PromptInput | R1Error]) -> R1Error | None:
+    """Return the first error among the outcomes."""
+    return next((each for each in outcomes if isinstance(each, R1Error)), None)

@@ -1,0 +1,188 @@
+"""The library for asyncio: answers as coroutines and asynchronous iterators."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from deepseek_r1.core.events import GenerationEvent
+from deepseek_r1.core.messages import PartialAnswer
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.base import GenerationResult
+from deepseek_r1.engine.generation_output import ResultCollector
+from deepseek_r1.engine.schema import Schema
+from deepseek_r1.inference.arguments import Prompt, SamplingOptions, sampling_for
+from deepseek_r1.inference.cpu_inference import CPUInference
+
+_T = TypeVar("_T")
+
+
+class AsyncCPUInference:
+    """A model in memory, for one event loop.
+
+        async with AsyncCPUInference("model.gguf") as model:
+            print(await model.generate("Why is the sky blue?", max_tokens=256))
+
+    One thread computes: answers that are requested together come one after the other, in order.
+    Cancelling a task ends its answer. `model` is the `CPUInference` behind it, from `load` on.
+    """
+
+    def __init__(self, model_path: str | Path, **options: Any) -> None:
+        """The arguments are those of `CPUInference`. Nothing is loaded before `load`."""
+        self._open: Callable[[], CPUInference] = lambda: CPUInference(model_path, **options)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._model: CPUInference | None = None
+
+    @property
+    def model(self) -> CPUInference:
+        """The loaded model. Raises RuntimeError before `load`."""
+        if self._model is None:
+            raise RuntimeError("the model is not loaded: use `async with` or `await load()`")
+        return self._model
+
+    async def load(self) -> None:
+        """Load the model, unless it is loaded. Raises as `CPUInference` does."""
+        if self._model is None:
+            self._model = await self._run(self._open)
+
+    async def close(self) -> None:
+        """End a running answer and free the memory."""
+        if (model := self._model) is not None:
+            model.cancel()
+            await self._run(model.close)
+        self._executor.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        await self.load()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> str:
+        """Return the answer to one prompt without the thinking."""
+        chosen = sampling_for(sampling, max_tokens, options)
+        return (await self.complete(prompt, sampling=chosen, json_schema=json_schema)).text
+
+    async def complete(
+        self,
+        prompt: Prompt,
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        continues: PartialAnswer | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> GenerationResult:
+        """Return the whole answer with its thinking and its stats."""
+        collector = ResultCollector()
+        chosen = sampling_for(sampling, max_tokens, options)
+        async for event in self.stream(
+            prompt, sampling=chosen, json_schema=json_schema, continues=continues
+        ):
+            collector.add(event)
+        return collector.result()
+
+    async def stream(
+        self,
+        prompt: Prompt,
+        max_tokens: int | None = None,
+        *,
+        sampling: SamplingSettings | None = None,
+        json_schema: Schema | None = None,
+        continues: PartialAnswer | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> AsyncIterator[GenerationEvent]:
+        """Generate the answer as events. Leaving the iteration ends the answer."""
+        chosen = sampling_for(sampling, max_tokens, options)
+        model = self.model
+
+        def begin() -> Iterator[GenerationEvent]:
+            return model.stream(
+                prompt, sampling=chosen, json_schema=json_schema, continues=continues
+            )
+
+        answer = _ThreadedAnswer(asyncio.get_running_loop(), begin, model.cancel)
+        computing = asyncio.get_running_loop().run_in_executor(self._executor, answer.compute)
+        try:
+            while (event := await answer.next_event()) is not None:
+                yield event
+            await computing  # raises the answer's error
+        finally:
+            answer.stop()
+            computing.cancel()  # where its turn has not come
+
+    def end_thinking(self) -> None:
+        """Close the thinking block of the running answer; see `CPUInference.end_thinking`."""
+        self.model.end_thinking()
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return an embedding of each text; see `CPUInference.embed`."""
+        model = self.model
+        return await self._run(lambda: model.embed(texts))
+
+    async def _run(self, function: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+
+class _ThreadedAnswer:
+    """Computes one answer in a thread and hands its events to the event loop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        begin: Callable[[], Iterator[GenerationEvent]],
+        cancel: Callable[[], None],
+    ) -> None:
+        self._loop, self._begin, self._cancel = loop, begin, cancel
+        self._events: asyncio.Queue[GenerationEvent | None] = asyncio.Queue()
+        self._lock = threading.Lock()
+        self._running = self._stopped = False
+
+    async def next_event(self) -> GenerationEvent | None:
+        """Return the next event; None after the last one and after an error."""
+        return await self._events.get()
+
+    def compute(self) -> None:
+        """Compute the answer in the calling thread."""
+        try:
+            with self._lock:
+                if self._stopped:
+                    return
+                events = self._begin()  # a cancel counts from here on
+                self._running = True
+            for event in events:
+                self._put(event)
+        finally:
+            with self._lock:
+                self._running = False
+            self._put(None)
+
+    def stop(self) -> None:
+        """End the answer, also before its turn. Does not wait."""
+        with self._lock:
+            self._stopped = True
+            if self._running:
+                self._cancel()
+
+    def _put(self, event: GenerationEvent | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)

@@ -1,0 +1,229 @@
+"""Generates the answers of one engine, one after the other, until the engine is closed."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from deepseek_r1.core.errors import ModelNotLoaded, ModelOfAnotherProcess
+from deepseek_r1.core.events import (
+    FinishReason,
+    GenerationEvent,
+    GenerationFinished,
+    GenerationStats,
+    PrefillProgress,
+)
+from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput, RawPrompt, Role
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.base import AnswerBatch, Engine, GenerationResult
+from deepseek_r1.engine.generation_output import ResultCollector
+from deepseek_r1.inference.generation_lock import GenerationLock
+
+_CLOSE_SECONDS = 10.0
+
+
+class GenerationRunner:
+    """Owns the engine until it is closed or no longer referenced.
+
+    A stream that is still being read keeps it alive.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        load_s: float,
+        lock: GenerationLock,
+        before_close: Callable[[], None],
+        *,
+        save_prompts: bool = False,
+    ) -> None:
+        """`before_close` is called when no answer is computed any more and the engine is still
+        open.
+
+        `save_prompts`: after each answer its conversation is written to the engine's prompt cache.
+        """
+        self._engine, self._load_s, self._lock = engine, load_s, lock
+        self._save_prompts, self._process = save_prompts, os.getpid()
+        self._finalizer = weakref.finalize(self, _close_engine, before_close, engine, self._process)
+        self._stream: weakref.ref[Generator[GenerationEvent, None, None]] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether the engine is open."""
+        return self._finalizer.alive
+
+    def require_engine(self) -> Engine:
+        """Return the engine. Raises ModelNotLoaded after it was closed, ModelOfAnotherProcess."""
+        if self._process != os.getpid():
+            raise ModelOfAnotherProcess
+        if not self._finalizer.alive:
+            raise ModelNotLoaded
+        return self._engine
+
+    def stream(
+        self,
+        messages: PromptInput,
+        sampling: SamplingSettings,
+        json_schema: str,
+        continues: PartialAnswer | None,
+        text_every_s: float,
+    ) -> Iterator[GenerationEvent]:
+        """Generate one answer. A cancel counts from here on; in a queue, from its turn on.
+
+        Raises EngineBusy, ModelNotLoaded.
+        """
+        engine = self.require_engine()
+        if not self._lock.queues:
+            self._lock.require_free()
+            engine.reset_cancel()
+        begin = partial(
+            engine.stream,
+            messages,
+            sampling,
+            json_schema=json_schema,
+            continues=continues,
+            text_every_s=text_every_s,
+        )
+        events = self._events(engine, begin, messages, continues)
+        self._stream = weakref.ref(events)
+        return events
+
+    def _events(
+        self,
+        engine: Engine,
+        begin: Callable[[], Iterator[GenerationEvent]],
+        messages: PromptInput,
+        continues: PartialAnswer | None,
+    ) -> Generator[GenerationEvent, None, None]:
+        with self._lock.generating():
+            self.require_engine()
+            if self._lock.queues:
+                engine.reset_cancel()
+            before, collector = engine.weights_stats, ResultCollector()
+            stats = GenerationStats(finish_reason=FinishReason.ERROR)
+            for event in begin():
+                if self._save_prompts:
+                    collector.add(event)
+                if isinstance(event, GenerationFinished):
+                    stats, after = event.stats, engine.weights_stats
+                    weights = after.since(before) if after and before else None
+                    added = {"load_s": self._load_s, "weights": weights}
+                    yield GenerationFinished(stats=stats.model_copy(update=added))
+                else:
+                    yield event
+            if self._save_prompts and not isinstance(messages, RawPrompt) and not _to_go_on(stats):
+                before_text = continues.text if continues is not None else ""
+                _save(engine, messages, before_text + collector.text)
+
+    def prepare(
+        self, messages: Sequence[Message], owner: str, *, compute: bool
+    ) -> Iterator[PrefillProgress]:
+        """Prepare the next turn. A cancel counts from here on.
+
+        Raises EngineBusy, ModelNotLoaded.
+        """
+        engine = self.require_engine()
+        self._lock.require_free()
+        engine.reset_cancel()
+        return self._preparing(engine, messages, owner, compute=compute)
+
+    def _preparing(
+        self, engine: Engine, messages: Sequence[Message], owner: str, *, compute: bool
+    ) -> Iterator[PrefillProgress]:
+        with self._lock.generating():
+            self.require_engine()
+            yield from engine.prepare(messages, owner=owner, compute=compute)
+
+    def save_prompt(self, seconds: float) -> None:
+        """Write segments that are not on the disk yet, unless something is computed."""
+        if self._finalizer.alive:
+            with self._lock.idle() as free:
+                if free:
+                    self._engine.reset_cancel()
+                    self._engine.save_prompt(seconds)
+
+    def complete_many(
+        self, prompts: Sequence[PromptInput], sampling: SamplingSettings
+    ) -> list[GenerationResult]:
+        """Answer each prompt. Raises EngineBusy, ModelNotLoaded."""
+        with self._held_engine() as engine:
+            return engine.complete_many(prompts, sampling)
+
+    @contextmanager
+    def batch(self) -> Iterator[AnswerBatch]:
+        """Hold the engine for answers that are computed together.
+
+        Raises EngineBusy, ModelNotLoaded, WrongUsage.
+        """
+        with self._held_engine() as engine:
+            batch = engine.open_batch()
+            try:
+                yield batch
+            finally:
+                batch.drop_all()
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return an embedding of each text. Raises EngineBusy, ModelNotLoaded."""
+        with self._held_engine() as engine:
+            return [engine.embed(text) for text in texts]
+
+    @contextmanager
+    def _held_engine(self) -> Iterator[Engine]:
+        """Hold the engine for one computation; a cancel counts from here on."""
+        self.require_engine()
+        with self._lock.generating():
+            engine = self.require_engine()  # it may have been closed while this call waited
+            engine.reset_cancel()
+            yield engine
+
+    def cancel(self) -> None:
+        """End the running answer."""
+        if self._finalizer.alive:
+            self._engine.cancel()
+
+    def end_thinking(self) -> None:
+        """Close the thinking block of the running answer."""
+        if self._finalizer.alive:
+            self._engine.end_thinking()
+
+    def close(self) -> None:
+        """End a running answer and free the memory. May be called twice. Raises EngineBusy."""
+        if not self._finalizer.alive:
+            return
+        self._engine.cancel()
+        with self._lock.closing(0.0 if self._close_stream() else _CLOSE_SECONDS):
+            self._finalizer()
+
+    def _close_stream(self) -> bool:
+        """End an answer that nobody reads; False where a thread is computing it."""
+        stream = self._stream() if self._stream is not None else None
+        if stream is None:
+            return True
+        try:
+            stream.close()
+        except ValueError:  # "generator already executing"
+            return False
+        return True
+
+
+def _to_go_on(stats: GenerationStats) -> bool:
+    """Whether the answer may be continued from cells that the next turn does not have."""
+    return stats.finish_reason is not FinishReason.STOP and bool(stats.thinking_tokens)
+
+
+def _save(engine: Engine, messages: Sequence[Message], text: str) -> None:
+    """Write the conversation with its new answer to the prompt cache, without computing."""
+    answer = [Message(role=Role.ASSISTANT, content=text)] if text else []
+    engine.reset_cancel()
+    for _ in engine.prepare([*messages, *answer], owner="", compute=False):
+        pass
+
+
+def _close_engine(before_close: Callable[[], None], engine: Engine, process: int) -> None:
+    if process != os.getpid():  # a fork's copy: its threads are gone, and closing waits for them
+        return
+    before_close()
+    engine.close()

@@ -1,0 +1,151 @@
+"""The live memory budget of a loaded model: the user's budget, and the limits of a shortage."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import Bill, BillItem, MemoryState
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.inference.loading import LoadedModel
+from deepseek_r1.memory.advice import refuse_misfit
+from deepseek_r1.memory.governor import Allowance, MemoryLimits
+from deepseek_r1.memory.plan import (
+    STREAMED_WEIGHT_ITEMS,
+    MemoryPlan,
+    ProcessOverhead,
+    least_budget_mib,
+    plan_streaming,
+    plan_without_draft,
+)
+
+
+class LiveBudget:
+    """Changes the budget, from any thread.
+
+    `idle` is a context manager that yields whether nothing is computed during its block.
+    """
+
+    def __init__(
+        self, loaded_model: LoadedModel, idle: Callable[[], AbstractContextManager[bool]]
+    ) -> None:
+        engine, header, settings = loaded_model.engine, loaded_model.header, loaded_model.settings
+        self._engine, self._header, self._settings = engine, header, settings
+        self._overhead = loaded_model.overhead
+        self._least_mib = self._least_mib_under(loaded_model.overhead)
+        self._idle = idle
+        self._lock = threading.RLock()
+        self._allowed = Allowance(settings.memory_budget, settings.micro_batch)
+        self._streams = engine.weights_stats is not None
+
+    @property
+    def wanted(self) -> MemoryLimits:
+        """The memory that the user allows, and the least this model can run with."""
+        budget = self._settings.memory_budget
+        least = min(budget, self._least_mib) if self._streams else budget
+        return MemoryLimits(budget, least, self._settings.micro_batch)
+
+    def _least_mib_under(self, overhead: ProcessOverhead) -> int:
+        """Return the smallest budget that the model can run with."""
+        return least_budget_mib(self._header, self._settings, overhead)
+
+    def _settings_with(self, budget_mib: int) -> LoadSettings:
+        return self._settings.model_copy(update={"memory_budget": budget_mib})
+
+    @property
+    def state(self) -> MemoryState:
+        """The budget in force and the one that the user wants."""
+        return MemoryState(
+            budget_mib=self._allowed.budget_mib,
+            wanted_mib=self._settings.memory_budget,
+            batch=self._allowed.batch,
+            short=self._allowed.short,
+            streams=self._streams,
+            draft_released=self._engine.draft_released,
+        )
+
+    def set_budget(self, budget_mib: int, before: Bill, window_mib: float | None = None) -> Bill:
+        """Set the user's new budget. Returns the bill under it, with measured sizes of `before`.
+
+        Measured sizes replace the plan's: of the engine's own share, and `window_mib` where it is
+        known. A model that is in memory as a whole needs the same memory under any budget that fits
+        it. Raises BudgetTooSmall, and WrongUsage for such a model under a smaller budget.
+        """
+        if not self._streams:
+            return self._set_budget_in_memory(budget_mib, before)
+        overhead = self._current_overhead(before, window_mib)
+        planned = plan_streaming(self._header, self._settings_with(budget_mib), overhead)
+        refuse_misfit(planned.bill, self._header, self._settings_with(budget_mib), overhead)
+        with self._lock:
+            self._overhead, self._least_mib = overhead, self._least_mib_under(overhead)
+            self._settings = self._settings_with(budget_mib)
+            limited = self._allowed
+            most = min(limited.budget_mib, budget_mib) if limited.short else budget_mib
+            # Also for the same budget: the overhead may have changed.
+            self._apply(planned if most == budget_mib else self._plan(most), most)
+            self._allowed = Allowance(most, limited.batch, limited.short)
+        return _keep_measured(planned.bill, before)
+
+    def _set_budget_in_memory(self, budget_mib: int, before: Bill) -> Bill:
+        """Change the budget of a model whose weights all stay in memory."""
+        bill = before.model_copy(update={"budget_mib": float(budget_mib)})
+        if not bill.fits:
+            raise WrongUsage(
+                detail=tr("The whole model is in memory: load it again to change the budget.")
+            )
+        with self._lock:
+            limited = self._allowed
+            self._settings = self._settings_with(budget_mib)
+            if not limited.short:
+                self._allowed = Allowance(budget_mib, limited.batch)
+        return bill
+
+    def _current_overhead(self, before: Bill, window_mib: float | None) -> ProcessOverhead:
+        runtime = next(line for line in before.lines if line.name is BillItem.RUNTIME)
+        more_mib = max(0.0, (runtime.measured_mib or 0.0) - runtime.planned_mib)
+        return replace(
+            self._overhead,
+            draft_mib=0.0 if self._engine.draft_released else self._overhead.draft_mib,
+            runtime_mib=self._overhead.runtime_mib + more_mib,
+            window_mib=self._overhead.window_mib if window_mib is None else window_mib,
+        )
+
+    def set_limit(self, allowed: Allowance) -> None:
+        """Apply the limits of a memory shortage, or lift them."""
+        with self._lock:
+            if self._streams and allowed.budget_mib != self._allowed.budget_mib:
+                self._apply(self._plan(allowed.budget_mib), allowed.budget_mib)
+            self._engine.limit_batch(allowed.batch)
+            self._allowed = allowed
+
+    def _plan(self, budget_mib: int) -> MemoryPlan:
+        return plan_streaming(self._header, self._settings_with(budget_mib), self._overhead)
+
+    def _apply(self, planned: MemoryPlan, budget_mib: int) -> None:
+        """Hand the plan to the engine, in force with the next token, or at once between answers."""
+        if planned.residency is not None:
+            settings = self._settings_with(budget_mib)
+            without_draft = plan_without_draft(self._header, settings, self._overhead)
+            self._engine.set_residency(
+                planned.residency, without_draft.residency if without_draft else None
+            )
+        with self._idle() as free:
+            if free:  # otherwise the computation applies it
+                self._engine.apply_residency()
+
+
+def _keep_measured(bill: Bill, before: Bill) -> Bill:
+    """Return `bill` with the measured sizes of the lines that a budget does not change."""
+    known = {
+        line.name: line.measured_mib
+        for line in before.lines
+        if line.name not in STREAMED_WEIGHT_ITEMS
+    }
+    lines = tuple(
+        line.model_copy(update={"measured_mib": known.get(line.name)}) for line in bill.lines
+    )
+    return bill.model_copy(update={"lines": lines}).with_speed_of(before)

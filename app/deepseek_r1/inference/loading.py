@@ -1,0 +1,200 @@
+"""Loads a model: reads the header, validates the options, refuses a misfit, opens the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.engine.base import DraftRequest, Engine, OpenRequest
+from deepseek_r1.engine.registry import open_engine
+from deepseek_r1.engine.template_families import open_template
+from deepseek_r1.engine.template_process import end_renderer, start_renderer
+from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.hardware import default_threads
+from deepseek_r1.inference.arguments import with_options
+from deepseek_r1.inference.draft_choice import draft_header, draft_request
+from deepseek_r1.inference.draft_profile import draft_key, load_draft_times, save_draft_times
+from deepseek_r1.inference.model_facts import model_facts
+from deepseek_r1.inference.process_overhead import process_share, with_measured
+from deepseek_r1.inference.thread_profile import load_profile
+from deepseek_r1.memory.advice import require_fit
+from deepseek_r1.memory.draft_costs import draft_mib
+from deepseek_r1.memory.plan import (
+    MemoryPlan,
+    ProcessOverhead,
+    plan_without_draft,
+    with_context,
+)
+
+if TYPE_CHECKING:
+    from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
+
+MAX_BATCH = 64
+PROMPT_CACHE_MIB = 2048  # the default disk budget of a folder
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An open engine, and the values it was opened with."""
+
+    engine: Engine
+    header: ModelHeader
+    settings: LoadSettings
+    overhead: ProcessOverhead
+    loaded: ModelLoaded
+
+
+@dataclass(frozen=True, slots=True)
+class _AcceptedModel:
+    """What is known of a model before native code opens its files."""
+
+    header: ModelHeader
+    settings: LoadSettings
+    overhead: ProcessOverhead
+    planned: MemoryPlan
+    draft: ModelHeader | None
+    drafting: DraftRequest | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that will be opened."""
+        return (*self.header.parts, *(self.draft.parts if self.draft is not None else ()))
+
+
+def check_model(
+    path: Path, settings: LoadSettings, *, batch_size: int, window_mib: float, chat_template: str
+) -> None:
+    """Raise what `open_model` would raise before it opens the model's files."""
+    _accepted(
+        path,
+        settings,
+        {},
+        batch_size=batch_size,
+        window_mib=window_mib,
+        chat_template=chat_template,
+        isolated=False,
+    )
+
+
+def _accepted(
+    path: Path,
+    settings: LoadSettings | None,
+    options: dict[str, Any],
+    *,
+    batch_size: int,
+    window_mib: float | None,
+    chat_template: str,
+    isolated: bool,
+) -> _AcceptedModel:
+    start_renderer()  # is ready by the time the header is read
+    header = read_header(path)
+    chosen = with_options(settings or LoadSettings(), **options)
+    if not 1 <= batch_size <= MAX_BATCH:
+        raise WrongUsage(detail=tr("batch_size must be between 1 and {most}.", most=MAX_BATCH))
+    draft = draft_header(chosen, header)
+    overhead = process_share(window_mib, legacy=header.legacy, isolated=isolated)
+    if draft is not None:
+        overhead = replace(overhead, draft_mib=draft_mib(draft, chosen))
+    chosen = with_context(header, chosen, overhead)
+    planned = require_fit(header, chosen, overhead)
+    if header.legacy:
+        end_renderer()
+    else:
+        open_template(header, chat_template)  # refused before the present model is given up
+    return _AcceptedModel(header, chosen, overhead, planned, draft, draft_request(draft, header))
+
+
+def open_model(
+    path: Path,
+    settings: LoadSettings | None,
+    options: dict[str, Any],
+    *,
+    batch_size: int,
+    window_mib: float | None,
+    prompt_cache: PromptCache | None = None,
+    chat_template: str = "",
+    isolated: bool = False,
+    on_accepted: Callable[[Sequence[Path]], None],
+    on_progress: Callable[[float], bool],
+) -> LoadedModel:
+    """Load the model; the options that are not None override `settings`.
+
+    Raises ModelRefused, WrongUsage, EngineStartFailed. `on_accepted` is called with the files that
+    will be opened, and not where the model is refused by its header or its bill.
+    """
+    began = time.perf_counter()
+    accepted = _accepted(
+        path,
+        settings,
+        options,
+        batch_size=batch_size,
+        window_mib=window_mib,
+        chat_template=chat_template,
+        isolated=isolated,
+    )
+    header, chosen, draft = accepted.header, accepted.settings, accepted.draft
+    planned, overhead = accepted.planned, accepted.overhead
+    on_accepted(accepted.files)
+    measured = load_profile(header)
+    threads = chosen.threads or (measured.threads if measured else default_threads())
+    without_draft = plan_without_draft(header, chosen, overhead) if planned.residency else None
+    key = draft_key(header, draft, threads, streams=planned.residency is not None)
+    times = load_draft_times(key)
+    engine = open_engine(
+        OpenRequest(
+            header,
+            chosen,
+            batch_size,
+            on_progress,
+            residency=planned.residency,
+            automatic_threads=measured.counts if measured else None,
+            prompt_cache=prompt_cache,
+            chat_template=chat_template,
+            isolated=isolated,
+            draft=accepted.drafting,
+            draft_times=times,
+            residency_without_draft=without_draft.residency if without_draft else None,
+        )
+    )
+    if engine.draft_released and without_draft is not None:
+        planned, overhead = without_draft, replace(overhead, draft_mib=0.0)
+    if times is None and engine.draft_times is not None and engine.draft_times.calm:
+        save_draft_times(key, engine.draft_times)
+    threads, threads_prefill = engine.threads
+    loaded = ModelLoaded(
+        facts=model_facts(
+            header,
+            chosen.context_length,
+            engine=engine.name,
+            reasons=engine.reasons,
+            template=engine.template,
+            ignored=engine.ignored,
+        ),
+        bill=with_measured(planned.bill, engine),
+        load_s=time.perf_counter() - began,
+        threads=threads,
+        threads_prefill=threads_prefill,
+        measured=measured,
+    )
+    return LoadedModel(engine, header, chosen, overhead, loaded)
+
+
+def open_prompt_cache(given: str | Path | PromptCache | None) -> PromptCache | None:
+    """Open a folder as a prompt cache; an open cache is returned as it is.
+
+    Raises PromptCacheUnavailable.
+    """
+    if not isinstance(given, str | Path):
+        return given
+    from deepseek_r1.engine.llama.prompt_cache.segment_store import (  # noqa: PLC0415 - seldom wanted
+        PromptCache,
+    )
+
+    return PromptCache(Path(given), PROMPT_CACHE_MIB << 20)

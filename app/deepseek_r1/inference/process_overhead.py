@@ -1,0 +1,118 @@
+"""The memory of the process without the model, and the bill with measured sizes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepseek_r1.core import log
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.version import VERSION
+from deepseek_r1.engine.base import Engine
+from deepseek_r1.engine.registry import load_library
+from deepseek_r1.engine.template_process import render_in_process, renderer_mib
+from deepseek_r1.inference.measured_file import load_measured, measured_dir, save_measured
+from deepseek_r1.memory.meter import process_mib
+from deepseek_r1.memory.plan import (
+    ENGINE_RUNTIME_MIB,
+    FIRST_ANSWER_MIB,
+    LEGACY_PROCESS_MIB,
+    RENDERER_MIB,
+    ProcessOverhead,
+)
+
+# Where the plan's constant was measured and the bill of a model is the same in every process.
+_constant_applies: bool = sys.platform == "linux"
+FILE_NAME = "engine_memory.json"
+
+
+@cache
+def _runtime_mib(legacy: bool, isolated: bool) -> float:
+    """Measure this process with the engine's library loaded, before the first model."""
+    if legacy and isolated:
+        return process_mib(os.getpid()) + LEGACY_PROCESS_MIB
+    load_library(legacy=legacy)
+    return process_mib(os.getpid()) + (0.0 if legacy else RENDERER_MIB)
+
+
+class EngineMemory(BaseModel):
+    """The memory of the engine's process and its renderer on this machine, without a model."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runtime_mib: float = Field(gt=0, allow_inf_nan=False)
+
+
+def planned_share(window_mib: float = 0.0) -> ProcessOverhead:
+    """Return the overhead for a bill that is made without the engine, or before its first model.
+
+    On Linux the engine's part is the plan's constant. Elsewhere it is what the last load measured,
+    and the constant before the first load.
+    """
+    measured = None
+    if not _constant_applies:
+        measured = load_measured(measured_dir() / FILE_NAME, _key(), EngineMemory)
+    runtime_mib = ENGINE_RUNTIME_MIB if measured is None else measured.runtime_mib
+    return ProcessOverhead(max(runtime_mib, ENGINE_RUNTIME_MIB), window_mib)
+
+
+@cache
+def _engine_runtime_mib() -> float:
+    """Measure this process, which is the engine's, before its first model, and store the result.
+
+    Raises EngineStartFailed.
+    """
+    load_library(legacy=False)
+    render_in_process("", [])  # returns once the renderer has loaded its own libraries
+    measured = process_mib(os.getpid()) + FIRST_ANSWER_MIB + max(renderer_mib(), RENDERER_MIB)
+    found = EngineMemory(runtime_mib=max(measured, ENGINE_RUNTIME_MIB))
+    try:
+        save_measured(measured_dir() / FILE_NAME, _key(), found)
+    except OSError as error:
+        log.engine.warning("the engine's memory cannot be stored: %s", error)
+    return found.runtime_mib
+
+
+def _key() -> str:
+    """Return what the memory of the libraries depends on: system, Python, application."""
+    return f"{platform.platform()} | {platform.python_version()} | {VERSION}"
+
+
+def process_share(
+    window_mib: float | None = None, *, legacy: bool = False, isolated: bool = False
+) -> ProcessOverhead:
+    """Return the memory of the processes before a model is loaded.
+
+    With `window_mib` the caller is in a process of its own, which uses that much. This process is
+    the engine's: on Linux its share is the plan's constant, elsewhere it is measured once, before
+    the first model. None means that the caller is this process, with everything it holds: it is
+    measured, with the engine for old files loaded if `legacy`, or with the process that holds it if
+    `isolated`.
+    """
+    if window_mib is not None:
+        runtime_mib = ENGINE_RUNTIME_MIB if _constant_applies else _engine_runtime_mib()
+        return ProcessOverhead(runtime_mib, window_mib)
+    return ProcessOverhead(runtime_mib=_runtime_mib(legacy, isolated))
+
+
+def with_measured(bill: Bill, engine: Engine) -> Bill:
+    """Return the bill with the sizes the engine allocated, and the rest of the process as runtime.
+
+    Only memory that is resident counts against the process: the compute buffer is allocated, but
+    first touched by the first answer; pinned weights are still being loaded, and slots fill later.
+    """
+    # Measured first, so that weights loaded meanwhile count as loaded.
+    whole = process_mib(os.getpid()) + renderer_mib()
+    sizes = dict(engine.measured_mib())
+    touched = sum(sizes.get(name, 0.0) for name in ("weights", "pinned", "kv_cache", "draft"))
+    if (stats := engine.weights_stats) is not None:
+        touched += stats.slots_filled_mib - stats.loading_mib
+    sizes["runtime"] = max(0.0, whole - touched)
+    lines = tuple(
+        line.model_copy(update={"measured_mib": sizes.get(line.name)}) for line in bill.lines
+    )
+    return bill.model_copy(update={"lines": lines})

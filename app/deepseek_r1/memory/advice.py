@@ -1,0 +1,191 @@
+"""Advises on settings that fit where the plan of a model exceeds its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from deepseek_r1.core.errors import BudgetTooSmall
+from deepseek_r1.core.events import Bill, BillItem
+from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.settings import KVType, LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.memory.plan import (
+    LEAST_CONTEXT,
+    WEIGHT_ITEMS,
+    MemoryPlan,
+    ProcessOverhead,
+    fits,
+    longest_context,
+    plan,
+    require_context,
+    with_length,
+)
+
+LEAST_BATCH = 64  # a smaller batch saves almost nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The nearest settings that fit, a sentence that names them, and their bill.
+
+    `text` is empty when the given settings fit; `bill` is None when nothing fits the budget.
+    """
+
+    settings: LoadSettings
+    text: str
+    bill: Bill | None = None
+
+
+def advise(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> Advice:
+    """The least painful change that makes the model fit.
+
+    In this order: a smaller batch, the context in q8_0, a smaller context, the context in q4_0;
+    then the same with weights read from the disk; else a larger budget, beside the least budget
+    that all of these changes together need. An automatic context stays automatic.
+    """
+    if fits(header, settings, overhead):
+        return Advice(settings, "", plan(header, settings, overhead).bill)
+    swapping = settings.model_copy(update={"swap_enabled": True})
+    ways = [settings] if settings.swap_enabled or header.legacy else [settings, swapping]
+    for way in ways:
+        for candidate in _concessions(header, way, overhead):
+            if fits(header, candidate, overhead):
+                bill = plan(header, candidate, overhead).bill
+                return Advice(candidate, _change_text(settings, candidate), bill)
+    needed = ceil(plan(header, ways[-1], overhead).bill.total_mib)
+    raised = ways[-1].model_copy(update={"memory_budget": needed})
+    turned_on = raised.swap_enabled and not settings.swap_enabled
+    text = tr(_BUDGET_AND_SWAP if turned_on else _BUDGET, needed=needed)
+    *_, smallest = _concessions(header, ways[-1], overhead)
+    smallest = _with_least_context(smallest)
+    least = ceil(plan(header, smallest, overhead).bill.total_mib)
+    if least < needed:
+        changes = _changes_text(raised, smallest)
+        text = f"{text} {tr(_LEAST_BUDGET, least=least, changes=changes)}"
+    return Advice(raised, text)
+
+
+def speed_text(bill: Bill) -> str:
+    """A sentence on how fast a streamed model runs; empty where the drive's speed is unknown."""
+    if not bill.disk_tok_s:
+        return ""
+    if bill.drafted_tok_s:
+        return tr(
+            "Roughly {rate} tokens a second with the draft model and {plain} without, by a short "
+            "test of this disk.",
+            rate=f"{bill.drafted_tok_s:.1f}",
+            plain=f"{bill.undrafted_tok_s:.1f}",
+        )
+    return tr(
+        "Roughly {rate} tokens a second, by a short test of this disk.",
+        rate=f"{bill.disk_tok_s:.1f}",
+    )
+
+
+def require_fit(
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
+) -> MemoryPlan:
+    """The plan of a model that may be loaded.
+
+    Raises ContextTooLarge beyond what the model was trained for, BudgetTooSmall with the advice.
+    """
+    require_context(header, settings)
+    planned = plan(header, settings, overhead)
+    refuse_misfit(planned.bill, header, settings, overhead)
+    return planned
+
+
+def refuse_misfit(
+    bill: Bill, header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
+) -> None:
+    """Raise BudgetTooSmall with the advice for a bill over its budget."""
+    if bill.fits:
+        return
+    needed = ceil(bill.total_mib)
+    weights = round(bill.mib_of(*WEIGHT_ITEMS))
+    context = round(bill.mib_of(BillItem.KV_CACHE))
+    raise BudgetTooSmall(
+        needed_mib=needed,
+        budget_mib=settings.memory_budget,
+        weights_mib=weights,
+        kv_mib=context,
+        rest_mib=needed - weights - context,
+        advice=advise(header, settings, overhead).text,
+    )
+
+
+def _concessions(
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
+) -> Iterator[LoadSettings]:
+    """Settings that need less memory, the least painful first. Not all of them fit."""
+
+    def batches(kept: LoadSettings) -> Iterator[LoadSettings]:
+        yield kept
+        batch = kept.micro_batch // 2
+        while batch >= LEAST_BATCH:
+            yield kept.model_copy(update={"micro_batch": batch})
+            batch //= 2
+
+    yield from batches(settings)
+    smallest = settings
+    for kv_type in (KVType.Q8_0, KVType.Q4_0):
+        if _width(kv_type) < _width(settings.kv_type):
+            narrower = settings.model_copy(update={"kv_type": kv_type})
+            yield from batches(narrower)
+            smallest = narrower
+        *_, smallest = batches(smallest)
+        shorter = _largest_context(header, smallest, overhead) if smallest.context_length else None
+        if shorter is not None:
+            yield shorter
+
+
+def _with_least_context(settings: LoadSettings) -> LoadSettings:
+    if settings.context_length <= LEAST_CONTEXT:
+        return settings
+    return with_length(settings, LEAST_CONTEXT)
+
+
+def _width(kv_type: KVType) -> int:
+    return list(reversed(KVType)).index(kv_type)
+
+
+def _largest_context(
+    header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
+) -> LoadSettings | None:
+    """The settings with the longest shorter context that fits; None where none does."""
+
+    def allowed(length: int) -> bool:
+        return fits(header, with_length(settings, length), overhead)
+
+    if settings.context_length <= LEAST_CONTEXT or not allowed(LEAST_CONTEXT):
+        return None
+    length = longest_context(allowed, LEAST_CONTEXT, settings.context_length)
+    return with_length(settings, length)
+
+
+_BUDGET = N_("It needs a budget of at least {needed:,} MiB.")
+_BUDGET_AND_SWAP = N_(
+    "It needs weights read from the disk and a budget of at least {needed:,} MiB."
+)
+_LEAST_BUDGET = N_("With {changes} a budget of {least:,} MiB is enough.")
+_CHANGES = {
+    "micro_batch": N_("a batch of {value}"),
+    "kv_type": N_("a context precision of {value}"),
+    "context_length": N_("a context of {value} tokens"),
+    "swap_enabled": N_("weights read from the disk"),
+}
+
+
+def _change_text(asked: LoadSettings, fits: LoadSettings) -> str:
+    return tr("It fits with {changes}.", changes=_changes_text(asked, fits))
+
+
+def _changes_text(asked: LoadSettings, fits: LoadSettings) -> str:
+    changes = []
+    for key, text in _CHANGES.items():
+        value = getattr(fits, key)
+        if value != getattr(asked, key):
+            changes.append(tr(text, value=f"{value:,}" if isinstance(value, int) else value))
+    return ", ".join(changes)

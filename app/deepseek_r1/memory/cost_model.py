@@ -1,0 +1,210 @@
+"""Formulas for the memory of each part of a loaded model.
+
+They follow how llama.cpp (the version of llama-cpp-python 0.3.36) allocates with flash attention on
+and `n_outputs_max` 1. The formula for the compute buffer was fitted to graphs that llama.cpp sized
+without weights (`no_alloc`) for eleven shapes: Llama 8B, Qwen2 7B, Qwen3 0.6B and 8B, Qwen3 and
+Mixtral mixtures, DeepSeek V2 Lite and V3, Gemma 3, wide and narrow attention, at micro-batches of
+16 to 512 and contexts of 1024 to 8192. It agrees within 0.1 MiB, except for DeepSeek V3 (5 % too
+high), attention as wide as the feed-forward (16 % too high) and Gemma 3 with a quantised context (9
+% too low). `tests/memory/test_plan_measured.py` compares the sum of all lines with the peak of a
+real process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from deepseek_r1.core.settings import KVType, LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+
+CONTEXT_STEP = 256  # llama.cpp pads the context to it
+_EMBEDDING = "token_embd.weight"
+_FLOAT_BYTES = 4
+_BLOCK = 32  # values in one block of q8_0 and q4_0
+_KV_BLOCK_BYTES = {KVType.F16: 64, KVType.Q8_0: 34, KVType.Q4_0: 18}
+_MASK_BYTES = 2  # per pair of a token in the batch and a cell of the cache
+_INPUT_BYTES = 24  # per token in the batch: the token, its position, its cells
+_ROTATION_BYTES = 96 << 10  # of matrices that spread outliers before K and V are quantised
+_SORTED_BYTES = 12  # per token of the vocabulary: the sampler's candidates (id, logit, p)
+# Per token of the vocabulary, while a grammar examines all of them: the token's code points, and a
+# list of the tokens that are still possible after each character. Measured with texts, lists and
+# alternatives: 565 (R1's vocabulary) to 775 (SmolLM2's).
+_GRAMMAR_BYTES = 780
+_VOCABULARY_BYTES = 290  # per token: text, type, lookup tables, a merge. SmolLM2 288, R1 291
+_MERGE_BYTES = 135  # per further merge: measured with 100,000 to 1,000,000, at the load's peak
+_SPECIAL_BYTES = 1000  # per special token: measured with 49,152, at the peak of tokenizing
+_SEGMENT_CELLS = 256  # of `engine.llama.prompt_cache`
+_STAGING_MOST_BYTES = 32 << 20  # malloc returns larger blocks to the system when they are freed
+_PAGE_BYTES = 4096
+# For the types that AMX's layout makes larger: values in a block, and bytes added to each block.
+_AMX_BLOCK = {"Q8_0": (32, 4), "Q4_K": (256, 4), "Q5_K": (256, 4), "IQ4_XS": (256, 2)}
+_AMX_ROWS, _AMX_LEAST = 32, 64  # it takes whole multiples of so many rows and values
+_ACTIVATION_BYTES = 292 / 256  # per value, quantised to Q8_K for the product with the weights
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWidths:
+    """The widths that memory depends on, in values per token."""
+
+    embedding: int
+    feed_forward: int  # the sum over all experts that one token uses
+    experts_used: int  # 0 for a dense model
+    attention: int  # all query heads
+    attention_kv: int  # K or V of one layer, the wider one
+    cells: int  # the context, padded
+    latent: bool  # multi-head latent attention: DeepSeek V2 and V3
+    sliding: bool  # some layers attend to a window only
+
+
+def widths_of(header: ModelHeader, settings: LoadSettings) -> ModelWidths:
+    """The widths of a model with a context."""
+    experts_used = _number(header, "expert_used_count") if header.experts else 0
+    expert_width = _number(header, "expert_feed_forward_length") or header.feed_forward
+    return ModelWidths(
+        embedding=header.embedding,
+        feed_forward=max(header.feed_forward, experts_used * expert_width),
+        experts_used=experts_used,
+        attention=header.heads * max(header.key_length, header.value_length),
+        attention_kv=header.heads_kv * max(header.key_length, header.value_length),
+        cells=padded(settings.context_length),
+        latent=_number(header, "attention.key_length_mla") > 0,
+        sliding=_number(header, "attention.sliding_window") > 0,
+    )
+
+
+def padded(context_length: int) -> int:
+    """The number of cells that llama.cpp allocates for a context."""
+    return ceil(context_length / CONTEXT_STEP) * CONTEXT_STEP
+
+
+def weights_bytes(header: ModelHeader, *, packed: bool = False) -> int:
+    """All tensors, once: with `load_mode` NONE, repacking replaces weights and copies nothing.
+
+    `packed` is the layout for Intel's AMX, which takes a few bytes more for each block.
+    """
+    total = sum(tensor.nbytes for tensor in header.tensors)
+    return total + sum(map(_packing_bytes, header.tensors)) if packed else total
+
+
+def _packing_bytes(tensor: TensorInfo) -> int:
+    """Bytes that `ggml_backend_amx_get_alloc_size` adds to a weight for AMX."""
+    values, added = _AMX_BLOCK.get(tensor.type_name, (0, 0))
+    if not added or len(tensor.shape) != 2 or tensor.name == _EMBEDDING:
+        return 0
+    rows, row = tensor.shape
+    if rows % _AMX_ROWS or row % max(values, _AMX_LEAST):
+        return 0
+    return tensor.elements // values * added
+
+
+def token_weights_bytes(header: ModelHeader) -> int:
+    """The weights that one token is multiplied with; of a mixture, the experts that it uses."""
+    used = _number(header, "expert_used_count") / header.experts if header.experts else 1.0
+    total = 0.0
+    for tensor in header.tensors:
+        if tensor.name == _EMBEDDING and header.has_output:
+            continue
+        total += tensor.nbytes * (used if "_exps." in tensor.name else 1.0)
+    return round(total)
+
+
+def kv_cache_bytes(header: ModelHeader, settings: LoadSettings) -> int:
+    """Keys and values of every layer for every cell.
+
+    Latent attention stores one row of key_length in place of both. Models with a sliding window
+    count in full: llama.cpp keeps all cells (`swa_full`) so that a prefix can be reused.
+    """
+    values = header.heads_kv * header.key_length
+    if not widths_of(header, settings).latent:
+        values += header.heads_kv * header.value_length
+    row_bytes = ceil(values / _BLOCK) * _KV_BLOCK_BYTES[settings.kv_type]
+    return header.blocks * padded(settings.context_length) * row_bytes
+
+
+def compute_bytes(header: ModelHeader, settings: LoadSettings, rows: int = 1) -> int:
+    """The graph's activations for one micro-batch, the attention mask, and the products' scratch.
+
+    ggml reuses memory inside the graph, so only the widest moment counts. The `rows` of logits fit
+    into the memory that the layers no longer use, except for tiny batches.
+    """
+    widths = widths_of(header, settings)
+    batch = min(settings.micro_batch, widths.cells)
+    moments = [_feed_forward_values(widths, settings.kv_type), _attention_values(widths, header)]
+    if widths.experts_used:
+        moments.append(_mixture_values(widths))
+    activations = batch * (max(moments) * _FLOAT_BYTES + _INPUT_BYTES)
+    masks = batch * widths.cells * _MASK_BYTES * (2 if widths.sliding else 1)
+    scratch = (
+        batch * max(widths.feed_forward, widths.attention, widths.embedding) * _ACTIVATION_BYTES
+    )
+    if settings.kv_type is not KVType.F16:
+        scratch += _ROTATION_BYTES
+    return ceil(max(activations, rows * header.vocabulary * _FLOAT_BYTES) + masks + scratch)
+
+
+def decode_compute_bytes(header: ModelHeader, settings: LoadSettings, rows: int) -> int:
+    """`compute_bytes` of a decode pass over `rows` tokens with logits for each."""
+    few = settings.model_copy(update={"micro_batch": min(rows, settings.micro_batch)})
+    return compute_bytes(header, few, rows)
+
+
+def _feed_forward_values(widths: ModelWidths, kv_type: KVType) -> int:
+    """Gate, up and their product, beside the values that are alive around them."""
+    alive = 2 * widths.embedding + max(widths.attention, widths.embedding)
+    if kv_type is KVType.F16:  # quantised rows are written in another order, which needs less
+        alive = max(alive, 4 * widths.embedding)
+    return 3 * widths.feed_forward + alive
+
+
+def _attention_values(widths: ModelWidths, header: ModelHeader) -> int:
+    """Queries, keys and values before and after their rotation."""
+    if widths.latent:  # all heads use the latent row, which is wider than a head
+        rows = widths.attention + 2 * header.heads * header.value_length
+        return rows + 2 * (widths.feed_forward if not widths.experts_used else widths.embedding)
+    return 2 * (widths.attention + widths.attention_kv + widths.embedding)
+
+
+def _mixture_values(widths: ModelWidths) -> int:
+    """Each expert's result before and after it is weighted."""
+    return widths.feed_forward + (2 * widths.experts_used + 3) * widths.embedding
+
+
+def output_bytes(header: ModelHeader, rows: int = 1) -> int:
+    """`rows` rows of logits, and the sampler's list of candidates."""
+    return header.vocabulary * (rows * _FLOAT_BYTES + _SORTED_BYTES)
+
+
+def grammar_bytes(header: ModelHeader) -> int:
+    """Memory of a grammar while it constrains an answer. No line of the bill includes it."""
+    return header.vocabulary * _GRAMMAR_BYTES
+
+
+def vocabulary_bytes(header: ModelHeader) -> int:
+    """The tokenizer's tables, which the engine builds from the file."""
+    further = max(0, header.merges - header.vocabulary) * _MERGE_BYTES
+    return header.vocabulary * _VOCABULARY_BYTES + further + header.special_tokens * _SPECIAL_BYTES
+
+
+def staging_bytes(header: ModelHeader) -> int:
+    """The rest of the loader's read buffer, which is as large as a block's largest weight."""
+    blocks = [tensor.nbytes for tensor in header.tensors if tensor.name.startswith("blk.")]
+    return min(max(blocks, default=0), _STAGING_MOST_BYTES)
+
+
+def buffer_bytes(header: ModelHeader, settings: LoadSettings) -> int:
+    """The loader's buffer, or in its place that for a segment of a prompt which is kept on disk."""
+    cells = min(_SEGMENT_CELLS, settings.context_length)
+    segment = settings.model_copy(update={"context_length": cells})
+    return max(staging_bytes(header), kv_cache_bytes(header, segment))
+
+
+def chunk_bytes(settings: LoadSettings) -> int:
+    """The unit in which slots for streamed weights are sized; a page where chunks are disabled."""
+    return settings.chunk_size_kib << 10 if settings.enable_chunk_loading else _PAGE_BYTES
+
+
+def _number(header: ModelHeader, key: str) -> int:
+    """An integer of the architecture's metadata, 0 where there is none."""
+    value = header.metadata.get(f"{header.architecture}.{key}", 0)
+    return int(value) if isinstance(value, (int, float)) else 0

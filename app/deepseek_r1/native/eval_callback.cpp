@@ -1,0 +1,53 @@
+#include "eval_callback.hpp"
+
+#include <utility>
+
+namespace streaming {
+
+void EvalCallback::set_filter(bool integer_nodes, bool computed_runs) {
+    integer_nodes_ = integer_nodes;
+    computed_runs_ = computed_runs;
+}
+
+bool EvalCallback::touch(uint64_t tensor) {
+    auto found = nonresident_.find(tensor);
+    if (found != nonresident_.end() && found->second.last_pass == pass_) {
+        if (!handlers_.on_pass()) return false;
+        found = nonresident_.find(tensor);
+    }
+    if (found != nonresident_.end()) found->second.last_pass = pass_;
+    touched_.push_back(tensor);
+    return true;
+}
+
+std::vector<uint64_t> EvalCallback::begin_pass() {
+    pass_++;
+    return std::exchange(touched_, {});
+}
+
+bool EvalCallback::on_node(char *node, bool ask) {
+    const auto address = reinterpret_cast<uint64_t>(node);
+    if (!ask) {
+        if (computed_runs_) return handlers_.on_node(address, 0) != 0;
+        ring_.release();
+        return true;
+    }
+    const auto tensor = *reinterpret_cast<const uint64_t *>(node + offsets_.source);
+    const auto found = nonresident_.find(tensor);
+    if (found == nonresident_.end()) {
+        if (!integer_nodes_) return false;
+        const auto type = *reinterpret_cast<const int32_t *>(node + offsets_.type);
+        return type == offsets_.type_i32 && handlers_.on_node(address, 1);
+    }
+    const int weight = found->second.weight;
+    if (weight < 0) return handlers_.on_node(address, 1) != 0;
+    if (!touch(tensor)) return false;
+    const Acquired acquired = ring_.acquire(weight);
+    // The handler reads what was not prefetched; in the same call it learns why a read failed.
+    if (acquired.outcome == NOT_PREFETCHED || acquired.outcome == FAILED)
+        return handlers_.on_node(address, 1) != 0;
+    *reinterpret_cast<char **>(reinterpret_cast<char *>(tensor) + offsets_.data) = acquired.address;
+    return acquired.outcome == COMPUTE;
+}
+
+}  // namespace streaming

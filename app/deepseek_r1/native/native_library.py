@@ -1,0 +1,188 @@
+"""The functions of the compiled library with their types. The C++ headers document what they do."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from ctypes import POINTER, c_char, c_double, c_float, c_int, c_int64, c_size_t, c_uint64, c_void_p
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from deepseek_r1.core.errors import EngineStartFailed
+
+_SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+LIBRARY = Path(__file__).with_name(f"streaming{_SUFFIX}")
+
+# int (int64_t part, int64_t start, int64_t end, char *into)
+FallbackRead = ctypes.CFUNCTYPE(c_int, c_int64, c_int64, c_int64, c_size_t)
+OnNode = ctypes.CFUNCTYPE(c_int, c_uint64, c_int)
+OnPass = ctypes.CFUNCTYPE(c_int)
+
+
+class AcquireOutcome(IntEnum):
+    """The outcomes of acquiring a weight from the ring: `Outcome` of prefetch_ring.hpp."""
+
+    NOT_PREFETCHED = 0
+    CONTINUE = 1
+    COMPUTE = 2
+    FAILED = 3
+
+
+class NativeFile(ctypes.Structure):
+    """An open file; `descriptor` is -1 where it has no direct reads."""
+
+    _fields_ = (("nbytes", c_int64), ("stride", c_int64), ("descriptor", c_int64))
+
+
+class NativeWeight(ctypes.Structure):
+    """The range of a file that holds a weight."""
+
+    _fields_ = (("part", c_int64), ("offset", c_int64), ("nbytes", c_int64))
+
+
+class RingCounters(ctypes.Structure):
+    """Counters of a ring since it was made."""
+
+    read_bytes: int
+    filled_bytes: int
+    wait_s: float
+    _fields_ = (("read_bytes", c_int64), ("filled_bytes", c_int64), ("wait_s", c_double))
+
+
+class TensorOffsets(ctypes.Structure):
+    """Offsets of the fields of a ggml_tensor that the eval callback reads, in bytes."""
+
+    _fields_ = tuple((name, c_int64) for name in ("type", "source", "data", "type_i32"))
+
+
+class Handlers(ctypes.Structure):
+    """The part of the eval callback that is written in Python."""
+
+    _fields_ = (("on_node", OnNode), ("on_pass", OnPass))
+
+
+class LlamaBatch(ctypes.Structure):
+    """A llama_batch."""
+
+    _fields_ = (("count", c_int), ("parts", c_void_p * 6))
+
+
+class LlamaFunctions(ctypes.Structure):
+    """llama.cpp's functions that the decode loop calls, and their arguments.
+
+    All fields but `one` are addresses.
+    """
+
+    decode: Any
+    _fields_ = (
+        ("decode", c_void_p),
+        ("sampler_sample", c_void_p),
+        ("vocab_is_eog", c_void_p),
+        ("token_to_piece", c_void_p),
+        ("context", c_void_p),
+        ("vocabulary", c_void_p),
+        ("one", LlamaBatch),
+        ("token", c_void_p),
+    )
+
+
+class DecodeBuffers(ctypes.Structure):
+    """Addresses of the decode loop's output buffers, and the text buffer's size in bytes."""
+
+    _fields_ = (
+        ("tokens", c_void_p),
+        ("times_s", c_void_p),
+        ("text", c_void_p),
+        ("text_capacity", c_int),
+    )
+
+
+class DecodeResult(ctypes.Structure):
+    """Counts of one run of the decode loop. `status` is 0 unless computing failed."""
+
+    computed: int
+    status: int
+    text_tokens: int
+    text_bytes: int
+    _fields_ = tuple((name, c_int) for name in ("computed", "status", "text_tokens", "text_bytes"))
+
+
+# Each function's result, then its arguments.
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "watch_owner": (c_int, c_int64, c_int64),
+    "restrict_threads": (c_int, c_int64),
+    "ring_new": (c_void_p, POINTER(NativeFile), c_int, c_int64, FallbackRead, c_int),
+    "ring_free": (None, c_void_p),
+    "ring_add": (c_int, c_void_p, NativeWeight),
+    "ring_set_order": (None, c_void_p, POINTER(c_int), c_int),
+    "ring_acquire": (c_int, c_void_p, c_int, POINTER(c_size_t)),
+    "ring_release": (None, c_void_p),
+    "ring_acquired": (c_int, c_void_p, POINTER(c_int), c_int),
+    "ring_restart": (None, c_void_p, c_int),
+    "ring_stop": (None, c_void_p),
+    "ring_set_memory": (None, c_void_p, c_size_t, c_int64),
+    "ring_counters": (None, c_void_p, POINTER(RingCounters)),
+    "callback_new": (c_void_p, c_void_p, TensorOffsets, Handlers),
+    "callback_free": (None, c_void_p),
+    "callback_evict": (None, c_void_p, c_uint64, c_int),
+    "callback_admit": (None, c_void_p, c_uint64),
+    "callback_set_filter": (None, c_void_p, c_int, c_int),
+    "callback_touch": (c_int, c_void_p, c_uint64),
+    "callback_begin_pass": (c_int, c_void_p, POINTER(c_uint64), c_int),
+    "callback_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
+    "best_token": (c_int, c_void_p, c_size_t, c_int, POINTER(c_float)),
+    "decode_loop_run": (
+        None, POINTER(LlamaFunctions), c_void_p, POINTER(DecodeBuffers), c_int, c_double, c_char,
+        POINTER(DecodeResult),
+    ),
+}  # fmt: skip
+
+
+class Native:
+    """The library's functions. None of them holds Python's lock."""
+
+    watch_owner: Any
+    restrict_threads: Any
+    ring_new: Any
+    ring_free: Any
+    ring_add: Any
+    ring_set_order: Any
+    ring_acquire: Any
+    ring_release: Any
+    ring_acquired: Any
+    ring_restart: Any
+    ring_stop: Any
+    ring_set_memory: Any
+    ring_counters: Any
+    callback_new: Any
+    callback_free: Any
+    callback_evict: Any
+    callback_admit: Any
+    callback_set_filter: Any
+    callback_touch: Any
+    callback_begin_pass: Any
+    callback_on_node: Any
+    best_token: Any
+    decode_loop_run: Any
+
+    def __init__(self, handle: Any) -> None:
+        for name, (result, *arguments) in _FUNCTIONS.items():
+            function = getattr(handle, name)
+            function.restype, function.argtypes = result, arguments
+            setattr(self, name, function)
+
+
+@cache
+def native() -> Native:
+    """The library that was compiled with the application. Raises EngineStartFailed."""
+    try:
+        return Native(ctypes.CDLL(str(LIBRARY)))
+    except (OSError, AttributeError) as error:
+        raise EngineStartFailed(detail=str(error)) from error
+
+
+def int_array(numbers: list[int]) -> Any:
+    """An array for `POINTER(c_int)`."""
+    return (c_int * len(numbers))(*numbers)

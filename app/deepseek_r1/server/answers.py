@@ -1,0 +1,76 @@
+"""Answers requests with the engine: waits for a place, generates, measures, keeps the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.events import Event
+from deepseek_r1.server.admission import FairQueue
+from deepseek_r1.server.api_errors import ApiError, api_error
+from deepseek_r1.server.async_engine import AsyncEngine
+from deepseek_r1.server.serve_metrics import ServeMetrics
+from deepseek_r1.server.serve_options import ServeOptions
+from deepseek_r1.server.warm_prompt import WarmPrompt
+
+
+class AnswerService:
+    """The engine behind a fair queue. For one event loop."""
+
+    def __init__(
+        self, engine: AsyncEngine, queue: FairQueue, metrics: ServeMetrics, options: ServeOptions
+    ) -> None:
+        self.engine, self.queue, self.metrics, self.options = engine, queue, metrics, options
+        self.warm_prompt = WarmPrompt(engine, options.system_prompt)
+
+    @property
+    def served_name(self) -> str:
+        """The model's name for clients."""
+        return self.engine.served_name or self.options.served_name
+
+    def require_ready(self) -> None:
+        """Raise ApiError while no model is loaded and while the queue is full."""
+        if not self.engine.ready:
+            self.engine.want_model()
+            raise ApiError(503, "The model is being loaded.", code="loading")
+        if self.queue.full:
+            raise ApiError(
+                429, "Too many requests are waiting. Try again later.", code="queue_full"
+            )
+
+    def require_model_name(self, name: str | None) -> None:
+        """Raise ApiError for the name of another model."""
+        served = self.served_name
+        if name not in (None, "", served):
+            message = f"The model `{str(name)[:200]}` does not exist: this is {served}."
+            raise ApiError(404, message, param="model", code="model_not_found")
+
+    async def events(self, client: str, **fields: Any) -> AsyncIterator[Event]:
+        """Yield the events of one answer; leaving the iteration ends it. Raises ApiError.
+
+        `client` is who waits in the queue, `fields` are those of `GenerateRequest`.
+        """
+        timer = self.metrics.begin()
+        try:
+            async with (
+                asyncio.timeout(self.options.request_s),
+                self.queue.place(client),
+                aclosing(self.engine.generate(**fields)) as events,
+            ):  # left in the other order: the answer has ended before its place is free
+                self.warm_prompt.before(fields.get("messages", ()))
+                async for event in events:
+                    timer.on_event(event)
+                    yield event
+            self.warm_prompt.after()
+        except R1Error as error:
+            failure = api_error(error)
+            self.metrics.failed(failure.code or str(failure.status))
+            raise failure from error
+        except TimeoutError as error:
+            self.metrics.failed("timeout")
+            raise ApiError(
+                504, f"The answer took longer than {self.options.request_s:g} s.", code="timeout"
+            ) from error

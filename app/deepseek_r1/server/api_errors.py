@@ -1,0 +1,91 @@
+"""Errors of the HTTP interface, in the shape of OpenAI's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from deepseek_r1.core.errors import (
+    EngineBusy,
+    EngineFailed,
+    ModelNotLoaded,
+    ModelRefused,
+    PromptTooLong,
+    R1Error,
+    WrongUsage,
+)
+
+RETRY_AFTER_S = 5
+
+
+class ApiError(Exception):
+    """An error with its HTTP status, and for a client its type, code and the field concerned."""
+
+    def __init__(
+        self, status: int, message: str, *, param: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The error as JSON."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": _TYPES.get(self.status, "server_error"),
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+    def response(self) -> JSONResponse:
+        """The error as an HTTP response."""
+        headers = {}
+        if self.status in (429, 503):
+            headers["Retry-After"] = str(RETRY_AFTER_S)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return JSONResponse(self.body, status_code=self.status, headers=headers)
+
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+_STATUSES: tuple[tuple[type[R1Error], int, str], ...] = (
+    (PromptTooLong, 400, "context_length_exceeded"),
+    (WrongUsage, 400, "invalid_value"),
+    (EngineBusy, 429, "queue_full"),
+    (ModelNotLoaded, 503, "model_not_loaded"),
+    (ModelRefused, 500, "model_refused"),
+    (EngineFailed, 503, "engine_failed"),
+)
+
+
+def api_error(error: R1Error, param: str | None = None) -> ApiError:
+    """Return the HTTP error of one of ours."""
+    status, code = 500, type(error).__name__
+    for kind, known_status, known_code in _STATUSES:
+        if isinstance(error, kind):
+            status, code = known_status, known_code
+            break
+    if isinstance(error, PromptTooLong):
+        param = "messages"
+    return ApiError(status, str(error), param=param, code=code)
+
+
+def not_supported(field: str, detail: str = "") -> ApiError:
+    """Return the error of a field that this server cannot honour."""
+    message = f"`{field}` is not supported by this server"
+    return ApiError(
+        400, f"{message}: {detail}." if detail else f"{message}.", param=field, code="unsupported"
+    )

@@ -1,0 +1,242 @@
+"""The bodies of requests, and their translation to prompts and sampling settings.
+
+Unknown fields are ignored. Fields that a client relies on and this server cannot honour are refused
+by name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.messages import Message, RawPrompt, Role, message_from
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.schema import schema_json
+from deepseek_r1.server.api_errors import ApiError, api_error, not_supported
+
+# OpenAI's efforts as budgets of thinking tokens; the others are not limited.
+EFFORTS = {"none": 0, "minimal": 128, "low": 512, "medium": 2048}
+MAX_TOP_LOGPROBS = int(SamplingSettings.bounds("top_logprobs")[1])
+_ANY_OBJECT = '{"type": "object"}'
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+
+class StreamOptions(_Body):
+    """The options of a stream."""
+
+    include_usage: bool = False
+
+
+class SamplingFields(_Body):
+    """The fields that chat and completion share. None is the model's default."""
+
+    model: str | None = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    repetition_penalty: float | None = None  # the same under vLLM's name
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    n: int | None = None
+    user: str | None = None
+
+    def sampling(self, most_tokens: int, **more: Any) -> SamplingSettings:
+        """Return the settings, with `more` of them, at most `most_tokens` long.
+
+        Raises ApiError with the name of a wrong field.
+        """
+        if self.n not in (None, 1):
+            raise not_supported("n", "one answer per request")
+        given = {
+            key: getattr(self, key)
+            for key in (
+                "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty",
+                "frequency_penalty", "logit_bias", "stop",
+            )
+        } | more  # fmt: skip
+        if self.repetition_penalty is not None:
+            given["repeat_penalty"] = self.repetition_penalty
+        if self.seed is not None:
+            given["seed"] = self.seed % 2**32 % (2**32 - 1)
+        if given.get("top_k") == -1:  # vLLM's "all"
+            given["top_k"] = 0
+        wanted = given.get("max_tokens")
+        given["max_tokens"] = most_tokens if wanted is None else min(wanted, most_tokens)
+        given = {key: value for key, value in given.items() if value is not None}
+        try:
+            return SamplingSettings.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else None
+            raise ApiError(
+                400, f"{name}: {first['msg']}", param=name, code="invalid_value"
+            ) from error
+
+
+class JsonSchemaFormat(_Body):
+    """A named JSON schema."""
+
+    name: str = ""
+    json_schema: Annotated[dict[str, Any], Field(alias="schema")] = {}
+
+
+class ResponseFormat(_Body):
+    """The form that the answer has to have."""
+
+    type: str
+    json_schema: JsonSchemaFormat | None = None
+
+
+class ChatRequest(SamplingFields):
+    """The body of `/v1/chat/completions`."""
+
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    thinking_budget: int | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    audio: Any = None
+    modalities: list[str] | None = None
+
+    def prompt(self) -> tuple[Message, ...]:
+        """Return the conversation without an empty answer at its end. Raises ApiError."""
+        try:
+            messages = [message_from(each) for each in self.messages]
+        except WrongUsage as error:
+            raise api_error(error, "messages") from error
+        if messages[-1].role is Role.ASSISTANT and not messages[-1].content.strip():
+            messages.pop()
+        if not messages:
+            raise ApiError(400, "There is no message to answer.", param="messages")
+        return tuple(messages)
+
+    def refuse_unsupported(self) -> None:
+        """Raise ApiError for a field that cannot be honoured."""
+        if self.tools:
+            raise not_supported("tools")
+        if self.functions:
+            raise not_supported("functions")
+        if self.audio or set(self.modalities or ()) - {"text"}:
+            raise not_supported("modalities", "text alone")
+
+    def chat_sampling(self, most_tokens: int) -> SamplingSettings:
+        """Return the settings of the answer. Raises ApiError."""
+        wanted = self.max_completion_tokens
+        return self.sampling(
+            most_tokens,
+            max_tokens=self.max_tokens if wanted is None else wanted,
+            logprobs=bool(self.logprobs),
+            top_logprobs=self.top_logprobs if self.logprobs else None,
+            thinking_budget=self._thinking_budget(),
+        )
+
+    def _thinking_budget(self) -> int | None:
+        if self.thinking_budget is not None:
+            return None if self.thinking_budget < 0 else self.thinking_budget
+        return EFFORTS.get(self.reasoning_effort or "")
+
+    def answer_schema(self) -> str:
+        """Return the JSON schema of the answer as JSON; empty without one. Raises ApiError."""
+        wanted = self.response_format
+        if wanted is None or wanted.type == "text":
+            return ""
+        if wanted.type == "json_object":
+            return _ANY_OBJECT
+        if wanted.type != "json_schema" or wanted.json_schema is None:
+            raise not_supported("response_format", f"the type {wanted.type}")
+        try:
+            return schema_json(wanted.json_schema.json_schema)
+        except WrongUsage as error:
+            raise api_error(error, "response_format") from error
+
+
+TokenIds = list[Annotated[int, Field(ge=0, le=2**31 - 1)]]
+
+
+class CompletionRequest(SamplingFields):
+    """The body of `/v1/completions`: prompts that are continued without the chat template."""
+
+    prompt: str | TokenIds | list[str] | list[TokenIds] = ""
+    suffix: str | None = None
+    echo: bool | None = None
+    best_of: int | None = None
+    logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+
+    def prompts(self) -> list[RawPrompt]:
+        """Return the prompts. Raises ApiError for fields that cannot be honoured."""
+        if self.echo:
+            raise not_supported("echo")
+        if self.best_of not in (None, 1):
+            raise not_supported("best_of", "one answer per prompt")
+        given = self.prompt
+        several = given if isinstance(given, list) and given and not _is_id(given[0]) else [given]
+        return [_raw_prompt(each, self.suffix) for each in several]
+
+    def completion_sampling(self, most_tokens: int) -> SamplingSettings:
+        """Return the settings of the answers: by default 16 tokens, as with OpenAI."""
+        return self.sampling(
+            most_tokens,
+            max_tokens=16 if self.max_tokens is None else self.max_tokens,
+            logprobs=self.logprobs is not None,
+            top_logprobs=self.logprobs,
+        )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int)
+
+
+def _raw_prompt(given: object, suffix: str | None) -> RawPrompt:
+    if isinstance(given, str):
+        return RawPrompt(text=given, suffix=suffix)
+    assert isinstance(given, list)  # noqa: S101 - validated by the model
+    return RawPrompt(tokens=tuple(given), suffix=suffix)
+
+
+class EmbeddingsRequest(_Body):
+    """The body of `/v1/embeddings`."""
+
+    model: str | None = None
+    input: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+    encoding_format: Literal["float", "base64"] | None = "float"
+    dimensions: int | None = None
+
+
+class TokenizeBody(_Body):
+    """The body of `/tokenize`: a text, under vLLM's name or llama-server's."""
+
+    model: str | None = None
+    prompt: str | None = None
+    content: str | None = None
+    parse_special: bool = False
+
+    def text(self) -> str:
+        """Return the text. Raises ApiError."""
+        text = self.content if self.prompt is None else self.prompt
+        if text is None:
+            raise ApiError(400, "`prompt` is required.", param="prompt")
+        return text
+
+
+class DetokenizeBody(_Body):
+    """The body of `/detokenize`."""
+
+    model: str | None = None
+    tokens: TokenIds

@@ -1,0 +1,195 @@
+"""Runs the engine's client for an event loop: events as asynchronous iterators."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Protocol
+
+from anyio import CancelScope
+
+from deepseek_r1.core.errors import EngineFailed, ModelNotLoaded
+from deepseek_r1.core.events import Event, ModelLoaded
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message
+from deepseek_r1.host.client import ReceiverT
+from deepseek_r1.host.protocol import (
+    AnsweredRequest,
+    ClosingReply,
+    CountTokensRequest,
+    DetokenizeRequest,
+    EmbedRequest,
+    ErrorReply,
+    EventReply,
+    GenerateRequest,
+    Heartbeat,
+    PrepareRequest,
+    TokenizeRequest,
+)
+from deepseek_r1.host.supervisor_events import EngineState
+
+_CANCEL_WAIT_S = 10.0
+
+
+class EngineConnection(Protocol):
+    """The engine's requests go here: to its client, or to the application that shares it."""
+
+    state: EngineState
+    heartbeat: Heartbeat | None
+
+    def submit_as(
+        self,
+        make: Callable[[int, Callable[[], None]], ReceiverT],
+        kind: type[AnsweredRequest],
+        **fields: Any,
+    ) -> ReceiverT:
+        """Send a request whose replies go to `make(id, cancel)`."""
+        ...
+
+
+class _LoopRequest:
+    """A request whose replies arrive in an event loop."""
+
+    def __init__(self, cancel: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        self.cancel, self._loop = cancel, loop
+        self.replies: asyncio.Queue[EventReply | ClosingReply | None] = asyncio.Queue()
+
+    def put(self, reply: EventReply | ClosingReply | None) -> None:
+        """Hand over a reply. The supervisor's thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.replies.put_nowait, reply)
+
+
+class AsyncEngine:
+    """An engine with a loaded model. For one event loop."""
+
+    def __init__(
+        self,
+        client: EngineConnection,
+        *,
+        warm: bool = True,
+        on_model_wanted: Callable[[], None] | None = None,
+    ) -> None:
+        """`on_model_wanted` is called for a request that finds no model.
+
+        It is not ready before it is `warm`: a system prompt is computed first.
+        """
+        self._client, self._on_model_wanted = client, on_model_wanted
+        self.warm = warm
+        self.loaded: ModelLoaded | None = None
+        self.served_name = ""  # of a model that changes; else the options' name counts
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model is loaded, or will be loaded again by the next request."""
+        failed = self._client.state is EngineState.FAILED
+        return self.loaded is not None and self.warm and not failed
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """The engine's last sign of life."""
+        return self._client.heartbeat
+
+    def want_model(self) -> None:
+        """Report that a request found no model."""
+        if self._on_model_wanted is not None:
+            self._on_model_wanted()
+
+    def require_model(self) -> ModelLoaded:
+        """Return the loaded model. Raises ModelNotLoaded."""
+        if self.loaded is None:
+            self.want_model()
+            raise ModelNotLoaded
+        return self.loaded
+
+    async def generate(self, **fields: Any) -> AsyncGenerator[Event]:
+        """Yield the events of an answer. Leaving the iteration cancels it and waits for its end.
+
+        `fields` are those of `GenerateRequest`. Raises the engine's R1Error.
+        """
+        self.require_model()
+        request = self._submit(GenerateRequest, **fields)
+        closed = False
+        try:
+            while isinstance(reply := await request.replies.get(), EventReply):
+                yield reply.event
+            closed = True
+            _raise_for(reply)
+        finally:
+            if not closed:
+                request.cancel()
+                await _despite_cancels(asyncio.ensure_future(_until_closed(request)))
+
+    async def prepare(self, messages: tuple[Message, ...]) -> None:
+        """Fill the KV cache with the beginning of a conversation; other requests end it."""
+        self.require_model()
+        request = self._submit(PrepareRequest, messages=messages, owner="", compute=True)
+        while isinstance(reply := await request.replies.get(), EventReply):
+            pass
+        _raise_for(reply)
+
+    async def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+        """Return the tokens of a text."""
+        reply = await self._result(TokenizeRequest, text=text, special=special)
+        tokens: tuple[int, ...] = reply.tokens
+        return tokens
+
+    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+        """Return the text of tokens."""
+        reply = await self._result(DetokenizeRequest, tokens=tokens)
+        text: str = reply.text
+        return text
+
+    async def count_tokens(self, **fields: Any) -> int:
+        """Return the length of a conversation's prompt."""
+        reply = await self._result(CountTokensRequest, **fields)
+        count: int = reply.tokens
+        return count
+
+    async def embed(self, text: str) -> tuple[float, ...]:
+        """Return the embedding of a text."""
+        reply = await self._result(EmbedRequest, text=text)
+        values: tuple[float, ...] = reply.values
+        return values
+
+    async def _result(self, kind: type[AnsweredRequest], **fields: Any) -> Any:
+        self.require_model()
+        request = self._submit(kind, **fields)
+        reply = await request.replies.get()
+        _raise_for(reply)
+        return reply
+
+    def _submit(self, kind: type[AnsweredRequest], **fields: Any) -> _LoopRequest:
+        loop = asyncio.get_running_loop()
+        return self._client.submit_as(
+            lambda _request_id, cancel: _LoopRequest(cancel, loop), kind, **fields
+        )
+
+
+def _raise_for(reply: EventReply | ClosingReply | None) -> None:
+    if reply is None:
+        raise EngineFailed(detail=tr("the engine was closed"))
+    if isinstance(reply, ErrorReply):
+        raise reply.report.error
+
+
+async def _despite_cancels(work: asyncio.Future[None]) -> None:
+    """Wait for the end of `work`, also where the waiting task is cancelled meanwhile.
+
+    Starlette's cancel scopes cancel a task again at every await: the scope here keeps them off.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    with CancelScope(shield=True):
+        while not work.done():
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _until_closed(request: _LoopRequest) -> None:
+    async with asyncio.timeout(_CANCEL_WAIT_S):
+        while isinstance(await request.replies.get(), EventReply):
+            pass

@@ -1,0 +1,103 @@
+"""Refuses requests before they are read: no key, a foreign page or name, a body that is too large.
+
+A server without a key listens on this computer alone, where every web page that is open in a
+browser can reach it: so the name in `Host` has to be this computer's own, and pages are refused
+unless their origin is allowed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deepseek_r1.server.api_errors import ApiError
+from deepseek_r1.server.serve_options import ServeOptions, is_loopback
+
+OPEN_PATHS = frozenset({"/health", "/health/ready"})
+
+
+class RequestGuard:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, options: ServeOptions) -> None:
+        self._app, self._options = app, options
+        self._key = _digest(options.api_key)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with an error."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
+        try:
+            self._check(scope, headers)
+        except ApiError as error:
+            await error.response()(scope, receive, send)
+            return
+        limited = _LimitedBody(receive, self._options.max_body_bytes)
+        await self._app(scope, limited.receive, send)
+
+    def _check(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        if scope["path"] in OPEN_PATHS:
+            return
+        preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in headers
+        if self._options.api_key:
+            if not preflight and not self._has_key(headers):
+                raise ApiError(401, "The key is missing or wrong.", code="invalid_api_key")
+        else:
+            self._check_origin(headers)
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._options.max_body_bytes:
+            raise _too_large(self._options.max_body_bytes)
+
+    def _has_key(self, headers: Mapping[str, str]) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            given = headers.get("x-api-key", "")
+        return hmac.compare_digest(_digest(given.strip()), self._key)  # in constant time
+
+    def _check_origin(self, headers: Mapping[str, str]) -> None:
+        if not is_loopback(_host_name(headers.get("host", ""))):
+            raise ApiError(403, "This server answers under this computer's own name alone.")
+        origin = headers.get("origin")
+        allowed = self._options.allowed_origins
+        if origin is not None and origin not in allowed and "*" not in allowed:
+            raise ApiError(403, f"Pages of {origin[:200]} may not use this server.")
+
+
+class _LimitedBody:
+    """Counts the bytes of a body that does not announce its length."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most, self._read = receive, most, 0
+
+    async def receive(self) -> Message:
+        """Receive the next message. Raises HTTPException."""
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        if self._read > self._most:
+            raise HTTPException(413, _too_large(self._most).message)
+        return message
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, f"The body is larger than {most:,} bytes.", code="body_too_large")
+
+
+def _digest(key: str) -> bytes:
+    """Return a hash, so that a comparison does not depend on the key's length."""
+    return hashlib.sha256(key.encode("utf-8")).digest()
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,177 @@
+"""Runs several servers on one address, each with its own engine and its share of one budget.
+
+Every instance accepts connections from the common socket, and listens at a port of its own as well,
+for a gateway before them. One that ends by itself is started again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from deepseek_r1.core import frames
+from deepseek_r1.core.child_environment import child_environment, module_command
+from deepseek_r1.core.errors import R1Error, WrongUsage
+from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware import cpu
+from deepseek_r1.server.instance import INSTANCE_ARGUMENT, InstanceStart
+from deepseek_r1.server.serve_options import ServeOptions
+from deepseek_r1.server.serving import address_of, ending_signals, listen
+
+LEAST_BUDGET_MIB = int(LoadSettings.bounds("memory_budget")[0])
+SUPERVISOR_MIB = 48  # of this process, measured
+MAX_INSTANCES = 64
+SHORT_RUN_S = 30.0  # an instance that ends earlier counts as a failed start
+MAX_FAILED_STARTS = 4
+FIRST_PAUSE_S = 1.0
+MOST_PAUSE_S = 30.0
+_POLL_S = 0.2
+_KILL_S = 10.0
+_REFUSED = (2, 3)  # exit statuses that another start would not change
+
+
+class InstanceFailed(R1Error):
+    """An instance ends again and again, or cannot start at all."""
+
+    what = N_("Instance {number} of the server ended with status {status}.")
+    todo = N_("Its own message is above.")
+    exit_code = 4
+
+
+@dataclass
+class _Instance:
+    """One process and its record."""
+
+    number: int
+    start: InstanceStart
+    sockets: list[socket.socket]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    due_at: float = 0.0  # of the next start
+    failed_starts: int = 0
+    pause_s: float = field(default=FIRST_PAUSE_S)
+
+    def release(self) -> None:
+        """Let go of a process that has ended."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process = None
+
+
+class InstanceSupervisor:
+    """Starts the instances and keeps them running until it is told to end."""
+
+    def __init__(
+        self, options: ServeOptions, count: int, on_listening: Callable[[str], None]
+    ) -> None:
+        """Listen. Raises WrongUsage for a count, a budget or an address that cannot be used."""
+        if sys.platform == "win32":
+            raise WrongUsage(detail=tr("Several instances are not supported on Windows."))
+        options.check()
+        share = share_of(options, count)
+        self._ending = threading.Event()
+        self._drain_s = options.drain_s
+        common = listen(options.host, options.port)
+        on_listening(address_of(common))
+        port = common.getsockname()[1]
+        self._instances = []
+        for number in range(1, count + 1):
+            own = listen(options.host, port + number if options.port else 0)
+            on_listening(address_of(own))
+            descriptors = (common.fileno(), own.fileno())
+            start = InstanceStart(options=share, descriptors=descriptors)
+            self._instances.append(_Instance(number, start, [common, own]))
+
+    def run(self) -> None:
+        """Keep the instances running. Raises InstanceFailed."""
+        with ending_signals(self._ending.set):
+            try:
+                while not self._ending.is_set():
+                    for instance in self._instances:
+                        self._look_after(instance)
+                    self._ending.wait(_POLL_S)
+            finally:
+                self._end_all()
+
+    def _look_after(self, instance: _Instance) -> None:
+        now = time.monotonic()
+        process = instance.process
+        if process is None:
+            if now >= instance.due_at:
+                self._start(instance)
+            return
+        status = process.poll()
+        if status is None:
+            return
+        instance.release()
+        short = now - instance.started_at < SHORT_RUN_S
+        instance.failed_starts = instance.failed_starts + 1 if short else 0
+        instance.pause_s = min(instance.pause_s * 2, MOST_PAUSE_S) if short else FIRST_PAUSE_S
+        if status in _REFUSED or instance.failed_starts > MAX_FAILED_STARTS:
+            raise InstanceFailed(number=instance.number, status=status)
+        instance.due_at = now + instance.pause_s
+
+    def _start(self, instance: _Instance) -> None:
+        process = subprocess.Popen(
+            module_command("deepseek_r1.server.instance", INSTANCE_ARGUMENT),
+            env=child_environment(os.environ),
+            stdin=subprocess.PIPE,
+            pass_fds=instance.start.descriptors,
+            start_new_session=True,  # Ctrl-C in a terminal reaches this process only
+        )
+        assert process.stdin is not None  # noqa: S101 - requested above
+        process.stdin.write(frames.pack(instance.start, frames.TO_CHILD_CAP))
+        process.stdin.flush()  # left open: the instance ends when this process does
+        instance.process, instance.started_at = process, time.monotonic()
+
+    def _end_all(self) -> None:
+        """Drain the instances, then end those that remain."""
+        running = [each.process for each in self._instances if each.process is not None]
+        for process in running:
+            process.terminate()
+        until = time.monotonic() + self._drain_s + _KILL_S
+        for process in running:
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for instance in self._instances:
+            instance.release()
+            for each in instance.sockets:
+                each.close()
+
+
+def share_of(options: ServeOptions, count: int) -> ServeOptions:
+    """Return the options of one instance: its share of the budget and of the cores.
+
+    Raises WrongUsage where the share is too small.
+    """
+    if not 1 <= count <= MAX_INSTANCES:
+        raise WrongUsage(detail=tr("--instances takes 1 to {n}.", n=MAX_INSTANCES))
+    budget = (options.settings.memory_budget - SUPERVISOR_MIB) // count
+    if budget < LEAST_BUDGET_MIB:
+        raise WrongUsage(
+            detail=tr(
+                "{n} instances in {budget} MiB have {share} MiB each, and need at least {least}.",
+                n=count,
+                budget=options.settings.memory_budget,
+                share=budget,
+                least=LEAST_BUDGET_MIB,
+            )
+        )
+    threads = max(1, cpu().usable_cores // count)
+    changes = {
+        "memory_budget": budget,
+        "threads": options.settings.threads or threads,
+        "threads_prefill": options.settings.threads_prefill or threads,
+    }
+    settings = options.settings.model_copy(update=changes)
+    return options.model_copy(update={"settings": settings})

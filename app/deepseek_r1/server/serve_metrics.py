@@ -1,0 +1,131 @@
+"""Counts and times of the server, for Prometheus. The names follow vLLM's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    Event,
+    GenerationFinished,
+    GenerationStats,
+    ThinkingDelta,
+)
+from deepseek_r1.server.admission import FairQueue
+from deepseek_r1.server.async_engine import AsyncEngine
+
+PREFIX = "deepseek_r1:"
+_FIRST_TOKEN_S = (0.05, 0.1, 0.3, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
+_TOKEN_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_REQUEST_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+class ServeMetrics:
+    """The metrics of one server, with a registry of its own. For one event loop."""
+
+    def __init__(self, engine: AsyncEngine, queue: FairQueue) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_EngineState(engine, queue))
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(PREFIX + name, text, labels, registry=self._registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(PREFIX + name, text, buckets=buckets, registry=self._registry)
+
+        self._prompt = counter("prompt_tokens", "Tokens of prompts, cached ones included.")
+        self._cached = counter("prefix_cache_hits", "Tokens of prompts found in the KV cache.")
+        self._generated = counter("generation_tokens", "Tokens of answers.")
+        self._thinking = counter("reasoning_tokens", "Tokens of thinking, part of the answers'.")
+        self._read = counter("weights_read_bytes", "Bytes of weights read from the disk.")
+        self._finished = counter("request_success", "Answers by the reason of their end.", "reason")
+        self._failed = counter("request_errors", "Requests that ended with an error.", "code")
+        self._first = histogram(
+            "time_to_first_token_seconds", "From the request to the first token.", _FIRST_TOKEN_S
+        )
+        self._between = histogram("time_per_output_token_seconds", "Between tokens.", _TOKEN_S)
+        self._total = histogram("e2e_request_latency_seconds", "Of whole requests.", _REQUEST_S)
+
+    def text(self) -> bytes:
+        """Return the metrics in Prometheus' format."""
+        return generate_latest(self._registry)
+
+    def failed(self, code: str) -> None:
+        """Count a request that ended with an error."""
+        self._failed.labels(code).inc()
+
+    def begin(self) -> AnswerTimer:
+        """Return the timer of a request that begins now."""
+        return AnswerTimer(self)
+
+    def first_token(self, seconds: float) -> None:
+        """Record the time to the first token of an answer."""
+        self._first.observe(seconds)
+
+    def finished(self, stats: GenerationStats, seconds: float) -> None:
+        """Record a whole answer."""
+        self._prompt.inc(stats.prompt_tokens)
+        self._cached.inc(stats.cached_tokens)
+        self._generated.inc(stats.completion_tokens)
+        self._thinking.inc(stats.thinking_tokens)
+        self._finished.labels(stats.finish_reason.value).inc()
+        if stats.weights is not None:
+            self._read.inc(stats.weights.read_mib * 2**20)
+        if stats.completion_tokens > 1:
+            self._between.observe(stats.decode_s / (stats.completion_tokens - 1))
+        self._total.observe(seconds)
+
+
+class AnswerTimer:
+    """Times one request by its events."""
+
+    def __init__(self, metrics: ServeMetrics) -> None:
+        self._metrics, self._began = metrics, time.monotonic()
+        self._waiting = True  # for the first token
+
+    def on_event(self, event: Event) -> None:
+        """Record an event that has just arrived."""
+        seconds = time.monotonic() - self._began
+        if self._waiting and isinstance(event, AnswerDelta | ThinkingDelta):
+            self._waiting = False
+            self._metrics.first_token(seconds)
+        elif isinstance(event, GenerationFinished):
+            self._metrics.finished(event.stats, seconds)
+
+
+class _EngineState:
+    """Reads the gauges whenever the metrics are collected."""
+
+    def __init__(self, engine: AsyncEngine, queue: FairQueue) -> None:
+        self._engine, self._queue = engine, queue
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the gauges."""
+        beat = self._engine.heartbeat
+        cells = beat.context_length if beat is not None else 0
+        values = {
+            "num_requests_running": ("Answers that are computed.", self._queue.running),
+            "num_requests_waiting": ("Requests in the queue.", self._queue.waiting),
+            "kv_cache_usage_perc": (
+                "The share of the KV cache in use, 0 to 1.",
+                beat.context_used / cells if beat is not None and cells else 0.0,
+            ),
+            "engine_memory_mib": ("Of the engine's process.", beat.rss_mib if beat else 0.0),
+            "engine_memory_peak_mib": ("Its peak.", beat.peak_mib if beat else 0.0),
+            "engine_cpu_seconds": ("Its processor time.", beat.cpu_s if beat else 0.0),
+            "memory_budget_mib": (
+                "The memory budget in force.",
+                beat.memory.budget_mib if beat is not None and beat.memory is not None else 0.0,
+            ),
+            "engine_ready": ("1 while requests are answered.", float(self._engine.ready)),
+        }
+        for name, (text, value) in values.items():
+            yield GaugeMetricFamily(PREFIX + name, text, value=value)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the registry calls `collect`."""
+        return ()

@@ -1,0 +1,85 @@
+"""The options of the server, which the command line fills in."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from deepseek_r1.core.errors import ModelRefused, WrongUsage
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.host.protocol import PromptCacheFolder
+
+DEFAULT_PORT = 8080
+LEAST_KEY_CHARACTERS = 16
+SEQUENCE_BYTES = 16  # per token of the vocabulary: a logit, and a candidate (id, logit, p)
+_MIB = 1 << 20
+
+
+class ServeOptions(BaseModel):
+    """Where and what the server serves, and its limits. Times are seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: Path
+    settings: LoadSettings
+    served_name: str
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    api_key: str = ""  # empty: no key is needed
+    parallel: int = 4  # answers computed together
+    max_queue: int = 64  # requests that wait
+    max_body_bytes: int = 4 << 20
+    max_tokens: int = 4096  # of one answer
+    request_s: float = 3600.0  # from the request to the end of its answer
+    ping_s: float = 15.0  # between comments to a client that waits
+    drain_s: float = 60.0  # for running answers at SIGTERM
+    allowed_origins: tuple[str, ...] = ()  # of web pages
+    prompt_cache: PromptCacheFolder | None = None
+    system_prompt: str = ""  # of conversations that have none; its cells are kept filled
+    lock_memory: bool = False
+
+    def sequences_mib(self) -> float:
+        """Return the memory of more than one sequence: logits and candidates of each."""
+        try:
+            vocabulary = read_header(self.model).vocabulary
+        except ModelRefused:  # loading it reports the error
+            return 0.0
+        return (self.parallel - 1) * vocabulary * SEQUENCE_BYTES / _MIB
+
+    def check(self) -> None:
+        """Raise WrongUsage for an address that needs a key, and for a short key."""
+        if not self.api_key and not is_loopback(self.host):
+            raise WrongUsage(
+                detail=tr(
+                    "{host} can be reached from other computers, so a key is required: set "
+                    "DEEPSEEK_R1_API_KEY or use --api-key-file.",
+                    host=self.host,
+                )
+            )
+        if self.parallel > 1 and self.prompt_cache is not None:
+            raise WrongUsage(
+                detail=tr(
+                    "--prompt-cache needs --parallel 1: answers computed together do not use it."
+                )
+            )
+        if self.parallel > 1 and self.system_prompt:
+            raise WrongUsage(detail=tr("--system-prompt-file needs --parallel 1."))
+        if self.api_key and len(self.api_key) < LEAST_KEY_CHARACTERS:
+            raise WrongUsage(
+                detail=tr("The key needs at least {n} characters.", n=LEAST_KEY_CHARACTERS)
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address or name is this computer's own."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,126 @@
+"""The process of a server that shares the engine of the application that started it.
+
+It listens on the loopback address alone and always wants a key. It ends with the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from deepseek_r1.core import frames
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import use_language
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.host.private_pipes import private_pipes
+from deepseek_r1.host.protocol import ShutdownRequest
+from deepseek_r1.host.sharing_protocol import (
+    ModelShared,
+    ModelWanted,
+    SharingBegan,
+    SharingClients,
+    SharingRefused,
+    SharingStart,
+)
+from deepseek_r1.native.owner_watch import end_with_owner
+from deepseek_r1.server.async_engine import AsyncEngine
+from deepseek_r1.server.client_log import ClientLog
+from deepseek_r1.server.http_app import create_app
+from deepseek_r1.server.serve_options import ServeOptions
+from deepseek_r1.server.serving import address_of, http_server, listen
+from deepseek_r1.server.shared_engine import SharedEngine
+
+HOST = "127.0.0.1"
+DRAIN_S = 1.0  # for running answers when the switch is turned off
+MAX_QUEUE = 16
+MAX_BODY_BYTES = 1 << 20
+CLIENTS_EVERY_S = 0.5
+
+
+class SharedServer:
+    """One run of the server. Made in the main thread, before the event loop."""
+
+    def __init__(self, shared: SharedEngine, start: SharingStart) -> None:
+        """Listen. Raises WrongUsage for a port that cannot be used."""
+        self._shared = shared
+        options = ServeOptions(
+            model=Path(),
+            settings=LoadSettings(),
+            served_name="",
+            host=HOST,
+            port=start.port,
+            api_key=start.api_key,
+            parallel=1,
+            max_queue=MAX_QUEUE,
+            max_body_bytes=MAX_BODY_BYTES,
+            drain_s=DRAIN_S,
+        )
+        self._engine = AsyncEngine(shared, on_model_wanted=lambda: shared.send(ModelWanted()))
+        self._listening = listen(HOST, start.port)
+        self._clients = ClientLog(self._on_clients)
+        self._clients_changed = False
+        app = create_app(self._engine, options, clients=self._clients)
+        self._server = http_server(app, options)
+
+    async def run(self) -> None:
+        """Serve until the application has ended or wants the end."""
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        reporting = asyncio.create_task(self._report_clients())
+        self._shared.send(SharingBegan(address=address_of(self._listening)))
+        await self._server.serve(sockets=[self._listening])
+        reporting.cancel()
+
+    def _on_clients(self) -> None:
+        self._clients_changed = True
+
+    async def _report_clients(self) -> None:
+        """Report changes, at most twice a second."""
+        while True:
+            if self._clients_changed:
+                self._clients_changed = False
+                self._shared.send(SharingClients(clients=self._clients.clients()))
+            await asyncio.sleep(CLIENTS_EVERY_S)
+
+    def _read(self) -> None:
+        """Hand the application's messages over; end the process where there are no more."""
+        status = 0
+        try:
+            while (message := self._shared.receive()) is not None:
+                match message:
+                    case ModelShared(loaded=loaded, name=name):
+                        self._engine.served_name, self._engine.loaded = name, loaded
+                    case ShutdownRequest():
+                        self._server.should_exit = True
+                    case _:
+                        self._shared.hand_over(message)
+        except (OSError, frames.StreamCutOff):
+            pass  # the application has ended
+        except Exception:  # noqa: BLE001 - without this thread no request is answered
+            traceback.print_exc()
+            status = 1
+        os._exit(status)
+
+
+def main() -> None:
+    """Serve until the application has ended; the exit status is the error's."""
+    source, sink = private_pipes()
+    end_with_owner(source)
+    use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
+    shared = SharedEngine(os.fdopen(source, "rb", buffering=0), os.fdopen(sink, "wb", buffering=0))
+    start = shared.receive()
+    if not isinstance(start, SharingStart):
+        return
+    try:
+        server = SharedServer(shared, start)
+    except R1Error as error:
+        shared.send(SharingRefused(report=error.report()))
+        sys.exit(error.exit_code)
+    asyncio.run(server.run())
+
+
+if __name__ == "__main__":
+    main()

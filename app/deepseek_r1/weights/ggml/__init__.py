@@ -1,0 +1,1 @@
+"""ggml's structures in memory: tensors and buffer types."""

@@ -1,0 +1,1 @@
+"""Caches the experts of a mixture-of-experts model."""

@@ -1,0 +1,163 @@
+"""Eviction policies for experts: small classes behind one protocol.
+
+A dense model is read in a fixed cycle, for which nothing beats pinning always the same weights.
+Which experts a token uses depends on the text, so other policies can win there; `docs/design.md`
+has the hit rate of each beside the best possible one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from heapq import heapify, heappop, heappush
+from typing import Final, Protocol
+
+from deepseek_r1.core.settings import CacheStrategy
+
+_DECAY_PASSES: Final = (
+    4.0  # an LFU count fades to 50 % in so many passes: `tests/benchmarks/bench_experts.py`
+)
+_LARGEST: Final = 1e200  # counts are divided before they exceed what a float can hold
+
+
+class EvictionPolicy(Protocol):
+    """Chooses which expert to evict. Keys are experts; the resident ones were passed to `admit`."""
+
+    strategy: CacheStrategy
+
+    def touch(self, uses: Mapping[int, int]) -> None:
+        """A layer is about to use these experts, resident or not; the values count tokens."""
+
+    def admit(self, key: int) -> None:
+        """The expert is resident from now on."""
+
+    def victim(self, in_use: Collection[int]) -> int:
+        """The resident expert to evict; none that is `in_use`. There must be one."""
+
+    def evict(self, key: int) -> None:
+        """The expert is not resident any more."""
+
+
+class Pinned:
+    """Keeps the experts that came first; the rest of the cache serves all others."""
+
+    strategy = CacheStrategy.PINNED
+
+    def __init__(self) -> None:
+        self._resident: dict[int, None] = {}  # in the order of admission
+
+    def touch(self, uses: Mapping[int, int]) -> None:
+        """Does nothing: uses do not matter here."""
+
+    def admit(self, key: int) -> None:
+        """See `EvictionPolicy`."""
+        self._resident[key] = None
+
+    def victim(self, in_use: Collection[int]) -> int:
+        """The expert that was admitted last."""
+        return next(key for key in reversed(self._resident) if key not in in_use)
+
+    def evict(self, key: int) -> None:
+        """See `EvictionPolicy`."""
+        del self._resident[key]
+
+
+class LeastRecentlyUsed:
+    """Evicts the expert whose last use is the longest ago."""
+
+    strategy = CacheStrategy.LRU
+
+    def __init__(self) -> None:
+        self._resident: dict[int, None] = {}  # the most recent use last
+
+    def touch(self, uses: Mapping[int, int]) -> None:
+        """In one batch, the expert that more tokens use counts as the more recent one."""
+        for key in sorted(uses, key=uses.__getitem__):
+            if key in self._resident:
+                del self._resident[key]
+                self._resident[key] = None
+
+    def admit(self, key: int) -> None:
+        """See `EvictionPolicy`."""
+        self._resident[key] = None
+
+    def victim(self, in_use: Collection[int]) -> int:
+        """The least recently used expert."""
+        return next(key for key in self._resident if key not in in_use)
+
+    def evict(self, key: int) -> None:
+        """See `EvictionPolicy`."""
+        del self._resident[key]
+
+
+class LeastFrequentlyUsed:
+    """Evicts the expert that the fewest tokens used; old uses count less and less.
+
+    Each use adds more than the one before it, which ranks experts as if all counts decayed. Experts
+    that are not resident keep their counts. Between LRU and LFU in Lee et al., "LRFU", 2001.
+    """
+
+    strategy = CacheStrategy.LFU
+
+    def __init__(self, layers: int, decay_passes: float = _DECAY_PASSES) -> None:
+        """`layers` calls of `touch` make one pass over the model."""
+        self._growth = 2.0 ** (1.0 / (decay_passes * max(layers, 1)))
+        self._worth = 1.0  # of one use now
+        self._counts: dict[int, float] = {}
+        self._resident: set[int] = set()
+        self._heap: list[tuple[float, int]] = []  # some entries are out of date
+
+    def touch(self, uses: Mapping[int, int]) -> None:
+        """See `EvictionPolicy`."""
+        self._worth *= self._growth
+        for key, tokens in uses.items():
+            self._counts[key] = self._counts.get(key, 0.0) + self._worth * tokens
+            if key in self._resident:
+                heappush(self._heap, (self._counts[key], key))
+        if self._worth > _LARGEST:
+            self._counts = {key: count / self._worth for key, count in self._counts.items()}
+            self._worth = 1.0
+            self._rebuild_heap()
+        elif len(self._heap) > 8 * len(self._resident) + 64:
+            self._rebuild_heap()
+
+    def _rebuild_heap(self) -> None:
+        self._heap = [(self._counts.get(key, 0.0), key) for key in self._resident]
+        heapify(self._heap)
+
+    def admit(self, key: int) -> None:
+        """See `EvictionPolicy`."""
+        self._resident.add(key)
+        heappush(self._heap, (self._counts.get(key, 0.0), key))
+
+    def victim(self, in_use: Collection[int]) -> int:
+        """The expert with the lowest count."""
+        current: list[tuple[float, int]] = []
+        while True:
+            entry = heappop(self._heap)
+            count, key = entry
+            if key not in self._resident or count != self._counts.get(key, 0.0):
+                continue
+            current.append(entry)
+            if key not in in_use:
+                break
+        for each in current:
+            heappush(self._heap, each)
+        return key
+
+    def evict(self, key: int) -> None:
+        """See `EvictionPolicy`."""
+        self._resident.discard(key)
+
+
+def make_policy(strategy: CacheStrategy, layers: int) -> EvictionPolicy:
+    """A new policy for a mixture with `layers` layers of experts; its `strategy` is never `auto`.
+
+    Among the policies that know only the past, LFU comes nearest to the best possible hit rate.
+    """
+    match strategy:
+        case CacheStrategy.PINNED:
+            return Pinned()
+        case CacheStrategy.LRU:
+            return LeastRecentlyUsed()
+        case CacheStrategy.LFU | CacheStrategy.AUTO:
+            return LeastFrequentlyUsed(layers)

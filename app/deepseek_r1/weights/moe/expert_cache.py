@@ -1,0 +1,182 @@
+"""The experts of a mixture that are in memory: those needed next are read, others are evicted.
+
+An expert's slices lie in the address ranges of its layer's tensors. These are reserved for all
+experts, so a tensor looks complete to the computation, but only resident experts cost memory.
+Slices begin and end inside pages; a shared page is released with the last expert that reaches into
+it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from deepseek_r1.core.settings import CacheStrategy
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.weights.memory_region import PAGE, page_down, page_up
+from deepseek_r1.weights.moe.eviction import EvictionPolicy, make_policy
+from deepseek_r1.weights.moe.resident_set import ResidentSet
+from deepseek_r1.weights.placement.expert_layout import expert_layers
+from deepseek_r1.weights.streaming.resident_memory import (
+    FileRange,
+    ResidentMemory,
+    coalesced_reads,
+)
+from deepseek_r1.weights.weight import Weight
+
+_READERS = 4  # the computing thread is one of them
+
+
+class ExpertCache:
+    """For the computing thread, between computations. A layer's experts are numbered from 0."""
+
+    def __init__(
+        self,
+        layers: Sequence[Sequence[Weight]],
+        experts: int,
+        capacity: int,
+        policy: EvictionPolicy,
+        resident: ResidentMemory,
+    ) -> None:
+        """`layers` are each layer's tensors, which hold `experts` equal slices.
+
+        `capacity` is in bytes.
+        """
+        self._layers, self.experts, self._resident = layers, experts, resident
+        self.capacity, self.strategy = capacity, policy.strategy
+        sizes = [sum(map(self._slice_bytes, layer)) for layer in layers for _ in range(experts)]
+        self._set = ResidentSet(sizes, capacity, policy)
+        self._layer_of = {weight: n for n, layer in enumerate(layers) for weight in layer}
+        self.weights = frozenset(self._layer_of)
+        self._pool = ThreadPoolExecutor(_READERS - 1, "weights-experts")
+        self.stopped: Callable[[], bool] = lambda: False
+        self.read_bytes = 0
+        self.wait_s = 0.0
+
+    def _slice_bytes(self, weight: Weight) -> int:
+        return page_up(weight.nbytes // self.experts) + PAGE
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the resident experts."""
+        return self._set.nbytes
+
+    @property
+    def hits(self) -> int:
+        """Uses of an expert that was resident."""
+        return self._set.hits
+
+    @property
+    def misses(self) -> int:
+        """Uses of an expert that had to be read."""
+        return self._set.misses
+
+    def layer_of(self, weight: Weight) -> int:
+        """Index of the layer that a tensor belongs to."""
+        return self._layer_of[weight]
+
+    def require(self, layer: int, uses: Mapping[int, int]) -> None:
+        """Make these experts of a layer resident; `uses` counts the tokens that use each.
+
+        Ends early where `stopped` returns True: some experts are then missing, and the result of
+        the computation is not used. Raises ExpertCacheTooSmallError, WeightsUnreadableError.
+        """
+        base = layer * self.experts
+        change = self._set.admit({base + expert: tokens for expert, tokens in uses.items()})
+        self._release(change.evicted)
+        if not change.missing:
+            return
+        started = time.perf_counter()
+        complete = False
+        try:
+            complete = self._fetch(change.missing)
+        finally:
+            if not complete:
+                for key in change.missing:
+                    self._set.evict(key)
+                self._release(change.missing)
+            self.wait_s += time.perf_counter() - started
+
+    def _fetch(self, keys: Sequence[int]) -> bool:
+        """Read all slices of these experts, neighbours together. False where it was stopped."""
+        reads = list(coalesced_reads(self._slices(keys)))
+        shares = [share for n in range(_READERS) if (share := reads[n::_READERS])]
+        others = [self._pool.submit(self._read, share) for share in shares[1:]]
+        try:
+            self._read(shares[0])
+        finally:
+            wait(others)  # nothing may be released before they end
+        for each in others:
+            each.result()
+        self.read_bytes += sum(end - start for _, start, end in reads)
+        return not self.stopped()
+
+    def _read(self, reads: Sequence[FileRange]) -> None:
+        for each in reads:
+            if self.stopped():
+                return
+            self._resident.read(*each)
+
+    def _slices(self, keys: Sequence[int]) -> list[FileRange]:
+        found = []
+        for key in keys:
+            layer, expert = divmod(key, self.experts)
+            for weight in self._layers[layer]:
+                size = weight.nbytes // self.experts
+                start = weight.offset + expert * size
+                found.append((weight.part, start, start + size))
+        return found
+
+    def _release(self, keys: Sequence[int]) -> None:
+        for key in keys:
+            layer, expert = divmod(key, self.experts)
+            for weight in self._layers[layer]:
+                first, last = self._own_pages(weight, layer * self.experts, expert)
+                self._resident.discard(weight.part, first, last)
+
+    def _own_pages(self, weight: Weight, base: int, expert: int) -> tuple[int, int]:
+        """The pages of a slice that it shares with no other resident expert."""
+        size = weight.nbytes // self.experts
+        start = weight.offset + expert * size
+        first, last = page_down(start), page_up(start + size)
+        lowest = max((first - weight.offset) // size, 0)
+        highest = min((last - 1 - weight.offset) // size, self.experts - 1)
+        if first < weight.offset or self._any_resident(base, range(lowest, expert)):
+            first += PAGE
+        if last > weight.offset + weight.nbytes or self._any_resident(
+            base, range(expert + 1, highest + 1)
+        ):
+            last -= PAGE
+        return first, last
+
+    def _any_resident(self, base: int, experts: range) -> bool:
+        return any(base + expert in self._set for expert in experts)
+
+    def resize(self, capacity: int) -> None:
+        """Change the capacity in bytes; a smaller one takes effect at once."""
+        self.capacity = capacity
+        self._release(self._set.resize(capacity))
+
+    def evict_all(self) -> None:
+        """Release all resident experts."""
+        self._release(self._set.resize(0))
+        self._set.resize(self.capacity)
+
+    def close(self) -> None:
+        """End the reader threads."""
+        self._pool.shutdown(wait=True)
+
+
+def make_expert_cache(
+    header: ModelHeader,
+    used: Mapping[str, Weight],
+    capacity: int,
+    strategy: CacheStrategy,
+    resident: ResidentMemory,
+) -> ExpertCache:
+    """The cache of a mixture. `used` are the weights that the model uses, by name; bytes."""
+    named = ([used.get(each.name) for each in layer.tensors] for layer in expert_layers(header))
+    layers = [found for layer in named if (found := [each for each in layer if each is not None])]
+    policy = make_policy(strategy, len(layers))
+    return ExpertCache(layers, header.experts, capacity, policy, resident)

@@ -1,0 +1,65 @@
+"""Reads from the graph which experts the tokens of a batch use, while it is computed.
+
+A matrix product with experts (ggml's MUL_MAT_ID) has the routing as its third operand: a tensor of
+32-bit integers with a row for each token. It has to be computed, and the graph stopped behind it,
+before the product is asked for. Node names are not guaranteed: at first the graph is stopped behind
+every tensor of integers; once the products have shown which of them are routings, only behind
+tensors of those names (`ffn_moe_topk` in llama.cpp's graphs of today). A routing that was missed is
+reported, not guessed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import Counter
+from collections.abc import Mapping
+
+from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, Ggml, word_at
+
+_MOST_REMEMBERED = 4096  # graphs are rebuilt at other addresses
+
+
+class RoutingReader:
+    """Finds routings and reads them. For the computing thread."""
+
+    def __init__(self, ggml: Ggml) -> None:
+        self._ggml, self._fields = ggml, ggml.fields
+        self._names: set[str] = set()  # of routings, without the layer's number
+        self._computed: set[int] = set()  # nodes behind which the graph was stopped
+
+    def stops_at(self, node: int) -> bool:
+        """Whether the graph has to be computed up to this node before the next one is asked for."""
+        if word_at(node) & 0xFFFFFFFF != TYPE_I32:
+            return False
+        if self._names and self._name(node) not in self._names:
+            self._computed.discard(node)
+            return False
+        if len(self._computed) > _MOST_REMEMBERED:
+            self._computed.clear()
+        self._computed.add(node)
+        return True
+
+    def routing(self, product: int, experts: int) -> Mapping[int, int] | None:
+        """The experts that a product uses, each with the number of its tokens.
+
+        None where the routing is unknown, because the graph was not stopped behind it.
+        Raises TypeError or ValueError for an impossible one.
+        """
+        chosen = word_at(product + self._fields.sources + 16)
+        if chosen not in self._computed:
+            return None
+        self._names.add(self._name(chosen))
+        used, tokens = (word_at(chosen + self._fields.extent + 8 * i) for i in range(2))
+        each, row = (word_at(chosen + self._fields.strides + 8 * i) for i in range(2))
+        if each != ctypes.sizeof(ctypes.c_int32):
+            raise TypeError("the routing tensor is laid out in another way")
+        counts: Counter[int] = Counter()
+        data = word_at(chosen + self._fields.data)
+        for token in range(tokens):
+            counts.update((ctypes.c_int32 * used).from_address(data + token * row))
+        if not all(0 <= expert < experts for expert in counts):
+            raise ValueError(f"the routing names experts beyond the {experts} of the model")
+        return counts
+
+    def _name(self, node: int) -> str:
+        return self._ggml.name(node).rpartition("-")[0]

@@ -1,0 +1,1 @@
+"""Plans which weights are pinned and which are streamed."""

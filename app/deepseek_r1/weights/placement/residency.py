@@ -1,0 +1,236 @@
+"""Plans which weights stay in memory and which pass through the ring: arithmetic over the header.
+
+Weights that every token needs are read in a fixed cycle. For a cycle, pinning is optimal: keep as
+many bytes as fit, always the same ones, and read the others once per pass. A cache that evicts the
+least recently used weight would always evict the one that is needed next.
+
+A token uses only a few of a mixture's experts. They have a cache of their own, which holds at
+least the experts of one token and, if possible, those of a whole layer, so that prompts can be
+computed in large batches. Weights that every token needs come second; what is left enlarges the
+cache.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+from deepseek_r1.weights.memory_region import PAGE, page_up
+from deepseek_r1.weights.placement.expert_layout import (
+    ExpertLayer,
+    cache_bytes,
+    edge_bytes,
+    expert_layers,
+    expert_reads,
+    least_cache_bytes,
+    tokens_at_once,
+)
+
+MIB = 1 << 20
+CHUNK_BYTES = 524_288
+LEAST_SLOTS = 2  # the computation uses one while the other is filled
+EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
+EMBEDDING_BYTES = 4 * MIB  # memory for rows of an embedding on disk, a page or two each
+_SLOTS = 3
+# A drive reaches half its speed where the ring lets it read this much at once. Measured on a slow
+# day of a drive that answers after a millisecond; on a good day, and on a laptop's drive, it is
+# less.
+_QUEUE_BYTES = 3 * MIB
+_SLOTS_SHARE = 8  # the ring is at most this fraction of what could stream
+_SHORT_READ_BYTES = 2 * MIB  # a request dominates shorter reads: such weights are pinned first
+# Weights that are used in products and nowhere else, in the order of the computation.
+_ORDER = (
+    "attn_qkv", "attn_q_a", "attn_q_b", "attn_q", "attn_k_b", "attn_kv_a_mqa", "attn_kv_b",
+    "attn_v", "attn_k", "attn_v_b", "attn_gate", "attn_output", "ffn_gate_exps", "ffn_up_exps",
+    "ffn_gate_up_exps", "ffn_down_exps", "ffn_gate", "ffn_up", "ffn_down", "ffn_gate_shexp",
+    "ffn_up_shexp", "ffn_down_shexp",
+)  # fmt: skip
+_RANK = {kind: rank for rank, kind in enumerate(_ORDER)}
+_NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
+
+
+class ResidencyTooSmall(Exception):
+    """The budget does not hold even two slots beside the weights that cannot be streamed."""
+
+    def __init__(self, needed_mib: float, given_mib: float) -> None:
+        super().__init__(f"the weights need {needed_mib:.1f} MiB, {given_mib:.1f} are given")
+        self.needed_mib, self.given_mib = needed_mib, given_mib
+
+
+@dataclass(frozen=True, slots=True)
+class Residency:
+    """The names of pinned and streamed weights, and the sizes of their memory.
+
+    `streamed` is in the order of the computation.
+    """
+
+    pinned: tuple[str, ...]
+    streamed: tuple[str, ...]
+    slots: int
+    slot_bytes: int
+    pinned_mib: float
+    slots_mib: float
+    streamed_mib: float  # read for each token; experts as if routing were uniform
+    embedding_on_disk: bool  # its rows are read when a token needs them
+    experts_bytes: int = 0  # capacity of the expert cache; 0 without experts
+    expert_reads_mib: float = 0.0  # part of `streamed_mib`
+    tokens_at_once: int = 0  # the largest batch that the expert cache allows; 0: any
+
+    @property
+    def ring_bytes(self) -> int:
+        """Size of the ring that streamed weights pass through; a page where there are none."""
+        return max(PAGE, self.slots * self.slot_bytes)
+
+    @property
+    def experts_mib(self) -> float:
+        """Capacity of the expert cache."""
+        return self.experts_bytes / MIB
+
+    @property
+    def total_mib(self) -> float:
+        """All memory that the weights take."""
+        return self.pinned_mib + self.slots_mib + self.experts_mib
+
+
+def plan_residency(
+    header: ModelHeader, weights_mib: float, *, chunk_bytes: int = CHUNK_BYTES
+) -> Residency:
+    """Pin what fits into `weights_mib`, slots included; stream the rest evenly over the layers.
+
+    Slots are whole chunks. Raises ResidencyTooSmall.
+    """
+    mixture = expert_layers(header)
+    layers, fixed = _split(header, mixture)
+    candidates = [each for layer in layers for each in layer]
+    on_disk = _embedding_on_disk(header)
+    disk_bytes = EMBEDDING_BYTES if on_disk else 0
+    spare = int(weights_mib * MIB) - sum(map(_resident_bytes, fixed)) - disk_bytes
+    spare -= edge_bytes(mixture)
+    everything = sum(map(_resident_bytes, candidates))
+    slot_bytes = _slot_bytes(candidates, chunk_bytes)
+    least = LEAST_SLOTS * slot_bytes + least_cache_bytes(mixture)
+    if spare < least:
+        raise ResidencyTooSmall(weights_mib + (least - spare) / MIB, weights_mib)
+    cache = cache_bytes(mixture, spare - LEAST_SLOTS * slot_bytes, spare - everything)
+    spare -= cache
+    slots = 0 if mixture and everything <= spare else _slot_count(candidates, slot_bytes, spare)
+    spare -= slots * slot_bytes
+    pinned = {each.name for each in candidates} if everything <= spare else _pins(layers, spare)
+    pinned |= {each.name for each in fixed}
+    kept = [each for each in header.tensors if each.name in pinned]
+    streamed = [each for each in candidates if each.name not in pinned]
+    reads_mib = expert_reads(mixture, cache) / MIB
+    return Residency(
+        pinned=tuple(each.name for each in kept),
+        streamed=tuple(each.name for each in streamed),
+        slots=slots,
+        slot_bytes=slot_bytes,
+        pinned_mib=(sum(map(_resident_bytes, kept)) + edge_bytes(mixture) + disk_bytes) / MIB,
+        slots_mib=slots * slot_bytes / MIB,
+        streamed_mib=sum(each.nbytes for each in streamed) / MIB + reads_mib,
+        embedding_on_disk=on_disk,
+        experts_bytes=cache,
+        expert_reads_mib=reads_mib,
+        tokens_at_once=tokens_at_once(mixture, cache),
+    )
+
+
+def least_weights_mib(header: ModelHeader, *, chunk_bytes: int = CHUNK_BYTES) -> float:
+    """The smallest budget that `plan_residency` accepts."""
+    try:
+        plan_residency(header, 0.0, chunk_bytes=chunk_bytes)
+    except ResidencyTooSmall as error:
+        return error.needed_mib
+    return 0.0
+
+
+def streamable(header: ModelHeader) -> tuple[str, ...]:
+    """The names of all weights that may stream, in the order of the computation."""
+    return tuple(each.name for layer in _layers(header) for each in layer)
+
+
+def _embedding_on_disk(header: ModelHeader) -> bool:
+    return header.has_output and any(each.name == EMBEDDING for each in header.tensors)
+
+
+def _split(
+    header: ModelHeader, mixture: Sequence[ExpertLayer]
+) -> tuple[list[list[TensorInfo]], list[TensorInfo]]:
+    """The weights of every token: those that may stream, by layer, and those that may not."""
+    experts = {each.name for layer in mixture for each in layer.tensors}
+    layers = [[each for each in layer if each.name not in experts] for layer in _layers(header)]
+    elsewhere = experts | {each.name for layer in layers for each in layer}
+    if _embedding_on_disk(header):
+        elsewhere.add(EMBEDDING)
+    return layers, [each for each in header.tensors if each.name not in elsewhere]
+
+
+def _layers(header: ModelHeader) -> list[list[TensorInfo]]:
+    """The weights that may stream, by layer, in the order of the computation."""
+    layers: dict[int, list[tuple[int, TensorInfo]]] = {}
+    for each in header.tensors:
+        found = _NAME.fullmatch(each.name)
+        if found is not None and found[2] in _RANK and len(each.shape) > 1:
+            layers.setdefault(int(found[1]), []).append((_RANK[found[2]], each))
+    return [
+        [each for _, each in sorted(layers[number], key=lambda ranked: ranked[0])]
+        for number in sorted(layers)
+    ]
+
+
+def _resident_bytes(tensor: TensorInfo) -> int:
+    """Memory of a weight, with the pages at its ends that it shares with its neighbours."""
+    return page_up(tensor.nbytes) + PAGE
+
+
+def _slot_bytes(candidates: Sequence[TensorInfo], chunk_bytes: int) -> int:
+    """The size of a slot: the largest weight, in whole chunks where it is larger than one."""
+    most = max(map(_resident_bytes, candidates), default=0)
+    return ceil(most / chunk_bytes) * chunk_bytes if most > chunk_bytes else page_up(most)
+
+
+def _slot_count(candidates: Sequence[TensorInfo], slot_bytes: int, spare: int) -> int:
+    """The number of slots for which a pass takes the least time.
+
+    Few slots stall the drive, many leave less memory to pin weights in. The computation uses one
+    slot while the drive fills the others.
+    """
+    if not candidates:
+        return 0
+    everything = sum(map(_resident_bytes, candidates))
+
+    def pass_cost(slots: int) -> float:
+        streamed = max(everything - spare + slots * slot_bytes, 0)
+        return streamed * (1 + _QUEUE_BYTES / ((slots - 1) * slot_bytes))
+
+    fitting = spare // slot_bytes
+    most = min(fitting, max(_SLOTS, everything // _SLOTS_SHARE // slot_bytes))
+    return min(range(min(fitting, _SLOTS), most + 1), key=pass_cost)
+
+
+def _pins(layers: Sequence[Sequence[TensorInfo]], spare: int) -> set[str]:
+    """Names of the weights to pin: in each layer the small ones first, then the largest that fit.
+
+    What a layer leaves of its share goes to the next layer.
+    """
+    pinned: set[str] = set()
+    left = 0.0
+    for layer in layers:
+        left += max(spare, 0) / len(layers)
+        for each in sorted(layer, key=_pin_rank):
+            if _resident_bytes(each) <= left:
+                pinned.add(each.name)
+                left -= _resident_bytes(each)
+    others = [each for layer in layers for each in layer if each.name not in pinned]
+    for each in sorted(others, key=_pin_rank):
+        if _resident_bytes(each) <= left:
+            pinned.add(each.name)
+            left -= _resident_bytes(each)
+    return pinned
+
+
+def _pin_rank(tensor: TensorInfo) -> tuple[bool, int]:
+    return tensor.nbytes > _SHORT_READ_BYTES, -tensor.nbytes

@@ -1,0 +1,1 @@
+"""Moves weights between the model file and memory."""

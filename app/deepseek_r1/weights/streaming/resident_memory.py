@@ -1,0 +1,114 @@
+"""Memory for resident weights: address ranges that mirror the model's files, byte for byte.
+
+A weight lies at its offset in the file, so its pages can be read directly. Neighbouring weights
+share the pages at their ends, which hold the same bytes whoever reads them. Pages of weights that
+are not resident are never touched and cost nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from deepseek_r1.core.errors import LoadStopped
+from deepseek_r1.hardware.disk import READ_BYTES, READERS
+from deepseek_r1.weights.memory_region import Region, page_down, page_up
+from deepseek_r1.weights.streaming.direct_file import WeightFile
+from deepseek_r1.weights.weight import Weight
+
+FileRange = tuple[int, int, int]  # index of the file, start and end in it
+
+
+class ResidentMemory:
+    """A region for each file. One thread may change it, between or inside computations."""
+
+    def __init__(self, files: Sequence[WeightFile]) -> None:
+        self._files = files
+        self._regions = [Region(file.nbytes, huge_pages=False) for file in files]
+
+    def address(self, weight: Weight) -> int:
+        """The address of the weight's first byte, resident or not."""
+        return self._regions[weight.part].address + weight.offset
+
+    def read(self, part: int, start: int, end: int) -> None:
+        """Read the pages around a range of a file. Raises WeightsUnreadableError."""
+        first, last = page_down(start), page_up(end)
+        self._regions[part].commit(first, last)
+        with self._regions[part].bytes[first:last] as into:
+            self._files[part].read(into, first, last)
+
+    def copy_from(self, weight: Weight, address: int) -> None:
+        """Copy a weight here from another address."""
+        self._regions[weight.part].commit(weight.offset, weight.offset + weight.nbytes)
+        ctypes.memmove(self.address(weight), address, weight.nbytes)
+
+    def discard(self, part: int, start: int, end: int) -> None:
+        """Release the whole pages inside a range of a file."""
+        self._regions[part].discard(start, end)
+
+    def allow_huge_pages(self, weights: Iterable[Weight]) -> None:
+        """Allow huge pages for weights that are read and released as a whole."""
+        for weight in weights:
+            part, start, end = weight.range
+            self._regions[part].allow_huge_pages(start, end)
+
+    def load(self, weights: Sequence[Weight], on_progress: Callable[[float], bool]) -> None:
+        """Read many weights with several threads. Raises LoadStopped, WeightsUnreadableError."""
+        self.allow_huge_pages(weights)
+        ranges = list(coalesced_reads(each.range for each in weights))
+        with ThreadPoolExecutor(READERS, "weights-load") as pool:
+            reads = [pool.submit(self.read, *each) for each in ranges]
+            try:
+                for count, each in enumerate(reads):
+                    each.result()
+                    if not on_progress((count + 1) / len(reads)):
+                        raise LoadStopped
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def close(self) -> None:
+        """Free all memory. Nothing may be computed with the weights any more."""
+        for region in self._regions:
+            region.close()
+
+
+class TemporaryReads:
+    """Weights that are made resident for one computation only."""
+
+    def __init__(self, resident: ResidentMemory) -> None:
+        self._resident = resident
+        self.weights: list[Weight] = []
+        self.read_bytes = 0
+        self.wait_s = 0.0
+
+    def read(self, weight: Weight) -> int:
+        """Read a weight; returns its address until `release`. Raises WeightsUnreadableError."""
+        started = time.perf_counter()
+        self._resident.read(*weight.range)
+        self.wait_s += time.perf_counter() - started
+        self.weights.append(weight)
+        self.read_bytes += weight.nbytes
+        return self._resident.address(weight)
+
+    def release(self, nonresident: Container[Weight]) -> None:
+        """Release those that are still `nonresident`; the others have been admitted meanwhile."""
+        for weight in self.weights:
+            if weight in nonresident:
+                self._resident.discard(*weight.range)
+        self.weights.clear()
+
+
+def coalesced_reads(ranges: Iterable[FileRange]) -> Iterator[FileRange]:
+    """The reads that fetch the pages around all ranges; neighbours are read together."""
+    runs: list[list[int]] = []
+    for part, start, end in sorted(ranges):
+        first, last = page_down(start), page_up(end)
+        if runs and runs[-1][0] == part and first <= runs[-1][2]:
+            runs[-1][2] = max(last, runs[-1][2])
+        else:
+            runs.append([part, first, last])
+    for part, first, last in runs:
+        for start in range(first, last, READ_BYTES):
+            yield part, start, min(start + READ_BYTES, last)

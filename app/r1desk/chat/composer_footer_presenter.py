@@ -1,0 +1,64 @@
+"""Connects the row below the composer with the settings, the model and the text being written."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Slot
+
+from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat.attachment_controller import AttachmentController
+from r1desk.chat.measured_speed import MeasuredSpeed
+from r1desk.chat.prompt_size_controller import PromptSizeController
+from r1desk.chat.settings_controller import ChatSettingsController
+from r1desk.chat.widgets.composer import Composer
+from r1desk.chat.widgets.composer_footer import ComposerFooter
+
+
+class ComposerFooterPresenter(QObject):
+    """Shows the thinking budget with its time, and what the next message takes."""
+
+    def __init__(
+        self,
+        footer: ComposerFooter,
+        composer: Composer,
+        attachments: AttachmentController,
+        *,
+        sizes: PromptSizeController,
+        settings: ChatSettingsController,
+        speed: MeasuredSpeed,
+    ) -> None:
+        super().__init__(footer)
+        self._footer, self._composer, self._attachments = footer, composer, attachments
+        self._sizes, self._settings, self._speed = sizes, settings, speed
+        composer.text_changed.connect(self._on_message_changed)
+        attachments.shown.connect(self._on_message_changed)
+        sizes.changed.connect(footer.size_bar.show_size)
+        settings.sampling_changed.connect(self._on_sampling)
+        footer.thinking.budget_chosen.connect(settings.set_thinking_budget)
+        speed.changed.connect(self._on_speed)
+        self._on_sampling(settings.present[0])
+        self._on_speed()
+        footer.size_bar.show_size(sizes.size)
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+    @Slot(object)
+    def on_model_loaded(self, loaded: ModelLoaded) -> None:
+        """Another model counts otherwise, and may not think."""
+        self._footer.thinking.setVisible(loaded.facts.reasons)
+        self._sizes.refresh()
+
+    @Slot()
+    def _on_message_changed(self) -> None:
+        self._sizes.set_message(self._composer.text(), self._attachments.attachments)
+
+    @Slot(object)
+    def _on_sampling(self, sampling: SamplingSettings) -> None:
+        self._footer.thinking.show_budget(sampling.thinking_budget)
+        self._sizes.refresh()
+
+    @Slot()
+    def _on_speed(self) -> None:
+        self._footer.thinking.set_speed(self._speed.decode_tok_s)

@@ -1,0 +1,145 @@
+"""A typeset formula in the window: validated measures and parts, kept small.
+
+Lengths are in thousandths of an em; y grows upwards and is zero on the baseline. See `svg_reader`
+for the parts.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from r1desk.chat.formulas.formula_limits import (
+    MAX_BREAKS,
+    MAX_EXTENT,
+    MAX_OUTLINE,
+    MAX_PARTS,
+    MAX_SPEECH,
+)
+
+_MAX_GLYPHS: Final = 3_000  # outlines kept for all formulas together
+
+Span = tuple[float, float]  # from where to where along the formula
+LINE_INDENT: Final = 2_000.0  # of every line but the first
+LINE_GAP: Final = 450.0  # between two lines
+
+_Length = Annotated[float, Field(ge=-MAX_EXTENT, le=MAX_EXTENT, allow_inf_nan=False)]
+_Size = Annotated[float, Field(ge=0, le=MAX_EXTENT, allow_inf_nan=False)]
+_Scale = Annotated[float, Field(gt=0, le=50, allow_inf_nan=False)]
+_Colour = Annotated[str, StringConstraints(pattern=r"^[#A-Za-z0-9]{0,32}$")]  # "" is the text's
+_Outline = Annotated[str, StringConstraints(max_length=MAX_OUTLINE, pattern=r"^[-MLHVCQZe0-9. ]*$")]
+_Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+
+_Part = (
+    tuple[Literal["glyph"], int, _Length, _Length, _Scale, _Scale, _Colour]
+    | tuple[Literal["character"], _Character, _Length, _Length, _Size, _Colour]
+    | tuple[Literal["rule"], _Length, _Length, _Length, _Length, _Colour]
+    | tuple[Literal["line"], _Length, _Length, _Length, _Length, _Size, _Colour]
+    | tuple[Literal["shape"], _Outline, _Size, _Colour]
+)
+
+
+class _LayoutMessage(BaseModel):
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    width: _Size
+    ascent: _Length
+    descent: _Length
+    parts: Annotated[list[_Part], Field(max_length=MAX_PARTS)]
+    outlines: dict[int, _Outline]
+    breaks: Annotated[list[_Size], Field(max_length=MAX_BREAKS)]
+    speech: Annotated[str, StringConstraints(max_length=MAX_SPEECH)]
+
+
+class TypesetReply(BaseModel):
+    """One line from the child process: a layout, or why there is none."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    number: int
+    layout: _LayoutMessage | None = None
+    problem: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class UnreadableReply(Exception):
+    """The child process wrote what the window does not accept."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormulaLayout:
+    """One formula, ready to be painted in any size and colour."""
+
+    width: float
+    ascent: float
+    descent: float
+    parts: bytes  # JSON: a tenth of the memory of Python's objects
+    breaks: tuple[float, ...]  # where a line may end, from left to right
+    speech: str
+
+    def lines(self, width: float) -> tuple[Span, ...]:
+        """The formula in lines that are no wider than `width` where it can be broken so."""
+        lines: list[Span] = []
+        start, last = 0.0, 0.0
+        for place in (*self.breaks, self.width):
+            indent = LINE_INDENT if lines else 0.0
+            if place - start + indent > width and last > start:
+                lines.append((start, last))
+                start = last
+            last = place
+        return (*lines, (start, self.width))
+
+    def decoded_parts(self) -> list[list[Any]]:
+        """The parts as `svg_reader` describes them."""
+        decoded: list[list[Any]] = json.loads(self.parts)
+        return decoded
+
+
+class GlyphOutlines:
+    """The outlines of all glyphs seen, shared by the formulas."""
+
+    def __init__(self) -> None:
+        self._outlines: dict[int, str] = {}
+
+    def add(self, outlines: dict[int, str]) -> bool:
+        """Keep `outlines`; False when that is one glyph too many."""
+        if len(self._outlines) + len(outlines) > _MAX_GLYPHS:
+            return False
+        for glyph, outline in outlines.items():
+            self._outlines.setdefault(glyph, outline)
+        return True
+
+    def __getitem__(self, glyph: int) -> str:
+        return self._outlines[glyph]
+
+    def __contains__(self, glyph: int) -> bool:
+        return glyph in self._outlines
+
+
+def read_reply(line: bytes, outlines: GlyphOutlines) -> tuple[int, FormulaLayout | None]:
+    """The number of a reply and its layout, None where the formula cannot be set.
+
+    Raises UnreadableReply.
+    """
+    try:
+        reply = TypesetReply.model_validate_json(line)
+    except ValidationError as error:
+        raise UnreadableReply(str(error)) from error
+    message = reply.layout
+    if message is None:
+        return reply.number, None
+    if not outlines.add(message.outlines):
+        return reply.number, None
+    if any(part[0] == "glyph" and part[1] not in outlines for part in message.parts):
+        raise UnreadableReply("a glyph without an outline")
+    layout = FormulaLayout(
+        width=message.width,
+        ascent=message.ascent,
+        descent=message.descent,
+        parts=json.dumps(message.parts, separators=(",", ":"), ensure_ascii=False).encode(),
+        breaks=tuple(message.breaks),
+        speech=message.speech,
+    )
+    return reply.number, layout

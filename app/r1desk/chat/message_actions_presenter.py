@@ -1,0 +1,76 @@
+"""Connects the menus of messages with their actions, and offers to undo changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QWidget
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.message_actions import MessageActions
+from r1desk.chat.undo_history import UndoableChange, UndoHistory
+from r1desk.chat.widgets.composer import Composer
+from r1desk.chat.widgets.view import ChatView
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+
+
+class MessageActionsPresenter(QObject):
+    """One for each window. `title` gives the title of the conversation shown."""
+
+    def __init__(
+        self,
+        window: QWidget,
+        view: ChatView,
+        *,
+        composer: Composer,
+        notices: NoticeBar,
+        actions: MessageActions,
+        history: UndoHistory,
+        title: Callable[[], str],
+    ) -> None:
+        super().__init__(window)
+        self._composer, self._notices = composer, notices
+        self._actions, self._history, self._title = actions, history, title
+        view.answer_edited.connect(actions.edit_answer)
+        view.quote_requested.connect(composer.insert_quote)
+        view.branch_requested.connect(self._on_branch)
+        view.delete_requested.connect(actions.delete)
+        actions.failed.connect(self._on_failed)
+        history.added.connect(self._on_added)
+        history.undone.connect(self._on_undone)
+        self._undo = QAction(tr("Undo the last deletion or change"), window)
+        self._undo.setShortcuts(
+            [
+                QKeySequence(QKeySequence.StandardKey.Undo),  # where no text box has its own
+                QKeySequence("Ctrl+Alt+Z"),
+            ]
+        )
+        self._undo.triggered.connect(history.undo)
+        window.addAction(self._undo)
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+    @Slot(int)
+    def _on_branch(self, message_id: int) -> None:
+        self._actions.branch_off(message_id, tr("Branch of {title}", title=self._title()))
+        self._composer.setFocus()
+
+    @Slot(object)
+    def _on_added(self, change: UndoableChange) -> None:
+        self._notices.show_notice(Notice(change.text, Level.INFO, tr("Undo"), self._history.undo))
+        self._composer.setFocus()
+
+    @Slot(object)
+    def _on_undone(self, change: UndoableChange) -> None:
+        """Name the change: its own notice may have gone long ago."""
+        self._notices.withdraw(change.text)
+        self._notices.show_notice(Notice(tr("Undone: {change}", change=change.text), Level.INFO))
+
+    @Slot(ErrorReport)
+    def _on_failed(self, report: ErrorReport) -> None:
+        self._notices.show_notice(Notice(report.text(), Level.ERROR))

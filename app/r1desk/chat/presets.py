@@ -1,0 +1,163 @@
+"""Presets: named sets of instructions and sampling, with a model or without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from PySide6.QtCore import QObject, Signal
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.store import Store
+from r1desk.store.store_bridge import StoreBridge
+
+_KEY = "presets"
+NAME_CHARACTERS = 60
+
+
+class Preset(BaseModel):
+    """One preset. `key` is "" for a built-in one, whose name and text follow the language."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    system_prompt: str = ""
+    sampling: SamplingSettings = SamplingSettings()
+    model_path: str = ""  # "" keeps the model that is loaded
+    key: str = ""
+
+    @property
+    def is_built_in(self) -> bool:
+        """True for one that cannot be changed."""
+        return not self.key
+
+    def matches(self, sampling: SamplingSettings, system_prompt: str) -> bool:
+        """True where these settings are the preset's."""
+        own = self.sampling
+        if own.thinking_budget is None:  # it is the conversation's
+            sampling = sampling.model_copy(update={"thinking_budget": None})
+        return sampling == own and system_prompt.strip() == self.system_prompt.strip()
+
+
+def built_in_presets() -> tuple[Preset, ...]:
+    """The presets that are always there, in the window's language."""
+    exact = SamplingSettings(temperature=0.3)
+    return (
+        Preset(name=tr("R1 as DeepSeek advises")),
+        Preset(
+            name=tr("Mathematics"),
+            system_prompt=tr(
+                "Please reason step by step, and put your final answer within \\boxed{}."
+            ),
+        ),
+        Preset(
+            name=tr("Code"),
+            system_prompt=tr(
+                "Answer with complete code that runs as it stands, then explain it in a few "
+                "sentences."
+            ),
+            sampling=exact,
+        ),
+        Preset(
+            name=tr("Short answers"),
+            system_prompt=tr("Answer in at most three sentences."),
+        ),
+        Preset(
+            name=tr("Translate into English"),
+            system_prompt=tr(
+                "Translate every message into English. Write the translation and nothing else."
+            ),
+            sampling=exact,
+        ),
+        Preset(
+            name=tr("Translate into Chinese"),
+            system_prompt=tr(
+                "Translate every message into Chinese. Write the translation and nothing else."
+            ),
+            sampling=exact,
+        ),
+        Preset(
+            name=tr("Creative"),
+            system_prompt="",
+            sampling=SamplingSettings(temperature=1.0, top_p=0.98),
+        ),
+    )
+
+
+class PresetController(QObject):
+    """Owns the user's presets; the store keeps them. Main thread.
+
+    Signals:
+        changed: the user's presets are other ones.
+        failed: ErrorReport of a change that could not be stored; it is in force until the end.
+    """
+
+    changed = Signal()
+    failed = Signal(object)
+
+    def __init__(self, store: StoreBridge, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._own: tuple[Preset, ...] = ()
+        store.call(lambda opened: opened.key_value.get(_KEY, []), self._on_loaded, self._on_failed)
+
+    @property
+    def presets(self) -> tuple[Preset, ...]:
+        """All presets, the built-in ones first."""
+        return (*built_in_presets(), *self._own)
+
+    def save(self, preset: Preset) -> Preset:
+        """Keep a new preset; returned with its key."""
+        kept = preset.model_copy(
+            update={"key": uuid4().hex, "name": preset.name.strip()[:NAME_CHARACTERS]}
+        )
+        self._replace(lambda own: (*own, kept))
+        return kept
+
+    def replace(self, preset: Preset) -> None:
+        """Store a preset of the user's with another name or other settings."""
+        self._replace(lambda own: tuple(preset if p.key == preset.key else p for p in own))
+
+    def delete(self, preset: Preset) -> Callable[[], None]:
+        """Delete a preset of the user's; returns what brings it back."""
+        before = self._own
+        self._replace(lambda own: tuple(p for p in own if p.key != preset.key))
+
+        def undo() -> None:
+            place = next(i for i, p in enumerate(before) if p.key == preset.key)
+            self._replace(lambda own: (*own[:place], preset, *own[place:]))
+
+        return undo
+
+    def _replace(self, change: Callable[[tuple[Preset, ...]], tuple[Preset, ...]]) -> None:
+        self._own = change(self._own)
+        values = [preset.model_dump(mode="json") for preset in self._own]
+
+        def work(store: Store) -> None:
+            if store.writable:
+                store.key_value.set(_KEY, values)
+
+        self._store.call(work, None, self._on_failed)
+        self.changed.emit()
+
+    def _on_loaded(self, stored: object) -> None:
+        values = stored if isinstance(stored, list) else []
+        self._own = tuple(preset for preset in map(_read, values) if preset is not None)
+        self.changed.emit()
+
+    def _on_failed(self, error: Exception) -> None:
+        if not isinstance(error, R1Error):
+            raise error
+        self.failed.emit(error.report())
+
+
+def _read(value: object) -> Preset | None:
+    try:
+        return Preset.model_validate(value)
+    except ValidationError as problem:
+        log.store.warning("a stored preset is unreadable: %d problems", problem.error_count())
+        return None

@@ -1,0 +1,58 @@
+"""Gives letters that no widget wants to the text box of the composer."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QTextEdit,
+    QWidget,
+)
+
+_KEEPS_KEYS = (QLineEdit, QAbstractSpinBox, QComboBox)  # also when they refuse a letter
+
+
+class KeyForwarder(QObject):
+    """Watches a window. Qt hands it each key that the widget with the focus left alone."""
+
+    def __init__(self, window: QWidget, target: QWidget) -> None:
+        super().__init__(window)
+        self._target = target
+        window.installEventFilter(self)
+
+    def eventFilter(self, _window: QObject, event: QEvent) -> bool:
+        """Move the focus to the target with the first letter."""
+        if (
+            not isinstance(event, QKeyEvent)
+            or event.type() != QEvent.Type.KeyPress
+            or not is_typed_text(event)
+            or isinstance(QApplication.focusWidget(), _KEEPS_KEYS)
+            or not self._target.isEnabled()
+        ):
+            return False
+        self._target.setFocus(Qt.FocusReason.OtherFocusReason)
+        QCoreApplication.sendEvent(self._target, event)
+        return True
+
+    def take_idle_focus(self) -> None:
+        """Focus the target where the focus is on nothing that a user works in."""
+        focused = QApplication.focusWidget()
+        idle = focused is None or isinstance(focused, QAbstractButton | QTextEdit)
+        if idle and QApplication.activeModalWidget() is None:
+            self._target.setFocus(Qt.FocusReason.OtherFocusReason)
+
+
+def is_typed_text(event: QKeyEvent) -> bool:
+    """True for a key that writes a visible character, not for a shortcut, Space or Enter."""
+    modifiers = event.modifiers() & ~(
+        Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
+    )
+    altgr = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+    if modifiers not in (Qt.KeyboardModifier.NoModifier, altgr):
+        return False
+    return bool(event.text().strip()) and event.text().isprintable()

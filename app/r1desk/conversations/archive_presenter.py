@@ -1,0 +1,123 @@
+"""Connects the dialogs for export and import with the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtWidgets import QWidget
+
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.i18n import tr, trn
+from r1desk.conversations.widgets.archive_dialogs import (
+    HTML_SUFFIX,
+    MARKDOWN_SUFFIX,
+    PDF_SUFFIX,
+    export_dialog,
+    import_dialog,
+)
+from r1desk.store.archive_files import export_json, export_markdown, import_json
+from r1desk.store.store_bridge import StoreBridge
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+
+NOTICE_AFTER_S = 0.7  # a shorter export needs no word about it
+
+
+class ArchivePresenter(QObject):
+    """Asks for a file, lets the store write or read it, and reports how that went."""
+
+    imported = Signal(list)  # the new conversations
+
+    def __init__(self, store: StoreBridge, parent: QObject) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._window: QWidget | None = None
+        self._notices: NoticeBar | None = None
+        self._title_of: Callable[[int | None], str] = lambda _: ""
+
+    def attach(
+        self, window: QWidget, notices: NoticeBar, title_of: Callable[[int | None], str]
+    ) -> None:
+        """Use this window for dialogs and notices; `title_of` gives a conversation's title."""
+        self._window, self._notices, self._title_of = window, notices, title_of
+
+    @Slot(object)
+    def choose_export(self, conversation_id: int | None) -> None:
+        """Ask where one conversation, or all for None, is to be written."""
+        if self._window is None:
+            return
+        title = self._title_of(conversation_id) if conversation_id else tr("All conversations")
+        dialog = export_dialog(self._window, title, of_all=conversation_id is None)
+        dialog.fileSelected.connect(lambda path: self.export(conversation_id, Path(path)))
+        dialog.open()
+
+    @Slot()
+    def choose_import(self) -> None:
+        """Ask for a file with conversations."""
+        if self._window is None:
+            return
+        dialog = import_dialog(self._window)
+        dialog.fileSelected.connect(lambda path: self.import_file(Path(path)))
+        dialog.open()
+
+    def export(self, conversation_id: int | None, file: Path) -> None:
+        """Write one conversation, or all for None; the file's suffix decides on the form."""
+        chosen = None if conversation_id is None else [conversation_id]
+        if file.suffix.lower() in {HTML_SUFFIX, PDF_SUFFIX}:
+            self._export_document(chosen, file)
+            return
+        write = export_markdown if file.suffix.lower() == MARKDOWN_SUFFIX else export_json
+        self._store.call(
+            lambda store: write(store, file, chosen),
+            lambda _: self._show(tr("Exported to {file}.", file=file.name), Level.INFO),
+            self._on_failed,
+        )
+
+    def _export_document(self, chosen: list[int] | None, file: Path) -> None:
+        from r1desk.conversations.export.conversation_export import (  # noqa: PLC0415 - not at start
+            ConversationExport,
+        )
+
+        export = ConversationExport(self._store, file, chosen, self)
+        waiting = tr("Writing {file}…", file=file.name)
+        started = time.monotonic()
+
+        def progressed(_done: int, _count: int) -> None:
+            if time.monotonic() - started > NOTICE_AFTER_S and self._notices is not None:
+                self._notices.show_notice(Notice(waiting, Level.INFO, tr("Cancel"), export.cancel))
+
+        def finished(report: ErrorReport | None) -> None:
+            export.deleteLater()
+            if self._notices is not None:
+                self._notices.withdraw(waiting)
+            if report is None:
+                self._show(tr("Exported to {file}.", file=file.name), Level.INFO)
+            else:
+                self._show(report.text(), Level.ERROR)
+
+        export.progressed.connect(progressed)
+        export.finished.connect(finished)
+        export.start()
+
+    def import_file(self, file: Path) -> None:
+        """Store the conversations of a file as new ones."""
+
+        def imported(conversation_ids: list[int]) -> None:
+            text = trn(
+                "{n} conversation imported.", "{n} conversations imported.", len(conversation_ids)
+            )
+            self._show(text, Level.INFO)
+            self.imported.emit(conversation_ids)
+
+        self._store.call(lambda store: import_json(store, file), imported, self._on_failed)
+
+    def _on_failed(self, error: Exception) -> None:
+        if not isinstance(error, R1Error):
+            raise error
+        self._show(error.report().text(), Level.ERROR)
+
+    def _show(self, text: str, level: Level) -> None:
+        if self._notices is not None:
+            self._notices.show_notice(Notice(text, level))

@@ -1,0 +1,1 @@
+"""Conversations as documents that other programs show: HTML and PDF."""

@@ -1,0 +1,73 @@
+"""The parts of a conversation in the order in which a document has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from markdown_it.token import Token
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.formulas.formula_service import FormulaKey
+from r1desk.chat.widgets.block_splitter import BlockSplitter, MarkdownBlock
+from r1desk.chat.widgets.stats_line import duration_text
+from r1desk.store import Attachment, MessageNode
+
+_STEP = 2_000  # characters of Markdown that are parsed at once
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedConversation:
+    """A conversation's title and the branch that is shown."""
+
+    title: str
+    messages: tuple[MessageNode, ...]
+
+
+def author_of(message: MessageNode) -> str:
+    """The heading over a message: its author, with the model's name."""
+    if message.role.value != "assistant":
+        return tr("You")
+    name = message.model_name or tr("Answer")
+    return tr("{name} (edited)", name=name) if message.edited else name
+
+
+def thinking_label(message: MessageNode) -> str:
+    """The heading over the thinking, with the time it took."""
+    if not message.thinking_s:
+        return tr("Thinking")
+    return tr("Thought for {duration}", duration=duration_text(message.thinking_s))
+
+
+def attachment_label(attachment: Attachment) -> str:
+    """The heading over the text of an attached file."""
+    return tr("Attached file: {label}", label=attachment.name)
+
+
+def markdown_blocks(source: str) -> Iterator[MarkdownBlock | None]:
+    """The blocks of a text; None where the caller may do something else in between."""
+    splitter = BlockSplitter()
+    for start in range(0, len(source), _STEP):
+        yield from splitter.feed(source[start : start + _STEP])
+        yield None
+    yield from splitter.finish()
+
+
+def formulas_of(block: MarkdownBlock) -> set[FormulaKey]:
+    """The formulas in a block."""
+    found: set[FormulaKey] = set()
+    for token in block.tokens:
+        for part in (token, *(token.children or ())):
+            if part.type in {"math_inline", "math_block"}:
+                found.add(formula_key(part))
+    return found
+
+
+def formula_key(token: Token) -> FormulaKey:
+    """The formula of a token as the formula service knows it."""
+    return FormulaKey(token.content.strip(), bool(token.meta.get("display")))
+
+
+def formula_source(token: Token) -> str:
+    """The LaTeX of a token as it was written."""
+    return token.markup + token.content + token.info

@@ -1,0 +1,249 @@
+"""Conversations on the pages of a PDF file, with the chat's own typesetting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PySide6.QtCore import QBuffer, QLocale, QMarginsF, QRectF, Qt
+from PySide6.QtGui import (
+    QAbstractTextDocumentLayout,
+    QBrush,
+    QColor,
+    QFont,
+    QGuiApplication,
+    QPageLayout,
+    QPageSize,
+    QPainter,
+    QPdfWriter,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+)
+
+from r1desk.chat.formulas.formula_service import FormulaService
+from r1desk.chat.widgets import display_text
+from r1desk.chat.widgets.block_splitter import MarkdownBlock
+from r1desk.chat.widgets.chat_fonts import mono, scaled
+from r1desk.chat.widgets.markdown_renderer import MarkdownRenderer, plain_font
+from r1desk.chat.widgets.quote_bars import paint_quote_bars
+from r1desk.chat.widgets.text_style import TextStyle
+from r1desk.conversations.export.code_runs import code_runs
+from r1desk.conversations.export.document_blocks import (
+    ExportedConversation,
+    attachment_label,
+    author_of,
+    thinking_label,
+)
+from r1desk.conversations.export.page_breaks import page_parts
+from r1desk.conversations.export.paper import paper_palette
+from r1desk.store import MessageNode
+
+_TEXT_PT = 10.5
+_MARGIN_MM = 20.0
+_PIECE = 4_000  # characters of plain text that are laid out at once
+_KEEP_EM = 5.0  # a heading with less space than this below it goes to the next page
+
+
+class PdfWriter:
+    """Draws the parts of one document as they come; `close`, then `document`. Main thread."""
+
+    def __init__(self, formulas: FormulaService, title: str) -> None:
+        self._buffer = QBuffer()
+        self._buffer.open(QBuffer.OpenModeFlag.WriteOnly)
+        self._pdf = QPdfWriter(self._buffer)
+        self._pdf.setTitle(display_text.prose(title))
+        self._pdf.setCreator("R1 Desk")
+        # The resolution of the screen: sizes in points then have the pixels that the chat measures.
+        self._pdf.setResolution(round(QGuiApplication.primaryScreen().logicalDotsPerInch()))
+        metric = QLocale().measurementSystem() is QLocale.MeasurementSystem.MetricSystem
+        size = QPageSize.PageSizeId.A4 if metric else QPageSize.PageSizeId.Letter
+        margins = QMarginsF(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM, _MARGIN_MM)
+        self._pdf.setPageLayout(
+            QPageLayout(
+                QPageSize(size),
+                QPageLayout.Orientation.Portrait,
+                margins,
+                QPageLayout.Unit.Millimeter,
+            )
+        )
+        font = QFont(QGuiApplication.font())
+        font.setPointSizeF(_TEXT_PT)
+        font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+        self._palette = paper_palette()
+        self._style = TextStyle.of(self._palette, font, formulas)
+        self._aside = self._style.as_aside()
+        self._current = self._style
+        self._painter = QPainter(self._pdf)
+        self._width = float(self._pdf.width())
+        self._y, self._page = 0.0, 1
+        self._conversations = 0
+
+    @property
+    def _bottom(self) -> float:
+        return self._pdf.height() - 2 * self._style.em_px
+
+    def begin_conversation(self, conversation: ExportedConversation) -> Iterator[None]:
+        """Begin a conversation on a page of its own."""
+        if self._conversations:
+            self._new_page()
+        self._conversations += 1
+        yield from self._add_line(conversation.title, 1.5, self._style.colours.text, bold=True)
+
+    def add_author(self, message: MessageNode) -> Iterator[None]:
+        """Add the heading over a message."""
+        self._y += 1.2 * self._style.em_px
+        self._keep_together()
+        yield from self._add_line(author_of(message), 0.9, self._style.colours.dim, bold=True)
+
+    def add_question(self, message: MessageNode) -> Iterator[None]:
+        """Add a user's message with its files."""
+        yield from self.add_author(message)
+        colours = self._style.colours
+        for attachment in message.attachments:
+            self._keep_together()
+            yield from self._add_line(attachment_label(attachment), 0.9, colours.dim)
+            for piece in display_text.paragraph_slices(attachment.content, _PIECE):
+                document = self._code_document([(piece.removesuffix("\n"), "")])
+                yield from self._place(document, colours.code_background)
+        for piece in display_text.paragraph_slices(message.content, _PIECE):
+            document = self._document(self._style)
+            MarkdownRenderer(document, self._style).append_plain(piece.removesuffix("\n"))
+            yield from self._place(document, colours.bubble)
+
+    def begin_thinking(self, message: MessageNode) -> Iterator[None]:
+        """Begin the thinking of an answer."""
+        self._current = self._aside
+        self._keep_together()
+        yield from self._add_line(thinking_label(message), 0.9, self._style.colours.dim)
+
+    def end_thinking(self) -> Iterator[None]:
+        """The thinking is over."""
+        self._current = self._style
+        self._y += 0.8 * self._style.em_px
+        yield
+
+    def add_block(self, block: MarkdownBlock) -> Iterator[None]:
+        """Add one block of Markdown; its formulas are settled."""
+        if block.is_code:
+            runs = yield from code_runs(block.code, block.language, self._style.colours)
+            gap = 0.0 if block.continued else 0.6
+            background = self._style.colours.code_background
+            yield from self._place(self._code_document(runs), background, gap)
+            return
+        document = self._document(self._current)
+        MarkdownRenderer(document, self._current).append(block.tokens)
+        yield
+        yield from self._place(document, gap=0.0 if block.is_continued_text else 0.6)
+
+    def close(self) -> None:
+        """Finish the last page."""
+        self._draw_page_number()
+        self._painter.end()
+        self._buffer.close()
+
+    def document(self) -> bytes:
+        """The whole file."""
+        return bytes(self._buffer.data().data())
+
+    # ---- documents
+
+    def _document(self, style: TextStyle) -> QTextDocument:
+        document = QTextDocument()
+        document.setUseDesignMetrics(True)
+        plain_font(document, style.font)
+        document.setIndentWidth(style.em_px * 1.45)
+        return document
+
+    def _code_document(self, runs: list[tuple[str, str]]) -> QTextDocument:
+        document = self._document(self._style)
+        document.setDefaultFont(scaled(mono(self._style.font), 0.9))
+        cursor = QTextCursor(document)
+        for text, colour in runs:
+            fmt = QTextCharFormat()
+            chosen = QColor(colour) if colour else self._style.colours.code_text
+            fmt.setForeground(QBrush(chosen))
+            cursor.insertText(display_text.breakable(display_text.code(text)), fmt)
+        return document
+
+    def _add_line(
+        self, text: str, size: float, colour: QColor, *, bold: bool = False
+    ) -> Iterator[None]:
+        document = self._document(self._style)
+        font = scaled(self._style.font, size)
+        font.setBold(bold)
+        document.setDefaultFont(font)
+        fmt = QTextCharFormat()
+        fmt.setForeground(QBrush(colour))
+        QTextCursor(document).insertText(display_text.prose(text), fmt)
+        yield from self._place(document, gap=0.0)
+        self._y += 0.3 * self._style.em_px
+
+    # ---- pages
+
+    def _keep_together(self) -> None:
+        if self._bottom - self._y < _KEEP_EM * self._style.em_px:
+            self._new_page()
+
+    def _new_page(self) -> None:
+        self._draw_page_number()
+        self._pdf.newPage()
+        self._y = 0.0
+        self._page += 1
+
+    def _draw_page_number(self) -> None:
+        self._painter.setFont(scaled(self._style.font, 0.85))
+        self._painter.setPen(self._style.colours.dim)
+        line = QRectF(0, self._bottom, self._width, 2 * self._style.em_px)
+        self._painter.drawText(
+            line, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom, f"{self._page}"
+        )
+
+    def _place(
+        self, document: QTextDocument, background: QColor | None = None, gap: float = 0.0
+    ) -> Iterator[None]:
+        """Draw a document here and on the following pages, on a background if one is given."""
+        pad = 0.6 * self._style.em_px if background is not None else 0.0
+        document.setTextWidth(self._width - 2 * pad)
+        scale = min(1.0, (self._width - 2 * pad) / max(1.0, document.size().width()))
+        yield
+        if self._y:
+            self._y += gap * self._style.em_px
+        start, height = 0.0, document.size().height()
+        while start < height:
+            free = (self._bottom - self._y - 2 * pad) / scale
+            end = page_parts(document, start, free, is_whole_page=not self._y)
+            if end <= start:
+                self._new_page()
+                continue
+            self._draw(document, (start, end), scale, pad, background)
+            self._y += (end - start) * scale + 2 * pad
+            start = end
+            if start < height:
+                self._new_page()
+            yield
+
+    def _draw(
+        self,
+        document: QTextDocument,
+        part: tuple[float, float],
+        scale: float,
+        pad: float,
+        background: QColor | None,
+    ) -> None:
+        start, end = part
+        painter = self._painter
+        if background is not None:
+            height = (end - start) * scale + 2 * pad
+            painter.fillRect(QRectF(0, self._y, self._width, height), background)
+        painter.save()
+        painter.translate(pad, self._y + pad)
+        painter.scale(scale, scale)
+        painter.translate(0, -start)
+        clip = QRectF(-pad, start, self._width / scale, end - start)
+        painter.setClipRect(clip)
+        paint_quote_bars(painter, document, self._width, self._current, clip)
+        context = QAbstractTextDocumentLayout.PaintContext()
+        context.palette = self._palette  # the markers of lists have the palette's colour
+        context.clip = clip
+        document.documentLayout().draw(painter, context)
+        painter.restore()

@@ -1,0 +1,160 @@
+"""Conversations and search hits as rows of one list, grouped by day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+
+from deepseek_r1.core.i18n import tr
+from r1desk.store import ConversationInfo, SearchHit
+
+Index = QModelIndex | QPersistentModelIndex
+
+
+class ItemRole(IntEnum):
+    """Data of a row beside Qt's own."""
+
+    CONVERSATION_ID = Qt.ItemDataRole.UserRole + 1
+    SUBTITLE = Qt.ItemDataRole.UserRole + 2
+    IS_HEADING = Qt.ItemDataRole.UserRole + 3
+    MARKS = Qt.ItemDataRole.UserRole + 4
+    MESSAGE_ID = Qt.ItemDataRole.UserRole + 5
+    QUERY = Qt.ItemDataRole.UserRole + 6
+    IS_ANSWERING = Qt.ItemDataRole.UserRole + 7
+    IS_PINNED = Qt.ItemDataRole.UserRole + 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A heading or a conversation; `marks` are the matches (start, length) in the subtitle.
+
+    A search hit has the `query` and the message that matched, None where only the title did.
+    """
+
+    title: str
+    conversation_id: int | None = None
+    subtitle: str = ""
+    marks: tuple[tuple[int, int], ...] = ()
+    message_id: int | None = None
+    query: str = ""
+    pinned: bool = False
+
+
+def rows_by_day(conversations: Sequence[ConversationInfo], now: datetime) -> list[Row]:
+    """All conversations under headings: pinned ones first, the others by their age."""
+    rows: list[Row] = []
+    heading = ""
+    for info in conversations:
+        age = tr("Pinned") if info.pinned else _age_heading(info.updated_at, now)
+        if age != heading:
+            heading = age
+            rows.append(Row(title=heading))
+        rows.append(Row(title=info.title, conversation_id=info.id, pinned=info.pinned))
+    return rows
+
+
+def rows_of_hits(hits: Sequence[SearchHit], query: str) -> list[Row]:
+    """Search results, best first, with the place that matched."""
+    return [
+        Row(
+            title=hit.title,
+            conversation_id=hit.conversation_id,
+            subtitle=hit.snippet,
+            marks=tuple(hit.marks),
+            message_id=hit.message_id,
+            query=query,
+        )
+        for hit in hits
+    ]
+
+
+def _age_heading(updated_at: float, now: datetime) -> str:
+    day = datetime.fromtimestamp(updated_at, tz=now.tzinfo).date()
+    if day >= now.date():
+        return tr("Today")
+    if day >= now.date() - timedelta(days=1):
+        return tr("Yesterday")
+    if day > now.date() - timedelta(days=7):
+        return tr("This week")
+    return tr("Older")
+
+
+class RowModel(QAbstractListModel):
+    """The rows, for a view. Only a title can be edited."""
+
+    renamed = Signal(int, str)  # conversation, new title
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[Row] = []
+        self._answering: int | None = None
+
+    def show_rows(self, rows: list[Row]) -> None:
+        """Replace all rows; an equal list changes nothing, so selection and editor survive."""
+        if rows == self._rows:
+            return
+        self.beginResetModel()
+        self._rows = rows
+        self.endResetModel()
+
+    def set_answering(self, conversation_id: int | None) -> None:
+        """Mark the conversation whose answer is being written."""
+        changed = {self._answering, conversation_id} - {None}
+        if self._answering == conversation_id:
+            return
+        self._answering = conversation_id
+        for number, row in enumerate(self._rows):
+            if row.conversation_id in changed:
+                self.dataChanged.emit(self.index(number), self.index(number))
+
+    def index_of(self, conversation_id: int | None) -> QModelIndex:
+        """The first row of a conversation, or an invalid index."""
+        for number, row in enumerate(self._rows):
+            if row.conversation_id == conversation_id and conversation_id is not None:
+                return self.index(number)
+        return QModelIndex()
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        row = self._rows[index.row()]
+        answering = row.conversation_id is not None and row.conversation_id == self._answering
+        state = tr("An answer is being written") if answering else ""
+        answers: dict[int, Any] = {
+            Qt.ItemDataRole.DisplayRole: row.title,
+            Qt.ItemDataRole.EditRole: row.title,
+            Qt.ItemDataRole.ToolTipRole: (
+                "\n".join(filter(None, (row.title, state))) if row.conversation_id else None
+            ),
+            Qt.ItemDataRole.AccessibleTextRole: ". ".join(
+                filter(None, (row.title, row.subtitle, state))
+            ),
+            ItemRole.IS_ANSWERING: answering,
+            ItemRole.IS_PINNED: row.pinned,
+            ItemRole.CONVERSATION_ID: row.conversation_id,
+            ItemRole.SUBTITLE: row.subtitle,
+            ItemRole.MARKS: row.marks,
+            ItemRole.MESSAGE_ID: row.message_id,
+            ItemRole.QUERY: row.query,
+            ItemRole.IS_HEADING: row.conversation_id is None,
+        }
+        return answers.get(role)
+
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        row = self._rows[index.row()]
+        title = str(value).strip()
+        if role != Qt.ItemDataRole.EditRole or row.conversation_id is None or not title:
+            return False
+        self.renamed.emit(row.conversation_id, title)
+        return True
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        if self._rows[index.row()].conversation_id is None:
+            return Qt.ItemFlag.NoItemFlags
+        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable

@@ -1,0 +1,352 @@
+"""The conversation list with its search field; a presenter does what its signals ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from PySide6.QtCore import (
+    QItemSelectionModel,
+    QModelIndex,
+    QPoint,
+    Qt,
+    QTimer,
+    Signal,
+    SignalInstance,
+    Slot,
+)
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListView,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.i18n import tr
+from r1desk.conversations.widgets.conversation_rows import (
+    ItemRole,
+    RowModel,
+    rows_by_day,
+    rows_of_hits,
+)
+from r1desk.conversations.widgets.row_delegate import RowDelegate
+from r1desk.store import ConversationInfo, SearchHit
+from r1desk.theme.icons import icon
+from r1desk.widgets.layouts import put_inside
+
+SEARCH_DELAY_MS = 150
+
+
+class ConversationListView(QListView):
+    """A list without type-ahead: letters are left to the window, which gives them to the composer.
+
+    Signals:
+        left_upwards: Up in the first conversation.
+    """
+
+    left_upwards = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Leave printable keys alone; Up in the first row goes back to the search field."""
+        modifiers = event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
+        printable = event.text().isprintable() and event.text().strip()
+        if printable and modifiers == Qt.KeyboardModifier.NoModifier:
+            event.ignore()
+            return
+        before = self.currentIndex()
+        super().keyPressEvent(event)
+        if event.key() == Qt.Key.Key_Up and self.currentIndex() == before:
+            self.left_upwards.emit()
+
+
+class SearchField(QLineEdit):
+    """A search field; Down goes into the list below it."""
+
+    down_pressed = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Down leaves the field."""
+        if event.key() == Qt.Key.Key_Down:
+            self.down_pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+class Sidebar(QWidget):
+    """New chat, search, the list, and the way to the trash.
+
+    Signals:
+        opened: a conversation was chosen.
+        hit_opened: a search hit was chosen: conversation, message (0 where only the title
+            matched) and the query.
+        chosen: a conversation was chosen for good, by click or Enter, not by walking the list.
+        search_requested: the query; "" shows the whole list again.
+    """
+
+    new_requested = Signal()
+    opened = Signal(int)
+    hit_opened = Signal(int, int, str)
+    chosen = Signal()
+    rename_requested = Signal(int, str)
+    trash_requested = Signal(int)
+    pin_requested = Signal(int, bool)
+    duplicate_requested = Signal(int)
+    export_requested = Signal(object)  # a conversation, or None for all
+    import_requested = Signal()
+    trash_view_requested = Signal()
+    search_requested = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("sidebar")
+        self._conversations: Sequence[ConversationInfo] = ()
+        self._current: int | None = None
+        self._opens_first_hit = False  # Enter was pressed before the hits were there
+        self._model = RowModel()
+        self._model.renamed.connect(self.rename_requested)
+        self._build()
+
+    def _build(self) -> None:
+        self.new_button = QPushButton(icon("plus"), tr("New chat"))
+        self.new_button.setShortcut(QKeySequence.StandardKey.New)
+        self.new_button.clicked.connect(self.new_requested)
+        self.search = SearchField(clearButtonEnabled=True, placeholderText=tr("Search"))
+        self.search.setAccessibleName(tr("Search in titles and messages"))
+        self.search.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        self.search.setMaxLength(200)
+        self._search_delay = QTimer(self, singleShot=True, interval=SEARCH_DELAY_MS)
+        self._search_delay.timeout.connect(self._on_search)
+        self.search.textChanged.connect(self._on_search_text)
+        self.search.returnPressed.connect(self._on_search_entered)
+        self.search.down_pressed.connect(self._on_search_down)
+        self.list = self._build_list()
+        self.nothing = QLabel(alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self.nothing.setTextFormat(Qt.TextFormat.PlainText)
+        self.nothing.setForegroundRole(self.nothing.palette().ColorRole.PlaceholderText)
+        self.trash_button = QToolButton(text=tr("Trash"), icon=icon("trash"), autoRaise=True)
+        self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.trash_button.clicked.connect(self.trash_view_requested)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 10, 10, 8)
+        for widget in (self.new_button, self.search, self.nothing):
+            layout.addWidget(widget)
+        layout.addWidget(self.list, stretch=1)
+        bottom = put_inside(layout, QHBoxLayout())
+        bottom.addWidget(self.trash_button)
+        bottom.addStretch()
+        bottom.addWidget(self._make_more_button())
+
+    def _make_more_button(self) -> QToolButton:
+        """The menu for all conversations together."""
+        button = QToolButton(icon=icon("more"), autoRaise=True)
+        button.setAccessibleName(tr("Export and import"))
+        button.setToolTip(tr("Export and import"))
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        menu.addAction(tr("Export all conversations…"), lambda: self.export_requested.emit(None))
+        menu.addAction(tr("Import conversations…"), self.import_requested.emit)
+        button.setMenu(menu)
+        return button
+
+    def _build_list(self) -> QListView:
+        view = ConversationListView(uniformItemSizes=False, mouseTracking=True)
+        view.setObjectName("conversations")
+        view.setAccessibleName(tr("Conversations"))
+        view.setModel(self._model)
+        view.setItemDelegate(RowDelegate(view))
+        view.setFrameShape(QListView.Shape.NoFrame)
+        view.viewport().setAutoFillBackground(False)
+        view.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        view.customContextMenuRequested.connect(self._on_menu)
+        view.selectionModel().currentChanged.connect(self._on_current_changed)
+        view.clicked.connect(self._on_chosen)
+        view.activated.connect(self._on_chosen)
+        view.left_upwards.connect(self.focus_search)
+        for action in self._row_actions(view):
+            view.addAction(action)
+        return view
+
+    def _row_actions(self, view: QListView) -> list[QAction]:
+        """The actions on a conversation. Trash takes two keys: one alone never deletes."""
+        rename = QAction(icon("pencil"), tr("Rename"), view)
+        rename.setShortcut(QKeySequence(Qt.Key.Key_F2))
+        rename.triggered.connect(self._on_rename)
+        trash = QAction(icon("trash"), tr("Move to trash"), view)
+        trash.setShortcut(QKeySequence("Ctrl+Del"))
+        trash.triggered.connect(self._on_trash)
+        self._pin = QAction(tr("Pin"), view)
+        self._pin.triggered.connect(self._on_pin)
+        duplicate = QAction(icon("copy"), tr("Duplicate"), view)
+        duplicate.triggered.connect(lambda: self._emit_chosen(self.duplicate_requested))
+        export = QAction(icon("download"), tr("Export…"), view)
+        export.triggered.connect(lambda: self._emit_chosen(self.export_requested))
+        actions = [rename, self._pin, duplicate, export, trash]
+        for action in actions:
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        return actions
+
+    def show_conversations(self, conversations: Sequence[ConversationInfo]) -> None:
+        """The whole list; ignored on screen while a search is shown."""
+        self._conversations = conversations
+        if not self.search.text().strip():
+            self._show_list()
+
+    def show_hits(self, query: str, hits: Sequence[SearchHit]) -> None:
+        """Results for `query`; late results for another text are dropped."""
+        if query != self.search.text().strip():
+            return
+        self._model.show_rows(rows_of_hits(hits, query))
+        self._show_empty_note(tr("Nothing found.") if not hits else "")
+        self._mark_current()
+        if self._opens_first_hit:
+            self._opens_first_hit = False
+            self._on_chosen(self._first_conversation())
+
+    def set_current(self, conversation_id: int | None) -> None:
+        """Mark the conversation that is shown; None for a new one."""
+        self._current = conversation_id
+        self._mark_current()
+
+    def set_answering(self, conversation_id: int | None) -> None:
+        """Mark the conversation whose answer is being written; None for none."""
+        self._model.set_answering(conversation_id)
+
+    @Slot()
+    def focus_search(self) -> None:
+        """Put the cursor into the search field."""
+        self.search.setFocus()
+        self.search.selectAll()
+
+    def _show_list(self) -> None:
+        now = datetime.now().astimezone()
+        self._model.show_rows(rows_by_day(self._conversations, now))
+        empty = "" if self._conversations else tr("Your conversations appear here.")
+        self._show_empty_note(empty)
+        self._mark_current()
+
+    def _show_empty_note(self, text: str) -> None:
+        self.nothing.setText(text)
+        self.nothing.setVisible(bool(text))
+
+    def _mark_current(self) -> None:
+        index = self._model.index_of(self._current)
+        selection = self.list.selectionModel()
+        selection.blockSignals(True)
+        selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        selection.blockSignals(False)
+        self.list.viewport().update()
+
+    def _chosen(self) -> int | None:
+        index = self.list.currentIndex()
+        return index.data(ItemRole.CONVERSATION_ID) if index.isValid() else None
+
+    @Slot(QModelIndex, QModelIndex)
+    def _on_current_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        # Tab into the list makes its first row current without selecting it: nobody chose it yet.
+        if self.list.selectionModel().isSelected(current):
+            self._open(current)
+
+    @Slot(QModelIndex)
+    def _on_chosen(self, index: QModelIndex) -> None:
+        if self._open(index):
+            self.chosen.emit()
+
+    def _open(self, index: QModelIndex) -> bool:
+        """Ask for the conversation of a row; False for a heading."""
+        conversation_id = index.data(ItemRole.CONVERSATION_ID) if index.isValid() else None
+        if conversation_id is None:
+            return False
+        if query := index.data(ItemRole.QUERY):
+            self.hit_opened.emit(conversation_id, index.data(ItemRole.MESSAGE_ID) or 0, query)
+        elif conversation_id != self._current:
+            self._current = conversation_id  # a double click opens it once
+            self.opened.emit(conversation_id)
+        return True
+
+    def _first_conversation(self) -> QModelIndex:
+        """The first row that is no heading, or an invalid index."""
+        rows = (self._model.index(number) for number in range(self._model.rowCount()))
+        return next((row for row in rows if not row.data(ItemRole.IS_HEADING)), QModelIndex())
+
+    @Slot()
+    def _on_search_text(self) -> None:
+        self._opens_first_hit = False
+        self._search_delay.start()
+
+    @Slot()
+    def _on_search_entered(self) -> None:
+        """Open the best hit, as soon as it is found."""
+        if not self.search.text().strip():
+            return
+        if self._search_delay.isActive():
+            self._search_delay.stop()
+            self._opens_first_hit = True
+            self._on_search()
+        else:
+            self._on_chosen(self._first_conversation())
+
+    @Slot()
+    def _on_search_down(self) -> None:
+        first = self._first_conversation()
+        if not first.isValid():
+            return
+        was_current = self.list.currentIndex() == first
+        self.list.setCurrentIndex(first)
+        self.list.setFocus()
+        if was_current:  # else the change has opened it
+            self._open(first)
+
+    @Slot()
+    def _on_search(self) -> None:
+        query = self.search.text().strip()
+        if query:
+            self.search_requested.emit(query)
+        else:
+            self._show_list()
+
+    @Slot(QPoint)
+    def _on_menu(self, position: QPoint) -> None:
+        if self.list.indexAt(position).data(ItemRole.CONVERSATION_ID) is not None:
+            is_pinned = self.list.currentIndex().data(ItemRole.IS_PINNED)
+            self._pin.setText(tr("Unpin") if is_pinned else tr("Pin"))
+            menu = QMenu(self)
+            menu.addActions(self.list.actions())
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            # Later: the chosen action is about the row that was clicked.
+            menu.aboutToHide.connect(lambda: QTimer.singleShot(0, self, self._on_menu_closed))
+            menu.popup(self.list.viewport().mapToGlobal(position))
+
+    @Slot()
+    def _on_menu_closed(self) -> None:
+        """Mark the open conversation again, unless the other one is being renamed."""
+        if self.list.viewport().findChild(QLineEdit) is None:
+            self._mark_current()
+
+    @Slot()
+    def _on_rename(self) -> None:
+        if self._chosen() is not None:
+            self.list.edit(self.list.currentIndex())
+
+    @Slot()
+    def _on_trash(self) -> None:
+        self._emit_chosen(self.trash_requested)
+
+    @Slot()
+    def _on_pin(self) -> None:
+        chosen = self._chosen()
+        if chosen is not None:
+            self.pin_requested.emit(chosen, not self.list.currentIndex().data(ItemRole.IS_PINNED))
+
+    def _emit_chosen(self, signal: SignalInstance) -> None:
+        chosen = self._chosen()
+        if chosen is not None:
+            signal.emit(chosen)

@@ -1,1 +1,0 @@
-"""Small windows and strips: notices, trash, links, shortcuts, about."""

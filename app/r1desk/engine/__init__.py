@@ -1,0 +1,1 @@
+"""Connects the window to the engine's host process."""

@@ -1,0 +1,213 @@
+"""Connects the window with the engine: requests go in, their events come back as signals.
+
+`EngineThread` hosts the supervisor, which starts, feeds, watches and restarts the child process.
+All else of the window lives in the main thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
+
+from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import AnswerDelta, ModelLoaded, ThinkingDelta
+from deepseek_r1.host import protocol
+from deepseek_r1.host.supervisor import (
+    EngineState,
+    HostEvent,
+    RestartRequest,
+    StateChanged,
+    Supervisor,
+)
+
+TEXT_EVERY_MS = 40
+
+
+class EngineThread(QThread):
+    """Runs the supervisor until it is asked to stop.
+
+    At a hundred tokens a second, waking the main thread for each of them would take several
+    percent of a core from the engine. So text that follows text waits to be collected; the first
+    text of an answer, and any other event, wakes it at once.
+    """
+
+    events_pending = Signal()  # emitted in this thread: call `collect`
+
+    def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
+        """`command`: the engine's command line, where it is not this installation's own."""
+        super().__init__(parent)
+        self.supervisor = Supervisor(self.on_event, command=command)
+        self.wakes_for_text = True
+        self._pending: deque[HostEvent] = deque()
+
+    def on_event(self, event: HostEvent) -> None:
+        """Queue an event for the main thread. The supervisor's thread."""
+        self._pending.append(event)
+        if not _is_text(event):
+            self.events_pending.emit()
+        elif self.wakes_for_text:
+            self.wakes_for_text = False
+            self.events_pending.emit()
+
+    def collect(self) -> Iterator[HostEvent]:
+        """The events since the last call, in order. Main thread."""
+        while self._pending:
+            yield self._pending.popleft()
+
+    def run(self) -> None:
+        """Run the supervisor; the thread's body."""
+        self.supervisor.run()
+
+
+def _is_text(event: HostEvent) -> bool:
+    return isinstance(event, protocol.EventReply) and isinstance(
+        event.event, AnswerDelta | ThinkingDelta
+    )
+
+
+class EngineRequest(QObject):
+    """A request that was sent. Exactly one of `done` and `failed` is emitted, as the last signal.
+
+    Signals:
+        event: a `core.events.Event` of the request.
+        done: the closing reply, a `DoneReply`, `InspectReply` or `CountTokensReply`.
+        failed: the ErrorReport.
+    """
+
+    event = Signal(object)
+    done = Signal(object)
+    failed = Signal(ErrorReport)
+
+    def __init__(self, request_id: int, supervisor: Supervisor) -> None:
+        super().__init__()
+        self.id = request_id
+        self._supervisor = supervisor
+
+    def cancel(self) -> None:
+        """End an answer or a load early. Does nothing once the request is closed."""
+        self._supervisor.post(protocol.CancelRequest(id=self.id))
+
+    def end_thinking(self) -> None:
+        """Close the thinking block of an answer. Does nothing once the answer has begun."""
+        self._supervisor.post(protocol.EndThinkingRequest(id=self.id))
+
+    def abandon(self) -> None:
+        """Emit no more signals: another request has taken this one's place."""
+        self.blockSignals(True)
+
+
+class EngineBridge(QObject):
+    """The engine for the window. Every method returns at once.
+
+    Signals:
+        state_changed: EngineState and its detail.
+        heartbeat: a `protocol.Heartbeat`.
+        event: a `core.events.Event` of any request.
+        model_loaded: ModelLoaded, also of a reload that the supervisor did by itself.
+    """
+
+    state_changed = Signal(object, str)
+    heartbeat = Signal(object)
+    event = Signal(object)
+    model_loaded = Signal(object)
+
+    def __init__(self, parent: QObject | None = None, command: Sequence[str] | None = None) -> None:
+        super().__init__(parent)
+        self._ids = count(1)
+        self._requests: dict[int, EngineRequest] = {}
+        self._thread = EngineThread(self, command)
+        self._thread.events_pending.connect(self._on_events_pending)
+        self._text_timer = QTimer(self, interval=TEXT_EVERY_MS)
+        self._text_timer.timeout.connect(self._on_text_due)
+        self._stopped = False
+        self.state = EngineState.STOPPED
+        self.engine_pid = 0
+        self.engine_name = ""
+        self.prompt_cache: protocol.PromptCacheFolder | None = None  # of the next load
+
+    def start(self) -> None:
+        """Start the thread; the child process starts with the first request."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the child process and the thread. Blocks at most a few seconds, at exit only.
+
+        Events that are still pending are dropped: nobody is left who could act on them.
+        """
+        self._stopped = True
+        self._text_timer.stop()
+        self._thread.supervisor.request_stop()
+        self._thread.wait()
+
+    def submit(self, kind: type[protocol.AnsweredRequest], **fields: Any) -> EngineRequest:
+        """Send a request of this kind, with the fields of its model. Returns its handle.
+
+        Its signals are emitted after the caller has returned to the event loop.
+        """
+        request = kind(id=next(self._ids), **fields)
+        handle = EngineRequest(request.id, self._thread.supervisor)
+        self._requests[request.id] = handle
+        self._thread.supervisor.post(request)
+        return handle
+
+    def restart(self) -> None:
+        """Restart the engine, also after it kept crashing."""
+        self._thread.supervisor.post(RestartRequest())
+
+    @Slot()
+    def _on_events_pending(self) -> None:
+        if self._stopped:
+            return
+        if not self._thread.wakes_for_text and not self._text_timer.isActive():
+            self._text_timer.start()
+        for event in self._thread.collect():
+            self._emit(event)
+
+    @Slot()
+    def _on_text_due(self) -> None:
+        """Emit the text that has arrived; after a pause the next text wakes the thread again."""
+        found = False
+        for event in self._thread.collect():
+            found = True
+            self._emit(event)
+        if not found:
+            self._text_timer.stop()
+            self._thread.wakes_for_text = True
+            self._on_events_pending()  # text that arrived between the two lines above
+
+    def _emit(self, event: HostEvent) -> None:
+        match event:
+            case StateChanged():
+                self.state = event.state
+                if event.state in (EngineState.STOPPED, EngineState.FAILED):
+                    self.engine_pid = 0
+                self.state_changed.emit(event.state, event.detail)
+            case protocol.Handshake():
+                self.engine_pid, self.engine_name = event.pid, event.engine
+            case protocol.Heartbeat():
+                self.heartbeat.emit(event)
+            case protocol.EventReply():
+                self._emit_event(event)
+            case _:
+                self._close(event)
+
+    def _emit_event(self, reply: protocol.EventReply) -> None:
+        request = self._requests.get(reply.id)
+        if request is not None:
+            request.event.emit(reply.event)
+        if isinstance(reply.event, ModelLoaded):
+            self.model_loaded.emit(reply.event)
+        self.event.emit(reply.event)
+
+    def _close(self, reply: protocol.ClosingReply) -> None:
+        request = self._requests.pop(reply.id, None)
+        if request is None:
+            return
+        if isinstance(reply, protocol.ErrorReply):
+            request.failed.emit(reply.report)
+        else:
+            request.done.emit(reply)

@@ -1,1 +1,0 @@
-"""Choosing a model: what is on this computer, and what can be fetched."""

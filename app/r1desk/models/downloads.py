@@ -1,0 +1,254 @@
+"""Runs the downloads: one at a time, in the order they were requested, each in its own thread.
+
+A download starts only at the user's request. Partial ones of an earlier session are paused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QThread, Signal, Slot
+
+from deepseek_r1.catalogue import partial_file
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
+from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.errors import DownloadStopped
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.models_folders import models_dirs
+from r1desk.platform.background_thread import in_background
+
+
+class DownloadState(StrEnum):
+    """The state of a download."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One file for `folder`. `path` is set once it is done, `report` where it failed."""
+
+    order: DownloadSpec
+    state: DownloadState
+    progress: DownloadProgress
+    load_after: bool = False  # it is loaded as soon as it is done
+    path: Path | None = None
+    report: ErrorReport | None = None
+    folder: Path = Path()
+
+
+class Downloads(QObject):
+    """Lives in the main thread as long as the application."""
+
+    changed = Signal()
+    finished = Signal(object)  # Download
+    failed = Signal(object)  # Download
+    _partial_found = Signal(tuple)
+
+    def __init__(self, folder: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.folder = folder
+        self.policy = RetryPolicy()
+        self._all: dict[str, Download] = {}  # by file name, in the order asked
+        self._worker: _Worker | None = None
+        self._delete_after: set[str] = set()
+        self._partial_found.connect(self._on_partial_found)
+
+    @property
+    def items(self) -> tuple[Download, ...]:
+        """All downloads, the first requested first."""
+        return tuple(self._all.values())
+
+    def set_folder(self, folder: Path) -> None:
+        """Use another folder for downloads that have no bytes yet; the others keep theirs."""
+        self.folder = folder
+        self.find_partial()
+
+    def find_partial(self) -> None:
+        """Find the partial downloads of earlier sessions; they stay paused until resumed."""
+        in_background(self, self._find_partial)
+
+    def _find_partial(self) -> None:
+        folders = dict.fromkeys((self.folder, *models_dirs()))
+        self._partial_found.emit(
+            tuple((folder, partial_file.unfinished(folder)) for folder in folders)
+        )
+
+    def start(self, order: DownloadSpec, *, load_after: bool = False) -> None:
+        """Queue a file. A paused or failed download goes on."""
+        known = self._all.get(order.file)
+        if known is not None and known.state in (DownloadState.QUEUED, DownloadState.RUNNING):
+            return
+        done = known.progress.done_bytes if known is not None else 0
+        folder = known.folder if known is not None and done else self.folder
+        progress = DownloadProgress(order.file, DownloadPhase.RECEIVING, done, order.size_bytes)
+        self._all.pop(order.file, None)  # to the end of the queue
+        self._all[order.file] = Download(
+            order, DownloadState.QUEUED, progress, load_after, folder=folder
+        )
+        self._next()
+        self.changed.emit()
+
+    @Slot(str)
+    def pause(self, file: str) -> None:
+        """Stop a download; its partial file is kept."""
+        download = self._all.get(file)
+        if download is None:
+            return
+        if download.state is DownloadState.RUNNING and self._worker is not None:
+            self._worker.stop.request()
+        elif download.state is DownloadState.QUEUED:
+            self._set(replace(download, state=DownloadState.PAUSED))
+
+    @Slot(str)
+    def resume(self, file: str) -> None:
+        """Continue a paused or failed download."""
+        if file in self._all:
+            self.start(self._all[file].order, load_after=self._all[file].load_after)
+
+    @Slot(str)
+    def dismiss(self, file: str) -> None:
+        """Remove a download that does not run from the list; its file is kept, partial or whole."""
+        download = self._all.get(file)
+        if download is not None and download.state is not DownloadState.RUNNING:
+            del self._all[file]
+            self.changed.emit()
+
+    @Slot(str)
+    def delete(self, file: str) -> None:
+        """Stop a download and delete its partial file; the file of a finished one is kept."""
+        download = self._all.get(file)
+        if download is None:
+            return
+        if download.state is DownloadState.RUNNING and self._worker is not None:
+            self._delete_after.add(file)
+            self._worker.stop.request()
+            return
+        del self._all[file]
+        if download.state is not DownloadState.DONE:
+            in_background(self, partial(_discard, download.folder, file))
+        self.changed.emit()
+
+    def close(self) -> None:
+        """Stop the running download; it is paused the next time. Blocks a moment, at exit only."""
+        if self._worker is not None:
+            self._worker.stop.request()
+            self._worker.wait()
+
+    def _next(self) -> None:
+        if self._worker is not None:
+            return
+        queued = (each for each in self._all.values() if each.state is DownloadState.QUEUED)
+        download = next(queued, None)
+        if download is None:
+            return
+        self._set(replace(download, state=DownloadState.RUNNING, report=None))
+        self._worker = _Worker(download.order, download.folder, self.policy, self)
+        self._worker.progressed.connect(self._on_progress)
+        self._worker.finished.connect(self._on_worker_finished)
+        self._worker.start()
+
+    def _set(self, download: Download) -> None:
+        self._all[download.order.file] = download
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_progress(self, progress: DownloadProgress) -> None:
+        download = self._all.get(progress.file)
+        if download is not None and download.state is DownloadState.RUNNING:
+            self._set(replace(download, progress=progress))
+
+    @Slot()
+    def _on_worker_finished(self) -> None:
+        worker, self._worker = self._worker, None
+        assert worker is not None  # noqa: S101 - for the type checker
+        worker.deleteLater()
+        file = worker.order.file
+        download = self._all[file]
+        if worker.path is not None:
+            ended = replace(download, state=DownloadState.DONE, path=worker.path)
+            self._delete_after.discard(file)
+        elif isinstance(worker.error, DownloadStopped):
+            ended = replace(download, state=DownloadState.PAUSED)
+        else:
+            report = worker.error.report() if worker.error is not None else None
+            ended = replace(download, state=DownloadState.FAILED, report=report)
+        self._set(ended)
+        if file in self._delete_after:
+            self._delete_after.remove(file)
+            self.delete(file)
+        elif ended.state is DownloadState.DONE:
+            self.finished.emit(ended)
+        elif ended.state is DownloadState.FAILED:
+            self.failed.emit(ended)
+        self._next()
+
+    @Slot(tuple)
+    def _on_partial_found(
+        self, found: Iterable[tuple[Path, Iterable[tuple[DownloadSpec, int]]]]
+    ) -> None:
+        for folder, files in found:
+            for order, done in files:
+                if order.file in self._all:
+                    continue
+                progress = DownloadProgress(
+                    order.file, DownloadPhase.RECEIVING, done, order.size_bytes
+                )
+                self._all[order.file] = Download(
+                    order, DownloadState.PAUSED, progress, folder=folder
+                )
+        self.changed.emit()
+
+
+class _Worker(QThread):
+    """Fetches one file. `path` or `error` is set at the end."""
+
+    progressed = Signal(object)
+
+    def __init__(
+        self, order: DownloadSpec, folder: Path, policy: RetryPolicy, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self.order = order
+        self.stop = Stop()
+        self.path: Path | None = None
+        self.error: R1Error | None = None
+        self._folder, self._policy = folder, policy
+
+    def run(self) -> None:
+        """The thread's body."""
+        from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
+
+        try:
+            with HeaderProcess() as process:
+                self.path = pull(
+                    [self.order],
+                    self._folder,
+                    policy=self._policy,
+                    on_progress=self.progressed.emit,
+                    stop=self.stop,
+                    check=process.check_file,
+                ).path
+        except R1Error as error:
+            log.models.info("download of %s: %s", self.order.file, type(error).__name__)
+            self.error = error
+
+
+def _discard(folder: Path, file: str) -> None:
+    """Deleting gigabytes may take a while on some file systems."""
+    try:
+        partial_file.discard(folder, file)
+    except OSError as error:
+        log.models.warning("cannot delete the partial file of %s: %s", file, error)

@@ -1,0 +1,132 @@
+"""Connects the downloads with the widgets that show them: the window's list and the chooser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.controller import ChatController
+from r1desk.models.controller import ModelController
+from r1desk.models.downloads import Download, Downloads
+from r1desk.models.formatting import format_size
+from r1desk.models.other_source import other_source
+from r1desk.models.presenter import ModelPresenter
+from r1desk.models.widgets.download_list import DownloadList
+
+if TYPE_CHECKING:
+    from r1desk.models.widgets.chooser import ModelChooser
+
+
+class DownloadPresenter(QObject):
+    """Shows the downloads, carries out their buttons, and loads a model that was waited for."""
+
+    def __init__(
+        self,
+        parent: QWidget,
+        *,
+        download_list: DownloadList,
+        downloads: Downloads,
+        models: ModelController,
+        model_presenter: ModelPresenter,
+        chat: ChatController,
+    ) -> None:
+        """`parent` is the window that questions belong to."""
+        super().__init__(parent)
+        self._parent = parent
+        self._list = download_list
+        self._downloads = downloads
+        self._models = models
+        self._chat = chat
+        self._chooser: ModelChooser | None = None
+        self._connect(download_list)
+        model_presenter.chooser_opened.connect(self._on_chooser)
+        downloads.changed.connect(self._on_changed)
+        downloads.finished.connect(self._on_finished)
+        self._on_changed()
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self._downloads.changed.disconnect(self._on_changed)
+        self._downloads.finished.disconnect(self._on_finished)
+        self.deleteLater()
+
+    def _connect(self, rows: DownloadList) -> None:
+        rows.pause_requested.connect(self._downloads.pause)
+        rows.resume_requested.connect(self._downloads.resume)
+        rows.other_source_requested.connect(self._on_other_source)
+        rows.dismiss_requested.connect(self._downloads.dismiss)
+        rows.delete_requested.connect(self._on_delete)
+        rows.load_requested.connect(self._on_load)
+
+    @Slot(object)
+    def _on_chooser(self, chooser: ModelChooser) -> None:
+        self._chooser = chooser
+        self._connect(chooser.catalogue.downloads)
+        self._connect(chooser.files.downloads)
+        self._connect(chooser.hub.downloads)
+        chooser.hub.policy = self._downloads.policy
+        chooser.hub.download_requested.connect(self._downloads.start)
+        chooser.catalogue.download_requested.connect(self._downloads.start)
+        chooser.finished.connect(self._on_chooser_closed)
+        self._on_changed()
+
+    @Slot()
+    def _on_chooser_closed(self) -> None:
+        self._chooser = None
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self._list.show_downloads(self._downloads.items)
+        if self._chooser is not None:
+            self._chooser.catalogue.show_downloads(self._downloads.items)
+            self._chooser.files.show_downloads(self._downloads.items)
+            self._chooser.hub.show_downloads(self._downloads.items)
+
+    def _find(self, file: str) -> Download | None:
+        return next((each for each in self._downloads.items if each.order.file == file), None)
+
+    @Slot(str)
+    def _on_load(self, file: str) -> None:
+        download = self._find(file)
+        if download is not None and download.path is not None:
+            self._models.choose(download.path)
+            self._downloads.dismiss(file)
+            if self._chooser is not None:
+                self._chooser.accept()
+
+    @Slot(object)
+    def _on_finished(self, download: Download) -> None:
+        """Load a model that was requested for a chat, unless that would cut off an answer."""
+        if download.load_after and not self._chat.busy:
+            self._on_load(download.order.file)
+
+    @Slot(str)
+    def _on_other_source(self, file: str) -> None:
+        """Try the next host; the part that is here is used where the host's file is the same."""
+        download = self._find(file)
+        other = other_source(download.order) if download is not None else None
+        if download is not None and other is not None:
+            self._downloads.start(other.spec, load_after=download.load_after)
+
+    @Slot(str)
+    def _on_delete(self, file: str) -> None:
+        """Ask first: hours of downloading must not be lost by one click."""
+        download = self._find(file)
+        if download is None:
+            return
+        done = download.progress.done_bytes
+        if not done:
+            self._downloads.delete(file)
+            return
+        box = QMessageBox(self._chooser or self._parent)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setText(tr("Delete the {amount} already downloaded?", amount=format_size(done)))
+        box.setInformativeText(tr("“Pause” keeps them."))
+        delete = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        delete.clicked.connect(lambda: self._downloads.delete(file))
+        box.finished.connect(box.deleteLater)
+        box.open()

@@ -1,0 +1,115 @@
+"""Recommends a model at the first start, on a card in the empty conversation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Slot
+
+from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.paths import starter_model
+from r1desk.chat.controller import ChatController
+from r1desk.chat.widgets.welcome import Welcome
+from r1desk.models.controller import ModelController
+from r1desk.models.downloads import Downloads
+from r1desk.models.recommendation import ModelRecommender, RecommendedDownload
+from r1desk.models.widgets.file_dialog import open_model_dialog
+from r1desk.models.widgets.first_start_card import FirstStartCard
+from r1desk.preferences import Preferences
+
+_MEASURE_AFTER_MS = 1000  # by then the machine is quiet after the load
+
+
+class FirstStartPresenter(QObject):
+    """Shows the card until one of its buttons was used, or another model was loaded."""
+
+    def __init__(
+        self,
+        welcome: Welcome,
+        models: ModelController,
+        downloads: Downloads,
+        chat: ChatController,
+        preferences: Preferences,
+    ) -> None:
+        super().__init__(welcome)
+        self._welcome = welcome
+        self._models = models
+        self._downloads = downloads
+        self._chat = chat
+        self._preferences = preferences
+        self._offer: RecommendedDownload | None = None
+        self._measured = False
+        p = preferences
+        if p.welcomed or p.model_path is not None or p.recent_models:
+            return
+        self._card = card = FirstStartCard(welcome)
+        welcome.set_card(card)
+        card.download_requested.connect(self._on_download)
+        card.starter_requested.connect(self._end)
+        card.file_requested.connect(self._on_file)
+        self._recommender = ModelRecommender()  # no parent: it may outlive the window by a moment
+        self._recommender.found.connect(self._on_found)
+        self._recommender.measured.connect(card.show_speed)
+        models.loaded.connect(self._on_loaded)
+        self._measure_timer = QTimer(self, singleShot=True, interval=_MEASURE_AFTER_MS)
+        self._measure_timer.timeout.connect(self._measure)
+        QTimer.singleShot(0, self, self._look)  # after the window is shown
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+    @Slot()
+    def _look(self) -> None:
+        self._recommender.look(self._preferences.load)
+
+    @Slot(object)
+    def _on_found(self, offer: RecommendedDownload | None) -> None:
+        if self._preferences.welcomed:
+            return
+        self._offer = offer
+        self._card.show_offer(offer)
+        self._welcome.show_card(True)
+        if self._models.current is not None:
+            self._measure_timer.start()
+
+    @Slot(object)
+    def _on_loaded(self, loaded: ModelLoaded) -> None:
+        if Path(loaded.facts.path) != starter_model():
+            self._end()
+        elif self._offer is not None:
+            self._measure_timer.start()
+
+    @Slot()
+    def _measure(self) -> None:
+        """Measure the memory's speed for a moment, but never beside an answer."""
+        if self._offer is None or self._measured or self._preferences.welcomed:
+            return
+        if self._chat.busy or self._models.loading:
+            self._measure_timer.start()
+            return
+        self._measured = True
+        self._recommender.measure(self._offer)
+
+    @Slot(object)
+    def _on_download(self, offer: RecommendedDownload) -> None:
+        self._downloads.start(offer.order, load_after=True)
+        self._end()
+
+    @Slot()
+    def _on_file(self) -> None:
+        dialog = open_model_dialog(self._welcome.window())
+        dialog.fileSelected.connect(self._on_file_selected)
+        dialog.open()
+
+    @Slot(str)
+    def _on_file_selected(self, path: str) -> None:
+        self._models.choose(Path(path))
+
+    @Slot()
+    def _end(self) -> None:
+        """Hide the card for good."""
+        if not self._preferences.welcomed:
+            self._preferences.welcomed = True
+            self._models.preferences_changed.emit()
+        self._welcome.show_card(False)

@@ -1,0 +1,118 @@
+"""Estimates how a model runs on this computer: in memory or from the disk, and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil
+
+from deepseek_r1.catalogue.speed import expected_tok_s
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.memory.advice import advise
+from deepseek_r1.memory.disk_throughput import unhidden_compute_s
+from deepseek_r1.memory.plan import ProcessOverhead, plan
+
+BUDGET_STEP_MIB = 64
+LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered
+
+
+class Fit(StrEnum):
+    """Whether a model fits the memory budget, and in which way."""
+
+    IN_MEMORY = "in_memory"
+    FROM_DISK = "from_disk"
+    TOO_LARGE = "too_large"
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpeed:
+    """Measured speeds in MiB a second; 0 where unknown. `threads` is the number that computes."""
+
+    memory_mib_s: float = 0.0
+    disk_mib_s: float = 0.0
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FitEstimate:
+    """`bill` is that of `settings`, the nearest that fit; speeds are 0 where unknown.
+
+    `raised` are settings with a budget that holds the whole model, where that much memory is free.
+    """
+
+    fit: Fit
+    bill: Bill
+    settings: LoadSettings
+    tok_s: float = 0.0
+    raised: LoadSettings | None = None
+    raised_tok_s: float = 0.0
+
+
+def estimate_fit(
+    header: ModelHeader,
+    settings: LoadSettings,
+    overhead: ProcessOverhead,
+    speed: MachineSpeed,
+    available_mib: float,
+) -> FitEstimate:
+    """Estimate for a file's header; plain arithmetic, some milliseconds."""
+    in_memory_tok_s = expected_tok_s(header, speed.memory_mib_s, speed.threads)
+    bill = plan(header, settings, overhead).bill
+    if bill.fits and not bill.streams:
+        return FitEstimate(Fit.IN_MEMORY, bill, settings, in_memory_tok_s)
+    resident = settings.model_copy(update={"swap_enabled": False})
+    whole = plan(header, resident, overhead).bill
+    raised = larger_budget(settings, whole, available_mib)
+    raised_tok_s = in_memory_tok_s if raised is not None else 0.0
+    streaming = settings.model_copy(update={"swap_enabled": True})
+    nearest = advise(header, streaming, overhead)
+    if nearest.bill is None:
+        least = plan(header, streaming, overhead).bill
+        return FitEstimate(Fit.TOO_LARGE, least, nearest.settings, 0.0, raised, raised_tok_s)
+    compute_s = unhidden_compute_s(header, speed.threads)
+    measured = nearest.bill.model_copy(
+        update={"disk_mib_s": speed.disk_mib_s, "compute_s": compute_s}
+    )
+    tok_s = measured.disk_tok_s
+    if in_memory_tok_s:  # two short measurements: reading from the disk is never the faster way
+        tok_s = min(tok_s, in_memory_tok_s)
+    return FitEstimate(Fit.FROM_DISK, measured, nearest.settings, tok_s, raised, raised_tok_s)
+
+
+def larger_budget(settings: LoadSettings, bill: Bill, available_mib: float) -> LoadSettings | None:
+    """The settings with a budget that holds all of `bill`, where so much memory is free.
+
+    A model in memory is several times faster than one that runs from the disk.
+    """
+    budget = ceil(bill.total_mib / BUDGET_STEP_MIB) * BUDGET_STEP_MIB
+    if bill.streams or budget <= settings.memory_budget or budget + LEFT_FREE_MIB > available_mib:
+        return None
+    return settings.model_copy(update={"memory_budget": budget})
+
+
+def format_fit(estimate: FitEstimate) -> str:
+    """The fit and the speed in a few words."""
+    texts = {
+        Fit.IN_MEMORY: tr("fits"),
+        Fit.FROM_DISK: tr("from the disk"),
+        Fit.TOO_LARGE: tr("too large for the budget"),
+    }
+    return _with_rate(texts[estimate.fit], estimate.tok_s)
+
+
+def format_raised(estimate: FitEstimate) -> str:
+    """The larger budget that holds the whole model, and the speed with it; else empty."""
+    if estimate.raised is None:
+        return ""
+    budget = estimate.raised.memory_budget
+    return _with_rate(tr("with a budget of {mib:,} MiB: fits", mib=budget), estimate.raised_tok_s)
+
+
+def _with_rate(text: str, tok_s: float) -> str:
+    if not tok_s:
+        return text
+    rate = f"{tok_s:.0f}" if tok_s >= 9.95 else f"{tok_s:.1f}"
+    return tr("{fit} · {rate} tok/s", fit=text, rate=rate)

@@ -1,0 +1,65 @@
+"""Formats sizes, times and bills for people."""
+
+from __future__ import annotations
+
+import re
+
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.i18n import tr
+
+GB = 1_000_000_000
+MB = 1_000_000
+BREAK = "\u200b"  # zero-width: a line may be broken there
+_HOST = re.compile(r"\w+://[^/]*")
+_PIECE = re.compile(r"/|[^/-]{12}(?=[^/-])")
+
+
+def format_size(nbytes: int) -> str:
+    """A file's size as download pages give it: decimal units."""
+    return f"{nbytes / GB:.2f} GB" if nbytes >= GB else f"{nbytes / MB:.0f} MB"
+
+
+def format_duration(seconds: float) -> str:
+    """A waiting time, rounded as roughly as it is known."""
+    if seconds < 90:
+        return tr("{n} s", n=max(1, round(seconds)))
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return tr("{n} min", n=minutes)
+    return tr("{hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60)
+
+
+def breakable_address(address: str) -> str:
+    """An address with places to break a line: after slashes and inside long names.
+
+    The host stays in one piece: people read it to know where a file comes from.
+    """
+    host = _HOST.match(address)
+    start = host.end() if host else 0
+    return address[:start] + _PIECE.sub(rf"\g<0>{BREAK}", address[start:])
+
+
+def format_download(size_bytes: int, free_bytes: int | None) -> str:
+    """The size of a download, and the free space where it is known."""
+    size = format_size(size_bytes)
+    if free_bytes is None:
+        return tr("{size} to download", size=size)
+    return tr(
+        "{size} to download, {free} free on the drive", size=size, free=format_size(free_bytes)
+    )
+
+
+def format_bill_summary(bill: Bill) -> str:
+    """The bill in one line."""
+    parts = {line.name: line.planned_mib for line in bill.lines}
+    weights = parts.get("weights", parts.get("pinned", 0.0) + parts.get("slots", 0.0))
+    rest = bill.total_mib - weights - parts["kv_cache"]
+    return tr(
+        "Memory: {total:,.0f} MiB of the budget of {budget:,.0f} MiB "
+        "(weights {weights:,.0f}, context {context:,.0f}, the rest {rest:,.0f})",
+        total=bill.total_mib,
+        budget=bill.budget_mib,
+        weights=weights,
+        context=parts["kv_cache"],
+        rest=rest,
+    )

@@ -1,0 +1,130 @@
+"""Lists the files of a repository and estimates how each would run, without blocking the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, SignalInstance
+
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.errors import DownloadStopped, RepositoryWithoutModel
+from deepseek_r1.catalogue.hub_reference import HubReference
+from deepseek_r1.catalogue.outline import ModelOutline
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware.pressure import memory_reading
+from deepseek_r1.memory.plan import ProcessOverhead
+from r1desk.models.fit import FitEstimate, MachineSpeed, estimate_fit
+from r1desk.models.machine_speed import known_speed, machine_speed
+from r1desk.models.recommendation import WINDOW_MAX_MIB
+from r1desk.platform.background_thread import in_background
+
+if TYPE_CHECKING:
+    from deepseek_r1.catalogue.hub_listing import HubListing, HubModel
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model that can be downloaded: one file, or several parts.
+
+    `estimate` is None where the sizes of the model are unknown, `size_bytes` where only the server
+    knows it.
+    """
+
+    name: str
+    quantisation: str
+    size_bytes: int | None
+    specs: tuple[DownloadSpec, ...]
+    estimate: FitEstimate | None
+
+    @property
+    def verifiable(self) -> bool:
+        """True if a checksum of every file is published."""
+        return all(spec.sha256 is not None for spec in self.specs)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The models of a repository; `wanted` is the name of the one that was asked for, or empty."""
+
+    repository: str
+    models: tuple[OfferedModel, ...]
+    wanted: str = ""
+
+
+class HubQuery(QObject):
+    """Works in its own thread and needs no parent.
+
+    Signals:
+        found: an Offer; first with the speeds known before, then with measured ones.
+        failed: the ErrorReport. All are emitted in that thread.
+    """
+
+    found = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stop = Stop()
+
+    def start(self, reference: HubReference, settings: LoadSettings, policy: RetryPolicy) -> None:
+        """Connect to the host of `reference`, which the user has requested."""
+        in_background(self, partial(self._look, reference, settings, policy))
+
+    def stop(self) -> None:
+        """End the query; nothing is emitted any more."""
+        self._stop.request()
+
+    def _look(self, reference: HubReference, settings: LoadSettings, policy: RetryPolicy) -> None:
+        from deepseek_r1.catalogue.hub_listing import list_repository  # noqa: PLC0415 - the network
+
+        try:
+            listing = list_repository(reference, policy, self._stop)
+        except DownloadStopped:
+            return
+        except R1Error as error:
+            self._emit(self.failed, error.report())
+            return
+        self._emit(self.found, _offer(listing, settings, known_speed()))
+        self._emit(self.found, _offer(listing, settings, machine_speed()))
+
+    def _emit(self, signal: SignalInstance, value: object) -> None:
+        if not self._stop.asked:
+            signal.emit(value)
+
+
+def _offer(listing: HubListing, settings: LoadSettings, speed: MachineSpeed) -> Offer:
+    try:
+        wanted = listing.choose().name
+    except RepositoryWithoutModel:
+        wanted = ""
+    models = tuple(
+        OfferedModel(
+            model.name,
+            model.quantisation,
+            model.size_bytes,
+            tuple(listing.specs(model)),
+            _estimate(listing.outline, model, settings, speed),
+        )
+        for model in listing.models
+    )
+    return Offer(listing.reference.repository, models, wanted)
+
+
+def _estimate(
+    outline: ModelOutline | None, model: HubModel, settings: LoadSettings, speed: MachineSpeed
+) -> FitEstimate | None:
+    """The fit; without speeds for a mixture of experts, which reads only a part for a token."""
+    if outline is None:
+        return None
+    header = outline.header(model.name, model.size_bytes, model.quantisation)
+    context = min(settings.context_length, header.context_trained)
+    settings = settings.model_copy(update={"context_length": context})
+    overhead = ProcessOverhead(window_mib=WINDOW_MAX_MIB)
+    if outline.shape.experts:
+        speed = MachineSpeed(threads=speed.threads)
+    return estimate_fit(header, settings, overhead, speed, memory_reading().available_mib)

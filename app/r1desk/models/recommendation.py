@@ -1,0 +1,79 @@
+"""Finds the model of the catalogue to recommend, and its speed, without blocking the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from PySide6.QtCore import QObject, Signal
+
+from deepseek_r1 import hardware
+from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, spec_for_known
+from deepseek_r1.catalogue.known_models import KnownFile, KnownModel
+from deepseek_r1.catalogue.recommend import recommend
+from deepseek_r1.catalogue.speed import SpeedRange, expected_speed
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.models_folders import user_models_dir
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware.memory_speed import memory_read_mib_s
+from deepseek_r1.memory.plan import ProcessOverhead
+from r1desk.models.disk_space import free_bytes
+from r1desk.platform.background_thread import in_background
+
+# The memory that the window may grow to. A model that fits only beside a fresh window would be
+# refused after its download.
+WINDOW_MAX_MIB = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedDownload:
+    """The recommended model for this machine and budget, and where it comes from."""
+
+    model: KnownModel
+    file: KnownFile
+    bill: Bill
+    order: DownloadSpec
+    host: str
+    free_bytes: int | None
+
+
+class ModelRecommender(QObject):
+    """Works in its own threads and emits there."""
+
+    found = Signal(object)  # RecommendedDownload, or None where no known model fits
+    measured = Signal(object)  # SpeedRange
+
+    def look(self, settings: LoadSettings) -> None:
+        """Find the model to recommend; emit `found` once."""
+        in_background(self, partial(self._look, settings))
+
+    def measure(self, offer: RecommendedDownload) -> None:
+        """Measure memory for half a second and estimate the speed; emit `measured` once."""
+        in_background(self, partial(self._measure, offer))
+
+    def _look(self, settings: LoadSettings) -> None:
+        best = recommend(
+            hardware.machine_memory_mib(),
+            settings.memory_budget,
+            settings=settings,
+            share=ProcessOverhead(window_mib=WINDOW_MAX_MIB),
+        )
+        if best is None:
+            self.found.emit(None)
+            return
+        offer = RecommendedDownload(
+            model=best.model,
+            file=best.file,
+            bill=best.bill,
+            order=spec_for_known(best.model, best.file),
+            host=default_source(best.model, best.file),
+            free_bytes=free_bytes(user_models_dir()),
+        )
+        self.found.emit(offer)
+
+    def _measure(self, offer: RecommendedDownload) -> None:
+        threads = hardware.cpu().threads
+        speed: SpeedRange = expected_speed(
+            offer.model, offer.file, memory_read_mib_s(threads), threads
+        )
+        self.measured.emit(speed)

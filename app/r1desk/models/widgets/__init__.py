@@ -1,0 +1,1 @@
+"""Widgets for choosing, downloading and loading a model."""

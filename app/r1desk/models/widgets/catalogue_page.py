@@ -1,0 +1,144 @@
+"""Shows DeepSeek-R1's distilled models: a few picks as cards, all files in a fold.
+
+Nothing is downloaded before its button is pressed; address, size and bill are shown before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.catalogue.download_spec import spec_for_known
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
+from r1desk.models.catalogue_picks import CatalogueFile, pick
+from r1desk.models.catalogue_survey import CatalogueSurvey
+from r1desk.models.disk_space import FreeSpaceQuery
+from r1desk.models.downloads import Download
+from r1desk.models.widgets.catalogue_table import CatalogueTable
+from r1desk.models.widgets.download_area import DownloadArea
+from r1desk.models.widgets.model_card import ModelCard
+from r1desk.models.widgets.unverified_box import UnverifiedBox
+from r1desk.theme import icon, set_role
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.text_label import text_label
+
+
+class CataloguePage(QWidget):
+    """The cards, the fold with all files, and the downloads below.
+
+    Signals:
+        download_requested: a DownloadSpec.
+    """
+
+    download_requested = Signal(object)
+
+    def __init__(self, settings: LoadSettings) -> None:
+        super().__init__()
+        self.cards: list[ModelCard] = []
+        self.note = text_label(tr("Estimating how the models run on this computer…"), "dim")
+        self.fold = QPushButton(icon("chevron-right"), tr("All files"), checkable=True)
+        self.fold.setAutoDefault(False)
+        set_role(self.fold, "fold")
+        self.fold.toggled.connect(self._on_fold)
+        self.table = CatalogueTable()
+        self.table.download_requested.connect(self._on_download)
+        self.table.hide()
+        self._download_area = DownloadArea(lines=10)
+        self.downloads = self._download_area.downloads
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._area = self._create_scroll_area()
+        layout.addWidget(self._area, stretch=1)
+        layout.addWidget(self._download_area)
+        self._survey = CatalogueSurvey()  # no parent: its answer may come after the page has gone
+        self._survey.found.connect(self._on_found)
+        self._space = FreeSpaceQuery()  # the same
+        self._space.found.connect(self.table.show_free_space)
+        self._settings = settings
+        self._started = False
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Estimate when the page is shown first: measuring takes two seconds of the machine."""
+        super().showEvent(event)
+        if not self._started:
+            self._started = True
+            self._survey.start(self._settings)
+            self._space.start()
+
+    def _create_scroll_area(self) -> QScrollArea:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.addWidget(self.note)
+        self._card_column = put_inside(column, QVBoxLayout())
+        column.addWidget(self.fold)
+        column.addWidget(self.table, stretch=1)
+        column.addStretch()
+        area = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        area.setWidget(content)
+        area.viewport().setAutoFillBackground(False)
+        content.setAutoFillBackground(False)
+        return area
+
+    def show_downloads(self, downloads: Sequence[Download]) -> None:
+        """Show the downloads below the models."""
+        self._download_area.show_downloads(downloads)
+
+    @Slot(tuple)
+    def _on_found(self, files: tuple[CatalogueFile, ...]) -> None:
+        self.table.show_files(files)
+        picks = pick(files)
+        self.note.setText(
+            tr("Each model comes in several sizes: smaller is faster and less exact.")
+            if picks
+            else tr("No model fits the memory budget. All of them are below.")
+        )
+        if [card.key for card in self.cards] == [each.key for each in picks]:
+            for card, each in zip(self.cards, picks, strict=True):
+                card.show_file(each.file)
+            return
+        for card in self.cards:
+            card.hide()
+            card.deleteLater()
+        self.cards = []
+        for each in picks:
+            card = ModelCard(each, spec_for_known(each.file.model, each.file.file))
+            card.download_requested.connect(self._on_download)
+            self._card_column.addWidget(card)
+            self.cards.append(card)
+
+    @Slot(bool)
+    def _on_fold(self, opened: bool) -> None:
+        self.fold.setIcon(icon("chevron-down" if opened else "chevron-right"))
+        self.table.setVisible(opened)
+        if opened:
+            QTimer.singleShot(0, self._scroll_to_table)  # once it has its place
+
+    @Slot()
+    def _scroll_to_table(self) -> None:
+        bar = self._area.verticalScrollBar()
+        bar.setValue(min(bar.maximum(), self.fold.y()))
+
+    @Slot(object)
+    @Slot(object, str)
+    def _on_download(self, file: CatalogueFile, host: str | None = None) -> None:
+        if file.file.sha256 is None:
+            self._ask_unverified(file, host)
+        else:
+            self.download_requested.emit(spec_for_known(file.model, file.file, host))
+
+    def _ask_unverified(self, file: CatalogueFile, host: str | None) -> None:
+        """Download a file without a known checksum only if the user insists."""
+        box = UnverifiedBox(self, file.file.file)
+        spec = spec_for_known(file.model, file.file, host, accept_unverified=True)
+        box.accept_button.clicked.connect(lambda: self.download_requested.emit(spec))
+        box.open()

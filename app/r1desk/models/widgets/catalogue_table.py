@@ -1,0 +1,174 @@
+"""A tree of all files of the catalogue, with the bill and the source of the selected one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.catalogue.download_spec import default_source
+from deepseek_r1.catalogue.known_models import catalogue
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.widgets.link_dialog import ask_to_open
+from r1desk.models.catalogue_picks import CatalogueFile
+from r1desk.models.fit import format_raised
+from r1desk.models.formatting import format_bill_summary, format_download, format_size
+from r1desk.models.widgets.address_label import AddressLabel
+from r1desk.models.widgets.model_tree import align_right, show_fit
+from r1desk.theme import set_role
+from r1desk.widgets.layouts import put_inside
+
+FILE_ROLE = Qt.ItemDataRole.UserRole
+FIT_COLUMN = 3
+_NUMBER_COLUMNS = (1, 2)
+
+
+class CatalogueTable(QWidget):
+    """Nothing is downloaded before the button is pressed, below the file's address and bill.
+
+    Signals:
+        download_requested: the CatalogueFile and the name of the host.
+    """
+
+    download_requested = Signal(object, str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._free_bytes: int | None = None
+        self.tree = self._create_tree()
+        self.source = QComboBox(accessibleName=tr("Download from"))
+        self.source.currentIndexChanged.connect(self._on_source)
+        self.open_button = QPushButton(tr("Open in the browser…"), autoDefault=False)
+        self.open_button.clicked.connect(self._on_open)
+        self.download_button = QPushButton(tr("Download now"), autoDefault=False)
+        self.download_button.clicked.connect(self._on_download)
+        self.detail, self.address = _plain_label(), AddressLabel()
+        set_role(self.address, "dim")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tree, stretch=1)
+        layout.addWidget(self.detail)
+        row = put_inside(layout, QHBoxLayout())
+        row.addWidget(QLabel(tr("From:")))
+        row.addWidget(self.source, stretch=1)
+        row.addWidget(self.open_button)
+        row.addWidget(self.download_button)
+        layout.addWidget(self.address)
+        self._on_selection()
+
+    def _create_tree(self) -> QTreeWidget:
+        tree = QTreeWidget(accessibleName=tr("All files"), rootIsDecorated=True)
+        tree.setHeaderLabels([tr("Model"), tr("Download"), tr("Memory"), tr("Fit and speed")])
+        align_right(tree.headerItem(), _NUMBER_COLUMNS)
+        tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        tree.setMinimumHeight(self.fontMetrics().height() * 10)
+        tree.itemSelectionChanged.connect(self._on_selection)
+        return tree
+
+    def show_files(self, files: Sequence[CatalogueFile]) -> None:
+        """Show these files; the second call with the same files updates their estimates."""
+        items = self._items()
+        if not items:
+            items = self._add_items(files)
+        for item, file in zip(items, files, strict=True):
+            self._show_file(item, file)
+        self._describe()
+
+    def _items(self) -> list[QTreeWidgetItem]:
+        tops = [self.tree.topLevelItem(at) for at in range(self.tree.topLevelItemCount())]
+        return [top.child(at) for top in tops for at in range(top.childCount())]
+
+    def _add_items(self, files: Sequence[CatalogueFile]) -> list[QTreeWidgetItem]:
+        tops: dict[str, QTreeWidgetItem] = {}
+        items = []
+        for file in files:
+            if file.model.id not in tops:
+                tops[file.model.id] = QTreeWidgetItem(self.tree, [file.model.name])
+            items.append(QTreeWidgetItem(tops[file.model.id]))
+        return items
+
+    def _show_file(self, item: QTreeWidgetItem, file: CatalogueFile) -> None:
+        estimate = file.estimate
+        texts = (
+            file.file.quantisation,
+            format_size(file.file.size_bytes),
+            f"{estimate.bill.total_mib:,.0f} MiB",
+        )
+        for column, text in enumerate(texts):
+            item.setText(column, text)
+        item.setData(0, FILE_ROLE, file)
+        show_fit(item, FIT_COLUMN, estimate)
+        align_right(item, _NUMBER_COLUMNS)
+
+    def show_free_space(self, free_bytes: int | None) -> None:
+        """Show how much is free on the drive of the models."""
+        self._free_bytes = free_bytes
+        self._describe()
+
+    @property
+    def selected(self) -> CatalogueFile | None:
+        """The selected file."""
+        item = self.tree.currentItem()
+        return item.data(0, FILE_ROLE) if item is not None else None
+
+    @Slot()
+    def _on_selection(self) -> None:
+        file = self.selected
+        self.open_button.setEnabled(file is not None)
+        self.download_button.setEnabled(file is not None)
+        self.source.clear()
+        if file is not None:
+            for source in catalogue().sources(file.model, file.file):
+                self.source.addItem(source.host, str(source.url))
+            self.source.setCurrentText(default_source(file.model, file.file))
+        self._describe()
+
+    def _describe(self) -> None:
+        file = self.selected
+        if file is None:
+            self.detail.setText(tr("Open a model with the arrow beside it and choose a size."))
+            return
+        lines = (
+            f"{file.file.file} · {format_download(file.file.size_bytes, self._free_bytes)}",
+            format_bill_summary(file.estimate.bill),
+            format_raised(file.estimate),
+            tr(
+                "Licence {licence}, base model {base} under {base_licence}.",
+                licence=file.model.licence.name,
+                base=file.model.base,
+                base_licence=file.model.base_licence.name,
+            ),
+        )
+        self.detail.setText("\n".join(line for line in lines if line))
+
+    @Slot()
+    def _on_source(self) -> None:
+        self.address.show_address(self.source.currentData() or "")
+
+    @Slot()
+    def _on_open(self) -> None:
+        address = self.source.currentData()
+        if address:
+            ask_to_open(address, self, tr("Open this address in your browser?"))
+
+    @Slot()
+    def _on_download(self) -> None:
+        if (file := self.selected) is not None:
+            self.download_requested.emit(file, self.source.currentText())
+
+
+def _plain_label() -> QLabel:
+    label = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label

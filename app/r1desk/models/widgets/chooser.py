@@ -1,0 +1,203 @@
+"""The dialog to choose a model: an installed one, a file, or one of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.catalogue.installed import Origin
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
+from r1desk.models.file_facts import owner_text
+from r1desk.models.fit import format_fit
+from r1desk.models.formatting import format_size
+from r1desk.models.scan import FoundModel, ModelScan
+from r1desk.models.widgets.catalogue_page import CataloguePage
+from r1desk.models.widgets.file_dialog import open_model_dialog
+from r1desk.models.widgets.files_page import FilesPage
+from r1desk.models.widgets.hub_page import HubPage
+from r1desk.models.widgets.model_row_delegate import ModelRowDelegate
+from r1desk.theme import set_role
+from r1desk.widgets.bounded_dialog import size_within_screen
+
+PATH_ROLE = Qt.ItemDataRole.UserRole
+SUITED = QSize(760, 560)
+
+
+class ModelChooser(QDialog):
+    """Lets the user pick a model.
+
+    Signals:
+        chosen: the Path of the model.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(
+        self,
+        recent: Sequence[str],
+        current: Path | None,
+        settings: LoadSettings,
+        parent: QWidget,
+        loaded: Path | None = None,
+    ) -> None:
+        """`current` is selected at first; `loaded` needs no second load."""
+        super().__init__(parent)
+        self.setWindowTitle(tr("Choose a model"))
+        self._current, self._loaded = current, loaded
+        self._recent, self._settings = [Path(path) for path in recent], settings
+        self.list = self._build_list()
+        self.catalogue = CataloguePage(settings)
+        self.hub = HubPage(settings)
+        self.files = FilesPage()
+        tabs = QTabWidget()
+        tabs.addTab(self._installed_page(), tr("On this computer"))
+        tabs.addTab(self.catalogue, tr("DeepSeek-R1 models"))
+        tabs.addTab(self.hub, tr("Any model"))
+        tabs.addTab(self.files, tr("Files on the disk"))
+        self.tabs = tabs
+        self.buttons = self._build_buttons()
+        tabs.currentChanged.connect(self._on_page)
+        layout = QVBoxLayout(self)
+        layout.addWidget(tabs)
+        layout.addWidget(self.buttons)
+        self.list.setFocus()
+        self._search = ModelScan()  # no parent: its answer may come after the dialog has gone
+        self._search.found.connect(self._on_found)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look for the models anew; what was shown stays until the answer comes."""
+        self._search.start(self._recent, self._settings)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the size that suits the pages, within the screen."""
+        self.resize(size_within_screen(self, SUITED))
+        super().showEvent(event)
+
+    def _build_list(self) -> QListWidget:
+        models = QListWidget()
+        models.setAccessibleName(tr("Models on this computer"))
+        models.setItemDelegate(ModelRowDelegate(models))
+        models.itemActivated.connect(self._on_use)
+        models.itemSelectionChanged.connect(self._on_selection)
+        return models
+
+    def _installed_page(self) -> QWidget:
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        self._note = QLabel(tr("Looking for models…"), wordWrap=True)
+        layout.addWidget(self._note)
+        layout.addWidget(self.list)
+        return page
+
+    def _build_buttons(self) -> QDialogButtonBox:
+        buttons = QDialogButtonBox()
+        self.file_button = QPushButton(tr("Open a file…"))
+        self.file_button.clicked.connect(self._on_file)
+        self.use_button = QPushButton(tr("Use this model"))
+        self.use_button.setDefault(True)
+        set_role(self.use_button, "primary")
+        self.use_button.setEnabled(False)
+        self.use_button.clicked.connect(self._on_use)
+        buttons.addButton(self.file_button, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.addButton(self.use_button, QDialogButtonBox.ButtonRole.AcceptRole)
+        buttons.addButton(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        return buttons
+
+    @Slot(tuple)
+    def _on_found(self, models: tuple[FoundModel, ...]) -> None:
+        self._note.setText(
+            tr("A file can also be dropped onto the window.")
+            if models
+            else tr("No model was found. Open a GGUF file, or fetch one of DeepSeek-R1's models.")
+        )
+        selected = self._selected_path() or self._current
+        self.list.clear()
+        self.files.show_models(models)
+        for model in models:
+            item = self._item(model)
+            self.list.addItem(item)
+            if model.installed.path == selected:
+                self.list.setCurrentItem(item)
+
+    @Slot(int)
+    def _on_page(self, index: int) -> None:
+        """The catalogue has buttons of its own."""
+        for button in (self.use_button, self.file_button):
+            button.setVisible(index == 0)
+
+    def _item(self, found: FoundModel) -> QListWidgetItem:
+        model = found.installed
+        item = QListWidgetItem(_describe(found))
+        item.setData(PATH_ROLE, str(model.path))
+        item.setToolTip(str(model.path))
+        if model.error is not None:
+            item.setFlags(Qt.ItemFlag.NoItemFlags)
+        if self._current is not None and model.path == self._current:
+            font = item.font()
+            font.setBold(True)
+            item.setFont(font)
+        return item
+
+    def _selected_path(self) -> Path | None:
+        items = self.list.selectedItems()
+        return Path(items[0].data(PATH_ROLE)) if items else None
+
+    @Slot()
+    def _on_selection(self) -> None:
+        path = self._selected_path()
+        self.use_button.setEnabled(path is not None and path != self._loaded)
+
+    @Slot()
+    def _on_use(self) -> None:
+        path = self._selected_path()
+        if path is not None:
+            self.chosen.emit(path)
+            self.accept()
+
+    @Slot()
+    def _on_file(self) -> None:
+        dialog = open_model_dialog(self)
+        dialog.fileSelected.connect(self._on_file_selected)
+        dialog.open()
+
+    @Slot(str)
+    def _on_file_selected(self, path: str) -> None:
+        self.chosen.emit(Path(path))
+        self.accept()
+
+
+def _describe(found: FoundModel) -> str:
+    """Two lines: the name, and the facts to choose by."""
+    model, estimate = found.installed, found.estimate
+    if model.header is None or estimate is None:
+        reason = model.error.text() if model.error is not None else ""
+        return f"{model.name}\n{reason}"
+    facts = [
+        format_size(model.header.file_bytes),
+        model.header.quantisation,
+        format_fit(estimate),
+        tr("{mib:,.0f} MiB of memory", mib=estimate.bill.total_mib),
+        tr("context up to {tokens:,} tokens", tokens=model.header.context_trained),
+    ]
+    if model.origin == Origin.STARTER:
+        facts.append(tr("came with the installation"))
+    if model.owner is not None:
+        facts.append(tr("used from {owner}", owner=owner_text(model)))
+    return f"{model.name}\n{' · '.join(facts)}"

@@ -1,0 +1,201 @@
+"""Lists downloads with their progress and their buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.catalogue.download_progress import DownloadPhase
+from deepseek_r1.core.i18n import tr
+from r1desk.models.downloads import Download, DownloadState
+from r1desk.models.formatting import format_duration, format_size
+from r1desk.models.other_source import other_source
+from r1desk.theme import explain, set_role
+from r1desk.theme.icons import icon
+from r1desk.widgets.elided_label import ElidedLabel
+from r1desk.widgets.layouts import put_inside
+
+_STEPS = 1000
+_ORDER = (
+    DownloadState.RUNNING,
+    DownloadState.DONE,
+    DownloadState.FAILED,
+    DownloadState.PAUSED,
+    DownloadState.QUEUED,
+)
+
+
+class DownloadRow(QFrame):
+    """One download. Its signals carry the file's name."""
+
+    pause_requested = Signal(str)
+    resume_requested = Signal(str)
+    other_source_requested = Signal(str)
+    delete_requested = Signal(str)
+    dismiss_requested = Signal(str)
+    load_requested = Signal(str)
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        set_role(self, "card")
+        self.file = file
+        self.name = ElidedLabel(file.removesuffix(".gguf"))
+        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.status = QLabel(textFormat=Qt.TextFormat.PlainText, wordWrap=True)
+        set_role(self.status, "dim")
+        self.bar = QProgressBar(textVisible=False)
+        self.bar.setAccessibleName(tr("Progress of {file}", file=file))
+        self.load_button = QPushButton(tr("Load and chat"))
+        set_role(self.load_button, "primary")
+        self.load_button.clicked.connect(lambda: self.load_requested.emit(self.file))
+        self.pause_button = QPushButton(tr("Pause"))
+        self.pause_button.clicked.connect(lambda: self.pause_requested.emit(self.file))
+        self.resume_button = QPushButton(tr("Resume"))
+        self.resume_button.clicked.connect(lambda: self.resume_requested.emit(self.file))
+        self.other_button = QPushButton()
+        self.other_button.clicked.connect(lambda: self.other_source_requested.emit(self.file))
+        self.delete_button = QPushButton(tr("Delete…"))
+        self.delete_button.clicked.connect(lambda: self.delete_requested.emit(self.file))
+        self.dismiss_button = QToolButton(self, icon=icon("close"), autoRaise=True)
+        self.dismiss_button.setIconSize(QSize(18, 18))
+        self.dismiss_button.setToolTip(tr("Hide; the file is kept"))
+        self.dismiss_button.setAccessibleName(self.dismiss_button.toolTip())
+        self.dismiss_button.clicked.connect(lambda: self.dismiss_requested.emit(self.file))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 6, 6, 8)
+        layout.setSpacing(4)
+        top = put_inside(layout, QHBoxLayout())
+        top.addWidget(self.name, stretch=1)
+        for button in (
+            self.load_button,
+            self.pause_button,
+            self.resume_button,
+            self.other_button,
+            self.delete_button,
+            self.dismiss_button,
+        ):
+            top.addWidget(button)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.status)
+
+    def show_download(self, download: Download) -> None:
+        """Show the download's state and progress."""
+        state, progress = download.state, download.progress
+        self.load_button.setVisible(state is DownloadState.DONE)
+        self.pause_button.setVisible(state in (DownloadState.RUNNING, DownloadState.QUEUED))
+        self.resume_button.setVisible(state in (DownloadState.PAUSED, DownloadState.FAILED))
+        done = state is DownloadState.DONE
+        failed = state is DownloadState.FAILED
+        self.resume_button.setText(tr("Try again") if failed else tr("Resume"))
+        other = other_source(download.order) if failed else None
+        self.other_button.setVisible(other is not None)
+        if other is not None:
+            self.other_button.setText(tr("From {host} instead", host=other.host))
+            explain(self.other_button, other.spec.url)
+        self.delete_button.setVisible(not done)
+        amount = format_size(progress.done_bytes)
+        explain(self.delete_button, tr("Delete the {amount} already downloaded", amount=amount))
+        self.dismiss_button.setVisible(state is not DownloadState.RUNNING)
+        self.bar.setVisible(not done)
+        if progress.total_bytes:
+            self.bar.setRange(0, _STEPS)
+            self.bar.setValue(min(_STEPS, progress.done_bytes * _STEPS // progress.total_bytes))
+        else:
+            self.bar.setRange(0, 0)
+        set_role(self.status, "danger" if state is DownloadState.FAILED else "dim")
+        self.status.setText(_format_status(download))
+
+
+class DownloadList(QWidget):
+    """The rows of the downloads, at most `most` of them, those that run first."""
+
+    pause_requested = Signal(str)
+    resume_requested = Signal(str)
+    other_source_requested = Signal(str)
+    delete_requested = Signal(str)
+    dismiss_requested = Signal(str)
+    load_requested = Signal(str)
+
+    def __init__(self, most: int = 1000) -> None:
+        super().__init__()
+        self._most = most
+        self.rows: dict[str, DownloadRow] = {}
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(6)
+        self.hide()
+
+    def show_downloads(self, downloads: Sequence[Download]) -> None:
+        """Show these by state; those in the same state keep their order."""
+        in_order = sorted(downloads, key=lambda each: _ORDER.index(each.state))
+        wanted = {each.order.file: each for each in in_order[: self._most]}
+        for file in list(self.rows):
+            if file not in wanted:
+                row = self.rows.pop(file)
+                row.hide()
+                row.deleteLater()
+        for place, (file, download) in enumerate(wanted.items()):
+            if file not in self.rows:
+                self.rows[file] = self._new_row(file)
+            if self._layout.indexOf(self.rows[file]) != place:
+                self._layout.insertWidget(place, self.rows[file])
+            self.rows[file].show_download(download)
+        self.setVisible(bool(wanted))
+
+    def _new_row(self, file: str) -> DownloadRow:
+        row = DownloadRow(file)
+        row.pause_requested.connect(self.pause_requested)
+        row.resume_requested.connect(self.resume_requested)
+        row.other_source_requested.connect(self.other_source_requested)
+        row.delete_requested.connect(self.delete_requested)
+        row.dismiss_requested.connect(self.dismiss_requested)
+        row.load_requested.connect(self.load_requested)
+        return row
+
+
+def _format_status(download: Download) -> str:
+    progress = download.progress
+    amount = format_size(progress.done_bytes)
+    if progress.total_bytes:
+        amount = tr("{done} of {total}", done=amount, total=format_size(progress.total_bytes))
+    match download.state:
+        case DownloadState.QUEUED:
+            return tr("Waiting for the download before it")
+        case DownloadState.PAUSED:
+            return tr("Paused at {amount}", amount=amount)
+        case DownloadState.DONE:
+            if download.order.sha256 is None:
+                return tr("Downloaded. No checksum is known to verify it.")
+            return tr("Downloaded and verified by its checksum.")
+        case DownloadState.FAILED:
+            return download.report.text() if download.report is not None else ""
+        case DownloadState.RUNNING:
+            return _format_running(download, amount)
+
+
+def _format_running(download: Download, amount: str) -> str:
+    progress = download.progress
+    if progress.phase is DownloadPhase.CHECKING:
+        return tr("Checking the part already downloaded: {amount}", amount=amount)
+    if progress.phase is DownloadPhase.WAITING:
+        return tr("{detail}. Trying again…", detail=progress.detail)
+    if not progress.bytes_s:
+        return tr("Connecting…")
+    rate = tr("{amount} a second", amount=format_size(round(progress.bytes_s)))
+    parts = [amount, rate]
+    if progress.total_bytes:
+        left_s = (progress.total_bytes - progress.done_bytes) / progress.bytes_s
+        parts.append(tr("{time} left", time=format_duration(left_s)))
+    return " · ".join(parts)

@@ -1,0 +1,203 @@
+"""Lists every model file on this computer with its size, state and owner, and partial downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.i18n import tr, trn
+from r1desk.models.downloads import Download, DownloadState
+from r1desk.models.file_facts import (
+    FileState,
+    PresentModel,
+    deletion_note,
+    owner_text,
+    state_text,
+    why_kept,
+)
+from r1desk.models.formatting import format_size
+from r1desk.models.scan import FoundModel
+from r1desk.models.widgets.address_label import AddressLabel
+from r1desk.models.widgets.deletion_box import DeletionBox
+from r1desk.models.widgets.download_area import DownloadArea
+from r1desk.models.widgets.model_tree import ModelTree
+from r1desk.theme import set_role
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.notice_bar import NoticeBar
+from r1desk.widgets.push_button import push_button
+from r1desk.widgets.text_label import text_label
+
+FOUND_ROLE = Qt.ItemDataRole.UserRole
+
+
+class FilesPage(QWidget):
+    """The list, what can be done with the selected file, and the partial downloads below.
+
+    Signals:
+        show_requested: the Path of a file, to be shown in its folder.
+        unload_requested: the loaded model is to be unloaded.
+        trash_requested, delete_requested: the FoundModel, after the user confirmed it.
+    """
+
+    show_requested = Signal(object)
+    unload_requested = Signal()
+    trash_requested = Signal(object)
+    delete_requested = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._present = PresentModel()
+        self._models: tuple[FoundModel, ...] = ()
+        self._free_bytes: int | None = None
+        self.total = text_label(tr("Looking for models…"), "dim")
+        self.notices = NoticeBar()
+        headings = [tr("Model"), tr("On disk"), tr("State"), tr("Belongs to")]
+        self.tree = ModelTree(tr("Model files"), headings, number_columns=(1,))
+        self.tree.itemSelectionChanged.connect(self._on_selection)
+        self.path = AddressLabel()
+        set_role(self.path, "dim")
+        self.note = text_label("", "dim")
+        self.show_button = push_button(tr("Show in folder"), self._on_show)
+        self.unload_button = push_button(tr("Unload"), self.unload_requested.emit)
+        self.delete_button = push_button(tr("Delete…"), self._on_delete)
+        self._download_area = DownloadArea()
+        self.downloads = self._download_area.downloads
+        self._arrange()
+        QShortcut(
+            QKeySequence(QKeySequence.StandardKey.Delete),
+            self.tree,
+            self._on_delete,
+            context=Qt.ShortcutContext.WidgetShortcut,
+        )
+        self._on_selection()
+
+    def _arrange(self) -> None:
+        layout = QVBoxLayout(self)
+        for widget in (self.total, self.notices):
+            layout.addWidget(widget)
+        layout.addWidget(self.tree, stretch=1)
+        layout.addWidget(self.path)
+        layout.addWidget(self.note)
+        row = put_inside(layout, QHBoxLayout())
+        for button in (self.show_button, self.unload_button, self.delete_button):
+            row.addWidget(button)
+        row.addStretch()
+        layout.addWidget(self._download_area)
+
+    # ---- what is shown ----------------------------------------------------------------------
+
+    def show_models(self, models: Sequence[FoundModel]) -> None:
+        """Show these files; the selected one stays selected."""
+        selected = self.selected
+        self._models = tuple(models)
+        self.tree.clear()
+        for model in self._models:
+            item = QTreeWidgetItem(self.tree)
+            item.setData(0, FOUND_ROLE, model)
+            self._show_item(item)
+            if selected is not None and selected.installed.path == model.installed.path:
+                self.tree.setCurrentItem(item)
+        if self.tree.currentItem() is None and self.tree.topLevelItemCount():
+            self.tree.setCurrentItem(self.tree.topLevelItem(0))
+        self._show_total()
+        self._on_selection()
+
+    def show_present(self, present: PresentModel) -> None:
+        """Show which model is chosen and which is loaded."""
+        self._present = present
+        for at in range(self.tree.topLevelItemCount()):
+            self._show_item(self.tree.topLevelItem(at))
+        self._on_selection()
+
+    def show_free_space(self, free_bytes: int | None) -> None:
+        """Show how much is free on the drive of the models folder."""
+        self._free_bytes = free_bytes
+        self._show_total()
+
+    def show_downloads(self, downloads: Sequence[Download]) -> None:
+        """Show those that are not complete."""
+        partial = [each for each in downloads if each.state is not DownloadState.DONE]
+        self._download_area.show_downloads(partial)
+
+    def _show_item(self, item: QTreeWidgetItem) -> None:
+        found: FoundModel = item.data(0, FOUND_ROLE)
+        model, state = found.installed, self._state(found)
+        texts = (
+            model.name,
+            format_size(found.disk_bytes),
+            state_text(model, state),
+            owner_text(model),
+        )
+        self.tree.fill(item, texts)
+        item.setToolTip(0, f"{model.name}\n{model.path}")
+        font = item.font(0)
+        font.setBold(state is FileState.LOADED)
+        item.setFont(0, font)
+
+    def _show_total(self) -> None:
+        if not self._models and self._free_bytes is None:
+            return
+        total = format_size(sum(each.disk_bytes for each in self._models))
+        text = trn("{size} in {n} model", "{size} in {n} models", len(self._models), size=total)
+        if self._free_bytes is not None:
+            free = tr(
+                "{size} free on the drive of the models folder", size=format_size(self._free_bytes)
+            )
+            text = f"{text} · {free}"
+        self.total.setText(text)
+
+    # ---- the selected file ------------------------------------------------------------------
+
+    @property
+    def selected(self) -> FoundModel | None:
+        """The selected file."""
+        item = self.tree.currentItem()
+        return item.data(0, FOUND_ROLE) if item is not None else None
+
+    def _state(self, found: FoundModel) -> FileState:
+        return self._present.state_of(found.place)
+
+    @Slot()
+    def _on_selection(self) -> None:
+        found = self.selected
+        self.show_button.setEnabled(found is not None)
+        if found is None:
+            self.path.show_address("")
+            self.note.setText("")
+            self.unload_button.setVisible(False)
+            self.delete_button.setEnabled(False)
+            return
+        model, state = found.installed, self._state(found)
+        kept = why_kept(model, state)
+        reason = model.error.text() if model.error is not None else ""
+        self.path.show_address(str(model.path))
+        self.note.setText("\n".join(text for text in (reason, kept) if text))
+        self.note.setVisible(bool(self.note.text()))
+        self.unload_button.setVisible(state is FileState.LOADED)
+        self.delete_button.setEnabled(not kept)
+
+    @Slot()
+    def _on_show(self) -> None:
+        if (found := self.selected) is not None:
+            self.show_requested.emit(found.installed.path)
+
+    @Slot()
+    def _on_delete(self) -> None:
+        found = self.selected
+        if found is None or not self.delete_button.isEnabled():
+            return
+        model = found.installed
+        box = DeletionBox(
+            self, model.name, format_size(found.disk_bytes), model.path, deletion_note(model)
+        )
+        box.trash_button.clicked.connect(lambda: self.trash_requested.emit(found))
+        box.delete_button.clicked.connect(lambda: self.delete_requested.emit(found))
+        box.open()

@@ -1,0 +1,153 @@
+"""The card of the first start: the model for this computer, its cost, and three buttons."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.catalogue.speed import SpeedRange
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.widgets.buttons import text_button
+from r1desk.chat.widgets.chat_fonts import scaled
+from r1desk.chat.widgets.welcome import WelcomeCard
+from r1desk.models.formatting import breakable_address, format_bill_summary, format_download
+from r1desk.models.recommendation import RecommendedDownload
+from r1desk.theme import icon, set_role
+from r1desk.widgets.layouts import put_inside
+
+ICON_PX = 16
+
+
+class FirstStartCard(WelcomeCard):
+    """Shows a recommendation. Its owner carries out the requests and hides the card."""
+
+    download_requested = Signal(object)  # RecommendedDownload
+    starter_requested = Signal()
+    file_requested = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._symbols = {name: QLabel(self) for name in ("download", "memory", "clock", "link")}
+        set_role(self, "card")
+        self._offer: RecommendedDownload | None = None
+        self.heading = self._label("heading")
+        self.heading.setFont(scaled(self.font(), 1.15))
+        self.size, self.facts, self.speed = (self._label("") for _ in range(3))
+        self.address = self._label("dim")
+        self.download_button = QPushButton(tr("Download and start"), self)
+        set_role(self.download_button, "primary")
+        self.download_button.clicked.connect(lambda: self.download_requested.emit(self._offer))
+        self.starter_button = QPushButton(tr("Use the starter model now"), self)
+        self.starter_button.clicked.connect(self.starter_requested)
+        self.file_button = QPushButton(tr("I have a file…"), self)
+        self.file_button.clicked.connect(self.file_requested)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 14, 12, 14)
+        layout.setSpacing(10)
+        layout.addWidget(self.heading)
+        self._fill_facts(put_inside(layout, QGridLayout()))
+        self._buttons = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight))
+        for button in (self.download_button, self.starter_button, self.file_button):
+            self._buttons.addWidget(button)
+        self._buttons.addStretch(1)
+
+    def _fill_facts(self, grid: QGridLayout) -> None:
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(6)
+        grid.setColumnStretch(1, 1)
+        labels = (self.size, self.facts, self.speed, self.address)
+        for row, (symbol, label) in enumerate(zip(self._symbols.values(), labels, strict=True)):
+            centred = label is self.address  # beside a button, not a text
+            side = Qt.AlignmentFlag.AlignVCenter if centred else Qt.AlignmentFlag.AlignTop
+            grid.addWidget(symbol, row, 0, side)
+            grid.addWidget(label, row if label is not self.address else row + 1, 1)
+        self.address_button = text_button("chevron-down", "", self)
+        self.address_button.clicked.connect(lambda: self._show_address(not self.address.text()))
+        self.address_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.address_button.setToolTip(tr("Show the address of the download"))
+        grid.addWidget(self.address_button, 3, 1)
+        self._draw_symbols()
+
+    def _show_address(self, shown: bool) -> None:
+        """Show the whole address of the download below its host, or the host alone."""
+        self.address_button.setIcon(icon("chevron-up" if shown else "chevron-down", "text_dim"))
+        url = self._offer.order.url if shown and self._offer is not None else ""
+        self.address.setText(breakable_address(url))
+        self.address.setVisible(bool(url))
+        self.resized.emit()
+
+    def _draw_symbols(self) -> None:
+        for name, symbol in self._symbols.items():
+            symbol.setPixmap(icon(name, "text_dim").pixmap(ICON_PX, ICON_PX))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Other colours."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw_symbols()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Stack the buttons where a row would be too wide."""
+        super().resizeEvent(event)
+        buttons = (self.download_button, self.starter_button, self.file_button)
+        row = sum(button.sizeHint().width() + self._buttons.spacing() for button in buttons)
+        margins = self.layout().contentsMargins()
+        narrow = row > self.width() - margins.left() - margins.right()
+        way = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
+        if self._buttons.direction() != way:
+            self._buttons.setDirection(way)
+        self.resized.emit()
+
+    def _label(self, role: str) -> QLabel:
+        label = QLabel(self, wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        if role:
+            set_role(label, role)
+        return label
+
+    def show_offer(self, offer: RecommendedDownload | None) -> None:
+        """Show the recommended model, or None where none fits the budget."""
+        self._offer = offer
+        self.download_button.setVisible(offer is not None)
+        parts = (("download", self.size), ("clock", self.speed), ("link", self.address_button))
+        for name, widget in parts:
+            for part in (self._symbols[name], widget):
+                part.setVisible(offer is not None)
+        if offer is None:
+            self.heading.setText(tr("No DeepSeek-R1 model fits the memory budget"))
+            self.facts.setText(tr("Raise the memory budget, or start with a small model."))
+            return
+        name = f"{offer.model.name} {offer.file.quantisation}"
+        self.heading.setText(tr("For this computer: {model}", model=name))
+        self.size.setText(format_download(offer.file.size_bytes, offer.free_bytes))
+        self.facts.setText(format_bill_summary(offer.bill))
+        self.speed.setText(tr("Measuring how fast it would be…"))
+        site = urlsplit(offer.order.url).hostname or ""
+        self.address_button.setText(tr("From {host} ({site})", host=offer.host, site=site))
+        self.address_button.setAccessibleName(self.address_button.text())
+        self._show_address(False)
+
+    @Slot(object)
+    def show_speed(self, speed: SpeedRange) -> None:
+        """Show the expected speed."""
+        self.speed.setText(
+            tr(
+                "{least} to {most} tokens a second, estimated from this computer's memory",
+                least=_rate(speed.least_tok_s),
+                most=_rate(speed.most_tok_s),
+            )
+        )
+
+
+def _rate(tok_s: float) -> str:
+    return f"{tok_s:.0f}" if tok_s >= 10 else f"{tok_s:.1f}"

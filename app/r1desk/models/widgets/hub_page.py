@@ -1,0 +1,257 @@
+"""Finds any GGUF model by its repository's name or an address, with size, fit and speed.
+
+Nothing is sent before "List files" is pressed, and nothing downloaded before "Download now" is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QHideEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_url
+from deepseek_r1.catalogue.errors import FileNameUnusable, ReferenceUnusable
+from deepseek_r1.catalogue.hub_reference import (
+    HUB_HOSTS,
+    FileAddress,
+    HubHost,
+    HubReference,
+    default_host,
+    parse_reference,
+)
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.settings import LoadSettings
+from r1desk.models.disk_space import FreeSpaceQuery
+from r1desk.models.downloads import Download
+from r1desk.models.fit import format_fit, format_raised
+from r1desk.models.formatting import format_bill_summary, format_download, format_size
+from r1desk.models.hub_query import HubQuery, Offer, OfferedModel
+from r1desk.models.widgets.address_label import AddressLabel
+from r1desk.models.widgets.download_area import DownloadArea
+from r1desk.models.widgets.model_tree import ModelTree, show_fit
+from r1desk.models.widgets.unverified_box import UnverifiedBox
+from r1desk.theme import set_role
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.push_button import push_button
+from r1desk.widgets.text_label import text_label
+
+MODEL_ROLE = Qt.ItemDataRole.UserRole
+FIT_COLUMN = 3
+
+
+class HubPage(QWidget):
+    """A field for the name, the files of the repository, and the downloads below.
+
+    Signals:
+        download_requested: a DownloadSpec.
+    """
+
+    download_requested = Signal(object)
+
+    def __init__(self, settings: LoadSettings) -> None:
+        super().__init__()
+        self.policy = RetryPolicy()
+        self._settings = settings
+        self._query: HubQuery | None = None
+        self._free_bytes: int | None = None
+        self.name = QLineEdit(placeholderText=tr("owner/name, or an address"))
+        self.name.setAccessibleName(tr("Repository or address"))
+        self.name.setClearButtonEnabled(True)
+        self.name.setMaxLength(500)
+        self.name.returnPressed.connect(self._on_list)
+        self.host = QComboBox(accessibleName=tr("Download from"))
+        for host in HUB_HOSTS:
+            self.host.addItem(host.name, host)
+        self.host.setCurrentText(default_host().name)
+        self.list_button = push_button(tr("List files"), self._on_list)
+        set_role(self.list_button, "primary")
+        self.note = text_label(
+            tr("Nothing is sent before “List files” is pressed. Example: unsloth/Qwen3-4B-GGUF"),
+            "dim",
+        )
+        headings = [tr("File"), tr("Download"), tr("Memory"), tr("Fit and speed")]
+        self.tree = ModelTree(tr("Files of the repository"), headings, number_columns=(1, 2))
+        self.tree.itemSelectionChanged.connect(self._on_selection)
+        self.detail, self.address = text_label("", "dim"), AddressLabel()
+        set_role(self.address, "dim")
+        self.download_button = push_button(tr("Download now"), self._on_download)
+        self._download_area = DownloadArea()
+        self.downloads = self._download_area.downloads
+        self._space = FreeSpaceQuery()  # no parent: its answer may come after the page has gone
+        self._space.found.connect(self._on_free_space, Qt.ConnectionType.QueuedConnection)
+        self._arrange()
+        self._on_selection()
+
+    def _arrange(self) -> None:
+        layout = QVBoxLayout(self)
+        row = put_inside(layout, QHBoxLayout())
+        row.addWidget(self.name, stretch=1)
+        row.addWidget(self.host)
+        row.addWidget(self.list_button)
+        layout.addWidget(self.note)
+        layout.addWidget(self.tree, stretch=1)
+        layout.addWidget(self.detail)
+        last = put_inside(layout, QHBoxLayout())
+        last.addWidget(self.address, stretch=1)
+        last.addWidget(self.download_button)
+        layout.addWidget(self._download_area)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """End a query that nobody waits for any more."""
+        if not self.window().isVisible():
+            self._end_query()
+        super().hideEvent(event)
+
+    def show_downloads(self, downloads: Sequence[Download]) -> None:
+        """Show the downloads below the files."""
+        self._download_area.show_downloads(downloads)
+
+    # ---- the query --------------------------------------------------------------------------
+
+    @Slot()
+    def _on_list(self) -> None:
+        self._end_query()
+        self.tree.clear()
+        try:
+            host: HubHost = self.host.currentData()
+            found = parse_reference(self.name.text(), host, loopback=self.policy.loopback_http)
+            if isinstance(found, FileAddress):
+                self._show_offer(_offer_of_address(found))
+                return
+        except (ReferenceUnusable, FileNameUnusable) as error:
+            self._show_note(str(error), "danger")
+            return
+        self._start_query(found)
+
+    def _start_query(self, reference: HubReference) -> None:
+        self.host.setCurrentText(reference.host.name)
+        self._show_note(tr("Connecting to {host}…", host=reference.host.origin.partition("//")[2]))
+        self._query = HubQuery()
+        self._query.found.connect(self._on_found, Qt.ConnectionType.QueuedConnection)
+        self._query.failed.connect(self._on_failed, Qt.ConnectionType.QueuedConnection)
+        self._query.start(reference, self._settings, self.policy)
+        self._space.start()
+
+    def _end_query(self) -> None:
+        if self._query is not None:
+            self._query.stop()
+            self._query.found.disconnect(self._on_found)
+            self._query.failed.disconnect(self._on_failed)
+            self._query = None
+
+    @Slot(object)
+    def _on_found(self, offer: Offer) -> None:
+        self._show_offer(offer)
+
+    @Slot(object)
+    def _on_failed(self, report: ErrorReport) -> None:
+        self._show_note(report.text(), "danger")
+
+    @Slot(object)
+    def _on_free_space(self, free_bytes: int | None) -> None:
+        self._free_bytes = free_bytes
+        self._on_selection()
+
+    def _show_note(self, text: str, role: str = "dim") -> None:
+        self.note.setText(text)
+        self.note.setAccessibleName(text)
+        set_role(self.note, role)
+
+    # ---- the files --------------------------------------------------------------------------
+
+    def _show_offer(self, offer: Offer) -> None:
+        selected = self.selected.name if self.selected is not None else offer.wanted
+        self.tree.clear()
+        for model in offer.models:
+            item = QTreeWidgetItem(self.tree)
+            self._fill(item, model)
+            if model.name == selected:
+                self.tree.setCurrentItem(item)
+        if self.tree.currentItem() is None:
+            self.tree.setCurrentItem(self.tree.topLevelItem(0))
+        known = all(model.estimate is not None for model in offer.models)
+        text = trn(
+            "{n} model in {repository}",
+            "{n} models in {repository}",
+            len(offer.models),
+            repository=offer.repository,
+        )
+        if not known:
+            text = f"{text} · {tr('The fit is known after the download.')}"
+        self._show_note(text)
+        if self.name.hasFocus() or self.list_button.hasFocus():
+            self.tree.setFocus()
+
+    def _fill(self, item: QTreeWidgetItem, model: OfferedModel) -> None:
+        size = format_size(model.size_bytes) if model.size_bytes is not None else "?"
+        estimate = model.estimate
+        memory = f"{estimate.bill.total_mib:,.0f} MiB" if estimate is not None else "?"
+        fit = format_fit(estimate) if estimate is not None else "?"
+        self.tree.fill(item, (model.name, size, memory, fit))
+        if estimate is not None:
+            show_fit(item, FIT_COLUMN, estimate)
+        item.setToolTip(0, model.name)
+        item.setData(0, MODEL_ROLE, model)
+
+    @property
+    def selected(self) -> OfferedModel | None:
+        """The selected model."""
+        item = self.tree.currentItem()
+        return item.data(0, MODEL_ROLE) if item is not None else None
+
+    @Slot()
+    def _on_selection(self) -> None:
+        model = self.selected
+        self.download_button.setEnabled(model is not None)
+        self.address.show_address(model.specs[0].url if model is not None else "")
+        self.detail.setText(self._describe(model) if model is not None else "")
+        self.detail.setVisible(model is not None)
+
+    def _describe(self, model: OfferedModel) -> str:
+        size = model.size_bytes
+        lines = [
+            format_download(size, self._free_bytes) if size is not None else "",
+            format_bill_summary(model.estimate.bill) if model.estimate is not None else "",
+            format_raised(model.estimate) if model.estimate is not None else "",
+        ]
+        if len(model.specs) > 1:
+            lines.append(tr("It comes in {n} parts.", n=len(model.specs)))
+        if not model.verifiable:
+            lines.append(tr("No checksum is known for {file}.", file=model.name))
+        return "\n".join(line for line in lines if line)
+
+    @Slot()
+    def _on_download(self) -> None:
+        model = self.selected
+        if model is None:
+            return
+        if model.verifiable:
+            self._request(model.specs)
+            return
+        box = UnverifiedBox(self, model.name)
+        accepted = [replace(spec, accept_unverified=True) for spec in model.specs]
+        box.accept_button.clicked.connect(lambda: self._request(accepted))
+        box.open()
+
+    def _request(self, specs: Sequence[DownloadSpec]) -> None:
+        for spec in specs:
+            self.download_requested.emit(spec)
+
+
+def _offer_of_address(address: FileAddress) -> Offer:
+    """Raises FileNameUnusable."""
+    spec = spec_for_url(address.url, None)
+    model = OfferedModel(spec.file, "", None, (spec,), None)
+    return Offer(address.url.split("/")[2], (model,), spec.file)

@@ -1,0 +1,150 @@
+"""Shows the loaded model: its name, its facts, and the progress of a load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+)
+
+from deepseek_r1.core.events import ModelFacts, ModelLoaded
+from deepseek_r1.core.i18n import tr
+from r1desk.models.formatting import format_size
+from r1desk.models.recent_model import RecentModel
+from r1desk.models.widgets.model_menu import fill_model_menu
+from r1desk.theme import explain, icon, set_role
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.text_label import text_label
+
+
+class ModelBox(QFrame):
+    """A card on top of the panel.
+
+    Signals:
+        choose_requested: the user wants another model.
+        model_chosen: the path of one of the known models.
+    """
+
+    choose_requested = Signal()
+    model_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        set_role(self, "card")
+        self.name = text_label(tr("No model"), "heading")
+        self.name.setWordWrap(True)
+        self.facts = text_label("", "dim")
+        self.state = text_label("", "dim")
+        self.progress = QProgressBar(textVisible=False)
+        self.progress.setRange(0, 1000)
+        self.progress.setAccessibleName(tr("Loading the model"))
+        self.choose = QPushButton(icon("folder"), tr("Choose model…"))
+        self.choose.clicked.connect(self.choose_requested)
+        self.known = QPushButton(icon("chevron-down"), "")
+        self.known.setAccessibleName(tr("Known models"))
+        self.known.setToolTip(tr("Known models"))
+        self.known.setFixedWidth(40)
+        self.known.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 10, 12, 12)
+        layout.setSpacing(6)
+        for part in (self.name, self.facts, self.progress, self.state):
+            layout.addWidget(part)
+        buttons = put_inside(layout, QHBoxLayout())
+        buttons.setSpacing(6)
+        buttons.addWidget(self.choose, 1)
+        buttons.addWidget(self.known)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._show_state("")
+        self.facts.hide()
+        self.progress.hide()
+
+    def set_known(self, models: Sequence[RecentModel]) -> None:
+        """Offer these models in the menu."""
+        menu = self.known.menu() or QMenu(self)
+        fill_model_menu(menu, models, lambda path: self.model_chosen.emit(str(path)))
+        self.known.setMenu(menu)
+        self.known.setVisible(bool(models))
+
+    def show_loading(self, name: str, *, waits: bool = False) -> None:
+        """A load began, or waits for the end of an answer."""
+        self._set_name(name)
+        self.facts.hide()
+        self.show_progress(0.0)
+        if waits:
+            self._show_state(tr("It is loaded once the answer is written."))
+
+    def show_progress(self, fraction: float) -> None:
+        """Show the fraction of the model that is read, 0 to 1."""
+        self.progress.setValue(round(fraction * 1000))
+        self.progress.show()
+        self._show_state(tr("Loading: {percent} %", percent=round(fraction * 100)))
+
+    def show_model(self, loaded: ModelLoaded) -> None:
+        """The model is ready."""
+        self._show_facts(loaded)
+        self.progress.hide()
+        self._show_state(tr("Loaded in {seconds:.1f} s", seconds=loaded.load_s), "success")
+
+    def show_failure(self, text: str, present: ModelLoaded | None = None) -> None:
+        """The load failed, and why; `present` is the model that is there all the same."""
+        self.progress.hide()
+        if present is None:
+            self._show_state(text, "danger")
+            return
+        self._show_facts(present)  # the reason must not look as if it were about this one
+        self._show_state(tr("Still in use: the last load failed."), "warning")
+        explain(self.state, text)
+
+    def show_unloaded(self) -> None:
+        """The model was unloaded; its name and facts stay."""
+        self.progress.hide()
+        self._show_state(tr("Unloaded. The next message loads it again."))
+
+    def _show_facts(self, loaded: ModelLoaded) -> None:
+        self._set_name(loaded.facts.name)
+        self.facts.setText(facts_text(loaded.facts))
+        explain(self.facts, f"{loaded.facts.path}\n{loaded.facts.engine}")
+        self.facts.show()
+
+    def _set_name(self, name: str) -> None:
+        # File names have no spaces to break at: let them break after their own separators.
+        self.name.setText("\u200b".join(_broken(name, QFontMetrics(self.name.font()))))
+        explain(self.name, name)
+
+    def _show_state(self, text: str, role: str = "dim") -> None:
+        explain(self.state, "")
+        self.state.setText(text)
+        self.state.setWordWrap(True)
+        self.state.setVisible(bool(text))
+        set_role(self.state, role)
+
+
+def _broken(name: str, metrics: QFontMetrics) -> list[str]:
+    if metrics.horizontalAdvance(name) < 240:
+        return [name]
+    parts = [""]
+    for character in name:
+        parts[-1] += character
+        if character in "-_./" or len(parts[-1]) >= 20:
+            parts.append("")
+    return [part for part in parts if part]
+
+
+def facts_text(facts: ModelFacts) -> str:
+    """Quantisation, size, engine and context in one line or two."""
+    size = format_size(round(facts.file_mib * 1024 * 1024))
+    context = tr("Context {n:,} of {most:,}", n=facts.context_length, most=facts.context_trained)
+    old = facts.format and not facts.format.startswith("GGUF")
+    kind = f"{facts.format} {facts.architecture} · " if old else ""
+    engine = facts.engine.split()[0]  # the build is in the tooltip: it would not fit the line
+    return f"{kind}{facts.quantisation} · {size} · {engine}\n{context}"

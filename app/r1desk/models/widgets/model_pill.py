@@ -1,0 +1,117 @@
+"""A pill in the window's header: which model answers, whether it is ready, and how fast it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton
+
+from deepseek_r1.core.i18n import tr
+from r1desk.models.recent_model import RecentModel
+from r1desk.models.widgets.model_menu import fill_model_menu
+from r1desk.theme import explain, set_role, tokens
+
+_DOT_PX = 10
+_MAX_NAME_EMS = 16
+
+
+class PillState(StrEnum):
+    """The state of the model."""
+
+    NONE = "none"
+    LOADING = "loading"
+    RESTING = "resting"  # unloaded; the next message loads it again
+    READY = "ready"
+    STREAMING = "streaming"  # ready, and it runs from the disk
+
+
+# The colour of the dot, a field of `Tokens`.
+_COLOURS = {
+    PillState.NONE: "danger",
+    PillState.LOADING: "text_dim",
+    PillState.RESTING: "text_dim",
+    PillState.READY: "success",
+    PillState.STREAMING: "warning",
+}
+
+
+class ModelPill(QToolButton):
+    """A button with the menu of recent models.
+
+    Signals:
+        model_chosen: the Path of a recent model.
+        choose_requested: the user wants any other model.
+    """
+
+    model_chosen = Signal(object)
+    choose_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._state = PillState.NONE  # first: styling changes the palette, and draws the dot
+        set_role(self, "pill")
+        self._models: Sequence[RecentModel] = ()
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setIconSize(QSize(_DOT_PX, _DOT_PX))
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.setMenu(QMenu(self))
+        self.menu().aboutToShow.connect(self._fill_menu)
+        self.show_state("", PillState.NONE)
+
+    def show_state(self, name: str, state: PillState, note: str = "") -> None:
+        """Show the model's name, its state, and a short note: a speed or a percentage."""
+        self._state = state
+        shown = name or tr("No model")
+        width = _MAX_NAME_EMS * self.fontMetrics().height()
+        elided = self.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideMiddle, width)
+        text = f"{elided} · {note}" if note else elided
+        self.setText(text.replace("&", "&&") + " ▾")
+        description = {
+            PillState.NONE: tr("No model is loaded"),
+            PillState.LOADING: tr("Loading the model"),
+            PillState.RESTING: tr("Unloaded; the next message loads it again"),
+            PillState.READY: tr("Ready"),
+            PillState.STREAMING: tr("Ready; it runs from the disk"),
+        }[state]
+        explain(self, f"{shown}\n{description}")
+        self.setAccessibleName(tr("Model: {name}", name=f"{shown} {note}".strip()))
+        self.setAccessibleDescription(description)
+        self._draw_dot()
+
+    def show_models(self, models: Sequence[RecentModel]) -> None:
+        """Show these in the menu when it is opened next."""
+        self._models = tuple(models)
+
+    def _fill_menu(self) -> None:
+        menu = self.menu()
+        fill_model_menu(menu, self._models, self._on_chosen)
+        menu.addSeparator()
+        menu.addAction(tr("Choose model…"), self.choose_requested.emit)
+
+    def _on_chosen(self, path: Path) -> None:
+        self.model_chosen.emit(path)
+
+    def _draw_dot(self) -> None:
+        ratio = self.devicePixelRatioF()
+        pixmap = QPixmap(QSize(_DOT_PX, _DOT_PX) * ratio)
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(getattr(tokens(), _COLOURS[self._state])))
+        middle = _DOT_PX / 2
+        painter.drawEllipse(QPointF(middle, middle), middle - 1, middle - 1)
+        painter.end()
+        self.setIcon(QIcon(pixmap))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw the dot in the colours of another theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw_dot()

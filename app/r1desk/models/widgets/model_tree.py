@@ -1,0 +1,61 @@
+"""Rows of models with their numbers, and the cell that shows how a model fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
+
+from r1desk.models.fit import Fit, FitEstimate, format_fit, format_raised
+from r1desk.theme import icon
+
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_ICONS = {
+    Fit.IN_MEMORY: ("check", "success"),
+    Fit.FROM_DISK: ("download", "text_dim"),
+    Fit.TOO_LARGE: ("warning", "warning"),
+}
+
+
+class ModelTree(QTreeWidget):
+    """One row a model. Its name has the width that the other columns leave.
+
+    The number columns are aligned to the right, as are their headings.
+    """
+
+    def __init__(self, name: str, headings: Sequence[str], number_columns: Sequence[int]) -> None:
+        """`name` is what a screen reader calls the list."""
+        super().__init__(accessibleName=name, rootIsDecorated=False)
+        self._number_columns = tuple(number_columns)
+        self.setHeaderLabels(list(headings))
+        align_right(self.headerItem(), number_columns)
+        header = self.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setAllColumnsShowFocus(True)
+        self.setUniformRowHeights(True)
+        self.setMinimumHeight(self.fontMetrics().height() * 5)
+
+    def fill(self, item: QTreeWidgetItem, texts: Sequence[str]) -> None:
+        """Put texts into the columns of a row, which a screen reader reads as one sentence."""
+        for column, text in enumerate(texts):
+            item.setText(column, text)
+        align_right(item, self._number_columns)
+        sentence = ", ".join(text for text in texts if text)
+        item.setData(0, Qt.ItemDataRole.AccessibleTextRole, sentence)
+
+
+def align_right(item: QTreeWidgetItem, columns: Sequence[int]) -> None:
+    """Align numbers in these columns by their last digit."""
+    for column in columns:
+        item.setTextAlignment(column, _RIGHT)
+
+
+def show_fit(item: QTreeWidgetItem, column: int, estimate: FitEstimate) -> None:
+    """Show in one cell whether a model fits, and how fast it is."""
+    item.setText(column, format_fit(estimate))
+    item.setIcon(column, icon(*_ICONS[estimate.fit]))
+    item.setToolTip(column, format_raised(estimate))

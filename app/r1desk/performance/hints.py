@@ -1,0 +1,121 @@
+"""Plain sentences on what the budget, the disk and the context mean for a model."""
+
+from __future__ import annotations
+
+from deepseek_r1.core.events import Bill
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
+from r1desk.performance.bill_parts import line_mib
+
+MORE_MIB = 256.0  # one step of the budget's slider
+LONG_ANSWER_TOKENS = 1000  # of R1, its thoughts included
+
+
+def format_budget_hint(bill: Bill) -> str:
+    """The unused part of the budget; for a model that runs from the disk, the gain of one step."""
+    free = bill.budget_mib - bill.total_mib
+    if free < 0:
+        return tr("Needs {n:,.0f} MiB more.", n=-free)
+    if not bill.streams or not bill.disk_tok_s:
+        return tr("{n:,.0f} MiB of the budget unused", n=free)
+    left = bill.short_streamed_mib - MORE_MIB
+    if left <= 0:
+        return tr("With {n:,.0f} MiB more the whole model fits in memory.", n=MORE_MIB)
+    return tr(
+        "With {n:,.0f} MiB more: {rate:.1f} tok/s instead of {now:.1f}",
+        n=MORE_MIB,
+        rate=bill.tok_s_reading(left),
+        now=bill.disk_tok_s,
+    )
+
+
+def budget_marks(bill: Bill) -> tuple[float, float]:
+    """The smallest budget for the model, and the one that holds it whole, in MiB.
+
+    They are the same for a model in memory; the smallest of a streamed one is an estimate.
+    """
+    if not bill.streams:
+        return bill.total_mib, bill.total_mib
+    smallest = bill.total_mib - line_mib(bill, "pinned", "experts")
+    return smallest, bill.total_mib - line_mib(bill, "slots") + bill.streamed_mib
+
+
+def format_budget_marks(bill: Bill) -> str:
+    """The marks of the budget's slider, for its tooltip."""
+    smallest, whole = budget_marks(bill)
+    fits = tr("▲ The whole model fits from {n:,.0f} MiB on.", n=whole)
+    if not bill.streams:
+        return fits
+    return tr("▲ Smallest possible: about {n:,.0f} MiB.", n=smallest) + " " + fits
+
+
+def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:
+    """The cost of running from the disk; empty where the setting changes nothing."""
+    if not bill.streams:
+        if bill.fits and settings.swap_enabled:
+            return tr("Not needed: the model fits into the budget.")
+        return ""
+    kept = tr(
+        "{held:,.0f} MiB of the model stay in memory, {few:,.0f} MiB are read for each token.",
+        held=line_mib(bill, "pinned", "experts"),
+        few=bill.short_streamed_mib,
+    )
+    if not bill.disk_tok_s:
+        return kept
+    return tr("About {rate:.1f} tok/s.", rate=bill.disk_tok_s) + " " + kept
+
+
+def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
+    """The memory of a draft model and what it brings; else when tokens are drafted."""
+    mib = line_mib(bill, "draft")
+    if mib:
+        size = tr("The draft model takes {n:,.0f} MiB.", n=mib)
+        if not bill.drafted_tok_s:
+            return size
+        gain = tr(
+            "About {each:.1f} tokens a pass: {rate:.1f} tok/s instead of {now:.1f}.",
+            each=bill.tokens_per_pass,
+            rate=bill.drafted_tok_s,
+            now=bill.undrafted_tok_s,
+        )
+        return f"{gain} {size}"
+    if settings.drafts is DraftMode.AUTO and not bill.streams:
+        return tr("Not needed: the model is in memory.")
+    return ""
+
+
+def format_context_hint(bill: Bill, settings: LoadSettings) -> str:
+    """The memory that the full context takes, and its length where that is automatic."""
+    size = _context_size(line_mib(bill, "kv_cache"), settings.kv_type)
+    if settings.context_length or not bill.context_length:
+        return size
+    return tr("Automatic: {n:,} tokens, {size}", n=bill.context_length, size=size)
+
+
+def _context_size(mib: float, kv_type: KVType) -> str:
+    match kv_type:
+        case KVType.F16:
+            return tr("{n:,.0f} MiB (full precision)", n=mib)
+        case KVType.Q8_0:
+            return tr("{n:,.0f} MiB (half precision)", n=mib)
+        case _:
+            return tr("{n:,.0f} MiB (quarter precision)", n=mib)
+
+
+def format_context_left(used: int, length: int) -> str:
+    """The used part of the context, and how many long answers still fit."""
+    if length <= 0:
+        return tr("The conversation is measured once a model is loaded.")
+    answers = max(0, length - used) // LONG_ANSWER_TOKENS
+    if answers == 0:
+        return tr(
+            "{used:,} of {length:,} tokens used; another long answer may not fit",
+            used=used,
+            length=length,
+        )
+    return tr(
+        "{used:,} of {length:,} tokens used, about {n} more long answers",
+        used=used,
+        length=length,
+        n=answers,
+    )

@@ -1,0 +1,130 @@
+"""Connects the model controller with the performance panel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Slot
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import Bill, ModelLoaded
+from deepseek_r1.core.settings import LoadSettings
+from r1desk.models.controller import ModelController, window_mib
+from r1desk.models.recent_models import RecentModels
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.preferences import Preferences
+
+
+class LoadPresenter(QObject):
+    """Shows the model and its bill in the panel, and sends changed settings to the engine."""
+
+    def __init__(
+        self,
+        panel: PerformancePanel,
+        models: ModelController,
+        recent: RecentModels,
+        preferences: Preferences,
+    ) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        self._models = models
+        self._preferences = preferences
+        panel.set_load_settings(preferences.load)
+        panel.set_sampling(preferences.sampling)
+        panel.set_system_prompt(preferences.system_prompt)
+        self._recent = recent
+        recent.changed.connect(self._on_recent_changed)
+        self._on_recent_changed()
+        self._connect_panel()
+        self._connect_models()
+        if models.current is not None:
+            self._on_loaded(models.current)
+        elif models.resting:
+            panel.show_unloaded()
+
+    def _connect_panel(self) -> None:
+        panel, models = self._panel, self._models
+        panel.plan_wanted.connect(models.plan)
+        panel.settings_applied.connect(self._on_applied)
+        panel.threads_changed.connect(models.set_threads)
+        panel.budget_changed.connect(models.set_budget)
+        panel.threads.measure_requested.connect(models.measure_threads)
+        panel.model_chosen.connect(self._on_model_chosen)
+
+    def _connect_models(self) -> None:
+        panel, models = self._panel, self._models
+        models.threads_measured.connect(panel.show_threads)
+        models.measuring_failed.connect(self._on_measuring_failed)
+        models.planned.connect(panel.show_plan)
+        models.plan_failed.connect(self._on_plan_failed)
+        models.load_started.connect(self._on_load_started)
+        models.load_planned.connect(self._on_load_planned)
+        models.load_progressed.connect(panel.show_load_progress)
+        models.loaded.connect(self._on_loaded)
+        models.load_failed.connect(self._on_load_failed)
+        models.unloaded.connect(panel.show_unloaded)
+        models.budget_moved.connect(self._on_budget_moved)
+        models.settings_refused.connect(panel.restore_load_settings)
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+    @Slot(str)
+    def _on_load_started(self, path: str) -> None:
+        names = {model.path: model.name for model in self._recent.items}
+        name = names.get(Path(path), Path(path).stem)
+        self._panel.show_loading(name, waits=self._models.load_waits)
+
+    @Slot(object)
+    def _on_load_planned(self, bill: Bill) -> None:
+        self._panel.show_load_planned(bill)
+
+    @Slot(object)
+    def _on_loaded(self, loaded: ModelLoaded) -> None:
+        panel = self._panel
+        if panel.load.applied != self._preferences.load:  # they were not chosen in the panel
+            panel.set_load_settings(self._preferences.load)
+        panel.show_model(with_window_measured(loaded))
+        if loaded.bill.streams and not loaded.bill.disk_mib_s:
+            self._models.plan(self._preferences.load)  # it measures the disk's speed
+
+    @Slot()
+    def _on_recent_changed(self) -> None:
+        self._panel.set_known_models(self._recent.items)
+
+    @Slot(object)
+    def _on_budget_moved(self, loaded: ModelLoaded) -> None:
+        self._panel.show_budget(with_window_measured(loaded).bill)
+
+    @Slot(ErrorReport)
+    def _on_load_failed(self, report: ErrorReport) -> None:
+        present = self._models.current
+        if present is not None:
+            present = with_window_measured(present)
+        self._panel.show_load_failed(report.text(), present)
+
+    @Slot(ErrorReport)
+    def _on_plan_failed(self, report: ErrorReport) -> None:
+        self._panel.show_plan_failed(report.text())
+
+    @Slot(ErrorReport)
+    def _on_measuring_failed(self, report: ErrorReport) -> None:
+        self._panel.threads.show_failed(report.text())
+
+    @Slot(object)
+    def _on_applied(self, settings: LoadSettings) -> None:
+        self._models.apply(settings)
+
+    @Slot(str)
+    def _on_model_chosen(self, path: str) -> None:
+        self._models.choose(Path(path))
+
+
+def with_window_measured(loaded: ModelLoaded) -> ModelLoaded:
+    """Add the window's memory to the bill, whose other lines the engine has measured."""
+    lines = tuple(
+        line.model_copy(update={"measured_mib": window_mib()}) if line.name == "window" else line
+        for line in loaded.bill.lines
+    )
+    return loaded.model_copy(update={"bill": loaded.bill.model_copy(update={"lines": lines})})

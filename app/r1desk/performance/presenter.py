@@ -1,0 +1,184 @@
+"""Shows measurements in the strip and in the panel, and reports a shortage of memory."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QObject, Slot
+
+from deepseek_r1.core import events
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
+from deepseek_r1.host.protocol import EnginePhase, Heartbeat
+from deepseek_r1.host.supervisor_events import EngineState
+from r1desk.chat.controller import ChatController
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.models.controller import ModelController
+from r1desk.performance.budget_guard import BudgetGuard
+from r1desk.performance.engine_activity import EngineActivity, format_engine_state
+from r1desk.performance.peak_memory import PeakMemory
+from r1desk.performance.rates import StreamingRateMeter, StreamingRates
+from r1desk.performance.readings import GaugeValues, ResourceSample
+from r1desk.performance.resource_sampler import ResourceSampler
+from r1desk.performance.widgets.gauge import Gauge
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+
+_AT_WORK = (EngineState.STARTING, EngineState.LOADING, EngineState.GENERATING)
+
+
+class PerformancePresenter(QObject):
+    """Joins the sampler's measurements, the engine's heartbeats and its events in one strip."""
+
+    def __init__(
+        self,
+        *,
+        gauge: Gauge,
+        panel: PerformancePanel,
+        notices: NoticeBar,
+        engine: EngineBridge,
+        models: ModelController,
+        chat: ChatController,
+        sampler: ResourceSampler,
+        guard: BudgetGuard,
+    ) -> None:
+        super().__init__(gauge)
+        self._gauge = gauge
+        self._panel = panel
+        self._notices = notices
+        self._engine = engine
+        self._models = models
+        self._chat = chat
+        self._guard = guard
+        self._beat: Heartbeat | None = None
+        self._sample: ResourceSample | None = None
+        self._activity = EngineActivity()
+        self._peak = PeakMemory()
+        self._rate_meter = StreamingRateMeter()
+        self._streaming: StreamingRates | None = None
+        self._short = False
+        self._shortage_text = ""
+        sampler.sampled.connect(self._on_sampled)
+        engine.heartbeat.connect(self._on_beat)
+        engine.event.connect(self._on_event)
+        engine.state_changed.connect(self._on_state)
+        models.budget_moved.connect(self._on_budget_moved)
+        chat.branch_shown.connect(self._on_branch_shown)
+        gauge.state_clicked.connect(self._on_state_clicked)
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+    @Slot(object)
+    def _on_sampled(self, sample: ResourceSample) -> None:
+        self._sample = sample
+        self._peak.add_sample(sample.engine_mib, sample.window_mib)
+        self._show()
+
+    @Slot(object)
+    def _on_beat(self, beat: Heartbeat) -> None:
+        before, self._beat = self._beat, beat
+        streaming = self._rate_meter.update(beat.weights, time.monotonic())
+        changed = before is None or _shown_part(before) != _shown_part(beat)
+        changed = changed or streaming != self._streaming
+        self._streaming = streaming
+        self._peak.add_process_peak(beat.peak_mib)
+        self._notify_shortage(beat.memory)
+        if changed:
+            self._show()
+
+    @Slot(object)
+    def _on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.PrefillProgress) and not self._chat.busy:
+            return  # of the next turn, which is no answer
+        before = self._activity.activity
+        self._activity.on_event(event)
+        if isinstance(event, events.ModelLoaded):
+            self._peak.reset()
+        if self._activity.activity is not before:
+            self._show()
+
+    @Slot(object)
+    def _on_budget_moved(self, _loaded: object) -> None:
+        self._peak.reset()
+
+    @Slot(object, str)
+    def _on_state(self, state: EngineState, _detail: str) -> None:
+        if state in _AT_WORK:
+            self._activity.start()
+        self._show()
+
+    @Slot(object, list)
+    def _on_branch_shown(self, _conversation_id: int | None, _branch: list[object]) -> None:
+        self._show()
+
+    @Slot()
+    def _on_state_clicked(self) -> None:
+        """Show the conversation that is being answered."""
+        answer = self._chat.answer
+        if answer is not None and not self._chat.busy_here:
+            self._chat.open(answer.conversation_id)
+
+    def _notify_shortage(self, memory: events.MemoryState | None) -> None:
+        """Show one notice when the machine runs short of memory and one when that is over."""
+        short = memory is not None and memory.short
+        if short == self._short:
+            return
+        self._short = short
+        if memory is not None and short:
+            self._shortage_text = shortage_text(memory)
+            self._notices.show_notice(Notice(self._shortage_text, Level.WARNING))
+        else:
+            self._notices.withdraw(self._shortage_text)
+            if memory is not None:  # else the model is gone, and with it the shortage's effect
+                self._notices.show_notice(Notice(shortage_over_text(), Level.INFO))
+
+    def _show(self) -> None:
+        sample, beat = self._sample, self._beat
+        if sample is None:
+            return
+        loaded = self._models.current
+        self._panel.show_peak(self._peak.engine_mib if loaded else 0.0, self._peak.window_mib)
+        used, length = self._context_used(), beat.context_length if beat else 0
+        self._panel.show_context(used, length)
+        state = format_engine_state(self._engine.state, self._activity.activity)
+        if self._models.resting and self._engine.state is EngineState.READY:
+            state = tr("Unloaded")
+        if self._preparing():
+            state = tr("Preparing the next turn")
+        self._gauge.show_values(
+            GaugeValues(
+                app_mib=sample.app_mib,
+                budget_mib=self._guard.budget_mib,
+                window_mib=sample.window_mib,
+                engine_mib=sample.engine_mib,
+                machine_used_mib=sample.machine_used_mib,
+                machine_total_mib=sample.machine_total_mib,
+                cores=sample.cores,
+                state=state,
+                tok_s=self._activity.tok_s,
+                context_used=used,
+                context_length=length,
+                streaming=self._streaming if loaded else None,
+            )
+        )
+
+    def _preparing(self) -> bool:
+        """The engine readies the next turn, which is no answer."""
+        idle = self._engine.state is EngineState.IDLE
+        return idle and self._beat is not None and self._beat.phase is EnginePhase.PREPARING
+
+    def _context_used(self) -> int:
+        """Tokens of the conversation on the screen, which may not be the one in the engine.
+
+        While it is answered, the engine counts; else the last answer remembers its count.
+        """
+        if self._chat.busy_here and self._engine.state is EngineState.GENERATING and self._beat:
+            return self._beat.context_used
+        counts = (m.stats.context_used for m in reversed(self._chat.shown_branch) if m.stats)
+        return next(counts, 0)
+
+
+def _shown_part(beat: Heartbeat) -> tuple[object, ...]:
+    return beat.context_used, beat.context_length, beat.memory, beat.phase

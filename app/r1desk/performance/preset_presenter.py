@@ -1,0 +1,139 @@
+"""Connects the presets with the panel, the menu, the conversation's settings and the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtWidgets import QMenu, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.presets import Preset, PresetController
+from r1desk.chat.settings_controller import ChatSettingsController
+from r1desk.models.controller import ModelController
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.performance.widgets.preset_row import PresetDialog
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+
+
+class PresetPresenter(QObject):
+    """Applies, saves, renames and deletes presets for one window."""
+
+    def __init__(
+        self,
+        window: QWidget,
+        *,
+        panel: PerformancePanel,
+        menu: QMenu,
+        notices: NoticeBar,
+        presets: PresetController,
+        settings: ChatSettingsController,
+        models: ModelController,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._panel, self._menu, self._notices = window, panel, menu, notices
+        self._presets, self._settings, self._models = presets, settings, models
+        self._row = panel.preset_row
+        self._row.chosen.connect(self.apply)
+        self._row.save_requested.connect(self._on_save)
+        self._row.update_requested.connect(self._on_update)
+        self._row.rename_requested.connect(self._on_rename)
+        self._row.delete_requested.connect(self._on_delete)
+        menu.aboutToShow.connect(self._fill_menu)
+        presets.changed.connect(self._show)
+        settings.shown.connect(self._show)
+        settings.values_changed.connect(self._show)
+        self._show()
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+    @Slot(object)
+    def apply(self, preset: Preset) -> None:
+        """Put a preset in force for the conversation shown; its model is loaded."""
+        self._panel.flush_answer_settings()
+        sampling = preset.sampling
+        if sampling.thinking_budget is None:  # then the conversation's own stays
+            budget = self._settings.present[0].thinking_budget
+            sampling = sampling.model_copy(update={"thinking_budget": budget})
+        self._settings.apply(sampling, preset.system_prompt)
+        path = Path(preset.model_path) if preset.model_path else None
+        if path is None or path == self._models.path:
+            return
+        if path.exists():
+            self._models.choose(path)
+        else:
+            missing = tr("The model of this preset no longer exists: {file}", file=path.name)
+            self._notices.show_notice(Notice(missing, Level.WARNING))
+
+    def _current(self) -> Preset | None:
+        sampling, system_prompt = self._settings.present
+        fitting = (p for p in self._presets.presets if p.matches(sampling, system_prompt))
+        return next(fitting, None)
+
+    @Slot()
+    def _show(self) -> None:
+        self._row.show_presets(self._presets.presets, self._current())
+
+    @Slot()
+    def _fill_menu(self) -> None:
+        self._menu.clear()
+        current = self._current()
+        for preset in self._presets.presets:
+            action = self._menu.addAction(preset.name)
+            action.setCheckable(True)
+            action.setChecked(preset == current)
+            action.triggered.connect(lambda _checked=False, each=preset: self.apply(each))
+        self._menu.addSeparator()
+        self._menu.addAction(tr("Save as a preset…"), self._on_save)
+
+    # ---- the user's own
+
+    @Slot()
+    def _on_save(self) -> None:
+        self._panel.flush_answer_settings()
+        dialog = PresetDialog(
+            self._window, tr("Save as a preset"), tr("My preset"), self._models.name
+        )
+
+        def accepted() -> None:
+            sampling, system_prompt = self._settings.present
+            path = str(self._models.path or "") if dialog.with_model.isChecked() else ""
+            self._presets.save(
+                Preset(
+                    name=dialog.name.text(),
+                    system_prompt=system_prompt,
+                    sampling=sampling,
+                    model_path=path,
+                )
+            )
+
+        dialog.accepted.connect(accepted)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    @Slot(object)
+    def _on_update(self, preset: Preset) -> None:
+        self._panel.flush_answer_settings()
+        sampling, system_prompt = self._settings.present
+        changes = {"sampling": sampling, "system_prompt": system_prompt}
+        self._presets.replace(preset.model_copy(update=changes))
+
+    @Slot(object)
+    def _on_rename(self, preset: Preset) -> None:
+        dialog = PresetDialog(self._window, tr("Rename the preset"), preset.name)
+
+        def accepted() -> None:
+            name = dialog.name.text().strip()
+            self._presets.replace(preset.model_copy(update={"name": name}))
+
+        dialog.accepted.connect(accepted)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    @Slot(object)
+    def _on_delete(self, preset: Preset) -> None:
+        undo = self._presets.delete(preset)
+        deleted = tr("The preset “{name}” was deleted.", name=preset.name)
+        self._notices.show_notice(Notice(deleted, Level.INFO, tr("Undo"), undo))

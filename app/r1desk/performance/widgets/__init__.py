@@ -1,0 +1,1 @@
+"""Widgets of the performance panel and the gauge."""

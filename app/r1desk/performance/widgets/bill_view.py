@@ -1,0 +1,199 @@
+"""The memory bill: one bar in three parts against the budget, and a table of all lines."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPixmap
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from deepseek_r1.core.events import Bill, BillLine
+from deepseek_r1.core.i18n import tr
+from r1desk.performance.bill_parts import (
+    BillPart,
+    PartSum,
+    bill_parts,
+    bill_summary,
+    line_label,
+    part_label,
+    part_of,
+)
+from r1desk.theme import explain, set_role, tokens
+from r1desk.widgets.text_label import text_label
+
+_COLOURS = {BillPart.MODEL: 0, BillPart.CONVERSATION: 1, BillPart.APPLICATION: 5}
+
+
+def part_colour(part: BillPart) -> str:
+    """A part's colour in the present theme."""
+    return tokens().series[_COLOURS[part]]
+
+
+class BillBar(QWidget):
+    """Three parts side by side; the whole width is the budget, or the total where it is larger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bill: Bill | None = None
+        self.setFixedHeight(12)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def show_bill(self, bill: Bill | None) -> None:
+        """Draw another bill."""
+        self._bill = bill
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        colours = tokens()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        whole = QRectF(self.rect())
+        clip = QPainterPath()
+        clip.addRoundedRect(whole, 6, 6)
+        painter.setClipPath(clip)
+        painter.fillRect(whole, QColor(colours.track))
+        if self._bill is not None:
+            self._draw_parts(painter, self._bill)
+        painter.end()
+
+    def _draw_parts(self, painter: QPainter, bill: Bill) -> None:
+        colours = tokens()
+        scale = self.width() / max(bill.budget_mib, bill.total_mib, 1.0)
+        left = 0.0
+        for each in bill_parts(bill):
+            width = each.planned_mib * scale
+            fill = QColor(part_colour(each.part))
+            painter.fillRect(QRectF(left, 0, max(0.0, width - 1), self.height()), fill)
+            left += width
+        if not bill.fits:
+            edge = bill.budget_mib * scale
+            over = QColor(colours.danger)
+            painter.fillRect(QRectF(edge, 0, self.width() - edge, self.height()), over)
+
+
+class BillLegend(QWidget):
+    """A coloured square, a name and the MiB of each part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._squares: dict[BillPart, QLabel] = {}
+        self.texts: dict[BillPart, QLabel] = {}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(5)
+        for part in BillPart:
+            self._squares[part] = QLabel()
+            self.texts[part] = text_label("", "small")
+            row.addWidget(self._squares[part])
+            row.addWidget(self.texts[part])
+            row.addStretch(1)
+        self.show_bill(None)
+
+    def show_bill(self, bill: Bill | None) -> None:
+        """Show the parts of `bill`; None shows the names alone."""
+        sums = {each.part: each for each in bill_parts(bill)} if bill is not None else {}
+        for part in BillPart:
+            self._squares[part].setPixmap(_square(part))
+            each = sums.get(part)
+            name = part_label(part)
+            self.texts[part].setText(f"{name} {each.planned_mib:,.0f}" if each else name)
+            explain(self.texts[part], _part_tooltip(each) if each else "")
+
+
+class BillView(QWidget):
+    """Total against the budget, the bar and its legend. `details` holds the table of all lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = text_label("", "heading")
+        self.total.setWordWrap(True)
+        self.bar = BillBar()
+        self.legend = BillLegend()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        for part in (self.total, self.bar, self.legend):
+            layout.addWidget(part)
+        self.details = QWidget()
+        self._table = QGridLayout(self.details)
+        self._table.setContentsMargins(0, 0, 0, 0)
+        self._table.setHorizontalSpacing(10)
+        self._table.setVerticalSpacing(1)
+        self._table.setColumnStretch(1, 1)
+        self._cells: list[QLabel] = []
+        self.setAccessibleName(tr("Memory bill"))
+        self.show_bill(None)
+
+    def show_bill(self, bill: Bill | None) -> None:
+        """Show `bill`; None when no model is known yet."""
+        self._bill = bill
+        self.bar.show_bill(bill)
+        self.legend.show_bill(bill)
+        if bill is None:
+            self.total.setText(tr("The bill appears with the model."))
+        else:
+            self.total.setText(
+                tr(
+                    "{total:,.0f} of {budget:,.0f} MiB",
+                    total=bill.total_mib,
+                    budget=bill.budget_mib,
+                )
+            )
+        set_role(self.total, "heading" if bill is None or bill.fits else "alarm")
+        self._fill_table(bill)
+        self.setAccessibleDescription(self.total.text() if bill is None else bill_summary(bill))
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.PaletteChange:
+            self.legend.show_bill(self._bill)
+            self._fill_table(self._bill)
+        super().changeEvent(event)
+
+    def _fill_table(self, bill: Bill | None) -> None:
+        for old in self._cells:
+            self._table.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self._cells.clear()
+        if bill is None:
+            return
+        measured = any(line.measured_mib is not None for line in bill.lines)
+        headings = [tr("planned"), tr("measured")] if measured else [tr("MiB")]
+        for column, heading in enumerate(headings, 2):
+            self._put(_number(heading, dim=True), 0, column)
+        for at, line in enumerate(bill.lines):
+            self._add_line(at, line, measured)
+
+    def _add_line(self, at: int, line: BillLine, measured: bool) -> None:
+        square = QLabel()
+        square.setPixmap(_square(part_of(line.name)))
+        self._put(square, at + 1, 0)
+        self._put(text_label(line_label(line.name)), at + 1, 1)
+        self._put(_number(f"{line.planned_mib:,.0f}"), at + 1, 2)
+        if measured:
+            known = line.measured_mib
+            self._put(_number("–" if known is None else f"{known:,.0f}"), at + 1, 3)
+
+    def _put(self, cell: QLabel, row: int, column: int) -> None:
+        self._table.addWidget(cell, row, column)
+        self._cells.append(cell)
+
+
+def _part_tooltip(each: PartSum) -> str:
+    planned = tr("{n:,.1f} MiB planned", n=each.planned_mib)
+    if each.measured_mib is None:
+        return planned
+    return planned + ", " + tr("{n:,.1f} MiB measured", n=each.measured_mib)
+
+
+def _number(text: str, dim: bool = False) -> QLabel:
+    result = QLabel(text)
+    result.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    if dim:
+        set_role(result, "dim")
+    return result
+
+
+def _square(part: BillPart) -> QPixmap:
+    picture = QPixmap(10, 10)
+    picture.fill(QColor(part_colour(part)))
+    return picture

@@ -1,0 +1,69 @@
+"""A row of the panel for a model file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import SettingInfo
+from r1desk.models.widgets.file_dialog import open_model_dialog
+from r1desk.performance.widgets.setting_rows import SettingRow
+from r1desk.theme import explain
+from r1desk.widgets.layouts import put_inside
+
+
+class FileRow(SettingRow):
+    """The name of a file on a button that opens a dialog for another one, and a way to none."""
+
+    def __init__(self, info: SettingInfo) -> None:
+        super().__init__(info)
+        self._path = ""
+        self.button = QPushButton(tr("Choose…"))
+        self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.none = QPushButton(tr("Remove"))
+        self.none.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self._title.setBuddy(self.button)
+        for control in (self.button, self.none):
+            self._set_up(control)
+        self.none.setAccessibleName(tr("No draft model"))
+        line = put_inside(self._box, QHBoxLayout())
+        line.setSpacing(6)
+        line.addWidget(self.button, 1)
+        line.addWidget(self.none)
+        self._box.addWidget(self.cost)
+        self.button.clicked.connect(self._on_choose)
+        self.none.clicked.connect(lambda: self._choose(""))
+        self.set_value("")
+
+    def _controls(self) -> Sequence[QWidget]:
+        return (self.button, self.none)
+
+    @property
+    def value(self) -> str:
+        """The chosen file; empty for none."""
+        return self._path
+
+    def set_value(self, value: str) -> None:
+        """Show `value` and emit nothing."""
+        self._path = value
+        name = Path(value).name if value else tr("Choose…")
+        self.button.setText(name.replace("&", "&&"))
+        explain(self.button, value or tr(self.info.help))
+        self.none.setVisible(bool(value))
+
+    @Slot()
+    def _on_choose(self) -> None:
+        dialog = open_model_dialog(self.window())
+        if self._path:
+            dialog.selectFile(self._path)
+        dialog.fileSelected.connect(self._choose)
+        dialog.open()
+
+    @Slot(str)
+    def _choose(self, path: str) -> None:
+        self.set_value(path)
+        self.changed.emit(path)

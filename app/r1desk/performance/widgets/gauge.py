@@ -1,0 +1,242 @@
+"""The strip below the chat: the resources in use right now, in one line.
+
+It shows values and never measures. Nothing is repainted for a value that did not change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.performance.rates import rates_summary, rates_tooltip
+from r1desk.performance.readings import GaugeValues
+from r1desk.performance.widgets.meters import CoreBars, Meter, Sparkline
+from r1desk.theme import tokens
+
+HEIGHT_PX = 44
+SUMMARY_EVERY_S = 5.0
+RECORDED_EVERY_S = 0.9
+MARGIN_PX, SPACING_PX = 8, 8
+
+
+class Gauge(QWidget):
+    """Memory against the budget, the machine, cores, state, speed, context, and a short history.
+
+    Signals:
+        memory_clicked, context_clicked, state_clicked: the user wants to see more of it.
+    """
+
+    memory_clicked = Signal()
+    context_clicked = Signal()
+    state_clicked = Signal()
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._values: GaugeValues | None = None
+        self._summarised_s = float("-inf")
+        self._recorded_s = float("-inf")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMinimumHeight(HEIGHT_PX)
+        self.setAccessibleName(tr("Live gauge"))
+        self._memory = Meter(tr("Memory"), "88,888 / 88,888 MiB")
+        self._machine = Meter(tr("Machine"), "88.8 / 88.8 GiB")
+        self._cpu = Meter(tr("CPU"), "100 %", grows=False)
+        self._cores = CoreBars()
+        self._state = Meter("", tr("Loading"), grows=False)
+        self._speed = Meter("", "888.8 tok/s", grows=False)
+        self._disk = Meter(tr("Disk"), "8,888 MiB/s", grows=False)
+        self._context = Meter(tr("Context"), "88,888 / 88,888")
+        self._history = Sparkline()
+        for meter, name, signal in (
+            (self._memory, tr("Memory: open the panel"), self.memory_clicked),
+            (self._state, tr("State: show the chat that is answered"), self.state_clicked),
+            (self._context, tr("Context: open the panel"), self.context_clicked),
+        ):
+            meter.make_button(name)
+            meter.clicked.connect(signal)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(MARGIN_PX, 4, MARGIN_PX, 4)
+        layout.setSpacing(SPACING_PX)
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
+        for part, factor in (
+            (self._memory, 3),
+            (self._machine, 2),
+            (self._cpu, 0),
+            (self._cores, 0),
+            (self._state, 0),
+            (self._speed, 0),
+            (self._disk, 0),
+            (self._context, 2),
+            (self._history, 0),
+        ):
+            layout.addWidget(part, factor, Qt.AlignmentFlag.AlignVCenter)
+
+    @property
+    def values(self) -> GaugeValues | None:
+        """The values on the screen."""
+        return self._values
+
+    @property
+    def repaints(self) -> int:
+        """The number of repaints because a value changed."""
+        return sum(part.repaints for part in self._parts())
+
+    def _parts(self) -> list[Meter | CoreBars | Sparkline]:
+        return [
+            self._memory,
+            self._machine,
+            self._cpu,
+            self._cores,
+            self._state,
+            self._speed,
+            self._disk,
+            self._context,
+            self._history,
+        ]
+
+    def show_values(self, values: GaugeValues) -> None:
+        """Show `values`. GUI thread; cheap when nothing changed."""
+        self._record(values)
+        if values != self._values:
+            self._values = values
+            self._show(values)
+        self._summarise(values)
+
+    def _show(self, values: GaugeValues) -> None:
+        budget = values.budget_mib
+        used = f"{values.app_mib:,.0f}"
+        self._memory.show_value(
+            f"{used} / {budget:,.0f} MiB" if budget else f"{used} MiB",
+            _share(values.app_mib, budget),
+            full_is_fine=values.streaming is not None,  # it takes what the budget allows
+        )
+        self._machine.show_value(
+            f"{values.machine_used_mib / 1024:.1f} / {values.machine_total_mib / 1024:.1f} GiB",
+            _share(values.machine_used_mib, values.machine_total_mib),
+        )
+        self._cpu.show_value(f"{values.cpu:.0%}".replace("%", " %"), None)
+        self._cores.show_cores(values.cores)
+        self._state.show_value(values.state, None)
+        self._speed.show_value(f"{values.tok_s:.1f} tok/s" if values.tok_s else "– tok/s", None)
+        streaming = values.streaming
+        self._disk.show_value(f"{streaming.read_mib_s:,.0f} MiB/s" if streaming else "", None)
+        known = values.context_length > 0
+        self._context.show_value(
+            f"{values.context_used:,} / {values.context_length:,}" if known else "–",
+            _share(values.context_used, values.context_length),
+        )
+        self._set_tooltips(values)
+        self._fit()
+
+    def _set_tooltips(self, values: GaugeValues) -> None:
+        self._memory.setToolTip(
+            tr(
+                "The application: {app:,.1f} MiB (window {window:,.1f}, engine {engine:,.1f})",
+                app=values.app_mib,
+                window=values.window_mib,
+                engine=values.engine_mib,
+            )
+        )
+        self._machine.setToolTip(
+            tr(
+                "The whole machine: {used:,.0f} of {total:,.0f} MiB in use",
+                used=values.machine_used_mib,
+                total=values.machine_total_mib,
+            )
+        )
+        loads = "\n".join(
+            tr("Core {n}: {load:.0%}", n=at, load=core) for at, core in enumerate(values.cores, 1)
+        )
+        self._cpu.setToolTip(loads)
+        self._cores.setToolTip(loads)
+        self._speed.setToolTip(tr("Tokens written per second"))
+        if values.streaming is not None:
+            self._disk.setToolTip(rates_tooltip(values.streaming))
+        self._context.setToolTip(
+            tr(
+                "{used:,} of {length:,} tokens of the context in use",
+                used=values.context_used,
+                length=values.context_length,
+            )
+        )
+        self._history.setToolTip(tr("The last two minutes: memory (area) and processor (dots)"))
+
+    def _record(self, values: GaugeValues) -> None:
+        now = self._clock()
+        if now - self._recorded_s < RECORDED_EVERY_S:
+            return
+        self._recorded_s = now
+        whole = values.budget_mib or values.machine_total_mib
+        self._history.add(now, _share(values.app_mib, whole) or 0.0, values.cpu)
+
+    def _summarise(self, values: GaugeValues) -> None:
+        """Let screen readers have the values, but not several times a second."""
+        now = self._clock()
+        if now - self._summarised_s < SUMMARY_EVERY_S:
+            return
+        text = gauge_summary(values)
+        if text != self.accessibleDescription():
+            self._summarised_s = now
+            self.setAccessibleDescription(text)
+
+    def _fit(self) -> None:
+        """Hide the least important parts first in a narrow window."""
+        left = self.width() - 2 * MARGIN_PX + SPACING_PX
+        streams = self._values is not None and self._values.streaming is not None
+        if not streams:
+            self._disk.setVisible(False)
+        for part in (
+            self._memory,
+            self._state,
+            self._context,
+            self._speed,
+            *([self._disk] if streams else []),
+            self._cpu,
+            self._machine,
+            self._cores,
+            self._history,
+        ):
+            left -= max(part.sizeHint().width(), part.minimumWidth()) + SPACING_PX
+            part.setVisible(left >= 0)
+
+    def minimumSizeHint(self) -> QSize:
+        # Not the layout's own: parts that can go must not keep the window wide.
+        return QSize(self._memory.sizeHint().width() + 2 * MARGIN_PX, HEIGHT_PX)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        colours = tokens()
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(colours.background))
+        painter.setPen(QPen(QColor(colours.border), colours.frame_px))
+        painter.drawLine(0, 0, self.width(), 0)
+        painter.end()
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def gauge_summary(values: GaugeValues) -> str:
+    """The gauge as sentences."""
+    text = tr(
+        "{state}. Memory {app:,.0f} of {budget:,.0f} MiB. Processor {cpu:.0%}. "
+        "{tok_s:.1f} tokens per second. Context {used:,} of {length:,} tokens.",
+        state=values.state,
+        app=values.app_mib,
+        budget=values.budget_mib,
+        cpu=values.cpu,
+        tok_s=values.tok_s,
+        used=values.context_used,
+        length=values.context_length,
+    )
+    return text if values.streaming is None else f"{text} {rates_summary(values.streaming)}"

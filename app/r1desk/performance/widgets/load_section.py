@@ -1,0 +1,265 @@
+"""Rows of the settings under which a model is loaded."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from deepseek_r1.core.events import Bill, ModelFacts, ThreadsMeasured
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import (
+    LEAST_CONTEXT_LENGTH,
+    AppliesWhen,
+    CacheStrategy,
+    DraftMode,
+    KVType,
+    LoadSettings,
+)
+from deepseek_r1.hardware import (
+    cpu,
+    default_threads,
+    default_threads_prefill,
+    machine_memory_mib,
+)
+from r1desk.performance.bill_parts import line_mib
+from r1desk.performance.hints import (
+    budget_marks,
+    format_budget_hint,
+    format_budget_marks,
+    format_context_hint,
+    format_disk_hint,
+    format_draft_hint,
+)
+from r1desk.performance.slider_steps import budget_steps, even_steps, power_steps
+from r1desk.performance.widgets.file_row import FileRow
+from r1desk.performance.widgets.setting_rows import (
+    ChoiceRow,
+    NumberRow,
+    SettingRelay,
+    SettingRow,
+    SwitchRow,
+)
+from r1desk.theme import explain
+
+PLAN_DELAY_MS = 150
+# Lines kept below a control, so that nothing moves when its sentence gets longer.
+_RESERVED_LINES = {"memory_budget": 1, "swap_enabled": 3, "drafts": 2, "context_length": 2}
+AUTOMATIC_AT_0 = ("context_length", "threads", "threads_prefill")
+CONTEXT_SHOWN = 32_768  # the slider's end while no model says more
+
+
+class LoadSection(QObject):
+    """Owns the rows of `LoadSettings` and keeps edited apart from applied settings.
+
+    Signals:
+        edited_changed: the settings that wait for a reload are others now.
+        plan_wanted: 150 ms after the last change, with the edited settings.
+        threads_changed: for writing and for reading; in force at once.
+        budget_changed: MiB, 150 ms after the last change, where the loaded model can follow.
+    """
+
+    edited_changed = Signal()
+    plan_wanted = Signal(object)
+    threads_changed = Signal(int, int)
+    budget_changed = Signal(int)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.applied = LoadSettings()
+        self.edited = self.applied
+        self.rows = _create_rows()
+        for key, row in self.rows.items():
+            SettingRelay(key, row, self.change, self)
+        self._followed_from_mib = float("inf")  # no model is loaded
+        self._automatic = _defaults()
+        self._budget_moved = False
+        self._delay = QTimer(self, singleShot=True, interval=PLAN_DELAY_MS)
+        self._delay.timeout.connect(self._on_settled)
+        for key, lines in _RESERVED_LINES.items():
+            self.rows[key].reserve_cost_lines(lines)
+        for key in ("kv_type", "swap_enabled"):  # their help is of use at once
+            self.rows[key].show_cost(tr(self.rows[key].info.help))
+        self._show(self.applied)
+        self._show_thread_costs()
+
+    @property
+    def pending(self) -> bool:
+        """True when settings wait for a reload."""
+        return self.edited != self.applied
+
+    def set_settings(self, settings: LoadSettings) -> None:
+        """Show `settings` as those in force."""
+        self.applied = self.edited = settings
+        self._delay.stop()
+        self._budget_moved = False
+        self._show(settings)
+        self._show_thread_costs()
+        self.edited_changed.emit()
+
+    def apply(self) -> LoadSettings:
+        """Put the edited settings in force."""
+        self.set_settings(self.edited)
+        return self.applied
+
+    def restore(self, settings: LoadSettings) -> None:
+        """Return to `settings`: the applied ones were refused. The edits are kept."""
+        self.applied = settings
+        self.edited_changed.emit()
+        self._delay.start()
+
+    def edit(self, settings: LoadSettings) -> None:
+        """Edit all rows at once, as if the user had set each of them."""
+        self.edited = settings
+        self._show(settings)
+        self._show_thread_costs()
+        self.edited_changed.emit()
+        self._delay.start()
+
+    def undo(self) -> None:
+        """Back to what is in force."""
+        self.set_settings(self.applied)
+
+    def limit_context(self, facts: ModelFacts) -> None:
+        """The context cannot be longer than the model was trained for."""
+        most = max(LEAST_CONTEXT_LENGTH, facts.context_trained)
+        row = self.rows["context_length"]
+        row.set_steps(_context_steps(most), (0, most))
+        row.set_value(min(self.edited.context_length, most))
+
+    def show_costs(self, bill: Bill) -> None:
+        """Show the cost of each setting, from the bill."""
+        budget = self.rows["memory_budget"]
+        budget.show_cost(format_budget_hint(bill))
+        if isinstance(budget, NumberRow):
+            budget.set_marks(budget_marks(bill))
+            explain(budget.slider, format_budget_marks(bill))
+        disk = self.rows["swap_enabled"]
+        disk.show_cost(format_disk_hint(bill, self.edited) or tr(disk.info.help))
+        self.rows["context_length"].show_cost(format_context_hint(bill, self.edited))
+        self.rows["drafts"].show_cost(format_draft_hint(bill, self.edited))
+        self.rows["micro_batch"].show_cost(
+            tr("{n:,.0f} MiB for computing", n=line_mib(bill, "compute", "output"))
+        )
+
+    @Slot()
+    def change(self, key: str, value: object) -> None:
+        """The user set `key`."""
+        if key == "context_length" and 0 < int(str(value)) < LEAST_CONTEXT_LENGTH:
+            value = LEAST_CONTEXT_LENGTH
+            self.rows[key].set_value(value)
+        changed = LoadSettings.model_validate(self.edited.model_dump() | {key: value})
+        if changed == self.edited:
+            return
+        self.edited = changed
+        if key == "drafts":
+            self._show(changed)
+        if key == "memory_budget" and self._can_follow(changed.memory_budget):
+            self.applied = self.applied.model_copy(update={key: getattr(changed, key)})
+            self._budget_moved = True
+            self._delay.start()
+            return
+        if LoadSettings.info(key).applies is AppliesWhen.NOW:
+            self.applied = self.applied.model_copy(update={key: getattr(changed, key)})
+            self._show_thread_costs()
+            self.threads_changed.emit(changed.threads, changed.threads_prefill)
+            return
+        self.edited_changed.emit()
+        self._delay.start()
+
+    def show_measured(self, measured: ThreadsMeasured | None) -> None:
+        """Show the automatic thread counts of the loaded model."""
+        self._automatic = measured.counts if measured else _defaults()
+        self._show_thread_costs()
+
+    def follow_budget_of(self, bill: Bill) -> None:
+        """Remember which budgets the loaded model can follow without a reload.
+
+        A model that runs from the disk follows any. One that is in memory whole takes the same
+        memory under any budget, and follows every one that holds it.
+        """
+        self._followed_from_mib = 0.0 if bill.streams else bill.total_mib
+        self.rows["memory_budget"].badge.hide()
+
+    def _can_follow(self, budget_mib: int) -> bool:
+        others = self.edited.model_copy(update={"memory_budget": self.applied.memory_budget})
+        return budget_mib >= self._followed_from_mib and others == self.applied
+
+    @Slot()
+    def _on_settled(self) -> None:
+        if self._budget_moved:
+            self._budget_moved = False
+            self.budget_changed.emit(self.applied.memory_budget)
+            if not self.pending:
+                return  # the reply is the bill under the new budget
+        self.plan_wanted.emit(self.edited)
+
+    def _show(self, settings: LoadSettings) -> None:
+        for key, row in self.rows.items():
+            row.set_value(getattr(settings, key))
+
+        if settings.drafts in (DraftMode.AUTO, DraftMode.MODEL):
+            self.rows["draft_model"].enable()
+        else:
+            self.rows["draft_model"].disable(tr("Not used with this choice of drafts."))
+
+    def _show_thread_costs(self) -> None:
+        most = cpu().logical_cores
+        for key, automatic in zip(("threads", "threads_prefill"), self._automatic, strict=True):
+            if getattr(self.edited, key) == 0:
+                text = tr("Automatic: {n} of {most} cores", n=automatic, most=most)
+            else:
+                text = tr("{n} of {most} cores", n=getattr(self.edited, key), most=most)
+            self.rows[key].show_cost(text)
+
+
+def _defaults() -> tuple[int, int]:
+    return default_threads(), default_threads_prefill()
+
+
+def _context_steps(most: int) -> tuple[float, ...]:
+    """Automatic, and then lengths up to `most`."""
+    return (0, *power_steps(LEAST_CONTEXT_LENGTH, most))
+
+
+def _create_rows() -> dict[str, SettingRow]:
+    info, bounds = LoadSettings.info, LoadSettings.bounds
+    budgets = budget_steps(machine_memory_mib())
+    batches = power_steps(*(int(bound) for bound in bounds("micro_batch")))
+    cores = (0, cpu().logical_cores)
+    numbers: dict[str, NumberRow] = {
+        "memory_budget": NumberRow(info("memory_budget"), budgets, (budgets[0], budgets[-1])),
+        "context_length": NumberRow(
+            info("context_length"), _context_steps(CONTEXT_SHOWN), bounds("context_length")
+        ),
+    }
+    for key in ("threads", "threads_prefill"):
+        numbers[key] = NumberRow(info(key), even_steps(*cores, 1), cores)
+    for key in AUTOMATIC_AT_0:
+        numbers[key].spin.setSpecialValueText(tr("Automatic"))
+    rows: dict[str, SettingRow] = dict(numbers)
+    precisions = {
+        KVType.F16: tr("Full (f16)"),
+        KVType.Q8_0: tr("Half (q8_0)"),
+        KVType.Q4_0: tr("Quarter (q4_0)"),
+    }
+    rows["kv_type"] = ChoiceRow(info("kv_type"), list(precisions.items()))
+    rows["micro_batch"] = NumberRow(info("micro_batch"), batches, bounds("micro_batch"))
+    rows["swap_enabled"] = SwitchRow(info("swap_enabled"))
+    modes = {
+        DraftMode.AUTO: tr("Automatic"),
+        DraftMode.OFF: tr("Off"),
+        DraftMode.LOOKUP: tr("From the text"),
+        DraftMode.MODEL: tr("Draft model"),
+    }
+    rows["drafts"] = ChoiceRow(info("drafts"), list(modes.items()))
+    rows["draft_model"] = FileRow(info("draft_model"))
+    names = {
+        CacheStrategy.AUTO: tr("Automatic"),
+        CacheStrategy.PINNED: tr("Pinned"),
+        CacheStrategy.LRU: "LRU",
+        CacheStrategy.LFU: "LFU",
+    }
+    rows["cache_strategy"] = ChoiceRow(info("cache_strategy"), list(names.items()))
+    chunks = power_steps(*(int(bound) for bound in bounds("chunk_size_kib")))
+    rows["enable_chunk_loading"] = SwitchRow(info("enable_chunk_loading"))
+    rows["chunk_size_kib"] = NumberRow(info("chunk_size_kib"), chunks, bounds("chunk_size_kib"))
+    return rows

@@ -1,0 +1,274 @@
+"""Small meters of the strip. Each paints itself, and only when its picture changes."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QEnterEvent,
+    QFocusEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+)
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from r1desk.theme import Tokens, tokens
+
+WARN_AT = 0.85
+OVER_AT = 1.02  # measuring a process and planning it differ by up to two percent
+PAD_PX = 6
+
+
+def level_colour(fraction: float, colours: Tokens, *, full_is_fine: bool = False) -> QColor:
+    """Calm below 85 %, a warning up to the budget, danger beyond its tolerance.
+
+    Where it is meant to be filled (`full_is_fine`), it is calm up to the budget.
+    """
+    if fraction > OVER_AT:
+        return QColor(colours.danger)
+    return QColor(colours.warning if fraction > WARN_AT and not full_is_fine else colours.accent)
+
+
+def draw_bar(painter: QPainter, box: QRectF, fraction: float, level: QColor, track: str) -> None:
+    """A thin bar filled to `fraction` in the colour `level`."""
+    radius = box.height() / 2
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(track))
+    painter.drawRoundedRect(box, radius, radius)
+    if fraction > 0:
+        filled = QRectF(box)
+        filled.setWidth(max(box.height(), box.width() * min(1.0, fraction)))
+        painter.setBrush(level)
+        painter.drawRoundedRect(filled, radius, radius)
+
+
+class _Picture(QWidget):
+    """Keeps what it shows as one value and repaints only when the value is another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: object = None
+        self.repaints = 0
+
+    def _show(self, value: object) -> None:
+        if value != self._shown:
+            self._shown = value
+            self.repaints += 1
+            self.update()
+
+
+class Meter(_Picture):
+    """A caption, a value and, where there is a whole, a bar below them.
+
+    Signals:
+        clicked: by mouse or keyboard, after `make_button`.
+    """
+
+    clicked = Signal()
+
+    def __init__(self, caption: str, widest: str, grows: bool = True) -> None:
+        super().__init__()
+        self._caption = caption
+        self._widest = widest
+        self._value = ""
+        self._fraction: float | None = None
+        self._full_is_fine = False
+        self._is_button = False
+        policy = QSizePolicy.Policy.Preferred if grows else QSizePolicy.Policy.Fixed
+        self.setSizePolicy(policy, QSizePolicy.Policy.Fixed)
+
+    def show_value(self, value: str, fraction: float | None, *, full_is_fine: bool = False) -> None:
+        """Show `value`; `fraction` of the whole, or None for no bar."""
+        if len(value) != len(self._value):
+            self.updateGeometry()
+        self._value, self._fraction, self._full_is_fine = value, fraction, full_is_fine
+        self._show((value, None if fraction is None else round(fraction, 2), full_is_fine))
+
+    def make_button(self, name: str) -> None:
+        """Let it be clicked, and reached with the keyboard; `name` says what a click does."""
+        self._is_button = True
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAccessibleName(name)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        left = event.button() is Qt.MouseButton.LeftButton
+        if self._is_button and left and self.rect().contains(event.position().toPoint()):
+            self.clicked.emit()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        event.setAccepted(self._is_button)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        keys = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
+        if self._is_button and event.key() in keys:
+            self.clicked.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.update()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self.update()
+
+    def _draw_button(self, painter: QPainter) -> None:
+        colours = tokens()
+        if self.hasFocus():
+            painter.setPen(QPen(QColor(colours.focus), colours.focus_px))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 6, 6)
+        elif self.underMouse():
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(colours.hover))
+            painter.drawRoundedRect(QRectF(self.rect()), 6, 6)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def sizeHint(self) -> QSize:
+        metrics = self.fontMetrics()
+        text = max(
+            metrics.horizontalAdvance(f"{self._caption}  {self._widest}"),
+            metrics.horizontalAdvance(f"{self._caption}  {self._value}"),
+        )
+        return QSize(text + 4 + 2 * PAD_PX, metrics.height() + 14)
+
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        colours = tokens()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._is_button:
+            self._draw_button(painter)
+        metrics = self.fontMetrics()
+        bar = self._fraction is not None
+        width = self.width() - 2 * PAD_PX
+        line = QRectF(PAD_PX, 2.0, width, metrics.height())  # one line of text in all meters
+        left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+        painter.setPen(QColor(colours.text_dim))
+        painter.drawText(line, left, self._caption)
+        over = bar and (self._fraction or 0) > OVER_AT
+        painter.setPen(QColor(colours.danger if over else colours.text))
+        offset = metrics.horizontalAdvance(f"{self._caption}  ") if self._caption else 0
+        painter.drawText(line.adjusted(offset, 0, 0, 0), left, self._value)
+        if self._fraction is not None:
+            box = QRectF(PAD_PX, self.height() - 8, width, 5)
+            level = level_colour(self._fraction, colours, full_is_fine=self._full_is_fine)
+            draw_bar(painter, box, self._fraction, level, colours.track)
+        painter.end()
+
+
+class CoreBars(_Picture):
+    """One tiny upright bar for each core."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cores: tuple[float, ...] = ()
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def show_cores(self, cores: tuple[float, ...]) -> None:
+        """Loads from 0 to 1, drawn in steps of 5 %."""
+        if len(cores) != len(self._cores):
+            self.updateGeometry()
+        self._cores = cores
+        self._show(tuple(round(core * 20) for core in cores))
+
+    @property
+    def _bar_px(self) -> int:
+        return 5 if len(self._cores) <= 8 else 3
+
+    def sizeHint(self) -> QSize:
+        count = max(2, min(32, len(self._cores)))
+        return QSize(count * (self._bar_px + 2), 24)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        colours = tokens()
+        painter = QPainter(self)
+        painter.setPen(Qt.PenStyle.NoPen)
+        for at, core in enumerate(self._cores[:32]):
+            box = QRectF(at * (self._bar_px + 2), 0, self._bar_px, self.height())
+            painter.fillRect(box, QColor(colours.track))
+            filled = box.height() * round(core * 20) / 20
+            painter.fillRect(
+                QRectF(box.x(), box.bottom() - filled, box.width(), filled), QColor(colours.accent)
+            )
+        painter.end()
+
+
+class Sparkline(_Picture):
+    """The last two minutes: memory as an area, processor load as a line."""
+
+    SPAN_S = 120.0
+    COLUMNS = 60
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._history: deque[tuple[float, float, float]] = deque(maxlen=512)
+        self.setFixedSize(120, 30)
+
+    def add(self, at_s: float, memory: float, cpu: float) -> None:
+        """A point: shares of the budget and of the processor, 0 to 1."""
+        self._history.append((at_s, min(1.0, memory), min(1.0, cpu)))
+        while self._history[0][0] < at_s - self.SPAN_S - 10:
+            self._history.popleft()
+        self._show(self._columns(at_s))
+
+    def _columns(self, now_s: float) -> tuple[tuple[int, int, int], ...]:
+        """(column, memory, cpu) in steps of a pixel; one point a column, the latest wins."""
+        step = self.SPAN_S / self.COLUMNS
+        points: dict[int, tuple[int, int, int]] = {}
+        for at_s, memory, cpu in self._history:
+            column = self.COLUMNS - 1 - int((now_s - at_s) / step)
+            if column >= 0:
+                points[column] = (column, round(memory * 28), round(cpu * 28))
+        return tuple(points[column] for column in sorted(points))
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        colours = tokens()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        base = self.height() - 1.0
+        painter.setPen(QPen(QColor(colours.track), 1))
+        painter.drawLine(QPointF(0, base), QPointF(self.width(), base))
+        points = self._shown if isinstance(self._shown, tuple) else ()
+        if len(points) > 1:
+            self._draw_curves(painter, points, base, colours)
+        painter.end()
+
+    def _draw_curves(
+        self,
+        painter: QPainter,
+        points: tuple[tuple[int, int, int], ...],
+        base: float,
+        colours: Tokens,
+    ) -> None:
+        wide = self.width() / (self.COLUMNS - 1)
+        memory = [QPointF(column * wide, base - value) for column, value, _ in points]
+        cpu = [QPointF(column * wide, base - value) for column, _, value in points]
+        area = QColor(colours.accent)
+        area.setAlphaF(0.22)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(area)
+        ends = [QPointF(memory[-1].x(), base), QPointF(memory[0].x(), base)]
+        painter.drawPolygon(QPolygonF([*memory, *ends]))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(colours.accent), 1.4))
+        painter.drawPolyline(QPolygonF(memory))
+        painter.setPen(QPen(QColor(colours.success), 1.2, Qt.PenStyle.DotLine))
+        painter.drawPolyline(QPolygonF(cpu))

@@ -1,0 +1,77 @@
+"""Rows of the settings for what is ready before the next message."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from deepseek_r1.core.events import PromptCacheState
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import PromptCacheSettings
+from r1desk.performance.slider_steps import power_steps
+from r1desk.performance.widgets.setting_rows import NumberRow, SettingRelay, SettingRow, SwitchRow
+
+SETTLED_MS = 400
+
+
+class NextTurnSection(QWidget):
+    """Shows `PromptCacheSettings` and what the disk holds.
+
+    Signals:
+        settings_changed: 400 ms after the last change, with all settings.
+    """
+
+    settings_changed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        info, bounds = PromptCacheSettings.info, PromptCacheSettings.bounds("disk_mib")
+        self.settings = PromptCacheSettings()
+        disk = NumberRow(info("disk_mib"), (0, *power_steps(256, int(bounds[1]))), bounds)
+        disk.spin.setSpecialValueText(tr("Off"))
+        self.rows: dict[str, SettingRow] = {
+            "disk_mib": disk,
+            "prepare_next_turn": SwitchRow(info("prepare_next_turn")),
+        }
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(14)
+        for key, row in self.rows.items():
+            SettingRelay(key, row, self._on_changed, self)
+            layout.addWidget(row)
+        self.rows["prepare_next_turn"].show_cost(tr(info("prepare_next_turn").help))
+        self._delay = QTimer(self, singleShot=True, interval=SETTLED_MS)
+        self._delay.timeout.connect(self._on_settled)
+        self.set_settings(self.settings)
+        self.show_state(None)
+
+    def set_settings(self, settings: PromptCacheSettings) -> None:
+        """Show the settings in force. Emits nothing."""
+        self.settings = settings
+        for key, row in self.rows.items():
+            row.set_value(getattr(settings, key))
+
+    @Slot(object)
+    def show_state(self, state: PromptCacheState | None) -> None:
+        """Show what the disk holds, or why it holds nothing."""
+        row = self.rows["disk_mib"]
+        if state is None:
+            row.show_cost(tr(row.info.help))
+        elif state.problem:
+            row.show_cost(tr("Chats are not kept ready: {problem}", problem=state.problem))
+        else:
+            row.show_cost(
+                tr(
+                    "{used:,.0f} MiB on disk, {written:,.0f} MiB written today",
+                    used=state.disk_mib,
+                    written=state.written_today_mib,
+                )
+            )
+
+    def _on_changed(self, key: str, value: object) -> None:
+        self.settings = self.settings.model_copy(update={key: value})
+        self._delay.start()
+
+    @Slot()
+    def _on_settled(self) -> None:
+        self.settings_changed.emit(self.settings)

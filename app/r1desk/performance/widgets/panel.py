@@ -1,0 +1,389 @@
+"""The performance panel: model and memory, answers, and the conversation's memory, in three tabs.
+
+It emits what the user wants and shows what its presenters pass; it calls neither engine nor store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from deepseek_r1.core.events import Bill, ModelLoaded, ThreadsMeasured
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from r1desk.models.recent_model import RecentModel
+from r1desk.models.widgets.model_box import ModelBox
+from r1desk.performance.widgets.bill_view import BillView
+from r1desk.performance.widgets.collapsible import Collapsible
+from r1desk.performance.widgets.context_meter import ContextMeter
+from r1desk.performance.widgets.load_section import LoadSection
+from r1desk.performance.widgets.next_turn_section import NextTurnSection
+from r1desk.performance.widgets.panel_message import PanelMessage
+from r1desk.performance.widgets.panel_page import PanelPage
+from r1desk.performance.widgets.preset_row import PresetRow
+from r1desk.performance.widgets.sampling_section import SamplingSection, SystemPrompt
+from r1desk.performance.widgets.setting_rows import grey_out
+from r1desk.performance.widgets.threads_box import ThreadsBox
+from r1desk.theme import explain
+from r1desk.widgets.layouts import keep_place
+from r1desk.widgets.text_label import text_label
+
+LEAST_PX, SUITED_PX, MOST_PX = 320, 340, 480
+_TABS_LEFT_PX = 8  # as in the style sheet
+
+
+class PanelTab(StrEnum):
+    """The tabs in their order."""
+
+    MODEL = "model"
+    ANSWERS = "answers"
+    CONVERSATION = "conversation"
+
+
+class PerformancePanel(QWidget):
+    """The right side of the window.
+
+    Signals:
+        plan_wanted: edited `LoadSettings`; answer with `show_plan` or `show_plan_failed`.
+        settings_applied: `LoadSettings` to load the model with.
+        threads_changed: threads for writing and for reading, in force at once.
+        budget_changed: MiB, where the loaded model can follow without a reload.
+        sampling_changed: `SamplingSettings` for the next answer.
+        system_prompt_changed: the new text.
+        choose_model_requested: the user wants another model.
+        model_chosen: the path of one of the known models.
+    """
+
+    plan_wanted = Signal(object)
+    settings_applied = Signal(object)
+    threads_changed = Signal(int, int)
+    budget_changed = Signal(int)
+    sampling_changed = Signal(object)
+    system_prompt_changed = Signal(str)
+    choose_model_requested = Signal()
+    model_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setMaximumWidth(MOST_PX)
+        self.setAccessibleName(tr("Performance"))
+        self._bill: Bill | None = None  # of the settings in force
+        self._fits_with: LoadSettings | None = None  # the settings that the advice means
+        self._advice = ""
+        self._peak_text = ""
+        self.model = ModelBox()
+        self.bill = BillView()
+        self.load = LoadSection(self)
+        self.threads = ThreadsBox()
+        self.sampling = SamplingSection(self)
+        self.system_prompt = SystemPrompt()
+        self.preset_row = PresetRow()
+        self.context = ContextMeter()
+        self.next_turn = NextTurnSection()
+        keep_place(self.model.facts, lines=3)
+        keep_place(self.model.state, lines=1)
+        keep_place(self.model.progress)
+        self.message = PanelMessage()
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("panel_tabs")
+        self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setExpanding(False)
+        self.pages = {
+            PanelTab.MODEL: self._model_page(),
+            PanelTab.ANSWERS: self._answers_page(),
+            PanelTab.CONVERSATION: self._conversation_page(),
+        }
+        for tab, title in (
+            (PanelTab.MODEL, tr("Model")),
+            (PanelTab.ANSWERS, tr("Answers")),
+            (PanelTab.CONVERSATION, tr("Conversation memory")),
+        ):
+            self.tabs.addTab(self.pages[tab], title)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 6, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.message)
+        self._edited_with: QWidget = self.load.rows["memory_budget"].spin
+        self._connect()
+
+    # ---- arrangement ------------------------------------------------------------------------
+
+    def _model_page(self) -> PanelPage:
+        rows = self.load.rows
+        self.bill_fold = Collapsible(tr("All lines of the bill"), self.bill.details)
+        return PanelPage(
+            [
+                self.model,
+                self.bill,
+                rows["memory_budget"],
+                rows["swap_enabled"],
+                self.threads,
+            ],
+            [
+                self.bill_fold,
+                rows["drafts"],
+                rows["draft_model"],
+                *(rows[key] for key in ("threads", "threads_prefill", "micro_batch")),
+                *(rows[key] for key in ("cache_strategy", "enable_chunk_loading")),
+                rows["chunk_size_kib"],
+            ],
+        )
+
+    def _answers_page(self) -> PanelPage:
+        rows = self.sampling.rows
+        return PanelPage(
+            [
+                self.preset_row,
+                self.sampling.presets,
+                rows["temperature"],
+                rows["max_tokens"],
+                text_label(tr("System prompt"), "heading"),
+                self.system_prompt,
+            ],
+            [
+                *(rows[key] for key in ("top_p", "top_k", "min_p", "repeat_penalty", "seed")),
+                rows["end_repetition"],
+                self.sampling.reset,
+            ],
+        )
+
+    def _conversation_page(self) -> PanelPage:
+        rows = self.load.rows
+        return PanelPage([self.context, rows["context_length"], self.next_turn], [rows["kv_type"]])
+
+    def _connect(self) -> None:
+        self.model.choose_requested.connect(self.choose_model_requested)
+        self.model.model_chosen.connect(self.model_chosen)
+        self.load.plan_wanted.connect(self.plan_wanted)
+        self.load.threads_changed.connect(self.threads_changed)
+        self.load.budget_changed.connect(self.budget_changed)
+        self.load.edited_changed.connect(self._on_edited)
+        self.sampling.sampling_changed.connect(self.sampling_changed)
+        self.system_prompt.system_prompt_changed.connect(self.system_prompt_changed)
+        self.message.apply_button.clicked.connect(self._on_apply)
+        self.message.undo_button.clicked.connect(self._on_undo)
+        self.message.advice_button.clicked.connect(self._on_use_advice)
+
+    def minimumSizeHint(self) -> QSize:
+        inner = max(page.minimumSizeHint().width() for page in self.pages.values())
+        inner = max(inner, self.tabs.tabBar().sizeHint().width() + 2 * _TABS_LEFT_PX)
+        return QSize(min(MOST_PX, max(LEAST_PX, inner)), 240)
+
+    def sizeHint(self) -> QSize:
+        return QSize(max(SUITED_PX, self.minimumSizeHint().width()), 700)
+
+    # ---- shown by the presenters ------------------------------------------------------------
+
+    def show_tab(self, tab: PanelTab) -> None:
+        """Bring a tab to the front and put the keyboard into it."""
+        self.tabs.setCurrentWidget(self.pages[tab])
+        first = {
+            PanelTab.MODEL: self.load.rows["memory_budget"].slider,
+            PanelTab.ANSWERS: self.sampling.numbers["temperature"].slider,
+            PanelTab.CONVERSATION: self.load.rows["context_length"].slider,
+        }[tab]
+        first.setFocus()
+
+    def set_load_settings(self, settings: LoadSettings) -> None:
+        """The settings in force; edits that were not applied are dropped. Emits nothing."""
+        self.load.set_settings(settings)
+
+    @Slot(object, str)
+    def show_answer_settings(self, sampling: SamplingSettings, system_prompt: str) -> None:
+        """Show the settings of another conversation."""
+        self.sampling.set_sampling(sampling)
+        self.system_prompt.set_text(system_prompt)
+
+    @Slot()
+    def flush_answer_settings(self) -> None:
+        """Report changes that are still delayed: another conversation is about to be shown."""
+        self.sampling.flush()
+        self.system_prompt.flush()
+
+    def set_sampling(self, settings: SamplingSettings) -> None:
+        """The sampling in force. Emits nothing."""
+        self.sampling.set_sampling(settings)
+
+    def set_system_prompt(self, text: str) -> None:
+        """The system prompt in force. Emits nothing."""
+        self.system_prompt.set_text(text)
+
+    def set_known_models(self, models: Sequence[RecentModel]) -> None:
+        """(label, path) of models at hand, for the menu beside the button."""
+        self.model.set_known(models)
+
+    @Slot(object, str, object)
+    def show_plan(self, bill: Bill, advice: str, fits_with: LoadSettings | None = None) -> None:
+        """The answer to `plan_wanted`: the cost of the edited settings.
+
+        `advice` is a sentence about what would fit, and `fits_with` are the settings it means.
+        """
+        self._advice, self._fits_with = advice, fits_with
+        if not self.load.pending:
+            shown = self._bill_in_force(bill)
+            self.load.show_costs(shown)  # of the same bill, or its numbers would disagree
+            self.bill.show_bill(shown)
+            self._show_message("")
+            return
+        self.load.show_costs(bill)
+        self.bill.show_bill(bill)
+        self.message.apply_button.setEnabled(bill.fits)
+        explain(self.message.apply_button, advice)
+        total = tr(
+            "After the reload: {total:,.0f} of {budget:,.0f} MiB",
+            total=bill.total_mib,
+            budget=bill.budget_mib,
+        )
+        self._show_message(total, "dim" if bill.fits else "danger")
+
+    def _bill_in_force(self, planned: Bill) -> Bill:
+        """The loaded model's own bill with the planned one's speed; else the planned one."""
+        present = self._bill
+        if present is None or present.budget_mib != planned.budget_mib:
+            return planned
+        if present.disk_mib_s:
+            return present
+        return present.with_speed_of(planned)
+
+    def show_budget(self, bill: Bill) -> None:
+        """The loaded model's bill under the budget that is in force now."""
+        self._bill = bill
+        if not self.load.pending:
+            self.bill.show_bill(bill)
+            self.load.show_costs(bill)
+            self._advice = ""
+            self._show_message("")
+
+    def show_peak(self, engine_mib: float, window_mib: float) -> None:
+        """The highest use since the load; an engine of 0 MiB has none."""
+        self._peak_text = (
+            tr(
+                "Peak: {total:,.0f} MiB (engine {engine:,.0f}, window {window:,.0f})",
+                total=engine_mib + window_mib,
+                engine=engine_mib,
+                window=window_mib,
+            )
+            if engine_mib > 0
+            else ""
+        )
+        if not self.load.pending and not self._advice:
+            self._show_message("")
+
+    def show_context(self, used: int, length: int) -> None:
+        """The tokens of the conversation on the screen, and the length in force."""
+        self.context.show_tokens(used, length)
+
+    @Slot(str)
+    def show_plan_failed(self, text: str) -> None:
+        """No bill could be made for the edited settings, and why."""
+        self._advice, self._fits_with = text, None
+        if self.load.pending:
+            self.message.apply_button.setEnabled(False)
+            explain(self.message.apply_button, text)
+        self._show_message("", "danger")
+
+    def show_loading(self, name: str, *, waits: bool = False) -> None:
+        """A load began, or waits for the end of an answer."""
+        self.model.show_loading(name, waits=waits)
+
+    def show_load_planned(self, bill: Bill) -> None:
+        """Show the bill of the model that is being loaded: nothing is measured yet."""
+        self._bill = None
+        self.bill.show_bill(bill)
+
+    @Slot(float)
+    def show_load_progress(self, fraction: float) -> None:
+        """The part of the model that is read, 0 to 1."""
+        self.model.show_progress(fraction)
+
+    @Slot(object)
+    def show_model(self, loaded: ModelLoaded) -> None:
+        """The model is ready, with its measured cost."""
+        self._bill, self._advice = loaded.bill, ""
+        self.model.show_model(loaded)
+        self.load.limit_context(loaded.facts)
+        self.show_threads(loaded.measured)
+        for section in (self.load, self.sampling):
+            grey_out(section.rows, loaded.facts)
+        self.load.follow_budget_of(loaded.bill)
+        if not self.load.pending:
+            self.bill.show_bill(loaded.bill)
+            self.load.show_costs(loaded.bill)
+            self._show_message("")
+
+    def show_threads(self, measured: ThreadsMeasured | None) -> None:
+        """The thread counts measured for the loaded model."""
+        self.threads.show_measured(measured)
+        self.load.show_measured(measured)
+
+    def show_load_failed(self, text: str, present: ModelLoaded | None = None) -> None:
+        """The model did not load, and why; `present` is the one that is still there."""
+        self.model.show_failure(text, present)
+        self._bill = present.bill if present is not None else None
+        if not self.load.pending:
+            self.bill.show_bill(self._bill)
+
+    @Slot()
+    def show_unloaded(self) -> None:
+        """The model was unloaded: nothing of its bill is measured any more."""
+        self.model.show_unloaded()
+        if self._bill is not None:
+            lines = tuple(
+                line.model_copy(update={"measured_mib": None}) for line in self._bill.lines
+            )
+            planned = self._bill.model_copy(update={"lines": lines})
+            self._bill = None
+            if not self.load.pending:
+                self.bill.show_bill(planned)
+
+    @Slot(object)
+    def restore_load_settings(self, settings: LoadSettings) -> None:
+        """Return to `settings`: the applied ones were refused. The edits wait once more."""
+        self.load.restore(settings)
+
+    def _show_message(self, text: str, role: str = "dim") -> None:
+        """One message: the advice with `text` before it, else `text`, else the peak."""
+        if self._advice:
+            shown = f"{text}\n{self._advice}".strip()
+            # What helps is not printed in the colour of an error; the bill above is red already.
+            role = "dim" if self._fits_with is not None else "danger"
+        else:
+            shown = text or self._peak_text
+        self.message.show_text(shown, role)
+        self.message.show_buttons(pending=self.load.pending, advice=self._fits_with is not None)
+
+    # ---- done by the user -------------------------------------------------------------------
+
+    @Slot()
+    def _on_edited(self) -> None:
+        focused = self.window().focusWidget()
+        if focused is not None and self.tabs.isAncestorOf(focused):
+            self._edited_with = focused
+        self._advice, self._fits_with = "", None
+        self.message.apply_button.setEnabled(True)
+        explain(self.message.apply_button, "")
+        waiting = tr("In force after the model is loaded again.")
+        self._show_message(waiting if self.load.pending else "")
+
+    @Slot()
+    def _on_apply(self) -> None:
+        self._edited_with.setFocus()  # or Qt would pass it on to what comes after the panel
+        self.settings_applied.emit(self.load.apply())
+
+    @Slot()
+    def _on_use_advice(self) -> None:
+        if self._fits_with is not None:
+            self.load.edit(self._fits_with)
+            self.message.apply_button.setFocus()
+
+    @Slot()
+    def _on_undo(self) -> None:
+        self._edited_with.setFocus()
+        self.load.undo()
+        self.bill.show_bill(self._bill)
+        if self._bill is not None:
+            self.load.show_costs(self._bill)

@@ -1,0 +1,67 @@
+"""The place for messages at the bottom of the panel."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
+
+from deepseek_r1.core.i18n import tr
+from r1desk.theme import set_role
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.text_label import text_label
+
+_LINES = 2
+
+
+class PanelMessage(QFrame):
+    """One text and the buttons that belong to it, always in the same place and visible.
+
+    It keeps its height without a text, so that no control moves when one appears.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        set_role(self, "bar")
+        self.text = text_label("", "dim")
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.apply_button = QPushButton(tr("Apply and reload"))
+        set_role(self.apply_button, "primary")
+        self.advice_button = QPushButton(tr("Use these settings"))
+        self.undo_button = QPushButton(tr("Undo"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(14, 8, 14, 10)
+        column.setSpacing(6)
+        column.addWidget(self.text, 1)
+        buttons = put_inside(column, QHBoxLayout())
+        buttons.setSpacing(8)
+        for button, factor in (
+            (self.advice_button, 1),
+            (self.apply_button, 1),
+            (self.undo_button, 0),
+        ):
+            policy = button.sizePolicy()
+            policy.setRetainSizeWhenHidden(button is self.undo_button)  # the row keeps its height
+            button.setSizePolicy(policy)
+            buttons.addWidget(button, factor)
+        self.show_buttons(pending=False, advice=False)
+        self._reserve()
+
+    def show_text(self, text: str, role: str = "dim") -> None:
+        """Show `text` in the colour of `role`."""
+        if text != self.text.text():
+            self.text.setText(text)
+        set_role(self.text, role)
+
+    def show_buttons(self, *, pending: bool, advice: bool) -> None:
+        """Show the buttons for settings that wait for a reload, and for advice."""
+        self.apply_button.setVisible(pending and not advice)
+        self.undo_button.setVisible(pending)
+        self.advice_button.setVisible(advice)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._reserve()
+
+    def _reserve(self) -> None:
+        self.text.setMinimumHeight(_LINES * self.text.fontMetrics().lineSpacing() + 2)

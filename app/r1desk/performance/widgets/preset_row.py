@@ -1,0 +1,150 @@
+"""The choice among presets, and the menu that saves, renames and deletes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.presets import NAME_CHARACTERS, Preset
+from r1desk.theme import explain
+from r1desk.theme.icons import icon
+from r1desk.widgets.text_label import text_label
+
+
+class PresetRow(QWidget):
+    """A drop-down with all presets; its menu acts on the one in force.
+
+    Signals:
+        chosen: the `Preset` to apply.
+        save_requested: the present settings are to become a preset.
+        update_requested, rename_requested, delete_requested: a `Preset` of the user's.
+    """
+
+    chosen = Signal(object)
+    save_requested = Signal()
+    update_requested = Signal(object)
+    rename_requested = Signal(object)
+    delete_requested = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._presets: tuple[Preset, ...] = ()
+        self._last: Preset | None = None  # the preset applied last, perhaps changed since
+        self.box = QComboBox()
+        self.box.setAccessibleName(tr("Preset"))
+        self.box.setPlaceholderText(tr("Choose a preset…"))
+        explain(self.box, tr("Instructions and sampling under one name, for this conversation."))
+        self.box.setMinimumContentsLength(12)
+        self.box.activated.connect(self._on_activated)
+        self.menu_button = QToolButton(icon=icon("more"), autoRaise=True)
+        self.menu_button.setAccessibleName(tr("Save and change presets"))
+        self.menu_button.setToolTip(tr("Save and change presets"))
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._menu = QMenu(self.menu_button)
+        self._menu.aboutToShow.connect(self._fill_menu)
+        self.menu_button.setMenu(self._menu)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        row.addWidget(self.box, 1)
+        row.addWidget(self.menu_button)
+
+    def show_presets(self, presets: Sequence[Preset], current: Preset | None) -> None:
+        """Show these presets; `current` is the one in force, None for settings of no preset."""
+        names_before = [preset.name for preset in self._presets]
+        self._presets = tuple(presets)
+        names = [preset.name for preset in presets]
+        self.box.blockSignals(True)
+        if names != names_before:  # else a name that is being typed would be forgotten
+            self.box.clear()
+            self.box.addItems(names)
+        self.box.setCurrentIndex(self._presets.index(current) if current else -1)
+        self.box.blockSignals(False)
+        if current is not None:
+            self._last = current
+        elif self._last is not None:  # it may have been deleted or renamed
+            key = self._last.key
+            self._last = next((p for p in presets if p.key == key and key), None)
+
+    @Slot(int)
+    def _on_activated(self, index: int) -> None:
+        self._last = self._presets[index]
+        self.chosen.emit(self._last)
+
+    def menu_labels(self) -> list[str]:
+        """The texts of the menu as it is now."""
+        self._fill_menu()
+        return [action.text() for action in self._menu.actions()]
+
+    @Slot()
+    def _fill_menu(self) -> None:
+        self._menu.clear()
+        self._menu.addAction(tr("Save as a preset…"), self.save_requested.emit)
+        own = self._last if self._last is not None and not self._last.is_built_in else None
+        if own is None:
+            return
+        name = own.name
+        if self.box.currentIndex() < 0:
+            self._menu.addAction(
+                tr("Save the changes in “{name}”", name=name),
+                lambda: self.update_requested.emit(own),
+            )
+        self._menu.addAction(
+            tr("Rename “{name}”…", name=name), lambda: self.rename_requested.emit(own)
+        )
+        self._menu.addAction(
+            icon("trash"),
+            tr("Delete “{name}”", name=name),
+            lambda: self.delete_requested.emit(own),
+        )
+
+
+class PresetDialog(QDialog):
+    """Asks for a preset's name, and whether its model belongs to it."""
+
+    def __init__(self, parent: QWidget, title: str, name: str, model_name: str = "") -> None:
+        """`model_name` of the model that is loaded; empty where it is not asked about."""
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        column = QVBoxLayout(self)
+        column.setSpacing(10)
+        column.addWidget(text_label(tr("Name")))
+        self.name = QLineEdit(name)
+        self.name.setMaxLength(NAME_CHARACTERS)
+        self.name.setAccessibleName(tr("Name of the preset"))
+        self.name.selectAll()
+        column.addWidget(self.name)
+        self.with_model = QCheckBox(tr("Load {model} with it", model=model_name))
+        self.with_model.setVisible(bool(model_name))
+        column.addWidget(self.with_model)
+        buttons = QDialogButtonBox.StandardButton
+        self.buttons = QDialogButtonBox(buttons.Save | buttons.Cancel)
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        column.addWidget(self.buttons)
+        self.name.textChanged.connect(self._on_name)
+        self._on_name()
+        self.name.setFocus()
+
+    @Slot()
+    def _on_name(self) -> None:
+        save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
+        save.setEnabled(bool(self.name.text().strip()))
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for a name."""
+        return super().sizeHint().expandedTo(QSize(360, 0))

@@ -1,0 +1,176 @@
+"""Rows of the sampling settings, and the system prompt. In force with the next answer."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+
+from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.performance.slider_steps import even_steps, power_steps
+from r1desk.performance.widgets.setting_rows import NumberRow, SettingRelay, SwitchRow
+from r1desk.theme import explain
+from r1desk.widgets.text_label import text_label
+
+DELAY_MS = 300
+R1_ADVICE = {"temperature": 0.6, "top_p": 0.95}  # DeepSeek's model card
+_PRESETS = (
+    ("R1", R1_ADVICE, N_("The temperature and top-p that DeepSeek advises for R1.")),
+    (N_("Precise"), {"temperature": 0.2, "top_p": 0.9}, N_("For facts and code: few surprises.")),
+    (N_("Creative"), {"temperature": 1.0, "top_p": 0.98}, N_("For stories and ideas.")),
+)
+
+
+class PresetButtons(QWidget):
+    """Three buttons for sampling that suits a purpose; the one in force is pressed.
+
+    Signals:
+        chosen: the settings of a preset by their keys.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        self.buttons: list[QPushButton] = []
+        for title, changes, text in _PRESETS:
+            button = QPushButton(tr(title), checkable=True)
+            explain(button, tr(text))
+            button.clicked.connect(lambda _checked=False, each=changes: self.chosen.emit(each))
+            self.buttons.append(button)
+            row.addWidget(button, 1)
+
+    def show_settings(self, settings: SamplingSettings) -> None:
+        """Press the button whose preset is in force."""
+        values = settings.model_dump()
+        for button, (_, changes, _) in zip(self.buttons, _PRESETS, strict=True):
+            button.setChecked(changes.items() <= values.items())
+
+
+class SamplingSection(QObject):
+    """Owns the rows of `SamplingSettings`, the presets and a reset.
+
+    Signals:
+        sampling_changed: the new `SamplingSettings`, shortly after the last change.
+    """
+
+    sampling_changed = Signal(object)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.settings = SamplingSettings()
+        self.numbers = _create_numbers()
+        self.end_repetition = SwitchRow(SamplingSettings.info("end_repetition"))
+        self.end_repetition.show_cost(tr(self.end_repetition.info.help))
+        self.rows = {**self.numbers, "end_repetition": self.end_repetition}
+        self.presets = PresetButtons()
+        self.presets.chosen.connect(lambda changes: self.change(**changes))
+        self.reset = QPushButton(tr("Reset"))
+        explain(self.reset, tr("Back to the defaults."))
+        self.reset.clicked.connect(self._on_reset)
+        for key, row in self.rows.items():
+            SettingRelay(key, row, self._on_row_changed, self)
+        self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
+        self._delay.timeout.connect(lambda: self.sampling_changed.emit(self.settings))
+        self.set_sampling(self.settings)
+
+    def set_sampling(self, settings: SamplingSettings) -> None:
+        """Show `settings` and emit nothing."""
+        self.settings = settings
+        self._delay.stop()
+        for key, row in self.rows.items():
+            row.set_value(getattr(settings, key))
+        self.presets.show_settings(settings)
+
+    def flush(self) -> None:
+        """Report a change that is still delayed."""
+        if self._delay.isActive():
+            self._delay.stop()
+            self.sampling_changed.emit(self.settings)
+
+    def _on_row_changed(self, key: str, value: object) -> None:
+        self.change(**{key: value})
+
+    def change(self, **changes: object) -> None:
+        """The user set something."""
+        changed = SamplingSettings.model_validate(self.settings.model_dump() | changes)
+        if changed != self.settings:
+            self.set_sampling(changed)
+            self._delay.start()
+        self.presets.show_settings(self.settings)  # a click on the pressed one released it
+
+    @Slot()
+    def _on_reset(self) -> None:
+        self.change(**SamplingSettings().model_dump())
+
+
+def _create_numbers() -> dict[str, NumberRow]:
+    info, bounds = SamplingSettings.info, SamplingSettings.bounds
+    tenths = {"temperature": (0.0, 2.0, 0.05), "top_p": (0.0, 1.0, 0.01), "min_p": (0.0, 1.0, 0.01)}
+    rows = {
+        key: NumberRow(info(key), even_steps(*scale), bounds(key), decimals=2)
+        for key, scale in tenths.items()
+    }
+    rows["top_k"] = NumberRow(info("top_k"), (0, *power_steps(1, 1000)), bounds("top_k"))
+    rows["repeat_penalty"] = NumberRow(
+        info("repeat_penalty"), even_steps(1.0, 2.0, 0.01), bounds("repeat_penalty"), decimals=2
+    )
+    rows["max_tokens"] = NumberRow(
+        info("max_tokens"), power_steps(64, 65_536), bounds("max_tokens")
+    )
+    seed = NumberRow(info("seed"), (-1,), bounds("seed"))
+    seed.slider.hide()
+    seed.spin.setGroupSeparatorShown(False)
+    seed.spin.setSpecialValueText(tr("random"))
+    rows["seed"] = seed
+    order = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens", "seed")
+    for row in rows.values():
+        row.show_cost(tr(row.info.help))
+    return {key: rows[key] for key in order}
+
+
+class SystemPrompt(QWidget):
+    """The text before every conversation.
+
+    Signals:
+        system_prompt_changed: the text, shortly after the last key.
+    """
+
+    system_prompt_changed = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.editor = QPlainTextEdit()
+        self.editor.setTabChangesFocus(True)
+        self.editor.setFixedHeight(96)
+        self.editor.setPlaceholderText(tr("Empty"))
+        note = tr(
+            "DeepSeek advises to leave this empty for R1 and to put everything in the message."
+        )
+        self.editor.setAccessibleName(tr("System prompt"))
+        self.editor.setAccessibleDescription(note)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.editor)
+        layout.addWidget(text_label(note, "dim"))
+        self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
+        self._delay.timeout.connect(
+            lambda: self.system_prompt_changed.emit(self.editor.toPlainText())
+        )
+        self.editor.textChanged.connect(self._delay.start)
+
+    def flush(self) -> None:
+        """Report a change that is still delayed."""
+        if self._delay.isActive():
+            self._delay.stop()
+            self.system_prompt_changed.emit(self.editor.toPlainText())
+
+    def set_text(self, text: str) -> None:
+        """Show `text` and emit nothing."""
+        if text != self.editor.toPlainText():
+            self.editor.setPlainText(text)
+        self._delay.stop()

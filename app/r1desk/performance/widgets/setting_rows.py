@@ -1,0 +1,304 @@
+"""Rows of the panel: a title, a control, and one dim line with the cost of the setting."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.events import ModelFacts
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import AppliesWhen, SettingInfo
+from r1desk.theme import explain, set_role
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.step_slider import StepSlider
+from r1desk.widgets.text_label import text_label
+
+Value = float | int | bool | str
+SPIN_PX = 96
+
+
+class SettingRow(QWidget):
+    """Base of all rows. `changed` carries the new value when the user changes it."""
+
+    changed = Signal(object)
+
+    def __init__(self, info: SettingInfo) -> None:
+        super().__init__()
+        self.info = info
+        self._title = text_label(tr(info.title))
+        self.badge = text_label(
+            "\u21bb", "dim"
+        )  # a small round arrow; a word would look like a button
+        self.badge.setAccessibleName(tr("needs a reload"))
+        explain(self.badge, tr("In force after the model is loaded again."))
+        self.badge.setVisible(info.applies is AppliesWhen.RELOAD)
+        self.badge.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.cost = text_label("", "dim")
+        self.cost.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.cost.setVisible(False)
+        self._cost_lines = 0
+        self._cost_text = ""  # also while a reason is shown in its place
+        self._disabled_reason = ""
+        explain(self, tr(info.help))
+        self._box = QVBoxLayout(self)
+        self._box.setContentsMargins(0, 0, 0, 0)
+        self._box.setSpacing(2)
+        self._head = put_inside(self._box, QHBoxLayout())
+        self._head.setSpacing(6)
+        self._head.addWidget(self._title)
+        self._head.addWidget(self.badge)
+        self._head.addStretch(1)
+
+    def reserve_cost_lines(self, lines: int) -> None:
+        """Keep the place of `lines` lines of cost, so that nothing below moves with the text."""
+        self._cost_lines = lines
+        self._reserve()
+        self.cost.setVisible(True)
+
+    def _reserve(self) -> None:
+        self.cost.setMinimumHeight(self._cost_lines * self.cost.fontMetrics().lineSpacing())
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and self._cost_lines:
+            self._reserve()
+
+    def show_cost(self, text: str) -> None:
+        """Show `text` below the control; empty hides it. A disabled row keeps its reason there."""
+        self._cost_text = text
+        shown = self._disabled_reason or text
+        self.cost.setText(shown)
+        self.cost.setVisible(bool(shown) or self._cost_lines > 0)
+
+    def disable(self, reason: str) -> None:
+        """Disable the control and show why."""
+        self._disabled_reason = reason
+        self._set_enabled(enabled=False, description=reason)
+        self.show_cost(self._cost_text)
+
+    def enable(self) -> None:
+        """Enable the control again."""
+        if self._disabled_reason:
+            self._disabled_reason = ""
+            self._set_enabled(enabled=True, description=tr(self.info.help))
+            self.show_cost(self._cost_text)
+
+    def _set_enabled(self, *, enabled: bool, description: str) -> None:
+        for control in self._controls():
+            control.setEnabled(enabled)
+            explain(control, "" if enabled else description)
+            control.setAccessibleDescription(description)
+        self._title.setEnabled(enabled)
+        self.badge.setVisible(enabled and self.info.applies is AppliesWhen.RELOAD)
+        explain(self, description)
+
+    def _controls(self) -> Sequence[QWidget]:
+        raise NotImplementedError
+
+    def _set_up(self, control: QWidget) -> None:
+        control.setAccessibleName(tr(self.info.title))
+        control.setAccessibleDescription(tr(self.info.help))
+        control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        control.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        # The wheel scrolls the panel; it must not change what lies under the pointer.
+        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+
+def grey_out(rows: Mapping[str, SettingRow], facts: ModelFacts) -> None:
+    """Disable the rows of settings that the model's engine ignores; enable all others."""
+    for key, row in rows.items():
+        if key in facts.ignored:
+            row.disable(
+                tr(
+                    "{engine}, which runs {format} files, cannot do this.",
+                    engine=facts.engine.split()[0],
+                    format=facts.format,
+                )
+            )
+        else:
+            row.enable()
+
+
+class SettingRelay(QObject):
+    """Passes a row's new value on together with the key of its setting."""
+
+    def __init__(
+        self, key: str, row: SettingRow, apply: Callable[[str, object], None], parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._key = key
+        self._apply = apply
+        row.changed.connect(self._on_changed)
+
+    @Slot(object)
+    def _on_changed(self, value: object) -> None:
+        self._apply(self._key, value)
+
+
+class NumberRow(SettingRow):
+    """A slider over sensible steps and a field for any value in between."""
+
+    def __init__(
+        self,
+        info: SettingInfo,
+        steps: Sequence[float],
+        bounds: tuple[float, float],
+        decimals: int = 0,
+    ) -> None:
+        super().__init__(info)
+        self._decimals = decimals
+        self._quiet = False
+        self.spin = QDoubleSpinBox()
+        self.spin.setDecimals(decimals)
+        self.spin.setGroupSeparatorShown(True)
+        self.spin.setKeyboardTracking(False)
+        self.spin.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.spin.lineEdit().setTextMargins(0, 0, 5, 0)
+        self.spin.setMinimumWidth(SPIN_PX)
+        self.slider = StepSlider()
+        self._title.setBuddy(self.spin)
+        for control in (self.spin, self.slider):
+            self._set_up(control)
+        self._head.addWidget(self.spin)
+        if info.unit:
+            self._head.addWidget(text_label(tr(info.unit), "unit"))
+        self._box.addWidget(self.slider)
+        self._box.addWidget(self.cost)
+        self.set_steps(steps, bounds)
+        self.spin.valueChanged.connect(self._on_spin)
+        self.slider.valueChanged.connect(self._on_slider)
+
+    def _controls(self) -> Sequence[QWidget]:
+        return (self.spin, self.slider)
+
+    @property
+    def value(self) -> float | int:
+        """The number in the field."""
+        number = self.spin.value()
+        return number if self._decimals else round(number)
+
+    def set_steps(self, steps: Sequence[float], bounds: tuple[float, float]) -> None:
+        """Other steps and bounds; the value stays where it can. Emits nothing."""
+        self._steps = tuple(steps)
+        self._quiet = True
+        self.spin.setRange(*bounds)
+        self.slider.setRange(0, max(0, len(self._steps) - 1))
+        self.slider.setPageStep(max(1, len(self._steps) // 8))
+        self.spin.setSingleStep(self._single_step())
+        self.slider.setValue(self._nearest(self.spin.value()))
+        self._quiet = False
+
+    def set_marks(self, values: Sequence[float]) -> None:
+        """Mark `values` below the slider."""
+        self.slider.set_marks([self._position(value) for value in values])
+
+    def _position(self, value: float) -> float:
+        """The place of `value` on the slider, between two steps where it is none."""
+        above = bisect_left(self._steps, value)
+        if above == 0 or above == len(self._steps):
+            return 0.0 if above == 0 else len(self._steps)
+        low, high = self._steps[above - 1], self._steps[above]
+        return above - 1 + (value - low) / (high - low)
+
+    def _single_step(self) -> float:
+        return self._steps[1] - self._steps[0] if len(self._steps) > 1 else 1.0
+
+    def set_value(self, value: float) -> None:
+        """Show `value` and emit nothing."""
+        self._quiet = True
+        if value > self.spin.maximum():
+            self.spin.setMaximum(value)  # a value that was chosen elsewhere is shown as it is
+        self.spin.setValue(value)
+        self.slider.setValue(self._nearest(value))
+        self._quiet = False
+
+    def _nearest(self, value: float) -> int:
+        at = bisect_left(self._steps, value)
+        near = [i for i in (at - 1, at) if 0 <= i < len(self._steps)]
+        return min(near, key=lambda i: abs(self._steps[i] - value), default=0)
+
+    def _on_spin(self, value: float) -> None:
+        if self._quiet:
+            return
+        self._quiet = True
+        self.slider.setValue(self._nearest(value))
+        self._quiet = False
+        self.changed.emit(self.value)
+
+    def _on_slider(self, position: int) -> None:
+        if self._quiet:
+            return
+        self._quiet = True
+        self.spin.setValue(self._steps[position])
+        self._quiet = False
+        self.changed.emit(self.value)
+
+
+class ChoiceRow(SettingRow):
+    """A choice among a few values."""
+
+    def __init__(self, info: SettingInfo, choices: Sequence[tuple[str, str]]) -> None:
+        super().__init__(info)
+        self.combo = QComboBox()
+        for value, text in choices:
+            self.combo.addItem(text, value)
+        self.combo.setMinimumWidth(SPIN_PX)
+        self._title.setBuddy(self.combo)
+        self._set_up(self.combo)
+        self._head.addWidget(self.combo)
+        self._box.addWidget(self.cost)
+        self.combo.activated.connect(lambda _index: self.changed.emit(self.value))
+
+    def _controls(self) -> Sequence[QWidget]:
+        return (self.combo,)
+
+    @property
+    def value(self) -> str:
+        """The chosen value, not its label."""
+        return str(self.combo.currentData())
+
+    def set_value(self, value: str) -> None:
+        """Show `value` and emit nothing."""
+        self.combo.setCurrentIndex(self.combo.findData(str(value)))
+
+
+class SwitchRow(SettingRow):
+    """On or off."""
+
+    def __init__(self, info: SettingInfo) -> None:
+        super().__init__(info)
+        self.check = QCheckBox()
+        set_role(self.check, "bare")
+        self._title.setBuddy(self.check)
+        self._set_up(self.check)
+        self._head.addWidget(self.check)
+        self._box.addWidget(self.cost)
+        self.check.clicked.connect(lambda: self.changed.emit(self.value))
+
+    def _controls(self) -> Sequence[QWidget]:
+        return (self.check,)
+
+    @property
+    def value(self) -> bool:
+        """Whether it is on."""
+        return self.check.isChecked()
+
+    def set_value(self, value: bool) -> None:
+        """Show `value` and emit nothing."""
+        self.check.setChecked(value)

@@ -1,0 +1,1 @@
+"""Adapters to Qt's and Python's runtime: threads, garbage collection, clipboard."""

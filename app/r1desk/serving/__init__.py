@@ -1,0 +1,1 @@
+"""Serving the loaded model to other programs of this computer."""

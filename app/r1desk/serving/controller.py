@@ -1,0 +1,261 @@
+"""Switches the server on and off, and connects its requests with the window's engine.
+
+The server has no engine: its answers come from the model that the window has loaded, and yield to
+the window's own. Its process is a part of the window's memory, so one budget holds for all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from functools import partial
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.host.protocol import (
+    CancelRequest,
+    ClosingReply,
+    ErrorReply,
+    EventReply,
+    GenerateRequest,
+    Heartbeat,
+)
+from deepseek_r1.host.sharing_protocol import (
+    FromServer,
+    ModelShared,
+    ModelWanted,
+    SharedRequest,
+    SharingBegan,
+    SharingClients,
+    SharingRefused,
+    SharingStart,
+)
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.models.controller import ModelController
+from r1desk.preferences import Preferences
+from r1desk.serving.errors import NoMemoryForServer, ServerEnded, ServerLibrariesMissing
+from r1desk.serving.served_answer import ServedAnswer
+from r1desk.serving.server_process import ServerProcess
+from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
+
+KEY_BYTES = 24
+LEAST_KEY_CHARACTERS = 16
+_DETAIL_CHARACTERS = 300
+
+
+class ServingController(QObject):
+    """Lives in the main thread and knows no widget. Off at every start of the application.
+
+    Signals:
+        changed: the ServingState.
+        preferences_changed: the preferences are to be saved.
+    """
+
+    changed = Signal(object)
+    preferences_changed = Signal()
+
+    def __init__(
+        self,
+        engine: EngineBridge,
+        models: ModelController,
+        preferences: Preferences,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._engine, self._models, self._preferences = engine, models, preferences
+        self._process: ServerProcess | None = None
+        self._refused: ErrorReport | None = None
+        self._answers: dict[int, ServedAnswer] = {}
+        self.state = ServingState(port=preferences.serving_port, key=preferences.serving_key)
+        models.loaded.connect(self._on_model_changed)
+        models.unloaded.connect(self._on_model_changed)
+        models.load_started.connect(self._on_model_changed)
+        models.load_failed.connect(self._on_model_changed)
+        engine.heartbeat.connect(self._on_beat)
+
+    @property
+    def pid(self) -> int:
+        """The id of the server's process; 0 without one."""
+        return self._process.pid if self._process is not None else 0
+
+    # ---- the user ---------------------------------------------------------------------------
+
+    @Slot()
+    def start(self) -> None:
+        """Switch the server on, unless the budget has no room for it."""
+        if self._process is not None:
+            return
+        self._refused = None
+        try:
+            self._reserve_memory()
+        except R1Error as error:
+            self._set(replace(self.state, problem=str(error)))
+            return
+        try:
+            process = ServerProcess(self)
+        except OSError as error:
+            self._release_memory()
+            self._set(replace(self.state, problem=str(error)))
+            return
+        self._process = process
+        process.received.connect(self._on_received)
+        process.ended.connect(self._on_ended)
+        if len(self._preferences.serving_key) < LEAST_KEY_CHARACTERS:
+            self._store_key()
+        key, port = self._preferences.serving_key, self._preferences.serving_port
+        process.send(SharingStart(port=port, api_key=key))
+        self._set(replace(self.state, phase=ServingPhase.STARTING, key=key, problem=""))
+        self._on_model_changed()
+
+    @Slot()
+    def stop(self) -> None:
+        """Switch the server off. Running answers of other programs end."""
+        if self._process is None:
+            return
+        for answer in tuple(self._answers.values()):
+            answer.cancel()
+        self._process.end()
+        self._set(replace(self.state, phase=ServingPhase.ENDING))
+
+    @Slot(int)
+    def set_port(self, port: int) -> None:
+        """Use another port from the next start on."""
+        self._preferences.serving_port = port
+        self._set(replace(self.state, port=port, problem=""))
+        self.preferences_changed.emit()
+
+    @Slot()
+    def make_new_key(self) -> None:
+        """Replace the key, while the server is off: programs with the old one are refused."""
+        if self._process is None:
+            self._store_key()
+            self._set(replace(self.state, key=self._preferences.serving_key))
+
+    def close(self) -> None:
+        """End the server; no process is left."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _store_key(self) -> None:
+        self._preferences.serving_key = "r1-" + secrets.token_urlsafe(KEY_BYTES)
+        self.preferences_changed.emit()
+
+    def _reserve_memory(self) -> None:
+        """Take the server's memory from the budget. Raises NoMemoryForServer."""
+        loaded = self._models.current
+        if loaded is None:
+            return  # the bill of the next load contains the server
+        if loaded.bill.streams:
+            self._models.grow_window_share(SERVER_MIB)
+            return
+        left = int(loaded.bill.budget_mib - loaded.bill.total_mib)
+        if left < SERVER_MIB:
+            raise NoMemoryForServer(need=SERVER_MIB, left=left, more=SERVER_MIB - left)
+
+    def _release_memory(self) -> None:
+        """Give the server's memory back to the weights of a model that runs from the disk."""
+        self._models.grow_window_share(-SERVER_MIB)
+
+    def _set(self, state: ServingState) -> None:
+        if state != self.state:
+            self.state = state
+            self.changed.emit(state)
+
+    # ---- the model --------------------------------------------------------------------------
+
+    @Slot()
+    def _on_model_changed(self) -> None:
+        loaded = self._models.current if self._models.ready else None
+        name = self._models.loaded_path.stem if loaded and self._models.loaded_path else ""
+        self._send(ModelShared(loaded=loaded, name=name))
+        self._set(replace(self.state, model=name))
+
+    @Slot(object)
+    def _on_beat(self, beat: Heartbeat) -> None:
+        self._send(beat)
+
+    def _send(self, message: ModelShared | Heartbeat | EventReply | ClosingReply) -> None:
+        if self._process is not None:
+            self._process.send(message)
+
+    # ---- the server -------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_received(self, message: FromServer) -> None:
+        match message:
+            case SharingBegan(address=address):
+                if self.state.wanted:  # else it was switched off during its start
+                    self._set(replace(self.state, phase=ServingPhase.ON, address=f"{address}/v1"))
+            case SharingRefused(report=report):
+                self._refused = report
+            case SharingClients(clients=clients):
+                self._set(replace(self.state, clients=clients))
+            case ModelWanted():
+                if self._models.resting:
+                    self._models.ensure_loading()
+            case GenerateRequest():
+                self._on_generate(message)
+            case CancelRequest():
+                if (answer := self._answers.get(message.id)) is not None:
+                    answer.cancel()
+            case _:
+                self._pass_on(message)
+
+    def _on_generate(self, message: GenerateRequest) -> None:
+        if message.id not in self._answers:
+            reply = partial(self._reply, self._process)
+            self._answers[message.id] = ServedAnswer(self._engine, message, reply, self)
+
+    def _reply(self, process: ServerProcess | None, reply: EventReply | ClosingReply) -> None:
+        """Send a reply to the process that wanted it, unless another one runs by now."""
+        if process is not self._process:
+            return
+        if not isinstance(reply, EventReply):
+            self._answers.pop(reply.id, None)
+        self._send(reply)
+
+    def _pass_on(self, message: SharedRequest) -> None:
+        """Send a request that generates nothing to the engine, under a number of its own."""
+        process = self._process
+        fields = {key: getattr(message, key) for key in type(message).model_fields
+                  if key not in ("id", "kind")}  # fmt: skip
+        request = self._engine.submit(type(message), **fields)
+
+        def done(closing: ClosingReply) -> None:
+            self._reply(process, closing.model_copy(update={"id": message.id}))
+
+        def failed(report: ErrorReport) -> None:
+            self._reply(process, ErrorReply(id=message.id, report=report))
+
+        request.done.connect(done)
+        request.failed.connect(failed)
+
+    @Slot(int, str)
+    def _on_ended(self, status: int, stderr: str) -> None:
+        wanted = self.state.wanted
+        process, self._process = self._process, None
+        if process is not None:
+            process.deleteLater()
+        for answer in tuple(self._answers.values()):
+            answer.cancel()
+        self._answers.clear()
+        self._release_memory()
+        problem = _problem(status, stderr, self._refused) if wanted else ""
+        if problem:
+            log.window.warning("the server ended: %s", problem)
+        self._set(
+            replace(self.state, phase=ServingPhase.OFF, address="", clients=(), problem=problem)
+        )
+
+
+def _problem(status: int, stderr: str, refused: ErrorReport | None) -> str:
+    """The reason of an end that nobody wanted."""
+    if refused is not None:
+        return refused.text()
+    if "ModuleNotFoundError" in stderr:
+        return str(ServerLibrariesMissing())
+    last = stderr.strip().rsplit("\n", 1)[-1][:_DETAIL_CHARACTERS]
+    return str(ServerEnded(status=status, detail=last))

@@ -1,0 +1,104 @@
+"""The server's process, as the window sees it: messages out, messages in as signals."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from pydantic import BaseModel
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from deepseek_r1.core import frames, log
+from deepseek_r1.core.child_environment import background_options, child_environment
+from deepseek_r1.core.child_process import (
+    ChildProcess,
+    FrameReceived,
+    ProcessEvent,
+    ProcessExited,
+    StreamBroken,
+)
+from deepseek_r1.host.protocol import ShutdownRequest
+from deepseek_r1.host.sharing_protocol import from_server_adapter, shared_server_command
+from r1desk.platform.helper_processes import add_helper, remove_helper
+
+WAIT_S = 0.005  # between looks for the end of a killed process
+
+
+class ServerProcess(QObject):
+    """A running server. Lives in the main thread; it starts in the constructor.
+
+    Its memory counts as the window's. Raises OSError where it cannot be started.
+
+    Signals:
+        received: a message of `sharing_protocol.FromServer`.
+        ended: the exit status and the end of what it wrote to standard error. The last signal.
+    """
+
+    received = Signal(object)
+    ended = Signal(int, str)
+    _pending = Signal()  # from the thread that reads
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._events: deque[ProcessEvent] = deque()
+        self._over = False
+        self._pending.connect(self._on_pending, Qt.ConnectionType.QueuedConnection)
+        self._process = ChildProcess(
+            shared_server_command(),
+            child_environment(),
+            from_server_adapter,
+            self._on_process_event,
+            background_options(),
+        )
+        add_helper(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def send(self, message: BaseModel) -> None:
+        """Write a message. Does nothing once the process has ended."""
+        if not self._over:
+            self._process.send(frames.pack(message, frames.TO_CHILD_CAP))
+
+    def end(self) -> None:
+        """Ask the process to end; `ended` follows."""
+        self.send(ShutdownRequest())
+
+    def kill(self) -> None:
+        """End the process at once; `ended` follows."""
+        if not self._over:
+            self._process.kill()
+
+    def close(self) -> None:
+        """End the process and wait for it: the application closes. It has nothing to save."""
+        self.blockSignals(True)
+        self.kill()
+        while not self._over:
+            self._handle_events()
+            time.sleep(WAIT_S)
+
+    def _on_process_event(self, event: ProcessEvent) -> None:
+        """The thread that reads."""
+        self._events.append(event)
+        self._pending.emit()
+
+    @Slot()
+    def _on_pending(self) -> None:
+        self._handle_events()
+
+    def _handle_events(self) -> None:
+        for _ in range(len(self._events)):  # what comes meanwhile has a signal of its own
+            match self._events.popleft():
+                case FrameReceived(process, reply):
+                    process.frame_handled()
+                    self.received.emit(reply)
+                case StreamBroken(process, error):
+                    log.window.warning("the server's process is ended: %s", error)
+                    process.kill()
+                case ProcessExited(process, returncode):
+                    self._over = True
+                    remove_helper(process.pid)
+                    process.close()
+                    self.ended.emit(returncode, process.stderr)

@@ -1,0 +1,212 @@
+"""The dialog with the switch "Serve on this computer", and what is known about the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.host.sharing_protocol import SharingClient
+from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
+from r1desk.theme import set_role
+from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.push_button import push_button
+from r1desk.widgets.text_label import text_label
+
+PORTS = 1024, 65_535
+_HIDDEN_KEY = "•" * 16
+
+
+class ServingDialog(BoundedDialog):
+    """Shows a `ServingState`; every change is in force at once.
+
+    Signals:
+        switched: whether the server is wanted.
+        port_chosen: the port of the next start.
+        new_key_requested: the key is to be replaced.
+    """
+
+    switched = Signal(bool)
+    port_chosen = Signal(int)
+    new_key_requested = Signal()
+
+    def __init__(self, parent: QWidget | None) -> None:
+        super().__init__(parent, QSize(560, 420))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(tr("Serve on this computer"))
+        self._state = ServingState()
+        self.switch = QCheckBox(tr("Serve on this computer"))
+        self.switch.clicked.connect(self.switched)
+        self.status = text_label("")
+        self.problem = text_label("", "danger")
+        self.address = _value_label(tr("Address"))
+        self.key = _value_label(tr("Key"))
+        self.model = _value_label(tr("Model"))
+        self.port = QSpinBox()
+        self.port.setRange(*PORTS)
+        self.port.setGroupSeparatorShown(False)
+        self.port.setKeyboardTracking(False)
+        self.port.setAccessibleName(tr("Port"))
+        self.port.valueChanged.connect(self.port_chosen)
+        self.copy_address = push_button(tr("Copy"), self._on_copy_address)
+        self.copy_address.setAccessibleName(tr("Copy the address"))
+        self.copy_key = push_button(tr("Copy"), self._on_copy_key)
+        self.copy_key.setAccessibleName(tr("Copy the key"))
+        self.show_key = push_button(tr("Show"), self._on_show_key)
+        self.show_key.setCheckable(True)
+        self.show_key.setAccessibleName(tr("Show the key"))
+        self.new_key = push_button(tr("New key"), self.new_key_requested)
+        self.clients = text_label("")
+        self.clients.setWordWrap(True)
+        self.memory = text_label("", "dim")
+        self.set_body(self._body())
+
+    def _body(self) -> QWidget:
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(4, 2, 4, 2)
+        column.setSpacing(10)
+        switch_row = put_inside(column, QHBoxLayout())
+        switch_row.addWidget(self.switch)
+        switch_row.addStretch()
+        switch_row.addWidget(self.status)
+        column.addWidget(
+            text_label(
+                tr(
+                    "Other programs of this computer can use the loaded model through OpenAI's "
+                    "API. It cannot be reached from the network. Your own messages come first: "
+                    "an answer for a program waits while yours is written. The server is off "
+                    "after every start."
+                ),
+                "dim",
+            )
+        )
+        column.addWidget(self.problem)
+        self._fill_connection(put_inside(column, QGridLayout()))
+        for title, label in (
+            (tr("Programs that used it"), self.clients),
+            (tr("Memory"), self.memory),
+        ):
+            column.addSpacing(4)
+            column.addWidget(text_label(title, "heading"))
+            column.addWidget(label)
+        column.addStretch(1)
+        return body
+
+    def _fill_connection(self, grid: QGridLayout) -> None:
+        grid.setHorizontalSpacing(14)
+        grid.setVerticalSpacing(8)
+        grid.setColumnStretch(1, 1)
+        rows: tuple[tuple[str, QWidget, Sequence[QWidget]], ...] = (
+            (tr("Address"), self.address, (self.copy_address,)),
+            (tr("Key"), self.key, (self.show_key, self.copy_key, self.new_key)),
+            (tr("Model"), self.model, ()),
+            (tr("Port"), self.port, ()),
+        )
+        for row, (title, value, buttons) in enumerate(rows):
+            centred = Qt.AlignmentFlag.AlignVCenter
+            grid.addWidget(QLabel(title), row, 0, centred)
+            left = centred | Qt.AlignmentFlag.AlignLeft if value is self.port else centred
+            grid.addWidget(value, row, 1, left)
+            beside = QHBoxLayout()
+            beside.setSpacing(8)
+            grid.addLayout(beside, row, 2)
+            beside.addStretch()
+            for button in buttons:
+                beside.addWidget(button)
+
+    # ---- shown by the presenter -------------------------------------------------------------
+
+    @Slot(object)
+    def show_state(self, state: ServingState) -> None:
+        """Show this state. Emits nothing."""
+        self._state = state
+        off = state.phase is ServingPhase.OFF
+        self.switch.setChecked(state.wanted)
+        self.status.setText(_phase_text(state.phase))
+        set_role(self.status, "success" if state.phase is ServingPhase.ON else "dim")
+        self.problem.setText(state.problem)
+        self.problem.setVisible(bool(state.problem))
+        self.address.setText(state.address or f"http://127.0.0.1:{state.port}/v1")
+        self.address.setEnabled(bool(state.address))
+        self._show_key()
+        self.model.setText(state.model or tr("No model is loaded."))
+        self.port.blockSignals(True)
+        self.port.setValue(state.port)
+        self.port.blockSignals(False)
+        for control in (self.port, self.new_key):
+            control.setEnabled(off)
+        self.clients.setText("\n".join(map(client_text, state.clients)) or tr("Nobody yet."))
+
+    def show_memory(self, server_mib: float, budget_mib: float) -> None:
+        """Show the memory of the server's process; 0 while it is off."""
+        self.memory.setText(memory_text(server_mib, budget_mib))
+
+    def _show_key(self) -> None:
+        key, shown = self._state.key, self.show_key.isChecked()
+        self.key.setText((key if shown else _HIDDEN_KEY) if key else tr("Made at the first start."))
+        self.show_key.setText(tr("Hide") if shown else tr("Show"))
+        for button in (self.show_key, self.copy_key):
+            button.setEnabled(bool(key))
+
+    # ---- done by the user -------------------------------------------------------------------
+
+    @Slot()
+    def _on_copy_address(self) -> None:
+        QGuiApplication.clipboard().setText(self.address.text())
+
+    @Slot()
+    def _on_copy_key(self) -> None:
+        QGuiApplication.clipboard().setText(self._state.key)
+
+    @Slot()
+    def _on_show_key(self) -> None:
+        self._show_key()
+
+
+def _value_label(name: str) -> QLabel:
+    label = text_label("")
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setAccessibleName(name)
+    return label
+
+
+def _phase_text(phase: ServingPhase) -> str:
+    return {
+        ServingPhase.OFF: tr("Off"),
+        ServingPhase.STARTING: tr("Starting"),
+        ServingPhase.ON: tr("On"),
+        ServingPhase.ENDING: tr("Ending"),
+    }[phase]
+
+
+def client_text(client: SharingClient) -> str:
+    """One program that used the server, in a line."""
+    line = tr("{name}: requests: {n}", name=client.name, n=client.requests)
+    return line + tr(", being answered: {n}", n=client.running) if client.running else line
+
+
+def memory_text(server_mib: float, budget_mib: float) -> str:
+    """The server's part of the budget in a sentence."""
+    if server_mib <= 0:
+        return tr("Switched on, the server takes about {n} MiB of the memory budget.", n=SERVER_MIB)
+    if budget_mib <= 0:
+        return tr("The server takes {n:,.0f} MiB, which count as the window's.", n=server_mib)
+    return tr(
+        "The server takes {n:,.0f} of the budget's {budget:,.0f} MiB; they count as the window's. "
+        "The model is in memory once.",
+        n=server_mib,
+        budget=budget_mib,
+    )

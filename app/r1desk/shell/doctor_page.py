@@ -1,0 +1,104 @@
+"""The dialog that checks this computer and shows each finding with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QDialogButtonBox,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QWidget,
+)
+
+from deepseek_r1.checks import Finding, Severity, examine
+from deepseek_r1.core.i18n import tr
+from r1desk.platform.background_thread import in_background
+from r1desk.theme import set_role
+from r1desk.widgets.bounded_dialog import BoundedDialog
+
+_MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}
+_ROLES = {Severity.OK: "success", Severity.WARNING: "warning", Severity.PROBLEM: "danger"}
+
+
+class DoctorPage(BoundedDialog):
+    """Examines the computer when it opens, in a thread of its own, and on request again."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent, QSize(620, 520))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(tr("Check this computer"))
+        self.findings: Sequence[Finding] = ()
+        self.note = QLabel(wordWrap=True)
+        set_role(self.note, "heading")
+        self.again = QPushButton(tr("Check again"))
+        self.again.clicked.connect(self.start)
+        self.copy = QPushButton(tr("Copy"))
+        self.copy.clicked.connect(self._on_copy)
+        self.buttons.addButton(self.again, QDialogButtonBox.ButtonRole.ActionRole)
+        self.buttons.addButton(self.copy, QDialogButtonBox.ButtonRole.ActionRole)
+        self.column.insertWidget(0, self.note)
+        self._examiner = _Examiner()
+        self._examiner.found.connect(self._on_found, Qt.ConnectionType.QueuedConnection)
+        self.start()
+
+    @Slot()
+    def start(self) -> None:
+        """Examine, from the beginning."""
+        self.note.setText(tr("Looking…"))
+        self.again.setEnabled(False)
+        self.copy.setEnabled(False)
+        in_background(self._examiner, self._examiner.examine)
+
+    @Slot(tuple)
+    def _on_found(self, findings: Sequence[Finding]) -> None:
+        self.findings = findings
+        self.again.setEnabled(True)
+        self.copy.setEnabled(True)
+        troubles = sum(f.verdict in (Severity.WARNING, Severity.PROBLEM) for f in findings)
+        self.note.setText(
+            tr("What could be better: {n}", n=troubles) if troubles else tr("All is well.")
+        )
+        self.set_body(_table(findings))
+
+    @Slot()
+    def _on_copy(self) -> None:
+        lines = (
+            f"{_MARKS[f.verdict]} {f.title}: {f.value} {f.todo}".rstrip() for f in self.findings
+        )
+        QGuiApplication.clipboard().setText("\n".join(lines))
+
+
+def _table(findings: Sequence[Finding]) -> QWidget:
+    table = QWidget()
+    grid = QGridLayout(table)
+    grid.setColumnStretch(2, 1)
+    grid.setHorizontalSpacing(12)
+    grid.setVerticalSpacing(8)
+    for row, finding in enumerate(findings):
+        mark = QLabel(_MARKS[finding.verdict])
+        set_role(mark, _ROLES.get(finding.verdict, "dim"))
+        text = "\n".join(part for part in (finding.value, finding.todo) if part)
+        value = QLabel(text, wordWrap=True)
+        value.setTextFormat(Qt.TextFormat.PlainText)
+        value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        value.setAccessibleName(f"{finding.title}: {text}")
+        title = QLabel(finding.title)
+        title.setTextFormat(Qt.TextFormat.PlainText)
+        for column, part in enumerate((mark, title, value)):
+            grid.addWidget(part, row, column, Qt.AlignmentFlag.AlignTop)
+    grid.setRowStretch(len(findings), 1)
+    return table
+
+
+class _Examiner(QObject):
+    """Runs the checks in a thread; has no parent, because the page may close before they end."""
+
+    found = Signal(tuple)  # of Finding; emitted in a thread of its own
+
+    def examine(self) -> None:
+        """Examine, then emit `found` once."""
+        self.found.emit(examine())

@@ -1,0 +1,345 @@
+"""The main window: sidebar, chat, performance panel and strip. It arranges and connects only."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QCoreApplication, QSize, Qt, Signal, Slot
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QKeySequence,
+    QResizeEvent,
+    QShowEvent,
+)
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QSizePolicy,
+    QSplitter,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.widgets.composer import Composer
+from r1desk.chat.widgets.composer_field import local_files
+from r1desk.chat.widgets.composer_footer import ComposerFooter
+from r1desk.chat.widgets.view import ChatView
+from r1desk.conversations.widgets.sidebar import Sidebar
+from r1desk.models.widgets.download_list import DownloadList
+from r1desk.models.widgets.model_pill import ModelPill
+from r1desk.performance.widgets.gauge import Gauge
+from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
+from r1desk.serving.widgets.serving_button import ServingButton
+from r1desk.theme.icons import app_icon, icon
+from r1desk.widgets.drop_target import DropTarget
+from r1desk.widgets.elided_label import ElidedLabel
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.notice_bar import NoticeBar
+
+SIDEBAR_PX, PANEL_PX = 240, 340
+LEAST_PX = 720, 480
+LEAST_CHAT_PX = 400
+MODEL_SUFFIXES = (".gguf", ".ggml", ".bin", ".safetensors")
+
+
+class MainWindow(QMainWindow):
+    """Holds the widgets of all features and the actions of the menu."""
+
+    closed = Signal()
+    model_dropped = Signal(Path)
+    files_dropped = Signal(list)  # of paths of files to attach
+    settings_requested = Signal()
+    text_size_changed = Signal(int)  # -1 smaller, 0 the system's, +1 larger
+    models_requested = Signal()
+    about_requested = Signal()
+    shortcuts_requested = Signal()
+    doctor_requested = Signal()
+    serving_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWindowTitle("R1 Desk")
+        self.setWindowIcon(app_icon())
+        self._reason_to_stay = ""
+        self._sidebar_made_way = False  # for the panel, in a narrow window
+        self.setAcceptDrops(True)
+        self.sidebar = Sidebar()
+        self.chat = ChatView()
+        self.composer = Composer()
+        self.composer_footer = ComposerFooter()
+        self.notices = NoticeBar()
+        self.downloads = DownloadList(most=2)
+        self.panel = PerformancePanel()
+        self.gauge = Gauge()
+        self.serving_button = ServingButton()
+        self._create_actions()
+        self._arrange()
+        self.drop_target = DropTarget("", self)
+        self.menu_button.setMenu(self._create_menu())
+        self.gauge.memory_clicked.connect(lambda: self.open_panel(PanelTab.MODEL))
+        self.gauge.context_clicked.connect(lambda: self.open_panel(PanelTab.CONVERSATION))
+        self.composer.setFocus()
+
+    # ---- arrangement ------------------------------------------------------------------------
+
+    def _arrange(self) -> None:
+        self.splitter = QSplitter(Qt.Orientation.Horizontal, childrenCollapsible=False)
+        self.splitter.setHandleWidth(1)
+        for widget in (self.sidebar, self._centre(), self.panel):
+            self.splitter.addWidget(widget)
+        self.splitter.setStretchFactor(1, 1)
+        self.splitter.setSizes([SIDEBAR_PX, 10_000, PANEL_PX])
+        self.panel_action.setChecked(False)  # the strip below is its door
+        self.panel_action.toggled.connect(self._on_panel_toggled)
+        whole = QWidget()
+        layout = QVBoxLayout(whole)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.splitter, stretch=1)
+        layout.addWidget(self.gauge)
+        self.setCentralWidget(whole)
+
+    def _centre(self) -> QWidget:
+        centre = QWidget()
+        centre.setObjectName("centre")
+        layout = QVBoxLayout(centre)
+        layout.setContentsMargins(0, 0, 0, 2)
+        layout.setSpacing(6)
+        self._fill_header(put_inside(layout, QHBoxLayout()))
+        notices = put_inside(layout, QVBoxLayout())
+        notices.setContentsMargins(16, 0, 16, 0)
+        notices.addWidget(self.notices)
+        self.notices.keyboard_left.connect(self.composer.setFocus)
+        notices.addWidget(self.downloads)
+        layout.addWidget(self.chat, stretch=1)
+        layout.addWidget(self.composer)
+        layout.addSpacing(-3)
+        layout.addWidget(self.composer_footer)
+        return centre
+
+    def _fill_header(self, row: QHBoxLayout) -> None:
+        self.title = ElidedLabel()
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.menu_button = QToolButton(icon=icon("more"), autoRaise=True)
+        self.menu_button.setIconSize(QSize(18, 18))
+        self.menu_button.setAccessibleName(tr("Menu"))
+        self.menu_button.setToolTip(tr("{name} ({keys})", name=tr("Menu"), keys="F10"))
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        row.setContentsMargins(8, 6, 8, 0)
+        row.addWidget(self._toggle_button(self.sidebar_action))
+        self.model_pill = ModelPill()
+        row.addWidget(self.model_pill)
+        row.addWidget(self.title, stretch=1)
+        row.addWidget(self.serving_button)
+        row.addWidget(self.menu_button)
+        row.addWidget(self._toggle_button(self.panel_action))
+
+    def _toggle_button(self, action: QAction) -> QToolButton:
+        button = QToolButton(autoRaise=True)
+        button.setDefaultAction(action)
+        button.setAccessibleName(action.text())
+        button.setIconSize(QSize(18, 18))
+        return button
+
+    # ---- actions ----------------------------------------------------------------------------
+
+    def _create_actions(self) -> None:
+        self.sidebar_action = self._toggle(
+            "panel-left", tr("Conversations"), "Ctrl+B", self.sidebar
+        )
+        self.panel_action = self._toggle("panel-right", tr("Performance"), "Ctrl+J", self.panel)
+        self.menu_action = self._action(tr("Menu"), "F10", self._on_menu)
+        self.settings_action = self._action(tr("Settings…"), "Ctrl+,", self.settings_requested)
+        self.search_action = self._action(tr("Search conversations"), "Ctrl+K", self._on_search)
+        self.models_action = self._action(tr("Choose a model…"), "Ctrl+O", self.models_requested)
+        self.larger_action = self._action(
+            tr("Larger text"), "Ctrl++", lambda: self.text_size_changed.emit(1)
+        )
+        self.larger_action.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
+        self.smaller_action = self._action(
+            tr("Smaller text"), "Ctrl+-", lambda: self.text_size_changed.emit(-1)
+        )
+        self.normal_action = self._action(
+            tr("Normal text size"), "Ctrl+0", lambda: self.text_size_changed.emit(0)
+        )
+        self.stop_action = self._action(tr("Stop the answer"), "Esc", None)
+        self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
+        self.regenerate_action = self._action(tr("Another answer"), "Ctrl+R", None)
+        self.shortcuts_action = self._action(
+            tr("Keyboard shortcuts"), "F1", self.shortcuts_requested
+        )
+        self.serving_action = self._action(
+            tr("Serve on this computer…"), "", self.serving_requested
+        )
+        self.doctor_action = self._action(tr("Check this computer…"), "", self.doctor_requested)
+        self.about_action = self._action(tr("About"), "", self.about_requested)
+        self.quit_action = self._action(tr("Quit"), "Ctrl+Q", self.close)
+
+    def _toggle(self, name: str, text: str, keys: str, widget: QWidget) -> QAction:
+        action = QAction(icon(name), text, self, checkable=True, checked=True)
+        action.setShortcut(QKeySequence(keys))
+        action.setToolTip(f"{text} ({action.shortcut().toString()})")
+        action.toggled.connect(partial(self._show_side, widget))
+        self.addAction(action)
+        return action
+
+    def _action(self, text: str, keys: str, slot: object | None) -> QAction:
+        action = QAction(text, self)
+        action.setShortcut(QKeySequence(keys))
+        if slot is not None:  # else a presenter connects it
+            action.triggered.connect(slot)
+        self.addAction(action)
+        return action
+
+    def _create_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.addActions([self.models_action, self.search_action])
+        self.presets_menu = menu.addMenu(tr("Presets"))
+        menu.addSeparator()
+        menu.addActions([self.larger_action, self.smaller_action, self.normal_action])
+        menu.addActions([self.settings_action, self.serving_action])
+        menu.addSeparator()
+        menu.addActions([self.doctor_action, self.shortcuts_action, self.about_action])
+        menu.addSeparator()
+        menu.addAction(self.quit_action)
+        return menu
+
+    def _show_side(self, side: QWidget, shown: bool) -> None:
+        """Show or hide a side of the window; its keyboard goes back to the message box."""
+        focused = self.focusWidget()
+        had_keyboard = focused is not None and side.isAncestorOf(focused)
+        side.setVisible(shown)
+        if had_keyboard and not shown:
+            self.composer.setFocus()
+
+    @Slot(bool)
+    def _on_panel_toggled(self, opened: bool) -> None:
+        """Close the sidebar while the panel is open, where both leave too little for the chat."""
+        if opened:
+            taken = self.panel.minimumSizeHint().width() + SIDEBAR_PX
+            if self.sidebar_action.isChecked() and self.width() - taken < LEAST_CHAT_PX:
+                self._sidebar_made_way = True
+                self.sidebar_action.setChecked(False)
+        elif self._sidebar_made_way:
+            self._sidebar_made_way = False
+            self.sidebar_action.setChecked(True)
+
+    @Slot()
+    def lay_out_again(self) -> None:
+        """Let the chat and the composer take up another reading width."""
+        for widget in (
+            self.chat,
+            self.chat.column,
+            self.chat.welcome,
+            self.composer,
+            self.composer_footer,
+        ):
+            QCoreApplication.postEvent(widget, QResizeEvent(widget.size(), widget.size()))
+            widget.update()
+
+    @Slot()
+    def _on_menu(self) -> None:
+        self.menu_button.showMenu()
+
+    def open_panel(self, tab: PanelTab) -> None:
+        """Show the performance panel at one of its tabs."""
+        self.panel_action.setChecked(True)
+        self.panel.show_tab(tab)
+
+    @Slot()
+    def _on_search(self) -> None:
+        self.sidebar_action.setChecked(True)
+        self.sidebar.focus_search()
+
+    # ---- the window itself ------------------------------------------------------------------
+
+    def set_title(self, title: str) -> None:
+        """The shown conversation's title, in the header and in the window's frame."""
+        self.title.setText(title)
+        self.setWindowTitle(f"{title} – R1 Desk" if title else "R1 Desk")
+
+    def place(self, geometry: bytes) -> None:
+        """Restore the last position and size, or take a size that suits the screen."""
+        if geometry and self.restoreGeometry(QByteArray.fromBase64(geometry)):
+            return
+        available = self.screen().availableGeometry().size()
+        suited = QSize(
+            min(1280, available.width() * 9 // 10), min(800, available.height() * 9 // 10)
+        )
+        self.resize(suited.expandedTo(QSize(*LEAST_PX)).boundedTo(available))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Never smaller than is of use; never larger than the screen."""
+        self.setMinimumSize(QSize(*LEAST_PX).boundedTo(self.screen().availableGeometry().size()))
+        super().showEvent(event)
+
+    def raise_to_front(self) -> None:
+        """Show the window above the others, also when minimised."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dragged := local_files(event.mimeData()):
+            event.acceptProposedAction()
+            attaches = not is_model_file(dragged[0])
+            self.drop_target.setText(
+                tr("Drop text files to attach them")
+                if attaches
+                else tr("Drop a model file (GGUF) to load it")
+            )
+            self.drop_target.show_over_parent()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.drop_target.hide()
+        super().dragLeaveEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.drop_target.hide()
+        if dropped := local_files(event.mimeData()):
+            event.acceptProposedAction()
+            if is_model_file(dropped[0]):
+                self.model_dropped.emit(Path(dropped[0]))
+            else:
+                self.files_dropped.emit(dropped)
+
+    def hold_open(self, reason: str) -> None:
+        """Ask with this reason before closing; an empty one lets the window close at once."""
+        self._reason_to_stay = reason
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if self._reason_to_stay:
+            event.ignore()
+            self._ask_to_close(self._reason_to_stay)
+            return
+        self.closed.emit()
+        super().closeEvent(event)
+
+    def _ask_to_close(self, reason: str) -> None:
+        box = QMessageBox(QMessageBox.Icon.Warning, self.windowTitle(), reason, parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        close = box.addButton(tr("Close anyway"), QMessageBox.ButtonRole.DestructiveRole)
+        close.clicked.connect(self._on_close_anyway)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        box.open()
+
+    @Slot()
+    def _on_close_anyway(self) -> None:
+        self._reason_to_stay = ""
+        self.close()
+
+
+def is_model_file(path: str) -> bool:
+    """True for what a model is kept in, a folder included; all else is attached to the message."""
+    return path.lower().endswith(MODEL_SUFFIXES) or Path(path).is_dir()

@@ -1,0 +1,72 @@
+"""Notices about the application itself: its store, its preferences, its bugs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepseek_r1.core.i18n import tr
+from r1desk.store import Opening, StoreFull
+from r1desk.widgets.notice_bar import Level, Notice
+
+
+def unexpected(detail: str, profile: Path) -> Notice:
+    """Report a bug of the application."""
+    text = tr(
+        "Something unexpected happened inside the application ({detail}). "
+        "Your conversations are saved. The log in {folder} has the details.",
+        detail=detail,
+        folder=str(profile / "logs"),
+    )
+    return Notice(text, Level.ERROR)
+
+
+def store_opened(opening: Opening, profile: Path) -> Notice | None:
+    """Report a damaged or read-only store; None for a sound one."""
+    if not opening.writable:
+        return Notice(view_only(opening, profile), Level.WARNING)
+    if opening.set_aside is None:
+        return None
+    text = tr(
+        "The conversation file was damaged. What could be read was kept; "
+        "the damaged file is set aside as {file}.",
+        file=opening.set_aside.name,
+    )
+    return Notice(text, Level.WARNING)
+
+
+def view_only(opening: Opening, profile: Path) -> str:
+    """Explain why nothing can be sent; empty where messages can be saved."""
+    if opening.writable:
+        return ""
+    if isinstance(opening.problem, StoreFull):
+        return tr(
+            "The drive of the folder {folder} is full. You can read your conversations; to "
+            "send messages, free some space and start the application again.",
+            folder=str(profile),
+        )
+    return tr(
+        "The folder {folder} cannot be written. You can read your conversations; "
+        "new messages cannot be saved, so none can be sent.",
+        folder=str(profile),
+    )
+
+
+def preferences_damaged(set_aside: Path) -> Notice:
+    """Report that the preferences could not be read."""
+    text = tr(
+        "The settings file was damaged and has been set aside as {file}. "
+        "The settings are back to their defaults.",
+        file=set_aside.name,
+    )
+    return Notice(text, Level.WARNING)
+
+
+def preferences_not_saved(error: OSError) -> Notice:
+    """Report that the preferences could not be written."""
+    text = tr("The settings could not be saved: {reason}.", reason=error.strerror or error)
+    return Notice(text, Level.WARNING)
+
+
+def saved_after_all() -> Notice:
+    """Report that text which the disk refused is saved now."""
+    return Notice(tr("What could not be saved before is saved now."), Level.INFO)

@@ -1,0 +1,242 @@
+"""The settings page: language, appearance, text, and the folders with the space they take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.i18n import LANGUAGES, tr, trn
+from deepseek_r1.core.models_folders import default_models_dir
+from r1desk.models.idle_unload import CHOICES_MIN
+from r1desk.shell.disk_use import DiskUse
+from r1desk.theme import ThemeChoice, set_role
+from r1desk.theme.reading_width import ReadingWidth
+from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.elided_label import ElidedLabel
+from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.text_label import text_label
+
+TEXT_SIZES_PT = (8, 24)
+_MB = 1_000_000
+
+
+class SettingsDialog(BoundedDialog):
+    """Every change is in force at once; there is nothing to confirm.
+
+    Signals:
+        language_chosen: a code, or None for the system's.
+        theme_chosen, reading_width_chosen: the value.
+        text_size_chosen: points, 0 for the system's size.
+        unload_after_chosen: minutes without use, 0 for never.
+        models_folder_chosen: the Path of another folder for models, None for the profile's.
+    """
+
+    language_chosen = Signal(object)
+    theme_chosen = Signal(str)
+    reading_width_chosen = Signal(str)
+    text_size_chosen = Signal(int)
+    unload_after_chosen = Signal(int)
+    models_folder_chosen = Signal(object)
+
+    def __init__(
+        self,
+        parent: QWidget,
+        *,
+        language: str | None,
+        theme: str,
+        text_size_pt: int,
+        reading_width: str,
+        unload_after_min: int,
+        folders: Mapping[str, Path],
+    ) -> None:
+        super().__init__(parent, QSize(560, 380))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(tr("Settings"))
+        self.language = _choice({None: tr("Like the system"), **LANGUAGES}, language)
+        self.theme = _choice(_themes(), theme)
+        sizes = {pt: tr("{n} points", n=pt) for pt in range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)}
+        self.text_size = _choice({0: tr("Like the system"), **sizes}, text_size_pt)
+        self.reading_width = _choice(_widths(), reading_width)
+        self.unload_after = _choice(_unload_times(unload_after_min), unload_after_min)
+        self.sizes: dict[str, QLabel] = {}
+        self._paths: dict[str, ElidedLabel] = {}
+        self._folders = dict(folders)
+        self.set_body(self._body())
+        self._connect()
+        self._disk_use = DiskUse()
+        self._disk_use.measured.connect(self._on_measured, Qt.ConnectionType.QueuedConnection)
+        self._disk_use.start(folders)
+
+    def _body(self) -> QWidget:
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(4, 2, 4, 2)
+        column.setSpacing(10)
+        form = put_inside(column, QFormLayout())
+        form.setHorizontalSpacing(24)
+        form.setVerticalSpacing(10)
+        for title, control in (
+            (tr("Language"), self.language),
+            (tr("Appearance"), self.theme),
+            (tr("Text size"), self.text_size),
+            (tr("Reading width"), self.reading_width),
+            (tr("Unload the unused model"), self.unload_after),
+        ):
+            control.setAccessibleName(title)
+            form.addRow(title, control)
+        heading = QLabel(tr("On the disk"))
+        set_role(heading, "heading")
+        column.addSpacing(6)
+        column.addWidget(heading)
+        self._fill_folders(put_inside(column, QGridLayout()))
+        column.addWidget(self._models_folder_row())
+        column.addStretch(1)
+        return body
+
+    def _models_folder_row(self) -> QWidget:
+        """The buttons below the folders, and what became of the choice."""
+        row = QWidget()
+        column = QVBoxLayout(row)
+        column.setContentsMargins(0, 0, 0, 0)
+        buttons = put_inside(column, QHBoxLayout())
+        self.change_folder = QPushButton(tr("Another folder for models…"))
+        self.change_folder.clicked.connect(self._on_change_folder)
+        self.default_folder = QPushButton(tr("Use the usual folder"))
+        self.default_folder.clicked.connect(lambda: self.models_folder_chosen.emit(None))
+        for button in (self.change_folder, self.default_folder):
+            button.setAutoDefault(False)
+            buttons.addWidget(button)
+        buttons.addStretch()
+        self.folder_note = text_label("", "dim")
+        column.addWidget(self.folder_note)
+        self._show_folder_state("")
+        return row
+
+    @Slot()
+    def _on_change_folder(self) -> None:
+        dialog = QFileDialog(self, tr("Folder for models"), str(self._folders[tr("Models")]))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(lambda path: self.models_folder_chosen.emit(Path(path)))
+        dialog.open()
+
+    @Slot(object)
+    def show_models_folder(self, folder: Path) -> None:
+        """Another folder is in use."""
+        name = tr("Models")
+        self._folders = {**self._folders, name: folder}
+        self._paths[name].setText(str(folder))
+        self._paths[name].setToolTip(str(folder))
+        self._show_folder_state(
+            tr(
+                "New downloads go to this folder. Nothing was moved: the models in the folder "
+                "before are still listed."
+            )
+        )
+        self.sizes[name].setText("…")
+        self._disk_use.start(self._folders)
+
+    @Slot(object)
+    def show_folder_refused(self, report: ErrorReport) -> None:
+        """The chosen folder cannot be used, and why."""
+        self._show_folder_state(report.text(), "danger")
+
+    def _show_folder_state(self, text: str, role: str = "dim") -> None:
+        self.folder_note.setText(text)
+        self.folder_note.setVisible(bool(text))
+        set_role(self.folder_note, role)
+        self.default_folder.setVisible(self._folders[tr("Models")] != default_models_dir())
+
+    def _fill_folders(self, grid: QGridLayout) -> None:
+        grid.setHorizontalSpacing(14)
+        grid.setColumnStretch(1, 1)
+        for row, (name, folder) in enumerate(self._folders.items()):
+            path = self._paths[name] = ElidedLabel(str(folder))
+            path.setToolTip(str(folder))
+            set_role(path, "dim")
+            self.sizes[name] = QLabel("…", alignment=Qt.AlignmentFlag.AlignRight)
+            show = QPushButton(tr("Show folder"))
+            show.setAccessibleName(tr("Show the folder of {name}", name=name))
+            show.clicked.connect(lambda _checked=False, name=name: self._on_show(name))
+            for at, part in enumerate((QLabel(name), path, self.sizes[name], show)):
+                grid.addWidget(part, row, at, Qt.AlignmentFlag.AlignVCenter)
+
+    def _on_show(self, name: str) -> None:
+        """Open the folder, or the nearest one above it that exists."""
+        folder = self._folders[name]
+        there = next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(there)))
+
+    def _connect(self) -> None:
+        for combo, signal in (
+            (self.language, self.language_chosen),
+            (self.theme, self.theme_chosen),
+            (self.text_size, self.text_size_chosen),
+            (self.reading_width, self.reading_width_chosen),
+            (self.unload_after, self.unload_after_chosen),
+        ):
+            combo.activated.connect(
+                lambda _index, box=combo, chosen=signal: chosen.emit(box.currentData())
+            )
+
+    @Slot(object)
+    def _on_measured(self, sizes: Mapping[str, int]) -> None:
+        for name, nbytes in sizes.items():
+            self.sizes[name].setText(_format_mb(nbytes))
+
+
+def _themes() -> dict[str, str]:
+    return {
+        ThemeChoice.SYSTEM.value: tr("Like the system"),
+        ThemeChoice.LIGHT.value: tr("Light"),
+        ThemeChoice.DARK.value: tr("Dark"),
+        ThemeChoice.HIGH_CONTRAST.value: tr("High contrast"),
+    }
+
+
+def _widths() -> dict[str, str]:
+    return {
+        ReadingWidth.NARROW.value: tr("Narrow"),
+        ReadingWidth.NORMAL.value: tr("Normal"),
+        ReadingWidth.WIDE.value: tr("Wide"),
+    }
+
+
+def _unload_times(present: int) -> dict[int, str]:
+    """The choices, and the present value where it is another one."""
+    times = sorted({*CHOICES_MIN, present} - {0})
+    return {
+        0: tr("Never"),
+        **{
+            n: trn("After {n} minute without use", "After {n} minutes without use", n)
+            for n in times
+        },
+    }
+
+
+def _choice(entries: Mapping[object, str], current: object) -> QComboBox:
+    combo = QComboBox()
+    for value, text in entries.items():
+        combo.addItem(text, value)
+    combo.setCurrentIndex(max(0, list(entries).index(current) if current in entries else 0))
+    return combo
+
+
+def _format_mb(nbytes: int) -> str:
+    return f"{nbytes / _MB:,.1f} MB" if nbytes < 1000 * _MB else f"{nbytes / _MB / 1000:,.2f} GB"

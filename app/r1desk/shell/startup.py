@@ -1,0 +1,141 @@
+"""Start and end of the application, in this order:
+
+crash capture, profile and its lock, preferences, language, Qt and theme, store, window; the
+engine starts behind the visible window. The end goes the other way.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import (
+    QMessageLogContext,
+    Qt,
+    QtMsgType,
+    qInstallMessageHandler,
+)
+from PySide6.QtWidgets import QMessageBox
+
+from deepseek_r1 import __version__
+from deepseek_r1.core import log
+from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.core.paths import profile_dir
+from r1desk import preferences as prefs
+from r1desk.platform.clipboard import let_copied_text_outlive_python
+from r1desk.platform.heap import keep_heap_small
+from r1desk.shell.desktop_application import DesktopApplication
+from r1desk.shell.language import install_qt_translations
+from r1desk.shell.session import Session
+from r1desk.shell.single_instance import RaiseListener, raise_running_window
+from r1desk.store import Profile, ProfileInUse, StoreError, StoreThread
+from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.theme.icons import app_icon
+
+
+def run(arguments: list[str]) -> int:
+    """Open the window and stay until it is closed; returns the exit status.
+
+    `arguments` are the program's name and, where a file was double-clicked, that model's path.
+    """
+    arguments = [_as_text(argument) for argument in arguments]
+    model = model_named(arguments)
+    folder = profile_dir()
+    _log_to_profile(folder)
+    _capture_exceptions(None)
+    stored, damaged = prefs.load(folder)
+    use_language(stored.language)
+    app = create_application(arguments, stored)
+    try:
+        profile = Profile.open(folder)
+    except ProfileInUse as in_use:
+        if not raise_running_window(folder, model):
+            QMessageBox.warning(None, tr("R1 Desk"), str(in_use))
+        return 0
+    except StoreError as unusable:
+        QMessageBox.critical(None, tr("R1 Desk"), str(unusable))
+        return unusable.exit_code
+    listener = RaiseListener(folder)
+    store = StoreThread(profile.database)
+    session = Session(profile, store, stored, damaged)
+    _capture_exceptions(session)
+    listener.raise_requested.connect(session.raise_window)
+    listener.open_requested.connect(session.models.choose)  # the window may be another one by then
+    app.open_requested.connect(session.models.choose)
+    store.start()
+    session.show()
+    if model:
+        session.models.choose(Path(model))
+    status = app.exec()
+    session.close()
+    store.close()
+    profile.close()
+    let_copied_text_outlive_python()
+    return status
+
+
+def model_named(arguments: list[str]) -> str:
+    """The full path of the file that the program was started with; empty without one."""
+    files = [argument for argument in arguments[1:] if not argument.startswith("-")]
+    return _as_text(str(Path(files[0]).absolute())) if files else ""
+
+
+def _as_text(argument: str) -> str:
+    """With question marks for bytes that are no text; Linux allows them in names, Qt crashes.
+
+    The window can then say which file it cannot find.
+    """
+    return argument.encode(errors="replace").decode()
+
+
+def create_application(arguments: list[str], stored: prefs.Preferences) -> DesktopApplication:
+    """Qt with our theme, language and name."""
+    keep_heap_small()
+    qInstallMessageHandler(_on_qt_message)
+    DesktopApplication.setHighDpiScaleFactorRoundingPolicy(
+        Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
+    )
+    app = DesktopApplication(arguments)
+    app.setApplicationName("r1desk")
+    app.setApplicationDisplayName("R1 Desk")
+    app.setApplicationVersion(__version__)
+    app.setDesktopFileName("r1desk")
+    apply_theme(app, ThemeChoice(stored.theme))
+    app.setWindowIcon(app_icon())
+    install_qt_translations(app)
+    return app
+
+
+def _log_to_profile(folder: Path) -> None:
+    """Log and native crash traces below the profile; a read-only one has no log."""
+    try:
+        log.to_file(folder / "logs", "window")
+    except OSError as error:
+        log.window.warning("no log file: %s", error)
+
+
+def _capture_exceptions(session: Session | None) -> None:
+    """Unexpected exceptions go to the log, to the terminal and, once there is one, the window."""
+
+    def report(
+        kind: type[BaseException], value: BaseException, trace: TracebackType | None
+    ) -> None:
+        log.window.critical("unexpected", exc_info=(kind, value, trace))
+        sys.__excepthook__(kind, value, trace)
+        if session is not None:
+            session.bug_found.emit(f"{kind.__name__}: {value}")  # a signal: any thread may fail
+
+    sys.excepthook = report
+    threading.excepthook = lambda args: report(
+        args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback
+    )
+
+
+def _on_qt_message(kind: QtMsgType, _context: QMessageLogContext, message: str) -> None:
+    if kind in (QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg, QtMsgType.QtFatalMsg):
+        log.window.warning("Qt: %s", message)
+    if kind == QtMsgType.QtFatalMsg and sys.stderr is not None:
+        # The process ends after this. In a terminal there has to be a reason, in Qt's own words.
+        print(f"{message}\n{profile_dir() / 'logs' / 'window.log'}", file=sys.stderr)  # noqa: T201

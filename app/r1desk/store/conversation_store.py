@@ -1,0 +1,208 @@
+"""Conversations: their list, titles, trash, drafts and settings."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from deepseek_r1.core import log
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.store.database import Database, Row
+from r1desk.store.key_value import KeyValueStore
+from r1desk.store.records import ConversationInfo, ConversationSettings
+from r1desk.store.stored_text import clean, one_line, text_of, title_from
+from r1desk.store.transactional import transactional
+
+_DRAFT_OF_NEW_CHAT = "draft of the new chat"
+_PINNED = "pinned conversations"
+_DAY_S = 86_400.0
+# Texts are read as bytes: a flipped bit must not make a whole list unreadable.
+_INFO = """id, CAST(title AS BLOB), created_at, updated_at, CAST(model_path AS BLOB), trashed_at,
+    CAST(preview AS BLOB)"""
+
+
+class ConversationStore:
+    """Conversations as a whole: made, listed, renamed, trashed, deleted; drafts and settings."""
+
+    def __init__(self, db: Database, key_value: KeyValueStore) -> None:
+        self._db = db
+        self._key_value = key_value
+
+    @transactional
+    def create(
+        self,
+        *,
+        model_path: str = "",
+        system_prompt: str = "",
+        sampling: SamplingSettings | None = None,
+    ) -> ConversationInfo:
+        """A new, empty conversation. It gets its title with the first message."""
+        now = time.time()
+        (key,) = self._db.execute(
+            "INSERT INTO conversations (created_at, updated_at) VALUES (?, ?) RETURNING id",
+            (now, now),
+        )[0]
+        self.save_settings(key, ConversationSettings(model_path, system_prompt, sampling))
+        return self.get(key)
+
+    def get(self, conversation_id: int) -> ConversationInfo:
+        """One conversation, trashed or not. Raises LookupError for an unknown id."""
+        row = self._db.first(f"SELECT {_INFO} FROM conversations WHERE id = ?", (conversation_id,))  # noqa: S608
+        if row is None:
+            raise LookupError(f"no conversation {conversation_id}")
+        return _info(row, pinned=conversation_id in self._pinned())
+
+    def infos(self, *, trashed: bool = False) -> list[ConversationInfo]:
+        """All conversations outside (or inside) the trash: pinned ones first, then the latest."""
+        where = "IS NOT NULL" if trashed else "IS NULL"
+        rows = self._db.execute(
+            f"SELECT {_INFO} FROM conversations WHERE trashed_at {where} "  # noqa: S608
+            "ORDER BY updated_at DESC, id DESC"
+        )
+        pinned = self._pinned()
+        infos = [_info(row, pinned=row[0] in pinned) for row in rows]
+        return sorted(infos, key=lambda info: not info.pinned)
+
+    @transactional
+    def rename(self, conversation_id: int, title: str) -> None:
+        """Give a title by hand. An empty one goes back to the title from the first message."""
+        chosen = one_line(clean(title), 200)
+        self.get(conversation_id)
+        if not chosen:
+            first = self._db.first(
+                "SELECT CAST(content AS BLOB) FROM messages WHERE conversation_id = ? "
+                "AND parent_id IS NULL ORDER BY id DESC LIMIT 1",
+                (conversation_id,),
+            )
+            title_by_rule = title_from(text_of(first[0])) if first else ""
+        self._db.execute(
+            "UPDATE conversations SET title = ?, title_set_by_user = ? WHERE id = ?",
+            (chosen or title_by_rule, int(bool(chosen)), conversation_id),
+        )
+
+    def set_times(self, conversation_id: int, created_at: float, updated_at: float) -> None:
+        """Date a conversation that was written elsewhere; seconds since the epoch."""
+        self._db.execute(
+            "UPDATE conversations SET created_at = ?, updated_at = ? WHERE id = ?",
+            (created_at, updated_at, conversation_id),
+        )
+
+    def set_pinned(self, conversation_id: int, pinned: bool) -> None:
+        """Keep a conversation above all others in the list, or not."""
+        pins = self._pinned() - {conversation_id}
+        self._key_value.set(_PINNED, sorted(pins | {conversation_id} if pinned else pins))
+
+    def _pinned(self) -> set[int]:
+        stored = self._key_value.get(_PINNED, [])
+        return (
+            {key for key in stored if isinstance(key, int)} if isinstance(stored, list) else set()
+        )
+
+    # ---- trash ------------------------------------------------------------------------------
+
+    def trash(self, conversation_id: int) -> None:
+        """Put a conversation into the trash; it is in no list and no search any more."""
+        self._db.execute(
+            "UPDATE conversations SET trashed_at = ? WHERE id = ? AND trashed_at IS NULL",
+            (time.time(), conversation_id),
+        )
+
+    def restore(self, conversation_id: int) -> None:
+        """Take a conversation out of the trash."""
+        self._db.execute(
+            "UPDATE conversations SET trashed_at = NULL WHERE id = ?", (conversation_id,)
+        )
+
+    def purge_trash(self, older_than_days: float = 30.0) -> int:
+        """Delete for good what was trashed that long ago, and return how many conversations."""
+        return self._purge("trashed_at <= ?", time.time() - older_than_days * _DAY_S)
+
+    def purge(self, conversation_ids: Iterable[int]) -> int:
+        """Delete these conversations for good, as far as they are in the trash."""
+        chosen = json.dumps(list(conversation_ids))
+        return self._purge(
+            "trashed_at IS NOT NULL AND id IN (SELECT value FROM json_each(?))", chosen
+        )
+
+    def _purge(self, condition: str, value: float | str) -> int:
+        """Delete what meets a condition of ours. The text is overwritten, not only unlinked.
+
+        A conversation whose answer is still being written is left for the next time.
+        """
+        with self._db.transaction():
+            gone = self._db.execute(
+                f"DELETE FROM conversations WHERE {condition} AND NOT EXISTS ("  # noqa: S608
+                "SELECT 1 FROM messages WHERE state = 'streaming' "
+                "AND conversation_id = conversations.id) RETURNING id",
+                (value,),
+            )
+        if gone:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return len(gone)
+
+    # ---- drafts and settings ----------------------------------------------------------------
+
+    def draft(self, conversation_id: int | None) -> str:
+        """The unsent text of a conversation, or of the new chat for None."""
+        if conversation_id is None:
+            return str(self._key_value.get(_DRAFT_OF_NEW_CHAT, ""))
+        row = self._db.first(
+            "SELECT CAST(draft AS BLOB) FROM conversations WHERE id = ?", (conversation_id,)
+        )
+        return text_of(row[0]) if row else ""
+
+    def save_draft(self, conversation_id: int | None, text: str) -> None:
+        """Keep unsent text; an empty one removes it."""
+        if conversation_id is None:
+            self._key_value.set(_DRAFT_OF_NEW_CHAT, clean(text))
+            return
+        self._db.execute(
+            "UPDATE conversations SET draft = ? WHERE id = ?", (clean(text), conversation_id)
+        )
+
+    def settings(self, conversation_id: int) -> ConversationSettings:
+        """Model, system prompt and sampling of a conversation."""
+        row = self._db.first(
+            "SELECT CAST(model_path AS BLOB), CAST(system_prompt AS BLOB), "
+            "CAST(sampling_json AS BLOB) FROM conversations WHERE id = ?",
+            (conversation_id,),
+        )
+        if row is None:
+            raise LookupError(f"no conversation {conversation_id}")
+        return ConversationSettings(text_of(row[0]), text_of(row[1]), _sampling(row[2]))
+
+    def save_settings(self, conversation_id: int, settings: ConversationSettings) -> None:
+        """Replace model, system prompt and sampling of a conversation."""
+        sampling = settings.sampling.model_dump_json() if settings.sampling else None
+        self._db.execute(
+            "UPDATE conversations SET model_path = ?, system_prompt = ?, sampling_json = ? "
+            "WHERE id = ?",
+            (clean(settings.model_path), clean(settings.system_prompt), sampling, conversation_id),
+        )
+
+
+def _info(row: Row, *, pinned: bool) -> ConversationInfo:
+    key, title, created_at, updated_at, model_path, trashed_at, preview = row
+    return ConversationInfo(
+        id=key,
+        title=text_of(title),
+        created_at=created_at,
+        updated_at=updated_at,
+        model_path=text_of(model_path),
+        trashed_at=trashed_at,
+        preview=text_of(preview),
+        pinned=pinned,
+    )
+
+
+def _sampling(stored: bytes | None) -> SamplingSettings | None:
+    if stored is None:
+        return None
+    try:
+        return SamplingSettings.model_validate_json(stored)
+    except ValidationError as problem:
+        log.store.warning("sampling settings are unreadable, defaults instead: %s", problem.title)
+        return None

@@ -1,0 +1,204 @@
+"""From a path to a database that can be used: checked, migrated, recovered or view-only.
+
+1. Open it for writing. If the system forbids that or the drive is full, show it view-only.
+2. Check it. If it is damaged, keep a dated copy and go on with what could be recovered.
+3. Bring its schema up to date, after a backup; refuse one that is newer than we are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import R1Error
+from r1desk.store import migrations
+from r1desk.store.database import Database
+from r1desk.store.errors import (
+    StoreDamaged,
+    StoreFull,
+    StoreNewer,
+    StoreReadOnly,
+    translated_errors,
+)
+from r1desk.store.migrations import Migration
+from r1desk.store.recovery.database_recovery import (
+    copy_database,
+    recover_database,
+    set_aside,
+    wal_of,
+)
+
+# Up to here the search index is checked at every start (0.3 s); above only after an unclean end.
+FULL_CHECK_BYTES = 32 * 2**20
+_TABLES = ("conversations", "messages", "remembered", "attachments", "migrations")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open database; `problem` is why it is view-only. Call `release` after closing it."""
+
+    database: Database
+    release: Callable[[], None]
+    problem: R1Error | None = None
+    set_aside: Path | None = None
+    lost_rows: int = 0
+
+
+def open_database(
+    path: Path, *, vfs: str | None = None, steps: Sequence[Migration] = migrations.MIGRATIONS
+) -> Opened:
+    """Open `path` as described above. Raises a `StoreError` where nothing can be shown."""
+    try:
+        return _open_writable(path, vfs, steps)
+    except (StoreReadOnly, StoreFull) as problem:
+        log.store.warning("the store is opened view-only: %s", type(problem).__name__)
+        try:
+            return _open_view_only(path, problem, vfs, steps)
+        except (R1Error, OSError) as second:
+            log.store.warning("and cannot be viewed either: %s", type(second).__name__)
+            raise problem from second
+
+
+def _open_writable(path: Path, vfs: str | None, steps: Sequence[Migration]) -> Opened:
+    with translated_errors(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unclean = wal_of(path).exists()
+        thorough = unclean or (path.exists() and path.stat().st_size <= FULL_CHECK_BYTES)
+    try:
+        if _claims_to_be_too_new(path):
+            raise StoreDamaged(path=str(path), detail="its header has an unknown file format")
+        database = _checked(path, vfs, steps, thorough=thorough)
+    except StoreDamaged as damage:
+        copy = set_aside(path)
+        log.store.error("the database was damaged; a copy is %s", copy.name)
+        lost = recover_database(path, lambda fresh: _checked(fresh, None, steps, thorough=False))
+        log.store.error("recovered; rows lost: %d; damage: %s", lost, damage.facts["detail"])
+        return Opened(_checked(path, vfs, steps, thorough=True), _nothing, None, copy, lost)
+    return Opened(database, _nothing)
+
+
+def _claims_to_be_too_new(path: Path) -> bool:
+    """A flipped bit in these two bytes would make SQLite treat the file as read-only for ever."""
+    with translated_errors(path):
+        if not path.exists():
+            return False
+        with path.open("rb") as file:
+            header = file.read(20)
+    return header.startswith(b"SQLite format 3\0") and any(byte > 2 for byte in header[18:20])
+
+
+def _nothing() -> None:
+    """Release nothing: there is no temporary copy."""
+
+
+def _open_view_only(
+    path: Path, problem: R1Error, vfs: str | None, steps: Sequence[Migration]
+) -> Opened:
+    """Read in place if the file is whole and of our version, else read a private copy."""
+    with translated_errors(path):
+        whole = path.exists() and not (wal_of(path).exists() and wal_of(path).stat().st_size)
+        if not path.exists():
+            raise problem
+    if whole:
+        try:
+            database = Database(path, view_only=True, vfs=vfs)
+        except StoreDamaged:
+            database = None
+        if database is not None:
+            try:
+                version = _version(database, steps)
+                if not version:
+                    raise problem
+                check(database, thorough=False)
+                if version == len(steps):
+                    return Opened(database, _nothing, problem)
+            except StoreDamaged:
+                log.store.warning("the view-only database is damaged; a copy is recovered")
+            except BaseException:
+                database.abandon()
+                raise
+            database.close()
+    folder = tempfile.TemporaryDirectory(prefix="r1desk-view-")
+    try:
+        copy = Path(folder.name) / path.name
+        copy_database(path, copy)
+        opened = _open_writable(copy, None, steps)
+    except BaseException:
+        folder.cleanup()
+        raise
+    opened.database.forbid_writing()
+    return Opened(opened.database, folder.cleanup, problem, None, opened.lost_rows)
+
+
+def _checked(
+    path: Path, vfs: str | None, steps: Sequence[Migration], *, thorough: bool
+) -> Database:
+    """The database of `path`, checked and up to date."""
+    database = Database(path, vfs=vfs)
+    try:
+        version = _version(database, steps)
+        if version:
+            check(database, thorough=thorough)
+        _migrate(database, version, steps)
+        database.repair_index = migrations.rebuild_search_index
+    except BaseException:
+        database.abandon()
+        raise
+    return database
+
+
+def check(database: Database, *, thorough: bool) -> None:
+    """Raise StoreDamaged where the tables, or with `thorough` anything, contradicts itself."""
+    present = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
+    checks = [f"integrity_check('{table}')" for table in _TABLES if table in present]
+    for pragma in ["quick_check", *checks] if thorough else checks:
+        rows = database.execute(f"PRAGMA {pragma}")
+        if rows != [("ok",)]:
+            raise StoreDamaged(path=str(database.path), detail=str(rows[0][0]))
+
+
+def _version(database: Database, steps: Sequence[Migration]) -> int:
+    """Count the migrations that were done.
+
+    Raises StoreNewer, or StoreDamaged where the two records of it differ.
+    """
+    (claimed,) = database.execute("PRAGMA user_version")[0]
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
+    if "migrations" not in tables:
+        if claimed or tables:
+            raise StoreDamaged(path=str(database.path), detail="its tables are missing")
+        return 0
+    rows = database.execute("SELECT version FROM migrations ORDER BY version")
+    done = [version for (version,) in rows]
+    if done != list(range(1, claimed + 1)):
+        raise StoreDamaged(path=str(database.path), detail="its version is contradictory")
+    if claimed > len(steps):
+        raise StoreNewer(path=str(database.path), found=claimed, known=len(steps))
+    return len(done)
+
+
+def _migrate(database: Database, version: int, steps: Sequence[Migration]) -> None:
+    """Do the steps that are missing, each whole or not at all, after a backup."""
+    if version == len(steps):
+        return
+    if version:
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        path = database.path
+        database.backup_to(path.with_name(f"{path.stem}.v{version}-{stamp}{path.suffix}"))
+    for number, step in enumerate(steps[version:], start=version + 1):
+        with database.transaction():
+            if number == 1:
+                database.execute(
+                    "CREATE TABLE migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+                    "done_at REAL NOT NULL) STRICT"
+                )
+            step(database.connection)
+            database.execute(
+                "INSERT INTO migrations VALUES (?, ?, unixepoch('subsec'))", (number, step.__name__)
+            )
+            database.execute(f"PRAGMA user_version = {number}")
+        log.store.info("the database is at version %d (%s)", number, step.__name__)

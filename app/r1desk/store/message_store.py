@@ -1,0 +1,396 @@
+"""Messages as a tree: versions of a question or an answer are siblings under one parent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import GenerationStats
+from deepseek_r1.core.messages import Role
+from r1desk.store.attachment_store import AttachmentStore
+from r1desk.store.database import Database, Row
+from r1desk.store.records import Attachment, MessageNode, MessageState
+from r1desk.store.stored_text import clean, one_line, text_of, title_from
+from r1desk.store.transactional import transactional
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_NODE = """m.id, m.conversation_id, m.parent_id, m.role, CAST(m.content AS BLOB), m.created_at,
+    CAST(m.thinking AS BLOB), m.thinking_s, m.state, CAST(m.stats_json AS BLOB),
+    CAST(m.error_json AS BLOB), CAST(m.model_name AS BLOB), m.edited,
+    m.memory_start"""
+
+_UP = """WITH RECURSIVE up (id, parent_id, height) AS (
+        SELECT id, parent_id, 0 FROM messages WHERE id = ?1
+        UNION ALL SELECT m.id, m.parent_id, height + 1
+        FROM messages AS m JOIN up ON m.id = up.parent_id)"""
+
+
+class MessageStore:
+    """The messages of all conversations."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.attachments = AttachmentStore(db)
+        self.writable = True  # False: nobody is writing what is marked as being written
+
+    def get(self, message_id: int) -> MessageNode:
+        """One message. Raises LookupError for an unknown id."""
+        row = self._db.first(f"SELECT {_NODE} FROM messages AS m WHERE id = ?", (message_id,))  # noqa: S608
+        if row is None:
+            raise LookupError(f"no message {message_id}")
+        return self._nodes([row])[0]
+
+    def path(self, conversation_id: int) -> list[MessageNode]:
+        """The branch that is shown, first message first."""
+        return self.path_to(self._head(conversation_id))
+
+    def path_to(self, message_id: int | None) -> list[MessageNode]:
+        """A message and all above it, first message first; nothing for None."""
+        rows = self._db.execute(
+            f"{_UP} SELECT {_NODE} FROM up JOIN messages AS m ON m.id = up.id "  # noqa: S608
+            "ORDER BY height DESC",
+            (message_id,),
+        )
+        return self._nodes(rows)
+
+    def siblings(self, message_id: int) -> list[int]:
+        """The ids of all versions of a message, itself included, the oldest first."""
+        rows = self._db.execute(
+            "SELECT sibling.id FROM messages AS m JOIN messages AS sibling "
+            "ON sibling.conversation_id = m.conversation_id "
+            "AND sibling.parent_id IS m.parent_id WHERE m.id = ? ORDER BY sibling.id",
+            (message_id,),
+        )
+        return [key for (key,) in rows]
+
+    def versions(self, conversation_id: int) -> dict[int, list[int]]:
+        """The `siblings` of each message of a conversation, in one query."""
+        rows = self._db.execute(
+            "SELECT id, parent_id FROM messages WHERE conversation_id = ? ORDER BY id",
+            (conversation_id,),
+        )
+        below: dict[int | None, list[int]] = {}
+        for key, parent_id in rows:
+            below.setdefault(parent_id, []).append(key)
+        return {key: below[parent_id] for key, parent_id in rows}
+
+    @transactional
+    def select_branch(self, message_id: int) -> list[MessageNode]:
+        """Show the branch through a message, with what was last shown below it; return it."""
+        chosen = self.get(message_id)
+        (leaf,) = self._db.execute(
+            "WITH RECURSIVE down (id) AS (SELECT ? UNION ALL SELECT child.id "
+            "FROM down JOIN messages AS m ON m.id = down.id "
+            "JOIN messages AS child ON child.id = m.shown_child_id AND child.parent_id = m.id) "
+            "SELECT max(id) FROM down",  # a child's id is greater than its parent's
+            (message_id,),
+        )[0]
+        self._show(chosen.conversation_id, leaf)
+        return self.path(chosen.conversation_id)
+
+    @transactional
+    def end_branch(self, conversation_id: int, message_id: int | None) -> None:
+        """Show the branch that ends with a message; None shows none."""
+        if message_id is not None:
+            self._show(conversation_id, message_id)
+            return
+        self._db.execute(
+            "UPDATE conversations SET head_message_id = NULL WHERE id = ?", (conversation_id,)
+        )
+
+    @transactional
+    def append_user(
+        self,
+        conversation_id: int,
+        text: str,
+        parent_id: int | None,
+        attachments: Sequence[Attachment] = (),
+    ) -> MessageNode:
+        """Add the user's message below `parent_id` (None: at the beginning) and show it.
+
+        An edited message is one more child of the same parent.
+        """
+        content = clean(text)
+        key = self._add(conversation_id, parent_id, Role.USER, MessageState.COMPLETE, content)
+        self.attachments.add(key, attachments)
+        if parent_id is None:
+            titled = content if content.strip() or not attachments else attachments[0].name
+            self._db.execute(
+                "UPDATE conversations SET title = ? WHERE id = ? AND NOT title_set_by_user",
+                (title_from(titled), conversation_id),
+            )
+        return self.get(key)
+
+    @transactional
+    def begin_answer(
+        self, conversation_id: int, parent_id: int, model_name: str = ""
+    ) -> MessageNode:
+        """Add an empty answer that is being written, and show it.
+
+        Another answer to the same message is one more child of it.
+        """
+        key = self._add(conversation_id, parent_id, Role.ASSISTANT, MessageState.STREAMING, "")
+        self._db.execute(
+            "UPDATE messages SET model_name = ? WHERE id = ?", (clean(model_name), key)
+        )
+        return self.get(key)
+
+    @transactional
+    def reopen_answer(self, message_id: int) -> None:
+        """Let an answer that has ended go on. Raises LookupError for an unknown id."""
+        changed = self._db.execute(
+            "UPDATE messages SET state = 'streaming', error_json = NULL WHERE id = ? RETURNING id",
+            (message_id,),
+        )
+        if not changed:
+            raise LookupError(f"no message {message_id}")
+
+    def save_progress(self, message_id: int, content: str, thinking: str = "") -> bool:
+        """Save what there is of an answer. False if it is not being written any more."""
+        changed = self._db.execute(
+            "UPDATE messages SET content = ?, thinking = ? "
+            "WHERE id = ? AND state = 'streaming' RETURNING id",
+            (clean(content), clean(thinking), message_id),
+        )
+        return bool(changed)
+
+    @transactional
+    def finish_answer(  # noqa: PLR0917 - in the order of the row
+        self,
+        message_id: int,
+        content: str,
+        thinking: str = "",
+        thinking_s: float = 0.0,
+        stats: GenerationStats | None = None,
+        state: MessageState = MessageState.COMPLETE,
+        error: ErrorReport | None = None,
+    ) -> MessageNode:
+        """Save an answer for good; from now on it can be found by searching."""
+        changed = self._db.execute(
+            "UPDATE messages SET content = ?, thinking = ?, thinking_s = ?, stats_json = ?, "
+            "state = ?, error_json = ? WHERE id = ? RETURNING conversation_id",
+            (
+                clean(content),
+                clean(thinking),
+                thinking_s,
+                _json(stats),
+                state.value,
+                _json(error),
+                message_id,
+            ),
+        )
+        if not changed:
+            raise LookupError(f"no message {message_id}")
+        self._refresh(changed[0][0])
+        return self.get(message_id)
+
+    def all_of(self, conversation_id: int) -> list[MessageNode]:
+        """All messages of a conversation, each after its parent."""
+        rows = self._db.execute(
+            f"SELECT {_NODE} FROM messages AS m WHERE conversation_id = ? ORDER BY id",  # noqa: S608
+            (conversation_id,),
+        )
+        return self._nodes(rows)
+
+    @transactional
+    def insert(self, message: MessageNode) -> int:
+        """Store a message as it is under a new id, which is returned."""
+        key = self._add(
+            message.conversation_id,
+            message.parent_id,
+            message.role,
+            message.state,
+            clean(message.content),
+        )
+        self._db.execute(
+            "UPDATE messages SET created_at = ?, thinking = ?, thinking_s = ?, model_name = ?, "
+            "stats_json = ?, error_json = ?, edited = ?, memory_start = ? "
+            "WHERE id = ?",
+            (
+                message.created_at or time.time(),
+                clean(message.thinking),
+                message.thinking_s,
+                clean(message.model_name),
+                _json(message.stats),
+                _json(message.error),
+                int(message.edited),
+                int(message.memory_start),
+                key,
+            ),
+        )
+        self.attachments.add(key, message.attachments)
+        return key
+
+    @transactional
+    def set_memory_start(self, leaf_id: int, message_id: int | None) -> None:
+        """Let the model read the branch up from `leaf_id` from `message_id` on; None: all of it.
+
+        The last mark of a branch counts: those after `message_id` are removed.
+        """
+        self._db.execute(
+            f"{_UP} UPDATE messages SET memory_start = (messages.id IS ?2) FROM up "  # noqa: S608
+            "WHERE messages.id = up.id AND messages.id >= coalesce(?2, 0) "
+            "AND messages.memory_start IS NOT (messages.id IS ?2)",
+            (leaf_id, message_id),
+        )
+
+    def has_replies(self, message_id: int) -> bool:
+        """Return whether messages follow this one."""
+        below = self._db.first("SELECT id FROM messages WHERE parent_id = ?", (message_id,))
+        return below is not None
+
+    @transactional
+    def delete_answer(self, message_id: int) -> bool:
+        """Delete an answer and show the branch that ends above it.
+
+        Returns False, and changes nothing, where something is below it. Raises LookupError for an
+        unknown id.
+        """
+        answer = self.get(message_id)
+        if self.has_replies(message_id) or answer.parent_id is None:
+            return False
+        self._db.execute(
+            "UPDATE messages SET shown_child_id = NULL WHERE shown_child_id = ?", (message_id,)
+        )
+        self._show(answer.conversation_id, answer.parent_id)
+        self._db.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+        return True
+
+    @transactional
+    def recover(self) -> tuple[int, ...]:
+        """Turn the answers that a killed window left unfinished into stopped ones."""
+        left = self._db.execute(
+            "UPDATE messages SET state = 'stopped' WHERE state = 'streaming' "
+            "RETURNING id, conversation_id"
+        )
+        for _, conversation_id in left:
+            self._refresh(conversation_id, touch=False)
+        return tuple(sorted(key for key, _ in left))
+
+    # ---- the tree ---------------------------------------------------------------------------
+
+    def _head(self, conversation_id: int) -> int | None:
+        row = self._db.first(
+            "SELECT head_message_id FROM conversations WHERE id = ?", (conversation_id,)
+        )
+        if row is None:
+            raise LookupError(f"no conversation {conversation_id}")
+        head: int | None = row[0]
+        return head
+
+    def _add(
+        self,
+        conversation_id: int,
+        parent_id: int | None,
+        role: Role,
+        state: MessageState,
+        content: str,
+    ) -> int:
+        with self._db.transaction():
+            self._head(conversation_id)
+            if parent_id is not None and self.get(parent_id).conversation_id != conversation_id:
+                raise LookupError(f"message {parent_id} is of another conversation")
+            key: int = self._db.execute(
+                "INSERT INTO messages "
+                "(conversation_id, parent_id, role, state, created_at, content) "
+                "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                (conversation_id, parent_id, role.value, state.value, time.time(), content),
+            )[0][0]
+            self._show(conversation_id, key)
+            self._refresh(conversation_id)
+        return key
+
+    def _show(self, conversation_id: int, leaf_id: int) -> None:
+        """Make the branch up from `leaf_id` the one shown, and remember each turn it takes."""
+        self._db.execute(
+            f"{_UP} UPDATE messages SET shown_child_id = up.id FROM up "  # noqa: S608
+            "WHERE messages.id = up.parent_id AND messages.shown_child_id IS NOT up.id",
+            (leaf_id,),
+        )
+        self._db.execute(
+            "UPDATE conversations SET head_message_id = ? WHERE id = ?", (leaf_id, conversation_id)
+        )
+        self._refresh(conversation_id, touch=False)
+
+    def _refresh(self, conversation_id: int, *, touch: bool = True) -> None:
+        """Bring the preview, and with `touch` the time, of a conversation up to date."""
+        head = self._db.first(
+            "SELECT CAST(m.content AS BLOB) FROM conversations AS c "
+            "JOIN messages AS m ON m.id = c.head_message_id WHERE c.id = ?",
+            (conversation_id,),
+        )
+        self._db.execute(
+            "UPDATE conversations SET preview = coalesce(nullif(?, ''), preview), "
+            "updated_at = coalesce(?, updated_at) WHERE id = ?",
+            (
+                one_line(text_of(head[0])) if head else "",
+                time.time() if touch else None,
+                conversation_id,
+            ),
+        )
+
+    def _nodes(self, rows: Iterable[Row]) -> list[MessageNode]:
+        nodes = [self._node(row) for row in rows]
+        attached = self.attachments.of_messages(node.id for node in nodes)
+        return [
+            replace(node, attachments=attached[node.id]) if node.id in attached else node
+            for node in nodes
+        ]
+
+    def _node(self, row: Row) -> MessageNode:
+        (
+            key,
+            conversation_id,
+            parent_id,
+            role,
+            content,
+            created_at,
+            thinking,
+            thinking_s,
+            state,
+            stats,
+            error,
+            model_name,
+            edited,
+            memory_start,
+        ) = row
+        known_state = MessageState(state)
+        if known_state is MessageState.STREAMING and not self.writable:
+            known_state = MessageState.STOPPED  # nobody is writing it, and recover() may not
+        return MessageNode(
+            id=key,
+            conversation_id=conversation_id,
+            parent_id=parent_id,
+            role=Role(role),
+            content=text_of(content),
+            created_at=created_at,
+            thinking=text_of(thinking),
+            thinking_s=thinking_s,
+            state=known_state,
+            stats=_parsed(GenerationStats, stats),
+            error=_parsed(ErrorReport, error),
+            model_name=text_of(model_name),
+            edited=bool(edited),
+            memory_start=bool(memory_start),
+        )
+
+
+def _json(value: BaseModel | None) -> str | None:
+    return None if value is None else value.model_dump_json()
+
+
+def _parsed(kind: type[Model], stored: bytes | None) -> Model | None:
+    if stored is None:
+        return None
+    try:
+        return kind.model_validate_json(stored)
+    except ValidationError as problem:
+        log.store.warning("a stored %s is unreadable: %s", kind.__name__, problem.error_count())
+        return None

@@ -1,0 +1,108 @@
+"""Frozen values that the store returns; they may cross threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.events import GenerationStats
+from deepseek_r1.core.messages import Role
+from deepseek_r1.core.settings import SamplingSettings
+
+
+class MessageState(StrEnum):
+    """Progress of a message."""
+
+    COMPLETE = "complete"
+    STREAMING = "streaming"  # being written now
+    STOPPED = "stopped"  # by the user, or by a window that was killed
+    FAILED = "failed"  # the engine failed; what came before is kept
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationInfo:
+    """A conversation as the list shows it. Times are seconds since the epoch."""
+
+    id: int
+    title: str
+    created_at: float
+    updated_at: float  # of the last message; renaming does not move a conversation
+    model_path: str = ""
+    trashed_at: float | None = None
+    preview: str = ""  # the beginning of the last message shown, on one line
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """The text of a file that goes with a message. `tokens` is 0 where they were not counted."""
+
+    name: str
+    content: str
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageNode:
+    """One message of a conversation's tree."""
+
+    id: int
+    conversation_id: int
+    parent_id: int | None
+    role: Role
+    content: str
+    created_at: float
+    thinking: str = ""
+    thinking_s: float = 0.0
+    state: MessageState = MessageState.COMPLETE
+    stats: GenerationStats | None = None
+    error: ErrorReport | None = None
+    model_name: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    edited: bool = False  # an answer that the user wrote or changed
+    memory_start: bool = False  # the model reads the branch from here on
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSettings:
+    """Settings of a conversation. `sampling` None stands for the application's defaults."""
+
+    model_path: str = ""
+    system_prompt: str = ""
+    sampling: SamplingSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A conversation found, with its best place.
+
+    `snippet` is plain text on one line. Marks are (start, length) in Python characters (code
+    points) of the snippet or the title. `message_id` is None where only the title matched.
+    """
+
+    conversation_id: int
+    title: str
+    updated_at: float
+    message_id: int | None
+    snippet: str
+    marks: tuple[tuple[int, int], ...]
+    title_marks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Outcome of opening a store.
+
+    writable: False in view-only mode; `problem` then says why.
+    recovered: ids of the answers that a killed window left unfinished.
+    set_aside: where a damaged database was copied before it was replaced.
+    lost_rows: rows that were there and could not be recovered from it (a lower bound).
+    """
+
+    writable: bool = True
+    problem: R1Error | None = None
+    recovered: tuple[int, ...] = ()
+    set_aside: Path | None = None
+    lost_rows: int = 0

@@ -1,0 +1,1 @@
+"""Recovers messages from a damaged database."""

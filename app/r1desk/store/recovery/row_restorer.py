@@ -1,0 +1,219 @@
+"""Inserts recovered rows into a fresh database, whatever is missing around them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import apsw
+
+from deepseek_r1.core.messages import Role
+from r1desk.store.database import Database, Value
+from r1desk.store.records import MessageState
+from r1desk.store.recovery.row_reader import Record, RecoveredRows
+from r1desk.store.stored_text import clean, one_line, title_from
+
+_CONVERSATION = (
+    "id",
+    "title",
+    "title_set_by_user",
+    "created_at",
+    "updated_at",
+    "trashed_at",
+    "preview",
+    "draft",
+    "model_path",
+    "system_prompt",
+    "sampling_json",
+)
+_MESSAGE = (
+    "id",
+    "conversation_id",
+    "parent_id",
+    "role",
+    "state",
+    "created_at",
+    "thinking_s",
+    "model_name",
+    "stats_json",
+    "error_json",
+    "content",
+    "thinking",
+    "edited",
+    "memory_start",
+)
+_ATTACHMENT = ("id", "conversation_id", "message_id", "tokens", "name", "content")
+
+
+def restore_rows(database: Database, found: RecoveredRows) -> int:
+    """Insert all of `found`; returns how many rows could not be made to fit.
+
+    A message whose conversation is gone gets a new one; one whose parent is gone hangs below the
+    message before it. A field that makes no sense gets its default; texts are never dropped.
+    """
+    lost = 0
+    with database.transaction():
+        conversations: set[int] = set()
+        for record in found.conversations:
+            if _insert(database, "conversations", _CONVERSATION, _conversation(record)):
+                conversations.add(record["id"])
+            else:
+                lost += 1
+        last_of: dict[int, int] = {}  # conversation -> its latest message so far
+        conversation_of: dict[int, int] = {}  # message -> its conversation
+        for record in found.messages:
+            message = _message(record)
+            conversation_id = message["conversation_id"]
+            if conversation_id not in conversations:
+                _insert(database, "conversations", _CONVERSATION, _made_for(message))
+                conversations.add(conversation_id)
+            if (
+                message["parent_id"] is not None
+                and conversation_of.get(message["parent_id"]) != conversation_id
+            ):
+                message["parent_id"] = last_of.get(conversation_id)
+            if _insert(database, "messages", _MESSAGE, message):
+                conversation_of[message["id"]] = last_of[conversation_id] = message["id"]
+            else:
+                lost += 1
+        _show_branches(database, found, conversation_of)
+        for record in found.key_values:
+            values = {key: _text(record.get(key)) for key in ("key", "value_json")}
+            lost += not _insert(database, "remembered", ("key", "value_json"), values)
+        for record in found.attachments:
+            attachment = _attachment(record, conversations, conversation_of)
+            lost += not attachment or not _insert(database, "attachments", _ATTACHMENT, attachment)
+    return lost
+
+
+def _insert(database: Database, table: str, names: tuple[str, ...], values: Record) -> bool:
+    """True if the row fits the schema."""
+    places = ", ".join(f":{name}" for name in names)
+    sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608
+    try:
+        database.execute(sql, {name: values[name] for name in names})
+    except (apsw.ConstraintError, apsw.MismatchError):
+        return False
+    return True
+
+
+def _show_branches(
+    database: Database, found: RecoveredRows, conversation_of: dict[int, int]
+) -> None:
+    """Show the branches that were shown before, as far as their messages are still there."""
+    for record in found.messages:
+        child = record.get("shown_child_id")
+        if child in conversation_of:
+            database.execute(
+                "UPDATE messages SET shown_child_id = ?1 WHERE id = ?2 AND ?1 > ?2",
+                (child, record["id"]),
+            )
+    for record in found.conversations:
+        head = record.get("head_message_id")
+        if conversation_of.get(head) == record["id"]:  # type: ignore[arg-type]
+            database.execute(
+                "UPDATE conversations SET head_message_id = ? WHERE id = ?", (head, record["id"])
+            )
+    database.execute(
+        "UPDATE conversations SET head_message_id = (SELECT max(id) FROM messages "
+        "WHERE conversation_id = conversations.id) WHERE head_message_id IS NULL"
+    )
+
+
+def _conversation(record: Record) -> Record:
+    return {
+        "id": record["id"],
+        "title": _text(record.get("title")) or "",
+        "title_set_by_user": int(record.get("title_set_by_user") == 1),
+        "created_at": _number(record.get("created_at"), time.time()),
+        "updated_at": _number(record.get("updated_at"), time.time()),
+        "trashed_at": _number(record.get("trashed_at"), None),
+        "preview": _text(record.get("preview")) or "",
+        "draft": _text(record.get("draft")) or "",
+        "model_path": _text(record.get("model_path")) or "",
+        "system_prompt": _text(record.get("system_prompt")) or "",
+        "sampling_json": _json(record.get("sampling_json")),
+    }
+
+
+def _message(record: Record) -> Record:
+    role, state = _text(record.get("role")), _text(record.get("state"))
+    parent, conversation_id = record.get("parent_id"), record.get("conversation_id")
+    return {
+        "id": record["id"],
+        "conversation_id": conversation_id
+        if isinstance(conversation_id, int) and conversation_id > 0
+        else 2**40,
+        "parent_id": parent if isinstance(parent, int) and parent < record["id"] else None,
+        "role": role if role in set(Role) else Role.USER.value,
+        "state": state if state in set(MessageState) else MessageState.STOPPED.value,
+        "created_at": _number(record.get("created_at"), time.time()),
+        "thinking_s": _number(record.get("thinking_s"), 0.0),
+        "model_name": _text(record.get("model_name")) or "",
+        "stats_json": _json(record.get("stats_json")),
+        "error_json": _json(record.get("error_json")),
+        "content": _text(record.get("content")) or "",
+        "thinking": _text(record.get("thinking")) or "",
+        "edited": int(record.get("edited") == 1),
+        "memory_start": int(record.get("memory_start") == 1),
+    }
+
+
+def _attachment(
+    record: Record, conversations: AbstractSet[int], conversation_of: Mapping[int, int]
+) -> Record:
+    """An attachment whose message or conversation is gone becomes one of the new chat's draft.
+
+    Empty where the record is none: a repaired schema may point at pages of another table.
+    """
+    message_id, conversation_id = record.get("message_id"), record.get("conversation_id")
+    tokens = record.get("tokens")
+    if not isinstance(tokens, int) or not isinstance(record.get("content"), bytes):
+        return {}
+    return {
+        "id": record["id"],
+        "conversation_id": conversation_id if conversation_id in conversations else None,
+        "message_id": message_id if message_id in conversation_of else None,
+        "tokens": max(0, tokens),
+        "name": _text(record.get("name")) or "",
+        "content": _text(record.get("content")) or "",
+    }
+
+
+def _made_for(message: Record) -> Record:
+    """A conversation for a message that has none."""
+    return _conversation(
+        {
+            "id": message["conversation_id"],
+            "title": title_from(message["content"]).encode(),
+            "preview": one_line(message["content"]).encode(),
+            "created_at": message["created_at"],
+            "updated_at": message["created_at"],
+        }
+    )
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return clean(value.decode("utf-8", "replace"))
+    return None if value is None else clean(str(value))
+
+
+def _json(value: Any) -> str | None:
+    """The stored JSON if it still is JSON."""
+    text = _text(value)
+    if text is None:
+        return None
+    try:
+        json.loads(text)
+    except ValueError:
+        return None
+    return text
+
+
+def _number(value: Any, default: Value) -> Value:
+    usable = isinstance(value, int | float) and abs(value) < 1e11
+    return float(value) if usable else default

@@ -1,0 +1,79 @@
+"""Runs store work on the store's thread and brings results back to the main thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from r1desk.store.store import Store
+from r1desk.store.thread import StoreThread
+
+Result = TypeVar("Result")
+
+
+class StoreBridge(QObject):
+    """Runs store work on the store's thread and brings the result back to the main thread."""
+
+    opened = Signal(object)  # store.Opening
+    failed = Signal(object)  # an exception nobody else took
+    _finished = Signal(object, object, object)  # then, otherwise, Future
+
+    def __init__(self, store: StoreThread, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._closed = False
+        self._finished.connect(self._on_finished)
+        self._watch(store.opened, self.opened.emit, None)
+
+    def call(
+        self,
+        work: Callable[[Store], Result],
+        then: Callable[[Result], None] | None = None,
+        otherwise: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Do `work` in the store; then `then(result)` here, or `otherwise(error)`."""
+        self._watch(self._store.submit(work), then, otherwise)
+
+    def close(self) -> None:
+        """Deliver no results any more; submitted work is still done."""
+        self._closed = True
+
+    def save_progress(
+        self,
+        message_id: int,
+        content: str,
+        thinking: str,
+        otherwise: Callable[[Exception], None],
+    ) -> None:
+        """Save what there is of an answer; a slow disk is given only the newest state."""
+        future = self._store.save_progress(message_id, content, thinking)
+        self._watch(future, None, otherwise)
+
+    def _watch(
+        self,
+        future: Future[Result],
+        then: Callable[[Result], None] | None,
+        otherwise: Callable[[Exception], None] | None,
+    ) -> None:
+        future.add_done_callback(lambda done: self._finished.emit(then, otherwise, done))
+
+    @Slot(object, object, object)
+    def _on_finished(
+        self,
+        then: Callable[[object], None] | None,
+        otherwise: Callable[[Exception], None] | None,
+        future: Future[object],
+    ) -> None:
+        if self._closed:
+            return
+        error = future.exception()
+        if error is None:
+            if then is not None:
+                then(future.result())
+        elif otherwise is not None and isinstance(error, Exception):
+            otherwise(error)
+        else:
+            self.failed.emit(error)

@@ -1,0 +1,101 @@
+"""Text on its way into the store: made safe, titled, cut into one line.
+
+SQLite keeps a NUL inside a text, but its LIKE, its length() and its full-text tokenizer stop there,
+so the rest could not be found. A NUL is therefore kept as U+2400, the visible symbol for it. A lone
+surrogate is no UTF-8 at all and becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+TITLE_CHARACTERS = 60
+PREVIEW_CHARACTERS = 160
+# Wider than two thirds of the limit is worth a cut at a word's end; else the word is cut.
+_WORD_END_SHARE = 2 / 3
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MARKUP = re.compile(r"^(?:[#>*+\-–—•=_`~\s]|\d{1,3}[.)]\s)+")
+_SENTENCE = re.compile(r"[.!?…]+(?=\s)|[。！？]+")
+_LEAST_SENTENCE = 16  # a shorter one is a greeting; characters as wide as two count as two
+_SENTENCE_END = "。！？；，、：,.;:!?"
+
+
+def text_of(value: bytes) -> str:
+    """Text from the database; what is no UTF-8 shows as U+FFFD."""
+    return value.decode("utf-8", "replace")
+
+
+def clean(text: str) -> str:
+    """`text` as the store keeps it: the same, unless it holds NULs or lone surrogates."""
+    if _SURROGATE.search(text):
+        # Two halves of one character may have come as two surrogates: join them first.
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "\u2400")
+
+
+def one_line(text: str, characters: int = PREVIEW_CHARACTERS) -> str:
+    """The beginning of `text` with all white space as single spaces."""
+    return " ".join(text[: characters * 4].split())[:characters]
+
+
+def title_from(text: str) -> str:
+    """A title from a user's message: its first sentence, at most 60 characters.
+
+    A greeting or another short sentence takes the next one with it. Markdown signs and code fences
+    at the beginning are left out, and a full stop at the end. A long sentence is cut at the end of
+    a word, in Chinese and Japanese at a punctuation mark where one is near, and gets an ellipsis.
+    """
+    lines = (_printable(_MARKUP.sub("", line)) for line in clean(text)[:10_000].splitlines())
+    line = next((line for line in lines if any(c.isalnum() for c in line)), "")
+    line = _first_sentence(line or _printable(clean(text)[:400]))
+    if len(line) <= TITLE_CHARACTERS:
+        return line
+    return _cut(line, TITLE_CHARACTERS - 1) + "…"
+
+
+def _first_sentence(line: str) -> str:
+    """`line` up to the end of its first sentence that is no mere greeting."""
+    for found in _SENTENCE.finditer(line):
+        sentence = line[: found.end()].rstrip()
+        wide = sum(_is_wide(character) for character in sentence)
+        if len(sentence) + wide >= _LEAST_SENTENCE:
+            line = sentence
+            break
+    return line.rstrip("。") if line.endswith("。") else re.sub(r"(?<=[^.\s])\.$", "", line)
+
+
+def _printable(line: str) -> str:
+    kept = (" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in line)
+    return " ".join("".join(kept).split())
+
+
+def _cut(line: str, limit: int) -> str:
+    """At most `limit` characters of a longer `line`, whole words where the script has any."""
+    head = line[:limit]
+    least = int(limit * _WORD_END_SHARE)
+    if line[limit] == " " or _is_wide(line[limit - 1]) or _is_wide(line[limit]):
+        ends = [i + 1 for i in range(least, limit) if head[i] in _SENTENCE_END]
+        cut = ends[-1] if ends and _is_wide(line[limit - 1]) else limit
+    else:
+        space = max(head.rfind(" "), _last_wide(head))
+        cut = space if space >= least else limit
+        cut = _before_marks(line, cut)
+    return head[:cut].rstrip(" " + _SENTENCE_END)
+
+
+def _is_wide(character: str) -> bool:
+    """True for scripts that write without spaces: Chinese, Japanese, Korean full width."""
+    return unicodedata.east_asian_width(character) in {"W", "F"}
+
+
+def _last_wide(head: str) -> int:
+    """The place after the last full-width character, or -1."""
+    return next((i + 1 for i in range(len(head) - 1, -1, -1) if _is_wide(head[i])), -1)
+
+
+def _before_marks(line: str, cut: int) -> int:
+    """`cut`, moved before a base character whose combining marks would be torn off."""
+    while cut > 1 and (unicodedata.combining(line[cut]) or line[cut] in "\u200d\ufe0f"):
+        cut -= 1
+    return cut

@@ -1,0 +1,60 @@
+"""A dialog that is never larger than its screen."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+_FRAME_PX = 40  # title bar and borders, which Qt does not know before the dialog is shown
+
+
+class BoundedDialog(QDialog):
+    """Scrolls its body where the screen is too small for it; its buttons stay visible."""
+
+    def __init__(self, parent: QWidget | None, suited: QSize) -> None:
+        super().__init__(parent)
+        self._suited = suited
+        self.area = QScrollArea(widgetResizable=True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.buttons.rejected.connect(self.reject)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(16, 16, 16, 14)
+        self.column.setSpacing(12)
+        self.column.addWidget(self.area, 1)
+        self.column.addWidget(self.buttons)
+
+    def set_body(self, body: QWidget) -> None:
+        """Put `body` into the scrolled part."""
+        self.area.setWidget(body)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the size that suits the content, within the screen."""
+        self.resize(size_within_screen(self, self._wanted_size()))
+        super().showEvent(event)
+
+    def _wanted_size(self) -> QSize:
+        body = self.area.widget()
+        if body is None:
+            return self._suited
+        width = max(self._suited.width(), body.minimumSizeHint().width() + 50)
+        height = body.heightForWidth(width - 50) if body.hasHeightForWidth() else -1
+        height = max(height, body.sizeHint().height()) + self.buttons.sizeHint().height() + 48
+        return QSize(width, max(self._suited.height(), height))
+
+
+def size_within_screen(widget: QWidget, wanted: QSize) -> QSize:
+    """The part of `wanted` that the widget's screen has space for."""
+    available = widget.screen().availableGeometry().size()
+    return wanted.boundedTo(QSize(available.width() - 8, available.height() - _FRAME_PX))

@@ -1,0 +1,34 @@
+"""Puts layouts into layouts without a crash of the binding.
+
+When a layout is put into another one, PySide makes a Python object of each of its items, and keeps
+it when Qt deletes the item. A widget that is made at the same address later is then taken for that
+item. A layout without items has none to be made: it is put in its place first and filled there.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from PySide6.QtWidgets import QBoxLayout, QLayout, QWidget
+
+Inner = TypeVar("Inner", bound=QLayout)
+
+
+def put_inside(outer: QBoxLayout, inner: Inner) -> Inner:
+    """Append `inner`, which is still empty, to `outer`; returned to be filled."""
+    if inner.count():
+        raise ValueError("a layout is filled after it was put into another one")
+    outer.addLayout(inner)
+    return inner
+
+
+def keep_place(widget: QWidget, lines: int = 0) -> None:
+    """Let `widget` keep its place while it is hidden or empty, so that nothing below it moves.
+
+    `lines`: the height of that many lines of its text at least.
+    """
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)
+    if lines:
+        widget.setMinimumHeight(lines * widget.fontMetrics().lineSpacing())

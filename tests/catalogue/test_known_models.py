@@ -1,0 +1,164 @@
+"""The catalogue's data: complete, well formed, and true where truth can be computed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from pydantic import ValidationError
+
+from deepseek_r1.catalogue.known_models import (
+    CATALOGUE_FILE,
+    Catalogue,
+    KnownFile,
+    KnownModel,
+    catalogue,
+    known_models,
+)
+from deepseek_r1.core.paths import catalogue_dir
+from deepseek_r1.core.settings import KVType, LoadSettings
+from deepseek_r1.formats.architectures import CHAT
+from deepseek_r1.formats.ggml_types import FILE_TYPES, TYPES_BY_NAME
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.memory.plan import ProcessOverhead, plan
+from support.r1_header import r1_header
+
+FILES = [(model, file) for model in known_models() for file in model.files]
+IDS = [file.file for _, file in FILES]
+# Bits per weight of a quantisation, of a model whose embedding and output are its own tensors.
+BITS = {"Q3_K_M": (3.9, 4.3), "Q4_K_M": (4.7, 5.1), "Q5_K_M": (5.6, 5.9), "Q6_K": (6.5, 6.7)}
+BITS |= {"Q8_0": (8.4, 8.6)}
+
+
+def test_the_models_it_is_all_about_are_there() -> None:
+    assert {model.id for model in known_models()} == {
+        "deepseek-r1-distill-qwen-1.5b",
+        "deepseek-r1-distill-qwen-7b",
+        "deepseek-r1-distill-qwen-14b",
+        "deepseek-r1-distill-llama-8b",
+        "deepseek-r1-0528-qwen3-8b",
+    }
+
+
+def test_every_model_has_the_usual_quantisations_smallest_first() -> None:
+    for model in known_models():
+        assert [f.quantisation for f in model.files] == [*BITS], model.id
+        sizes = [file.size_bytes for file in model.files]
+        assert sizes == sorted(sizes)
+
+
+def test_models_are_in_order_of_size() -> None:
+    sizes = [model.parameters for model in known_models()]
+    assert sizes == sorted(sizes)
+
+
+def test_names_and_checksums_are_unique() -> None:
+    for values in (
+        [model.id for model in known_models()],
+        [model.name for model in known_models()],
+        [file.file for _, file in FILES],
+        [file.sha256 for _, file in FILES if file.sha256],
+    ):
+        assert len(values) == len(set(values))
+
+
+@pytest.mark.parametrize(("model", "file"), FILES, ids=IDS)
+def test_a_file_is_what_its_name_says(model: KnownModel, file: KnownFile) -> None:
+    assert file.file == f"{model.name}-{file.quantisation}.gguf"
+    assert file.quantisation in FILE_TYPES.values()
+    least, most = BITS[file.quantisation]
+    assert least <= file.size_bytes * 8 / model.parameters <= most
+    assert file.size_exact or "computed" in file.note
+
+
+@pytest.mark.parametrize(("model", "file"), FILES, ids=IDS)
+def test_sources_are_https_at_a_known_place(model: KnownModel, file: KnownFile) -> None:
+    sources = catalogue().sources(model, file)
+    assert [source.host for source in sources][:2] == ["Hugging Face", "hf-mirror"]
+    for source in sources:
+        parts = urlsplit(str(source.url))
+        assert parts.scheme == "https"
+        assert parts.hostname in {"huggingface.co", "hf-mirror.com", "modelscope.cn"}
+        assert parts.path.endswith("/" + file.file)
+        assert not parts.query
+        assert "{" not in str(source.url)
+
+
+def test_every_checksum_is_of_one_revision() -> None:
+    """A branch moves, and then the checksum is wrong: only a commit will do."""
+    for _, file in FILES:
+        assert len(file.revision) == 40
+        assert set(file.revision) <= set("0123456789abcdef")
+
+
+def test_most_models_can_be_had_in_china_twice() -> None:
+    assert sum(model.repository_modelscope is not None for model in known_models()) >= 4
+
+
+@pytest.mark.parametrize("model", known_models(), ids=lambda model: model.id)
+def test_a_shape_gives_the_published_number_of_parameters(model: KnownModel) -> None:
+    """Weights per block by the shape, against the number the model is published with."""
+    shape = model.shape
+    query, key = shape.heads * shape.key_length, shape.heads_kv * shape.key_length
+    block = shape.embedding * (2 * query + 2 * key + 3 * shape.feed_forward + 2)
+    block += {"qwen2": query + 2 * key, "qwen3": 2 * shape.key_length}.get(model.architecture, 0)
+    total = shape.blocks * block + shape.embedding * (2 * shape.vocabulary + 1)
+    assert abs(total - model.parameters) < 1000
+    assert model.architecture in CHAT
+    assert model.context_trained == 131_072
+
+
+@pytest.mark.parametrize("kv_type", KVType)
+@pytest.mark.parametrize("model", known_models(), ids=lambda model: model.id)
+def test_the_bill_is_made_of_the_shape(model: KnownModel, kv_type: KVType) -> None:
+    file = model.files[1]
+    settings = LoadSettings(context_length=4096, kv_type=kv_type)
+    bill = plan(model.header(file), settings, ProcessOverhead()).bill
+    mib = {line.name: line.planned_mib for line in bill.lines}
+    kind = TYPES_BY_NAME[kv_type.name]
+    values = 4096 * model.shape.heads_kv * (model.shape.key_length + model.shape.value_length)
+    assert mib["kv_cache"] == pytest.approx(model.shape.blocks * kind.nbytes(values) / 2**20)
+    assert mib["weights"] == pytest.approx(file.size_bytes / 2**20)
+    assert mib["compute"] > 0
+
+
+def test_the_7b_entry_agrees_with_the_real_file_s_header(tmp_path: Path) -> None:
+    model = next(each for each in known_models() if each.id == "deepseek-r1-distill-qwen-7b")
+    file = next(each for each in model.files if each.quantisation == "Q4_K_M")
+    path = tmp_path / file.file
+    with path.open("wb") as out:
+        out.write(r1_header().read_bytes())
+        out.truncate(file.size_bytes)
+    header, ours = read_header(path), model.header(file)
+    assert header.file_bytes == ours.file_bytes
+    for field in ("architecture", "vocabulary", "blocks", "embedding", "feed_forward", "heads",
+                  "heads_kv", "key_length", "value_length", "context_trained", "parameters",
+                  "quantisation", "has_output"):  # fmt: skip
+        assert getattr(header, field) == getattr(ours, field), field
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("sha256", "ABC"),
+        ("size_bytes", 0),
+        ("file", "../../etc/passwd"),
+        ("file", "C:\\model.gguf"),
+        ("file", "model.exe"),
+        ("surprise", 1),
+    ],
+)
+def test_wrong_data_is_refused(place: str, value: object) -> None:
+    data = json.loads((catalogue_dir() / CATALOGUE_FILE).read_text(encoding="utf-8"))
+    data["models"][0]["files"][0][place] = value
+    with pytest.raises(ValidationError):
+        Catalogue.model_validate(data)
+
+
+def test_a_host_without_tls_is_refused() -> None:
+    data = json.loads((catalogue_dir() / CATALOGUE_FILE).read_text(encoding="utf-8"))
+    data["hosts"][0]["url"] = "http://huggingface.co/{repository}/resolve/{revision}/{file}"
+    with pytest.raises(ValidationError):
+        Catalogue.model_validate(data)

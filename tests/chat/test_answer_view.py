@@ -1,0 +1,265 @@
+"""An answer being written: drawn as it comes, followed, and at its end exactly as stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QToolButton
+from pytestqt.qtbot import QtBot
+
+from benchmarks.bench_stream import ANSWER, conversation
+from chat.shown_messages import answer, user
+from deepseek_r1.core.errors import PromptTooLong
+from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
+from r1desk.chat.context_options import ContextOption, ContextOptions, ContextWay
+from r1desk.chat.widgets.code_box import CodeBox
+from r1desk.chat.widgets.markdown_view import MarkdownView
+from r1desk.chat.widgets.prose_view import ProseView
+from r1desk.chat.widgets.view import ChatView
+
+Settled = Callable[[ChatView], None]
+STATS = GenerationStats(
+    finish_reason=FinishReason.STOP, completion_tokens=412, ttft_s=1.9, decode_s=41.9
+)
+
+
+@pytest.fixture
+def drawn(qtbot: QtBot, settled: Settled) -> Settled:
+    """Wait until all that was streamed into a view is drawn, however rarely it draws."""
+
+    def wait(view: ChatView) -> None:
+        qtbot.waitUntil(lambda: not view._throttle.active)
+        settled(view)
+
+    return wait
+
+
+def stream_in(view: ChatView, qtbot: QtBot, text: str, *, size: int = 7) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    for at in range(0, len(text), size):
+        view.stream_answer(50, text[at : at + size])
+        if at % (size * 10) == 0:
+            qtbot.wait(1)
+
+
+def test_a_streamed_answer_looks_exactly_like_the_stored_one(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    text = ANSWER * 3
+    stream_in(view, qtbot, text)
+    view.finish_stream(answer(50, text, stats=STATS))
+    settled(view)
+    streamed = view.view(50)
+    shown, picture = streamed.body.plain_text(), streamed.body.grab().toImage()
+    view.show_branch([])
+    view.show_branch([answer(50, text, stats=STATS)])
+    settled(view)
+    assert view.view(50) is not streamed
+    assert view.view(50).body.plain_text() == shown
+    assert view.view(50).body.grab().toImage() == picture
+
+
+def test_a_branch_that_grew_keeps_what_is_built(view: ChatView, settled: Settled) -> None:
+    first = [user(1, "One?"), answer(2, "Two.", stats=STATS)]
+    view.show_branch(first)
+    settled(view)
+    built = [view.view(1), view.view(2)]
+    view.show_branch([user(1, "One?"), answer(2, "Two.", stats=STATS), user(3, "Three?")])
+    settled(view)
+    assert [view.view(1), view.view(2)] == built
+    view.show_branch([user(1, "One?"), answer(2, "Two!", stats=STATS)])
+    settled(view)
+    assert view.view(1) is built[0]
+    assert view.view(2) is not built[1]
+    assert view.view(3) is None
+
+
+def test_finished_blocks_are_not_drawn_again(view: ChatView, qtbot: QtBot, drawn: Settled) -> None:
+    stream_in(view, qtbot, "```py\nx = 1\n```\n\nfirst\n\n")
+    drawn(view)
+    box = view.view(50).findChild(CodeBox)
+    assert box is not None
+    for _ in range(30):
+        view.stream_answer(50, "more words\n\n")
+        qtbot.wait(3)
+    drawn(view)
+    assert view.view(50).body.plain_text().count("more words") == 30
+    assert view.view(50).findChild(CodeBox) is box
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [("```", "python\nx = 1", "\n```\n"), ("```py", "thon\nx = 1\n```"), ("```", "python\n")],
+)
+def test_a_language_that_comes_in_pieces_is_the_codes_language(
+    make_body: Callable[[], MarkdownView], pieces: tuple[str, ...]
+) -> None:
+    body = make_body()
+    for piece in pieces:
+        body.feed(piece)
+    body.finish()
+    (box,) = [box for box in body.findChildren(CodeBox) if not box.isHidden()]
+    assert box.language == "python"
+
+
+def test_the_text_that_differs_at_the_end_is_replaced(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    stream_in(view, qtbot, "almost")
+    view.finish_stream(answer(50, "exactly"))
+    settled(view)
+    assert view.view(50).body.plain_text() == "exactly"
+
+
+def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
+    view: ChatView, qtbot: QtBot, settled: Settled, drawn: Settled
+) -> None:
+    view.show_branch(conversation(5_000))
+    settled(view)
+    stream_in(view, qtbot, ANSWER)
+    drawn(view)
+    bar = view.column.verticalScrollBar()
+    assert bar.value() == bar.maximum()
+    bar.setValue(bar.maximum() - 200)
+    here = bar.value()
+    for _ in range(20):
+        view.stream_answer(50, "more\n\n")
+    drawn(view)
+    assert bar.value() == here
+    jump = view.findChild(QToolButton, "jump")
+    assert jump.isVisible()
+    jump.click()
+    view.stream_answer(50, "end\n\n" * 5)
+    drawn(view)
+    assert bar.value() == bar.maximum()
+    assert not jump.isVisible()
+
+
+def test_reading_progress_is_told_until_the_first_word(view: ChatView, qtbot: QtBot) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    view.stream_reading(50, 1240, 3800, 2560)
+    assert view.view(50)._status.text == "Reading 1,240 of 3,800 tokens (2,560 remembered)"
+    view.stream_answer(50, "Hi")
+    qtbot.waitUntil(lambda: view.view(50)._status is None)
+
+
+def test_a_branch_with_an_answer_under_way_streams_on(view: ChatView, qtbot: QtBot) -> None:
+    view.show_branch([user(1, "hi"), answer(2, "so far ", state="streaming")])
+    view.stream_answer(2, "and on")
+    qtbot.waitUntil(lambda: view.view(2).body.plain_text() == "so far and on")
+
+
+def test_words_for_an_answer_that_is_not_shown_are_ignored(view: ChatView, drawn: Settled) -> None:
+    view.show_branch([user(1, "hi")])
+    view.stream_answer(77, "lost")
+    view.stream_thinking(77, "lost")
+    view.thinking_finished(77, 1.0)
+    drawn(view)
+    assert [(message.id, message.content) for message in view.messages] == [(1, "hi")]
+
+
+# ---- thinking
+
+
+def test_thinking_is_folded_and_opens_with_the_keyboard(
+    view: ChatView, qtbot: QtBot, settled: Settled
+) -> None:
+    view.show_branch([answer(1, "Yes.", thinking="Let me *see*.", thinking_s=12.34)])
+    settled(view)
+    box = view.view(1).thinking
+    assert not box.is_open
+    assert box.header_text() == "Thought for 12 s"
+    header = box.findChild(QToolButton, "thinking")
+    folded = view.view(1).height()
+    header.setFocus()
+    qtbot.keyClick(header, Qt.Key.Key_Space)
+    settled(view)
+    assert box.is_open
+    assert view.view(1).height() > folded
+    assert "Let me see." in [p.plain_text() for p in box.findChildren(ProseView)]
+
+
+def test_thinking_counts_its_seconds_while_it_streams(view: ChatView, qtbot: QtBot) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    view.stream_thinking(50, "hm ")
+    qtbot.waitUntil(lambda: view.view(50).thinking is not None)
+    assert view.view(50).thinking.header_text() == "Thinking… 0 s"
+    qtbot.waitUntil(lambda: "1 s" in view.view(50).thinking.header_text(), timeout=3_000)
+    view.thinking_finished(50, 1.5)
+    assert view.view(50).thinking.header_text() == "Thought for a moment"
+    view.stream_answer(50, "Done.")
+    view.finish_stream(answer(50, "Done.", thinking="hm ", thinking_s=3.21))
+    assert view.view(50).thinking.header_text() == "Thought for 3 s"
+
+
+def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -> None:
+    view.append(answer(50, "", state="streaming"))
+    view.begin_stream(50)
+    view.stream_thinking(50, "First I look.\n\nThen I *count* the apples")
+    qtbot.waitUntil(lambda: view.view(50).thinking is not None)
+    box = view.view(50).thinking
+    assert box.last_line() == "Then I *count* the apples"
+    box.findChild(QToolButton, "thinking").click()
+    assert box.last_line() == ""  # all of it is shown now
+    box.findChild(QToolButton, "thinking").click()
+    assert box.answer_now.isVisible()
+    view.thinking_finished(50, 187.4, ThinkingEnd.BUDGET)
+    assert box.last_line() == "Then I *count* the apples"
+    assert box.end_note() == "The thinking budget was used up, so the model had to answer."
+    assert not box.answer_now.isVisible()
+    assert box.header_text() == "Thought for 3 min 7 s"
+
+
+def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(
+    view: ChatView, settled: Settled
+) -> None:
+    stats = GenerationStats(finish_reason=FinishReason.LENGTH, completion_tokens=64)
+    view.show_branch(
+        [
+            answer(1, "", thinking="Let me see", stats=stats),
+            answer(2, "", thinking="Let me see", state="stopped"),
+            answer(3, "Yes.", thinking="Let me see", stats=stats),
+        ]
+    )
+    settled(view)
+    assert view.view(1).note.startswith("It was still thinking when the longest answer was reached")
+    assert view.view(2).note == "It was stopped while it was still thinking."
+    assert view.view(3).note == ""
+
+
+def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
+    view: ChatView, settled: Settled, drawn: Settled
+) -> None:
+    view.show_branch(
+        [answer(2, "so far", state="streaming"), user(3, "next"), answer(4, "", state="queued")]
+    )
+    settled(view)
+    assert view.view(4)._status.text == "Waits until the answer being written is finished."
+    view.stream_answer(2, " and on")
+    drawn(view)
+    assert view.view(2).body.plain_text() == "so far and on"
+    view.finish_stream(answer(2, "so far and on"))
+    view.begin_stream(4)
+    view.stream_answer(4, "Yes.")
+    drawn(view)
+    assert view.view(4).body.plain_text() == "Yes."
+
+
+def test_tab_visits_the_ways_to_go_on_in_reading_order(view: ChatView, settled: Settled) -> None:
+    report = PromptTooLong(tokens=479, context=512, reserve=100).report()
+    refused = answer(2, "", state="failed", error=report, error_text=report.text())
+    view.show_branch([user(1, "Hello"), refused])
+    settled(view)
+    ways = (ContextWay.LONGER, ContextWay.LEAVE_OUT, ContextWay.SUMMARY)
+    options = tuple(ContextOption(way, way.value, "a price") for way in ways)
+    view.show_context_options(ContextOptions(2, "It is full", options))
+    card = view.view(2).card
+    assert card.heading() == "It is full"
+    first, second, third = card.buttons
+    assert first.nextInFocusChain() is second
+    assert second.nextInFocusChain() is third

@@ -1,0 +1,45 @@
+"""Bare addresses become links; what only looks like one does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from r1desk.chat.widgets.markdown_blocks import groups_of, inlined
+
+
+def links(text: str) -> list[str]:
+    return [
+        str(child.attrGet("href"))
+        for group in groups_of(text)
+        for token in inlined(group)
+        for child in token.children or ()
+        if child.type == "link_open"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("see https://example.com/a_b for more", "https://example.com/a_b"),
+        ("see https://example.com.", "https://example.com"),
+        ("(https://example.com/a)", "https://example.com/a"),
+        ("https://example.com/a(b)", "https://example.com/a(b)"),
+        ("**http://example.com**", "http://example.com"),
+        ("见https://example.cn/x。然后", "https://example.cn/x"),
+        ("“https://example.com”", "https://example.com"),
+    ],
+)
+def test_an_address_ends_where_the_sentence_goes_on(text: str, address: str) -> None:
+    assert links(text) == [address]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["`https://example.com`", "https://", "xhttps://example.com", "ftp://example.com", "a://b"],
+)
+def test_what_is_no_web_address_stays_text(text: str) -> None:
+    assert links(text) == []
+
+
+def test_a_link_with_a_text_is_linked_once() -> None:
+    assert links("[https://a.example](https://b.example)") == ["https://b.example"]

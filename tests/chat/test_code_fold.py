@@ -1,0 +1,69 @@
+"""Long code is folded, drawn so while it grows, opened by a button, and copied whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QToolButton
+from pytestqt.qtbot import QtBot
+
+from r1desk.chat.widgets.block_splitter import MAX_CODE_LINES
+from r1desk.chat.widgets.code_box import FOLD_OVER, FOLDED_LINES, CodeBox
+from r1desk.chat.widgets.markdown_view import MarkdownView
+
+Bodies = Callable[[], MarkdownView]
+
+
+def code(lines: int) -> str:
+    return "\n".join(f"line {number}" for number in range(1, lines + 1))
+
+
+def loaded(make_body: Bodies, qtbot: QtBot, lines: int) -> MarkdownView:
+    body = make_body()
+    body.load(f"```\n{code(lines)}\n```\n")
+    qtbot.waitUntil(lambda: body.finished, timeout=20_000)
+    body.fit_width(600)
+    return body
+
+
+def button(body: MarkdownView, text: str) -> QToolButton:
+    found = [b for b in body.findChildren(QToolButton) if b.text() == text]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_code_of_ordinary_length_is_shown_whole(make_body: Bodies, qtbot: QtBot) -> None:
+    body = loaded(make_body, qtbot, FOLD_OVER)
+    assert body.plain_text() == code(FOLD_OVER)
+
+
+def test_long_code_shows_its_first_lines(make_body: Bodies, qtbot: QtBot) -> None:
+    body = loaded(make_body, qtbot, FOLD_OVER + 1)
+    assert body.plain_text() == code(FOLDED_LINES)
+
+
+def test_the_button_shows_all_lines_and_hides_them_again(make_body: Bodies, qtbot: QtBot) -> None:
+    lines = MAX_CODE_LINES + 50
+    body = loaded(make_body, qtbot, lines)
+    folded = body.fit_width(600)
+    button(body, f"Show all {lines} lines").click()
+    opened = body.fit_width(600)
+    assert [box.isVisibleTo(body) for box in body.findChildren(CodeBox)] == [True, True]
+    button(body, "Show fewer lines").click()
+    assert body.fit_width(600) == folded < opened
+
+
+def test_copying_folded_code_gives_all_of_it(make_body: Bodies, qtbot: QtBot) -> None:
+    lines = MAX_CODE_LINES + 50
+    body = loaded(make_body, qtbot, lines)
+    next(b for b in body.findChildren(QToolButton) if b.accessibleName() == "Copy code").click()
+    assert QGuiApplication.clipboard().text() == code(lines)
+
+
+def test_code_that_grows_is_folded_on_the_way(make_body: Bodies, qtbot: QtBot) -> None:
+    body = make_body()
+    body.feed("```\n")
+    for number in range(1, FOLD_OVER + 20):
+        body.feed(f"line {number}\n")
+    assert body.plain_text() == code(FOLDED_LINES)

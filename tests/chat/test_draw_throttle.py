@@ -1,0 +1,47 @@
+"""Drawing takes its small share of the processor, whatever one draw costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PySide6.QtCore import QObject
+
+from r1desk.chat.widgets.draw_throttle import FASTEST_MS, SLOWEST_MS, DrawThrottle
+
+
+def clock_of(cost_s: float) -> Iterator[float]:
+    """Each draw is asked for the time twice, and takes `cost_s` between the two."""
+    now = 0.0
+    while True:
+        yield now
+        now += cost_s
+
+
+def after_draws(qtbot, cost_s: float, draws: int) -> int:
+    ticks = clock_of(cost_s)
+    parent = QObject()
+    pace = DrawThrottle(parent, clock=lambda: next(ticks))
+    done: list[int] = []
+    pace.due.connect(lambda: done.append(1))
+    pace.start()
+    qtbot.waitUntil(lambda: len(done) >= draws, timeout=10_000)
+    pace.stop()
+    return pace.interval_ms
+
+
+def test_cheap_drawing_is_as_frequent_as_allowed(qtbot) -> None:
+    assert after_draws(qtbot, 0.001, 6) == FASTEST_MS
+
+
+def test_dear_drawing_is_rarer_but_text_still_flows(qtbot) -> None:
+    assert 100 < after_draws(qtbot, 0.050, 8) <= SLOWEST_MS
+
+
+def test_nothing_is_drawn_once_there_is_nothing_to_draw(qtbot) -> None:
+    parent = QObject()
+    pace = DrawThrottle(parent)
+    pace.due.connect(pace.stop)
+    pace.start()
+    qtbot.waitUntil(lambda: not pace.active, timeout=2_000)
+    with qtbot.assertNotEmitted(pace.due, wait=3 * FASTEST_MS):
+        pass

@@ -1,0 +1,190 @@
+"""Formulas in answers: drawn once they are set, source before, LaTeX again when copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from PySide6.QtGui import QTextCursor
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
+
+from r1desk.chat.formulas.formula_service import FormulaService
+from r1desk.chat.widgets.markdown_view import MarkdownView
+from r1desk.chat.widgets.prose_view import ProseView
+from r1desk.chat.widgets.text_style import TextStyle
+from r1desk.chat.widgets.time_slicer import Slicer
+
+ANSWER = r"""The equation \( ax^2 + bx + c = 0 \) has the roots
+
+\[
+x = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}
+\]
+
+1. one: $x_1 = 3$
+2. two: \[ x_2 = 2 \] and more
+
+| a | b |
+|---|---|
+| \(n^2\) | $5 |
+
+Not known: \(\foo{x}\). **Answer:** \boxed{42}
+"""
+
+
+@pytest.fixture
+def service(qtbot: QtBot) -> Iterator[FormulaService]:
+    service = FormulaService()
+    yield service
+    process = service._process
+    service.stop()
+    if process is not None:
+        qtbot.waitUntil(lambda: not isValid(process))
+
+
+@pytest.fixture
+def make_body(qtbot: QtBot, service: FormulaService) -> Iterator[Callable[[], MarkdownView]]:
+    window = QWidget()
+    window.resize(800, 600)
+    qtbot.addWidget(window)
+    window.show()
+    slicer = Slicer(window)
+
+    def make() -> MarkdownView:
+        style = TextStyle.of(window.palette(), window.font(), service)
+        body = MarkdownView(style, slicer, window)
+        body.show()
+        body.fit_width(700)
+        return body
+
+    yield make
+    window.close()
+
+
+def drawn(body: MarkdownView) -> int:
+    """How many formulas stand in the body as objects."""
+    return sum(
+        view.document().toPlainText().count("\ufffc") for view in body.findChildren(ProseView)
+    )
+
+
+def text_of(body: MarkdownView) -> str:
+    return body.plain_text()
+
+
+def test_formulas_of_an_answer_are_drawn(
+    make_body: Callable[[], MarkdownView], qtbot: QtBot
+) -> None:
+    body = make_body()
+    with qtbot.waitSignal(body.grown, timeout=20_000):
+        body.load(ANSWER)
+    qtbot.waitUntil(lambda: drawn(body) == 6, timeout=20_000)
+    assert r"\(\foo{x}\)" in text_of(body)
+
+
+def test_before_a_formula_is_set_its_source_is_shown(
+    make_body: Callable[[], MarkdownView],
+) -> None:
+    body = make_body()
+    body.load(ANSWER)
+    assert drawn(body) == 0
+    assert r"\( ax^2 + bx + c = 0 \)" in text_of(body)
+
+
+def test_a_formula_that_is_known_is_drawn_at_once(
+    make_body: Callable[[], MarkdownView], qtbot: QtBot
+) -> None:
+    first = make_body()
+    first.load(ANSWER)
+    qtbot.waitUntil(lambda: drawn(first) == 6, timeout=20_000)
+    second = make_body()
+    second.load(ANSWER)
+    assert drawn(second) == 6
+
+
+def test_copied_formulas_are_latex_with_their_delimiters(
+    make_body: Callable[[], MarkdownView], qtbot: QtBot
+) -> None:
+    body = make_body()
+    body.load(ANSWER)
+    qtbot.waitUntil(lambda: drawn(body) == 6, timeout=20_000)
+    copied = []
+    for view in body.findChildren(ProseView):
+        view.selectAll()
+        copied.append(view.createMimeDataFromSelection().text())
+    text = "\n".join(copied)
+    assert r"The equation \( ax^2 + bx + c = 0 \) has" in text
+    assert "\\[\nx = \\frac{-b \\pm \\sqrt{b^2 - 4ac}}{2a}\n\\]" in text
+    assert "1. one: $x_1 = 3$" in text
+    assert "\\(n^2\\)\t$5" in text
+    assert "\ufffc" not in text
+    assert "\ufdd0" not in text
+
+
+def test_a_part_of_the_text_is_copied_without_its_neighbours(
+    make_body: Callable[[], MarkdownView], qtbot: QtBot
+) -> None:
+    body = make_body()
+    body.load(r"before \(x\) after \(y\) end")
+    qtbot.waitUntil(lambda: drawn(body) == 2, timeout=20_000)
+    view = body.findChild(ProseView)
+    cursor = view.textCursor()
+    cursor.setPosition(len("before "))
+    cursor.movePosition(
+        QTextCursor.MoveOperation.Right, QTextCursor.MoveMode.KeepAnchor, len("x after ")
+    )
+    view.setTextCursor(cursor)
+    assert view.createMimeDataFromSelection().text() == r"\(x\) after "
+
+
+def test_screen_readers_get_formulas_in_words(
+    make_body: Callable[[], MarkdownView], qtbot: QtBot
+) -> None:
+    body = make_body()
+    body.load(r"so \(x^2 = 4\).")
+    qtbot.waitUntil(lambda: drawn(body) == 1, timeout=20_000)
+    assert "x squared equals 4" in body.findChild(ProseView).accessible_text()
+
+
+def test_streamed_and_stored_answers_have_the_same_formulas(
+    make_body: Callable[[], MarkdownView], qtbot: QtBot
+) -> None:
+    streamed = make_body()
+    for start in range(0, len(ANSWER), 3):
+        streamed.feed(ANSWER[start : start + 3])
+    streamed.finish()
+    stored = make_body()
+    stored.load(ANSWER)
+    qtbot.waitUntil(lambda: drawn(streamed) == drawn(stored) == 6, timeout=20_000)
+    assert text_of(streamed) == text_of(stored)
+    assert streamed.fit_width(700) == stored.fit_width(700)
+
+
+def test_an_unfinished_formula_is_its_source(make_body: Callable[[], MarkdownView]) -> None:
+    body = make_body()
+    body.feed("so \\[ x_1 = *2* \\frac{1}")
+    assert text_of(body) == "so \\[ x_1 = *2* \\frac{1}"
+
+
+def test_a_formula_wider_than_the_column_is_drawn_smaller(
+    make_body: Callable[[], MarkdownView], qtbot: QtBot
+) -> None:
+    body = make_body()
+    body.load("$$" + "+".join(f"a_{{{n}}}" for n in range(24)) + "$$")
+    qtbot.waitUntil(lambda: drawn(body) == 1, timeout=20_000)
+    body.fit_width(700)
+    view = body.findChild(ProseView)
+    wide = view.ideal_width()
+    body.fit_width(500)
+    assert wide <= 701
+    assert view.ideal_width() <= 501
+
+
+def test_without_a_typesetter_formulas_are_readable_source(qtbot: QtBot) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    body = MarkdownView(TextStyle.of(window.palette(), window.font()), Slicer(window), window)
+    body.load(ANSWER)
+    assert drawn(body) == 0
+    assert r"\boxed{42}" in text_of(body)

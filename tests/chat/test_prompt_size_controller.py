@@ -1,0 +1,142 @@
+"""The next message is counted once typing pauses, and estimated where the count has to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Signal
+from pytestqt.qtbot import QtBot
+
+from chat.shown_messages import answer, user
+from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat.attachments import with_attachments
+from r1desk.chat.message import ChatMessage
+from r1desk.chat.prompt_size_controller import PromptSizeController
+from r1desk.chat.token_counter import Counting
+from r1desk.store import Attachment
+
+FACTS = ModelFacts(
+    path="", name="", architecture="", file_mib=0, parameters=0, quantisation="",
+    context_length=1000, context_trained=1000, vocabulary=1, reasons=False, engine="",
+)  # fmt: skip
+STATS = GenerationStats(
+    finish_reason=FinishReason.STOP, prompt_tokens=100, completion_tokens=60, thinking_tokens=10
+)
+
+
+class ShownChat(QObject):
+    """A conversation on the screen."""
+
+    branch_shown = Signal(object, list)
+    answer_finished = Signal(object)
+    busy_changed = Signal()
+
+    def __init__(self, branch: list[ChatMessage]) -> None:
+        super().__init__()
+        self.shown_branch, self.busy = branch, False
+
+
+class SlowCounter:
+    """Counts one token a character of all messages, when the test allows it."""
+
+    available = True
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+        self._counting: Counting | None = None
+
+    def give_up(self) -> None:
+        """End the count early, as where an answer has begun meanwhile."""
+        self.waiting.clear()
+        assert self._counting is not None
+        self._counting.close()
+
+    def run(self, counting: Counting) -> None:
+        self._counting = counting
+        self._advance(counting, None)
+
+    def _advance(self, counting: Counting, tokens: int | None) -> None:
+        try:
+            messages = next(counting) if tokens is None else counting.send(tokens)
+        except StopIteration:
+            return
+        size = sum(len(message.content) for message in messages)
+        self.waiting.append(lambda: self._advance(counting, size))
+
+    def serve(self) -> None:
+        while self.waiting:
+            self.waiting.pop(0)()
+
+
+def controller(branch: list[ChatMessage]) -> tuple[PromptSizeController, SlowCounter]:
+    counter = SlowCounter()
+    made = PromptSizeController(
+        ShownChat(branch), counter, lambda: FACTS, lambda: (SamplingSettings(max_tokens=50), "")
+    )
+    return made, counter
+
+
+def test_the_parts_of_the_next_message_are_counted(qtbot: QtBot) -> None:
+    sizes, counter = controller([user(1, "x" * 30), answer(2, "y" * 20)])
+    sizes.set_message("hello")
+    qtbot.waitUntil(lambda: bool(counter.waiting))
+    counter.serve()
+    assert sizes.size is not None
+    assert (sizes.size.history, sizes.size.text, sizes.size.reserve) == (50, 5, 50)
+    assert sizes.size.exact
+    assert sizes.size.history_exact
+
+
+def test_a_count_that_waits_is_estimated_and_not_sent_twice(qtbot: QtBot) -> None:
+    sizes, counter = controller([user(1, "x"), answer(2, "y", stats=STATS)])
+    sizes.set_message("hello")
+    qtbot.waitUntil(lambda: sizes.size is not None)
+    assert sizes.size.history == 150  # of the last answer's numbers, without its thinking
+    assert not sizes.size.history_exact
+    sizes.set_message("hello there")
+    qtbot.wait(500)
+    assert len(counter.waiting) == 1
+    counter.serve()
+    qtbot.waitUntil(lambda: bool(counter.waiting))  # for the text that was typed since
+    counter.serve()
+    assert sizes.size.text == len("hello there")
+    assert sizes.size.exact
+
+
+def test_a_count_that_the_engine_gave_up_is_followed_by_others(qtbot: QtBot) -> None:
+    sizes, counter = controller([user(1, "x" * 30), answer(2, "y" * 20)])
+    sizes.set_message("hello")
+    qtbot.waitUntil(lambda: bool(counter.waiting))
+    counter.give_up()
+    sizes.set_message("hello there")
+    qtbot.waitUntil(lambda: bool(counter.waiting))
+    counter.serve()
+    assert sizes.size is not None
+    assert sizes.size.text == len("hello there")
+    assert sizes.size.exact
+
+
+def test_a_file_is_estimated_by_the_tokens_that_were_counted(qtbot: QtBot) -> None:
+    sizes, counter = controller([user(1, "x"), answer(2, "y", stats=STATS)])
+    sizes.set_message("hello")
+    qtbot.waitUntil(lambda: sizes.size is not None)
+    table = Attachment("prices.csv", "apple,3\n" * 1000, tokens=77)
+    sizes.set_message("", (table,))
+    assert sizes.size.text == 77
+    assert not sizes.size.exact
+    counter.serve()
+    qtbot.waitUntil(lambda: bool(counter.waiting))  # for the message with the file
+    counter.serve()
+    assert sizes.size.text == len(with_attachments("", (table,)))
+    assert sizes.size.exact
+
+
+def test_only_what_the_model_reads_is_counted(qtbot: QtBot) -> None:
+    left_out, read = user(1, "x" * 500), user(3, "z" * 10, memory_start=True)
+    sizes, counter = controller([left_out, answer(2, "y" * 20), read, answer(4, "a" * 5)])
+    sizes.refresh()
+    qtbot.waitUntil(lambda: bool(counter.waiting))
+    counter.serve()
+    assert sizes.size is not None
+    assert sizes.size.history == 15

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+from command import run
+
+
+def test_the_doctor_tells_what_is_here(starter):
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["cpu"]["physical_cores"] >= found["cpu"]["threads"] >= 1
+    assert found["memory"]["total_mb"] >= found["memory"]["available_mb"] > 0
+    assert found["starter_model"] == str(starter)
+    assert found["llama_cpp"]
+    assert found["kernel"]["features"]
+    assert found["kernel"]["error"] == ""
+
+
+def test_the_doctor_speaks_to_people_too(own_profile):
+    done = run("doctor")
+    assert done.returncode == 0, done.stdout
+    assert f"✓ Profile: {own_profile}\n" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_each_finding_has_a_verdict_and_what_is_wrong_says_what_to_do():
+    found = json.loads(run("doctor", "--json").stdout)
+    keys = {finding["key"] for finding in found["findings"]}
+    assert {
+        "kernel", "processor", "cores", "load", "memory", "pressure", "profile", "room", "drive",
+        "models", "version", "system", "llama-cpp-python", "ctransformers",
+    } <= keys  # fmt: skip
+    for finding in found["findings"]:
+        assert finding["verdict"] in {"ok", "note", "warning", "problem"}
+        assert (finding["verdict"] == "ok") == (finding["todo"] == "")
+        assert finding["title"]
+        assert finding["value"]
+
+
+def test_what_does_not_work_is_exit_code_1(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    models = tmp_path / "file" / "profile"  # below a file nothing can be written
+    done = run("doctor", "--json", R1DESK_PROFILE=str(models))
+    found = {finding["key"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found["profile"]["verdict"] == "problem"
+    assert "R1DESK_PROFILE" in found["profile"]["todo"]
+    assert done.returncode == 1
+
+
+def test_the_doctor_measures_threads_when_asked(own_profile):
+    found = json.loads(run("doctor", "--measure-threads", "--json").stdout)["threads_measured"]
+    assert str(found["threads"]) in found["decode_tok_s"]
+    assert min(found["prefill_tok_s"].values()) > 0
+    assert (own_profile / "measured" / "threads.json").is_file()
+
+
+def test_models_lists_the_starter_and_the_users_own(starter, own_profile):
+    folder = own_profile / "models" / "家"
+    folder.mkdir(parents=True)
+    shutil.copy(starter, folder / "mine.gguf")
+    (folder / "broken.gguf").write_bytes(b"")
+    models = json.loads(run("models", "list", "--json").stdout)["models"]
+    assert [m["path"] for m in models] == [
+        str(starter), str(folder / "broken.gguf"), str(folder / "mine.gguf"),
+    ]  # fmt: skip
+    assert models[0]["needs_mb"] == models[2]["needs_mb"] > models[0]["mb"]
+    assert "is empty" in models[1]["error"]
+
+
+def test_models_lists_for_people():
+    done = run("models", "list")
+    assert "Q4_1" in done.stdout
+
+
+def test_a_process_of_ours_can_ask_the_program_for_a_module_of_ours_alone():
+    command = [sys.executable, "-m", "deepseek_r1.cli", "-P", "-m"]
+    asked = {"input": "{}", "capture_output": True, "text": True}
+    own = subprocess.run([*command, "deepseek_r1.cli.engine_run"], check=False, **asked)
+    assert "validation error for RunRequest" in own.stderr
+    other = subprocess.run([*command, "json.tool"], check=False, **asked)
+    assert other.returncode == 2

@@ -1,0 +1,211 @@
+"""HTML and PDF of conversations: whole, safe, with formulas, and without holding the window up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QObject
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.errors import ErrorReport
+from r1desk.conversations.export.conversation_export import ConversationExport
+from r1desk.store import Attachment, Store, StoreThread
+from r1desk.store.store_bridge import StoreBridge
+from support.answer_corpus import answers
+from window.stall_meter import StallMeter
+
+HOSTILE = """<script>alert(1)</script> <img src=x onerror=alert(2)> & "quotes"
+
+[click](javascript:alert(3)) [bank.example](https://evil.example/x) ![pic](https://evil.example/p.png)
+
+| a<b> | `<b>` |
+|:--|--:|
+| </table><script>x</script> | \\(<\\) |
+
+```"><script>
+</code></pre><script>alert(4)</script>
+```
+
+\\(\\text{</svg><script>alert(5)</script>}\\)
+"""
+
+
+class Tags(HTMLParser):
+    """The elements of a page, its text, and its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[StoreBridge]:
+    thread = StoreThread(tmp_path / "conversations.db")
+    thread.start()
+    bridge = StoreBridge(thread)
+    yield bridge
+    bridge.close()
+    assert thread.close(timeout_s=20)
+
+
+def conversation(*pairs: tuple[str, str], thinking: str = "", attachments: tuple = ()):
+    def work(store: Store) -> int:
+        key = store.conversations.create().id
+        parent = None
+        for question, text in pairs:
+            asked = store.messages.append_user(key, question, parent, attachments)
+            answer = store.messages.begin_answer(key, asked.id, "R1 1.5B")
+            parent = store.messages.finish_answer(answer.id, text, thinking, 4.0).id
+        return key
+
+    return work
+
+
+def stored(qtbot: QtBot, bridge: StoreBridge, *works: object) -> list[int]:
+    keys: list[int] = []
+    for work in works:
+        bridge.call(work, keys.append)
+    qtbot.waitUntil(lambda: len(keys) == len(works), timeout=10_000)
+    return keys
+
+
+def exported(
+    qtbot: QtBot, bridge: StoreBridge, file: Path, chosen: list[int] | None = None
+) -> ErrorReport | None:
+    owner = QObject()
+    export = ConversationExport(bridge, file, chosen, owner)
+    with qtbot.waitSignal(export.finished, timeout=60_000) as finished:
+        export.start()
+    return finished.args[0]
+
+
+def test_a_page_has_the_shown_branch_with_formulas_code_and_files(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    answer = (
+        "So \\(x^2=4\\), and\n\n\\[\\frac{a}{b}\\]\n\n- one\n- **two**\n\n"
+        "| n | m |\n|--|--|\n| 1 | 2 |\n\n```python\ndef f(): return 1  # one\n```\n"
+    )
+    work = conversation(
+        ("解方程 x²=4?", answer),
+        thinking="Let me *see*.",
+        attachments=(Attachment("a.csv", "x,y"),),
+    )
+    stored(qtbot, bridge, work)
+    file = tmp_path / "one.html"
+    assert exported(qtbot, bridge, file) is None
+    page = Tags(file.read_text(encoding="utf-8"))
+    assert page.tags.count("svg") == 2
+    assert {"table", "ul", "strong", "pre", "details", "em"} <= set(page.tags)
+    for text in ("解方程 x²=4?", "R1 1.5B", "Let me ", "a.csv", "x,y", "def", "\\(x^2=4\\)"):
+        assert text in page.text
+    assert ("class", "k") in page.attributes  # the code is coloured
+
+
+def test_a_page_runs_nothing_and_loads_nothing(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    files = (Attachment("<script>.txt", "</pre><script>alert(6)</script>"),)
+    stored(qtbot, bridge, conversation((HOSTILE, HOSTILE), thinking=HOSTILE, attachments=files))
+    file = tmp_path / "hostile.html"
+    assert exported(qtbot, bridge, file) is None
+    page = Tags(file.read_text(encoding="utf-8"))
+    assert not {"script", "img", "iframe", "object", "link"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name == "src"]
+    addresses = {value for name, value in page.attributes if name == "href"}
+    assert addresses == {"https://evil.example/x"}
+    assert "alert(1)" in page.text  # as text
+    assert "(evil.example)" in page.text  # the link's text names another host
+
+
+def test_all_conversations_are_one_page_with_a_table_of_contents(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    stored(qtbot, bridge, conversation(("First?", "1")), conversation(("Second?", "2")))
+    file = tmp_path / "all.html"
+    assert exported(qtbot, bridge, file) is None
+    page = Tags(file.read_text(encoding="utf-8"))
+    assert {("href", "#c0"), ("href", "#c1"), ("id", "c0"), ("id", "c1")} <= set(page.attributes)
+
+
+def test_a_pdf_has_as_many_pages_as_the_text_needs(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    long = "\n\n".join(f"Paragraph {n} with \\(x_{{{n}}}^2\\) and 中文。" for n in range(200))
+    keys = stored(
+        qtbot,
+        bridge,
+        conversation(("Short?", "Yes.")),
+        conversation(("Long?", long + "\n\n```\n" + "code\n" * 150 + "```\n"), thinking=long),
+    )
+    pages = []
+    for key in keys:
+        file = tmp_path / f"{key}.pdf"
+        assert exported(qtbot, bridge, file, [key]) is None
+        data = file.read_bytes()
+        assert data.startswith(b"%PDF-")
+        pages.append(len(re.findall(rb"/Type\s*/Page\b", data)))
+    assert pages[0] == 1
+    assert pages[1] > 10
+
+
+def test_without_a_conversation_a_pdf_is_still_a_pdf(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    file = tmp_path / "none.pdf"
+    assert exported(qtbot, bridge, file) is None
+    assert file.read_bytes().startswith(b"%PDF-")
+
+
+def test_a_cancelled_export_leaves_nothing(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    stored(qtbot, bridge, *(conversation((f"{n}?", "Yes.")) for n in range(3)))
+    file, owner = tmp_path / "all.pdf", QObject()
+    export = ConversationExport(bridge, file, None, owner)
+    progress: list[int] = []
+    export.progressed.connect(lambda done, _count: progress.append(done))
+    export.progressed.connect(lambda done, _count: export.cancel() if done == 1 else None)
+    export.start()
+    qtbot.waitUntil(lambda: not owner.children(), timeout=20_000)
+    stored(qtbot, bridge, conversation(("Last?", "Yes.")))  # what was asked for before is done
+    assert progress == [0, 1]
+    assert not file.exists()
+
+
+def test_a_file_that_cannot_be_written_is_named(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    stored(qtbot, bridge, conversation(("q", "a")))
+    for suffix in ("html", "pdf"):
+        report = exported(qtbot, bridge, tmp_path / "no" / f"folder.{suffix}")
+        assert report is not None
+        assert report.code == "ArchiveNotWritten"
+
+
+@pytest.mark.quiet
+@pytest.mark.parametrize("suffix", ["html", "pdf"])
+def test_an_export_never_holds_the_window_up(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, suffix: str
+) -> None:
+    pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
+    stored(qtbot, bridge, conversation(*pairs))
+    exported(qtbot, bridge, tmp_path / f"warm.{suffix}")  # imports, fonts
+    meter = StallMeter()
+    assert exported(qtbot, bridge, tmp_path / f"timed.{suffix}") is None
+    meter.stop()
+    assert meter.worst_s < 0.05

@@ -1,0 +1,106 @@
+"""`deepseek-r1 convert`: both spellings, the result alone on standard output, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.formats.gguf import read_header
+
+pytestmark = pytest.mark.native
+
+pty = pytest.importorskip("pty")
+COMMAND = [sys.executable, "-m", "deepseek_r1.cli", "convert"]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_published_spelling_works(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.gguf"
+    done = run("--input", folder, "--output", target, "--precision", "int8", "--memory_budget=512")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_header(target).quantisation == "Q8_0"
+    assert "sha256" in done.stdout
+
+
+def test_json_is_the_only_thing_on_standard_output(starter: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.gguf"
+    done = run(starter, target, "-p", "q4_0", "--memory-budget", 512, "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert report["bytes"] == target.stat().st_size
+    assert 0 < report["memory"]["peak_mb"] < report["memory"]["budget_mb"] == 512
+    assert "bits per weight" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("SOURCE",), 2, "--output is missing"),
+        ((), 2, "--input is missing"),
+        (("SOURCE", "TARGET", "--input", "SOURCE"), 2, "given twice"),
+        (("SOURCE", "TARGET", "-p", "int9"), 2, "no precision"),
+        (("SOURCE", "TARGET", "--memory-budget", "1"), 2, "memory-budget"),
+        (("NOTHING", "TARGET"), 3, "no model that can be converted"),
+        (("SOURCE", "SOURCE"), 3, "cannot be written"),
+    ],
+)
+def test_each_refusal_has_its_status_and_a_sentence(
+    folder: Path, tmp_path: Path, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    paths = {"SOURCE": folder, "TARGET": tmp_path / "out.gguf", "NOTHING": tmp_path / "nothing"}
+    done = run(*(paths.get(each, each) for each in arguments))
+    assert (done.returncode, done.stdout) == (status, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_sees_a_bar(starter: Path, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [*COMMAND, str(starter), str(tmp_path / "out.gguf"), "-p", "q4_0"],
+        stderr=theirs,
+        stdout=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        seen += piece
+    os.close(ours)
+    assert child.wait() == 0
+    assert b"Writing" in seen
+    assert "━".encode() in seen
+
+
+def test_an_interrupted_command_says_how_to_go_on(starter: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.gguf"
+    words = [*COMMAND, str(starter), str(target), "-p", "q4_k", "--threads", "1"]
+    child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / "out.gguf.part"
+    for _ in range(3000):
+        if part.exists():
+            break
+        time.sleep(0.01)
+    time.sleep(0.3)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "again to continue" in said
+    assert not target.exists()
+    assert part.exists()

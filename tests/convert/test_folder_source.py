@@ -1,0 +1,318 @@
+"""What a foreign folder can contain: each is refused with a message, nothing of it is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deepseek_r1.convert.errors import (
+    ConversionRefused,
+    FamilyUnknown,
+    FeatureUnknown,
+    NumbersUnfit,
+    SourceDamaged,
+    SourceIsPickle,
+    SourceMissing,
+    TensorMissing,
+    TokenizerUnknown,
+)
+from deepseek_r1.convert.hf.folder_source import MAX_FILES
+from deepseek_r1.convert.hf.tensor_files import read_tensor_table
+
+pytestmark = pytest.mark.native
+
+
+def change_json(path: Path, change: Callable[[dict], object]) -> None:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change(values)
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def split_header(path: Path) -> tuple[dict, bytes]:
+    raw = path.read_bytes()
+    end = 8 + int.from_bytes(raw[:8], "little")
+    return json.loads(raw[8:end]), raw[end:]
+
+
+def write_safetensors(path: Path, header: dict, data: bytes) -> None:
+    raw = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + data)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pth", "model.ckpt"])
+def test_pickles_are_refused_with_the_reason(folder: Path, to_gguf, name: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(SourceIsPickle, match="runs whatever program"):
+        to_gguf(folder)
+
+
+def test_an_index_that_lists_pickles_is_refused(folder: Path, to_gguf) -> None:
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "pytorch_model.bin"}}))
+    with pytest.raises(SourceIsPickle):
+        to_gguf(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.safetensors", "/etc/x.safetensors", "a/b.safetensors", "a\\b.safetensors", ".."]
+)
+def test_an_index_cannot_lead_out_of_the_folder(folder: Path, to_gguf, name: str) -> None:
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(SourceDamaged, match="it names the file"):
+        to_gguf(folder)
+
+
+def test_an_index_of_too_many_files_is_refused(folder: Path, to_gguf) -> None:
+    index = folder / "model.safetensors.index.json"
+    names = {f"t{n}": f"{n}.safetensors" for n in range(MAX_FILES + 1)}
+    index.write_text(json.dumps({"weight_map": names}))
+    with pytest.raises(SourceDamaged, match="it names 1001 files"):
+        to_gguf(folder)
+
+
+def test_a_link_cannot_lead_out_of_the_folder(folder: Path, to_gguf, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.safetensors"
+    (folder / "model.safetensors").rename(outside)
+    (folder / "model.safetensors").symlink_to(outside)
+    with pytest.raises(SourceDamaged, match="link"):
+        to_gguf(folder)
+
+
+def test_the_links_of_the_hubs_cache_are_followed(folder: Path, to_gguf, tmp_path: Path) -> None:
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    for each in folder.iterdir():
+        each.rename(blobs / each.name)
+        (snapshot / each.name).symlink_to(os.path.relpath(blobs / each.name, snapshot))
+    assert to_gguf(snapshot).architecture == "qwen2"
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path, to_gguf) -> None:
+    with pytest.raises(SourceMissing, match=r"config\.json"):
+        to_gguf(tmp_path)
+    with pytest.raises(SourceMissing):
+        to_gguf(tmp_path / "nothing")
+
+
+def test_an_unknown_family_is_named(folder: Path, to_gguf) -> None:
+    change_json(folder / "config.json", lambda c: c.update(architectures=["GemmaForCausalLM"]))
+    with pytest.raises(FamilyUnknown, match="GemmaForCausalLM"):
+        to_gguf(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hidden_act", "gelu"),
+        ("use_sliding_window", True),
+        ("rope_parameters", {"rope_type": "longrope", "rope_theta": 1e4, "factor": 2.0}),
+        ("partial_rotary_factor", 0.5),
+    ],
+)
+def test_what_the_engine_computes_otherwise_is_refused(
+    folder: Path, to_gguf, key: str, value: object
+) -> None:
+    change_json(folder / "config.json", lambda c: c.update({key: value}))
+    with pytest.raises(FeatureUnknown):
+        to_gguf(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hidden_size", -1),
+        ("hidden_size", "32"),
+        ("hidden_size", 2**70),
+        ("num_hidden_layers", 10**6),
+        ("num_key_value_heads", 3),
+        ("vocab_size", True),
+        ("rms_norm_eps", "x"),
+        ("rope_parameters", 7),
+        ("max_position_embeddings", None),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(
+    folder: Path, to_gguf, key: str, value: object
+) -> None:
+    change_json(folder / "config.json", lambda c: c.update({key: value}))
+    with pytest.raises(ConversionRefused):
+        to_gguf(folder)
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000])
+def test_files_that_are_no_json_objects_are_refused(folder: Path, to_gguf, raw: bytes) -> None:
+    (folder / "config.json").write_bytes(raw)
+    with pytest.raises(SourceDamaged):
+        to_gguf(folder)
+
+
+def test_deeply_nested_json_is_refused(folder: Path, to_gguf) -> None:
+    raw = b'{"a":' + b"[" * 300 + b"]" * 300 + b"}"
+    (folder / "tokenizer_config.json").write_bytes(raw)
+    with pytest.raises(SourceDamaged, match="nested"):
+        to_gguf(folder)
+
+
+def test_an_unknown_pretokeniser_is_shown(folder: Path, to_gguf) -> None:
+    def change(tokenizer: dict) -> None:
+        tokenizer["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁"}
+
+    change_json(folder / "tokenizer.json", change)
+    with pytest.raises(TokenizerUnknown, match="Metaspace"):
+        to_gguf(folder)
+
+
+def test_a_pretokeniser_that_differs_in_one_character_is_refused(folder: Path, to_gguf) -> None:
+    def change(tokenizer: dict) -> None:
+        pattern = tokenizer["pre_tokenizer"]["pretokenizers"][0]["pattern"]
+        pattern["Regex"] = pattern["Regex"].replace(r"|\p{N}|", r"|\p{N}{1,2}|")
+
+    change_json(folder / "tokenizer.json", change)
+    with pytest.raises(TokenizerUnknown):
+        to_gguf(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t["model"].update(type="Unigram"),
+        lambda t: t["model"].update(byte_fallback=True),
+        lambda t: t["model"].update(merges=["a"]),
+        lambda t: t["model"].update(merges=[["a", "b", "c"]]),
+        lambda t: t["model"].update(vocab={"a": 10**9}),
+        lambda t: t["model"].update(vocab={"a": 1, "b": 1}),
+        lambda t: t["model"].update(vocab={"a": "1"}),
+        lambda t: t.update(added_tokens=[{"id": 0}]),
+        lambda t: t.update(added_tokens={"a": 0}),
+        lambda t: t.update(model=None),
+    ],
+)
+def test_a_damaged_tokenizer_is_refused(folder: Path, to_gguf, change) -> None:
+    change_json(folder / "tokenizer.json", change)
+    with pytest.raises(ConversionRefused):
+        to_gguf(folder)
+
+
+def test_a_missing_weight_is_named(folder: Path, to_gguf) -> None:
+    path = folder / "model.safetensors"
+    header, data = split_header(path)
+    header["model.other.weight"] = header.pop("model.norm.weight")
+    write_safetensors(path, header, data)
+    with pytest.raises(TensorMissing, match=r"model\.norm\.weight"):
+        to_gguf(folder)
+
+
+def test_a_weight_without_a_place_is_refused(folder: Path, to_gguf) -> None:
+    path = folder / "model.safetensors"
+    header, data = split_header(path)
+    header["model.layers.0.extra.weight"] = {
+        "dtype": "F32",
+        "shape": [1],
+        "data_offsets": [len(data), len(data) + 4],
+    }
+    write_safetensors(path, header, data + bytes(4))
+    with pytest.raises(FeatureUnknown, match="extra"):
+        to_gguf(folder)
+
+
+def test_a_weight_of_another_shape_is_refused(folder: Path, to_gguf) -> None:
+    path = folder / "model.safetensors"
+    header, data = split_header(path)
+    entry = header["model.embed_tokens.weight"]
+    entry["shape"] = [entry["shape"][0] * 2, entry["shape"][1] // 2]
+    write_safetensors(path, header, data)
+    with pytest.raises(TensorMissing, match="should be"):
+        to_gguf(folder)
+
+
+@pytest.mark.parametrize("bits", [b"\x80\x7f", b"\xc0\x7f"], ids=["infinity", "no number"])
+def test_numbers_that_are_none_are_refused(folder: Path, to_gguf, bits: bytes) -> None:
+    path = folder / "model.safetensors"
+    header, data = split_header(path)
+    start = header["model.layers.0.self_attn.q_proj.weight"]["data_offsets"][0]
+    write_safetensors(path, header, data[:start] + bits + data[start + 2 :])
+    with pytest.raises(NumbersUnfit, match=r"blk\.0\.attn_q\.weight"):
+        to_gguf(folder, "int8")
+
+
+def test_numbers_too_large_for_f16_are_refused(folder: Path, to_gguf) -> None:
+    path = folder / "model.safetensors"
+    header, data = split_header(path)
+    start = header["model.layers.0.self_attn.q_proj.weight"]["data_offsets"][0]
+    write_safetensors(path, header, data[:start] + b"\x00\x48" + data[start + 2 :])  # 131,072
+    with pytest.raises(NumbersUnfit, match="131072"):
+        to_gguf(folder, "f16")
+    assert to_gguf(folder, "bf16").tensors > 0
+
+
+def entry_with(**changes: object) -> dict:
+    return {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | changes
+
+
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        ({"a": entry_with(shape=[3])}, bytes(8)),
+        ({"a": entry_with(shape=[-2])}, bytes(8)),
+        ({"a": entry_with(shape=[2.0])}, bytes(8)),
+        ({"a": entry_with(shape=[True, 2])}, bytes(8)),
+        ({"a": entry_with(shape=[2**62, 4])}, bytes(8)),
+        ({"a": entry_with(shape=[1] * 9 + [2])}, bytes(8)),
+        ({"a": entry_with(dtype="F99")}, bytes(8)),
+        ({"a": entry_with(dtype=None)}, bytes(8)),
+        ({"a": entry_with(data_offsets=[0, 16])}, bytes(8)),
+        ({"a": entry_with(data_offsets=[8, 0])}, bytes(8)),
+        ({"a": entry_with(data_offsets=[8, 16])}, bytes(16)),
+        ({"a": entry_with(), "b": entry_with()}, bytes(8)),
+        ({"a": entry_with(), "b": entry_with(data_offsets=[4, 12])}, bytes(12)),
+        ({"a": entry_with()}, bytes(9)),
+        ({"a": entry_with()}, bytes(7)),
+        ({"a": []}, b""),
+        ({"\n": entry_with()}, bytes(8)),
+    ],
+)
+def test_a_tensor_table_that_does_not_fit_its_file_is_refused(
+    tmp_path: Path, header: dict, data: bytes
+) -> None:
+    path = tmp_path / "x.safetensors"
+    write_safetensors(path, header, data)
+    with pytest.raises(SourceDamaged):
+        read_tensor_table(path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 10**8 + 1, 2**63, 2**64 - 1])
+def test_a_header_of_impossible_length_is_not_read(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", length) + b"{}" + bytes(100))
+    with pytest.raises(SourceDamaged, match="header"):
+        read_tensor_table(path)
+
+
+@given(data=st.data())
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_damage_to_a_header_ends_in_a_message(folder: Path, data: st.DataObject) -> None:
+    path = folder / "model.safetensors"
+    original = bytearray((folder.parent / "qwen2" / "model.safetensors").read_bytes())
+    length = int.from_bytes(original[:8], "little")
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, 8 + length - 1))
+        original[at] = data.draw(st.integers(0, 255))
+    damaged = path.with_name("damaged.safetensors")
+    damaged.write_bytes(original)
+    try:
+        tensors = read_tensor_table(damaged)
+    except ConversionRefused:
+        return
+    assert all(each.offset + each.nbytes <= len(original) for each in tensors)

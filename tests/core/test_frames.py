@@ -1,0 +1,164 @@
+"""A frame survives every text, and no bytes from the other end break the reader."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepseek_r1.core import frames
+from deepseek_r1.core.errors import ErrorReport, ProtocolBroken
+from deepseek_r1.core.events import AnswerDelta, LoadProgress
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.host import protocol
+
+
+def generate(text: str) -> protocol.GenerateRequest:
+    return protocol.GenerateRequest(id=1, messages=(Message(role=Role.USER, content=text),))
+
+
+def sent(request: protocol.Request) -> protocol.Request:
+    stream = io.BytesIO(frames.pack(request, frames.TO_CHILD_CAP))
+    body = frames.read(stream, frames.TO_CHILD_CAP)
+    assert body is not None
+    assert frames.read(stream, frames.TO_CHILD_CAP) is None
+    return frames.parse(body, protocol.request_adapter)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=("Cs",))))
+def test_text_arrives_as_it_was_sent(text):
+    assert sent(generate(text)) == generate(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "arrives"),
+    [
+        ("a\x00b\x1b[0m", "a\x00b\x1b[0m"),
+        ("lone \ud800 high", "lone \ufffd high"),
+        ("lone \udcff low", "lone \ufffd low"),
+        ("pair \ud83d\ude00", "pair \U0001f600"),
+        ("x" * 1_000_000, "x" * 1_000_000),
+        ("深度求索 🐋 \u202e", "深度求索 🐋 \u202e"),
+    ],
+)
+def test_difficult_text_arrives(typed, arrives):
+    assert sent(generate(typed)) == generate(arrives)
+
+
+def test_a_message_over_the_cap_is_refused_before_it_is_sent():
+    with pytest.raises(frames.FrameTooLong):
+        frames.pack(generate("x" * frames.TO_CHILD_CAP), frames.TO_CHILD_CAP)
+
+
+def test_a_length_is_refused_before_a_byte_is_read():
+    stream = io.BytesIO(struct.pack(">I", frames.FROM_CHILD_CAP + 1) + b"x" * 100)
+    with pytest.raises(ProtocolBroken):
+        frames.read(stream, frames.FROM_CHILD_CAP)
+    assert stream.tell() == 4
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 5, 20])
+def test_a_cut_off_stream_is_told_from_a_finished_one(cut):
+    stream = io.BytesIO(frames.pack(protocol.DoneReply(id=1), 1000)[:cut])
+    with pytest.raises(frames.StreamCutOff):
+        frames.read(stream, 1000)
+
+
+def test_bytes_may_come_one_at_a_time():
+    class Drip(io.RawIOBase):
+        def __init__(self, data: bytes) -> None:
+            self.data = data
+
+        def read(self, size: int = -1) -> bytes:
+            part, self.data = self.data[:1], self.data[1:]
+            return part
+
+    body = frames.read(Drip(frames.pack(protocol.DoneReply(id=7), 1000)), 1000)
+    assert frames.parse(body, protocol.reply_adapter) == protocol.DoneReply(id=7)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{}", b"[]", b"null", b"\xff\xfe", b'{"kind":"magic"}', b'{"kind":"done"}',
+        b'{"kind":"done","id":"x"}', b'{"kind":"done","id":1,"more":2}',
+        b'{"kind":"done","id":99999999999999999999}',
+        b'{"kind":"hello","version":1,"pid":-4,"engine":""}',
+        b'{"kind":"beat","phase":"idle","idle_s":NaN,"cpu_s":0,"rss_mib":0,"peak_mib":0,'
+        b'"context_used":0,"context_length":0}',
+        b'{"kind":"event","id":1,"event":{"kind":"surprise"}}',
+        b"[" * 100_000, b'{"kind":' * 50_000, b'{"kind":"done","id":' + b"9" * 100_000 + b"}",
+    ],
+)  # fmt: skip
+def test_what_is_no_message_is_refused(body):
+    with pytest.raises(ProtocolBroken):
+        frames.parse(body, protocol.reply_adapter)
+
+
+def test_a_refusal_names_the_place_and_not_the_content():
+    with pytest.raises(ProtocolBroken) as caught:
+        frames.parse(b'{"kind":"done","id":"my secret diary"}', protocol.reply_adapter)
+    assert "secret" not in str(caught.value)
+    assert "done.id" in str(caught.value)
+
+
+REPLIES = [
+    protocol.Handshake(version=1, pid=1, engine="x"),
+    protocol.EventReply(id=3, event=AnswerDelta(text="Héllo 世界", completion_tokens=4)),
+    protocol.EventReply(id=3, event=LoadProgress(fraction=0.5)),
+    protocol.ErrorReply(id=4, report=ErrorReport(code="EngineDied", facts={"how": "x", "n": 1})),
+    protocol.DoneReply(id=5),
+]
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    out = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(out)) if out else 0
+        match chance.randrange(5):
+            case 0 if out:
+                out[at] ^= 1 << chance.randrange(8)
+            case 1 if out:
+                out[at] = chance.choice(b'\x00\xff"{}[]:,-9eE\\u')
+            case 2:
+                del out[at : at + chance.randint(1, 8)]
+            case 3:
+                out[at:at] = chance.randbytes(chance.randint(1, 8))
+            case _:
+                out[at:at] = out[at // 2 : at]
+    return bytes(out)
+
+
+def test_twenty_thousand_mutated_streams_end_in_messages_or_in_one_named_error():
+    chance = random.Random(20261124)
+    whole = b"".join(frames.pack(reply, frames.FROM_CHILD_CAP) for reply in REPLIES)
+    started, slowest, messages, broken = time.monotonic(), 0.0, 0, 0
+    for _ in range(20_000):
+        stream, began = io.BytesIO(mutated(whole, chance)), time.monotonic()
+        try:
+            while (body := frames.read(stream, frames.FROM_CHILD_CAP)) is not None:
+                frames.parse(body, protocol.reply_adapter)
+                messages += 1
+        except (ProtocolBroken, frames.StreamCutOff) as error:
+            broken += isinstance(error, ProtocolBroken)
+        slowest = max(slowest, time.monotonic() - began)
+    assert time.monotonic() - started < 30
+    assert slowest < 0.5
+    assert messages > 20_000  # what came before the damage was understood
+    assert broken > 10_000
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=2000))
+def test_any_bytes_end_in_messages_or_in_one_named_error(data):
+    stream = io.BytesIO(data)
+    try:
+        while (body := frames.read(stream, frames.FROM_CHILD_CAP)) is not None:
+            frames.parse(body, protocol.reply_adapter)
+    except (ProtocolBroken, frames.StreamCutOff):
+        pass

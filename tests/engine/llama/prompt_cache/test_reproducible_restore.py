@@ -1,0 +1,201 @@
+"""Greedy answers are byte for byte the same with and without prompts from the disk.
+
+Besides the text, the logarithms of the tokens' probabilities are compared, which depend on all
+logits: two answers can have the same text by luck, but hardly the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.messages import Message
+from deepseek_r1.core.settings import KVType, SamplingSettings
+from deepseek_r1.engine.base import Engine
+from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
+from support.gguf_files import tiny_qwen2
+from support.k_quant import k_quant_model
+from support.prompt_chats import (
+    Answered,
+    Opener,
+    answered,
+    assistant,
+    long_text,
+    prepared,
+    user,
+)
+
+pytestmark = pytest.mark.native
+
+GREEDY = SamplingSettings(temperature=0.0, max_tokens=10, logprobs=True)
+SAMPLED = SamplingSettings(temperature=0.8, max_tokens=6)
+PIECE = 128
+QUESTION = user(long_text(1, 330) + " What do you see?")
+CHAT = [QUESTION, assistant("Letters and numbers, I think."), user("Name one of them.")]
+
+Openers = Callable[[PromptCache | None], Engine]
+
+
+@pytest.fixture(
+    params=["starter", pytest.param("k_quant", marks=pytest.mark.slow)],
+)
+def model(
+    request: pytest.FixtureRequest, starter: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    if request.param == "starter":
+        return starter
+    found = k_quant_model(tmp_path_factory.mktemp("k_quant"))
+    if found is None:
+        pytest.skip("the model of K-quants is not here; see support/k_quant.py")
+    return found
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((None, KVType.F16), id="memory, f16"),
+        pytest.param((None, KVType.Q8_0), id="memory, q8_0"),
+        pytest.param((1, KVType.F16), id="streamed, f16"),
+        pytest.param((1, KVType.Q8_0), id="streamed, q8_0"),
+    ]
+)
+def opened(request: pytest.FixtureRequest, model: Path, open_next: Opener) -> Openers:
+    budget, kv_type = request.param
+
+    def open_one(cache: PromptCache | None) -> Engine:
+        return open_next(cache, model, budget=budget, kv_type=kv_type, micro_batch=256)
+
+    return open_one
+
+
+def greedy(engine: Engine, messages: list[Message]) -> Answered:
+    return answered(engine, messages, GREEDY)
+
+
+def same(one: Answered, other: Answered) -> bool:
+    assert one.logprobs
+    return (one.text, one.logprobs) == (other.text, other.logprobs)
+
+
+def whole(tokens: int) -> int:
+    """The tokens of whole pieces among so many."""
+    return tokens // PIECE * PIECE
+
+
+def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
+    opened: Openers, cache: PromptCache
+) -> None:
+    wanted = greedy(opened(None), CHAT)
+    prepared(opened(cache), CHAT[:2])
+    engine = opened(cache)
+    straight = greedy(engine, CHAT)
+    assert straight.stats.restored_tokens >= whole(straight.stats.prompt_tokens) - PIECE > PIECE
+    assert same(straight, wanted)
+    engine = opened(cache)
+    prepared(engine, CHAT[:2], compute=False)  # as the window does where a chat is opened
+    assert same(greedy(engine, CHAT), wanted)
+
+
+def test_edit_another_answer_and_change_of_version_after_a_restart(
+    opened: Openers, cache: PromptCache
+) -> None:
+    edited = [*CHAT[:2], user(long_text(5, 200) + " And here?")]
+    other_version = [QUESTION, assistant(long_text(6, 150)), user("Name one of them.")]
+    engine = opened(None)
+    wanted = {
+        "again": greedy(engine, [QUESTION]),
+        "edit": greedy(engine, edited),
+        "version": greedy(engine, other_version),
+        "first version": greedy(engine, CHAT),
+    }
+    engine = opened(cache)
+    answered(engine, CHAT, SAMPLED)  # leaves cells that were computed one by one
+    prepared(engine, CHAT[:2])
+    prepared(engine, other_version[:2])
+    engine = opened(cache)
+    found = {
+        "version": greedy(engine, other_version),
+        "edit": greedy(engine, edited),
+        "again": greedy(engine, [QUESTION]),
+        "first version": greedy(engine, CHAT),
+    }
+    for name, answer in found.items():
+        assert same(answer, wanted[name]), name
+        assert answer.stats.cached_tokens >= 2 * PIECE, name
+
+
+@pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
+def test_a_chat_saved_under_one_budget_is_the_same_under_another(
+    model: Path, open_next: Opener, cache: PromptCache, kv_type: KVType
+) -> None:
+    def streamed(folder: PromptCache | None, budget: int) -> Engine:
+        return open_next(folder, model, budget=budget, kv_type=kv_type, micro_batch=256)
+
+    wanted = greedy(streamed(None, 0), CHAT)
+    prepared(streamed(cache, 1), CHAT[:2])
+    for budget in (0, 2):
+        found = greedy(streamed(cache, budget), CHAT)
+        assert same(found, wanted)
+        assert found.stats.restored_tokens > PIECE
+
+
+def test_a_prompt_of_any_answer_is_saved_in_whole_pieces(
+    starter: Path, open_next: Opener, cache: PromptCache
+) -> None:
+    wanted = greedy(open_next(None, starter, micro_batch=256), [QUESTION])
+    engine = open_next(cache, starter, micro_batch=256)
+    first = answered(engine, [QUESTION], SAMPLED)
+    prepared(engine, [QUESTION, assistant(first.text)], compute=False)
+    found = greedy(open_next(cache, starter, micro_batch=256), [QUESTION])
+    assert found.stats.restored_tokens >= whole(found.stats.prompt_tokens) - PIECE
+    assert same(found, wanted)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_qwen2(tmp_path_factory.mktemp("tiny") / "tiny.gguf", seed=2)
+
+
+def test_what_was_computed_in_other_pieces_serves_other_answers_alone(
+    tiny: Path, open_next: Opener, cache: PromptCache
+) -> None:
+    wanted = greedy(open_next(None, tiny, micro_batch=256), CHAT)
+    engine = open_next(cache, tiny, micro_batch=256)
+    engine.limit_batch(60)  # as it is while the machine is short of memory
+    prepared(engine, CHAT[:2])
+    found = greedy(open_next(cache, tiny, micro_batch=256), CHAT)
+    assert found.stats.restored_tokens == 0
+    assert same(found, wanted)
+    sampled = answered(open_next(cache, tiny, micro_batch=256), CHAT, SAMPLED)
+    assert sampled.stats.restored_tokens > 2 * PIECE
+
+
+def test_whole_pieces_replace_what_was_saved_otherwise(
+    tiny: Path, open_next: Opener, cache: PromptCache
+) -> None:
+    engine = open_next(cache, tiny, micro_batch=256)
+    engine.limit_batch(60)
+    prepared(engine, CHAT[:2])
+    before = cache.usage()
+    engine = open_next(cache, tiny, micro_batch=256)
+    greedy(engine, CHAT)
+    prepared(engine, CHAT[:2])
+    assert cache.usage().segments == before.segments
+    found = greedy(open_next(cache, tiny, micro_batch=256), CHAT)
+    assert found.stats.restored_tokens > PIECE
+
+
+def test_short_messages_leave_a_chat_in_whole_pieces(
+    tiny: Path, open_next: Opener, cache: PromptCache
+) -> None:
+    chat = list(CHAT)
+    engine = open_next(cache, tiny, micro_batch=256)
+    for number in range(4):
+        answered(engine, chat, SAMPLED)
+        chat.append(assistant(long_text(20 + number, 60)))
+        prepared(engine, chat)
+        chat.append(user("And then?"))
+    found = greedy(open_next(cache, tiny, micro_batch=256), chat)
+    assert found.stats.restored_tokens >= whole(found.stats.prompt_tokens) - PIECE
+    assert same(found, greedy(open_next(None, tiny, micro_batch=256), chat))

@@ -1,0 +1,337 @@
+"""The folder of segments: found by prefix, within a budget, and never trusted."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.errors import PromptCacheUnavailable
+from deepseek_r1.engine.llama.prompt_cache.segment import SEGMENT_TOKENS, make_segment
+from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
+
+ROOT, OTHER_ROOT = b"r" * 32, b"q" * 32
+STATE_BYTES = 10_000
+MIB = 1 << 20
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[PromptCache]:
+    made = PromptCache(tmp_path / "prompts", 100 * MIB)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reopened(cache: PromptCache, tmp_path: Path) -> Iterator[Callable[[], PromptCache]]:
+    opened: list[PromptCache] = [cache]
+
+    def reopen() -> PromptCache:
+        opened[-1].close()
+        opened.append(PromptCache(tmp_path / "prompts", 100 * MIB))
+        return opened[-1]
+
+    yield reopen
+    opened[-1].close()
+
+
+def tokens(count: int, seed: int = 1) -> list[int]:
+    rng = random.Random(seed)
+    return [rng.randrange(50_000) for _ in range(count)]
+
+
+def state_for(prefix: list[int]) -> bytes:
+    return random.Random(str(prefix)).randbytes(STATE_BYTES)
+
+
+def save(
+    cache: PromptCache, prompt: list[int], owner: str = "1", root: bytes = ROOT, cost: float = 1.0
+) -> int:
+    """Write a prompt's segments that are not there; how many were written."""
+    parent, chain, written = root, [], 0
+    for first in range(0, len(prompt), SEGMENT_TOKENS):
+        part = prompt[first : first + SEGMENT_TOKENS]
+        one = make_segment(root, parent, first, part, STATE_BYTES)
+        if not cache.keep(one, owner):
+            state = state_for(prompt[: first + len(part)])
+
+            def fill(view: memoryview, state: bytes = state) -> None:
+                view[:] = state
+
+            written += cache.write(one, owner, cost, fill, chain)
+        parent = one.id
+        chain.append(parent)
+    return written
+
+
+def found(cache: PromptCache, prompt: list[int], root: bytes = ROOT) -> int:
+    """Tokens that are found and whose states can be read."""
+    count = 0
+    for match in cache.match(root, prompt):
+        states: list[bytes] = []
+
+        def use(state: memoryview, states: list[bytes] = states) -> bool:
+            states.append(bytes(state))
+            return True
+
+        if not cache.read(match.segment, use):
+            break
+        prefix = [*prompt[: match.segment.first], *match.segment.tokens]
+        assert states == [state_for(prefix)]  # whatever was done to the files
+        count += match.tokens
+    return count
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "prompts" / "segments").iterdir())
+
+
+def test_a_prompt_is_found_as_far_as_it_was_saved(cache: PromptCache) -> None:
+    prompt = tokens(700)
+    assert save(cache, prompt) == 3
+    assert found(cache, prompt + tokens(100, 2)) == 700
+    assert found(cache, prompt[:600]) == 600
+    assert found(cache, prompt[:300] + tokens(300, 2)) == 300
+    assert found(cache, tokens(300, 2)) == 0
+
+
+def test_what_two_prompts_share_is_written_once(cache: PromptCache) -> None:
+    shared = tokens(2 * SEGMENT_TOKENS)
+    save(cache, shared + tokens(SEGMENT_TOKENS, 2), "1")
+    assert save(cache, shared + tokens(SEGMENT_TOKENS, 3), "2") == 1
+    assert cache.usage().segments == 4
+
+
+def test_an_unfinished_segment_is_replaced_as_the_prompt_grows(cache: PromptCache) -> None:
+    prompt = tokens(500)
+    for length in (100, 180, 300, 500):
+        save(cache, prompt[:length])
+    assert cache.usage().segments == 2
+    assert found(cache, prompt) == 500
+
+
+def test_another_models_segments_are_not_found(cache: PromptCache) -> None:
+    save(cache, tokens(600))
+    assert found(cache, tokens(600), OTHER_ROOT) == 0
+
+
+def test_it_is_there_after_a_restart(reopened: Callable[[], PromptCache]) -> None:
+    save(reopened(), tokens(600))
+    assert found(reopened(), tokens(600)) == 600
+
+
+def test_the_budget_holds_and_leaves_go_before_their_parents(tmp_path: Path) -> None:
+    size = make_segment(ROOT, ROOT, 0, tokens(SEGMENT_TOKENS), STATE_BYTES).file_bytes
+    cache = PromptCache(tmp_path / "prompts", 5 * size)
+    first, second = tokens(4 * SEGMENT_TOKENS), tokens(3 * SEGMENT_TOKENS, 2)
+    save(cache, first, "1")
+    save(cache, second, "2")
+    assert cache.usage().bytes <= 5 * size
+    assert sum(path.stat().st_size for path in files(tmp_path)) == cache.usage().bytes
+    assert found(cache, second) == 3 * SEGMENT_TOKENS
+    assert found(cache, first) == 2 * SEGMENT_TOKENS  # its end went first
+    cache.set_budget(2 * size)
+    assert cache.usage().bytes <= 2 * size
+    cache.close()
+
+
+def test_what_is_used_often_outlives_what_is_not(tmp_path: Path) -> None:
+    size = make_segment(ROOT, ROOT, 0, tokens(SEGMENT_TOKENS), STATE_BYTES).file_bytes
+    cache = PromptCache(tmp_path / "prompts", 3 * size)
+    often, seldom = tokens(SEGMENT_TOKENS), tokens(SEGMENT_TOKENS, 2)
+    save(cache, often)
+    save(cache, seldom)
+    for _ in range(5):
+        assert found(cache, often) == SEGMENT_TOKENS
+    for seed in (3, 4):
+        save(cache, tokens(SEGMENT_TOKENS, seed))
+    assert found(cache, often) == SEGMENT_TOKENS
+    assert found(cache, seldom) == 0
+    cache.close()
+
+
+def test_a_deleted_conversation_takes_along_what_no_other_has(
+    cache: PromptCache, tmp_path: Path
+) -> None:
+    shared = tokens(SEGMENT_TOKENS)
+    mine, others = shared + tokens(300, 2), shared + tokens(300, 3)
+    save(cache, mine, "1")
+    save(cache, others, "2")
+    cache.retain_owners(["2"])
+    assert found(cache, others) == len(others)
+    assert found(cache, mine) == len(shared)
+    cache.retain_owners([])
+    assert files(tmp_path) == []
+    assert cache.usage().segments == 0
+
+
+def test_an_unfinished_segment_of_another_conversation_stays(cache: PromptCache) -> None:
+    prompt = tokens(120)
+    save(cache, prompt[:100], "1")
+    save(cache, prompt, "2")
+    cache.retain_owners(["1"])
+    assert found(cache, prompt) == 100
+
+
+def test_damaged_segments_are_deleted_and_their_tokens_not_found(
+    cache: PromptCache, tmp_path: Path
+) -> None:
+    rng, prompt = random.Random(5), tokens(600)
+    for _ in range(200):
+        save(cache, prompt)
+        names = files(tmp_path)
+        victim, other = rng.sample(names, 2)
+        data = bytearray(victim.read_bytes())
+        match rng.randrange(4):
+            case 0:
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[rng.randrange(len(data)) :]
+            case 2:
+                data = bytearray(other.read_bytes())
+            case 3:
+                data = bytearray(rng.randbytes(len(data)))
+        victim.write_bytes(data)
+        assert found(cache, prompt) < 600
+        assert not victim.exists() or victim.read_bytes() != data
+    save(cache, prompt)
+    assert found(cache, prompt) == 600
+
+
+def test_files_and_index_agree_again_after_a_crash(
+    reopened: Callable[[], PromptCache], tmp_path: Path
+) -> None:
+    prompt = tokens(4 * SEGMENT_TOKENS)
+    save(reopened(), prompt)
+    folder = tmp_path / "prompts" / "segments"
+    chain = [match.segment for match in reopened().match(ROOT, prompt)]
+    (folder / chain[2].file_name).unlink()
+    (folder / ("a" * 64 + ".kv")).write_bytes(b"not a segment")
+    (folder / ("b" * 64 + ".kv.new")).write_bytes(b"cut short by a crash")
+    cache = reopened()
+    assert found(cache, prompt) == 2 * SEGMENT_TOKENS
+    assert {path.name for path in files(tmp_path)} == {one.file_name for one in chain[:2]}
+    assert cache.usage().segments == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no database" * 1000, None], ids=["empty", "text", "gone"]
+)
+def test_a_lost_index_is_made_anew_from_the_files(
+    reopened: Callable[[], PromptCache], tmp_path: Path, content: bytes | None
+) -> None:
+    cache, prompt = reopened(), tokens(600)
+    save(cache, prompt)
+    cache.close()
+    index = tmp_path / "prompts" / "index.sqlite"
+    index.unlink() if content is None else index.write_bytes(content)
+    assert found(reopened(), prompt) == 600
+
+
+def test_rows_that_lie_lead_to_nothing(reopened: Callable[[], PromptCache], tmp_path: Path) -> None:
+    prompt = tokens(600)
+    save(reopened(), prompt)
+    lies = (
+        "UPDATE segment SET tokens = (SELECT tokens FROM segment ORDER BY first DESC LIMIT 1)",
+        "UPDATE segment SET state_bytes = state_bytes + 1",
+        "UPDATE segment SET first = first + 256",
+        f"UPDATE segment SET root = x'{OTHER_ROOT.hex()}', parent = x'{OTHER_ROOT.hex()}'",
+        "UPDATE segment SET tokens = x'010203'",
+        "UPDATE segment SET tokens = 'text'",
+    )
+    for lie in lies:
+        reopened().close()
+        with sqlite3.connect(tmp_path / "prompts" / "index.sqlite") as db:
+            db.execute(lie)
+        db.close()
+        cache = reopened()
+        assert found(cache, prompt) in (0, 256, 512, 600)
+        assert found(cache, prompt, OTHER_ROOT) == 0
+        save(cache, prompt)
+        assert found(cache, prompt) == 600
+
+
+def test_another_key_makes_everything_unreadable(
+    reopened: Callable[[], PromptCache], tmp_path: Path
+) -> None:
+    save(reopened(), tokens(600))
+    key = tmp_path / "prompts" / "key"
+    if sys.platform != "win32":
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    key.write_bytes(b"x" * 32)
+    assert found(reopened(), tokens(600)) == 0
+    key.unlink()
+    save(reopened(), tokens(600))
+    assert found(reopened(), tokens(600)) == 600
+
+
+def test_a_full_disk_ends_the_writing_and_nothing_else(
+    cache: PromptCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    save(cache, tokens(300))
+
+    def refuse(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    assert save(cache, tokens(300, 2)) == 0
+    assert "No space left" in cache.usage().problem
+    assert found(cache, tokens(300)) == 300
+    monkeypatch.undo()
+    assert save(cache, tokens(300, 2)) == 2
+    assert cache.usage().problem == ""
+
+
+def test_a_disk_that_became_read_only_is_still_read(
+    cache: PromptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = tokens(300)
+    save(cache, prompt)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        for function in ("os.fsync", "pathlib.Path.unlink", "pathlib.Path.replace"):
+            patch.setattr(function, refuse)
+        assert found(cache, prompt) == 300
+        cache.retain_owners(["2"])
+        assert "Read-only" in cache.usage().problem
+    assert cache.usage().segments == 0
+
+
+def test_a_drive_that_is_nearly_full_is_not_filled(
+    cache: PromptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nearly:
+        free = 100 * MIB
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: Nearly)
+    assert save(cache, tokens(300)) == 0
+    assert cache.usage().problem
+
+
+def test_one_process_at_a_time_has_the_folder(cache: PromptCache, tmp_path: Path) -> None:
+    with pytest.raises(PromptCacheUnavailable):
+        PromptCache(tmp_path / "prompts", MIB, lock_wait_s=0.1)
+    cache.close()
+    PromptCache(tmp_path / "prompts", MIB, lock_wait_s=0.1).close()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PromptCacheUnavailable):
+        PromptCache(tmp_path / "file", MIB)
+
+
+def test_what_was_written_today_is_counted(cache: PromptCache) -> None:
+    save(cache, tokens(600))
+    usage = cache.usage()
+    assert usage.written_today_bytes == usage.bytes > 0
+    save(cache, tokens(600))
+    assert cache.usage().written_today_bytes == usage.bytes

@@ -1,0 +1,109 @@
+"""A draft model that does not make up for its memory gives it to the target's weights."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.events import BillItem
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.draft_times import DraftTimes
+from deepseek_r1.engine.llama.speculative.draft_memory import MemoryGuard, is_worth_loading
+from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.hardware import default_threads
+from deepseek_r1.inference.draft_profile import draft_key, save_draft_times
+
+STORY = "Tell me a story about a fox."
+ROWS_S = {1: 0.1, 16: 0.5}
+
+
+def test_a_draft_model_pays_while_it_displaces_few_weights() -> None:
+    """Reading seven parts in place of six is worth it; twelve in place of one is not."""
+    seven, twelve, six, one = (RowCurve(ROWS_S, read_s) for read_s in (0.7, 1.2, 0.6, 0.1))
+    assert is_worth_loading(seven, six, token_s=0.02)
+    assert not is_worth_loading(twelve, one, token_s=0.02)
+    assert not is_worth_loading(seven, six, token_s=0.7)
+
+
+@pytest.mark.parametrize("worth", [0.0, 0.3, 0.7, 1.0, 1.5, 2.5])
+def test_any_two_hundred_tokens_take_hardly_longer_than_without_the_draft_model(
+    worth: float,
+) -> None:
+    """Whatever drafts bring, by chance, in a pass of 1.2, where a plain pass takes 1.2 as well."""
+    chance, guard, share = random.Random(7), MemoryGuard(), 1 / 1.2
+    taken: list[float] = []  # of each token, in plain tokens without the draft model
+    while len(taken) < 20_000:
+        if guard.exceeded:
+            taken.append(1.0)
+            continue
+        brought = 1 + int(worth + chance.random())
+        guard.observe(1.0, brought, share)
+        taken += [1.2 / brought] * brought
+    sums = [sum(taken[:200])]
+    for at in range(200, len(taken)):
+        sums.append(sums[-1] + taken[at] - taken[at - 200])
+    assert max(sums) <= 200 / 0.97
+    assert guard.exceeded or worth
+    assert not guard.exceeded or worth < 0.7
+
+
+def loaded_pair(starter: Path, times: DraftTimes) -> CPUInference:
+    header = read_header(starter)
+    key = draft_key(header, header, default_threads(), streams=True)
+    save_draft_times(key, times)
+    return CPUInference(
+        starter,
+        draft_model=starter,
+        memory_budget=400,
+        context_length=512,
+        swap_enabled=True,
+        window_mib=100.0,
+    )
+
+
+@pytest.mark.native
+def test_a_draft_model_that_cannot_pay_is_freed_by_the_load(
+    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
+    slow = DraftTimes(rows_s=ROWS_S, read_mib_s=100.0, token_s=2.0)
+    with loaded_pair(starter, slow) as model:
+        assert model.memory.draft_released
+        bill = model.loaded.bill
+        assert bill.fits
+        assert BillItem.DRAFT not in {line.name for line in bill.lines}
+        stats = model.complete(STORY, sampling=SamplingSettings(temperature=0, max_tokens=8)).stats
+        assert stats.draft_released
+        assert stats.completion_tokens > 1
+
+
+@pytest.mark.native
+def test_a_draft_model_that_is_mostly_wrong_is_freed_and_the_answer_goes_on(
+    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hot answers differ from the most likely tokens, which the draft model proposes."""
+    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
+    times = DraftTimes(rows_s=ROWS_S, read_mib_s=1000.0, token_s=0.02)
+    hot = SamplingSettings(temperature=2.0, top_p=1.0, seed=3, max_tokens=120)
+    with loaded_pair(starter, times) as model:
+        assert not model.memory.draft_released
+        assert BillItem.DRAFT in {line.name for line in model.loaded.bill.lines}
+        before = model.weights_stats
+        stats = [model.complete(STORY, sampling=hot).stats for _ in range(3)][-1]
+        after = model.weights_stats
+        assert stats.draft_released
+        assert before is not None
+        assert after is not None
+        assert after.pinned_mib > before.pinned_mib + 20
+        runtime = {line.name: line for line in model.loaded.bill.lines}[BillItem.RUNTIME]
+        grown = math.ceil(max(0.0, runtime.measured_mib - runtime.planned_mib))  # pytest's process
+        model.set_memory_budget(400 + grown)
+        assert BillItem.DRAFT not in {line.name for line in model.loaded.bill.lines}
+        assert model.loaded.bill.fits
+        model.set_memory_budget(380 + grown)
+        assert model.complete(STORY, sampling=hot).stats.completion_tokens > 1

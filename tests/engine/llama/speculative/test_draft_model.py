@@ -1,0 +1,223 @@
+"""A draft model stays in step with the target's text, and changes nothing but the passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.errors import BudgetTooSmall, DraftMissing, DraftUnfit
+from deepseek_r1.core.events import BillItem, FinishReason
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.base import GenerationResult
+from deepseek_r1.engine.draft_times import DraftTimes
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
+from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
+from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
+from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
+from deepseek_r1.formats.container import read_container
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.hardware import default_threads
+from deepseek_r1.inference.draft_profile import draft_key, load_draft_times, save_draft_times
+
+# A drive on which a pass takes long, and drafting hardly any time.
+SLOW_DRIVE = DraftTimes(rows_s={1: 1.0, 16: 1.5}, read_mib_s=0.0, token_s=0.001)
+GREEDY = SamplingSettings(temperature=0.0, max_tokens=48)
+STORY = "Tell me a story about a fox."
+
+
+@pytest.fixture(scope="module")
+def starter() -> Path:
+    path = starter_model()
+    assert path is not None
+    return path
+
+
+@pytest.fixture(scope="module")
+def pair(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CPUInference]:
+    """The starter model, streamed, with itself as its draft model."""
+    header = read_header(starter)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("R1DESK_PROFILE", str(tmp_path_factory.mktemp("profile")))
+        key = draft_key(header, header, default_threads(), streams=True)
+        save_draft_times(key, SLOW_DRIVE)
+        with CPUInference(
+            starter,
+            draft_model=starter,
+            memory_budget=400,
+            context_length=1024,
+            swap_enabled=True,
+            window_mib=100.0,
+        ) as model:
+            assert model.weights_stats is not None, "nothing is streamed under this budget"
+            yield model
+
+
+def answered(
+    model: CPUInference, prompt: str | list[Message], sampling: SamplingSettings = GREEDY
+) -> GenerationResult:
+    return model.complete(prompt, sampling=sampling)
+
+
+@pytest.mark.native
+def test_a_twin_saves_most_passes_and_is_paid_for_in_the_bill(pair: CPUInference) -> None:
+    stats = answered(pair, STORY).stats
+    assert stats.tokens_per_pass > 2
+    assert stats.accepted <= stats.drafted
+    assert stats.draft_s > 0
+    lines = {line.name: line for line in pair.loaded.bill.lines}
+    assert pair.loaded.bill.fits
+    draft = lines[BillItem.DRAFT]
+    assert draft.measured_mib is not None
+    assert 0 < draft.measured_mib <= draft.planned_mib
+
+
+@pytest.mark.native
+def test_a_drafted_answer_is_the_same_again(pair: CPUInference) -> None:
+    """Also after other answers: its drafts depend on nothing but its own text."""
+    first = answered(pair, STORY)
+    again_at_once = answered(pair, STORY)
+    answered(pair, "Count from one to thirty in words.", SamplingSettings(seed=1, max_tokens=40))
+    later = answered(pair, STORY)
+    assert first.text == again_at_once.text == later.text
+    assert again_at_once.stats.drafted == later.stats.drafted > 0
+
+
+@pytest.mark.native
+def test_the_draft_model_reads_the_next_turns_prompt_in_advance(pair: CPUInference) -> None:
+    """Its cells are then those of the conversation, and the answer is drafted as before."""
+    said = [Message(role=Role.USER, content=STORY), Message(role=Role.ASSISTANT, content="No.")]
+    for _progress in pair.prepare(said):
+        pass
+    draft = pair._engine._drafting._memory.model
+    assert len(draft._context.cells) == len(draft._text) > 10
+    free = SamplingSettings(temperature=0.4, max_tokens=24)
+    asked = [*said, Message(role=Role.USER, content="Please do.")]
+    assert answered(pair, asked, free).stats.completion_tokens > 1
+
+
+@pytest.mark.native
+def test_a_cancelled_draft_leaves_an_engine_that_answers(pair: CPUInference) -> None:
+    events = pair.stream(STORY, sampling=GREEDY.model_copy(update={"max_tokens": 400}))
+    next(events)
+    pair.cancel()
+    *_, last = events
+    assert last.stats.finish_reason is FinishReason.CANCELLED
+    assert answered(pair, STORY).stats.completion_tokens > 1
+
+
+@pytest.mark.native
+def test_a_budget_without_room_for_the_draft_model_is_refused(starter: Path) -> None:
+    with pytest.raises(BudgetTooSmall):
+        CPUInference(
+            starter, draft_model=starter, memory_budget=256, swap_enabled=True, window_mib=100.0
+        )
+
+
+@pytest.mark.native
+def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(
+    starter: Path, r1_shaped: Path
+) -> None:
+    accepted: list[bool] = []
+    with pytest.raises(DraftUnfit):
+        CPUInference(
+            starter,
+            draft_model=r1_shaped,
+            memory_budget=2048,
+            on_accepted=lambda _files: accepted.append(True),
+        )
+    assert not accepted
+
+
+@pytest.mark.native
+def test_drafts_by_a_model_need_one(starter: Path) -> None:
+    with pytest.raises(DraftMissing):
+        CPUInference(starter, drafts="model", memory_budget=2048)
+
+
+@pytest.mark.native
+def test_the_times_are_measured_once_and_stored(
+    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
+    header = read_header(starter)
+    key = draft_key(header, header, default_threads(), streams=False)
+    options = {"draft_model": starter, "memory_budget": 2048, "context_length": 256}
+    with CPUInference(starter, **options) as model:
+        measured, stored = model._engine.draft_times, load_draft_times(key)
+    assert stored == (measured if measured.calm else None)
+    save_draft_times(key, measured)
+    assert set(measured.rows_s) == {1, 2, 4, 7, 8, 16}
+    assert all(seconds > 0 for seconds in measured.rows_s.values())
+    assert measured.token_s > 0
+    with CPUInference(starter, **options):
+        assert load_draft_times(key) == measured  # not measured again
+
+
+@pytest.fixture
+def twin(starter: Path) -> Iterator[Callable[[], DraftModel]]:
+    """Makes draft models for a target with the starter's vocabulary, with 256 cells each."""
+    tokens = read_container(starter).tokens
+    vocabulary = VocabularyMap(tokens, tokens, target_name="a", draft_name="b")
+    made: list[DraftModel] = []
+
+    def make() -> DraftModel:
+        model = LlamaModel(library(), (starter,), lambda _fraction: True)
+        made.append(DraftModel(library(), model, vocabulary, context_length=256, threads=(2, 2)))
+        return made[-1]
+
+    yield make
+    for draft in made:
+        draft.close()
+
+
+FREE = LengthRule(RowCurve({1: 1e3, 16: 1e3}))  # passes that outweigh any drafting
+COUNTED = "one two three four five one two three four five one two three four five one two"
+
+
+@pytest.mark.native
+def test_an_edited_text_is_drafted_as_a_new_one(twin: Callable[[], DraftModel]) -> None:
+    """Cells are cut back to what both texts share, and drafted tokens leave nothing behind."""
+    used, new = twin(), twin()
+    tokenize = used._model.tokenize
+    text, edited = (
+        tokenize(COUNTED.replace("one", first), special=False) for first in ("one", "zero")
+    )
+    used.begin(text, reproducible=False)
+    assert used.propose(FREE, 8)
+    used.observe(tokenize(" three", special=False))
+    assert used.propose(FREE, 8)
+    for changed in (edited, text[:-6], text):
+        used.begin(changed, reproducible=False)
+        new.begin(changed, reproducible=True)
+        assert used.propose(FREE, 1).tokens == new.propose(FREE, 1).tokens != ()
+
+
+@pytest.mark.native
+def test_a_text_longer_than_the_draft_models_cache_moves_its_window_on(
+    twin: Callable[[], DraftModel],
+) -> None:
+    draft = twin()
+    text = draft._model.tokenize(" ".join([COUNTED] * 60), special=False)
+    draft.begin(text[:50], reproducible=True)
+    drafted_at_all = 0
+    for at in range(50, 700, 10):
+        draft.observe(text[at : at + 10])
+        drafted = draft.propose(FREE, 8)
+        kept = next((n for n, token in enumerate(drafted.tokens) if token != text[at + 10 + n]), 8)
+        draft.on_verified(drafted, kept)
+        drafted_at_all += kept
+    assert drafted_at_all > 65  # more than one of each draft, also behind the window's end
+
+
+def test_settings_name_the_draft_model_only_where_it_is_used() -> None:
+    chosen = LoadSettings(draft_model="small.gguf")
+    assert chosen.draft_path == "small.gguf"
+    for mode in ("off", "lookup"):
+        assert LoadSettings(draft_model="small.gguf", drafts=mode).draft_path == ""

@@ -1,0 +1,209 @@
+"""Answers computed together are those computed alone, whatever the cache has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillProgress
+from deepseek_r1.core.messages import Message, RawPrompt, Role
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.base import AnswerBatch
+from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
+from deepseek_r1.engine.schema import schema_json
+from support.forced_answers import ENDLESS, only
+
+# ---- cells ----------------------------------------------------------------------------------
+
+
+class Memory:
+    """Stands in for llama.cpp's: remembers which sequence has which length."""
+
+    def __init__(self, sequences: int) -> None:
+        self.lengths = [0] * sequences
+
+    def remove(self, sequence: int, length: int) -> bool:
+        self.lengths[sequence] = min(self.lengths[sequence], length)
+        return True
+
+    def share(self, source: int, target: int, length: int) -> None:
+        assert self.lengths[target] == 0
+        self.lengths[target] = length
+
+
+def test_shared_cells_are_counted_once():
+    cells = SequenceCells(Memory(3), 3)
+    cells.append(0, [1, 2, 3, 4])
+    assert cells.longest_prefix([1, 2, 3, 9]) == (0, 3)
+    cells.share(0, 1, 3)
+    cells.append(1, [9])
+    assert cells.used == 5
+    assert cells.freed_by([0]) == 1
+    assert cells.freed_by([0, 1]) == 5
+    cells.truncate(0, 0)
+    assert cells.used == 4
+    assert cells.tokens[1] == [1, 2, 3, 9]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["append", "truncate", "share"]), *[st.integers(0, 6)] * 3),
+        max_size=40,
+    )
+)
+def test_the_count_is_that_of_distinct_cells(operations: Sequence[tuple[str, int, int, int]]):
+    memory = Memory(3)
+    cells = SequenceCells(memory, 3)
+    for name, one, other, length in operations:
+        source, target = one % 3, other % 3
+        if name == "append":
+            cells.append(source, list(range(length)))
+            memory.lengths[source] += length
+        elif name == "truncate":
+            cells.truncate(source, length)
+        elif source != target:
+            cells.share(source, target, min(length, len(cells.tokens[source])))
+        assert memory.lengths == [len(held) for held in cells.tokens]
+        assert cells.used == cells.freed_by(range(3))
+        assert max(memory.lengths) <= cells.used <= sum(memory.lengths)
+
+
+# ---- answers --------------------------------------------------------------------------------
+
+pytest_native = pytest.mark.native
+PROMPTS = [
+    "Count from one to ten.",
+    "What is the capital of France?",
+    "Name a fruit that is yellow.",
+    "Is water wet? " * 30,
+]
+
+
+@pytest.fixture(scope="module")
+def model(starter: Path) -> Iterator[CPUInference]:
+    with CPUInference(starter, batch_size=4, context_length=768) as loaded:
+        yield loaded
+
+
+def user(text: str) -> list[Message]:
+    return [Message(role=Role.USER, content=text)]
+
+
+def run(batch: AnswerBatch) -> dict[int, list[object]]:
+    """All events of a batch until it is empty, by key."""
+    events: dict[int, list[object]] = {}
+    while batch.busy:
+        for key, event in batch.step():
+            events.setdefault(key, []).append(event)
+    return events
+
+
+def finished(events: list[object]) -> GenerationFinished:
+    last = events[-1]
+    assert isinstance(last, GenerationFinished)
+    return last
+
+
+@pytest_native
+def test_probabilities_are_those_of_single_answers(model: CPUInference):
+    options = {"temperature": 0.0, "logprobs": True, "top_logprobs": 5}
+    together = model.complete_many(PROMPTS, 2, **options)
+    for prompt, answer in zip(PROMPTS, together, strict=True):
+        alone = model.complete(prompt, 2, **options).logprobs[0]
+        by_token = {top.token: top.logprob for top in alone.top}
+        for top in answer.logprobs[0].top[:3]:  # kernels round a little differently
+            assert by_token.get(top.token, top.logprob) == pytest.approx(top.logprob, abs=0.2)
+
+
+@pytest_native
+def test_each_answer_follows_its_own_schema(model: CPUInference):
+    with model.batch() as batch:
+        for key, word in enumerate(["alpha", "beta", "gamma", "delta"]):
+            schema = schema_json(only(word))
+            batch.add(key, user("?"), SamplingSettings(), json_schema=schema)
+        events = run(batch)
+    for key, word in enumerate(["alpha", "beta", "gamma", "delta"]):
+        text = "".join(getattr(event, "text", "") for event in events[key])
+        assert text.strip() == f'"{word}"'
+        assert finished(events[key]).stats.finish_reason is FinishReason.STOP
+
+
+@pytest_native
+def test_a_shared_beginning_is_computed_once(model: CPUInference):
+    system = Message(role=Role.SYSTEM, content="You are a careful assistant. " * 20)
+    with model.batch() as batch:
+        for key in range(3):
+            batch.add(key, [system, *user(f"Question {key}")], SamplingSettings(max_tokens=2))
+        events = run(batch)
+    cached = [finished(events[key]).stats.cached_tokens for key in range(3)]
+    assert cached[0] < 20
+    assert min(cached[1:]) > 80
+    first = events[1][0]
+    assert isinstance(first, PrefillProgress)
+    assert first.cached == cached[1]
+
+
+@pytest_native
+def test_an_answer_that_ended_leaves_a_warm_beginning(model: CPUInference):
+    prompt = RawPrompt(text="one two three four five six seven eight nine ten " * 4)
+    with model.batch() as batch:
+        batch.add(1, prompt, SamplingSettings(max_tokens=2))
+        run(batch)
+    with model.batch() as batch:
+        batch.add(2, prompt, SamplingSettings(max_tokens=2))
+        stats = finished(run(batch)[2]).stats
+    assert stats.cached_tokens == stats.prompt_tokens - 1
+
+
+@pytest_native
+def test_a_single_answer_after_a_batch_and_a_batch_after_it(model: CPUInference):
+    for _ in range(2):
+        assert len(model.generate(["a", "b"], 2)) == 2
+        assert model.generate("?", json_schema=only("x")).strip() == '"x"'
+        assert model.embed(["a"])
+
+
+@pytest_native
+def test_all_answers_end_where_the_cache_holds_only_one_of_them(starter: Path):
+    with CPUInference(starter, batch_size=4, context_length=256) as model, model.batch() as batch:
+        schema = schema_json(only("x" * 160))  # about 100 tokens each
+        for key in range(5):
+            batch.add(key, user(f"Question {key}"), SamplingSettings(), json_schema=schema)
+        events = run(batch)
+    for key in range(5):
+        text = "".join(getattr(event, "text", "") for event in events[key])
+        assert text.strip() == f'"{"x" * 160}"'
+
+
+@pytest_native
+def test_a_cancelled_answer_ends_alone(model: CPUInference):
+    endless = schema_json(ENDLESS)
+    with model.batch() as batch:
+        batch.add(1, user("?"), SamplingSettings(), json_schema=endless)
+        batch.add(2, user("?"), SamplingSettings(), json_schema=schema_json(only("ok")))
+        for _ in range(4):
+            batch.step()
+        batch.cancel(1)
+        events = run(batch)
+    assert finished(events[1]).stats.finish_reason is FinishReason.CANCELLED
+    assert finished(events[2]).stats.finish_reason is FinishReason.STOP
+
+
+@pytest_native
+def test_an_answer_that_comes_later_does_not_wait_for_a_long_one(model: CPUInference):
+    with model.batch() as batch:
+        batch.add(1, user("?"), SamplingSettings(), json_schema=schema_json(ENDLESS))
+        for _ in range(10):
+            batch.step()
+        batch.add(2, user("?"), SamplingSettings(), json_schema=schema_json(only("ok")))
+        order: list[int] = []
+        while 2 not in order:
+            order += [key for key, event in batch.step() if isinstance(event, GenerationFinished)]
+        assert order == [2]
+        batch.cancel(1)
+        run(batch)

@@ -1,0 +1,139 @@
+"""Answers held to a schema: whatever is drawn, it is JSON and validates. The thinking is free."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import FinishReason
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.generation_output import GenerationOutput
+from deepseek_r1.engine.llama.constrained_decoding import SamplerPair
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.model import LlamaModel
+
+pytestmark = pytest.mark.native
+
+NODE = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 8}, "next": {"$ref": "#/$defs/node"}},
+    "required": ["name"],
+}
+CASES = {
+    "person": (
+        {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "maxLength": 12},
+                "名字": {"enum": ['an "odd" one', "zwei\nZeilen", "\\", 3, None]},
+                "age": {"type": "integer", "minimum": 0, "maximum": 120},
+                "tags": {"type": "array", "items": {"const": "x"}, "minItems": 2, "maxItems": 3},
+                "note": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+            },
+            "required": ["name", "名字", "tags"],
+        },
+        lambda v: (
+            1 <= len(v["name"]) <= 12
+            and v["名字"] in ('an "odd" one', "zwei\nZeilen", "\\", 3, None)
+            and 0 <= v.get("age", 0) <= 120
+            and 2 <= len(v["tags"]) <= 3
+            and set(v["tags"]) == {"x"}
+            and v.get("note", None) in (True, False, None)
+            and list(v) == [k for k in ("name", "名字", "age", "tags", "note") if k in v]
+        ),
+    ),
+    "only optional": (
+        {"properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}},
+        lambda v: set(v) <= {"a", "b", "c"},
+    ),
+    "date": ({"type": "string", "format": "date"}, lambda v: time.strptime(v, "%Y-%m-%d")),
+    "union of types": (
+        {"type": ["integer", "boolean"], "minimum": 3, "maximum": 4},
+        lambda v: v in (3, 4, True, False),
+    ),
+    "a list that contains its like": (
+        {"$defs": {"node": NODE}, "$ref": "#/$defs/node"},
+        lambda v: len(v["name"]) <= 8 and isinstance(v.get("next", {}), dict),
+    ),
+    "fixed": ({"const": {"a": [1, "é"]}}, lambda v: v == {"a": [1, "é"]}),
+    "empty list": ({"type": "array", "maxItems": 0}, lambda v: v == []),
+    "nothing else": ({"type": "object", "additionalProperties": False}, lambda v: v == {}),
+}
+
+
+@pytest.fixture(scope="module")
+def model(starter: Path) -> Iterator[CPUInference]:
+    with CPUInference(starter, context_length=1024) as loaded:
+        yield loaded
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("temperature", [0.0, 2.0])
+def test_the_answer_parses_and_validates(
+    model: CPUInference, name: str, temperature: float
+) -> None:
+    schema, validates = CASES[name]
+    complete = 0
+    for seed in range(3):
+        sampling = SamplingSettings(temperature=temperature, seed=seed, max_tokens=120)
+        answer = model.complete("Say something as JSON.", sampling=sampling, json_schema=schema)
+        if answer.stats.finish_reason is FinishReason.STOP:
+            complete += 1
+            assert validates(json.loads(answer.text)), answer.text
+        if temperature == 0.0:
+            break
+    assert complete or (temperature == 0.0 and name == "a list that contains its like")
+
+
+def test_each_prompt_of_a_list_is_held(model: CPUInference) -> None:
+    answers = model.generate(["a", "b"], 20, json_schema={"enum": ["yes", "no"]})
+    assert [json.loads(answer) in ("yes", "no") for answer in answers] == [True, True]
+
+
+def test_a_schema_that_cannot_be_kept_to_is_refused_before_any_work(model: CPUInference) -> None:
+    with pytest.raises(WrongUsage, match="pattern"):
+        model.stream("a", json_schema={"type": "string", "pattern": "^a$"})
+
+
+@pytest.fixture(scope="module")
+def vocabulary(starter: Path) -> Iterator[LlamaModel]:
+    loaded = LlamaModel(library(), [starter], lambda _fraction: True)
+    yield loaded
+    loaded.close()
+
+
+def pair(vocabulary: LlamaModel, *, thinking_open: bool) -> SamplerPair:
+    settings, schema = SamplingSettings(temperature=0.0), '{"const": 7}'
+    return SamplerPair(
+        library(), settings, vocabulary, None, schema, thinking_open=thinking_open, reasons=True
+    )
+
+
+def test_the_thinking_is_free_and_the_answer_after_it_constrained(vocabulary: LlamaModel) -> None:
+    with closing(pair(vocabulary, thinking_open=True)) as samplers:
+        output = GenerationOutput(thinking_open=True, started=time.perf_counter())
+        free = samplers.chain
+        for text in (b"Seven {is} my", b" number", b".</thi", b"nk>"):
+            assert samplers.until_answer
+            assert samplers.chain is free
+            output.on_token(text)
+            samplers.on_output(output)
+        assert samplers.chain is not free
+        assert not samplers.until_answer
+
+
+def test_a_model_that_need_not_think_is_constrained_from_its_first_token(
+    vocabulary: LlamaModel,
+) -> None:
+    with closing(pair(vocabulary, thinking_open=False)) as samplers:
+        free = samplers.chain
+        assert samplers.first_token_decides
+        assert not samplers.on_first_token(5)
+        assert samplers.chain is not free

@@ -1,0 +1,59 @@
+"""The processor code of llama.cpp: which one is in use, and whether it may be."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from deepseek_r1.engine.llama import cpu_variant
+from deepseek_r1.engine.llama.cpu_variant import CpuVariant, loaded_cpu_variant, variant_in_log_line
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.hardware import cpu
+
+pytestmark = pytest.mark.native
+
+
+class SystemInfo:
+    """Stands for llama_print_system_info: a function of C with a type to be set."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    def __call__(self) -> bytes:
+        return self.text
+
+
+def built_with(text: bytes) -> SimpleNamespace:
+    return SimpleNamespace(llama_print_system_info=SystemInfo(text))
+
+
+def test_the_library_uses_only_what_the_processor_has() -> None:
+    opened = library()
+    assert opened.cpu_variant.features
+    assert opened.cpu_variant.missing(cpu().features) == ()
+    assert opened.name.startswith("llama.cpp")
+    assert opened.cpu_variant.variant in opened.name
+
+
+def test_a_loaded_variant_is_read_from_the_log() -> None:
+    line = "load_backend: loaded CPU backend from /opt/r1desk/lib/libggml-cpu-sse42.so"
+    assert variant_in_log_line(line) == "sse42"
+    assert variant_in_log_line(
+        r"load_backend: loaded CPU backend from C:\R1\ggml-cpu-haswell.dll"
+    ) == ("haswell")
+    assert variant_in_log_line("llama_model_loader: loaded meta data with 33 key-value pairs") == ""
+
+
+def test_code_for_a_newer_processor_is_refused_with_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = SimpleNamespace(features=("sse4_2", "avx"))
+    monkeypatch.setattr(cpu_variant, "cpu", lambda: old)
+    monkeypatch.setattr(cpu_variant.sys, "platform", "linux")
+    functions = built_with(b"CPU : SSE3 = 1 | AVX = 1 | AVX2 = 1 | FMA = 1 | REPACK = 1 | ")
+    with pytest.raises(OSError, match="lacks avx2, fma"):
+        loaded_cpu_variant(functions, "")
+    assert loaded_cpu_variant(functions, "haswell").variant == "haswell"
+
+
+def test_features_that_are_no_instruction_sets_ask_nothing_of_the_processor() -> None:
+    assert CpuVariant("", ("OPENMP", "REPACK", "LLAMAFILE")).missing(("sse4_2",)) == ()

@@ -1,0 +1,138 @@
+"""The child process that sets formulas: asked, killed, restarted, ended; never waited for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
+
+from deepseek_r1.memory import meter
+from r1desk.chat.formulas import formula_service as module
+from r1desk.chat.formulas.formula_service import FormulaKey, FormulaService
+from r1desk.platform.helper_processes import window_and_helpers_mib
+from support.formula_corpus import FORMULAS
+
+HALF = FormulaKey(r"\frac{1}{2}", display=True)
+UNKNOWN = FormulaKey(r"\foo{1}", display=True)
+
+
+@pytest.fixture
+def service(qtbot: QtBot) -> Iterator[FormulaService]:
+    service = FormulaService()
+    yield service
+    stop(service, qtbot)
+
+
+def stop(service: FormulaService, qtbot: QtBot) -> None:
+    process = service._process
+    service.stop()
+    if process is not None:
+        qtbot.waitUntil(lambda: not isValid(process))
+
+
+def settle(service: FormulaService, qtbot: QtBot, *keys: FormulaKey) -> None:
+    for key in keys:
+        service.request(key)
+    qtbot.waitUntil(lambda: all(service.is_settled(key) for key in keys), timeout=20_000)
+
+
+def test_a_formula_is_set_and_remembered(service: FormulaService, qtbot: QtBot) -> None:
+    assert not service.is_settled(HALF)
+    with qtbot.waitSignal(service.settled, timeout=20_000) as blocker:
+        service.request(HALF)
+    assert blocker.args == [frozenset({HALF})]
+    layout = service.layout(HALF)
+    assert layout is not None
+    assert layout.ascent > 0
+    assert "over" in layout.speech or "half" in layout.speech
+
+
+def test_what_cannot_be_set_is_known_too(service: FormulaService, qtbot: QtBot) -> None:
+    settle(service, qtbot, UNKNOWN)
+    assert service.layout(UNKNOWN) is None
+
+
+def test_no_process_runs_before_the_first_formula(service: FormulaService) -> None:
+    assert service.process_id == 0
+
+
+def test_many_formulas_are_set_in_any_number(service: FormulaService, qtbot: QtBot) -> None:
+    keys = [FormulaKey(source, display=True) for source in FORMULAS[:60]]
+    settle(service, qtbot, *keys)
+    assert all(service.layout(key) for key in keys)
+    assert not service.is_busy
+
+
+def test_a_formula_that_hangs_is_given_up(
+    service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(service, qtbot, HALF)
+    service._reply_timer.setInterval(200)
+    psutil.Process(service.process_id).suspend()
+    first, second = FormulaKey("x", display=True), FormulaKey("y", display=True)
+    settle(service, qtbot, first, second)
+    assert service.layout(first) is None
+    assert service.layout(second) is not None
+
+
+def test_after_a_crash_the_next_formula_is_set(service: FormulaService, qtbot: QtBot) -> None:
+    settle(service, qtbot, HALF)
+    psutil.Process(service.process_id).kill()
+    qtbot.waitUntil(lambda: service.process_id == 0)
+    later = FormulaKey("z", display=True)
+    settle(service, qtbot, later)
+    assert service.layout(later) is not None
+
+
+def test_without_a_process_formulas_stay_source(
+    service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "worker_command", lambda: ["/nowhere/r1desk"])
+    settle(service, qtbot, HALF)
+    assert service.layout(HALF) is None
+
+
+def test_a_child_that_writes_nonsense_is_ended(
+    service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = 'import sys; sys.stdin.readline(); print(\'{"number": 1, "layout": {"width": -1}}\')'
+    monkeypatch.setattr(module, "worker_command", lambda: [sys.executable, "-c", talk])
+    settle(service, qtbot, HALF)
+    assert service.layout(HALF) is None
+
+
+def test_the_process_ends_when_nothing_is_asked(service: FormulaService, qtbot: QtBot) -> None:
+    settle(service, qtbot, HALF)
+    process = service.process_id
+    service._idle_timer.start(10)
+    qtbot.waitUntil(lambda: not psutil.pid_exists(process), timeout=10_000)
+    assert service.process_id == 0
+    assert service.layout(HALF) is not None
+
+
+def test_the_memory_of_layouts_is_bounded(
+    service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_KEPT", 5)
+    keys = [FormulaKey(f"x_{{{number}}}", display=True) for number in range(20)]
+    for key in keys:
+        service.request(key)
+    qtbot.waitUntil(lambda: not service.is_busy, timeout=20_000)
+    assert sum(service.is_settled(key) for key in keys) == 5
+
+
+def test_the_memory_of_the_process_counts_as_the_windows(
+    service: FormulaService, qtbot: QtBot
+) -> None:
+    def counted_beside_the_window() -> float:
+        return window_and_helpers_mib() - meter.process_mib(os.getpid())
+
+    settle(service, qtbot, HALF)
+    assert counted_beside_the_window() > 5
+    stop(service, qtbot)
+    assert counted_beside_the_window() < 2

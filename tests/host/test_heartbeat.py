@@ -1,0 +1,38 @@
+"""The engine's signs of life."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.hardware.storage import SystemFile
+from deepseek_r1.host.heartbeat import HeartbeatSender
+from deepseek_r1.host.protocol import EnginePhase
+from deepseek_r1.memory import meter
+
+MIB = 1 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count reads elsewhere")
+def test_bytes_that_arrive_from_a_drive_are_a_sign_of_life(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    with path.open("wb") as out:
+        out.write(os.urandom(4 * MIB))
+        os.fsync(out.fileno())
+    sender = HeartbeatSender(lambda _beat: None)
+    with sender.working(EnginePhase.GENERATING):
+        sender.heartbeat()
+        time.sleep(0.2)
+        assert sender.heartbeat().idle_s >= 0.2
+        before = meter.disk_read_mib()
+        file = SystemFile(path, direct=True)
+        file.read_into(memoryview(mmap.mmap(-1, 4 * MIB)), 0)
+        file.close()
+        if meter.disk_read_mib() == before:
+            pytest.skip("the folder for temporary files is not on a drive")
+        assert sender.heartbeat().idle_s < 0.2

@@ -1,0 +1,118 @@
+"""Only the reply that an open request may get now is accepted."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepseek_r1.core.errors import (
+    ErrorReport,
+    ProtocolBroken,
+)
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    Bill,
+    FinishReason,
+    GenerationFinished,
+    GenerationStats,
+    LoadProgress,
+    ModelFacts,
+    ModelLoaded,
+)
+from deepseek_r1.host.in_flight import InFlightRequests
+from deepseek_r1.host.protocol import (
+    CountTokensReply,
+    CountTokensRequest,
+    DoneReply,
+    ErrorReply,
+    EventReply,
+    GenerateRequest,
+    InspectReply,
+    InspectRequest,
+    LoadRequest,
+    SetThreadsRequest,
+)
+
+FACTS = ModelFacts(
+    path="", name="", architecture="", file_mib=0, parameters=0, quantisation="",
+    context_length=1, context_trained=1, vocabulary=1, reasons=False, engine="",
+)  # fmt: skip
+BILL = Bill(lines=(), budget_mib=1)
+TEXT = EventReply(id=1, event=AnswerDelta(text="x"))
+FINISHED = EventReply(
+    id=1, event=GenerationFinished(stats=GenerationStats(finish_reason=FinishReason.STOP))
+)
+PROGRESS = EventReply(id=1, event=LoadProgress(fraction=0.1))
+LOADED = EventReply(
+    id=1, event=ModelLoaded(facts=FACTS, bill=BILL, load_s=0, threads=1, threads_prefill=1)
+)
+DONE, COUNTED = DoneReply(id=1), CountTokensReply(id=1, tokens=1)
+FAILED = ErrorReply(id=1, report=ErrorReport(code="EngineFailed"))
+INSPECTED = InspectReply(id=1, facts=FACTS, bill=BILL, advice="")
+GENERATE, LOAD = GenerateRequest(id=1, messages=()), LoadRequest(id=1, path="")
+INSPECT, COUNT = InspectRequest(id=1, path=""), CountTokensRequest(id=1, messages=())
+THREADS = SetThreadsRequest(id=1, threads=1, threads_prefill=1)
+
+
+@pytest.mark.parametrize(
+    ("request_", "replies"),
+    [
+        (GENERATE, [TEXT, TEXT, FINISHED, DONE]),
+        (GENERATE, [TEXT, FAILED]),
+        (GENERATE, [FAILED]),
+        (LOAD, [PROGRESS, LOADED, DONE]),
+        (LOAD, [PROGRESS, FAILED]),
+        (INSPECT, [INSPECTED]),
+        (COUNT, [COUNTED]),
+        (THREADS, [DONE]),
+    ],
+)
+def test_replies_in_turn_are_accepted_and_close_the_request(request_, replies):
+    ledger = InFlightRequests()
+    ledger.add(request_, 0.0)
+    for reply in replies:
+        assert 1 in ledger
+        ledger.accept(reply, 0.0)
+    assert not ledger
+
+
+@pytest.mark.parametrize(
+    ("request_", "replies"),
+    [
+        (None, [DONE]),
+        (GENERATE, [DONE]),
+        (GENERATE, [FINISHED, TEXT]),
+        (GENERATE, [FINISHED, FINISHED]),
+        (GENERATE, [PROGRESS]),
+        (GENERATE, [LOADED]),
+        (GENERATE, [INSPECTED]),
+        (GENERATE, [FINISHED, DONE, DONE]),
+        (LOAD, [DONE]),
+        (LOAD, [TEXT]),
+        (LOAD, [LOADED, PROGRESS]),
+        (INSPECT, [DONE]),
+        (INSPECT, [TEXT]),
+        (COUNT, [DONE]),
+        (THREADS, [COUNTED]),
+        (THREADS, [FAILED, FAILED]),
+    ],
+)
+def test_a_reply_out_of_turn_breaks_the_protocol(request_, replies):
+    ledger = InFlightRequests()
+    if request_ is not None:
+        ledger.add(request_, 0.0)
+    *before, last = replies
+    for reply in before:
+        ledger.accept(reply, 0.0)
+    with pytest.raises(ProtocolBroken):
+        ledger.accept(last, 0.0)
+
+
+def test_deadlines_are_kept_and_a_cancel_only_brings_them_closer():
+    ledger = InFlightRequests()
+    ledger.add(INSPECT, 100.0)
+    assert ledger.overdue(109.9) is None
+    assert ledger.overdue(110.0).request == INSPECT
+    ledger.cancel(1, deadline=105.0)
+    assert ledger.next_deadline == 105.0
+    ledger.cancel(1, deadline=200.0)
+    assert ledger.next_deadline == 105.0

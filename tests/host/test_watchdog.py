@@ -1,0 +1,70 @@
+"""A silent process is hung only when it is certain, and is ended step by step."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.host.watchdog import HangLimits, KillLadder, KillStep, RestartBudget, Watchdog
+
+
+def checks(watch: Watchdog, until: float, last_sign_at, moved_at) -> float | None:
+    """Check whenever the watch wants to; the time of the verdict, or None by `until`."""
+    while watch.next_at <= until:
+        now = watch.next_at
+        if watch.hung_for(now, last_sign_at(now), moved_at(now)) is not None:
+            return now
+    return None
+
+
+def test_a_silent_process_is_hung_after_ten_seconds_and_a_second_check():
+    verdict = checks(Watchdog(HangLimits(), 0.0), 60, lambda _: 0.0, lambda _: 0.0)
+    assert 11 <= verdict <= 13
+
+
+def test_an_idle_process_without_beats_is_hung_too():
+    verdict = checks(Watchdog(HangLimits(), 0.0), 60, lambda _: 0.0, lambda _: None)
+    assert 11 <= verdict <= 16
+
+
+def test_beats_without_a_moving_loop_are_hung_after_a_minute():
+    verdict = checks(Watchdog(HangLimits(), 0.0), 200, lambda now: now, lambda _: 0.0)
+    assert 61 <= verdict <= 63
+
+
+def test_an_idle_engine_that_beats_is_never_hung():
+    assert checks(Watchdog(HangLimits(), 0.0), 1000, lambda now: now - 2, lambda _: None) is None
+
+
+def test_one_missed_check_is_not_enough():
+    watch = Watchdog(HangLimits(), 0.0)
+    while watch.next_at < 11:
+        watch.hung_for(watch.next_at, 0.0, None)
+    assert watch.hung_for(11.0, 0.0, None) is None
+    assert watch.hung_for(12.0, 12.0, None) is None
+    assert watch.hung_for(13.0, 13.0, None) is None
+
+
+@pytest.mark.parametrize("moved_at", [None, 100.0])
+def test_a_night_of_sleep_is_not_the_engines_silence(moved_at):
+    watch = Watchdog(HangLimits(), 100.0)
+    assert watch.hung_for(101.0, 100.5, moved_at) is None
+    woke = 101.0 + 8 * 3600
+    assert watch.hung_for(woke, 100.5, moved_at) is None
+    assert watch.hung_for(woke + 1, 100.5, moved_at) is None
+    verdict = checks(watch, woke + 100, lambda _: 100.5, lambda _: moved_at)
+    assert 10 <= verdict - woke <= 16  # and one that does not wake up is noticed
+
+
+def test_the_ladder_goes_up_and_stays_at_the_top():
+    ladder = KillLadder(EngineFailed(), KillStep.CANCEL, due_at=5.0)
+    assert [ladder.climb(now) for now in (5.0, 7.0, 8.0, 13.0)] == [
+        KillStep.CANCEL, KillStep.TERMINATE, KillStep.KILL, KillStep.KILL,
+    ]  # fmt: skip
+
+
+def test_three_restarts_in_five_minutes_are_allowed_and_a_fourth_is_not():
+    budget = RestartBudget()
+    assert [budget.record_crash(now) for now in (0, 100, 200, 299)] == [True, True, True, False]
+    budget.reset()
+    assert [budget.record_crash(now) for now in (0, 101, 202, 303, 404)] == [True] * 5

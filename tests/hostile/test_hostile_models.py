@@ -1,0 +1,150 @@
+"""Model files that a stranger may have made, through the engine's process and the command line."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.command import COMMAND, environment, run
+from deepseek_r1.core.errors import ModelFileDamaged, TemplateUnusable
+from deepseek_r1.core.events import GenerationFinished
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.host.client import EngineClient
+from support.raw_gguf import ARRAY, I32, STRING, RawGguf, RawTensor, array
+
+pytestmark = pytest.mark.native
+
+SETTINGS = LoadSettings(context_length=512)
+ENDLESS_TEMPLATE = (
+    "{% set ns=namespace(a=[1],b=[1]) %}{% for i in range(60) %}{% set ns.a=[ns.a,ns.a] %}"
+    "{% set ns.b=[ns.b,ns.b] %}{% endfor %}{{ ns.a == ns.b }}"
+)
+
+
+@pytest.fixture(scope="module")
+def sound(starter: Path) -> RawGguf:
+    return RawGguf.parse(starter.read_bytes())
+
+
+@pytest.fixture
+def client() -> Iterator[EngineClient]:
+    with EngineClient() as made:
+        yield made
+
+
+def with_key(sound: RawGguf, path: Path, key: str, text: str) -> Path:
+    return sound.copy().set(key, STRING, text).write(path)
+
+
+def test_a_template_that_does_not_end_is_refused_by_the_command_line(
+    sound: RawGguf, tmp_path: Path
+) -> None:
+    path = with_key(sound, tmp_path / "m.gguf", "tokenizer.chat_template", ENDLESS_TEMPLATE)
+    done = run("generate", "hi", "-m", path)
+    assert done.returncode == 3
+    assert "chat template cannot be used" in done.stderr
+    assert "too long" in done.stderr
+
+
+def test_a_template_that_does_not_end_leaves_the_engine_and_its_model(
+    sound: RawGguf, starter: Path, tmp_path: Path, client: EngineClient
+) -> None:
+    path = with_key(sound, tmp_path / "m.gguf", "tokenizer.chat_template", ENDLESS_TEMPLATE)
+    client.load(starter, SETTINGS)
+    pid = client.pid
+    began = time.monotonic()
+    with pytest.raises(TemplateUnusable):
+        client.load(path, SETTINGS)
+    assert time.monotonic() - began < 10.0  # eight, and the other tests' share of the processor
+    *_, last = client.generate(
+        [Message(role=Role.USER, content="Hello")], SamplingSettings(max_tokens=2)
+    )
+    assert isinstance(last, GenerationFinished)
+    assert client.pid == pid
+
+
+@pytest.mark.parametrize("name", ["n" * 2_000_000, "\x01" * 300_000, "\x1b]0;title\x07\x1b[2J"])
+def test_a_model_with_a_monstrous_name_is_inspected(
+    sound: RawGguf, tmp_path: Path, client: EngineClient, name: str
+) -> None:
+    path = with_key(sound, tmp_path / "m.gguf", "general.name", name)
+    shown = client.inspect(path, SETTINGS).facts.name
+    assert 0 < len(shown) <= 120
+    assert shown.isprintable()
+
+
+def _many_merges(sound: RawGguf) -> None:
+    merges: list[object] = [b"%x %x" % (number, number) for number in range(400_000)]
+    sound.set("tokenizer.ggml.merges", ARRAY, array(STRING, merges))
+
+
+def _special_tokens_only(sound: RawGguf) -> None:
+    (count,) = struct.unpack_from("<Q", sound.key("tokenizer.ggml.tokens").data, 4)
+    sound.set("tokenizer.ggml.token_type", ARRAY, array(I32, [3] * count))
+
+
+@pytest.mark.parametrize("change", [_many_merges, _special_tokens_only])
+def test_the_bill_of_an_odd_vocabulary_holds(
+    sound: RawGguf, tmp_path: Path, client: EngineClient, change: Callable[[RawGguf], None]
+) -> None:
+    odd = sound.copy()
+    change(odd)
+    bill = client.load(odd.write(tmp_path / "m.gguf"), SETTINGS).bill
+    *_, last = client.generate("Hello", SamplingSettings(max_tokens=2, temperature=0))
+    assert isinstance(last, GenerationFinished)
+    assert last.stats.peak_mib < bill.total_mib
+
+
+def test_a_template_without_any_text_is_a_refusal_of_the_file(
+    sound: RawGguf, tmp_path: Path
+) -> None:
+    path = with_key(sound, tmp_path / "m.gguf", "tokenizer.chat_template", "{% if 0 %}x{% endif %}")
+    done = run("generate", "hi", "-m", path)
+    assert done.returncode == 3
+    assert ModelFileDamaged.__name__ not in done.stderr
+    assert "empty prompt" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_file_whose_name_is_not_utf_8_is_opened(starter: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode("模型.gguf".encode("gbk"))
+    path.write_bytes(starter.read_bytes())
+    done = run("generate", "hi", "-m", path, "--max-tokens", "2")
+    assert done.returncode == 0, done.stderr
+
+
+def test_input_that_is_not_read_is_mentioned(starter: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("A long text to summarise.")
+    with text.open() as given:
+        done = subprocess.run(
+            [*COMMAND, "generate", "Summarise", "-m", str(starter), "--max-tokens", "2"],
+            stdin=given,
+            env=environment(),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert "Standard input is not read" in done.stderr
+
+
+def test_a_file_of_thousands_of_tensors_is_refused_at_once(
+    sound: RawGguf, tmp_path: Path, client: EngineClient
+) -> None:
+    crowded = sound.copy()
+    crowded.tensors += [RawTensor(b"x%d" % each, [32], 0, 0, bytes(128)) for each in range(60_000)]
+    path = crowded.lay_out().write(tmp_path / "m.gguf")
+    began = time.monotonic()
+    with pytest.raises(ModelFileDamaged):
+        client.load(path, SETTINGS)
+    assert time.monotonic() - began < 8.0

@@ -1,0 +1,124 @@
+"""Faults of a caller's program that the library has to live with: Ctrl-C and forks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.native,
+    pytest.mark.skipif(sys.platform == "win32", reason="uses signals and forks"),
+]
+
+APP = Path(__file__).parents[2] / "app"
+
+
+def finished(source: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A program of the library's caller that has ended."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(APP)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("when", ["0.0", "0.5", "0.9"])
+def test_ctrl_c_in_a_load_is_a_keyboard_interrupt(starter: Path, when: str) -> None:
+    source = """
+    import signal, sys
+    from deepseek_r1 import CPUInference
+
+    interrupted = []
+
+    def on_progress(fraction):
+        if fraction >= float(sys.argv[2]) and not interrupted:
+            interrupted.append(fraction)
+            signal.raise_signal(signal.SIGINT)
+        return True
+
+    try:
+        CPUInference(sys.argv[1], on_progress=on_progress)
+    except KeyboardInterrupt:
+        print("interrupted")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with CPUInference(sys.argv[1]) as model:
+        print(len(model.generate("Hello", 4)) > 0)
+    """
+    done = finished(source, starter, when)
+    assert done.stdout.split() == ["interrupted", "True"], done.stderr
+    assert "ignored" not in done.stderr
+
+
+def test_a_model_refuses_to_work_in_a_forked_process(starter: Path) -> None:
+    source = """
+    import os, sys
+    from deepseek_r1 import CPUInference
+    from deepseek_r1.core.errors import ModelOfAnotherProcess
+
+    model = CPUInference(sys.argv[1])
+    model.generate("Hello", 2)
+    child = os.fork()
+    if child == 0:
+        try:
+            model.generate("Hello", 2)
+        except ModelOfAnotherProcess as error:
+            print("forked" in str(error), flush=True)
+        sys.exit(0)  # with the exit handlers, which must not wait for the engine either
+    print(os.waitpid(child, 0)[1], flush=True)
+    print(len(model.generate("Hello", 2)) > 0)
+    model.close()
+    """
+    done = finished(source, starter)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "0", "True"], done.stderr
+
+
+def test_an_interrupted_streamed_answer_ends_and_the_next_one_is_written(starter: Path) -> None:
+    source = """
+    import os, signal, sys, threading
+    from deepseek_r1 import CPUInference
+
+    options = {"memory_budget": 256, "context_length": 4096, "swap_enabled": True}
+    with CPUInference(sys.argv[1], **options) as model:
+        assert model.weights_stats is not None
+        for delay in (0.1, 0.17, 0.23, 0.31):
+            timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
+            timer.start()
+            try:
+                model.generate("Tell a very long story.", 400)
+                print("swallowed")
+            except KeyboardInterrupt:
+                print("interrupted")
+            timer.join()
+        print(len(model.generate("Hello", 2)) > 0)
+    """
+    done = finished(source, starter)
+    assert done.stdout.split() == ["interrupted"] * 4 + ["True"], done.stderr
+
+
+def test_a_signal_handler_of_the_program_stays(starter: Path) -> None:
+    source = """
+    import signal, sys
+    from deepseek_r1 import CPUInference
+
+    seen = []
+    signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+
+    def on_progress(fraction):
+        if not seen:
+            signal.raise_signal(signal.SIGINT)
+        return True
+
+    with CPUInference(sys.argv[1], on_progress=on_progress):
+        print(len(seen))
+    """
+    done = finished(source, starter)
+    assert done.stdout.split() == ["1"], done.stderr

@@ -1,0 +1,145 @@
+"""What an intruder in the engine's process can do once a model is loaded: nothing of use."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deepseek_r1.core.events import AnswerDelta
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware.process_lock import missing_parts
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import PromptCacheFolder
+from hostile import intruder_engine
+
+pytestmark = [
+    pytest.mark.native,
+    pytest.mark.skipif(bool(missing_parts()), reason="this system cannot lock a process"),
+]
+
+SETTINGS = LoadSettings(context_length=512)
+COMMAND = [sys.executable, "-P", intruder_engine.__file__]
+OWN = os.getpid()
+LIBC = "libc = ctypes.CDLL(None, use_errno=True)\n"
+RAISE = "raise OSError(ctypes.get_errno(), '')"
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory, starter: Path) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("places")
+    (folder / "private").mkdir()
+    (folder / "private" / "diary.txt").write_text("private")
+    (folder / "private" / "other.gguf").write_bytes(b"GGUF")
+    (folder / "model.gguf").write_bytes(starter.read_bytes())  # not in the installation's folders
+    (folder / "profile").mkdir()
+    (folder / "profile" / "conversations.db").write_bytes(b"private")
+    names = {
+        "private": "private",
+        "prompts": "prompts",
+        "profile": "profile",
+        "model": "model.gguf",
+    }
+    return {key: folder / name for key, name in names.items()}
+
+
+@pytest.fixture(scope="module")
+def intruder(places: dict[str, Path]) -> Iterator[EngineClient]:
+    with pytest.MonkeyPatch.context() as patch, EngineClient(command=COMMAND) as client:
+        patch.setenv("R1DESK_PROFILE", str(places["profile"]))
+        prompts = PromptCacheFolder(path=str(places["prompts"]))
+        client.load(places["model"], SETTINGS, prompt_cache=prompts)
+        yield client
+
+
+def outcome(client: EngineClient, statement: str, places: dict[str, Path]) -> str:
+    for name, path in places.items():
+        statement = statement.replace(f"{{{name}}}", str(path))
+    events = client.generate(statement)
+    return "".join(event.text for event in events if isinstance(event, AnswerDelta))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("Path('{private}/diary.txt').read_text()", id="read a private file"),
+        pytest.param("Path('{private}/other.gguf').read_bytes()", id="read another model"),
+        pytest.param("os.listdir('{private}')", id="list a folder"),
+        pytest.param("os.listdir('{profile}')", id="list the profile"),
+        pytest.param("Path('{profile}/conversations.db').read_bytes()", id="read conversations"),
+        pytest.param("Path('{private}/diary.txt').write_text('')", id="overwrite a file"),
+        pytest.param("Path('{private}/new').touch()", id="make a file"),
+        pytest.param("Path('{private}/diary.txt').unlink()", id="delete a file"),
+        pytest.param("Path('{model}').open('r+b')", id="change the model"),
+        pytest.param("socket.create_connection(('127.0.0.1', 9), 1)", id="connect"),
+        pytest.param("socket.socket(socket.AF_UNIX)", id="make a socket"),
+        pytest.param("subprocess.run(['/bin/true'], check=True)", id="start a program"),
+        pytest.param(f"os.kill({OWN}, 0)", id="signal its owner"),
+        pytest.param(
+            LIBC + f"if libc.ptrace(16, {OWN}, None, None): {RAISE}", id="trace its owner"
+        ),
+        pytest.param(f"Path('/proc/{OWN}/environ').read_bytes()", id="read its owner's secrets"),
+        pytest.param(f"Path('/proc/{OWN}/maps').read_bytes()", id="read its owner's memory map"),
+    ],
+)
+def test_it_is_refused(intruder: EngineClient, places: dict[str, Path], statement: str) -> None:
+    assert outcome(intruder, statement, places) == "refused"
+    assert (places["private"] / "diary.txt").read_text() == "private"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("Path('{model}').read_bytes()", id="the model"),
+        pytest.param("os.close(os.open('{model}', os.O_RDONLY | os.O_DIRECT))", id="direct reads"),
+        pytest.param("Path('{prompts}/segments/new').write_text('')", id="the folder of prompts"),
+        pytest.param(
+            "Path('{profile}/measured/threads.json').write_text('')", id="measured values"
+        ),
+        pytest.param("mmap.mmap(-1, 1 << 22).madvise(mmap.MADV_HUGEPAGE)", id="huge pages"),
+        pytest.param("Path('/proc/self/status').read_text()", id="its own memory readings"),
+        pytest.param("os.listdir('/sys/devices/system/cpu')", id="the processors"),
+        pytest.param("os.nice(1)", id="its priority"),
+    ],
+)
+def test_the_engines_own_needs_are_met(
+    intruder: EngineClient, places: dict[str, Path], statement: str
+) -> None:
+    assert outcome(intruder, statement, places) == "done"
+
+
+def engines() -> list[int]:
+    """The engine processes of this one."""
+    children = psutil.Process().children()
+    return [each.pid for each in children if "intruder_engine" in " ".join(each.cmdline())]
+
+
+def test_another_model_gets_a_process_of_its_own(places: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(places["model"].read_bytes())
+    others = set(engines())
+    with EngineClient(command=COMMAND) as client:
+        client.load(places["model"], SETTINGS)
+        first = client.pid
+        assert client.inspect(other, SETTINGS).facts.path == str(other)
+        assert client.pid == first
+        started = set(engines()) - others
+        scores = [Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in started]
+        assert sorted(scores) == ["1000", "500"]  # the inspection is lost before the model
+        client.load(other, SETTINGS)
+        assert client.pid != first
+        assert outcome(client, "Path('{other}').read_bytes()", {"other": other}) == "done"
+        assert outcome(client, "Path('{model}').read_bytes()", places) == "refused"
+
+
+def test_the_renderers_memory_is_measured_by_the_heartbeats_thread(intruder: EngineClient) -> None:
+    list(intruder.generate("None"))
+    until = time.monotonic() + 10
+    while not (beat := intruder.heartbeat) or beat.helper_mib < 4:
+        assert time.monotonic() < until, beat
+        time.sleep(0.1)

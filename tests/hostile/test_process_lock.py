@@ -1,0 +1,184 @@
+"""What the engine's process cannot do, tried from inside after it was locked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.hardware.process_lock import missing_parts
+
+pytestmark = pytest.mark.skipif(
+    bool(missing_parts()), reason="this system has no seccomp or no Landlock"
+)
+
+APP = Path(__file__).parents[2] / "app"
+
+
+REFUSED = {
+    "connect": "socket.create_connection(('127.0.0.1', 9), 1)",
+    "a socket of the system's own": "socket.socket(socket.AF_UNIX)",
+    "start a program": "subprocess.run(['/bin/true'], check=True)",
+    "start a shell": "subprocess.run(['/bin/sh', '-c', 'true'], check=True)",
+    "signal another process": "os.kill(int(os.environ['OUTSIDE']), 0)",
+    "trace another process": (
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "if libc.ptrace(16, int(os.environ['OUTSIDE']), None, None):\n"
+        "    raise OSError(ctypes.get_errno(), '')"
+    ),
+    "a namespace of its own": (
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "if libc.unshare(0x10000000):\n"
+        "    raise OSError(ctypes.get_errno(), '')"
+    ),
+    "read a private file": "private.read_text()",
+    "list a private folder": "list(private.parent.iterdir())",
+    "list the home folder": "list(pathlib.Path.home().iterdir())",
+    "write a private file": "private.write_text('')",
+    "open a private file to change it": "private.open('r+')",
+    "truncate a private file": "os.truncate(private, 0)",
+    "delete a private file": "private.unlink()",
+    "move a private file": "private.rename(folder / 'taken')",
+    "link to a private file": "os.link(private, folder / 'taken')",
+    "make a file": "private.with_name('new').touch()",
+    "make a folder": "private.with_name('new').mkdir()",
+    "change the model": "model.open('r+')",
+    "make a file in shared memory": "pathlib.Path('/dev/shm/new').touch()",
+    "read through a link of its own": (
+        "(folder / 'way').symlink_to(private)\n(folder / 'way').read_text()"
+    ),
+    "read another process's environment": (
+        "open('/proc/' + os.environ['OUTSIDE'] + '/environ').read()"
+    ),
+    "read another process's memory": (
+        "open('/proc/' + os.environ['OUTSIDE'] + '/mem', 'rb').read(1)"
+    ),
+}
+NEEDED = {
+    "interpreter": "subprocess.run([sys.executable, '-c', ''], check=True)",
+    "priority": "os.nice(1)",
+    "memory readings": "open('/proc/self/status').read()",
+    "huge pages": "import mmap; mmap.mmap(-1, 1 << 22).madvise(mmap.MADV_HUGEPAGE)",
+    "page cache": "os.posix_fadvise(os.open(sys.executable, 0), 0, 0, 4)",
+    "direct reads": "os.open(sys.executable, os.O_RDONLY | os.O_DIRECT)",
+    "threads": "os.sched_setaffinity(0, os.sched_getaffinity(0))",
+    "direct reads of the model": "os.open(model, os.O_RDONLY | os.O_DIRECT)",
+    "the model": "model.read_bytes()",
+    "a file in the folder of prompts": "(folder / 'a').write_text('')",
+    "renaming and deleting there": (
+        "(folder / 'a').touch()\n(folder / 'a').rename(folder / 'b')\n(folder / 'b').unlink()"
+    ),
+    "modules that are loaded late": "import sqlite3, numpy",
+    "own memory": "import psutil; psutil.Process().memory_full_info()",
+    "processors": "os.listdir('/sys/devices/system/cpu')",
+    "the template renderer": (
+        "from deepseek_r1.engine.template_process import render_in_process\n"
+        "assert render_in_process('{{ 1 }}', [{'messages': []}])"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What becomes of each attempt in a program that locks itself: "done" or "refused".
+
+    They are made in a thread that was started before the files were locked. The program has a file
+    that it can read, a folder that it can change, and this process as one outside.
+    """
+    folder = tmp_path_factory.mktemp("places")
+    (folder / "folder").mkdir()
+    (folder / "model").write_bytes(bytes(8192))
+    (folder / "private").write_text("private")
+    program = """
+import ctypes, json, os, pathlib, signal, socket, subprocess, sys, threading
+from deepseek_r1.hardware.process_lock import lock_files, lock_process
+from deepseek_r1.native.native_library import native
+
+place = pathlib.Path(os.environ["PLACE"])
+model, folder, private = (place / name for name in ("model", "folder", "private"))
+assert lock_process() == ()
+locked = threading.Event()
+
+def outcome(source):
+    try:
+        exec(source, globals())
+    except OSError:
+        return "refused"
+    except Exception as error:
+        return repr(error)
+    return "done"
+
+def attempt_all():
+    attempts = json.loads(os.environ["ATTEMPTS"])
+    locked.wait()
+    print(json.dumps({name: outcome(source) for name, source in attempts.items()}))
+
+thread = threading.Thread(target=attempt_all)
+thread.start()
+assert lock_files([model], [folder], native().restrict_threads)
+locked.set()
+thread.join()
+"""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(APP),
+        "OUTSIDE": str(os.getpid()),
+        "PLACE": str(folder),
+        "ATTEMPTS": json.dumps(REFUSED | NEEDED),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    assert (folder / "private").read_text() == "private"
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_locked_process_is_refused(outcomes: dict[str, str], name: str) -> None:
+    assert outcomes[name] == "refused"
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_the_engine_needs_still_works(outcomes: dict[str, str], name: str) -> None:
+    assert outcomes[name] == "done"
+
+
+def test_a_thread_that_blocks_the_signal_fails_the_lock() -> None:
+    source = f"""
+import os, pathlib, signal, sys, threading, time
+sys.path.insert(0, {str(APP)!r})
+from deepseek_r1.core.errors import EngineStartFailed
+from deepseek_r1.hardware.process_lock import lock_files, lock_process
+from deepseek_r1.native.native_library import native
+
+lock_process()
+deaf = threading.Event()
+
+def block():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    deaf.set()
+    time.sleep(60)
+
+threading.Thread(target=block, daemon=True).start()
+deaf.wait()
+try:
+    lock_files([], [], native().restrict_threads)
+except EngineStartFailed as error:
+    print(error)
+os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "could not be locked" in done.stdout, done.stderr

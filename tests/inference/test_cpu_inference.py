@@ -1,0 +1,495 @@
+"""`CPUInference` with the real starter model: what it says, counts, remembers and how it stops."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.errors import (
+    BudgetTooSmall,
+    ContextTooLarge,
+    EngineBusy,
+    LoadStopped,
+    ModelFileMissing,
+    ModelNotLoaded,
+    PromptTooLong,
+    WrongUsage,
+)
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    FinishReason,
+    GenerationEvent,
+    GenerationFinished,
+    PrefillProgress,
+)
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
+from deepseek_r1.hardware import default_threads, default_threads_prefill
+from support.forced_answers import ENDLESS, only
+from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2
+
+pytestmark = pytest.mark.native
+
+GREEDY = SamplingSettings(temperature=0.0)
+# Nearly random tokens, among which the end of the answer hardly ever comes up.
+RANDOM = SamplingSettings(temperature=5.0, top_p=1.0)
+STOP_SECONDS = 0.2
+SUM = "What is 2+2?"
+LONG_TEXT = "The quick brown fox jumps over the lazy dog. " * 300
+
+
+@pytest.fixture(scope="module")
+def model(starter: Path) -> Iterator[CPUInference]:
+    with CPUInference(starter, batch_size=4) as loaded:
+        yield loaded
+
+
+def user(text: str) -> Message:
+    return Message(role=Role.USER, content=text)
+
+
+def assistant(text: str) -> Message:
+    return Message(role=Role.ASSISTANT, content=text)
+
+
+def answer_text(events: list[GenerationEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, AnswerDelta))
+
+
+# ---- loading ------------------------------------------------------------------------------------
+
+
+def test_the_loaded_model_is_described(model: CPUInference) -> None:
+    facts = model.loaded.facts
+    assert (facts.architecture, facts.quantisation) == ("llama", "Q4_1")
+    assert facts.context_length == facts.context_trained == 8192
+    assert facts.engine.startswith("llama.cpp")
+    assert min(model.loaded.threads, model.loaded.threads_prefill) >= 1
+    assert model.loaded.load_s > 0
+
+
+@pytest.mark.parametrize("name", ["weights", "kv_cache"])
+def test_the_bill_is_what_is_allocated(model: CPUInference, name: str) -> None:
+    line = next(line for line in model.loaded.bill.lines if line.name == name)
+    assert line.measured_mib == pytest.approx(line.planned_mib, rel=0.01)
+
+
+def test_logits_are_bounded_and_not_a_row_for_each_token(model: CPUInference) -> None:
+    sizes = {line.name: line.measured_mib for line in model.loaded.bill.lines}
+    per_token_mib = 49152 * 4 / 2**20
+    assert (sizes["output"] or 0) <= 4 * per_token_mib + 0.1  # four sequences
+    assert (sizes["compute"] or 0) < 256 * per_token_mib
+
+
+def test_progress_is_reported_from_nothing_to_all(starter: Path) -> None:
+    fractions: list[float] = []
+    with CPUInference(starter, on_progress=lambda f: fractions.append(f) is None):
+        assert fractions[0] == 0.0
+        assert fractions[-1] == 1.0
+        assert fractions == sorted(fractions)
+
+
+def test_a_load_can_be_stopped(starter: Path) -> None:
+    with pytest.raises(LoadStopped):
+        CPUInference(starter, on_progress=lambda fraction: fraction < 0.3)
+
+
+def test_an_error_of_the_listener_comes_through(starter: Path) -> None:
+    def listener(_fraction: float) -> bool:
+        raise RuntimeError("the window is gone")
+
+    with pytest.raises(RuntimeError, match="the window is gone"):
+        CPUInference(starter, on_progress=listener)
+
+
+@pytest.mark.parametrize("make", [tiny_llama, tiny_qwen2, tiny_mixture])
+def test_other_architectures_answer(make: object, tmp_path: Path) -> None:
+    path = make(tmp_path / "tiny.gguf")  # type: ignore[operator]
+    with CPUInference(path) as tiny:
+        assert tiny.loaded.facts.context_length == 512  # all it was trained for
+        assert tiny.complete("the", 5).stats.completion_tokens >= 1
+
+
+def test_refusals(starter: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileMissing):
+        CPUInference(tmp_path / "none.gguf")
+    with pytest.raises(BudgetTooSmall):
+        CPUInference(starter, memory_budget=256)
+    with pytest.raises(ContextTooLarge):
+        CPUInference(starter, context_length=100_000, memory_budget=100_000)
+    with pytest.raises(WrongUsage):
+        CPUInference(starter, thread_count=-1)
+    with pytest.raises(WrongUsage):
+        CPUInference(starter, kv_type="q3")
+    with pytest.raises(WrongUsage):
+        CPUInference(starter, batch_size=0)
+
+
+# ---- answering ----------------------------------------------------------------------------------
+
+
+def test_a_question_is_answered(model: CPUInference) -> None:
+    assert "4" in model.generate(SUM, 40, sampling=GREEDY)
+
+
+def test_the_stream_reports_everything_in_order(model: CPUInference) -> None:
+    events = list(model.stream("Name three colours.", 30, sampling=GREEDY))
+    assert isinstance(events[0], PrefillProgress)
+    finished = [isinstance(event, GenerationFinished) for event in events]
+    assert finished == [False] * (len(events) - 1) + [True]
+    prefill = [event for event in events if isinstance(event, PrefillProgress)]
+    assert prefill[-1].done == prefill[-1].total
+    counts = [event.completion_tokens for event in events if isinstance(event, AnswerDelta)]
+    assert counts == sorted(counts)
+    assert answer_text(events) == model.generate("Name three colours.", 30, sampling=GREEDY)
+
+
+def test_counts_are_exact(model: CPUInference) -> None:
+    prompt = [user("Name three colours.")]
+    stats = model.complete(prompt, 20, sampling=GREEDY, json_schema=ENDLESS).stats
+    assert stats.prompt_tokens == model.count_tokens(prompt)
+    assert stats.completion_tokens == 20
+    assert stats.finish_reason is FinishReason.LENGTH
+    assert stats.context_used == model.context_used == stats.prompt_tokens + 19
+    assert stats.ttft_s >= stats.prefill_s > 0
+    assert stats.decode_s > 0
+    assert stats.peak_mib > 100
+
+
+def test_the_end_token_counts(model: CPUInference) -> None:
+    held = {"sampling": GREEDY, "json_schema": only("hi")}
+    answer = model.complete("Say hi", 200, **held)
+    assert answer.stats.finish_reason is FinishReason.STOP
+    shorter = model.complete("Say hi", answer.stats.completion_tokens - 1, **held)
+    assert shorter.text == answer.text
+    assert shorter.stats.finish_reason is FinishReason.LENGTH
+
+
+def test_the_same_seed_gives_the_same_text(model: CPUInference) -> None:
+    def reported(seed: int) -> str:
+        sampling = SamplingSettings(temperature=1.2, top_p=1.0, seed=seed)
+        return model.generate("Tell a story.", 24, sampling=sampling)
+
+    assert reported(7) == reported(7)
+    assert reported(7) != reported(8)
+
+
+def test_a_random_seed_is_reported_and_reproduces_the_text(model: CPUInference) -> None:
+    drawn = model.complete("Tell a story.", 16, sampling=SamplingSettings(temperature=1.0))
+    again = SamplingSettings(temperature=1.0, seed=drawn.stats.seed)
+    assert model.generate("Tell a story.", 16, sampling=again) == drawn.text
+
+
+def test_every_sampler_setting_matters_or_is_harmless(model: CPUInference) -> None:
+    plain = model.generate("Count to five.", 24, sampling=GREEDY)
+    one = SamplingSettings(temperature=1.0, top_k=1, seed=1)
+    sure = SamplingSettings(temperature=1.0, min_p=1.0, seed=1)
+    narrow = SamplingSettings(temperature=1.0, top_p=0.0, seed=1)
+    for sampling in (one, sure, narrow):
+        assert model.generate("Count to five.", 24, sampling=sampling) == plain
+    punished = SamplingSettings(temperature=0.0, repeat_penalty=2.0)
+    repeated = model.generate("Repeat: ha ha ha ha ha ha ha ha", 40, sampling=GREEDY)
+    assert model.generate("Repeat: ha ha ha ha ha ha ha ha", 40, sampling=punished) != repeated
+
+
+@pytest.mark.parametrize(
+    "text", ["你好，请用中文回答。", "🙂👩‍👩‍👧 emoji", "a\x00b", "lone \ud83d half", ""]
+)
+def test_any_text_may_be_asked(model: CPUInference, text: str) -> None:
+    answer = model.complete(text, 12)
+    assert answer.stats.completion_tokens >= 1
+    answer.text.encode("utf-8")
+
+
+@pytest.mark.parametrize("text", ["🎉🎉🎉🎉🎉", "你好！你好！🙂", "👩‍👩‍👧 ñ ö"])
+def test_characters_of_several_tokens_come_out_whole(model: CPUInference, text: str) -> None:
+    events = model.stream("Copy this: " + text, 60, sampling=GREEDY, json_schema=only(text))
+    pieces = [event.text for event in events if isinstance(event, AnswerDelta)]
+    assert json.loads("".join(pieces)) == text
+    assert not any("\ufffd" in piece for piece in pieces)
+
+
+# ---- the KV cache -------------------------------------------------------------------------------
+
+
+def test_the_second_turn_reads_only_what_is_new(model: CPUInference) -> None:
+    first = [user("Name a colour.")]
+    answer = model.complete(first, 20, sampling=RANDOM)
+    second = [*first, assistant(answer.text), user("And another one?")]
+    stats = model.complete(second, 30, sampling=RANDOM).stats
+    assert answer.stats.prompt_tokens <= stats.cached_tokens < stats.prompt_tokens
+
+
+def test_a_second_turn_is_answered_as_without_the_first_in_the_cache(starter: Path) -> None:
+    """At temperature 0 the answer is the same whatever the cache holds."""
+    first = [user("Name a colour. " + "Here are some words that you need not read. " * 40)]
+    with CPUInference(starter) as warm:
+        answer = warm.complete(first, 20, sampling=GREEDY)
+        second = [*first, assistant(answer.text), user("And another one?")]
+        reused = warm.complete(second, 30, sampling=GREEDY)
+    with CPUInference(starter) as cold:
+        fresh = cold.complete(second, 30, sampling=GREEDY)
+    assert fresh.stats.cached_tokens == 0 < reused.stats.cached_tokens
+    assert reused.text == fresh.text
+
+
+def test_the_same_question_again_reads_one_token(model: CPUInference) -> None:
+    prompt = [user("What is a noun?")]
+    model.complete(prompt, 10, sampling=RANDOM)
+    again = model.complete(prompt, 10, sampling=RANDOM)
+    assert again.stats.cached_tokens == again.stats.prompt_tokens - 1
+
+
+@pytest.mark.parametrize("kv_type", list(KVType))
+def test_every_kind_of_cache_answers(starter: Path, kv_type: KVType) -> None:
+    with CPUInference(starter, context_length=512, kv_type=kv_type) as model:
+        assert len(model.generate("What is the capital of France?", 12, sampling=GREEDY)) > 10
+
+
+def test_a_narrower_cache_is_smaller(starter: Path) -> None:
+    def measured(kv_type: KVType) -> float:
+        with CPUInference(starter, kv_type=kv_type) as model:
+            return next(
+                x.measured_mib or 0.0 for x in model.loaded.bill.lines if x.name == "kv_cache"
+            )
+
+    assert measured(KVType.Q8_0) < 0.55 * measured(KVType.F16)
+
+
+def test_a_full_context_ends_the_answer_and_the_next_one_works(starter: Path) -> None:
+    with CPUInference(starter, context_length=256) as model:
+        stats = model.complete("Count.", 2000, json_schema=ENDLESS).stats
+        assert stats.finish_reason is FinishReason.CONTEXT
+        assert stats.context_used == 256
+        assert stats.completion_tokens == 256 - stats.prompt_tokens + 1
+        assert model.complete("Hi", 5).stats.completion_tokens >= 1
+
+
+def test_a_prompt_that_does_not_fit_is_refused_and_nothing_is_lost(model: CPUInference) -> None:
+    before = model.context_used
+    with pytest.raises(PromptTooLong):
+        model.generate([user(LONG_TEXT * 3)])
+    assert model.context_used == before
+    assert model.generate("Hi", 5)
+
+
+# ---- stopping -----------------------------------------------------------------------------------
+
+
+def seconds_to_stop(
+    model: CPUInference, prompt: str, after: type[GenerationEvent], wait: float
+) -> float:
+    """From `cancel` in another thread to the end of the stream."""
+    stopped_at: list[float] = []
+
+    def stop() -> None:
+        time.sleep(wait)
+        stopped_at.append(time.monotonic())
+        model.cancel()
+
+    thread = threading.Thread(target=stop)
+    finished = None
+    for event in model.stream(prompt, 4000, sampling=RANDOM):
+        if isinstance(event, after) and not thread.ident:
+            thread.start()
+        finished = event
+    ended_at = time.monotonic()
+    thread.join()
+    assert isinstance(finished, GenerationFinished)
+    assert finished.stats.finish_reason is FinishReason.CANCELLED
+    return ended_at - stopped_at[0]
+
+
+@pytest.mark.quiet
+def test_stopping_while_it_writes(model: CPUInference) -> None:
+    seconds = [seconds_to_stop(model, "Tell a long story.", AnswerDelta, 0.1) for _ in range(3)]
+    assert statistics.median(seconds) < STOP_SECONDS
+
+
+@pytest.mark.quiet
+def test_stopping_while_it_reads(model: CPUInference) -> None:
+    seconds = []
+    for start in "abc":  # another beginning each time: nothing is in the cache
+        seconds.append(seconds_to_stop(model, start + LONG_TEXT, PrefillProgress, 0.3))
+    assert statistics.median(seconds) < STOP_SECONDS
+    assert "4" in model.generate(SUM, 30, sampling=GREEDY)
+
+
+def test_a_stop_between_asking_and_reading_counts(model: CPUInference) -> None:
+    events = model.stream("Tell a long story.", 100)
+    model.cancel()
+    *_, finished = events
+    assert isinstance(finished, GenerationFinished)
+    assert finished.stats.finish_reason is FinishReason.CANCELLED
+    assert finished.stats.completion_tokens == 0
+
+
+def test_a_stop_with_nothing_running_stops_nothing(model: CPUInference) -> None:
+    model.cancel()
+    assert (
+        model.complete("Hi", 3, sampling=GREEDY).stats.finish_reason is not FinishReason.CANCELLED
+    )
+
+
+def test_what_was_read_before_a_stop_is_kept(model: CPUInference) -> None:
+    model.generate("Hi", 1)
+    for event in model.stream("z" + LONG_TEXT, 10):
+        if isinstance(event, PrefillProgress) and event.done > event.cached:
+            model.cancel()
+            kept = event.done
+    again = next(iter(model.stream("z" + LONG_TEXT, 1)))
+    assert isinstance(again, PrefillProgress)
+    assert again.cached >= kept
+
+
+def test_dropping_the_stream_ends_it(model: CPUInference) -> None:
+    for _ in model.stream("Tell a long story.", 100):
+        break
+    assert model.generate("Hi", 3)
+
+
+# ---- threads ------------------------------------------------------------------------------------
+
+
+def test_one_answer_at_a_time(model: CPUInference) -> None:
+    running = model.stream("Tell a long story.", 50)
+    next(running)
+    with pytest.raises(EngineBusy):
+        model.generate("Hi", 3)
+    model.cancel()
+    list(running)
+    assert model.generate("Hi", 3)
+
+
+def test_threads_change_between_two_tokens(model: CPUInference) -> None:
+    before = model.threads
+    text = ""
+    for event in model.stream("Count to ten.", 30, sampling=GREEDY):
+        if isinstance(event, AnswerDelta):
+            text += event.text
+            model.set_threads(1 + event.completion_tokens % 2, 2)
+    assert model.threads in {(1, 2), (2, 2)}
+    model.set_threads(0, 0)
+    assert model.threads == before  # a reproducible answer moves no thread count
+    assert model.threads[1] == default_threads_prefill()
+    assert 1 <= model.threads[0] <= default_threads()
+    assert len(text) > 10
+    with pytest.raises(WrongUsage):
+        model.set_threads(-1, 0)
+
+
+def test_progress_is_reported_while_it_works(model: CPUInference) -> None:
+    seen = set()
+    for _ in model.stream("q" + LONG_TEXT[:4000], 5):
+        seen.add(model.last_progress)
+        assert time.monotonic() - model.last_progress < 30
+    assert len(seen) > 5
+
+
+def test_a_closed_model_refuses_to_answer(starter: Path) -> None:
+    model = CPUInference(starter, context_length=256)
+    waiting = model.stream("Tell a long story.", 50)
+    next(waiting)
+    model.close()
+    model.close()
+    assert list(waiting) == []
+    with pytest.raises(ModelNotLoaded):
+        model.generate("Hi")
+
+
+def test_closing_ends_an_answer_in_another_thread(starter: Path) -> None:
+    model = CPUInference(starter)
+    begun = threading.Event()
+    reasons: list[FinishReason] = []
+
+    def ask() -> None:
+        for event in model.stream("Tell a long story.", 2000, sampling=RANDOM):
+            begun.set()
+            if isinstance(event, GenerationFinished):
+                reasons.append(event.stats.finish_reason)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert begun.wait(30)
+    model.close()
+    thread.join(10)
+    assert reasons == [FinishReason.CANCELLED]
+
+
+# ---- many at once -------------------------------------------------------------------------------
+
+QUESTIONS = [
+    "Name three colours.",
+    SUM,
+    "Say hi",
+    "Count to five.",
+    "Hello",
+]
+
+
+def test_a_list_of_prompts_gets_the_answers_each_would_get(model: CPUInference) -> None:
+    together = model.generate(QUESTIONS, 24, sampling=GREEDY)
+    assert len(together) == len(QUESTIONS)
+    assert "4" in together[1]
+    alone = [model.generate(question, 24, sampling=GREEDY) for question in QUESTIONS]
+    # Sums are added in another order, so a close call may fall the other way late in a text.
+    assert [text[:12] for text in together] == [text[:12] for text in alone]
+
+
+def test_answers_wait_for_space_in_the_context(starter: Path) -> None:
+    # Two of them fit beside each other.
+    with CPUInference(starter, context_length=256, batch_size=4) as model:
+        text = "A story that takes more than twenty letters."
+        questions = ["Tell a story about " + name for name in "abcd"]
+        answers = model.generate(questions, 60, json_schema=only(text))
+        assert [json.loads(answer) for answer in answers] == [text] * 4
+        with pytest.raises(PromptTooLong):
+            model.generate(["Hi", "word " * 400], 5)
+
+
+@pytest.mark.quiet
+def test_a_batch_can_be_stopped(model: CPUInference) -> None:
+    threading.Timer(0.5, model.cancel).start()
+    began = time.monotonic()
+    answers = model.generate(["Tell a very long story."] * 8, 500)
+    assert time.monotonic() - began < 0.5 + 5 * STOP_SECONDS
+    assert len(answers) == 8
+    assert len(model.generate(["Hi", "Ho"], 1)) == 2
+
+
+def test_messages_and_texts_do_not_mix(model: CPUInference) -> None:
+    with pytest.raises(WrongUsage):
+        model.generate([user("Hi"), "Hi"])  # type: ignore[list-item]
+    with pytest.raises(WrongUsage):
+        model.generate("Hi", 0)
+
+
+def test_settings_and_options_go_together(starter: Path) -> None:
+    with CPUInference(
+        starter, settings=LoadSettings(context_length=512, micro_batch=64), thread_count=1
+    ) as model:
+        assert model.loaded.facts.context_length == 512
+        assert model.threads == (1, 1)
+
+
+def test_every_published_option_is_taken(starter: Path) -> None:
+    with CPUInference(
+        starter,
+        batch_size=2,
+        thread_count=1,
+        memory_budget=900,
+        swap_enabled=True,
+        cache_strategy="lru",
+        enable_chunk_loading=False,
+        context_length=256,
+    ) as model:
+        assert model.generate("Hello", max_tokens=4)
+    with pytest.raises(WrongUsage):
+        CPUInference(starter, enable_chunk_loading="perhaps")

@@ -1,0 +1,109 @@
+"""A live budget follows what the processes cost by now."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.host.inspection import inspect
+from deepseek_r1.host.protocol import InspectRequest
+from deepseek_r1.inference import process_overhead
+from deepseek_r1.memory import plan as plan_module
+from deepseek_r1.weights.placement.residency import Residency, plan_residency
+from deepseek_r1.weights.streaming import streamed_weights
+
+WINDOW_MIB, GROWN_MIB = 150.0, 550.0
+APP = Path(__file__).parents[2] / "app"
+# In a process of its own: what pytest holds would count as the engine's.
+GROWS = """
+import sys
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.host.inspection import inspect
+from deepseek_r1.host.protocol import InspectRequest
+from deepseek_r1.inference import process_overhead
+from deepseek_r1.memory import plan as plan_module
+from deepseek_r1.weights.placement.residency import Residency, plan_residency
+from deepseek_r1.weights.streaming import streamed_weights
+with CPUInference(
+    sys.argv[1], memory_budget=328, context_length=512, swap_enabled=True, window_mib=150.0
+) as model:
+    for window_mib in (150.0, 154.0):
+        model.set_memory_budget(328, window_mib=window_mib)
+        model.generate("Hello", max_tokens=4)  # what is to stay comes home
+        print(model.weights_stats.pinned_mib)
+"""
+
+
+@pytest.mark.native
+def test_the_weights_follow_the_window(starter: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GROWS, starter],
+        env={"PYTHONPATH": str(APP)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    before, after = map(float, done.stdout.split())
+    assert after < before - 3
+
+
+@pytest.mark.native
+def test_a_window_that_has_grown_raises_the_least(starter: Path) -> None:
+    with CPUInference(
+        starter, memory_budget=300, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
+    ) as model:
+        before = model.wanted.least_mib
+        model.set_memory_budget(4096, window_mib=GROWN_MIB)
+        assert model.wanted.least_mib >= before + GROWN_MIB - WINDOW_MIB
+
+
+@pytest.fixture
+def planned_mib(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The weights' budget of each residency that is computed."""
+    computed: list[float] = []
+
+    def counting(header: ModelHeader, weights_mib: float, *, chunk_bytes: int) -> Residency:
+        residency = plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
+        computed.append(weights_mib)
+        return residency
+
+    for module in (plan_module, streamed_weights):
+        monkeypatch.setattr(module, "plan_residency", counting)
+    return computed
+
+
+@pytest.mark.native
+def test_one_move_of_the_budget_computes_the_residency_at_most_twice(
+    starter: Path, planned_mib: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for the budget, and once for the memory that a short conversation leaves to weights."""
+    # What pytest holds would count as the engine's.
+    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    with CPUInference(
+        starter, memory_budget=328, context_length=2048, swap_enabled=True, window_mib=WINDOW_MIB
+    ) as model:
+        for budget_mib in (345, 324, 332):
+            planned_mib.clear()
+            model.set_memory_budget(budget_mib, window_mib=WINDOW_MIB)
+            assert 1 <= len(planned_mib) <= 2
+
+
+@pytest.mark.native
+def test_an_estimate_computes_the_residency_at_most_twice(
+    starter: Path, planned_mib: list[float]
+) -> None:
+    settings = LoadSettings(memory_budget=328, context_length=2048, swap_enabled=True)
+    reply = inspect(
+        InspectRequest(id=1, path=str(starter), settings=settings, window_mib=WINDOW_MIB)
+    )
+    assert reply.bill.streams
+    assert 1 <= len(planned_mib) <= 2

@@ -1,0 +1,105 @@
+"""A reproducible answer has the same bytes, whatever the model computed before.
+
+Measured with K-quants, whose kernels sum in another order for one token than for many: the starter
+model's answers agree even where its prompts are read in other pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import SamplingSettings
+from inference.compare_answers import compare, prompt
+from support.k_quant import k_quant_model
+
+pytestmark = [pytest.mark.native, pytest.mark.slow]
+
+QUESTIONS = (
+    "Count from one to thirty in words.",
+    "What is a hash table?",
+    "Explain recursion with an example.",
+)
+CARDS = " ".join(f"Card {i} has the number {i * 7919 % 1000}." for i in range(24))
+GREEDY = SamplingSettings(temperature=0.0, max_tokens=32)
+SEEDED = SamplingSettings(temperature=0.8, seed=7, max_tokens=32)
+OTHER = SamplingSettings(max_tokens=4)
+
+
+@pytest.fixture(scope="module")
+def k_quant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = k_quant_model(tmp_path_factory.mktemp("k_quant"))
+    if found is None:
+        pytest.skip("the model of K-quants is not here; see support/k_quant.py")
+    return found
+
+
+@pytest.fixture(scope="module")
+def model(k_quant: Path) -> Iterator[CPUInference]:
+    with CPUInference(k_quant, context_length=2048) as opened:
+        yield opened
+
+
+def user(text: str) -> Message:
+    return Message(role=Role.USER, content=text)
+
+
+def answer(model: CPUInference, sampling: SamplingSettings, *messages: Message) -> str:
+    return model.complete(list(messages), sampling=sampling).text
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SEEDED], ids=["temperature 0", "seed"])
+@pytest.mark.parametrize("question", [*QUESTIONS, CARDS + " Which number has card 17?"])
+def test_the_second_answer_is_the_first(
+    model: CPUInference, question: str, sampling: SamplingSettings
+) -> None:
+    first = answer(model, sampling, user(question))
+    assert answer(model, sampling, user(question)) == first
+    answer(model, OTHER, user(question[:20] + " of a fox"))
+    assert answer(model, sampling, user(question)) == first
+    model.set_threads(1, 1)
+    try:
+        assert answer(model, sampling, user(question)) == first
+    finally:
+        model.set_threads(0, 0)
+
+
+def test_a_second_turn_is_the_same_with_and_without_the_cache(model: CPUInference) -> None:
+    question = user(QUESTIONS[0])
+    first = answer(model, GREEDY, question)
+    turn = [question, Message(role=Role.ASSISTANT, content=first), user("And why?")]
+    after_first = answer(model, GREEDY, *turn)
+    answer(model, OTHER, user("Hello"))
+    assert answer(model, GREEDY, *turn) == after_first
+
+
+def test_a_prepared_and_a_restored_prompt_change_nothing(k_quant: Path, tmp_path: Path) -> None:
+    question = user(CARDS + " Which number has card 5?")
+    with CPUInference(k_quant, context_length=2048, prompt_cache=tmp_path) as model:
+        first = answer(model, GREEDY, question)
+    with CPUInference(k_quant, context_length=2048, prompt_cache=tmp_path) as model:
+        list(model.prepare([question]))
+        assert answer(model, GREEDY, question) == first
+    with CPUInference(k_quant, context_length=2048, prompt_cache=tmp_path) as model:
+        again = model.complete([question], sampling=GREEDY)
+        assert again.text == first
+        assert again.stats.restored_tokens >= 128
+
+
+def test_a_reproducible_answer_reuses_the_whole_pieces_of_its_prompt(model: CPUInference) -> None:
+    question = user(CARDS + " Which number has card 9?")
+    model.complete([user("Hello")], sampling=GREEDY)
+    cold = model.complete([question], sampling=GREEDY).stats
+    warm = model.complete([question], sampling=GREEDY).stats
+    assert cold.cached_tokens < 128
+    assert warm.cached_tokens == (warm.prompt_tokens - 1) // 128 * 128 >= 128
+
+
+def test_the_command_that_compares_answers_finds_none_that_differ(k_quant: Path) -> None:
+    lines: list[str] = []
+    assert compare(k_quant, [prompt(0), prompt(51)], 8, lines.append) == 0
+    assert sum("0 of 2 differ" in line for line in lines) == 4

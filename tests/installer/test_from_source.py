@@ -1,0 +1,87 @@
+"""The commands of `make`: which tests each runs, and what its exit status says."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import from_source
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("static", "tests", "status"), [([0, 0], [0, 0], 0), ([1, 0], [0, 0], 1), ([0], [1, 2], 2)]
+)
+def test_the_worst_status_of_all_is_the_status(
+    static: list[int], tests: list[int], status: int
+) -> None:
+    assert from_source.worst_status(static, tests, selected=False) == status
+
+
+def test_chosen_tests_may_all_be_in_one_of_the_two_runs() -> None:
+    none = from_source.NO_TESTS_COLLECTED
+    assert from_source.worst_status([0], [none, 0], selected=True) == 0
+    assert from_source.worst_status([0], [none, none], selected=True) == none
+    assert from_source.worst_status([0], [none, 0], selected=False) == none
+
+
+def test_every_check_runs_even_when_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_source, "tool", lambda _name: sys.executable)
+    marks = [tmp_path / "first", tmp_path / "second"]
+    code = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); sys.exit(3)"
+    statuses = from_source.run_all([["python", "-c", code, str(mark)] for mark in marks])
+    assert statuses == [3, 3]
+    assert all(mark.exists() for mark in marks)
+
+
+def test_each_test_is_in_exactly_one_of_the_runs_of_make_test() -> None:
+    parallel, alone = from_source.pytest_commands("test", ["-k", "name"])
+    assert parallel[parallel.index("-m") + 1] == "not quiet"
+    assert alone[alone.index("-m") + 1] == "quiet"
+    assert "-n" in parallel
+    assert "-n" not in alone
+    assert parallel[-2:] == alone[-2:] == ["-k", "name"]
+
+
+def test_without_a_screen_the_window_needs_no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bare:
+        @staticmethod
+        def platforms(arguments: list[str]) -> list[str]:
+            return []
+
+        @staticmethod
+        def missing_packages(names: list[str]) -> list[str]:
+            return ["libgl1"]
+
+    monkeypatch.setattr(from_source, "display_module", lambda: Bare)
+    assert from_source.qt_libraries_found("run", [])
+    assert not from_source.qt_libraries_found("test", [])
+
+
+def test_the_look_for_a_screen_is_loaded_before_anything_is_installed() -> None:
+    assert from_source.display_module().missing_packages([]) == []
+
+
+def test_on_macos_llama_cpp_is_compiled_for_the_processor_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_NATIVE=OFF")
+    assert from_source.own_environment()["CMAKE_ARGS"] == "-DGGML_NATIVE=OFF"
+    monkeypatch.setattr(from_source.sys, "platform", "darwin")
+    built_with = from_source.own_environment()["CMAKE_ARGS"].split()
+    assert built_with == ["-DGGML_NATIVE=OFF", "-DGGML_METAL=OFF", "-DGGML_BLAS=OFF"]
+
+
+def test_the_native_library_is_compiled_again_when_a_source_is_newer(tmp_path: Path) -> None:
+    source = tmp_path / "library.cpp"
+    source.touch()
+    assert not from_source.native_library_is_current(tmp_path)
+    library = tmp_path / f"streaming{from_source.LIBRARY}"
+    library.touch()
+    os.utime(source, (1, 1))
+    assert from_source.native_library_is_current(tmp_path)
+    os.utime(library, (0, 0))
+    assert not from_source.native_library_is_current(tmp_path)

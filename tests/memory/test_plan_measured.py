@@ -1,0 +1,110 @@
+"""The bill against the truth: the peak of a fresh engine process after it has answered.
+
+Full micro-batches are what the peak needs. The cache is in memory from the start, so that a filled
+context adds only the last rows of the attention's mask: it is filled in one case for each model,
+where that is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.events import BillItem, GenerationFinished, GenerationStats, ModelLoaded
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.host.client import EngineClient
+from deepseek_r1.memory import meter
+from deepseek_r1.memory.plan import ProcessOverhead, plan
+from support.r1_shaped import r1_shaped
+
+pytestmark = pytest.mark.native
+
+TOLERANCE = 0.05
+ANSWER_TOKENS = 12
+
+
+def question(count: int) -> list[Message]:
+    return [Message(role=Role.USER, content="one" + " one" * count)]
+
+
+def peak_of(
+    path: Path, settings: LoadSettings, *, filled: bool
+) -> tuple[ModelLoaded, GenerationStats, float]:
+    """Load in a new process, read a long prompt, write a little; the peak in MiB."""
+    with EngineClient() as engine:
+        loaded = engine.load(path, settings)
+        whole = settings.context_length - ANSWER_TOKENS - 8
+        spare = whole if filled else min(whole, settings.micro_batch + 64)
+        frame = engine.count_tokens(question(0))
+        messages = question(spare - frame)
+        assert 0.95 * spare < engine.count_tokens(messages) <= spare
+        sampling = SamplingSettings(max_tokens=ANSWER_TOKENS, temperature=1.0, seed=1)
+        *_, last = engine.generate(messages, sampling)
+        assert isinstance(last, GenerationFinished)
+        assert engine.pid is not None
+        assert engine.heartbeat is not None
+        helper_mib = engine.heartbeat.helper_mib  # the process that renders templates
+        return loaded, last.stats, meter.peak_mib(engine.pid) + helper_mib
+
+
+def check(path: Path, context: int, kv_type: KVType, batch: int, *, filled: bool) -> None:
+    settings = LoadSettings(context_length=context, kv_type=kv_type, micro_batch=batch)
+    loaded, stats, peak_mib = peak_of(path, settings, filled=filled)
+    bill = loaded.bill
+    if sys.platform == "linux":  # elsewhere the engine measures its own share
+        planned = plan(read_header(path), settings, ProcessOverhead()).bill
+        assert bill.total_mib == pytest.approx(planned.total_mib)
+    unused_mib = 0.0 if filled else bill.mib_of(BillItem.KV_CACHE, BillItem.COMPUTE)
+    least_mib, most_mib = bill.total_mib - unused_mib, bill.total_mib
+    assert (1 - TOLERANCE) * least_mib < peak_mib < (1 + TOLERANCE) * most_mib, bill
+    if not filled:  # cells without tokens take no memory
+        assert peak_mib < most_mib - 0.5 * bill.mib_of(BillItem.KV_CACHE)
+    assert stats.peak_mib == pytest.approx(peak_mib, rel=0.01)
+    assert stats.context_used > (0.9 * context if filled else batch)
+
+
+STARTER = [
+    (1024, KVType.F16, 256, True),
+    (1024, KVType.Q4_0, 512, True),
+    (4096, KVType.Q8_0, 64, False),
+    (4096, KVType.F16, 512, False),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("context", "kv_type", "batch", "filled"), STARTER)
+def test_the_starter_models_bill_is_its_peak(starter, context, kv_type, batch, filled):
+    check(starter, context, kv_type, batch, filled=filled)
+
+
+R1_SHAPED = [
+    (1024, KVType.F16, 256, True),
+    (2048, KVType.Q8_0, 64, False),
+    (4096, KVType.Q4_0, 512, False),
+    (4096, KVType.F16, 512, False),
+    (4096, KVType.Q8_0, 256, False),
+    (4096, KVType.Q4_0, 64, False),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("context", "kv_type", "batch", "filled"), R1_SHAPED)
+def test_the_bill_of_an_r1_shaped_model_is_its_peak(
+    tmp_path_factory, context, kv_type, batch, filled
+):
+    check(r1_shaped(tmp_path_factory), context, kv_type, batch, filled=filled)
+
+
+@pytest.mark.slow
+def test_slots_that_fill_while_a_model_loads_are_not_taken_for_the_engine(tmp_path_factory):
+    settings = LoadSettings(memory_budget=900, context_length=1024, swap_enabled=True)
+    with EngineClient() as engine:
+        bill = engine.load(r1_shaped(tmp_path_factory), settings).bill
+    lines = {line.name: line for line in bill.lines}
+    assert lines["slots"].measured_mib == lines["slots"].planned_mib > 30
+    more = lines["runtime"].measured_mib - lines["runtime"].planned_mib
+    assert abs(more) < lines["slots"].planned_mib / 2

@@ -1,0 +1,131 @@
+"""The bill and the advice of models that may run from the disk."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepseek_r1.core.errors import BudgetTooSmall
+from deepseek_r1.core.settings import CacheStrategy, LoadSettings
+from deepseek_r1.memory.advice import advise, require_fit
+from deepseek_r1.memory.estimate import advice_with_speed
+from deepseek_r1.memory.plan import (
+    RESIDENT_ITEMS,
+    STREAMED_ITEMS,
+    ProcessOverhead,
+    plan,
+    plan_streaming,
+)
+from memory.headers import load_settings, streamable, streamable_headers
+
+MIB = 1 << 20
+OVERHEAD = ProcessOverhead(window_mib=150.0)
+MODEL = streamable(28, 2 << 20)  # 16 matrices' worth of 2 MiB in each of 28 blocks: 896 MiB
+unhurried = settings(deadline=None)
+
+
+def swapping(budget: int, **changes: object) -> LoadSettings:
+    return LoadSettings(memory_budget=budget, swap_enabled=True, **changes)
+
+
+def names(bill):
+    return tuple(line.name for line in bill.lines)
+
+
+def test_a_model_over_the_budget_has_pins_and_slots_in_place_of_weights():
+    bill = plan(MODEL, swapping(900), OVERHEAD).bill
+    assert names(bill) == STREAMED_ITEMS
+    assert (bill.fits, bill.streams) == (True, True)
+    assert bill.streamed_mib > 0
+
+
+def test_a_model_that_fits_is_in_memory_whether_or_not_it_may_use_the_disk():
+    with_swap = plan(MODEL, swapping(4096), OVERHEAD).bill
+    assert with_swap == plan(MODEL, LoadSettings(memory_budget=4096), OVERHEAD).bill
+    assert (names(with_swap), with_swap.streams) == (RESIDENT_ITEMS, False)
+
+
+@pytest.mark.parametrize("strategy", CacheStrategy)
+def test_every_strategy_keeps_the_same_of_a_dense_model(strategy):
+    assert (
+        plan(MODEL, swapping(900, cache_strategy=strategy), OVERHEAD).bill
+        == plan(MODEL, swapping(900), OVERHEAD).bill
+    )
+
+
+def test_advice_names_the_swap_and_the_speed_of_the_disk():
+    small = LoadSettings(memory_budget=900)
+    assert advise(MODEL, small, OVERHEAD).text == "It fits with weights read from the disk."
+    advice = advice_with_speed(advise(MODEL, small, OVERHEAD), 1000.0, 0.0)
+    rate = 1000.0 / plan(MODEL, advice.settings, OVERHEAD).bill.short_streamed_mib
+    assert advice.text == (
+        f"It fits with weights read from the disk. Roughly {rate:.1f} tokens a second, "
+        "by a short test of this disk."
+    )
+
+
+def test_what_costs_no_speed_comes_before_the_swap():
+    total = plan(MODEL, LoadSettings(context_length=8192), OVERHEAD).bill.total_mib
+    advice = advise(
+        MODEL, LoadSettings(context_length=8192, memory_budget=int(total) - 60), OVERHEAD
+    )
+    assert not advice.settings.swap_enabled
+
+
+def test_a_refusal_is_over_the_least_that_can_run():
+    with pytest.raises(BudgetTooSmall) as caught:
+        require_fit(streamable(28, 2 << 20, embedding_bytes=600 << 20), swapping(300), OVERHEAD)
+    facts = caught.value.facts
+    assert facts["weights_mib"] + facts["kv_mib"] + facts["rest_mib"] == facts["needed_mib"]
+    needed = f"It needs a budget of at least {facts['needed_mib']:,} MiB."
+    assert facts["advice"].startswith(needed)
+    assert 600 < facts["weights_mib"] < 640  # the output and two slots, not the other matrices
+
+
+@unhurried
+@given(streamable_headers, load_settings)
+def test_swap_never_makes_a_bill_that_fits_worse(model, chosen):
+    without = plan(model, chosen.model_copy(update={"swap_enabled": False}), OVERHEAD).bill
+    with_swap = plan(model, chosen.model_copy(update={"swap_enabled": True}), OVERHEAD).bill
+    assert with_swap.fits >= without.fits
+    assert without.streams is False
+
+
+@unhurried
+@given(streamable_headers, load_settings)
+def test_a_streamed_bill_stays_inside_the_budget_or_does_not_fit(model, chosen):
+    bill = plan_streaming(model, chosen, OVERHEAD).bill
+    assert all(line.planned_mib >= 0 for line in bill.lines)
+    assert bill.streamed_mib <= sum(tensor.nbytes for tensor in model.tensors) / MIB
+    assert bill.short_streamed_mib >= 0
+    enough = chosen.model_copy(update={"memory_budget": int(bill.total_mib) + 1})
+    assert plan_streaming(model, enough, OVERHEAD).bill.fits
+
+
+def test_a_context_that_is_not_used_yet_holds_weights():
+    short, long = (
+        plan(MODEL, swapping(1000, context_length=length), OVERHEAD).bill for length in (512, 8192)
+    )
+    assert long.streamed_mib > short.streamed_mib + 100
+    assert long.short_streamed_mib == pytest.approx(short.short_streamed_mib, abs=10)
+    assert 0 < short.short_streamed_mib < short.streamed_mib
+
+
+@unhurried
+@given(streamable_headers, load_settings, st.integers(0, 4096))
+def test_a_larger_budget_keeps_fitting(model, chosen, more):
+    bill = plan_streaming(model, chosen, OVERHEAD).bill
+    larger = chosen.model_copy(update={"memory_budget": chosen.memory_budget + more})
+    assert plan_streaming(model, larger, OVERHEAD).bill.fits >= bill.fits
+
+
+@unhurried
+@given(streamable_headers, load_settings)
+def test_advice_that_turns_on_the_swap_fits(model, chosen):
+    advice = advise(model, chosen, OVERHEAD)
+    assert plan(model, advice.settings, OVERHEAD).bill.fits
+    if advice.settings.memory_budget == chosen.memory_budget and advice.text:
+        assert ("weights read from the disk" in advice.text) == (
+            advice.settings.swap_enabled and not chosen.swap_enabled
+        )

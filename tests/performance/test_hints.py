@@ -1,0 +1,49 @@
+"""Sentences and marks that say what a budget, the disk and the context mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepseek_r1.core.settings import KVType, LoadSettings
+from performance.samples import a_bill, a_streamed_bill
+from r1desk.performance.hints import (
+    budget_marks,
+    format_budget_hint,
+    format_context_hint,
+    format_context_left,
+    format_disk_hint,
+)
+
+
+def test_a_missing_amount_says_how_much_more_it_needs() -> None:
+    assert format_budget_hint(a_bill(budget_mib=1000)) == "Needs 580 MiB more."
+
+
+def test_a_model_in_memory_has_one_mark_at_what_it_takes() -> None:
+    smallest, whole = budget_marks(a_bill())
+    assert smallest == whole == a_bill().total_mib
+
+
+def test_a_model_from_the_disk_has_a_mark_for_the_least_and_one_for_all_of_it() -> None:
+    bill = a_streamed_bill()
+    smallest, whole = budget_marks(bill)
+    assert smallest < bill.total_mib < whole
+
+
+def test_a_switch_that_changes_nothing_says_so() -> None:
+    assert "Not needed" in format_disk_hint(a_bill(), LoadSettings(swap_enabled=True))
+    assert format_disk_hint(a_bill(), LoadSettings()) == ""
+
+
+@pytest.mark.parametrize(("kind", "text"), [("f16", "full"), ("q8_0", "half"), ("q4_0", "quarter")])
+def test_the_precision_is_named_in_words(kind: str, text: str) -> None:
+    assert f"({text} precision)" in format_context_hint(
+        a_bill(), LoadSettings(kv_type=KVType(kind))
+    )
+
+
+@pytest.mark.parametrize(
+    ("used", "text"), [(0, "about 4 more"), (2075, "about 2 more"), (3900, "may not fit")]
+)
+def test_the_context_says_how_many_answers_fit(used: int, text: str) -> None:
+    assert text in format_context_left(used, 4096)

@@ -1,0 +1,111 @@
+"""The panel shows the bill of the model that is being loaded, never that of the one before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QLabel
+
+from deepseek_r1.core.errors import BudgetTooSmall, ModelFileMissing
+from deepseek_r1.host.protocol import InspectReply, InspectRequest, LoadRequest
+from deepseek_r1.host.supervisor_events import EngineState
+from performance.samples import a_bill, a_model
+from r1desk.engine.engine_bridge import EngineRequest
+from r1desk.models.controller import ModelController
+from r1desk.models.recent_models import RecentModels
+from r1desk.performance.load_presenter import LoadPresenter
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.preferences import Preferences
+
+pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+
+
+class EngineStandIn(QObject):
+    """Records requests; the test emits their replies."""
+
+    model_loaded = Signal(object)
+    state_changed = Signal(object, str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompt_cache = None
+        self.state = EngineState.IDLE
+        self.requests: list[tuple[type, EngineRequest]] = []
+
+    def submit(self, kind: type, **_fields: Any) -> EngineRequest:
+        request = EngineRequest(len(self.requests) + 1, None)
+        self.requests.append((kind, request))
+        return request
+
+    def last(self, kind: type) -> EngineRequest:
+        return [request for each, request in self.requests if each is kind][-1]
+
+
+class Case:
+    def __init__(self, panel: PerformancePanel) -> None:
+        self.panel = panel
+        self.engine = EngineStandIn()
+        preferences = Preferences()
+        self.models = ModelController(self.engine, preferences)
+        self.recent = RecentModels(self.models, preferences)
+        self.models.loaded.disconnect(self.recent.refresh)  # it would look for files
+        self.models.load_failed.disconnect(self.recent.refresh)
+        self.presenter = LoadPresenter(panel, self.models, self.recent, preferences)
+
+    @property
+    def headings(self) -> set[str]:
+        return {label.text() for label in self.panel.bill.findChildren(QLabel)}
+
+
+@pytest.fixture
+def case(panel: PerformancePanel) -> Case:
+    made = Case(panel)
+    made.engine.model_loaded.emit(a_model())
+    return made
+
+
+def planned(case: Case, total_mib: float) -> InspectReply:
+    lines = tuple(
+        line.model_copy(update={"measured_mib": None, "planned_mib": total_mib / 7})
+        for line in a_bill().lines
+    )
+    bill = a_bill().model_copy(update={"lines": lines})
+    return InspectReply(id=1, facts=a_model().facts, bill=bill, advice="")
+
+
+def test_a_load_shows_its_own_bill_with_nothing_measured(case: Case) -> None:
+    before = case.panel.bill.total.text()
+    case.models.choose(Path("other.gguf"))
+    case.engine.last(InspectRequest).done.emit(planned(case, 700.0))
+    assert case.panel.bill.total.text() != before
+    assert "measured" not in case.headings
+
+
+def test_a_bill_that_comes_after_the_load_is_not_shown(case: Case) -> None:
+    case.models.choose(Path("other.gguf"))
+    case.engine.model_loaded.emit(a_model())
+    shown = case.panel.bill.total.text()
+    case.engine.last(InspectRequest).done.emit(planned(case, 700.0))
+    assert case.panel.bill.total.text() == shown
+
+
+def test_after_a_refusal_the_bill_is_that_of_the_model_still_loaded(case: Case) -> None:
+    shown = case.panel.bill.total.text()
+    case.models.choose(Path("other.gguf"))
+    case.engine.last(InspectRequest).done.emit(planned(case, 700.0))
+    case.engine.last(LoadRequest).failed.emit(ModelFileMissing(path="other.gguf").report())
+    assert case.panel.bill.total.text() == shown
+
+
+def test_after_a_refusal_without_a_model_there_are_no_numbers(panel: PerformancePanel) -> None:
+    case = Case(panel)
+    case.models.choose(Path("other.gguf"))
+    case.engine.last(InspectRequest).done.emit(planned(case, 700.0))
+    refused = BudgetTooSmall(
+        needed_mib=700, budget_mib=512, weights_mib=500, kv_mib=100, rest_mib=100, advice=""
+    )
+    case.engine.last(LoadRequest).failed.emit(refused.report())
+    assert panel.bill.total.text() == "The bill appears with the model."

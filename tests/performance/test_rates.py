@@ -1,0 +1,39 @@
+"""Rates are made of counters, and a new model starts them anew."""
+
+from __future__ import annotations
+
+from deepseek_r1.core.events import WeightsStats
+from r1desk.performance.rates import StreamingRateMeter
+
+
+def stats(read_mib: float, io_wait_s: float = 0.0, hits: int = 0, misses: int = 0) -> WeightsStats:
+    return WeightsStats(
+        pinned_mib=500,
+        streamed_mib=300,
+        read_mib=read_mib,
+        io_wait_s=io_wait_s,
+        hits=hits,
+        misses=misses,
+    )
+
+
+def test_rates_are_those_between_two_beats():
+    meter = StreamingRateMeter()
+    assert meter.update(stats(1000, 1.0, 30, 10), 10.0).read_mib_s == 0
+    now = meter.update(stats(1600, 1.2, 45, 15), 10.5)
+    assert (now.read_mib_s, round(now.wait_share, 3), now.hit_rate) == (1200, 0.4, 0.75)
+
+
+def test_an_idle_model_reads_nothing_and_keeps_its_hit_rate():
+    meter = StreamingRateMeter()
+    meter.update(stats(1000, 1.0, 30, 10), 10.0)
+    now = meter.update(stats(1000, 1.0, 30, 10), 12.0)
+    assert (now.read_mib_s, now.wait_share, now.hit_rate) == (0, 0, 0.75)
+
+
+def test_another_models_counters_are_not_compared():
+    meter = StreamingRateMeter()
+    meter.update(stats(1000), 10.0)
+    assert meter.update(stats(10), 11.0).read_mib_s == 0
+    assert meter.update(None, 12.0) is None
+    assert meter.update(stats(900), 13.0).read_mib_s == 0

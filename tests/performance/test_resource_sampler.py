@@ -1,0 +1,107 @@
+"""Measuring happens beside the window and rests when nobody looks."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from PySide6.QtCore import QThread
+from PySide6.QtWidgets import QApplication, QWidget
+
+from r1desk.performance import resource_sampler as sampler_module
+from r1desk.performance.readings import ResourceSample
+from r1desk.performance.resource_sampler import ACTIVE_MS, IDLE_MS, ResourceSampler
+
+# Said by the offscreen platform about every window with a least size.
+pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+
+
+@pytest.fixture
+def sampler(qapp: QApplication):
+    sampler = ResourceSampler()
+    yield sampler
+    sampler.stop()
+
+
+def test_a_reading_says_what_this_process_and_machine_use(sampler: ResourceSampler, qtbot):
+    sampler.set_engine_pid(os.getpid())
+    with qtbot.waitSignal(sampler.sampled, timeout=5000) as sampled:
+        sampler.start()
+    reading = sampled.args[0]
+    assert isinstance(reading, ResourceSample)
+    assert 20 < reading.window_mib < 4000
+    assert reading.engine_mib == pytest.approx(reading.window_mib, rel=0.1)
+    assert 0 < reading.machine_used_mib < reading.machine_total_mib
+
+
+def test_without_an_engine_its_memory_is_zero(sampler: ResourceSampler, qtbot):
+    sampler.set_engine_pid(None)
+    with qtbot.waitSignal(sampler.sampled, timeout=5000) as sampled:
+        sampler.start()
+    assert sampled.args[0].engine_mib == 0.0
+
+
+def test_measuring_is_not_done_in_the_windows_thread(sampler: ResourceSampler, qtbot, monkeypatch):
+    threads: list[QThread] = []
+    real = sampler_module.meter.machine_memory
+
+    def noted() -> object:
+        threads.append(QThread.currentThread())
+        return real()
+
+    monkeypatch.setattr(sampler_module.meter, "machine_memory", noted)
+    with qtbot.waitSignal(sampler.sampled, timeout=5000):
+        sampler.start()
+    assert threads
+    assert threads[0] is not QThread.currentThread()
+
+
+def test_it_measures_rarely_while_the_engine_rests(sampler: ResourceSampler):
+    assert sampler.interval_ms == IDLE_MS
+    sampler.set_active(True)
+    assert sampler.interval_ms == ACTIVE_MS
+    sampler.set_active(False)
+    assert sampler.interval_ms == IDLE_MS
+
+
+def test_nothing_is_measured_for_a_minimised_window(sampler: ResourceSampler, qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.showMinimized()
+    received: list[ResourceSample] = []
+    sampler.sampled.connect(received.append)
+    sampler.start()
+    qtbot.wait(300)
+    assert received == []
+    window.showNormal()
+    with qtbot.waitSignal(sampler.sampled, timeout=5000):
+        sampler.set_active(True)
+
+
+def test_after_stop_nothing_is_reported(sampler: ResourceSampler, qtbot):
+    received: list[ResourceSample] = []
+    sampler.sampled.connect(received.append)
+    sampler.start()
+    sampler.stop()
+    qtbot.wait(200)
+    assert received == []
+
+
+def test_a_measurement_that_failed_is_reported_and_the_next_one_comes(
+    sampler: ResourceSampler, qtbot, monkeypatch
+):
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: failed.append(args.exc_value))
+    real, gone = sampler_module.meter.machine_memory, OSError("/proc is gone")
+
+    def failing_once() -> object:
+        if not failed:
+            raise gone
+        return real()
+
+    monkeypatch.setattr(sampler_module.meter, "machine_memory", failing_once)
+    sampler.start()
+    qtbot.waitUntil(lambda: failed == [gone], timeout=5000)
+    with qtbot.waitSignal(sampler.sampled, timeout=10_000):
+        sampler.set_active(True)

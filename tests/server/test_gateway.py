@@ -1,0 +1,96 @@
+"""The gateways that exist, before real servers: their configuration, and a conversation's way."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.server.gateway import checked_servers, haproxy_configuration, smg_arguments
+from support.servers import StartServer
+
+CHAT = "/v1/chat/completions"
+
+
+def test_servers_are_addresses_without_a_path():
+    assert checked_servers(["http://a:1/", "http://[::1]:2"]) == ["http://a:1", "http://[::1]:2"]
+    for wrong in ("a:1", "ftp://a:1", "http://a", "http://a:x", "http://a:1/v1", "http://u@a:1"):
+        with pytest.raises(WrongUsage, match="not an address"):
+            checked_servers([wrong])
+    with pytest.raises(WrongUsage, match="At least one"):
+        checked_servers([])
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+def served_by(address: str, session: str, count: int) -> int:
+    """Sends requests of one conversation; returns how many were answered."""
+    model = httpx2.get(f"{address}/v1/models").json()["data"][0]["id"]
+    messages = [{"role": "user", "content": f"{session} " * 20}]
+    body = {"model": model, "messages": messages, "max_tokens": 1}
+    headers = {"X-Session-Id": session}
+    replies = [
+        httpx2.post(address + CHAT, json=body, headers=headers, timeout=60) for _ in range(count)
+    ]
+    return sum(reply.status_code == 200 for reply in replies)
+
+
+def answered(server_address: str) -> int:
+    text = httpx2.get(f"{server_address}/metrics").text
+    name = "deepseek_r1:e2e_request_latency_seconds_count "
+    return int(float(text.split(name)[-1].split()[0]))
+
+
+def wait_for(address: str) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            if httpx2.get(f"{address}/v1/models", timeout=5).status_code == 200:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError("the gateway did not become ready")
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("gateway", ["haproxy", "smg"])
+def test_a_conversation_stays_on_its_server_and_survives_it(
+    gateway: str, start_server: StartServer, tmp_path: Path
+):
+    program = shutil.which(gateway)
+    if program is None:
+        pytest.skip(f"{gateway} is not installed")
+    servers = [start_server() for _ in range(2)]
+    addresses, port = [each.address for each in servers], free_port()
+    if gateway == "haproxy":
+        file = tmp_path / "haproxy.cfg"
+        file.write_text(haproxy_configuration(addresses, "127.0.0.1", port, 4), encoding="utf-8")
+        assert subprocess.run([program, "-c", "-f", file], check=False).returncode == 0
+        command = [program, "-db", "-f", str(file)]
+    else:
+        command = [program, *smg_arguments(addresses, "127.0.0.1", port)]
+        command += ["--prometheus-port", str(free_port())]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        common = f"http://127.0.0.1:{port}"
+        wait_for(common)
+        assert served_by(common, "first", 4) == 4
+        counts = sorted(answered(address) for address in addresses)
+        assert counts == [0, 4]
+        busy = max(servers, key=lambda each: answered(each.address))
+        busy.process.kill()
+        busy.process.wait()
+        assert served_by(common, "first", 3) == 3
+    finally:
+        process.terminate()
+        process.wait(30)

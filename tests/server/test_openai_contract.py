@@ -1,0 +1,234 @@
+"""The real `openai` client against a real server with the starter model: shapes and behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+
+import openai
+import pytest
+
+from support.servers import RunningServer
+
+pytestmark = pytest.mark.native
+
+HI = [{"role": "user", "content": "Say hello."}]
+
+
+@pytest.fixture
+def client(server: RunningServer) -> openai.OpenAI:
+    return server.client()
+
+
+@pytest.fixture
+def model(client: openai.OpenAI) -> str:
+    return client.models.list().data[0].id
+
+
+def test_the_model_is_listed_with_its_context(client: openai.OpenAI, model: str):
+    found = client.models.retrieve(model)
+    assert (found.id, found.object) == (model, "model")
+    assert found.max_model_len == 1024
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-4")
+
+
+def test_a_chat_completion_has_text_reason_and_usage(client: openai.OpenAI, model: str):
+    answer = client.chat.completions.create(model=model, messages=HI, max_tokens=5, temperature=0)
+    choice = answer.choices[0]
+    assert answer.object == "chat.completion"
+    assert (choice.message.role, choice.finish_reason) == ("assistant", "length")
+    assert choice.message.content
+    usage = answer.usage
+    assert usage.completion_tokens == 5
+    assert usage.total_tokens == usage.prompt_tokens + 5
+    assert usage.completion_tokens_details.reasoning_tokens == 0
+    again = client.chat.completions.create(model=model, messages=HI, max_tokens=5, temperature=0)
+    assert again.usage.prompt_tokens_details.cached_tokens > 0
+
+
+def test_a_stream_has_one_id_and_its_reason_in_the_last_chunk(client: openai.OpenAI, model: str):
+    stream = client.chat.completions.create(
+        model=model,
+        messages=HI,
+        max_completion_tokens=8,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *chunks, last = list(stream)
+    assert {chunk.id for chunk in [*chunks, last]} == {last.id}
+    assert {chunk.created for chunk in chunks} == {last.created}
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    assert chunks[-1].choices[0].finish_reason in ("length", "stop")
+    assert last.choices == []
+    assert last.usage.completion_tokens <= 8
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    whole = client.chat.completions.create(model=model, messages=HI, max_tokens=8, temperature=0)
+    assert text
+    assert whole.choices[0].message.content[:4] == text[:4]
+
+
+def test_usage_comes_with_a_stream_only_where_it_is_asked_for(client: openai.OpenAI, model: str):
+    stream = client.chat.completions.create(model=model, messages=HI, max_tokens=2, stream=True)
+    assert all(chunk.choices and chunk.usage is None for chunk in stream)
+
+
+def test_an_answer_ends_before_a_stop_sequence(client: openai.OpenAI, model: str):
+    answer = client.chat.completions.create(
+        model=model,
+        messages=HI,
+        stop=["two"],
+        response_format=schema({"const": "one two three"}),
+    )
+    assert answer.choices[0].message.content.strip() == '"one'
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def schema(of: dict[str, object]) -> dict[str, object]:
+    return {"type": "json_schema", "json_schema": {"name": "it", "schema": of, "strict": True}}
+
+
+def test_an_answer_follows_its_schema(client: openai.OpenAI, model: str):
+    person = {
+        "type": "object",
+        "properties": {"name": {"enum": ["Ann", "Bob"]}, "age": {"enum": [31, 32]}},
+        "required": ["name", "age"],
+        "additionalProperties": False,
+    }
+    answer = client.chat.completions.create(
+        model=model, messages=HI, response_format=schema(person)
+    )
+    found = json.loads(answer.choices[0].message.content)
+    assert found["name"] in ("Ann", "Bob")
+    assert found["age"] in (31, 32)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(
+            model=model, messages=HI, response_format=schema({"type": "string", "pattern": "a"})
+        )
+    assert refused.value.param == "response_format"
+
+
+def test_log_probabilities_make_the_text(client: openai.OpenAI, model: str):
+    answer = client.chat.completions.create(
+        model=model, messages=HI, max_tokens=4, temperature=0, logprobs=True, top_logprobs=2
+    )
+    content = answer.choices[0].logprobs.content
+    assert "".join(each.token for each in content) == answer.choices[0].message.content
+    assert all(len(each.top_logprobs) == 2 and each.logprob <= 0 for each in content)
+
+
+def test_the_same_seed_gives_the_same_answer(client: openai.OpenAI, model: str):
+    texts = {
+        client.chat.completions.create(
+            model=model, messages=HI, max_tokens=6, temperature=1.5, seed=7
+        )
+        .choices[0]
+        .message.content
+        for _ in range(2)
+    }
+    assert len(texts) == 1
+
+
+def test_content_may_come_in_parts_and_an_empty_answer_at_the_end(
+    client: openai.OpenAI, model: str
+):
+    parts = [{"type": "text", "text": "Say "}, {"type": "text", "text": "hello."}]
+    messages = [{"role": "user", "content": parts}, {"role": "assistant", "content": ""}]
+    whole = client.chat.completions.create(model=model, messages=HI, max_tokens=1)
+    answer = client.chat.completions.create(model=model, messages=messages, max_tokens=1)
+    assert answer.usage.prompt_tokens == whole.usage.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n", 2),
+        ("tools", [{"type": "function", "function": {"name": "f", "parameters": {}}}]),
+        ("temperature", 9.0),
+        ("response_format", {"type": "grammar"}),
+        ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]),
+        ("messages", []),
+        ("logit_bias", {"99999999": 1}),
+        ("stop", [""]),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(
+    client: openai.OpenAI, model: str, field: str, value: object
+):
+    request = {"model": model, "messages": HI, "max_tokens": 1, "extra_body": {field: value}}
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.chat.completions.create(**request, stream=stream)
+        assert refused.value.type == "invalid_request_error"
+        assert field in f"{refused.value.param} {refused.value}"
+
+
+def test_unknown_fields_are_ignored(client: openai.OpenAI, model: str):
+    answer = client.chat.completions.create(
+        model=model,
+        messages=HI,
+        max_tokens=1,
+        extra_body={"metadata": {"a": "b"}, "store": True, "new_in_2030": [1]},
+    )
+    assert answer.choices
+
+
+def test_a_prompt_that_is_too_long_is_a_bad_request(client: openai.OpenAI, model: str):
+    messages = [{"role": "user", "content": "word " * 3000}]
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.chat.completions.create(model=model, messages=messages, stream=stream)
+        assert refused.value.code == "context_length_exceeded"
+
+
+def test_texts_are_continued(client: openai.OpenAI, model: str):
+    answer = client.completions.create(
+        model=model, prompt=["One, two,", "The capital of France is"], max_tokens=4, logprobs=1
+    )
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    assert answer.usage.completion_tokens <= 8
+    logprobs = answer.choices[0].logprobs
+    assert "".join(logprobs.tokens) == answer.choices[0].text
+    assert logprobs.text_offset[0] == 0
+
+
+def test_a_continuation_is_streamed(client: openai.OpenAI, model: str):
+    chunks = list(
+        client.completions.create(model=model, prompt="One, two,", max_tokens=4, stream=True)
+    )
+    assert chunks[-1].choices[0].finish_reason in ("length", "stop")
+    assert {chunk.object for chunk in chunks} == {"text_completion"}
+
+
+def test_tokens_are_a_prompt_as_well(server: RunningServer, client: openai.OpenAI, model: str):
+    with server.http() as http:
+        tokens = http.post("/tokenize", json={"content": "One, two,"}).json()["tokens"]
+        assert http.post("/detokenize", json={"tokens": tokens}).json()["content"] == "One, two,"
+    by_tokens = client.completions.create(model=model, prompt=tokens, max_tokens=1)
+    assert by_tokens.usage.prompt_tokens == len(tokens)
+
+
+def test_embeddings_come_as_numbers(client: openai.OpenAI, model: str):
+    answer = client.embeddings.create(model=model, input=["a cat", "tax law"])
+    first, second = (each.embedding for each in answer.data)
+    assert math.isclose(sum(x * x for x in first), 1.0, rel_tol=1e-3)
+    assert first != second
+    plain = client.embeddings.create(model=model, input="a cat", encoding_format="float")
+    assert plain.data[0].embedding == pytest.approx(first, abs=1e-2)
+
+
+def test_the_asynchronous_client_is_answered(server: RunningServer, model: str):
+    async def main() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=f"{server.address}/v1", api_key="none") as client:
+            answers = await asyncio.gather(
+                *(
+                    client.chat.completions.create(model=model, messages=HI, max_tokens=2)
+                    for _ in range(4)
+                )
+            )
+            return [answer.choices[0].finish_reason for answer in answers]
+
+    assert set(asyncio.run(main())) <= {"length", "stop"}

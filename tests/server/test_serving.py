@@ -1,0 +1,231 @@
+"""A server among other people: keys, limits, clients that leave, its own end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+import openai
+import psutil
+import pytest
+
+from support.servers import RunningServer, StartServer, start
+
+pytestmark = pytest.mark.native
+
+KEY = "a-key-of-some-length"
+ENDLESS = {
+    "messages": [{"role": "user", "content": "?"}],
+    "stream": True,
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "sevens",
+            "schema": {
+                "type": "array",
+                "items": {"const": 7},
+                "minItems": 900,
+                "maxItems": 900,
+            },
+        },
+    },
+}
+SHORT = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
+CHAT = "/v1/chat/completions"
+
+
+def test_without_the_key_nothing_answers_but_health(start_server: StartServer):
+    server = start_server(key=KEY)
+    paths = ["/v1/models", "/metrics", "/v1/loads", "/openapi.json", "/anything"]
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}):
+        for path in paths:
+            refused = httpx2.get(server.address + path, headers=headers)
+            assert refused.status_code == 401, path
+            assert refused.json()["error"]["code"] == "invalid_api_key"
+        assert httpx2.post(server.address + CHAT, json=SHORT, headers=headers).status_code == 401
+    assert httpx2.get(server.address + "/health").json() == {"status": "ok"}
+    assert httpx2.get(server.address + "/health/ready").status_code == 200
+    assert server.client().models.list().data
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(base_url=f"{server.address}/v1", api_key="no").models.list()
+
+
+def test_an_address_that_others_reach_needs_a_key(starter: Path, start_server: StartServer):
+    with pytest.raises(AssertionError, match="a key is required"):
+        start_server("--host", "0.0.0.0")
+    with pytest.raises(AssertionError, match="at least 16 characters"):
+        start_server("--host", "0.0.0.0", key="short")
+
+
+def test_a_web_page_cannot_use_a_server_without_a_key(server: RunningServer):
+    with server.http() as http:
+        page = http.post(CHAT, json=SHORT, headers={"Origin": "https://evil.example"})
+        assert page.status_code == 403
+        renamed = http.get("/v1/models", headers={"Host": "evil.example"})
+        assert renamed.status_code == 403
+
+
+def test_a_body_that_is_too_large_is_refused_unread(server: RunningServer):
+    with server.http() as http:
+        announced = http.post(CHAT, content=b"x" * (5 << 20))
+        assert announced.status_code == 413
+
+        def pieces():
+            for _ in range(80):
+                yield b"x" * 65_536
+
+        unannounced = http.post(
+            CHAT, content=pieces(), headers={"Content-Type": "application/json"}
+        )
+        assert unannounced.status_code == 413
+        assert http.get("/health").status_code == 200
+
+
+def test_more_requests_than_the_queue_takes_get_429(start_server: StartServer):
+    server = start_server("--parallel", "1", "--max-queue", "1")
+    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
+        lines = running.iter_lines()
+        next(lines)
+        waiting = threading.Thread(target=lambda: httpx2.post(server.address + CHAT, json=SHORT))
+        waiting.start()
+        wait_for(server, "num_waiting_reqs", 1)
+        refused = http.post(CHAT, json=SHORT)
+        assert refused.status_code == 429
+        assert int(refused.headers["Retry-After"]) > 0
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+        running.close()
+        waiting.join(60)
+
+
+def wait_for(server: RunningServer, name: str, value: int) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if httpx2.get(server.address + "/v1/loads").json()["aggregate"][name] == value:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{name} did not become {value}")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_answer_of_a_client_that_leaves_is_cancelled(server: RunningServer, stream: bool):
+    host, port = server.address.removeprefix("http://").split(":")
+    body = json.dumps(ENDLESS | {"stream": stream}).encode()
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        wait_for(server, "num_running_reqs", 1)
+        if stream:
+            connection.recv(100)
+    wait_for(server, "num_running_reqs", 0)
+    with server.http() as http:
+        assert http.post(CHAT, json=SHORT).status_code == 200
+
+
+def test_a_short_answer_does_not_wait_for_a_long_one(server: RunningServer):
+    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
+        lines = running.iter_lines()
+        next(lines)
+        assert http.post(CHAT, json=SHORT).status_code == 200
+        wait_for(server, "num_running_reqs", 1)
+        assert next(line for line in lines if line).startswith("data: ")
+
+
+def test_answers_are_computed_together_and_each_is_its_own(server: RunningServer):
+    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
+    answers: dict[str, str] = {}
+
+    def ask(word: str) -> None:
+        body = {
+            "messages": [{"role": "user", "content": "?"}],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "word", "schema": {"const": word}},
+            },
+        }
+        reply = httpx2.post(server.address + CHAT, json=body, timeout=60)
+        choices = reply.json().get("choices")
+        answers[word] = choices[0]["message"]["content"].strip() if choices else reply.text
+
+    threads = [threading.Thread(target=ask, args=(word,)) for word in words]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert answers == {word: f'"{word}"' for word in words}
+
+
+def test_requests_are_answered_again_after_the_engine_was_killed(start_server: StartServer):
+    server = start_server()
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    engine = next(child for child in children if "deepseek_r1.host" in " ".join(child.cmdline()))
+    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
+        lines = running.iter_lines()
+        next(lines)
+        engine.kill()
+        rest = [line for line in lines if line.startswith("data: ")]
+        assert "error" in json.loads(rest[-1].removeprefix("data: "))
+        assert http.post(CHAT, json=SHORT).status_code == 200
+
+
+def test_tokens_are_counted_while_an_answer_is_generated(server: RunningServer):
+    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
+        lines = running.iter_lines()
+        next(lines)
+        assert http.post("/tokenize", json={"content": "hello"}).json()["count"] == 1
+        wait_for(server, "num_running_reqs", 1)
+
+
+def test_signs_of_life_come_while_a_request_waits(start_server: StartServer):
+    server = start_server("--parallel", "1", "--ping-interval", "0.1")
+    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
+        lines = running.iter_lines()
+        next(lines)
+        with httpx2.stream(
+            "POST", server.address + CHAT, json=SHORT | {"stream": True}, timeout=60
+        ) as waiting:
+            pings = waiting.iter_lines()
+            assert next(pings) == ": ping"
+
+
+def test_running_answers_end_before_the_server(start_server: StartServer):
+    server = start_server()
+    body = {**ENDLESS, "max_tokens": 60}
+    with server.http() as http, http.stream("POST", CHAT, json=body) as running:
+        lines = running.iter_lines()
+        next(lines)
+        server.process.send_signal(signal.SIGTERM)
+        rest = [line for line in lines if line]
+        assert rest[-1] == "data: [DONE]"
+        assert json.loads(rest[-2].removeprefix("data: "))["choices"][0]["finish_reason"]
+    assert server.process.wait(60) == 0
+
+
+def test_a_server_whose_model_is_refused_ends_with_its_reason(tmp_path: Path):
+    wrong = tmp_path / "wrong.gguf"
+    wrong.write_bytes(b"GGUF but not really" * 10)
+    server = start(wrong, wait=False)
+    _, errors = server.process.communicate(timeout=60)
+    assert server.process.returncode == 3
+    assert "Traceback" not in errors
+
+
+def test_metrics_count_what_was_answered(start_server: StartServer):
+    server = start_server()
+    client = server.client()
+    model = client.models.list().data[0].id
+    client.completions.create(model=model, prompt="One, two,", max_tokens=3)
+    text = httpx2.get(server.address + "/metrics").text
+    values = dict(
+        line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")
+    )
+    assert float(values["deepseek_r1:generation_tokens_total"]) in (1, 2, 3)
+    assert float(values["deepseek_r1:time_to_first_token_seconds_count"]) == 1
+    assert float(values["deepseek_r1:num_requests_running"]) == 0

@@ -1,0 +1,142 @@
+"""Conversations leave as a document and come back with all their branches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.store import ConversationSettings, MessageState, Store
+from r1desk.store.archive import archive_of, duplicate, parse_archive, restore_archive
+from r1desk.store.archive_files import export_json, export_markdown, import_json
+from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable
+
+
+def a_conversation_with_branches(store: Store) -> int:
+    key = store.conversations.create(
+        system_prompt="Be short.", sampling=SamplingSettings(seed=7), model_path="/m/r1.gguf"
+    ).id
+    question = store.messages.append_user(key, "2+2?", None)
+    first = store.messages.begin_answer(key, question.id, "R1")
+    store.messages.finish_answer(first.id, "4", "Two and two.", 3.0)
+    second = store.messages.begin_answer(key, question.id, "R1")
+    store.messages.finish_answer(second.id, "Four", state=MessageState.STOPPED)
+    store.messages.append_user(key, "And 3+3?", first.id)
+    return key
+
+
+def tree(store: Store, key: int) -> list[tuple[object, ...]]:
+    nodes = store.messages.all_of(key)
+    order = {node.id: number for number, node in enumerate(nodes)}
+    return [
+        (order.get(n.parent_id), n.role, n.content, n.thinking, n.thinking_s, n.state, n.model_name)
+        for n in nodes
+    ]
+
+
+def test_an_exported_conversation_comes_back_whole(store: Store, tmp_path: Path) -> None:
+    key = a_conversation_with_branches(store)
+    assert export_json(store, tmp_path / "all.json") == 1
+    (again,) = import_json(store, tmp_path / "all.json")
+    assert again != key
+    assert tree(store, again) == tree(store, key)
+    shown = [m.content for m in store.messages.path(again)]
+    assert shown == [m.content for m in store.messages.path(key)] == ["2+2?", "4", "And 3+3?"]
+    assert store.conversations.settings(again) == ConversationSettings(
+        "/m/r1.gguf", "Be short.", SamplingSettings(seed=7)
+    )
+    before, after = store.conversations.get(key), store.conversations.get(again)
+    assert (after.title, after.updated_at) == (before.title, before.updated_at)
+    assert {hit.conversation_id for hit in store.search("Four")} == {key, again}
+
+
+def test_all_conversations_outside_the_trash_are_exported(store: Store, tmp_path: Path) -> None:
+    a_conversation_with_branches(store)
+    store.conversations.trash(a_conversation_with_branches(store))
+    assert export_json(store, tmp_path / "all.json") == 1
+
+
+def test_a_duplicate_is_independent_of_its_original(store: Store) -> None:
+    key = a_conversation_with_branches(store)
+    copy = duplicate(store, key)
+    store.messages.append_user(copy, "More", store.messages.path(copy)[-1].id)
+    assert len(store.messages.path(key)) == 3
+    assert len(store.messages.path(copy)) == 4
+
+
+def test_markdown_has_the_shown_branch_with_its_thinking(store: Store, tmp_path: Path) -> None:
+    key = a_conversation_with_branches(store)
+    export_markdown(store, tmp_path / "one.md", [key])
+    assert (tmp_path / "one.md").read_text(encoding="utf-8") == (
+        "# 2+2?\n\n## User\n\n2+2?\n\n## Assistant (R1)\n\n> Two and two.\n\n4\n\n"
+        "## User\n\nAnd 3+3?\n"
+    )
+
+
+GOOD = {"number": 1, "role": "user", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"{",
+        b"[1, 2]",
+        b"\xff\xfe",
+        json.dumps({"format": "other", "version": 1, "conversations": []}).encode(),
+        json.dumps({"format": "r1desk-conversations", "version": 9, "conversations": []}).encode(),
+        *(
+            json.dumps({"conversations": [{"messages": messages, **more}]}).encode()
+            for messages, more in [
+                ([GOOD, GOOD], {}),
+                ([{**GOOD, "parent": 1}], {}),
+                ([{**GOOD, "parent": 7}], {}),
+                ([{**GOOD, "role": "root"}], {}),
+                ([{**GOOD, "created_at": 1e300}], {}),
+                ([{**GOOD, "state": "streaming"}], {}),
+                ([GOOD], {"shown": 5}),
+            ]
+        ),
+    ],
+)
+def test_a_document_that_does_not_fit_together_changes_nothing(
+    store: Store, document: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "bad.json"
+    file.write_bytes(document)
+    with pytest.raises(ArchiveUnreadable):
+        import_json(store, file)
+    assert store.conversations.infos() == []
+
+
+def test_hostile_text_in_a_document_is_stored_as_any_text(store: Store) -> None:
+    document = json.dumps({"conversations": [{"messages": [{**GOOD, "content": "a\0b"}]}]})
+    (key,) = restore_archive(store, parse_archive(document.encode()))
+    assert [m.content for m in store.messages.path(key)] == ["a\u2400b"]
+
+
+def test_files_that_cannot_be_read_or_written_are_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveNotRead):
+        import_json(store, tmp_path / "missing.json")
+    with pytest.raises(ArchiveNotWritten):
+        export_json(store, tmp_path / "no" / "folder.json")
+
+
+def test_pinned_conversations_come_first(store: Store) -> None:
+    first, second = (store.conversations.create().id for _ in range(2))
+    store.conversations.set_pinned(first, True)
+    assert [(i.id, i.pinned) for i in store.conversations.infos()] == [
+        (first, True),
+        (second, False),
+    ]
+    store.conversations.set_pinned(first, False)
+    assert [i.id for i in store.conversations.infos()] == [second, first]
+
+
+def test_an_archive_of_an_unfinished_answer_has_it_stopped(store: Store) -> None:
+    key = store.conversations.create().id
+    question = store.messages.append_user(key, "q", None)
+    store.messages.begin_answer(key, question.id)
+    assert archive_of(store, [key]).conversations[0].messages[1].state == "stopped"

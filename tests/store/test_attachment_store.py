@@ -1,0 +1,88 @@
+"""Files stay with the message or the draft they were attached to, and go with it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import apsw
+import pytest
+
+from r1desk.store import Attachment, Profile, Store
+from r1desk.store.archive import archive_of, duplicate, parse_archive, restore_archive
+from r1desk.store.database_opening import open_database
+from r1desk.store.migrations import MIGRATIONS
+from r1desk.store.recovery.database_recovery import recover_database
+
+NOTES = Attachment("notes.md", "# Notes\n\n中文", 7)
+TABLE = Attachment("table.csv", "a,b\n1,2\n", 6)
+
+
+@pytest.fixture
+def key(store: Store) -> int:
+    conversation = store.conversations.create().id
+    question = store.messages.append_user(conversation, "Sum it up", None, [NOTES, TABLE])
+    answer = store.messages.begin_answer(conversation, question.id)
+    store.messages.finish_answer(answer.id, "Done.")
+    return conversation
+
+
+def test_attachments_are_read_with_their_message(store: Store, key: int) -> None:
+    question, answer = store.messages.path(key)
+    assert question.attachments == (NOTES, TABLE)
+    assert answer.attachments == ()
+    assert store.messages.get(question.id).attachments == (NOTES, TABLE)
+
+
+def test_a_file_alone_gives_the_title(store: Store) -> None:
+    conversation = store.conversations.create().id
+    store.messages.append_user(conversation, "", None, [NOTES])
+    assert store.conversations.get(conversation).title == "notes.md"
+
+
+def test_drafts_of_a_chat_and_of_the_new_chat_are_kept_apart(store: Store, key: int) -> None:
+    store.attachments.save_drafts(None, [TABLE])
+    store.attachments.save_drafts(key, [NOTES, TABLE])
+    assert store.attachments.drafts(None) == (TABLE,)
+    assert store.attachments.drafts(key) == (NOTES, TABLE)
+    store.attachments.save_drafts(key, [])
+    assert store.attachments.drafts(key) == ()
+    assert store.messages.path(key)[0].attachments == (NOTES, TABLE)
+
+
+def test_attachments_are_deleted_for_good_with_their_conversation(store: Store, key: int) -> None:
+    store.attachments.save_drafts(key, [TABLE])
+    store.conversations.trash(key)
+    store.conversations.purge([key])
+    assert store._db.execute("SELECT count(*) FROM attachments") == [(0,)]
+
+
+def test_an_archive_and_a_duplicate_have_the_attachments(store: Store, key: int) -> None:
+    document = archive_of(store, [key]).model_dump_json().encode()
+    (again,) = restore_archive(store, parse_archive(document))
+    for copy in (again, duplicate(store, key)):
+        assert store.messages.path(copy)[0].attachments == (NOTES, TABLE)
+
+
+def test_attachments_survive_a_recovery(database: Path, memory_dir: Path) -> None:
+    path = memory_dir / "c.db"
+    with Store(path) as store:
+        conversation = store.conversations.create().id
+        store.messages.append_user(conversation, "q", None, [NOTES])
+        store.attachments.save_drafts(None, [TABLE])
+
+    assert recover_database(path, lambda fresh: open_database(fresh).database) == 0
+    with Store(path) as store:
+        assert store.messages.path(conversation)[0].attachments == (NOTES,)
+        assert store.attachments.drafts(None) == (TABLE,)
+
+
+def test_a_profile_of_the_first_format_gets_the_table(tmp_path: Path) -> None:
+    written = Path(__file__).parent / "profile_of_11f9082"
+    folder = shutil.copytree(written, tmp_path / "earlier")
+    with Profile.open(folder) as profile, Store(profile.database) as store:
+        store.attachments.save_drafts(None, [NOTES])
+        assert store.attachments.drafts(None) == (NOTES,)
+        assert all(not m.edited for m in store.messages.path(1))
+    with apsw.Connection(str(profile.database)) as db:
+        assert db.execute("PRAGMA user_version").fetchall() == [(len(MIGRATIONS),)]

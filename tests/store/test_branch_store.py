@@ -1,0 +1,94 @@
+"""Branches are deleted and come back exactly, are changed by hand, and go into a new chat."""
+
+from __future__ import annotations
+
+import pytest
+
+from r1desk.store import Attachment, ConversationSettings, Store
+
+FILE = Attachment("a.csv", "x,y", 3)
+
+
+@pytest.fixture
+def key(store: Store) -> int:
+    """Question, two answers (the first with a follow-up), the second shown."""
+    conversation = store.conversations.create(system_prompt="Be short.").id
+    question = store.messages.append_user(conversation, "2+2?", None, [FILE])
+    first = store.messages.begin_answer(conversation, question.id, "R1")
+    store.messages.finish_answer(first.id, "4", "Two and two.", 3.0)
+    more = store.messages.append_user(conversation, "Sure?", first.id)
+    again = store.messages.begin_answer(conversation, more.id, "R1")
+    store.messages.finish_answer(again.id, "Yes.")
+    second = store.messages.begin_answer(conversation, question.id, "R1")
+    store.messages.finish_answer(second.id, "Four")
+    return conversation
+
+
+def texts(store: Store, key: int) -> list[str]:
+    return [m.content for m in store.messages.path(key)]
+
+
+def everything(store: Store) -> list[list[tuple[object, ...]]]:
+    return [
+        store._db.execute("SELECT * FROM messages ORDER BY id"),
+        store._db.execute("SELECT * FROM attachments ORDER BY id"),
+        store._db.execute("SELECT id, head_message_id, title FROM conversations"),
+    ]
+
+
+def test_a_deleted_version_gives_way_to_the_other_one(store: Store, key: int) -> None:
+    assert texts(store, key) == ["2+2?", "Four"]
+    before = everything(store)
+    deleted = store.branches.delete(store.messages.path(key)[-1].id)
+    assert texts(store, key) == ["2+2?", "4", "Sure?", "Yes."]
+    store.branches.restore(deleted)
+    assert everything(store) == before
+
+
+def test_all_below_a_deleted_message_goes_and_comes_back(store: Store, key: int) -> None:
+    first = store.messages.siblings(store.messages.path(key)[-1].id)[0]
+    store.messages.select_branch(first)
+    before = everything(store)
+    deleted = store.branches.delete(first)
+    assert texts(store, key) == ["2+2?", "Four"]
+    assert store.search("Sure") == []
+    store.branches.restore(deleted)
+    assert texts(store, key) == ["2+2?", "4", "Sure?", "Yes."]
+    assert everything(store) == before
+    assert [hit.conversation_id for hit in store.search("Sure")] == [key]
+
+
+def test_the_first_question_deleted_leaves_an_empty_conversation(store: Store, key: int) -> None:
+    before = everything(store)
+    deleted = store.branches.delete(store.messages.path(key)[0].id)
+    assert texts(store, key) == []
+    store.branches.restore(deleted)
+    assert everything(store) == before
+    assert store.messages.path(key)[0].attachments == (FILE,)
+
+
+def test_an_edited_answer_is_one_more_version(store: Store, key: int) -> None:
+    old = store.messages.path(key)[-1]
+    new = store.branches.add_edited(old.id, "4, of course")
+    assert new.edited
+    assert new.stats is None
+    assert texts(store, key) == ["2+2?", "4, of course"]
+    assert store.messages.get(old.id).content == "Four"
+    assert len(store.messages.siblings(new.id)) == 3
+
+
+def test_a_branch_goes_into_a_new_chat_with_its_settings(store: Store, key: int) -> None:
+    answer = store.messages.path(key)[-1]
+    new = store.branches.copy_to_new(answer.id, "2+2? (branch)")
+    assert texts(store, new) == ["2+2?", "Four"]
+    assert store.messages.path(new)[0].attachments == (FILE,)
+    assert store.conversations.settings(new) == ConversationSettings("", "Be short.", None)
+    assert store.conversations.get(new).title == "2+2? (branch)"
+    assert texts(store, key) == ["2+2?", "Four"]
+
+
+def test_a_question_becomes_the_draft_of_its_new_chat(store: Store, key: int) -> None:
+    new = store.branches.copy_to_new(store.messages.path(key)[0].id, "t")
+    assert texts(store, new) == []
+    assert store.conversations.draft(new) == "2+2?"
+    assert store.attachments.drafts(new) == (FILE,)

@@ -1,0 +1,165 @@
+"""Migrations, newer databases, and databases that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from test_conversation_store import ask
+
+from r1desk.store import (
+    MessageState,
+    Store,
+    StoreFull,
+    StoreLocked,
+    StoreNewer,
+    StoreReadOnly,
+    database_opening,
+)
+from r1desk.store import database as database_module
+from r1desk.store.migrations import MIGRATIONS
+
+
+def later_step_stars(db: apsw.Connection) -> None:
+    db.execute("ALTER TABLE conversations ADD COLUMN starred INTEGER NOT NULL DEFAULT 0")
+
+
+def later_step_fails(db: apsw.Connection) -> None:
+    db.execute("ALTER TABLE conversations ADD COLUMN starred INTEGER NOT NULL DEFAULT 0")
+    db.execute("SELECT * FROM nowhere")
+
+
+def test_a_migration_keeps_the_text_and_leaves_a_backup(database: Path) -> None:
+    with Store(database) as store:
+        ask(store, "kept", "text")
+    opened = database_opening.open_database(database, steps=[*MIGRATIONS, later_step_stars])
+    assert opened.database.execute("SELECT title, starred FROM conversations") == [("kept", 0)]
+    assert opened.database.execute("PRAGMA user_version") == [(len(MIGRATIONS) + 1,)]
+    opened.database.close()
+    (backup,) = database.parent.glob(f"conversations.v{len(MIGRATIONS)}-*.db")
+    with Store(backup) as old:
+        assert [c.title for c in old.conversations.infos()] == ["kept"]
+    if os.name == "posix":
+        assert backup.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_failed_migration_changes_nothing(database: Path) -> None:
+    with Store(database) as store:
+        ask(store, "kept", "text")
+    with pytest.raises(apsw.SQLError):
+        database_opening.open_database(database, steps=[*MIGRATIONS, later_step_fails])
+    with Store(database) as store:
+        assert [c.title for c in store.conversations.infos()] == ["kept"]
+        assert store.opening.set_aside is None
+
+
+def test_a_newer_database_is_refused_and_left_alone(database: Path) -> None:
+    database_opening.open_database(database, steps=[*MIGRATIONS, later_step_stars]).database.close()
+    before = database.read_bytes()
+    with pytest.raises(StoreNewer) as refused:
+        Store(database)
+    assert f"format {len(MIGRATIONS) + 1}" in str(refused.value)
+    assert database.read_bytes() == before
+
+
+def test_an_old_sqlite_is_not_trusted(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "LEAST_SQLITE", (99, 0, 0))
+    with pytest.raises(RuntimeError, match="can damage"):
+        Store(database)
+
+
+def test_another_programs_lock_is_named(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "BUSY_WAIT_MS", 50)
+    with Store(database), pytest.raises(StoreLocked):
+        Store(database)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A drive of 2 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.name != "posix" or not Path("/bin/mount").exists():
+        pytest.skip("no mount command here")
+    mounted = subprocess.run(
+        ["/bin/mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small drive cannot be mounted: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["/bin/umount", "-l", str(place)], check=True)
+
+
+def test_a_full_drive_is_named_keeps_what_was_saved_and_heals(small_disk: Path) -> None:
+    path = small_disk / "conversations.db"
+    filler = small_disk / "filler"
+    with Store(path) as store:
+        saved = ask(store, "saved", "before")
+        filler.write_bytes(b"x" * (small_disk_free(small_disk) - 100_000))
+        with pytest.raises(StoreFull):
+            [ask(store, f"number {number}", "text " * 5000) for number in range(100)]
+        assert store.messages.path(saved)[1].content == "before"
+        filler.unlink()
+        assert store.messages.path(ask(store, "after", "again"))[1].content == "again"
+        assert store._db.execute("PRAGMA integrity_check") == [("ok",)]
+
+
+def small_disk_free(place: Path) -> int:
+    facts = os.statvfs(place)
+    return facts.f_bavail * facts.f_frsize
+
+
+def test_a_store_on_a_full_drive_can_still_be_read(small_disk: Path) -> None:
+    path = small_disk / "conversations.db"
+    with Store(path) as store:
+        saved = ask(store, "saved", "before")
+    (small_disk / "filler").write_bytes(b"x" * small_disk_free(small_disk))
+    with Store(path) as store:
+        assert store.messages.path(saved)[1].content == "before"
+        if not store.writable:
+            assert isinstance(store.opening.problem, StoreFull)
+
+
+@pytest.mark.parametrize("with_wal", [False, True])
+def test_a_read_only_profile_is_shown_and_not_changed(small_disk: Path, with_wal: bool) -> None:
+    path = small_disk / "conversations.db"
+    store = Store(path)
+    conversation = store.conversations.create().id
+    answer = store.messages.begin_answer(
+        conversation, store.messages.append_user(conversation, "hello", None).id
+    )
+    store.messages.save_progress(answer.id, "half an ans")
+    wal = path.with_name(path.name + "-wal")
+    kept = wal.read_bytes(), path.read_bytes()
+    store.close()
+    if with_wal:  # as a killed window leaves it
+        wal.write_bytes(kept[0])
+        path.write_bytes(kept[1])
+    subprocess.run(["/bin/mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with Store(path) as viewed:
+        assert not viewed.writable
+        assert isinstance(viewed.opening.problem, StoreReadOnly)
+        assert [m.content for m in viewed.messages.path(conversation)] == ["hello", "half an ans"]
+        assert viewed.messages.path(conversation)[1].state is MessageState.STOPPED
+        assert viewed.search("hello")
+        for write in (
+            viewed.conversations.create,
+            lambda: viewed.conversations.save_draft(None, "x"),
+            lambda: viewed.conversations.trash(conversation),
+            lambda: viewed.messages.append_user(conversation, "x", None),
+        ):
+            with pytest.raises(StoreReadOnly):
+                write()
+
+
+def test_a_store_that_is_not_there_cannot_be_viewed(small_disk: Path) -> None:
+    subprocess.run(["/bin/mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(StoreReadOnly):
+        Store(small_disk / "conversations.db")

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from r1desk.store import Store, StoreNewer, StoreThread
+from r1desk.store.migrations import MIGRATIONS
+
+LATER = len(MIGRATIONS) + 1  # the format of a version after this one
+
+
+@pytest.fixture
+def thread(database: Path):
+    running = StoreThread(database)
+    running.start()
+    yield running
+    assert running.close(timeout_s=10)
+
+
+def hold(thread: StoreThread) -> threading.Event:
+    """Keep the store busy until the event is set."""
+    begun, release = threading.Event(), threading.Event()
+
+    def wait(store: Store) -> None:
+        begun.set()
+        release.wait(10)
+
+    thread.submit(wait)
+    assert begun.wait(10)
+    return release
+
+
+def test_work_is_done_in_order_in_one_thread(thread: StoreThread) -> None:
+    done: list[int] = []
+    futures = [
+        thread.submit(lambda s, n=n: done.append(n) or threading.get_ident()) for n in range(100)
+    ]
+    assert {f.result(10) for f in futures} == {thread.ident}
+    assert done == list(range(100))
+
+
+def test_of_waiting_progress_only_the_newest_is_written(thread: StoreThread) -> None:
+    def begin(store: Store) -> int:
+        conversation = store.conversations.create().id
+        return store.messages.begin_answer(
+            conversation, store.messages.append_user(conversation, "q", None).id
+        ).id
+
+    answer = thread.submit(begin).result(10)
+    changes = thread.submit(lambda s: s._db.connection.total_changes()).result(10)
+    release = hold(thread)
+    futures = [thread.save_progress(answer, f"{n}") for n in range(50)]
+    release.set()
+    assert all(f.result(10) for f in futures)
+    assert thread.submit(lambda s: s.messages.get(answer).content).result(10) == "49"
+    assert thread.submit(lambda s: s._db.connection.total_changes()).result(10) == changes + 1
+
+
+def test_an_error_reaches_its_caller_and_the_thread_goes_on(thread: StoreThread) -> None:
+    with pytest.raises(LookupError):
+        thread.submit(lambda s: s.conversations.get(1)).result(10)
+    assert thread.submit(lambda s: s.conversations.infos()).result(10) == []
+
+
+def test_close_drains_and_then_refuses(database: Path) -> None:
+    thread = StoreThread(database)
+    thread.start()
+    release = hold(thread)
+    futures = [thread.submit(lambda s: s.conversations.create()) for _ in range(20)]
+    release.set()
+    assert thread.close(timeout_s=10)
+    assert len({f.result(0).id for f in futures}) == 20
+    with pytest.raises(RuntimeError):
+        thread.submit(lambda s: s.conversations.infos())
+    with Store(database) as store:
+        assert len(store.conversations.infos()) == 20
+
+
+def test_a_store_that_cannot_be_opened_fails_all_work_with_the_reason(database: Path) -> None:
+    with Store(database) as store:
+        store._db.execute("INSERT INTO migrations VALUES (?, 'later', 0)", (LATER,))
+        store._db.execute(f"PRAGMA user_version = {LATER}")
+    thread = StoreThread(database)
+    thread.start()
+    with pytest.raises(StoreNewer):
+        thread.opened.result(10)
+    with pytest.raises(StoreNewer):
+        thread.submit(lambda s: s.conversations.infos()).result(10)
+    assert thread.close(timeout_s=10)

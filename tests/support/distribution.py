@@ -1,0 +1,91 @@
+"""Draws the first tokens of many answers, and tests whether two samples come from one source."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+from deepseek_r1 import CPUInference
+from deepseek_r1.core.messages import RawPrompt
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.draft_times import DraftTimes
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference.draft_profile import draft_key, save_draft_times
+from support import gguf_files
+
+TOKENS = 3
+_LEAST_EXPECTED = 5.0  # of a cell of the table, as usual for the test
+# Drafts of up to three tokens cost nothing, longer ones a fortune.
+_TIMES = DraftTimes(rows_s={1: 1.0, 4: 1.0, 5: 1e6, 16: 1e6}, token_s=1e-9)
+
+
+def tiny_pair(folder: Path) -> tuple[Path, float]:
+    """Write a tiny model that drafts for itself, and return it with a temperature.
+
+    Random weights give small logits: the temperature spreads them as 0.6 does those of a trained
+    model, with 23 to 70 different tokens in 200 texts.
+    """
+    with patch.object(gguf_files, "HEADS", 2):  # the draft model's q8_0 cells hold 32 values
+        return gguf_files.tiny_qwen2(folder / "tiny.gguf"), 0.02
+
+
+def draw_tokens(
+    target: Path, draft: Path | None, prompt: str, draws: int, *, temperature: float, seed: int
+) -> tuple[list[tuple[int, ...]], int]:
+    """Return the first tokens of `draws` texts after `prompt`, and how many were drafted for them.
+
+    Each answer has a seed of its own, from `seed` on. The profile of the process gets the times
+    with which tokens are drafted; it should be a temporary one.
+    """
+    header = read_header(target)
+    if draft is not None:
+        key = draft_key(header, read_header(draft), threads=1, streams=False)
+        save_draft_times(key, _TIMES)
+    found, drafted = [], 0
+    with CPUInference(
+        target, draft_model=draft, drafts=None if draft else "off", memory_budget=8192,
+        context_length=512, thread_count=1,
+    ) as model:  # fmt: skip
+        recent = model._engine._recent._answers  # its tokens, where the text merges characters
+        for number in range(draws):
+            sampling = SamplingSettings(
+                temperature=temperature, seed=seed + number, max_tokens=TOKENS
+            )
+            drafted += model.complete(RawPrompt(text=prompt), sampling=sampling).stats.drafted
+            found.append(tuple(recent[-1].answer) if recent else ())
+            recent.clear()
+    return found, drafted
+
+
+def same_source_p(ones: Sequence[int], others: Sequence[int]) -> float:
+    """Return the p value of the chi-square test that both samples come from one distribution.
+
+    Rare values are counted as one. The tail is Wilson and Hilferty's approximation, 1931.
+    """
+    counts = Counter(ones), Counter(others)
+    sizes = len(ones), len(others)
+    total = sum(sizes)
+    cells: list[tuple[int, int]] = []
+    rare = [0, 0]
+    for value in counts[0] | counts[1]:
+        pair = counts[0][value], counts[1][value]
+        if sum(pair) * min(sizes) / total < _LEAST_EXPECTED:
+            rare = [rare[0] + pair[0], rare[1] + pair[1]]
+        else:
+            cells.append(pair)
+    if sum(rare):
+        cells.append((rare[0], rare[1]))
+    if len(cells) < 2:
+        return 1.0
+    statistic = sum(
+        (seen - (expected := sum(cell) * size / total)) ** 2 / expected
+        for cell in cells
+        for seen, size in zip(cell, sizes, strict=True)
+    )
+    degrees = len(cells) - 1
+    spread = 2 / (9 * degrees)
+    z = ((statistic / degrees) ** (1 / 3) - (1 - spread)) / math.sqrt(spread)
+    return 0.5 * math.erfc(z / math.sqrt(2))

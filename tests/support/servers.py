@@ -1,0 +1,77 @@
+"""Starts servers as people do: the command in a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import openai
+
+READY_S = 60.0
+
+
+@dataclass
+class RunningServer:
+    """A server whose model is loaded."""
+
+    process: subprocess.Popen[str]
+    address: str
+    key: str = ""
+
+    def client(self, **options: object) -> openai.OpenAI:
+        return openai.OpenAI(
+            base_url=f"{self.address}/v1", api_key=self.key or "none", max_retries=0, **options
+        )
+
+    def http(self) -> httpx2.Client:
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return httpx2.Client(base_url=self.address, headers=headers, timeout=60)
+
+    def wait_until_ready(self) -> None:
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until:
+            assert self.process.poll() is None, self.process.communicate()
+            try:
+                if httpx2.get(f"{self.address}/health/ready").status_code == 200:
+                    return
+            except httpx2.ConnectError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError("the server did not become ready")
+
+
+StartServer = Callable[..., RunningServer]
+
+
+def start(model: Path, *options: str, key: str = "", wait: bool = True) -> RunningServer:
+    command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(model), "--port", "0"]
+    environment = os.environ | {"LC_ALL": "C.UTF-8", "DEEPSEEK_R1_API_KEY": key}
+    process = subprocess.Popen(
+        [*command, "--context-length", "1024", *options],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    )
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    if not line.startswith("Listening on "):
+        raise AssertionError(line + process.communicate(timeout=READY_S)[1])
+    server = RunningServer(process, line.split()[-1], key)
+    if wait:
+        server.wait_until_ready()
+    return server
+
+
+def end(server: RunningServer) -> int:
+    if server.process.poll() is None:
+        server.process.send_signal(signal.SIGTERM)
+    server.process.communicate(timeout=60)
+    return server.process.returncode

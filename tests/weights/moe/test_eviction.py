@@ -1,0 +1,142 @@
+"""The eviction policies: which of a mixture's experts stay resident."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepseek_r1.core.settings import CacheStrategy
+from deepseek_r1.weights.moe.eviction import (
+    EvictionPolicy,
+    LeastFrequentlyUsed,
+    LeastRecentlyUsed,
+    Pinned,
+    make_policy,
+)
+from deepseek_r1.weights.moe.resident_set import ExpertCacheTooSmallError, ResidentSet
+from support.traces import Belady, Trace, popular
+
+EXPERTS = 6
+STRATEGIES = [CacheStrategy.PINNED, CacheStrategy.LRU, CacheStrategy.LFU]
+steps = st.lists(
+    st.sets(st.integers(0, EXPERTS - 1), min_size=1, max_size=2).map(sorted).map(tuple),
+    min_size=1,
+    max_size=12,
+).map(tuple)
+
+
+def kept_after(policy: EvictionPolicy, capacity: int, *uses: dict[int, int]) -> set[int]:
+    resident = ResidentSet([1] * EXPERTS, capacity, policy)
+    for each in uses:
+        resident.admit(each)
+    return {key for key in range(EXPERTS) if key in resident}
+
+
+def test_pinned_keeps_what_came_first() -> None:
+    assert kept_after(Pinned(), 3, {0: 1}, {1: 1}, {2: 1}, {3: 1}, {4: 1}) == {0, 1, 4}
+
+
+def test_lru_gives_up_what_was_used_longest_ago() -> None:
+    assert kept_after(LeastRecentlyUsed(), 3, {0: 1}, {1: 1}, {2: 1}, {0: 1}, {3: 1}) == {0, 2, 3}
+
+
+def test_lru_keeps_what_most_tokens_of_a_batch_asked_for() -> None:
+    assert kept_after(LeastRecentlyUsed(), 3, {0: 9, 1: 1, 2: 5}, {0: 9, 1: 1, 2: 5}, {3: 1}) == {
+        0, 2, 3,
+    }  # fmt: skip
+
+
+def test_lfu_gives_up_what_fewest_tokens_asked_for() -> None:
+    assert kept_after(LeastFrequentlyUsed(1), 2, {0: 5}, {1: 1}, {2: 1}) == {0, 2}
+
+
+def test_lfu_counts_decay() -> None:
+    """What was popular once goes when others have been used for a while."""
+    lately = [{key: 1} for key in (1, 2) * 20]
+    assert kept_after(LeastFrequentlyUsed(1, decay_passes=4), 2, {0: 20}, *lately) == {1, 2}
+    assert 0 in kept_after(LeastFrequentlyUsed(1, decay_passes=1e6), 2, {0: 200}, *lately)
+
+
+def test_lfu_counts_stay_finite_for_ever() -> None:
+    policy = LeastFrequentlyUsed(1, decay_passes=0.1)
+    assert kept_after(policy, 2, *[{n % 5: 1} for n in range(3000)]) == {3, 4}
+
+
+def test_auto_reports_the_policy_it_uses() -> None:
+    assert make_policy(CacheStrategy.AUTO, 3).strategy is CacheStrategy.LFU
+    for strategy in STRATEGIES:
+        assert make_policy(strategy, 3).strategy is strategy
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@given(steps=steps, capacity=st.integers(2, EXPERTS), smaller=st.integers(0, EXPERTS))
+@settings(deadline=None, max_examples=150)
+def test_needed_experts_are_resident_within_the_capacity(
+    strategy: CacheStrategy, steps: tuple[tuple[int, ...], ...], capacity: int, smaller: int
+) -> None:
+    sizes = [10 + key for key in range(EXPERTS)]
+    resident = ResidentSet(sizes, capacity * 15, make_policy(strategy, 2))
+    kept: set[int] = set()
+    for step in steps:
+        change = resident.admit(dict.fromkeys(step, 1))
+        assert set(change.evicted) <= kept - set(step)
+        assert not set(change.missing) & kept
+        kept = kept - set(change.evicted) | set(change.missing)
+        assert set(step) <= kept == {key for key in range(EXPERTS) if key in resident}
+        assert resident.nbytes == sum(sizes[key] for key in kept) <= capacity * 15
+    assert resident.hits + resident.misses == sum(map(len, steps))
+    evicted = set(resident.resize(smaller * 10))
+    assert evicted <= kept
+    assert resident.nbytes == sum(sizes[key] for key in kept - evicted) <= smaller * 10
+
+
+def test_a_step_that_does_not_fit_changes_nothing() -> None:
+    resident = ResidentSet([1] * EXPERTS, 2, Pinned())
+    resident.admit({0: 1})
+    with pytest.raises(ExpertCacheTooSmallError):
+        resident.admit({1: 1, 2: 1, 3: 1})
+    assert (len(resident), 0 in resident) == (1, True)
+
+
+@given(steps=steps, capacity=st.integers(2, 4))
+@settings(deadline=None, max_examples=60)
+def test_beladys_choice_is_the_best_of_all_choices(
+    steps: tuple[tuple[int, ...], ...], capacity: int
+) -> None:
+    """Against every way to fill the cache."""
+
+    @cache
+    def most_hits(at: int, kept: frozenset[int]) -> int:
+        if at == len(steps):
+            return 0
+        step = frozenset(steps[at])
+        others = kept - step
+        fitting = min(len(others), capacity - len(step))
+        ways = combinations(sorted(others), fitting)
+        return len(step & kept) + max(most_hits(at + 1, step | set(way)) for way in ways)
+
+    trace = Trace(steps, 1, EXPERTS)
+    uses = sum(map(len, steps))
+    best = most_hits(0, frozenset()) / uses
+    assert trace.hit_rate(Belady(trace), capacity) == pytest.approx(best)
+    for strategy in STRATEGIES:
+        assert trace.hit_rate(make_policy(strategy, 1), capacity) <= best + 1e-9
+
+
+def test_learning_pays_where_there_is_something_to_learn() -> None:
+    shape = {"layers": 4, "experts": 32, "used": 4, "tokens": 300}
+    capacity = 4 * 32 // 4
+    local = popular(**shape, skew=1.0, stay=0.4)
+    even = popular(**shape, skew=0.0, stay=0.0)
+
+    def rate(trace: Trace, strategy: CacheStrategy) -> float:
+        return trace.hit_rate(make_policy(strategy, trace.layers), capacity)
+
+    best = local.hit_rate(Belady(local), capacity)
+    for strategy in (CacheStrategy.LRU, CacheStrategy.LFU):
+        assert rate(local, CacheStrategy.PINNED) + 0.1 < rate(local, strategy) < best
+        assert rate(even, strategy) == pytest.approx(0.25, abs=0.06)

@@ -1,0 +1,137 @@
+"""Pinned weights are read in the background; a computation that needs one waits for that one."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.errors import LoadStopped
+from deepseek_r1.weights.streaming.background_load import BackgroundLoad
+from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
+from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
+from deepseek_r1.weights.weight import Weight
+
+MIB = 1 << 20
+WEIGHTS = [Weight(f"weight {n}", 0, n * 3 * MIB + 32, 3 * MIB) for n in range(4)]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[WeightFile]:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(random.Random(3).randbytes(13 * MIB))
+    opened = WeightFile(path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def resident(file: WeightFile) -> Iterator[ResidentMemory]:
+    made = ResidentMemory([file])
+    yield made
+    made.close()
+
+
+def resident_bytes(resident: ResidentMemory, weight: Weight) -> bytes:
+    return ctypes.string_at(resident.address(weight), weight.nbytes)
+
+
+def file_bytes(file: WeightFile, weight: Weight) -> bytes:
+    return file.path.read_bytes()[weight.offset : weight.offset + weight.nbytes]
+
+
+@pytest.fixture
+def make_load(resident: ResidentMemory) -> Iterator[Callable[..., BackgroundLoad]]:
+    made: list[BackgroundLoad] = []
+
+    def make(*groups: Sequence[Weight]) -> BackgroundLoad:
+        made.append(BackgroundLoad(resident, *groups))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def test_a_weight_is_resident_after_the_wait_for_it(
+    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+) -> None:
+    load = make_load(WEIGHTS[2:3], WEIGHTS[:2], WEIGHTS[3:])
+    for weight in (WEIGHTS[3], WEIGHTS[0], WEIGHTS[2], WEIGHTS[1]):
+        load.wait_for(weight)
+        assert resident_bytes(resident, weight) == file_bytes(file, weight)
+    assert load.first == {WEIGHTS[2]}
+    assert load.done
+
+
+def test_waiting_for_several_weights_reports_the_progress(
+    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+) -> None:
+    fractions: list[float] = []
+    make_load(WEIGHTS).wait_for_all(
+        WEIGHTS[1:], lambda fraction: fractions.append(fraction) is None
+    )
+    for weight in WEIGHTS[1:]:
+        assert resident_bytes(resident, weight) == file_bytes(file, weight)
+    assert fractions[-1] == 1.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere bytes may stay for a while")
+def test_weights_that_the_model_does_not_use_are_released(
+    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+) -> None:
+    load = make_load(WEIGHTS)
+    load.wait_for_all(WEIGHTS, lambda _fraction: True)
+    load.release(WEIGHTS[:1])
+    assert resident_bytes(resident, WEIGHTS[0]) != file_bytes(file, WEIGHTS[0])
+
+
+def test_a_load_waits_for_the_first_weights_and_for_viewed_ones(
+    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+) -> None:
+    first, later, viewed, unused = WEIGHTS
+    load = make_load([first], [later, viewed, unused])
+    pending = load.finish([first, later, viewed], [viewed], lambda _fraction: True)
+    assert pending == {later}
+    assert resident_bytes(resident, first) == file_bytes(file, first)
+    assert resident_bytes(resident, viewed) == file_bytes(file, viewed)
+    load.wait_for(later)
+    assert resident_bytes(resident, later) == file_bytes(file, later)
+    assert not load.pending
+
+
+def test_a_weight_of_two_groups_is_ready_with_the_first(
+    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+) -> None:
+    large, small = Weight("large", 0, 0, 2 * MIB), Weight("small", 0, 2 * MIB, 5_000)
+    next_one = Weight("next", 0, 2 * MIB + 5_024, 2 * MIB)
+    load = make_load([small], [large, next_one, small])
+    assert load.first == {small}
+    for weight in (small, large, next_one):
+        load.wait_for(weight)
+        assert resident_bytes(resident, weight) == file_bytes(file, weight)
+
+
+def test_a_stopped_load_reads_no_more(resident: ResidentMemory) -> None:
+    before = threading.active_count()
+    load = BackgroundLoad(resident, WEIGHTS)
+    with pytest.raises(LoadStopped):
+        load.wait_for_all(WEIGHTS, lambda _fraction: False)
+    load.stop()
+    assert threading.active_count() == before
+
+
+def test_the_wait_for_a_weight_of_a_cut_file_raises(
+    file: WeightFile, resident: ResidentMemory
+) -> None:
+    os.truncate(file.path, 5 * MIB)
+    load = BackgroundLoad(resident, WEIGHTS)
+    with pytest.raises(WeightsUnreadableError, match="shorter"):
+        load.wait_for(WEIGHTS[3])
+    load.stop()

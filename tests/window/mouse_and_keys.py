@@ -1,0 +1,57 @@
+"""The mouse and the keyboard as a person uses them: on what is seen, to what has the focus."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QWidget
+
+NO_KEYS = Qt.KeyboardModifier.NoModifier
+
+
+def click(widget: QWidget) -> None:
+    """Click the middle of a widget."""
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton, NO_KEYS, widget.rect().center())
+
+
+def click_row(view: QAbstractItemView, text: str, *, double: bool = False) -> None:
+    """Click the row that begins with a text once, or twice."""
+    index = row_of(view, text)
+    view.scrollTo(index)
+    spot = view.visualRect(index).center()
+    QTest.mouseMove(view.viewport(), spot)
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, spot)
+    if double:
+        QTest.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, QPoint(spot))
+
+
+def row_of(view: QAbstractItemView, text: str) -> QModelIndex:
+    """The row that begins with a text."""
+    model = view.model()
+    rows = (model.index(number, 0) for number in range(model.rowCount()))
+    return next(row for row in rows if str(row.data()).startswith(text))
+
+
+def has_row(view: QAbstractItemView, text: str) -> bool:
+    """True where a row begins with a text."""
+    model = view.model()
+    rows = (model.index(number, 0) for number in range(model.rowCount()))
+    return any(str(row.data()).startswith(text) for row in rows)
+
+
+def focused() -> QWidget:
+    """The widget that has the focus."""
+    widget = QApplication.focusWidget()
+    assert widget is not None, "nothing has the focus"
+    return widget
+
+
+def type_text(text: str) -> None:
+    """Type, whatever has the focus with each letter."""
+    for letter in text:
+        QTest.keyClicks(focused(), letter)
+
+
+def press(key: Qt.Key, modifiers: Qt.KeyboardModifier = NO_KEYS) -> None:
+    """Press a key, whatever has the focus."""
+    QTest.keyClick(focused(), key, modifiers)

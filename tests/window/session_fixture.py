@@ -1,0 +1,83 @@
+"""The real application inside a test: window, store, engine, starter model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk import preferences as prefs
+from r1desk.shell.session import Session
+from r1desk.store import Profile, StoreThread
+
+ANSWER_WAIT_MS = 60_000
+
+
+@contextmanager
+def running_session(
+    qtbot: QtBot, folder: Path, adapt: Callable[[prefs.Preferences], None] | None = None
+) -> Iterator[Session]:
+    """Open the application on a profile folder; close it as closing the window does."""
+    known, damaged = prefs.load(folder) if folder.exists() else (None, None)
+    stored = known or prefs.Preferences(welcomed=True)
+    if adapt is not None:
+        adapt(stored)
+    profile = Profile.open(folder)
+    store = StoreThread(profile.database)
+    session = Session(profile, store, stored, damaged)
+    store.start()
+    try:
+        session.show()
+        qtbot.waitExposed(session.window)
+        yield session
+    finally:
+        session.window.closed.disconnect(session._on_closed)  # it would end pytest's application
+        session._keep_layout()
+        session.window.close()
+        session.close()
+        store.close()
+        profile.close()
+        session.window.deleteLater()
+
+
+def short_answers(stored: prefs.Preferences) -> None:
+    """Answers of at most 48 tokens, the same every time."""
+    stored.sampling = SamplingSettings(max_tokens=48, seed=1)
+
+
+def wait_ready(qtbot: QtBot, session: Session) -> None:
+    """Until a model is loaded. Fails with what the window shows where that fails."""
+    failures: list[str] = []
+    session.models.load_failed.connect(lambda report: failures.append(report.text()))
+
+    def loaded() -> bool:
+        assert not failures, failures
+        shown = session.window.notices.notice
+        assert session.models.current is not None, (session.engine.state, shown and shown.text)
+        return True
+
+    qtbot.waitUntil(loaded, timeout=ANSWER_WAIT_MS)
+
+
+def wait_answered(qtbot: QtBot, session: Session) -> None:
+    """Until the question just asked has its answer, stored."""
+
+    def answered() -> bool:
+        branch = session.chat.shown_branch
+        return not session.chat.busy and bool(branch) and branch[-1].state != "streaming"
+
+    qtbot.waitUntil(lambda: session.chat.busy, timeout=ANSWER_WAIT_MS)
+    qtbot.waitUntil(answered, timeout=ANSWER_WAIT_MS)
+
+
+def ask(qtbot: QtBot, session: Session, text: str) -> None:
+    """Type a message into the composer and press Enter, as a person does who sees no Stop there."""
+    qtbot.waitUntil(lambda: not session.window.stop_action.isEnabled(), timeout=10_000)
+    composer = session.window.composer
+    composer.setFocus()
+    qtbot.keyClicks(composer.editor, text)
+    qtbot.keyClick(composer.editor, Qt.Key.Key_Return)

@@ -1,0 +1,201 @@
+"""Files attached to a message: dropped, pasted, chosen, removed, sent and looked at again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QToolButton
+from pytestqt.qtbot import QtBot
+
+from r1desk.chat.widgets.attachment_chip import AttachmentRow
+from r1desk.chat.widgets.attachment_dialog import AttachmentDialog
+from r1desk.shell.session import Session
+from window.mouse_and_keys import click, press, type_text
+from window.session_fixture import running_session, short_answers, wait_answered, wait_ready
+from window.stored_conversations import store_conversation
+
+pytestmark = pytest.mark.native
+
+
+def files_of(*paths: Path) -> QMimeData:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    data.setText("\n".join(str(path) for path in paths))
+    return data
+
+
+def drop(session: Session, data: QMimeData) -> None:
+    """Drop onto the text box, where the pointer is most of the time."""
+    spot = QPointF(5, 5)
+    arguments = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+                 Qt.KeyboardModifier.NoModifier)  # fmt: skip
+    window = session.window
+    QApplication.sendEvent(window, QDragEnterEvent(spot.toPoint(), *arguments))
+    assert window.drop_target.isVisible()
+    QApplication.sendEvent(window, QDropEvent(spot, *arguments))
+
+
+def notice(session: Session) -> str:
+    return " ".join(label.text() for label in session.window.notices.findChildren(QLabel))
+
+
+def labels(session: Session) -> list[str]:
+    return [chip.open_button.text() for chip in session.window.composer.attachments.chips]
+
+
+def wait_chips(qtbot: QtBot, session: Session, count: int) -> None:
+    qtbot.waitUntil(lambda: len(labels(session)) == count, timeout=5_000)
+
+
+def test_dropped_files_go_to_the_model_with_the_question(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "prices.csv"
+    table.write_text("fruit,price\napple,3\n", encoding="utf-8")
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        drop(session, files_of(table))
+        wait_chips(qtbot, session, 1)
+        qtbot.waitUntil(lambda: "about" not in labels(session)[0], timeout=10_000)
+        assert labels(session)[0].startswith("prices.csv · ")
+        assert labels(session)[0].endswith("tokens · fits the context")
+        type_text("Which?")
+        press(Qt.Key.Key_Return)
+        wait_answered(qtbot, session)
+        question, answer = session.chat.shown_branch
+        assert question.content == "Which?"
+        assert [a.name for a in question.attachments] == ["prices.csv"]
+        assert answer.stats.prompt_tokens > question.attachments[0].tokens > 10
+        assert labels(session) == []
+        row = next(r for r in session.window.chat.findChildren(AttachmentRow) if r.isVisible())
+        click(row.chips[0].open_button)
+        dialog = session.window.findChild(AttachmentDialog)
+        assert dialog.field.toPlainText() == "fruit,price\napple,3\n"
+        press(Qt.Key.Key_Escape)
+    with running_session(qtbot, own_profile) as session:  # it is stored
+        qtbot.waitUntil(lambda: bool(session.chat.shown_branch), timeout=5_000)
+        assert session.chat.shown_branch[0].attachments == question.attachments
+
+
+def test_a_pasted_file_is_attached_and_can_be_removed(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("# Notes", encoding="utf-8")
+    with running_session(qtbot, own_profile) as session:
+        composer = session.window.composer
+        qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+        composer.setFocus()
+        QGuiApplication.clipboard().setMimeData(files_of(notes, notes))
+        press(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+        wait_chips(qtbot, session, 2)
+        assert composer.text() == ""  # not its path
+        remove = composer.attachments.chips[0].findChildren(QToolButton)[1]
+        assert remove.accessibleName() == "Remove notes.md"
+        click(remove)
+        wait_chips(qtbot, session, 1)
+
+
+def test_attached_files_are_part_of_the_draft(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("# Notes", encoding="utf-8")
+    store_conversation(own_profile, "Apples?", "Red.")
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: bool(session.chat.shown_branch), timeout=5_000)
+        drop(session, files_of(notes))
+        wait_chips(qtbot, session, 1)
+        click(session.window.sidebar.new_button)
+        assert labels(session) == []
+    with running_session(qtbot, own_profile) as session:
+        assert labels(session) == []
+        session.chat.open(1)
+        wait_chips(qtbot, session, 1)
+
+
+def test_files_dropped_while_others_are_read_are_attached_too(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    for file in (first, second):
+        file.write_text("text", encoding="utf-8")
+    with running_session(qtbot, own_profile) as session:
+        drop(session, files_of(first))
+        drop(session, files_of(second))  # before the first is there
+        wait_chips(qtbot, session, 2)
+
+
+def test_binary_and_large_files_are_refused_with_a_sentence(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with running_session(qtbot, own_profile) as session:
+        drop(session, files_of(picture))
+        qtbot.waitUntil(lambda: "picture.png is not a text file" in notice(session))
+        assert labels(session) == []
+        huge = tmp_path / "huge.txt"
+        huge.write_bytes(b"a" * (2**20 + 1))
+        drop(session, files_of(huge))
+        qtbot.waitUntil(lambda: "huge.txt is too large" in notice(session))
+
+
+def test_a_file_larger_than_the_context_does_not_fit(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.txt"
+    long.write_text("All work and no play. " * 9_000, encoding="utf-8")
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
+        drop(session, files_of(long))
+        wait_chips(qtbot, session, 1)
+        assert labels(session)[0].endswith("does not fit")
+
+
+def test_files_are_chosen_with_the_keyboard(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("# Notes", encoding="utf-8")
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+        session.window.composer.setFocus()
+        press(Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier)
+        dialog = session.window.findChild(QFileDialog)
+        dialog.filesSelected.emit([str(notes)])
+        dialog.reject()
+        wait_chips(qtbot, session, 1)
+        assert session.window.focusWidget() is session.window.composer.editor
+
+
+def test_many_files_leave_the_conversation_its_place(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"a_file_with_a_name_of_some_length_{n}.txt" for n in range(12)]
+    for file in files:
+        file.write_text("text", encoding="utf-8")
+    with running_session(qtbot, own_profile) as session:
+        session.window.resize(720, 480)
+        drop(session, files_of(*files))
+        wait_chips(qtbot, session, 10)
+        assert "at most 10 files" in notice(session)
+        assert session.window.composer.height() < session.window.height() / 2
+        assert session.window.composer.attachments.chips[0].isVisible()
+
+
+def test_a_file_that_does_not_fit_leaves_the_others_fitting(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    long, short = tmp_path / "long.txt", tmp_path / "short.txt"
+    long.write_text("All work and no play. " * 9_000, encoding="utf-8")
+    short.write_text("Short.", encoding="utf-8")
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
+        drop(session, files_of(long, short))
+        wait_chips(qtbot, session, 2)
+        assert labels(session)[0].endswith("does not fit")
+        assert labels(session)[1].endswith("fits the context")

@@ -1,0 +1,70 @@
+"""Work beside the main thread: objects of Qt end in the main thread, and errors are heard of."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+
+import pytest
+import shiboken6
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QApplication
+
+from r1desk.platform.background_thread import in_background
+
+
+class Asker(QObject):
+    found = Signal(int)
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[BaseException | None]:
+    """The exceptions that ended a thread."""
+    errors: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: errors.append(args.exc_value))
+    return errors
+
+
+def test_the_last_reference_is_let_go_in_the_main_thread(qapp: QApplication) -> None:
+    ended_in: list[int] = []
+    asker, go = Asker(), threading.Event()
+    weakref.finalize(asker, lambda: ended_in.append(threading.get_ident()))
+    thread = in_background(asker, work_of(asker, go))
+    del asker
+    go.set()
+    thread.join()
+    assert ended_in == []
+    in_background(QObject(), lambda: None).join()
+    assert ended_in == [threading.get_ident()]
+
+
+def work_of(asker: Asker, go: threading.Event) -> Callable[[], None]:
+    def work() -> None:
+        go.wait(10)
+        asker.found.emit(1)
+
+    return work
+
+
+def test_a_result_for_an_asker_that_qt_has_deleted_is_dropped(
+    qapp: QApplication, reported: list[BaseException | None]
+) -> None:
+    asker, go = Asker(), threading.Event()
+    thread = in_background(asker, work_of(asker, go))
+    shiboken6.delete(asker)
+    go.set()
+    thread.join()
+    assert reported == []
+
+
+def test_an_error_that_only_speaks_of_something_deleted_is_reported(
+    qapp: QApplication, reported: list[BaseException | None]
+) -> None:
+    error = RuntimeError("Internal C++ object (QTimer) already deleted.")
+
+    def work() -> None:
+        raise error
+
+    in_background(Asker(), work).join()
+    assert reported == [error]

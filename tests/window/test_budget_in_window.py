@@ -1,0 +1,28 @@
+"""The budget's slider during an answer, through the real window and the real engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.r1_shaped import r1_shaped
+
+SCRIPT = Path(__file__).with_name("live_budget.py")
+# The goal is 2 s, which the script checks by default. A busy machine with a slow drive takes
+# longer, because weights are given back between two layers.
+WITHIN_S = "20"
+
+
+@pytest.mark.native
+@pytest.mark.slow
+@pytest.mark.quiet
+def test_a_smaller_budget_during_an_answer(tmp_path_factory: pytest.TempPathFactory) -> None:
+    command = [sys.executable, SCRIPT, r1_shaped(tmp_path_factory)]
+    command += ["--within", WITHIN_S]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.stdout, done.stderr
+    assert done.returncode == 0, json.loads(done.stdout)

@@ -1,0 +1,482 @@
+"""What is done a hundred times a day: open a chat, type, search, ask the next question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QPlainTextEdit,
+    QPushButton,
+    QTextEdit,
+    QToolButton,
+)
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.conversations.widgets.conversation_rows import ItemRole
+from r1desk.conversations.widgets.trash_dialog import TrashDialog
+from r1desk.shell.session import Session
+from r1desk.store import ConversationSettings, MessageState, Profile, Store
+from window.mouse_and_keys import click, click_row, focused, has_row, press, row_of, type_text
+from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
+from window.stored_conversations import store_conversation
+
+pytestmark = pytest.mark.native
+
+
+def wait_shown(qtbot: QtBot, session: Session, text: str) -> None:
+    def shown() -> bool:
+        return any(text in message.content for message in session.window.chat.messages)
+
+    qtbot.waitUntil(shown, timeout=5_000)
+
+
+def wait_rows(qtbot: QtBot, session: Session, least: int) -> None:
+    rows = session.window.sidebar.list.model()
+    qtbot.waitUntil(lambda: rows.rowCount() >= least, timeout=5_000)
+
+
+def long_answers(stored: object) -> None:
+    stored.sampling = SamplingSettings(max_tokens=400, seed=2, temperature=0.9)
+
+
+# ---- opening
+
+
+def test_one_click_opens_a_conversation(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", "Red.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_rows(qtbot, session, 3)
+        click_row(session.window.sidebar.list, "Apples")
+        wait_shown(qtbot, session, "Red.")
+        click_row(session.window.sidebar.list, "Bananas")
+        wait_shown(qtbot, session, "Yellow.")
+        assert session.window.composer.editor.hasFocus()
+
+
+def test_a_double_click_opens_it_once(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", "Red.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        wait_rows(qtbot, session, 3)
+        opened: list[int] = []
+        session.window.sidebar.opened.connect(opened.append)
+        click_row(session.window.sidebar.list, "Apples", double=True)
+        wait_shown(qtbot, session, "Red.")
+        assert len(opened) == 1
+
+
+def test_one_click_opens_a_search_hit_at_the_word(qtbot: QtBot, own_profile: Path) -> None:
+    filler = "Nothing of interest is on this line.\n\n" * 60
+    store_conversation(
+        own_profile, "First?", f"{filler}A zebra stands here.\n\n{filler}", "And?", filler
+    )
+    store_conversation(own_profile, "Second?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        click(session.window.sidebar.search)
+        type_text("zebra")
+        wait_rows(qtbot, session, 1)
+        qtbot.waitUntil(lambda: session.window.sidebar.list.model().rowCount() == 1)
+        click_row(session.window.sidebar.list, "First")
+        wait_shown(qtbot, session, "zebra")
+        qtbot.waitUntil(lambda: marked_texts(session) == ["zebra"], timeout=5_000)
+        qtbot.waitUntil(lambda: match_is_visible(session), timeout=5_000)
+
+
+def marked_texts(session: Session) -> list[str]:
+    fields = session.window.chat.findChildren(QTextEdit)
+    return [s.cursor.selectedText() for field in fields for s in field.extraSelections()]
+
+
+def match_is_visible(session: Session) -> bool:
+    for field in session.window.chat.findChildren(QTextEdit):
+        for selection in field.extraSelections():
+            y = field.mapTo(session.window.chat, field.cursorRect(selection.cursor).center()).y()
+            return 0 < y < session.window.chat.height()
+    return False
+
+
+def test_the_search_is_done_with_the_keyboard(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", "A red zebra.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        session.window.search_action.trigger()
+        type_text("zebra")
+        press(Qt.Key.Key_Return)  # before the hits are there
+        wait_shown(qtbot, session, "A red zebra.")
+        assert session.window.composer.editor.hasFocus()
+
+
+def test_down_goes_from_the_search_into_the_hits(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", "A red zebra.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        session.window.search_action.trigger()
+        type_text("zebra")
+        qtbot.waitUntil(lambda: session.window.sidebar.list.model().rowCount() == 1)
+        press(Qt.Key.Key_Down)
+        wait_shown(qtbot, session, "A red zebra.")
+        assert focused() is session.window.sidebar.list
+
+
+def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -> None:
+    trashed = store_conversation(own_profile, "Apples?", "Red.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with Profile.open(own_profile) as profile, Store(profile.database) as store:
+        store.conversations.trash(trashed)
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        click(session.window.sidebar.trash_button)
+        dialog = session.window.findChild(TrashDialog)
+        qtbot.waitUntil(lambda: dialog.list.count() == 1, timeout=5_000)
+        click_row(dialog.list, "Apples")
+        wait_shown(qtbot, session, "Red.")
+        composer = session.window.composer
+        composer.set_text("Hello?")
+        with qtbot.assertNotEmitted(composer.submitted):  # nothing is written into the trash
+            composer.submit()
+        click(dialog.restore_button)
+        wait_rows(qtbot, session, 3)
+        dialog.reject()
+        qtbot.waitUntil(lambda: not session.chat.trashed, timeout=5_000)
+
+
+# ---- the cursor
+
+
+def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "What time is it?", "Late.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        click(session.window.sidebar.new_button)
+        type_text("What")
+        assert session.window.composer.text() == "What"
+        assert session.chat.conversation_id is None
+        click_row(session.window.sidebar.list, "Bananas")
+        wait_shown(qtbot, session, "Yellow.")
+        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: session.window.composer.text() == "What")  # its draft
+        type_text(" is")
+        assert session.window.composer.text() == "What is"
+
+
+def test_letters_typed_on_list_page_and_buttons_go_to_the_composer(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    store_conversation(own_profile, "What time is it?", "Late.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        window = session.window
+        places = (
+            window.sidebar.list,
+            window.chat.column,
+            window.sidebar.trash_button,
+            window.menu_button,
+        )
+        for place in places:
+            window.composer.clear()
+            place.setFocus(Qt.FocusReason.TabFocusReason)
+            assert place.hasFocus()
+            type_text("What?")
+            assert window.composer.text() == "What?", place.objectName()
+        shown = [message.content for message in window.chat.messages]
+        assert shown == ["Bananas?", "Yellow."]  # no other conversation was opened
+
+
+def test_the_search_field_keeps_its_letters(qtbot: QtBot, own_profile: Path) -> None:
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+        session.window.search_action.trigger()
+        type_text("abc")
+        assert session.window.sidebar.search.text() == "abc"
+        assert session.window.composer.text() == ""
+
+
+def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile, short_answers) as session:
+        session.window.sidebar.new_button.setFocus()
+        wait_ready(qtbot, session)
+        assert session.window.composer.editor.hasFocus()
+        example = next(b for b in session.window.chat.findChildren(QPushButton) if b.isVisible())
+        click(example)
+        assert session.window.composer.editor.hasFocus()
+        wait_answered(qtbot, session)
+        answer = session.window.chat.view(session.chat.shown_branch[-1].id)
+        again = next(
+            b for b in answer.findChildren(QToolButton) if b.accessibleName() == "Answer again"
+        )
+        click(again)
+        assert session.window.composer.editor.hasFocus()
+        wait_answered(qtbot, session)
+
+
+def test_escape_from_editing_leads_to_the_composer_and_enter_sends_an_edited_message(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        wait_ready(qtbot, session)
+        session.window.composer.setFocus()
+        press(Qt.Key.Key_Up)
+        assert isinstance(focused(), QPlainTextEdit)
+        assert focused() is not session.window.composer.editor
+        press(Qt.Key.Key_Escape)
+        assert focused() is session.window.composer.editor
+        press(Qt.Key.Key_Up)
+        press(Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+        type_text("And apples?")
+        press(Qt.Key.Key_Return)
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[0].content == "Bananas?\nAnd apples?"
+
+
+# ---- one answer at a time
+
+
+def test_a_message_sent_during_an_answer_is_stored_and_answered_after_it(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        with qtbot.waitSignal(session.chat.answer_started, timeout=20_000):
+            ask(qtbot, session, "Name a fruit.")
+        type_text("Name a tree.")
+        press(Qt.Key.Key_Return)
+        type_text("Name a fish.")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 6, timeout=20_000)
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "complete", timeout=60_000)
+        branch = session.chat.shown_branch
+        assert [m.content for m in branch[::2]] == ["Name a fruit.", "Name a tree.", "Name a fish."]
+        assert [m.state for m in branch[1::2]] == ["complete"] * 3
+        assert all(m.content for m in branch)
+        assert [m.content for m in session.window.chat.messages] == [m.content for m in branch]
+
+
+def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    other = store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile, long_answers) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        wait_ready(qtbot, session)
+        session.window.sidebar.new_requested.emit()
+        ask(qtbot, session, "Write a long story about a fox.")
+        with qtbot.waitSignal(session.chat.answer_streamed, timeout=20_000):
+            pass
+        conversations = session.window.sidebar.list
+        qtbot.waitUntil(
+            lambda: (
+                has_row(conversations, "Write a long")
+                and row_of(conversations, "Write a long").data(ItemRole.IS_ANSWERING)
+            )
+        )
+        assert not row_of(conversations, "Bananas").data(ItemRole.IS_ANSWERING)
+        click_row(conversations, "Bananas")
+        wait_shown(qtbot, session, "Yellow.")
+        type_text("And apples?")
+        hint = session.window.composer.hint()
+        assert hint == "Enter: sent when the answer in the other conversation is finished"
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: session.chat.queued == {other}, timeout=5_000)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 4, timeout=5_000)
+        assert session.chat.shown_branch[2].content == "And apples?"
+        session.chat.stop()  # of the story
+        ended = ("complete", "stopped")
+        qtbot.waitUntil(lambda: session.chat.shown_branch[3].state in ended, timeout=60_000)
+        qtbot.waitUntil(lambda: session.window.composer.hint() == "", timeout=20_000)
+
+
+def test_trashing_the_chat_that_is_being_answered_leaves_no_hint(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile, long_answers) as session:
+        wait_ready(qtbot, session)
+        ask(qtbot, session, "Write a long story about a fox.")
+        with qtbot.waitSignal(session.chat.answer_streamed, timeout=20_000):
+            pass
+        type_text("And then?")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: bool(session.chat.queued), timeout=5_000)
+        session.window.sidebar.trash_requested.emit(session.chat.conversation_id)
+        qtbot.waitUntil(lambda: session.window.composer.hint() == "", timeout=20_000)
+        assert not session.chat.busy
+        assert not session.chat.queued
+
+
+# ---- what failed
+
+
+def test_a_failed_answer_without_text_is_replaced(qtbot: QtBot, own_profile: Path) -> None:
+    conversation = store_conversation(own_profile, "Bananas?")
+    with Profile.open(own_profile) as profile, Store(profile.database) as store:
+        question = store.messages.path(conversation)[-1].id
+        failed = store.messages.begin_answer(conversation, question).id
+        store.messages.finish_answer(failed, "", state=MessageState.FAILED)
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2, timeout=5_000)
+        qtbot.waitUntil(lambda: session.window.chat.view(failed) is not None, timeout=5_000)
+        view = session.window.chat.view(failed)
+        again = next(b for b in view.findChildren(QPushButton) if b.text() == "Try again")
+        QTest.mouseClick(again, Qt.MouseButton.LeftButton)
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[-1].sibling_count == 1
+        assert session.chat.shown_branch[-1].content
+
+
+# ---- finding text
+
+
+def test_ctrl_f_finds_text_in_the_conversation_and_steps_through_it(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    filler = "Nothing of interest is on this line.\n\n" * 40
+    store_conversation(
+        own_profile, "A zebra?", f"{filler}One zebra, two Zebras.\n\n{filler}", "Thanks.", filler
+    )
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Thanks.")
+        qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+        press(Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+        type_text("zebra")
+        qtbot.waitUntil(lambda: marked_texts(session) == ["zebra", "Zebra"], timeout=5_000)
+        qtbot.waitUntil(lambda: match_is_visible(session), timeout=5_000)
+        press(Qt.Key.Key_Return)
+        press(Qt.Key.Key_Return)  # behind the last comes the first, in the question
+        qtbot.waitUntil(lambda: marked_texts(session) == ["zebra"], timeout=5_000)
+        press(Qt.Key.Key_Escape)
+        assert marked_texts(session) == []
+        assert session.window.composer.editor.hasFocus()
+
+
+def test_an_answer_that_ends_while_the_window_is_elsewhere_is_announced(
+    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts: list[object] = []
+    monkeypatch.setattr(QApplication, "alert", lambda window, *_: alerts.append(window))
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        monkeypatch.setattr(session.window, "isActiveWindow", lambda: False)
+        ask(qtbot, session, "Name a fruit.")
+        wait_answered(qtbot, session)
+        assert alerts == [session.window]
+
+
+# ---- the list's menu
+
+
+def test_a_conversation_is_pinned_duplicated_exported_and_imported(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    store_conversation(own_profile, "Apples?", "Red.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        conversations = session.window.sidebar.list
+        wait_rows(qtbot, session, 3)
+        click_row(conversations, "Apples")
+        wait_shown(qtbot, session, "Red.")
+        actions = {action.text(): action for action in conversations.actions()}
+        actions["Pin"].trigger()
+        first = conversations.model().index(0, 0)
+        qtbot.waitUntil(lambda: first.data() == "Pinned", timeout=5_000)
+        assert row_of(conversations, "Apples").row() == 1
+        actions["Export…"].trigger()
+        dialog = session.window.findChild(QFileDialog)
+        dialog.fileSelected.emit(str(tmp_path / "apples.json"))
+        dialog.reject()
+        qtbot.waitUntil((tmp_path / "apples.json").exists, timeout=5_000)
+        actions["Duplicate"].trigger()
+        rows = conversations.model()
+        qtbot.waitUntil(lambda: rows.rowCount() == 5, timeout=5_000)
+        session.window.sidebar.import_requested.emit()
+        dialog = next(d for d in session.window.findChildren(QFileDialog) if d.isVisible())
+        dialog.fileSelected.emit(str(tmp_path / "apples.json"))
+        dialog.reject()
+        qtbot.waitUntil(lambda: rows.rowCount() == 6, timeout=5_000)
+        wait_shown(qtbot, session, "Red.")
+
+
+# ---- settings of a conversation
+
+
+def test_a_conversation_keeps_its_system_prompt_and_sampling(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    store_conversation(own_profile, "Apples?", "Red.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        qtbot.waitUntil(lambda: session.chat_settings.loaded, timeout=5_000)
+        panel = session.window.panel
+        panel.system_prompt.editor.setPlainText("Answer in French.")
+        panel.sampling.change(seed=7)
+        click_row(session.window.sidebar.list, "Apples")  # before the changes were reported
+        wait_shown(qtbot, session, "Red.")
+        qtbot.waitUntil(lambda: panel.system_prompt.editor.toPlainText() == "", timeout=5_000)
+        assert session.window.chat.instructions == ""
+        assert panel.sampling.settings.seed == -1
+        assert session.preferences.system_prompt == ""
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Red.")
+        click_row(session.window.sidebar.list, "Bananas")
+        wait_shown(qtbot, session, "Yellow.")
+        chat = session.window.chat
+        qtbot.waitUntil(lambda: chat.instructions == "Instructions: Answer in French.")
+        assert session.window.panel.sampling.settings.seed == 7
+
+
+def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile, short_answers) as session:
+        qtbot.waitUntil(session.window.chat.isVisible)
+        session.window.panel.system_prompt.editor.setPlainText("Be brief.")
+        session.window.panel.flush_answer_settings()
+        assert session.preferences.system_prompt == "Be brief."
+        ask(qtbot, session, "Name a fruit.")
+        wait_answered(qtbot, session)
+        session.chat_settings.set_system_prompt("")  # of this conversation
+        session.window.sidebar.new_requested.emit()
+        assert session.window.chat.instructions == "Instructions: Be brief."
+
+
+def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    conversation = store_conversation(own_profile, "Apples?", "Red.")
+    with Profile.open(own_profile) as profile, Store(profile.database) as store:
+        other = ConversationSettings(model_path=str(tmp_path / "other-7b.gguf"))
+        store.conversations.save_settings(conversation, other)
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_shown(qtbot, session, "Red.")
+        wait_ready(qtbot, session)
+        offer = next(
+            b for b in session.window.chat.findChildren(QToolButton) if "other-7b" in b.text()
+        )
+        qtbot.waitUntil(offer.isVisible, timeout=5_000)
+        assert session.models.current is not None
+        ask(qtbot, session, "And pears?")  # with the model that is there
+        wait_answered(qtbot, session)
+        qtbot.waitUntil(offer.isHidden, timeout=5_000)  # this one has answered now
+        chosen: list[Path] = []
+        session.models.load_started.connect(chosen.append)
+        session.window.chat.offer_model(str(tmp_path / "other-7b.gguf"))
+        click(offer)
+        assert chosen == [str(tmp_path / "other-7b.gguf")]

@@ -1,0 +1,76 @@
+"""Export and import through the menus, as a person reaches them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QFileDialog, QLabel, QToolButton
+from pytestqt.qtbot import QtBot
+
+from r1desk.shell.session import Session
+from window.session_fixture import running_session
+from window.stored_conversations import store_conversation
+
+pytestmark = pytest.mark.native
+
+
+def choose(session: Session, start: str, file: Path) -> None:
+    """Choose an entry of the menu below the list, then a file in the dialog that opens."""
+    more = next(
+        button
+        for button in session.window.sidebar.findChildren(QToolButton)
+        if button.accessibleName() == "Export and import"
+    )
+    next(a for a in more.menu().actions() if a.text().startswith(start)).trigger()
+    dialog = session.window.findChildren(QFileDialog)[-1]
+    dialog.fileSelected.emit(str(file))
+    dialog.reject()
+
+
+def wait_notice(qtbot: QtBot, session: Session, text: str) -> None:
+    def shown() -> bool:
+        labels = session.window.notices.findChildren(QLabel)
+        return any(text in label.text() for label in labels)
+
+    qtbot.waitUntil(shown, timeout=20_000)
+
+
+@pytest.mark.parametrize("suffix", ["md", "json", "html", "pdf"])
+def test_all_conversations_are_exported_by_the_menu(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, suffix: str
+) -> None:
+    store_conversation(own_profile, "Roots?", "They are \\(x = \\pm 2\\).")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    file = tmp_path / f"all.{suffix}"
+    with running_session(qtbot, own_profile) as session:
+        choose(session, "Export all", file)
+        wait_notice(qtbot, session, f"Exported to all.{suffix}")
+    data = file.read_bytes()
+    if suffix == "pdf":
+        assert data.startswith(b"%PDF")
+    else:
+        assert b"Bananas?" in data
+        assert b"pm 2" in data
+
+
+def test_all_conversations_are_exported_for_another_computer_unless_a_form_is_chosen(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        session.window.sidebar.export_requested.emit(None)
+        dialog = session.window.findChild(QFileDialog)
+        assert dialog.selectedNameFilter().endswith("(*.json)")
+        assert dialog.defaultSuffix() == "json"
+        dialog.reject()
+
+
+def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_path: Path) -> None:
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    file = tmp_path / "all.json"
+    with running_session(qtbot, own_profile) as session:
+        choose(session, "Export all", file)
+        wait_notice(qtbot, session, "Exported to")
+        choose(session, "Import", file)
+        wait_notice(qtbot, session, "1 conversation imported")

@@ -1,0 +1,246 @@
+"""The list of model files: sizes, owners, states; deleted to the trash and brought back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QMessageBox
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.catalogue import app_folders
+from deepseek_r1.catalogue.app_folders import Owner
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
+from deepseek_r1.formats import split
+from r1desk.models import files_presenter
+from r1desk.models.widgets.chooser import ModelChooser
+from r1desk.models.widgets.deletion_box import DeletionBox
+from r1desk.models.widgets.files_page import FilesPage
+from r1desk.shell.session import Session
+from support.gguf_files import tiny_llama
+from window.mouse_and_keys import click
+from window.session_fixture import running_session, wait_ready
+
+pytestmark = pytest.mark.native
+
+
+@pytest.fixture(autouse=True)
+def own_trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data" / "Trash" / "files"
+
+
+@pytest.fixture(autouse=True)
+def other_apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of LM Studio with one model, and nothing of any other application."""
+    folder = tmp_path / "studio"
+    folder.mkdir()
+    tiny_llama(folder / "theirs.gguf")
+    found = {Owner.LM_STUDIO: (folder,)}
+    monkeypatch.setattr(app_folders, "app_folders", lambda: found)
+    return folder
+
+
+def open_page(qtbot: QtBot, session: Session) -> FilesPage:
+    """Open the dialog by its keys and click its last tab."""
+    session.window.models_action.trigger()
+    chooser = session.window.findChild(ModelChooser)
+    tab = chooser.tabs.indexOf(chooser.files)
+    bar = chooser.tabs.tabBar()
+    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(tab).center())
+    assert chooser.files.isVisible()
+    return chooser.files
+
+
+@contextmanager
+def files_page(qtbot: QtBot, profile: Path, count: int) -> Iterator[FilesPage]:
+    """The page of a running application, once it lists so many files."""
+    with running_session(qtbot, profile) as session:
+        wait_ready(qtbot, session)
+        page = open_page(qtbot, session)
+        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == count, timeout=20_000)
+        yield page
+
+
+def rows(page: FilesPage) -> dict[str, tuple[str, str, str]]:
+    items = [page.tree.topLevelItem(at) for at in range(page.tree.topLevelItemCount())]
+    return {item.text(0): (item.text(1), item.text(2), item.text(3)) for item in items}
+
+
+def answer_box(page: FilesPage, choose: Callable[[DeletionBox], QAbstractButton]) -> str:
+    """Click one of the question's buttons; returns what it said."""
+    box = page.findChild(DeletionBox)
+    text = f"{box.text()} {box.informativeText()}".replace("\u200b", "")
+    click(choose(box))
+    return text
+
+
+def add_model(profile: Path, name: str = "mine.gguf") -> Path:
+    (profile / "models").mkdir(parents=True, exist_ok=True)
+    return tiny_llama(profile / "models" / name)
+
+
+def test_the_window_reads_no_header_itself(
+    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_here: list[Path] = []
+    monkeypatch.setattr(split, "read_container", read_here.append)
+    with files_page(qtbot, own_profile, 2) as page:
+        assert "Tiny llama" in rows(page)
+    assert not read_here
+
+
+def test_every_file_is_listed_with_size_state_and_owner(qtbot: QtBot, own_profile: Path) -> None:
+    add_model(own_profile)
+    with files_page(qtbot, own_profile, count=3) as page:
+        found = rows(page)
+        assert found["SmolLM2-135M-Instruct"] == ("98 MB", "loaded", "the installation")
+        owners = {page.tree.topLevelItem(at).text(3) for at in range(3)}
+        assert owners == {"the installation", "R1 Desk", "LM Studio"}
+        qtbot.waitUntil(lambda: "free on the drive" in page.total.text())
+        assert "in 3 models" in page.total.text()
+
+
+def select(page: FilesPage, owner: str) -> None:
+    at = next(
+        at
+        for at in range(page.tree.topLevelItemCount())
+        if page.tree.topLevelItem(at).text(3) == owner
+    )
+    click_row_at(page, at)
+
+
+def click_row_at(page: FilesPage, at: int) -> None:
+    view = page.tree
+    spot = view.visualItemRect(view.topLevelItem(at)).center()
+    QTest.mouseClick(
+        view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, spot
+    )
+
+
+def test_a_deleted_model_is_in_the_trash_and_undo_brings_it_back(
+    qtbot: QtBot, own_profile: Path, own_trash: Path
+) -> None:
+    path = add_model(own_profile)
+    with files_page(qtbot, own_profile, count=3) as page:
+        select(page, "R1 Desk")
+        click(page.delete_button)
+        text = answer_box(page, lambda box: box.trash_button)
+        assert str(path) in text
+        qtbot.waitUntil(lambda: not path.exists(), timeout=10_000)
+        assert (own_trash / "mine.gguf").exists()
+        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 2, timeout=20_000)
+        click(page.notices.action_button)
+        qtbot.waitUntil(path.exists, timeout=10_000)
+        assert not (own_trash / "mine.gguf").exists()
+        assert not list((own_trash.parent / "info").iterdir())
+        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 3, timeout=20_000)
+
+
+def test_the_delete_key_asks_and_enter_deletes_nothing(qtbot: QtBot, own_profile: Path) -> None:
+    path = add_model(own_profile)
+    with files_page(qtbot, own_profile, count=3) as page:
+        select(page, "R1 Desk")
+        qtbot.keyClick(page.tree, Qt.Key.Key_Delete)
+        box = page.findChild(DeletionBox)
+        qtbot.keyClick(box, Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: not box.isVisible())
+        qtbot.wait(100)
+        assert path.exists()
+
+
+def test_a_file_of_another_application_is_deleted_only_under_its_name(
+    qtbot: QtBot, own_profile: Path, other_apps: Path
+) -> None:
+    with files_page(qtbot, own_profile, count=2) as page:
+        select(page, "LM Studio")
+        click(page.delete_button)
+        text = answer_box(page, lambda box: box.delete_button)
+        assert "It belongs to LM Studio" in text
+        qtbot.waitUntil(lambda: not (other_apps / "theirs.gguf").exists(), timeout=10_000)
+
+
+def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    path = add_model(own_profile)
+    shutil.rmtree(tmp_path / "data")
+    (tmp_path / "data").write_text("a file where the trash would be")
+    with files_page(qtbot, own_profile, count=3) as page:
+        select(page, "R1 Desk")
+        click(page.delete_button)
+        answer_box(page, lambda box: box.trash_button)
+        qtbot.waitUntil(lambda: "no trash" in page.notices.label.text(), timeout=10_000)
+        assert path.exists()
+
+
+def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
+    qtbot: QtBot, own_profile: Path, starter: Path
+) -> None:
+    path = own_profile / "models" / "copy.gguf"
+    path.parent.mkdir(parents=True)
+    shutil.copyfile(starter, path)
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
+        session.models.choose(path)
+        qtbot.waitUntil(lambda: session.models.loaded_path == path, timeout=60_000)
+        page = open_page(qtbot, session)
+        qtbot.waitUntil(lambda: any(state == "loaded" for _, state, _ in rows(page).values()))
+        at = next(
+            at
+            for at in range(page.tree.topLevelItemCount())
+            if page.tree.topLevelItem(at).text(2) == "loaded"
+        )
+        click_row_at(page, at)
+        assert not page.delete_button.isEnabled()
+        assert page.unload_button.isVisible()
+        click(page.unload_button)
+        qtbot.waitUntil(lambda: session.models.current is None, timeout=10_000)
+        qtbot.waitUntil(page.delete_button.isEnabled, timeout=10_000)
+
+
+def test_the_folder_of_the_selected_file_is_shown(
+    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = add_model(own_profile)
+    shown: list[Path] = []
+    monkeypatch.setattr(files_presenter, "show_in_folder", shown.append)
+    with files_page(qtbot, own_profile, count=3) as page:
+        select(page, "R1 Desk")
+        click(page.show_button)
+        assert shown == [path]
+        assert page.path.copied() == str(path)
+
+
+def test_a_partial_download_of_last_time_is_listed_and_deleted(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    folder = own_profile / "models"
+    folder.mkdir(parents=True)
+    spec = DownloadSpec("https://example.com/part.gguf", "part.gguf", "0" * 64, 50_000_000)
+    part = PartialFile(folder, spec)
+    part.open(Stop())
+    part.write(b"GGUF" + bytes(9 << 20))
+    part.close()
+    with running_session(qtbot, own_profile) as session:
+        wait_ready(qtbot, session)
+        page = open_page(qtbot, session)
+        qtbot.waitUntil(lambda: "part.gguf" in page.downloads.rows, timeout=10_000)
+        row = page.downloads.rows["part.gguf"]
+        assert row.resume_button.isVisible()
+        assert row.status.text().startswith("Paused at 9 MB")
+        click(row.delete_button)
+        box = QApplication.activeModalWidget()
+        assert isinstance(box, QMessageBox)
+        assert "already downloaded" in box.text()
+        click(next(each for each in box.buttons() if each.text() == "Delete"))
+        qtbot.waitUntil(lambda: "part.gguf" not in page.downloads.rows, timeout=10_000)
+        qtbot.waitUntil(lambda: not list((folder / STAGING).glob("part.gguf.*")), timeout=10_000)

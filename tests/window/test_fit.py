@@ -1,0 +1,60 @@
+"""What is said of a model before it is loaded: in memory or from the disk, and how fast."""
+
+from __future__ import annotations
+
+from deepseek_r1.catalogue.download_spec import find_known
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.memory.plan import ProcessOverhead
+from r1desk.models.fit import (
+    Fit,
+    FitEstimate,
+    MachineSpeed,
+    estimate_fit,
+    format_fit,
+    format_raised,
+)
+
+SETTINGS = LoadSettings(memory_budget=2048)
+SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+
+
+def estimate(name: str, speed: MachineSpeed = SPEED, available_mib: float = 0.0) -> FitEstimate:
+    model, file = find_known(name)
+    share = ProcessOverhead(window_mib=200)
+    return estimate_fit(model.header(file), SETTINGS, share, speed, available_mib)
+
+
+def test_a_small_model_fits() -> None:
+    small = estimate("deepseek-r1-distill-qwen-1.5b/Q4_K_M")
+    assert small.fit is Fit.IN_MEMORY
+    assert small.settings == SETTINGS
+    assert format_fit(small) == "fits · 10 tok/s"
+    assert format_raised(small) == ""
+
+
+def test_a_7b_runs_from_the_disk_and_says_how_fast() -> None:
+    large = estimate("deepseek-r1-distill-qwen-7b/Q4_K_M")
+    assert large.fit is Fit.FROM_DISK
+    assert large.settings.swap_enabled
+    assert large.bill.fits
+    assert 0.5 < large.tok_s < 1.2, "the real header of this file gives 0.8"
+    assert large.raised is None, "no memory is free"
+
+
+def test_where_memory_is_free_the_larger_budget_and_its_speed_are_known() -> None:
+    large = estimate("deepseek-r1-distill-qwen-7b/Q4_K_M", available_mib=22_000.0)
+    assert large.raised is not None
+    assert large.raised.memory_budget == 4928
+    assert large.raised_tok_s > 2 * large.tok_s
+    assert format_raised(large) == "with a budget of 4,928 MiB: fits · 2.3 tok/s"
+
+
+def test_without_a_measurement_no_speed_is_claimed() -> None:
+    unknown = estimate("deepseek-r1-distill-qwen-7b/Q4_K_M", MachineSpeed())
+    assert format_fit(unknown) == "from the disk"
+
+
+def test_what_no_setting_helps_is_too_large() -> None:
+    huge = estimate("deepseek-r1-distill-qwen-14b/Q8_0")
+    assert huge.fit is Fit.TOO_LARGE
+    assert format_fit(huge) == "too large for the budget"

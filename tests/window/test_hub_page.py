@@ -1,0 +1,170 @@
+"""Any model by name or address: listed on request, with size and fit, downloaded by a click."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QTreeWidgetItem
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from r1desk.models import hub_query
+from r1desk.models.fit import MachineSpeed
+from r1desk.models.widgets.chooser import ModelChooser
+from r1desk.models.widgets.hub_page import HubPage
+from r1desk.models.widgets.unverified_box import UnverifiedBox
+from r1desk.shell.session import Session
+from support.gguf_files import tiny_qwen2
+from support.hostile_server import HostileServer
+from support.hub_server import hub_server, page
+from support.split import split
+from window.mouse_and_keys import click
+from window.session_fixture import running_session, wait_ready
+
+pytestmark = pytest.mark.native
+QUICK = RetryPolicy(connect_s=5.0, stall_s=5.0, first_tries=2, pause_s=0.01, loopback_http=True)
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+    monkeypatch.setattr(hub_query, "machine_speed", lambda: speed)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> bytes:
+    return tiny_qwen2(tmp_path / "tiny.gguf").read_bytes()
+
+
+@pytest.fixture
+def server(model: bytes) -> Iterator[HostileServer]:
+    files = {"m-Q4_K_M.gguf": model, "m-Q8_0.gguf": model + bytes(64)}
+    with hub_server(files).running() as running:
+        yield running
+
+
+@pytest.fixture
+def session(qtbot: QtBot, own_profile: Path) -> Iterator[Session]:
+    with running_session(qtbot, own_profile) as running:
+        running.downloads.policy = QUICK
+        wait_ready(qtbot, running)
+        yield running
+
+
+def open_page(qtbot: QtBot, session: Session) -> HubPage:
+    session.window.models_action.trigger()
+    chooser = session.window.findChild(ModelChooser)
+    bar = chooser.tabs.tabBar()
+    tab = chooser.tabs.indexOf(chooser.hub)
+    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(tab).center())
+    return chooser.hub
+
+
+def rows(page: HubPage) -> list[QTreeWidgetItem]:
+    return [page.tree.topLevelItem(at) for at in range(page.tree.topLevelItemCount())]
+
+
+def list_files(qtbot: QtBot, hub: HubPage, text: str) -> None:
+    hub.name.setFocus()
+    qtbot.keyClicks(hub.name, text)
+    qtbot.keyClick(hub.name, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bool(rows(hub)), timeout=10_000)
+
+
+def test_nothing_is_sent_before_the_files_are_asked_for(
+    qtbot: QtBot, session: Session, server: HostileServer
+) -> None:
+    hub = open_page(qtbot, session)
+    qtbot.keyClicks(hub.name, page(server))
+    qtbot.wait(200)
+    assert not server.requests
+
+
+def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selected(
+    qtbot: QtBot, session: Session, server: HostileServer
+) -> None:
+    hub = open_page(qtbot, session)
+    list_files(qtbot, hub, f"{page(server)}:Q8_0")
+    qtbot.waitUntil(lambda: all("tok/s" in row.text(3) for row in rows(hub)), timeout=10_000)
+    assert [row.text(0) for row in rows(hub)] == ["m-Q4_K_M.gguf", "m-Q8_0.gguf"]
+    assert rows(hub)[0].text(3).startswith("fits")
+    assert hub.selected is not None
+    assert hub.selected.quantisation == "Q8_0"
+    assert "MiB of the budget" in hub.detail.text()
+    assert hub.address.copied().endswith("/resolve/main/m-Q8_0.gguf")
+    assert hub.tree.hasFocus()
+
+
+def test_a_click_downloads_and_verifies_the_selected_file(
+    qtbot: QtBot, session: Session, server: HostileServer, model: bytes
+) -> None:
+    hub = open_page(qtbot, session)
+    list_files(qtbot, hub, page(server))
+    with qtbot.waitSignal(session.downloads.finished, timeout=20_000) as done:
+        click(hub.download_button)
+    assert done.args[0].path.read_bytes() == model
+    qtbot.waitUntil(lambda: bool(hub.downloads.rows))
+    assert "verified" in next(iter(hub.downloads.rows.values())).status.text()
+
+
+def test_the_parts_of_a_split_model_are_all_downloaded(
+    qtbot: QtBot, session: Session, tmp_path: Path
+) -> None:
+    parts = split(tiny_qwen2(tmp_path / "whole.gguf"), tmp_path / "parts", tensors=14)
+    files = {path.name: path.read_bytes() for path in parts}
+    with hub_server(files).running() as server:
+        hub = open_page(qtbot, session)
+        list_files(qtbot, hub, page(server))
+        assert "2 parts" in hub.detail.text()
+        click(hub.download_button)
+        folder = session.downloads.folder
+        qtbot.waitUntil(lambda: all((folder / name).exists() for name in files), timeout=20_000)
+
+
+def test_a_mistyped_name_and_a_missing_repository_have_a_reason(
+    qtbot: QtBot, session: Session, server: HostileServer
+) -> None:
+    hub = open_page(qtbot, session)
+    qtbot.keyClicks(hub.name, "just words")
+    click(hub.list_button)
+    assert "neither a repository nor" in hub.note.text()
+    assert not server.requests
+    hub.name.clear()
+    qtbot.keyClicks(hub.name, f"{server.url}/no/such")
+    click(hub.list_button)
+    qtbot.waitUntil(lambda: "could not be listed" in hub.note.text(), timeout=10_000)
+    assert "404" in hub.note.text()
+
+
+def test_a_file_without_a_checksum_is_downloaded_only_after_a_question(
+    qtbot: QtBot, session: Session, server: HostileServer, model: bytes
+) -> None:
+    hub = open_page(qtbot, session)
+    qtbot.keyClicks(hub.name, "https://example.com/models/some.gguf")
+    click(hub.list_button)
+    assert [row.text(0) for row in rows(hub)] == ["some.gguf"]
+    click(hub.download_button)
+    box = hub.findChild(UnverifiedBox)
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not box.isVisible())
+    assert not session.downloads.items
+
+
+def test_a_closed_dialog_ends_the_query(qtbot: QtBot, session: Session, model: bytes) -> None:
+    def script(_request: object, reply: object) -> None:
+        reply.wait(60)
+
+    with HostileServer(script).running() as server:
+        hub = open_page(qtbot, session)
+        qtbot.keyClicks(hub.name, page(server))
+        click(hub.list_button)
+        qtbot.waitUntil(lambda: bool(server.requests), timeout=10_000)
+        query = hub._query
+        session.window.findChild(ModelChooser).reject()
+        qtbot.waitUntil(lambda: query._stop.asked)

@@ -1,0 +1,47 @@
+"""Qt's own texts are in the language of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.i18n import use_language
+from r1desk.shell.language import install_qt_translations
+
+
+@pytest.fixture(autouse=True)
+def english_afterwards(qapp: QApplication) -> Iterator[None]:
+    yield
+    use_language("en")
+    install_qt_translations(qapp)
+
+
+def texts_of_a_file_dialog(qtbot: QtBot) -> list[str]:
+    dialog = QFileDialog()
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    qtbot.addWidget(dialog)
+    parts = [*dialog.findChildren(QLabel), *dialog.findChildren(QPushButton)]
+    return [part.text() for part in parts if part.text()]
+
+
+def test_a_file_dialog_has_no_english_word_in_the_chinese_window(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    use_language("zh_CN")
+    install_qt_translations(qapp)
+    found = texts_of_a_file_dialog(qtbot)
+    assert found
+    assert [text for text in found if not any("\u4e00" <= each <= "\u9fff" for each in text)] == []
+
+
+def test_a_file_dialog_is_english_again_after_the_language_was_changed(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    use_language("zh_CN")
+    install_qt_translations(qapp)
+    use_language("en")
+    install_qt_translations(qapp)
+    assert "&Look in:" in texts_of_a_file_dialog(qtbot)

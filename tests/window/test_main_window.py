@@ -1,0 +1,158 @@
+"""The window by mouse and keyboard: the strip is the panel's door, and no control moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.settings import LoadSettings
+from performance.samples import a_bill, a_model, gauge_values
+from r1desk.performance.widgets.panel import PanelTab
+from r1desk.shell.main_window import MainWindow
+from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.theme.reading_width import ReadingWidth, set_reading_width
+from window.mouse_and_keys import press, type_text
+
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
+
+
+@pytest.fixture
+def window(qapp: QApplication, qtbot: QtBot) -> Iterator[MainWindow]:
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    window = MainWindow()
+    window.resize(1366, 740)
+    window.show()
+    qtbot.waitExposed(window)
+    window.gauge.show_values(gauge_values())
+    window.gauge.layout().activate()
+    yield window
+    window.close()
+    window.deleteLater()
+
+
+def click(qtbot: QtBot, widget: QWidget) -> None:
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=widget.rect().center())
+
+
+def place(widget: QWidget) -> QPoint:
+    return widget.mapToGlobal(QPoint(0, 0))
+
+
+def test_the_chat_has_the_window_to_itself_at_first(window: MainWindow) -> None:
+    assert not window.panel.isVisible()
+
+
+@pytest.mark.parametrize(
+    ("part", "tab"), [("memory", PanelTab.MODEL), ("context", PanelTab.CONVERSATION)]
+)
+def test_a_click_on_the_strip_opens_the_panel_at_its_place(
+    window: MainWindow, qtbot: QtBot, part: str, tab: PanelTab
+) -> None:
+    click(qtbot, getattr(window.gauge, f"_{part}"))
+    assert window.panel.isVisible()
+    assert window.panel.tabs.currentWidget() is window.panel.pages[tab]
+
+
+@pytest.mark.parametrize("tab", list(PanelTab))
+def test_each_tab_fits_on_a_laptops_screen(window: MainWindow, qtbot: QtBot, tab: PanelTab) -> None:
+    window.panel.show_model(a_model())
+    window.open_panel(tab)
+    bar = window.panel.pages[tab].verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() == 0, timeout=1000)
+
+
+def test_no_control_moves_while_messages_come_and_go(window: MainWindow, qtbot: QtBot) -> None:
+    window.open_panel(PanelTab.MODEL)
+    panel = window.panel
+    panel.show_model(a_model())
+    qtbot.wait(50)
+    rows = panel.load.rows
+    watched = [rows["memory_budget"].slider, rows["swap_enabled"].check, panel.message]
+    before = [place(widget) for widget in watched]
+
+    def unmoved() -> None:
+        qtbot.wait(20)
+        assert [place(widget) for widget in watched] == before
+
+    click(qtbot, rows["swap_enabled"].check)
+    unmoved()
+    panel.show_plan(a_bill(budget_mib=700), "A budget of 1,600 MiB holds it.", LoadSettings())
+    unmoved()
+    click(qtbot, panel.message.undo_button)
+    unmoved()
+    panel.show_peak(1200.0, 110.0)
+    unmoved()
+    panel.show_loading("another")
+    panel.show_load_progress(0.5)
+    unmoved()
+    panel.show_model(a_model())
+    unmoved()
+
+
+def test_a_stray_click_on_the_budgets_track_moves_it_by_one_step(
+    window: MainWindow, qtbot: QtBot
+) -> None:
+    window.open_panel(PanelTab.MODEL)
+    row = window.panel.load.rows["memory_budget"]
+    before = row.slider.value()
+    end = QPoint(row.slider.width() - 3, row.slider.height() // 2)
+    qtbot.mouseClick(row.slider, Qt.MouseButton.LeftButton, pos=end)
+    assert row.slider.value() == before + 1
+
+
+def test_f10_opens_the_menu(window: MainWindow, qtbot: QtBot) -> None:
+    seen: list[QWidget | None] = []
+
+    def look() -> None:
+        popup = QApplication.activePopupWidget()
+        seen.append(popup)
+        if popup is not None:
+            popup.close()
+
+    QTimer.singleShot(300, look)
+    qtbot.keyClick(window, Qt.Key.Key_F10)
+    qtbot.waitUntil(lambda: bool(seen), timeout=2000)
+    assert seen == [window.menu_button.menu()]
+
+
+def test_in_a_narrow_window_the_sidebar_makes_way_for_the_panel(
+    window: MainWindow, qtbot: QtBot
+) -> None:
+    window.resize(900, 600)
+    window.panel_action.trigger()
+    assert not window.sidebar.isVisible()
+    window.panel_action.trigger()
+    assert window.sidebar.isVisible()
+
+
+def test_in_a_wide_window_both_have_their_place(window: MainWindow) -> None:
+    window.panel_action.trigger()
+    assert window.sidebar.isVisible()
+
+
+def test_another_reading_width_is_taken_up_at_once(window: MainWindow, qtbot: QtBot) -> None:
+    field = window.composer.editor
+    before = field.width()
+    set_reading_width(ReadingWidth.WIDE)
+    try:
+        window.lay_out_again()
+        qtbot.waitUntil(lambda: field.width() > before, timeout=2000)
+    finally:
+        set_reading_width(ReadingWidth.NORMAL)
+
+
+def test_a_panel_that_is_closed_gives_the_keyboard_to_the_message_box(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5_000)
+    window.open_panel(PanelTab.MODEL)
+    window.panel.load.rows["memory_budget"].spin.setFocus()
+    press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
+    assert not window.panel.isVisible()
+    type_text("Hello")
+    assert window.composer.text() == "Hello"

@@ -1,0 +1,286 @@
+"""What is done with single messages: edit, delete, undo, branch, quote, select and copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QMenu, QTextEdit, QToolButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from r1desk.chat.widgets.answer_view import AnswerView
+from r1desk.chat.widgets.message_menu import MessageMenu
+from r1desk.chat.widgets.message_selection import selected_text, text_boxes
+from r1desk.shell.session import Session
+from r1desk.widgets.notice_bar import NoticeBar
+from window.mouse_and_keys import NO_KEYS, click, click_row, press, type_text
+from window.session_fixture import running_session
+from window.stored_conversations import store_conversation
+
+pytestmark = [
+    pytest.mark.native,
+    # The offscreen platform cannot put a menu in front, nor give it the keyboard.
+    pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
+]
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+LONG = (
+    "First **paragraph** here.\n\n```python\nx = 1\ny = 2\n```\n\n"
+    "| a | b |\n|--|--|\n| 1 | 2 |\n\nLast paragraph there."
+)
+
+
+def opened(qtbot: QtBot, session: Session, count: int) -> list[QWidget]:
+    """The widgets of the messages, once they are drawn."""
+    session.window.activateWindow()  # a menu leaves no window active on the offscreen platform
+    qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+    view = session.window.chat
+
+    def built() -> bool:
+        return len(view.messages) == count and view.built_count == count
+
+    qtbot.waitUntil(built, timeout=10_000)
+    qtbot.wait(50)
+    return [view.view(message.id) for message in view.messages]
+
+
+def notice_text(session: Session) -> str:
+    notice = session.window.notices.notice
+    return notice.text if notice is not None else ""
+
+
+def contents(session: Session) -> list[str]:
+    return [message.content for message in session.window.chat.messages]
+
+
+def choose(message: QWidget, action: str) -> None:
+    """Open the menu with the button below a message and choose an entry."""
+    more = next(b for b in message.findChildren(QToolButton) if b.accessibleName() == "More")
+    click(more)
+    menu = message.findChildren(MessageMenu)[-1]
+    entry = next(a for a in menu.actions() if a.objectName() == action)
+    QTest.mouseClick(menu, Qt.MouseButton.LeftButton, NO_KEYS, menu.actionGeometry(entry).center())
+
+
+def undo(session: Session) -> None:
+    buttons = session.window.findChild(NoticeBar).findChildren(QAbstractButton)
+    click(next(button for button in buttons if button.text() == "Undo"))
+
+
+def test_an_answer_is_changed_by_hand_and_taken_back(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", "Red.")
+    with running_session(qtbot, own_profile) as session:
+        answer = opened(qtbot, session, 2)[1]
+        choose(answer, "edit")
+        assert isinstance(answer, AnswerView)
+        assert answer.editor is not None
+        type_text(" Or")
+        press(Qt.Key.Key_Return)  # a line, not the end
+        type_text("green.")
+        press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or\ngreen.", timeout=5_000)
+        message = session.window.chat.messages[1]
+        assert (message.edited, message.sibling_count) == (True, 2)
+        undo(session)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."], timeout=5_000)
+        assert session.window.chat.messages[1].sibling_count == 1
+
+
+def test_a_deleted_message_comes_back_with_all_below_it(qtbot: QtBot, own_profile: Path) -> None:
+    texts = ["Apples?", "Red.", "Pears?", "Green."]
+    store_conversation(own_profile, *texts)
+    with running_session(qtbot, own_profile) as session:
+        question = opened(qtbot, session, 4)[2]
+        choose(question, "delete")
+        qtbot.waitUntil(lambda: contents(session) == texts[:2], timeout=5_000)
+        undo(session)
+        qtbot.waitUntil(lambda: contents(session) == texts, timeout=5_000)
+        choose(opened(qtbot, session, 4)[2], "delete")
+        qtbot.waitUntil(lambda: contents(session) == texts[:2], timeout=5_000)
+        session.window.activateWindow()
+        qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+        session.window.composer.setFocus()
+        keys = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+        assert session.window.notices.isVisible()
+        press(Qt.Key.Key_Z, keys)
+        qtbot.waitUntil(lambda: contents(session) == texts, timeout=5_000)
+        qtbot.waitUntil(lambda: notice_text(session).startswith("Undone"), timeout=5_000)
+        assert not session.window.notices.action_button.isVisible()
+
+
+def test_ctrl_z_undoes_one_change_after_the_other(qtbot: QtBot, own_profile: Path) -> None:
+    texts = ["Apples?", "Red.", "Pears?", "Green."]
+    store_conversation(own_profile, *texts)
+    with running_session(qtbot, own_profile) as session:
+        choose(opened(qtbot, session, 4)[3], "delete")
+        qtbot.waitUntil(lambda: contents(session) == texts[:3], timeout=5_000)
+        choose(opened(qtbot, session, 3)[1], "edit")
+        type_text(" Or yellow.")
+        press(Qt.Key.Key_Return, CTRL)
+        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or yellow.", timeout=5_000)
+        opened(qtbot, session, 2)
+        type_text("a draft")  # the box has the keyboard, and its own undo comes first
+        press(Qt.Key.Key_Z, CTRL)
+        assert session.window.composer.text() == ""
+        press(Qt.Key.Key_Z, CTRL)
+        qtbot.waitUntil(lambda: contents(session) == texts[:3], timeout=5_000)
+        press(Qt.Key.Key_Z, CTRL)
+        qtbot.waitUntil(lambda: contents(session) == texts, timeout=5_000)
+        assert notice_text(session) == "Undone: The message was deleted."
+        press(Qt.Key.Key_Z, CTRL)  # nothing is left
+        qtbot.wait(200)
+        assert contents(session) == texts
+
+
+def test_undoing_an_edit_keeps_what_was_written_below_it(qtbot: QtBot, own_profile: Path) -> None:
+    conversation = store_conversation(own_profile, "Apples?", "Red.")
+    with running_session(qtbot, own_profile) as session:
+        choose(opened(qtbot, session, 2)[1], "edit")
+        type_text(" Or yellow.")
+        press(Qt.Key.Key_Return, CTRL)
+        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or yellow.", timeout=5_000)
+        edited = session.window.chat.messages[1].id
+        session.store.call(
+            lambda store: store.messages.append_user(conversation, "Why?", edited).id
+        )
+        opened(qtbot, session, 2)
+        press(Qt.Key.Key_Z, CTRL)
+        qtbot.waitUntil(lambda: contents(session)[:2] == ["Apples?", "Red."], timeout=5_000)
+        message = session.window.chat.messages[1]
+        assert (message.sibling_index, message.sibling_count) == (0, 2)
+        view = session.window.chat.view(message.id)
+        assert isinstance(view, AnswerView)
+        click(
+            next(b for b in view.findChildren(QToolButton) if b.accessibleName() == "Next version")
+        )
+        qtbot.waitUntil(
+            lambda: contents(session) == ["Apples?", "Red. Or yellow.", "Why?"], timeout=5_000
+        )
+
+
+def test_undo_shows_the_conversation_in_which_it_changes_something(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    other = store_conversation(own_profile, "Pears?", "Green.")
+    first = store_conversation(own_profile, "Apples?", "Red.")
+    with running_session(qtbot, own_profile) as session:
+        choose(opened(qtbot, session, 2)[1], "delete")
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?"], timeout=5_000)
+        click_row(session.window.sidebar.list, "Pears?")
+        qtbot.waitUntil(lambda: session.chat.conversation_id == other, timeout=5_000)
+        opened(qtbot, session, 2)
+        press(Qt.Key.Key_Z, CTRL)
+        qtbot.waitUntil(lambda: session.chat.conversation_id == first, timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."], timeout=5_000)
+
+
+def test_ctrl_z_takes_a_conversation_out_of_the_trash(qtbot: QtBot, own_profile: Path) -> None:
+    trashed = store_conversation(own_profile, "Apples?", "Red.")
+    with running_session(qtbot, own_profile) as session:
+        opened(qtbot, session, 2)
+        press(Qt.Key.Key_K, CTRL)
+        press(Qt.Key.Key_Down)  # from the search into the list
+        press(Qt.Key.Key_Delete, CTRL)
+        qtbot.waitUntil(lambda: session.chat.conversation_id is None, timeout=5_000)
+        assert notice_text(session) == "“Apples?” was moved to the trash."
+        press(Qt.Key.Key_Z, CTRL)
+        qtbot.waitUntil(lambda: session.chat.conversation_id == trashed, timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."], timeout=5_000)
+
+
+def test_a_new_chat_begins_at_any_message(qtbot: QtBot, own_profile: Path) -> None:
+    first = store_conversation(own_profile, "Apples?", "Red.", "Pears?", "Green.")
+    with running_session(qtbot, own_profile) as session:
+        choose(opened(qtbot, session, 4)[1], "branch")
+        qtbot.waitUntil(lambda: session.chat.conversation_id not in (None, first), timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."], timeout=5_000)
+        qtbot.waitUntil(
+            lambda: session.window.title.text().startswith("Branch of Apples"), timeout=5_000
+        )
+        session.chat.open(first)
+        choose(opened(qtbot, session, 4)[2], "branch")
+        qtbot.waitUntil(lambda: session.window.composer.text() == "Pears?", timeout=5_000)
+        assert contents(session) == ["Apples?", "Red."]
+
+
+def test_a_selection_is_quoted(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", LONG)
+    with running_session(qtbot, own_profile) as session:
+        answer = opened(qtbot, session, 2)[1]
+        box = text_boxes(answer)[0]
+        QTest.mouseDClick(box.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, QPoint(6, 8))
+        assert selected_text(answer).strip() == "First"
+        choose(answer, "quote")
+        type_text("Why?")
+        assert session.window.composer.text() == "> First\n\nWhy?"
+
+
+def drag(start: QTextEdit, first: QPoint, end: QTextEdit, last: QPoint) -> None:
+    """Press in one box, move to another, let go there: Qt gives all of it to the first."""
+    QTest.mousePress(start.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, first)
+    spot = start.viewport().mapFromGlobal(end.viewport().mapToGlobal(last))
+    for step in (QPoint(first.x() + 3, first.y() + 3), spot):
+        move_with_button(start, step)
+    QTest.mouseRelease(start.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, spot)
+
+
+def move_with_button(box: QTextEdit, spot: QPoint) -> None:
+    from PySide6.QtCore import QEvent, QPointF  # noqa: PLC0415 - beside its use
+    from PySide6.QtGui import QMouseEvent  # noqa: PLC0415
+
+    place = QPointF(box.viewport().mapToGlobal(spot))
+    button = Qt.MouseButton.LeftButton
+    event = QMouseEvent(QEvent.Type.MouseMove, QPointF(spot), place, button, button, NO_KEYS)
+    QApplication.sendEvent(box.viewport(), event)
+
+
+def test_a_drag_selects_across_text_code_and_table(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", LONG)
+    with running_session(qtbot, own_profile) as session:
+        answer = opened(qtbot, session, 2)[1]
+        boxes = text_boxes(answer)
+        assert len(boxes) == 4
+        down = boxes[-1].viewport().rect().bottomRight()
+        drag(boxes[0], QPoint(0, 4), boxes[-1], down)
+        press(Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        whole = "First paragraph here.\n\nx = 1\ny = 2\n\na\tb\n1\t2\n\nLast paragraph there."
+        assert QGuiApplication.clipboard().text() == whole
+        drag(boxes[-1], down, boxes[1], QPoint(0, 2))  # upwards
+        press(Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        assert QGuiApplication.clipboard().text() == whole.partition("\n\n")[2]
+        click(boxes[1].viewport())
+        assert selected_text(answer) == ""
+
+
+def test_ctrl_a_takes_all_of_the_message(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", LONG)
+    with running_session(qtbot, own_profile) as session:
+        answer = opened(qtbot, session, 2)[1]
+        click(text_boxes(answer)[1].viewport())
+        press(Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+        press(Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        text = QGuiApplication.clipboard().text()
+        assert text.startswith("First paragraph")
+        assert text.endswith("Last paragraph there.")
+
+
+def test_a_right_click_opens_the_menu_with_the_selection(qtbot: QtBot, own_profile: Path) -> None:
+    store_conversation(own_profile, "Apples?", LONG)
+    with running_session(qtbot, own_profile) as session:
+        answer = opened(qtbot, session, 2)[1]
+        box = text_boxes(answer)[0]
+        QTest.mouseDClick(box.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, QPoint(6, 8))
+        from PySide6.QtGui import QContextMenuEvent  # noqa: PLC0415 - beside its use
+
+        spot = QPoint(6, 8)
+        place = box.viewport().mapToGlobal(spot)
+        event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, spot, place)
+        QApplication.sendEvent(box.viewport(), event)
+        menu: QMenu = answer.findChildren(MessageMenu)[-1]
+        assert menu.actions()[0].text().startswith("Copy the selection")
+        menu.actions()[0].trigger()
+        menu.close()
+        assert QGuiApplication.clipboard().text().strip() == "First"

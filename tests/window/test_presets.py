@@ -1,0 +1,141 @@
+"""Presets: applied to one conversation, saved, renamed, deleted, there again after a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractButton, QDialogButtonBox, QMenu
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.i18n import use_language
+from r1desk.chat.presets import built_in_presets
+from r1desk.performance.widgets.panel import PanelTab
+from r1desk.performance.widgets.preset_row import PresetDialog, PresetRow
+from r1desk.shell.session import Session
+from r1desk.store import Profile, Store
+from r1desk.widgets.notice_bar import NoticeBar
+from window.mouse_and_keys import click, press, type_text
+from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
+
+pytestmark = pytest.mark.native
+
+
+def opened_row(qtbot: QtBot, session: Session) -> PresetRow:
+    qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+    session.window.open_panel(PanelTab.ANSWERS)
+    row = session.window.panel.preset_row
+    qtbot.waitUntil(lambda: row.box.count() > 0, timeout=5_000)
+    return row
+
+
+def choose(row: PresetRow, name: str) -> None:
+    """Type the first letters of a preset into the drop-down, as a person does."""
+    row.box.setFocus()
+    type_text(name)
+    press(Qt.Key.Key_Return)
+
+
+def trigger(menu: QMenu, start: str) -> None:
+    menu.aboutToShow.emit()
+    next(a for a in menu.actions() if a.text().startswith(start)).trigger()
+
+
+def name_it(qtbot: QtBot, session: Session, name: str) -> None:
+    dialog = session.window.findChildren(PresetDialog)[-1]
+    qtbot.waitUntil(dialog.isActiveWindow, timeout=5_000)
+    dialog.name.setFocus()
+    dialog.name.selectAll()
+    type_text(name)
+    click(dialog.buttons.button(QDialogButtonBox.StandardButton.Save))
+    session.window.activateWindow()  # the offscreen platform leaves no window active
+    qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+
+
+def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> None:
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        row = opened_row(qtbot, session)
+        choose(row, "Short")
+        assert row.box.currentText() == "Short answers"
+        assert "three sentences" in session.window.chat.instructions
+        ask(qtbot, session, "Why is the sky blue?")
+        wait_answered(qtbot, session)
+        assert row.box.currentText() == "Short answers"
+        session.chat.new_chat()
+        assert session.window.chat.instructions == ""
+        assert session.preferences.system_prompt == ""
+        conversation = 1
+    with Profile.open(own_profile) as profile, Store(profile.database) as store:
+        settings = store.conversations.settings(conversation)
+        assert settings.system_prompt == "Answer in at most three sentences."
+
+
+def test_a_preset_is_saved_changed_renamed_deleted_and_brought_back(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile) as session:
+        row = opened_row(qtbot, session)
+        session.window.panel.system_prompt.editor.setFocus()
+        type_text("Answer like a pirate.")
+        qtbot.waitUntil(lambda: session.chat_settings.present[1] == "Answer like a pirate.")
+        assert row.box.currentIndex() == -1
+        trigger(row.menu_button.menu(), "Save as")
+        name_it(qtbot, session, "Pirate")
+        assert row.box.currentText() == "Pirate"
+        type_in = session.window.panel.system_prompt.editor
+        type_in.setFocus()
+        type_text(" Arr!")
+        qtbot.waitUntil(lambda: row.box.currentIndex() == -1)
+        trigger(row.menu_button.menu(), "Save the changes")
+        assert row.box.currentText() == "Pirate"
+        trigger(row.menu_button.menu(), "Rename")
+        name_it(qtbot, session, "Captain")
+        assert row.box.currentText() == "Captain"
+    with running_session(qtbot, own_profile) as session:
+        row = opened_row(qtbot, session)
+        qtbot.waitUntil(lambda: row.box.findText("Captain") >= 0, timeout=5_000)
+        choose(row, "Captain")
+        assert session.chat_settings.present[1] == "Answer like a pirate. Arr!"
+        trigger(row.menu_button.menu(), "Delete")
+        assert row.box.findText("Captain") == -1
+        undo = next(
+            b for b in session.window.findChild(NoticeBar).findChildren(QAbstractButton)
+            if b.text() == "Undo"
+        )  # fmt: skip
+        click(undo)
+        assert row.box.findText("Captain") >= 0
+
+
+def test_built_in_presets_cannot_be_changed(qtbot: QtBot, own_profile: Path) -> None:
+    with running_session(qtbot, own_profile) as session:
+        row = opened_row(qtbot, session)
+        choose(row, "Code")
+        assert row.menu_labels() == ["Save as a preset…"]
+
+
+def test_the_menu_applies_a_preset_while_the_panel_is_closed(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile) as session:
+        trigger(session.window.presets_menu, "Mathematics")
+        assert "\\boxed{}" in session.window.chat.instructions
+
+
+def test_unreadable_presets_are_left_out(qtbot: QtBot, own_profile: Path) -> None:
+    with Profile.open(own_profile) as profile, Store(profile.database) as store:
+        good = {"name": "Good", "key": "a1"}
+        store.key_value.set("presets", [7, {"name": 3}, {"sampling": {"seed": -9}}, good])
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: any(p.name == "Good" for p in session.presets.presets))
+        assert len(session.presets.presets) == len(built_in_presets()) + 1
+
+
+def test_built_in_presets_speak_the_language_of_the_window() -> None:
+    use_language("zh_CN")
+    try:
+        names = [preset.name for preset in built_in_presets()]
+        assert all(any("\u4e00" <= c <= "\u9fff" for c in name) for name in names)
+    finally:
+        use_language("en")
