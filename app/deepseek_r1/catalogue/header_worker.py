@@ -26,6 +26,7 @@ from deepseek_r1.catalogue.header_process import (
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import ModelFileDamaged, ModelFileUnreadable, ModelRefused
 from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.formats.header import ModelHeader, Value
@@ -37,19 +38,17 @@ MEMORY_BYTES: Final = 1 << 30  # beyond the process's own
 
 def main() -> None:
     """Serve the owner until it closes the pipe."""
-    source, sink = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # a stray print must not reach the owner as a frame
+    pipe_in, pipe_out = private_pipes()
+    source, sink = os.fdopen(pipe_in, "rb", buffering=0), os.fdopen(pipe_out, "wb", buffering=0)
     if sys.platform != "win32":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
     lock_process()
-    end_with_owner(source.fileno(), thread_lasts=False)
+    end_with_owner(pipe_in, thread_lasts=False)
     _limit_memory()
     adapter = TypeAdapter(ReadHeader)
     while (body := frames.read(source, frames.TO_CHILD_CAP)) is not None:
-        rest = memoryview(_reply(frames.parse(body, adapter)))
-        while rest:
-            rest = rest[sink.write(rest) :]
+        frames.write(sink, _reply(frames.parse(body, adapter)))
     os._exit(0)
 
 

@@ -62,6 +62,12 @@ class ByteSource(Protocol):
     def read(self, size: int, /) -> bytes | None: ...  # noqa: D102
 
 
+class ByteSink(Protocol):
+    """A raw pipe or file to write frames to. `write` may write less than it is given."""
+
+    def write(self, data: memoryview, /) -> int | None: ...  # noqa: D102
+
+
 def pack(message: BaseModel, cap: int) -> bytes:
     """`message` as a frame. Raises FrameTooLong beyond `cap` bytes.
 
@@ -97,6 +103,13 @@ def read(source: ByteSource, cap: int) -> bytes | None:
     if len(body) < size:
         raise StreamCutOff
     return body
+
+
+def write(sink: ByteSink, frame: bytes) -> None:
+    """Write a whole frame. Raises OSError."""
+    rest = memoryview(frame)
+    while rest:
+        rest = rest[sink.write(rest) :]
 
 
 def parse(body: bytes, adapter: TypeAdapter[FrameModel]) -> FrameModel:

@@ -17,9 +17,9 @@ from typing import NoReturn
 
 from deepseek_r1.core import log
 from deepseek_r1.core.i18n import use_language
+from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.hardware.process_lock import lock_process
 from deepseek_r1.host.environment import INSPECTING
-from deepseek_r1.host.private_pipes import private_pipes
 from deepseek_r1.host.worker import Worker
 from deepseek_r1.native.owner_watch import end_with_owner
 

@@ -377,9 +377,7 @@ class Worker:
         frame = frames.pack(reply, frames.FROM_CHILD_CAP)
         try:
             with self._sending:
-                rest = memoryview(frame)
-                while rest:
-                    rest = rest[self._sink.write(rest) :]
+                frames.write(self._sink, frame)
         except OSError:
             _exit_now(EXIT_OWNER_EXITED)
 

@@ -62,10 +62,9 @@ class SharedEngine:
 
     def send(self, message: BaseModel) -> None:
         """Write a message to the application. Any thread."""
-        rest = memoryview(frames.pack(message, frames.FROM_CHILD_CAP))
+        frame = frames.pack(message, frames.FROM_CHILD_CAP)
         with self._sending:
-            while rest:
-                rest = rest[self._sink.write(rest) :]
+            frames.write(self._sink, frame)
 
     def receive(self) -> ToServer | None:
         """Read the application's next message; None where it has ended.

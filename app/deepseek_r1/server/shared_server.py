@@ -15,8 +15,8 @@ from pathlib import Path
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import use_language
+from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.host.private_pipes import private_pipes
 from deepseek_r1.host.protocol import ShutdownRequest
 from deepseek_r1.host.sharing_protocol import (
     ModelShared,

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import EngineFailed, R1Error
 from deepseek_r1.core.i18n import use_language
+from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.legacy.legacy_library import library
 from deepseek_r1.engine.legacy.legacy_model import LegacyFile, LegacyModel
@@ -29,10 +30,10 @@ from deepseek_r1.native.owner_watch import end_with_owner
 
 def main() -> None:
     """Serve the owner until it closes the pipe."""
-    source, sink = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # the library prints
+    pipe_in, pipe_out = private_pipes()  # the library prints
+    source, sink = os.fdopen(pipe_in, "rb", buffering=0), os.fdopen(pipe_out, "wb", buffering=0)
     lock_process()  # before the first thread; `doctor` shows what the system does not support
-    end_with_owner(source.fileno(), thread_lasts=False)
+    end_with_owner(pipe_in, thread_lasts=False)
     faulthandler.enable()
     if sys.platform != "win32":
         import resource  # noqa: PLC0415 - not on Windows
@@ -58,9 +59,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - reported to the owner
             failed = EngineFailed(detail=f"{type(error).__name__}: {error}"[:400])
             reply = LegacyFailure(report=failed.report())
-        rest = memoryview(frames.pack(reply, frames.FROM_CHILD_CAP))
-        while rest:
-            rest = rest[sink.write(rest) :]
+        frames.write(sink, frames.pack(reply, frames.FROM_CHILD_CAP))
     os._exit(0)
 
 
