@@ -50,6 +50,10 @@ def _run_child(argument: list[str]) -> int | None:
             from deepseek_r1.catalogue import header_worker  # noqa: PLC0415 - likewise
 
             header_worker.main()
+        case ["--network"]:
+            from deepseek_r1.catalogue import network_worker  # noqa: PLC0415 - likewise
+
+            network_worker.main()
         case ["--typeset-formulas"]:
             from r1desk.chat.formulas import formula_worker  # noqa: PLC0415 - likewise
 

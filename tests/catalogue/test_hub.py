@@ -14,10 +14,10 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.hub_listing import (
     MOST_LIST_BYTES,
-    HubListing,
     list_repository,
     quantisation_of,
 )
+from deepseek_r1.catalogue.hub_models import HubListing
 from deepseek_r1.catalogue.hub_reference import (
     HF_MIRROR,
     HUGGING_FACE,

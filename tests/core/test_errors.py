@@ -51,3 +51,8 @@ def test_an_unknown_code_is_an_engine_failure_and_keeps_its_detail() -> None:
 def test_chinese_sentences_have_no_space_between_them() -> None:
     use_language("zh_CN")
     assert "。 " not in str(ModelFileMissing(path="/模型.gguf"))
+
+
+def test_a_report_with_a_fact_of_any_name_becomes_its_error() -> None:
+    report = ErrorReport(code="EngineFailed", facts={"self": "x", "detail": "flux"})
+    assert "flux" in str(report.error)

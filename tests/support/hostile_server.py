@@ -150,6 +150,18 @@ class HostileServer:
         return Request(len(self.requests), first.split(" ")[1], headers)
 
 
+class Halting:
+    """Sends 20 MB to the first request and then nothing; later ones get all."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __call__(self, request: Request, reply: Reply) -> None:
+        reply.file(self.content, limit=None if request.number else 20_000_000)
+        if not request.number:
+            reply.wait(60)
+
+
 def drip(reply: Reply, data: bytes, pause_s: float = 0.02) -> None:
     """Send one byte after the other."""
     for index in range(len(data)):

@@ -18,11 +18,13 @@ from typing import Any
 from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core import events
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings
 from r1desk import preferences as prefs
+from r1desk.models.widgets.hub_page import HubPage
 from r1desk.shell.session import Session
 from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread
@@ -149,6 +151,38 @@ class Measured(QObject):
         """What was counted."""
         QApplication.instance().removeEventFilter(self._paints)
         say("paints", count=self._paints.count)
+
+    def do_open_hub(self) -> None:
+        """Open the chooser at the page for repositories; servers on this computer are allowed."""
+        self._session.downloads.policy = RetryPolicy(loopback_http=True)
+        self._session.downloads.finished.connect(lambda _download: say("pulled"))
+        self._session.downloads.failed.connect(
+            lambda download: say("failed", text=download.report.text())
+        )
+        self._session.window.models_action.trigger()
+        self._hub.window().tabs.setCurrentWidget(self._hub)
+        say("opened")
+
+    def do_list(self, address: str) -> None:
+        """List a repository; `listed` follows, a second time with measured speeds."""
+        self._hub.name.setText(address)
+        self._hub.list_button.click()
+        query = self._hub._query
+        queued = Qt.ConnectionType.QueuedConnection
+        query.found.connect(lambda offer: say("listed", models=len(offer.models)), queued)
+        query.failed.connect(lambda report: say("failed", text=report.text()), queued)
+
+    def do_pull(self) -> None:
+        """Download the selected file; `pulled` follows."""
+        self._hub.download_button.click()
+
+    def do_modules(self, names: list[str]) -> None:
+        """Which of these modules are loaded."""
+        say("modules", loaded=[name for name in names if name in sys.modules])
+
+    @property
+    def _hub(self) -> HubPage:
+        return self._session.window.findChild(HubPage)
 
     # ---- facts ------------------------------------------------------------------------------
 

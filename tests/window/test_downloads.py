@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+import psutil
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QApplication, QMessageBox, QPushButton
@@ -14,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
 from deepseek_r1.catalogue.download_spec import DownloadSpec, find_known, spec_for_known
 from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.network_process import NETWORK_MODULE
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.i18n import use_language
@@ -22,9 +24,10 @@ from r1desk.models.downloads import Download, Downloads, DownloadState
 from r1desk.models.fit import MachineSpeed
 from r1desk.models.widgets.catalogue_table import FILE_ROLE
 from r1desk.models.widgets.chooser import ModelChooser
+from r1desk.platform import helper_processes
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
-from support.hostile_server import HostileServer, Reply, Request
+from support.hostile_server import Halting, HostileServer, Reply, Request
 from window.session_fixture import running_session, wait_ready
 
 QUICK = RetryPolicy(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
@@ -46,18 +49,6 @@ def content(starter: Path) -> bytes:
 def order(server: HostileServer, content: bytes, file: str = FILE) -> DownloadSpec:
     digest = hashlib.sha256(content).hexdigest()
     return DownloadSpec(f"{server.url}/{file}", file, digest, len(content), size_exact=True)
-
-
-class Halting:
-    """Sends 20 MB to the first request and then nothing; later ones get all."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def __call__(self, request: Request, reply: Reply) -> None:
-        reply.file(self.content, limit=None if request.number else 20_000_000)
-        if not request.number:
-            reply.wait(60)
 
 
 def state_of(downloads: Downloads, file: str = FILE) -> DownloadState | None:
@@ -144,6 +135,58 @@ def test_a_failed_download_says_why_and_can_be_tried_again(
         assert "no such file" in failed.args[0].report.text()
         with qtbot.waitSignal(downloads.finished, timeout=10_000):
             downloads.resume(FILE)
+
+
+def network_process() -> psutil.Process:
+    """The process of the running download."""
+    own = psutil.Process().children()
+    (found,) = (each for each in own if NETWORK_MODULE in each.cmdline())
+    return found
+
+
+def test_a_download_whose_process_was_killed_says_so_and_goes_on(
+    qtbot: QtBot, downloads: Downloads, content: bytes
+) -> None:
+    with HostileServer(Halting(content)).running() as server:
+        downloads.start(order(server, content))
+        wait_halted(qtbot, downloads)
+        with qtbot.waitSignal(downloads.failed, timeout=10_000) as failed:
+            network_process().kill()
+        assert "The process for the network ended" in failed.args[0].report.text()
+        with qtbot.waitSignal(downloads.finished, timeout=20_000) as done:
+            downloads.resume(FILE)
+        assert done.args[0].path.read_bytes() == content
+        assert server.requests[1].start >= 16 << 20
+
+
+def test_the_end_does_not_wait_for_a_process_that_hangs(
+    qtbot: QtBot, downloads: Downloads, content: bytes
+) -> None:
+    with HostileServer(Halting(content)).running() as server:
+        downloads.start(order(server, content))
+        downloads.start(order(server, content, "second.gguf"))
+        wait_halted(qtbot, downloads)
+        process = network_process()
+        process.suspend()
+        downloads.close()
+        assert process.status() == psutil.STATUS_STOPPED
+        wait_state(qtbot, downloads, DownloadState.PAUSED)
+        assert not process.is_running()
+        assert state_of(downloads, "second.gguf") is DownloadState.QUEUED
+        assert len(server.requests) == 1
+
+
+def test_the_process_of_a_download_counts_as_the_windows_memory(
+    qtbot: QtBot, downloads: Downloads, content: bytes
+) -> None:
+    with HostileServer(Halting(content)).running() as server:
+        downloads.start(order(server, content))
+        wait_halted(qtbot, downloads)
+        pid = network_process().pid
+        assert pid in helper_processes._running
+        downloads.pause(FILE)
+        wait_state(qtbot, downloads, DownloadState.PAUSED)
+        assert pid not in helper_processes._running
 
 
 def dialog(kind: type) -> object:

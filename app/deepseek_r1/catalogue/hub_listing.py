@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
@@ -16,7 +15,6 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from deepseek_r1.catalogue import http_source
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import USUAL_QUANTISATION, DownloadSpec
 from deepseek_r1.catalogue.errors import (
     FileNameUnusable,
     ProxyUnusable,
@@ -27,7 +25,9 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.file_names import checked_name, part_of
 from deepseek_r1.catalogue.http_source import Interrupted, RangeGone
+from deepseek_r1.catalogue.hub_models import FileSize, HubFile, HubListing, HubModel, RepositoryPath
 from deepseek_r1.catalogue.hub_reference import HubHost, HubReference
+from deepseek_r1.catalogue.known_models import Sha256
 from deepseek_r1.catalogue.network_loop import run_until_stopped
 from deepseek_r1.catalogue.outline import ModelOutline, read_outline
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
@@ -43,31 +43,27 @@ _QUANTISATION = re.compile(
 )
 _NOT_MODELS = ("mmproj", "imatrix")
 
-_Size = Annotated[int, Field(ge=0, le=1 << 50)]
-_Path = Annotated[str, Field(max_length=1000)]
-_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
 
 class _Lfs(BaseModel):
-    oid: _Digest
-    size: _Size
+    oid: Sha256
+    size: FileSize
 
 
 class _TreeEntry(BaseModel):
     """An entry of Hugging Face's tree; other fields are ignored."""
 
     type: str
-    path: _Path
-    size: _Size = 0
+    path: RepositoryPath
+    size: FileSize = 0
     lfs: _Lfs | None = None
 
 
 class _ScopeFile(BaseModel):
     """An entry of ModelScope's list; other fields are ignored."""
 
-    path: Annotated[_Path, Field(alias="Path")]
-    size: Annotated[_Size, Field(alias="Size")] = 0
-    sha256: Annotated[_Digest | None, Field(alias="Sha256")] = None
+    path: Annotated[RepositoryPath, Field(alias="Path")]
+    size: Annotated[FileSize, Field(alias="Size")] = 0
+    sha256: Annotated[Sha256 | None, Field(alias="Sha256")] = None
 
 
 class _ScopeData(BaseModel):
@@ -79,86 +75,6 @@ class _ScopeReply(BaseModel):
 
 
 _TREE = TypeAdapter(Annotated[list[_TreeEntry], Field(max_length=_MOST_ENTRIES)])
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """A file of a repository. `path` is its place there, `sha256` None where none is published."""
-
-    path: str
-    size_bytes: int
-    sha256: str | None
-
-    @property
-    def name(self) -> str:
-        """The name without folders."""
-        return self.path.rpartition("/")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class HubModel:
-    """A model of a repository: one file, or all parts in their order."""
-
-    files: tuple[HubFile, ...]
-    quantisation: str
-
-    @property
-    def name(self) -> str:
-        """The name of its first file."""
-        return self.files[0].name
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of all its files."""
-        return sum(file.size_bytes for file in self.files)
-
-    @property
-    def verifiable(self) -> bool:
-        """True if a checksum of every file is published."""
-        return all(file.sha256 is not None for file in self.files)
-
-
-@dataclass(frozen=True, slots=True)
-class HubListing:
-    """The models of a repository, the smallest first. `outline` is None where it is unknown."""
-
-    reference: HubReference
-    models: tuple[HubModel, ...]
-    outline: ModelOutline | None
-
-    def specs(self, model: HubModel, *, accept_unverified: bool = False) -> list[DownloadSpec]:
-        """The downloads of a model's files."""
-        reference = self.reference
-        return [
-            DownloadSpec(
-                reference.host.file_url(reference.repository, reference.revision, file.path),
-                file.name,
-                file.sha256,
-                file.size_bytes,
-                size_exact=True,
-                accept_unverified=accept_unverified,
-            )
-            for file in model.files
-        ]
-
-    def choose(self) -> HubModel:
-        """The model that the reference means: by file, by type, or the usual type.
-
-        Raises RepositoryWithoutModel.
-        """
-        reference = self.reference
-        if reference.file:
-            found = [m for m in self.models if any(f.path == reference.file for f in m.files)]
-        else:
-            wanted = (reference.quantisation or USUAL_QUANTISATION).casefold()
-            found = [m for m in self.models if m.quantisation.casefold() == wanted]
-            if not found and not reference.quantisation and len(self.models) == 1:
-                found = list(self.models)
-        if not found:
-            known = ", ".join(m.quantisation or m.name for m in self.models)
-            detail = tr("It has: {known}.", known=known[:500])
-            raise RepositoryWithoutModel(repository=reference.repository, detail=detail)
-        return found[0]
 
 
 def list_repository(

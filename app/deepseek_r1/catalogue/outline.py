@@ -9,7 +9,7 @@ from deepseek_r1.formats.container import Container
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
 from deepseek_r1.formats.leading_keys import read_leading_keys
 from deepseek_r1.formats.metadata import Metadata
-from deepseek_r1.formats.shape import MAX_WIDTH, ModelShape, read_shape
+from deepseek_r1.formats.shape import MAX_CONTEXT, MAX_LAYERS, MAX_WIDTH, ModelShape, read_shape
 
 _VOCABULARY = "tokenizer.ggml.tokens"
 
@@ -23,6 +23,20 @@ class ModelOutline:
     shape: ModelShape
     vocabulary: int
     parameters: int
+
+    @property
+    def consistent(self) -> bool:
+        """True for sizes that `header` can be computed from."""
+        shape = self.shape
+        widths = (shape.embedding, shape.heads, shape.heads_kv, shape.key_length, self.vocabulary)
+        return (
+            all(0 < width <= MAX_WIDTH for width in widths)
+            and 0 <= shape.value_length <= MAX_WIDTH
+            and 0 <= shape.feed_forward <= MAX_WIDTH
+            and 0 < shape.blocks <= MAX_LAYERS
+            and 0 < shape.context_trained <= MAX_CONTEXT
+            and self.parameters - 2 * shape.embedding * self.vocabulary >= shape.blocks
+        )
 
     def header(self, file: str, file_bytes: int, quantisation: str) -> ModelHeader:
         """The header of a file of this model, as far as the memory bill needs it.

@@ -17,6 +17,7 @@ def main() -> None:
 
         template_renderer.main()
     from deepseek_r1.catalogue.header_process import HEADER_ARGUMENT  # noqa: PLC0415
+    from deepseek_r1.catalogue.network_process import NETWORK_ARGUMENT  # noqa: PLC0415
     from deepseek_r1.convert.quality.quality_child import CHILD_ARGUMENT  # noqa: PLC0415
     from deepseek_r1.engine.legacy.legacy_process import LEGACY_ARGUMENT  # noqa: PLC0415
     from deepseek_r1.host.environment import ENGINE_ARGUMENT  # noqa: PLC0415
@@ -34,6 +35,10 @@ def main() -> None:
         from deepseek_r1.catalogue import header_worker  # noqa: PLC0415
 
         header_worker.main()
+    if sys.argv[1:2] == [NETWORK_ARGUMENT]:
+        from deepseek_r1.catalogue import network_worker  # noqa: PLC0415 - the network's libraries
+
+        network_worker.main()
     if sys.argv[1:2] == ["--serve-instance"]:
         from deepseek_r1.server import instance  # noqa: PLC0415 - an extra
 

@@ -30,7 +30,7 @@ from deepseek_r1.inference.process_overhead import planned_share
 from deepseek_r1.memory.plan import plan
 
 if TYPE_CHECKING:
-    from deepseek_r1.catalogue.hub_listing import HubListing, HubModel
+    from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 
 _MIB = 1 << 20
 _WHOLE = 4096  # columns, wider than any name

@@ -20,6 +20,10 @@ _PASSED = frozenset({
     "PROCESSOR_ARCHITECTURE", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE",
     "LLAMA_CPP_LIB_PATH",
 })  # fmt: skip
+# A process that downloads gets these too; the address of a proxy may contain a password.
+_NETWORK = frozenset({
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+})  # fmt: skip
 _PASSED_PREFIXES = ("LC_", "XDG_", "R1DESK_", "OMP_", "GOMP_", "KMP_", "GGML_")
 
 
@@ -40,14 +44,21 @@ def background_options() -> dict[str, Any]:
     return options
 
 
-def child_environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables that a child process gets, taken from `own` (default: this process's)."""
+def child_environment(
+    own: Mapping[str, str] | None = None, *, network: bool = False
+) -> dict[str, str]:
+    """The variables that a child process gets, taken from `own` (default: this process's).
+
+    With `network` also those of proxies and certificates.
+    """
     own = os.environ if own is None else own
     passed = {
         key: value
         for key, value in own.items()
         if key.upper() in _PASSED or key.upper().startswith(_PASSED_PREFIXES)
     }
+    if network:
+        passed |= {key: value for key, value in own.items() if key.upper() in _NETWORK}
     passed["R1DESK_LANGUAGE"] = current_language()
     source = Path(__file__).resolve().parents[2]
     if source.name not in {"site-packages", "dist-packages"}:

@@ -48,7 +48,7 @@ class R1Error(Exception):
         if R1Error.by_code.setdefault(cls.__name__, cls) is not cls:
             raise TypeError(f"two errors are named {cls.__name__}: reports need distinct names")
 
-    def __init__(self, **facts: Fact) -> None:
+    def __init__(self, /, **facts: Fact) -> None:
         super().__init__(facts)
         self.facts = facts
 

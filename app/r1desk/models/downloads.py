@@ -1,4 +1,4 @@
-"""Runs the downloads: one at a time, in the order they were requested, each in its own thread.
+"""Runs the downloads: one at a time, in the order they were requested, each in its own process.
 
 A download starts only at the user's request. Partial ones of an earlier session are paused.
 """
@@ -11,19 +11,20 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QThread, Signal, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.catalogue import partial_file
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
 from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import DownloadStopped
-from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.models_folders import models_dirs
 from r1desk.platform.background_thread import in_background
+from r1desk.platform.helper_processes import add_helper, remove_helper
 
 
 class DownloadState(StrEnum):
@@ -63,6 +64,7 @@ class Downloads(QObject):
         self.policy = RetryPolicy()
         self._all: dict[str, Download] = {}  # by file name, in the order asked
         self._worker: _Worker | None = None
+        self._closed = False
         self._delete_after: set[str] = set()
         self._partial_found.connect(self._on_partial_found)
 
@@ -142,22 +144,23 @@ class Downloads(QObject):
         self.changed.emit()
 
     def close(self) -> None:
-        """Stop the running download; it is paused the next time. Blocks a moment, at exit only."""
+        """Stop the running download; it is paused the next time. Does not wait for its process."""
+        self._closed = True
         if self._worker is not None:
             self._worker.stop.request()
-            self._worker.wait()
 
     def _next(self) -> None:
-        if self._worker is not None:
+        if self._worker is not None or self._closed:
             return
         queued = (each for each in self._all.values() if each.state is DownloadState.QUEUED)
         download = next(queued, None)
         if download is None:
             return
         self._set(replace(download, state=DownloadState.RUNNING, report=None))
-        self._worker = _Worker(download.order, download.folder, self.policy, self)
-        self._worker.progressed.connect(self._on_progress)
-        self._worker.finished.connect(self._on_worker_finished)
+        self._worker = _Worker(download.order, download.folder, self.policy)
+        queued_connection = Qt.ConnectionType.QueuedConnection
+        self._worker.progressed.connect(self._on_progress, queued_connection)
+        self._worker.ended.connect(self._on_worker_ended, queued_connection)
         self._worker.start()
 
     def _set(self, download: Download) -> None:
@@ -171,10 +174,9 @@ class Downloads(QObject):
             self._set(replace(download, progress=progress))
 
     @Slot()
-    def _on_worker_finished(self) -> None:
+    def _on_worker_ended(self) -> None:
         worker, self._worker = self._worker, None
         assert worker is not None  # noqa: S101 - for the type checker
-        worker.deleteLater()
         file = worker.order.file
         download = self._all[file]
         if worker.path is not None:
@@ -212,38 +214,42 @@ class Downloads(QObject):
         self.changed.emit()
 
 
-class _Worker(QThread):
-    """Fetches one file. `path` or `error` is set at the end."""
+class _Worker(QObject):
+    """Fetches one file, in a process of its own that a thread waits for. Needs no parent.
+
+    `path` or `error` is set at the end. Signals are emitted in that thread.
+    """
 
     progressed = Signal(object)
+    ended = Signal()
 
-    def __init__(
-        self, order: DownloadSpec, folder: Path, policy: RetryPolicy, parent: QObject
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, order: DownloadSpec, folder: Path, policy: RetryPolicy) -> None:
+        super().__init__()
         self.order = order
         self.stop = Stop()
         self.path: Path | None = None
         self.error: R1Error | None = None
         self._folder, self._policy = folder, policy
 
-    def run(self) -> None:
-        """The thread's body."""
-        from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
+    def start(self) -> None:
+        """Begin; `ended` follows."""
+        in_background(self, self._fetch)
 
+    def _fetch(self) -> None:
+        process = NetworkProcess(add_helper, remove_helper)
         try:
-            with HeaderProcess() as process:
-                self.path = pull(
-                    [self.order],
-                    self._folder,
-                    policy=self._policy,
-                    on_progress=self.progressed.emit,
-                    stop=self.stop,
-                    check=process.check_file,
-                ).path
+            self.path = process.pull(
+                [self.order],
+                self._folder,
+                policy=self._policy,
+                on_progress=self.progressed.emit,
+                stop=self.stop,
+            ).path
         except R1Error as error:
             log.models.info("download of %s: %s", self.order.file, type(error).__name__)
             self.error = error
+        finally:
+            self.ended.emit()
 
 
 def _discard(folder: Path, file: str) -> None:

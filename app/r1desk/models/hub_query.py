@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, SignalInstance
 
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import DownloadStopped, RepositoryWithoutModel
+from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 from deepseek_r1.catalogue.hub_reference import HubReference
+from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.errors import R1Error
@@ -22,9 +23,7 @@ from r1desk.models.fit import FitEstimate, MachineSpeed, estimate_fit
 from r1desk.models.machine_speed import known_speed, machine_speed
 from r1desk.models.recommendation import WINDOW_MAX_MIB
 from r1desk.platform.background_thread import in_background
-
-if TYPE_CHECKING:
-    from deepseek_r1.catalogue.hub_listing import HubListing, HubModel
+from r1desk.platform.helper_processes import add_helper, remove_helper
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +79,9 @@ class HubQuery(QObject):
         self._stop.request()
 
     def _look(self, reference: HubReference, settings: LoadSettings, policy: RetryPolicy) -> None:
-        from deepseek_r1.catalogue.hub_listing import list_repository  # noqa: PLC0415 - the network
-
+        process = NetworkProcess(add_helper, remove_helper)
         try:
-            listing = list_repository(reference, policy, self._stop)
+            listing = process.list_repository(reference, policy, self._stop)
         except DownloadStopped:
             return
         except R1Error as error:

@@ -1,0 +1,117 @@
+"""The process that talks to servers: `python -m deepseek_r1.catalogue.network_worker`.
+
+It carries out one request, reports progress meanwhile, and ends with its reply or with its owner.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import BaseModel
+
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_progress import DownloadProgress
+from deepseek_r1.catalogue.errors import RepositoryNotListed
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.hub_listing import list_repository
+from deepseek_r1.catalogue.network_messages import (
+    FilesPulled,
+    ListRequest,
+    NetworkFailure,
+    NetworkRequest,
+    ProgressReport,
+    PullRequest,
+    RepositoryListed,
+    request_adapter,
+    stop_adapter,
+)
+from deepseek_r1.catalogue.pull import pull
+from deepseek_r1.core import frames
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.core.private_pipes import private_pipes
+from deepseek_r1.native.owner_watch import end_with_owner
+
+
+def main() -> None:
+    """Carry out the owner's request."""
+    pipe_in, pipe_out = private_pipes()
+    end_with_owner(pipe_in)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    source = os.fdopen(pipe_in, "rb", buffering=0)
+    body = frames.read(source, frames.TO_CHILD_CAP)
+    if body is not None:
+        stop = Stop()
+        threading.Thread(target=_watch, args=(source, stop), name="owner", daemon=True).start()
+        _Work(os.fdopen(pipe_out, "wb", buffering=0), stop).run(frames.parse(body, request_adapter))
+    os._exit(0)
+
+
+def _watch(source: BinaryIO, stop: Stop) -> None:
+    """Stop the work at the owner's request, and at its end."""
+    try:
+        body = frames.read(source, frames.TO_CHILD_CAP)
+        if body is not None:
+            frames.parse(body, stop_adapter)
+    finally:
+        stop.request()
+
+
+class _Work:
+    """The work on one request."""
+
+    def __init__(self, sink: BinaryIO, stop: Stop) -> None:
+        self._sink, self._stop = sink, stop
+
+    def run(self, request: NetworkRequest) -> None:
+        """Carry the request out and send its reply."""
+        try:
+            match request:
+                case PullRequest():
+                    frame = self._pull(request)
+                case ListRequest():
+                    frame = self._list(request)
+        except R1Error as error:
+            frame = _frame(NetworkFailure(report=error.report()))
+        frames.write(self._sink, frame)
+
+    def _pull(self, request: PullRequest) -> bytes:
+        with HeaderProcess() as headers:
+            pulled = pull(
+                request.specs,
+                Path(request.folder),
+                policy=request.policy,
+                on_progress=self._on_progress,
+                stop=self._stop,
+                check=headers.check_file,
+            )
+        return _frame(FilesPulled(sha256=pulled.sha256, new=pulled.new))
+
+    def _on_progress(self, progress: DownloadProgress) -> None:
+        frames.write(self._sink, _frame(ProgressReport(progress=progress)))
+
+    def _list(self, request: ListRequest) -> bytes:
+        listing = list_repository(request.reference, request.policy, self._stop)
+        try:
+            return _frame(RepositoryListed(models=listing.models, outline=listing.outline))
+        except frames.FrameTooLong as error:
+            detail = tr("The host's list of files is too long.")
+            repository = request.reference.repository
+            raise RepositoryNotListed(repository=repository, detail=detail) from error
+
+
+def _frame(message: BaseModel) -> bytes:
+    """Raises FrameTooLong."""
+    return frames.pack(message, frames.FROM_CHILD_CAP)
+
+
+if __name__ == "__main__":
+    main()

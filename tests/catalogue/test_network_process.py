@@ -1,0 +1,321 @@
+"""Downloads and lists come from a process of their own, which its owner may kill or outlive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
+from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.errors import (
+    ChecksumWrong,
+    DownloadFailed,
+    DownloadRunning,
+    DownloadStopped,
+    FolderUnusable,
+    ProxyUnusable,
+    RepositoryNotListed,
+    SourceRefused,
+)
+from deepseek_r1.catalogue.hub_listing import list_repository
+from deepseek_r1.catalogue.hub_reference import HubReference, parse_reference
+from deepseek_r1.catalogue.network_messages import reply_adapter
+from deepseek_r1.catalogue.network_process import NetworkProcess
+from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.catalogue.staging_lock import staging_lock
+from deepseek_r1.core import frames
+from deepseek_r1.core.child_environment import child_environment
+from deepseek_r1.core.errors import GgufVersionUnknown, ProtocolBroken
+from deepseek_r1.core.i18n import use_language
+from support.hostile_server import Halting, HostileServer, Reply, Request
+from support.hub_server import hub_server, page
+
+pytestmark = [pytest.mark.process, pytest.mark.native]
+QUICK = RetryPolicy(
+    connect_s=5.0, stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True
+)
+FILE = "model.gguf"
+HALTED_BYTES = 2 * PIECE_BYTES
+
+
+@pytest.fixture(scope="module")
+def large(starter: Path) -> bytes:
+    """A model of many pieces."""
+    return starter.read_bytes()
+
+
+def spec_of(server: HostileServer, content: bytes) -> DownloadSpec:
+    digest = hashlib.sha256(content).hexdigest()
+    return DownloadSpec(f"{server.url}/{FILE}", FILE, digest, len(content), size_exact=True)
+
+
+def once_halted(act: Callable[[], object]) -> Callable[[DownloadProgress], None]:
+    """Calls `act` when the server has stopped sending, once."""
+    acted = threading.Event()
+
+    def on_progress(progress: DownloadProgress) -> None:
+        if progress.done_bytes >= HALTED_BYTES and not acted.is_set():
+            acted.set()
+            act()
+
+    return on_progress
+
+
+def test_a_file_is_downloaded_with_reports_of_its_progress(tmp_path: Path, content: bytes) -> None:
+    reports: list[DownloadProgress] = []
+    processes: list[int] = []
+    with HostileServer(lambda _, reply: reply.file(content)).running() as server:
+        pulled = NetworkProcess(processes.append, processes.remove).pull(
+            [spec_of(server, content)], tmp_path, policy=QUICK, on_progress=reports.append
+        )
+    assert pulled.path == tmp_path / FILE
+    assert pulled.path.read_bytes() == content
+    assert (pulled.sha256, pulled.verified, pulled.new) == (
+        (hashlib.sha256(content).hexdigest(),), True, True,
+    )  # fmt: skip
+    assert reports[-1].done_bytes == reports[-1].total_bytes == len(content)
+    assert {each.phase for each in reports} == {DownloadPhase.RECEIVING}
+    assert processes == []
+    assert not list((tmp_path / STAGING).iterdir())
+
+
+def test_the_list_is_the_one_that_this_process_would_read(content: bytes) -> None:
+    with hub_server(
+        {"m-Q4_K_M.gguf": content, "m-Q8_0.gguf": content + bytes(64)}
+    ).running() as hub:
+        reference = parse_reference(page(hub), loopback=True)
+        assert isinstance(reference, HubReference)
+        listing = NetworkProcess().list_repository(reference, QUICK)
+        assert listing == list_repository(reference, QUICK)
+    assert listing.outline is not None
+
+
+def test_a_list_that_is_too_long_for_a_message_is_refused() -> None:
+    files = {f"{'x' * 150}-{number}.gguf": b"GGUF" for number in range(6000)}
+    with hub_server(files).running() as hub:
+        reference = parse_reference(page(hub), loopback=True)
+        assert isinstance(reference, HubReference)
+        with pytest.raises(RepositoryNotListed, match="too long"):
+            NetworkProcess().list_repository(reference, QUICK)
+
+
+def test_errors_arrive_as_they_are_and_in_the_users_language(
+    tmp_path: Path, content: bytes
+) -> None:
+    def script(request: Request, reply: Reply) -> None:
+        reply.head(404, "Content-Length: 0")
+
+    use_language("zh_CN")
+    with HostileServer(script).running() as server:
+        with pytest.raises(SourceRefused, match="没有这个文件") as refused:
+            NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
+        assert refused.value.facts["host"] == "127.0.0.1"
+        reference = parse_reference(page(server), loopback=True)
+        assert isinstance(reference, HubReference)
+        with pytest.raises(RepositoryNotListed, match="没有这个文件"):
+            NetworkProcess().list_repository(reference, QUICK)
+
+
+def test_a_file_that_is_no_model_or_another_one_is_refused_and_deleted(
+    tmp_path: Path, content: bytes
+) -> None:
+    wrong = b"GGUF" + bytes(len(content) - 4)
+    with HostileServer(lambda _, reply: reply.file(wrong)).running() as server:
+        with pytest.raises(ChecksumWrong):
+            NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
+        with pytest.raises(GgufVersionUnknown):
+            NetworkProcess().pull([spec_of(server, wrong)], tmp_path, policy=QUICK)
+    assert not list((tmp_path / STAGING).iterdir())
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_folder_that_cannot_be_used_has_a_reason(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").touch()
+    with (
+        HostileServer(lambda _, reply: reply.file(content)).running() as server,
+        pytest.raises(FolderUnusable),
+    ):
+        NetworkProcess().pull([spec_of(server, content)], tmp_path / "file", policy=QUICK)
+
+
+def test_what_another_process_downloads_is_left_to_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / STAGING).mkdir()
+    with (
+        HostileServer(lambda _, reply: reply.file(content)).running() as server,
+        staging_lock(tmp_path, FILE),
+        pytest.raises(DownloadRunning),
+    ):
+        NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
+
+
+def test_a_stopped_download_goes_on_where_it_was(tmp_path: Path, large: bytes) -> None:
+    stop = Stop()
+    with HostileServer(Halting(large)).running() as server:
+        spec = spec_of(server, large)
+        with pytest.raises(DownloadStopped):
+            NetworkProcess().pull(
+                [spec], tmp_path, policy=QUICK, on_progress=once_halted(stop.request), stop=stop
+            )
+        assert NetworkProcess().pull([spec], tmp_path, policy=QUICK).path.read_bytes() == large
+        assert server.requests[1].start >= HALTED_BYTES
+
+
+def test_a_killed_download_fails_with_a_sentence_and_goes_on_where_it_was(
+    tmp_path: Path, large: bytes
+) -> None:
+    running: list[int] = []
+
+    def kill() -> None:
+        psutil.Process(running[0]).kill()
+
+    with HostileServer(Halting(large)).running() as server:
+        spec = spec_of(server, large)
+        with pytest.raises(DownloadFailed, match=r"process for the network ended.*start the down"):
+            NetworkProcess(running.append, running.remove).pull(
+                [spec], tmp_path, policy=QUICK, on_progress=once_halted(kill)
+            )
+        assert running == []
+        assert NetworkProcess().pull([spec], tmp_path, policy=QUICK).path.read_bytes() == large
+        assert server.requests[1].start >= HALTED_BYTES
+
+
+def test_a_process_that_does_not_stop_is_killed(tmp_path: Path, large: bytes) -> None:
+    stop = Stop()
+    running: list[psutil.Process] = []
+
+    def hang() -> None:
+        running[0].suspend()
+        stop.request()
+
+    with HostileServer(Halting(large)).running() as server:
+        with pytest.raises(DownloadStopped):
+            NetworkProcess(lambda pid: running.append(psutil.Process(pid))).pull(
+                [spec_of(server, large)],
+                tmp_path,
+                policy=QUICK,
+                on_progress=once_halted(hang),
+                stop=stop,
+            )
+        gone, _ = psutil.wait_procs(running, timeout=10)
+    assert gone == running
+
+
+def test_a_list_that_does_not_come_can_be_stopped(content: bytes) -> None:
+    stop = Stop()
+
+    def script(request: Request, reply: Reply) -> None:
+        stop.request()
+        reply.wait(60)
+
+    with HostileServer(script).running() as server:
+        reference = parse_reference(page(server), loopback=True)
+        assert isinstance(reference, HubReference)
+        with pytest.raises(DownloadStopped):
+            NetworkProcess().list_repository(reference, QUICK, stop)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ALL_PROXY", "socks5://127.0.0.1:1"), ("SSL_CERT_FILE", "/no/such/certificates")],
+)
+def test_settings_of_the_environment_that_cannot_be_used_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with (
+        HostileServer(lambda _, reply: reply.file(content)).running() as server,
+        pytest.raises(ProxyUnusable),
+    ):
+        NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
+
+
+def test_the_environments_proxy_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    with HostileServer(lambda _, reply: reply.file(content)).running() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        spec = DownloadSpec(f"http://127.0.0.1:9/{FILE}", FILE, hashlib.sha256(content).hexdigest())
+        assert NetworkProcess().pull([spec], tmp_path, policy=QUICK).verified
+        assert proxy.requests[0].path == spec.url
+
+
+OWNER = """
+import sys, threading
+from pathlib import Path
+from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.network_process import NetworkProcess
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+
+def on_progress(progress):
+    if progress.done_bytes:
+        print([name for name in sys.modules if name in ("httpx2", "ssl", "anyio", "certifi")])
+        print(pid, flush=True)
+
+def on_started(number):
+    global pid
+    pid = number
+
+spec = DownloadSpec(sys.argv[1], "model.gguf", None, accept_unverified=True)
+NetworkProcess(on_started).pull(
+    [spec], Path(sys.argv[2]), policy=RetryPolicy(loopback_http=True), on_progress=on_progress
+)
+"""
+
+
+def test_the_process_ends_with_a_killed_owner_which_has_no_library_of_the_network(
+    tmp_path: Path, large: bytes
+) -> None:
+    with HostileServer(Halting(large)).running() as server:
+        command = [sys.executable, "-c", OWNER, f"{server.url}/{FILE}", str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()) as owner:
+            assert owner.stdout is not None
+            assert owner.stdout.readline() == b"[]\n"
+            child = psutil.Process(int(owner.stdout.readline()))
+            processes = [child, *child.children(recursive=True)]
+            owner.kill()
+        gone, _ = psutil.wait_procs(processes, timeout=10)
+    assert len(gone) == len(processes)
+
+
+def listed(**changes: object) -> bytes:
+    """A reply of the network process, with one field of its only file or its outline changed."""
+    file = {"path": "a.gguf", "size_bytes": 1, "sha256": None} | {
+        key: value for key, value in changes.items() if key in ("path", "size_bytes", "sha256")
+    }
+    shape = dict.fromkeys(
+        ("context_trained", "blocks", "embedding", "feed_forward", "heads", "heads_kv",
+         "key_length", "value_length"), 4,
+    )  # fmt: skip
+    outline = {"name": "", "architecture": "", "vocabulary": 4, "parameters": 999} | {
+        key: value for key, value in changes.items() if key in ("vocabulary", "parameters")
+    }
+    models = [{"files": [file], "quantisation": ""}]
+    reply = {"kind": "listed", "models": models}
+    return json.dumps(reply | {"outline": outline | {"shape": shape | {"experts": 0}}}).encode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"path": "../a.gguf/.."},
+        {"path": "a.exe"},
+        {"size_bytes": -1},
+        {"sha256": "abc"},
+        {"vocabulary": 0},
+        {"parameters": 0},
+    ],
+)
+def test_a_reply_that_no_server_could_have_caused_is_refused(changes: dict[str, object]) -> None:
+    frames.parse(listed(), reply_adapter)
+    with pytest.raises(ProtocolBroken):
+        frames.parse(listed(**changes), reply_adapter)

@@ -1,0 +1,32 @@
+"""The window lists and downloads without loading the network's libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.bench_network_memory import NETWORK_MODULES
+from support.gguf_files import tiny_qwen2
+from support.hub_server import hub_server, page
+from window.measured_process import MeasuredProcess
+
+
+@pytest.mark.process
+def test_after_a_list_and_a_download_the_window_has_no_library_of_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    files = {"m-Q8_0.gguf": tiny_qwen2(tmp_path / "tiny.gguf").read_bytes()}
+    command = ["-m", "window.measured_window", "--scripted"]
+    with hub_server(files).running() as server, MeasuredProcess(command) as window:
+        window.hear("ready")
+        window.tell("open_hub")
+        window.tell("list", address=page(server))
+        assert window.hear("listed")["models"] == 1
+        window.tell("pull")
+        window.hear("pulled")
+        window.tell("modules", names=NETWORK_MODULES)
+        assert window.hear("modules")["loaded"] == []
