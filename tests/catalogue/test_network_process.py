@@ -28,8 +28,8 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.hub_reference import HubReference, parse_reference
-from deepseek_r1.catalogue.network_messages import reply_adapter
-from deepseek_r1.catalogue.network_process import NetworkProcess
+from deepseek_r1.catalogue.network_messages import ListRequest, NetworkFailure, reply_adapter
+from deepseek_r1.catalogue.network_process import NETWORK_ARGUMENT, NetworkProcess
 from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.catalogue.staging_lock import staging_lock
@@ -37,6 +37,7 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.core.errors import GgufVersionUnknown, ProtocolBroken
 from deepseek_r1.core.i18n import use_language
+from deepseek_r1.hardware.process_lock import missing_parts
 from support.hostile_server import Halting, HostileServer, Reply, Request
 from support.hub_server import hub_server, page
 
@@ -156,6 +157,58 @@ def test_what_another_process_downloads_is_left_to_it(tmp_path: Path, content: b
         pytest.raises(DownloadRunning),
     ):
         NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
+
+
+@pytest.mark.skipif(bool(missing_parts()), reason="this system cannot lock a process")
+def test_a_download_writes_to_no_other_folder(tmp_path: Path, content: bytes) -> None:
+    models, outside = tmp_path / "models", tmp_path / "outside"
+    models.mkdir()
+    outside.mkdir()
+    (models / ".checksums").symlink_to(outside)
+    with (
+        HostileServer(lambda _, reply: reply.file(content)).running() as server,
+        pytest.raises(FolderUnusable),
+    ):
+        NetworkProcess().pull([spec_of(server, content)], models, policy=QUICK)
+    assert not list(outside.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a right there")
+def test_a_model_that_is_a_link_to_another_folder_is_here_already(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "elsewhere.gguf").write_bytes(content)
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / FILE).symlink_to(tmp_path / "elsewhere.gguf")
+    with HostileServer(lambda _, reply: reply.file(content)).running() as server:
+        assert not NetworkProcess().pull([spec_of(server, content)], models, policy=QUICK).new
+        assert not server.requests
+
+
+@pytest.mark.parametrize("program", ["r1desk", "deepseek_r1.cli"])
+def test_a_bundles_programs_are_started_as_this_process_by_an_argument(program: str) -> None:
+    def script(request: Request, reply: Reply) -> None:
+        reply.head(404, "Content-Length: 0")
+
+    with HostileServer(script).running() as server:
+        reference = parse_reference(page(server), loopback=True)
+        assert isinstance(reference, HubReference)
+        request = ListRequest(reference=reference, policy=QUICK)
+        with subprocess.Popen(
+            [sys.executable, "-m", program, NETWORK_ARGUMENT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=child_environment(),
+            bufsize=0,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(frames.pack(request, frames.TO_CHILD_CAP))
+            body = frames.read(process.stdout, frames.FROM_CHILD_CAP)
+    assert body is not None
+    assert isinstance(frames.parse(body, reply_adapter), NetworkFailure)
+    assert process.returncode == 0
 
 
 def test_a_stopped_download_goes_on_where_it_was(tmp_path: Path, large: bytes) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from deepseek_r1.hardware.process_lock import missing_parts
+from hostile.locked_program import APP, locked_outcomes
 
 pytestmark = pytest.mark.skipif(
     bool(missing_parts()), reason="this system has no seccomp or no Landlock"
 )
-
-APP = Path(__file__).parents[2] / "app"
-
 
 REFUSED = {
     "connect": "socket.create_connection(('127.0.0.1', 9), 1)",
@@ -84,64 +79,13 @@ NEEDED = {
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What becomes of each attempt in a program that locks itself: "done" or "refused".
-
-    They are made in a thread that was started before the files were locked. The program has a file
-    that it can read, a folder that it can change, and this process as one outside.
-    """
-    folder = tmp_path_factory.mktemp("places")
-    (folder / "folder").mkdir()
-    (folder / "model").write_bytes(bytes(8192))
-    (folder / "private").write_text("private")
-    program = """
-import ctypes, json, os, pathlib, signal, socket, subprocess, sys, threading
-from deepseek_r1.hardware.process_lock import lock_files, lock_process
-from deepseek_r1.native.native_library import native
-
-place = pathlib.Path(os.environ["PLACE"])
-model, folder, private = (place / name for name in ("model", "folder", "private"))
-assert lock_process() == ()
-locked = threading.Event()
-
-def outcome(source):
-    try:
-        exec(source, globals())
-    except OSError:
-        return "refused"
-    except Exception as error:
-        return repr(error)
-    return "done"
-
-def attempt_all():
-    attempts = json.loads(os.environ["ATTEMPTS"])
-    locked.wait()
-    print(json.dumps({name: outcome(source) for name, source in attempts.items()}))
-
-thread = threading.Thread(target=attempt_all)
-thread.start()
-assert lock_files([model], [folder], native().restrict_threads)
-locked.set()
-thread.join()
-"""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(APP),
-        "OUTSIDE": str(os.getpid()),
-        "PLACE": str(folder),
-        "ATTEMPTS": json.dumps(REFUSED | NEEDED),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
+    """What becomes of each attempt in a program that locks itself as the engine does."""
+    return locked_outcomes(
+        "lock_process()",
+        "lock_files([model], [folder], native().restrict_threads)",
+        REFUSED | NEEDED,
+        tmp_path_factory.mktemp("places"),
     )
-    assert done.stdout, done.stderr
-    assert (folder / "private").read_text() == "private"
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -168,6 +168,7 @@ def test_the_end_does_not_wait_for_a_process_that_hangs(
         wait_halted(qtbot, downloads)
         process = network_process()
         process.suspend()
+        qtbot.waitUntil(lambda: process.status() == psutil.STATUS_STOPPED)
         downloads.close()
         assert process.status() == psutil.STATUS_STOPPED
         wait_state(qtbot, downloads, DownloadState.PAUSED)

@@ -15,7 +15,7 @@ from deepseek_r1.catalogue.checksums import (
     file_sha256,
     remember,
 )
-from deepseek_r1.catalogue.disk_errors import disk_errors, require_present, require_space
+from deepseek_r1.catalogue.disk_errors import disk_errors, require_space
 from deepseek_r1.catalogue.download_progress import (
     DownloadPhase,
     DownloadProgress,
@@ -31,7 +31,7 @@ from deepseek_r1.catalogue.errors import (
 from deepseek_r1.catalogue.file_names import SUFFIX, checked_name
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.partial_file import STAGING
-from deepseek_r1.catalogue.staging_lock import staging_lock
+from deepseek_r1.catalogue.staging_lock import prepare_staging, staging_lock
 from deepseek_r1.core.atomic_write import sync_folder
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
@@ -69,8 +69,7 @@ def import_model(
     names = [checked_name(name or part.stem + SUFFIX) for part in header.parts]
     stopper = stop or Stop()
     with disk_errors(names[0], folder), contextlib.ExitStack() as locks:
-        require_present(folder)
-        (folder / STAGING).mkdir(parents=True, exist_ok=True)
+        prepare_staging(folder)
         for each in names:
             locks.enter_context(staging_lock(folder, each, ImportRunning))
         _require_space(header, folder, method)

@@ -1,6 +1,8 @@
 """The process that talks to servers: `python -m deepseek_r1.catalogue.network_worker`.
 
 It carries out one request, reports progress meanwhile, and ends with its reply or with its owner.
+It locks itself before it connects: what is left are sockets, the installation, the system's
+settings of the network, and for a download the models' folder.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from typing import BinaryIO
 from pydantic import BaseModel
 
 from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.disk_errors import disk_errors
 from deepseek_r1.catalogue.download_progress import DownloadProgress
-from deepseek_r1.catalogue.errors import RepositoryNotListed
+from deepseek_r1.catalogue.errors import DownloadFailed, RepositoryNotListed
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.network_messages import (
@@ -31,17 +34,23 @@ from deepseek_r1.catalogue.network_messages import (
     request_adapter,
     stop_adapter,
 )
+from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.pull import pull
+from deepseek_r1.catalogue.staging_lock import prepare_staging
 from deepseek_r1.core import frames
-from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.errors import EngineStartFailed, R1Error
 from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.core.models_folders import models_folders_file
 from deepseek_r1.core.private_pipes import private_pipes
+from deepseek_r1.hardware.process_lock import LANDLOCK, lock_files, lock_process, network_files
+from deepseek_r1.native.native_library import native
 from deepseek_r1.native.owner_watch import end_with_owner
 
 
 def main() -> None:
     """Carry out the owner's request."""
     pipe_in, pipe_out = private_pipes()
+    lockable = LANDLOCK not in lock_process(network=True)
     end_with_owner(pipe_in)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
@@ -51,7 +60,8 @@ def main() -> None:
     if body is not None:
         stop = Stop()
         threading.Thread(target=_watch, args=(source, stop), name="owner", daemon=True).start()
-        _Work(os.fdopen(pipe_out, "wb", buffering=0), stop).run(frames.parse(body, request_adapter))
+        work = _Work(os.fdopen(pipe_out, "wb", buffering=0), stop, lockable=lockable)
+        work.run(frames.parse(body, request_adapter))
     os._exit(0)
 
 
@@ -68,8 +78,9 @@ def _watch(source: BinaryIO, stop: Stop) -> None:
 class _Work:
     """The work on one request."""
 
-    def __init__(self, sink: BinaryIO, stop: Stop) -> None:
-        self._sink, self._stop = sink, stop
+    def __init__(self, sink: BinaryIO, stop: Stop, *, lockable: bool) -> None:
+        """`lockable`: the system can take files away from this process."""
+        self._sink, self._stop, self._lockable = sink, stop, lockable
 
     def run(self, request: NetworkRequest) -> None:
         """Carry the request out and send its reply."""
@@ -84,10 +95,18 @@ class _Work:
         frames.write(self._sink, frame)
 
     def _pull(self, request: PullRequest) -> bytes:
+        folder, file = Path(request.folder), request.specs[0].file
+        with disk_errors(file, folder):
+            prepare_staging(folder)
+        linked = [(folder / spec.file).resolve() for spec in request.specs]
+        try:
+            self._lock_files([models_folders_file(), *linked], [folder, folder / STAGING])
+        except EngineStartFailed as error:
+            raise DownloadFailed(file=file, detail=error.sentences()[1]) from error
         with HeaderProcess() as headers:
             pulled = pull(
                 request.specs,
-                Path(request.folder),
+                folder,
                 policy=request.policy,
                 on_progress=self._on_progress,
                 stop=self._stop,
@@ -99,13 +118,22 @@ class _Work:
         frames.write(self._sink, _frame(ProgressReport(progress=progress)))
 
     def _list(self, request: ListRequest) -> bytes:
+        name = request.reference.repository
+        try:
+            self._lock_files([], [])
+        except EngineStartFailed as error:
+            raise RepositoryNotListed(repository=name, detail=error.sentences()[1]) from error
         listing = list_repository(request.reference, request.policy, self._stop)
         try:
             return _frame(RepositoryListed(models=listing.models, outline=listing.outline))
         except frames.FrameTooLong as error:
             detail = tr("The host's list of files is too long.")
-            repository = request.reference.repository
-            raise RepositoryNotListed(repository=repository, detail=detail) from error
+            raise RepositoryNotListed(repository=name, detail=detail) from error
+
+    def _lock_files(self, reads: list[Path], writes: list[Path]) -> None:
+        """Raises EngineStartFailed where the system can lock this process and does not."""
+        if self._lockable:
+            lock_files([*network_files(), *reads], writes, native().restrict_threads)
 
 
 def _frame(message: BaseModel) -> bytes:

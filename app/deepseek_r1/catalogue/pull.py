@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember
-from deepseek_r1.catalogue.disk_errors import disk_errors, require_present
+from deepseek_r1.catalogue.disk_errors import disk_errors
 from deepseek_r1.catalogue.download_progress import (
     DownloadPhase,
     DownloadProgress,
@@ -27,7 +27,7 @@ from deepseek_r1.catalogue.errors import (
 from deepseek_r1.catalogue.file_names import part_of
 from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
-from deepseek_r1.catalogue.staging_lock import staging_lock
+from deepseek_r1.catalogue.staging_lock import prepare_staging, staging_lock
 from deepseek_r1.catalogue.transfer import Transfer
 from deepseek_r1.core.atomic_write import sync_folder
 from deepseek_r1.core.errors import ModelRefused
@@ -71,8 +71,7 @@ def pull(
     for spec in specs:
         spec.require_checkable()
     with disk_errors(specs[0].file, folder), contextlib.ExitStack() as locks:
-        require_present(folder)
-        (folder / STAGING).mkdir(parents=True, exist_ok=True)
+        prepare_staging(folder)
         for spec in specs:
             locks.enter_context(staging_lock(folder, spec.file))
         stopper = stop or Stop()

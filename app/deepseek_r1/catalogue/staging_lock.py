@@ -1,4 +1,4 @@
-"""The lock on a file name in the models' folder, shared by downloads and imports."""
+"""The staging folder of downloads and imports, and the lock on a file name in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from deepseek_r1.catalogue.disk_errors import require_present
 from deepseek_r1.catalogue.errors import DownloadRunning
 from deepseek_r1.catalogue.partial_file import STAGING
+
+
+def prepare_staging(folder: Path) -> None:
+    """Create the staging folder in the models' folder. Raises FolderUnusable, OSError."""
+    require_present(folder)
+    (folder / STAGING).mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager

@@ -60,12 +60,17 @@ def choose_models_dir(folder: Path | None) -> None:
     kept = tuple(dict.fromkeys(each for each in earlier if each != chosen))[:MOST_EARLIER]
     profile_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
     data = _Choice(folder=chosen, earlier=kept).model_dump_json(indent=2)
-    write_atomically(profile_dir() / FILE_NAME, data.encode("utf-8"))
+    write_atomically(models_folders_file(), data.encode("utf-8"))
+
+
+def models_folders_file() -> Path:
+    """The file that keeps the choice. It may not exist."""
+    return profile_dir() / FILE_NAME
 
 
 def _read() -> _Choice:
     try:
-        with (profile_dir() / FILE_NAME).open("rb") as file:
+        with models_folders_file().open("rb") as file:
             return _Choice.model_validate_json(file.read(_MOST_BYTES))
     except FileNotFoundError:
         return _Choice()

@@ -1,7 +1,7 @@
 """Locks the engine's process: no network, no other programs, and only the files of its model.
 
-Native code parses strangers' files in it, so the system takes away what such code would want.
-Linux only:
+Native code parses strangers' files in it, so the system takes away what such code would want. The
+process that talks to servers is locked in the same way, but may connect. Linux only:
 
 - `lock_process`, before the first thread is started: root keeps no capability but those to open
   other users' files and to lock memory, since others lead past Landlock. seccomp refuses system
@@ -39,6 +39,8 @@ _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # instructions of th
 _NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4  # in `seccomp_data`
 _X32 = 0x40000000  # numbers of another calling convention of x86-64
 
+_CONNECTING = (0, 1, 4)  # socket, connect, bind: the resolver binds a socket of the kernel's
+
 # AUDIT_ARCH_*, and the numbers of the refused calls, in the order: socket connect accept accept4
 # bind listen ptrace process_vm_readv process_vm_writev pidfd_getfd io_uring_setup bpf
 # perf_event_open userfaultfd kexec_load init_module finit_module delete_module mount umount2
@@ -58,6 +60,15 @@ _REFUSED = {
 _SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/usr/share/zoneinfo",
            "/usr/share/locale", "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom",
            "/proc", "/sys")  # fmt: skip
+# What is read to find a server and to check its certificate. Whole folders, since the files are
+# replaced while the computer changes from one network to another; some systems have links there.
+_NETWORK = ("/etc", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl/certs", "/etc/ssl/cert.pem",
+            "/etc/ssl/certs/ca-certificates.crt", "/run/systemd/resolve", "/run/resolvconf",
+            "/run/NetworkManager", "/run/nscd",
+            "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/pki",
+            "/usr/share/crypto-policies", "/var/lib/ca-certificates")  # fmt: skip
+_RESOLVER = "/etc/resolv.conf"
+_CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _LIBRARY_VARIABLES = ("LD_LIBRARY_PATH", "LLAMA_CPP_LIB_PATH", "PYTHONPYCACHEPREFIX")
 
 SECCOMP = N_("system calls (seccomp)")
@@ -66,9 +77,10 @@ TRUNCATION = N_("truncating other files (Linux 6.2)")
 SIGNALS = N_("signals to other programs (Linux 6.12)")
 
 
-def lock_process() -> tuple[str, ...]:
+def lock_process(*, network: bool = False) -> tuple[str, ...]:
     """Lock the calling thread and those that it will start.
 
+    With `network` it may connect to servers, and move files from one folder to another.
     Returns the parts that this system does not have: of `SECCOMP` and `LANDLOCK`.
     """
     if sys.platform != "linux":
@@ -77,8 +89,8 @@ def lock_process() -> tuple[str, ...]:
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return SECCOMP, LANDLOCK
     _drop_capabilities(libc)
-    missing = () if _restrict_execution() else (LANDLOCK,)
-    return missing if _filter_calls(libc) else (*missing, SECCOMP)
+    missing = () if _restrict_execution(network=network) else (LANDLOCK,)
+    return missing if _filter_calls(libc, network=network) else (*missing, SECCOMP)
 
 
 def missing_parts() -> tuple[str, ...]:
@@ -113,11 +125,12 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def _filter_calls(libc: ctypes.CDLL) -> bool:
+def _filter_calls(libc: ctypes.CDLL, *, network: bool) -> bool:
     known = _REFUSED.get(platform.machine())
     if known is None:
         return False
-    architecture, numbers = known
+    architecture, all_numbers = known
+    numbers = [n for i, n in enumerate(all_numbers) if not network or i not in _CONNECTING]
     last = len(numbers)
     program = [
         (_LOAD, 0, 0, _ARCHITECTURE_OFFSET),
@@ -134,11 +147,15 @@ def _filter_calls(libc: ctypes.CDLL) -> bool:
     return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, head, 0, 0)
 
 
-def _restrict_execution() -> bool:
-    if landlock.version() < 1:
+def _restrict_execution(*, network: bool) -> bool:
+    least = landlock.REFER_FROM_VERSION if network else 1  # version 1 never lets a file be moved
+    if landlock.version() < least:
         return False
-    with landlock.Ruleset(landlock.EXECUTE, tcp=True, scopes=True) as rules:
+    rights = landlock.EXECUTE | (landlock.REFER if network else 0)
+    with landlock.Ruleset(rights, tcp=not network, scopes=True) as rules:
         rules.allow(_executables(), landlock.EXECUTE)
+        if network:
+            rules.allow((Path("/"),), landlock.REFER)
         rules.restrict_this_thread()
     return True
 
@@ -174,6 +191,14 @@ def lock_files(
         detail = tr("It could not be locked: {reason}.", reason=error.strerror)
         raise EngineStartFailed(detail=detail) from error
     return True
+
+
+def network_files() -> set[Path]:
+    """The folders and files that finding a server and checking its certificate takes."""
+    places = [*_NETWORK, str(Path(_RESOLVER).resolve().parent)]
+    for name in _CERTIFICATE_VARIABLES:
+        places += os.environ.get(name, "").split(os.pathsep)
+    return {Path(place) for place in places if place and Path(place) != Path("/")}
 
 
 def _installation() -> set[Path]:
