@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -25,6 +28,7 @@ from deepseek_r1.catalogue.errors import (
     ProxyUnusable,
     RepositoryNotListed,
     SourceRefused,
+    SourceUnsafe,
 )
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.hub_reference import HubReference, parse_reference
@@ -300,6 +304,33 @@ def test_the_environments_proxy_is_used(
         spec = DownloadSpec(f"http://127.0.0.1:9/{FILE}", FILE, hashlib.sha256(content).hexdigest())
         assert NetworkProcess().pull([spec], tmp_path, policy=QUICK).verified
         assert proxy.requests[0].path == spec.url
+
+
+def test_no_other_process_gets_the_proxys_password() -> None:
+    own = {"HTTPS_PROXY": "http://user:password@proxy.example", "PATH": "/bin"}
+    assert own.items() <= child_environment(own, network=True).items()
+    assert "HTTPS_PROXY" not in child_environment(own)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_server_is_believed_with_a_certificate_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject]
+    subprocess.run(
+        [*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with HostileServer(lambda _, reply: reply.file(content), tls=context).running() as server:
+        spec = replace(spec_of(server, content), url=f"https://localhost:{server.port}/{FILE}")
+        with pytest.raises(SourceUnsafe, match="identity"):
+            NetworkProcess().pull([spec], tmp_path / "models", policy=QUICK)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        pulled = NetworkProcess().pull([spec], tmp_path / "models", policy=QUICK)
+        assert pulled.path.read_bytes() == content
 
 
 OWNER = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,6 +90,7 @@ class HostileServer:
 
     script: Script
     requests: list[Request] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[HostileServer]:
@@ -111,7 +113,12 @@ class HostileServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        port: int = self._listener.getsockname()[1]
+        return port
 
     @property
     def body_sent(self) -> int:
@@ -129,14 +136,24 @@ class HostileServer:
             thread.start()
 
     def _answer(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(Gone, OSError):
-            connection.settimeout(20)
-            request = self._read(connection)
+        connection.settimeout(20)
+        with contextlib.suppress(Gone, OSError), self._secured(connection) as secured:
+            request = self._read(secured)
             self.requests.append(request)
-            self.script(request, Reply(connection, request, self._closing))
-            connection.shutdown(socket.SHUT_WR)  # all that was sent arrives
-            while connection.recv(1 << 16):
+            self.script(request, Reply(secured, request, self._closing))
+            secured.shutdown(socket.SHUT_WR)  # all that was sent arrives
+            while secured.recv(1 << 16):
                 pass
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        """Raises OSError where the client does not trust this server."""
+        if self.tls is None:
+            return connection
+        try:
+            return self.tls.wrap_socket(connection, server_side=True)
+        except OSError:
+            connection.close()
+            raise
 
     def _read(self, connection: socket.socket) -> Request:
         data = b""

@@ -9,6 +9,7 @@ import sys
 LATER = (
     *("pygments", "httpx2", "numpy", "jinja2", "llama_cpp", "rich"),
     *("r1desk.models.widgets.chooser", "r1desk.shell.doctor_page"),
+    "deepseek_r1.catalogue.network_process",
 )
 START = "import sys, r1desk.shell.startup, r1desk.shell.session, r1desk.shell.main_window"
 

@@ -18,7 +18,6 @@ from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
 from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import DownloadStopped
-from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
@@ -236,8 +235,10 @@ class _Worker(QObject):
         in_background(self, self._fetch)
 
     def _fetch(self) -> None:
-        process = NetworkProcess(add_helper, remove_helper)
         try:
+            from deepseek_r1.catalogue import network_process  # noqa: PLC0415 - not for the start
+
+            process = network_process.NetworkProcess(add_helper, remove_helper)
             self.path = process.pull(
                 [self.order],
                 self._folder,
