@@ -32,6 +32,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.hardware import default_threads, default_threads_prefill
+from support.budgets import ROOMY_MIB
 from support.forced_answers import ENDLESS, only
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2
 
@@ -484,7 +485,7 @@ def test_every_published_option_is_taken(starter: Path) -> None:
         starter,
         batch_size=2,
         thread_count=1,
-        memory_budget=900,
+        memory_budget=ROOMY_MIB,
         swap_enabled=True,
         cache_strategy="lru",
         enable_chunk_loading=False,

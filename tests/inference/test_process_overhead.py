@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from deepseek_r1.inference import process_overhead, process_share
+from deepseek_r1.inference.measured_file import measured_dir
 from deepseek_r1.inference.process_overhead import planned_share
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, RENDERER_MIB, ProcessOverhead
@@ -40,12 +41,12 @@ def test_where_the_constant_was_not_measured_the_engines_process_is():
 
 @pytest.mark.native
 @pytest.mark.usefixtures("measured_here")
-def test_a_bill_without_the_engine_has_what_the_last_load_measured(own_profile):
+def test_a_bill_without_the_engine_has_what_the_last_load_measured():
     assert planned_share(9.0) == ProcessOverhead(ENGINE_RUNTIME_MIB, 9.0)
     measured = process_share(0.0).runtime_mib
     assert measured > ENGINE_RUNTIME_MIB
     assert planned_share(9.0) == ProcessOverhead(measured, 9.0)
-    (own_profile / process_overhead.FILE_NAME).write_bytes(b"{")
+    (measured_dir() / process_overhead.FILE_NAME).write_bytes(b"{")
     assert planned_share(9.0) == ProcessOverhead(ENGINE_RUNTIME_MIB, 9.0)
 
 

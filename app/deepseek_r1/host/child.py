@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deepseek_r1.core import log
+from deepseek_r1.core.heap import keep_heap_small
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.hardware.process_lock import lock_process
@@ -24,12 +25,14 @@ from deepseek_r1.host.worker import Worker
 from deepseek_r1.native.owner_watch import end_with_owner
 
 NICENESS = 5
+LARGE_BYTES = 4 << 20  # a model's buffers; the logits of a token are smaller
 OUT_OF_MEMORY_SCORE, INSPECTING_SCORE = "500", "1000"  # an inspection is lost sooner than a model
 
 
 def main() -> NoReturn:
     """Serve the owner until it exits; then the process ends itself."""
     source, sink = private_pipes()
+    keep_heap_small(LARGE_BYTES)
     missing = lock_process()  # before the first thread
     end_with_owner(source)
     faulthandler.enable()

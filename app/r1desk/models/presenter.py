@@ -8,11 +8,11 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.template_names import FAMILY
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import LoadAlternative, ModelController
-from r1desk.platform.heap import return_free_memory
 from r1desk.preferences import Preferences
 from r1desk.widgets.notice_bar import Notice, NoticeBar
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QTimer, Slot
 
 from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.heap import return_free_memory
 from r1desk.chat.context_overflow import ContextOverflow, ModelInUse
 from r1desk.chat.controller import ChatController
 from r1desk.chat.measured_speed import MeasuredSpeed
@@ -16,7 +17,6 @@ from r1desk.chat.summary_controller import SummaryController
 from r1desk.chat.token_counter import TokenCounter
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController, window_mib
-from r1desk.platform.heap import return_free_memory
 from r1desk.preferences import Preferences
 
 TRIM_DELAY_MS = 3000  # after another conversation is shown

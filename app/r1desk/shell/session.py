@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineKeepsDying, ErrorReport
+from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import log_dir
@@ -46,7 +47,6 @@ from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.presenter import PerformancePresenter
 from r1desk.performance.preset_presenter import PresetPresenter
 from r1desk.performance.resource_sampler import ResourceSampler
-from r1desk.platform.heap import return_free_memory
 from r1desk.platform.main_thread_gc import MainThreadCollector
 from r1desk.serving.controller import ServingController
 from r1desk.serving.presenter import ServingPresenter

@@ -21,11 +21,11 @@ from PySide6.QtWidgets import QMessageBox
 
 from deepseek_r1 import __version__
 from deepseek_r1.core import log
+from deepseek_r1.core.heap import keep_heap_small
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.paths import profile_dir
 from r1desk import preferences as prefs
 from r1desk.platform.clipboard import let_copied_text_outlive_python
-from r1desk.platform.heap import keep_heap_small
 from r1desk.shell.desktop_application import DesktopApplication
 from r1desk.shell.language import install_qt_translations
 from r1desk.shell.session import Session

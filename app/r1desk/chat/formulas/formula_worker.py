@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import BinaryIO, Final
 
+from deepseek_r1.core.heap import trim_heap
 from r1desk.chat.formulas.latex import CannotTypeset, typeset
 
 _LARGE_REQUEST: Final = 1_000  # bytes
@@ -28,7 +29,7 @@ def main() -> int:
         sink.write(json.dumps(_reply(json.loads(line))).encode() + b"\n")
         sink.flush()
         if len(line) > _LARGE_REQUEST:
-            _return_memory()
+            trim_heap()  # a later formula must not find this one's memory on the bill
     return 0
 
 
@@ -53,16 +54,6 @@ def _reply(request: dict[str, object]) -> dict[str, object]:
     except CannotTypeset as error:
         return {"number": number, "problem": str(error)[:500]}
     return {"number": number, "layout": layout}
-
-
-def _return_memory() -> None:
-    """Give the system what a large formula took; a later one must not find it on the bill."""
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - for large formulas alone
-
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
-        if trim is not None:
-            trim(0)
 
 
 def _limit_memory() -> None:
