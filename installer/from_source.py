@@ -135,7 +135,7 @@ def install(python: str, *, with_tests: bool) -> bool:
     if uv is None:
         return False
     # The system's certificates: a company's proxy may have its own.
-    sync = [uv, "sync", "--frozen", "--system-certs", "--python", python]
+    sync = [uv, "sync", "--frozen", "--system-certs", "--compile-bytecode", "--python", python]
     sync += [f"--extra={extra}" for extra in EXTRAS]
     # Without --inexact a `run` after a `test` would take the test tools away again.
     sync += [] if with_tests else ["--no-dev", "--inexact"]
@@ -143,10 +143,13 @@ def install(python: str, *, with_tests: bool) -> bool:
     sync += [] if native_library_is_current() else ["--reinstall-package", "r1desk"]
     if not (ROOT / ".venv").is_dir():
         print("Installing. The first time compiles llama.cpp: about five minutes.", flush=True)
-    done = subprocess.run(sync, cwd=ROOT, env=own_environment(), check=False).returncode == 0
-    if not done:
-        complain("The installation stopped; the reason stands above.", "Mend it and start again.")
-    return done
+    # Locked processes may write no file, so Python could not keep what it compiles of theirs.
+    compile_app = [tool("python"), "-m", "compileall", "-q", "app"]
+    for step in (sync, compile_app):
+        if subprocess.run(step, cwd=ROOT, env=own_environment(), check=False).returncode != 0:
+            complain("The installation stopped; the reason stands above.", "Mend it and start again.")
+            return False
+    return True
 
 
 def find_uv(python: str) -> str | None:
