@@ -147,7 +147,9 @@ def install(python: str, *, with_tests: bool) -> bool:
     compile_app = [tool("python"), "-m", "compileall", "-q", "app"]
     for step in (sync, compile_app):
         if subprocess.run(step, cwd=ROOT, env=own_environment(), check=False).returncode != 0:
-            complain("The installation stopped; the reason stands above.", "Mend it and start again.")
+            complain(
+                "The installation stopped; the reason stands above.", "Mend it and start again."
+            )
             return False
     return True
 
