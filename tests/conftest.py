@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_ACCESSIBILITY", "0")
@@ -17,6 +18,7 @@ if sys.platform == "win32":  # offscreen, Qt looks for fonts in a folder that do
     os.environ.setdefault("QT_QPA_FONTDIR", str(fonts))
 
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
@@ -24,9 +26,14 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import starter_model
 from r1desk.platform.clipboard import let_copied_text_outlive_python
 from support.budgets import ROOMY_MIB
+from support.patience import PatientQtBot
 
 TESTS = Path(__file__).parent
 PROCESS_FOLDERS = {"cli", "host", "server"}
+
+# An example that a busy machine computes slowly is no failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:
@@ -60,6 +67,12 @@ def own_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     profile = tmp_path / "profile"
     monkeypatch.setenv("R1DESK_PROFILE", str(profile))
     return profile
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> PatientQtBot:
+    """pytest-qt's, which waits until only a hang can be the reason."""
+    return PatientQtBot(request)
 
 
 @pytest.fixture(autouse=True)

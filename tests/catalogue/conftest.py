@@ -4,6 +4,7 @@ import pytest
 
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from support.gguf_files import tiny_qwen2
+from support.patience import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -22,12 +23,12 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def quick() -> RetryPolicy:
-    """Little patience, and servers on this computer are allowed."""
+    """Short pauses, and servers on this computer are allowed. Only a hang is a stall."""
     return RetryPolicy(
-        connect_s=0.7,
-        stall_s=0.5,
+        connect_s=PATIENCE_S,
+        stall_s=PATIENCE_S,
         least_bytes=64,
-        give_up_s=5.0,
+        give_up_s=PATIENCE_S,
         first_tries=3,
         pause_s=0.01,
         longest_pause_s=0.05,

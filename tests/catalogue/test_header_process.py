@@ -18,6 +18,7 @@ from deepseek_r1.core.errors import ModelFileMissing, ModelFileUnreadable, NotAM
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_qwen2
+from support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.native]
 unix = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -85,7 +86,7 @@ def test_a_file_that_ends_the_process_is_refused_and_the_next_one_is_read(
 @unix
 def test_a_file_that_hangs_the_process_is_refused_after_a_while(tmp_path: Path) -> None:
     path = tiny_qwen2(tmp_path / "a.gguf")
-    with HeaderProcess(deadline_s=20.0) as process:
+    with HeaderProcess(deadline_s=PATIENCE_S) as process:
         process.read_header(path)
         assert process.process_id is not None
         held = psutil.Process(process.process_id)
@@ -94,7 +95,7 @@ def test_a_file_that_hangs_the_process_is_refused_after_a_while(tmp_path: Path) 
         with pytest.raises(ModelFileUnreadable, match="longer"):
             process.read_header(path)
         assert process.process_id is None
-        held.wait(10)
+        held.wait(PATIENCE_S)
 
 
 def test_the_process_ends_when_it_is_closed(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_the_process_ends_when_it_is_closed(tmp_path: Path) -> None:
         process.read_header(tiny_qwen2(tmp_path / "a.gguf"))
         assert process.process_id is not None
         child = psutil.Process(process.process_id)
-    child.wait(10)
+    child.wait(PATIENCE_S)
 
 
 OWNER = """
@@ -124,5 +125,5 @@ def test_the_process_ends_with_a_killed_owner(tmp_path: Path) -> None:
         assert owner.stdout is not None
         child = psutil.Process(int(owner.stdout.readline()))
         owner.kill()
-    gone, _ = psutil.wait_procs([child], timeout=10)
+    gone, _ = psutil.wait_procs([child], timeout=PATIENCE_S)
     assert gone == [child]

@@ -33,8 +33,9 @@ from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer, Reply, Request
 from support.hub_server import REPOSITORY, hub_server, page, tree_of
+from support.patience import PATIENCE_S
 
-QUICK = RetryPolicy(connect_s=5.0, stall_s=5.0, loopback_http=True)
+QUICK = RetryPolicy(connect_s=PATIENCE_S, stall_s=PATIENCE_S, loopback_http=True)
 
 
 @pytest.fixture(autouse=True)

@@ -44,10 +44,16 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.hardware.process_lock import missing_parts
 from support.hostile_server import Halting, HostileServer, Reply, Request
 from support.hub_server import hub_server, page
+from support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.native]
 QUICK = RetryPolicy(
-    connect_s=5.0, stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True
+    connect_s=PATIENCE_S,
+    stall_s=PATIENCE_S,
+    least_bytes=64,
+    first_tries=2,
+    pause_s=0.01,
+    loopback_http=True,
 )
 FILE = "model.gguf"
 HALTED_BYTES = 2 * PIECE_BYTES
@@ -263,7 +269,7 @@ def test_a_process_that_does_not_stop_is_killed(tmp_path: Path, large: bytes) ->
                 on_progress=once_halted(hang),
                 stop=stop,
             )
-        gone, _ = psutil.wait_procs(running, timeout=10)
+        gone, _ = psutil.wait_procs(running, timeout=PATIENCE_S)
     assert gone == running
 
 
@@ -272,7 +278,7 @@ def test_a_list_that_does_not_come_can_be_stopped(content: bytes) -> None:
 
     def script(request: Request, reply: Reply) -> None:
         stop.request()
-        reply.wait(60)
+        reply.wait(PATIENCE_S)
 
     with HostileServer(script).running() as server:
         reference = parse_reference(page(server), loopback=True)
@@ -367,7 +373,7 @@ def test_the_process_ends_with_a_killed_owner_which_has_no_library_of_the_networ
             child = psutil.Process(int(owner.stdout.readline()))
             processes = [child, *child.children(recursive=True)]
             owner.kill()
-        gone, _ = psutil.wait_procs(processes, timeout=10)
+        gone, _ = psutil.wait_procs(processes, timeout=PATIENCE_S)
     assert len(gone) == len(processes)
 
 

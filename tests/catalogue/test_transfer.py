@@ -22,6 +22,7 @@ from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.pull import pull
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from support.hostile_server import HostileServer, Reply, Request, Script, drip
+from support.patience import PATIENCE_S
 
 NAME = "model.gguf"
 
@@ -57,7 +58,7 @@ class Case:
     def stall_once(self, request: Request, reply: Reply) -> None:
         reply.file(self.content, limit=None if request.number else 5000)
         if not request.number:
-            reply.wait(5)
+            reply.wait(PATIENCE_S)
 
     def drip_once(self, request: Request, reply: Reply) -> None:
         if request.number:
@@ -290,11 +291,11 @@ class Case:
         reply.head(502, "Content-Length: 0")
 
     def silent(self, request: Request, reply: Reply) -> None:
-        reply.wait(5)
+        reply.wait(PATIENCE_S)
 
     def stalled_for_good(self, request: Request, reply: Reply) -> None:
         reply.head(200, f"Content-Length: {len(self.content)}")
-        reply.wait(5)
+        reply.wait(PATIENCE_S)
 
     def a_head_without_end(self, request: Request, reply: Reply) -> None:
         reply.raw(b"HTTP/1.1 200 OK\r\n")
@@ -350,6 +351,7 @@ FAILS: dict[str, type[Exception]] = {
     "a_head_too_large": DownloadFailed,
     "another_protocol": DownloadFailed,
 }
+STALLS = {"stall_once", "drip_once", "silent", "stalled_for_good", "a_head_without_end"}
 
 
 def everything_below(folder: Path) -> set[str]:
@@ -363,7 +365,7 @@ def attempt(content: bytes, quick: RetryPolicy, tmp_path: Path) -> Callable[...,
     folder = outside / "models"
     folder.mkdir(parents=True)
 
-    def run(script: Script, **order: object) -> Path:
+    def run(script: Script, policy: RetryPolicy = quick) -> Path:
         with HostileServer(script).running() as server:
             known = {
                 "url": f"{server.url}/some/{NAME}?download=true",
@@ -373,13 +375,20 @@ def attempt(content: bytes, quick: RetryPolicy, tmp_path: Path) -> Callable[...,
                 "size_exact": True,
             }
             try:
-                pull([DownloadSpec(**(known | order))], folder, policy=quick)
+                pull([DownloadSpec(**known)], folder, policy=policy)
             finally:
                 names = everything_below(outside)
                 assert {name for name in names if not name.startswith("models")} == set()
         return folder / NAME
 
     return run
+
+
+def policy_for(name: str, quick: RetryPolicy) -> RetryPolicy:
+    """Little patience where a case stalls, or is given up at the end."""
+    if name in STALLS:
+        quick = replace(quick, connect_s=0.7, stall_s=0.5)
+    return replace(quick, give_up_s=5.0) if FAILS.get(name) is DownloadFailed else quick
 
 
 def test_there_are_at_least_sixty_cases() -> None:
@@ -389,8 +398,10 @@ def test_there_are_at_least_sixty_cases() -> None:
 
 
 @pytest.mark.parametrize("name", ARRIVES)
-def test_the_right_file_arrives(name: str, content: bytes, attempt: Callable[..., Path]) -> None:
-    path = attempt(getattr(Case(content), name))
+def test_the_right_file_arrives(
+    name: str, content: bytes, attempt: Callable[..., Path], quick: RetryPolicy
+) -> None:
+    path = attempt(getattr(Case(content), name), policy_for(name, quick))
     assert path.read_bytes() == content
     assert not everything_below(path.parent / STAGING)
     assert (path.parent / ".checksums" / f"{NAME}.sha256").exists()
@@ -398,10 +409,10 @@ def test_the_right_file_arrives(name: str, content: bytes, attempt: Callable[...
 
 @pytest.mark.parametrize("name", FAILS)
 def test_no_wrong_file_arrives(
-    name: str, content: bytes, attempt: Callable[..., Path], tmp_path: Path
+    name: str, content: bytes, attempt: Callable[..., Path], quick: RetryPolicy, tmp_path: Path
 ) -> None:
     with pytest.raises(FAILS[name]) as caught:
-        attempt(getattr(Case(content), name))
+        attempt(getattr(Case(content), name), policy_for(name, quick))
     assert type(caught.value) is FAILS[name]
     assert not list((tmp_path / "outside" / "models").glob("*.gguf"))
     assert "?" not in str(caught.value).replace("?download", "")  # every fact is filled in

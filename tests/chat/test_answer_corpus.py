@@ -48,7 +48,7 @@ def make_body(qtbot: QtBot, service: FormulaService) -> Iterator[Bodies]:
         return body
 
     yield make
-    qtbot.waitUntil(lambda: not slicer.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not slicer.busy)
     window.close()
 
 
@@ -77,7 +77,7 @@ def test_streamed_and_stored_answers_are_drawn_the_same(
         streamed.finish()
         stored.load(text)
         slicer = stored._slicer
-        qtbot.waitUntil(lambda slicer=slicer: not (slicer.busy or service.is_busy), timeout=20_000)
+        qtbot.waitUntil(lambda slicer=slicer: not (slicer.busy or service.is_busy))
         assert streamed.plain_text() == stored.plain_text(), number
         assert picture(streamed) == picture(stored), number
         for body in (streamed, stored):

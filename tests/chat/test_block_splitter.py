@@ -91,7 +91,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_PIECES, max_size=25).map("".join), st.integers(1, 9))
 def test_formulas_in_pieces_give_the_same_blocks(text: str, size: int) -> None:
     assert outline(blocks(text, size)) == outline(blocks(text, 100_000))

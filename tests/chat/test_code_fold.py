@@ -22,7 +22,7 @@ def code(lines: int) -> str:
 def loaded(make_body: Bodies, qtbot: QtBot, lines: int) -> MarkdownView:
     body = make_body()
     body.load(f"```\n{code(lines)}\n```\n")
-    qtbot.waitUntil(lambda: body.finished, timeout=20_000)
+    qtbot.waitUntil(lambda: body.finished)
     body.fit_width(600)
     return body
 

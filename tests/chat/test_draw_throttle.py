@@ -24,7 +24,7 @@ def after_draws(qtbot, cost_s: float, draws: int) -> int:
     done: list[int] = []
     pace.due.connect(lambda: done.append(1))
     pace.start()
-    qtbot.waitUntil(lambda: len(done) >= draws, timeout=10_000)
+    qtbot.waitUntil(lambda: len(done) >= draws)
     pace.stop()
     return pace.interval_ms
 
@@ -42,6 +42,6 @@ def test_nothing_is_drawn_once_there_is_nothing_to_draw(qtbot) -> None:
     pace = DrawThrottle(parent)
     pace.due.connect(pace.stop)
     pace.start()
-    qtbot.waitUntil(lambda: not pace.active, timeout=2_000)
+    qtbot.waitUntil(lambda: not pace.active)
     with qtbot.assertNotEmitted(pace.due, wait=3 * FASTEST_MS):
         pass

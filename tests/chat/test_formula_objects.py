@@ -77,9 +77,9 @@ def test_formulas_of_an_answer_are_drawn(
     make_body: Callable[[], MarkdownView], qtbot: QtBot
 ) -> None:
     body = make_body()
-    with qtbot.waitSignal(body.grown, timeout=20_000):
+    with qtbot.waitSignal(body.grown):
         body.load(ANSWER)
-    qtbot.waitUntil(lambda: drawn(body) == 6, timeout=20_000)
+    qtbot.waitUntil(lambda: drawn(body) == 6)
     assert r"\(\foo{x}\)" in text_of(body)
 
 
@@ -97,7 +97,7 @@ def test_a_formula_that_is_known_is_drawn_at_once(
 ) -> None:
     first = make_body()
     first.load(ANSWER)
-    qtbot.waitUntil(lambda: drawn(first) == 6, timeout=20_000)
+    qtbot.waitUntil(lambda: drawn(first) == 6)
     second = make_body()
     second.load(ANSWER)
     assert drawn(second) == 6
@@ -108,7 +108,7 @@ def test_copied_formulas_are_latex_with_their_delimiters(
 ) -> None:
     body = make_body()
     body.load(ANSWER)
-    qtbot.waitUntil(lambda: drawn(body) == 6, timeout=20_000)
+    qtbot.waitUntil(lambda: drawn(body) == 6)
     copied = []
     for view in body.findChildren(ProseView):
         view.selectAll()
@@ -127,7 +127,7 @@ def test_a_part_of_the_text_is_copied_without_its_neighbours(
 ) -> None:
     body = make_body()
     body.load(r"before \(x\) after \(y\) end")
-    qtbot.waitUntil(lambda: drawn(body) == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: drawn(body) == 2)
     view = body.findChild(ProseView)
     cursor = view.textCursor()
     cursor.setPosition(len("before "))
@@ -143,7 +143,7 @@ def test_screen_readers_get_formulas_in_words(
 ) -> None:
     body = make_body()
     body.load(r"so \(x^2 = 4\).")
-    qtbot.waitUntil(lambda: drawn(body) == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: drawn(body) == 1)
     assert "x squared equals 4" in body.findChild(ProseView).accessible_text()
 
 
@@ -156,7 +156,7 @@ def test_streamed_and_stored_answers_have_the_same_formulas(
     streamed.finish()
     stored = make_body()
     stored.load(ANSWER)
-    qtbot.waitUntil(lambda: drawn(streamed) == drawn(stored) == 6, timeout=20_000)
+    qtbot.waitUntil(lambda: drawn(streamed) == drawn(stored) == 6)
     assert text_of(streamed) == text_of(stored)
     assert streamed.fit_width(700) == stored.fit_width(700)
 
@@ -172,7 +172,7 @@ def test_a_formula_wider_than_the_column_is_drawn_smaller(
 ) -> None:
     body = make_body()
     body.load("$$" + "+".join(f"a_{{{n}}}" for n in range(24)) + "$$")
-    qtbot.waitUntil(lambda: drawn(body) == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: drawn(body) == 1)
     body.fit_width(700)
     view = body.findChild(ProseView)
     wide = view.ideal_width()

@@ -26,7 +26,7 @@ Bodies = Callable[[], MarkdownView]
 
 def load(qtbot: QtBot, body: MarkdownView, text: str) -> None:
     body.load(text)
-    qtbot.waitUntil(lambda: body.finished, timeout=20_000)
+    qtbot.waitUntil(lambda: body.finished)
     body.fit_width(700)
 
 
@@ -34,14 +34,18 @@ def test_the_corpus_is_large() -> None:
     assert len(TEXTS) >= 80
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_step_of_drawing_a_hostile_text_takes_long(
     name: str, qtbot: QtBot, make_body: Bodies
 ) -> None:
-    body = make_body()
+    # 50 ms of the processor on a quiet machine. Other work makes a step longer, never shorter.
+    assert any(longest_step(make_body(), TEXTS[name]) < 0.15 for _ in range(3))
+
+
+def longest_step(body: MarkdownView, source: str) -> float:
     splitter = BlockSplitter()
     longest = 0.0
-    source = TEXTS[name]
     for at in range(0, len(source), 800):
         started = time.thread_time()
         body._commit(splitter.feed(source[at : at + 800]))
@@ -50,8 +54,7 @@ def test_no_step_of_drawing_a_hostile_text_takes_long(
     started = time.thread_time()
     body._commit(splitter.finish())
     body.fit_width(700)
-    longest = max(longest, time.thread_time() - started)
-    assert longest < 0.15  # of the processor; 50 ms on a quiet machine, tests share theirs
+    return max(longest, time.thread_time() - started)
 
 
 @pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if len(text) <= 100_000])
@@ -158,8 +161,7 @@ def test_html_is_shown_as_it_was_written(qtbot: QtBot, make_body: Bodies) -> Non
 
 @settings(
     max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.text(alphabet=st.sampled_from(list("ab*_~`[]()!<>#-+|:\\\n 1.\t\"'&;=长\x00\u202e")),
                max_size=300))  # fmt: skip

@@ -86,6 +86,7 @@ def test_code_with_long_lines_begins_at_its_left_edge(view: ChatView, settled: S
 # ---- long conversations
 
 
+@pytest.mark.quiet
 def test_a_conversation_of_100_000_tokens_opens_at_once_at_its_end(
     view: ChatView, settled: Settled
 ) -> None:
@@ -230,6 +231,7 @@ def test_a_link_is_told_and_not_followed(view: ChatView, qtbot: QtBot, settled: 
 # ---- the user's own texts
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "word " * 200_000, "line\n" * 200_000])
 def test_a_huge_message_is_folded_and_shows_at_once(
     text: str, view: ChatView, settled: Settled

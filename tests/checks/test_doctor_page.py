@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel
 from deepseek_r1.checks import Finding, Severity
 from r1desk.shell import doctor_page
 from r1desk.shell.doctor_page import DoctorPage
+from support.patience import PATIENCE_S
 
 FINDINGS = (
     Finding("memory", "Memory", "300 of 4000 MiB", Severity.PROBLEM, "Close <b>programs</b>."),
@@ -41,7 +42,7 @@ def test_closing_the_page_while_it_looks_harms_nothing(qtbot, monkeypatch):
     gate, done = threading.Event(), threading.Event()
 
     def slow():
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
         done.set()
         return FINDINGS
 
@@ -51,5 +52,5 @@ def test_closing_the_page_while_it_looks_harms_nothing(qtbot, monkeypatch):
     page.close()
     qtbot.wait(50)
     gate.set()
-    assert done.wait(5)
+    assert done.wait(PATIENCE_S)
     qtbot.wait(50)

@@ -8,6 +8,8 @@ import sys
 import pytest
 from command import environment
 
+from support.patience import PATIENCE_S
+
 
 def says(code: str, *, terminal: bool, encoding: str = "utf-8") -> bytes:
     """What a program writes to standard output and error with our functions."""
@@ -19,7 +21,7 @@ def says(code: str, *, terminal: bool, encoding: str = "utf-8") -> bytes:
         ).stdout
     ours, its = os.openpty()
     process = subprocess.Popen(command, env=env, stdout=its, stderr=its)
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE_S)
     os.close(its)
     text = os.read(ours, 65536)
     os.close(ours)

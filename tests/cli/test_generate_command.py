@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -16,10 +15,11 @@ from deepseek_r1.cli.app import app
 from deepseek_r1.cli.generate_command import MAX_PROMPT_BYTES, _weights_report
 from deepseek_r1.cli.generation_progress import ShortageNotifier
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.events import Bill, BillLine, MemoryState, WeightsStats
+from deepseek_r1.core.events import AnswerDelta, Bill, BillLine, MemoryState, WeightsStats
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import EnginePhase, Heartbeat
+from support.patience import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.native
 
@@ -109,13 +109,13 @@ def test_a_budget_too_small_is_refused_with_the_way_out():
 
 def engine_of(process):
     """The engine's process, once it computes an answer."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        for child in psutil.Process(process.pid).children():
-            if "deepseek_r1.host.child" in " ".join(child.cmdline()):
-                return child
-        time.sleep(0.05)
-    raise AssertionError("no engine was started")
+
+    def found():
+        children = psutil.Process(process.pid).children()
+        return [c for c in children if "deepseek_r1.host.child" in " ".join(c.cmdline())]
+
+    wait_until(found, "no engine was started")
+    return found()[0]
 
 
 # Nearly random words, among which the end of the answer hardly ever comes up.
@@ -127,22 +127,28 @@ def test_an_engine_that_is_killed_is_exit_code_4_and_says_how():
         engine = engine_of(process)
         assert process.stdout.read(1)
         engine.kill()
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 4
     assert "SIGKILL" in errors
     assert "Traceback" not in errors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere")
-def test_ctrl_c_ends_the_answer_and_the_engine():
-    with start(*LONG, "--json") as process:
-        engine = engine_of(process)
-        time.sleep(2.5)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
-    assert process.returncode == 130, errors
-    assert json.loads(output)["finish_reason"] == "cancelled"
-    assert not engine.is_running()
+def test_ctrl_c_ends_the_answer_and_the_engine(starter, monkeypatch):
+    generate, pids = EngineClient.generate, []
+
+    def generate_and_press(client, *args, **options):
+        for event in generate(client, *args, **options):
+            if isinstance(event, AnswerDelta) and not pids:
+                pids.append(client.pid)
+                os.kill(os.getpid(), signal.SIGINT)
+            yield event
+
+    monkeypatch.setattr(EngineClient, "generate", generate_and_press)
+    done = CliRunner().invoke(app, [*LONG, "--json", "--model", str(starter)])
+    assert done.exit_code == 130, done.output
+    assert json.loads(done.stdout)["finish_reason"] == "cancelled"
+    assert not psutil.pid_exists(pids[0])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere")
@@ -165,7 +171,7 @@ def test_a_reader_that_leaves_ends_the_command():
         assert process.stdout.read(1)
         process.stdout.close()
         errors = process.stderr.read()
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=PATIENCE_S) == 1
     assert errors == ""
     assert not engine.is_running()
 

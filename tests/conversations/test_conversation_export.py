@@ -79,7 +79,7 @@ def stored(qtbot: QtBot, bridge: StoreBridge, *works: object) -> list[int]:
     keys: list[int] = []
     for work in works:
         bridge.call(work, keys.append)
-    qtbot.waitUntil(lambda: len(keys) == len(works), timeout=10_000)
+    qtbot.waitUntil(lambda: len(keys) == len(works))
     return keys
 
 
@@ -88,7 +88,7 @@ def exported(
 ) -> ErrorReport | None:
     owner = QObject()
     export = ConversationExport(bridge, file, chosen, owner)
-    with qtbot.waitSignal(export.finished, timeout=60_000) as finished:
+    with qtbot.waitSignal(export.finished) as finished:
         export.start()
     return finished.args[0]
 
@@ -181,7 +181,7 @@ def test_a_cancelled_export_leaves_nothing(
     export.progressed.connect(lambda done, _count: progress.append(done))
     export.progressed.connect(lambda done, _count: export.cancel() if done == 1 else None)
     export.start()
-    qtbot.waitUntil(lambda: not owner.children(), timeout=20_000)
+    qtbot.waitUntil(lambda: not owner.children())
     stored(qtbot, bridge, conversation(("Last?", "Yes.")))  # what was asked for before is done
     assert progress == [0, 1]
     assert not file.exists()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.formats.gguf import read_header
+from support.patience import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.native
 
@@ -93,13 +94,10 @@ def test_an_interrupted_command_says_how_to_go_on(starter: Path, tmp_path: Path)
     words = [*COMMAND, str(starter), str(target), "-p", "q4_k", "--threads", "1"]
     child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     part = tmp_path / "out.gguf.part"
-    for _ in range(3000):
-        if part.exists():
-            break
-        time.sleep(0.01)
+    wait_until(part.exists)
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=PATIENCE_S)
     assert child.returncode == 130
     assert "again to continue" in said
     assert not target.exists()

@@ -300,7 +300,8 @@ def test_a_header_of_impossible_length_is_not_read(tmp_path: Path, length: int) 
 
 @given(data=st.data())
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_damage_to_a_header_ends_in_a_message(folder: Path, data: st.DataObject) -> None:
     path = folder / "model.safetensors"

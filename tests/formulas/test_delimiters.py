@@ -103,7 +103,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_PIECES, max_size=30).map("".join))
 def test_no_text_is_lost(text: str) -> None:
     """Whatever delimiters come in whatever order, all that is not blank is drawn."""
@@ -119,7 +119,7 @@ def test_no_text_is_lost(text: str) -> None:
     assert visible(shown) == visible(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_PIECES, max_size=30).map("".join), st.integers(0, 40))
 def test_a_formula_is_exactly_what_stands_in_the_text(text: str, start: int) -> None:
     span = formula_at(text, start)

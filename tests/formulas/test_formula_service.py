@@ -38,12 +38,12 @@ def stop(service: FormulaService, qtbot: QtBot) -> None:
 def settle(service: FormulaService, qtbot: QtBot, *keys: FormulaKey) -> None:
     for key in keys:
         service.request(key)
-    qtbot.waitUntil(lambda: all(service.is_settled(key) for key in keys), timeout=20_000)
+    qtbot.waitUntil(lambda: all(service.is_settled(key) for key in keys))
 
 
 def test_a_formula_is_set_and_remembered(service: FormulaService, qtbot: QtBot) -> None:
     assert not service.is_settled(HALF)
-    with qtbot.waitSignal(service.settled, timeout=20_000) as blocker:
+    with qtbot.waitSignal(service.settled) as blocker:
         service.request(HALF)
     assert blocker.args == [frozenset({HALF})]
     layout = service.layout(HALF)
@@ -110,7 +110,7 @@ def test_the_process_ends_when_nothing_is_asked(service: FormulaService, qtbot: 
     settle(service, qtbot, HALF)
     process = service.process_id
     service._idle_timer.start(10)
-    qtbot.waitUntil(lambda: not psutil.pid_exists(process), timeout=10_000)
+    qtbot.waitUntil(lambda: not psutil.pid_exists(process))
     assert service.process_id == 0
     assert service.layout(HALF) is not None
 
@@ -122,7 +122,7 @@ def test_the_memory_of_layouts_is_bounded(
     keys = [FormulaKey(f"x_{{{number}}}", display=True) for number in range(20)]
     for key in keys:
         service.request(key)
-    qtbot.waitUntil(lambda: not service.is_busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not service.is_busy)
     assert sum(service.is_settled(key) for key in keys) == 5
 
 

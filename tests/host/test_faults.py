@@ -30,6 +30,7 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
 from host.conftest import IMPATIENT, scripted_command
+from support.patience import PATIENCE_S
 
 ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "2"))
 FAULTS = {
@@ -90,6 +91,7 @@ def test_a_fault_keeps_the_text_names_the_cause_and_the_next_question_is_answere
         assert answer(client, "say=again") == "again"
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("fault", ["hang", "silence sleep=60", "stubborn hang"])
 def test_a_process_without_a_pulse_is_ended_as_hung(scripted, fault):
     client = scripted(limits=IMPATIENT)
@@ -101,6 +103,7 @@ def test_a_process_without_a_pulse_is_ended_as_hung(scripted, fault):
     assert answer(client, "say=again") == "again"
 
 
+@pytest.mark.quiet
 def test_a_stopped_process_is_ended_as_hung(scripted):
     client = scripted(limits=IMPATIENT)
     client.load("")
@@ -111,6 +114,7 @@ def test_a_stopped_process_is_ended_as_hung(scripted):
         next(events)
 
 
+@pytest.mark.quiet
 def test_a_loop_that_stands_still_is_cancelled_first(scripted):
     client = scripted(limits=IMPATIENT)
     client.load("")
@@ -121,6 +125,7 @@ def test_a_loop_that_stands_still_is_cancelled_first(scripted):
     assert client.pid == pid
 
 
+@pytest.mark.quiet
 def test_a_loop_that_stands_still_and_is_deaf_is_ended(scripted):
     client = scripted(limits=IMPATIENT)
     client.load("")
@@ -128,6 +133,7 @@ def test_a_loop_that_stands_still_and_is_deaf_is_ended(scripted):
     assert text == "so"
 
 
+@pytest.mark.quiet
 def test_a_cancelled_answer_that_does_not_end_is_ended(scripted):
     client = scripted(limits=IMPATIENT)
     client.load("")
@@ -140,6 +146,7 @@ def test_a_cancelled_answer_that_does_not_end_is_ended(scripted):
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.quiet
 def test_an_engine_that_takes_no_requests_is_ended_as_hung(scripted):
     client = scripted(limits=IMPATIENT)
     client.load("")
@@ -213,6 +220,7 @@ def test_a_running_engine_can_be_started_anew_and_keeps_what_was_asked_meanwhile
     assert client.pid != first
 
 
+@pytest.mark.quiet
 def test_a_question_asked_while_the_last_engine_is_being_ended_is_answered_by_the_next(scripted):
     client = scripted(limits=IMPATIENT)
     client.load("stubborn")
@@ -273,13 +281,15 @@ def test_a_question_without_a_model_is_refused_without_starting_anything(scripte
     assert client.pid is None
 
 
-def test_a_second_answer_at_the_same_time_is_refused_and_the_first_goes_on(scripted):
+def test_a_second_answer_at_the_same_time_is_refused_and_the_first_goes_on(scripted, tmp_path):
     client = scripted()
     client.load("")
-    first = client.generate("say=a wait=0.2 say=b")
+    go_on = tmp_path / "go on"
+    first = client.generate(f"say=a await={go_on.as_uri()} say=b")
     text = next(first).text
     with pytest.raises(EngineBusy):
         answer(client, "say=other")
+    go_on.touch()
     text += "".join(event.text for event in first if isinstance(event, AnswerDelta))
     assert text == "ab"
 
@@ -313,7 +323,7 @@ def test_leaving_an_answer_early_cancels_it(scripted):
         break
     began = time.monotonic()
     assert answer(client, "say=next") == "next"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30  # and not after the sixty
 
 
 def test_a_load_in_progress_can_be_cancelled(scripted):
@@ -321,16 +331,16 @@ def test_a_load_in_progress_can_be_cancelled(scripted):
     client = scripted()
     began = time.monotonic()
     client.load("wait=60", on_event=lambda _: client.cancel())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_what_waits_for_the_start_can_be_cancelled():
-    notices = Notices(scripted_command("sleep=0.5"))
+    notices = Notices(scripted_command())
+    notices.supervisor.post(protocol.LoadRequest(id=1, path=""))
+    notices.supervisor.post(protocol.GenerateRequest(id=2, messages=()))
+    notices.supervisor.post(protocol.CancelRequest(id=2))
+    notices.supervisor.post(protocol.CancelRequest(id=1))
     with notices:
-        notices.supervisor.post(protocol.LoadRequest(id=1, path=""))
-        notices.supervisor.post(protocol.GenerateRequest(id=2, messages=()))
-        notices.supervisor.post(protocol.CancelRequest(id=2))
-        notices.supervisor.post(protocol.CancelRequest(id=1))
         ended = notices.wait_for(protocol.ErrorReply)
     assert ended.id == 1
     assert isinstance(ended.report.error, LoadStopped)
@@ -354,7 +364,7 @@ class Notices:
 
     def __exit__(self, *_):
         self.supervisor.request_stop()
-        self.thread.join(10)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
 
     def _note(self, notice):
@@ -368,7 +378,7 @@ class Notices:
             return next((n for n in self.all if isinstance(n, kind) and where(n)), None)
 
         with self._said:
-            assert self._said.wait_for(found, 10), f"no {kind.__name__} came"
+            assert self._said.wait_for(found, PATIENCE_S), f"no {kind.__name__} came"
         return found()
 
 
@@ -406,7 +416,7 @@ def test_stopping_in_the_middle_of_an_answer_closes_it_and_ends_the_process():
         )
         notices.wait_for(protocol.EventReply, lambda frame: frame.id == 2)
         began = time.monotonic()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     assert any(isinstance(n, protocol.ErrorReply) and n.id == 2 for n in notices.all)
     assert not alive(pid)
 

@@ -18,6 +18,7 @@ from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.host import environment, protocol
 from deepseek_r1.host.client import EngineClient
 from host.conftest import scripted_command
+from support.patience import PATIENCE_S, wait_until
 
 APP = Path(environment.__file__).parents[2]
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -60,7 +61,7 @@ def end(child: subprocess.Popen) -> int:
     return code
 
 
-def gone(pid: int, within_s: float) -> bool:
+def gone(pid: int, within_s: float = PATIENCE_S) -> bool:
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -71,6 +72,11 @@ def gone(pid: int, within_s: float) -> bool:
 
 @pytest.mark.quiet  # a neighbour on the same core costs processor time too
 def test_the_real_child_greets_within_half_a_second_of_computing():
+    # Of its own processor time; other work makes it longer, never shorter.
+    assert any(seconds_to_greet() < 0.5 for _ in range(3))
+
+
+def seconds_to_greet() -> float:
     child = start_child()
     try:
         hello = first_frame(child)
@@ -80,7 +86,7 @@ def test_the_real_child_greets_within_half_a_second_of_computing():
     assert hello.version == protocol.VERSION
     assert hello.pid == child.pid
     assert "llama.cpp" in hello.engine
-    assert cpu.user + cpu.system < 0.5  # of its own: the machine may be busy
+    return cpu.user + cpu.system
 
 
 def test_the_child_ends_when_its_input_closes():
@@ -88,7 +94,7 @@ def test_the_child_ends_when_its_input_closes():
     try:
         first_frame(child)
         child.stdin.close()
-        assert child.wait(2) == 0
+        assert child.wait(PATIENCE_S) == 0
     finally:
         end(child)
 
@@ -103,7 +109,7 @@ def test_no_child_outlives_a_killed_owner(tmp_path):
         assert psutil.pid_exists(child)
         owner.kill()
         owner.wait()
-        assert gone(child, within_s=2)
+        assert gone(child)
     finally:
         owner.kill()
         owner.wait()
@@ -147,11 +153,14 @@ def test_a_child_that_holds_the_interpreter_does_not_outlive_a_killed_owner(tmp_
     assert_ends_with_its_owner(tmp_path, BUSY_OWNER, str(child), means)
 
 
+@pytest.mark.quiet  # in another second the renderer's own limit would end it
 def test_a_template_that_does_not_end_does_not_outlive_a_killed_owner(tmp_path):
-    assert_ends_with_its_owner(tmp_path, TEMPLATE_OWNER)
+    assert_ends_with_its_owner(tmp_path, TEMPLATE_OWNER, within_s=2)
 
 
-def assert_ends_with_its_owner(tmp_path: Path, source: str, *arguments: str) -> None:
+def assert_ends_with_its_owner(
+    tmp_path: Path, source: str, *arguments: str, within_s: float = PATIENCE_S
+) -> None:
     script = tmp_path / "owner.py"
     script.write_text(source)
     env = {**os.environ, "PYTHONPATH": str(APP)}
@@ -162,7 +171,7 @@ def assert_ends_with_its_owner(tmp_path: Path, source: str, *arguments: str) -> 
         time.sleep(0.5)
         owner.kill()
         owner.wait()
-        assert gone(child, within_s=2)
+        assert gone(child, within_s)
     finally:
         owner.kill()
         owner.wait()
@@ -174,7 +183,7 @@ def test_a_request_of_garbage_ends_the_child_with_a_word_on_standard_error():
     try:
         first_frame(child)
         child.stdin.write(b"\xff" * 100)
-        assert child.wait(2) == 3
+        assert child.wait(PATIENCE_S) == 3
         assert b"4294967295 bytes" in child.stderr.read()
     finally:
         end(child)
@@ -189,9 +198,9 @@ def test_twenty_restarts_leak_neither_threads_nor_descriptors(scripted):
     children = len(psutil.Process().children())
     for _ in range(20):
         restart(client)
-    assert threading.active_count() == threads
-    assert open_descriptors() == descriptors
-    assert len(psutil.Process().children()) == children
+    wait_until(lambda: threading.active_count() <= threads)
+    wait_until(lambda: open_descriptors() <= descriptors)
+    wait_until(lambda: len(psutil.Process().children()) <= children)
 
 
 def restart(client: EngineClient) -> None:
@@ -204,6 +213,7 @@ def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
+@pytest.mark.quiet
 def test_an_idle_engine_and_its_owner_use_no_processor(tmp_path):
     with EngineClient() as client:
         with pytest.raises(Exception, match="missing"):
@@ -223,7 +233,8 @@ def test_the_child_gives_way_to_other_programs():
     child = start_child()
     try:
         first_frame(child)
-        assert psutil.Process(child.pid).nice() > psutil.Process().nice()
+        own = psutil.Process().nice()
+        assert psutil.Process(child.pid).nice() >= min(own + 1, 19)  # the tests may give way too
     finally:
         end(child)
 
@@ -312,7 +323,7 @@ def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path):
     )
     child = subprocess.run(
         [sys.executable, str(script)], input=b"?", capture_output=True, check=True,
-        env=environment.engine_environment(), timeout=20,
+        env=environment.engine_environment(), timeout=PATIENCE_S,
     )  # fmt: skip
     assert re.fullmatch(rb'....\{"kind":"handshake".*\}', child.stdout, re.DOTALL)
     assert child.stderr.splitlines() == [b"native noisepython noise"]
@@ -322,7 +333,7 @@ def test_the_scripted_engine_ends_with_its_owner_too():
     child = subprocess.Popen(scripted_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         child.stdin.close()
-        assert child.wait(5) == 0
+        assert child.wait(PATIENCE_S) == 0
     finally:
         child.kill()
         child.wait()

@@ -46,6 +46,7 @@ from deepseek_r1.host.protocol import InspectReply, InspectRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 from host.test_lifetime import APP, gone
+from support.patience import wait_until
 
 pytestmark = pytest.mark.native
 
@@ -75,10 +76,7 @@ def text_of(events) -> str:
 
 
 def wait_for_beat(client: EngineClient, where) -> None:
-    until = time.monotonic() + 6
-    while not (client.heartbeat and where(client.heartbeat)):
-        assert time.monotonic() < until, client.heartbeat
-        time.sleep(0.05)
+    wait_until(lambda: client.heartbeat and where(client.heartbeat), lambda: client.heartbeat)
 
 
 def test_a_model_is_inspected_loaded_and_asked(client, starter):
@@ -132,10 +130,12 @@ def cancel_times(client: EngineClient, prompt: str, kind: type, rounds: int = 5)
     return times
 
 
+@pytest.mark.quiet
 def test_an_answer_is_cancelled_within_200_ms(loaded):
     assert statistics.median(cancel_times(loaded, LONG_STORY, AnswerDelta)) < 0.2
 
 
+@pytest.mark.quiet
 def test_reading_a_long_message_is_cancelled_within_200_ms(client, starter):
     client.load(starter, LoadSettings(context_length=8192, micro_batch=512))
     prompt = "The quick brown fox jumps over the lazy dog. " * 600
@@ -184,8 +184,8 @@ def test_one_model_at_a_time_is_in_memory(loaded, starter):
     wait_for_beat(loaded, lambda beat: beat.context_length == 1024)
     assert loaded.heartbeat.rss_mib < one * 1.2
     loaded.unload()
-    wait_for_beat(loaded, lambda beat: beat.context_length == 0)
-    assert loaded.heartbeat.rss_mib < one - 80  # the file alone has 94 MiB
+    # The file alone has 94 MiB; the system takes pages back in its own time.
+    wait_for_beat(loaded, lambda beat: beat.context_length == 0 and beat.rss_mib < one - 80)
 
 
 def test_a_file_is_inspected_and_threads_are_changed_while_an_answer_is_written(loaded, starter):
@@ -215,6 +215,7 @@ def test_a_model_in_a_folder_of_another_script_is_loaded(client, starter, tmp_pa
     assert text_of(client.generate("Say hello.", GREEDY))
 
 
+@pytest.mark.quiet
 def test_a_frozen_engine_is_ended_and_the_next_one_answers(starter):
     limits = HangLimits(beats_s=1.0, check_s=0.2, check_idle_s=0.2)
     with EngineClient(limits=limits) as client:
@@ -254,7 +255,7 @@ def test_no_child_outlives_an_owner_killed_in_the_middle_of_an_answer(tmp_path, 
         assert psutil.pid_exists(child)
         owner.kill()
         owner.wait()
-        assert gone(child, within_s=2)
+        assert gone(child)
     finally:
         owner.kill()
         owner.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.host.watchdog import RestartBudget
+from support.patience import wait_until
 
 pytestmark = pytest.mark.native
 
@@ -43,10 +43,7 @@ def test_its_numbers_come_with_the_answer_and_with_the_beats(client):
     stats = last.stats.weights
     assert stats.misses > 0
     assert stats.read_mib >= stats.streamed_mib * (last.stats.completion_tokens - 1) * 0.9
-    until = time.monotonic() + 6
-    while client.heartbeat.weights is None or not client.heartbeat.weights.read_mib:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: client.heartbeat.weights and client.heartbeat.weights.read_mib)
     assert client.heartbeat.weights.pinned_mib > 0
 
 
@@ -81,10 +78,7 @@ def test_a_model_in_memory_follows_the_budgets_that_hold_it(client, starter):
 def test_a_reload_after_a_crash_keeps_the_changed_budget(client):
     client.set_budget(2048)
     psutil.Process(client.pid).kill()
-    until = time.monotonic() + 6
-    while client.state is not EngineState.STOPPED:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: client.state is EngineState.STOPPED)
     *_, last = client.generate(PROMPT, GREEDY)
     assert last.stats.weights is None  # it fits now
 
@@ -94,10 +88,7 @@ def test_an_idle_budget_moves_at_once(client):
 
     def beat_after(change: int) -> tuple[float, float]:
         client.set_budget(change)
-        until = time.monotonic() + 6
-        while client.heartbeat.memory is None or client.heartbeat.memory.budget_mib != change:
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(lambda: client.heartbeat.memory and client.heartbeat.memory.budget_mib == change)
         return client.heartbeat.weights.pinned_mib, client.heartbeat.weights.streamed_mib
 
     client.set_budget(2048)

@@ -74,7 +74,9 @@ def marked(mark: str) -> list[tuple[int, str]]:
     return found
 
 
-def kill_one(command: list[str], after_s: float, mark: str, folder: Path) -> list[str]:
+def kill_one(
+    command: list[str], after_s: float, mark: str, folder: Path, late_s: float
+) -> list[str]:
     """Start the owner, kill it after a time, and return the command lines of what stays."""
     profile = folder / "profile"
     environment = {
@@ -91,7 +93,7 @@ def kill_one(command: list[str], after_s: float, mark: str, folder: Path) -> lis
     time.sleep(after_s)
     owner.kill()
     owner.wait()
-    end = time.monotonic() + LATE_S
+    end = time.monotonic() + late_s
     while (left := marked(mark)) and time.monotonic() < end:
         time.sleep(0.05)
     for pid, _ in left:
@@ -99,7 +101,9 @@ def kill_one(command: list[str], after_s: float, mark: str, folder: Path) -> lis
     return [line for _, line in left]
 
 
-def trial(seed: int, rounds: int, longest_s: float = 6.0) -> tuple[Counter, list[str]]:
+def trial(
+    seed: int, rounds: int, longest_s: float = 6.0, late_s: float = LATE_S
+) -> tuple[Counter, list[str]]:
     """Kill owners in turn. Returns the rounds of each kind, and a line for each that left one."""
     chosen, rounds_of, leftovers = random.Random(seed), Counter(), []
     with tempfile.TemporaryDirectory(prefix="kill-owners-") as name:
@@ -109,7 +113,7 @@ def trial(seed: int, rounds: int, longest_s: float = 6.0) -> tuple[Counter, list
             kind = list(kinds)[number % len(kinds)]
             after_s = chosen.uniform(0.05, longest_s)
             mark = f"{os.getpid()}-{number}"
-            for line in kill_one(kinds[kind], after_s, mark, folder):
+            for line in kill_one(kinds[kind], after_s, mark, folder, late_s):
                 leftovers.append(f"{kind}, killed after {after_s:.2f} s: {line}")
             rounds_of[kind] += 1
     return rounds_of, leftovers

@@ -14,6 +14,7 @@ from support.ggml_files import FAMILIES
 pytestmark = [pytest.mark.native, pytest.mark.slow]
 
 
+@pytest.mark.quiet
 def test_two_hundred_broken_old_files_end_no_process_of_the_caller() -> None:
     verdicts, slowest = trial(seed=20261126, count=200, seconds=25)
     assert sum(verdicts.values()) > 20

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from hostile.kill_owners import trial
+from support.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.native,
@@ -16,6 +17,6 @@ pytestmark = [
 
 
 def test_no_process_stays_after_its_owner_was_killed() -> None:
-    rounds_of, leftovers = trial(seed=20261126, rounds=6, longest_s=4.0)
+    rounds_of, leftovers = trial(seed=20261126, rounds=6, longest_s=4.0, late_s=PATIENCE_S)
     assert sum(rounds_of.values()) == 6
     assert leftovers == []

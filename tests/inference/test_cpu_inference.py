@@ -35,6 +35,7 @@ from deepseek_r1.hardware import default_threads, default_threads_prefill
 from support.budgets import ROOMY_MIB
 from support.forced_answers import ENDLESS, only
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2
+from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.native
 
@@ -418,9 +419,9 @@ def test_closing_ends_an_answer_in_another_thread(starter: Path) -> None:
 
     thread = threading.Thread(target=ask)
     thread.start()
-    assert begun.wait(30)
+    assert begun.wait(PATIENCE_S)
     model.close()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert reasons == [FinishReason.CANCELLED]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from deepseek_r1.core.errors import EngineBusy
 from deepseek_r1.inference.generation_lock import GenerationLock
+from support.patience import PATIENCE_S
 
 
 def test_work_between_answers_holds_an_answer_up_and_does_not_refuse_it():
@@ -18,11 +19,11 @@ def test_work_between_answers_holds_an_answer_up_and_does_not_refuse_it():
         with turns.idle() as free:
             assert free
             inside.set()
-            go_on.wait(5)
+            go_on.wait(PATIENCE_S)
 
     worker = threading.Thread(target=settle)
     worker.start()
-    inside.wait(5)
+    inside.wait(PATIENCE_S)
     threading.Timer(0.05, go_on.set).start()
     turns.require_free()
     with turns.generating(), turns.idle() as free:
@@ -59,7 +60,7 @@ def test_in_a_queue_answers_come_in_the_order_of_their_calls():
                 time.sleep(0.001)
         assert order == []
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE_S)
     assert order == [0, 1, 2, 3, 4]
 
 

@@ -16,6 +16,7 @@ from deepseek_r1.hardware.pressure import MemoryReading
 from deepseek_r1.inference import cpu_inference, pressure_monitor
 from deepseek_r1.inference.pressure_monitor import PressureMonitor
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
+from support.patience import PATIENCE_S
 
 AMPLE, SHORT = MemoryReading(8192, 6000), MemoryReading(8192, 50)
 
@@ -125,7 +126,7 @@ def test_the_monitor_survives_an_unexpected_error_and_logs_it_once(setting, monk
     setting.model.hold = hold_at_last
     monitor = PressureMonitor(setting.model, lambda: None, lambda: True, read)
     monitor.start()
-    assert arrived.wait(10), "it went on looking, and what was not held to was tried again"
+    assert arrived.wait(PATIENCE_S), "it went on looking, and what was not held to was tried again"
     monitor.stop()
     logged = [record.exc_info[1] for record in caplog.records if record.exc_info]
     assert [str(error) for error in logged] == ["no /proc", "once"]
@@ -145,11 +146,11 @@ def test_while_the_machine_is_short_a_model_reads_with_a_smaller_batch(
     with CPUInference(
         starter, context_length=256, window_mib=0.0, give_back=True, on_memory=changed.set
     ) as model:
-        assert changed.wait(10)
+        assert changed.wait(PATIENCE_S)
         assert model.memory.short
         assert model.memory.batch < 256
         (thread,) = monitors()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 

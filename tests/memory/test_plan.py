@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge
@@ -24,7 +24,6 @@ from memory.headers import GIB, header, headers, load_settings
 
 MIB = 1 << 20
 OVERHEAD = ProcessOverhead(window_mib=150.0)
-unhurried = settings(deadline=None)  # a busy machine is no failure
 WIDTHS = {KVType.F16: 2.0, KVType.Q8_0: 34 / 32, KVType.Q4_0: 18 / 32}
 
 
@@ -128,13 +127,11 @@ def test_the_callers_process_is_on_the_bill():
     assert with_window.total_mib - without.total_mib == pytest.approx(200.0)
 
 
-@unhurried
 @given(headers, load_settings)
 def test_no_line_is_negative(model, chosen):
     assert all(item.planned_mib >= 0 for item in plan(model, chosen, OVERHEAD).bill.lines)
 
 
-@unhurried
 @given(headers, load_settings, st.integers(256, 131_072), st.integers(16, 2048))
 def test_a_longer_context_or_a_larger_batch_never_costs_less(model, chosen, context, batch):
     more = chosen.model_copy(
@@ -152,7 +149,6 @@ def test_a_longer_context_or_a_larger_batch_never_costs_less(model, chosen, cont
     assert dearer >= cheaper
 
 
-@unhurried
 @given(headers, load_settings)
 def test_a_narrower_context_precision_never_costs_more(model, chosen):
     precisions = [
@@ -166,7 +162,6 @@ def test_a_narrower_context_precision_never_costs_more(model, chosen):
         assert q4_0 <= q8_0
 
 
-@unhurried
 @given(headers, load_settings)
 def test_advice_fits(model, chosen):
     advice = advise(model, chosen, OVERHEAD)
@@ -174,7 +169,6 @@ def test_advice_fits(model, chosen):
     assert (advice.text == "") == plan(model, chosen, OVERHEAD).bill.fits
 
 
-@unhurried
 @given(headers, load_settings)
 def test_advice_exceeds_the_budget_only_where_its_text_names_a_larger_one(model, chosen):
     advice = advise(model, chosen, OVERHEAD)
@@ -272,7 +266,6 @@ def test_more_context_than_the_model_was_trained_for_is_refused():
 # ---- an automatic context -----------------------------------------------------------------------
 
 
-@unhurried
 @given(headers, load_settings, st.booleans())
 def test_an_automatic_context_fits_wherever_any_context_does(
     model: ModelHeader, settings: LoadSettings, swap: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import BudgetTooSmall
@@ -22,7 +22,6 @@ from memory.headers import load_settings, streamable, streamable_headers
 MIB = 1 << 20
 OVERHEAD = ProcessOverhead(window_mib=150.0)
 MODEL = streamable(28, 2 << 20)  # 16 matrices' worth of 2 MiB in each of 28 blocks: 896 MiB
-unhurried = settings(deadline=None)
 
 
 def swapping(budget: int, **changes: object) -> LoadSettings:
@@ -83,7 +82,6 @@ def test_a_refusal_is_over_the_least_that_can_run():
     assert 600 < facts["weights_mib"] < 640  # the output and two slots, not the other matrices
 
 
-@unhurried
 @given(streamable_headers, load_settings)
 def test_swap_never_makes_a_bill_that_fits_worse(model, chosen):
     without = plan(model, chosen.model_copy(update={"swap_enabled": False}), OVERHEAD).bill
@@ -92,7 +90,6 @@ def test_swap_never_makes_a_bill_that_fits_worse(model, chosen):
     assert without.streams is False
 
 
-@unhurried
 @given(streamable_headers, load_settings)
 def test_a_streamed_bill_stays_inside_the_budget_or_does_not_fit(model, chosen):
     bill = plan_streaming(model, chosen, OVERHEAD).bill
@@ -112,7 +109,6 @@ def test_a_context_that_is_not_used_yet_holds_weights():
     assert 0 < short.short_streamed_mib < short.streamed_mib
 
 
-@unhurried
 @given(streamable_headers, load_settings, st.integers(0, 4096))
 def test_a_larger_budget_keeps_fitting(model, chosen, more):
     bill = plan_streaming(model, chosen, OVERHEAD).bill
@@ -120,7 +116,6 @@ def test_a_larger_budget_keeps_fitting(model, chosen, more):
     assert plan_streaming(model, larger, OVERHEAD).bill.fits >= bill.fits
 
 
-@unhurried
 @given(streamable_headers, load_settings)
 def test_advice_that_turns_on_the_swap_fits(model, chosen):
     advice = advise(model, chosen, OVERHEAD)

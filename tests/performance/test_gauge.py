@@ -162,7 +162,7 @@ def test_a_click_on_a_part_asks_for_more_of_it(gauge: Gauge, qtbot, part: str):
     gauge.show_values(gauge_values())
     gauge.layout().activate()
     meter = getattr(gauge, f"_{part}")
-    with qtbot.waitSignal(getattr(gauge, f"{part}_clicked"), timeout=1000):
+    with qtbot.waitSignal(getattr(gauge, f"{part}_clicked")):
         qtbot.mouseClick(meter, Qt.MouseButton.LeftButton, pos=meter.rect().center())
-    with qtbot.waitSignal(getattr(gauge, f"{part}_clicked"), timeout=1000):
+    with qtbot.waitSignal(getattr(gauge, f"{part}_clicked")):
         qtbot.keyClick(meter, Qt.Key.Key_Return)

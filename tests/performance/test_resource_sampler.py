@@ -26,7 +26,7 @@ def sampler(qapp: QApplication):
 
 def test_a_reading_says_what_this_process_and_machine_use(sampler: ResourceSampler, qtbot):
     sampler.set_engine_pid(os.getpid())
-    with qtbot.waitSignal(sampler.sampled, timeout=5000) as sampled:
+    with qtbot.waitSignal(sampler.sampled) as sampled:
         sampler.start()
     reading = sampled.args[0]
     assert isinstance(reading, ResourceSample)
@@ -37,7 +37,7 @@ def test_a_reading_says_what_this_process_and_machine_use(sampler: ResourceSampl
 
 def test_without_an_engine_its_memory_is_zero(sampler: ResourceSampler, qtbot):
     sampler.set_engine_pid(None)
-    with qtbot.waitSignal(sampler.sampled, timeout=5000) as sampled:
+    with qtbot.waitSignal(sampler.sampled) as sampled:
         sampler.start()
     assert sampled.args[0].engine_mib == 0.0
 
@@ -51,7 +51,7 @@ def test_measuring_is_not_done_in_the_windows_thread(sampler: ResourceSampler, q
         return real()
 
     monkeypatch.setattr(sampler_module.meter, "machine_memory", noted)
-    with qtbot.waitSignal(sampler.sampled, timeout=5000):
+    with qtbot.waitSignal(sampler.sampled):
         sampler.start()
     assert threads
     assert threads[0] is not QThread.currentThread()
@@ -75,7 +75,7 @@ def test_nothing_is_measured_for_a_minimised_window(sampler: ResourceSampler, qt
     qtbot.wait(300)
     assert received == []
     window.showNormal()
-    with qtbot.waitSignal(sampler.sampled, timeout=5000):
+    with qtbot.waitSignal(sampler.sampled):
         sampler.set_active(True)
 
 
@@ -102,6 +102,6 @@ def test_a_measurement_that_failed_is_reported_and_the_next_one_comes(
 
     monkeypatch.setattr(sampler_module.meter, "machine_memory", failing_once)
     sampler.start()
-    qtbot.waitUntil(lambda: failed == [gone], timeout=5000)
-    with qtbot.waitSignal(sampler.sampled, timeout=10_000):
+    qtbot.waitUntil(lambda: failed == [gone])
+    with qtbot.waitSignal(sampler.sampled):
         sampler.set_active(True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serve_profile import EDGE_CONTEXT, ServeProfile, with_profile
+from support.patience import wait_until
 from support.servers import RunningServer, StartServer
 
 SYSTEM = "You check the temperatures of a machine and answer in one short sentence. " * 20
@@ -70,10 +70,9 @@ def test_the_first_request_finds_the_system_prompt_and_so_does_one_after_a_stran
         tokens = http.post("/tokenize", json={"prompt": SYSTEM.strip()}).json()["count"]
     assert cached_tokens(server, user) >= tokens
     assert cached_tokens(server, {"role": "system", "content": "Other."}, user) < tokens
-    until = time.monotonic() + 30
-    while cached_tokens(server, user) < tokens:
-        assert time.monotonic() < until, "the system prompt was not computed again"
-        time.sleep(0.2)
+    wait_until(
+        lambda: cached_tokens(server, user) >= tokens, "the system prompt was not computed again"
+    )
     (engine,) = psutil.Process(server.process.pid).children()
     status = Path(f"/proc/{engine.pid}/status").read_text(encoding="ascii")
     locked_kib = int(re.search(r"VmLck:\s+(\d+) kB", status).group(1))

@@ -60,7 +60,6 @@ def test_no_value_of_a_field_is_a_server_error(server: RunningServer, path: str)
 
         @settings(
             max_examples=EXAMPLES,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             derandomize=EXAMPLES == 40,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import httpx2
@@ -13,7 +12,8 @@ import pytest
 
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.server.gateway import checked_servers, haproxy_configuration, smg_arguments
-from support.servers import StartServer
+from support.patience import PATIENCE_S, wait_until
+from support.servers import StartServer, get, post
 
 CHAT = "/v1/chat/completions"
 
@@ -34,32 +34,28 @@ def free_port() -> int:
 
 def served_by(address: str, session: str, count: int) -> int:
     """Sends requests of one conversation; returns how many were answered."""
-    model = httpx2.get(f"{address}/v1/models").json()["data"][0]["id"]
+    model = get(f"{address}/v1/models").json()["data"][0]["id"]
     messages = [{"role": "user", "content": f"{session} " * 20}]
     body = {"model": model, "messages": messages, "max_tokens": 1}
     headers = {"X-Session-Id": session}
-    replies = [
-        httpx2.post(address + CHAT, json=body, headers=headers, timeout=60) for _ in range(count)
-    ]
+    replies = [post(address + CHAT, json=body, headers=headers) for _ in range(count)]
     return sum(reply.status_code == 200 for reply in replies)
 
 
 def answered(server_address: str) -> int:
-    text = httpx2.get(f"{server_address}/metrics").text
+    text = get(f"{server_address}/metrics").text
     name = "deepseek_r1:e2e_request_latency_seconds_count "
     return int(float(text.split(name)[-1].split()[0]))
 
 
 def wait_for(address: str) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+    def ready() -> bool:
         try:
-            if httpx2.get(f"{address}/v1/models", timeout=5).status_code == 200:
-                return
+            return get(f"{address}/v1/models").status_code == 200
         except httpx2.TransportError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError("the gateway did not become ready")
+            return False
+
+    wait_until(ready, "the gateway did not become ready")
 
 
 @pytest.mark.native
@@ -93,4 +89,4 @@ def test_a_conversation_stays_on_its_server_and_survives_it(
         assert served_by(common, "first", 3) == 3
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx2
 import psutil
 import pytest
 
@@ -16,6 +14,8 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.server.instances import share_of
 from deepseek_r1.server.serve_options import ServeOptions
+from support.patience import PATIENCE_S, wait_until
+from support.servers import is_ready, post
 
 pytestmark = [
     pytest.mark.native,
@@ -42,15 +42,7 @@ def test_a_budget_that_is_too_small_for_all_is_refused():
 
 
 def wait_until_ready(addresses: list[str]) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            if all(httpx2.get(f"{each}/health/ready").status_code == 200 for each in addresses):
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("not all instances became ready")
+    wait_until(lambda: all(map(is_ready, addresses)), "not all instances became ready")
 
 
 def test_an_instance_that_dies_comes_back(starter: Path):
@@ -67,19 +59,19 @@ def test_an_instance_that_dies_comes_back(starter: Path):
         wait_until_ready(own)
         body = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
         for _ in range(4):
-            assert httpx2.post(f"{common}/v1/chat/completions", json=body).status_code == 200
+            assert post(f"{common}/v1/chat/completions", json=body).status_code == 200
         children = psutil.Process(process.pid).children()
         assert len(children) == 2
         children[0].kill()
-        time.sleep(0.5)
+        children[0].wait(PATIENCE_S)
         wait_until_ready(own)
-        assert httpx2.post(f"{common}/v1/chat/completions", json=body).status_code == 200
+        assert post(f"{common}/v1/chat/completions", json=body).status_code == 200
         grandchildren = psutil.Process(process.pid).children(recursive=True)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
-    _, alive = psutil.wait_procs(grandchildren, timeout=10)
+    _, alive = psutil.wait_procs(grandchildren, timeout=PATIENCE_S)
     assert alive == []
 
 
@@ -97,6 +89,6 @@ def test_killing_the_supervisor_ends_its_instances_and_their_engines(starter: Pa
     assert len(below) >= 4  # two instances, each with an engine
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(below, timeout=10)
+    _, alive = psutil.wait_procs(below, timeout=PATIENCE_S)
     assert alive == []
     process.stderr.close()

@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import threading
-import time
 from pathlib import Path
 
 import httpx2
@@ -14,7 +13,8 @@ import openai
 import psutil
 import pytest
 
-from support.servers import RunningServer, StartServer, start
+from support.patience import PATIENCE_S, wait_until
+from support.servers import RunningServer, StartServer, get, post, start
 
 pytestmark = pytest.mark.native
 
@@ -44,12 +44,12 @@ def test_without_the_key_nothing_answers_but_health(start_server: StartServer):
     paths = ["/v1/models", "/metrics", "/v1/loads", "/openapi.json", "/anything"]
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}):
         for path in paths:
-            refused = httpx2.get(server.address + path, headers=headers)
+            refused = get(server.address + path, headers=headers)
             assert refused.status_code == 401, path
             assert refused.json()["error"]["code"] == "invalid_api_key"
-        assert httpx2.post(server.address + CHAT, json=SHORT, headers=headers).status_code == 401
-    assert httpx2.get(server.address + "/health").json() == {"status": "ok"}
-    assert httpx2.get(server.address + "/health/ready").status_code == 200
+        assert post(server.address + CHAT, json=SHORT, headers=headers).status_code == 401
+    assert get(server.address + "/health").json() == {"status": "ok"}
+    assert get(server.address + "/health/ready").status_code == 200
     assert server.client().models.list().data
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=f"{server.address}/v1", api_key="no").models.list()
@@ -91,7 +91,7 @@ def test_more_requests_than_the_queue_takes_get_429(start_server: StartServer):
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
         lines = running.iter_lines()
         next(lines)
-        waiting = threading.Thread(target=lambda: httpx2.post(server.address + CHAT, json=SHORT))
+        waiting = threading.Thread(target=lambda: post(server.address + CHAT, json=SHORT))
         waiting.start()
         wait_for(server, "num_waiting_reqs", 1)
         refused = http.post(CHAT, json=SHORT)
@@ -99,16 +99,14 @@ def test_more_requests_than_the_queue_takes_get_429(start_server: StartServer):
         assert int(refused.headers["Retry-After"]) > 0
         assert refused.json()["error"]["type"] == "rate_limit_error"
         running.close()
-        waiting.join(60)
+        waiting.join(PATIENCE_S)
 
 
 def wait_for(server: RunningServer, name: str, value: int) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        if httpx2.get(server.address + "/v1/loads").json()["aggregate"][name] == value:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{name} did not become {value}")
+    def reached() -> bool:
+        return get(server.address + "/v1/loads").json()["aggregate"][name] == value
+
+    wait_until(reached, f"{name} did not become {value}")
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -150,7 +148,7 @@ def test_answers_are_computed_together_and_each_is_its_own(server: RunningServer
                 "json_schema": {"name": "word", "schema": {"const": word}},
             },
         }
-        reply = httpx2.post(server.address + CHAT, json=body, timeout=60)
+        reply = post(server.address + CHAT, json=body)
         choices = reply.json().get("choices")
         answers[word] = choices[0]["message"]["content"].strip() if choices else reply.text
 
@@ -158,7 +156,7 @@ def test_answers_are_computed_together_and_each_is_its_own(server: RunningServer
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert answers == {word: f'"{word}"' for word in words}
 
 
@@ -189,7 +187,7 @@ def test_signs_of_life_come_while_a_request_waits(start_server: StartServer):
         lines = running.iter_lines()
         next(lines)
         with httpx2.stream(
-            "POST", server.address + CHAT, json=SHORT | {"stream": True}, timeout=60
+            "POST", server.address + CHAT, json=SHORT | {"stream": True}, timeout=PATIENCE_S
         ) as waiting:
             pings = waiting.iter_lines()
             assert next(pings) == ": ping"
@@ -205,14 +203,14 @@ def test_running_answers_end_before_the_server(start_server: StartServer):
         rest = [line for line in lines if line]
         assert rest[-1] == "data: [DONE]"
         assert json.loads(rest[-2].removeprefix("data: "))["choices"][0]["finish_reason"]
-    assert server.process.wait(60) == 0
+    assert server.process.wait(PATIENCE_S) == 0
 
 
 def test_a_server_whose_model_is_refused_ends_with_its_reason(tmp_path: Path):
     wrong = tmp_path / "wrong.gguf"
     wrong.write_bytes(b"GGUF but not really" * 10)
     server = start(wrong, wait=False)
-    _, errors = server.process.communicate(timeout=60)
+    _, errors = server.process.communicate(timeout=PATIENCE_S)
     assert server.process.returncode == 3
     assert "Traceback" not in errors
 
@@ -222,7 +220,7 @@ def test_metrics_count_what_was_answered(start_server: StartServer):
     client = server.client()
     model = client.models.list().data[0].id
     client.completions.create(model=model, prompt="One, two,", max_tokens=3)
-    text = httpx2.get(server.address + "/metrics").text
+    text = get(server.address + "/metrics").text
     values = dict(
         line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")
     )

@@ -123,7 +123,7 @@ class Tree(RuleBasedStateMachine):
 
 
 TestTree = Tree.TestCase
-TestTree.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestTree.settings = settings(max_examples=25, stateful_step_count=25)
 
 
 def test_memory_begins_at_one_message_of_a_branch(store: Store) -> None:

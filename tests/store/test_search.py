@@ -53,7 +53,8 @@ def test_every_word_is_looked_for_as_it_is(store: Store, query: str, titles: lis
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     query=st.text(st.characters(codec=None), max_size=40)

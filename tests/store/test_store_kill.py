@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from r1desk.store import MessageState, Profile, ProfileInUse, Store
+from support.patience import PATIENCE_S
 
 HERE = Path(__file__).parent
 APP = HERE.parents[1] / "app"
@@ -65,7 +66,7 @@ def test_a_second_window_is_told_and_a_killed_one_does_not_block(tmp_path: Path)
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
         with start("store_holder.py", folder) as second:
-            assert second.communicate(timeout=20)[0] == "in use\n"
+            assert second.communicate(timeout=PATIENCE_S)[0] == "in use\n"
         with pytest.raises(ProfileInUse):
             Profile.open(folder)
         first.kill()

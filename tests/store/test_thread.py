@@ -7,6 +7,7 @@ import pytest
 
 from r1desk.store import Store, StoreNewer, StoreThread
 from r1desk.store.migrations import MIGRATIONS
+from support.patience import PATIENCE_S
 
 LATER = len(MIGRATIONS) + 1  # the format of a version after this one
 
@@ -16,7 +17,7 @@ def thread(database: Path):
     running = StoreThread(database)
     running.start()
     yield running
-    assert running.close(timeout_s=10)
+    assert running.close(timeout_s=PATIENCE_S)
 
 
 def hold(thread: StoreThread) -> threading.Event:
@@ -25,10 +26,10 @@ def hold(thread: StoreThread) -> threading.Event:
 
     def wait(store: Store) -> None:
         begun.set()
-        release.wait(10)
+        release.wait(PATIENCE_S)
 
     thread.submit(wait)
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE_S)
     return release
 
 
@@ -37,7 +38,7 @@ def test_work_is_done_in_order_in_one_thread(thread: StoreThread) -> None:
     futures = [
         thread.submit(lambda s, n=n: done.append(n) or threading.get_ident()) for n in range(100)
     ]
-    assert {f.result(10) for f in futures} == {thread.ident}
+    assert {f.result(PATIENCE_S) for f in futures} == {thread.ident}
     assert done == list(range(100))
 
 
@@ -48,20 +49,22 @@ def test_of_waiting_progress_only_the_newest_is_written(thread: StoreThread) -> 
             conversation, store.messages.append_user(conversation, "q", None).id
         ).id
 
-    answer = thread.submit(begin).result(10)
-    changes = thread.submit(lambda s: s._db.connection.total_changes()).result(10)
+    answer = thread.submit(begin).result(PATIENCE_S)
+    changes = thread.submit(lambda s: s._db.connection.total_changes()).result(PATIENCE_S)
     release = hold(thread)
     futures = [thread.save_progress(answer, f"{n}") for n in range(50)]
     release.set()
-    assert all(f.result(10) for f in futures)
-    assert thread.submit(lambda s: s.messages.get(answer).content).result(10) == "49"
-    assert thread.submit(lambda s: s._db.connection.total_changes()).result(10) == changes + 1
+    assert all(f.result(PATIENCE_S) for f in futures)
+    assert thread.submit(lambda s: s.messages.get(answer).content).result(PATIENCE_S) == "49"
+    assert (
+        thread.submit(lambda s: s._db.connection.total_changes()).result(PATIENCE_S) == changes + 1
+    )
 
 
 def test_an_error_reaches_its_caller_and_the_thread_goes_on(thread: StoreThread) -> None:
     with pytest.raises(LookupError):
-        thread.submit(lambda s: s.conversations.get(1)).result(10)
-    assert thread.submit(lambda s: s.conversations.infos()).result(10) == []
+        thread.submit(lambda s: s.conversations.get(1)).result(PATIENCE_S)
+    assert thread.submit(lambda s: s.conversations.infos()).result(PATIENCE_S) == []
 
 
 def test_close_drains_and_then_refuses(database: Path) -> None:
@@ -70,7 +73,7 @@ def test_close_drains_and_then_refuses(database: Path) -> None:
     release = hold(thread)
     futures = [thread.submit(lambda s: s.conversations.create()) for _ in range(20)]
     release.set()
-    assert thread.close(timeout_s=10)
+    assert thread.close(timeout_s=PATIENCE_S)
     assert len({f.result(0).id for f in futures}) == 20
     with pytest.raises(RuntimeError):
         thread.submit(lambda s: s.conversations.infos())
@@ -85,7 +88,7 @@ def test_a_store_that_cannot_be_opened_fails_all_work_with_the_reason(database: 
     thread = StoreThread(database)
     thread.start()
     with pytest.raises(StoreNewer):
-        thread.opened.result(10)
+        thread.opened.result(PATIENCE_S)
     with pytest.raises(StoreNewer):
-        thread.submit(lambda s: s.conversations.infos()).result(10)
-    assert thread.close(timeout_s=10)
+        thread.submit(lambda s: s.conversations.infos()).result(PATIENCE_S)
+    assert thread.close(timeout_s=PATIENCE_S)

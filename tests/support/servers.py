@@ -6,15 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import openai
 
-READY_S = 60.0
+from support.patience import PATIENCE_S, wait_until
+
+# httpx2's own patience is five seconds.
+get = partial(httpx2.get, timeout=PATIENCE_S)
+post = partial(httpx2.post, timeout=PATIENCE_S)
 
 
 @dataclass
@@ -32,19 +36,21 @@ class RunningServer:
 
     def http(self) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return httpx2.Client(base_url=self.address, headers=headers, timeout=60)
+        return httpx2.Client(base_url=self.address, headers=headers, timeout=PATIENCE_S)
 
     def wait_until_ready(self) -> None:
-        until = time.monotonic() + READY_S
-        while time.monotonic() < until:
+        def ready() -> bool:
             assert self.process.poll() is None, self.process.communicate()
-            try:
-                if httpx2.get(f"{self.address}/health/ready").status_code == 200:
-                    return
-            except httpx2.ConnectError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError("the server did not become ready")
+            return is_ready(self.address)
+
+        wait_until(ready, "the server did not become ready")
+
+
+def is_ready(address: str) -> bool:
+    try:
+        return get(f"{address}/health/ready").status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 StartServer = Callable[..., RunningServer]
@@ -63,7 +69,7 @@ def start(model: Path, *options: str, key: str = "", wait: bool = True) -> Runni
     assert process.stderr is not None
     line = process.stderr.readline()
     if not line.startswith("Listening on "):
-        raise AssertionError(line + process.communicate(timeout=READY_S)[1])
+        raise AssertionError(line + process.communicate(timeout=PATIENCE_S)[1])
     server = RunningServer(process, line.split()[-1], key)
     if wait:
         server.wait_until_ready()
@@ -73,5 +79,5 @@ def start(model: Path, *options: str, key: str = "", wait: bool = True) -> Runni
 def end(server: RunningServer) -> int:
     if server.process.poll() is None:
         server.process.send_signal(signal.SIGTERM)
-    server.process.communicate(timeout=60)
+    server.process.communicate(timeout=PATIENCE_S)
     return server.process.returncode

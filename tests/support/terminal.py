@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from support.patience import PATIENCE_S
+
 
 class Terminal:
     """A running program; `output` is all that it has written."""
@@ -36,14 +38,14 @@ class Terminal:
         except (BlockingIOError, OSError):
             time.sleep(0.02)
 
-    def wait_for(self, text: str, after: int = 0, seconds: float = 60) -> int:
+    def wait_for(self, text: str, after: int = 0, seconds: float = PATIENCE_S) -> int:
         end = time.monotonic() + seconds
         while text not in self.output[after:]:
             assert time.monotonic() < end, f"no {text!r} in {self.output[-2000:]!r}"
             self.read()
         return self.output.index(text, after) + len(text)
 
-    def wait_for_more(self, characters: int, seconds: float = 60) -> None:
+    def wait_for_more(self, characters: int, seconds: float = PATIENCE_S) -> None:
         end, before = time.monotonic() + seconds, len(self.output)
         while len(self.output) < before + characters:
             assert time.monotonic() < end, self.output[-2000:]
@@ -56,11 +58,11 @@ class Terminal:
         self.process.send_signal(signal.SIGINT)
 
     def ended(self) -> int:
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_S
         while self.process.poll() is None and time.monotonic() < end:
             self.read()
         self.read()  # what it wrote last
-        return self.process.wait(timeout=1)
+        return self.process.wait(timeout=PATIENCE_S)
 
     def close(self) -> None:
         if self.process.poll() is None:

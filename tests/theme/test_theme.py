@@ -131,7 +131,7 @@ def test_a_choice_reaches_tokens_and_palette(
 
 def test_choosing_again_tells_those_who_paint_themselves(qapp: QApplication, qtbot):
     theme = apply_theme(qapp, ThemeChoice.LIGHT)
-    with qtbot.waitSignal(theme.changed, timeout=1000):
+    with qtbot.waitSignal(theme.changed):
         assert apply_theme(qapp, ThemeChoice.DARK) is theme
 
 

@@ -14,8 +14,6 @@ from r1desk import preferences as prefs
 from r1desk.shell.session import Session
 from r1desk.store import Profile, StoreThread
 
-ANSWER_WAIT_MS = 60_000
-
 
 @contextmanager
 def running_session(
@@ -49,6 +47,14 @@ def short_answers(stored: prefs.Preferences) -> None:
     stored.sampling = SamplingSettings(max_tokens=48, seed=1)
 
 
+def endless_answers(stored: prefs.Preferences) -> None:
+    """Answers that last until they are stopped: the starter's two ends of a text are ruled out."""
+    never = {0: -100.0, 2: -100.0}
+    stored.sampling = SamplingSettings(
+        max_tokens=4000, seed=1, logit_bias=never, end_repetition=False
+    )
+
+
 def wait_ready(qtbot: QtBot, session: Session) -> None:
     """Until a model is loaded. Fails with what the window shows where that fails."""
     failures: list[str] = []
@@ -60,23 +66,22 @@ def wait_ready(qtbot: QtBot, session: Session) -> None:
         assert session.models.current is not None, (session.engine.state, shown and shown.text)
         return True
 
-    qtbot.waitUntil(loaded, timeout=ANSWER_WAIT_MS)
+    qtbot.waitUntil(loaded)
 
 
 def wait_answered(qtbot: QtBot, session: Session) -> None:
-    """Until the question just asked has its answer, stored."""
+    """Until the question just asked has its answer, stored; it is busy from the question on."""
 
     def answered() -> bool:
-        branch = session.chat.shown_branch
-        return not session.chat.busy and bool(branch) and branch[-1].state != "streaming"
+        branch, under_way = session.chat.shown_branch, ("streaming", "queued")
+        return not session.chat.busy and bool(branch) and branch[-1].state not in under_way
 
-    qtbot.waitUntil(lambda: session.chat.busy, timeout=ANSWER_WAIT_MS)
-    qtbot.waitUntil(answered, timeout=ANSWER_WAIT_MS)
+    qtbot.waitUntil(answered)
 
 
 def ask(qtbot: QtBot, session: Session, text: str) -> None:
     """Type a message into the composer and press Enter, as a person does who sees no Stop there."""
-    qtbot.waitUntil(lambda: not session.window.stop_action.isEnabled(), timeout=10_000)
+    qtbot.waitUntil(lambda: not session.window.stop_action.isEnabled())
     composer = session.window.composer
     composer.setFocus()
     qtbot.keyClicks(composer.editor, text)

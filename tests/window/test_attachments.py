@@ -47,7 +47,7 @@ def labels(session: Session) -> list[str]:
 
 
 def wait_chips(qtbot: QtBot, session: Session, count: int) -> None:
-    qtbot.waitUntil(lambda: len(labels(session)) == count, timeout=5_000)
+    qtbot.waitUntil(lambda: len(labels(session)) == count)
 
 
 def test_dropped_files_go_to_the_model_with_the_question(
@@ -59,7 +59,7 @@ def test_dropped_files_go_to_the_model_with_the_question(
         wait_ready(qtbot, session)
         drop(session, files_of(table))
         wait_chips(qtbot, session, 1)
-        qtbot.waitUntil(lambda: "about" not in labels(session)[0], timeout=10_000)
+        qtbot.waitUntil(lambda: "about" not in labels(session)[0])
         assert labels(session)[0].startswith("prices.csv · ")
         assert labels(session)[0].endswith("tokens · fits the context")
         type_text("Which?")
@@ -76,7 +76,7 @@ def test_dropped_files_go_to_the_model_with_the_question(
         assert dialog.field.toPlainText() == "fruit,price\napple,3\n"
         press(Qt.Key.Key_Escape)
     with running_session(qtbot, own_profile) as session:  # it is stored
-        qtbot.waitUntil(lambda: bool(session.chat.shown_branch), timeout=5_000)
+        qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
         assert session.chat.shown_branch[0].attachments == question.attachments
 
 
@@ -87,7 +87,7 @@ def test_a_pasted_file_is_attached_and_can_be_removed(
     notes.write_text("# Notes", encoding="utf-8")
     with running_session(qtbot, own_profile) as session:
         composer = session.window.composer
-        qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+        qtbot.waitUntil(session.window.isActiveWindow)
         composer.setFocus()
         QGuiApplication.clipboard().setMimeData(files_of(notes, notes))
         press(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
@@ -106,7 +106,7 @@ def test_attached_files_are_part_of_the_draft(
     notes.write_text("# Notes", encoding="utf-8")
     store_conversation(own_profile, "Apples?", "Red.")
     with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(lambda: bool(session.chat.shown_branch), timeout=5_000)
+        qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
         drop(session, files_of(notes))
         wait_chips(qtbot, session, 1)
         click(session.window.sidebar.new_button)
@@ -162,7 +162,7 @@ def test_files_are_chosen_with_the_keyboard(
     notes = tmp_path / "notes.md"
     notes.write_text("# Notes", encoding="utf-8")
     with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+        qtbot.waitUntil(session.window.isActiveWindow)
         session.window.composer.setFocus()
         press(Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier)
         dialog = session.window.findChild(QFileDialog)

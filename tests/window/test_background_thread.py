@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication
 
 from r1desk.platform.background_thread import in_background
+from support.patience import PATIENCE_S
 
 
 class Asker(QObject):
@@ -41,7 +42,7 @@ def test_the_last_reference_is_let_go_in_the_main_thread(qapp: QApplication) -> 
 
 def work_of(asker: Asker, go: threading.Event) -> Callable[[], None]:
     def work() -> None:
-        go.wait(10)
+        go.wait(PATIENCE_S)
         asker.found.emit(1)
 
     return work

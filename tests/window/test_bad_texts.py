@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
+from support.patience import PATIENCE_S, wait_until
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
@@ -60,9 +61,9 @@ def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
             wait_answered(qtbot, session)
         assert_answered(session)
     with running_session(qtbot, own_profile) as session, answering_window():
-        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2, timeout=10_000)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
         session.window.chat.sibling_requested.emit(session.chat.shown_branch[0].id, -1)
-        qtbot.waitUntil(lambda: session.chat.shown_branch[0].content == word, timeout=10_000)
+        qtbot.waitUntil(lambda: session.chat.shown_branch[0].content == word)
         qtbot.wait(300)
 
 
@@ -137,7 +138,7 @@ class Canary:
     def close(self) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
 
 
 @pytest.fixture
@@ -152,8 +153,7 @@ def test_the_canary_notices_a_reader_and_a_visitor(canary: Canary) -> None:
     if not canary.was_read:
         pytest.skip("this file system keeps no access times")
     socket.create_connection(("127.0.0.1", canary.port)).close()
-    canary._thread.join(0.2)
-    assert canary.visitors == 1
+    wait_until(lambda: canary.visitors == 1)
 
 
 def test_nothing_that_the_model_writes_is_fetched_or_opened(
@@ -196,7 +196,7 @@ def test_nothing_that_the_model_writes_is_fetched_or_opened(
         store.messages.finish_answer(answer.id, text, text, 1.0, None, MessageState.COMPLETE)
         store.key_value.set("last_conversation", conversation)
     with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2, timeout=10_000)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
         qtbot.wait(500)
         session.window.grab()
         for address in addresses[1:]:

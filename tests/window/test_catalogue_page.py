@@ -84,7 +84,7 @@ def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_button
     qtbot.addWidget(parent)
     chooser = ModelChooser([], starter, LoadSettings(), parent)
     chooser.show()
-    qtbot.waitUntil(lambda: chooser.list.currentItem() is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: chooser.list.currentItem() is not None)
     assert chooser.list.currentItem().data(PATH_ROLE) == str(starter)
     assert "fits" in chooser.list.currentItem().text(), "the bill is known before a load"
     assert "MiB of memory" in chooser.list.currentItem().text()
@@ -102,7 +102,7 @@ def test_the_model_in_use_is_not_offered_for_use(qtbot: QtBot) -> None:
     starter = starter_model()
     chooser = ModelChooser([], starter, LoadSettings(), parent, loaded=starter)
     chooser.show()
-    qtbot.waitUntil(lambda: chooser.list.currentItem() is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: chooser.list.currentItem() is not None)
     assert not chooser.use_button.isEnabled()
 
 
@@ -117,7 +117,7 @@ def test_on_a_small_screen_every_button_can_be_reached(
     chooser = ModelChooser([], starter_model(), LoadSettings(), parent)
     chooser.show()
     chooser.tabs.setCurrentIndex(tab)
-    qtbot.waitUntil(lambda: bool(chooser.catalogue.cards) or tab == 0, timeout=10_000)
+    qtbot.waitUntil(lambda: bool(chooser.catalogue.cards) or tab == 0)
     qtbot.wait(50)
     assert chooser.size() == screen
     for button in chooser.buttons.buttons():

@@ -58,11 +58,11 @@ def state_of(downloads: Downloads, file: str = FILE) -> DownloadState | None:
 def wait_state(
     qtbot: QtBot, downloads: Downloads, state: DownloadState | None, file: str = FILE
 ) -> None:
-    qtbot.waitUntil(lambda: state_of(downloads, file) is state, timeout=20_000)
+    qtbot.waitUntil(lambda: state_of(downloads, file) is state)
 
 
 def wait_halted(qtbot: QtBot, downloads: Downloads) -> None:
-    qtbot.waitUntil(lambda: downloads.items[0].progress.done_bytes >= 16 << 20, timeout=20_000)
+    qtbot.waitUntil(lambda: downloads.items[0].progress.done_bytes >= 16 << 20)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_a_download_is_paused_resumed_and_done(
         wait_halted(qtbot, downloads)
         downloads.pause(FILE)
         wait_state(qtbot, downloads, DownloadState.PAUSED)
-        with qtbot.waitSignal(downloads.finished, timeout=20_000) as done:
+        with qtbot.waitSignal(downloads.finished) as done:
             downloads.resume(FILE)
         assert done.args[0].path.read_bytes() == content
         assert server.requests[1].start >= 16 << 20
@@ -103,7 +103,7 @@ def test_a_cancelled_download_leaves_nothing(
         downloads.delete(FILE)
         wait_state(qtbot, downloads, None)
         staging = downloads.folder / STAGING
-        qtbot.waitUntil(lambda: not list(staging.glob("*.journal")), timeout=5_000)
+        qtbot.waitUntil(lambda: not list(staging.glob("*.journal")))
         assert not list(staging.glob("*.part"))
 
 
@@ -130,10 +130,10 @@ def test_a_failed_download_says_why_and_can_be_tried_again(
             reply.head(404, "Content-Length: 0")
 
     with HostileServer(script).running() as server:
-        with qtbot.waitSignal(downloads.failed, timeout=10_000) as failed:
+        with qtbot.waitSignal(downloads.failed) as failed:
             downloads.start(order(server, content))
         assert "no such file" in failed.args[0].report.text()
-        with qtbot.waitSignal(downloads.finished, timeout=10_000):
+        with qtbot.waitSignal(downloads.finished):
             downloads.resume(FILE)
 
 
@@ -150,10 +150,10 @@ def test_a_download_whose_process_was_killed_says_so_and_goes_on(
     with HostileServer(Halting(content)).running() as server:
         downloads.start(order(server, content))
         wait_halted(qtbot, downloads)
-        with qtbot.waitSignal(downloads.failed, timeout=10_000) as failed:
+        with qtbot.waitSignal(downloads.failed) as failed:
             network_process().kill()
         assert "The process for the network ended" in failed.args[0].report.text()
-        with qtbot.waitSignal(downloads.finished, timeout=20_000) as done:
+        with qtbot.waitSignal(downloads.finished) as done:
             downloads.resume(FILE)
         assert done.args[0].path.read_bytes() == content
         assert server.requests[1].start >= 16 << 20
@@ -215,7 +215,7 @@ def test_a_half_download_survives_a_restart_and_then_talks(
             assert len(server.requests) == 1  # nothing goes on by itself
             row.resume_button.click()
             wait_state(qtbot, session.downloads, DownloadState.DONE)
-            with qtbot.waitSignal(session.models.loaded, timeout=20_000) as loaded:
+            with qtbot.waitSignal(session.models.loaded) as loaded:
                 row.load_button.click()
             assert Path(loaded.args[0].facts.path) == own_profile / "models" / FILE
             assert not session.window.downloads.isVisible()
@@ -305,7 +305,7 @@ def chooser_of(qtbot: QtBot, session: Session) -> ModelChooser:
     chooser = dialog(ModelChooser)
     chooser.tabs.setCurrentIndex(1)
     click(qtbot, chooser.catalogue.fold)
-    qtbot.waitUntil(lambda: chooser.catalogue.table.tree.topLevelItemCount() > 0, timeout=10_000)
+    qtbot.waitUntil(lambda: chooser.catalogue.table.tree.topLevelItemCount() > 0)
     return chooser
 
 
@@ -331,7 +331,7 @@ def test_the_catalogue_shows_address_size_room_and_bill_before_anything_is_fetch
         page.download_requested.disconnect()
         page.download_requested.connect(asked.append)
         select(chooser, "deepseek-r1-distill-qwen-7b", "Q4_K_M")
-        qtbot.waitUntil(lambda: "free on the drive" in page.table.detail.text(), timeout=5_000)
+        qtbot.waitUntil(lambda: "free on the drive" in page.table.detail.text())
         assert "4.68 GB to download" in page.table.detail.text()
         assert "MiB of the budget of 2,048 MiB" in page.table.detail.text()
         assert page.table.address.text().replace("\u200b", "").startswith("https://huggingface.co/")
@@ -377,12 +377,12 @@ def test_the_first_start_offers_a_model_with_its_bill_and_speed(
 ) -> None:
     with running_session(qtbot, own_profile, first) as session:
         card = session.window.chat.welcome.card
-        qtbot.waitUntil(card.isVisible, timeout=5_000)
+        qtbot.waitUntil(card.isVisible)
         assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.heading.text()
         assert "MiB of the budget of 2,048 MiB" in card.facts.text()
         card.address_button.click()
         assert "huggingface.co" in card.address.text()
-        qtbot.waitUntil(lambda: "tokens a second" in card.speed.text(), timeout=30_000)
+        qtbot.waitUntil(lambda: "tokens a second" in card.speed.text())
         assert not session.downloads.items  # nothing is fetched by itself
         card.starter_button.click()
         assert not card.isVisible()
@@ -405,8 +405,8 @@ def test_download_and_start_does_both(
             session.downloads.policy = QUICK
             wait_ready(qtbot, session)
             card = session.window.chat.welcome.card
-            qtbot.waitUntil(card.isVisible, timeout=5_000)
-            with qtbot.waitSignal(session.models.loaded, timeout=30_000) as loaded:
+            qtbot.waitUntil(card.isVisible)
+            with qtbot.waitSignal(session.models.loaded) as loaded:
                 card.download_button.click()
             assert Path(loaded.args[0].facts.path).parent == own_profile / "models"
             assert model.name in loaded.args[0].facts.path
@@ -417,7 +417,7 @@ def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Pa
     use_language("zh_CN")
     with running_session(qtbot, own_profile, first) as session:
         card = session.window.chat.welcome.card
-        qtbot.waitUntil(card.isVisible, timeout=5_000)
+        qtbot.waitUntil(card.isVisible)
         card.address_button.click()
         assert "modelscope.cn" in card.address.text()
         assert card.download_button.text() == "下载并开始"

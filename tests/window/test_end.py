@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from r1desk.store import StoreThread
 from r1desk.store.store_bridge import StoreBridge
-from window.session_fixture import ask, running_session, wait_ready
+from support.patience import PATIENCE_S
+from window.session_fixture import ask, endless_answers, running_session, wait_ready
 
 COPY_AND_END = """
 from PySide6.QtWidgets import QApplication
@@ -31,7 +32,7 @@ assert app.clipboard().text() == "copied"
 
 
 def test_a_copied_text_does_not_crash_the_end_of_the_process() -> None:
-    done = subprocess.run([sys.executable, "-c", COPY_AND_END], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", COPY_AND_END], check=False, timeout=PATIENCE_S)
     assert done.returncode == 0
 
 
@@ -51,7 +52,7 @@ def test_a_result_that_comes_after_the_end_starts_nothing(qtbot: QtBot, tmp_path
 
 @pytest.mark.native
 def test_closing_during_an_answer_keeps_what_was_written(qtbot: QtBot, tmp_path: Path) -> None:
-    with running_session(qtbot, tmp_path / "profile") as session:
+    with running_session(qtbot, tmp_path / "profile", endless_answers) as session:
         wait_ready(qtbot, session)
         ask(qtbot, session, "Tell me a long story about the sea.")
         qtbot.waitUntil(lambda: session.chat.answer is not None and session.chat.answer.text != "")

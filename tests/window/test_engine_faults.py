@@ -51,13 +51,11 @@ def test_an_engine_that_fails_costs_one_answer_and_comes_back(
         wait_ready(qtbot, session)
         with answering_window():
             ask(qtbot, session, LONG)
-            with qtbot.waitSignal(session.chat.answer_streamed, timeout=20_000):
+            with qtbot.waitSignal(session.chat.answer_streamed):
                 pass
             pid = session.engine.engine_pid
             os.kill(pid, fault)
-            qtbot.waitUntil(
-                lambda: session.chat.shown_branch[-1].state != "streaming", timeout=15_000
-            )
+            qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state != "streaming")
         question, answer = session.chat.shown_branch
         assert question.content == LONG
         assert answer.state == "failed"
@@ -77,7 +75,7 @@ def test_an_engine_that_dies_while_idle_is_started_again_by_the_next_message(
         session.chat_settings.set_sampling(SamplingSettings(max_tokens=8, seed=1))
         wait_ready(qtbot, session)
         os.kill(session.engine.engine_pid, signal.SIGKILL)
-        qtbot.waitUntil(lambda: session.models.current is None, timeout=10_000)
+        qtbot.waitUntil(lambda: session.models.current is None)
         ask(qtbot, session, "Are you there?")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"

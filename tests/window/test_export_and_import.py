@@ -33,7 +33,7 @@ def wait_notice(qtbot: QtBot, session: Session, text: str) -> None:
         labels = session.window.notices.findChildren(QLabel)
         return any(text in label.text() for label in labels)
 
-    qtbot.waitUntil(shown, timeout=20_000)
+    qtbot.waitUntil(shown)
 
 
 @pytest.mark.parametrize("suffix", ["md", "json", "html", "pdf"])

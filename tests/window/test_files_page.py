@@ -66,7 +66,7 @@ def files_page(qtbot: QtBot, profile: Path, count: int) -> Iterator[FilesPage]:
     with running_session(qtbot, profile) as session:
         wait_ready(qtbot, session)
         page = open_page(qtbot, session)
-        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == count, timeout=20_000)
+        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == count)
         yield page
 
 
@@ -135,14 +135,14 @@ def test_a_deleted_model_is_in_the_trash_and_undo_brings_it_back(
         click(page.delete_button)
         text = answer_box(page, lambda box: box.trash_button)
         assert str(path) in text
-        qtbot.waitUntil(lambda: not path.exists(), timeout=10_000)
+        qtbot.waitUntil(lambda: not path.exists())
         assert (own_trash / "mine.gguf").exists()
-        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 2, timeout=20_000)
+        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 2)
         click(page.notices.action_button)
-        qtbot.waitUntil(path.exists, timeout=10_000)
+        qtbot.waitUntil(path.exists)
         assert not (own_trash / "mine.gguf").exists()
         assert not list((own_trash.parent / "info").iterdir())
-        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 3, timeout=20_000)
+        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 3)
 
 
 def test_the_delete_key_asks_and_enter_deletes_nothing(qtbot: QtBot, own_profile: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_file_of_another_application_is_deleted_only_under_its_name(
         click(page.delete_button)
         text = answer_box(page, lambda box: box.delete_button)
         assert "It belongs to LM Studio" in text
-        qtbot.waitUntil(lambda: not (other_apps / "theirs.gguf").exists(), timeout=10_000)
+        qtbot.waitUntil(lambda: not (other_apps / "theirs.gguf").exists())
 
 
 def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
@@ -178,7 +178,7 @@ def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
         select(page, "R1 Desk")
         click(page.delete_button)
         answer_box(page, lambda box: box.trash_button)
-        qtbot.waitUntil(lambda: "no trash" in page.notices.label.text(), timeout=10_000)
+        qtbot.waitUntil(lambda: "no trash" in page.notices.label.text())
         assert path.exists()
 
 
@@ -191,7 +191,7 @@ def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
     with running_session(qtbot, own_profile) as session:
         wait_ready(qtbot, session)
         session.models.choose(path)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path, timeout=60_000)
+        qtbot.waitUntil(lambda: session.models.loaded_path == path)
         page = open_page(qtbot, session)
         qtbot.waitUntil(lambda: any(state == "loaded" for _, state, _ in rows(page).values()))
         at = next(
@@ -203,8 +203,8 @@ def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
         assert not page.delete_button.isEnabled()
         assert page.unload_button.isVisible()
         click(page.unload_button)
-        qtbot.waitUntil(lambda: session.models.current is None, timeout=10_000)
-        qtbot.waitUntil(page.delete_button.isEnabled, timeout=10_000)
+        qtbot.waitUntil(lambda: session.models.current is None)
+        qtbot.waitUntil(page.delete_button.isEnabled)
 
 
 def test_the_folder_of_the_selected_file_is_shown(
@@ -233,7 +233,7 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(
     with running_session(qtbot, own_profile) as session:
         wait_ready(qtbot, session)
         page = open_page(qtbot, session)
-        qtbot.waitUntil(lambda: "part.gguf" in page.downloads.rows, timeout=10_000)
+        qtbot.waitUntil(lambda: "part.gguf" in page.downloads.rows)
         row = page.downloads.rows["part.gguf"]
         assert row.resume_button.isVisible()
         assert row.status.text().startswith("Paused at 9 MB")
@@ -242,5 +242,5 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(
         assert isinstance(box, QMessageBox)
         assert "already downloaded" in box.text()
         click(next(each for each in box.buttons() if each.text() == "Delete"))
-        qtbot.waitUntil(lambda: "part.gguf" not in page.downloads.rows, timeout=10_000)
-        qtbot.waitUntil(lambda: not list((folder / STAGING).glob("part.gguf.*")), timeout=10_000)
+        qtbot.waitUntil(lambda: "part.gguf" not in page.downloads.rows)
+        qtbot.waitUntil(lambda: not list((folder / STAGING).glob("part.gguf.*")))

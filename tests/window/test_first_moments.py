@@ -14,9 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from r1desk.platform.display import missing_packages
 from r1desk.store import StoreThread
+from support.patience import PATIENCE_S
 from window.session_fixture import ask, running_session, short_answers, wait_answered
-
-WAIT_S = 30
 
 pytestmark = pytest.mark.native
 
@@ -28,7 +27,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     start = StoreThread.start
 
     def start_late(store: StoreThread) -> None:
-        store.submit(lambda _store: ready.wait(WAIT_S))
+        store.submit(lambda _store: ready.wait(PATIENCE_S))
         start(store)
 
     monkeypatch.setattr(StoreThread, "start", start_late)

@@ -16,12 +16,11 @@ from r1desk.chat.widgets.user_view import UserView
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.session import Session
 from r1desk.store import Profile, Store
-from window.mouse_and_keys import click, press, type_text
+from window.mouse_and_keys import click, press, type_text, wait_still
 from window.session_fixture import ask, running_session, wait_answered, wait_ready
 from window.stored_conversations import store_conversation
 
 pytestmark = pytest.mark.native
-WAIT_MS = 60_000
 LONG = " ".join(f"The {n}th sheep jumps over the fence." for n in range(24))
 TURNS = ("Count sheep.", LONG, "Count more sheep.", LONG)
 
@@ -42,7 +41,7 @@ def ask_too_much(qtbot: QtBot, session: Session) -> AnswerView:
     wait_ready(qtbot, session)
     ask(qtbot, session, "How many were there?")
     wait_answered(qtbot, session)
-    qtbot.waitUntil(lambda: session.context.overflow.options is not None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: session.context.overflow.options is not None)
     view = last_view(session)
     assert view.card is not None
     assert session.chat.shown_branch[-1].state == "failed"
@@ -64,7 +63,7 @@ def wait_completed(qtbot: QtBot, session: Session, question: str) -> None:
         answered = len(branch) > 1 and branch[-2].content == question
         return answered and branch[-1].state == "complete" and not session.chat.busy
 
-    qtbot.waitUntil(completed, timeout=WAIT_MS)
+    qtbot.waitUntil(completed)
 
 
 def test_the_oldest_messages_are_left_out_and_a_line_shows_it(
@@ -87,11 +86,9 @@ def test_the_oldest_messages_are_left_out_and_a_line_shows_it(
         assert isinstance(line, UserView)
         assert line.memory_line is not None
         click(line.memory_line.buttons[2])  # read all of it
-        qtbot.waitUntil(
-            lambda: not any(m.memory_start for m in session.chat.shown_branch), timeout=WAIT_MS
-        )
+        qtbot.waitUntil(lambda: not any(m.memory_start for m in session.chat.shown_branch))
     with running_session(qtbot, own_profile, small_context) as session:  # it was stored
-        qtbot.waitUntil(lambda: bool(session.chat.shown_branch), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
         assert not any(m.memory_start for m in session.chat.shown_branch)
 
 
@@ -100,7 +97,7 @@ def test_the_ways_are_offered_again_after_a_restart(qtbot: QtBot, own_profile: P
     with running_session(qtbot, own_profile, small_context) as session:
         ask_too_much(qtbot, session)
     with running_session(qtbot, own_profile, small_context) as session:
-        qtbot.waitUntil(lambda: session.context.overflow.options is not None, timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: session.context.overflow.options is not None)
         card = last_view(session).card
         assert card is not None
         assert len(card.buttons) >= 3
@@ -130,8 +127,8 @@ def test_after_a_longer_context_from_the_panel_the_card_just_goes_on(
         spin.selectAll()
         type_text("2048")
         press(Qt.Key.Key_Tab)
-        qtbot.waitUntil(window.panel.message.apply_button.isVisible, timeout=10_000)
-        qtbot.wait(500)  # until the row of the button is laid out
+        qtbot.waitUntil(window.panel.message.apply_button.isVisible)
+        wait_still(qtbot, window.panel.message.apply_button)
         click(window.panel.message.apply_button)
         press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
 
@@ -139,7 +136,7 @@ def test_after_a_longer_context_from_the_panel_the_card_just_goes_on(
             options = session.context.overflow.options
             return options is not None and [o.way for o in options.options] == [ContextWay.FITS]
 
-        qtbot.waitUntil(offers_one_way, timeout=WAIT_MS)
+        qtbot.waitUntil(offers_one_way)
         card = last_view(session).card
         assert card is not None
         assert "fits by now" in card.heading()
@@ -165,9 +162,7 @@ def test_a_new_branch_begins_with_a_summary_and_the_old_one_stays(
         assert stats is not None
         assert stats.prompt_tokens < 300  # the summary in place of the sheep
         session.chat.select_sibling(request.id, -1)
-        qtbot.waitUntil(
-            lambda: [m.content for m in session.chat.shown_branch] == old, timeout=WAIT_MS
-        )
+        qtbot.waitUntil(lambda: [m.content for m in session.chat.shown_branch] == old)
 
 
 def test_a_conversation_goes_past_its_context_three_times_and_loses_nothing(
@@ -184,7 +179,7 @@ def test_a_conversation_goes_past_its_context_three_times_and_loses_nothing(
             wait_answered(qtbot, session)
             if session.chat.shown_branch[-1].state == "failed":
                 break
-        qtbot.waitUntil(lambda: session.context.overflow.options is not None, timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: session.context.overflow.options is not None)
         return [message.content for message in session.chat.shown_branch[:-1]]
 
     with running_session(qtbot, own_profile, small_context) as session:

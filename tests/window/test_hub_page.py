@@ -20,12 +20,15 @@ from r1desk.shell.session import Session
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer
 from support.hub_server import hub_server, page
+from support.patience import PATIENCE_S
 from support.split import split
 from window.mouse_and_keys import click
 from window.session_fixture import running_session, wait_ready
 
 pytestmark = pytest.mark.native
-QUICK = RetryPolicy(connect_s=5.0, stall_s=5.0, first_tries=2, pause_s=0.01, loopback_http=True)
+QUICK = RetryPolicy(
+    connect_s=PATIENCE_S, stall_s=PATIENCE_S, first_tries=2, pause_s=0.01, loopback_http=True
+)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +77,7 @@ def list_files(qtbot: QtBot, hub: HubPage, text: str) -> None:
     hub.name.setFocus()
     qtbot.keyClicks(hub.name, text)
     qtbot.keyClick(hub.name, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: bool(rows(hub)), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(rows(hub)))
 
 
 def test_nothing_is_sent_before_the_files_are_asked_for(
@@ -91,7 +94,7 @@ def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selec
 ) -> None:
     hub = open_page(qtbot, session)
     list_files(qtbot, hub, f"{page(server)}:Q8_0")
-    qtbot.waitUntil(lambda: all("tok/s" in row.text(3) for row in rows(hub)), timeout=10_000)
+    qtbot.waitUntil(lambda: all("tok/s" in row.text(3) for row in rows(hub)))
     assert [row.text(0) for row in rows(hub)] == ["m-Q4_K_M.gguf", "m-Q8_0.gguf"]
     assert rows(hub)[0].text(3).startswith("fits")
     assert hub.selected is not None
@@ -106,7 +109,7 @@ def test_a_click_downloads_and_verifies_the_selected_file(
 ) -> None:
     hub = open_page(qtbot, session)
     list_files(qtbot, hub, page(server))
-    with qtbot.waitSignal(session.downloads.finished, timeout=20_000) as done:
+    with qtbot.waitSignal(session.downloads.finished) as done:
         click(hub.download_button)
     assert done.args[0].path.read_bytes() == model
     qtbot.waitUntil(lambda: bool(hub.downloads.rows))
@@ -124,7 +127,7 @@ def test_the_parts_of_a_split_model_are_all_downloaded(
         assert "2 parts" in hub.detail.text()
         click(hub.download_button)
         folder = session.downloads.folder
-        qtbot.waitUntil(lambda: all((folder / name).exists() for name in files), timeout=20_000)
+        qtbot.waitUntil(lambda: all((folder / name).exists() for name in files))
 
 
 def test_a_mistyped_name_and_a_missing_repository_have_a_reason(
@@ -138,7 +141,7 @@ def test_a_mistyped_name_and_a_missing_repository_have_a_reason(
     hub.name.clear()
     qtbot.keyClicks(hub.name, f"{server.url}/no/such")
     click(hub.list_button)
-    qtbot.waitUntil(lambda: "could not be listed" in hub.note.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "could not be listed" in hub.note.text())
     assert "404" in hub.note.text()
 
 
@@ -164,7 +167,7 @@ def test_a_closed_dialog_ends_the_query(qtbot: QtBot, session: Session, model: b
         hub = open_page(qtbot, session)
         qtbot.keyClicks(hub.name, page(server))
         click(hub.list_button)
-        qtbot.waitUntil(lambda: bool(server.requests), timeout=10_000)
+        qtbot.waitUntil(lambda: bool(server.requests))
         query = hub._query
         session.window.findChild(ModelChooser).reject()
         qtbot.waitUntil(lambda: query._stop.asked)

@@ -25,8 +25,10 @@ import psutil
 import pytest
 
 from r1desk.store import MessageState, Profile, Store
+from support.patience import PATIENCE_S, wait_until
 
-pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(900)]
+# Quiet: of an answer at most a second may be lost, which the disk must have had.
+pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.quiet, pytest.mark.timeout(900)]
 
 ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "20"))
 TAIL_S = 1.0  # what may be lost of a streaming answer
@@ -63,7 +65,7 @@ class Window:
                 self.engines.append(fact["pid"])
         return fact
 
-    def wait_for(self, event: str, wait_s: float = 30.0) -> dict[str, Any]:
+    def wait_for(self, event: str, wait_s: float = PATIENCE_S) -> dict[str, Any]:
         """Take facts until one is `event`."""
         end = time.monotonic() + wait_s
         while (left := end - time.monotonic()) > 0:
@@ -76,7 +78,7 @@ class Window:
         """After the kill: take what was still said, and let go of the pipe."""
         self.process.kill()
         self.process.wait()
-        self.reader.join(5.0)
+        self.reader.join(PATIENCE_S)
         self.drain(0.0)
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -122,10 +124,7 @@ def alive(pid: int) -> bool:
 
 
 def assert_no_orphan(pids: list[int]) -> None:
-    end = time.monotonic() + 2.0
-    while any(alive(pid) for pid in pids) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert [pid for pid in pids if alive(pid)] == []
+    wait_until(lambda: not any(map(alive, pids)), lambda: [pid for pid in pids if alive(pid)])
 
 
 def assert_nothing_lost(profile: Path, window: Window, killed_at: float) -> None:

@@ -14,7 +14,6 @@ from r1desk import preferences as prefs
 from r1desk.models import controller
 from support.gguf_files import tiny_llama
 from window.session_fixture import (
-    ANSWER_WAIT_MS,
     ask,
     running_session,
     short_answers,
@@ -48,7 +47,7 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
     available(monkeypatch, 16_000.0)
     with running_session(qtbot, own_profile, too_small_a_budget) as session:
         button = session.window.notices.action_button
-        qtbot.waitUntil(button.isVisible, timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(button.isVisible)
         assert "It fits with a budget of" in session.window.notices.label.text()
         assert session.window.panel.bill.total.text() == "The bill appears with the model."
 
@@ -66,7 +65,7 @@ def test_a_refused_model_is_loaded_with_the_settings_that_fit(
     available(monkeypatch, 0.0)
     with running_session(qtbot, own_profile, too_small_a_budget) as session:
         button = session.window.notices.action_button
-        qtbot.waitUntil(button.isVisible, timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(button.isVisible)
         assert "It fits with" in session.window.notices.label.text()
         assert session.models.current is None
 
@@ -95,11 +94,11 @@ def test_a_model_with_a_shorter_context_is_loaded_with_it_at_a_click(
         wait_ready(qtbot, session)
         session.models.choose(path)
         button = session.window.notices.action_button
-        qtbot.waitUntil(button.isVisible, timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(button.isVisible)
         assert "512 tokens or less" in session.window.notices.label.text()
         assert session.models.loaded_path != path
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path, timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(lambda: session.models.loaded_path == path)
         assert session.models.current.facts.context_length == 512
         assert session.preferences.load.context_length == 512
 
@@ -111,12 +110,12 @@ def test_other_settings_that_fit_are_taken_over_at_a_click(qtbot: QtBot, own_pro
         panel = session.window.panel
         panel.load.rows["memory_budget"].spin.setValue(256)
         take = panel.message.advice_button
-        qtbot.waitUntil(take.isVisible, timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(take.isVisible)
         assert not panel.message.apply_button.isEnabled()
 
         qtbot.mouseClick(take, Qt.MouseButton.LeftButton)
         assert panel.load.edited.memory_budget == 256
         assert panel.load.edited != panel.load.applied.model_copy(update={"memory_budget": 256})
-        qtbot.waitUntil(lambda: "of 256 MiB" in panel.message.text.text(), timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(lambda: "of 256 MiB" in panel.message.text.text())
         assert panel.message.apply_button.isEnabled()
         assert not take.isVisible()

@@ -36,13 +36,13 @@ LONG = (
 def opened(qtbot: QtBot, session: Session, count: int) -> list[QWidget]:
     """The widgets of the messages, once they are drawn."""
     session.window.activateWindow()  # a menu leaves no window active on the offscreen platform
-    qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+    qtbot.waitUntil(session.window.isActiveWindow)
     view = session.window.chat
 
     def built() -> bool:
         return len(view.messages) == count and view.built_count == count
 
-    qtbot.waitUntil(built, timeout=10_000)
+    qtbot.waitUntil(built)
     qtbot.wait(50)
     return [view.view(message.id) for message in view.messages]
 
@@ -81,11 +81,11 @@ def test_an_answer_is_changed_by_hand_and_taken_back(qtbot: QtBot, own_profile: 
         press(Qt.Key.Key_Return)  # a line, not the end
         type_text("green.")
         press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
-        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or\ngreen.", timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or\ngreen.")
         message = session.window.chat.messages[1]
         assert (message.edited, message.sibling_count) == (True, 2)
         undo(session)
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."], timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
         assert session.window.chat.messages[1].sibling_count == 1
 
 
@@ -95,19 +95,19 @@ def test_a_deleted_message_comes_back_with_all_below_it(qtbot: QtBot, own_profil
     with running_session(qtbot, own_profile) as session:
         question = opened(qtbot, session, 4)[2]
         choose(question, "delete")
-        qtbot.waitUntil(lambda: contents(session) == texts[:2], timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == texts[:2])
         undo(session)
-        qtbot.waitUntil(lambda: contents(session) == texts, timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == texts)
         choose(opened(qtbot, session, 4)[2], "delete")
-        qtbot.waitUntil(lambda: contents(session) == texts[:2], timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == texts[:2])
         session.window.activateWindow()
-        qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+        qtbot.waitUntil(session.window.isActiveWindow)
         session.window.composer.setFocus()
         keys = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
         assert session.window.notices.isVisible()
         press(Qt.Key.Key_Z, keys)
-        qtbot.waitUntil(lambda: contents(session) == texts, timeout=5_000)
-        qtbot.waitUntil(lambda: notice_text(session).startswith("Undone"), timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == texts)
+        qtbot.waitUntil(lambda: notice_text(session).startswith("Undone"))
         assert not session.window.notices.action_button.isVisible()
 
 
@@ -116,19 +116,19 @@ def test_ctrl_z_undoes_one_change_after_the_other(qtbot: QtBot, own_profile: Pat
     store_conversation(own_profile, *texts)
     with running_session(qtbot, own_profile) as session:
         choose(opened(qtbot, session, 4)[3], "delete")
-        qtbot.waitUntil(lambda: contents(session) == texts[:3], timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == texts[:3])
         choose(opened(qtbot, session, 3)[1], "edit")
         type_text(" Or yellow.")
         press(Qt.Key.Key_Return, CTRL)
-        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or yellow.", timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or yellow.")
         opened(qtbot, session, 2)
         type_text("a draft")  # the box has the keyboard, and its own undo comes first
         press(Qt.Key.Key_Z, CTRL)
         assert session.window.composer.text() == ""
         press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: contents(session) == texts[:3], timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == texts[:3])
         press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: contents(session) == texts, timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == texts)
         assert notice_text(session) == "Undone: The message was deleted."
         press(Qt.Key.Key_Z, CTRL)  # nothing is left
         qtbot.wait(200)
@@ -141,14 +141,14 @@ def test_undoing_an_edit_keeps_what_was_written_below_it(qtbot: QtBot, own_profi
         choose(opened(qtbot, session, 2)[1], "edit")
         type_text(" Or yellow.")
         press(Qt.Key.Key_Return, CTRL)
-        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or yellow.", timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or yellow.")
         edited = session.window.chat.messages[1].id
         session.store.call(
             lambda store: store.messages.append_user(conversation, "Why?", edited).id
         )
         opened(qtbot, session, 2)
         press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: contents(session)[:2] == ["Apples?", "Red."], timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session)[:2] == ["Apples?", "Red."])
         message = session.window.chat.messages[1]
         assert (message.sibling_index, message.sibling_count) == (0, 2)
         view = session.window.chat.view(message.id)
@@ -156,9 +156,7 @@ def test_undoing_an_edit_keeps_what_was_written_below_it(qtbot: QtBot, own_profi
         click(
             next(b for b in view.findChildren(QToolButton) if b.accessibleName() == "Next version")
         )
-        qtbot.waitUntil(
-            lambda: contents(session) == ["Apples?", "Red. Or yellow.", "Why?"], timeout=5_000
-        )
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red. Or yellow.", "Why?"])
 
 
 def test_undo_shows_the_conversation_in_which_it_changes_something(
@@ -168,13 +166,13 @@ def test_undo_shows_the_conversation_in_which_it_changes_something(
     first = store_conversation(own_profile, "Apples?", "Red.")
     with running_session(qtbot, own_profile) as session:
         choose(opened(qtbot, session, 2)[1], "delete")
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?"], timeout=5_000)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?"])
         click_row(session.window.sidebar.list, "Pears?")
-        qtbot.waitUntil(lambda: session.chat.conversation_id == other, timeout=5_000)
+        qtbot.waitUntil(lambda: session.chat.conversation_id == other)
         opened(qtbot, session, 2)
         press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: session.chat.conversation_id == first, timeout=5_000)
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."], timeout=5_000)
+        qtbot.waitUntil(lambda: session.chat.conversation_id == first)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
 
 
 def test_ctrl_z_takes_a_conversation_out_of_the_trash(qtbot: QtBot, own_profile: Path) -> None:
@@ -184,25 +182,23 @@ def test_ctrl_z_takes_a_conversation_out_of_the_trash(qtbot: QtBot, own_profile:
         press(Qt.Key.Key_K, CTRL)
         press(Qt.Key.Key_Down)  # from the search into the list
         press(Qt.Key.Key_Delete, CTRL)
-        qtbot.waitUntil(lambda: session.chat.conversation_id is None, timeout=5_000)
+        qtbot.waitUntil(lambda: session.chat.conversation_id is None)
         assert notice_text(session) == "“Apples?” was moved to the trash."
         press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: session.chat.conversation_id == trashed, timeout=5_000)
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."], timeout=5_000)
+        qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
 
 
 def test_a_new_chat_begins_at_any_message(qtbot: QtBot, own_profile: Path) -> None:
     first = store_conversation(own_profile, "Apples?", "Red.", "Pears?", "Green.")
     with running_session(qtbot, own_profile) as session:
         choose(opened(qtbot, session, 4)[1], "branch")
-        qtbot.waitUntil(lambda: session.chat.conversation_id not in (None, first), timeout=5_000)
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."], timeout=5_000)
-        qtbot.waitUntil(
-            lambda: session.window.title.text().startswith("Branch of Apples"), timeout=5_000
-        )
+        qtbot.waitUntil(lambda: session.chat.conversation_id not in (None, first))
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
+        qtbot.waitUntil(lambda: session.window.title.text().startswith("Branch of Apples"))
         session.chat.open(first)
         choose(opened(qtbot, session, 4)[2], "branch")
-        qtbot.waitUntil(lambda: session.window.composer.text() == "Pears?", timeout=5_000)
+        qtbot.waitUntil(lambda: session.window.composer.text() == "Pears?")
         assert contents(session) == ["Apples?", "Red."]
 
 

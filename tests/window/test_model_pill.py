@@ -12,14 +12,13 @@ from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk import preferences as prefs
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.shell.session import Session
 from window.session_fixture import (
-    ANSWER_WAIT_MS,
     ask,
+    endless_answers,
     running_session,
     short_answers,
     wait_answered,
@@ -79,7 +78,7 @@ def test_the_menu_has_the_recent_models_ticks_the_current_one_and_greys_missing_
     with running_session(qtbot, own_profile, with_recent) as session:
         pill = session.window.model_pill
         wait_ready(qtbot, session)
-        qtbot.waitUntil(lambda: recent_read(session), timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(lambda: recent_read(session))
         menu = open_menu(qtbot, pill)
         assert entry(menu, starter_model()).isChecked()
         assert "fits" in entry(menu, copy).text()
@@ -87,12 +86,12 @@ def test_the_menu_has_the_recent_models_ticks_the_current_one_and_greys_missing_
         click(qtbot, menu, entry(menu, gone))
         assert not session.models.loading
 
-        with qtbot.waitSignal(session.models.loaded, timeout=ANSWER_WAIT_MS):
+        with qtbot.waitSignal(session.models.loaded):
             click(qtbot, menu, entry(menu, copy))
         menu.close()
         assert Path(session.models.current.facts.path) == copy
         name = session.models.current.facts.name
-        qtbot.waitUntil(lambda: recent_read(session), timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(lambda: recent_read(session))
         menu = open_menu(qtbot, pill)
         assert entry(menu, copy).isChecked()
         assert entry(menu, copy).text().startswith(name), "the panel calls it the same"
@@ -108,19 +107,19 @@ def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
 
     def with_recent(stored: prefs.Preferences) -> None:
         stored.recent_models = [str(copy)]
-        stored.sampling = SamplingSettings(max_tokens=400, seed=2, temperature=0.9)
+        endless_answers(stored)
 
     with running_session(qtbot, own_profile, with_recent) as session:
         pill = session.window.model_pill
         wait_ready(qtbot, session)
-        qtbot.waitUntil(lambda: recent_read(session), timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(lambda: recent_read(session))
         ask(qtbot, session, "Tell me a long story.")
-        qtbot.waitUntil(lambda: session.engine.state is EngineState.GENERATING, timeout=20_000)
+        qtbot.waitUntil(lambda: session.engine.state is EngineState.GENERATING)
         menu = open_menu(qtbot, pill)
         click(qtbot, menu, entry(menu, copy))
         menu.close()
         assert "waits for the answer" in pill.text()
         assert session.window.panel.model.state.text() == "It is loaded once the answer is written."
         session.chat.stop()
-        qtbot.waitUntil(lambda: session.models.loaded_path == copy, timeout=ANSWER_WAIT_MS)
+        qtbot.waitUntil(lambda: session.models.loaded_path == copy)
         assert "waits" not in pill.text()

@@ -45,12 +45,12 @@ def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(
         dialog = open_settings(session)
         assert not dialog.default_folder.isVisible()
         choose(dialog, other)
-        qtbot.waitUntil(lambda: session.downloads.folder == other, timeout=10_000)
+        qtbot.waitUntil(lambda: session.downloads.folder == other)
         assert user_models_dir() == other
         assert "Nothing was moved" in dialog.folder_note.text()
         assert model.exists()
         click(dialog.default_folder)
-        qtbot.waitUntil(lambda: session.downloads.folder == old, timeout=10_000)
+        qtbot.waitUntil(lambda: session.downloads.folder == old)
         qtbot.waitUntil(lambda: not dialog.default_folder.isVisible())
 
 
@@ -61,9 +61,9 @@ def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(
         wait_ready(qtbot, session)
         dialog = open_settings(session)
         choose(dialog, Path("/proc"))
-        qtbot.waitUntil(lambda: "cannot be used" in dialog.folder_note.text(), timeout=10_000)
+        qtbot.waitUntil(lambda: "cannot be used" in dialog.folder_note.text())
         monkeypatch.setattr(disk_errors, "LEAST_FREE_BYTES", 1 << 60)
         choose(dialog, tmp_path)
-        qtbot.waitUntil(lambda: "MB are free" in dialog.folder_note.text(), timeout=10_000)
+        qtbot.waitUntil(lambda: "MB are free" in dialog.folder_note.text())
         assert user_models_dir() == own_profile / "models"
         assert session.downloads.folder == own_profile / "models"

@@ -23,10 +23,10 @@ pytestmark = pytest.mark.native
 
 
 def opened_row(qtbot: QtBot, session: Session) -> PresetRow:
-    qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+    qtbot.waitUntil(session.window.isActiveWindow)
     session.window.open_panel(PanelTab.ANSWERS)
     row = session.window.panel.preset_row
-    qtbot.waitUntil(lambda: row.box.count() > 0, timeout=5_000)
+    qtbot.waitUntil(lambda: row.box.count() > 0)
     return row
 
 
@@ -44,13 +44,13 @@ def trigger(menu: QMenu, start: str) -> None:
 
 def name_it(qtbot: QtBot, session: Session, name: str) -> None:
     dialog = session.window.findChildren(PresetDialog)[-1]
-    qtbot.waitUntil(dialog.isActiveWindow, timeout=5_000)
+    qtbot.waitUntil(dialog.isActiveWindow)
     dialog.name.setFocus()
     dialog.name.selectAll()
     type_text(name)
     click(dialog.buttons.button(QDialogButtonBox.StandardButton.Save))
     session.window.activateWindow()  # the offscreen platform leaves no window active
-    qtbot.waitUntil(session.window.isActiveWindow, timeout=5_000)
+    qtbot.waitUntil(session.window.isActiveWindow)
 
 
 def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_preset_is_saved_changed_renamed_deleted_and_brought_back(
         assert row.box.currentText() == "Captain"
     with running_session(qtbot, own_profile) as session:
         row = opened_row(qtbot, session)
-        qtbot.waitUntil(lambda: row.box.findText("Captain") >= 0, timeout=5_000)
+        qtbot.waitUntil(lambda: row.box.findText("Captain") >= 0)
         choose(row, "Captain")
         assert session.chat_settings.present[1] == "Answer like a pirate. Arr!"
         trigger(row.menu_button.menu(), "Delete")

@@ -14,7 +14,6 @@ from r1desk.shell.session import PROMPTS_FOLDER, Session
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
 pytestmark = pytest.mark.native
-WAIT_MS = 60_000
 QUESTION = "Count: " + " ".join(str(number) for number in range(60))
 
 
@@ -27,7 +26,6 @@ def wait_saved(qtbot: QtBot, session: Session) -> None:
     """Until the disk holds the conversation as its next turn will need it."""
     qtbot.waitUntil(
         lambda: session.prompts.state is not None and session.prompts.state.segments > 0,
-        timeout=WAIT_MS,
     )
 
 
@@ -50,7 +48,7 @@ def test_a_reopened_chat_is_ready_before_its_next_message(qtbot: QtBot, own_prof
 
         session.engine.event.connect(on_event)
         wait_ready(qtbot, session)
-        qtbot.waitUntil(lambda: bool(restored), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: bool(restored))
         assert restored[-1].cached == restored[-1].total > 150
         ask(qtbot, session, "Go on.")
         wait_answered(qtbot, session)
@@ -74,7 +72,7 @@ def test_a_conversation_that_is_deleted_for_good_leaves_nothing(
         assert segments(own_profile)  # it can still be taken out of the trash
         session.store.call(lambda store: store.conversations.purge([conversation]))
         session.conversations.purged.emit()
-        qtbot.waitUntil(lambda: not segments(own_profile), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: not segments(own_profile))
 
 
 def test_nothing_is_kept_or_computed_by_those_who_want_that(
@@ -103,5 +101,5 @@ def test_switched_off_in_the_panel_the_disk_is_cleared(qtbot: QtBot, own_profile
         row = session.window.panel.next_turn.rows["disk_mib"]
         assert "MiB on disk" in row.cost.text()
         row.spin.setValue(0)
-        qtbot.waitUntil(lambda: not segments(own_profile), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: not segments(own_profile))
         assert session.preferences.prompts.disk_mib == 0

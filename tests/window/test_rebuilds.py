@@ -23,10 +23,9 @@ def test_no_widget_of_an_earlier_window_is_left(qtbot: QtBot, own_profile: Path)
         for language in ("zh_CN", "en", "zh_CN", "en"):
             old = session.window
             session.set_language(language)
-            qtbot.waitUntil(lambda old=old: session.window is not old, timeout=10_000)
-            qtbot.wait(300)
-        assert set(_windows()) - others == {session.window}
-        assert len(QApplication.allWidgets()) <= before * 1.05
+            qtbot.waitUntil(lambda old=old: session.window is not old)
+        qtbot.waitUntil(lambda: set(_windows()) - others == {session.window})
+        qtbot.waitUntil(lambda: len(QApplication.allWidgets()) <= before * 1.05)
 
 
 def _windows() -> list[MainWindow]:

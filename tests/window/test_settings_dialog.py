@@ -64,7 +64,7 @@ def test_a_choice_by_keyboard_is_reported(
 
 
 def test_a_folder_says_what_it_takes(dialog: SettingsDialog, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: dialog.sizes["Models"].text() == "2.5 MB", timeout=5000)
+    qtbot.waitUntil(lambda: dialog.sizes["Models"].text() == "2.5 MB")
 
 
 def test_a_folder_inside_another_is_counted_once(tmp_path: Path) -> None:

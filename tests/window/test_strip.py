@@ -8,9 +8,15 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.host.supervisor_events import EngineState
+from r1desk.shell.session import Session
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
 pytestmark = pytest.mark.native
+
+
+def wait_context(qtbot: QtBot, session: Session, tokens: int) -> None:
+    gauge = session.window.gauge
+    qtbot.waitUntil(lambda: gauge.values is not None and gauge.values.context_used == tokens)
 
 
 def test_the_context_is_that_of_the_chat_on_the_screen(qtbot: QtBot, own_profile: Path) -> None:
@@ -18,21 +24,21 @@ def test_the_context_is_that_of_the_chat_on_the_screen(qtbot: QtBot, own_profile
         wait_ready(qtbot, session)
         ask(qtbot, session, "Name a tree.")
         wait_answered(qtbot, session)
-        gauge, stats = session.window.gauge, session.chat.shown_branch[-1].stats
+        stats = session.chat.shown_branch[-1].stats
         assert stats is not None
         full = stats.context_used
         assert full > 0
-        qtbot.waitUntil(lambda: gauge.values.context_used == full, timeout=10_000)
+        wait_context(qtbot, session, full)
         conversation = session.chat.conversation_id
 
         session.window.sidebar.new_button.click()
-        qtbot.waitUntil(lambda: gauge.values.context_used == 0, timeout=10_000)
+        wait_context(qtbot, session, 0)
         session.chat.open(conversation)
-        qtbot.waitUntil(lambda: gauge.values.context_used == full, timeout=10_000)
+        wait_context(qtbot, session, full)
 
     with running_session(qtbot, own_profile, short_answers) as session:  # after a restart
         wait_ready(qtbot, session)
-        qtbot.waitUntil(lambda: session.window.gauge.values.context_used == full, timeout=20_000)
+        wait_context(qtbot, session, full)
 
 
 def test_the_strip_names_the_work_and_forgets_the_last_speed(
@@ -41,8 +47,9 @@ def test_the_strip_names_the_work_and_forgets_the_last_speed(
     with running_session(qtbot, own_profile, short_answers) as session:
         wait_ready(qtbot, session)
         gauge = session.window.gauge
+        qtbot.waitUntil(lambda: gauge.values is not None)
         for _ in range(2):
-            qtbot.waitUntil(lambda: session.engine.state is EngineState.IDLE, timeout=10_000)
+            qtbot.waitUntil(lambda: session.engine.state is EngineState.IDLE)
             seen: list[tuple[str, float]] = []
             show = gauge.show_values
 

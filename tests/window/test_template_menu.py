@@ -18,7 +18,6 @@ from support.raw_gguf import RawGguf
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
 pytestmark = pytest.mark.native
-WAIT_MS = 20_000
 SOURCE = "{% for m in messages %}[{{ m.content }}]{% endfor %}<think>\n"
 
 
@@ -37,7 +36,7 @@ def choose_file(qtbot: QtBot, session: Session, file: Path) -> None:
     dialog = session.window.findChild(QFileDialog)
     dialog.selectFile(str(file))
     dialog.accept()
-    qtbot.waitUntil(lambda: session.window.findChild(QFileDialog) is None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: session.window.findChild(QFileDialog) is None)
 
 
 def with_model(path: Path, stored: prefs.Preferences) -> None:
@@ -55,7 +54,7 @@ def test_a_template_from_a_file_is_used_named_and_remembered(
         wait_ready(qtbot, session)
         button = session.window.composer_footer.template
         choose_file(qtbot, session, file)
-        qtbot.waitUntil(lambda: button.text() == "Template: mine.jinja", timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: button.text() == "Template: mine.jinja")
         assert session.models.current is not None
         assert session.models.current.facts.template.source is TemplateSource.CHOSEN
         assert session.models.current.facts.reasons  # the tag is in this template alone
@@ -69,7 +68,7 @@ def test_a_template_from_a_file_is_used_named_and_remembered(
         assert button.text() == "Template: mine.jinja"
         button.menu().aboutToShow.emit()
         button.menu().actions()[0].trigger()  # automatic
-        qtbot.waitUntil(lambda: "mine" not in button.text(), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: "mine" not in button.text())
         assert session.preferences.chat_templates == {}
         assert session.preferences.chat_template_files == {}
 
@@ -94,7 +93,7 @@ def test_a_file_that_is_no_template_is_refused_and_the_model_stays(
         session.engine.event.connect(events.append)
         choose_file(qtbot, session, file)
         label = session.window.notices.label
-        qtbot.waitUntil(lambda: shown in label.text(), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: shown in label.text())
         assert not any(isinstance(event, LoadProgress) for event in events), "nothing was unloaded"
         assert session.models.current == before
         assert session.preferences.chat_templates == {}
@@ -116,4 +115,4 @@ def test_a_pipe_is_refused_instead_of_waited_for(
         dialog.fileSelected.emit(str(tmp_path / "pipe.jinja"))
         dialog.reject()
         label = session.window.notices.label
-        qtbot.waitUntil(lambda: "It is not a file" in label.text(), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: "It is not a file" in label.text())

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from r1desk.store import Profile, ProfileInUse
+from support.patience import PATIENCE_S, wait_until
 
-pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.native, pytest.mark.slow]
 
 TESTS = Path(__file__).resolve().parents[1]
 RACERS = 8
@@ -81,18 +81,18 @@ def held(profile: Path) -> bool:
 
 
 def wait_until_open(process: subprocess.Popen[str], profile: Path) -> None:
-    end = time.monotonic() + 20
-    while not (profile / "conversations.db").exists():  # without touching the lock
+    def is_open() -> bool:
         assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        return (profile / "conversations.db").exists()  # without touching the lock
+
+    wait_until(is_open)
 
 
 def test_a_second_start_raises_the_first_window_and_ends_well(own_profile: Path) -> None:
     with started(own_profile) as first:
         wait_until_open(first, own_profile)
         with started(own_profile) as second:
-            out, _ = second.communicate(timeout=20)
+            out, _ = second.communicate(timeout=PATIENCE_S)
             assert (second.returncode, out) == (0, "")
         assert first.stdout is not None
         assert first.stdout.readline() == "raised\n"
@@ -123,7 +123,7 @@ def test_a_second_start_hands_its_file_to_the_first_window(
     with started(own_profile) as first:
         wait_until_open(first, own_profile)
         with started(own_profile, str(model)) as second:
-            out, _ = second.communicate(timeout=20)
+            out, _ = second.communicate(timeout=PATIENCE_S)
             assert (second.returncode, out) == (0, "")
         assert "raised" in lines_until(first, f"chosen: {model}")
 
@@ -135,7 +135,7 @@ def test_a_window_in_another_language_is_handed_files_as_well(
     with started(own_profile, "--then-in-chinese") as first:
         lines_until(first, "rebuilt")
         with started(own_profile, str(model)) as second:
-            assert second.wait(20) == 0
+            assert second.wait(PATIENCE_S) == 0
         lines_until(first, f"chosen: {model}")
 
 
@@ -144,7 +144,7 @@ def test_a_name_that_is_no_text_ends_no_start(own_profile: Path, tmp_path: Path)
     with started(own_profile) as first:
         wait_until_open(first, own_profile)
         with started(own_profile, f"{tmp_path}/four\udcff.gguf") as second:
-            assert second.wait(20) == 0
+            assert second.wait(PATIENCE_S) == 0
         lines_until(first, f"chosen: {tmp_path}/four?.gguf")
 
 
@@ -156,9 +156,7 @@ def test_a_killed_window_leaves_no_lock_behind(own_profile: Path) -> None:
             window.wait()
         assert not held(own_profile)
     with started(own_profile) as again, started(own_profile) as other:
-        end = time.monotonic() + 30
-        while again.poll() is None and other.poll() is None and time.monotonic() < end:
-            time.sleep(0.02)
+        wait_until(lambda: again.poll() is not None or other.poll() is not None)
         assert sorted([again.poll() is None, other.poll() is None]) == [False, True]
 
 
@@ -166,9 +164,7 @@ def test_of_windows_started_at_once_exactly_one_stays(own_profile: Path) -> None
     running = [started(own_profile) for _ in range(RACERS)]
     windows = [each.__enter__() for each in running]
     try:
-        end = time.monotonic() + 60
-        while sum(w.poll() is None for w in windows) > 1 and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_until(lambda: sum(w.poll() is None for w in windows) <= 1)
         assert sum(w.poll() is None for w in windows) == 1
         assert held(own_profile)
         ended = [w for w in windows if w.poll() is not None]
@@ -185,7 +181,7 @@ def test_a_profile_that_cannot_be_a_folder_is_said(tmp_path: Path, place: str) -
     profile = tmp_path / "file" if place == "a file" else tmp_path / "file" / "profile"
     (tmp_path / "file").write_text("in the way")
     with started(profile) as window:
-        out, _ = window.communicate(timeout=20)
+        out, _ = window.communicate(timeout=PATIENCE_S)
         assert window.returncode == 5
         assert out.startswith("box: ")
         assert str(profile) in out

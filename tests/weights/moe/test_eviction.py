@@ -74,7 +74,7 @@ def test_auto_reports_the_policy_it_uses() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(steps=steps, capacity=st.integers(2, EXPERTS), smaller=st.integers(0, EXPERTS))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_needed_experts_are_resident_within_the_capacity(
     strategy: CacheStrategy, steps: tuple[tuple[int, ...], ...], capacity: int, smaller: int
 ) -> None:
@@ -103,7 +103,7 @@ def test_a_step_that_does_not_fit_changes_nothing() -> None:
 
 
 @given(steps=steps, capacity=st.integers(2, 4))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_beladys_choice_is_the_best_of_all_choices(
     steps: tuple[tuple[int, ...], ...], capacity: int
 ) -> None:

@@ -18,9 +18,9 @@ from deepseek_r1.weights.memory_region import PAGE, page_down, page_up
 from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.streaming.prefetch import PrefetchRing
 from deepseek_r1.weights.weight import Weight
+from support.patience import PATIENCE_S
 
 MIB = 1 << 20
-_PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def holds(at: int, weight: Weight, file: WeightFile) -> bool:
 
 def reads(ring: PrefetchRing, nbytes: int) -> bool:
     """Whether so much was read before patience ends."""
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + PATIENCE_S
     while ring.counters.read_bytes < nbytes and time.monotonic() < until:
         time.sleep(0.005)
     return ring.counters.read_bytes == nbytes
@@ -229,7 +229,7 @@ def test_a_late_failure_does_not_reach_the_next_computation(path: Path) -> None:
     def read(into: memoryview, start: int, end: int) -> None:
         broken = file.broken
         if start and broken:  # the first piece fails at once, the others when `late` is set
-            late.wait(_PATIENCE_S)
+            late.wait(PATIENCE_S)
         if broken:
             raise WeightsUnreadableError("the drive is gone")
         RecordingFile.read(file, into, start, end)
@@ -244,7 +244,7 @@ def test_a_late_failure_does_not_reach_the_next_computation(path: Path) -> None:
         threading.Timer(0.1, late.set).start()
         ring.restart(pause=True)
         file.broken = False
-        late.wait(_PATIENCE_S)
+        late.wait(PATIENCE_S)
         time.sleep(0.05)
         acquired = ring.acquire(first)
         assert acquired is not None
@@ -273,7 +273,8 @@ def test_counters_may_be_read_while_the_ring_closes(file: WeightFile) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     sizes=st.lists(st.integers(1, 9 * PAGE), min_size=1, max_size=9),

@@ -24,6 +24,7 @@ from deepseek_r1.weights.placement.residency import plan_residency
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 from support.deepseek2 import tiny_deepseek2
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2, tiny_qwen3
+from support.patience import wait_until
 from support.streaming import FIRST, budgets, loaded
 from support.windows_memory import under_wine
 
@@ -244,7 +245,8 @@ def test_threads_and_files_are_gone_after_the_end(tmp_path: Path) -> None:
         bench.logits(FIRST)
         assert psutil.Process().num_threads() > before[0]
         assert _open_files(path) > before[1] or under_wine()  # which counts no handles
-    assert (psutil.Process().num_threads(), _open_files(path)) == before
+    assert _open_files(path) == before[1]
+    wait_until(lambda: psutil.Process().num_threads() <= before[0])
 
 
 def _open_files(path: Path) -> int:
@@ -262,7 +264,7 @@ def test_stopping_the_load_leaves_nothing(starter: Path) -> None:
     )
     with pytest.raises(LoadStopped):
         open_engine(request)
-    assert psutil.Process().num_threads() == before
+    wait_until(lambda: psutil.Process().num_threads() <= before)
 
 
 def test_loading_reads_no_byte_that_is_streamed(tmp_path: Path, starter: Path) -> None:
