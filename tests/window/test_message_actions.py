@@ -15,6 +15,8 @@ from r1desk.chat.widgets.answer_view import AnswerView
 from r1desk.chat.widgets.message_menu import MessageMenu
 from r1desk.chat.widgets.message_selection import selected_text, text_boxes
 from r1desk.shell.session import Session
+from r1desk.store import StoreFull
+from r1desk.store.conversation_store import ConversationStore
 from r1desk.widgets.notice_bar import NoticeBar
 from window.mouse_and_keys import NO_KEYS, click, click_row, press, type_text
 from window.session_fixture import running_session
@@ -187,6 +189,33 @@ def test_ctrl_z_takes_a_conversation_out_of_the_trash(qtbot: QtBot, own_profile:
         press(Qt.Key.Key_Z, CTRL)
         qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)
         qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
+
+
+def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(
+    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trashed = store_conversation(own_profile, "Apples?", "Red.")
+
+    def refuse(_store: ConversationStore, _conversation: int) -> None:
+        raise StoreFull(path=str(own_profile))
+
+    with running_session(qtbot, own_profile) as session:
+        opened(qtbot, session, 2)
+        press(Qt.Key.Key_K, CTRL)
+        press(Qt.Key.Key_Down)  # from the search into the list
+        press(Qt.Key.Key_Delete, CTRL)
+        qtbot.waitUntil(lambda: session.chat.conversation_id is None)
+        with monkeypatch.context() as patch:
+            patch.setattr(ConversationStore, "restore", refuse)
+            for attempt in (lambda: press(Qt.Key.Key_Z, CTRL), lambda: undo(session)):
+                attempt()
+                qtbot.waitUntil(lambda: "the drive is full" in notice_text(session))
+                assert "“Apples?” was moved to the trash." in notice_text(session)
+                assert session.chat.conversation_id is None
+        undo(session)
+        qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)
+        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
+        assert notice_text(session).startswith("Undone")
 
 
 def test_a_new_chat_begins_at_any_message(qtbot: QtBot, own_profile: Path) -> None:

@@ -12,7 +12,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.controller import ChatController
 from r1desk.chat.message import ChatMessage
 from r1desk.chat.message_loading import load_branch
-from r1desk.chat.undo_history import UndoableChange, UndoHistory
+from r1desk.chat.undo_history import UndoHistory
 from r1desk.store import Store
 from r1desk.store.branch_store import DeletedBranch
 from r1desk.store.store_bridge import StoreBridge
@@ -52,7 +52,7 @@ class MessageActions(QObject):
             is_version = message.sibling_count > 1
             text = tr("This version was deleted.") if is_version else tr("The message was deleted.")
             self._chat.show_changed(conversation, branch)
-            self._history.add(text, conversation, partial(self._restore, text, deleted))
+            self._history.add(text, conversation, partial(self._restore, deleted))
 
         self._store.call(work, done, self._on_failed)
 
@@ -70,7 +70,7 @@ class MessageActions(QObject):
             edited, branch = result
             text = tr("Your text is now a version of this answer; the model reads it.")
             self._chat.show_changed(conversation, branch)
-            discard = partial(self._discard_edit, text, conversation, edited, message_id)
+            discard = partial(self._discard_edit, conversation, edited, message_id)
             self._history.add(text, conversation, discard)
 
         self._store.call(work, done, self._on_failed)
@@ -87,21 +87,22 @@ class MessageActions(QObject):
 
     # ---- undoing
 
-    def _restore(self, text: str, deleted: DeletedBranch) -> None:
+    def _restore(self, deleted: DeletedBranch, refused: Callable[[Exception], None]) -> None:
         conversation = deleted.conversation_id
 
         def work(store: Store) -> list[ChatMessage]:
             store.branches.restore(deleted)
             return load_branch(store, conversation)
 
-        again = partial(self._restore, text, deleted)
-        self._store.call(
-            work,
-            partial(self._show_undone, conversation),
-            partial(self._on_undo_failed, text, conversation, again),
-        )
+        self._store.call(work, partial(self._show_undone, conversation), refused)
 
-    def _discard_edit(self, text: str, conversation: int, edited: int, message_id: int) -> None:
+    def _discard_edit(
+        self,
+        conversation: int,
+        edited: int,
+        message_id: int,
+        refused: Callable[[Exception], None],
+    ) -> None:
         """Delete the edited version, or only leave it where the conversation went on below it."""
 
         def work(store: Store) -> list[ChatMessage]:
@@ -111,12 +112,7 @@ class MessageActions(QObject):
                 store.messages.select_branch(message_id)
             return load_branch(store, conversation)
 
-        again = partial(self._discard_edit, text, conversation, edited, message_id)
-        self._store.call(
-            work,
-            partial(self._show_undone, conversation),
-            partial(self._on_undo_failed, text, conversation, again),
-        )
+        self._store.call(work, partial(self._show_undone, conversation), refused)
 
     def _show_undone(self, conversation: int, branch: list[ChatMessage]) -> None:
         """Show what is back, also where another conversation is on the screen."""
@@ -125,13 +121,6 @@ class MessageActions(QObject):
         else:
             self._chat.list_changed.emit()
             self._chat.open(conversation)
-
-    def _on_undo_failed(
-        self, text: str, conversation: int, undo: Callable[[], None], error: Exception
-    ) -> None:
-        """What was deleted is nowhere else: it can be tried again, on a disk with room, say."""
-        self._history.put_back(UndoableChange(text, conversation, undo))
-        self._on_failed(error)
 
     def _message(self, message_id: int) -> ChatMessage | None:
         """A message that may be changed now."""

@@ -41,6 +41,7 @@ class MessageActionsPresenter(QObject):
         actions.failed.connect(self._on_failed)
         history.added.connect(self._on_added)
         history.undone.connect(self._on_undone)
+        history.refused.connect(self._on_refused)
         self._undo = QAction(tr("Undo the last deletion or change"), window)
         self._undo.setShortcuts(
             [
@@ -70,6 +71,13 @@ class MessageActionsPresenter(QObject):
         """Name the change: its own notice may have gone long ago."""
         self._notices.withdraw(change.text)
         self._notices.show_notice(Notice(tr("Undone: {change}", change=change.text), Level.INFO))
+
+    @Slot(object, object)
+    def _on_refused(self, change: UndoableChange, report: ErrorReport) -> None:
+        """Take the word back, and offer to try again."""
+        self._notices.withdraw(tr("Undone: {change}", change=change.text))
+        text = f"{tr('Not undone: {change}', change=change.text)}\n{report.text()}"
+        self._notices.show_notice(Notice(text, Level.ERROR, tr("Undo"), self._history.undo))
 
     @Slot(ErrorReport)
     def _on_failed(self, report: ErrorReport) -> None:

@@ -184,14 +184,16 @@ class ConversationsPresenter(QObject):
 
         self._store.call(lambda store: store.conversations.trash(conversation_id), trashed)
 
-    def _untrash(self, conversation_id: int) -> None:
+    def _untrash(self, conversation_id: int, refused: Callable[[Exception], None]) -> None:
         """Undo the move to the trash and show the conversation."""
 
         def restored(_: None) -> None:
             self.refresh()
             self._chat.open(conversation_id)
 
-        self._store.call(lambda store: store.conversations.restore(conversation_id), restored)
+        self._store.call(
+            lambda store: store.conversations.restore(conversation_id), restored, refused
+        )
 
     def _restore(self, conversation_ids: list[int]) -> None:
         def work(store: Store) -> None:
