@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import struct
+import sys
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import ErrorReport, ProtocolBroken
@@ -48,6 +51,33 @@ def test_text_arrives_as_it_was_sent(text):
 )
 def test_difficult_text_arrives(typed, arrives):
     assert sent(generate(typed)) == generate(arrives)
+
+
+class Named(BaseModel):
+    path: frames.FilePath
+    parts: tuple[frames.FilePath, ...]
+    text: str
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are text there")
+@given(
+    st.binary(max_size=40).filter(lambda name: b"\0" not in name),
+    st.text(st.characters(codec=None), max_size=40),
+)
+@example(b"/models/\xff.gguf", "lone \ud800 high")
+def test_a_path_of_any_bytes_arrives_beside_any_text(name, text):
+    path = os.fsdecode(name)
+    sent = Named(path=path, parts=(path, "b"), text=text)
+    arrived = frames.parse(frames.pack(sent, frames.TO_CHILD_CAP)[4:], TypeAdapter(Named))
+    assert os.fsencode(arrived.path) == name
+    assert arrived.parts == (path, "b")
+    assert arrived.text == frames.without_surrogates(text)
+
+
+def test_a_path_that_no_file_has_is_sent_as_text():
+    sent = Named(path="/models/\ud800.gguf", parts=(), text="")
+    arrived = frames.parse(frames.pack(sent, frames.TO_CHILD_CAP)[4:], TypeAdapter(Named))
+    assert arrived.path == "/models/\ufffd.gguf"
 
 
 def test_a_message_over_the_cap_is_refused_before_it_is_sent():

@@ -6,6 +6,7 @@ a known message is `ProtocolBroken`. Details name the place of a fault, never th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -29,7 +30,8 @@ def _path_to_pipe(path: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        return _PATH_BYTES + os.fsencode(path).hex()
+        with contextlib.suppress(UnicodeEncodeError):  # no file has such a path: it is text
+            return _PATH_BYTES + os.fsencode(path).hex()
     return path
 
 
@@ -76,7 +78,8 @@ def pack(message: BaseModel, cap: int) -> bytes:
     try:
         body = message.model_dump_json().encode()
     except PydanticSerializationError:
-        body = json.dumps(_without_surrogates(message.model_dump()), ensure_ascii=False).encode()
+        values = _without_surrogates(message.model_dump(mode="json"))  # with the hex of paths
+        body = json.dumps(values, ensure_ascii=False).encode()
     if len(body) > cap:
         raise FrameTooLong(f"{len(body)} bytes, {cap} allowed")
     return _LENGTH.pack(len(body)) + body
