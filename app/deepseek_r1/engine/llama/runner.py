@@ -84,6 +84,7 @@ class LlamaEngine:
             opened.callback(self._weights.close)
         self._draft_memory = DraftMemory(
             open_draft(self._library, request, threads, progress.of_draft),
+            request.residency,
             request.residency_without_draft,
             self._weights.set_residency if self._weights is not None else lambda _residency: None,
         )
@@ -216,8 +217,7 @@ class LlamaEngine:
     def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
         """Set the plan of streamed weights. From any thread; no effect without streaming."""
         if self._weights is not None:
-            planned = self._draft_memory.set_residency(residency, without_draft)
-            self._drafting.residency = planned
+            self._draft_memory.set_residency(residency, without_draft)
 
     def apply_residency(self) -> None:
         """Apply a changed plan of streamed weights while nothing is computed."""

@@ -335,12 +335,13 @@ class StreamedWeights:
         """
         if not self._residency_changed:
             return
+        self._residency_changed = False  # before it is read: another thread may change it again
         planned = self._planned
         residency = self._residency_now(planned)
         grows = residency.pinned_mib > self._residency.pinned_mib
         if grows and self._background.pending and not self._background.done:
+            self._residency_changed = True
             return
-        self._residency_changed = planned is not self._planned  # another thread changed it again
         # Not the extended plan's: how a prompt is divided into batches changes how results round,
         # so it must not depend on the length of the conversation.
         self._tokens_at_once = planned.tokens_at_once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,17 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import BillItem
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.draft_times import DraftTimes
-from deepseek_r1.engine.llama.speculative.draft_memory import MemoryGuard, is_worth_loading
+from deepseek_r1.engine.llama.speculative.draft_memory import (
+    DraftMemory,
+    MemoryGuard,
+    is_worth_loading,
+)
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware import default_threads
 from deepseek_r1.inference.draft_profile import draft_key, save_draft_times
+from deepseek_r1.weights.placement.residency import Residency, plan_residency
+from memory.headers import streamable
 
 STORY = "Tell me a story about a fox."
 ROWS_S = {1: 0.1, 16: 0.5}
@@ -50,6 +57,26 @@ def test_any_two_hundred_tokens_take_hardly_longer_than_without_the_draft_model(
     assert max(sums) <= 200 / 0.97
     assert guard.exceeded or worth
     assert not guard.exceeded or worth < 0.7
+
+
+def test_a_budget_that_moves_while_the_draft_model_is_freed_leaves_one_plan() -> None:
+    """Whichever comes first: what the weights follow is what the next answers are priced with."""
+    before, before_without, after, after_without = (plan_of(mib) for mib in (90, 110, 100, 120))
+    for _ in range(200):
+        in_force: list[Residency] = []
+        memory = DraftMemory(None, before, before_without, in_force.append)
+        ready = threading.Barrier(2)
+        freeing = threading.Thread(target=lambda m=memory, r=ready: (r.wait(), m.release()))
+        freeing.start()
+        ready.wait()
+        memory.set_residency(after, after_without)
+        freeing.join()
+        assert memory.plans == (after_without, after_without)
+        assert in_force[-1] == after_without
+
+
+def plan_of(mib: int) -> Residency:
+    return plan_residency(streamable(4, 2 << 20), float(mib))
 
 
 def loaded_pair(starter: Path, times: DraftTimes) -> CPUInference:

@@ -21,38 +21,40 @@ BEST_ACCEPTANCE = 0.9
 
 
 class DraftMemory:
-    """Owns a draft model, and the plan of the target's weights for the time after it.
+    """Owns a draft model, and the plans of the target's weights, with it and for the time after it.
 
-    `set_residency` may be called from any thread, the rest by the computing thread alone.
+    `set_residency`, `plans` and `released` are for any thread, the rest for the computing one.
+    A new budget and the draft model's end may come at once: each changes all plans together.
     """
 
     def __init__(
         self,
         model: DraftModel | None,
+        residency: Residency | None,
         without: Residency | None,
         set_residency: Callable[[Residency], None],
     ) -> None:
-        """`without` is the target's residency without the draft model; None where not streamed.
+        """`residency` is the target's plan, `without` that without the draft model.
 
-        `set_residency` puts it in force with the next computation.
+        Both are None where the target is not streamed. `set_residency` puts a plan in force with
+        the next computation.
         """
         self.model = model
-        self._without, self._set_residency = without, set_residency
+        self._residency, self._without, self._set_residency = residency, without, set_residency
         self._lock = threading.Lock()
         self.released = False
 
     @property
-    def without(self) -> Residency | None:
-        """The target's residency without the draft model."""
-        return self._without
+    def plans(self) -> tuple[Residency | None, Residency | None]:
+        """The target's plan in force and that without the draft model, both of one budget."""
+        with self._lock:
+            return self._residency, self._without
 
-    def set_residency(self, residency: Residency, without: Residency | None) -> Residency:
-        """Put the plan of a new budget in force, with the draft model or without; returns it."""
+    def set_residency(self, residency: Residency, without: Residency | None) -> None:
+        """Put the plan of a new budget in force, with the draft model or without."""
         with self._lock:
             self._without = without
-            planned = without if self.released and without is not None else residency
-            self._set_residency(planned)
-        return planned
+            self._put_in_force(without if self.released and without is not None else residency)
 
     def release(self) -> None:
         """Free the draft model; its memory is the weights' from the next computation on."""
@@ -61,7 +63,11 @@ class DraftMemory:
         with self._lock:
             self.released = True
             if self._without is not None:
-                self._set_residency(self._without)
+                self._put_in_force(self._without)
+
+    def _put_in_force(self, residency: Residency) -> None:
+        self._residency = residency
+        self._set_residency(residency)
 
     def close(self) -> None:
         """Free the draft model."""

@@ -96,7 +96,7 @@ def make_drafting(
         times = measure_rows(context, model.vocabulary, draft, weights_stats, go_on)
         if draft is not None:
             draft.token_s = times.token_s
-    return Drafting(context, mode, request.residency, times, memory)
+    return Drafting(context, mode, times, memory)
 
 
 def _mode_of(settings: LoadSettings, draft: DraftRequest | None) -> DraftMode:

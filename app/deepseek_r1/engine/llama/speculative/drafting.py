@@ -32,17 +32,15 @@ class Drafting:
         self,
         context: LlamaContext,
         mode: DraftMode,
-        residency: Residency | None,
         times: DraftTimes | None,
         memory: DraftMemory,
     ) -> None:
-        """`residency` is the plan of a target that runs from the disk, None for others.
+        """`memory` has the plan of a target that runs from the disk.
 
-        The property `residency` is that of the next answers. A draft model in `memory` that cannot
-        make up for what it takes is freed at once.
+        A draft model in it that cannot make up for what it takes is freed at once.
         """
-        self._context, self._memory = context, memory
-        self.times, self.residency = times, residency
+        self._context, self._memory, self.times = context, memory, times
+        residency, _ = memory.plans
         self._automatic = mode is DraftMode.AUTO
         streams = residency is not None
         self._wanted = streams if self._automatic else mode is not DraftMode.OFF
@@ -59,8 +57,8 @@ class Drafting:
         return (self._lookup,) if model is None else (self._lookup, model)
 
     def _draft_model_is_worth_loading(self) -> bool:
-        model, without = self._memory.model, self._memory.without
-        curve, plain = (_stored_curve(self.times, each) for each in (self.residency, without))
+        model, (residency, without) = self._memory.model, self._memory.plans
+        curve, plain = (_stored_curve(self.times, each) for each in (residency, without))
         if model is None or without is None or curve is None or plain is None:
             return True
         return is_worth_loading(curve, plain, model.token_s)
@@ -86,7 +84,8 @@ class Drafting:
             return None
         for proposer in self.proposers:
             proposer.begin(prompt, reproducible=sampling.reproducible)
-        curve = _stored_curve(self.times, self.residency)
+        plans = self._memory.plans  # of this answer, whatever becomes of the budget
+        curve = _stored_curve(self.times, plans[0])
         if sampling.reproducible:
             rule, guard, memory_guard = (
                 LengthRule(curve or GUESSED_CURVE), LossGuard(), MemoryGuard()
@@ -101,12 +100,13 @@ class Drafting:
             guard,
             observed=len(prompt),
             timed=not sampling.reproducible,
-            price=self._price(curve, memory_guard),
+            price=self._price(curve, plans[1], memory_guard),
         )
 
-    def _price(self, curve: RowCurve | None, guard: MemoryGuard) -> DraftModelPrice | None:
+    def _price(
+        self, curve: RowCurve | None, without: Residency | None, guard: MemoryGuard
+    ) -> DraftModelPrice | None:
         """The price of the draft model's memory; None without one, and where no weights need it."""
-        without = self._memory.without
         plain = _stored_curve(self.times, without) if without is not None else None
         if self._memory.model is None or curve is None or plain is None:
             return None
@@ -114,8 +114,7 @@ class Drafting:
 
     def _release_model(self, rule: LengthRule) -> Sequence[Proposer]:
         self._memory.release()
-        self.residency = self._memory.without
-        curve = _stored_curve(self.times, self.residency)
+        curve = _stored_curve(self.times, self._memory.plans[0])
         for each in {rule, self._live_rule}:
             live = each is self._live_rule
             each.restart(LiveRowCurve(curve) if live else curve or GUESSED_CURVE)
