@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from r1desk.chat.widgets.colours import ChatColours, contrast
 from r1desk.theme.palette import palette
-from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT
+from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 
 
 def odd_palette() -> QPalette:
@@ -35,6 +35,15 @@ def test_texts_stand_out(kind: str, qtbot: QtBot) -> None:
     ]
     for ink, paper in pairs:
         assert contrast(ink, paper) >= 4.45, (ink.name(), paper.name())
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK, HIGH_CONTRAST], ids=lambda theme: theme.name)
+def test_the_chat_has_the_themes_own_colours(theme: Tokens, qtbot: QtBot) -> None:
+    colours = ChatColours.from_palette(palette(theme))
+    assert colours.warning_text.name() == theme.warning
+    assert colours.error_text.name() == theme.danger
+    for name in ("keyword", "string", "number", "comment", "name", "error"):
+        assert getattr(colours, f"code_{name}").name() == getattr(theme, f"code_{name}")
 
 
 def test_only_the_high_contrast_theme_counts_as_one(qtbot: QtBot) -> None:

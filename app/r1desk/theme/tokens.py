@@ -42,6 +42,7 @@ class Tokens:
     code_number: str
     code_comment: str
     code_name: str
+    code_error: str
     scroll_handle: str
     track: str  # the empty part of sliders, bars and curves
     series: tuple[str, ...]  # nine colours for the parts of a stacked bar
@@ -83,6 +84,7 @@ LIGHT = Tokens(
     code_number="#9a4300",
     code_comment="#5b6674",
     code_name="#2457b8",
+    code_error="#a02045",
     scroll_handle="#b7c0cc",
     track="#dbe1e9",
     series=(
@@ -132,6 +134,7 @@ DARK = Tokens(
     code_number="#e6b07a",
     code_comment="#8c97a6",
     code_name="#8fb8f7",
+    code_error="#f2a0b0",
     scroll_handle="#46505e",
     track="#333b47",
     series=(
@@ -181,6 +184,7 @@ HIGH_CONTRAST = Tokens(
     code_number="#ffffff",
     code_comment="#d0d0d0",
     code_name="#ffffff",
+    code_error="#ffb0a8",
     scroll_handle="#ffffff",
     track="#4d4d4d",
     series=(

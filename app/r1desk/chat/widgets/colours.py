@@ -1,4 +1,7 @@
-"""The chat's colours, worked out from the palette in force so that any theme stays legible."""
+"""The chat's colours, worked out from the palette in force so that any theme stays legible.
+
+What a palette has no role for comes from the nearest of our own themes (`theme.tokens`).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,11 @@ from typing import Any, Self
 
 from PySide6.QtGui import QColor, QPalette
 
+from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT
+
 _TEXT_CONTRAST = 4.5  # WCAG AA for text
 _EDGE_CONTRAST = 3.0  # WCAG AA for the edges of controls
 _PURE_CONTRAST = 20.5  # white on black and nothing softer: a high-contrast palette
-
-_CODE_HUES_LIGHT = ("#7a2f9e", "#1b6640", "#9a4300", "#5b6674", "#2457b8", "#a02045")
-_CODE_HUES_DARK = ("#cfa4ec", "#93cfa4", "#e6b07a", "#8c97a6", "#8fb8f7", "#f2a0b0")
-_CODE_HUES_CONTRAST = ("#ffff00", "#00ffff", "#ffffff", "#d0d0d0", "#ffffff", "#ffb0a8")
 
 _remembered: dict[int, Any] = {}  # the last palette's colours, by its `cacheKey`
 
@@ -69,9 +70,8 @@ class ChatColours:
         accent = palette.color(role.Accent)
         code = mixed(background, text, 0.0 if pure else 0.045)
         bubble = background if pure else mixed(background, accent, 0.13)
-        danger = QColor("#ff9b90" if dark else "#b3261e")
-        hues = _CODE_HUES_CONTRAST if pure else _CODE_HUES_DARK if dark else _CODE_HUES_LIGHT
-        code_colours = [legible(QColor(hue), code) for hue in hues]
+        theme = HIGH_CONTRAST if pure else DARK if dark else LIGHT
+        danger = QColor(theme.danger)
         return cls(
             background=background,
             text=text,
@@ -82,12 +82,12 @@ class ChatColours:
             code_background=code,
             code_header=mixed(code, text, 0.0 if pure else 0.035),
             code_text=legible(text, code),
-            code_keyword=code_colours[0],
-            code_string=code_colours[1],
-            code_number=code_colours[2],
-            code_comment=code_colours[3],
-            code_name=code_colours[4],
-            code_error=code_colours[5],
+            code_keyword=legible(QColor(theme.code_keyword), code),
+            code_string=legible(QColor(theme.code_string), code),
+            code_number=legible(QColor(theme.code_number), code),
+            code_comment=legible(QColor(theme.code_comment), code),
+            code_name=legible(QColor(theme.code_name), code),
+            code_error=legible(QColor(theme.code_error), code),
             inline_background=mixed(background, text, 0.2 if pure else 0.07),
             link=legible(palette.color(role.Link), background),
             accent=legible(accent, background, _EDGE_CONTRAST),
@@ -95,7 +95,7 @@ class ChatColours:
             hover=mixed(background, text, 0.25 if pure else 0.08),
             error_background=mixed(background, danger, 0.0 if pure else 0.08),
             error_text=legible(danger, background),
-            warning_text=legible(QColor("#e6b566" if dark else "#855000"), background),
+            warning_text=legible(QColor(theme.warning), background),
             error_edge=danger if pure else mixed(background, danger, 0.55),
             track=mixed(background, text, 0.3 if pure else 0.14),
             high_contrast=pure,
