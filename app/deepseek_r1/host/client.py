@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, ModelLoaded, ThreadsMeasured
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
     INSPECT_DEADLINE_S,
     AnsweredRequest,
-    CancelRequest,
     ClosingReply,
     CountTokensReply,
     CountTokensRequest,
@@ -57,17 +56,6 @@ from deepseek_r1.host.supervisor_events import (
 from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 
 ReplyT = TypeVar("ReplyT", bound=ResultReply | DoneReply)
-
-
-class ReplyReceiver(Protocol):
-    """Takes the replies to one request."""
-
-    def put(self, reply: EventReply | ClosingReply | None) -> None:
-        """Hand over a reply; None where the engine was closed. The supervisor's thread."""
-        ...
-
-
-ReceiverT = TypeVar("ReceiverT", bound=ReplyReceiver)
 
 
 class BlockingRequest:
@@ -131,10 +119,7 @@ class EngineClient:
         self._observer = on_event
         self._supervisor = Supervisor(self._on_event, command=command, limits=limits, budget=budget)
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
-        self._ids = count(1)
-        self._lock = threading.Lock()
-        self._requests: dict[int, ReplyReceiver] = {}
-        self._closed = False
+        self._requests = OpenRequests(self._supervisor.post)
         self._generating: BlockingRequest | None = None
         self._loading: BlockingRequest | None = None
         self.state = EngineState.STOPPED
@@ -175,15 +160,7 @@ class EngineClient:
         **fields: Any,
     ) -> ReceiverT:
         """Send a request whose replies go to `make(id, cancel)`. Any thread."""
-        request = kind(id=next(self._ids), **fields)
-        cancel = CancelRequest(id=request.id)
-        pending = make(request.id, lambda: self._supervisor.post(cancel))
-        with self._lock:
-            if self._closed:
-                raise EngineFailed(detail=tr("the engine was closed"))
-            self._requests[request.id] = pending
-        self._supervisor.post(request)
-        return pending
+        return self._requests.submit(make, kind, **fields)
 
     def inspect(
         self,
@@ -345,11 +322,7 @@ class EngineClient:
         try:
             self._supervisor.run()
         finally:
-            with self._lock:
-                self._closed = True
-                open_requests = list(self._requests.values())
-            for request in open_requests:
-                request.put(None)
+            self._requests.close()
 
     def _on_event(self, event: HostEvent) -> None:
         match event:
@@ -360,13 +333,6 @@ class EngineClient:
             case Handshake():
                 self.handshake = event
             case _:
-                self._on_reply(event)
+                self._requests.hand_over(event)
         if self._observer is not None:
             self._observer(event)
-
-    def _on_reply(self, reply: EventReply | ClosingReply) -> None:
-        with self._lock:
-            closed = not isinstance(reply, EventReply)
-            request = self._requests.pop(reply.id, None) if closed else self._requests.get(reply.id)
-        if request is not None:
-            request.put(reply)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from itertools import count
 from typing import Any, BinaryIO
 
 from pydantic import BaseModel
@@ -12,10 +11,10 @@ from pydantic import BaseModel
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.host.client import ReceiverT, ReplyReceiver
+from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
-    CancelRequest,
+    ClosingReply,
     EventReply,
     Heartbeat,
 )
@@ -32,9 +31,8 @@ class SharedEngine:
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         """`source` and `sink` are the raw pipes from and to the application."""
         self._source, self._sink = source, sink
-        self._sending, self._lock = threading.Lock(), threading.Lock()
-        self._ids = count(1)
-        self._receivers: dict[int, ReplyReceiver] = {}
+        self._sending = threading.Lock()
+        self._requests = OpenRequests(self.send)
         self.heartbeat: Heartbeat | None = None
 
     def submit_as(
@@ -47,18 +45,10 @@ class SharedEngine:
 
         Raises WrongUsage for one that does not fit into a frame.
         """
-        request = kind(id=next(self._ids), **fields)
-        cancel = CancelRequest(id=request.id)
-        receiver = make(request.id, lambda: self.send(cancel))
-        with self._lock:
-            self._receivers[request.id] = receiver
         try:
-            self.send(request)
+            return self._requests.submit(make, kind, **fields)
         except frames.FrameTooLong:
-            with self._lock:
-                del self._receivers[request.id]
             raise WrongUsage(detail=tr("The message is too long.")) from None
-        return receiver
 
     def send(self, message: BaseModel) -> None:
         """Write a message to the application. Any thread."""
@@ -74,17 +64,9 @@ class SharedEngine:
         body = frames.read(self._source, frames.TO_CHILD_CAP)
         return None if body is None else frames.parse(body, to_server_adapter)
 
-    def hand_over(self, reply: ToServer) -> None:
+    def hand_over(self, reply: EventReply | ClosingReply | Heartbeat) -> None:
         """Hand a reply to its receiver. The thread that reads."""
         if isinstance(reply, Heartbeat):
             self.heartbeat = reply
-            return
-        number = getattr(reply, "id", None)
-        with self._lock:
-            receiver = (
-                self._receivers.get(number)  # type: ignore[arg-type]
-                if isinstance(reply, EventReply)
-                else self._receivers.pop(number, None)  # type: ignore[arg-type]
-            )
-        if receiver is not None:
-            receiver.put(reply)  # type: ignore[arg-type]
+        else:
+            self._requests.hand_over(reply)

@@ -95,6 +95,8 @@ class SharedServer:
                         self._engine.served_name, self._engine.loaded = name, loaded
                     case ShutdownRequest():
                         self._server.should_exit = True
+                    case SharingStart():
+                        pass  # it has begun
                     case _:
                         self._shared.hand_over(message)
         except (OSError, frames.StreamCutOff):
