@@ -22,10 +22,9 @@ from deepseek_r1.engine.template_process import renderer_pid, start_renderer
 from deepseek_r1.engine.template_renderer import CPU_SECONDS
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
+from support.r1_header import FILE_BYTES, r1_header
 
 HERE = Path(__file__).parent
-HEADER = HERE.parents[2] / "shared" / "data" / "r1-distill-qwen-7b.header.gguf"
-WHOLE_FILE_BYTES = 4_683_073_248
 BOS, EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
 
 
@@ -92,12 +91,11 @@ def test_r1_conversations_to_the_letter(messages: list[Message], expected: str) 
     assert render(r1_source(), *messages) == expected
 
 
-@pytest.mark.skipif(not HEADER.is_file(), reason="R1's own header is not beside the checkout")
 def test_r1s_own_file_carries_this_template(tmp_path: Path) -> None:
     sparse = tmp_path / "r1.gguf"
-    shutil.copyfile(HEADER, sparse)
+    shutil.copyfile(r1_header(), sparse)
     with sparse.open("r+b") as file:
-        file.truncate(WHOLE_FILE_BYTES)
+        file.truncate(FILE_BYTES)
     assert read_header(sparse).template == r1_source()
 
 

@@ -24,13 +24,13 @@ from r1desk import preferences as prefs
 from r1desk.shell.session import Session
 from support import hostile
 from support.gguf_files import tiny_gemma3, tiny_llama, tiny_qwen2
+from support.r1_header import r1_header_if_there
 from support.raw_gguf import I32, STRING, U16, RawGguf
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
 pytestmark = pytest.mark.native
 
-R1_HEADER = Path(__file__).parents[3] / "shared" / "data" / "r1-distill-qwen-7b.header.gguf"
 VERDICT_MS = 10_000
 STARTER_NAME = "SmolLM2"
 
@@ -351,8 +351,8 @@ def small_context(stored: prefs.Preferences) -> None:
 def header_of_r1(folder: Path) -> Path:
     """A file with all of DeepSeek-R1's header and none of its weights."""
     path = folder / "header only.gguf"
-    if R1_HEADER.exists():
-        shutil.copyfile(R1_HEADER, path)
+    if (published := r1_header_if_there()) is not None:
+        shutil.copyfile(published, path)
     else:
         model = tiny_qwen2(folder / "whole.gguf")
         path.write_bytes(RawGguf.parse(model.read_bytes()).header())

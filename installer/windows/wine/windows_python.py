@@ -39,7 +39,7 @@ def python(variants: str) -> Path:
     """
     made_of = [HERE / name for name in ("windows_python.py", "python.c", "icuuc.c", "packages.txt")]
     interpreter = kept("interpreter", made_of, _make_interpreter)
-    packages = kept("packages", [ROOT / "uv.lock"], _install_packages)
+    packages = kept("packages", [ROOT / "uv.lock", *from_source.EXTRAS], _install_packages)
     llama = windows_llama.libraries(variants)
 
     def compose(place: Path) -> None:
@@ -129,7 +129,7 @@ def _install_packages(place: Path) -> None:
     """Unpack the wheels of uv.lock for Windows, with the tools of tests and bundle."""
     uv = _uv()
     export = [uv, "export", "--frozen", "--quiet", "--group", "bundle", "--no-emit-project"]
-    export += [f"--extra={extra}" for extra in ("desktop", "starter")]
+    export += [f"--extra={extra}" for extra in from_source.EXTRAS]
     export += ["--no-emit-package", windows_llama.PACKAGE, "--format", "requirements.txt"]
     locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
     with tempfile.NamedTemporaryFile(suffix=".txt") as requirements:
