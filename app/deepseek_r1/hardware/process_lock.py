@@ -1,7 +1,9 @@
 """Locks the engine's process: no network, no other programs, and only the files of its model.
 
 Native code parses strangers' files in it, so the system takes away what such code would want. The
-process that talks to servers is locked in the same way, but may connect. Linux only:
+process that talks to servers is locked in the same way, but may connect; the window's server keeps
+the socket on which it listens, starts no program at all and has the installation's files alone.
+Linux only:
 
 - `lock_process`, before the first thread is started: root keeps no capability but those to open
   other users' files and to lock memory, since others lead past Landlock. seccomp refuses system
@@ -22,7 +24,7 @@ import os
 import platform
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from deepseek_r1.core.errors import EngineStartFailed
@@ -40,6 +42,7 @@ _NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4  # in `seccomp_data`
 _X32 = 0x40000000  # numbers of another calling convention of x86-64
 
 _CONNECTING = (0, 1, 4)  # socket, connect, bind: the resolver binds a socket of the kernel's
+_SERVING = (2, 3, 5)  # accept, accept4, listen: on a socket that is there already
 
 # AUDIT_ARCH_*, and the numbers of the refused calls, in the order: socket connect accept accept4
 # bind listen ptrace process_vm_readv process_vm_writev pidfd_getfd io_uring_setup bpf
@@ -77,10 +80,11 @@ TRUNCATION = N_("truncating other files (Linux 6.2)")
 SIGNALS = N_("signals to other programs (Linux 6.12)")
 
 
-def lock_process(*, network: bool = False) -> tuple[str, ...]:
+def lock_process(*, network: bool = False, serves: bool = False) -> tuple[str, ...]:
     """Lock the calling thread and those that it will start.
 
-    With `network` it may connect to servers, and move files from one folder to another.
+    With `network` it may connect to servers, and move files from one folder to another. With
+    `serves` it goes on serving on a socket that is bound already, and starts no program.
     Returns the parts that this system does not have: of `SECCOMP` and `LANDLOCK`.
     """
     if sys.platform != "linux":
@@ -89,8 +93,10 @@ def lock_process(*, network: bool = False) -> tuple[str, ...]:
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return SECCOMP, LANDLOCK
     _drop_capabilities(libc)
-    missing = () if _restrict_execution(network=network) else (LANDLOCK,)
-    return missing if _filter_calls(libc, network=network) else (*missing, SECCOMP)
+    executables = () if serves else _executables()
+    missing = () if _restrict_execution(executables, network=network) else (LANDLOCK,)
+    allowed = (*(_CONNECTING if network else ()), *(_SERVING if serves else ()))
+    return missing if _filter_calls(libc, allowed) else (*missing, SECCOMP)
 
 
 def missing_parts() -> tuple[str, ...]:
@@ -125,12 +131,13 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def _filter_calls(libc: ctypes.CDLL, *, network: bool) -> bool:
+def _filter_calls(libc: ctypes.CDLL, allowed: Sequence[int]) -> bool:
+    """Refuse all calls of `_REFUSED` but those at the places `allowed`."""
     known = _REFUSED.get(platform.machine())
     if known is None:
         return False
     architecture, all_numbers = known
-    numbers = [n for i, n in enumerate(all_numbers) if not network or i not in _CONNECTING]
+    numbers = [n for i, n in enumerate(all_numbers) if i not in allowed]
     last = len(numbers)
     program = [
         (_LOAD, 0, 0, _ARCHITECTURE_OFFSET),
@@ -147,13 +154,13 @@ def _filter_calls(libc: ctypes.CDLL, *, network: bool) -> bool:
     return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, head, 0, 0)
 
 
-def _restrict_execution(*, network: bool) -> bool:
+def _restrict_execution(executables: Iterable[Path], *, network: bool) -> bool:
     least = landlock.REFER_FROM_VERSION if network else 1  # version 1 never lets a file be moved
     if landlock.version() < least:
         return False
     rights = landlock.EXECUTE | (landlock.REFER if network else 0)
     with landlock.Ruleset(rights, tcp=not network, scopes=True) as rules:
-        rules.allow(_executables(), landlock.EXECUTE)
+        rules.allow(executables, landlock.EXECUTE)
         if network:
             rules.allow((Path("/"),), landlock.REFER)
         rules.restrict_this_thread()

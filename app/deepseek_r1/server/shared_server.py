@@ -1,6 +1,8 @@
 """The process of a server that shares the engine of the application that started it.
 
 It listens on the loopback address alone and always wants a key. It ends with the application.
+Other programs write to it, so the system locks it once it listens: no other socket, no program, and
+no files but the installation's.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware.process_lock import lock_files, lock_process
 from deepseek_r1.host.protocol import ShutdownRequest
 from deepseek_r1.host.sharing_protocol import (
     ModelShared,
@@ -26,6 +29,7 @@ from deepseek_r1.host.sharing_protocol import (
     SharingRefused,
     SharingStart,
 )
+from deepseek_r1.native.native_library import native
 from deepseek_r1.native.owner_watch import end_with_owner
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.client_log import ClientLog
@@ -110,7 +114,6 @@ class SharedServer:
 def main() -> None:
     """Serve until the application has ended; the exit status is the error's."""
     source, sink = private_pipes()
-    end_with_owner(source)
     use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
     shared = SharedEngine(os.fdopen(source, "rb", buffering=0), os.fdopen(sink, "wb", buffering=0))
     start = shared.receive()
@@ -118,9 +121,12 @@ def main() -> None:
         return
     try:
         server = SharedServer(shared, start)
+        lock_process(serves=True)  # before the first thread
+        lock_files((), (), native().restrict_threads)
     except R1Error as error:
         shared.send(SharingRefused(report=error.report()))
         sys.exit(error.exit_code)
+    end_with_owner(source)
     asyncio.run(server.run())
 
 
