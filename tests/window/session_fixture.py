@@ -42,6 +42,16 @@ def running_session(
         session.window.deleteLater()
 
 
+@contextmanager
+def ready_session(
+    qtbot: QtBot, folder: Path, adapt: Callable[[prefs.Preferences], None] | None = None
+) -> Iterator[Session]:
+    """The application on a profile folder, once its model is loaded."""
+    with running_session(qtbot, folder, adapt) as session:
+        wait_ready(qtbot, session)
+        yield session
+
+
 def short_answers(stored: prefs.Preferences) -> None:
     """Answers of at most 48 tokens, the same every time."""
     stored.sampling = SamplingSettings(max_tokens=48, seed=1)

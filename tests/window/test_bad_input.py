@@ -26,7 +26,14 @@ from support import hostile
 from support.gguf_files import tiny_gemma3, tiny_llama, tiny_qwen2
 from support.r1_header import r1_header_if_there
 from support.raw_gguf import I32, STRING, U16, RawGguf
-from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
+from window.session_fixture import (
+    ask,
+    ready_session,
+    running_session,
+    short_answers,
+    wait_answered,
+    wait_ready,
+)
 from window.stall_meter import answering_window
 
 pytestmark = pytest.mark.native
@@ -67,6 +74,11 @@ def drop(session: Session, path: Path) -> None:
     assert event.isAccepted()
 
 
+def drop_and_load(qtbot: QtBot, session: Session, path: Path) -> None:
+    drop(session, path)
+    qtbot.waitUntil(lambda: session.models.loaded_path == path)
+
+
 def choose(session: Session, path: Path) -> None:
     session.models.choose(path)
 
@@ -102,8 +114,7 @@ def test_no_hostile_file_gets_in_and_the_model_before_goes_on_answering(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, short_answers) as session:
         engine = session.engine.engine_pid
         for number, case in enumerate(hostile.CASES):
             path = tmp_path / "hostile.gguf"
@@ -137,8 +148,7 @@ def test_what_is_no_whole_file_is_refused_by_name(
         (Path(os.fsdecode(bytes(tmp_path) + b"/\xff\xfe.gguf")), errors.ModelFileMissing),
         (tmp_path / "\ud800.gguf", errors.ModelFileMissing),
     ]
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, short_answers) as session:
         for path, expected in cases:
             assert refusal(qtbot, session, choose, path).code == expected.__name__, repr(path)
         for path, expected in cases[:7]:
@@ -152,8 +162,7 @@ def test_a_model_in_parts_loads_whichever_part_is_chosen(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     first = split_model(tmp_path, tiny_llama(tmp_path / "sound.gguf"))
-    with running_session(qtbot, own_profile, small_context) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, small_context) as session:
         drop(session, first.with_name("tiny-00002-of-00003.gguf"))
         qtbot.waitUntil(lambda: session.preferences.model_path == str(first))
         assert_still_answers(qtbot, session)
@@ -163,8 +172,7 @@ def test_a_model_in_parts_loads_whichever_part_is_chosen(
 def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, short_answers) as session:
         panel, before = session.window.panel, session.preferences.load
         panel.load.rows["context_length"].changed.emit(1_000_000)  # the field itself allows less
         assert panel.load.pending
@@ -184,8 +192,7 @@ def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
 def test_a_budget_that_is_too_small_is_refused_with_advice_and_forgotten(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, short_answers) as session:
         panel, before = session.window.panel, session.preferences.load
         panel.load.rows["memory_budget"].changed.emit(256)
         with qtbot.waitSignal(session.models.planned):
@@ -200,8 +207,7 @@ def test_a_budget_that_is_too_small_is_refused_with_advice_and_forgotten(
         assert session.models.current is not None
         assert session.preferences.load == before
         assert_still_answers(qtbot, session)
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         assert session.preferences.load == before
 
 
@@ -234,8 +240,7 @@ def test_a_text_that_is_dropped_is_attached_and_no_failed_load(
 ) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("Eggs, milk", encoding="utf-8")
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         failures: list[object] = []
         session.models.load_failed.connect(failures.append)
         drop(session, notes)
@@ -266,8 +271,7 @@ def test_a_file_with_a_broken_chat_template_leaves_the_model_before_loaded(
     sound = tiny_llama(tmp_path / "sound.gguf")
     broken = RawGguf.parse(sound.read_bytes())
     broken.set("tokenizer.chat_template", STRING, "{% for %}").write(tmp_path / "broken.gguf")
-    with running_session(qtbot, own_profile, small_context) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, small_context) as session:
         loaded = session.models.current
         events: list[object] = []
         session.engine.event.connect(events.append)
@@ -294,11 +298,9 @@ def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
     sound = tiny_llama(tmp_path / "sound.gguf")
     mute = RawGguf.parse(sound.read_bytes()).drop("tokenizer.chat_template")
     path = mute.write(tmp_path / "mute.gguf")
-    with running_session(qtbot, own_profile, small_context) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, small_context) as session:
         assert session.window.composer_footer.template.isHidden()  # the starter model has its own
-        drop(session, path)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path)
+        drop_and_load(qtbot, session, path)
         button = session.window.composer_footer.template
         assert not button.isHidden()
         assert "has no chat template" in session.window.notices.label.text()
@@ -316,10 +318,8 @@ def test_gemma_without_a_chat_template_gets_that_of_its_family(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     path = tiny_gemma3(tmp_path / "gemma-3-it.gguf")
-    with running_session(qtbot, own_profile, small_context) as session:
-        wait_ready(qtbot, session)
-        drop(session, path)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path)
+    with ready_session(qtbot, own_profile, small_context) as session:
+        drop_and_load(qtbot, session, path)
         assert "The template of its family is used: gemma." in session.window.notices.label.text()
         assert session.window.composer_footer.template.text() == "Template: gemma"
         assert_still_answers(qtbot, session)
@@ -329,10 +329,8 @@ def test_a_model_whose_file_is_deleted_while_it_is_loaded_goes_on_answering(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     path = tiny_llama(tmp_path / "deleted.gguf")
-    with running_session(qtbot, own_profile, small_context) as session:
-        wait_ready(qtbot, session)
-        drop(session, path)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path)
+    with ready_session(qtbot, own_profile, small_context) as session:
+        drop_and_load(qtbot, session, path)
         path.unlink()
         assert_still_answers(qtbot, session)
         with qtbot.waitSignal(session.models.load_failed) as refused:

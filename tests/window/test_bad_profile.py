@@ -7,7 +7,8 @@ said in the window.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,14 @@ from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
 from support.gguf_files import tiny_llama
 from window.disks import Disk
-from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
+from window.session_fixture import (
+    ask,
+    ready_session,
+    running_session,
+    short_answers,
+    wait_answered,
+    wait_ready,
+)
 
 pytestmark = pytest.mark.native
 
@@ -34,6 +42,14 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     disk = Disk(tmp_path / "disk", size_kib=2048)
     yield disk
     disk.remove()
+
+
+@pytest.fixture
+def profile(disk: Disk) -> Path:
+    """A profile on the small disk, with one short conversation."""
+    folder = disk.folder / "profile"
+    fill_profile(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -60,17 +76,27 @@ def texts(session: Session) -> list[str]:
     return [message.content for message in session.chat.shown_branch]
 
 
+@contextmanager
+def opened(
+    qtbot: QtBot,
+    profile: Path,
+    adapt: Callable[[prefs.Preferences], None] | None = None,
+    shown: Sequence[str] = (HELLO, REPLY),
+) -> Iterator[Session]:
+    """The application on a profile, once its conversation is on the screen."""
+    with running_session(qtbot, profile, adapt) as session:
+        qtbot.waitUntil(lambda: texts(session) == list(shown))
+        yield session
+
+
 # ---- read-only ------------------------------------------------------------------------------
 
 
 def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
-    qtbot: QtBot, disk: Disk
+    qtbot: QtBot, disk: Disk, profile: Path
 ) -> None:
-    profile = disk.folder / "profile"
-    fill_profile(profile)
     disk.set_writable(False)
-    with running_session(qtbot, profile) as session:
-        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY])
+    with opened(qtbot, profile) as session:
         assert "cannot be written" in notice(session)
         assert str(profile) in notice(session)
         wait_ready(qtbot, session)
@@ -96,8 +122,7 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
         qtbot.waitUntil(lambda: session.window is not before)
         qtbot.waitUntil(lambda: "cannot be written" in session.window.composer._button.toolTip())
     disk.set_writable(True)
-    with running_session(qtbot, profile, short_answers) as session:
-        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY])
+    with opened(qtbot, profile, short_answers) as session:
         ask(qtbot, session, "And now?")
         wait_answered(qtbot, session)
         assert len(session.chat.shown_branch) == 4
@@ -107,13 +132,10 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
 
 
 def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
-    qtbot: QtBot, disk: Disk
+    qtbot: QtBot, disk: Disk, profile: Path
 ) -> None:
-    profile = disk.folder / "profile"
-    fill_profile(profile)
-    with running_session(qtbot, profile, short_answers) as session:
+    with opened(qtbot, profile, short_answers) as session:
         wait_ready(qtbot, session)
-        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY])
         disk.fill()
         long = "Tell me. " * 2000
         session.window.composer.set_text(long)
@@ -138,13 +160,10 @@ def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
 
 
 def test_messages_sent_while_another_is_refused_come_back_in_their_order(
-    qtbot: QtBot, disk: Disk
+    qtbot: QtBot, disk: Disk, profile: Path
 ) -> None:
-    profile = disk.folder / "profile"
-    fill_profile(profile)
-    with running_session(qtbot, profile, short_answers) as session:
+    with opened(qtbot, profile, short_answers) as session:
         wait_ready(qtbot, session)
-        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY])
         disk.fill()
         composer, long = session.window.composer, "Tell me. " * 2000
         for text in (long, "And then?", "And after that?"):  # before the first is answered for
@@ -165,13 +184,11 @@ def test_messages_sent_while_another_is_refused_come_back_in_their_order(
 
 
 def test_files_attached_while_the_disk_is_full_are_kept_and_saved_later(
-    qtbot: QtBot, disk: Disk, tmp_path: Path
+    qtbot: QtBot, disk: Disk, profile: Path, tmp_path: Path
 ) -> None:
-    profile, notes = disk.folder / "profile", tmp_path / "notes.txt"
+    notes = tmp_path / "notes.txt"
     notes.write_text("Apples are red. " * 20_000, encoding="utf-8")
-    fill_profile(profile)
-    with running_session(qtbot, profile) as session:
-        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY])
+    with opened(qtbot, profile) as session:
         row = session.window.composer.attachments
         disk.fill()
         session.window.files_dropped.emit([str(notes)])
@@ -191,8 +208,7 @@ def test_files_attached_while_the_disk_is_full_are_kept_and_saved_later(
 def test_a_deletion_is_undone_once_there_is_room_for_the_message(qtbot: QtBot, disk: Disk) -> None:
     profile, reply = disk.folder / "profile", "Apples are red. " * 8_000
     fill_profile(profile, reply)
-    with running_session(qtbot, profile) as session:
-        qtbot.waitUntil(lambda: texts(session) == [HELLO, reply])
+    with opened(qtbot, profile, shown=(HELLO, reply)) as session:
         session.message_actions.delete(session.chat.shown_branch[1].id)
         qtbot.waitUntil(lambda: texts(session) == [HELLO])
         disk.fill()
@@ -213,8 +229,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
     qtbot: QtBot, disk: Disk
 ) -> None:
     profile = disk.folder / "profile"
-    with running_session(qtbot, profile, long_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, profile, long_answers) as session:
         said: list[str] = []
         session.chat.failed.connect(lambda report: said.append(report.text()))
         pieces: list[str] = []
@@ -252,8 +267,7 @@ def test_a_question_after_an_unsaved_answer_builds_upon_the_whole_answer(
 ) -> None:
     monkeypatch.setattr(pending_writes, "RETRY_MS", 3_600_000)
     profile = disk.folder / "profile"
-    with running_session(qtbot, profile, long_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, profile, long_answers) as session:
         with qtbot.waitSignal(session.chat.answer_streamed):
             ask(qtbot, session, "Write a very long story about a fox.")
         disk.fill()
@@ -269,12 +283,11 @@ def test_a_question_after_an_unsaved_answer_builds_upon_the_whole_answer(
         assert not session.chat.pending_writes.waiting
 
 
-def test_a_disk_that_is_full_at_the_start_shows_what_is_there(qtbot: QtBot, disk: Disk) -> None:
-    profile = disk.folder / "profile"
-    fill_profile(profile)
+def test_a_disk_that_is_full_at_the_start_shows_what_is_there(
+    qtbot: QtBot, disk: Disk, profile: Path
+) -> None:
     disk.fill()
-    with running_session(qtbot, profile) as session:
-        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY])
+    with opened(qtbot, profile) as session:
         wait_ready(qtbot, session)
         session.window.composer.set_text("Is there room?")
         with qtbot.waitSignal(session.chat.send_failed):
@@ -332,8 +345,7 @@ def test_strange_but_valid_settings_do_no_harm(qtbot: QtBot, own_profile: Path) 
         "from_the_future": {"a": [1]},
     }
     (own_profile / prefs.FILE_NAME).write_text(json.dumps(strange), encoding="utf-8")
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         session.window.models_requested.emit()
         qtbot.wait(300)
         assert notice(session) == ""
@@ -392,16 +404,14 @@ def test_a_whole_chat_under_unusual_names(
         short_answers(stored)
         stored.load = stored.load.model_copy(update={"context_length": 512})
 
-    with running_session(qtbot, profile, small) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, profile, small) as session:
         session.models.choose(model)
         qtbot.waitUntil(lambda: session.preferences.model_path == str(model))
         ask(qtbot, session, "Hi 100% #1")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"
         before = texts(session)
-    with running_session(qtbot, profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, profile) as session:
         assert session.models.current is not None
         assert Path(session.models.current.facts.path) == model
         qtbot.waitUntil(lambda: texts(session) == before)
