@@ -8,36 +8,22 @@ opened with half of its size as the budget, to see the panel with a model that i
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QDialog, QScrollArea
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
+
+from PySide6.QtWidgets import QApplication, QScrollArea
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.widgets.link_dialog import ask_to_open
 from r1desk.shell.main_window import MainWindow
-from take_screenshots import Photographer  # sets the paths first
+from support.photographer import Photographer, chat_photographer
 
-SETTLED_MS = 900
 DOCTOR_MS = 6000  # the drive's speed is measured
-
-
-class DialogPhotographer(Photographer):
-    """Also saves what opens above the window."""
-
-    def save_dialog(self, name: str, open_it: object, settled_ms: int = SETTLED_MS) -> None:
-        """Call `open_it`, which waits for the dialog's end; save the dialog and leave it."""
-
-        def save() -> None:
-            dialog = QApplication.activeModalWidget()
-            if dialog is not None:
-                dialog.grab().save(str(self._folder / f"{name}.png"))
-                dialog.reject() if isinstance(dialog, QDialog) else dialog.close()
-
-        QTimer.singleShot(settled_ms, save)
-        open_it()
-        self.wait_ms(settled_ms + 300)
 
 
 def open_catalogue(window: MainWindow) -> None:
@@ -48,37 +34,36 @@ def open_catalogue(window: MainWindow) -> None:
 
 def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
     """All dialogs in one language and theme."""
-    photographer = DialogPhotographer(folder, language, theme)
-    folder.mkdir(parents=True, exist_ok=True)
+    photographer = chat_photographer(folder, language, theme, tag=f"-{language}-{theme}")
     window = photographer.session.window
-    tag = f"{language}-{theme}"
     for name in ("about_action", "shortcuts_action", "models_action"):
-        photographer.save_dialog(f"{name}-{tag}", getattr(window, name).trigger)
-    photographer.save_dialog(f"catalogue-{tag}", lambda: open_catalogue(window))
-    photographer.save_dialog(f"doctor-{tag}", window.doctor_action.trigger, DOCTOR_MS)
+        photographer.save_dialog(name, getattr(window, name).trigger)
+    photographer.save_dialog("catalogue", lambda: open_catalogue(window))
+    photographer.save_dialog("doctor", window.doctor_action.trigger, DOCTOR_MS)
     address = "https://example.org/a/rather/long/path?with=a&query=in%20it"
     photographer.save_dialog(
-        f"link-{tag}",
-        lambda: ask_to_open(address, window, tr("Open this address in your browser?")),
+        "link", lambda: ask_to_open(address, window, tr("Open this address in your browser?"))
     )
-    photographer.save_dialog(f"trash-{tag}", photographer.session.conversations._on_trash_view)
+    photographer.save_dialog("trash", photographer.session.conversations._on_trash_view)
     if large is not None:
-        models = photographer.session.models
-        budget = int(large.stat().st_size / (1 << 20) / 2) + 500
-        models.apply(
-            photographer.session.preferences.load.model_copy(
-                update={"memory_budget": budget, "swap_enabled": True}
-            )
-        )
-        models.choose(large)
-        photographer.wait(lambda: models.current is not None and models.path == large)
-        photographer.wait_ms(2500)
-        photographer.save(f"streamed-{tag}")
+        load_streamed(photographer, large)
+        photographer.save("streamed")
     scrolled = window.panel.findChild(QScrollArea).verticalScrollBar()
     scrolled.setValue(scrolled.maximum())
-    photographer.wait_ms(200)
-    photographer.save(f"panel_end-{tag}")
+    photographer.live(200)
+    photographer.save("panel_end")
     photographer.close()
+
+
+def load_streamed(photographer: Photographer, large: Path) -> None:
+    """Load a model with half of its size as the budget."""
+    models = photographer.session.models
+    budget = int(large.stat().st_size / (1 << 20) / 2) + 500
+    streamed = {"memory_budget": budget, "swap_enabled": True}
+    models.apply(photographer.session.preferences.load.model_copy(update=streamed))
+    models.choose(large)
+    photographer.wait(lambda: models.current is not None and models.path == large)
+    photographer.live(2500)
 
 
 def main() -> None:

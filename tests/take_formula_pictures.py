@@ -24,7 +24,7 @@ from r1desk.chat.formulas.formula_layout import FormulaLayout, GlyphOutlines, re
 from r1desk.chat.formulas.formula_painter import FormulaPainter, FormulaStyle
 from r1desk.chat.formulas.latex import CannotTypeset, typeset
 from support.formula_corpus import FORMULAS
-from take_screenshots import Photographer
+from support.photographer import chat_photographer
 from window.stored_conversations import store_conversation
 
 COLUMNS = 4
@@ -111,13 +111,13 @@ def take_chats(folder: Path, language: str, *themes: str) -> None:
         texts = QUESTIONS[language], ANSWERS[language]
         store_conversation(profile, *texts, thinking=THINKING[language], thinking_s=12.0)
 
-    photographer = Photographer(folder, language, themes[0], prepare)
+    photographer = chat_photographer(folder, language, themes[0], prepare=prepare)
     view = photographer.session.window.chat
     for theme in themes:
         photographer.session.appearance.set_theme(theme)
-        photographer.wait_ms(1_500)
+        photographer.live(1_500)
         view.column.verticalScrollBar().setValue(0)
-        photographer.wait_ms(500)
+        photographer.live(500)
         tag = f"-{language}" if language != "en" else ""
         photographer.save(f"formulas-chat{tag}{'' if theme == 'light' else '-' + theme}")
     photographer.close()

@@ -14,22 +14,16 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS.parent / "app"), str(TESTS)]
 
-from PySide6.QtCore import QEventLoop, QTimer
-from PySide6.QtWidgets import QApplication, QDialog, QWidget
+from PySide6.QtWidgets import QApplication
 
-from deepseek_r1.core.i18n import use_language
 from r1desk import preferences as prefs
 from r1desk.performance.widgets.panel import PanelTab
-from r1desk.shell.language import install_qt_translations
-from r1desk.shell.session import Session
-from r1desk.shell.startup import create_application
-from r1desk.store import Profile, StoreThread
+from support.photographer import Photographer
 from window.day import Screen
 from window.stored_conversations import store_conversation
 
@@ -54,109 +48,70 @@ TEXTS = {
 }
 
 
-class Album:
-    """The running application of one look, and the folder for its pictures."""
+def opened(folder: Path, language: str, theme: str, size: str) -> Photographer:
+    """The application in one look, with a few conversations."""
 
-    def __init__(self, folder: Path, language: str, theme: str, size: str) -> None:
-        self._folder, self._tag = folder, f"{size}-{language}-{theme}"
-        profile = Path(tempfile.mkdtemp(prefix="r1desk-pictures-"))
+    def prepare(profile: Path) -> None:
+        question, answer = TEXTS[language]
         for number in range(5):
-            store_conversation(profile, f"{number + 1}. {TEXTS[language][0]}", TEXTS[language][1])
-        stored = prefs.Preferences(language=language, theme=theme, welcomed=True)
-        use_language(language)
-        self.app = QApplication.instance() or create_application(sys.argv[:1], stored)
-        install_qt_translations(self.app)
-        self._profile = Profile.open(profile)
-        self._store = StoreThread(self._profile.database)
-        self.session = Session(self._profile, self._store, stored, None)
-        self._store.start()
-        self.session.appearance.set_theme(theme)
-        self.session.show()
-        self.session.window.resize(*SIZES[size][1:])
-        self.session.window.move(0, 0)
-        for _ in range(600):
-            if self.session.models.current is not None:
-                break
-            self.live(100)
-        self.live(2500)
+            store_conversation(profile, f"{number + 1}. {question}", answer)
 
-    def live(self, milliseconds: int) -> None:
-        """Let the application run for a while."""
-        loop = QEventLoop()
-        QTimer.singleShot(milliseconds, loop.quit)
-        loop.exec()
+    stored = prefs.Preferences(language=language, theme=theme, welcomed=True)
+    tag = f"-{size}-{language}-{theme}"
+    photographer = Photographer(folder, stored, size=SIZES[size][1:], tag=tag, prepare=prepare)
+    photographer.live(2500)
+    return photographer
 
-    def save(self, name: str, widget: QWidget | None = None) -> None:
-        """Save the window, or another widget, as it is drawn now."""
-        picture = (widget or self.session.window).grab()
-        picture.save(str(self._folder / f"{name}-{self._tag}.png"))
 
-    def window_pictures(self) -> None:
-        """The panel closed, and open at each tab."""
-        window = self.session.window
-        self.save("closed")
-        for tab in PanelTab:
-            window.open_panel(tab)
-            self.live(500)
-            self.save(f"panel-{tab.name.lower()}")
-        window.panel_action.setChecked(False)
-        self.session.chat.new_chat()
-        self.live(800)
-        self.save("new-chat")
+def window_pictures(photographer: Photographer) -> None:
+    """The panel closed, and open at each tab."""
+    window = photographer.session.window
+    photographer.save("closed")
+    for tab in PanelTab:
+        window.open_panel(tab)
+        photographer.live(500)
+        photographer.save(f"panel-{tab.name.lower()}")
+    window.panel_action.setChecked(False)
+    photographer.session.chat.new_chat()
+    photographer.live(800)
+    photographer.save("new-chat")
 
-    def dialog_pictures(self) -> None:
-        """The chooser at each page, the settings, the shortcuts, the trash."""
-        window = self.session.window
-        window.models_action.trigger()
-        self.live(1500)
-        dialog = QApplication.activeModalWidget()
-        for page in range(dialog.tabs.count()):
-            dialog.tabs.setCurrentIndex(page)
-            self.live(900)
-            self.save(f"models-{page}", dialog)
-        dialog.reject()
-        actions = (window.settings_action, window.shortcuts_action, window.about_action)
-        for name, action in zip(("settings", "shortcuts", "about"), actions, strict=True):
-            action.trigger()
-            self._save_dialog(name)
-        window.sidebar.trash_button.click()
-        self._save_dialog("trash")
 
-    def first_start(self) -> None:
-        """The card of the first start, in a new window."""
-        self.session.preferences.welcomed = False
-        self.session._rebuild_window()
-        self.session.chat.new_chat()
-        self.live(4000)
-        self.save("first-start")
+def dialog_pictures(photographer: Photographer) -> None:
+    """The chooser at each page, the settings, the shortcuts, the trash."""
+    window = photographer.session.window
+    window.models_action.trigger()
+    photographer.live(1500)
+    dialog = QApplication.activeModalWidget()
+    for page in range(dialog.tabs.count()):
+        dialog.tabs.setCurrentIndex(page)
+        photographer.live(900)
+        photographer.save(f"models-{page}", dialog)
+    dialog.reject()
+    photographer.save_dialog("settings", window.settings_action.trigger)
+    photographer.save_dialog("shortcuts", window.shortcuts_action.trigger)
+    photographer.save_dialog("about", window.about_action.trigger)
+    photographer.save_dialog("trash", window.sidebar.trash_button.click)
 
-    def _save_dialog(self, name: str) -> None:
-        self.live(900)
-        dialog = QApplication.activeModalWidget()
-        if isinstance(dialog, QDialog):
-            self.save(name, dialog)
-            dialog.reject()
-        self.live(200)
 
-    def close(self) -> None:
-        """End the application's parts; Qt stays for the next look."""
-        self.session.window.closed.disconnect(self.session._on_closed)
-        self.session.window.close()
-        self.session.close()
-        self._store.close()
-        self._profile.close()
-        self.session.window.deleteLater()
-        self.live(100)
+def first_start(photographer: Photographer) -> None:
+    """The card of the first start, in a new window."""
+    session = photographer.session
+    session.preferences.welcomed = False
+    session._rebuild_window()
+    session.chat.new_chat()
+    photographer.live(4000)
+    photographer.save("first-start")
 
 
 def take(folder: Path, size: str, short: bool) -> None:
     """All looks of one size; the scale is fixed at the start of Qt."""
     for language, theme in LOOKS[:1] if short else LOOKS:
-        album = Album(folder, language, theme, size)
-        album.window_pictures()
-        album.dialog_pictures()
-        album.first_start()
-        album.close()
+        photographer = opened(folder, language, theme, size)
+        window_pictures(photographer)
+        dialog_pictures(photographer)
+        first_start(photographer)
+        photographer.close()
 
 
 def main() -> None:
