@@ -105,14 +105,22 @@ def with_measured(bill: Bill, engine: Engine) -> Bill:
     Only memory that is resident counts against the process: the compute buffer is allocated, but
     first touched by the first answer; pinned weights are still being loaded, and slots fill later.
     """
-    # Measured first, so that weights loaded meanwhile count as loaded.
+    before = _touched_mib(engine)
     whole = process_mib(os.getpid()) + renderer_mib()
     sizes = dict(engine.measured_mib())
-    touched = sum(sizes.get(name, 0.0) for name in ("weights", "pinned", "kv_cache", "draft"))
-    if (stats := engine.weights_stats) is not None:
-        touched += stats.slots_filled_mib - stats.loading_mib
+    # Weights that arrive while the process is measured are counted as half arrived.
+    touched = (before + _touched_mib(engine)) / 2
     sizes["runtime"] = max(0.0, whole - touched)
     lines = tuple(
         line.model_copy(update={"measured_mib": sizes.get(line.name)}) for line in bill.lines
     )
     return bill.model_copy(update={"lines": lines})
+
+
+def _touched_mib(engine: Engine) -> float:
+    """Return how much of the engine's buffers is in memory already."""
+    sizes = engine.measured_mib()
+    touched = sum(sizes.get(name, 0.0) for name in ("weights", "pinned", "kv_cache", "draft"))
+    if (stats := engine.weights_stats) is not None:
+        touched += stats.slots_filled_mib - stats.loading_mib
+    return touched

@@ -27,6 +27,7 @@ MAX_CODE_CHARS = 16_000  # of one part of a code block
 CONTINUED = "continued"  # key of a paragraph's meta: no space above it
 _STEP = 1_000  # characters taken at once: what lies open is parsed again for each
 
+_FENCE_START = re.compile(r" {0,3}(?:`{3,}[^`\n]*|~{3,}[^\n]*)\n")
 _FENCE_END = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*\Z")
 
 
@@ -122,7 +123,10 @@ class BlockSplitter:
         """Blocks that are final, or None when only the open end is left."""
         self._pending = cut_lines(self._pending)
         whole = self._pending.rfind("\n") + 1
-        groups = self._marked(groups_of(self._pending[:whole], open_end=True))
+        # A fence is known by its first line: what follows it is not parsed again for each fence.
+        fence = _FENCE_START.match(self._pending)
+        known = fence.group() if fence else self._pending[:whole]
+        groups = self._marked(groups_of(known, open_end=True))
         if not groups:
             self._pending = self._pending[whole:]  # only blank lines
         done: list[MarkdownBlock] = []

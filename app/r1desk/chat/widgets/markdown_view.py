@@ -15,7 +15,7 @@ from r1desk.chat.widgets.text_style import TextStyle
 from r1desk.chat.widgets.time_slicer import Slicer
 
 _GROUP_SIZE = 2_500  # of running text in one view: what a change has to lay out again
-_SLICE_CHARS = 800
+_SLICE_CHARS, _SLICE_LINES = 800, 60  # each three lines may be a code block, a widget of its own
 _GAP_EM = 0.6
 _HEADING_GAP_EM = 0.9
 
@@ -71,7 +71,7 @@ class MarkdownView(QWidget):
         """Show a text, the first part at once and the rest in slices."""
         self.source = source
         self._ending = final
-        self._consume(_SLICE_CHARS)
+        self._consume_slice()
         if self._consumed < len(source):
             self._loading = True
             self._slicer.add(self, self._load_rest(), urgent=True)
@@ -82,7 +82,7 @@ class MarkdownView(QWidget):
 
     def _load_rest(self) -> Iterator[None]:
         while self._consumed < len(self.source):
-            self._consume(self._consumed + _SLICE_CHARS)
+            self._consume_slice()
             self.grown.emit()
             yield
         self._loading = False
@@ -91,6 +91,12 @@ class MarkdownView(QWidget):
         else:
             self._show_tail(self._splitter.tail())
         self.grown.emit()
+
+    def _consume_slice(self) -> None:
+        """Commit what is final of the next slice of the source."""
+        end = self._consumed + _SLICE_CHARS
+        lines = self.source[self._consumed : end].split("\n", _SLICE_LINES)
+        self._consume(end - len(lines[-1]) if len(lines) > _SLICE_LINES else end)
 
     def _consume(self, end: int) -> None:
         """Commit what is final of the source up to `end`."""
