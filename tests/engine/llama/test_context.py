@@ -36,11 +36,15 @@ def context(starter_weights: LlamaModel) -> Iterator[LlamaContext]:
 def test_the_abort_ends_one_long_call_and_leaves_the_context_usable(context: LlamaContext) -> None:
     tokens = list(range(1000, 3048))
     before = tokens[:64]
+    started = time.monotonic()
+    context.compute(tokens)
+    whole_s = time.monotonic() - started
+    context.truncate(0)
     context.compute(before)
     set_at: list[float] = []
 
     def abort() -> None:
-        time.sleep(0.5)
+        time.sleep(whole_s / 4)
         set_at.append(time.monotonic())
         context.abort.set()
 
@@ -50,7 +54,7 @@ def test_the_abort_ends_one_long_call_and_leaves_the_context_usable(context: Lla
         context.compute(tokens)
     ended_at = time.monotonic()
     thread.join()
-    assert ended_at - set_at[0] < 0.2
+    assert ended_at - set_at[0] < whole_s / 8  # an operation of one layer of 30, not the rest
     assert context.cells == before
     context.abort.clear()
     context.compute(tokens[64:128])
