@@ -32,7 +32,7 @@ pytestmark = pytest.mark.native
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=10, logprobs=True)
 SAMPLED = SamplingSettings(temperature=0.8, max_tokens=6)
 PIECE = 128
-QUESTION = user(long_text(1, 330) + " What do you see?")
+QUESTION = user(long_text(1, 240) + " What do you see?")
 CHAT = [QUESTION, assistant("Letters and numbers, I think."), user("Name one of them.")]
 
 Openers = Callable[[PromptCache | None], Engine]
@@ -100,8 +100,8 @@ def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
 def test_edit_another_answer_and_change_of_version_after_a_restart(
     opened: Openers, cache: PromptCache
 ) -> None:
-    edited = [*CHAT[:2], user(long_text(5, 200) + " And here?")]
-    other_version = [QUESTION, assistant(long_text(6, 150)), user("Name one of them.")]
+    edited = [*CHAT[:2], user(long_text(5, 60) + " And here?")]
+    other_version = [QUESTION, assistant(long_text(6, 60)), user("Name one of them.")]
     engine = opened(None)
     wanted = {
         "again": greedy(engine, [QUESTION]),
