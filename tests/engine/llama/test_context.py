@@ -54,7 +54,7 @@ def test_the_abort_ends_one_long_call_and_leaves_the_context_usable(context: Lla
         context.compute(tokens)
     ended_at = time.monotonic()
     thread.join()
-    assert ended_at - set_at[0] < whole_s / 8  # an operation of one layer of 30, not the rest
+    assert ended_at - set_at[0] < whole_s / 25  # what one operation takes, not a layer of 30
     assert context.cells == before
     context.abort.clear()
     context.compute(tokens[64:128])
