@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -18,12 +19,18 @@ constexpr int64_t FILE_BYTES = 3 << 20;
 std::atomic<bool> broken{false};
 std::atomic<int> reads{0};
 
-char byte_at(int64_t offset) { return static_cast<char>(offset * 2654435761u >> 13); }
+// Read and compared by memcpy and memcmp, whose ranges a sanitizer checks as a whole.
+const std::vector<char> file = [] {
+    std::vector<char> bytes(FILE_BYTES);
+    for (uint64_t at = 0; at < bytes.size(); at++)
+        bytes[at] = static_cast<char>(at * 2654435761u >> 13);
+    return bytes;
+}();
 
 int fallback(int64_t, int64_t start, int64_t end, char *into) {
     reads++;
     if (broken) return 0;
-    for (int64_t at = start; at < end; at++) into[at - start] = byte_at(at);
+    std::memcpy(into, file.data() + start, end - start);
     return 1;
 }
 
@@ -56,8 +63,8 @@ int main(int, char **arguments) {
     const auto compute = [&] {
         require(ring.acquired().size() == held.size(), "acquired weights are listed");
         for (const auto &[number, address] : held)
-            for (int64_t at = 0; at < weights[number].nbytes; at++)
-                require(address[at] == byte_at(weights[number].offset + at), "the bytes are right");
+            require(!std::memcmp(address, &file[weights[number].offset], weights[number].nbytes),
+                    "the bytes are right");
         held.clear();
         ring.release();
     };
