@@ -18,6 +18,7 @@ if sys.platform == "win32":  # offscreen, Qt looks for fonts in a folder that do
     fonts = Path(os.environ.get("SYSTEMROOT", "C:\\Windows")) / "Fonts"
     os.environ.setdefault("QT_QPA_FONTDIR", str(fonts))
 
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
@@ -82,9 +83,14 @@ def own_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> PatientQtBot:
-    """pytest-qt's, which waits until only a hang can be the reason."""
-    return PatientQtBot(request)
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[PatientQtBot]:
+    """pytest-qt's, which waits until only a hang can be the reason.
+
+    After the test its closed windows are destroyed, not only at the next event loop: each change
+    of the theme would be one of theirs too.
+    """
+    yield PatientQtBot(request)
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture(autouse=True)
