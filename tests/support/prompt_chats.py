@@ -13,9 +13,8 @@ from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import Engine, OpenRequest
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.engine.registry import open_engine
-from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.weights.placement.residency import plan_residency
-from support.streaming import budgets
+from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.weights.placement.residency import Residency, least_weights_mib, plan_residency
 
 Opener = Callable[..., Engine]
 
@@ -33,12 +32,12 @@ def open_with_cache(
     cache: PromptCache | None,
     path: Path,
     *,
-    budget: int | None = None,
+    kept: float | None = None,
     kv_type: KVType = KVType.F16,
     context_length: int = 2048,
     micro_batch: int = 64,
 ) -> Engine:
-    """An engine of one thread; streamed where `budget` is a number of `support.streaming.budgets`.
+    """An engine of one thread; streamed where about the share `kept` of its weights stays.
 
     Close it before the next one is opened: a folder belongs to one engine.
     """
@@ -50,11 +49,19 @@ def open_with_cache(
         threads_prefill=1,
     )
     header = read_header(path)
-    residency = None if budget is None else plan_residency(header, budgets(path)[budget])
+    residency = None if kept is None else _residency(header, kept)
     request = OpenRequest(
         header, settings, 1, lambda _: True, residency=residency, prompt_cache=cache
     )
     return open_engine(request)
+
+
+def _residency(header: ModelHeader, kept: float) -> Residency:
+    """Of the weights that can stream, about the share `kept` stays in memory; of 2.0 all."""
+    least = least_weights_mib(header)
+    planned = plan_residency(header, least + kept * plan_residency(header, least).streamed_mib)
+    assert bool(planned.streamed) == (kept < 1)
+    return planned
 
 
 def user(text: str) -> Message:

@@ -35,7 +35,7 @@ def opened(tiny: Path, open_next: Opener) -> Opener:
     def open_one(
         cache: PromptCache | None, *, path: Path = tiny, kind: str = "memory", **options: object
     ) -> Engine:
-        return open_next(cache, path, budget=1 if kind == STREAMED else None, **options)
+        return open_next(cache, path, kept=0.5 if kind == STREAMED else None, **options)
 
     return open_one
 
@@ -55,10 +55,11 @@ def test_a_restored_chat_goes_on_as_one_that_was_never_closed(
 @pytest.mark.parametrize("kind", ["memory", STREAMED])
 @pytest.mark.parametrize("kv_type", [KVType.Q8_0, KVType.Q4_0])
 def test_a_quantised_cache_is_restored_too(
-    opened: Opener, cache: PromptCache, starter: Path, kind: str, kv_type: KVType
+    opened: Opener, cache: PromptCache, shallow_starter: Path, kind: str, kv_type: KVType
 ) -> None:
     chat = [user(long_text(1, 250)), assistant(long_text(2, 30)), user("And then?")]
-    same_after_restore(lambda: opened(cache, path=starter, kind=kind, kv_type=kv_type), chat)
+    path = shallow_starter  # the rows of the tiny model's cells are too short for these types
+    same_after_restore(lambda: opened(cache, path=path, kind=kind, kv_type=kv_type), chat)
 
 
 def same_after_restore(fresh: Callable[[], Engine], chat: list[Message]) -> None:
@@ -95,12 +96,12 @@ def test_what_was_saved_otherwise_is_read_again(
     opened: Opener,
     cache: PromptCache,
     tmp_path: Path,
-    starter: Path,
+    shallow_starter: Path,
     monkeypatch: pytest.MonkeyPatch,
     change: str,
 ) -> None:
     chat = [user(long_text(1, 250)), assistant("So it is."), user("And then?")]
-    path = starter if change == "kv_type" else tiny_qwen2(tmp_path / "one.gguf", seed=2)
+    path = shallow_starter if change == "kv_type" else tiny_qwen2(tmp_path / "one.gguf", seed=2)
     prepared(opened(cache, path=path), chat[:2])
     kind, kv_type = "memory", KVType.F16
     match change:

@@ -39,13 +39,13 @@ Openers = Callable[[PromptCache | None], Engine]
 
 
 @pytest.fixture(
-    params=["starter", pytest.param("k_quant", marks=pytest.mark.slow)],
+    params=["shallow", pytest.param("k_quant", marks=pytest.mark.slow)],
 )
 def model(
-    request: pytest.FixtureRequest, starter: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, shallow_starter: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    if request.param == "starter":
-        return starter
+    if request.param == "shallow":
+        return shallow_starter
     found = k_quant_model(tmp_path_factory.mktemp("k_quant"))
     if found is None:
         pytest.skip("the model of K-quants is not here; see support/k_quant.py")
@@ -56,15 +56,15 @@ def model(
     params=[
         pytest.param((None, KVType.F16), id="memory, f16"),
         pytest.param((None, KVType.Q8_0), id="memory, q8_0"),
-        pytest.param((1, KVType.F16), id="streamed, f16"),
-        pytest.param((1, KVType.Q8_0), id="streamed, q8_0"),
+        pytest.param((0.5, KVType.F16), id="streamed, f16"),
+        pytest.param((0.5, KVType.Q8_0), id="streamed, q8_0"),
     ]
 )
 def opened(request: pytest.FixtureRequest, model: Path, open_next: Opener) -> Openers:
-    budget, kv_type = request.param
+    kept, kv_type = request.param
 
     def open_one(cache: PromptCache | None) -> Engine:
-        return open_next(cache, model, budget=budget, kv_type=kv_type, micro_batch=256)
+        return open_next(cache, model, kept=kept, kv_type=kv_type, micro_batch=256)
 
     return open_one
 
@@ -129,13 +129,13 @@ def test_edit_another_answer_and_change_of_version_after_a_restart(
 def test_a_chat_saved_under_one_budget_is_the_same_under_another(
     model: Path, open_next: Opener, cache: PromptCache, kv_type: KVType
 ) -> None:
-    def streamed(folder: PromptCache | None, budget: int) -> Engine:
-        return open_next(folder, model, budget=budget, kv_type=kv_type, micro_batch=256)
+    def streamed(folder: PromptCache | None, kept: float) -> Engine:
+        return open_next(folder, model, kept=kept, kv_type=kv_type, micro_batch=256)
 
     wanted = greedy(streamed(None, 0), CHAT)
-    prepared(streamed(cache, 1), CHAT[:2])
-    for budget in (0, 2):
-        found = greedy(streamed(cache, budget), CHAT)
+    prepared(streamed(cache, 0.5), CHAT[:2])
+    for kept in (0, 2.0):
+        found = greedy(streamed(cache, kept), CHAT)
         assert same(found, wanted)
         assert found.stats.restored_tokens > PIECE
 
