@@ -344,7 +344,7 @@ class ErrorReply(_Frame):
 
 
 class Heartbeat(_Frame):
-    """The engine's state: every half second while it works, every two seconds otherwise."""
+    """The engine's state: every half second while it works, every three seconds otherwise."""
 
     kind: Literal["heartbeat"] = "heartbeat"
     phase: EnginePhase
