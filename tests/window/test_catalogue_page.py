@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.paths import starter_model
@@ -46,6 +46,17 @@ def test_the_page_begins_with_a_card_for_each_purpose(page: CataloguePage) -> No
     assert "7B" in smartest.name.text() or "8B" in smartest.name.text()
     assert smartest.facts.text().startswith("from the disk · 0.")
     assert "with a budget of" in smartest.facts.text()
+
+
+def test_there_is_nothing_to_scroll_where_all_cards_are_in_view(
+    qtbot: QtBot, page: CataloguePage
+) -> None:
+    area = page.findChild(QScrollArea)
+    unused = area.viewport().height() - page.fold.geometry().bottom()
+    page.resize(page.width(), page.height() - unused + 20)
+    qtbot.waitUntil(lambda: area.viewport().height() < page.fold.geometry().bottom() + 25)
+    assert area.viewport().height() > page.fold.geometry().bottom()
+    assert area.verticalScrollBar().maximum() == 0
 
 
 def test_a_click_on_a_card_downloads_its_model(qtbot: QtBot, page: CataloguePage) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import QSize, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -31,6 +31,16 @@ from r1desk.models.widgets.unverified_box import UnverifiedBox
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import text_label
+
+
+class _Column(QWidget):
+    """What is scrolled. It is as tall as its texts are at its width.
+
+    Qt's own least height adds up the lines that each text would have at its own least width.
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), 0)
 
 
 class CataloguePage(QWidget):
@@ -76,7 +86,7 @@ class CataloguePage(QWidget):
             self._space.start()
 
     def _create_scroll_area(self) -> QScrollArea:
-        content = QWidget()
+        content = _Column()
         column = QVBoxLayout(content)
         column.addWidget(self.note)
         self._card_column = put_inside(column, QVBoxLayout())
