@@ -14,6 +14,15 @@ from PySide6.QtCore import QObject, Qt, QTimer, Slot
 CHECK_MS = 1000
 
 
+def exempt_from_collection() -> None:
+    """Keep the collector from walking what is alive now: modules and classes, which stay.
+
+    A full collection walks every object, and the window waits for it.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 class MainThreadCollector(QObject):
     """Collects cycles in the main thread, at most once a second, while it exists."""
 

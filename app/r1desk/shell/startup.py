@@ -26,6 +26,7 @@ from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.paths import profile_dir
 from r1desk import preferences as prefs
 from r1desk.platform.clipboard import let_copied_text_outlive_python
+from r1desk.platform.main_thread_gc import exempt_from_collection
 from r1desk.shell.desktop_application import DesktopApplication
 from r1desk.shell.language import install_qt_translations
 from r1desk.shell.session import Session
@@ -105,6 +106,7 @@ def create_application(arguments: list[str], stored: prefs.Preferences) -> Deskt
     apply_theme(app, ThemeChoice(stored.theme))
     app.setWindowIcon(app_icon())
     install_qt_translations(app)
+    exempt_from_collection()
     return app
 
 

@@ -76,6 +76,7 @@ class AnswerView(EditableMessage):
     answer_now_chosen = Signal()
     continue_chosen = Signal(bool)  # True: the thinking is closed first
     way_chosen = Signal(str)  # a `ContextWay`
+    thinking_opened = Signal(bool)
 
     _saves = True
 
@@ -87,10 +88,12 @@ class AnswerView(EditableMessage):
         parent: QWidget,
         *,
         is_last: bool = False,
+        thinking_open: bool = False,
     ) -> None:
         """`is_last`: only the last answer of a conversation can go on."""
         super().__init__(message, style, slicer, parent)
         self._is_last = is_last
+        self._thinking_open = thinking_open
         self._context_options: ContextOptions | None = None
         self._card: ContextCard | None = None
         self._continue: ContinueRow | None = None
@@ -102,7 +105,12 @@ class AnswerView(EditableMessage):
         self._body = self._new_body()
         self.setAccessibleName(tr("Answer"))
         if message.thinking:
-            self._thinking_box().load(message.thinking, message.thinking_s, _end_of(message))
+            self._thinking_box().load(
+                message.thinking,
+                message.thinking_s,
+                _end_of(message),
+                final=message.state != "streaming" or bool(message.content),
+            )
         if message.state == "streaming":
             self._body.load(message.content, final=False)
         elif message.state == "queued":
@@ -206,7 +214,10 @@ class AnswerView(EditableMessage):
 
     def _thinking_box(self) -> ThinkingBox:
         if self._thinking is None:
-            self._thinking = ThinkingBox(self._style, self._slicer, self)
+            self._thinking = ThinkingBox(
+                self._style, self._slicer, self, is_open=self._thinking_open
+            )
+            self._thinking.opened.connect(self.thinking_opened)
             self._thinking.grown.connect(self.grown)
             self._thinking.link_chosen.connect(self.link_chosen)
             self._thinking.answer_now_chosen.connect(self.answer_now_chosen)

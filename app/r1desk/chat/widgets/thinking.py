@@ -36,14 +36,18 @@ class ThinkingBox(QWidget):
     Signals:
         grown: the height may have changed.
         answer_now_chosen: the thinking is to be ended.
+        opened: whether the user wants to see the thinking.
         link_chosen: an http(s) address was activated.
     """
 
     grown = Signal()
     link_chosen = Signal(str)
     answer_now_chosen = Signal()
+    opened = Signal(bool)
 
-    def __init__(self, style: TextStyle, slicer: Slicer, parent: QWidget) -> None:
+    def __init__(
+        self, style: TextStyle, slicer: Slicer, parent: QWidget, *, is_open: bool = False
+    ) -> None:
         super().__init__(parent)
         self._style = style
         self._slicer = slicer
@@ -51,7 +55,7 @@ class ThinkingBox(QWidget):
         self._seconds = 0.0
         self._end: ThinkingEnd | None = None
         self._since: float | None = None
-        self._open = False
+        self._open = is_open
         self.text = ""
         self._header = text_button("brain", "", self)
         self._header.setObjectName("thinking")
@@ -100,13 +104,17 @@ class ThinkingBox(QWidget):
         """Why the thinking was ended from outside; empty where the model ended it."""
         return "" if self._end_note.isHidden() else self._end_note.text()
 
-    def load(self, text: str, seconds: float, end: ThinkingEnd | None = None) -> None:
-        """Show thinking that is over, for the reason `end`."""
+    def load(
+        self, text: str, seconds: float, end: ThinkingEnd | None = None, *, final: bool = True
+    ) -> None:
+        """Show thinking that is over, for the reason `end`, or goes on if it is not `final`."""
         self.text = text
         self._seconds = seconds
         self._end = end
         self._show_last_line()
         self._name_header()
+        if self._open and self._body is None:
+            self._show_body(final=final)
 
     @Slot()
     def _on_answer_now(self) -> None:
@@ -124,6 +132,8 @@ class ThinkingBox(QWidget):
         self.text += text
         if self._body:
             self._body.feed(text)
+        elif self._open:
+            self._show_body(final=False)
         self._show_last_line()
 
     def _show_last_line(self) -> None:
@@ -153,7 +163,7 @@ class ThinkingBox(QWidget):
             self._body.hide()
             self._body.deleteLater()
             self._body = None
-            self._show_body()
+            self._show_body(final=True)
 
     @Slot()
     def _name_header(self) -> None:
@@ -178,17 +188,15 @@ class ThinkingBox(QWidget):
         self._open = not self._open
         self._show_last_line()
         self._name_header()
-        self._show_body()
+        self._show_body(final=self._since is None)
+        self.opened.emit(self._open)
 
-    def _show_body(self) -> None:
+    def _show_body(self, *, final: bool) -> None:
         if self._open and self._body is None:
             self._body = MarkdownView(self._style.as_aside(), self._slicer, self)
             self._body.grown.connect(self.grown)
             self._body.link_chosen.connect(self.link_chosen)
-            if self._since is None:
-                self._body.load(self.text.strip("\n"))
-            else:
-                self._body.load(self.text, final=False)
+            self._body.load(self.text.strip("\n") if final else self.text, final=final)
         if self._body:
             self._body.setVisible(self._open)
         self.update()

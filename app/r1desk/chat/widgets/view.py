@@ -92,6 +92,7 @@ class ChatView(QWidget):
         self._streaming: int | None = None
         self._memory_line: int | None = None  # the message above which the line is drawn
         self._context_options: ContextOptions | None = None
+        self._open_thinking: set[int] = set()  # messages whose thinking the user has unfolded
         self._thinking_buffer: list[str] = []
         self._answer_buffer: list[str] = []
         self._slicer = Slicer(self)
@@ -376,10 +377,18 @@ class ChatView(QWidget):
         message = self._messages[message_id]
         if message.is_answer:
             is_last = message_id == next(reversed(self._messages), None)
-            answer = AnswerView(message, self._style, self._slicer, parent, is_last=is_last)
+            answer = AnswerView(
+                message,
+                self._style,
+                self._slicer,
+                parent,
+                is_last=is_last,
+                thinking_open=message_id in self._open_thinking,
+            )
             if self._context_options is not None and self._context_options.message_id == message_id:
                 answer.show_context_options(self._context_options)
             answer.answer_now_chosen.connect(self.answer_now_requested)
+            answer.thinking_opened.connect(self._on_thinking_opened)
             answer.continue_chosen.connect(self._on_continue)
             answer.way_chosen.connect(self.way_requested)
             answer.link_chosen.connect(self.link_activated)
@@ -412,6 +421,13 @@ class ChatView(QWidget):
     @Slot(bool)
     def _on_continue(self, closes_thinking: bool) -> None:
         self.continue_requested.emit(self._sending(), closes_thinking)
+
+    @Slot(bool)
+    def _on_thinking_opened(self, opened: bool) -> None:
+        if opened:
+            self._open_thinking.add(self._sending())
+        else:
+            self._open_thinking.discard(self._sending())
 
     @Slot(int)
     def _on_sibling(self, delta: int) -> None:
