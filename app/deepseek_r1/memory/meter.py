@@ -69,12 +69,13 @@ def unshared_mib(pid: int) -> float:
     """
     if sys.platform == "linux":
         return _linux_status_mib(str(pid), "RssAnon:")
-    try:
-        return float(psutil.Process(pid).memory_full_info().uss) / _MIB
-    except psutil.NoSuchProcess:
-        return 0.0
-    except (psutil.AccessDenied, OSError):
-        return process_mib(pid)
+    else:  # noqa: RET505 - mypy knows a platform's branch
+        try:
+            return float(psutil.Process(pid).memory_full_info().uss) / _MIB
+        except psutil.NoSuchProcess:
+            return 0.0
+        except (psutil.AccessDenied, OSError):
+            return process_mib(pid)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -33,7 +33,7 @@ from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import text_label
 
 
-class _Column(QWidget):
+class _ScrolledColumn(QWidget):
     """What is scrolled. It is as tall as its texts are at its width.
 
     Qt's own least height adds up the lines that each text would have at its own least width.
@@ -86,7 +86,7 @@ class CataloguePage(QWidget):
             self._space.start()
 
     def _create_scroll_area(self) -> QScrollArea:
-        content = _Column()
+        content = _ScrolledColumn()
         column = QVBoxLayout(content)
         column.addWidget(self.note)
         self._card_column = put_inside(column, QVBoxLayout())
