@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,14 +30,19 @@ SETTINGS = LoadSettings(context_length=2048, micro_batch=64, threads=1, threads_
 SHORT, LONG = "Hello.", "The sea is deep and the sky is wide. " * 60
 MIDDLE = "Go on: " + "The sea is deep and the sky is wide. " * 18
 WEIGHTS_MIB = 42.0
+SHALLOW_MIB = 32.0  # for the shallow starter: a fifth of its blocks
+
+Streaming = Callable[[], AbstractContextManager[LlamaEngine]]
 
 
 @contextmanager
-def streaming(model: Path, settings: LoadSettings = SETTINGS) -> Iterator[LlamaEngine]:
+def streaming(
+    model: Path, settings: LoadSettings = SETTINGS, weights_mib: float = WEIGHTS_MIB
+) -> Iterator[LlamaEngine]:
     header = read_header(model)
     engine = LlamaEngine(
         OpenRequest(
-            header, settings, 3, lambda _fraction: True, plan_residency(header, WEIGHTS_MIB)
+            header, settings, 3, lambda _fraction: True, plan_residency(header, weights_mib)
         )
     )
     try:
@@ -46,8 +51,13 @@ def streaming(model: Path, settings: LoadSettings = SETTINGS) -> Iterator[LlamaE
         engine.close()
 
 
+@pytest.fixture
+def shallow_streaming(shallow_starter: Path) -> Streaming:
+    return lambda: streaming(shallow_starter, weights_mib=SHALLOW_MIB)
+
+
 def answer(engine: LlamaEngine, prompt: str, tokens: int) -> str:
-    chosen = SamplingSettings(temperature=0.0, max_tokens=tokens)
+    chosen = SamplingSettings(temperature=0.0, max_tokens=tokens, end_repetition=False)
     text = ""
     for event in engine.stream([Message(role=Role.USER, content=prompt)], chosen):
         text += getattr(event, "text", "")
@@ -71,11 +81,11 @@ def test_weights_have_the_memory_of_unused_cells(
 ) -> None:
     with streaming(starter) as engine:
         before = pinned_mib(engine)
-        answer(engine, SHORT, 12)
+        answer(engine, SHORT, 3)
         short = pinned_mib(engine)
-        answer(engine, LONG, 12)
+        answer(engine, LONG, 3)
         long, cells = pinned_mib(engine), engine._kv_reclaim.cells
-        answer(engine, SHORT, 12)
+        answer(engine, SHORT, 3)
         again = pinned_mib(engine)
         cell = kv_cache_bytes(read_header(starter), SETTINGS) / 2048 / MIB
     assert short > before + 30  # of 45 MiB of cells, and what prompts are computed in
@@ -84,11 +94,13 @@ def test_weights_have_the_memory_of_unused_cells(
     assert again == short
 
 
-def test_cells_that_are_added_during_an_answer_do_not_change_it(starter: Path) -> None:
-    with streaming(starter) as engine:
+def test_cells_that_are_added_during_an_answer_do_not_change_it(
+    shallow_streaming: Streaming,
+) -> None:
+    with shallow_streaming() as engine:
         engine._kv_reclaim = None
         calm = answer(engine, MIDDLE, 60)
-    with streaming(starter) as engine:
+    with shallow_streaming() as engine:
         assert answer(engine, MIDDLE, 1)
         assert engine._kv_reclaim is not None
         assert engine._kv_reclaim.cells == 256
@@ -96,15 +108,17 @@ def test_cells_that_are_added_during_an_answer_do_not_change_it(starter: Path) -
         assert engine._kv_reclaim.cells == 512
 
 
-def test_conversations_in_turns_give_the_answers_that_each_gives_alone(starter: Path) -> None:
+def test_conversations_in_turns_give_the_answers_that_each_gives_alone(
+    shallow_streaming: Streaming,
+) -> None:
     """Cells that were released and used again hold nothing of their old content."""
     asked = (SHORT, LONG, MIDDLE, LONG + "Why?", SHORT, MIDDLE + LONG)
     alone = []
     for text in asked:
-        with streaming(starter) as engine:
+        with shallow_streaming() as engine:
             engine._kv_reclaim = None
             alone.append(answer(engine, text, 10))
-    with streaming(starter) as engine:
+    with shallow_streaming() as engine:
         assert [answer(engine, text, 10) for text in asked] == alone
 
 
@@ -117,17 +131,17 @@ def test_cells_without_a_token_take_no_memory(starter: Path) -> None:
     with streaming(starter, settings) as engine:
         assert kv_cache_bytes(read_header(starter), settings) == 180 * MIB
         assert anonymous_mib() - before < WEIGHTS_MIB + 40
-        answer(engine, LONG, 2)
+        answer(engine, LONG[: len(LONG) // 2], 2)  # more than 256 tokens
         answer(engine, SHORT, 2)
         assert engine._weights.reclaimable_mib > 150
         assert engine.weights_stats.streamed_mib == 0.0
         assert anonymous_mib() - before < 92 + 40  # all weights, and no cell but the first
 
 
-def test_answers_that_come_together_have_the_whole_context(starter: Path) -> None:
+def test_answers_that_come_together_have_the_whole_context(shallow_streaming: Streaming) -> None:
     chosen = SamplingSettings(temperature=0.0, max_tokens=8)
     asked = [[Message(role=Role.USER, content=text)] for text in (SHORT, LONG, SHORT)]
-    with streaming(starter) as engine:
+    with shallow_streaming() as engine:
         alone = answer(engine, SHORT, 8)
         together = engine.complete_many(asked, chosen)
         assert [each.stats.completion_tokens > 0 for each in together] == [True] * 3
@@ -145,9 +159,9 @@ def test_without_flash_attention_weights_get_no_memory_of_cells(
         assert 0 <= engine._weights.reclaimable_mib < 8  # what a prompt is computed in
 
 
-def test_a_prompt_does_not_wait_for_weights_to_be_pinned(starter: Path) -> None:
+def test_a_prompt_does_not_wait_for_weights_to_be_pinned(shallow_streaming: Streaming) -> None:
     """The memory is used after the prompt, so the first token comes as early as ever."""
-    with streaming(starter) as engine:
+    with shallow_streaming() as engine:
         events = engine.stream(
             [Message(role=Role.USER, content=SHORT)], SamplingSettings(max_tokens=4)
         )
