@@ -64,16 +64,16 @@ def state_of(events: list[Event]) -> PromptCacheState:
     return next(event for event in reversed(events) if isinstance(event, PromptCacheState))
 
 
-def test_a_chat_is_ready_in_the_next_process(starter, folder, client):
+def test_a_chat_is_ready_in_the_next_process(shallow_starter, folder, client):
     loaded: list[Event] = []
-    client.load(starter, SETTINGS, prompt_cache=folder, on_event=loaded.append)
+    client.load(shallow_starter, SETTINGS, prompt_cache=folder, on_event=loaded.append)
     assert state_of(loaded).segments == 0
     events = list(client.prepare(chat(), owner="7"))
     assert state_of(events).segments > 3
     wanted = list(client.generate(following(chat()), GREEDY))
     client.close()
     with EngineClient() as again:
-        again.load(starter, SETTINGS, prompt_cache=folder)
+        again.load(shallow_starter, SETTINGS, prompt_cache=folder)
         opened = list(again.prepare(chat(), owner="7", compute=False))
         progress = [event for event in opened if isinstance(event, PrefillProgress)]
         assert progress[-1].done == progress[-1].total
@@ -83,8 +83,8 @@ def test_a_chat_is_ready_in_the_next_process(starter, folder, client):
     assert answered[-1].stats.cached_tokens == progress[-1].total
 
 
-def test_a_question_ends_the_preparation_and_uses_what_it_did(starter, folder, client):
-    client.load(starter, SETTINGS, prompt_cache=folder)
+def test_a_question_ends_the_preparation_and_uses_what_it_did(shallow_starter, folder, client):
+    client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     began, asked = threading.Event(), threading.Event()
     progress: list[PrefillProgress] = []
 
@@ -105,8 +105,8 @@ def test_a_question_ends_the_preparation_and_uses_what_it_did(starter, folder, c
     assert stats.cached_tokens >= progress[-1].done - 1
 
 
-def test_what_was_computed_is_written_when_the_process_ends(starter, folder, client):
-    client.load(starter, SETTINGS, prompt_cache=folder)
+def test_what_was_computed_is_written_when_the_process_ends(shallow_starter, folder, client):
+    client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     done = 0
     for event in client.prepare(chat(), owner="7"):
         if isinstance(event, PrefillProgress):
@@ -115,29 +115,29 @@ def test_what_was_computed_is_written_when_the_process_ends(starter, folder, cli
                 break  # which ends it
     client.close()
     with EngineClient() as again:
-        again.load(starter, SETTINGS, prompt_cache=folder)
+        again.load(shallow_starter, SETTINGS, prompt_cache=folder)
         stats = stats_of(again.generate(following(chat()), GREEDY))
     assert stats.restored_tokens >= 256
 
 
-def test_nothing_is_loaded_again_for_a_preparation(starter, folder, client):
+def test_nothing_is_loaded_again_for_a_preparation(shallow_starter, folder, client):
     with pytest.raises(ModelNotLoaded):
         list(client.prepare(chat(), owner="7"))
-    client.load(starter, SETTINGS, prompt_cache=folder)
+    client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     client.unload()
     with pytest.raises(ModelNotLoaded):
         list(client.prepare(chat(), owner="7"))
 
 
-def test_a_deleted_conversations_prompts_are_deleted(starter, folder, client):
-    client.load(starter, SETTINGS, prompt_cache=folder)
+def test_a_deleted_conversations_prompts_are_deleted(shallow_starter, folder, client):
+    client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     list(client.prepare(chat(), owner="7"))
     client.retain_prompts(folder, ["8", "9"])
     assert list((Path(folder.path) / "segments").iterdir()) == []
 
 
-def test_they_are_deleted_without_a_model_too(starter, folder, client):
-    client.load(starter, SETTINGS, prompt_cache=folder)
+def test_they_are_deleted_without_a_model_too(shallow_starter, folder, client):
+    client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     list(client.prepare(chat(), owner="7"))
     client.close()
     with EngineClient() as again:
@@ -145,36 +145,38 @@ def test_they_are_deleted_without_a_model_too(starter, folder, client):
     assert list((Path(folder.path) / "segments").iterdir()) == []
 
 
-def test_with_save_answers_a_question_is_enough(starter, folder, client):
+def test_with_save_answers_a_question_is_enough(shallow_starter, folder, client):
     saving = folder.model_copy(update={"save_answers": True})
     question = chat()[:1]
-    client.load(starter, SETTINGS, prompt_cache=saving)
+    client.load(shallow_starter, SETTINGS, prompt_cache=saving)
     stats_of(client.generate(question, GREEDY))
     client.close()
     with EngineClient() as again:
-        again.load(starter, SETTINGS, prompt_cache=saving)
+        again.load(shallow_starter, SETTINGS, prompt_cache=saving)
         stats = stats_of(again.generate(question, GREEDY))
     assert stats.restored_tokens == stats.cached_tokens > 500
 
 
 def test_a_folder_in_use_is_a_reason_for_the_window_and_an_error_for_who_named_it(
-    starter, folder, client
+    shallow_starter, folder, client
 ):
     other = PromptCache(Path(folder.path), 1 << 20)
     loaded: list[Event] = []
-    client.load(starter, SETTINGS, prompt_cache=folder, on_event=loaded.append)
+    client.load(shallow_starter, SETTINGS, prompt_cache=folder, on_event=loaded.append)
     assert state_of(loaded).problem
     assert stats_of(client.generate("Say hello.", GREEDY)).completion_tokens > 0
     with pytest.raises(PromptCacheUnavailable):
         client.load(
-            starter, SETTINGS, prompt_cache=folder.model_copy(update={"save_answers": True})
+            shallow_starter, SETTINGS, prompt_cache=folder.model_copy(update={"save_answers": True})
         )
     other.close()
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(starter, folder, client):
+def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(
+    shallow_starter, folder, client
+):
     """The short form of `tests/benchmarks/soak_prompt_cache.py`."""
-    client.load(starter, SETTINGS, prompt_cache=folder)
+    client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     list(client.prepare(chat(), owner="7"))
     wanted = [e.text for e in client.generate(following(chat()), GREEDY) if hasattr(e, "text")]
     for length in (160, 170, 180):
@@ -182,7 +184,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(starter, 
             if isinstance(event, PrefillProgress) and event.done == event.total:
                 psutil.Process(client.pid).kill()
                 break
-        client.load(starter, SETTINGS, prompt_cache=folder)
+        client.load(shallow_starter, SETTINGS, prompt_cache=folder)
         list(client.prepare(chat(), owner="7"))
         again = [e.text for e in client.generate(following(chat()), GREEDY) if hasattr(e, "text")]
         assert "".join(again) == "".join(wanted)
