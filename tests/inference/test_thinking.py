@@ -41,7 +41,7 @@ GREEDY = SamplingSettings(temperature=0.0)
 @pytest.fixture(scope="module")
 def thinker(starter: Path) -> Iterator[CPUInference]:
     with CPUInference(
-        starter, memory_budget=ROOMY_MIB, context_length=512, chat_template=THINKING
+        starter, memory_budget=ROOMY_MIB, context_length=256, chat_template=THINKING
     ) as model:
         yield model
 
@@ -81,7 +81,7 @@ def test_without_a_budget_the_context_ends_the_thinking_with_space_for_an_answer
     assert stats.finish_reason is FinishReason.CONTEXT
     assert stats.inside_thinking
     assert stats.thinking_end is None
-    assert stats.context_used == 512 - 512 // 8
+    assert stats.context_used == 256 - 256 // 8
     assert text_of(events, AnswerDelta) == ""
 
 
@@ -187,7 +187,8 @@ def test_a_loop_of_the_starter_is_ended(model: CPUInference, line: str) -> None:
     answer = model.complete(STORY, 300, sampling=GREEDY, continues=begun)
     assert answer.stats.finish_reason is FinishReason.REPETITION
     assert line in answer.text
-    free = model.complete(STORY, 300, sampling=GREEDY, continues=begun, end_repetition=False)
+    more = answer.stats.completion_tokens + 8
+    free = model.complete(STORY, more, sampling=GREEDY, continues=begun, end_repetition=False)
     assert free.text.startswith(answer.text)
     assert free.stats.finish_reason is FinishReason.LENGTH
 
@@ -202,12 +203,16 @@ def test_a_loop_in_the_thinking_closes_it(thinker: CPUInference) -> None:
 # ---- continuing ---------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def uncut(model: CPUInference) -> str:
+    return model.generate(STORY, 60, sampling=GREEDY)
+
+
 @pytest.mark.parametrize("cut", [1, 2, 17, 40])
-def test_a_cut_answer_goes_on_as_the_uncut_one(model: CPUInference, cut: int) -> None:
-    whole = model.complete(STORY, 60, sampling=GREEDY)
+def test_a_cut_answer_goes_on_as_the_uncut_one(model: CPUInference, uncut: str, cut: int) -> None:
     begun = model.complete(STORY, cut, sampling=GREEDY)
     events = list(model.stream(STORY, 60 - cut, sampling=GREEDY, continues=begun.partial))
-    assert begun.text + text_of(events, AnswerDelta) == whole.text
+    assert begun.text + text_of(events, AnswerDelta) == uncut
     first = events[0]
     assert isinstance(first, PrefillProgress)
     assert first.total - first.cached == 1  # nothing but the last token was computed again
@@ -240,7 +245,7 @@ def test_an_answer_that_ended_in_its_thinking_answers_now_or_thinks_on(
     assert stats_of(events).completion_tokens == 5
     thought = thinker.complete(STORY, 5, sampling=RANDOM, continues=begun, end_repetition=False)
     assert thought.stats.inside_thinking
-    assert thought.stats.context_used == 512
+    assert thought.stats.context_used == 256
 
 
 def test_an_answer_goes_on_after_others_were_given(model: CPUInference) -> None:
