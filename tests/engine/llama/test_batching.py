@@ -169,8 +169,9 @@ def test_a_single_answer_after_a_batch_and_a_batch_after_it(model: CPUInference)
 
 
 @pytest_native
-def test_all_answers_end_where_the_cache_holds_only_one_of_them(starter: Path):
-    with CPUInference(starter, batch_size=4, context_length=256) as model, model.batch() as batch:
+def test_all_answers_end_where_the_cache_holds_only_one_of_them(shallow_starter: Path):
+    model = CPUInference(shallow_starter, batch_size=4, context_length=256)
+    with model, model.batch() as batch:
         schema = schema_json(only("x" * 160))  # about 100 tokens each
         for key in range(5):
             batch.add(key, user(f"Question {key}"), SamplingSettings(), json_schema=schema)

@@ -18,8 +18,8 @@ STORY = "Write on and on about a dragon."
 
 
 @pytest.fixture(scope="module")
-def model(starter: Path) -> Iterator[CPUInference]:
-    with CPUInference(starter, memory_budget=ROOMY_MIB, context_length=256) as model:
+def model(shallow_starter: Path) -> Iterator[CPUInference]:
+    with CPUInference(shallow_starter, memory_budget=ROOMY_MIB, context_length=256) as model:
         yield model
 
 
