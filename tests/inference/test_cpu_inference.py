@@ -255,9 +255,9 @@ def test_every_kind_of_cache_answers(starter: Path, kv_type: KVType) -> None:
         assert len(model.generate("What is the capital of France?", 12, sampling=GREEDY)) > 10
 
 
-def test_a_narrower_cache_is_smaller(starter: Path) -> None:
+def test_a_narrower_cache_is_smaller(shallow_starter: Path) -> None:
     def measured(kv_type: KVType) -> float:
-        with CPUInference(starter, kv_type=kv_type) as model:
+        with CPUInference(shallow_starter, kv_type=kv_type) as model:
             return next(
                 x.measured_mib or 0.0 for x in model.loaded.bill.lines if x.name == "kv_cache"
             )
@@ -265,8 +265,8 @@ def test_a_narrower_cache_is_smaller(starter: Path) -> None:
     assert measured(KVType.Q8_0) < 0.55 * measured(KVType.F16)
 
 
-def test_a_full_context_ends_the_answer_and_the_next_one_works(starter: Path) -> None:
-    with CPUInference(starter, context_length=256) as model:
+def test_a_full_context_ends_the_answer_and_the_next_one_works(shallow_starter: Path) -> None:
+    with CPUInference(shallow_starter, context_length=256) as model:
         stats = model.complete("Count.", 2000, json_schema=ENDLESS).stats
         assert stats.finish_reason is FinishReason.CONTEXT
         assert stats.context_used == 256
@@ -445,9 +445,9 @@ def test_a_list_of_prompts_gets_the_answers_each_would_get(model: CPUInference) 
     assert [text[:12] for text in together] == [text[:12] for text in alone]
 
 
-def test_answers_wait_for_space_in_the_context(starter: Path) -> None:
+def test_answers_wait_for_space_in_the_context(shallow_starter: Path) -> None:
     # Two of them fit beside each other.
-    with CPUInference(starter, context_length=256, batch_size=4) as model:
+    with CPUInference(shallow_starter, context_length=256, batch_size=4) as model:
         text = "A story that takes more than twenty letters."
         questions = ["Tell a story about " + name for name in "abcd"]
         answers = model.generate(questions, 60, json_schema=only(text))
