@@ -1,4 +1,4 @@
-"""The first moments: words typed before the profile has opened, and a display that is not there."""
+"""The first moments: the first answer, words typed before the profile has opened, no display."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ from support.patience import PATIENCE_S
 from window.session_fixture import ask, running_session, short_answers, wait_answered
 
 pytestmark = pytest.mark.native
+
+
+def test_a_newcomer_asks_and_is_answered_token_by_token(qtbot: QtBot, own_profile: Path) -> None:
+    with running_session(qtbot, own_profile, short_answers) as session:
+        pieces: list[str] = []
+        session.chat.answer_streamed.connect(lambda _, text: pieces.append(text))
+        ask(qtbot, session, "What is the capital of France?")
+        wait_answered(qtbot, session)
+        question, answer = session.chat.shown_branch
+        assert question.content == "What is the capital of France?"
+        assert answer.state == "complete"
+        assert len(pieces) > 3
+        assert "".join(pieces) == answer.content
+        assert answer.stats is not None
+        assert answer.stats.completion_tokens > 3
+        assert answer.stats.decode_tok_s > 0
 
 
 @pytest.fixture

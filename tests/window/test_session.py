@@ -26,27 +26,11 @@ from window.session_fixture import (
 )
 from window.stored_conversations import store_conversation
 
-pytestmark = pytest.mark.native
+pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
 
 
 def texts(session: Session) -> list[str]:
     return [message.content for message in session.chat.shown_branch]
-
-
-def test_a_newcomer_asks_and_is_answered_token_by_token(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        pieces: list[str] = []
-        session.chat.answer_streamed.connect(lambda _, text: pieces.append(text))
-        ask(qtbot, session, "What is the capital of France?")
-        wait_answered(qtbot, session)
-        question, answer = session.chat.shown_branch
-        assert question.content == "What is the capital of France?"
-        assert answer.state == "complete"
-        assert len(pieces) > 3
-        assert "".join(pieces) == answer.content
-        assert answer.stats is not None
-        assert answer.stats.completion_tokens > 3
-        assert answer.stats.decode_tok_s > 0
 
 
 @pytest.mark.quiet
