@@ -18,6 +18,8 @@ from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
+from support.gguf_files import tiny_llama
+from support.hostile import CASES
 from support.raw_gguf import ARRAY, I32, STRING, RawGguf, RawTensor, array
 
 pytestmark = pytest.mark.native
@@ -38,6 +40,19 @@ def sound(starter: Path) -> RawGguf:
 def client() -> Iterator[EngineClient]:
     with EngineClient() as made:
         yield made
+
+
+def test_no_hostile_file_ends_the_process_that_loads_it(
+    tmp_path: Path, client: EngineClient
+) -> None:
+    sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
+    path, processes = tmp_path / "hostile.gguf", set()
+    for case in CASES:
+        path.write_bytes(case.build(sound.copy()))
+        with pytest.raises(case.expected):
+            client.load(path, SETTINGS)
+        processes.add(client.pid)
+    assert len(processes) == 1
 
 
 def with_key(sound: RawGguf, path: Path, key: str, text: str) -> Path:
