@@ -27,6 +27,7 @@ from window.session_fixture import ask, running_session, short_answers, wait_ans
 pytestmark = [
     pytest.mark.native,
     pytest.mark.process,
+    pytest.mark.usefixtures("shallow_installation"),
     pytest.mark.qt_log_ignore("This plugin does not support"),
 ]
 
@@ -127,7 +128,7 @@ def test_the_users_own_answer_comes_first_and_the_served_one_goes_on_afterwards(
     with running_session(qtbot, own_profile, served) as session:
         dialog = switch_on(qtbot, session)
         never = {"0": -100, "2": -100}  # the starter's two ends of a text
-        wanted = question("Write a very long story.", 600, logit_bias=never, stream=True)
+        wanted = question("Write a very long story.", 1000, logit_bias=never, stream=True)
         wanted |= {"temperature": 2.0, "top_p": 1.0}  # nearly random: no repetition ends it early
         wanted["stream_options"] = {"include_usage": True}
         texts: list[str] = []
@@ -161,7 +162,7 @@ def test_the_users_own_answer_comes_first_and_the_served_one_goes_on_afterwards(
         assert own.content
         call.wait(qtbot)
         assert ended == ["own", "served"]
-        assert usage == [600]
+        assert usage == [1000]
         assert len("".join(texts)) > 50
         dialog.close()
 
