@@ -207,13 +207,13 @@ def test_a_text_longer_than_the_draft_models_cache_moves_its_window_on(
     text = draft._model.tokenize(" ".join([COUNTED] * 60), special=False)
     draft.begin(text[:50], reproducible=True)
     drafted_at_all = 0
-    for at in range(50, 700, 10):
+    for at in range(50, 450, 10):
         draft.observe(text[at : at + 10])
         drafted = draft.propose(FREE, 8)
         kept = next((n for n, token in enumerate(drafted.tokens) if token != text[at + 10 + n]), 8)
         draft.on_verified(drafted, kept)
         drafted_at_all += kept
-    assert drafted_at_all > 65  # more than one of each draft, also behind the window's end
+    assert drafted_at_all > 40  # more than one of each draft, also behind the window's end
 
 
 def test_settings_name_the_draft_model_only_where_it_is_used() -> None:

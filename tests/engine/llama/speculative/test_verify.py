@@ -58,9 +58,13 @@ def by_name(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CPUInference]:
 
 
 def answered(
-    model: CPUInference, question: str, schema: Schema | None = None, **sampling: float
+    model: CPUInference,
+    question: str,
+    schema: Schema | None = None,
+    max_tokens: int = 40,
+    **sampling: float,
 ) -> GenerationStats:
-    chosen = SamplingSettings(max_tokens=96, **sampling)
+    chosen = SamplingSettings(max_tokens=max_tokens, **sampling)
     *_, last = model.stream(question, sampling=chosen, json_schema=schema)
     return last.stats
 
@@ -69,12 +73,12 @@ def answered(
 def test_a_text_that_repeats_itself_takes_fewer_passes(by_name: CPUInference) -> None:
     """The schema leaves the model no other text, so what it says is no matter of chance."""
     model = by_name
-    stats = answered(model, LIST, TWENTY_TIMES_THE_SAME, temperature=0.0)
+    stats = answered(model, LIST, TWENTY_TIMES_THE_SAME, 96, temperature=0.0)
     assert model.context_used == stats.context_used
     assert stats.context_used == stats.prompt_tokens + stats.completion_tokens - 1
     assert stats.accepted <= stats.drafted <= DRAFT_TOKENS * stats.completion_tokens
     assert stats.tokens_per_pass > 2
-    again = answered(model, LIST, TWENTY_TIMES_THE_SAME, temperature=0.0)
+    again = answered(model, LIST, TWENTY_TIMES_THE_SAME, 96, temperature=0.0)
     assert (again.drafted, again.accepted) == (stats.drafted, stats.accepted)
 
 
