@@ -49,11 +49,11 @@ def test_a_cut_answer_goes_on_as_the_uncut_one():
     assert "".join(part["text"] for part in parts) == json.loads(whole.stdout)["text"]
 
 
-def test_thinking_that_was_cut_goes_on_or_answers_now(tmp_path: Path):
+def test_thinking_that_was_cut_goes_on_or_answers_now(shallow_starter: Path, tmp_path: Path):
     template = tmp_path / "thinking.jinja"
     template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>\\n' }}")
     options = ["--chat-template", template, "--temperature", "5", "--top-p", "1", "--seed", "1"]
-    options += ["--max-tokens", "6", "--context-length", "256"]
+    options += ["--max-tokens", "6", "--context-length", "256", "--model", shallow_starter]
     done = run("chat", "--json", *options, text="Hello\n/answer\n/answer\n/new\nHello\n/continue\n")
     cut, answered, _, thought_on = (json.loads(line) for line in done.stdout.splitlines())
     assert (cut["finish_reason"], cut["inside_thinking"]) == ("context", True)
