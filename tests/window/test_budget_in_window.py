@@ -15,6 +15,7 @@ SCRIPT = Path(__file__).with_name("live_budget.py")
 # The goal is 2 s, which the script checks by default. A busy machine with a slow drive takes
 # longer, because weights are given back between two layers.
 WITHIN_S = "20"
+TOKENS = "120"  # half of the script's: the slider is moved at the first of them
 
 
 @pytest.mark.native
@@ -22,7 +23,7 @@ WITHIN_S = "20"
 @pytest.mark.quiet
 def test_a_smaller_budget_during_an_answer(tmp_path_factory: pytest.TempPathFactory) -> None:
     command = [sys.executable, SCRIPT, r1_shaped(tmp_path_factory)]
-    command += ["--within", WITHIN_S]
+    command += ["--within", WITHIN_S, "--tokens", TOKENS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.stdout, done.stderr
     assert done.returncode == 0, json.loads(done.stdout)
