@@ -142,3 +142,11 @@ def test_the_tightest_limit_of_the_control_groups_counts(tmp_path, files, memory
     root = write(tmp_path, files)
     assert linux.memory_limit_bytes(root) == memory
     assert linux.cpu_quota(root) == cores
+
+
+def test_the_largest_cache(tmp_path):
+    sizes = {0: "48K", 2: "2048K", 3: "24M", 4: "?"}
+    folder = "sys/devices/system/cpu/cpu0/cache/index{}/size"
+    root = write(tmp_path, {folder.format(index): size for index, size in sizes.items()})
+    assert linux.largest_cache_bytes(root) == 24 << 20
+    assert linux.largest_cache_bytes(tmp_path / "elsewhere") == 0

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.inference import process_overhead, process_share
-from deepseek_r1.inference.measured_file import measured_dir
 from deepseek_r1.inference.process_overhead import planned_share
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, RENDERER_MIB, ProcessOverhead

@@ -460,6 +460,21 @@ def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
         assert session.window.chat.instructions == "Instructions: Be brief."
 
 
+def test_a_model_that_was_replaced_before_it_answered_is_not_offered(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, starter: Path
+) -> None:
+    other = tmp_path / "another.gguf"
+    other.symlink_to(starter)
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        session.models.choose(other)
+        ask(qtbot, session, "Apples?")
+        wait_answered(qtbot, session)
+        assert session.models.path == other
+        offers = session.window.chat.findChildren(QToolButton)
+        assert not any("answered here before" in b.text() for b in offers if b.isVisible())
+
+
 def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:

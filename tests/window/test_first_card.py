@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.catalogue import app_folders
+from deepseek_r1.catalogue.app_folders import AppFile, Owner
 from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
 from deepseek_r1.catalogue.speed import SpeedRange
 from deepseek_r1.core.i18n import use_language
@@ -14,7 +18,9 @@ from deepseek_r1.memory.plan import ProcessOverhead, plan
 from r1desk.chat.widgets.welcome import Welcome
 from r1desk.models.recommendation import RecommendedDownload
 from r1desk.models.widgets.first_start_card import FirstStartCard
-from window.mouse_and_keys import click
+from r1desk.preferences import Preferences
+from window.mouse_and_keys import click, type_text
+from window.session_fixture import ready_session
 
 
 def offer() -> RecommendedDownload:
@@ -51,7 +57,7 @@ def test_the_address_of_the_download_is_one_click_away(qtbot: QtBot, welcome: We
     assert any(offer().order.url in text.replace("\u200b", "") for text in seen)
 
 
-@pytest.mark.parametrize("size", [(780, 620), (380, 390), (1600, 900), (500, 420)])
+@pytest.mark.parametrize("size", [(780, 620), (380, 440), (1600, 900), (500, 460)])
 def test_everything_on_the_card_can_be_read(
     qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
 ) -> None:
@@ -60,6 +66,8 @@ def test_everything_on_the_card_can_be_read(
     qtbot.waitExposed(welcome)
     qtbot.wait(50)
     card = welcome.card
+    card.show_file(AppFile(Path("/home/me/Downloads/DeepSeek-R1-7B.gguf"), Owner.DOWNLOADS))
+    qtbot.wait(50)
     for button in card.findChildren(QPushButton):
         assert button.isVisible()
         assert button.width() >= button.minimumSizeHint().width()
@@ -119,3 +127,31 @@ def test_where_no_model_fits_there_are_two_ways_left(qtbot: QtBot, welcome: Welc
     assert not welcome.card.download_button.isVisible()
     assert welcome.card.starter_button.isVisible()
     assert welcome.card.file_button.isVisible()
+
+
+@pytest.mark.native
+def test_a_model_in_the_downloads_folder_is_one_click_away(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads = tmp_path / "home" / "Downloads"
+    downloads.mkdir(parents=True)
+    (downloads / "DeepSeek-R1-Distill-Qwen-1.5B.gguf").symlink_to(starter)
+    (downloads / "holiday.gguf").symlink_to(starter)
+    monkeypatch.setattr(app_folders, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
+
+    def first_start(stored: Preferences) -> None:
+        stored.welcomed = False
+
+    with ready_session(qtbot, own_profile, first_start) as session:
+        card = session.window.chat.welcome.card
+        qtbot.waitUntil(card.found_button.isVisible)
+        assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.found_label.text()
+        qtbot.waitUntil(session.window.isActiveWindow)
+        click(card.found_button)
+        qtbot.waitUntil(lambda: not card.isVisible())
+        type_text("Why")
+        qtbot.waitUntil(
+            lambda: session.models.loaded_path is not None and not session.models.loading
+        )
+        assert session.models.path.name == "DeepSeek-R1-Distill-Qwen-1.5B.gguf"
+        assert session.window.composer.text() == "Why"

@@ -31,10 +31,13 @@ def opened_row(qtbot: QtBot, session: Session) -> PresetRow:
 
 
 def choose(row: PresetRow, name: str) -> None:
-    """Type the first letters of a preset into the drop-down, as a person does."""
+    """Go through the drop-down with the arrow keys."""
     row.box.setFocus()
-    type_text(name)
-    press(Qt.Key.Key_Return)
+    press(Qt.Key.Key_Home)
+    while not row.box.currentText().startswith(name):
+        before = row.box.currentIndex()
+        press(Qt.Key.Key_Down)
+        assert row.box.currentIndex() > before, f"no preset is called {name}"
 
 
 def trigger(menu: QMenu, start: str) -> None:
@@ -51,6 +54,19 @@ def name_it(qtbot: QtBot, session: Session, name: str) -> None:
     click(dialog.buttons.button(QDialogButtonBox.StandardButton.Save))
     session.window.activateWindow()  # the offscreen platform leaves no window active
     qtbot.waitUntil(session.window.isActiveWindow)
+
+
+def test_what_is_typed_after_a_preset_was_chosen_is_the_message(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile, short_answers) as session:
+        wait_ready(qtbot, session)
+        row = opened_row(qtbot, session)
+        choose(row, "Short")
+        chosen = row.box.currentText()
+        type_text("Code?")
+        assert session.window.composer.text() == "Code?"
+        assert row.box.currentText() == chosen
 
 
 def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> None:

@@ -73,6 +73,20 @@ def parse_cpu_list(text: str) -> frozenset[int]:
     return frozenset(found)
 
 
+def largest_cache_bytes(root: Path = _ROOT) -> int:
+    """The size of the largest cache of the first processor; 0 where sysfs has none."""
+    caches = root / "sys/devices/system/cpu/cpu0/cache"
+    sizes = (small_text(folder / "size") for folder in caches.glob("index[0-9]*"))
+    return max((_cache_bytes(size) for size in sizes), default=0)
+
+
+def _cache_bytes(size: str) -> int:
+    """Parse sysfs's form: `512K`, `16M`."""
+    number, unit = size[:-1], size[-1:]
+    factor = {"K": 1 << 10, "M": 1 << 20}.get(unit, 0)
+    return int(number) * factor if number.isdigit() else 0
+
+
 def read_cpuinfo(root: Path = _ROOT) -> CpuInfo:
     """Name and features from /proc/cpuinfo (`flags` on x86, `Features` on ARM)."""
     fields: dict[str, str] = {}

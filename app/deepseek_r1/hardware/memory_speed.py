@@ -12,7 +12,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-BUFFER_BYTES = 128 << 20  # larger than the caches of nearly every laptop
+from deepseek_r1.hardware import linux
+
+MOST_BYTES, LEAST_BYTES = 128 << 20, 32 << 20
 _SLICE_BYTES = 4 << 20
 _MIB = 1 << 20
 
@@ -23,12 +25,12 @@ def memory_read_mib_s(threads: int, *, seconds: float = 0.5) -> float:
     The C library's `memchr` does the reading, looking for a byte that does not occur. It does not
     hold the interpreter's lock.
     """
-    memchr = _memchr()
-    with mmap.mmap(-1, BUFFER_BYTES) as buffer:
+    memchr, nbytes = _memchr(), buffer_bytes()
+    with mmap.mmap(-1, nbytes) as buffer:
         anchor = ctypes.c_char.from_buffer(buffer)
         address = ctypes.addressof(anchor)
-        ctypes.memset(address, 1, BUFFER_BYTES)  # unwritten pages would all be the same page
-        share = BUFFER_BYTES // threads // _SLICE_BYTES * _SLICE_BYTES
+        ctypes.memset(address, 1, nbytes)  # unwritten pages would all be the same page
+        share = nbytes // threads // _SLICE_BYTES * _SLICE_BYTES
 
         def read(number: int) -> int:
             first, total = address + number * share, 0
@@ -44,6 +46,15 @@ def memory_read_mib_s(threads: int, *, seconds: float = 0.5) -> float:
         elapsed_s = time.monotonic() - started_at
         del anchor  # the buffer cannot be closed while something points into it
     return total / _MIB / elapsed_s
+
+
+def buffer_bytes() -> int:
+    """How much is read in turns: twice the processor's largest cache, and 128 MiB at most.
+
+    It counts as the window's memory meanwhile. Where the cache's size is unknown it is 128 MiB.
+    """
+    cache = linux.largest_cache_bytes() if sys.platform == "linux" else 0
+    return min(MOST_BYTES, max(LEAST_BYTES, 2 * cache)) if cache else MOST_BYTES
 
 
 def _memchr() -> ctypes._NamedFuncPointer:

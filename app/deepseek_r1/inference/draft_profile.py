@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepseek_r1.core import log
+from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.engine.draft_times import DraftTimes
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.inference.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.inference.thread_profile import shape_key
 
 FILE_NAME = "drafts.json"

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1.core import log
 from deepseek_r1.core.events import Bill
+from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.core.version import VERSION
 from deepseek_r1.engine.base import Engine
 from deepseek_r1.engine.registry import load_library
 from deepseek_r1.engine.template_process import render_in_process, renderer_mib
-from deepseek_r1.inference.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import (
     ENGINE_RUNTIME_MIB,

@@ -18,10 +18,10 @@ from deepseek_r1.core.events import (
     ThinkingDelta,
     ThreadsMeasured,
 )
+from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu
-from deepseek_r1.inference.measured_file import load_measured, measured_dir, save_measured
 
 FILE_NAME = "threads.json"
 MEASURE_S = 10.0  # without the first computation of each trial

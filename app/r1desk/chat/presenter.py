@@ -209,6 +209,7 @@ class ChatPresenter(QObject):
     def _on_engine_state(self, state: EngineState, _detail: str) -> None:
         if state in (EngineState.STARTING, EngineState.LOADING):
             self._show_waiting()
+            self._forwarder.take_idle_focus()
 
     @Slot(str)
     def _on_link(self, address: str) -> None:

@@ -103,6 +103,11 @@ class ModelController(QObject):
         engine.state_changed.connect(self._on_state)
 
     @property
+    def next_path(self) -> Path | None:
+        """The model that answers next: the one being loaded, else the chosen one."""
+        return self._loading_path or self.path
+
+    @property
     def path(self) -> Path | None:
         """The chosen model: the remembered one, else the starter model."""
         chosen = self._preferences.model_path

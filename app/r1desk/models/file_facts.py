@@ -42,12 +42,15 @@ def state_text(model: InstalledModel, state: FileState) -> str:
     return tr("chosen, not loaded") if state is FileState.CHOSEN else ""
 
 
+def owner_name(owner: Owner) -> str:
+    """The name of another application, or of the folder of downloads."""
+    return tr("Downloads folder") if owner is Owner.DOWNLOADS else owner.value
+
+
 def owner_text(model: InstalledModel) -> str:
     """The name of the owner."""
-    if model.owner is Owner.DOWNLOADS:
-        return tr("Downloads folder")
     if model.owner is not None:
-        return model.owner.value
+        return owner_name(model.owner)
     return {
         Origin.STARTER: tr("the installation"),
         Origin.FOLDER: "R1 Desk",

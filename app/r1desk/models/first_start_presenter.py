@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Slot
 
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.paths import starter_model
 from r1desk.chat.controller import ChatController
@@ -47,9 +48,13 @@ class FirstStartPresenter(QObject):
         card.download_requested.connect(self._on_download)
         card.starter_requested.connect(self._end)
         card.file_requested.connect(self._on_file)
+        card.found_requested.connect(models.choose)
         self._recommender = ModelRecommender()  # no parent: it may outlive the window by a moment
         self._recommender.found.connect(self._on_found)
+        self._recommender.file_found.connect(card.show_file)
         self._recommender.measured.connect(card.show_speed)
+        models.load_started.connect(self._on_load_started)
+        models.load_failed.connect(self._on_load_failed)
         models.loaded.connect(self._on_loaded)
         self._measure_timer = QTimer(self, singleShot=True, interval=_MEASURE_AFTER_MS)
         self._measure_timer.timeout.connect(self._measure)
@@ -72,6 +77,16 @@ class FirstStartPresenter(QObject):
         self._welcome.show_card(True)
         if self._models.current is not None:
             self._measure_timer.start()
+
+    @Slot(str)
+    def _on_load_started(self, path: str) -> None:
+        if Path(path) != starter_model():
+            self._welcome.show_card(False)
+
+    @Slot(ErrorReport)
+    def _on_load_failed(self, _report: ErrorReport) -> None:
+        """Offer the other ways again."""
+        self._welcome.show_card(not self._preferences.welcomed)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:

@@ -93,7 +93,7 @@ class Session(QObject):
             self.store,
             lambda: self.models.name,
             self._answer_defaults,
-            model_path=lambda: str(self.models.path or ""),
+            model_path=lambda: str(self.models.next_path or ""),
             context_length=self._context_length,
         )
         self.chat_settings = self._make_chat_settings()

@@ -8,13 +8,12 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
     QApplication,
-    QComboBox,
     QLineEdit,
     QTextEdit,
     QWidget,
 )
 
-_KEEPS_KEYS = (QLineEdit, QAbstractSpinBox, QComboBox)  # also when they refuse a letter
+_KEEPS_KEYS = (QLineEdit, QAbstractSpinBox)  # also when they refuse a letter
 
 
 class KeyForwarder(QObject):

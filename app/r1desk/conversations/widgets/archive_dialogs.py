@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QStandardPaths, Qt
+from PySide6.QtCore import QDir, QStandardPaths, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from deepseek_r1.core.i18n import tr
@@ -49,7 +49,7 @@ def import_dialog(parent: QWidget) -> QFileDialog:
 
 def _dialog(parent: QWidget, title: str) -> QFileDialog:
     documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-    dialog = QFileDialog(parent, title, documents)
+    dialog = QFileDialog(parent, title, documents if QDir(documents).exists() else QDir.homePath())
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     return dialog
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QDir, QStandardPaths, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from deepseek_r1.core.i18n import tr
@@ -11,7 +11,10 @@ from deepseek_r1.core.i18n import tr
 def open_model_dialog(parent: QWidget) -> QFileDialog:
     """The system's dialog for an existing model file; the caller connects and opens it."""
     filters = [tr("Models (*.gguf *.bin)"), tr("GGUF models (*.gguf)"), tr("All files (*)")]
-    return _dialog(parent, tr("Open a model file"), filters)
+    dialog = _dialog(parent, tr("Open a model file"), filters)
+    downloads = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DownloadLocation)
+    dialog.setDirectory(downloads if QDir(downloads).exists() else QDir.homePath())
+    return dialog
 
 
 def open_template_dialog(parent: QWidget) -> QFileDialog:

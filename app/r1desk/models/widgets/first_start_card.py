@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import QEvent, Qt, Signal, Slot
@@ -9,6 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QPushButton,
     QSizePolicy,
@@ -16,14 +18,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from deepseek_r1.catalogue.app_folders import AppFile
 from deepseek_r1.catalogue.speed import SpeedRange
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.widgets import display_text
 from r1desk.chat.widgets.buttons import text_button
 from r1desk.chat.widgets.chat_fonts import scaled
 from r1desk.chat.widgets.welcome import WelcomeCard
+from r1desk.models.file_facts import owner_name
 from r1desk.models.formatting import breakable_address, format_bill_summary, format_download
 from r1desk.models.recommendation import RecommendedDownload
 from r1desk.theme import icon, set_role
+from r1desk.widgets.elided_label import ElidedLabel
 from r1desk.widgets.layouts import put_inside
 
 ICON_PX = 16
@@ -35,6 +41,7 @@ class FirstStartCard(WelcomeCard):
     download_requested = Signal(object)  # RecommendedDownload
     starter_requested = Signal()
     file_requested = Signal()
+    found_requested = Signal(object)  # the Path of a model that is on this computer
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -48,6 +55,11 @@ class FirstStartCard(WelcomeCard):
         self.download_button = QPushButton(tr("Download and start"), self)
         set_role(self.download_button, "primary")
         self.download_button.clicked.connect(lambda: self.download_requested.emit(self._offer))
+        self.found_label = ElidedLabel(self)
+        self.found_label.setTextFormat(Qt.TextFormat.PlainText)
+        self.found_button = QPushButton(tr("Use it"), self)
+        self._found: Path | None = None
+        self.found_button.clicked.connect(lambda: self.found_requested.emit(self._found))
         self.starter_button = QPushButton(tr("Use the starter model now"), self)
         self.starter_button.clicked.connect(self.starter_requested)
         self.file_button = QPushButton(tr("I have a file…"), self)
@@ -55,6 +67,11 @@ class FirstStartCard(WelcomeCard):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 14, 12, 14)
         layout.setSpacing(10)
+        found = put_inside(layout, QHBoxLayout())
+        found.addWidget(self.found_label, 1)
+        found.addWidget(self.found_button)
+        self.found_label.hide()
+        self.found_button.hide()
         layout.addWidget(self.heading)
         self._fill_facts(put_inside(layout, QGridLayout()))
         self._buttons = put_inside(layout, QBoxLayout(QBoxLayout.Direction.LeftToRight))
@@ -114,6 +131,20 @@ class FirstStartCard(WelcomeCard):
         if role:
             set_role(label, role)
         return label
+
+    def show_file(self, file: AppFile) -> None:
+        """Offer a model that is already on this computer, before any download."""
+        self._found = file.path
+        name = display_text.prose(file.name or file.path.stem)
+        self.found_label.setText(
+            tr("On this computer ({place}): {model}", place=owner_name(file.owner), model=name)
+        )
+        self.found_label.setToolTip(display_text.prose(str(file.path)))
+        set_role(self.found_button, "primary")
+        set_role(self.download_button, "")
+        self.found_label.show()
+        self.found_button.show()
+        self.resized.emit()
 
     def show_offer(self, offer: RecommendedDownload | None) -> None:
         """Show the recommended model, or None where none fits the budget."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,9 +21,20 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.presets import NAME_CHARACTERS, Preset
+from r1desk.chat.widgets.key_forwarder import is_typed_text
 from r1desk.theme import explain
 from r1desk.theme.icons import icon
 from r1desk.widgets.text_label import text_label
+
+
+class _PresetBox(QComboBox):
+    """Letters do not choose a preset: what is typed is meant for the message."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if is_typed_text(event):
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
 
 class PresetRow(QWidget):
@@ -44,7 +56,7 @@ class PresetRow(QWidget):
         super().__init__()
         self._presets: tuple[Preset, ...] = ()
         self._last: Preset | None = None  # the preset applied last, perhaps changed since
-        self.box = QComboBox()
+        self.box = _PresetBox()
         self.box.setAccessibleName(tr("Preset"))
         self.box.setPlaceholderText(tr("Choose a preset…"))
         explain(self.box, tr("Instructions and sampling under one name, for this conversation."))
