@@ -111,6 +111,21 @@ def test_a_document_that_does_not_fit_together_changes_nothing(
     assert store.conversations.infos() == []
 
 
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        (b'{"version": 2, "theme": "dark"}', "another kind of file"),
+        (b"# Notes", "another kind of file"),
+        (b'{"version": 9, "conversations": []}', "another version of this application"),
+        (b'{"conversations": [{"messages": 1}]}', "conversations/0/messages: "),
+    ],
+)
+def test_a_file_that_is_no_export_is_refused_in_plain_words(document: bytes, found: str) -> None:
+    with pytest.raises(ArchiveUnreadable) as refused:
+        parse_archive(document)
+    assert found in str(refused.value)
+
+
 def test_hostile_text_in_a_document_is_stored_as_any_text(store: Store) -> None:
     document = json.dumps({"conversations": [{"messages": [{**GOOD, "content": "a\0b"}]}]})
     (key,) = restore_archive(store, parse_archive(document.encode()))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QAction
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.paths import starter_model
@@ -15,6 +16,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
 from r1desk.chat.widgets.answer_view import AnswerView
 from r1desk.chat.widgets.thinking import ThinkingBox
+from r1desk.chat.widgets.thinking_button import ThinkingButton
 from r1desk.shell.session import Session
 from window.mouse_and_keys import click, press
 from window.session_fixture import ask, running_session, wait_answered, wait_ready
@@ -149,6 +151,12 @@ def test_a_stopped_thought_goes_on_and_is_answered(qtbot: QtBot, own_profile: Pa
         assert view.continue_row is not None  # twelve tokens: it was cut
 
 
+def for_new_chats(button: ThinkingButton) -> QAction:
+    """The entry of the button's menu that makes the budget the default."""
+    button.menu().aboutToShow.emit()
+    return button.menu().actions()[-1]
+
+
 def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, own_profile: Path) -> None:
     with running_session(qtbot, own_profile, thinker) as session:
         wait_ready(qtbot, session)
@@ -168,6 +176,10 @@ def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, own_profil
         assert "budget" in box.end_note()
         button.budget_chosen.emit(0)  # of this conversation alone
         assert session.preferences.sampling.thinking_budget == 20
+        assert for_new_chats(button).text() == "“Off” for new chats too"
+        for_new_chats(button).trigger()
+        assert session.preferences.sampling.thinking_budget == 0
+        assert not for_new_chats(button).isEnabled()
         ask(qtbot, session, "Again.")
         wait_answered(qtbot, session)
         assert not session.chat.shown_branch[-1].thinking

@@ -34,8 +34,11 @@ class ComposerFooterPresenter(QObject):
         attachments.shown.connect(self._on_message_changed)
         sizes.changed.connect(footer.size_bar.show_size)
         settings.sampling_changed.connect(self._on_sampling)
+        settings.defaults_changed.connect(self._on_defaults)
         footer.thinking.budget_chosen.connect(settings.set_thinking_budget)
+        footer.thinking.default_chosen.connect(settings.set_default_thinking_budget)
         speed.changed.connect(self._on_speed)
+        self._on_defaults()
         self._on_sampling(settings.present[0])
         self._on_speed()
         footer.size_bar.show_size(sizes.size)
@@ -58,6 +61,10 @@ class ComposerFooterPresenter(QObject):
     def _on_sampling(self, sampling: SamplingSettings) -> None:
         self._footer.thinking.show_budget(sampling.thinking_budget)
         self._sizes.refresh()
+
+    @Slot()
+    def _on_defaults(self) -> None:
+        self._footer.thinking.set_default(self._settings.default_thinking_budget)
 
     @Slot()
     def _on_speed(self) -> None:

@@ -88,6 +88,18 @@ class ChatSettingsController(QObject):
         self.shown.emit(sampling, system_prompt)
 
     @property
+    def default_thinking_budget(self) -> int | None:
+        """The thinking budget of new conversations."""
+        return self._defaults.sampling.thinking_budget
+
+    @Slot(object)
+    def set_default_thinking_budget(self, budget: int | None) -> None:
+        """Change the thinking budget of new conversations."""
+        changed = {"thinking_budget": budget}
+        self._defaults.sampling = self._defaults.sampling.model_copy(update=changed)
+        self.defaults_changed.emit()
+
+    @property
     def present(self) -> tuple[SamplingSettings, str]:
         """Sampling and system prompt of the conversation shown, or of the new chat."""
         if self._conversation is None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deepseek_r1.core.events import GenerationStats
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store.errors import ArchiveUnreadable
@@ -134,9 +135,18 @@ def parse_archive(document: bytes) -> Archive:
     try:
         return Archive.model_validate_json(document)
     except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        where = "/".join(str(part) for part in first["loc"])
-        raise ArchiveUnreadable(detail=f"{where}: {first['msg']}".removeprefix(": ")) from problem
+        raise ArchiveUnreadable(detail=_what_was_found(problem)) from problem
+
+
+def _what_was_found(problem: ValidationError) -> str:
+    errors = problem.errors(include_url=False, include_input=False)
+    places = {error["loc"] for error in errors}
+    if places & {(), ("format",), ("conversations",)}:
+        return tr("another kind of file")
+    if ("version",) in places:
+        return tr("the form of another version of this application")
+    where = "/".join(str(part) for part in errors[0]["loc"])
+    return f"{where}: {errors[0]['msg']}"
 
 
 def restore_archive(store: Store, archive: Archive) -> list[int]:

@@ -77,7 +77,7 @@ class ArchiveUnreadable(StoreError):
     """A file that should hold conversations is none of ours, or damaged."""
 
     what = N_("This file holds no conversations that can be imported.")
-    why = N_("It was found: {detail}.")
+    why = N_("What was found: {detail}.")
     todo = N_("Choose a JSON file that this application exported. Nothing was changed.")
 
 

@@ -25,9 +25,11 @@ class ThinkingButton(QToolButton):
 
     Signals:
         budget_chosen: the tokens, None for no limit.
+        default_chosen: the same, for new conversations too.
     """
 
     budget_chosen = Signal(object)
+    default_chosen = Signal(object)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -37,6 +39,7 @@ class ThinkingButton(QToolButton):
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._budget: int | None = None
+        self._default: int | None = None
         self._decode_tok_s = 0.0
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
@@ -48,6 +51,10 @@ class ThinkingButton(QToolButton):
         """Name the budget in force."""
         self._budget = budget
         self._explain()
+
+    def set_default(self, budget: int | None) -> None:
+        """The budget of new conversations."""
+        self._default = budget
 
     def set_speed(self, decode_tok_s: float) -> None:
         """The loaded model's speed, for the times beside the budgets; 0 where unknown."""
@@ -75,6 +82,11 @@ class ThinkingButton(QToolButton):
             self._add(group, budget_cost(self._budget, self._decode_tok_s), self._budget)
         self._menu.addSeparator()
         self._menu.addAction(tr("Another number…")).triggered.connect(self._on_number)
+        for_all = self._menu.addAction(
+            tr("“{budget}” for new chats too", budget=budget_name(self._budget))
+        )
+        for_all.setEnabled(self._budget != self._default)
+        for_all.triggered.connect(lambda: self.default_chosen.emit(self._budget))
 
     def _add(self, group: QActionGroup, text: str, budget: int | None) -> None:
         action = self._menu.addAction(text)
