@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from benchmarks import with_memory_limit
 
@@ -19,13 +20,19 @@ def r1_shaped(folders: pytest.TempPathFactory) -> Path:
     ready = os.environ.get("R1_SHAPED_1_5B", "")
     if ready:
         return Path(ready)
-    path = folders.getbasetemp() / "r1-1.5b.gguf"
-    if path.is_file():
-        return path
     tool = TOOLS / "make_r1_shaped_gguf.py"
     if not tool.is_file():
         pytest.skip("the tool that makes R1-shaped files is not beside the checkout")
-    subprocess.run([sys.executable, tool, "--size", "1.5b", path], check=True, capture_output=True)
+    folder = folders.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    path = folder / "r1-1.5b.gguf"
+    with FileLock(path.with_suffix(".lock")):
+        if not path.is_file():
+            making = path.with_suffix(".part")
+            command = [sys.executable, tool, "--size", "1.5b", making]
+            subprocess.run(command, check=True, capture_output=True)
+            making.rename(path)
     return path
 
 
