@@ -18,6 +18,9 @@ def main() -> int:
 
         runpy.run_module("deepseek_r1.server.shared_server", run_name="__main__")
         return 0
+    from r1desk.platform import builtin_hashes  # noqa: F401, PLC0415 - before pydantic
+
+    # isort: split
     from deepseek_r1.core.errors import R1Error  # noqa: PLC0415 - not for the child
     from deepseek_r1.core.i18n import use_language  # noqa: PLC0415
     from deepseek_r1.hardware.baseline import require_usable_processor  # noqa: PLC0415

@@ -8,6 +8,9 @@ Reads one JSON command a line from its input and answers each with facts, one JS
 
 from __future__ import annotations
 
+from r1desk.platform import builtin_hashes  # noqa: F401 - first, as in `r1desk.__main__`
+
+# isort: split
 import json
 import os
 import sys

@@ -28,3 +28,21 @@ def test_the_start_leaves_out_what_comes_later() -> None:
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+def test_the_window_does_not_load_openssl() -> None:
+    program = (
+        "import sys\n"
+        "import r1desk.platform.builtin_hashes, r1desk.shell.startup\n"
+        "import hashlib, hmac, secrets\n"
+        "print('_ssl' in sys.modules, sys.modules['_hashlib'], hashlib.sha256(b'').hexdigest()[:8])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "False None e3b0c442\n"
