@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,7 +11,12 @@ import pytest
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import ConversationSettings, MessageState, Store
 from r1desk.store.archive import archive_of, duplicate, parse_archive, restore_archive
-from r1desk.store.archive_files import export_json, export_markdown, import_json
+from r1desk.store.archive_files import (
+    ImportedConversations,
+    export_json,
+    export_markdown,
+    import_json,
+)
 from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable
 
 
@@ -39,7 +45,7 @@ def tree(store: Store, key: int) -> list[tuple[object, ...]]:
 def test_an_exported_conversation_comes_back_whole(store: Store, tmp_path: Path) -> None:
     key = a_conversation_with_branches(store)
     assert export_json(store, tmp_path / "all.json") == 1
-    (again,) = import_json(store, tmp_path / "all.json")
+    (again,) = restore_archive(store, parse_archive((tmp_path / "all.json").read_bytes()))
     assert again != key
     assert tree(store, again) == tree(store, key)
     shown = [m.content for m in store.messages.path(again)]
@@ -50,6 +56,19 @@ def test_an_exported_conversation_comes_back_whole(store: Store, tmp_path: Path)
     before, after = store.conversations.get(key), store.conversations.get(again)
     assert (after.title, after.updated_at) == (before.title, before.updated_at)
     assert {hit.conversation_id for hit in store.search("Four")} == {key, again}
+
+
+def test_a_second_import_adds_only_what_is_new(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "all.json"
+    key = a_conversation_with_branches(store)
+    export_json(store, file)
+    store.conversations.trash(key)
+    (first,), nothing = dataclasses.astuple(import_json(store, file))
+    assert nothing == 0
+    assert import_json(store, file) == ImportedConversations((), already_here=1)
+    store.messages.append_user(first, "And 4+4?", store.messages.path(first)[-1].id)
+    (again,) = import_json(store, file).ids
+    assert tree(store, again) == tree(store, key)
 
 
 def test_all_conversations_outside_the_trash_are_exported(store: Store, tmp_path: Path) -> None:

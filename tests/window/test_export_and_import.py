@@ -73,4 +73,7 @@ def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_
         choose(session, "Export all", file)
         wait_notice(qtbot, session, "Exported to")
         choose(session, "Import", file)
+        wait_notice(qtbot, session, "0 conversations imported. 1 was here already.")
+        file.write_text(file.read_text(encoding="utf-8").replace("Yellow.", "Green."), "utf-8")
+        choose(session, "Import", file)
         wait_notice(qtbot, session, "1 conversation imported")

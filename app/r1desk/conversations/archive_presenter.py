@@ -18,7 +18,12 @@ from r1desk.conversations.widgets.archive_dialogs import (
     export_dialog,
     import_dialog,
 )
-from r1desk.store.archive_files import export_json, export_markdown, import_json
+from r1desk.store.archive_files import (
+    ImportedConversations,
+    export_json,
+    export_markdown,
+    import_json,
+)
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
@@ -102,14 +107,15 @@ class ArchivePresenter(QObject):
         export.start()
 
     def import_file(self, file: Path) -> None:
-        """Store the conversations of a file as new ones."""
+        """Store the conversations of a file as new ones, but for those that are here already."""
 
-        def imported(conversation_ids: list[int]) -> None:
-            text = trn(
-                "{n} conversation imported.", "{n} conversations imported.", len(conversation_ids)
-            )
+        def imported(done: ImportedConversations) -> None:
+            text = trn("{n} conversation imported.", "{n} conversations imported.", len(done.ids))
+            if done.already_here:
+                here = trn("{n} was here already.", "{n} were here already.", done.already_here)
+                text = f"{text} {here}"
             self._show(text, Level.INFO)
-            self.imported.emit(conversation_ids)
+            self.imported.emit(list(done.ids))
 
         self._store.call(lambda store: import_json(store, file), imported, self._on_failed)
 

@@ -155,6 +155,24 @@ def restore_archive(store: Store, archive: Archive) -> list[int]:
         return [_restore(store, conversation) for conversation in archive.conversations]
 
 
+def without_stored(store: Store, archive: Archive) -> Archive:
+    """The document without what is here already: the same messages from the same time."""
+    here: dict[float, list[int]] = {}
+    for info in store.conversations.infos():
+        here.setdefault(info.created_at, []).append(info.id)
+
+    def is_here(archived: ArchivedConversation) -> bool:
+        wanted = [(m.role, m.created_at, m.thinking, m.content) for m in archived.messages]
+        return any(
+            wanted
+            == [(m.role, m.created_at, m.thinking, m.content) for m in store.messages.all_of(key)]
+            for key in here.get(archived.created_at, ())
+        )
+
+    new = tuple(each for each in archive.conversations if not is_here(each))
+    return archive.model_copy(update={"conversations": new})
+
+
 def duplicate(store: Store, conversation_id: int) -> int:
     """Store a copy of a conversation with all its branches; returns its id."""
     (key,) = restore_archive(store, archive_of(store, [conversation_id]))

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.messages import Role
-from r1desk.store.archive import MAX_BYTES, Archive, archive_of, parse_archive, restore_archive
+from r1desk.store.archive import (
+    MAX_BYTES,
+    Archive,
+    archive_of,
+    parse_archive,
+    restore_archive,
+    without_stored,
+)
 from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable
 from r1desk.store.records import MessageNode
 from r1desk.store.store import Store
@@ -42,8 +50,16 @@ def export_markdown(store: Store, file: Path, conversation_ids: list[int] | None
     return len(conversation_ids)
 
 
-def import_json(store: Store, file: Path) -> list[int]:
-    """Store the conversations of a file as new ones; returns their ids.
+@dataclass(frozen=True, slots=True)
+class ImportedConversations:
+    """The ids of the new conversations, and how many of the file were here already."""
+
+    ids: tuple[int, ...]
+    already_here: int
+
+
+def import_json(store: Store, file: Path) -> ImportedConversations:
+    """Store the conversations of a file as new ones, but for those that are here already.
 
     Raises ArchiveNotRead and ArchiveUnreadable; then nothing is stored.
     """
@@ -54,7 +70,9 @@ def import_json(store: Store, file: Path) -> list[int]:
         document = file.read_bytes()
     except OSError as problem:
         raise ArchiveNotRead(path=str(file), detail=problem.strerror or "") from problem
-    return restore_archive(store, parse_archive(document))
+    archive = parse_archive(document)
+    ids = restore_archive(store, without_stored(store, archive))
+    return ImportedConversations(tuple(ids), len(archive.conversations) - len(ids))
 
 
 def markdown_of(store: Store, conversation_id: int) -> str:
