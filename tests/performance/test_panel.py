@@ -431,4 +431,4 @@ def test_threads_are_measured_when_asked_and_then_shown(panel, qtbot):
     assert panel.threads.button.isEnabled()
     assert "Automatic: 1 of" in panel.load.rows["threads"].cost.text()
     panel.show_model(a_model())  # another shape: nothing is known of it
-    assert "Measured" not in panel.threads.text.text()
+    assert "Fastest" not in panel.threads.text.text()

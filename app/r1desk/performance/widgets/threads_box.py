@@ -42,7 +42,7 @@ class ThreadsBox(QWidget):
             return
         self.text.setText(
             tr(
-                "Measured: {threads} for writing ({written:.1f} tokens a second), {all} for "
+                "Fastest threads: {threads} for writing ({written:.1f} tokens a second), {all} for "
                 "reading ({read:.0f}). Automatic starts from there and follows the load.",
                 threads=measured.threads,
                 all=measured.threads_prefill,
@@ -59,5 +59,5 @@ class ThreadsBox(QWidget):
     @Slot()
     def _on_clicked(self) -> None:
         self.button.setEnabled(False)
-        self.text.setText(tr("Measuring…"))
+        self.text.setText(tr("Measuring, about 20 seconds once no answer is being written…"))
         self.measure_requested.emit()
