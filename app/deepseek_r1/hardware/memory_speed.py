@@ -49,7 +49,7 @@ def memory_read_mib_s(threads: int, *, seconds: float = 0.5) -> float:
 
 
 def buffer_bytes() -> int:
-    """How much is read in turns: twice the processor's largest cache, and 128 MiB at most.
+    """The size of the memory that is read: twice the largest cache, and 128 MiB at most.
 
     It counts as the window's memory meanwhile. Where the cache's size is unknown it is 128 MiB.
     """
