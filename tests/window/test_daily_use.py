@@ -408,12 +408,14 @@ def test_a_conversation_is_pinned_duplicated_exported_and_imported(
         actions["Duplicate"].trigger()
         rows = conversations.model()
         qtbot.waitUntil(lambda: rows.rowCount() == 5)
+        exported = tmp_path / "apples.json"  # another one: what is here is not imported again
+        exported.write_text(exported.read_text("utf-8").replace("Red.", "Green."), "utf-8")
         session.window.sidebar.import_requested.emit()
         dialog = next(d for d in session.window.findChildren(QFileDialog) if d.isVisible())
-        dialog.fileSelected.emit(str(tmp_path / "apples.json"))
+        dialog.fileSelected.emit(str(exported))
         dialog.reject()
         qtbot.waitUntil(lambda: rows.rowCount() == 6)
-        wait_shown(qtbot, session, "Red.")
+        wait_shown(qtbot, session, "Green.")
 
 
 # ---- settings of a conversation
