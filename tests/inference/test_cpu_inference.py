@@ -42,6 +42,10 @@ pytestmark = pytest.mark.native
 GREEDY = SamplingSettings(temperature=0.0)
 # Nearly random tokens, among which the end of the answer hardly ever comes up.
 RANDOM = SamplingSettings(temperature=5.0, top_p=1.0)
+# The starter's two ends of a text are ruled out: such an answer lasts until it is stopped.
+NEVER_ENDING = RANDOM.model_copy(
+    update={"logit_bias": {0: -100.0, 2: -100.0}, "end_repetition": False}
+)
 STOP_SECONDS = 0.2
 SUM = "What is 2+2?"
 LONG_TEXT = "The quick brown fox jumps over the lazy dog. " * 300
@@ -298,7 +302,7 @@ def seconds_to_stop(
 
     thread = threading.Thread(target=stop)
     finished = None
-    for event in model.stream(prompt, 4000, sampling=RANDOM):
+    for event in model.stream(prompt, 4000, sampling=NEVER_ENDING):
         if isinstance(event, after) and not thread.ident:
             thread.start()
         finished = event

@@ -29,7 +29,6 @@ sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware import linux
-from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.protocol import Heartbeat
 from r1desk.shell.session import Session
 from r1desk.widgets.notice_bar import Level, Notice
@@ -49,11 +48,10 @@ while True:
     held.append(bytearray(4 << 20))
     for at in range(0, 4 << 20, 4096):
         held[-1][at] = 1
-print(len(held) * 4, flush=True)
+print(len(held) * 4, 1 - now.available_mib / now.total_mib, flush=True)
 sys.stdin.read()
 """
 QUESTION = "Write a long story about a whale."
-GIVEN_BACK = 0.03  # by the engine, between the eater's last look and ours
 
 
 class Trial:
@@ -122,10 +120,8 @@ class Trial:
     @staticmethod
     def _eaten(eater: subprocess.Popen[str], marks: dict[str, float]) -> bool:
         line = eater.stdout.readline()
-        if line:
-            now = memory_reading()
-            marks["eaten_mib"] = float(line)
-            marks["used_share"] = 1 - now.available_mib / now.total_mib
+        if line:  # by now the engine may have given memory back: the eater's own reading counts
+            marks["eaten_mib"], marks["used_share"] = map(float, line.split())
         return bool(line)
 
 
@@ -145,7 +141,7 @@ def kept(found: dict[str, Any]) -> bool:
         found["equal"]
         and found["characters"] > 0
         and found["answering_when_full"]
-        and found["used_share_when_full"] >= found["full"] - GIVEN_BACK
+        and found["used_share_when_full"] >= found["full"]
         and len(warnings) == 1
         and found["engines"] == 1
         and found["killed_by_kernel"] == 0

@@ -27,6 +27,6 @@ def test_nothing_is_killed_and_the_answer_is_the_same(
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert done.stdout, done.stderr
     found = json.loads(done.stdout)
-    assert done.returncode == 0, found
+    assert done.returncode == 0, done.stdout + done.stderr
     assert found["streams"]
     assert found["least_budget_mib"] < found["budget_mib"] == found["budget_back_mib"]
