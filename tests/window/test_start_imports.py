@@ -14,20 +14,20 @@ LATER = (
 START = "import sys, r1desk.shell.startup, r1desk.shell.session, r1desk.shell.main_window"
 
 
-def test_the_start_leaves_out_what_comes_later() -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"{START}; print([m for m in {LATER} if m in sys.modules])",
-        ],
+def printed(program: str) -> str:
+    """What a program prints in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         encoding="utf-8",
         timeout=60,
         check=True,
-    )
-    assert done.stdout == "[]\n"
+    ).stdout
+
+
+def test_the_start_leaves_out_what_comes_later() -> None:
+    assert printed(f"{START}; print([m for m in {LATER} if m in sys.modules])") == "[]\n"
 
 
 def test_the_window_does_not_load_openssl() -> None:
@@ -37,12 +37,4 @@ def test_the_window_does_not_load_openssl() -> None:
         "import hashlib, hmac, secrets\n"
         "print('_ssl' in sys.modules, sys.modules['_hashlib'], hashlib.sha256(b'').hexdigest()[:8])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout == "False None e3b0c442\n"
+    assert printed(program) == "False None e3b0c442\n"

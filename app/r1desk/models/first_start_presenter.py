@@ -39,6 +39,7 @@ class FirstStartPresenter(QObject):
         self._chat = chat
         self._preferences = preferences
         self._offer: RecommendedDownload | None = None
+        self._looked = False  # the card has its contents
         self._measured = False
         p = preferences
         if p.welcomed or p.model_path is not None or p.recent_models:
@@ -72,7 +73,7 @@ class FirstStartPresenter(QObject):
     def _on_found(self, offer: RecommendedDownload | None) -> None:
         if self._preferences.welcomed:
             return
-        self._offer = offer
+        self._offer, self._looked = offer, True
         self._card.show_offer(offer)
         self._welcome.show_card(True)
         if self._models.current is not None:
@@ -86,7 +87,8 @@ class FirstStartPresenter(QObject):
     @Slot(ErrorReport)
     def _on_load_failed(self, _report: ErrorReport) -> None:
         """Offer the other ways again."""
-        self._welcome.show_card(not self._preferences.welcomed)
+        if self._looked:
+            self._welcome.show_card(not self._preferences.welcomed)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:

@@ -19,9 +19,9 @@ from deepseek_r1.catalogue.speed import SpeedRange, expected_speed
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware.memory_speed import memory_read_mib_s
 from deepseek_r1.memory.plan import ProcessOverhead
 from r1desk.models.disk_space import free_bytes
+from r1desk.models.machine_speed import machine_speed
 from r1desk.platform.background_thread import in_background
 
 # The memory that the window may grow to. A model that fits only beside a fresh window would be
@@ -62,7 +62,7 @@ class ModelRecommender(QObject):
         in_background(self, partial(self._look, settings))
 
     def measure(self, offer: RecommendedDownload) -> None:
-        """Measure memory for half a second and estimate the speed; emit `measured` once."""
+        """Estimate the speed from the computer's; emit `measured` once, where that is known."""
         in_background(self, partial(self._measure, offer))
 
     def _look(self, settings: LoadSettings) -> None:
@@ -91,11 +91,12 @@ class ModelRecommender(QObject):
         self.found.emit(offer)
 
     def _measure(self, offer: RecommendedDownload) -> None:
-        threads = hardware.cpu().threads
-        speed: SpeedRange = expected_speed(
-            offer.model, offer.file, memory_read_mib_s(threads), threads
-        )
-        self.measured.emit(speed)
+        computer = machine_speed()
+        if computer.memory_mib_s:
+            speed: SpeedRange = expected_speed(
+                offer.model, offer.file, computer.memory_mib_s, computer.threads
+            )
+            self.measured.emit(speed)
 
 
 def _best_file(files: Iterable[AppFile], budget_bytes: int) -> AppFile | None:
