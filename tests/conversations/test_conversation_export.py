@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import psutil
 import pytest
-from PySide6.QtCore import QObject
+import shiboken6
+from PySide6.QtCore import QObject, QTimer
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import ErrorReport
@@ -187,6 +189,46 @@ def test_a_cancelled_export_leaves_nothing(
     assert not file.exists()
 
 
+@pytest.mark.parametrize("suffix", ["html", "pdf"])
+def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, suffix: str
+) -> None:
+    pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
+    stored(qtbot, bridge, conversation(*pairs))
+    file, owner = tmp_path / f"all.{suffix}", QObject()
+    export = ConversationExport(bridge, file, None, owner)
+    export.progressed.connect(lambda *_: QTimer.singleShot(30, export.cancel))
+    export.start()
+    qtbot.waitUntil(lambda: not owner.children())
+    assert not file.exists()
+
+
+def test_an_owner_that_goes_leaves_no_file_and_no_thread(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
+    stored(qtbot, bridge, conversation(*pairs))
+    before = psutil.Process().num_threads()
+    file, owner = tmp_path / "all.pdf", QObject()
+    export = ConversationExport(bridge, file, None, owner)
+    with qtbot.waitSignal(export.progressed):
+        export.start()
+    qtbot.wait(30)
+    shiboken6.delete(owner)
+    qtbot.waitUntil(lambda: psutil.Process().num_threads() <= before)
+    assert not file.exists()
+
+
+def test_a_block_may_have_more_formulas_than_are_remembered(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
+) -> None:
+    text = " ".join(f"\\(x_{{{n}}}\\)" for n in range(900))
+    stored(qtbot, bridge, conversation(("Many?", text)))
+    file = tmp_path / "many.html"
+    assert exported(qtbot, bridge, file) is None
+    assert Tags(file.read_text(encoding="utf-8")).tags.count("svg") == 900
+
+
 def test_a_file_that_cannot_be_written_is_named(
     qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
 ) -> None:
@@ -203,6 +245,8 @@ def test_an_export_never_holds_the_window_up(
     qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, suffix: str
 ) -> None:
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
+    chinese = [chr(0x4E00 + 7 * n) for n in range(2_000)]
+    pairs.append(("Chinese?", "\n\n".join("".join(chinese[n::20]) for n in range(20))))
     stored(qtbot, bridge, conversation(*pairs))
     exported(qtbot, bridge, tmp_path / f"warm.{suffix}")  # imports, fonts
     # Other work makes a step longer, never shorter.

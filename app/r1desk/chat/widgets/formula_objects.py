@@ -22,6 +22,7 @@ from PySide6.QtGui import (
 from r1desk.chat.formulas.formula_layout import FormulaLayout, Span
 from r1desk.chat.formulas.formula_painter import FormulaStyle, lines_size
 from r1desk.chat.formulas.formula_service import FormulaKey, FormulaService
+from r1desk.chat.formulas.settled_formulas import SettledFormulas
 from r1desk.chat.widgets import display_text
 from r1desk.chat.widgets.formula_source import FORMULA_OBJECT, insert_source
 from r1desk.chat.widgets.text_style import TextStyle
@@ -65,7 +66,9 @@ class FormulaObjects(QPyTextObject):
 
     changed = Signal()
 
-    def __init__(self, document: QTextDocument, style: TextStyle, service: FormulaService) -> None:
+    def __init__(
+        self, document: QTextDocument, style: TextStyle, service: FormulaService | SettledFormulas
+    ) -> None:
         super().__init__(document)
         self._document = document
         self._style = style

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QFont, QFontMetricsF, QPalette
 
@@ -10,6 +11,9 @@ from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.widgets.chat_fonts import ASIDE_SCALE, scaled
 from r1desk.chat.widgets.colours import ChatColours
 from r1desk.theme.reading_width import reading_width_factor
+
+if TYPE_CHECKING:
+    from r1desk.chat.formulas.settled_formulas import SettledFormulas
 
 _READABLE_EM = 44.0
 _READABLE_PX = 760
@@ -36,11 +40,15 @@ class TextStyle:
     font: QFont
     em_px: float  # height of a line of `font`; all spacing is measured in it
     aside: bool = False
-    formulas: FormulaService | None = None  # None: formulas are shown as their source
+    # None: formulas are shown as their source
+    formulas: FormulaService | SettledFormulas | None = None
 
     @classmethod
     def of(
-        cls, palette: QPalette, font: QFont, formulas: FormulaService | None = None
+        cls,
+        palette: QPalette,
+        font: QFont,
+        formulas: FormulaService | SettledFormulas | None = None,
     ) -> TextStyle:
         """The style that goes with a palette and a font."""
         em_px = QFontMetricsF(font).height()

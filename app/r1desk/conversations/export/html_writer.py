@@ -8,7 +8,7 @@ from html import escape
 from markdown_it.token import Token
 
 from deepseek_r1.core.i18n import current_language, tr
-from r1desk.chat.formulas.formula_service import FormulaService
+from r1desk.chat.formulas.settled_formulas import SettledFormulas
 from r1desk.chat.widgets.block_splitter import MarkdownBlock
 from r1desk.chat.widgets.colours import ChatColours
 from r1desk.conversations.export.code_runs import code_runs
@@ -57,7 +57,7 @@ def _style() -> str:
 class HtmlWriter:
     """Collects the parts of one document; `document` joins them."""
 
-    def __init__(self, formulas: FormulaService) -> None:
+    def __init__(self, formulas: SettledFormulas) -> None:
         self._formulas = formulas
         self._colours = ChatColours.from_palette(paper_palette())
         self._class_of = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import shiboken6
 from PySide6.QtCore import QBuffer, QLocale, QMarginsF, QRectF, Qt
 from PySide6.QtGui import (
     QAbstractTextDocumentLayout,
@@ -20,7 +21,7 @@ from PySide6.QtGui import (
     QTextDocument,
 )
 
-from r1desk.chat.formulas.formula_service import FormulaService
+from r1desk.chat.formulas.settled_formulas import SettledFormulas
 from r1desk.chat.widgets import display_text
 from r1desk.chat.widgets.block_splitter import MarkdownBlock
 from r1desk.chat.widgets.chat_fonts import mono, scaled
@@ -45,9 +46,12 @@ _KEEP_EM = 5.0  # a heading with less space than this below it goes to the next 
 
 
 class PdfWriter:
-    """Draws the parts of one document as they come; `close`, then `document`. Main thread."""
+    """Draws the parts of one document as they come; `close`, then `document`.
 
-    def __init__(self, formulas: FormulaService, title: str) -> None:
+    All calls come from the thread that made it.
+    """
+
+    def __init__(self, formulas: SettledFormulas, title: str) -> None:
         self._buffer = QBuffer()
         self._buffer.open(QBuffer.OpenModeFlag.WriteOnly)
         self._pdf = QPdfWriter(self._buffer)
@@ -138,7 +142,9 @@ class PdfWriter:
     def close(self) -> None:
         """Finish the last page."""
         self._draw_page_number()
-        self._painter.end()
+        # What `end` does, but other threads go on: `end` keeps the interpreter from them until all
+        # fonts are written, the destructor does not.
+        shiboken6.delete(self._painter)
         self._buffer.close()
 
     def document(self) -> bytes:
@@ -201,7 +207,10 @@ class PdfWriter:
     def _place(
         self, document: QTextDocument, background: QColor | None = None, gap: float = 0.0
     ) -> Iterator[None]:
-        """Draw a document here and on the following pages, on a background if one is given."""
+        """Draw a document here and on the following pages, on a background if one is given.
+
+        The document is deleted then.
+        """
         pad = 0.6 * self._style.em_px if background is not None else 0.0
         document.setTextWidth(self._width - 2 * pad)
         scale = min(1.0, (self._width - 2 * pad) / max(1.0, document.size().width()))
@@ -221,6 +230,7 @@ class PdfWriter:
             if start < height:
                 self._new_page()
             yield
+        shiboken6.delete(document)  # here and now: the collector would do it in another thread
 
     def _draw(
         self,
