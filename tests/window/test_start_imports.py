@@ -1,4 +1,4 @@
-"""What is not needed to show the window is not imported before it is shown."""
+"""What is not needed to show the window is neither imported before it is shown nor kept."""
 
 from __future__ import annotations
 
@@ -38,3 +38,12 @@ def test_the_window_does_not_load_openssl() -> None:
         "print('_ssl' in sys.modules, sys.modules['_hashlib'], hashlib.sha256(b'').hexdigest()[:8])"
     )
     assert printed(program) == "False None e3b0c442\n"
+
+
+def test_the_window_does_not_keep_the_source_of_its_modules() -> None:
+    program = (
+        "import r1desk.shell.startup\n"
+        "import linecache\n"
+        "print(len(linecache.cache) < 10)"
+    )
+    assert printed(program) == "True\n"

@@ -6,6 +6,9 @@ engine starts behind the visible window. The end goes the other way.
 
 from __future__ import annotations
 
+from r1desk.platform import plain_imports  # noqa: F401 - first, before anything else of Qt
+
+# isort: split
 import sys
 import threading
 from pathlib import Path
