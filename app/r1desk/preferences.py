@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
+from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.settings import LoadSettings, PromptCacheSettings, SamplingSettings
 
 FILE_NAME = "preferences.json"
@@ -30,7 +31,7 @@ class Preferences(BaseModel):
     theme: Literal["system", "light", "dark", "high_contrast"] = "system"
     reading_width: Literal["narrow", "normal", "wide"] = "normal"
     text_size_pt: Annotated[int, Field(ge=0, le=72)] = 0  # 0 is the system's size
-    model_path: str | None = None  # None is the starter model
+    model_path: FilePath | None = None  # None is the starter model
     load: LoadSettings = LoadSettings()
     sampling: SamplingSettings = SamplingSettings()
     system_prompt: str = ""
@@ -39,12 +40,12 @@ class Preferences(BaseModel):
     panel_visible: bool = False
     unload_after_min: Annotated[int, Field(ge=0, le=1440)] = 0  # without use; 0 is never
     window_geometry: str = ""  # Qt's own bytes, base64
-    recent_models: list[str] = []
-    chat_templates: dict[str, str] = {}  # the chosen ones, by the path of the model's file
-    chat_template_files: dict[str, str] = {}  # the names of files that some of them were read from
+    recent_models: list[FilePath] = []
+    chat_templates: dict[FilePath, str] = {}  # the chosen ones, by the path of the model's file
+    chat_template_files: dict[FilePath, str] = {}  # of files they were read from
     serving_port: Annotated[int, Field(ge=1024, le=65_535)] = 8080
     serving_key: str = ""  # made when the server is switched on for the first time
-    draft_models: dict[str, str] = {}  # the draft model's file by that of the model
+    draft_models: dict[FilePath, FilePath] = {}  # the draft model's file by that of the model
     welcomed: bool = False  # the card of the first start has been answered
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import ErrorReport, ProtocolBroken
 from deepseek_r1.core.events import AnswerDelta, LoadProgress
+from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.host import protocol
 
@@ -54,8 +55,8 @@ def test_difficult_text_arrives(typed, arrives):
 
 
 class Named(BaseModel):
-    path: frames.FilePath
-    parts: tuple[frames.FilePath, ...]
+    path: FilePath
+    parts: tuple[FilePath, ...]
     text: str
 
 

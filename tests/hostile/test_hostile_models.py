@@ -137,6 +137,14 @@ def test_a_file_whose_name_is_not_utf_8_is_opened(starter: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_loaded_model_states_its_path_though_it_is_not_utf_8(
+    tmp_path: Path, client: EngineClient
+) -> None:
+    path = tiny_llama(tmp_path / os.fsdecode("模型.gguf".encode("gbk")))
+    assert client.load(path, SETTINGS).facts.path == str(path)
+
+
 def test_input_that_is_not_read_is_mentioned(starter: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("A long text to summarise.")

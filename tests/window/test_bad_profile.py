@@ -7,6 +7,8 @@ said in the window.
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -414,4 +416,29 @@ def test_a_whole_chat_under_unusual_names(
     with ready_session(qtbot, profile) as session:
         assert session.models.current is not None
         assert Path(session.models.current.facts.path) == model
+        qtbot.waitUntil(lambda: texts(session) == before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_model_whose_name_is_no_text_is_used_and_found_again(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    profile, model = (
+        tmp_path / "profile",
+        tiny_llama(tmp_path / os.fsdecode("模型.gguf".encode("gbk"))),
+    )
+
+    def small(stored: prefs.Preferences) -> None:
+        short_answers(stored)
+        stored.load = stored.load.model_copy(update={"context_length": 512})
+
+    with ready_session(qtbot, profile, small) as session:
+        session.models.choose(model)
+        qtbot.waitUntil(lambda: session.models.loaded_path == model)
+        ask(qtbot, session, "Hello")
+        wait_answered(qtbot, session)
+        before = texts(session)
+    with ready_session(qtbot, profile) as session:
+        assert session.models.loaded_path == model
+        assert session.preferences.recent_models == [str(model)]
         qtbot.waitUntil(lambda: texts(session) == before)

@@ -26,7 +26,7 @@ from deepseek_r1.core.child_process import (
     signal_name,
 )
 from deepseek_r1.core.errors import ErrorReport, ModelFileUnreadable
-from deepseek_r1.core.frames import FilePath
+from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.gguf import ModelHeader
 

@@ -20,7 +20,7 @@ from deepseek_r1.catalogue.known_models import Sha256
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.frames import FilePath
+from deepseek_r1.core.file_path import FilePath
 
 
 class _NetworkFrame(BaseModel):

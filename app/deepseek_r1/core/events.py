@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.settings import CacheStrategy
 
 
@@ -148,7 +149,7 @@ class TemplateUsed(_Event):
 class ModelFacts(_Event):
     """Facts about a loaded model."""
 
-    path: str
+    path: FilePath
     name: str
     architecture: str
     file_mib: float

@@ -6,13 +6,11 @@ a known message is `ProtocolBroken`. Details name the place of a fault, never th
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import struct
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from deepseek_r1.core.errors import ProtocolBroken
@@ -23,31 +21,6 @@ FROM_CHILD_CAP = 1024 * 1024
 
 _LENGTH = struct.Struct(">I")
 FrameModel = TypeVar("FrameModel")
-
-
-def _path_to_pipe(path: str) -> str:
-    """Write a path whose bytes are not UTF-8 as their hex digits: JSON has no such texts."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        with contextlib.suppress(UnicodeEncodeError):  # no file has such a path: it is text
-            return _PATH_BYTES + os.fsencode(path).hex()
-    return path
-
-
-def _path_from_pipe(path: object) -> object:
-    if isinstance(path, str) and path.startswith(_PATH_BYTES):
-        try:
-            return os.fsdecode(bytes.fromhex(path.removeprefix(_PATH_BYTES)))
-        except ValueError:  # a path that contains NUL: no file has it
-            return path
-    return path
-
-
-_PATH_BYTES = "\0"  # no path contains it
-FilePath = Annotated[
-    str, PlainSerializer(_path_to_pipe, when_used="json"), BeforeValidator(_path_from_pipe)
-]
 
 
 class FrameTooLong(ValueError):

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import N_
 
 
@@ -214,7 +215,7 @@ class LoadSettings(_Settings):
         ),
     ] = DraftMode.AUTO
     draft_model: Annotated[
-        str,
+        FilePath,
         Field(max_length=4096),
         SettingInfo(
             N_("Draft model"),

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, Event, MemoryState, ModelFacts, WeightsStats
-from deepseek_r1.core.frames import FilePath
+from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 

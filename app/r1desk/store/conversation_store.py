@@ -13,7 +13,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store.database import Database, Row
 from r1desk.store.key_value import KeyValueStore
 from r1desk.store.records import ConversationInfo, ConversationSettings
-from r1desk.store.stored_text import clean, one_line, text_of, title_from
+from r1desk.store.stored_text import clean, kept_path, one_line, text_of, title_from
 from r1desk.store.transactional import transactional
 
 _DRAFT_OF_NEW_CHAT = "draft of the new chat"
@@ -180,7 +180,12 @@ class ConversationStore:
         self._db.execute(
             "UPDATE conversations SET model_path = ?, system_prompt = ?, sampling_json = ? "
             "WHERE id = ?",
-            (clean(settings.model_path), clean(settings.system_prompt), sampling, conversation_id),
+            (
+                kept_path(settings.model_path),
+                clean(settings.system_prompt),
+                sampling,
+                conversation_id,
+            ),
         )
 
 

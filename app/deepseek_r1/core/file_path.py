@@ -1,0 +1,34 @@
+"""Paths as fields of messages and files: their bytes, whether they are text or not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+
+def _path_to_json(path: str) -> str:
+    """Write a path whose bytes are not UTF-8 as their hex digits: JSON has no such texts."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        with contextlib.suppress(UnicodeEncodeError):  # no file has such a path: it is text
+            return _PATH_BYTES + os.fsencode(path).hex()
+    return path
+
+
+def _path_from_json(path: object) -> object:
+    if isinstance(path, str) and path.startswith(_PATH_BYTES):
+        try:
+            return os.fsdecode(bytes.fromhex(path.removeprefix(_PATH_BYTES)))
+        except ValueError:  # a path that contains NUL: no file has it
+            return path
+    return path
+
+
+_PATH_BYTES = "\0"  # no path contains it
+FilePath = Annotated[
+    str, PlainSerializer(_path_to_json, when_used="json"), BeforeValidator(_path_from_json)
+]
