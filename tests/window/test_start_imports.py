@@ -41,9 +41,5 @@ def test_the_window_does_not_load_openssl() -> None:
 
 
 def test_the_window_does_not_keep_the_source_of_its_modules() -> None:
-    program = (
-        "import r1desk.shell.startup\n"
-        "import linecache\n"
-        "print(len(linecache.cache) < 10)"
-    )
+    program = "import r1desk.shell.startup\nimport linecache\nprint(len(linecache.cache) < 10)"
     assert printed(program) == "True\n"
