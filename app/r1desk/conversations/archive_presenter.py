@@ -76,7 +76,7 @@ class ArchivePresenter(QObject):
         write = export_markdown if file.suffix.lower() == MARKDOWN_SUFFIX else export_json
         self._store.call(
             lambda store: write(store, file, chosen),
-            lambda _: self._show(tr("Exported to {file}.", file=file.name), Level.INFO),
+            lambda _: self._show(exported_text(file), Level.INFO),
             self._on_failed,
         )
 
@@ -98,7 +98,7 @@ class ArchivePresenter(QObject):
             if self._notices is not None:
                 self._notices.withdraw(waiting)
             if report is None:
-                self._show(tr("Exported to {file}.", file=file.name), Level.INFO)
+                self._show(exported_text(file), Level.INFO)
             else:
                 self._show(report.text(), Level.ERROR)
 
@@ -127,3 +127,11 @@ class ArchivePresenter(QObject):
     def _show(self, text: str, level: Level) -> None:
         if self._notices is not None:
             self._notices.show_notice(Notice(text, level))
+
+
+def exported_text(file: Path) -> str:
+    """Says where an exported file is: its folder in the user's own, or the whole path."""
+    folder, home = file.absolute().parent, Path.home()
+    inside = folder != home and folder.is_relative_to(home)
+    shown = folder.relative_to(home) if inside else folder
+    return tr("Exported to {file} in {folder}.", file=file.name, folder=str(shown))
