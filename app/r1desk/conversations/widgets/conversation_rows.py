@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QDate,
+    QLocale,
+    QModelIndex,
+    QPersistentModelIndex,
+    Qt,
+    Signal,
+)
 
 from deepseek_r1.core.i18n import tr
 from r1desk.store import ConversationInfo, SearchHit
@@ -27,13 +35,15 @@ class ItemRole(IntEnum):
     QUERY = Qt.ItemDataRole.UserRole + 6
     IS_ANSWERING = Qt.ItemDataRole.UserRole + 7
     IS_PINNED = Qt.ItemDataRole.UserRole + 8
+    DATE = Qt.ItemDataRole.UserRole + 9
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A heading or a conversation; `marks` are the matches (start, length) in the subtitle.
 
-    A search hit has the `query` and the message that matched, None where only the title did.
+    A search hit has the `query`, the message that matched, None where only the title did, and the
+    day of the conversation's last message, since hits stand under no headings.
     """
 
     title: str
@@ -43,6 +53,7 @@ class Row:
     message_id: int | None = None
     query: str = ""
     pinned: bool = False
+    date: str = ""
 
 
 def rows_by_day(conversations: Sequence[ConversationInfo], now: datetime) -> list[Row]:
@@ -58,7 +69,7 @@ def rows_by_day(conversations: Sequence[ConversationInfo], now: datetime) -> lis
     return rows
 
 
-def rows_of_hits(hits: Sequence[SearchHit], query: str) -> list[Row]:
+def rows_of_hits(hits: Sequence[SearchHit], query: str, now: datetime) -> list[Row]:
     """Search results, best first, with the place that matched."""
     return [
         Row(
@@ -68,6 +79,7 @@ def rows_of_hits(hits: Sequence[SearchHit], query: str) -> list[Row]:
             marks=tuple(hit.marks),
             message_id=hit.message_id,
             query=query,
+            date=_date_text(hit.updated_at, now),
         )
         for hit in hits
     ]
@@ -75,13 +87,22 @@ def rows_of_hits(hits: Sequence[SearchHit], query: str) -> list[Row]:
 
 def _age_heading(updated_at: float, now: datetime) -> str:
     day = datetime.fromtimestamp(updated_at, tz=now.tzinfo).date()
+    if recent := _recent_day(day, now):
+        return recent
+    return tr("This week") if day > now.date() - timedelta(days=7) else tr("Older")
+
+
+def _date_text(updated_at: float, now: datetime) -> str:
+    day = datetime.fromtimestamp(updated_at, tz=now.tzinfo).date()
+    shown = QDate(day.year, day.month, day.day)
+    return _recent_day(day, now) or QLocale().toString(shown, QLocale.FormatType.ShortFormat)
+
+
+def _recent_day(day: date, now: datetime) -> str:
+    """The word for today or yesterday; empty for an earlier day."""
     if day >= now.date():
         return tr("Today")
-    if day >= now.date() - timedelta(days=1):
-        return tr("Yesterday")
-    if day > now.date() - timedelta(days=7):
-        return tr("This week")
-    return tr("Older")
+    return tr("Yesterday") if day >= now.date() - timedelta(days=1) else ""
 
 
 class RowModel(QAbstractListModel):
@@ -133,13 +154,14 @@ class RowModel(QAbstractListModel):
                 "\n".join(filter(None, (row.title, state))) if row.conversation_id else None
             ),
             Qt.ItemDataRole.AccessibleTextRole: ". ".join(
-                filter(None, (row.title, row.subtitle, state))
+                filter(None, (row.title, row.date, row.subtitle, state))
             ),
             ItemRole.IS_ANSWERING: answering,
             ItemRole.IS_PINNED: row.pinned,
             ItemRole.CONVERSATION_ID: row.conversation_id,
             ItemRole.SUBTITLE: row.subtitle,
             ItemRole.MARKS: row.marks,
+            ItemRole.DATE: row.date,
             ItemRole.MESSAGE_ID: row.message_id,
             ItemRole.QUERY: row.query,
             ItemRole.IS_HEADING: row.conversation_id is None,

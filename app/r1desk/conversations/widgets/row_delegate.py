@@ -1,4 +1,4 @@
-"""Draws a row of the conversation list: a title, and a snippet with its matches marked."""
+"""Draws a row of the conversation list: a title, a date, a snippet with its matches marked."""
 
 from __future__ import annotations
 
@@ -54,18 +54,23 @@ class RowDelegate(QStyledItemDelegate):
         if index.data(ItemRole.IS_ANSWERING):
             box.setRight(box.right() - 2 * DOT_PX)
             self._paint_dot(painter, box.right() + DOT_PX, box.top() + metrics.height() // 2, text)
+        dim = palette.color(dim_role(text))
+        left = box.width()
+        if date := index.data(ItemRole.DATE):
+            font = smaller(option.font)
+            width = QFontMetrics(font).horizontalAdvance(date)
+            painter.setFont(font)
+            painter.setPen(dim)
+            painter.drawText(box.topLeft() + QPoint(left - width, metrics.ascent()), date)
+            left -= width + PADDING_PX
+        painter.setFont(option.font)
         painter.setPen(palette.color(text))
-        title = metrics.elidedText(index.data(), Qt.TextElideMode.ElideRight, box.width())
+        title = metrics.elidedText(index.data(), ELIDE, left)
         painter.drawText(box.topLeft() + QPoint(0, metrics.ascent()), title)
         subtitle = index.data(ItemRole.SUBTITLE)
         if subtitle:
             below = QRect(box.left(), box.top() + metrics.height(), box.width(), metrics.height())
-            dim = (
-                text
-                if text == QPalette.ColorRole.HighlightedText
-                else (QPalette.ColorRole.PlaceholderText)
-            )
-            painter.setPen(palette.color(dim))
+            painter.setPen(dim)
             paint_marked(painter, below, subtitle, index.data(ItemRole.MARKS), smaller(option.font))
 
     def _paint_dot(self, painter: QPainter, x: int, y: int, text: QPalette.ColorRole) -> None:
@@ -101,8 +106,14 @@ class RowDelegate(QStyledItemDelegate):
         return editor
 
 
+def dim_role(text: QPalette.ColorRole) -> QPalette.ColorRole:
+    """The role of what stands beside a title that is drawn in `text`."""
+    on_accent = text == QPalette.ColorRole.HighlightedText
+    return text if on_accent else QPalette.ColorRole.PlaceholderText
+
+
 def smaller(font: QFont) -> QFont:
-    """The font of headings and snippets."""
+    """The font of headings, dates and snippets."""
     small = QFont(font)
     small.setPointSizeF(font.pointSizeF() * 0.88)
     return small

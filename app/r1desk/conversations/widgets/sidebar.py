@@ -204,7 +204,7 @@ class Sidebar(QWidget):
         """Results for `query`; late results for another text are dropped."""
         if query != self.search.text().strip():
             return
-        self._model.show_rows(rows_of_hits(hits, query))
+        self._model.show_rows(rows_of_hits(hits, query, datetime.now().astimezone()))
         self._show_empty_note(tr("Nothing found.") if not hits else "")
         self._mark_current()
         if self._opens_first_hit:
