@@ -131,7 +131,7 @@ class ArchivePresenter(QObject):
 
 def exported_text(file: Path) -> str:
     """Says where an exported file is: its folder in the user's own, or the whole path."""
-    folder, home = file.absolute().parent, Path.home()
-    inside = folder != home and folder.is_relative_to(home)
-    shown = folder.relative_to(home) if inside else folder
+    folder, own = file.absolute().parent, Path.home()
+    inside = folder != own and folder.is_relative_to(own)
+    shown = folder.relative_to(own) if inside else folder
     return tr("Exported to {file} in {folder}.", file=file.name, folder=str(shown))
