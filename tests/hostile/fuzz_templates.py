@@ -116,13 +116,18 @@ def verdict_of(source: str) -> str:
     return "rendered"
 
 
-def trial(seed: int, count: int, folder: Path | None = None) -> Findings:
-    """Try templates."""
-    found = Findings()
+def trial(
+    seed: int, count: int, folder: Path | None = None, seconds: float = float("inf")
+) -> Findings:
+    """Try templates until one of the limits."""
+    found, start = Findings(), time.monotonic()
     every = templates(seed, folder)
     with _MemoryWatch() as memory:
         for number in range(count):
-            source, began = next(every), time.monotonic()
+            if time.monotonic() - start > seconds:
+                break
+            source = next(every)
+            began = time.monotonic()
             try:
                 verdict = verdict_of(source)
             except KeyboardInterrupt:
@@ -151,11 +156,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same ones")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
     parser.add_argument("--folder", type=Path, help="more templates to begin with")
     parser.add_argument("--keep", type=Path, help="folder for the templates that broke a limit")
     options = parser.parse_args()
     began = time.monotonic()
-    found = trial(options.seed, options.count, options.folder)
+    found = trial(options.seed, options.count, options.folder, options.seconds)
     for verdict, count in found.verdicts.most_common():
         print(f"{count:>7}  {verdict}")
     print(
