@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.catalogue import app_folders
+from deepseek_r1.catalogue.app_folders import Owner
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.models import catalogue_survey
+from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
 from r1desk.models.fit import MachineSpeed
+from r1desk.models.widgets import catalogue_page
 from r1desk.models.widgets import chooser as chooser_module
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
+from r1desk.models.widgets.model_card import ModelCard
+from support.r1_header import FILE_BYTES, r1_header
 
 SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
 
@@ -137,3 +146,87 @@ def test_on_a_small_screen_every_button_can_be_reached(
     for card in chooser.catalogue.cards:
         right = card.button.mapTo(chooser, card.button.rect().topRight()).x()
         assert right < screen.width()
+
+
+@pytest.fixture
+def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The 7B's file, downloaded with a browser; only its header has content."""
+    downloads = tmp_path / "Downloads"
+    downloads.mkdir()
+    monkeypatch.setattr(app_folders, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
+    path = downloads / "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
+    with path.open("wb") as file:
+        file.write(r1_header().read_bytes())
+        file.truncate(FILE_BYTES)
+    return path
+
+
+@pytest.fixture
+def parent(qtbot: QtBot) -> QWidget:
+    made = QWidget()
+    qtbot.addWidget(made)
+    return made
+
+
+def opened_catalogue(parent: QWidget, loaded: Path | None = None) -> ModelChooser:
+    chooser = ModelChooser([], starter_model(), LoadSettings(), parent, loaded=loaded)
+    chooser.show()
+    chooser.tabs.setCurrentIndex(1)
+    return chooser
+
+
+def the_7b_and_another(files: Sequence[CatalogueFile]) -> tuple[Pick, ...]:
+    """Picks that depend on no bill."""
+    named = {each.file.file: each for each in files}
+    seven = named["DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"]
+    return Pick(Purpose.FASTEST, files[0]), Pick(Purpose.RECOMMENDED, seven)
+
+
+def card_for_use(qtbot: QtBot, chooser: ModelChooser) -> ModelCard:
+    def found() -> list[ModelCard]:
+        return [c for c in chooser.catalogue.cards if c.button.text() == "Use this model"]
+
+    qtbot.waitUntil(lambda: bool(found()))
+    (only,) = found()
+    return only
+
+
+def test_a_file_in_the_downloads_folder_is_offered_for_use_and_not_for_download(
+    qtbot: QtBot, parent: QWidget, downloaded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue_page, "pick", the_7b_and_another)
+    chooser = opened_catalogue(parent)
+    here = card_for_use(qtbot, chooser)
+    assert "Qwen-7B Q4_K_M" in here.name.text()
+    assert here.source.text() == "On this computer, in Downloads"
+    (other,) = [card for card in chooser.catalogue.cards if card is not here]
+    assert other.button.text().startswith("Download ")
+    with qtbot.waitSignal(chooser.chosen) as chosen:
+        qtbot.mouseClick(here.button, Qt.MouseButton.LeftButton)
+    assert chosen.args == [downloaded]
+
+
+def test_among_all_files_too_it_is_offered_for_use(
+    qtbot: QtBot, parent: QWidget, downloaded: Path
+) -> None:
+    chooser = opened_catalogue(parent)
+    table = chooser.catalogue.table
+    qtbot.waitUntil(lambda: bool(fits(chooser.catalogue)))
+    qtbot.mouseClick(chooser.catalogue.fold, Qt.MouseButton.LeftButton)
+    seven = table.tree.findItems("Qwen-7B", Qt.MatchFlag.MatchContains)[0]
+    rows = {seven.child(at).text(0): seven.child(at) for at in range(seven.childCount())}
+    table.tree.setCurrentItem(rows["Q5_K_M"])
+    assert table.download_button.text() == "Download now"
+    table.tree.setCurrentItem(rows["Q4_K_M"])
+    qtbot.waitUntil(lambda: table.download_button.text() == "Use this model")
+    with qtbot.waitSignal(chooser.chosen) as chosen:
+        qtbot.mouseClick(table.download_button, Qt.MouseButton.LeftButton)
+    assert chosen.args == [downloaded]
+
+
+def test_the_downloaded_file_in_use_is_not_offered_again(
+    qtbot: QtBot, parent: QWidget, downloaded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue_page, "pick", the_7b_and_another)
+    chooser = opened_catalogue(parent, loaded=downloaded)
+    assert not card_for_use(qtbot, chooser).button.isEnabled()

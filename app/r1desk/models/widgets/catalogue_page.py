@@ -6,6 +6,7 @@ Nothing is downloaded before its button is pressed; address, size and bill are s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QSize, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
@@ -18,12 +19,14 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.catalogue.download_spec import spec_for_known
+from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.catalogue_picks import CatalogueFile, pick
 from r1desk.models.catalogue_survey import CatalogueSurvey
 from r1desk.models.disk_space import FreeSpaceQuery
 from r1desk.models.downloads import Download
+from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.download_area import DownloadArea
 from r1desk.models.widgets.model_card import ModelCard
@@ -48,13 +51,17 @@ class CataloguePage(QWidget):
 
     Signals:
         download_requested: a DownloadSpec.
+        use_requested: the Path of a file that is on this computer.
     """
 
     download_requested = Signal(object)
+    use_requested = Signal(object)
 
     def __init__(self, settings: LoadSettings) -> None:
         super().__init__()
         self.cards: list[ModelCard] = []
+        self._places: dict[str, Path] = {}
+        self._loaded: Path | None = None
         self.note = text_label(tr("Estimating how the models run on this computer…"), "dim")
         self.fold = QPushButton(icon("chevron-right"), tr("All files"), checkable=True)
         self.fold.setAutoDefault(False)
@@ -62,6 +69,7 @@ class CataloguePage(QWidget):
         self.fold.toggled.connect(self._on_fold)
         self.table = CatalogueTable()
         self.table.download_requested.connect(self._on_download)
+        self.table.use_requested.connect(self.use_requested)
         self.table.hide()
         self._download_area = DownloadArea(lines=10)
         self.downloads = self._download_area.downloads
@@ -103,6 +111,20 @@ class CataloguePage(QWidget):
         """Show the downloads below the models."""
         self._download_area.show_downloads(downloads)
 
+    def show_places(self, models: Sequence[FoundModel], loaded: Path | None) -> None:
+        """Offer those of the catalogue that are on this computer for use, not for download."""
+        known = ((each, each.installed.header) for each in models)
+        pairs = ((each, known_by(header)) for each, header in known if header is not None)
+        self._places = {found[1].file: each.installed.path for each, found in pairs if found}
+        self._loaded = loaded
+        self.table.show_places(self._places, loaded)
+        for card in self.cards:
+            self._show_place(card)
+
+    def _show_place(self, card: ModelCard) -> None:
+        place = self._places.get(card.file.file.file)
+        card.show_place(place, in_use=place is not None and place == self._loaded)
+
     @Slot(tuple)
     def _on_found(self, files: tuple[CatalogueFile, ...]) -> None:
         self.table.show_files(files)
@@ -123,6 +145,8 @@ class CataloguePage(QWidget):
         for each in picks:
             card = ModelCard(each, spec_for_known(each.file.model, each.file.file))
             card.download_requested.connect(self._on_download)
+            card.use_requested.connect(self.use_requested)
+            self._show_place(card)
             self._card_column.addWidget(card)
             self.cards.append(card)
 

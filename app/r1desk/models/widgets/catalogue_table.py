@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
@@ -25,6 +26,7 @@ from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.fit import format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.widgets.address_label import AddressLabel
+from r1desk.models.widgets.model_card import on_this_computer
 from r1desk.models.widgets.model_tree import align_right, show_fit
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
@@ -39,13 +41,17 @@ class CatalogueTable(QWidget):
 
     Signals:
         download_requested: the CatalogueFile and the name of the host.
+        use_requested: the Path of the file, where it is on this computer.
     """
 
     download_requested = Signal(object, str)
+    use_requested = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
         self._free_bytes: int | None = None
+        self._places: Mapping[str, Path] = {}
+        self._loaded: Path | None = None
         self.tree = self._create_tree()
         self.source = QComboBox(accessibleName=tr("Download from"))
         self.source.currentIndexChanged.connect(self._on_source)
@@ -116,6 +122,11 @@ class CatalogueTable(QWidget):
         self._free_bytes = free_bytes
         self._describe()
 
+    def show_places(self, places: Mapping[str, Path], loaded: Path | None) -> None:
+        """Offer these files, by their names, for use; `loaded` is in use already."""
+        self._places, self._loaded = places, loaded
+        self._describe()
+
     @property
     def selected(self) -> CatalogueFile | None:
         """The selected file."""
@@ -126,7 +137,6 @@ class CatalogueTable(QWidget):
     def _on_selection(self) -> None:
         file = self.selected
         self.open_button.setEnabled(file is not None)
-        self.download_button.setEnabled(file is not None)
         self.source.clear()
         if file is not None:
             for source in catalogue().sources(file.model, file.file):
@@ -135,11 +145,16 @@ class CatalogueTable(QWidget):
         self._describe()
 
     def _describe(self) -> None:
-        file = self.selected
+        file, place = self.selected, self._place
+        self.download_button.setText(tr("Use this model") if place else tr("Download now"))
+        self.download_button.setEnabled(
+            file is not None and (place is None or place != self._loaded)
+        )
         if file is None:
             self.detail.setText(tr("Open a model with the arrow beside it and choose a size."))
             return
         lines = (
+            on_this_computer(place) if place else "",
             f"{file.file.file} · {format_download(file.file.size_bytes, self._free_bytes)}",
             format_bill_summary(file.estimate.bill),
             format_raised(file.estimate),
@@ -164,8 +179,15 @@ class CatalogueTable(QWidget):
 
     @Slot()
     def _on_download(self) -> None:
-        if (file := self.selected) is not None:
+        if (place := self._place) is not None:
+            self.use_requested.emit(place)
+        elif (file := self.selected) is not None:
             self.download_requested.emit(file, self.source.currentText())
+
+    @property
+    def _place(self) -> Path | None:
+        """Where the selected file is, if it is on this computer."""
+        return self._places.get(self.selected.file.file) if self.selected is not None else None
 
 
 def _plain_label() -> QLabel:

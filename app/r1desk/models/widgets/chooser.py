@@ -62,6 +62,7 @@ class ModelChooser(QDialog):
         self._recent, self._settings = [Path(path) for path in recent], settings
         self.list = self._build_list()
         self.catalogue = CataloguePage(settings)
+        self.catalogue.use_requested.connect(self._on_catalogue_use)
         self.hub = HubPage(settings)
         self.files = FilesPage()
         tabs = QTabWidget()
@@ -130,6 +131,7 @@ class ModelChooser(QDialog):
         selected = self._selected_path() or self._current
         self.list.clear()
         self.files.show_models(models)
+        self.catalogue.show_places(models, self._loaded)
         for model in models:
             item = self._item(model)
             self.list.addItem(item)
@@ -170,6 +172,11 @@ class ModelChooser(QDialog):
         if path is not None:
             self.chosen.emit(path)
             self.accept()
+
+    @Slot(object)
+    def _on_catalogue_use(self, path: Path) -> None:
+        self.chosen.emit(path)
+        self.accept()
 
     @Slot()
     def _on_file(self) -> None:

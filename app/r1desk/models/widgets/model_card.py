@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 
 from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source
@@ -26,9 +28,11 @@ class ModelCard(QFrame):
 
     Signals:
         download_requested: the CatalogueFile.
+        use_requested: the Path of the file, where it is on this computer.
     """
 
     download_requested = Signal(object)
+    use_requested = Signal(object)
 
     def __init__(self, pick: Pick, spec: DownloadSpec) -> None:
         """`spec` is what the button downloads."""
@@ -37,6 +41,8 @@ class ModelCard(QFrame):
         file = pick.file
         self.key = pick.key
         self.file = file
+        self._spec = spec
+        self._place: Path | None = None
         self.setAccessibleName(f"{purpose_title(pick.purpose)}: {_name(file)}")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.title = text_label(purpose_title(pick.purpose), "dim")
@@ -44,17 +50,11 @@ class ModelCard(QFrame):
         self.purpose = text_label(purpose_text(pick.purpose))
         self.purpose.setWordWrap(True)
         self.facts = text_label("", "dim")
-        self.source = text_label(
-            tr("From {host}", host=default_source(file.model, file.file)), "dim"
-        )
-        explain(self.source, spec.url)
-        self.button = QPushButton(
-            tr("Download {size}", size=format_size(file.file.size_bytes)), autoDefault=False
-        )
+        self.source = text_label("", "dim")
+        self.button = QPushButton(autoDefault=False)
         if pick.purpose is Purpose.RECOMMENDED:
             set_role(self.button, "primary")
-        explain(self.button, spec.url)
-        self.button.clicked.connect(lambda: self.download_requested.emit(self.file))
+        self.button.clicked.connect(self._on_button)
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 10, 14, 12)
         texts = put_inside(row, QVBoxLayout())
@@ -64,6 +64,32 @@ class ModelCard(QFrame):
             texts.addWidget(label)
         row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.show_file(file)
+        self.show_place(None, in_use=False)
+
+    def show_place(self, place: Path | None, *, in_use: bool) -> None:
+        """Offer the file on this computer, unless it is in use; for None its download."""
+        self._place = place
+        if place is None:
+            host = default_source(self.file.model, self.file.file)
+            texts = tr("From {host}", host=host), self._download_text(), self._spec.url
+        else:
+            texts = on_this_computer(place), tr("Use this model"), str(place)
+        source, button, tip = texts
+        self.source.setText(source)
+        self.button.setText(button)
+        self.button.setEnabled(not in_use)
+        for part in (self.source, self.button):
+            explain(part, tip)
+
+    def _download_text(self) -> str:
+        return tr("Download {size}", size=format_size(self.file.file.size_bytes))
+
+    @Slot()
+    def _on_button(self) -> None:
+        if self._place is None:
+            self.download_requested.emit(self.file)
+        else:
+            self.use_requested.emit(self._place)
 
     def show_file(self, file: CatalogueFile) -> None:
         """Show another estimate of the same file."""
@@ -72,6 +98,11 @@ class ModelCard(QFrame):
         memory = tr("{mib:,.0f} MiB of memory", mib=estimate.bill.total_mib)
         lines = [f"{format_fit(estimate)} · {memory}", format_raised(estimate)]
         self.facts.setText("\n".join(line for line in lines if line))
+
+
+def on_this_computer(place: Path) -> str:
+    """Says in which folder a file of the catalogue is."""
+    return tr("On this computer, in {folder}", folder=place.parent.name)
 
 
 def _name(file: CatalogueFile) -> str:
