@@ -66,6 +66,6 @@ class FitTooLarge(ConversionRefused):
 
     what = N_(
         "Fitting {channels} channels needs {needed_mib} MiB of memory, and the budget "
-        "allows {budget_mib}."
+        "allows {budget_mib} MiB."
     )
     todo = N_("Raise --memory-budget, or skip the fit with --no-compensate.")
