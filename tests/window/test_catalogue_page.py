@@ -108,6 +108,7 @@ def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_button
     assert chooser.list.currentItem().data(PATH_ROLE) == str(starter)
     assert "fits" in chooser.list.currentItem().text(), "the bill is known before a load"
     assert "MiB of memory" in chooser.list.currentItem().text()
+    assert "135M parameters" in chooser.list.currentItem().text()
     assert chooser.use_button.isEnabled()
     chooser.tabs.setCurrentIndex(1)
     assert not chooser.use_button.isVisible()
@@ -230,3 +231,18 @@ def test_the_downloaded_file_in_use_is_not_offered_again(
     monkeypatch.setattr(catalogue_page, "pick", the_7b_and_another)
     chooser = opened_catalogue(parent, loaded=downloaded)
     assert not card_for_use(qtbot, chooser).button.isEnabled()
+
+
+def test_the_number_of_parameters_is_the_file_s_whatever_it_is_called(
+    qtbot: QtBot, parent: QWidget, downloaded: Path
+) -> None:
+    renamed = downloaded.rename(downloaded.with_name("DeepSeek-R1-70B.gguf"))
+    chooser = opened_catalogue(parent)
+    chooser.tabs.setCurrentIndex(0)
+
+    def shown() -> list[str]:
+        items = [chooser.list.item(at) for at in range(chooser.list.count())]
+        return [each.text() for each in items if each.data(PATH_ROLE) == str(renamed)]
+
+    qtbot.waitUntil(lambda: bool(shown()))
+    assert "7.6B parameters" in shown()[0]

@@ -19,6 +19,12 @@ def format_size(nbytes: int) -> str:
     return f"{nbytes / GB:.2f} GB" if nbytes >= GB else f"{nbytes / MB:.0f} MB"
 
 
+def format_parameters(count: int) -> str:
+    """The number of a model's weights, as models are named by it: 135M, 7.6B."""
+    number = f"{count / GB:.1f}B" if count >= GB else f"{count / MB:.0f}M"
+    return tr("{number} parameters", number=number)
+
+
 def format_duration(seconds: float) -> str:
     """A waiting time, rounded as roughly as it is known."""
     if seconds < 90:

@@ -24,7 +24,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.file_facts import owner_text
 from r1desk.models.fit import format_fit
-from r1desk.models.formatting import format_size
+from r1desk.models.formatting import format_parameters, format_size
 from r1desk.models.scan import FoundModel, ModelScan
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.file_dialog import open_model_dialog
@@ -198,6 +198,7 @@ def _describe(found: FoundModel) -> str:
         return f"{model.name}\n{reason}"
     facts = [
         format_size(model.header.file_bytes),
+        format_parameters(model.header.parameters),  # the name may promise another number
         model.header.quantisation,
         format_fit(estimate),
         tr("{mib:,.0f} MiB of memory", mib=estimate.bill.total_mib),
