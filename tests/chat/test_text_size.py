@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from benchmarks.bench_stream import conversation
@@ -18,8 +19,17 @@ def resize_text(points: int) -> QFont:
     before = QFont(QApplication.font())
     larger = QFont(before)
     larger.setPointSize(points)
-    QApplication.setFont(larger)
+    use_font(larger)
     return before
+
+
+def use_font(font: QFont) -> None:
+    """As `shell.appearance` does: widgets with a style sheet follow when it is applied again."""
+    QApplication.setFont(font)
+    application = QApplication.instance()
+    sheet = application.styleSheet()
+    for each in (f"{sheet} ", sheet):
+        application.setStyleSheet(each)
 
 
 def test_the_end_stays_in_view(view: ChatView, settled: Settled, qtbot: QtBot) -> None:
@@ -31,7 +41,7 @@ def test_the_end_stays_in_view(view: ChatView, settled: Settled, qtbot: QtBot) -
         settled(view)
         assert bar.value() == bar.maximum()
     finally:
-        QApplication.setFont(before)
+        use_font(before)
         settled(view)
     assert bar.value() == bar.maximum()
 
@@ -56,5 +66,37 @@ def test_the_message_that_is_read_stays_in_view(
         settled(view)
         assert at_top() == read
     finally:
-        QApplication.setFont(before)
+        use_font(before)
+        settled(view)
+
+
+def shown_views(view: ChatView) -> list[QWidget]:
+    """The messages in sight, whatever the list takes them for."""
+    column = view.column
+    seen = column.viewport().rect()
+    views = column.widget().findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    return [
+        each
+        for each in views
+        if each.isVisible() and each.geometry().translated(column.widget().pos()).intersects(seen)
+    ]
+
+
+def test_the_page_is_never_empty_while_the_text_changes_its_size(
+    view: ChatView, settled: Settled, qtbot: QtBot
+) -> None:
+    view.show_branch(conversation(20_000))
+    settled(view)
+    before = QFont(QApplication.font())
+    try:
+        for more in (1, 2, 1):  # faster than the page can follow
+            resize_text(before.pointSize() + more)
+            assert not view.column.built  # they are built in the time between events
+            assert shown_views(view)
+        settled(view)
+        built = {view.view(m.id) for m in view.messages}
+        assert shown_views(view)
+        assert set(shown_views(view)) <= built, "nothing of the size before is left"
+    finally:
+        use_font(before)
         settled(view)

@@ -92,10 +92,14 @@ class MessageList(QScrollArea):
         self.place()
 
     def rebuild(self, key: int | None = None) -> None:
-        """Build one message anew, or all of them; the reader's place stays."""
+        """Build one message anew, or all of them; the reader's place stays, and never is empty."""
+        visible = {position.key for position in self._near(0.0)}
         for position in self._positions:
             if key is None or position.key == key:
-                self._forget(position)
+                if position.key in visible:
+                    self._set_aside(position)
+                else:
+                    self._forget(position)
         self.place()
 
     def view(self, key: int) -> MessageView | None:
@@ -220,6 +224,8 @@ class MessageList(QScrollArea):
                     position.view.move(spot)
                 if position.view.isHidden():
                     position.view.show()
+                    self._end(position.former)
+                    position.former = None
             y += position.height + gap
         self._content.resize(self.viewport().width(), y + self._margin())
 
@@ -287,13 +293,25 @@ class MessageList(QScrollArea):
             if position.key not in keep or len(built) > MAX_BUILT:
                 self._forget(position)
 
+    def _set_aside(self, position: MessagePosition) -> None:
+        """Show the widget until another one is laid out in its place."""
+        if position.former is None:
+            position.former, position.view = position.view, None
+        self._forget(position, former=False)
+
+    def _forget(self, position: MessagePosition, *, former: bool = True) -> None:
+        if former:
+            self._end(position.former)
+            position.former = None
+        self._end(position.view)
+        position.view = None
+        position.changed = True
+
     @staticmethod
-    def _forget(position: MessagePosition) -> None:
-        if position.view:
-            position.view.hide()
-            position.view.deleteLater()
-            position.view = None
-            position.changed = True
+    def _end(view: MessageView | None) -> None:
+        if view is not None:
+            view.hide()
+            view.deleteLater()
 
     @Slot()
     def _on_grown(self) -> None:

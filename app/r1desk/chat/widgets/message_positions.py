@@ -17,12 +17,16 @@ MessageView = AnswerView | UserView
 
 @dataclass(slots=True)
 class MessagePosition:
-    """One message's place in the column."""
+    """One message's place in the column.
+
+    `former` is the widget of before a rebuild: it is shown until `view` is laid out.
+    """
 
     key: int
     height: int  # estimated until `view` was laid out for `width`
     top: int = 0
     view: MessageView | None = None
+    former: MessageView | None = None
     width: int = 0
     changed: bool = True
     pinned: bool = False
