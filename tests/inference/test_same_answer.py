@@ -13,7 +13,7 @@ import pytest
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from inference.compare_answers import compare, prompt
 from support.k_quant import k_quant_model
 
@@ -61,11 +61,31 @@ def test_the_second_answer_is_the_first(
     assert answer(model, sampling, user(question)) == first
     answer(model, OTHER, user(question[:20] + " of a fox"))
     assert answer(model, sampling, user(question)) == first
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SEEDED], ids=["temperature 0", "seed"])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_another_number_of_threads_changes_nothing_in_a_short_context(
+    model: CPUInference, question: str, sampling: SamplingSettings
+) -> None:
+    """Below 256 tokens; beyond them llama.cpp divides the attention of a token among threads."""
+    first = answer(model, sampling, user(question))
     model.set_threads(1, 1)
     try:
         assert answer(model, sampling, user(question)) == first
     finally:
         model.set_threads(0, 0)
+
+
+def test_another_number_of_threads_changes_nothing_with_a_quantised_cache(k_quant: Path) -> None:
+    settings = LoadSettings(context_length=2048, kv_type=KVType.Q8_0)
+    question = user(CARDS + " Which number has card 17?")
+    with CPUInference(k_quant, settings=settings) as model:
+        first = answer(model, SEEDED, question)
+        model.set_threads(1, 1)
+        result = model.complete([question], sampling=SEEDED)
+        assert result.text == first
+        assert result.stats.prompt_tokens > 256
 
 
 def test_a_second_turn_is_the_same_with_and_without_the_cache(model: CPUInference) -> None:
