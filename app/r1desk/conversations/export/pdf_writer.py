@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QPageSize,
     QPainter,
     QPdfWriter,
+    QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
@@ -218,9 +219,11 @@ class PdfWriter:
         if self._y:
             self._y += gap * self._style.em_px
         start, height = 0.0, document.size().height()
+        if background is not None:
+            height -= _line_gap(document)
         while start < height:
             free = (self._bottom - self._y - 2 * pad) / scale
-            end = page_parts(document, start, free, is_whole_page=not self._y)
+            end = min(height, page_parts(document, start, free, is_whole_page=not self._y))
             if end <= start:
                 self._new_page()
                 continue
@@ -257,3 +260,10 @@ class PdfWriter:
         context.clip = clip
         document.documentLayout().draw(painter, context)
         painter.restore()
+
+
+def _line_gap(document: QTextDocument) -> float:
+    """The space below the last line that only lines after it need."""
+    fmt = document.lastBlock().blockFormat()
+    is_distance = fmt.lineHeightType() == QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
+    return fmt.lineHeight() if is_distance else 0.0
