@@ -16,6 +16,9 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "app"), str(Path(__file__).parents[1])]
 os.environ["R1DESK_PROFILE"] = tempfile.mkdtemp()
 
+from r1desk.platform import builtin_hashes, plain_imports  # noqa: F401 - first, as in `r1desk`
+
+# isort: split
 import psutil
 from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication, QDialog
