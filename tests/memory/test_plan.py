@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import BudgetTooSmall, ContextTooLarge
 from deepseek_r1.core.events import Bill, BillItem
+from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory import cost_model
@@ -195,6 +196,14 @@ def test_where_no_setting_fits_the_least_budget_of_all_changes_together_is_named
     for budget_mib, is_enough in ((least, True), (least - 1, False)):
         settings = asked.model_copy(update={**small, "memory_budget": budget_mib})
         assert plan(model, settings, OVERHEAD).bill.fits == is_enough
+
+
+def test_the_advice_has_the_punctuation_of_its_language():
+    use_language("zh_CN")
+    text = advise(header(), LoadSettings(context_length=8192, memory_budget=256), OVERHEAD).text
+    assert "。 " not in text
+    assert ", " not in text
+    assert "批处理大小 64、KV 缓存精度 q4_0" in text
 
 
 def test_a_batch_below_the_least_one_is_kept_where_other_changes_are_enough():

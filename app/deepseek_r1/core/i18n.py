@@ -45,6 +45,11 @@ def join_sentences(parts: Iterable[str]) -> str:
     return ("" if _language.startswith("zh") else " ").join(part for part in parts if part)
 
 
+def join_words(parts: Iterable[str]) -> str:
+    """Enumerate `parts`, with the comma of the language: Chinese has one for lists."""
+    return ("、" if _language.startswith("zh") else ", ").join(part for part in parts if part)
+
+
 def use_language(code: str | None) -> str:
     """Switch to a language of `LANGUAGES`, or the system's for None. Returns its code."""
     global _catalogue, _language  # noqa: PLW0603 - one language per process

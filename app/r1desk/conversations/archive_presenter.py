@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import join_sentences, tr, trn
 from r1desk.conversations.widgets.archive_dialogs import (
     HTML_SUFFIX,
     MARKDOWN_SUFFIX,
@@ -113,7 +113,7 @@ class ArchivePresenter(QObject):
             text = trn("{n} conversation imported.", "{n} conversations imported.", len(done.ids))
             if done.already_here:
                 here = trn("{n} was here already.", "{n} were here already.", done.already_here)
-                text = f"{text} {here}"
+                text = join_sentences((text, here))
             self._show(text, Level.INFO)
             self.imported.emit(list(done.ids))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepseek_r1.core.events import Bill
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from r1desk.performance.bill_parts import line_mib
 
@@ -78,7 +78,7 @@ def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
             rate=bill.drafted_tok_s,
             now=bill.undrafted_tok_s,
         )
-        return f"{gain} {size}"
+        return join_sentences((gain, size))
     if settings.drafts is DraftMode.AUTO and not bill.streams:
         return tr("Not needed: the model is in memory.")
     return ""
