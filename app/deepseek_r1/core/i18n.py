@@ -45,7 +45,7 @@ def join_sentences(parts: Iterable[str]) -> str:
     return ("" if _language.startswith("zh") else " ").join(part for part in parts if part)
 
 
-def join_words(parts: Iterable[str]) -> str:
+def join_list(parts: Iterable[str]) -> str:
     """Enumerate `parts`, with the comma of the language: Chinese has one for lists."""
     return ("、" if _language.startswith("zh") else ", ").join(part for part in parts if part)
 

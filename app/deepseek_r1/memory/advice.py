@@ -8,7 +8,7 @@ from math import ceil
 
 from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.events import Bill, BillItem
-from deepseek_r1.core.i18n import N_, join_sentences, join_words, tr
+from deepseek_r1.core.i18n import N_, join_list, join_sentences, tr
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.plan import (
@@ -188,4 +188,4 @@ def _changes_text(asked: LoadSettings, fits: LoadSettings) -> str:
         value = getattr(fits, key)
         if value != getattr(asked, key):
             changes.append(tr(text, value=f"{value:,}" if isinstance(value, int) else value))
-    return join_words(changes)
+    return join_list(changes)
