@@ -18,7 +18,12 @@ from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.engine import template_process
 from deepseek_r1.engine.template import ChatTemplate
-from deepseek_r1.engine.template_process import renderer_pid, start_renderer
+from deepseek_r1.engine.template_process import (
+    end_renderer,
+    renderer_mib,
+    renderer_pid,
+    start_renderer,
+)
 from deepseek_r1.engine.template_renderer import CPU_SECONDS
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
@@ -179,6 +184,25 @@ def test_a_template_that_wants_memory_is_ended_by_its_limit() -> None:
             time.sleep(0.01)
     assert isinstance(rendering.exception(), TemplateUnusable)
     assert most < 120
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system's own limit, read in /proc")
+def test_templates_that_want_memory_do_not_get_more_one_after_the_other() -> None:
+    end_renderer()
+    start_renderer()
+    pid = renderer_pid()
+    assert pid is not None
+    for items in (1_000, 10_000, 100_000, 1_000, 10_000):
+        greedy = (
+            "{% set ns=namespace(l=[]) %}{% for i in range(100000) %}"
+            "{% set ns.l=[ns.l, range(ITEMS)|list] %}{% endfor %}"
+        )
+        with pytest.raises(TemplateUnusable, match="memory"):
+            render(greedy.replace("ITEMS", str(items)), user("x"))
+    assert renderer_pid() == pid
+    assert peak_mib(pid) < 120
+    assert render(r1_source(), user("x")).endswith("x<｜Assistant｜>")
+    assert renderer_mib() < 40
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere only")

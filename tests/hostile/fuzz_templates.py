@@ -122,6 +122,7 @@ def trial(
     """Try templates until one of the limits."""
     found, start = Findings(), time.monotonic()
     every = templates(seed, folder)
+    end_renderer()  # the peak of an earlier one is not this trial's
     with _MemoryWatch() as memory:
         for number in range(count):
             if time.monotonic() - start > seconds:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepseek_r1.core.i18n import use_language
-from deepseek_r1.engine.template_frames import LENGTH, encoded
+from deepseek_r1.engine.template_frames import LENGTH, RenderOutcome, encoded
 from deepseek_r1.engine.template_rendering import render_calls
 
 MEMORY_BYTES = 64 << 20  # that a template may use beyond the process's own
@@ -36,17 +36,20 @@ def main() -> None:
     if sys.platform != "win32":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
+    own_bytes = _address_space_bytes()
     _write(sink, "ready")
     language = ""
     with contextlib.suppress(BrokenPipeError):
         while (body := _read(source)) is not None:
-            _limit_memory(len(body))
+            _limit_memory(own_bytes, len(body))
             request = json.loads(body)
             if request["language"] != language:
                 language = use_language(request["language"])
             with _limited(source):
                 results = render_calls(request["source"], request["calls"])
             _write(sink, results)
+            if any(outcome != RenderOutcome.TEXT for outcome, _text in results):
+                gc.collect()  # what a template has filled is in cycles with its exception's frames
     os._exit(0)
 
 
@@ -84,15 +87,26 @@ def _signal_at_end(descriptor: int, *, on: bool) -> None:
     fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
 
 
-def _limit_memory(request_bytes: int) -> None:
-    """Limit the address space to what it is now, and what a request of this length may need."""
+def _address_space_bytes() -> int:
+    """The size of this process's address space; 0 where its limit is not set here."""
     if sys.platform != "linux":  # macOS does not enforce it; Windows has the owner's job object
-        return
+        return 0
     import resource  # noqa: PLC0415 - not on Windows
 
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    allowed = MEMORY_BYTES + CONTENT_BYTES * request_bytes
-    most = pages * resource.getpagesize() + allowed
+    return pages * resource.getpagesize()
+
+
+def _limit_memory(own_bytes: int, request_bytes: int) -> None:
+    """Limit the address space to the process's own, and what a request of this length may need.
+
+    Its own is that of the start: what an earlier template has left would be allowed again.
+    """
+    if not own_bytes:
+        return
+    import resource  # noqa: PLC0415 - not on Windows
+
+    most = own_bytes + MEMORY_BYTES + CONTENT_BYTES * request_bytes
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(
         resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
