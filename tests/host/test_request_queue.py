@@ -279,6 +279,17 @@ def test_another_load_is_checked_elsewhere_and_sent_to_the_next_process() -> Non
     assert sent(queue.on_engine_ready(3.0)) == [OTHER]
 
 
+def test_while_a_load_waits_for_an_answer_the_engine_is_at_the_answer() -> None:
+    queue = with_opened_model()
+    queue.submit(question(19), 2.0)
+    queue.submit(OTHER, 2.0)
+    assert queue.activity is EngineState.GENERATING
+    queue.on_reply_elsewhere(DoneReply(id=20), 2.0)
+    assert queue.activity is EngineState.GENERATING
+    assert close(queue, 19).replace
+    assert queue.activity is EngineState.LOADING
+
+
 def test_another_file_is_inspected_elsewhere_while_the_first_load_runs() -> None:
     """The load takes all other files from its process, at a moment that nobody knows."""
     queue = RequestQueue(cancel_s=5.0, identity=str)

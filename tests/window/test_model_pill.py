@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.host.supervisor_events import EngineState
 from r1desk import preferences as prefs
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.shell.session import Session
@@ -115,12 +114,18 @@ def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
         wait_ready(qtbot, session)
         qtbot.waitUntil(lambda: recent_read(session))
         ask(qtbot, session, "Tell me a long story.")
-        qtbot.waitUntil(lambda: session.engine.state is EngineState.GENERATING)
+        qtbot.waitUntil(lambda: session.window.gauge.values.state == "Writing")
         menu = open_menu(qtbot, pill)
         click(qtbot, menu, entry(menu, copy))
         menu.close()
         assert "waits for the answer" in pill.text()
         assert session.window.panel.model.state.text() == "It is loaded once the answer is written."
+        gauge = session.window.gauge
+        for _ in range(3):  # readings: by then the file was accepted and waits for a process
+            before = gauge.values
+            qtbot.waitUntil(lambda before=before: gauge.values is not before)
+            assert gauge.values.state == "Writing"
+        assert "waits for the answer" in pill.text()
         session.chat.stop()
         qtbot.waitUntil(lambda: session.models.loaded_path == copy)
         assert "waits" not in pill.text()

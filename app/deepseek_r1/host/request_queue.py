@@ -149,11 +149,13 @@ class RequestQueue:
 
     @property
     def activity(self) -> EngineState:
-        """The state of a running engine."""
-        if self.in_flight.contains_kind(LoadRequest) or self._queued_load is not None:
+        """The state of a running engine. A load that waits for an answer is no load yet."""
+        if self.in_flight.contains_kind(LoadRequest):
             return EngineState.LOADING
         if self.in_flight.contains_kind(GenerateRequest):
             return EngineState.GENERATING
+        if self._queued_load is not None:
+            return EngineState.LOADING
         return EngineState.IDLE if self._loaded else EngineState.READY
 
     # ---- requests ---------------------------------------------------------------------------
