@@ -28,5 +28,11 @@ CHAT: Final = PLAIN | frozenset({
 })
 # fmt: on
 
+# A head that drafts for a model of another family: it computes with that model's hidden states.
+EAGLE3: Final = "eagle3"
+# Families of which llama.cpp gives out what a layer gets (`t_layer_inp` in `src/models`); for
+# another one it aborts. R1's distilled Qwen2 models are not among them.
+GIVES_LAYER_INPUTS: Final = frozenset({"llama", "qwen3", "qwen3moe"})
+
 # The tokenizers of those families; llama.cpp knows more, for encoders and experiments.
 TOKENIZERS: Final = frozenset({"llama", "gpt2", "gemma4"})

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.formats.architectures import PLAIN
+from deepseek_r1.formats.architectures import EAGLE3, PLAIN
 from deepseek_r1.formats.container import Container, TensorEntry
 from deepseek_r1.formats.ggml_types import F32
 from deepseek_r1.formats.metadata import Metadata
@@ -98,7 +98,7 @@ def _check_rope(keys: Metadata, architecture: str, shape: ModelShape) -> None:
         raise keys.damaged(tr("the key {key} has the value {value}", key=name, value=scaling[:40]))
     rotated_key = f"{architecture}.rope.dimension_count"
     rotated = keys.number(rotated_key, 2, shape.key_length, shape.key_length)
-    plain = architecture in PLAIN
+    plain = architecture in PLAIN or architecture == EAGLE3
     if rotated % 2 or (plain and not rotated == shape.key_length == shape.value_length):
         raise keys.damaged(
             tr("the key {key} has the value {value}", key=rotated_key, value=rotated)
@@ -122,7 +122,7 @@ def check_weights(
         raise keys.damaged(tr("the tensor {name} has an impossible shape", name=embedding.name))
     _check_blocks(keys, tensors, shape)
     for tensor in tensors.values():
-        _check_type(keys, tensor)
+        check_type(keys, tensor)
     if architecture in PLAIN:
         _check_plain(keys, tensors, shape)
 
@@ -136,10 +136,10 @@ def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Mod
         raise keys.damaged(tr("it has more blocks than it says"))
 
 
-def _check_type(keys: Metadata, tensor: TensorEntry) -> None:
-    """Check that matrices have a type for products, and norms and biases the type F32."""
+def check_type(keys: Metadata, tensor: TensorEntry, *, scales: bool = False) -> None:
+    """Check that matrices have a type for products, and norms, biases and `scales` the type F32."""
     vector = all(size == 1 for size in tensor.shape[1:])
-    scales = vector and tensor.name.endswith(("norm.weight", ".bias"))
+    scales = scales or (vector and tensor.name.endswith(("norm.weight", ".bias")))
     numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of integers
     if not (numbers or tensor.kind.multiplies) or (scales and tensor.kind is not F32):
         raise keys.damaged(
@@ -169,6 +169,13 @@ def _check_plain(keys: Metadata, tensors: Mapping[str, TensorEntry], shape: Mode
         if not shape.experts:
             wanted[f"{block}.ffn_up.weight"] = (width, shape.feed_forward)
             wanted[f"{block}.ffn_down.weight"] = (shape.feed_forward, width)
+    check_shapes(keys, tensors, wanted)
+
+
+def check_shapes(
+    keys: Metadata, tensors: Mapping[str, TensorEntry], wanted: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Check that tensors exist and have the `wanted` shapes."""
     for name, size in wanted.items():
         tensor = tensors.get(name)
         if tensor is None:

@@ -10,8 +10,10 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.engine.base import DraftRequest
 from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
+from deepseek_r1.formats.architectures import GIVES_LAYER_INPUTS
 from deepseek_r1.formats.container import read_container
-from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.formats.eagle3 import HeadFacts, head_facts
+from deepseek_r1.formats.gguf import ModelHeader, read_draft_header
 from deepseek_r1.memory.draft_costs import draft_mib
 from deepseek_r1.memory.plan import ProcessOverhead
 
@@ -25,12 +27,60 @@ def draft_header(settings: LoadSettings, target: ModelHeader) -> ModelHeader | N
         if settings.drafts is DraftMode.MODEL:
             raise DraftMissing(model=target.name)
         return None
-    header = read_header(Path(settings.draft_path))
+    header = read_draft_header(Path(settings.draft_path))
     for each, role in ((target, target.name), (header, header.name)):
         if each.legacy:
             detail = tr("{name} has an old format, with which drafts do not work.", name=role)
             raise DraftUnfit(draft=header.name, model=target.name, detail=detail)
+    if (misfit := _head_misfit(header, target)) is not None:
+        raise DraftUnfit(draft=header.name, model=target.name, detail=misfit)
     return header
+
+
+def _head_misfit(head: ModelHeader, target: ModelHeader) -> str | None:
+    """Why an EAGLE-3 head does not fit the target; None where it does, or is a model of its own.
+
+    llama.cpp checks none of this: it would read beside a tensor, or abort.
+    """
+    facts = head_facts(head)
+    if facts is None:
+        return None
+    if target.architecture not in GIVES_LAYER_INPUTS:
+        family = target.architecture
+        return tr("llama.cpp gives out no hidden states of the family {family}.", family=family)
+    return _layers_misfit(facts, target) or _tokens_misfit(facts, head, target)
+
+
+def _layers_misfit(facts: HeadFacts, target: ModelHeader) -> str | None:
+    if facts.target_width != target.embedding:
+        return tr(
+            "It is made for hidden states of {own} values, and the model's have {width}.",
+            own=facts.target_width,
+            width=target.embedding,
+        )
+    if max(facts.layers) >= target.blocks:
+        return tr(
+            "It reads what layer {layer} gets, and the model's last layer is {last}.",
+            layer=max(facts.layers),
+            last=target.blocks - 1,
+        )
+    return None
+
+
+def _tokens_misfit(facts: HeadFacts, head: ModelHeader, target: ModelHeader) -> str | None:
+    if not facts.own_embedding and head.embedding != target.embedding:
+        return tr(
+            "It has no embedding, and the model's has {width} values a token, not {own}.",
+            own=head.embedding,
+            width=target.embedding,
+        )
+    if head.vocabulary != target.vocabulary:
+        return tr(
+            "It has {own:,} tokens, and the model has {count:,}.",
+            own=head.vocabulary,
+            count=target.vocabulary,
+        )
+    return None
 
 
 def with_draft(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from deepseek_r1.core.errors import EngineFailed, EngineStartFailed, ModelLoadFailed
 from deepseek_r1.core.interrupts import deferred_interrupt
@@ -18,7 +18,7 @@ from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.native.native_library import LlamaBatch
 from deepseek_r1.weights.kv_memory import KVMemory
-from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
+from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
 
 # What llama_decode returns.
 _NO_KV_SLOT = 1
@@ -93,6 +93,18 @@ class BatchToken(NamedTuple):
     wants_logits: bool
 
 
+class CellListener(Protocol):
+    """Follows the cells of sequence 0. Nothing may be raised here."""
+
+    def on_computed(self, first: int) -> None:
+        """All cells from number `first` on were computed just now, in one computation."""
+        ...
+
+    def on_truncated(self, length: int) -> None:
+        """No more than the first `length` cells are left."""
+        ...
+
+
 def default_context_params(api: Any, context_length: int, batch: int) -> Any:
     """Return `llama_context_params` for one sequence, with everything on the processor."""
     params = api.llama_context_default_params()
@@ -138,6 +150,8 @@ class LlamaContext:
             weights.on_context_created(lambda: self.abort.raised)
         self.memory = self._api.llama_get_memory(self.pointer)
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
+        self.listener: CellListener | None = None
+        self._buffers_change = False  # with the next computation
         self.whole_pieces = 0  # leading cells that were filled in whole pieces: `prompt_pieces`
         self.batched_cells = 0
         """The cells of all sequences, where there are several; `cells` is empty then."""
@@ -200,6 +214,22 @@ class LlamaContext:
         limit = self._weights.tokens_at_once if self._weights is not None else 0
         return min(self.params.micro_batch, limit or self.params.micro_batch)
 
+    def on_graph_changed(self) -> None:
+        """The graph was changed: llama.cpp allocates its buffers anew with the next computation."""
+        self._buffers_change = True
+
+    def provide_embedding(self, tokens: Sequence[int]) -> None:
+        """Have the rows of the embedding in memory for another context of this thread.
+
+        Raises EngineFailed where they cannot be read.
+        """
+        if self._weights is None:
+            return
+        try:
+            self._weights.provide_embedding(tokens)
+        except WeightsUnreadableError as error:
+            raise EngineFailed(detail=str(error)) from error
+
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads for decode and prefill, from the next token on."""
         self._api.llama_set_n_threads(self.pointer, threads, threads_prefill)
@@ -221,6 +251,8 @@ class LlamaContext:
             return 0
         del self.cells[length:]
         self.whole_pieces = min(self.whole_pieces, length)
+        if self.listener is not None:
+            self.listener.on_truncated(length)
         return length
 
     def compute(self, tokens: Sequence[int]) -> None:
@@ -230,11 +262,25 @@ class LlamaContext:
         self._batch.n_tokens = count
         self.check(self._decode(self._batch))
         self.cells += tokens
+        self._on_computed(count)
 
     def _decode(self, batch: Any) -> int:
+        if self._buffers_change:
+            return self._decode_into_new_buffers(batch)
         with self.interruptible():
             status: int = self._api.llama_decode(self.pointer, batch)
         return status
+
+    def _decode_into_new_buffers(self, batch: Any) -> int:
+        """Compute with buffers that llama.cpp allocates meanwhile; they lie in `kv_memory` too."""
+        self._buffers_change = False
+        memory = self._kv_memory
+        with memory.intercept() if memory is not None else nullcontext():
+            return self._decode(batch)
+
+    def _on_computed(self, count: int) -> None:
+        if self.listener is not None:
+            self.listener.on_computed(len(self.cells) - count)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -261,6 +307,7 @@ class LlamaContext:
         if status:
             self.check(status)
         self.cells.append(token)
+        self._on_computed(1)
 
     def compute_embedding(self, token: int) -> list[float]:
         """Append a token and return the output of the last layer for it, scaled to length 1."""
@@ -282,6 +329,7 @@ class LlamaContext:
         batch.n_tokens = len(tokens)
         self.check(self._decode(batch))
         self.cells += tokens
+        self._on_computed(len(tokens))
 
     def compute_batch(self, tokens: Sequence[BatchToken]) -> None:
         """Compute up to `max_batch_tokens` of several sequences at once, while `cells` is empty.
@@ -312,6 +360,8 @@ class LlamaContext:
         """Free the cells of all sequences."""
         self._api.llama_memory_clear(self.memory, False)
         self.cells.clear()
+        if self.listener is not None:
+            self.listener.on_truncated(0)
         self.whole_pieces = 0
         self.batched_cells = 0
 
@@ -324,9 +374,15 @@ class LlamaContext:
             self.truncate(len(self.cells))  # removes what the computation had begun
         if failure is not None:
             raise EngineFailed(detail=str(failure)) from failure
-        if status == _ABORTED:
-            raise AbortedError
-        if status == _NO_KV_SLOT:
-            raise EngineFailed(detail="the context is full")
-        detail = self._library.log.last_error() or f"llama_decode returned {status}"
-        raise EngineFailed(detail=detail)
+        check_status(status, self._library)
+
+
+def check_status(status: int, library: Library) -> None:
+    """Check what llama_decode or llama_encode returned. Raises AbortedError, EngineFailed."""
+    if status == 0:
+        return
+    if status == _ABORTED:
+        raise AbortedError
+    if status == _NO_KV_SLOT:
+        raise EngineFailed(detail="the context is full")
+    raise EngineFailed(detail=library.log.last_error() or f"llama_decode returned {status}")

@@ -112,6 +112,7 @@ class LlamaEngine:
             memory,
         )
         opened.callback(self._context.close)
+        opened.callback(self._draft_memory.close)  # before the context that a head follows
         self.name, self.reasons = engine_name(), template.reasons
         self.ignored: tuple[str, ...] = ()
         return memory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections.abc import Iterable
 
 from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, TensorFields, word_at
 from deepseek_r1.weights.memory_region import PAGE, page_down, page_up
@@ -38,7 +39,11 @@ class EmbeddingRows:
             raise TypeError("the embedding is used for something else than its rows")
         count = word_at(tokens + self._fields.extent)
         numbers = (ctypes.c_int32 * count).from_address(word_at(tokens + self._fields.data))
-        needed = {page for row in set(numbers) for page in self._pages(row)}
+        self.fetch_rows(set(numbers))
+
+    def fetch_rows(self, rows: Iterable[int]) -> None:
+        """Read rows that are not in memory. Raises WeightsUnreadableError."""
+        needed = {page for row in rows for page in self._pages(row)}
         missing = needed - self._resident_pages
         if not missing:
             return

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from deepseek_r1.core import log
 from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
-from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
+from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.weights.placement.residency import Residency
 
@@ -29,7 +29,7 @@ class DraftMemory:
 
     def __init__(
         self,
-        model: DraftModel | None,
+        model: ModelProposer | None,
         residency: Residency | None,
         without: Residency | None,
         set_residency: Callable[[Residency], None],

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.engine.llama.speculative.acceptance import AcceptanceTable
-from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
-from deepseek_r1.engine.llama.speculative.proposer import Draft
-from deepseek_r1.engine.llama.speculative.vocabulary_map import UNMAPPED, VocabularyMap
+from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
+from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
 from deepseek_r1.memory.draft_costs import DRAFT_BATCH, DRAFT_KV_TYPE, draft_cells
 from deepseek_r1.memory.plan import DRAFT_TOKENS
-from deepseek_r1.native.native_library import native
 
-_BUCKETS = 10  # of the draft's own probability for its token
-_PRIORS = tuple(0.9 * (bucket + 0.5) / _BUCKETS + 0.05 for bucket in range(_BUCKETS))
-_USUAL = 0.7  # the share of kept tokens that is assumed at first
-_NEW_WEIGHT = 0.25  # of one time against what is remembered
-_REPRODUCIBLE, _ANY = 0, 1
 _KEPT_SHARE = 2  # a full cache keeps the newest half of its tokens
 _READ_MOST = 1024  # tokens of a prompt that the draft model reads before its first draft
 
 
-class DraftModel:
-    """A `Proposer`: a llama.cpp model with a context of its own, for one sequence.
+class DraftModel(ModelProposer):
+    """A llama.cpp model with a context of its own, for one sequence.
 
     Its cells are those of a window at the end of the target's text, translated token by token. They
     are brought in step with the text before each draft: what differs is dropped, what is missing is
@@ -46,7 +38,8 @@ class DraftModel:
         token_s: float = 0.0,
     ) -> None:
         """`token_s`: the stored time of a drafted token. Raises ModelLoadFailed."""
-        self._api, self._model, self._vocabulary = library.api, model, vocabulary
+        super().__init__(model, vocabulary, token_s)
+        self._api = library.api
         params = ContextParams(
             context_length=draft_cells(context_length),
             micro_batch=DRAFT_BATCH,
@@ -61,20 +54,6 @@ class DraftModel:
         self._text: list[int] = []  # of the target, as the draft model's tokens
         self._first = 0  # the position in the text of the first cell
         self._known = 0  # cells that are known to be the text's
-        self._tables = AcceptanceTable(_PRIORS), AcceptanceTable(_PRIORS)
-        self._usual_tables = AcceptanceTable([_USUAL]), AcceptanceTable([_USUAL])
-        self._mode = _ANY
-        self._stored_token_s, self._live_token_s = token_s, token_s
-        self._best_token = native().best_token
-
-    @property
-    def token_s(self) -> float:
-        """The seconds that drafting one token takes."""
-        return self._live_token_s if self._mode is _ANY else self._stored_token_s
-
-    @token_s.setter
-    def token_s(self, seconds: float) -> None:
-        self._stored_token_s = self._live_token_s = seconds
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads from the next token on."""
@@ -95,11 +74,9 @@ class DraftModel:
         """
         to_draft = self._vocabulary.to_draft
         self._text = [to_draft[token] for token in prompt]
-        self._mode = _REPRODUCIBLE if reproducible else _ANY
+        super().begin(prompt, reproducible=reproducible)
         if reproducible:
             self._context.clear()
-            self._tables[self._mode].reset()
-            self._usual_tables[self._mode].reset()
         same = common_length(self._context.cells, self._text[self._first :])
         self._known = same
 
@@ -112,11 +89,10 @@ class DraftModel:
         if self._text:
             self._synchronise(DRAFT_TOKENS)
 
-    def _synchronise(self, spare: int) -> None:
-        """Bring the cells in step with the text, with `spare` cells left behind them.
+    def _synchronise(self, spare: int) -> bool:
+        """Bring the cells in step with the text.
 
-        The last token is always computed, since its logits are needed. Raises AbortedError,
-        EngineFailed.
+        The last token is always computed, since its logits are needed.
         """
         context, cells = self._context, self._context.cells
         space, end = context.params.context_length - spare, len(self._text)
@@ -132,6 +108,7 @@ class DraftModel:
         while (at := self._first + len(cells)) < end:
             context.compute(self._text[at : at + DRAFT_BATCH])
         self._known = len(cells)
+        return True
 
     def _shift(self, end: int, space: int) -> None:
         """Move the window on, so that the text up to `end` fits into `space` cells."""
@@ -149,72 +126,11 @@ class DraftModel:
 
     # ---- drafting ---------------------------------------------------------------------------
 
-    def expected_s(self, rule: LengthRule, most: int) -> float:
-        """Return the seconds that a draft of the usual quality saves."""
-        usual = self._usual_tables[self._mode].chance(0)
-        return rule.best([usual] * min(most, rule.most), self.token_s)[1]
+    def _logits(self) -> Any:
+        return self._api.llama_get_logits_ith(self._context.pointer, -1)
 
-    def propose(self, rule: LengthRule, most: int) -> Draft:
-        """Draft the most likely tokens one by one, while `rule` finds it worthwhile.
-
-        Raises AbortedError, EngineFailed.
-        """
-        self._synchronise(most)
-        table, usual = self._tables[self._mode], self._usual_tables[self._mode].chance(0)
-        tokens: list[int] = []
-        chances: list[float] = []
-        buckets: list[int] = []
-        computed = 1  # the text's last token
-        began = time.perf_counter()
-        while True:
-            token, probability = self._choose()
-            target = self._vocabulary.to_target[token]
-            if target == UNMAPPED:
-                break
-            bucket = min(_BUCKETS - 1, int(probability * _BUCKETS))
-            tokens.append(target)
-            buckets.append(bucket)
-            chances.append(table.chance(bucket))
-            if (
-                len(tokens) >= most
-                or self._model.is_end(token)
-                or not rule.goes_on(chances, usual, self.token_s, most)
-            ):
-                break
-            self._context.compute_one(token)
-            computed += 1
-        if computed > 1:
-            self._on_timed((time.perf_counter() - began) / (computed - 1))
-        draft = Draft(tuple(tokens), tuple(chances), tuple(buckets), computed)
-        return draft.shortened(rule.best(chances)[0])
-
-    def _choose(self) -> tuple[int, float]:
-        """Return the most likely token that the target has, and its probability."""
-        logits = self._api.llama_get_logits_ith(self._context.pointer, -1)
-        probability = ctypes.c_float()
-        vocabulary = self._vocabulary
-        token: int = self._best_token(
-            ctypes.cast(logits, ctypes.c_void_p),
-            vocabulary.address,
-            len(vocabulary.to_target),
-            ctypes.byref(probability),
-        )
-        return token, probability.value
-
-    def _on_timed(self, seconds: float) -> None:
-        before = self._live_token_s
-        change = _NEW_WEIGHT * (seconds - before)
-        self._live_token_s = before + change if before else seconds
-
-    def on_verified(self, draft: Draft, kept: int) -> None:
-        """Record how many tokens of a draft were kept."""
-        self._tables[self._mode].observe_draft(draft.buckets, kept)
-        self._usual_tables[self._mode].observe_draft([0] * len(draft), kept)
-
-    def on_plain(self) -> None:
-        """Let old failures fade."""
-        self._tables[self._mode].fade()
-        self._usual_tables[self._mode].fade()
+    def _compute_drafted(self, token: int) -> None:
+        self._context.compute_one(token)
 
     def measure_token_s(self, tokens: int) -> float:
         """Return the seconds of a drafted token: the least of a few. The cache is empty after."""

@@ -15,7 +15,10 @@ from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.drafting import Drafting
+from deepseek_r1.engine.llama.speculative.eagle_head import EagleHead
 from deepseek_r1.engine.llama.speculative.measure_rows import measure_rows
+from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
+from deepseek_r1.formats.eagle3 import head_facts
 
 
 class LoadShares:
@@ -40,16 +43,23 @@ def open_draft(
     request: OpenRequest,
     threads: tuple[int, int],
     on_progress: Callable[[float], bool],
-) -> DraftModel | None:
-    """Load the draft model of a request; None where there is none.
+) -> ModelProposer | None:
+    """Load the draft model or head of a request; None where there is none.
 
-    Raises DraftUnfit, ModelLoadFailed, LoadStopped.
+    A head has to be attached to the target's context. Raises DraftUnfit, ModelLoadFailed,
+    LoadStopped.
     """
     draft = request.draft
     if draft is None:
         return None
-    model = LlamaModel(library, draft.header.parts, on_progress)
+    facts = head_facts(draft.header)
+    token_s = request.draft_times.token_s if request.draft_times else 0.0
+    model = LlamaModel(library, draft.header.parts, on_progress, head=facts is not None)
     try:
+        if facts is not None:
+            return EagleHead(
+                library, model, draft.vocabulary, facts, threads=threads, token_s=token_s
+            )
         if not model.can_truncate:
             raise DraftUnfit(
                 draft=draft.header.name,
@@ -62,7 +72,7 @@ def open_draft(
             draft.vocabulary,
             context_length=request.settings.context_length,
             threads=threads,
-            token_s=request.draft_times.token_s if request.draft_times else 0.0,
+            token_s=token_s,
         )
     except BaseException:
         model.close()
@@ -81,7 +91,8 @@ def make_drafting(
     """Return the drafting of a loaded target.
 
     Where drafts were chosen by name and no times are stored, they are measured now, which takes
-    two dozen passes. Raises LoadStopped where `on_progress` returns False meanwhile.
+    two dozen passes. Raises ModelLoadFailed, and LoadStopped where `on_progress` returns False
+    meanwhile.
     """
     mode = _mode_of(request.settings, request.draft)
     if not model.can_truncate:
@@ -92,6 +103,8 @@ def make_drafting(
             raise LoadStopped
 
     times, draft = request.draft_times, memory.model
+    if isinstance(draft, EagleHead):
+        draft.attach(context)
     if times is None and mode in (DraftMode.LOOKUP, DraftMode.MODEL):
         times = measure_rows(context, model.vocabulary, draft, weights_stats, go_on)
         if draft is not None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.engine.draft_times import DraftTimes
 from deepseek_r1.engine.llama.context import LlamaContext
-from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
+from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.row_curve import MEASURED_ROWS, pass_s
 from deepseek_r1.engine.llama.threads import OtherProcessesLoad
 
@@ -38,7 +38,7 @@ class PassTime(NamedTuple):
 def measure_rows(
     context: LlamaContext,
     vocabulary: int,
-    draft: DraftModel | None,
+    draft: ModelProposer | None,
     weights_stats: Callable[[], WeightsStats | None],
     go_on: Callable[[], None],
 ) -> DraftTimes:

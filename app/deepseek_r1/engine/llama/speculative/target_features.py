@@ -1,0 +1,62 @@
+"""Gets the features that a head drafts from: the inputs of some layers of the target."""
+
+from __future__ import annotations
+
+import ctypes
+
+from deepseek_r1.engine.llama.context import LlamaContext
+from deepseek_r1.engine.llama.library import Library
+from deepseek_r1.formats.eagle3 import HeadFacts
+from deepseek_r1.memory.draft_costs import FEATURE_ROWS
+from deepseek_r1.weights.ggml.tensor_layout import typed
+
+_FLOAT_BYTES = 4
+
+
+class TargetFeatures:
+    """Lets a context keep the inputs of layers, and copies rows of them. For the computing thread.
+
+    llama.cpp overwrites them with each computation. A row here has those of all layers, one after
+    the other, as the head's encoder reads them.
+    """
+
+    def __init__(self, library: Library, target: LlamaContext, facts: HeadFacts) -> None:
+        """Requires layers that the target has. Raises AttributeError for another llama.cpp."""
+        functions, layer = library.functions, (ctypes.c_void_p, ctypes.c_uint32)
+        self._set = typed(functions.llama_set_embeddings_layer_inp, None, *layer, ctypes.c_bool)
+        self._get = typed(functions.llama_get_embeddings_layer_inp, ctypes.c_void_p, *layer)
+        self._target, self._layers = target, facts.layers
+        self._part_bytes = facts.target_width * _FLOAT_BYTES
+        self._row_bytes = len(facts.layers) * self._part_bytes
+        self._rows = ctypes.create_string_buffer(FEATURE_ROWS * self._row_bytes)
+        self._inputs: list[int] = []  # of the last computation, by layer
+        self._keep(True)
+
+    def _keep(self, value: bool) -> None:
+        for layer in self._layers:
+            self._set(self._target.pointer, layer, value)
+        self._target.on_graph_changed()
+
+    def close(self) -> None:
+        """Let the target compute as it does without a head."""
+        if self._target.pointer is not None:
+            self._keep(False)
+
+    def find(self) -> None:
+        """Find the inputs of the computation that has just ended."""
+        self._inputs = [self._get(self._target.pointer, layer) for layer in self._layers]
+
+    def copy(self, row: int, slot: int) -> None:
+        """Copy a row of the computation into one of the `FEATURE_ROWS` slots."""
+        to = self.address(slot)
+        for part, inputs in enumerate(self._inputs):
+            at = to + part * self._part_bytes
+            ctypes.memmove(at, inputs + row * self._part_bytes, self._part_bytes)
+
+    def move(self, slot: int, to: int) -> None:
+        """Copy a slot to an earlier one."""
+        ctypes.memmove(self.address(to), self.address(slot), self._row_bytes)
+
+    def address(self, slot: int) -> int:
+        """The address of a slot, which the next ones follow."""
+        return ctypes.addressof(self._rows) + slot * self._row_bytes

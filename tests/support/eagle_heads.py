@@ -1,0 +1,107 @@
+"""EAGLE-3 heads for a model of ours: random weights, real structure, that model's vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from support.gguf_files import write
+
+Floats = npt.NDArray[np.float32]
+
+HEADS, HEADS_KV, HEAD_WIDTH, FEED_FORWARD = 4, 2, 16, 96
+FREQ_BASE, EPSILON = 10000.0, 1e-5
+
+
+def head_weights(
+    width: int,
+    target_width: int,
+    tokens: int,
+    *,
+    outputs: int | None = None,
+    own_embedding: bool = False,
+    norm_before_fc: bool = False,
+    seed: int = 7,
+) -> dict[str, Floats]:
+    """Random weights of a head by their names in the file, rows first as numpy has them."""
+    random = np.random.default_rng(seed)
+
+    def matrix(rows: int, columns: int) -> Floats:
+        scale = 1 / np.sqrt(columns)
+        return random.standard_normal((rows, columns), dtype=np.float32) * np.float32(scale)
+
+    def scales(size: int) -> Floats:
+        return 1 + random.standard_normal(size, dtype=np.float32) * np.float32(0.1)
+
+    weights = {
+        "fc.weight": matrix(width, 3 * target_width),
+        "blk.0.attn_norm.weight": scales(width),
+        "blk.0.attn_norm_2.weight": scales(width),
+        "blk.0.attn_q.weight": matrix(HEADS * HEAD_WIDTH, 2 * width),
+        "blk.0.attn_k.weight": matrix(HEADS_KV * HEAD_WIDTH, 2 * width),
+        "blk.0.attn_v.weight": matrix(HEADS_KV * HEAD_WIDTH, 2 * width),
+        "blk.0.attn_output.weight": matrix(width, HEADS * HEAD_WIDTH),
+        "blk.0.ffn_norm.weight": scales(width),
+        "blk.0.ffn_gate.weight": matrix(FEED_FORWARD, width),
+        "blk.0.ffn_up.weight": matrix(FEED_FORWARD, width),
+        "blk.0.ffn_down.weight": matrix(width, FEED_FORWARD),
+        "output_norm.weight": scales(width),
+        "output.weight": matrix(tokens if outputs is None else outputs, width),
+    }
+    if own_embedding:
+        weights["token_embd.weight"] = matrix(tokens, width)
+    if norm_before_fc:
+        weights["enc.output_norm.weight"] = scales(3 * target_width)
+    return weights
+
+
+def write_head(
+    path: Path,
+    target: Path,
+    weights: dict[str, Floats],
+    *,
+    layers: Sequence[int],
+    target_width: int,
+    table: Sequence[int] | None = None,
+    norm_before_residual: bool = False,
+) -> Path:
+    """Write a head for `target`, whose vocabulary it gets; `table` has the tokens it can draft."""
+    writer = gguf.GGUFWriter(path, "eagle3")
+    writer.add_type("model")
+    writer.add_name("Head")
+    writer.add_context_length(512)
+    writer.add_embedding_length(weights["fc.weight"].shape[0])
+    writer.add_feed_forward_length(weights["blk.0.ffn_up.weight"].shape[0])
+    writer.add_block_count(1)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS_KV)
+    writer.add_key_length(HEAD_WIDTH)
+    writer.add_value_length(HEAD_WIDTH)
+    writer.add_rope_dimension_count(HEAD_WIDTH)
+    writer.add_rope_freq_base(FREQ_BASE)
+    writer.add_layer_norm_rms_eps(EPSILON)
+    writer.add_array("eagle3.target_layers", list(layers))
+    writer.add_uint32("eagle3.target_hidden_size", target_width)
+    writer.add_bool("eagle3.norm_before_residual", norm_before_residual)
+    writer.add_bool("eagle3.norm_before_fc", "enc.output_norm.weight" in weights)
+    copy_vocabulary(target, writer)
+    for name, data in weights.items():
+        writer.add_tensor(name, data)
+    if table is not None:
+        writer.add_tensor("d2t", np.array(table, dtype=np.int64))
+    return write(writer)
+
+
+def copy_vocabulary(target: Path, writer: gguf.GGUFWriter) -> None:
+    """Give a file the tokenizer of `target`."""
+    for name, field in gguf.GGUFReader(target).fields.items():
+        if not name.startswith("tokenizer.ggml."):
+            continue
+        if field.types[0] is gguf.GGUFValueType.ARRAY:
+            writer.add_array(name, field.contents())
+        else:
+            writer.add_key_value(name, field.contents(), field.types[0])
