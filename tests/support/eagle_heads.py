@@ -9,7 +9,16 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.speculative.eagle_head import EagleHead
+from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
+from deepseek_r1.formats.container import read_container
+from deepseek_r1.formats.eagle3 import head_facts
+from deepseek_r1.formats.gguf import read_draft_header
 from support.gguf_files import write
+from support.raw_gguf import RawGguf
+from support.streaming import Bench
 
 Floats = npt.NDArray[np.float32]
 
@@ -74,7 +83,7 @@ def write_head(
     writer.add_type("model")
     writer.add_name("Head")
     writer.add_context_length(512)
-    writer.add_embedding_length(weights["fc.weight"].shape[0])
+    writer.add_embedding_length(weights["output_norm.weight"].shape[0])
     writer.add_feed_forward_length(weights["blk.0.ffn_up.weight"].shape[0])
     writer.add_block_count(1)
     writer.add_head_count(HEADS)
@@ -88,20 +97,27 @@ def write_head(
     writer.add_uint32("eagle3.target_hidden_size", target_width)
     writer.add_bool("eagle3.norm_before_residual", norm_before_residual)
     writer.add_bool("eagle3.norm_before_fc", "enc.output_norm.weight" in weights)
-    copy_vocabulary(target, writer)
     for name, data in weights.items():
         writer.add_tensor(name, data)
     if table is not None:
         writer.add_tensor("d2t", np.array(table, dtype=np.int64))
-    return write(writer)
+    return with_vocabulary(write(writer), target)
 
 
-def copy_vocabulary(target: Path, writer: gguf.GGUFWriter) -> None:
+def attached(bench: Bench, path: Path) -> EagleHead:
+    """The head in a file, following a loaded target."""
+    tokens = [read_container(each).tokens for each in (bench.header.path, path)]
+    vocabulary = VocabularyMap(*tokens, target_name="a", draft_name="b")
+    facts = head_facts(read_draft_header(path))
+    assert facts is not None
+    model = LlamaModel(library(), (path,), lambda _fraction: True, head=True)
+    head = EagleHead(library(), model, vocabulary, facts, threads=(2, 2))
+    head.attach(bench.context)
+    return head
+
+
+def with_vocabulary(head: Path, target: Path) -> Path:
     """Give a file the tokenizer of `target`."""
-    for name, field in gguf.GGUFReader(target).fields.items():
-        if not name.startswith("tokenizer.ggml."):
-            continue
-        if field.types[0] is gguf.GGUFValueType.ARRAY:
-            writer.add_array(name, field.contents())
-        else:
-            writer.add_key_value(name, field.contents(), field.types[0])
+    file, source = (RawGguf.parse(each.read_bytes()) for each in (head, target))
+    file.keys += [each for each in source.keys if each.name.startswith(b"tokenizer.ggml.")]
+    return file.write(head)

@@ -64,6 +64,7 @@ def loaded(
     direct: bool = True,
     strategy: CacheStrategy = CacheStrategy.AUTO,
     sequences: int = 1,
+    draft_tokens: int = 0,
 ) -> Iterator[Bench]:
     """The model in memory, or streamed with `weights_mib` MiB for its weights."""
     weights, header = None, read_header(path)
@@ -73,7 +74,15 @@ def loaded(
             library().functions, header, residency, direct=direct, strategy=strategy
         )
     model = LlamaModel(library(), header.parts, lambda _fraction: True, weights, repack=False)
-    shape = ContextParams(256, micro_batch, KVType.F16, sequences, threads=1, threads_prefill=1)
+    shape = ContextParams(
+        256,
+        micro_batch,
+        KVType.F16,
+        sequences,
+        threads=1,
+        threads_prefill=1,
+        draft_tokens=draft_tokens,
+    )
     context = LlamaContext(library(), model, shape, weights)
     try:
         yield Bench(model, context, weights, header)

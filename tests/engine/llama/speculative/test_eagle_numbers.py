@@ -14,17 +14,10 @@ import gguf
 import numpy as np
 import pytest
 
-from deepseek_r1.core.settings import KVType
-from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
 from deepseek_r1.engine.llama.speculative.eagle_head import EagleHead
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
-from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
-from deepseek_r1.formats.container import read_container
-from deepseek_r1.formats.eagle3 import head_facts
-from deepseek_r1.formats.gguf import read_draft_header, read_header
+from deepseek_r1.formats.gguf import read_header
 from support.eagle_heads import (
     EPSILON,
     FREQ_BASE,
@@ -32,10 +25,12 @@ from support.eagle_heads import (
     HEADS,
     HEADS_KV,
     Floats,
+    attached,
     head_weights,
     write_head,
 )
 from support.gguf_files import EMBEDDING, tiny_llama
+from support.streaming import loaded
 
 pytestmark = pytest.mark.native
 
@@ -122,23 +117,6 @@ class Recorder:
         self._head.on_truncated(length)
 
 
-def opened(target: Path, head: Path):
-    """A target's context, and a head that follows it."""
-    model = LlamaModel(library(), (target,), lambda _fraction: True)
-    context = LlamaContext(
-        library(), model, ContextParams(256, 64, KVType.F16, 1, 2, 2, draft_tokens=15)
-    )
-    tokens = [read_container(each).tokens for each in (target, head)]
-    vocabulary = VocabularyMap(*tokens, target_name="a", draft_name="b")
-    header = read_draft_header(head)
-    facts = head_facts(header)
-    assert facts is not None
-    own = LlamaModel(library(), (head,), lambda _fraction: True, head=True)
-    drafter = EagleHead(library(), own, vocabulary, facts, threads=(2, 2))
-    drafter.attach(context)
-    return model, context, drafter
-
-
 def dequantised(path: Path, name: str) -> Floats:
     """A tensor of a file in single precision."""
     found = next(each for each in gguf.GGUFReader(path).tensors if each.name == name)
@@ -173,9 +151,9 @@ def test_drafts_have_the_numbers_of_the_formulas(tmp_path: Path, kind: str) -> N
         table=table,
         norm_before_residual=residual,
     )
-    model, context, head = opened(target, file)
-    recorder = context.listener = Recorder(head)
-    try:
+    with loaded(target, None, draft_tokens=15) as bench:
+        context, head = bench.context, attached(bench, file)
+        recorder = context.listener = Recorder(head)
         context.compute(TEXT[:7])
         context.compute_one(TEXT[7])
         context.compute_with_drafts([TEXT[8], TEXT[9], 5, 6])
@@ -184,10 +162,7 @@ def test_drafts_have_the_numbers_of_the_formulas(tmp_path: Path, kind: str) -> N
         head.observe(TEXT[7:])
         draft = head.propose(FREE, 3)
         logits = logits_of(head, count)
-    finally:
         head.close()
-        context.close()
-        model.close()
     embedding = weights.get("token_embd.weight", dequantised(target, "token_embd.weight"))
     numpy = HeadInNumpy(weights, embedding, residual)
     for position in range(10):
@@ -222,14 +197,11 @@ def test_features_are_what_the_layers_get(tmp_path: Path) -> None:
         layers=LAYERS,
         target_width=EMBEDDING,
     )
-    model, context, head = opened(target, file)
-    recorder = context.listener = Recorder(head)
-    try:
+    with loaded(target, None, draft_tokens=15) as bench:
+        context, head = bench.context, attached(bench, file)
+        recorder = context.listener = Recorder(head)
         context.compute(TEXT)
-    finally:
         head.close()
-        context.close()
-        model.close()
     rows = dequantised(target, "token_embd.weight")
     for position, token in enumerate(TEXT):
         second, first, again = np.split(recorder.features[position], 3)
