@@ -15,8 +15,8 @@ from deepseek_r1.engine.llama.speculative.eagle_head import EagleHead
 from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.eagle3 import head_facts
-from deepseek_r1.formats.gguf import read_draft_header
-from support.gguf_files import write
+from deepseek_r1.formats.gguf import read_draft_header, read_header
+from support.gguf_files import EMBEDDING, write
 from support.raw_gguf import RawGguf
 from support.streaming import Bench
 
@@ -102,6 +102,30 @@ def write_head(
     if table is not None:
         writer.add_tensor("d2t", np.array(table, dtype=np.int64))
     return with_vocabulary(write(writer), target)
+
+
+def make_head(path: Path, target: Path, *, table: list[int] | None = None, **changed) -> Path:
+    """A head for a tiny model, with `table` the tokens that it drafts, or one that is `changed`."""
+    count = read_header(target).vocabulary
+    options = {"layers": (0, 1, 1), "target_width": EMBEDDING, "width": EMBEDDING} | changed
+    weights = head_weights(
+        options.pop("width"),
+        options["target_width"],
+        count,
+        outputs=None if table is None else len(table),
+        own_embedding=options.pop("own_embedding", False),
+    )
+    return write_head(path, target, weights, table=table, **options)
+
+
+def starter_head(path: Path, target: Path, table: Sequence[int]) -> Path:
+    """A head for the starter model, or for its first blocks."""
+    header = read_header(target)
+    layers = (0, header.blocks // 2, header.blocks - 1)
+    width = header.embedding
+    return make_head(
+        path, target, table=list(table), layers=layers, target_width=width, width=width
+    )
 
 
 def attached(bench: Bench, path: Path) -> EagleHead:

@@ -55,8 +55,7 @@ def check_head(
 ) -> None:
     """Check a head's keys and weights. Raises ModelFileDamaged."""
     keys = Metadata(file)
-    if shape.blocks != 1:
-        raise keys.damaged(tr("it has more blocks than it says"))
+    keys.number(f"{EAGLE3}.block_count", 1, 1)
     layers = keys.array(_LAYERS_KEY, "u32", "i32")
     if layers is None:
         raise keys.damaged(tr("the key {key} is missing", key=_LAYERS_KEY))

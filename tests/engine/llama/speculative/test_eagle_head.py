@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.formats.gguf import read_draft_header, read_header
 from deepseek_r1.hardware import default_threads
 from deepseek_r1.inference.draft_profile import draft_key, save_draft_times
-from support.eagle_heads import attached, head_weights, write_head
+from support.eagle_heads import attached, head_weights, make_head, starter_head, write_head
 from support.gguf_files import EMBEDDING, tiny_llama, tiny_qwen2, tiny_qwen3
 from support.streaming import FIRST, Bench, budgets, loaded
 
@@ -61,29 +61,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
         written = context.cells[-40:]
     head = make_head(folder / "head.gguf", target, table=sorted(set(written)))
     return Pair(target, head, text)
-
-
-def make_head(path: Path, target: Path, *, table: list[int] | None = None, **changed) -> Path:
-    count = read_header(target).vocabulary
-    options = {"layers": (0, 1, 1), "target_width": EMBEDDING, "width": EMBEDDING} | changed
-    weights = head_weights(
-        options.pop("width"),
-        options["target_width"],
-        count,
-        outputs=None if table is None else len(table),
-        own_embedding=options.pop("own_embedding", False),
-    )
-    return write_head(path, target, weights, table=table, **options)
-
-
-def starter_head(path: Path, target: Path, table: Sequence[int]) -> Path:
-    """A head for the starter model, or for its first blocks."""
-    header = read_header(target)
-    layers = (0, header.blocks // 2, header.blocks - 1)
-    width = header.embedding
-    return make_head(
-        path, target, table=list(table), layers=layers, target_width=width, width=width
-    )
 
 
 @contextmanager
