@@ -152,6 +152,7 @@ class LlamaContext:
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
         self.listener: CellListener | None = None
         self._buffers_change = False  # with the next computation
+        self._most_outputs = 1  # of a computation so far
         self.whole_pieces = 0  # leading cells that were filled in whole pieces: `prompt_pieces`
         self.batched_cells = 0
         """The cells of all sequences, where there are several; `cells` is empty then."""
@@ -217,6 +218,14 @@ class LlamaContext:
     def on_graph_changed(self) -> None:
         """The graph was changed: llama.cpp allocates its buffers anew with the next computation."""
         self._buffers_change = True
+
+    def release_memory(self, address: int, nbytes: int) -> None:
+        """Release memory that llama.cpp allocated for outputs and does not use any more.
+
+        It stays where the buffers are llama.cpp's own.
+        """
+        if self._kv_memory is not None:
+            self._kv_memory.release_range(address, nbytes)
 
     def provide_embedding(self, tokens: Sequence[int]) -> None:
         """Have the rows of the embedding in memory for another context of this thread.
@@ -324,6 +333,9 @@ class LlamaContext:
     def compute_with_drafts(self, tokens: Sequence[int]) -> None:
         """Append up to `params.max_outputs` tokens, with logits for each of them."""
         first, batch = len(self.cells), self._token_batch
+        if len(tokens) > self._most_outputs:  # llama.cpp allocates its outputs anew
+            self._most_outputs = len(tokens)
+            self._buffers_change = self._buffers_change or self.listener is not None
         for i, token in enumerate(tokens):
             self._set_batch_token(i, BatchToken(token, first + i, 0, wants_logits=True))
         batch.n_tokens = len(tokens)

@@ -102,6 +102,7 @@ def test_an_answer_is_the_one_without_drafts(pair: Pair) -> None:
         assert 0 < result.stats.accepted < result.stats.drafted
 
 
+@pytest.mark.slow
 @pytest.mark.native
 def test_an_answer_of_a_streamed_model_is_the_one_without_drafts(
     starter: Path, tmp_path: Path
@@ -122,6 +123,8 @@ def test_an_answer_of_a_streamed_model_is_the_one_without_drafts(
         assert 0 < result.stats.accepted < result.stats.drafted
         assert model.loaded.bill.fits
         assert not result.stats.draft_released
+        model._engine._draft_memory.release()
+        assert answered(model).text == text
 
 
 @pytest.mark.native
@@ -358,6 +361,36 @@ def test_a_failure_is_raised_by_the_next_draft_and_not_by_the_target(bench, monk
     head.begin(TEXT, reproducible=False)
     target.context.compute(TEXT[:4])
     assert drafts_after(head, 300)
+
+
+@pytest.mark.native
+def test_a_head_whose_numbers_mean_nothing_drafts_nothing(pair: Pair, tmp_path: Path) -> None:
+    weights = head_weights(EMBEDDING, EMBEDDING, read_header(pair.target).vocabulary)
+    weights["output.weight"] *= float("nan")
+    options = {"layers": (0, 1, 1), "target_width": EMBEDDING}
+    head = write_head(tmp_path / "head.gguf", pair.target, weights, **options)
+    with loaded(pair.target, None, draft_tokens=15) as bench:
+        follower = attached(bench, head)
+        follower.begin(TEXT, reproducible=False)
+        bench.context.compute(TEXT)
+        assert drafts_after(follower, 300) == ()
+        follower.close()
+
+
+@pytest.mark.native
+def test_a_freed_head_gives_back_the_memory_of_the_features(bench) -> None:
+    target, make = bench
+    released: list[tuple[int, int]] = []
+    target.context.release_memory = lambda *given: released.append(given)
+    make().close()  # before anything was computed
+    assert not released
+    head = make()
+    target.context.compute(TEXT)
+    head.close()
+    width_bytes = 4 * EMBEDDING
+    assert {nbytes for _, nbytes in released} == {16 * width_bytes}
+    assert len({address for address, _ in released}) == 2  # of two layers
+    target.context.compute(TEXT)
 
 
 # ---- what does not fit --------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from deepseek_r1.engine.llama.speculative.drafting import Drafting
 from deepseek_r1.engine.llama.speculative.eagle_head import EagleHead
 from deepseek_r1.engine.llama.speculative.measure_rows import measure_rows
 from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
+from deepseek_r1.engine.llama.speculative.target_features import gives_features
 from deepseek_r1.formats.eagle3 import head_facts
 
 
@@ -53,6 +54,15 @@ def open_draft(
     if draft is None:
         return None
     facts = head_facts(draft.header)
+    if facts is not None and not gives_features(library):
+        family = request.header.architecture
+        raise DraftUnfit(
+            draft=draft.header.name,
+            model=request.header.name,
+            detail=tr(
+                "llama.cpp gives out no hidden states of the family {family}.", family=family
+            ),
+        )
     token_s = request.draft_times.token_s if request.draft_times else 0.0
     model = LlamaModel(library, draft.header.parts, on_progress, head=facts is not None)
     try:

@@ -1,4 +1,4 @@
-"""What proposers that compute share: how they draft, and what they learn of their drafts."""
+"""The proposers that compute: how they draft, and how they learn what their drafts are worth."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class ModelProposer(ABC):
         while True:
             token, probability = self._choose()
             target = self._vocabulary.to_target[token]
-            if target == UNMAPPED:
+            if target == UNMAPPED or not probability > 0:  # numbers without meaning: not a number
                 break
             bucket = min(_BUCKETS - 1, int(probability * _BUCKETS))
             tokens.append(target)

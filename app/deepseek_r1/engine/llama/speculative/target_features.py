@@ -5,12 +5,18 @@ from __future__ import annotations
 import ctypes
 
 from deepseek_r1.engine.llama.context import LlamaContext
+from deepseek_r1.engine.llama.exported_functions import CPP_NAMES
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.formats.eagle3 import HeadFacts
 from deepseek_r1.memory.draft_costs import FEATURE_ROWS
 from deepseek_r1.weights.ggml.tensor_layout import typed
 
 _FLOAT_BYTES = 4
+
+
+def gives_features(library: Library) -> bool:
+    """Return whether this build of llama.cpp exports what features need."""
+    return all(hasattr(library.functions, name) for name in CPP_NAMES)
 
 
 class TargetFeatures:
@@ -21,7 +27,7 @@ class TargetFeatures:
     """
 
     def __init__(self, library: Library, target: LlamaContext, facts: HeadFacts) -> None:
-        """Requires layers that the target has. Raises AttributeError for another llama.cpp."""
+        """Requires layers that the target has, and `gives_features`."""
         functions, layer = library.functions, (ctypes.c_void_p, ctypes.c_uint32)
         self._set = typed(functions.llama_set_embeddings_layer_inp, None, *layer, ctypes.c_bool)
         self._get = typed(functions.llama_get_embeddings_layer_inp, ctypes.c_void_p, *layer)
@@ -38,9 +44,15 @@ class TargetFeatures:
         self._target.on_graph_changed()
 
     def close(self) -> None:
-        """Let the target compute as it does without a head."""
-        if self._target.pointer is not None:
-            self._keep(False)
+        """Let the target compute as it does without a head, and take no more memory than then."""
+        if self._target.pointer is None:
+            return
+        if self._inputs:  # llama.cpp never makes the buffer that they are in smaller
+            self.find()
+            for inputs in self._inputs:
+                nbytes = self._target.params.micro_batch * self._part_bytes
+                self._target.release_memory(inputs, nbytes)
+        self._keep(False)
 
     def find(self) -> None:
         """Find the inputs of the computation that has just ended."""
