@@ -226,11 +226,15 @@ def test_a_head_begins_behind_a_prompt_from_the_disk(shallow_starter: Path, tmp_
         for _progress in model.prepare(kept, owner="a"):
             pass
         assert cells_of(model)[0][0] == 0
+        first = model.complete(asked, sampling=GREEDY)
     with opened(pair, **folder) as model:
         stats = model.complete(asked, sampling=free).stats
         assert stats.restored_tokens >= 256
         assert stats.completion_tokens > 1
         assert cells_of(model)[0][0] == stats.restored_tokens
+        again = model.complete(asked, sampling=GREEDY)
+    assert again.text == first.text
+    assert again.stats.drafted == first.stats.drafted > 0
 
 
 @pytest.mark.native
