@@ -120,12 +120,14 @@ def test_slots_that_fill_while_a_model_loads_are_not_taken_for_the_engine(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget_mib", [2048, 256], ids=["resident", "streamed"])
-def test_the_bill_of_a_model_with_a_head_is_its_peak(starter, tmp_path, budget_mib):
+@pytest.mark.parametrize(
+    ("budget_mib", "context"), [(2048, 1024), (256, 2048)], ids=["resident", "streamed"]
+)
+def test_the_bill_of_a_model_with_a_head_is_its_peak(starter, tmp_path, budget_mib, context):
     """While it drafts as much as it can."""
     head = starter_head(tmp_path / "head.gguf", starter, range(300, 4300))
     settings = LoadSettings(
-        context_length=1024,
+        context_length=context,
         memory_budget=budget_mib,
         swap_enabled=True,
         draft_model=str(head),

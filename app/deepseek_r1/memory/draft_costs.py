@@ -33,7 +33,8 @@ def draft_mib(header: ModelHeader, settings: LoadSettings) -> float:
     if facts is not None:
         return _head_mib(header, facts, settings)
     own = _own(settings, DRAFT_BATCH, DRAFT_KV_TYPE)
-    return _model_bytes(header, own) / _MIB
+    vocabulary_map = cost_model.vocabulary_bytes(header)
+    return (_model_bytes(header, own) + vocabulary_map) / _MIB
 
 
 def _head_mib(header: ModelHeader, facts: HeadFacts, settings: LoadSettings) -> float:
@@ -73,5 +74,5 @@ def _model_bytes(header: ModelHeader, own: LoadSettings) -> int:
         + cost_model.kv_cache_bytes(header, own)
         + cost_model.compute_bytes(header, own)
         + cost_model.output_bytes(header)
-        + 2 * cost_model.vocabulary_bytes(header)  # llama.cpp's tables, and the map
+        + cost_model.vocabulary_bytes(header)
     )
