@@ -92,7 +92,7 @@ class MessageList(QScrollArea):
         self.place()
 
     def rebuild(self, key: int | None = None) -> None:
-        """Build one message anew, or all of them; the reader's place stays, and never is empty."""
+        """Build one message anew, or all of them; the reader's place stays and is never empty."""
         visible = {position.key for position in self._near(0.0)}
         for position in self._positions:
             if key is None or position.key == key:

@@ -304,8 +304,15 @@ def test_wrong_drafts_leave_nothing_behind(bench) -> None:
 
 
 @pytest.mark.native
-def test_a_text_that_was_cut_loses_one_cell_and_goes_on(bench) -> None:
-    """Of the position before the cut, the hidden states are gone, and the next token is new."""
+@pytest.mark.parametrize(
+    ("after", "with_cells"),
+    [
+        # Of the position before the cut, the hidden states are gone, and the next token is new.
+        pytest.param([TEXT[10] + 1, 320, 321], [*range(9), 10, 11, 12], id="another token"),
+        pytest.param([TEXT[10], 320], [*range(12)], id="the same token"),
+    ],
+)
+def test_a_text_that_was_cut_goes_on(bench, after: list[int], with_cells: list[int]) -> None:
     target, make = bench
     head = make()
     head.begin(TEXT, reproducible=False)
@@ -313,23 +320,9 @@ def test_a_text_that_was_cut_loses_one_cell_and_goes_on(bench) -> None:
     assert drafts_after(head, 300)
     target.context.compute_one(300)
     target.context.truncate(10)
-    target.context.compute([TEXT[10] + 1, 320, 321])
+    target.context.compute(after)
     assert drafts_after(head, 322)
-    assert [position for position, _ in head._cells] == [*range(9), 10, 11, 12]
-
-
-@pytest.mark.native
-def test_the_same_token_behind_a_cut_keeps_its_cell(bench) -> None:
-    target, make = bench
-    head = make()
-    head.begin(TEXT, reproducible=False)
-    target.context.compute(TEXT)
-    assert drafts_after(head, 300)
-    target.context.compute_one(300)
-    target.context.truncate(10)
-    target.context.compute([TEXT[10], 320])
-    assert drafts_after(head, 322)
-    assert [position for position, _ in head._cells] == [*range(12)]
+    assert [position for position, _ in head._cells] == with_cells
 
 
 @pytest.mark.native
