@@ -43,7 +43,7 @@ class _ScrolledColumn(QWidget):
     """
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(super().minimumSizeHint().width(), 0)
+        return QSize(super().minimumSizeHint().width(), self.heightForWidth(self.width()))
 
 
 class CataloguePage(QWidget):
