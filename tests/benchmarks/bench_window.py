@@ -129,14 +129,15 @@ def memory(profiles: Profiles, quick: bool) -> list[Row]:
             window.hear("answered")
         time.sleep(13.0)  # the cursor blinks for ten
         rows += _sizes(own, "after a chat")
-        window.tell("watch_paints")
-        window.hear("watching")
-        seconds = 10.0 if quick else 30.0
+        seconds = 20.0 if quick else 60.0  # some of what is measured happens every five seconds
         before = _busy_s(own), _busy_s(engine)
         time.sleep(seconds)
         for name, process, spent in (("window", own, before[0]), ("engine", engine, before[1])):
             percent = (_busy_s(process) - spent) / seconds * 100
             rows.append(Row("rest", f"processor time of the {name}", percent, "% of a core", 0.1))
+        window.tell("watch_paints")  # not earlier: the counter itself takes time at each event
+        window.hear("watching")
+        time.sleep(seconds)
         window.tell("paints")
         rows.append(Row("rest", "paint events a minute", _count(window) * 60 / seconds, ""))
     return rows

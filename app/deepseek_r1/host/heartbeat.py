@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
 
 HEARTBEAT_WORKING_S = 0.5
-HEARTBEAT_IDLE_S = 3.0  # each costs both processes a millisecond or two
+HEARTBEAT_IDLE_S = 4.0  # each costs both processes a millisecond or two
 
 
 class HeartbeatSender:

@@ -14,7 +14,7 @@ from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
 from deepseek_r1.memory.governor import Allowance, MemoryGovernor, MemoryLimits
 
 WORKING_INTERVAL_S = 0.5
-IDLE_INTERVAL_S = 2.0
+IDLE_INTERVAL_S = 3.0  # a reading costs a millisecond and a half
 
 
 class LimitedModel(Protocol):

@@ -11,7 +11,7 @@ import gc
 
 from PySide6.QtCore import QObject, Qt, QTimer, Slot
 
-CHECK_MS = 1000
+CHECK_MS = 2000
 
 
 def exempt_from_collection() -> None:
@@ -24,7 +24,7 @@ def exempt_from_collection() -> None:
 
 
 class MainThreadCollector(QObject):
-    """Collects cycles in the main thread, at most once a second, while it exists."""
+    """Collects cycles in the main thread, at most once in two seconds, while it exists."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
