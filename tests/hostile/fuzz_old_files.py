@@ -2,33 +2,55 @@
 
     python tests/hostile/fuzz_old_files.py --count 100000 --seed 1
     python tests/hostile/fuzz_old_files.py --seconds 600 --keep /tmp/found
+    python tests/hostile/fuzz_old_files.py --seed 1 --first 4711 --count 1 --started
 
-Most files are refused by their header. The rest is opened and answers two tokens, in the library's
-child process. Ends with 1 if a file got no verdict of ours within eight seconds. Ctrl-C ends it
-with the verdicts so far.
+Two thirds of the files are refused by their header. The rest is opened and answers two tokens, in
+the library's child process, with its lock. That process is forked from one that has the libraries
+loaded; where the engine dies of a file, the file is opened again by a process that is started as
+the library does it, and `--started` does so with all files (everywhere but on Linux always).
+
+Ends with 1 if a file got no verdict of ours within eight seconds, or if a process used more memory
+than it may. Ctrl-C ends it with the verdicts so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
+import os
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
+
+import psutil
 
 HERE = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(HERE.parent / "app"), str(HERE)]
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineDied, R1Error
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.legacy.legacy_process import LEGACY_MODULE
+from deepseek_r1.formats.ggml_file import is_ggml
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference import loading
+from deepseek_r1.memory import legacy_costs
+from deepseek_r1.memory.meter import peak_mib
+from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
+from support.forked_worker import ForkedWorkers, forked_workers
 from support.ggml_files import FAMILIES
 
 LONGEST_S = 8.0
+ABANDONED_S = 60.0  # then its process is killed, so that the trial goes on
+CONTEXT = 256
 PROGRESS_EVERY = 500
 HEAD_BYTES = 64  # where the sizes are
 _NUMBERS = (0, 1, 2, 3, 7, 8, 16, 32, 63, 64, 127, 255, 1024, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -67,12 +89,22 @@ def _break(raw: bytearray, chosen: random.Random) -> None:
             del raw[chosen.randrange(at, len(raw)) :]
 
 
+@dataclass
+class Findings:
+    """What a trial found."""
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+    peak_mib: float = 0.0  # of an engine's process
+    bad: list[str] = field(default_factory=list)  # files that broke a limit, and how
+
+
 def verdict_of(path: Path) -> str:
     """The name of the error that the file got, or "answered"."""
     try:
-        if not read_header(path).legacy:
+        if not is_ggml(path):
             return "not old"
-        with CPUInference(path, context_length=256, thread_count=1) as model:
+        with CPUInference(path, context_length=CONTEXT, thread_count=1) as model:
             model.complete("hello", sampling=GREEDY)
     except R1Error as error:
         how = error.facts.get("how", "") if isinstance(error, EngineDied) else ""
@@ -80,30 +112,110 @@ def verdict_of(path: Path) -> str:
     return "answered"
 
 
-def trial(seed: int, count: int, seconds: float, keep: Path | None = None) -> tuple[Counter, float]:
-    """Try files until one of the limits. Returns the verdicts' counts and the slowest's seconds."""
-    verdicts: Counter[str] = Counter()
-    slowest, began = 0.0, time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="fuzz-old-") as name:
-        folder = Path(name)
-        path = folder / "mutant.bin"
-        for number, (family, data) in enumerate(mutants(seed, folder)):
-            if number >= count or time.monotonic() - began > seconds:
+def allowed_mib(path: Path) -> float:
+    """The memory that the bill has for the process that opens the file."""
+    header = read_header(path)
+    parts = legacy_costs.fixed_mib(header, LoadSettings(context_length=CONTEXT))
+    return LEGACY_PROCESS_MIB + legacy_costs.weights_mib(header) + sum(parts.values())
+
+
+class Opener:
+    """Opens files, and measures the process that opened the last one."""
+
+    def __init__(self, folder: Path, workers: ForkedWorkers | None) -> None:
+        self.path, self._workers = folder / "mutant.bin", workers
+
+    def open(self, data: bytes, found: Findings, name: str) -> str:
+        """Open a file and note what it did. Returns its verdict."""
+        self.path.write_bytes(data)
+        if self._workers is not None:
+            self._workers.last = None
+        began = time.monotonic()
+        with _ended_after(ABANDONED_S):
+            verdict = verdict_of(self.path)
+        took_s = time.monotonic() - began
+        found.slowest_s = max(found.slowest_s, took_s)
+        if took_s > LONGEST_S:
+            found.bad.append(f"{name}: {verdict} after {took_s:.1f} s")
+        if self._workers is not None and self._workers.last is not None:
+            used_mib = self._workers.last.peak_mib
+            found.peak_mib = max(found.peak_mib, used_mib)
+            if used_mib > allowed_mib(self.path):
+                found.bad.append(f"{name}: {used_mib:.0f} of {allowed_mib(self.path):.0f} MiB")
+        if self._workers is not None and verdict.startswith("EngineDied"):
+            with self._workers.paused(), _ended_after(ABANDONED_S):
+                verdict += f", started anew: {verdict_of(self.path)}"
+        return verdict
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """Kill the engine's process after a time, so that a trial goes on."""
+
+    def end() -> None:
+        for each in psutil.Process().children(recursive=True):
+            forked = each.ppid() != os.getpid()  # by the child that has the libraries loaded
+            if forked or LEGACY_MODULE in each.cmdline():
+                each.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def trial(
+    seed: int,
+    count: int,
+    seconds: float = float("inf"),
+    *,
+    first: int = 0,
+    keep: Path | None = None,
+    started: bool = sys.platform != "linux",
+) -> Findings:
+    """Try files until one of the limits."""
+    found, began = Findings(), time.monotonic()
+    memory = Path("/dev/shm")  # saves writes to the disk
+    with (
+        _without_renderer(),
+        tempfile.TemporaryDirectory(
+            prefix="fuzz-old-", dir=memory if memory.is_dir() else None
+        ) as name,
+        contextlib.nullcontext() if started else forked_workers() as workers,
+    ):
+        opener = Opener(Path(name), workers)
+        every = enumerate(mutants(seed, Path(name)))
+        for number, (family, data) in itertools.islice(every, first, first + count):
+            if time.monotonic() - began > seconds:
                 break
-            path.write_bytes(data)
-            started = time.monotonic()
             try:
-                verdict = verdict_of(path)
+                verdict = opener.open(data, found, f"{number} ({family})")
             except KeyboardInterrupt:
                 break
-            slowest = max(slowest, time.monotonic() - started)
-            verdicts[verdict] += 1
+            found.verdicts[verdict] += 1
             if number % PROGRESS_EVERY == 0:
-                print(f"{number} files, slowest {slowest:.1f} s", file=sys.stderr)
+                print(
+                    f"{number} files in {time.monotonic() - began:.0f} s, slowest "
+                    f"{found.slowest_s:.1f} s, {len(found.bad)} bad, {dict(found.verdicts)}",
+                    file=sys.stderr,
+                    flush=True,
+                )
             if keep is not None and verdict.startswith("EngineDied"):
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{number:06d}-{family}.bin").write_bytes(data)
-    return verdicts, slowest
+    return found
+
+
+@contextlib.contextmanager
+def _without_renderer() -> Iterator[None]:
+    """Start no process for templates, which old files do not have: each load would start one."""
+    with (
+        mock.patch.object(loading, "start_renderer"),
+        mock.patch.object(loading, "end_renderer"),
+    ):
+        yield
 
 
 def main() -> int:
@@ -111,14 +223,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same files")
+    parser.add_argument("--first", type=int, default=0, help="number of the first file to open")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
     parser.add_argument("--keep", type=Path, help="folder for the files that ended the child")
+    parser.add_argument(
+        "--started", action="store_true", help="start each process instead of forking it"
+    )
     options = parser.parse_args()
-    verdicts, slowest = trial(options.seed, options.count, options.seconds, options.keep)
-    for verdict, count in verdicts.most_common():
+    began = time.monotonic()
+    found = trial(
+        options.seed,
+        options.count,
+        options.seconds,
+        first=options.first,
+        keep=options.keep,
+        started=options.started or sys.platform != "linux",
+    )
+    for verdict, count in found.verdicts.most_common():
         print(f"{count:>8}  {verdict}")
-    print(f"slowest verdict: {slowest:.1f} s")
-    return int(slowest > LONGEST_S)
+    for line in found.bad:
+        print(line)
+    print(
+        f"{sum(found.verdicts.values())} files in {time.monotonic() - began:.0f} s, slowest "
+        f"{found.slowest_s:.1f} s, an engine's process at most {found.peak_mib:.0f} MiB, this one "
+        f"{peak_mib():.0f} MiB, {len(found.bad)} broke a limit"
+    )
+    return int(bool(found.bad))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import platform
 import threading
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -35,6 +36,7 @@ class LegacyLibrary:
             raise LegacyEngineUnavailable(machine=machine, detail=detail) from error
 
 
+@cache
 def version() -> str:
     """Return the package's version, empty where it is not installed."""
     try:
