@@ -118,10 +118,10 @@ def make_head(path: Path, target: Path, *, table: list[int] | None = None, **cha
     return write_head(path, target, weights, table=table, **options)
 
 
-def starter_head(path: Path, target: Path, table: Sequence[int]) -> Path:
-    """A head for the starter model, or for its first blocks."""
+def starter_head(path: Path, target: Path, table: Sequence[int], first: int = 0) -> Path:
+    """A head for the starter model, or for its first blocks. It reads layers from `first` on."""
     header = read_header(target)
-    layers = (0, header.blocks // 2, header.blocks - 1)
+    layers = (first, header.blocks // 2, header.blocks - 1)
     width = header.embedding
     return make_head(
         path, target, table=list(table), layers=layers, target_width=width, width=width

@@ -10,7 +10,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.engine.base import DraftRequest
 from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
-from deepseek_r1.formats.architectures import GIVES_LAYER_INPUTS
+from deepseek_r1.formats.architectures import GIVES_LAYER_INPUTS, NAMES_LAYER_OUTPUTS
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.eagle3 import HeadFacts, head_facts
 from deepseek_r1.formats.gguf import ModelHeader, read_draft_header
@@ -45,7 +45,7 @@ def _head_misfit(head: ModelHeader, target: ModelHeader) -> str | None:
     facts = head_facts(head)
     if facts is None:
         return None
-    if target.architecture not in GIVES_LAYER_INPUTS:
+    if target.architecture not in GIVES_LAYER_INPUTS | NAMES_LAYER_OUTPUTS:
         family = target.architecture
         return tr("llama.cpp gives out no hidden states of the family {family}.", family=family)
     return _layers_misfit(facts, target) or _tokens_misfit(facts, head, target)
@@ -57,6 +57,11 @@ def _layers_misfit(facts: HeadFacts, target: ModelHeader) -> str | None:
             "It is made for hidden states of {own} values, and the model's have {width}.",
             own=facts.target_width,
             width=target.embedding,
+        )
+    if min(facts.layers) == 0 and target.architecture in NAMES_LAYER_OUTPUTS:
+        return tr(
+            "It reads what the first layer gets, which is not copied for the family {family}.",
+            family=target.architecture,
         )
     if max(facts.layers) >= target.blocks:
         return tr(

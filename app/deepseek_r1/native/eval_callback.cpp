@@ -26,12 +26,20 @@ std::vector<uint64_t> EvalCallback::begin_pass() {
 }
 
 bool EvalCallback::on_node(char *node, bool ask) {
+    if (!ask) return on_computed(node);
+    const bool copied = layer_outputs_ != nullptr && layer_outputs_->wants(node);
+    return prepare(node) || copied;
+}
+
+bool EvalCallback::on_computed(char *node) {
+    if (layer_outputs_ != nullptr) layer_outputs_->copy(node);
+    if (computed_runs_) return handlers_.on_node(reinterpret_cast<uint64_t>(node), 0) != 0;
+    ring_.release();
+    return true;
+}
+
+bool EvalCallback::prepare(char *node) {
     const auto address = reinterpret_cast<uint64_t>(node);
-    if (!ask) {
-        if (computed_runs_) return handlers_.on_node(address, 0) != 0;
-        ring_.release();
-        return true;
-    }
     const auto tensor = *reinterpret_cast<const uint64_t *>(node + offsets_.source);
     const auto found = nonresident_.find(tensor);
     if (found == nonresident_.end()) {

@@ -11,15 +11,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "layer_outputs.hpp"
 #include "prefetch_ring.hpp"
+#include "tensor_offsets.hpp"
 
 namespace streaming {
-
-// Offsets in bytes in a ggml_tensor, and ggml's number for the type of 32-bit integers.
-struct TensorOffsets {
-    int64_t type, source, data;
-    int64_t type_i32;
-};
 
 // Functions that return what the callback returns, and 0 where they failed.
 struct Handlers {
@@ -41,6 +37,8 @@ class EvalCallback {
     void admit(uint64_t tensor) { nonresident_.erase(tensor); }
     // Whether the handler is called for nodes of integers, and after each computed run of nodes.
     void set_filter(bool integer_nodes, bool computed_runs);
+    // Also copy the outputs of layers from now on; null for none.
+    void set_layer_outputs(LayerOutputs *outputs) { layer_outputs_ = outputs; }
     // Records that a node needs a weight. Where this pass has needed it before, another pass begins.
     // False where `on_pass` failed.
     bool touch(uint64_t tensor);
@@ -51,6 +49,10 @@ class EvalCallback {
     bool on_node(char *node, bool ask);
 
   private:
+    bool on_computed(char *node);
+    // Puts what a node needs in place; true where the run of nodes has to end with it.
+    bool prepare(char *node);
+
     struct Nonresident {
         int weight;
         int last_pass;  // the pass that needed it last
@@ -63,6 +65,7 @@ class EvalCallback {
     std::vector<uint64_t> touched_;                          // in this pass
     int pass_ = 1;
     bool integer_nodes_ = false, computed_runs_ = false;
+    LayerOutputs *layer_outputs_ = nullptr;
 };
 
 }  // namespace streaming

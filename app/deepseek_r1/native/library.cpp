@@ -4,6 +4,7 @@
 
 #include "decode_loop.hpp"
 #include "eval_callback.hpp"
+#include "layer_outputs.hpp"
 #include "owner_watch.hpp"
 #include "prefetch_ring.hpp"
 #include "thread_restriction.hpp"
@@ -76,6 +77,10 @@ EXPORT void callback_set_filter(EvalCallback *callback, int integer_nodes, int c
     callback->set_filter(integer_nodes != 0, computed_runs != 0);
 }
 
+EXPORT void callback_set_layer_outputs(EvalCallback *callback, LayerOutputs *outputs) {
+    callback->set_layer_outputs(outputs);
+}
+
 EXPORT int callback_touch(EvalCallback *callback, uint64_t tensor) {
     return callback->touch(tensor);
 }
@@ -90,6 +95,25 @@ EXPORT int callback_begin_pass(EvalCallback *callback, uint64_t *tensors, int ca
 // What llama.cpp calls, with the EvalCallback as its user data.
 EXPORT bool callback_on_node(char *node, bool ask, void *callback) {
     return static_cast<EvalCallback *>(callback)->on_node(node, ask);
+}
+
+EXPORT LayerOutputs *layer_outputs_new(TensorOffsets offsets, int64_t width, int64_t rows) {
+    return new LayerOutputs(offsets, width, rows);
+}
+
+EXPORT void layer_outputs_free(LayerOutputs *outputs) { delete outputs; }
+
+EXPORT void layer_outputs_add(LayerOutputs *outputs, int layer, float *to) {
+    outputs->add(layer, to);
+}
+
+EXPORT void layer_outputs_clear(LayerOutputs *outputs) { outputs->clear(); }
+
+EXPORT int layer_outputs_take_count(LayerOutputs *outputs) { return outputs->take_count(); }
+
+// What llama.cpp calls where no weights are streamed, with the LayerOutputs as its user data.
+EXPORT bool layer_outputs_on_node(const char *node, bool ask, void *outputs) {
+    return static_cast<LayerOutputs *>(outputs)->on_node(node, ask);
 }
 
 // Returns the most likely of the tokens that `to_target` maps to none below 0, and puts its share of

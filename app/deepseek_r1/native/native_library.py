@@ -52,9 +52,12 @@ class RingCounters(ctypes.Structure):
 
 
 class TensorOffsets(ctypes.Structure):
-    """Offsets of the fields of a ggml_tensor that the eval callback reads, in bytes."""
+    """Offsets in bytes of the fields of a ggml_tensor that are read, and the numbers of types."""
 
-    _fields_ = tuple((name, c_int64) for name in ("type", "source", "data", "type_i32"))
+    _fields_ = tuple(
+        (name, c_int64)
+        for name in ("type", "extent", "source", "data", "name", "type_f32", "type_i32")
+    )
 
 
 class Handlers(ctypes.Structure):
@@ -132,6 +135,13 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "callback_touch": (c_int, c_void_p, c_uint64),
     "callback_begin_pass": (c_int, c_void_p, POINTER(c_uint64), c_int),
     "callback_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
+    "callback_set_layer_outputs": (None, c_void_p, c_void_p),
+    "layer_outputs_new": (c_void_p, TensorOffsets, c_int64, c_int64),
+    "layer_outputs_free": (None, c_void_p),
+    "layer_outputs_add": (None, c_void_p, c_int, c_void_p),
+    "layer_outputs_clear": (None, c_void_p),
+    "layer_outputs_take_count": (c_int, c_void_p),
+    "layer_outputs_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
     "best_token": (c_int, c_void_p, c_size_t, c_int, POINTER(c_float)),
     "decode_loop_run": (
         None, POINTER(LlamaFunctions), c_void_p, POINTER(DecodeBuffers), c_int, c_double, c_char,
@@ -164,6 +174,13 @@ class Native:
     callback_touch: Any
     callback_begin_pass: Any
     callback_on_node: Any
+    callback_set_layer_outputs: Any
+    layer_outputs_new: Any
+    layer_outputs_free: Any
+    layer_outputs_add: Any
+    layer_outputs_clear: Any
+    layer_outputs_take_count: Any
+    layer_outputs_on_node: Any
     best_token: Any
     decode_loop_run: Any
 

@@ -14,9 +14,11 @@ from deepseek_r1.core.errors import EngineFailed, EngineStartFailed, ModelLoadFa
 from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.common_prefix import common_length
+from deepseek_r1.engine.llama.layer_outputs import LayerOutputs
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.native.native_library import LlamaBatch
+from deepseek_r1.weights.ggml.tensor_layout import Ggml
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
 
@@ -37,6 +39,7 @@ class ContextParams:
     threads_prefill: int
     draft_tokens: int = 0  # the most that are computed along with a chosen token
     snapshots: bool = False  # one more sequence, through which ranges of cells are copied
+    copied_layers: tuple[int, ...] = ()  # whose inputs are copied, as llama.cpp gives none out
 
     @property
     def snapshot_sequence(self) -> int:
@@ -139,10 +142,13 @@ class LlamaContext:
         self.params = params
         self.batch_limit = params.micro_batch  # prompt tokens a call; any thread may lower it
         self.abort = AbortFlag()
+        self.layer_outputs = self._copy_layers(model)
         with kv_memory.intercept() if kv_memory is not None else nullcontext():
             native_params = self._native_params()
             self.pointer: Any = self._api.llama_init_from_model(model.pointer, native_params)
         if not self.pointer:
+            if self.layer_outputs is not None:
+                self.layer_outputs.close()
             detail = library.log.last_error() or "the context could not be created"
             raise ModelLoadFailed(path="", detail=detail)
         if weights is not None:
@@ -162,6 +168,17 @@ class LlamaContext:
         self._batch_of_one = self._api.llama_batch_get_one(self.one, 1)
         most_rows = max(params.micro_batch, params.max_outputs)
         self._token_batch = self._api.llama_batch_init(most_rows, 0, 1)
+
+    def _copy_layers(self, model: LlamaModel) -> LayerOutputs | None:
+        params, weights = self.params, self._weights
+        if not params.copied_layers:
+            return None
+        ggml = Ggml(self._library.functions) if weights is None else weights.ggml
+        rows = max(params.micro_batch, params.max_outputs)
+        outputs = LayerOutputs(ggml.fields, params.copied_layers, model.width, rows)
+        if weights is not None:
+            weights.set_layer_outputs(outputs.user_data)
+        return outputs
 
     def _native_params(self) -> Any:
         api, params = self._api, self.params
@@ -183,6 +200,9 @@ class LlamaContext:
             callback = self._weights.eval_callback
             native.cb_eval = ctypes.cast(callback, api.ggml_backend_sched_eval_callback)
             native.cb_eval_user_data = self._weights.eval_user_data
+        elif (outputs := self.layer_outputs) is not None:
+            native.cb_eval = ctypes.cast(outputs.address, api.ggml_backend_sched_eval_callback)
+            native.cb_eval_user_data = outputs.user_data
         return native
 
     def close(self) -> None:
@@ -191,6 +211,8 @@ class LlamaContext:
             self._api.llama_batch_free(self._token_batch)
             self._api.llama_free(self.pointer)
             self.pointer = None
+            if self.layer_outputs is not None:
+                self.layer_outputs.close()
 
     @property
     def single_token_batch(self) -> LlamaBatch:

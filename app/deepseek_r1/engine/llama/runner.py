@@ -39,6 +39,7 @@ from deepseek_r1.engine.llama.recent_answers import RecentAnswers
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_setup import (
     LoadShares,
+    copied_layers,
     make_drafting,
     open_draft,
 )
@@ -107,6 +108,7 @@ class LlamaEngine:
                 threads_prefill=threads[1],
                 draft_tokens=decode_rows(settings, streams=self._weights is not None) - 1,
                 snapshots=request.prompt_cache is not None,
+                copied_layers=copied_layers(request),
             ),
             self._weights,
             memory,

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from deepseek_r1.core.errors import StreamingUnavailable
+from deepseek_r1.native.native_library import TensorOffsets
 
 WORD: Final = 8
 # All of the process's memory as an array of words, indexed by address / 8. Reads a field in 50 ns,
 # where making a ctypes object for it takes 180.
 _MEMORY: Final = (ctypes.c_size_t * (1 << 44)).from_address(0)
 _TENSOR_SIZE: Final = 42  # in words: sizeof(ggml_tensor) / 8
-_TYPE_F32: Final = 0
+TYPE_F32: Final = 0
 TYPE_I32: Final = 26
 _I64: Final = ctypes.c_int64
 
@@ -48,6 +49,7 @@ class TensorFields:
     sources: int  # src[0]; src[1] follows
     viewed: int  # view_src
     data: int
+    name: int  # characters, with a 0 behind the last
 
 
 class Ggml:
@@ -64,6 +66,7 @@ class Ggml:
             self._view = typed(functions.ggml_view_tensor, word, word, word)
             self._data = typed(functions.ggml_get_data, word, word)
             self._name = typed(functions.ggml_get_name, text, word)
+            self._name_address = typed(functions.ggml_get_name, word, word)
             self.nbytes = typed(functions.ggml_nbytes, word, word)
             self.cpu_type = typed(functions.ggml_backend_cpu_buffer_type, word)
             self.type_device = typed(functions.ggml_backend_buft_get_device, word, word)
@@ -87,14 +90,14 @@ class Ggml:
     def _discover(self) -> TensorFields:
         context = self._init(_InitParams(1 << 16, None, True))
         try:
-            table = self._new(context, _TYPE_F32, 1031, 37)
+            table = self._new(context, TYPE_F32, 1031, 37)
             rows = self._new(context, TYPE_I32, 5, 1)
             taken, view = self._get_rows(context, table, rows), self._view(context, table)
             extent = _only([i for i in _range(table) if read_word_array(table, i, 2) == [1031, 37]])
             strides = _only(
                 [i for i in _range(table) if read_word_array(table, i, 2) == [4, 4 * 1031]]
             )
-            if (word_at(table) & 0xFFFFFFFF, word_at(rows) & 0xFFFFFFFF) != (_TYPE_F32, TYPE_I32):
+            if (word_at(table) & 0xFFFFFFFF, word_at(rows) & 0xFFFFFFFF) != (TYPE_F32, TYPE_I32):
                 raise unexpected("the type of a tensor")
             sources = _only(
                 [i for i in _range(taken) if read_word_array(taken, i, 2) == [table, rows]]
@@ -106,7 +109,10 @@ class Ggml:
                 sources=sources * WORD,
                 viewed=_only([i for i in both if i != sources]) * WORD,
                 data=_only([i for i in _range(table) if self._is_data(table, i)]) * WORD,
+                name=self._name_address(table) - table,
             )
+            if not 0 < fields.name < _TENSOR_SIZE * WORD:
+                raise unexpected("the name of a tensor")
             self._check_extent(table, fields)
             return fields
         finally:
@@ -129,6 +135,19 @@ class Ggml:
         set_word(table + fields.extent, 1031)
         if (before, empty) != (1031 * 37 * 4, 0):
             raise unexpected("sizes of a tensor")
+
+
+def native_offsets(fields: TensorFields) -> TensorOffsets:
+    """The offsets and types as the native library takes them."""
+    return TensorOffsets(
+        type=0,
+        extent=fields.extent,
+        source=fields.sources,
+        data=fields.data,
+        name=fields.name,
+        type_f32=TYPE_F32,
+        type_i32=TYPE_I32,
+    )
 
 
 def typed(function: Any, result: Any, *arguments: Any) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
-from deepseek_r1.native.native_library import Handlers, OnNode, OnPass, TensorOffsets, native
-from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, TensorFields, word_at
+from deepseek_r1.native.native_library import Handlers, OnNode, OnPass, native
+from deepseek_r1.weights.ggml.tensor_layout import TensorFields, native_offsets, word_at
 from deepseek_r1.weights.streaming.prefetch import PrefetchRing
 from deepseek_r1.weights.weight import Weight
 
@@ -27,8 +27,9 @@ class EvalCallback:
         """`on_node` and `on_pass` are the handlers; they must not raise."""
         self._native, self._prefetch, self._source = native(), prefetch, fields.sources
         self._handlers = Handlers(OnNode(on_node), OnPass(on_pass))
-        offsets = TensorOffsets(0, fields.sources, fields.data, TYPE_I32)
-        self.user_data: int = self._native.callback_new(prefetch.ring, offsets, self._handlers)
+        self.user_data: int = self._native.callback_new(
+            prefetch.ring, native_offsets(fields), self._handlers
+        )
         self._nonresident: dict[int, Weight] = {}  # by tensor
 
     @property
@@ -65,6 +66,10 @@ class EvalCallback:
     def set_filter(self, *, integer_nodes: bool, computed_runs: bool) -> None:
         """Whether the handler is called for nodes of integers, and after each computed run."""
         self._native.callback_set_filter(self.user_data, integer_nodes, computed_runs)
+
+    def set_layer_outputs(self, outputs: int | None) -> None:
+        """Have this native `LayerOutputs` copy the outputs of layers; None for none."""
+        self._native.callback_set_layer_outputs(self.user_data, outputs)
 
     def touch(self, weight: Weight) -> bool:
         """Record the use of a weight that the handler provides. False where `on_pass` failed."""

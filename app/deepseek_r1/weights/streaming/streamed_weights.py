@@ -102,6 +102,10 @@ class StreamedWeights:
         """Address of the context's `cb_eval_user_data`."""
         return self._callback.user_data
 
+    def set_layer_outputs(self, outputs: int | None) -> None:
+        """Have this native `LayerOutputs` copy the outputs of layers; None for none."""
+        self._callback.set_layer_outputs(outputs)
+
     @property
     def tokens_at_once(self) -> int:
         """The largest batch that may be computed; 0 for any."""

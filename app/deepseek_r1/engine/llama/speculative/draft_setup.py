@@ -19,6 +19,7 @@ from deepseek_r1.engine.llama.speculative.eagle_head import EagleHead
 from deepseek_r1.engine.llama.speculative.measure_rows import measure_rows
 from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.target_features import gives_features
+from deepseek_r1.formats.architectures import NAMES_LAYER_OUTPUTS
 from deepseek_r1.formats.eagle3 import head_facts
 
 
@@ -37,6 +38,14 @@ class LoadShares:
     def of_model(self, fraction: float) -> bool:
         """Report the fraction of the target."""
         return self._on_progress(self._draft_share + (1 - self._draft_share) * fraction)
+
+
+def copied_layers(request: OpenRequest) -> tuple[int, ...]:
+    """The target's layers whose inputs have to be copied for the head of a request."""
+    facts = head_facts(request.draft.header) if request.draft is not None else None
+    if facts is None or request.header.architecture not in NAMES_LAYER_OUTPUTS:
+        return ()
+    return facts.layers
 
 
 def open_draft(

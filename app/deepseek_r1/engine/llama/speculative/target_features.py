@@ -20,10 +20,11 @@ def gives_features(library: Library) -> bool:
 
 
 class TargetFeatures:
-    """Lets a context keep the inputs of layers, and copies rows of them. For the computing thread.
+    """Copies rows of the inputs of a context's layers. For the computing thread.
 
-    llama.cpp overwrites them with each computation. A row here has those of all layers, one after
-    the other, as the head's encoder reads them.
+    llama.cpp keeps them, or the context's `LayerOutputs` for families of which it does not; each
+    computation overwrites them. A row here has those of all layers, one after the other, as the
+    head's encoder reads them.
     """
 
     def __init__(self, library: Library, target: LlamaContext, facts: HeadFacts) -> None:
@@ -36,7 +37,8 @@ class TargetFeatures:
         self._row_bytes = len(facts.layers) * self._part_bytes
         self._rows = ctypes.create_string_buffer(FEATURE_ROWS * self._row_bytes)
         self._inputs: list[int] = []  # of the last computation, by layer
-        self._keep(True)
+        if target.layer_outputs is None:
+            self._keep(True)
 
     def _keep(self, value: bool) -> None:
         for layer in self._layers:
@@ -47,6 +49,9 @@ class TargetFeatures:
         """Let the target compute as it does without a head, and take no more memory than then."""
         if self._target.pointer is None:
             return
+        if self._target.layer_outputs is not None:
+            self._target.layer_outputs.stop()
+            return
         if self._inputs:  # llama.cpp never makes the buffer that they are in smaller
             self.find()
             for inputs in self._inputs:
@@ -55,8 +60,11 @@ class TargetFeatures:
         self._keep(False)
 
     def find(self) -> None:
-        """Find the inputs of the computation that has just ended."""
-        self._inputs = [self._get(self._target.pointer, layer) for layer in self._layers]
+        """Find the inputs of the computation that has just ended. Raises EngineFailed."""
+        if self._target.layer_outputs is not None:
+            self._inputs = self._target.layer_outputs.find(self._layers)
+        else:
+            self._inputs = [self._get(self._target.pointer, layer) for layer in self._layers]
 
     def copy(self, row: int, slot: int) -> None:
         """Copy a row of the computation into one of the `FEATURE_ROWS` slots."""

@@ -1,0 +1,56 @@
+"""Copies what layers of a model give out, for families of which llama.cpp does not give it out."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.native.native_library import native
+from deepseek_r1.weights.ggml.tensor_layout import TensorFields, address_of, native_offsets
+
+_FLOAT_BYTES = 4
+
+
+class LayerOutputs:
+    """The inputs of some layers in the newest computation of a context. For its thread.
+
+    What a layer gets is what the layer before it gives out. `native/layer_outputs.hpp` copies that
+    during the computation, in the eval callback of the context.
+    """
+
+    def __init__(self, fields: TensorFields, layers: Sequence[int], width: int, rows: int) -> None:
+        """Copy the inputs of `layers`, none of which is the first: `width` values a token.
+
+        `rows` is the most tokens of one computation.
+        """
+        self._native = native()
+        self.user_data: int = self._native.layer_outputs_new(native_offsets(fields), width, rows)
+        size = rows * width * _FLOAT_BYTES
+        self._inputs = {layer: ctypes.create_string_buffer(size) for layer in set(layers)}
+        for layer, inputs in self._inputs.items():
+            self._native.layer_outputs_add(self.user_data, layer - 1, ctypes.addressof(inputs))
+
+    @property
+    def address(self) -> int:
+        """Address of a `cb_eval` for contexts without streamed weights; it gets `user_data`."""
+        return address_of(self._native.layer_outputs_on_node)
+
+    def find(self, layers: Sequence[int]) -> list[int]:
+        """The addresses of the inputs of these layers, row by row. Call it once a computation.
+
+        Raises EngineFailed where not all of them were computed.
+        """
+        if self._native.layer_outputs_take_count(self.user_data) < len(self._inputs):
+            raise EngineFailed(detail="llama.cpp gave out no hidden states of the model")
+        return [ctypes.addressof(self._inputs[layer]) for layer in layers]
+
+    def stop(self) -> None:
+        """Copy nothing from now on, and free the copies."""
+        self._native.layer_outputs_clear(self.user_data)
+        self._inputs.clear()
+
+    def close(self) -> None:
+        """Free everything. Only after the context is freed."""
+        self._native.layer_outputs_free(self.user_data)
+        self._inputs.clear()

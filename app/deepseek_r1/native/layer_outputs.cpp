@@ -1,0 +1,43 @@
+#include "layer_outputs.hpp"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace streaming {
+
+namespace {
+
+constexpr char PREFIX[] = "l_out-";
+constexpr size_t PREFIX_LENGTH = sizeof(PREFIX) - 1;
+
+template <typename Value>
+Value field(const char *node, int64_t offset) {
+    Value value;
+    std::memcpy(&value, node + offset, sizeof(value));
+    return value;
+}
+
+}  // namespace
+
+const LayerOutputs::Layer *LayerOutputs::find(const char *node) const {
+    const char *name = node + offsets_.name;
+    if (layers_.empty() || std::strncmp(name, PREFIX, PREFIX_LENGTH) != 0) return nullptr;
+    const int number = std::atoi(name + PREFIX_LENGTH);
+    for (const Layer &layer : layers_)
+        if (layer.number == number) return &layer;
+    return nullptr;
+}
+
+void LayerOutputs::copy(const char *node) {
+    const Layer *layer = find(node);
+    if (layer == nullptr) return;
+    const auto width = field<int64_t>(node, offsets_.extent);
+    const auto rows = field<int64_t>(node, offsets_.extent + sizeof(int64_t));
+    const auto type = field<int32_t>(node, offsets_.type);
+    if (type != offsets_.type_f32 || width != width_ || rows > rows_) return;
+    std::memcpy(layer->to, field<const float *>(node, offsets_.data),
+                static_cast<size_t>(width * rows) * sizeof(float));
+    count_++;
+}
+
+}  // namespace streaming
