@@ -204,7 +204,7 @@ def pytest_commands(command: str, arguments: list[str]) -> list[list[str]]:
         return [[*parallel, "-m", FAST, *arguments]]
     return [
         [*parallel, "-m", "not quiet", *arguments],
-        ["pytest", "-m", "quiet", *arguments],
+        ["pytest", "-m", "quiet", "--durations", "15", *arguments],
     ]
 
 

@@ -266,7 +266,7 @@ class MainWindow(QMainWindow):
     def set_title(self, title: str) -> None:
         """The shown conversation's title, in the header and in the window's frame."""
         self.title.setText(title)
-        self.setWindowTitle(f"{title} – R1 Desk" if title else "R1 Desk")
+        self.setWindowTitle(f"{title} — R1 Desk" if title else "R1 Desk")
 
     def place(self, geometry: bytes) -> None:
         """Restore the last position and size, or take a size that suits the screen."""
