@@ -1,4 +1,4 @@
-"""Sets memory limits, drive limits and read-ahead, and drops caches, for fair comparisons.
+"""Sets limits of memory, drives and cores, and read-ahead, and drops caches, for fair comparisons.
 
 Linux as root only. A control group (version 1 or 2) counts and limits all memory of the processes
 in it, with the pages of files that they were the first to read.
@@ -18,6 +18,7 @@ from deepseek_r1.core.errors import R1Error
 
 MIB = 1 << 20
 _ROOT = Path("/sys/fs/cgroup")
+_PERIOD_US = 100_000  # of a processor quota, the kernel's default
 _END_S = 2.0  # until a group whose processes ended can be removed
 
 
@@ -64,16 +65,20 @@ class DriveLimit:
 
 
 class MemoryGroup:
-    """A new control group; version 1 needs a second one for a drive limit."""
+    """A new control group; version 1 needs further ones for limits of a drive and of cores."""
 
     def __init__(
         self,
         limit_mib: float | None,
         drive: DriveLimit | None = None,
         *,
+        cores: float | None = None,
         root: Path = _ROOT,
     ) -> None:
-        """Create the group. Without `limit_mib` it only counts. Raises LimitUnavailable."""
+        """Create the group. Without `limit_mib` it only counts. Raises LimitUnavailable.
+
+        `cores` is the processor quota: 0.5 is half the time of one core.
+        """
         if sys.platform != "linux" or os.geteuid() != 0:
             raise LimitUnavailable(detail="It needs root on Linux.")
         self._files = _V1 if (root / "memory").is_dir() else _V2
@@ -82,7 +87,8 @@ class MemoryGroup:
         self._folders = [self._path]
         try:
             if self._files is _V2:
-                _write(root / "cgroup.subtree_control", "+memory +io" if drive else "+memory")
+                controllers = ["+memory", *(["+io"] if drive else []), *(["+cpu"] if cores else [])]
+                _write(root / "cgroup.subtree_control", " ".join(controllers))
             self._path.mkdir()
             if limit_mib is not None:
                 _write(self._path / self._files.limit, str(int(limit_mib * MIB)))
@@ -90,6 +96,8 @@ class MemoryGroup:
                     _write(self._path / "memory.swap.max", "0")
             if drive is not None:
                 self._limit_drive(drive, root / "blkio" / name)
+            if cores is not None:
+                self._limit_cores(cores, root / "cpu" / name)
         except OSError as error:
             for folder in self._folders:
                 with suppress(OSError):
@@ -105,10 +113,24 @@ class MemoryGroup:
         line = self._files.reads_line.format(drive=drive.drive, bytes_s=int(drive.mib_s * MIB))
         _write(folder / self._files.reads, line)
 
+    def _limit_cores(self, cores: float, v1_folder: Path) -> None:
+        quota = str(int(cores * _PERIOD_US))
+        if self._files is _V2:
+            _write(self._path / "cpu.max", f"{quota} {_PERIOD_US}")
+            return
+        v1_folder.mkdir()
+        self._folders.append(v1_folder)
+        _write(v1_folder / "cpu.cfs_period_us", str(_PERIOD_US))
+        _write(v1_folder / "cpu.cfs_quota_us", quota)
+
     def join(self) -> None:
         """Put the calling process into the group; its children follow."""
+        self.add(os.getpid())
+
+    def add(self, process: int) -> None:
+        """Put a process into the group. Memory that it has already is not counted."""
         for folder in self._folders:
-            _write(folder / "cgroup.procs", str(os.getpid()))
+            _write(folder / "cgroup.procs", str(process))
 
     @property
     def peak_mib(self) -> float:

@@ -53,6 +53,26 @@ def test_a_drive_is_slowed_down_in_both_versions(tmp_path: Path, monkeypatch, ve
         assert (folder / "cgroup.procs").read_text() == f"{os.getpid()}\n"
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_group_has_half_a_core_in_both_versions(tmp_path: Path, monkeypatch, version):
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 0, raising=False)
+    monkeypatch.setattr(machine.sys, "platform", "linux")
+    if version == 1:
+        (tmp_path / "memory").mkdir()
+        (tmp_path / "cpu").mkdir()
+    group = machine.MemoryGroup(None, cores=0.5, root=tmp_path)
+    if version == 1:
+        folder = tmp_path / "cpu" / group._path.name
+        assert (folder / "cpu.cfs_quota_us").read_text() == "50000\n"
+        assert (folder / "cpu.cfs_period_us").read_text() == "100000\n"
+    else:
+        assert (group._path / "cpu.max").read_text() == "50000 100000\n"
+        assert "+cpu" in (tmp_path / "cgroup.subtree_control").read_text()
+    group.join()
+    for folder in group._folders:
+        assert (folder / "cgroup.procs").read_text() == f"{os.getpid()}\n"
+
+
 @as_root
 @pytest.mark.native
 def test_a_slowed_drive_reads_that_slowly(tmp_path):

@@ -181,6 +181,21 @@ def test_tokens_are_counted_while_an_answer_is_generated(server: RunningServer):
         wait_for(server, "num_running_reqs", 1)
 
 
+def test_a_word_of_a_megabyte_is_refused_and_no_reason_to_ask_again(server: RunningServer):
+    word = "漢" * 300_000
+    asked = {
+        CHAT: {"messages": [{"role": "user", "content": word}]},
+        "/v1/completions": {"prompt": word},
+        "/tokenize": {"prompt": word},
+    }
+    with server.http() as http:
+        for path, body in asked.items():
+            refused = http.post(path, json=body)
+            assert refused.status_code == 400, path
+            assert refused.json()["error"]["type"] == "invalid_request_error"
+            assert "Retry-After" not in refused.headers
+
+
 def test_signs_of_life_come_while_a_request_waits(start_server: StartServer):
     server = start_server("--parallel", "1", "--ping-interval", "0.1")
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:

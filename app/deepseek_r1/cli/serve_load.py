@@ -14,7 +14,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,17 +87,25 @@ def machines_for(wanted_rate: float, measured_rate: float) -> int:
 class ServerLoad:
     """Measures one server."""
 
-    def __init__(self, url: str, key: str, tokens: int, prompt_tokens: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        tokens: int,
+        prompt_tokens: int,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
         """`tokens` is the length of answers, `prompt_tokens` about that of prompts.
 
-        Raises ServerUnreachable.
+        `fields` are more of the requests' fields. Raises ServerUnreachable.
         """
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         unlimited = httpx2.Limits(max_connections=None)  # an open loop has no most users
         self._client = httpx2.Client(
             base_url=url, headers=headers, timeout=_TIMEOUT_S, limits=unlimited
         )
-        self._tokens, self._repeats = tokens, max(1, prompt_tokens - 16)
+        self._tokens, self._repeats = tokens, max(1, prompt_tokens - 24)
+        self._fields, self._runs = dict(fields or {}), 0
         try:
             listed = self._client.get("/v1/models").raise_for_status().json()
             self.model = str(listed["data"][0]["id"])
@@ -143,6 +151,7 @@ class ServerLoad:
     @contextmanager
     def _measured(self, times: LoadTimes) -> Iterator[None]:
         """Measure the time of the block, and what the server reports of its engine."""
+        self._runs += 1  # its questions are new ones: the server has no prompt of them in a cache
         before, began = self._engine(), time.monotonic()
         yield
         times.seconds, after = time.monotonic() - began, self._engine()
@@ -177,13 +186,15 @@ class ServerLoad:
 
     def _answer(self, beginning: str) -> tuple[float, float, int]:
         """Return the time to the first text, the time of the answer, and its tokens."""
+        question = f"Run {self._runs}. {beginning}{'word ' * self._repeats}"
         body = {
             "model": self.model,
-            "messages": [{"role": "user", "content": beginning + "word " * self._repeats}],
+            "messages": [{"role": "user", "content": question}],
             "max_tokens": self._tokens,
             "temperature": 1.0,
             "stream": True,
             "stream_options": {"include_usage": True},
+            **self._fields,
         }
         began, first_s, tokens = time.monotonic(), 0.0, 0
         with self._client.stream("POST", "/v1/chat/completions", json=body) as response:

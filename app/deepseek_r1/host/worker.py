@@ -25,12 +25,14 @@ from deepseek_r1.core.errors import (
     ModelNotLoaded,
     PromptTooLong,
     R1Error,
+    WrongUsage,
 )
 from deepseek_r1.core.events import (
     BudgetChanged,
     Event,
     LoadProgress,
 )
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message
 from deepseek_r1.engine.engine_names import engine_name
 from deepseek_r1.hardware.memory_lock import MemoryNotLocked, lock_memory
@@ -198,8 +200,12 @@ class Worker:
         try:
             self._send(reply)
         except frames.FrameTooLong as error:
-            report = EngineFailed(detail=str(error)).report()
-            self._send(protocol.ErrorReply(id=request.id, report=report))
+            failure: R1Error = EngineFailed(detail=str(error))
+            if isinstance(request, protocol.TokenizeRequest | protocol.DetokenizeRequest):
+                failure = WrongUsage(
+                    detail=tr("The result is too large for one reply. Send the text in parts.")
+                )
+            self._send(protocol.ErrorReply(id=request.id, report=failure.report()))
 
     def _serve(self, request: protocol.AnsweredRequest) -> protocol.ClosingReply:
         match request:

@@ -1,0 +1,365 @@
+"""Three replicas with half a core and 512 MiB each, behind a gateway, and one such replica alone.
+
+    sudo .venv/bin/python tests/benchmarks/bench_replicas.py haproxy|smg [--program PATH]
+        [--model FILE] [--blocks 3] [--seconds 20] [--tokens 32] [--json]
+
+Each replica is `deepseek-r1 serve` in a control group of its own, the gateway has the arguments or
+the file of `deepseek-r1 cluster`. Measured are
+
+- throughput: tokens a second of one replica with two users, and of all behind the gateway with two
+  users for each, in blocks of one, all, all, one;
+- conversations: twelve of four turns, four at a time; the share of their prompts' tokens, from the
+  second turn on, that was cached;
+- a replica that is killed under load: the requests that failed before and after their first byte,
+  and where those were that had had one;
+- a replica that is drained (SIGTERM) under load, and started again: requests that failed.
+
+Linux as root only. The exit status is 1 where the throughput is below 2.8 times that of one, or a
+request failed that was not being written by the killed replica.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
+
+from benchmarks.machine_limits import MemoryGroup
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.server.gateway import SESSION_HEADER, haproxy_configuration, smg_arguments
+
+CORES, MEMORY_MIB = 0.5, 512
+REPLICAS, USERS_EACH, PER_SERVER = 3, 2, 8
+FIRST_PORT = 8400  # the gateway's; the replicas have the next ones
+GOAL = 2.8
+TURNS, CONVERSATIONS, AT_ONCE = 4, 12, 4
+READY_S, SETTLE_S = 300.0, 6.0  # the second is for the gateway's checks of health
+WORDS = "The pump of the third machine is warm and its pressure falls slowly. "
+
+
+@dataclass
+class Replica:
+    """A server under limits that can be ended and started again."""
+
+    port: int
+    model: Path
+    process: subprocess.Popen[bytes] | None = None
+    group: MemoryGroup = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.group = MemoryGroup(MEMORY_MIB, cores=CORES)
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until its model is loaded."""
+        command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(self.model)]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(self.port), "--context-length", "2048"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.group.add(self.process.pid)
+        wait_for(f"{self.address}/health/ready")
+
+    def end(self, how: signal.Signals) -> None:
+        """End it by a signal."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request."""
+
+    tokens: int = 0
+    prompt: int = 0
+    cached: int = 0
+    text: str = ""
+    first_byte: bool = False
+    error: str = ""
+
+
+class Front:
+    """One address that requests go to."""
+
+    def __init__(self, address: str, tokens: int) -> None:
+        self._client = httpx2.Client(
+            base_url=address, timeout=READY_S, limits=httpx2.Limits(max_connections=None)
+        )
+        self._tokens = tokens
+        self.model = self._client.get("/v1/models").raise_for_status().json()["data"][0]["id"]
+
+    def ask(self, messages: list[dict[str, str]], session: str = "") -> Outcome:
+        """Send a conversation and read the whole answer."""
+        body = {
+            "model": self.model,
+            "messages": messages,
+            "max_tokens": self._tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        headers = {SESSION_HEADER: session} if session else {}
+        text, began, usage = "", False, {}
+        try:
+            with self._client.stream(
+                "POST", "/v1/chat/completions", json=body, headers=headers
+            ) as reply:
+                if reply.status_code != 200:
+                    return Outcome(error=f"status {reply.status_code}: {reply.read()[:200]!r}")
+                for line in reply.iter_lines():
+                    began = True
+                    if not line.startswith("data: {"):
+                        continue
+                    chunk = json.loads(line.removeprefix("data: "))
+                    if "error" in chunk:
+                        return Outcome(first_byte=True, error=str(chunk["error"]))
+                    usage = chunk.get("usage") or usage
+                    for choice in chunk["choices"]:
+                        text += choice["delta"].get("content") or ""
+        except httpx2.HTTPError as error:
+            return Outcome(first_byte=began, error=repr(error))
+        if not usage:
+            return Outcome(first_byte=began, error="the stream ended early")
+        cached = usage["prompt_tokens_details"]["cached_tokens"]
+        return Outcome(usage["completion_tokens"], usage["prompt_tokens"], cached, text, began)
+
+    def load(self, users: int, seconds: float, meanwhile: Callable[[], None] | None = None) -> Load:
+        """Let users ask again and again for `seconds`, longer where `meanwhile` takes longer."""
+        return Load(self, users).run(seconds, meanwhile)
+
+
+class Load:
+    """Users who ask the next question when the answer has ended."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, front: Front, users: int) -> None:
+        self._front, self._users = front, users
+        self._ending = threading.Event()
+        self.outcomes: list[Outcome] = []
+        self.seconds = 0.0
+
+    def run(self, seconds: float, meanwhile: Callable[[], None] | None) -> Load:
+        """Ask until the time is over."""
+        began = time.monotonic()
+        threads = [threading.Thread(target=self._user) for _ in range(self._users)]
+        for thread in threads:
+            thread.start()
+        if meanwhile is not None:
+            meanwhile()
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
+        self._ending.set()
+        for thread in threads:
+            thread.join()
+        self.seconds = time.monotonic() - began
+        return self
+
+    def _user(self) -> None:
+        while not self._ending.is_set():
+            content = f"{next(self._numbers)}. {WORDS * 2}What has to be done?"
+            self.outcomes.append(self._front.ask([{"role": "user", "content": content}]))
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second of the answers."""
+        return sum(each.tokens for each in self.outcomes) / self.seconds
+
+    @property
+    def failures(self) -> list[Outcome]:
+        """The requests without a whole answer."""
+        return [each for each in self.outcomes if each.error]
+
+
+def wait_for(url: str) -> None:
+    """Wait until an address answers with status 200."""
+    until = time.monotonic() + READY_S
+    while time.monotonic() < until:
+        try:
+            if httpx2.get(url).status_code == 200:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.1)
+    raise SystemExit(f"{url} did not become ready")
+
+
+@contextmanager
+def gateway(name: str, program: str, servers: list[str]) -> Iterator[str]:
+    """The address of a running gateway."""
+    address = f"http://127.0.0.1:{FIRST_PORT}"
+    with tempfile.TemporaryDirectory() as folder:
+        if name == "haproxy":
+            file = Path(folder) / "haproxy.cfg"
+            text = haproxy_configuration(servers, "127.0.0.1", FIRST_PORT, PER_SERVER)
+            file.write_text(text, encoding="utf-8")
+            command = [program, "-db", "-f", str(file)]
+        else:
+            command = [program, *smg_arguments(servers, "127.0.0.1", FIRST_PORT)]
+            command += ["--prometheus-port", str(FIRST_PORT + 90)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(f"{address}/v1/models")
+            yield address
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def throughput(front: Front, alone: Front, blocks: int, seconds: float) -> dict[str, Any]:
+    """Tokens a second of one replica and of all, in turns."""
+    rates: dict[str, list[float]] = {"one": [], "all": []}
+    failed, ratios = 0, []
+    for _ in range(blocks):
+        block: dict[str, list[float]] = {"one": [], "all": []}
+        for arm in ("one", "all", "all", "one"):
+            users = USERS_EACH if arm == "one" else USERS_EACH * REPLICAS
+            load = (alone if arm == "one" else front).load(users, seconds)
+            block[arm].append(load.rate)
+            failed += len(load.failures)
+        ratios.append(statistics.mean(block["all"]) / statistics.mean(block["one"]))
+        for arm, values in block.items():
+            rates[arm] += values
+    return {**rates, "ratios": ratios, "failed": failed}
+
+
+def conversation(front: Front, number: int) -> list[Outcome]:
+    """The turns of one conversation."""
+    messages: list[dict[str, str]] = []
+    outcomes = []
+    for turn in range(TURNS):
+        content = f"Conversation {number}, question {turn}. {WORDS * 2}"
+        messages.append({"role": "user", "content": content})
+        outcomes.append(front.ask(messages, session=f"conversation-{number}"))
+        messages.append({"role": "assistant", "content": outcomes[-1].text})
+    return outcomes
+
+
+def prefix_hits(front: Front) -> dict[str, Any]:
+    """How much of later turns' prompts the replicas had."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = list(pool.map(lambda number: conversation(front, number), range(CONVERSATIONS)))
+    later = [outcome for turns in done for outcome in turns[1:]]
+    # Less than half of the turn before cached means another replica, or a replica that forgot it.
+    cold = sum(
+        now.cached < before.prompt // 2
+        for turns in done
+        for before, now in itertools.pairwise(turns)
+    )
+    return {
+        "cached_share": sum(each.cached for each in later) / sum(each.prompt for each in later),
+        "turns": len(later),
+        "cold_turns": cold,
+        "failed": sum(bool(each.error) for turns in done for each in turns),
+    }
+
+
+def killed(front: Front, replica: Replica, seconds: float) -> dict[str, Any]:
+    """Kill a replica in the middle of a load, and start it again afterwards."""
+
+    def kill() -> None:
+        time.sleep(seconds / 3)
+        assert replica.process is not None
+        replica.end(signal.SIGKILL)
+
+    load = front.load(USERS_EACH * REPLICAS, seconds, kill)
+    replica.start()
+    time.sleep(SETTLE_S)
+    before = [each.error for each in load.failures if not each.first_byte]
+    return {
+        "requests": len(load.outcomes),
+        "failed_before_first_byte": len(before),
+        "failed_after_first_byte": len(load.failures) - len(before),
+        "errors": sorted({each.error for each in load.failures}),
+    }
+
+
+def drained(front: Front, replica: Replica, seconds: float) -> dict[str, Any]:
+    """Drain a replica in the middle of a load and add it back under the same load."""
+
+    def drain() -> None:
+        time.sleep(seconds / 4)
+        replica.end(signal.SIGTERM)
+        time.sleep(seconds / 4)
+        replica.start()
+        time.sleep(SETTLE_S)
+
+    load = front.load(USERS_EACH * REPLICAS, seconds, drain)
+    return {
+        "requests": len(load.outcomes),
+        "failed": len(load.failures),
+        "errors": sorted({each.error for each in load.failures}),
+    }
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("gateway", choices=("haproxy", "smg"))
+    parser.add_argument("--program", default="")
+    parser.add_argument("--model", type=Path, default=None, help="default: the starter")
+    parser.add_argument("--blocks", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    program = options.program or shutil.which(options.gateway)
+    if not program:
+        raise SystemExit(f"{options.gateway} is not installed")
+    model = options.model or starter_model()
+    replicas = [Replica(FIRST_PORT + number, model) for number in range(1, REPLICAS + 1)]
+    result: dict[str, Any] = {"gateway": options.gateway, "model": model.name}
+    with ExitStack() as stack:
+        for each in replicas:
+            stack.callback(each.group.remove)
+            stack.callback(each.end, signal.SIGTERM)
+            each.start()
+        servers = [each.address for each in replicas]
+        address = stack.enter_context(gateway(options.gateway, program, servers))
+        front, alone = Front(address, options.tokens), Front(servers[0], options.tokens)
+        steps: dict[str, Callable[[], dict[str, Any]]] = {
+            "throughput": lambda: throughput(front, alone, options.blocks, options.seconds),
+            "conversations": lambda: prefix_hits(front),
+            "killed": lambda: killed(front, replicas[1], options.seconds),
+            "drained": lambda: drained(front, replicas[1], options.seconds),
+        }
+        for name, step in steps.items():
+            result[name] = step()
+            if not options.json:
+                print(name, json.dumps(result[name]), flush=True)
+        result["peaks_mib"] = [round(each.group.peak_mib) for each in replicas]
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print("peaks", result["peaks_mib"], "MiB")
+    times = statistics.median(result["throughput"]["ratios"])
+    failed = [result["throughput"], result["conversations"], result["drained"]]
+    lost = sum(each["failed"] for each in failed) + result["killed"]["failed_before_first_byte"]
+    return 0 if times >= GOAL and not lost else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
