@@ -20,4 +20,6 @@ class NativeLibrary(BuildHookInterface[Any]):
         made = native_library.build()
         build_data["artifacts"].append(made.relative_to(self.root).as_posix())
         build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+        # The native library knows nothing of Python: one wheel is for all versions of it.
+        platform = self.build_config.builder.get_best_matching_tag().rsplit("-", 1)[1]
+        build_data["tag"] = f"py3-none-{platform}"
