@@ -9,7 +9,12 @@ import pytest
 from deepseek_r1.core.events import Bill, BillLine
 from deepseek_r1.formats.gguf import TensorInfo
 from deepseek_r1.memory.cost_model import token_weights_bytes
-from deepseek_r1.memory.disk_throughput import CORE_MIB_S, UNHIDDEN_SHARE, unhidden_compute_s
+from deepseek_r1.memory.disk_throughput import (
+    CORE_MIB_S,
+    UNHIDDEN_SHARE,
+    undrafted_tok_s,
+    unhidden_compute_s,
+)
 from memory.headers import header, streamable
 
 MIB = 1 << 20
@@ -33,6 +38,13 @@ def test_fewer_bytes_to_read_are_faster_by_the_readings_part_only():
 def test_an_unknown_drive_predicts_nothing():
     assert bill(compute_s=0.025).disk_tok_s == 0.0
     assert Bill(lines=LINES, budget_mib=512, disk_mib_s=3000.0).disk_tok_s == 0.0
+
+
+def test_a_model_that_is_in_memory_without_its_draft_model_takes_the_time_of_computing():
+    streamed = bill(disk_mib_s=3000.0, compute_s=0.025)
+    assert undrafted_tok_s(streamed) == streamed.disk_tok_s
+    in_memory = streamed.model_copy(update={"short_streamed_mib": 0.0})
+    assert undrafted_tok_s(in_memory) == pytest.approx(UNHIDDEN_SHARE / 0.025)
 
 
 def test_more_cores_leave_less_to_hide():

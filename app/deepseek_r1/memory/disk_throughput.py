@@ -28,6 +28,14 @@ def unhidden_compute_s(header: ModelHeader, threads: int) -> float:
     return UNHIDDEN_SHARE * token_weights_bytes(header) / _MIB / (threads * CORE_MIB_S)
 
 
+def undrafted_tok_s(bill: Bill) -> float:
+    """The expected tokens per second without a draft model, by a bill that has none.
+
+    Where nothing is read in a short conversation, computing is all that a token takes.
+    """
+    return bill.disk_tok_s or UNHIDDEN_SHARE / bill.compute_s
+
+
 def drafted_tok_s(bill: Bill, draft_mib: float, threads: int) -> float:
     """The expected tokens per second of a streamed model with a draft model.
 

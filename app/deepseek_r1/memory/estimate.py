@@ -10,7 +10,7 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import default_threads
 from deepseek_r1.hardware.disk import read_speed_mib_s
 from deepseek_r1.memory.advice import Advice, advise, speed_text
-from deepseek_r1.memory.disk_throughput import drafted_tok_s, unhidden_compute_s
+from deepseek_r1.memory.disk_throughput import drafted_tok_s, undrafted_tok_s, unhidden_compute_s
 from deepseek_r1.memory.draft_costs import EXPECTED_TOKENS_PER_PASS
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 
@@ -46,7 +46,7 @@ def estimate(
             update={
                 "tokens_per_pass": EXPECTED_TOKENS_PER_PASS,
                 "drafted_tok_s": drafted_tok_s(bill, overhead.draft_mib, threads),
-                "undrafted_tok_s": _with_speed(plain, disk_mib_s, compute_s).disk_tok_s,
+                "undrafted_tok_s": undrafted_tok_s(_with_speed(plain, disk_mib_s, compute_s)),
             }
         )
     return Estimate(bill, advice_with_speed(advice, disk_mib_s, compute_s))
