@@ -82,6 +82,21 @@ def test_heads_that_do_not_share_the_width_are_refused(folder: Path) -> None:
         read_header(write_gpt2(folder / "heads.bin", gpt2_weights(), heads=5))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_with_a_single_head_is_refused(family: str, tmp_path: Path) -> None:
+    """The engine would write beyond the buffer in which it joins the heads."""
+    path = FAMILIES[family](tmp_path / "model.bin")
+    raw = bytearray(path.read_bytes())
+    field = {"mpt": 2, "replit": 2, "llama": 4}.get(family, 3)
+    at = raw.index((4).to_bytes(4, "little"), 4 + 4 * field - 4)
+    raw[at : at + 4] = (1).to_bytes(4, "little")
+    if family == "llama":  # which turns whole heads
+        raw[at + 8 : at + 12] = (32).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(ModelRefused):
+        read_header(path)
+
+
 def test_a_tensor_twice_is_refused(folder: Path, sound: bytes) -> None:
     at = sound.index(b"model/ln_f/g") - 16
     end = sound.index(b"model/ln_f/b") - 16

@@ -11,7 +11,7 @@ import math
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from deepseek_r1.core.errors import (
     LegacyModelFile,
@@ -43,7 +43,7 @@ _RANGES: Final = {
     "n_vocab": (1, MAX_VOCABULARY),
     "n_ctx": (1, MAX_CONTEXT),
     "n_embd": (1, MAX_WIDTH),
-    "n_head": (1, MAX_WIDTH),
+    "n_head": (2, MAX_WIDTH),  # with one, the engine writes beyond a buffer where it joins them
     "n_head_kv": (1, MAX_WIDTH),
     "n_layer": (1, MAX_LAYERS),
     "n_rot": (1, MAX_WIDTH),  # the engine divides by it
@@ -57,6 +57,14 @@ _FAMILY_TOKENS: Final = {
     b"<fim_prefix>": ("gpt2", "starcoder"),
     b"### End": ("gptneox", "dolly-v2"),
 }
+MISSING_BYTES: Final = "missing_bytes"  # in the metadata: see `GgmlLayout.byte_tokens`
+
+
+class _Vocabulary(NamedTuple):
+    """The family that a vocabulary belongs to, and the bytes that are no word of it."""
+
+    family: str
+    missing: bytes
 
 
 def is_ggml(path: Path) -> bool:
@@ -105,8 +113,8 @@ def _read(reader: GgmlReader) -> ModelHeader:
     raise unreadable(tr("It is of none of the families that can be read here."))
 
 
-def _fit(reader: GgmlReader, layout: GgmlLayout) -> tuple[dict[str, int], str] | None:
-    """The sizes and the family of a file that has this layout, else None.
+def _fit(reader: GgmlReader, layout: GgmlLayout) -> tuple[dict[str, int], _Vocabulary] | None:
+    """The sizes and the vocabulary of a file that has this layout, else None.
 
     Leaves the reader before the first tensor, whose name must be one of the family's.
     """
@@ -114,14 +122,14 @@ def _fit(reader: GgmlReader, layout: GgmlLayout) -> tuple[dict[str, int], str] |
         sizes = _sizes(reader, layout)
         if sizes is None:
             return None
-        family = _skip_vocabulary(reader, layout, sizes)
+        vocabulary = _skip_vocabulary(reader, layout, sizes)
         start = reader.position
         name, _, _ = reader.tensor_head()
         reader.go_to(start)
     except (ModelFileTruncated, ModelFileDamaged, UnicodeDecodeError):
         return None
     known = any(name == each for each, _ in layout.shapes(sizes))
-    return (sizes, family) if family and known else None
+    return (sizes, vocabulary) if vocabulary is not None and known else None
 
 
 def _sizes(reader: GgmlReader, layout: GgmlLayout) -> dict[str, int] | None:
@@ -145,31 +153,37 @@ def _sizes(reader: GgmlReader, layout: GgmlLayout) -> dict[str, int] | None:
     return sizes
 
 
-def _skip_vocabulary(reader: GgmlReader, layout: GgmlLayout, sizes: Sizes) -> str:
-    """Skip the vocabulary; returns the family that it belongs to, empty where it fits none."""
+def _skip_vocabulary(reader: GgmlReader, layout: GgmlLayout, sizes: Sizes) -> _Vocabulary | None:
+    """Skip the vocabulary; returns what it is, None where it fits no family."""
     family = layout.family
+    missing = set(range(256))
     if layout.counted and reader.numbers(1)[0] != sizes["n_vocab"]:
-        return ""
+        return None
     for _ in range(sizes["n_vocab"]):
         token = reader.token()
         if layout.scored and not math.isfinite(reader.real()):
-            return ""
+            return None
         if layout.utf8_tokens:  # the engine aborts the process at a token that is not UTF-8
             token.decode("utf-8")
+        if len(token) == 1:
+            missing.discard(token[0])
         base, special = _FAMILY_TOKENS.get(token, ("", ""))
         family = special if base == layout.family else family
     if "n_merges" in sizes:
         if reader.numbers(1)[0] != sizes["n_merges"]:
-            return ""
+            return None
         for _ in range(2 * sizes["n_merges"]):
             reader.token()
-    return family
+    return _Vocabulary(family, bytes(sorted(missing)) if layout.byte_tokens else b"")
 
 
 def _header(
-    reader: GgmlReader, layout: GgmlLayout, found: tuple[dict[str, int], str], file: GgmlFormat
+    reader: GgmlReader,
+    layout: GgmlLayout,
+    found: tuple[dict[str, int], _Vocabulary],
+    file: GgmlFormat,
 ) -> ModelHeader:
-    sizes, family = found
+    sizes, (family, missing) = found
     quantisation = read_type(reader, layout, sizes["ftype"], file)
     tensors = read_tensors(reader, layout, sizes, quantisation, aligned=file.aligned)
     head_width = sizes["n_embd"] // sizes["n_head"]
@@ -180,7 +194,7 @@ def _header(
         version=file.version,
         architecture=family,
         name=reader.path.stem,
-        metadata=dict(sizes),
+        metadata={**sizes, MISSING_BYTES: missing.hex()},
         tensors=tensors,
         template=None,
         vocabulary=sizes["n_vocab"],

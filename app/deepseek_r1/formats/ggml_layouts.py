@@ -57,6 +57,7 @@ class GgmlLayout:
     counted: bool = False  # a count precedes the vocabulary
     scored: bool = False  # a score follows each token
     utf8_tokens: bool = False  # tokens are UTF-8; otherwise any bytes
+    byte_tokens: bool = False  # the engine dies of a text with a byte that is no token
     one_type: bool = True  # all matrices have the type that the header names
     current_versions: tuple[int, ...] = ()  # those with today's layout of quantised blocks
     optional: frozenset[str] = frozenset()
@@ -201,14 +202,14 @@ LAYOUTS: Final = (
     ),
     GgmlLayout(
         "llama", (GGMF, GGJT), _LLAMA_FIELDS, _LLAMA_SHARED, _LLAMA_BLOCK, scored=True,
-        one_type=False, current_versions=(3,), context=4096,
+        byte_tokens=True, one_type=False, current_versions=(3,), context=4096,
     ),
     GgmlLayout(
         "falcon", (GGCC,), _FALCON_FIELDS, _FALCON_SHARED, _FALCON_BLOCK | _FALCON_7_NORMS,
-        scored=True, one_type=False, current_versions=(10,), kind=7,
+        scored=True, byte_tokens=True, one_type=False, current_versions=(10,), kind=7,
     ),
     GgmlLayout(
         "falcon", (GGCC,), _FALCON_FIELDS, _FALCON_SHARED, _FALCON_BLOCK | _FALCON_40_NORMS,
-        scored=True, one_type=False, current_versions=(10,), kind=40,
+        scored=True, byte_tokens=True, one_type=False, current_versions=(10,), kind=40,
     ),
 )  # fmt: skip

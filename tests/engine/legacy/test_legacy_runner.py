@@ -152,6 +152,17 @@ def test_typed_markers_of_a_role_stay_text(tmp_path: Path) -> None:
         assert model.count_tokens("x### Response:") == plain + len("### Response:")
 
 
+@pytest.mark.parametrize("family", ["llama", "falcon"])
+def test_a_character_without_a_word_is_left_out(family: str, tmp_path: Path) -> None:
+    """Their library ends its process at it. Falcon's own vocabulary lacks control characters."""
+    path = FAMILIES[family](tmp_path / "model.bin")
+    path.write_bytes(path.read_bytes().replace(b"\1\0\0\0h", b"\1\0\0\0j", 1))
+    with opened(path) as model:
+        assert model.tokenize("hello") == model.tokenize("ello")
+        answer = model.generate("hello the world", 12, sampling=GREEDY)
+        assert answer == model.generate("ello te world", 12, sampling=GREEDY)
+
+
 def test_a_conversation_is_continued(gpt2: CPUInference) -> None:
     generated = [("user", "hello"), ("assistant", "world"), ("user", "again")]
     messages = [Message(role=Role(role), content=content) for role, content in generated]

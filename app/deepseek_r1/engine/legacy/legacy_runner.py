@@ -23,12 +23,14 @@ from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.base import AnswerBatch, GenerationResult, OpenRequest
 from deepseek_r1.engine.common_prefix import common_length
+from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.engine.generation_output import GenerationOutput, ResultCollector
 from deepseek_r1.engine.legacy.legacy_library import library, version
 from deepseek_r1.engine.legacy.legacy_model import MAX_SEED, LegacyModel, legacy_file
 from deepseek_r1.engine.legacy.legacy_process import LegacyModelProcess
 from deepseek_r1.engine.legacy.legacy_prompt import PlainPromptBuilder
 from deepseek_r1.engine.repetition import RepetitionDetector
+from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import default_threads, default_threads_prefill
 from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib, process_mib
@@ -67,6 +69,9 @@ class LegacyEngine:
         self._weights_mib = max(0.0, process_mib(self._model.process_id) - before)
         if request.isolated:
             self._weights_mib = max(0.0, self._weights_mib - LEGACY_PROCESS_MIB)
+        # Falcon's vocabulary has no word for some control characters, so they are left out.
+        missing = str(request.header.metadata.get(MISSING_BYTES, ""))
+        self._missing_bytes = frozenset(bytes.fromhex(missing))
         self._prompts = PlainPromptBuilder(request.header, self._tokenize)
         measured = request.automatic_threads
         self._automatic = measured or (
@@ -102,6 +107,8 @@ class LegacyEngine:
 
     def _tokenize(self, text: str, *, begin: bool) -> list[int]:
         self.last_progress = time.monotonic()  # this library is slow at it
+        if self._missing_bytes:
+            text = "".join(each for each in text if self._missing_bytes.isdisjoint(to_utf8(each)))
         return self._model.tokenize(text, begin=begin)
 
     @property
