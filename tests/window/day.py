@@ -457,7 +457,9 @@ class Day:
         person.type(page(self.server))
         person.click(tr("List files"))
         person.click(tr("Download now"), seconds=30)
-        person.click(tr("Pause"), seconds=20)
+        person.sees(tr("Pause"), 20)
+        time.sleep(2.0)  # a download without a byte is deleted without a question
+        person.click(tr("Pause"))
         person.click(tr("Resume"), seconds=10)
         person.sees(tr("Pause"), 10)
         time.sleep(1.5)

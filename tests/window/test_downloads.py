@@ -94,6 +94,24 @@ def test_a_download_is_paused_resumed_and_done(
         assert state_of(downloads) is DownloadState.DONE
 
 
+def test_while_a_part_is_checked_all_of_it_still_counts(
+    qtbot: QtBot, downloads: Downloads, content: bytes
+) -> None:
+    """Checking counts from 0 again; the question before deleting must not."""
+    with HostileServer(Halting(content)).running() as server:
+        downloads.start(order(server, content))
+        wait_halted(qtbot, downloads)
+        downloads.pause(FILE)
+        wait_state(qtbot, downloads, DownloadState.PAUSED)
+        seen = []
+        downloads.changed.connect(lambda: seen.append(downloads.items[0]))
+        with qtbot.waitSignal(downloads.finished):
+            downloads.resume(FILE)
+    checked = [each for each in seen if each.progress.phase is DownloadPhase.CHECKING]
+    assert min(each.progress.done_bytes for each in checked) < 16 << 20
+    assert min(each.part_bytes for each in seen) >= 16 << 20
+
+
 def test_a_cancelled_download_leaves_nothing(
     qtbot: QtBot, downloads: Downloads, content: bytes
 ) -> None:

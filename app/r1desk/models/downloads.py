@@ -38,11 +38,15 @@ class DownloadState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file for `folder`. `path` is set once it is done, `report` where it failed."""
+    """One file for `folder`. `path` is set once it is done, `report` where it failed.
+
+    `part_bytes` are here already. While these are checked, the progress counts from 0 again.
+    """
 
     order: DownloadSpec
     state: DownloadState
     progress: DownloadProgress
+    part_bytes: int = 0
     load_after: bool = False  # it is loaded as soon as it is done
     path: Path | None = None
     report: ErrorReport | None = None
@@ -92,12 +96,12 @@ class Downloads(QObject):
         known = self._all.get(order.file)
         if known is not None and known.state in (DownloadState.QUEUED, DownloadState.RUNNING):
             return
-        done = known.progress.done_bytes if known is not None else 0
+        done = known.part_bytes if known is not None else 0
         folder = known.folder if known is not None and done else self.folder
         progress = DownloadProgress(order.file, DownloadPhase.RECEIVING, done, order.size_bytes)
         self._all.pop(order.file, None)  # to the end of the queue
         self._all[order.file] = Download(
-            order, DownloadState.QUEUED, progress, load_after, folder=folder
+            order, DownloadState.QUEUED, progress, done, load_after, folder=folder
         )
         self._next()
         self.changed.emit()
@@ -170,7 +174,9 @@ class Downloads(QObject):
     def _on_progress(self, progress: DownloadProgress) -> None:
         download = self._all.get(progress.file)
         if download is not None and download.state is DownloadState.RUNNING:
-            self._set(replace(download, progress=progress))
+            checking = progress.phase is DownloadPhase.CHECKING
+            part_bytes = max(progress.done_bytes, download.part_bytes if checking else 0)
+            self._set(replace(download, progress=progress, part_bytes=part_bytes))
 
     @Slot()
     def _on_worker_ended(self) -> None:
@@ -208,7 +214,7 @@ class Downloads(QObject):
                     order.file, DownloadPhase.RECEIVING, done, order.size_bytes
                 )
                 self._all[order.file] = Download(
-                    order, DownloadState.PAUSED, progress, folder=folder
+                    order, DownloadState.PAUSED, progress, done, folder=folder
                 )
         self.changed.emit()
 

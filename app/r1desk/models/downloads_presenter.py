@@ -117,7 +117,7 @@ class DownloadPresenter(QObject):
         download = self._find(file)
         if download is None:
             return
-        done = download.progress.done_bytes
+        done = download.part_bytes
         if not done:
             self._downloads.delete(file)
             return
