@@ -34,6 +34,25 @@ def test_links_between_the_documents_lead_somewhere():
     assert missing == []
 
 
+def test_links_to_a_heading_lead_to_one_on_that_page():
+    missing = []
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+        for target, anchor in links:
+            if "://" not in target and anchor not in anchors(
+                page.parent / target if target else page
+            ):
+                missing.append(f"{page.name}: {target}#{anchor}")
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub names the headings of a page: letters, digits and hyphens, in lower case."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
 def test_the_walks_through_the_code_name_files_that_exist():
     text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
     steps = re.findall(r"^\| \d+ \| `([^`]+)` \|", text, flags=re.MULTILINE)
