@@ -367,7 +367,8 @@ class Day:
             person.click(tr("Export and import"))
             person.click(tr("Export all conversations…"))
             person.file_dialog(path)
-            person.wait(f"{name} is written", lambda _f, path=path: path.exists(), 60)
+            # A PDF of many rounds has thousands of pages.
+            person.wait(f"{name} is written", lambda _f, path=path: path.exists(), 240)
         if number > 1:
             return  # each import doubles the list
         person.click(tr("Export and import"))
