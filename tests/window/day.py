@@ -258,6 +258,7 @@ class Day:
         self.person, self.folder, self.server, self.model = person, folder, server, model
         self.texts = TEXTS[language]
         self.numbers = count(1)
+        self.themes_in_turn = cycle((1, 2, 3, 0, 2))  # rows of the list: system, light, dark, …
 
     def steps(self) -> Iterator[Callable[[], None]]:
         """The first hour's steps once, then the daily ones without an end."""
@@ -484,10 +485,11 @@ class Day:
             person.close_dialog()
 
     def themes(self) -> None:
+        """Two after each other; each round goes on in another one."""
         for _ in range(2):
             self.person.press("ctrl+comma")
             self.person.click(tr("Appearance"), kind="QComboBox")
-            self.person.press("Down", "Return")
+            self.person.press("Home", *["Down"] * next(self.themes_in_turn), "Return")
             time.sleep(0.8)
             self.person.close_dialog()
 
