@@ -1,7 +1,7 @@
 """`deepseek-r1 serve` beside llama.cpp's own server: tokens a second of all users together.
 
     python tests/benchmarks/bench_llama_server.py LLAMA_SERVER [--model FILE] [--users 1,2,4,8]
-        [--blocks 3] [--requests 8] [--tokens 64] [--prompt-tokens 64] [--json]
+        [--blocks 3] [--requests 8] [--tokens 64] [--prompt-tokens 64] [--same-waiting] [--json]
 
 LLAMA_SERVER is the program, built from the folder of llama-cpp-python's source, as its libraries
 were:
@@ -9,21 +9,27 @@ were:
     cmake -S vendor/llama.cpp -B /tmp/llserver -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF \\
         -DLLAMA_BUILD_UI=OFF && cmake --build /tmp/llserver --target llama-server
 
-Both have the model in memory all the time, eight places, one KV cache for all of them, and the
-niceness of our engine. The load is that of `deepseek-r1 bench serve`. For each number of users, the
-blocks are theirs, ours, ours, theirs: about --requests prompts that neither server knows, the same
-samplers, and answers that do not end early. The ratio is ours / theirs.
+Both have the model in memory all the time, a thread for each core, eight places, one KV cache for
+all of them, and the niceness of our engine. The load is that of `deepseek-r1 bench serve`. For each
+number of users, the blocks are theirs, ours, ours, theirs: about --requests prompts that neither
+server knows, the same samplers, and answers that do not end early. The ratio is ours / theirs.
+
+Beside other programs the servers cannot be compared as they are: the threads of theirs spin for
+milliseconds where ours sleep (`engine/llama/openmp.py`), which takes the cores from the other
+programs, or waits for them. With --same-waiting theirs sleep as ours do.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,9 +39,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "app"))
 from deepseek_r1.cli.bench_command import machine
 from deepseek_r1.cli.serve_load import ServerLoad
 from deepseek_r1.core.paths import starter_model
+from deepseek_r1.engine.llama.openmp import wait_policy
+from deepseek_r1.hardware import cpu
 
 READY_S = 300.0
 PLACES, CONTEXT = 8, 4096
+THREADS = str(cpu().usable_cores)  # a count that is given does not follow other programs' load
 NICENESS = "5"  # of our engine's process
 SAMPLERS = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1.0}
 ENDS = ("<|im_end|>", "<|endoftext|>", "<｜end▁of▁sentence｜>")  # of an answer
@@ -44,24 +53,29 @@ ENDS = ("<|im_end|>", "<|endoftext|>", "<｜end▁of▁sentence｜>")  # of an a
 def ours(model: Path) -> list[str]:
     """The command of our server."""
     command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(model)]
-    command += ["--parallel", str(PLACES), "--context-length", str(CONTEXT), "--port"]
-    return command
+    command += ["--parallel", str(PLACES), "--context-length", str(CONTEXT)]
+    return [*command, "--threads", THREADS, "--threads-prefill", THREADS, "--port"]
 
 
 def theirs(program: Path, model: Path) -> list[str]:
     """The command of llama.cpp's server. Without `--cache-ram 0` it also copies prompts about."""
     command = ["nice", "-n", NICENESS, str(program), "--model", str(model), "--kv-unified"]
     command += ["--parallel", str(PLACES), "--ctx-size", str(CONTEXT), "--cache-ram", "0"]
-    return [*command, "--port"]
+    return [*command, "--threads", THREADS, "--threads-batch", THREADS, "--port"]
 
 
 @contextmanager
-def server(command: list[str], port: int) -> Iterator[str]:
-    """The address of a server whose model is loaded."""
+def server(
+    command: list[str], port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The address of a server whose model is loaded. `environment` is added to this process's."""
+    if is_ready(f"http://127.0.0.1:{port}"):
+        raise SystemExit(f"Port {port} is in use: --port takes another one.")
     process = subprocess.Popen(
         [*command, str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env=os.environ | dict(environment or {}),
     )
     address, until = f"http://127.0.0.1:{port}", time.monotonic() + READY_S
     try:
@@ -76,10 +90,12 @@ def server(command: list[str], port: int) -> Iterator[str]:
 
 
 def is_ready(address: str) -> bool:
-    """Whether requests are answered."""
+    """Whether a server has its model; theirs knows one path of health alone."""
     try:
-        status = httpx2.get(f"{address}/v1/models").status_code
-        return status == 200 and httpx2.get(f"{address}/health").status_code == 200
+        status = httpx2.get(f"{address}/health/ready").status_code
+        return status == 200 or (
+            status == 404 and httpx2.get(f"{address}/health").status_code == 200
+        )
     except httpx2.TransportError:
         return False
 
@@ -97,13 +113,14 @@ def no_end(address: str) -> dict[str, float]:
 def measured(loads: dict[str, ServerLoad], users: int, options: argparse.Namespace) -> dict:
     """All blocks of one number of users."""
     rates: dict[str, list[float]] = {name: [] for name in loads}
-    each, errors, ratios = max(1, options.requests // users), 0, []
+    each, ratios = max(1, options.requests // users), []
+    errors = dict.fromkeys(loads, 0)
     for _ in range(options.blocks):
         block: dict[str, list[float]] = {name: [] for name in loads}
         for name in ("theirs", "ours", "ours", "theirs"):
             report = loads[name].run(users, each).report()
             block[name].append(float(report["tokens_s"]))
-            errors += int(report["errors"])
+            errors[name] += int(report["errors"])
         ratios.append(statistics.mean(block["ours"]) / statistics.mean(block["theirs"]))
         for name, values in block.items():
             rates[name] += values
@@ -117,7 +134,8 @@ def show(row: dict) -> None:
         values = row[name]
         middle, low, high = statistics.median(values), min(values), max(values)
         parts.append(f"{name} {middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})")
-    print("; ".join(parts), f"; {row['errors']} errors" if row["errors"] else "", flush=True)
+    failed = [f"{name} failed {count} times" for name, count in row["errors"].items() if count]
+    print("; ".join(parts + failed), flush=True)
 
 
 def main() -> None:
@@ -130,13 +148,16 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--prompt-tokens", type=int, default=64)
+    parser.add_argument("--same-waiting", action="store_true")
     parser.add_argument("--port", type=int, default=8190)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
     model = options.model or starter_model()
+    waiting = wait_policy({}) if options.same_waiting else {}
     with (
         server(ours(model), options.port) as our_address,
-        server(theirs(options.llama_server, model), options.port + 1, NICENESS) as their_address,
+        server(theirs(options.llama_server, model), options.port + 1, waiting) as their_address,
     ):
         fields = SAMPLERS | {"logit_bias": no_end(our_address)}
         loads = {

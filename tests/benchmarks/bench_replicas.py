@@ -326,6 +326,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
     program = options.program or shutil.which(options.gateway)
     if not program:
         raise SystemExit(f"{options.gateway} is not installed")

@@ -114,14 +114,17 @@ class MemoryGroup:
         _write(folder / self._files.reads, line)
 
     def _limit_cores(self, cores: float, v1_folder: Path) -> None:
+        """Let the quota limit the group, and other programs as little as they can."""
         quota = str(int(cores * _PERIOD_US))
         if self._files is _V2:
             _write(self._path / "cpu.max", f"{quota} {_PERIOD_US}")
+            _write(self._path / "cpu.weight", "10000")
             return
         v1_folder.mkdir()
         self._folders.append(v1_folder)
         _write(v1_folder / "cpu.cfs_period_us", str(_PERIOD_US))
         _write(v1_folder / "cpu.cfs_quota_us", quota)
+        _write(v1_folder / "cpu.shares", "16384")
 
     def join(self) -> None:
         """Put the calling process into the group; its children follow."""

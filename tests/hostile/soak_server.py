@@ -326,6 +326,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, default=None, help="default: the starter")
     parser.add_argument("--most-kib", type=float, default=20.0)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
     process, address = start(options.model or starter_model())
     try:
         watch = Watch(process)
