@@ -279,7 +279,7 @@ def start(model: Path) -> tuple[subprocess.Popen[str], str]:
     )
     assert process.stderr is not None
     address = process.stderr.readline().split()[-1]
-    threading.Thread(target=process.stderr.read, daemon=True).start()
+    threading.Thread(target=sys.stderr.writelines, args=(process.stderr,), daemon=True).start()
     until = time.monotonic() + READY_S
     while httpx2.get(f"{address}/health/ready").status_code != 200:
         if time.monotonic() > until:

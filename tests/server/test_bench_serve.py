@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from support.servers import RunningServer
+from deepseek_r1.cli.serve_load import ServerLoad
+from support.servers import RunningServer, get
 
 pytestmark = pytest.mark.native
 
@@ -41,3 +42,20 @@ def test_requests_come_at_their_own_rate(server: RunningServer):
     assert row["rate"] == 4
     assert row["errors"] == 0
     assert row["tokens_s"] > 0
+
+
+def counted(server: RunningServer, name: str) -> float:
+    lines = get(f"{server.address}/metrics").text.splitlines()
+    return next(float(each.split()[1]) for each in lines if each.startswith(f"deepseek_r1:{name} "))
+
+
+def test_each_run_asks_what_no_cache_has(server: RunningServer):
+    load = ServerLoad(server.address, "", tokens=1, prompt_tokens=128)
+    for _ in range(2):
+        read = counted(server, "prompt_tokens_total")
+        cached = counted(server, "prefix_cache_hits_total")
+        assert not load.run(1, 1).errors
+        read = counted(server, "prompt_tokens_total") - read
+        cached = counted(server, "prefix_cache_hits_total") - cached
+    load.close()
+    assert cached < read / 2
