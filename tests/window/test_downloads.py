@@ -65,6 +65,13 @@ def wait_halted(qtbot: QtBot, downloads: Downloads) -> None:
     qtbot.waitUntil(lambda: downloads.items[0].progress.done_bytes >= 16 << 20)
 
 
+def pause_halfway(qtbot: QtBot, downloads: Downloads, spec: DownloadSpec) -> None:
+    downloads.start(spec)
+    wait_halted(qtbot, downloads)
+    downloads.pause(FILE)
+    wait_state(qtbot, downloads, DownloadState.PAUSED)
+
+
 @pytest.fixture(autouse=True)
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
@@ -83,10 +90,7 @@ def test_a_download_is_paused_resumed_and_done(
     qtbot: QtBot, downloads: Downloads, content: bytes
 ) -> None:
     with HostileServer(Halting(content)).running() as server:
-        downloads.start(order(server, content))
-        wait_halted(qtbot, downloads)
-        downloads.pause(FILE)
-        wait_state(qtbot, downloads, DownloadState.PAUSED)
+        pause_halfway(qtbot, downloads, order(server, content))
         with qtbot.waitSignal(downloads.finished) as done:
             downloads.resume(FILE)
         assert done.args[0].path.read_bytes() == content
@@ -99,10 +103,7 @@ def test_while_a_part_is_checked_all_of_it_still_counts(
 ) -> None:
     """Checking counts from 0 again; the question before deleting must not."""
     with HostileServer(Halting(content)).running() as server:
-        downloads.start(order(server, content))
-        wait_halted(qtbot, downloads)
-        downloads.pause(FILE)
-        wait_state(qtbot, downloads, DownloadState.PAUSED)
+        pause_halfway(qtbot, downloads, order(server, content))
         seen = []
         downloads.changed.connect(lambda: seen.append(downloads.items[0]))
         with qtbot.waitSignal(downloads.finished):

@@ -52,6 +52,11 @@ class ContextParams:
         return max(self.all_sequences, 1 + self.draft_tokens)
 
     @property
+    def most_rows(self) -> int:
+        """The most tokens of one computation."""
+        return max(self.micro_batch, self.max_outputs)
+
+    @property
     def all_sequences(self) -> int:
         """The sequences with the one for snapshots. llama.cpp wants a row of logits for each."""
         return self.sequences + int(self.snapshots)
@@ -147,8 +152,7 @@ class LlamaContext:
             native_params = self._native_params()
             self.pointer: Any = self._api.llama_init_from_model(model.pointer, native_params)
         if not self.pointer:
-            if self.layer_outputs is not None:
-                self.layer_outputs.close()
+            self._free_layer_outputs()
             detail = library.log.last_error() or "the context could not be created"
             raise ModelLoadFailed(path="", detail=detail)
         if weights is not None:
@@ -166,19 +170,24 @@ class LlamaContext:
         self._batch = self._api.llama_batch_get_one(self._tokens, params.micro_batch)
         self.one = (self._api.llama_token * 1)()
         self._batch_of_one = self._api.llama_batch_get_one(self.one, 1)
-        most_rows = max(params.micro_batch, params.max_outputs)
-        self._token_batch = self._api.llama_batch_init(most_rows, 0, 1)
+        self._token_batch = self._api.llama_batch_init(params.most_rows, 0, 1)
 
     def _copy_layers(self, model: LlamaModel) -> LayerOutputs | None:
         params, weights = self.params, self._weights
         if not params.copied_layers:
             return None
         ggml = Ggml(self._library.functions) if weights is None else weights.ggml
-        rows = max(params.micro_batch, params.max_outputs)
-        outputs = LayerOutputs(ggml.fields, params.copied_layers, model.width, rows)
+        outputs = LayerOutputs(ggml.fields, params.copied_layers, model.width, params.most_rows)
         if weights is not None:
             weights.set_layer_outputs(outputs.user_data)
         return outputs
+
+    def _free_layer_outputs(self) -> None:
+        if self.layer_outputs is None:
+            return
+        if self._weights is not None:
+            self._weights.set_layer_outputs(None)
+        self.layer_outputs.close()
 
     def _native_params(self) -> Any:
         api, params = self._api, self.params
@@ -211,8 +220,7 @@ class LlamaContext:
             self._api.llama_batch_free(self._token_batch)
             self._api.llama_free(self.pointer)
             self.pointer = None
-            if self.layer_outputs is not None:
-                self.layer_outputs.close()
+            self._free_layer_outputs()
 
     @property
     def single_token_batch(self) -> LlamaBatch:
