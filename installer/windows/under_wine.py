@@ -5,6 +5,7 @@
     python3 installer/windows/under_wine.py source      # one step
     python3 installer/windows/under_wine.py --variants all …   # llama.cpp for every processor
     python3 installer/windows/under_wine.py --go-on suite      # without what has passed already
+    python3 installer/windows/under_wine.py suite --tests tests/store tests/host/test_child.py
 
 source     the application from its source: the window opens, is asked by keyboard, answers
 tests      the tests of what differs most on Windows, with the Windows interpreter
@@ -74,7 +75,7 @@ def run_chosen_tests(session: Wine, python: Path) -> None:
 
 def run_relevant_tests(session: Wine, python: Path) -> None:
     """Run all tests that bear on Windows."""
-    suite_under_wine.run_tests(session, python, suite_under_wine.RELEVANT)
+    suite_under_wine.run_tests(session, python, suite_under_wine.relevant)
 
 
 def try_bundle(session: Wine, python: Path) -> None:
@@ -116,8 +117,10 @@ def main() -> int:
     parser.add_argument("--prefix", default="prefix", help="another Windows, to run beside one")
     parser.add_argument("--if-kept", action="store_true", help="skip what is not made already")
     parser.add_argument("--go-on", action="store_true", help="no test again that has passed")
+    parser.add_argument("--tests", nargs="+", metavar="PATH", help="the suite's tests, if not all")
     asked = parser.parse_args()
     suite_under_wine.goes_on = asked.go_on
+    suite_under_wine.relevant = tuple(asked.tests or suite_under_wine.RELEVANT)
     kept.only_kept = asked.if_kept
     if unknown := set(asked.steps) - set(STEPS):
         parser.error(f"no such step: {', '.join(unknown)}")

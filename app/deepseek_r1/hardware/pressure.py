@@ -70,11 +70,12 @@ def linux_reading(root: Path = _ROOT) -> MemoryReading:
     stalls, grouped = [_stalls(root / "proc/pressure/memory")], False
     for folder in linux.control_groups(root, "memory"):
         stalls.append(_stalls(folder / "memory.pressure"))
-        limit_mib, used_mib = _group(folder)
+        limit_mib = _limit_mib(folder)
         if limit_mib <= 0 or limit_mib > total_mib:
             continue
         grouped = True
-        total_mib, available_mib = limit_mib, min(available_mib, max(0.0, limit_mib - used_mib))
+        unused_mib = max(0.0, limit_mib - _used_mib(folder))
+        total_mib, available_mib = limit_mib, min(available_mib, unused_mib)
     return MemoryReading(
         total_mib,
         min(available_mib, total_mib),
@@ -84,18 +85,20 @@ def linux_reading(root: Path = _ROOT) -> MemoryReading:
     )
 
 
-def _group(folder: Path) -> tuple[float, float]:
-    """A group's limit (0: none) and the memory that it uses and cannot just drop, in MiB.
+def _limit_mib(folder: Path) -> float:
+    """A group's limit in MiB; 0 where it has none."""
+    return (_number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes")) / _MIB
+
+
+def _used_mib(folder: Path) -> float:
+    """The memory in MiB that a group uses and cannot just drop.
 
     Inactive file pages count as droppable, as they do in `MemAvailable`.
     """
-    limit = _number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes")
-    if not limit:
-        return 0.0, 0.0
     used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
     counts = _fields(folder / "memory.stat")
     droppable = counts.get("total_inactive_file", counts.get("inactive_file", 0))
-    return limit / _MIB, max(0, used - droppable) / _MIB
+    return max(0, used - droppable) / _MIB
 
 
 def _stalls(file: Path) -> tuple[float, float]:
