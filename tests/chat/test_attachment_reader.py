@@ -65,7 +65,7 @@ def test_a_file_that_is_not_text_is_refused_with_a_sentence(tmp_path: Path, data
 def test_the_size_is_checked_before_anything_is_read(tmp_path: Path) -> None:
     file = tmp_path / "huge.txt"
     with file.open("wb") as sparse:
-        sparse.truncate(2**40)
+        sparse.truncate(2**40 if os.name == "posix" else 2**28)  # elsewhere it is not sparse
     with pytest.raises(AttachmentTooLarge):
         read_attachment(file)
     file.write_bytes(b"a" * MAX_BYTES)

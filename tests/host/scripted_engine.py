@@ -13,6 +13,7 @@ import struct
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -179,7 +180,8 @@ class ScriptedEngine:
             case "exit":
                 os._exit(int(value))
             case "signal" if sys.platform == "win32":
-                end = {"SIGSEGV": faulthandler._sigsegv, "SIGABRT": os.abort}
+                access_violation = partial(faulthandler._raise_exception, 0xC0000005)
+                end = {"SIGSEGV": access_violation, "SIGABRT": os.abort}
                 end.get(value, lambda: os.kill(os.getpid(), signal.Signals[value]))()
             case "signal":
                 if value != "SIGKILL":

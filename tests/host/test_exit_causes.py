@@ -9,6 +9,8 @@ import pytest
 from deepseek_r1.core.errors import EngineDied, EngineOutOfMemory
 from deepseek_r1.host.exit_causes import classify, last_error_line
 
+has_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL there")
+
 
 @pytest.mark.parametrize(
     ("code", "error", "how"),
@@ -16,7 +18,7 @@ from deepseek_r1.host.exit_causes import classify, last_error_line
         (-signal.SIGABRT, EngineDied, "abort"),
         (-signal.SIGSEGV, EngineDied, "SIGSEGV"),
         (-signal.SIGTERM, EngineDied, "SIGTERM"),
-        (-9, EngineOutOfMemory, "SIGKILL"),
+        pytest.param(-9, EngineOutOfMemory, "SIGKILL", marks=has_sigkill),
         (-63, EngineDied, None),
         (-1000, EngineDied, "signal 1000"),
         (1, EngineDied, "exit code 1"),
@@ -40,6 +42,11 @@ Fatal Python error: Aborted
 Current thread 0x00007f3c (most recent call first):
   File "/app/deepseek_r1/engine/llama/model.py", line 40 in load
 """
+
+
+def test_the_code_of_windows_abort_is_one_with_the_trace_of_an_abort():
+    assert classify(3, ABORT).facts["how"] == "abort"
+    assert classify(3, "usage: engine").facts["how"] == "exit code 3"
 
 
 @pytest.mark.parametrize(

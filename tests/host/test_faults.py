@@ -231,7 +231,7 @@ def test_a_question_asked_while_the_last_engine_is_being_ended_is_answered_by_th
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        (["/nowhere/python"], "No such file"),
+        (["/nowhere/python"], "WinError 2" if sys.platform == "win32" else "No such file"),
         (scripted_command("complain=error:_libllama_is_missing", "exit=1"), "libllama is missing"),
         (scripted_command("version=99"), "99"),
         (scripted_command("garbage"), None),

@@ -14,6 +14,7 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.host.watchdog import RestartBudget
+from support.budgets import engine_extra_mib
 from support.patience import wait_until
 
 pytestmark = pytest.mark.native
@@ -21,15 +22,21 @@ pytestmark = pytest.mark.native
 STREAMED = LoadSettings(
     memory_budget=256, context_length=1024, micro_batch=64, threads=1, swap_enabled=True
 )
-WINDOW_MIB = 105.0  # so that the starter model does not fit, not even beside an empty context
+LINUX_WINDOW_MIB = 105.0  # so that the starter does not fit, not even beside an empty context
+LARGER_MIB = 65.0  # than that, for a budget of 330 MiB
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=40)
 PROMPT = "Write a story about a whale."
 
 
 @pytest.fixture
-def client(starter: Path) -> Iterator[EngineClient]:
+def window_mib(starter: Path) -> float:
+    return LINUX_WINDOW_MIB - engine_extra_mib(starter)
+
+
+@pytest.fixture
+def client(starter: Path, window_mib: float) -> Iterator[EngineClient]:
     with EngineClient(budget=RestartBudget(1000)) as made:
-        made.load(starter, STREAMED, window_mib=WINDOW_MIB)
+        made.load(starter, STREAMED, window_mib=window_mib)
         yield made
 
 
@@ -60,15 +67,17 @@ def test_the_budget_moves_while_it_talks_and_the_answer_is_the_same(client):
     assert last.stats.weights.streamed_mib == 0  # 2,048 MiB hold all of it
 
 
-def test_a_budget_too_small_is_refused_and_changes_nothing(client, starter):
-    client.load(starter, STREAMED.model_copy(update={"memory_budget": 330}), window_mib=170.0)
+def test_a_budget_too_small_is_refused_and_changes_nothing(client, starter, window_mib):
+    larger = STREAMED.model_copy(update={"memory_budget": 330})
+    client.load(starter, larger, window_mib=window_mib + LARGER_MIB)
     with pytest.raises(BudgetTooSmall):
         client.set_budget(256)
     assert text_of(client.generate(PROMPT, GREEDY))
 
 
-def test_a_model_in_memory_follows_the_budgets_that_hold_it(client, starter):
-    client.load(starter, STREAMED.model_copy(update={"memory_budget": 2048}), window_mib=170.0)
+def test_a_model_in_memory_follows_the_budgets_that_hold_it(client, starter, window_mib):
+    roomy = STREAMED.model_copy(update={"memory_budget": 2048})
+    client.load(starter, roomy, window_mib=window_mib + LARGER_MIB)
     client.set_budget(1024)
     assert text_of(client.generate(PROMPT, GREEDY))
     with pytest.raises(WrongUsage, match="whole model is in memory"):
@@ -98,15 +107,15 @@ def test_an_idle_budget_moves_at_once(client):
     assert pinned < 100
 
 
-def test_threads_are_measured_and_kept_for_the_next_load(client, starter, own_profile):
+def test_threads_are_measured_and_kept_for_the_next_load(client, starter, own_profile, window_mib):
     found = client.measure_threads()
     assert found.threads in found.decode_tok_s
     assert min(found.decode_tok_s.values()) > 0
     assert min(found.prefill_tok_s.values()) > 0
     assert (own_profile / "measured" / "threads.json").is_file()
     automatic = STREAMED.model_copy(update={"threads": 0})
-    loaded = client.load(starter, automatic, window_mib=WINDOW_MIB)
+    loaded = client.load(starter, automatic, window_mib=window_mib)
     assert loaded.measured == found
     assert loaded.threads == found.threads
     chosen = STREAMED.model_copy(update={"threads": 2})
-    assert client.load(starter, chosen, window_mib=WINDOW_MIB).threads == 2
+    assert client.load(starter, chosen, window_mib=window_mib).threads == 2

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 import signal
+import sys
+from collections.abc import Callable
+from operator import methodcaller
 from pathlib import Path
 
+import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -20,6 +23,17 @@ from window.stall_meter import answering_window
 
 pytestmark = pytest.mark.native
 
+FAULTS: dict[str, tuple[Callable[[psutil.Process], None], str]] = {
+    "frozen": (psutil.Process.suspend, "did not respond for")
+}
+if sys.platform == "win32":
+    FAULTS["killed"] = (psutil.Process.kill, "The engine stopped unexpectedly")
+else:
+    FAULTS |= {
+        "killed": (psutil.Process.kill, "The system ended the engine"),
+        "aborted": (methodcaller("send_signal", signal.SIGABRT), "The engine stopped unexpectedly"),
+        "crashed": (methodcaller("send_signal", signal.SIGSEGV), "The engine stopped unexpectedly"),
+    }
 LONG = "Write a very long story about a fox."
 
 
@@ -28,21 +42,12 @@ def long_answers(stored: prefs.Preferences) -> None:
 
 
 @pytest.mark.quiet
-@pytest.mark.parametrize(
-    ("fault", "sentence"),
-    [
-        (signal.SIGSTOP, "did not respond for"),
-        (signal.SIGABRT, "The engine stopped unexpectedly"),
-        (signal.SIGSEGV, "The engine stopped unexpectedly"),
-        (signal.SIGKILL, "The system ended the engine"),
-    ],
-    ids=lambda value: value.name if isinstance(value, signal.Signals) else "",
-)
+@pytest.mark.parametrize(("fault", "sentence"), FAULTS.values(), ids=FAULTS.keys())
 def test_an_engine_that_fails_costs_one_answer_and_comes_back(
     qtbot: QtBot,
     own_profile: Path,
     monkeypatch: pytest.MonkeyPatch,
-    fault: signal.Signals,
+    fault: Callable[[psutil.Process], None],
     sentence: str,
 ) -> None:
     limits = HangLimits(beats_s=1.5, check_s=0.3)
@@ -54,7 +59,7 @@ def test_an_engine_that_fails_costs_one_answer_and_comes_back(
             with qtbot.waitSignal(session.chat.answer_streamed):
                 pass
             pid = session.engine.engine_pid
-            os.kill(pid, fault)
+            fault(psutil.Process(pid))
             qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state != "streaming")
         question, answer = session.chat.shown_branch
         assert question.content == LONG
@@ -74,7 +79,7 @@ def test_an_engine_that_dies_while_idle_is_started_again_by_the_next_message(
     with running_session(qtbot, own_profile, long_answers) as session:
         session.chat_settings.set_sampling(SamplingSettings(max_tokens=8, seed=1))
         wait_ready(qtbot, session)
-        os.kill(session.engine.engine_pid, signal.SIGKILL)
+        psutil.Process(session.engine.engine_pid).kill()
         qtbot.waitUntil(lambda: session.models.current is None)
         ask(qtbot, session, "Are you there?")
         wait_answered(qtbot, session)

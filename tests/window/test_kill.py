@@ -11,7 +11,6 @@ import json
 import os
 import queue
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -112,7 +111,7 @@ def open_window(profile: Path, questions: list[str]) -> Window:
 
 def kill(pid: int) -> float:
     """kill -9; returns when it happened."""
-    os.kill(pid, signal.SIGKILL)
+    psutil.Process(pid).kill()
     return time.monotonic()
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QDialog
@@ -206,7 +205,7 @@ def test_a_question_after_the_engine_died_while_loading_is_answered(
         with qtbot.waitSignal(session.models.load_progressed):
             session.models.choose(path)
         with qtbot.waitSignal(session.models.load_failed):
-            os.kill(session.engine.engine_pid, signal.SIGKILL)
+            psutil.Process(session.engine.engine_pid).kill()
         ask(qtbot, session, "Are you there?")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,7 +151,7 @@ def test_a_killed_window_leaves_no_lock_behind(own_profile: Path) -> None:
     for _ in range(2):
         with started(own_profile) as window:
             wait_until_open(window, own_profile)
-            os.kill(window.pid, signal.SIGKILL)
+            window.kill()
             window.wait()
         assert not held(own_profile)
     with started(own_profile) as again, started(own_profile) as other:

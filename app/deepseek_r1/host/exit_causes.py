@@ -8,7 +8,7 @@ from deepseek_r1.core.child_process import signal_name
 from deepseek_r1.core.errors import EngineDied, EngineOutOfMemory, R1Error
 from deepseek_r1.core.i18n import N_, join_sentences, tr
 
-# Windows reports a fault as an NTSTATUS exit code; the C runtime's abort is code 3.
+# Windows reports a fault as an NTSTATUS exit code.
 _WINDOWS_FAULTS = {
     0xC0000005: "SIGSEGV",
     0xC000001D: "SIGILL",
@@ -19,6 +19,7 @@ _WINDOWS_FAULTS = {
     0xC0000409: "abort",
     0x40000015: "abort",
 }
+_WINDOWS_ABORT = 3  # the C runtime's, where a handler has written its trace
 _WINDOWS_OUT_OF_MEMORY = {0xC0000017, 0xC000012D, 0xC000009A}
 
 _MEANINGS = {
@@ -41,7 +42,7 @@ _SENTENCE_CHARACTERS = 400
 
 def classify(returncode: int, stderr: str) -> R1Error:
     """The error to show for a process's unexpected exit."""
-    how = _exit_name(returncode)
+    how = _exit_name(returncode, stderr)
     if how == "SIGKILL" or returncode & 0xFFFFFFFF in _WINDOWS_OUT_OF_MEMORY:
         return EngineOutOfMemory(how=how)
     text = last_error_line(stderr)
@@ -65,10 +66,12 @@ def last_error_line(stderr: str) -> str:
     return (significant or lines or [""])[-1][:_SENTENCE_CHARACTERS]
 
 
-def _exit_name(returncode: int) -> str:
+def _exit_name(returncode: int, stderr: str) -> str:
     """A signal's name, "abort", or "exit code N"."""
     if returncode < 0:
         name = signal_name(returncode)
         return "abort" if name == "SIGABRT" else name
     fault = _WINDOWS_FAULTS.get(returncode)
+    if returncode == _WINDOWS_ABORT and "Fatal Python error: Aborted" in stderr:
+        fault = "abort"  # a program of its own may end with that code, too
     return fault or tr("exit code {code}", code=returncode)

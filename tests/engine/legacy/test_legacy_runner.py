@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -188,4 +189,6 @@ def test_the_bill_is_near_what_the_process_takes(tmp_path: Path) -> None:
         bill = engine.load(path, settings).bill
         *_, last = engine.generate("a " * 240, GREEDY)
     assert isinstance(last, GenerationFinished)
-    assert last.stats.peak_mib == pytest.approx(bill.total_mib, rel=0.08)
+    assert last.stats.peak_mib < 1.08 * bill.total_mib
+    # Elsewhere the engine measures its own share, with what its libraries needed to start.
+    assert last.stats.peak_mib > (0.92 if sys.platform == "linux" else 0.85) * bill.total_mib

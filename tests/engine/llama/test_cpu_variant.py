@@ -1,5 +1,6 @@
 """The processor code of llama.cpp: which one is in use, and whether it may be."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -29,7 +30,8 @@ def built_with(text: bytes) -> SimpleNamespace:
 def test_the_library_uses_only_what_the_processor_has() -> None:
     opened = library()
     assert opened.cpu_variant.features
-    assert opened.cpu_variant.missing(cpu().features) == ()
+    if sys.platform != "win32":  # which does not list all that the processor has
+        assert opened.cpu_variant.missing(cpu().features) == ()
     assert opened.name.startswith("llama.cpp")
     assert opened.cpu_variant.variant in opened.name
 
