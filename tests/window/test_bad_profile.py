@@ -395,7 +395,9 @@ def test_a_database_that_is_no_database_is_set_aside(qtbot: QtBot, own_profile: 
 def test_a_whole_chat_under_unusual_names(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = tmp_path / "\u674e\u660e \U0001f600 100% #1 'q' \"d\" & ?x=1"
+    home = tmp_path / "\u674e\u660e \U0001f600 100% #1 'q' & x=1"
+    if sys.platform != "win32":  # which forbids these two characters
+        home /= '"d" ?'
     profile, models = home / "\u914d\u7f6e", home / "\u6a21\u578b"
     models.mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
