@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from deepseek_r1.inference import process_overhead
 from deepseek_r1.memory import plan as plan_module
 from deepseek_r1.weights.placement.residency import Residency, plan_residency
 from deepseek_r1.weights.streaming import streamed_weights
+from support.budgets import engine_extra_mib
+from support.patience import PATIENCE_S
 
 WINDOW_MIB, GROWN_MIB = 150.0, 550.0
 APP = Path(__file__).parents[2] / "app"
@@ -24,19 +27,12 @@ APP = Path(__file__).parents[2] / "app"
 GROWS = """
 import sys
 from deepseek_r1 import CPUInference
-from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.host.inspection import inspect
-from deepseek_r1.host.protocol import InspectRequest
-from deepseek_r1.inference import process_overhead
-from deepseek_r1.memory import plan as plan_module
-from deepseek_r1.weights.placement.residency import Residency, plan_residency
-from deepseek_r1.weights.streaming import streamed_weights
+path, window_mib = sys.argv[1], float(sys.argv[2])
 with CPUInference(
-    sys.argv[1], memory_budget=328, context_length=512, swap_enabled=True, window_mib=150.0
+    path, memory_budget=328, context_length=512, swap_enabled=True, window_mib=window_mib
 ) as model:
-    for window_mib in (150.0, 154.0):
-        model.set_memory_budget(328, window_mib=window_mib)
+    for grown_mib in (0.0, 4.0):
+        model.set_memory_budget(328, window_mib=window_mib + grown_mib)
         model.generate("Hello", max_tokens=4)  # what is to stay comes home
         print(model.weights_stats.pinned_mib)
 """
@@ -44,12 +40,13 @@ with CPUInference(
 
 @pytest.mark.native
 def test_the_weights_follow_the_window(starter: Path) -> None:
+    window_mib = WINDOW_MIB - engine_extra_mib(starter)
     done = subprocess.run(
-        [sys.executable, "-c", GROWS, starter],
-        env={"PYTHONPATH": str(APP)},
+        [sys.executable, "-c", GROWS, starter, str(window_mib)],
+        env={**os.environ, "PYTHONPATH": str(APP)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     before, after = map(float, done.stdout.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+import shutil
 from pathlib import Path
 
 import pytest
@@ -496,7 +497,7 @@ def test_a_model_that_was_replaced_before_it_answered_is_not_offered(
     qtbot: QtBot, own_profile: Path, tmp_path: Path, starter: Path
 ) -> None:
     other = tmp_path / "another.gguf"
-    other.symlink_to(starter)
+    shutil.copyfile(starter, other)
     with running_session(qtbot, own_profile, short_answers) as session:
         wait_ready(qtbot, session)
         session.models.choose(other)

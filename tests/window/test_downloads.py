@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from pathlib import Path
 
 import psutil
@@ -187,9 +188,10 @@ def test_the_end_does_not_wait_for_a_process_that_hangs(
         wait_halted(qtbot, downloads)
         process = network_process()
         process.suspend()
-        qtbot.waitUntil(lambda: process.status() == psutil.STATUS_STOPPED)
+        if sys.platform != "win32":  # there it is suspended when the call returns
+            qtbot.waitUntil(lambda: process.status() == psutil.STATUS_STOPPED)
         downloads.close()
-        assert process.status() == psutil.STATUS_STOPPED
+        assert process.is_running()
         wait_state(qtbot, downloads, DownloadState.PAUSED)
         assert not process.is_running()
         assert state_of(downloads, "second.gguf") is DownloadState.QUEUED

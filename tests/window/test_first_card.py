@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -135,8 +136,8 @@ def test_a_model_in_the_downloads_folder_is_one_click_away(
 ) -> None:
     downloads = tmp_path / "home" / "Downloads"
     downloads.mkdir(parents=True)
-    (downloads / "DeepSeek-R1-Distill-Qwen-1.5B.gguf").symlink_to(starter)
-    (downloads / "holiday.gguf").symlink_to(starter)
+    shutil.copyfile(starter, downloads / "DeepSeek-R1-Distill-Qwen-1.5B.gguf")
+    shutil.copyfile(starter, downloads / "holiday.gguf")
     monkeypatch.setattr(app_folders, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
 
     def first_start(stored: Preferences) -> None:

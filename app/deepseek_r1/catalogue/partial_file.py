@@ -156,8 +156,8 @@ class PartialFile:
         os.fsync(self._file.fileno())
         digest = self._piece.hexdigest()
         self._piece = hashlib.sha256()
-        with self._journal_path.open("a", encoding="ascii") as out:
-            out.write(digest + "\n")
+        with self._journal_path.open("ab") as out:  # as text, Windows would end lines with "\r\n"
+            out.write(digest.encode("ascii") + b"\n")
             out.flush()
             os.fsync(out.fileno())
         self._pieces.append(digest)

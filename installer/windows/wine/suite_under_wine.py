@@ -29,6 +29,8 @@ RELEVANT = (
     "tests/formats",
     "tests/core",
     "tests/memory",
+    "tests/catalogue",
+    "tests/convert",
     "tests/checks",
     "tests/weights",
     "tests/store",
