@@ -10,6 +10,7 @@
 source     the application from its source: the window opens, is asked by keyboard, answers
 tests      the tests of what differs most on Windows, with the Windows interpreter
 suite      all tests that bear on Windows, as a table: passed, skipped with the reason, failed
+memory     a model larger than its budget: the peak beside the bill, the text beside a larger budget's
 bundle     PyInstaller's bundle with build.spec; it is asked as well
 installer  NSIS's setup program: installed, used, refused while running, upgraded, removed
 
@@ -35,6 +36,7 @@ sys.path[:0] = [str(ROOT / "installer" / "windows" / "wine"), str(ROOT / "instal
 import bundle_under_wine  # noqa: E402 - below this folder
 import installed_under_wine  # noqa: E402
 import kept  # noqa: E402
+import memory_under_wine  # noqa: E402
 import screen  # noqa: E402
 import smoke  # noqa: E402
 import suite_under_wine  # noqa: E402
@@ -45,6 +47,7 @@ from wine_prefix import Wine, WineMissingError, windows_path, wine  # noqa: E402
 
 FAILURES = (
     bundle_under_wine.StepFailedError,
+    memory_under_wine.MemoryExceededError,
     suite_under_wine.TestsFailedError,
     screen.NoScreen,
     smoke.SmokeFailed,
@@ -78,6 +81,12 @@ def run_relevant_tests(session: Wine, python: Path) -> None:
     suite_under_wine.run_tests(session, python, suite_under_wine.relevant)
 
 
+def compare_with_bill(session: Wine, python: Path) -> None:
+    """Run a model that is larger than its budget."""
+    for line in memory_under_wine.compare_with_bill(session, python):
+        print(line, flush=True)
+
+
 def try_bundle(session: Wine, python: Path) -> None:
     """Make the bundle and use it."""
     folder = bundle_under_wine.bundle(session, python)
@@ -98,6 +107,7 @@ STEPS: dict[str, Callable[[Wine, Path], None]] = {
     "source": try_source,
     "tests": run_chosen_tests,
     "suite": run_relevant_tests,
+    "memory": compare_with_bill,
     "bundle": try_bundle,
     "installer": try_installer,
 }
