@@ -10,7 +10,7 @@
 source     the application from its source: the window opens, is asked by keyboard, answers
 tests      the tests of what differs most on Windows, with the Windows interpreter
 suite      all tests that bear on Windows, as a table: passed, skipped with the reason, failed
-memory     a model larger than its budget: the peak beside the bill, the text beside a larger budget's
+memory     a model larger than its budget: its peak beside the bill, and the same text
 bundle     PyInstaller's bundle with build.spec; it is asked as well
 installer  NSIS's setup program: installed, used, refused while running, upgraded, removed
 
