@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-import sys
 from pathlib import Path
 
 import pytest
