@@ -20,6 +20,7 @@ OLD_VERSION = "0.0.1"
 ONLY_OLD = "only-in-the-old-version.dll"
 RUNNING = 3  # setup.exe's exit status where the application runs
 SETTLE_S = 30
+PASSING = {"Temp", "windows"}  # folders whose files are the system's
 UNINSTALL_KEY = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\R1Desk"
 CLASSES = r"Software\Classes"
 OPENED_TYPES = (".gguf", "R1Desk.gguf")
@@ -69,8 +70,9 @@ def try_installer(session: Wine, folder: Path) -> Iterator[str]:
     expect(not registry(session, UNINSTALL_KEY), "Windows still lists it")
     expect(not registry(session, OPEN_COMMAND), "GGUF files still open with it")
     left = sorted(files(session) - before)
-    strange = [path for path in left if not path.startswith(str(profile))]
-    yield f"removed; left: {', '.join(Path(path).name for path in left)}"
+    strange = [path for path in left if not path.is_relative_to(profile)]
+    expect(profile / "conversations.db" in left, "the conversations are gone")
+    yield f"removed; left: {', '.join(str(path.relative_to(local)) for path in left)}"
     expect(not strange, f"more than conversations is left: {strange}")
 
 
@@ -142,14 +144,14 @@ def user_folder(session: Wine) -> Path:
     return next(each for each in users.iterdir() if each.name != "Public")
 
 
-def files(session: Wine) -> set[str]:
+def files(session: Wine) -> set[Path]:
     """Returns all files on C: that programs leave for good."""
-    everything = session.folder("C:\\").rglob("*")
-    return {str(file) for file in everything if file.is_file() and not _is_passing(file)}
-
-
-def _is_passing(file: Path) -> bool:
-    return bool({"Temp", "windows"} & set(file.parts))
+    drive = session.folder("C:\\")
+    return {
+        file
+        for file in drive.rglob("*")
+        if file.is_file() and not PASSING & set(file.relative_to(drive).parts)
+    }
 
 
 def status(session: Wine, program: Path, *arguments: str) -> int:
