@@ -369,7 +369,7 @@ def test_the_process_ends_with_a_killed_owner_which_has_no_library_of_the_networ
         command = [sys.executable, "-c", OWNER, f"{server.url}/{FILE}", str(tmp_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()) as owner:
             assert owner.stdout is not None
-            assert owner.stdout.readline() == b"[]\n"
+            assert owner.stdout.readline().rstrip() == b"[]"
             child = psutil.Process(int(owner.stdout.readline()))
             processes = [child, *child.children(recursive=True)]
             owner.kill()

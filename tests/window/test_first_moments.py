@@ -78,6 +78,7 @@ def test_words_typed_before_the_last_conversation_is_read_stay_in_a_new_one(
         assert session.chat.conversation_id is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="xcb is X11's")
 def test_a_start_that_qt_ends_says_why_in_the_terminal(tmp_path: Path) -> None:
     if packages := missing_packages(["xcb"]):
         pytest.skip(f"Qt's xcb platform needs {', '.join(packages)}")
