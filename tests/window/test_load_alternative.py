@@ -12,6 +12,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk import preferences as prefs
 from r1desk.models import controller
+from support.budgets import engine_extra_mib
 from support.gguf_files import tiny_llama
 from window.session_fixture import (
     ask,
@@ -27,9 +28,10 @@ TOO_LITTLE = LoadSettings(memory_budget=256, context_length=8192)
 
 
 @pytest.fixture(autouse=True)
-def window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def window_alone(monkeypatch: pytest.MonkeyPatch, starter: Path) -> None:
     """What the window takes in a process of its own; this one has pytest and other tests in it."""
-    monkeypatch.setattr(controller, "window_mib", lambda: 120.0)
+    window_mib = 120.0 - engine_extra_mib(starter)
+    monkeypatch.setattr(controller, "window_mib", lambda: window_mib)
 
 
 def too_small_a_budget(stored: prefs.Preferences) -> None:
