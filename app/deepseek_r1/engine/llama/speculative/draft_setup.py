@@ -67,14 +67,11 @@ def open_draft(
         return None
     facts = head_facts(draft.header)
     if facts is not None and not gives_features(library):
-        family = request.header.architecture
-        raise DraftUnfit(
-            draft=draft.header.name,
-            model=request.header.name,
-            detail=tr(
-                "llama.cpp gives out no hidden states of the family {family}.", family=family
-            ),
+        detail = tr(
+            "llama.cpp gives out no hidden states of the family {family}.",
+            family=request.header.architecture,
         )
+        raise _unfit(draft, request, detail)
     token_s = request.draft_times.token_s if request.draft_times else 0.0
     model = LlamaModel(library, draft.header.parts, on_progress, head=facts is not None)
     try:
@@ -83,11 +80,7 @@ def open_draft(
                 library, model, draft.vocabulary, facts, threads=threads, token_s=token_s
             )
         if not model.can_truncate:
-            raise DraftUnfit(
-                draft=draft.header.name,
-                model=request.header.name,
-                detail=tr("Tokens cannot be taken back from its memory."),
-            )
+            raise _unfit(draft, request, tr("Tokens cannot be taken back from its memory."))
         return DraftModel(
             library,
             model,
@@ -99,6 +92,10 @@ def open_draft(
     except BaseException:
         model.close()
         raise
+
+
+def _unfit(draft: DraftRequest, request: OpenRequest, detail: str) -> DraftUnfit:
+    return DraftUnfit(draft=draft.header.name, model=request.header.name, detail=detail)
 
 
 def make_drafting(
