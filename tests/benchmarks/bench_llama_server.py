@@ -12,7 +12,7 @@ were:
 Both have the model in memory all the time, a thread for each core, eight places, one KV cache for
 all of them, and the niceness of our engine. The load is that of `deepseek-r1 bench serve`. For each
 number of users, the blocks are theirs, ours, ours, theirs: about --requests prompts that neither
-server knows, the same samplers, and answers that do not end early. The ratio is ours / theirs.
+server has cached, the same samplers, and answers that do not end early. The ratio is ours / theirs.
 
 Beside other programs the servers cannot be compared as they are: between operations the threads of
 llama.cpp's server spin for milliseconds where ours sleep (`engine/llama/openmp.py`). Spinning keeps

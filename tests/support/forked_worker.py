@@ -62,7 +62,7 @@ class ForkedWorkers:
         self.last: Exit | None = None  # of the process that ended last
 
     def Popen(self, command: Sequence[str], **options: Any) -> _Forked:
-        """Fork a process; it is a worker whatever the command says."""
+        """Fork a process; it is a worker whatever the command is."""
         del command, options
         return _Forked(self)
 
