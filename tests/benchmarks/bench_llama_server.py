@@ -12,11 +12,12 @@ were:
 Both have the model in memory all the time, a thread for each core, eight places, one KV cache for
 all of them, and the niceness of our engine. The load is that of `deepseek-r1 bench serve`. For each
 number of users, the blocks are theirs, ours, ours, theirs: about --requests prompts that neither
-server knows, the same samplers, and answers that do not end early. The ratio is ours / theirs.
+server has cached, the same samplers, and answers that do not end early. The ratio is ours / theirs.
 
-Beside other programs the servers cannot be compared as they are: the threads of theirs spin for
-milliseconds where ours sleep (`engine/llama/openmp.py`), which takes the cores from the other
-programs, or waits for them. With --same-waiting theirs sleep as ours do.
+Beside other programs the servers cannot be compared as they are: between operations the threads of
+llama.cpp's server spin for milliseconds where ours sleep (`engine/llama/openmp.py`). Spinning keeps
+the other programs off the cores, or waits in vain for a thread that they displaced. With
+--same-waiting the threads of both sleep.
 """
 
 from __future__ import annotations
@@ -51,14 +52,17 @@ ENDS = ("<|im_end|>", "<|endoftext|>", "<｜end▁of▁sentence｜>")  # of an a
 
 
 def ours(model: Path) -> list[str]:
-    """The command of our server."""
+    """Return the command of our server, without the port."""
     command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(model)]
     command += ["--parallel", str(PLACES), "--context-length", str(CONTEXT)]
     return [*command, "--threads", THREADS, "--threads-prefill", THREADS, "--port"]
 
 
 def theirs(program: Path, model: Path) -> list[str]:
-    """The command of llama.cpp's server. Without `--cache-ram 0` it also copies prompts about."""
+    """Return the command of llama.cpp's server, without the port.
+
+    Without `--cache-ram 0` it also copies the KV cache of prompts to memory and back.
+    """
     command = ["nice", "-n", NICENESS, str(program), "--model", str(model), "--kv-unified"]
     command += ["--parallel", str(PLACES), "--ctx-size", str(CONTEXT), "--cache-ram", "0"]
     return [*command, "--threads", THREADS, "--threads-batch", THREADS, "--port"]
@@ -68,7 +72,7 @@ def theirs(program: Path, model: Path) -> list[str]:
 def server(
     command: list[str], port: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """The address of a server whose model is loaded. `environment` is added to this process's."""
+    """Yield the address of a server whose model is loaded; `environment` is added to ours."""
     if is_ready(f"http://127.0.0.1:{port}"):
         raise SystemExit(f"Port {port} is in use: --port takes another one.")
     process = subprocess.Popen(
@@ -90,7 +94,7 @@ def server(
 
 
 def is_ready(address: str) -> bool:
-    """Whether a server has its model; theirs knows one path of health alone."""
+    """Return whether a server has loaded its model; llama.cpp's has only the path /health."""
     try:
         status = httpx2.get(f"{address}/health/ready").status_code
         return status == 200 or (
@@ -101,7 +105,7 @@ def is_ready(address: str) -> bool:
 
 
 def no_end(address: str) -> dict[str, float]:
-    """A bias against the tokens that end an answer, by our server's tokeniser."""
+    """Return a logit bias against the tokens that end an answer, from our server's tokenizer."""
     bias = {}
     for text in ENDS:
         body = {"prompt": text, "add_special_tokens": False, "parse_special": True}
@@ -111,7 +115,7 @@ def no_end(address: str) -> dict[str, float]:
 
 
 def measured(loads: dict[str, ServerLoad], users: int, options: argparse.Namespace) -> dict:
-    """All blocks of one number of users."""
+    """Measure all blocks with one number of users."""
     rates: dict[str, list[float]] = {name: [] for name in loads}
     each, ratios = max(1, options.requests // users), []
     errors = dict.fromkeys(loads, 0)
@@ -128,7 +132,7 @@ def measured(loads: dict[str, ServerLoad], users: int, options: argparse.Namespa
 
 
 def show(row: dict) -> None:
-    """Print medians, and the least and the greatest values."""
+    """Print the medians, with the least and the greatest values."""
     parts = [f"{row['users']} users"]
     for name, digits in (("ours", 1), ("theirs", 1), ("ratios", 2)):
         values = row[name]

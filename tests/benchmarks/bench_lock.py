@@ -1,14 +1,14 @@
-"""What the lock on the engine's process costs: decode and prefill, locked and unlocked.
+"""Measures the cost of the lock on the engine's process, in decode and prefill.
 
     python tests/benchmarks/bench_lock.py MODEL [--blocks 8] [--tokens 128] [--budget MIB] [--json]
 
-Two engine processes have the model loaded, one as the host starts it and one whose locks do
-nothing. In blocks of locked, unlocked, unlocked, locked they answer the same new prompt; which one
+Two engine processes have the model loaded: one as the host starts it, and one whose locks do
+nothing. In blocks of locked, unlocked, unlocked, locked they answer the same new prompts; which one
 begins changes with each block. The ratio is locked / unlocked in tokens a second, its interval a
-bootstrap over the blocks (95 %). The processor's seconds of each answer are compared too: other
-programs change them less. With `--budget` the model runs from the disk. Measure on a quiet machine.
+bootstrap over the blocks (95 %). The processor time of each answer is compared too, since other
+programs change it less. With `--budget` the model runs from the disk. Measure on a quiet machine.
 
-Ends with 1 if the texts differ, or if a ratio of tokens a second is below 0.99. Linux only.
+Linux only. The exit status is 1 if texts differ, or if a ratio of tokens a second is below 0.99.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Answer:
 
 
 def unlocked_engine() -> None:
-    """Be the engine's process, without its locks."""
+    """Run as the engine's process, without its locks."""
     from deepseek_r1.host import child, model_lock  # noqa: PLC0415 - in that process alone
 
     child.lock_process = lambda: ()  # type: ignore[assignment]
@@ -62,7 +62,7 @@ def unlocked_engine() -> None:
 
 @contextmanager
 def engine(arm: str, model: Path, settings: LoadSettings) -> Iterator[EngineClient]:
-    """An engine's process with the model, checked to be locked or not."""
+    """Yield the client of an engine that has the model, after checking that it is locked or not."""
     command = [sys.executable, str(HERE), UNLOCKED_ENGINE] if arm == "unlocked" else None
     with EngineClient(command=command) as client:
         client.load(model, settings)
@@ -72,7 +72,7 @@ def engine(arm: str, model: Path, settings: LoadSettings) -> Iterator[EngineClie
 
 
 def is_locked(client: EngineClient) -> bool:
-    """Whether the process has more system-call filters than this one."""
+    """Return whether the engine's process has more seccomp filters than this one."""
     return _filters(client.pid) > _filters("self")
 
 
@@ -83,13 +83,13 @@ def _filters(process: int | str | None) -> int:
 
 
 def prompt(number: int) -> str:
-    """Some hundred tokens that begin like no other prompt."""
+    """Return some hundred tokens that share no beginning with another prompt."""
     words = " ".join(f"{number * 31 + each * 7919 % 1000}" for each in range(PROMPT_WORDS // 4))
     return f"Story {number}. The numbers: {words}. Write on and on about a dragon who counts them."
 
 
 def answer(client: EngineClient, number: int, tokens: int) -> Answer:
-    """Let one engine answer a prompt that it does not know."""
+    """Let one engine answer a prompt that is not in its cache."""
     assert client.pid is not None
     before_s, text = cpu_seconds(client.pid), ""
     stats = None
@@ -106,7 +106,7 @@ def answer(client: EngineClient, number: int, tokens: int) -> Answer:
 
 
 def measure(engines: dict[str, EngineClient], blocks: int, tokens: int) -> dict[str, Any]:
-    """All blocks after one that warms up."""
+    """Measure all blocks, after one that warms up."""
     rates: dict[str, dict[str, list[list[float]]]] = {
         name: {arm: [] for arm in ARMS} for name in ("prefill", "decode", "cpu_ms")
     }
@@ -135,7 +135,7 @@ def measure(engines: dict[str, EngineClient], blocks: int, tokens: int) -> dict[
 
 
 def main() -> int:
-    """Run as the options say; the exit code is the verdict."""
+    """Run the command line. Returns the exit status."""
     if UNLOCKED_ENGINE in sys.argv:
         unlocked_engine()
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])

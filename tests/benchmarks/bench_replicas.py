@@ -3,19 +3,18 @@
     sudo .venv/bin/python tests/benchmarks/bench_replicas.py haproxy|smg [--program PATH]
         [--model FILE] [--blocks 3] [--seconds 20] [--tokens 32] [--json]
 
-Each replica is `deepseek-r1 serve` in a control group of its own, the gateway has the arguments or
-the file of `deepseek-r1 cluster`. Measured are
+Each replica is `deepseek-r1 serve` in a control group of its own; the gateway has the arguments or
+the file of `deepseek-r1 cluster`. It measures
 
 - throughput: tokens a second of one replica with two users, and of all behind the gateway with two
   users for each, in blocks of one, all, all, one;
 - conversations: twelve of four turns, four at a time; the share of their prompts' tokens, from the
   second turn on, that was cached;
-- a replica that is killed under load: the requests that failed before and after their first byte,
-  and where those were that had had one;
-- a replica that is drained (SIGTERM) under load, and started again: requests that failed.
+- a replica that is killed under load: the requests that failed before their first byte, and after;
+- a replica that is drained (SIGTERM) under load, and started again: the requests that failed.
 
-Linux as root only. The exit status is 1 where the throughput is below 2.8 times that of one, or a
-request failed that was not being written by the killed replica.
+Linux as root only. The exit status is 1 where the throughput is below 2.8 times that of one, or
+where a request failed other than those that the killed replica was already answering.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ REPLICAS, USERS_EACH, PER_SERVER = 3, 2, 8
 FIRST_PORT = 8400  # the gateway's; the replicas have the next ones
 GOAL = 2.8
 TURNS, CONVERSATIONS, AT_ONCE = 4, 12, 4
-READY_S, SETTLE_S = 300.0, 6.0  # the second is for the gateway's checks of health
+READY_S, SETTLE_S = 300.0, 6.0  # the second: the gateway's health checks
 WORDS = "The pump of the third machine is warm and its pressure falls slowly. "
 
 
@@ -70,7 +69,7 @@ class Replica:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The URL where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -85,7 +84,7 @@ class Replica:
         wait_for(f"{self.address}/health/ready")
 
     def end(self, how: signal.Signals) -> None:
-        """End it by a signal."""
+        """End it by a signal, and wait for its end."""
         assert self.process is not None
         self.process.send_signal(how)
         self.process.wait()
@@ -93,7 +92,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one request."""
+    """The outcome of one request: counts of tokens, the answer's text, and the error if any."""
 
     tokens: int = 0
     prompt: int = 0
@@ -104,7 +103,7 @@ class Outcome:
 
 
 class Front:
-    """One address that requests go to."""
+    """A client of one address, a gateway's or a replica's. For any number of threads."""
 
     def __init__(self, address: str, tokens: int) -> None:
         self._client = httpx2.Client(
@@ -148,12 +147,12 @@ class Front:
         return Outcome(usage["completion_tokens"], usage["prompt_tokens"], cached, text, began)
 
     def load(self, users: int, seconds: float, meanwhile: Callable[[], None] | None = None) -> Load:
-        """Let users ask again and again for `seconds`, longer where `meanwhile` takes longer."""
+        """Let users ask again and again for `seconds`, or until `meanwhile` has returned."""
         return Load(self, users).run(seconds, meanwhile)
 
 
 class Load:
-    """Users who ask the next question when the answer has ended."""
+    """A closed loop: users who ask the next question when the answer has ended."""
 
     _numbers = itertools.count()
 
@@ -209,7 +208,7 @@ def wait_for(url: str) -> None:
 
 @contextmanager
 def gateway(name: str, program: str, servers: list[str]) -> Iterator[str]:
-    """The address of a running gateway."""
+    """Yield the address of a running gateway."""
     address = f"http://127.0.0.1:{FIRST_PORT}"
     with tempfile.TemporaryDirectory() as folder:
         if name == "haproxy":
@@ -230,7 +229,7 @@ def gateway(name: str, program: str, servers: list[str]) -> Iterator[str]:
 
 
 def throughput(front: Front, alone: Front, blocks: int, seconds: float) -> dict[str, Any]:
-    """Tokens a second of one replica and of all, in turns."""
+    """Measure the tokens a second of one replica and of all, in turns."""
     rates: dict[str, list[float]] = {"one": [], "all": []}
     failed, ratios = 0, []
     for _ in range(blocks):
@@ -247,7 +246,7 @@ def throughput(front: Front, alone: Front, blocks: int, seconds: float) -> dict[
 
 
 def conversation(front: Front, number: int) -> list[Outcome]:
-    """The turns of one conversation."""
+    """Have one conversation, and return the outcome of each turn."""
     messages: list[dict[str, str]] = []
     outcomes = []
     for turn in range(TURNS):
@@ -259,11 +258,11 @@ def conversation(front: Front, number: int) -> list[Outcome]:
 
 
 def prefix_hits(front: Front) -> dict[str, Any]:
-    """How much of later turns' prompts the replicas had."""
+    """Return the share of the tokens of later turns' prompts that the replicas had cached."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         done = list(pool.map(lambda number: conversation(front, number), range(CONVERSATIONS)))
     later = [outcome for turns in done for outcome in turns[1:]]
-    # Less than half of the turn before cached means another replica, or a replica that forgot it.
+    # Less than half of the turn before is cached: another replica, or one that dropped the cells.
     cold = sum(
         now.cached < before.prompt // 2
         for turns in done

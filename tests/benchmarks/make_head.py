@@ -2,8 +2,9 @@
 
     .venv/bin/python tests/benchmarks/make_head.py TARGET HEAD [--outputs 32000]
 
-Its drafts are never right. It is for memory and time: bench_drafts_playback.py draws which of its
-tokens count as right. The layer has the target's own width, heads and feed-forward size, in Q4_0.
+Its drafts are never right. It serves to measure memory and time: bench_drafts_playback.py decides
+by chance which of its tokens count as right. The layer has the target's width, heads and
+feed-forward size, in Q4_0.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _BLOCK_VALUES, _BLOCK_BYTES = 32, 18  # of Q4_0: a scale in two bytes, and four 
 
 
 def random_q4_0(rows: int, columns: int, random: np.random.Generator) -> np.ndarray:
-    """The bytes of random weights around zero, rows first."""
+    """Return the bytes of random weights around zero: `rows` rows of `columns` weights."""
     blocks = np.empty((rows * columns // _BLOCK_VALUES, _BLOCK_BYTES), dtype=np.uint8)
     scale = np.float16(0.2 / np.sqrt(columns))
     blocks[:, :2] = np.frombuffer(scale.tobytes(), dtype=np.uint8)
@@ -36,7 +37,7 @@ def random_q4_0(rows: int, columns: int, random: np.random.Generator) -> np.ndar
 
 
 def add_weights(writer: gguf.GGUFWriter, target: ModelHeader, outputs: int) -> None:
-    """All weights of the head."""
+    """Add all weights of the head, with fixed random values."""
     random = np.random.default_rng(1)
     width, feed_forward = target.embedding, target.feed_forward
     query, key = target.heads * target.key_length, target.heads_kv * target.key_length
@@ -59,14 +60,8 @@ def add_weights(writer: gguf.GGUFWriter, target: ModelHeader, outputs: int) -> N
     writer.add_tensor("d2t", np.arange(outputs, dtype=np.int64))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("target", type=Path)
-    parser.add_argument("head", type=Path)
-    parser.add_argument("--outputs", type=int, default=32_000, help="tokens that it can draft")
-    given = parser.parse_args()
-    target = read_header(given.target)
-    writer = gguf.GGUFWriter(given.head, "eagle3")
+def add_keys(writer: gguf.GGUFWriter, target: ModelHeader) -> list[int]:
+    """Add the head's keys but those of its tokenizer. Returns the target's layers that it reads."""
     writer.add_type("model")
     writer.add_name(f"A head for {target.name}, random")
     writer.add_context_length(target.context_trained)
@@ -85,13 +80,31 @@ def main() -> None:
     writer.add_uint32("eagle3.target_hidden_size", target.embedding)
     writer.add_bool("eagle3.norm_before_residual", True)
     writer.add_bool("eagle3.norm_before_fc", False)
+    return layers
+
+
+def copy_tokenizer(source: Path, head: Path) -> None:
+    """Add the keys of the source's tokenizer to the head."""
+    with source.open("rb") as file:
+        keys = RawGguf.parse(file.read(_KEYS_BYTES)).keys
+    copy = RawGguf.parse(head.read_bytes())
+    copy.keys += [each for each in keys if each.name.startswith(b"tokenizer.ggml.")]
+    copy.write(head)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("target", type=Path)
+    parser.add_argument("head", type=Path)
+    parser.add_argument("--outputs", type=int, default=32_000, help="tokens that it can draft")
+    given = parser.parse_args()
+    target = read_header(given.target)
+    writer = gguf.GGUFWriter(given.head, "eagle3")
+    layers = add_keys(writer, target)
     add_weights(writer, target, min(given.outputs, target.vocabulary))
     write(writer)
-    with given.target.open("rb") as file:
-        source = RawGguf.parse(file.read(_KEYS_BYTES))
-    head = RawGguf.parse(given.head.read_bytes())
-    head.keys += [each for each in source.keys if each.name.startswith(b"tokenizer.ggml.")]
-    head.write(given.head)
+    copy_tokenizer(given.target, given.head)
     print(f"{given.head}: {given.head.stat().st_size / 1e6:.0f} MB, for layers {layers}")
 
 

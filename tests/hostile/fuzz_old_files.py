@@ -4,13 +4,13 @@
     python tests/hostile/fuzz_old_files.py --seconds 600 --keep /tmp/found
     python tests/hostile/fuzz_old_files.py --seed 1 --first 4711 --count 1 --started
 
-Two thirds of the files are refused by their header. The rest is opened and answers two tokens, in
-the library's child process, with its lock. That process is forked from one that has the libraries
-loaded; where the engine dies of a file, the file is opened again by a process that is started as
-the library does it, and `--started` does so with all files (everywhere but on Linux always).
+Two thirds of the files are refused by their header. The others are opened in the library's child
+process, with its lock, and generate two tokens. That process is forked from one that has the
+libraries loaded. A file that ends the engine is opened again in a process that the library starts
+as usual; `--started`, which is always on outside Linux, starts all processes that way.
 
-Ends with 1 if a file got no verdict of ours within eight seconds, or if a process used more memory
-than it may. Ctrl-C ends it with the verdicts so far.
+The exit status is 1 if a file was neither answered nor refused within eight seconds, or if a
+process used more memory than it may. Ctrl-C ends the trial; the verdicts so far are printed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from support.forked_worker import ForkedWorkers, forked_workers
 from support.ggml_files import FAMILIES
 
 LONGEST_S = 8.0
-ABANDONED_S = 60.0  # then its process is killed, so that the trial goes on
+ABANDONED_S = 60.0  # then the file's process is killed, so that the trial goes on
 CONTEXT = 256
 PROGRESS_EVERY = 500
 HEAD_BYTES = 64  # where the sizes are
@@ -58,7 +58,7 @@ GREEDY = SamplingSettings(temperature=0.0, max_tokens=2)
 
 
 def mutants(seed: int, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Endless broken copies of a file of each family, with the family's name."""
+    """Yield broken copies of a file of each family for ever, with the family's name."""
     sound = {name: make(folder / f"{name}.bin").read_bytes() for name, make in FAMILIES.items()}
     chosen = random.Random(seed)
     while True:
@@ -70,6 +70,7 @@ def mutants(seed: int, folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _break(raw: bytearray, chosen: random.Random) -> None:
+    """Change a bit, a number or two bytes somewhere, or cut the end off."""
     vocabulary = min(len(raw), 6000)
     end = chosen.choice((HEAD_BYTES, HEAD_BYTES, vocabulary, vocabulary, len(raw)))
     at = chosen.randrange(4, max(5, end))
@@ -91,7 +92,7 @@ def _break(raw: bytearray, chosen: random.Random) -> None:
 
 @dataclass
 class Findings:
-    """What a trial found."""
+    """The results of a trial."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
     slowest_s: float = 0.0
@@ -100,7 +101,7 @@ class Findings:
 
 
 def verdict_of(path: Path) -> str:
-    """The name of the error that the file got, or "answered"."""
+    """Open a file in the library. Returns the name of its error, or "answered"."""
     try:
         if not is_ggml(path):
             return "not old"
@@ -113,7 +114,7 @@ def verdict_of(path: Path) -> str:
 
 
 def allowed_mib(path: Path) -> float:
-    """The memory that the bill has for the process that opens the file."""
+    """Return the MiB that the memory plan has for the process that opens the file."""
     header = read_header(path)
     parts = legacy_costs.fixed_mib(header, LoadSettings(context_length=CONTEXT))
     return LEGACY_PROCESS_MIB + legacy_costs.weights_mib(header) + sum(parts.values())
@@ -126,7 +127,7 @@ class Opener:
         self.path, self._workers = folder / "mutant.bin", workers
 
     def open(self, data: bytes, found: Findings, name: str) -> str:
-        """Open a file and note what it did. Returns its verdict."""
+        """Open a file and record its time and memory. Returns its verdict."""
         self.path.write_bytes(data)
         if self._workers is not None:
             self._workers.last = None
@@ -150,7 +151,7 @@ class Opener:
 
 @contextlib.contextmanager
 def _ended_after(seconds: float) -> Iterator[None]:
-    """Kill the engine's process after a time, so that a trial goes on."""
+    """Kill the engine's process if the block takes longer, so that the trial goes on."""
 
     def end() -> None:
         for each in psutil.Process().children(recursive=True):
@@ -175,7 +176,7 @@ def trial(
     keep: Path | None = None,
     started: bool = sys.platform != "linux",
 ) -> Findings:
-    """Try files until one of the limits."""
+    """Open up to `count` files for up to `seconds`. `keep`: for those that end the engine."""
     found, began = Findings(), time.monotonic()
     memory = Path("/dev/shm")  # saves writes to the disk
     with (
@@ -210,7 +211,7 @@ def trial(
 
 @contextlib.contextmanager
 def _without_renderer() -> Iterator[None]:
-    """Start no process for templates, which old files do not have: each load would start one."""
+    """Start no template renderer: old files have no templates, and each load would start one."""
     with (
         mock.patch.object(loading, "start_renderer"),
         mock.patch.object(loading, "end_renderer"),
@@ -219,7 +220,7 @@ def _without_renderer() -> Iterator[None]:
 
 
 def main() -> int:
-    """Run as the options say; the exit code is the verdict."""
+    """Run the command line. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same files")

@@ -1,12 +1,12 @@
-"""Loads a server for hours with clients of all kinds, mostly bad ones, and watches its memory.
+"""Puts load on a server for hours with clients of all kinds, mostly bad ones; samples its memory.
 
     python tests/hostile/soak_server.py [--minutes 120] [--clients 12] [--seed 1] [--model FILE]
 
 Some clients ask and read their answer; others leave in its middle or before it, send garbage, half
 a request, a word of 1 MB, wrong types, ask for 10^9 tokens, hang, or come without the key. The
 exit status is 1 where the server or its engine ended, a reply had status 500, an accepted request
-did not end, a path answered without the key, or memory grew by more than `--most-kib` a minute:
-the slope over all but the first quarter of the time. Linux and macOS.
+did not end, a path answered without the key, or memory grew by more than `--most-kib` a minute.
+That growth is the slope over all but the first quarter of the time. Linux and macOS.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from deepseek_r1.memory.meter import unshared_mib
 KEY = "a-key-for-the-soak-test"
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 READY_S, END_S, SAMPLE_S = 300.0, 600.0, 5.0
-SETTLING = 0.25  # of the time: caches fill
+SETTLING = 0.25  # the share of the time in which caches fill
 HANG_S = 20.0
 WARM_WORD = "word " * 40
 
 
 @dataclass
 class Seen:
-    """What came of all requests. Threads add to it."""
+    """The outcomes of all requests. All clients' threads add to it."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Seen:
 
 
 class Client:
-    """One client that does one thing after the other until it is told to end."""
+    """One client, which does one thing after the other until the trial ends. For one thread."""
 
     def __init__(self, address: str, seed: int, seen: Seen, ending: threading.Event) -> None:
         parts = urlsplit(address)
@@ -88,7 +88,7 @@ class Client:
         }
 
     def run(self) -> None:
-        """Do things until the end."""
+        """Do things, chosen at random, until the trial ends."""
         while not self._ending.is_set():
             kind = self._random.choice(list(self._kinds))
             try:
@@ -109,7 +109,7 @@ class Client:
         self._seen.reply(kind, reply.status_code, reply.text)
 
     def answer(self) -> None:
-        """Ask and read."""
+        """Ask, and read the answer."""
         self._post("answer", CHAT, self._body())
 
     def stream(self) -> None:
@@ -237,10 +237,10 @@ class Watch:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process, self._began = process, time.monotonic()
         self.pids = self._pids()
-        self.samples: list[tuple[float, dict[str, float]]] = []  # minutes
+        self.samples: list[tuple[float, dict[str, float]]] = []  # minutes since the start, MiB each
 
     def _pids(self) -> dict[str, int]:
-        """The server and its engine."""
+        """Return the ids of the server's process and its engine's."""
         children = psutil.Process(self._process.pid).children(recursive=True)
         engine = next(each for each in children if "host.child" in " ".join(each.cmdline()))
         return {"server": self._process.pid, "engine": engine.pid}
@@ -251,18 +251,18 @@ class Watch:
         self.samples.append(((time.monotonic() - self._began) / 60, memory))
 
     def alive(self) -> bool:
-        """Whether both are the processes of the beginning."""
+        """Return whether both are still the processes of the beginning."""
         return self._process.poll() is None and self._pids() == self.pids
 
     def slope_kib(self, name: str) -> float:
-        """Growth for a minute over all but the first quarter."""
+        """Return the growth in KiB a minute, over all but the first quarter."""
         last = self.samples[-1][0]
         late = [(at, each[name]) for at, each in self.samples if at >= last * SETTLING]
         times, values = zip(*late, strict=True)
         return 1024 * statistics.linear_regression(times, values).slope
 
     def report(self, name: str) -> str:
-        """The memory in a line."""
+        """Return a line about the memory of one process."""
         values = [each[name] for _, each in self.samples]
         return (
             f"{name}: {values[0]:.1f} MiB at first, {max(values):.1f} at most, {values[-1]:.1f} at "
@@ -271,7 +271,7 @@ class Watch:
 
 
 def start(model: Path) -> tuple[subprocess.Popen[str], str]:
-    """A server with small limits whose model is loaded, and its address."""
+    """Start a server with small limits; return it and its address once its model is loaded."""
     command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(model), "--port", "0"]
     command += ["--context-length", "2048", "--max-tokens", "100", "--max-queue", "6"]
     process = subprocess.Popen(
@@ -289,7 +289,7 @@ def start(model: Path) -> tuple[subprocess.Popen[str], str]:
 
 
 def all_ended(address: str) -> bool:
-    """Whether no request is left once all clients are gone."""
+    """Return whether all requests end once the clients are gone."""
     until = time.monotonic() + END_S
     headers = {"Authorization": f"Bearer {KEY}"}
     while time.monotonic() < until:
@@ -301,7 +301,7 @@ def all_ended(address: str) -> bool:
 
 
 def soak(address: str, watch: Watch, options: argparse.Namespace) -> Seen:
-    """Run all clients for the time."""
+    """Run all clients for the time of the trial."""
     seen, ending = Seen(), threading.Event()
     clients = [Client(address, options.seed + i, seen, ending) for i in range(options.clients)]
     threads = [threading.Thread(target=each.run) for each in clients]
@@ -318,7 +318,7 @@ def soak(address: str, watch: Watch, options: argparse.Namespace) -> Seen:
 
 
 def main() -> int:
-    """Run the command line."""
+    """Run the command line. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--clients", type=int, default=12)

@@ -1,12 +1,13 @@
-"""Processes of the engine for old files that are forked from one which has its libraries loaded.
+"""Forks the processes of the engine for old files from one that has its libraries loaded.
 
     with forked_workers() as workers:
         with CPUInference("old.bin") as model: ...
         workers.last.peak_mib
 
-Inside, `LegacyModelProcess` gets its process from here. It runs the worker's own `main`, so it
-locks itself, watches its owner and answers as a started one does; only the interpreter's start and
-the imports are saved, which take longer than all that a small file needs. Linux only.
+Inside the block, `LegacyModelProcess` gets its process from here. That process runs the worker's
+own `main`, so it locks itself, watches its owner and answers as a started one does. Only the start
+of the interpreter and the imports are saved, which take longer than all that a small file needs.
+Linux only.
 """
 
 from __future__ import annotations
@@ -37,16 +38,16 @@ _MIB_OF_KIB = 1 / 1024
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended: its exit code as Popen gives it, and the most memory it had."""
+    """The end of a process: its exit status as Popen has it, and its peak of memory in MiB."""
 
     returncode: int
     peak_mib: float
 
 
 class ForkedWorkers:
-    """Owns the process from which the others are forked; takes the place of `subprocess`."""
+    """Owns the process from which the others are forked. Stands in for the module `subprocess`."""
 
-    PIPE, TimeoutExpired = subprocess.PIPE, subprocess.TimeoutExpired  # as the module has them
+    PIPE, TimeoutExpired = subprocess.PIPE, subprocess.TimeoutExpired  # as in the module
 
     def __init__(self) -> None:
         self._socket, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -61,12 +62,12 @@ class ForkedWorkers:
         self.last: Exit | None = None  # of the process that ended last
 
     def Popen(self, command: Sequence[str], **options: Any) -> _Forked:
-        """Fork a process; it is a worker whatever the command says."""
+        """Fork a process; it is a worker whatever the command is."""
         del command, options
         return _Forked(self)
 
     def request(self, *, descriptors: Sequence[int] = (), **body: Any) -> dict[str, Any]:
-        """Send a request to the process and return its reply."""
+        """Send that process a request and return its reply. Raises RuntimeError if it has ended."""
         with self._lock:
             socket.send_fds(self._socket, [json.dumps(body).encode()], list(descriptors))
             reply = self._socket.recv(4096)
@@ -76,7 +77,7 @@ class ForkedWorkers:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Let the engine start its processes itself."""
+        """Let the engine start its processes itself inside the block."""
         child_process.subprocess = subprocess
         try:
             yield
@@ -84,7 +85,7 @@ class ForkedWorkers:
             child_process.subprocess = cast("Any", self)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process to fork from."""
         self._socket.close()
         self._server.wait()
 
@@ -126,14 +127,14 @@ class _Forked:
         self._signal(signal.SIGTERM)
 
     def _signal(self, number: int) -> None:
-        if self.returncode is None:  # until it is waited for, the id is nobody else's
+        if self.returncode is None:  # until it is waited for, no other process gets its id
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
 
 @contextlib.contextmanager
 def forked_workers() -> Iterator[ForkedWorkers]:
-    """Let the engine for old files take its processes from here."""
+    """Let the engine for old files take its processes from here inside the block."""
     workers = ForkedWorkers()
     child_process.subprocess = cast("Any", workers)
     try:
@@ -147,12 +148,13 @@ def forked_workers() -> Iterator[ForkedWorkers]:
 
 
 def _serve(owner: socket.socket) -> None:
+    """Fork and wait for processes as the owner requests, until it closes the socket."""
     from deepseek_r1.engine.legacy import legacy_worker  # noqa: PLC0415 - in this process alone
     from deepseek_r1.engine.legacy.legacy_library import library  # noqa: PLC0415
     from deepseek_r1.native.native_library import native  # noqa: PLC0415
 
     library(), native()
-    gc.freeze()  # its memory stays shared with those that are forked from it
+    gc.freeze()  # so that its memory stays shared with the forked processes
     while True:
         body, descriptors, _, _ = socket.recv_fds(owner, 4096, 3)
         if not body:
@@ -179,13 +181,14 @@ def _become(descriptors: Sequence[int], main: Any) -> None:
             os.dup2(each, number)
             os.close(each)
         main()
-    except BaseException:  # noqa: BLE001 - as the interpreter does at its end
+    except BaseException:  # noqa: BLE001 - the interpreter would print it, too
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(1)
 
 
 def _wait(pid: int, seconds: float | None) -> Mapping[str, Any]:
+    """Wait for a forked process. Returns how it ended; nothing if it runs after `seconds`."""
     process = os.pidfd_open(pid)
     try:
         ended = select.poll()

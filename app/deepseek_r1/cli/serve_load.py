@@ -1,4 +1,4 @@
-"""Loads a running server and times its answers, in a closed loop or an open one.
+"""Puts load on a running server and times its answers, in a closed loop or an open one.
 
 In a closed loop each user sends the next request when the answer has ended, so a slow server gets
 fewer. In an open loop requests come at a rate of their own, as those of many people do: the times
@@ -97,10 +97,10 @@ class ServerLoad:
     ) -> None:
         """`tokens` is the length of answers, `prompt_tokens` about that of prompts.
 
-        `fields` are more of the requests' fields. Raises ServerUnreachable.
+        `fields` are added to the body of each request. Raises ServerUnreachable.
         """
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        unlimited = httpx2.Limits(max_connections=None)  # an open loop has no most users
+        unlimited = httpx2.Limits(max_connections=None)  # an open loop has any number of users
         self._client = httpx2.Client(
             base_url=url, headers=headers, timeout=_TIMEOUT_S, limits=unlimited
         )
@@ -118,7 +118,7 @@ class ServerLoad:
         self._client.close()
 
     def run(self, users: int, requests: int) -> LoadTimes:
-        """Let `users` threads send `requests` each. The first run warms the server up."""
+        """Let `users` threads send `requests` each; return the times. A first run is a warm-up."""
         times = LoadTimes(users=users)
         threads = [
             threading.Thread(target=self._user, args=(number, requests, times), daemon=True)
@@ -132,7 +132,7 @@ class ServerLoad:
         return times
 
     def run_open(self, rate: float, seconds: float) -> LoadTimes:
-        """Send `rate` requests per second on average for `seconds`; wait for all answers."""
+        """Send `rate` requests a second on average for `seconds`; return when all are answered."""
         times = LoadTimes(rate=rate)
         threads: list[threading.Thread] = []
         pauses = random.Random(_SEED)  # noqa: S311 - no secret
@@ -151,7 +151,7 @@ class ServerLoad:
     @contextmanager
     def _measured(self, times: LoadTimes) -> Iterator[None]:
         """Measure the time of the block, and what the server reports of its engine."""
-        self._runs += 1  # its questions are new ones: the server has no prompt of them in a cache
+        self._runs += 1  # so its questions are new ones, whose prompts are not cached
         before, began = self._engine(), time.monotonic()
         yield
         times.seconds, after = time.monotonic() - began, self._engine()
@@ -159,7 +159,7 @@ class ServerLoad:
         times.peak_mib = after.get("memory_peak_mib", 0.0)
 
     def _engine(self) -> dict[str, float]:
-        """Return the engine's metrics; none where the server, a gateway perhaps, has others."""
+        """Return the engine's metrics; none where a gateway, say, has no such metrics."""
         try:
             response = self._client.get("/metrics")
         except httpx2.HTTPError:
@@ -185,7 +185,7 @@ class ServerLoad:
                 times.between_s.append((total_s - first_s) / (tokens - 1))
 
     def _answer(self, beginning: str) -> tuple[float, float, int]:
-        """Return the time to the first text, the time of the answer, and its tokens."""
+        """Return the seconds to the first text, those of the whole answer, and its tokens."""
         question = f"Run {self._runs}. {beginning}{'word ' * self._repeats}"
         body = {
             "model": self.model,

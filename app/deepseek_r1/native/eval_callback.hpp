@@ -1,6 +1,6 @@
 // The eval callback: finds the weight that each graph node needs and waits for it.
 //
-// llama.cpp asks before each node. The callback looks up the node's first operand, waits for that
+// llama.cpp calls it before each node. It looks up the node's first operand, waits for that
 // weight in the prefetch ring, points the weight's tensor to it, and ends the run of nodes that is
 // computed in one go where the next weight has not been read yet. This happens a thousand times per
 // token and takes no lock but the ring's, so no other thread of the program can delay it. Rare cases,

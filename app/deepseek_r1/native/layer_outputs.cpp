@@ -10,6 +10,7 @@ namespace {
 constexpr char PREFIX[] = "l_out-";
 constexpr size_t PREFIX_LENGTH = sizeof(PREFIX) - 1;
 
+// Reads the field at this offset of a ggml_tensor.
 template <typename Value>
 Value field(const char *node, int64_t offset) {
     Value value;
@@ -35,7 +36,7 @@ void LayerOutputs::copy(const char *node) {
     const auto rows = field<int64_t>(node, offsets_.extent + sizeof(int64_t));
     const auto type = field<int32_t>(node, offsets_.type);
     if (type != offsets_.type_f32 || width != width_ || rows > rows_) return;
-    std::memcpy(layer->to, field<const float *>(node, offsets_.data),
+    std::memcpy(layer->destination, field<const float *>(node, offsets_.data),
                 static_cast<size_t>(width * rows) * sizeof(float));
     count_++;
 }

@@ -1,7 +1,7 @@
-// Copies what some layers give out while llama.cpp computes them.
+// Copies the outputs of some layers while llama.cpp computes them.
 //
-// llama.cpp names the node behind a layer "l_out-N". Its memory belongs to another node soon after,
-// so the eval callback ends a run of nodes there and copies it.
+// llama.cpp names the output node of layer N "l_out-N". Another node soon uses its memory, so the
+// eval callback ends a run of nodes there and copies the output. For the thread that computes.
 #pragma once
 
 #include <cstdint>
@@ -14,24 +14,25 @@ namespace streaming {
 
 class LayerOutputs {
   public:
-    // A layer gives out `width` values for each token, and at most `rows` tokens are computed at once.
+    // An output has `width` floats for each token; `rows` is the most tokens of one computation.
     LayerOutputs(TensorOffsets offsets, int64_t width, int64_t rows)
         : offsets_(offsets), width_(width), rows_(rows) {}
 
-    // Copies this layer's outputs to `to`, which has space for all rows, from now on.
-    void add(int layer, float *to) { layers_.push_back({layer, to}); }
+    // Copies this layer's outputs from now on; `destination` has space for `rows` x `width` floats.
+    void add(int layer, float *destination) { layers_.push_back({layer, destination}); }
+    // Copies nothing from now on.
     void clear() { layers_.clear(); }
 
-    // Whether a node is a layer that is copied.
-    bool wants(const char *node) const { return find(node) != nullptr; }
-    // Copies a node that was computed, if it is such a layer and is laid out as layers are.
+    // Whether a node is the output of a layer that is copied.
+    bool is_copied(const char *node) const { return find(node) != nullptr; }
+    // Copies a computed node if it is such an output; not if its type or shape is unexpected.
     void copy(const char *node);
-    // How many nodes were copied since this was called last.
+    // How many nodes were copied since the last call.
     int take_count() { return std::exchange(count_, 0); }
 
     // A ggml_backend_sched_eval_callback for contexts that have no other.
     bool on_node(const char *node, bool ask) {
-        if (ask) return wants(node);
+        if (ask) return is_copied(node);
         copy(node);
         return true;
     }
@@ -39,7 +40,7 @@ class LayerOutputs {
   private:
     struct Layer {
         int number;
-        float *to;
+        float *destination;
     };
 
     const Layer *find(const char *node) const;

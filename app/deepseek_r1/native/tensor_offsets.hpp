@@ -1,11 +1,11 @@
-// Where ggml keeps what we read of its tensors. Python finds the offsets and checks them.
+// Offsets of the fields of a ggml_tensor. `weights/ggml/tensor_layout.py` finds and checks them.
 #pragma once
 
 #include <cstdint>
 
 namespace streaming {
 
-// Offsets in bytes in a ggml_tensor, and ggml's numbers for two types.
+// Offsets in bytes of `type`, `ne`, `src`, `data` and `name`, and ggml's numbers for two types.
 struct TensorOffsets {
     int64_t type, extent, source, data, name;
     int64_t type_f32, type_i32;

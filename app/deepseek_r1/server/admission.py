@@ -1,4 +1,4 @@
-"""Admits requests to the engine: so many at once, the others wait in a fair queue.
+"""Admits a limited number of requests to the engine; the others wait in a fair queue.
 
 Clients take turns: one that sends fifty requests does not make another one wait for all of them.
 """
@@ -17,10 +17,13 @@ from deepseek_r1.core.errors import EngineBusy
 
 
 class FairQueue:
-    """For one event loop. `running` and `waiting` are numbers of requests."""
+    """Admits requests in the order of their clients' turns. For one event loop.
+
+    `running` and `waiting` are numbers of requests.
+    """
 
     def __init__(self, places: int, max_waiting: int) -> None:
-        """`places` is the most requests that run at once."""
+        """`places` is the most requests that run at once, `max_waiting` the most that wait."""
         self._places, self._max_waiting = places, max_waiting
         self.running = self.waiting = 0
         self._clients: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
@@ -54,10 +57,10 @@ class FairQueue:
             if turn.done() and not turn.cancelled():
                 self._leave()  # the place came at the moment of the cancellation
             else:
-                self._forget(client, turn)
+                self._remove(client, turn)
             raise
 
-    def _forget(self, client: str, turn: asyncio.Future[None]) -> None:
+    def _remove(self, client: str, turn: asyncio.Future[None]) -> None:
         turns = self._clients.get(client)
         if turns is None or turn not in turns:
             return
@@ -80,7 +83,7 @@ class FairQueue:
 
 
 def client_of(request: Request) -> str:
-    """Return who sends a request: its key and its address, as far as they are known."""
+    """Return a hash that identifies a client: of its key and address, as far as they are known."""
     key = request.headers.get("authorization", "")
     address = request.client.host if request.client is not None else ""
     return hashlib.sha256(f"{key}\0{address}".encode()).hexdigest()

@@ -19,8 +19,8 @@ from deepseek_r1.server.answer_stream import (
     EventStream,
     TextChunks,
     answer_parts,
-    begun,
-    until_left,
+    cancel_on_disconnect,
+    wait_for_first_part,
 )
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_requests import ChatRequest, CompletionRequest, SamplingFields
@@ -49,7 +49,7 @@ class AnswerApi:
 
     async def chat(self, request: Request, body: ChatRequest) -> Response | dict[str, Any]:
         """The answer to a conversation."""
-        self._begin(body)
+        self._check(body)
         body.refuse_unsupported()
         messages = self._service.warm_prompt.with_system_prompt(body.prompt())
         schema = body.answer_schema()
@@ -65,14 +65,15 @@ class AnswerApi:
         if body.stream:
             chunks = ChatChunks(head, logprobs=sampling.logprobs)
             return await self._stream(request, body, [(chunks, begin)])
-        answer = await until_left(request, _collected(begin))
-        return head.body([_chat_choice(answer, logprobs=sampling.logprobs)]) | _ending([answer])
+        answer = await cancel_on_disconnect(request, _collected(begin))
+        choice = _chat_choice(answer, logprobs=sampling.logprobs)
+        return head.body([choice]) | _usage_and_timings([answer])
 
     async def completions(
         self, request: Request, body: CompletionRequest
     ) -> Response | dict[str, Any]:
         """The continuation of one or several texts."""
-        self._begin(body)
+        self._check(body)
         prompts, sampling = body.prompts(), body.completion_sampling(self._options.max_tokens)
         head = ResponseHead(self._service.served_name, "cmpl", "text_completion")
 
@@ -86,15 +87,16 @@ class AnswerApi:
             ]
             return await self._stream(request, body, answers)
         collected = [
-            await until_left(request, _collected(partial(begin, prompt))) for prompt in prompts
+            await cancel_on_disconnect(request, _collected(partial(begin, prompt)))
+            for prompt in prompts
         ]
         choices = [
             _text_choice(index, answer, logprobs=sampling.logprobs)
             for index, answer in enumerate(collected)
         ]
-        return head.body(choices) | _ending(collected)
+        return head.body(choices) | _usage_and_timings(collected)
 
-    def _begin(self, body: SamplingFields) -> None:
+    def _check(self, body: SamplingFields) -> None:
         self._service.require_model_name(body.model)
         self._service.require_ready()
 
@@ -105,7 +107,7 @@ class AnswerApi:
             include_usage=wanted is not None and wanted.include_usage,
             ping_s=self._options.ping_s,
         )
-        return EventStream(await begun(request, parts))
+        return EventStream(await wait_for_first_part(request, parts))
 
 
 async def _collected(begin: Callable[[], AsyncIterator[Event]]) -> GenerationResult:
@@ -136,6 +138,6 @@ def _text_choice(index: int, answer: GenerationResult, *, logprobs: bool) -> dic
     }
 
 
-def _ending(answers: list[GenerationResult]) -> dict[str, Any]:
+def _usage_and_timings(answers: list[GenerationResult]) -> dict[str, Any]:
     stats = [each.stats for each in answers]
     return {"usage": usage(stats), "timings": timings(stats[-1])}

@@ -32,12 +32,12 @@ from deepseek_r1.server.api_responses import (
 _T = TypeVar("_T")
 
 
-class ClientLeftError(Exception):
+class ClientDisconnectedError(Exception):
     """The client closed its connection before the response began."""
 
 
 class EventStream(StreamingResponse):
-    """A response of server-sent events that ends its answer whatever happens to the client."""
+    """A response of server-sent events, which ends its answer if the client disconnects."""
 
     def __init__(self, parts: AsyncIterator[str]) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -52,14 +52,17 @@ class EventStream(StreamingResponse):
             await sse.close_iterator(self._parts)
 
 
-async def until_left(request: Request, work: Awaitable[_T]) -> _T:
-    """Return the result of `work`; it is cancelled if the client leaves. Raises ClientLeftError."""
+async def cancel_on_disconnect(request: Request, work: Awaitable[_T]) -> _T:
+    """Return the result of `work`, which is cancelled if the client disconnects.
+
+    Raises ClientDisconnectedError.
+    """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(sse.wait_for_disconnect(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientLeftError
+            raise ClientDisconnectedError
         return task.result()
     finally:
         gone.cancel()
@@ -68,17 +71,17 @@ async def until_left(request: Request, work: Awaitable[_T]) -> _T:
             await asyncio.wait({task})
 
 
-async def begun(request: Request, parts: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Wait for the first part, so that an error until then has a status; return all parts.
+async def wait_for_first_part(request: Request, parts: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Wait for the first part, so that an error before it gets an HTTP status. Return all parts.
 
-    Raises ApiError, ClientLeftError.
+    Raises ApiError, ClientDisconnectedError.
     """
 
     async def first_part() -> str:
         return await anext(parts)
 
     try:
-        first = await until_left(request, first_part())
+        first = await cancel_on_disconnect(request, first_part())
     except BaseException:
         await sse.close_iterator(parts)
         raise
@@ -95,7 +98,7 @@ async def begun(request: Request, parts: AsyncIterator[str]) -> AsyncIterator[st
 
 
 class ChunkWriter:
-    """Makes the chunks of one answer, whose choices are the subclasses'."""
+    """Makes the chunks of one answer. Subclasses make their choices."""
 
     def __init__(self, head: ResponseHead, index: int = 0, *, logprobs: bool = False) -> None:
         self.head, self.index, self._logprobs = head, index, logprobs
@@ -134,7 +137,7 @@ class ChatChunks(ChunkWriter):
         return None
 
     def last(self, stats: GenerationStats) -> dict[str, Any]:
-        """Return the choice with the reason of the end."""
+        """Return the choice with the finish reason."""
         return self._choice({}, finish_reason(stats))
 
 
@@ -154,7 +157,7 @@ class TextChunks(ChunkWriter):
         return choice
 
     def last(self, stats: GenerationStats) -> dict[str, Any]:
-        """Return the choice with the reason of the end."""
+        """Return the choice with the finish reason."""
         return self._choice("", finish_reason(stats))
 
 
@@ -166,9 +169,9 @@ async def answer_parts(
 ) -> AsyncIterator[str]:
     """Yield the server-sent events of one or several answers, one answer after the other.
 
-    An error after the beginning is an event of its own. Raises ApiError before it.
+    Raises ApiError for an error before the first event; a later one is an event of its own.
     """
-    begun_yet, finished, head = False, [], answers[0][0].head
+    started, finished, head = False, [], answers[0][0].head
     try:
         for writer, begin in answers:
             first = writer.first()
@@ -177,18 +180,18 @@ async def answer_parts(
                     if first is not None and event is not None:
                         yield sse.data(head.body([first], chunk=True))
                         first = None
-                        begun_yet = True
+                        started = True
                     if event is None:
                         yield sse.PING
-                        begun_yet = True
+                        started = True
                     elif isinstance(event, GenerationFinished):
                         finished.append(event.stats)
                         yield sse.data(head.body([writer.last(event.stats)], chunk=True))
                     elif (choice := writer.delta(event)) is not None:
                         yield sse.data(head.body([choice], chunk=True))
-                        begun_yet = True
+                        started = True
     except ApiError as error:
-        if not begun_yet:
+        if not started:
             raise
         yield sse.data(error.body)
         return

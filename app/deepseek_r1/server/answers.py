@@ -59,7 +59,7 @@ class AnswerService:
                 asyncio.timeout(self.options.request_s),
                 self.queue.place(client),
                 aclosing(self.engine.generate(**fields)) as events,
-            ):  # left in the other order: the answer has ended before its place is free
+            ):  # exited in reverse order: the answer ends before its place is free
                 self.warm_prompt.before(fields.get("messages", ()))
                 async for event in events:
                     timer.on_event(event)

@@ -20,7 +20,7 @@ RETRY_AFTER_S = 5
 
 
 class ApiError(Exception):
-    """An error with its HTTP status, and for a client its type, code and the field concerned."""
+    """An error with its HTTP status, its message and code, and `param`, the field concerned."""
 
     def __init__(
         self, status: int, message: str, *, param: str | None = None, code: str | None = None
@@ -72,7 +72,7 @@ _STATUSES: tuple[tuple[type[R1Error], int, str], ...] = (
 
 
 def api_error(error: R1Error, param: str | None = None) -> ApiError:
-    """Return the HTTP error of one of ours."""
+    """Return the HTTP error for an error of the application; `param` is the field concerned."""
     status, code = 500, type(error).__name__
     for kind, known_status, known_code in _STATUSES:
         if isinstance(error, kind):

@@ -54,7 +54,7 @@ class SamplingFields(_Body):
     user: str | None = None
 
     def sampling(self, most_tokens: int, **more: Any) -> SamplingSettings:
-        """Return the settings, with `more` of them, at most `most_tokens` long.
+        """Return the settings, with `more` of them, of an answer of at most `most_tokens`.
 
         Raises ApiError with the name of a wrong field.
         """
@@ -70,6 +70,7 @@ class SamplingFields(_Body):
         if self.repetition_penalty is not None:
             given["repeat_penalty"] = self.repetition_penalty
         if self.seed is not None:
+            # 2**32 - 1 is left out: it means "random" to llama.cpp.
             given["seed"] = self.seed % 2**32 % (2**32 - 1)
         if given.get("top_k") == -1:  # vLLM's "all"
             given["top_k"] = 0
@@ -94,7 +95,7 @@ class JsonSchemaFormat(_Body):
 
 
 class ResponseFormat(_Body):
-    """The form that the answer has to have."""
+    """The required form of the answer: a text, JSON, or JSON of a schema."""
 
     type: str
     json_schema: JsonSchemaFormat | None = None

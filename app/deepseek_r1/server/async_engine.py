@@ -32,7 +32,7 @@ _CANCEL_WAIT_S = 10.0
 
 
 class EngineConnection(Protocol):
-    """The engine's requests go here: to its client, or to the application that shares it."""
+    """Takes requests for the engine: its client, or the application that shares it."""
 
     state: EngineState
     heartbeat: Heartbeat | None
@@ -61,7 +61,7 @@ class _LoopRequest:
 
 
 class AsyncEngine:
-    """An engine with a loaded model. For one event loop."""
+    """An engine as coroutines and asynchronous iterators. For one event loop."""
 
     def __init__(
         self,
@@ -72,12 +72,12 @@ class AsyncEngine:
     ) -> None:
         """`on_model_wanted` is called for a request that finds no model.
 
-        It is not ready before it is `warm`: a system prompt is computed first.
+        Without `warm` it is not ready yet: a system prompt is computed first.
         """
         self._client, self._on_model_wanted = client, on_model_wanted
         self.warm = warm
         self.loaded: ModelLoaded | None = None
-        self.served_name = ""  # of a model that changes; else the options' name counts
+        self.served_name = ""  # of a model that may change; empty: the options' name is used
 
     @property
     def ready(self) -> bool:
@@ -118,10 +118,13 @@ class AsyncEngine:
         finally:
             if not closed:
                 request.cancel()
-                await _despite_cancels(asyncio.ensure_future(_until_closed(request)))
+                await _despite_cancellation(asyncio.ensure_future(_until_closed(request)))
 
     async def prepare(self, messages: tuple[Message, ...]) -> None:
-        """Fill the KV cache with the beginning of a conversation; other requests end it."""
+        """Fill the KV cache with the beginning of a conversation; any other request ends that.
+
+        Raises the engine's R1Error, as do the methods below.
+        """
         self.require_model()
         request = self._submit(PrepareRequest, messages=messages, owner="", compute=True)
         while isinstance(reply := await request.replies.get(), EventReply):
@@ -173,10 +176,10 @@ def _raise_for(reply: EventReply | ClosingReply | None) -> None:
         raise reply.report.error
 
 
-async def _despite_cancels(work: asyncio.Future[None]) -> None:
+async def _despite_cancellation(work: asyncio.Future[None]) -> None:
     """Wait for the end of `work`, also where the waiting task is cancelled meanwhile.
 
-    Starlette's cancel scopes cancel a task again at every await: the scope here keeps them off.
+    Starlette's cancel scopes cancel a task again at every await; the shielded scope prevents that.
     """
     cancelled: asyncio.CancelledError | None = None
     with CancelScope(shield=True):

@@ -1,4 +1,4 @@
-"""Counts the requests of each program that uses the server, by the name that it gives itself."""
+"""Counts the requests of each program that uses the server, by the name in its User-Agent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Counts:
 
 
 class ClientLog:
-    """The programs that used the server last. For one event loop."""
+    """The programs that used the server last, at most `MAX_CLIENTS`. For one event loop."""
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
@@ -38,7 +38,7 @@ class ClientLog:
         self._counts.move_to_end(name)
         counts.requests += 1
         counts.running += 1
-        self._forget_oldest()
+        self._drop_oldest()
         self._on_change()
 
         def end() -> None:
@@ -47,7 +47,7 @@ class ClientLog:
 
         return end
 
-    def _forget_oldest(self) -> None:
+    def _drop_oldest(self) -> None:
         idle = [name for name, counts in self._counts.items() if not counts.running]
         for name in idle[: max(0, len(self._counts) - MAX_CLIENTS)]:
             del self._counts[name]

@@ -1,7 +1,7 @@
 """Writes the configuration of gateways before several servers: smg's arguments, HAProxy's file.
 
 Both keep a conversation on the server that has its beginning in the cache, as long as the load
-allows it. Nothing here balances by itself.
+allows it. The balancing is theirs.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def smg_arguments(servers: Sequence[str], host: str, port: int) -> list[str]:
 
 
 def haproxy_configuration(servers: Sequence[str], host: str, port: int, per_server: int) -> str:
-    """Return a file for HAProxy 3: a hash of the session's header with bounded load.
+    """Return a configuration of HAProxy 3, which hashes the session header with bounded load.
 
     `per_server` is the most requests that a server gets at once; the others wait in the gateway.
     """
@@ -70,9 +70,9 @@ def haproxy_configuration(servers: Sequence[str], host: str, port: int, per_serv
 
 
 def haproxy_of_containers(service: str, replicas: int, port: int, per_server: int) -> str:
-    """Return the file for HAProxy in a container beside `service`, HOST:PORT, as compose runs it.
+    """Return the configuration of an HAProxy in a container that compose runs beside `service`.
 
-    The addresses of its replicas are found by Docker's name server, and may change.
+    `service` is HOST:PORT. Docker's name server resolves its replicas' addresses, which may change.
     """
     found = f"    server-template replica {replicas} {service} resolvers docker init-addr libc,none"
     configuration = _haproxy(f":{port}", per_server, found)

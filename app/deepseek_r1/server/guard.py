@@ -1,8 +1,8 @@
-"""Refuses requests before they are read: no key, a foreign page or name, a body that is too large.
+"""Refuses requests before they are read: without the key, of foreign pages, or too large.
 
 A server without a key listens on this computer alone, where every web page that is open in a
-browser can reach it: so the name in `Host` has to be this computer's own, and pages are refused
-unless their origin is allowed.
+browser can reach it. So the name in `Host` has to be this computer's own (a foreign one points to
+DNS rebinding), and pages are refused unless their origin is allowed.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class RequestGuard:
 
 
 class _LimitedBody:
-    """Counts the bytes of a body that does not announce its length."""
+    """Limits the bytes of a body, whether or not it announces its length."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._most, self._read = receive, most, 0

@@ -12,7 +12,7 @@ from deepseek_r1 import __version__
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.server.admission import FairQueue
 from deepseek_r1.server.answer_api import AnswerApi
-from deepseek_r1.server.answer_stream import ClientLeftError
+from deepseek_r1.server.answer_stream import ClientDisconnectedError
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, api_error
 from deepseek_r1.server.async_engine import AsyncEngine
@@ -23,13 +23,16 @@ from deepseek_r1.server.serve_metrics import ServeMetrics
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.text_api import TextApi
 
-CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is there to read it
+CLIENT_CLOSED_REQUEST = 499  # nginx's status; it is not sent to anyone
 
 
 def create_app(
     engine: AsyncEngine, options: ServeOptions, *, clients: ClientLog | None = None
 ) -> FastAPI:
-    """Return the application around an engine whose model may still be loading."""
+    """Return the application around an engine whose model may still be loading.
+
+    `clients` counts the requests of each program.
+    """
     queue = FairQueue(options.parallel, options.max_queue)
     service = AnswerService(engine, queue, ServeMetrics(engine, queue), options)
     app = FastAPI(title="deepseek-r1", version=__version__, docs_url=None, redoc_url=None)
@@ -71,6 +74,6 @@ def _handle_errors(app: FastAPI) -> None:
     async def on_http_error(_request: Request, error: HTTPException) -> Response:
         return ApiError(error.status_code, str(error.detail)).response()
 
-    @app.exception_handler(ClientLeftError)
-    async def on_client_left(_request: Request, _error: ClientLeftError) -> Response:
+    @app.exception_handler(ClientDisconnectedError)
+    async def on_disconnected(_request: Request, _error: ClientDisconnectedError) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)

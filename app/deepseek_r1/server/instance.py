@@ -31,7 +31,7 @@ class InstanceStart(BaseModel):
 
 
 def main() -> None:
-    """Serve until the process is told to end; the exit status is the error's."""
+    """Serve until a signal ends the process; the exit status is the error's."""
     body = frames.read(os.fdopen(0, "rb", buffering=0, closefd=False), frames.TO_CHILD_CAP)
     if body is None:  # the supervisor has ended
         return

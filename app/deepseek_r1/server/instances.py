@@ -47,7 +47,7 @@ class InstanceFailed(R1Error):
 
 @dataclass
 class _Instance:
-    """One process and its record."""
+    """One process and the record of its starts. Times are those of `time.monotonic`."""
 
     number: int
     start: InstanceStart
@@ -59,14 +59,14 @@ class _Instance:
     pause_s: float = field(default=FIRST_PAUSE_S)
 
     def release(self) -> None:
-        """Let go of a process that has ended."""
+        """Release a process that has ended."""
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
         self.process = None
 
 
 class InstanceSupervisor:
-    """Starts the instances and keeps them running until it is told to end."""
+    """Starts the instances and keeps them running until a signal ends it. For the main thread."""
 
     def __init__(
         self, options: ServeOptions, count: int, on_listening: Callable[[str], None]
@@ -95,12 +95,13 @@ class InstanceSupervisor:
             try:
                 while not self._ending.is_set():
                     for instance in self._instances:
-                        self._look_after(instance)
+                        self._check(instance)
                     self._ending.wait(_POLL_S)
             finally:
                 self._end_all()
 
-    def _look_after(self, instance: _Instance) -> None:
+    def _check(self, instance: _Instance) -> None:
+        """Start an instance that is due; note one that has ended. Raises InstanceFailed."""
         now = time.monotonic()
         process = instance.process
         if process is None:
@@ -150,7 +151,7 @@ class InstanceSupervisor:
 
 
 def share_of(options: ServeOptions, count: int) -> ServeOptions:
-    """Return the options of one instance: its share of the budget and of the cores.
+    """Return the options of one of `count` instances, with its share of the budget and the cores.
 
     Raises WrongUsage where the share is too small.
     """

@@ -40,15 +40,15 @@ class ServeMetrics:
         self._prompt = counter("prompt_tokens", "Tokens of prompts, cached ones included.")
         self._cached = counter("prefix_cache_hits", "Tokens of prompts found in the KV cache.")
         self._generated = counter("generation_tokens", "Tokens of answers.")
-        self._thinking = counter("reasoning_tokens", "Tokens of thinking, part of the answers'.")
+        self._thinking = counter("reasoning_tokens", "Tokens of thinking, a part of the answers.")
         self._read = counter("weights_read_bytes", "Bytes of weights read from the disk.")
-        self._finished = counter("request_success", "Answers by the reason of their end.", "reason")
+        self._finished = counter("request_success", "Answers by finish reason.", "reason")
         self._failed = counter("request_errors", "Requests that ended with an error.", "code")
         self._first = histogram(
             "time_to_first_token_seconds", "From the request to the first token.", _FIRST_TOKEN_S
         )
         self._between = histogram("time_per_output_token_seconds", "Between tokens.", _TOKEN_S)
-        self._total = histogram("e2e_request_latency_seconds", "Of whole requests.", _REQUEST_S)
+        self._total = histogram("e2e_request_latency_seconds", "From request to end.", _REQUEST_S)
 
     def text(self) -> bytes:
         """Return the metrics in Prometheus' format."""
@@ -114,9 +114,9 @@ class _EngineState:
                 "The share of the KV cache in use, 0 to 1.",
                 beat.context_used / cells if beat is not None and cells else 0.0,
             ),
-            "engine_memory_mib": ("Of the engine's process.", beat.rss_mib if beat else 0.0),
-            "engine_memory_peak_mib": ("Its peak.", beat.peak_mib if beat else 0.0),
-            "engine_cpu_seconds": ("Its processor time.", beat.cpu_s if beat else 0.0),
+            "engine_memory_mib": ("Memory of the engine's process.", beat.rss_mib if beat else 0.0),
+            "engine_memory_peak_mib": ("The peak of that memory.", beat.peak_mib if beat else 0.0),
+            "engine_cpu_seconds": ("The engine's processor time.", beat.cpu_s if beat else 0.0),
             "memory_budget_mib": (
                 "The memory budget in force.",
                 beat.memory.budget_mib if beat is not None and beat.memory is not None else 0.0,
@@ -127,5 +127,5 @@ class _EngineState:
             yield GaugeMetricFamily(PREFIX + name, text, value=value)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry calls `collect`."""
+        """Describe no gauges: the registry calls `collect`."""
         return ()

@@ -43,7 +43,7 @@ class ServeOptions(BaseModel):
     lock_memory: bool = False
 
     def sequences_mib(self) -> float:
-        """Return the memory of more than one sequence: logits and candidates of each."""
+        """Return the MiB of all sequences but the first: logits and candidates of each."""
         try:
             vocabulary = read_header(self.model).vocabulary
         except ModelRefused:  # loading it reports the error
@@ -51,7 +51,7 @@ class ServeOptions(BaseModel):
         return (self.parallel - 1) * vocabulary * SEQUENCE_BYTES / _MIB
 
     def check(self) -> None:
-        """Raise WrongUsage for an address that needs a key, and for a short key."""
+        """Raise WrongUsage for a missing or short key, and for options that exclude each other."""
         if not self.api_key and not is_loopback(self.host):
             raise WrongUsage(
                 detail=tr(

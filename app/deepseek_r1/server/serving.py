@@ -20,7 +20,7 @@ from deepseek_r1.server.http_app import create_app
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.warm_prompt import WarmPrompt
 
-# Memory of the server's process besides the engine, in MiB: 64 measured with 8 clients.
+# Memory of the server's process, without the engine's, in MiB: 64 measured with 8 clients.
 SERVER_MIB = 68.0
 
 
@@ -31,7 +31,7 @@ def serve(
     on_event: Callable[[Event], None],
     on_loaded: Callable[[ModelLoaded], None],
 ) -> None:
-    """Serve until the process is told to end.
+    """Serve until SIGTERM or Ctrl-C. For the main thread.
 
     `on_listening` gets the server's address, `on_event` the progress of the load. Raises WrongUsage
     for an address that cannot be used, and the errors of a load.
@@ -123,7 +123,7 @@ def http_server(app: FastAPI, options: ServeOptions) -> uvicorn.Server:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Return the address of a socket for clients."""
+    """Return the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"

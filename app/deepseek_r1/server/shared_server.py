@@ -1,6 +1,6 @@
 """The process of a server that shares the engine of the application that started it.
 
-It listens on the loopback address alone and always wants a key. It ends with the application.
+It listens on the loopback address alone and always requires a key. It ends with the application.
 Other programs write to it, so the system locks it once it listens: no other socket, no program, and
 no files but the installation's.
 """
@@ -71,7 +71,7 @@ class SharedServer:
         self._server = http_server(app, options)
 
     async def run(self) -> None:
-        """Serve until the application has ended or wants the end."""
+        """Serve until the application has ended or sends `ShutdownRequest`."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         reporting = asyncio.create_task(self._report_clients())
         self._shared.send(SharingBegan(address=address_of(self._listening)))
@@ -90,7 +90,7 @@ class SharedServer:
             await asyncio.sleep(CLIENTS_EVERY_S)
 
     def _read(self) -> None:
-        """Hand the application's messages over; end the process where there are no more."""
+        """Handle the application's messages in a thread; end the process after the last one."""
         status = 0
         try:
             while (message := self._shared.receive()) is not None:

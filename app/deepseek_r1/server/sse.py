@@ -1,4 +1,4 @@
-"""Server-sent events: encoding, comments in a silent stream, the end of a lost client."""
+"""Server-sent events: their encoding, pings in a silent stream, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ DONE = "data: [DONE]\n\n"
 
 
 def data(body: dict[str, Any]) -> str:
-    """Return a body as one event."""
+    """Return a body as the text of one event."""
     return f"data: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
 
 
 async def with_pings(events: AsyncIterator[_T], every_s: float) -> AsyncGenerator[_T | None]:
     """Yield the events, and None whenever none came for `every_s` seconds.
 
-    One task iterates over `events` from the first to the last: a timeout inside of them cancels the
-    task that began it. Leaving the iteration cancels that task and waits for its end.
+    One task iterates over all `events`, because a timeout inside of them cancels the task that
+    entered it. Leaving the iteration cancels that task and waits for its end.
     """
     arrived: asyncio.Queue[tuple[_T] | None] = asyncio.Queue()
 
@@ -48,7 +48,7 @@ async def with_pings(events: AsyncIterator[_T], every_s: float) -> AsyncGenerato
             if item is None:
                 break
             yield item[0]
-        await iterating  # raises their error
+        await iterating  # raises the error of `events`
     finally:
         if not iterating.done():
             iterating.cancel()

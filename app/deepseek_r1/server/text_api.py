@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from deepseek_r1.server.admission import client_of
-from deepseek_r1.server.answer_stream import until_left
+from deepseek_r1.server.answer_stream import cancel_on_disconnect
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.api_requests import DetokenizeBody, EmbeddingsRequest, TokenizeBody
@@ -45,7 +45,7 @@ class TextApi:
         rows, tokens = [], 0
         async with self._service.queue.place(client_of(request)):
             for text in texts:
-                rows.append(await until_left(request, self._engine.embed(text)))
+                rows.append(await cancel_on_disconnect(request, self._engine.embed(text)))
                 tokens += len(await self._engine.tokenize(text, special=False))
         if body.dimensions not in (None, len(rows[0])):
             raise ApiError(

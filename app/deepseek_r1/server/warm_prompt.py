@@ -1,7 +1,7 @@
 """Keeps the cells of the server's system prompt filled, so that an answer's first token comes soon.
 
-The cells have the last conversation. One that begins with the system prompt leaves its cells alone;
-after another one they are computed again as soon as nothing else is.
+The KV cache holds the last conversation. One that begins with the system prompt keeps the cells of
+that prompt; after another one they are computed again as soon as nothing else is computed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deepseek_r1.server.async_engine import AsyncEngine
 
 
 class WarmPrompt:
-    """For one event loop. Without a system prompt it does nothing."""
+    """The cells of one system prompt, which may be empty. For one event loop."""
 
     def __init__(self, engine: AsyncEngine, system_prompt: str) -> None:
         self._engine = engine
@@ -33,7 +33,7 @@ class WarmPrompt:
         return self._beginning + messages
 
     def before(self, messages: Sequence[Message]) -> None:
-        """Note the conversation that is answered next; none for a text."""
+        """Note the conversation that is answered next; empty for a raw prompt."""
         if self._beginning and tuple(messages[:1]) != self._beginning:
             self._cold = True
 
@@ -43,7 +43,7 @@ class WarmPrompt:
             self._warming = asyncio.get_running_loop().create_task(self.warm())
 
     async def warm(self) -> None:
-        """Compute the system prompt. A failure costs time later and nothing else."""
+        """Compute the system prompt. A failure is logged: it only delays the next first token."""
         if not self._beginning:
             return
         try:

@@ -48,7 +48,7 @@ def bundle(session: Wine, python: Path) -> Path:
 def installer(version: str, payload: Path, *, compressed: bool) -> Path:
     """Make a setup program. Returns its path. Raises CalledProcessError.
 
-    Not `compressed` it is larger, and made in seconds in place of minutes.
+    Without `compressed` it is larger, and made in seconds instead of minutes.
     """
     out = BUILT / "dist" / f"r1desk-{version}-windows-TEST-setup.exe"
     command = ["makensis", "-V2", f"-DVERSION={version}", f"-DPAYLOAD={payload}", f"-DICON={ICON}"]

@@ -20,7 +20,7 @@ OLD_VERSION = "0.0.1"
 ONLY_OLD = "only-in-the-old-version.dll"
 RUNNING = 3  # setup.exe's exit status where the application runs
 SETTLE_S = 30
-PASSING = {"Temp", "windows"}  # folders whose files are the system's
+IGNORED_FOLDERS = {"Temp", "windows"}
 UNINSTALL_KEY = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\R1Desk"
 CLASSES = r"Software\Classes"
 OPENED_TYPES = (".gguf", "R1Desk.gguf")
@@ -48,7 +48,7 @@ def try_installer(session: Wine, folder: Path) -> Iterator[str]:
     with window_under_wine.opened(place, BUILT / "running.png"):
         refused = status(session, new, "/S")
         expect(refused == RUNNING, f"an upgrade of the running application ended with {refused}")
-        expect((program / "_internal" / ONLY_OLD).is_file(), "it touched the running application")
+        expect((program / "_internal" / ONLY_OLD).is_file(), "it changed the running application")
     yield f"upgrade while it runs: refused with status {RUNNING}, nothing touched"
 
     expect(status(session, new, "/S", "/GGUF", "/DESKTOP") == 0, "the upgrade failed")
@@ -70,14 +70,14 @@ def try_installer(session: Wine, folder: Path) -> Iterator[str]:
     expect(not registry(session, UNINSTALL_KEY), "Windows still lists it")
     expect(not registry(session, OPEN_COMMAND), "GGUF files still open with it")
     left = sorted(files(session) - before)
-    strange = [path for path in left if not path.is_relative_to(profile)]
+    unexpected = [path for path in left if not path.is_relative_to(profile)]
     expect(profile / "conversations.db" in left, "the conversations are gone")
     yield f"removed; left: {', '.join(str(path.relative_to(local)) for path in left)}"
-    expect(not strange, f"more than conversations is left: {strange}")
+    expect(not unexpected, f"more than conversations is left: {unexpected}")
 
 
 def setup_programs(folder: Path) -> tuple[Path, Path]:
-    """Returns the setup programs of an old and of this version."""
+    """Returns the setup programs of an old version and of this one."""
     old_payload = BUILT / "dist" / "old"
     shutil.rmtree(old_payload, ignore_errors=True)
     link_tree(folder, old_payload)
@@ -102,10 +102,10 @@ def try_portable(session: Wine, program: Path) -> dict[str, object]:
 
 
 def double_click(session: Wine) -> dict[str, object]:
-    """Open a model file of the user's as the desktop does, and ask it. Returns what was seen.
+    """Open a user's model file as the desktop does, and ask it. Returns what was seen.
 
-    Windows looks for a file's program in the user's part of the registry and in the machine's; Wine
-    10 in the machine's only, so the user's entries are copied there meanwhile.
+    Windows looks for a file's program in the user's part of the registry and in the machine's. Wine
+    10 looks in the machine's only, so the user's entries are copied there meanwhile.
     """
     for name in OPENED_TYPES:
         own, machine = rf"HKCU\{CLASSES}\{name}", rf"HKLM\{CLASSES}\{name}"
@@ -145,12 +145,12 @@ def user_folder(session: Wine) -> Path:
 
 
 def files(session: Wine) -> set[Path]:
-    """Returns all files on C: that programs leave for good."""
+    """Returns all files on C:, without temporary ones and those of Windows itself."""
     drive = session.folder("C:\\")
     return {
         file
         for file in drive.rglob("*")
-        if file.is_file() and not PASSING & set(file.relative_to(drive).parts)
+        if file.is_file() and not IGNORED_FOLDERS & set(file.relative_to(drive).parts)
     }
 
 
@@ -160,9 +160,9 @@ def status(session: Wine, program: Path, *arguments: str) -> int:
 
 
 def registry(session: Wine, key: str) -> str:
-    """Returns what the registry has below a key; nothing where it does not exist."""
-    said = session.run("reg", "query", key, "/s")
-    return said.stdout if said.returncode == 0 else ""
+    """Returns the registry's entries below a key; an empty text where it does not exist."""
+    query = session.run("reg", "query", key, "/s")
+    return query.stdout if query.returncode == 0 else ""
 
 
 def until(found: Callable[[], bool], otherwise: str) -> None:
@@ -174,6 +174,6 @@ def until(found: Callable[[], bool], otherwise: str) -> None:
 
 
 def expect(met: bool, otherwise: str) -> None:
-    """Raises StepFailedError with the text if something is not as it has to be."""
+    """Raises StepFailedError with the text `otherwise` if `met` is False."""
     if not met:
         raise StepFailedError(otherwise)

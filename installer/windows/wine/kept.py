@@ -1,4 +1,4 @@
-"""Folders that are made once, and kept under names that follow from what they were made of."""
+"""A cache of folders that are made once: their names have a digest of what they are made of."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ HERE = Path(__file__).resolve().parent
 BUILT = Path(os.environ.get("R1DESK_WINDOWS_BUILD", ROOT / "build" / "windows"))
 DIGEST_LETTERS = 12
 only_kept = False
-"""With True nothing is made: what does not exist raises NotKeptError."""
+"""With True nothing is made: a folder that does not exist raises NotKeptError."""
 
 
 class NotKeptError(Exception):
     """A folder has not been made yet."""
 
 
-def kept(name: str, ingredients: Iterable[Path | str], make: Callable[[Path], None]) -> Path:
+def kept(name: str, inputs: Iterable[Path | str], make: Callable[[Path], None]) -> Path:
     """Returns the folder `name`-DIGEST, which `make` fills if it does not exist.
 
-    `ingredients` are files, of which the contents count, and texts. A folder that `make` did not
-    finish has another name and is made again.
+    `inputs` are files, of which the contents count, and texts. A folder that `make` did not finish
+    has another name and is made again. Raises NotKeptError with `only_kept`.
     """
-    place = BUILT / f"{name}-{digest(ingredients)}"
+    place = BUILT / f"{name}-{digest(inputs)}"
     if not place.is_dir():
         if only_kept:
             raise NotKeptError(f"{place} has not been made")
@@ -40,17 +40,17 @@ def kept(name: str, ingredients: Iterable[Path | str], make: Callable[[Path], No
     return place
 
 
-def digest(ingredients: Iterable[Path | str]) -> str:
-    """Returns the first letters of the SHA-256 of all ingredients."""
+def digest(inputs: Iterable[Path | str]) -> str:
+    """Returns the first `DIGEST_LETTERS` of the SHA-256 of all inputs."""
     whole = hashlib.sha256()
-    for each in ingredients:
+    for each in inputs:
         content = each.read_bytes() if isinstance(each, Path) else each.encode()
         whole.update(hashlib.sha256(content).digest())
     return whole.hexdigest()[:DIGEST_LETTERS]
 
 
 def run(*command: str | Path, folder: Path | None = None) -> None:
-    """Run a command. Raises CalledProcessError."""
+    """Run a command in `folder`. Raises CalledProcessError."""
     subprocess.run([str(part) for part in command], cwd=folder, check=True)
 
 

@@ -12,7 +12,7 @@ from kept import BUILT, HERE, ROOT
 from wine_prefix import Wine, windows_path
 from wine_results import FAILED, PASSED, SKIPPED, STARTED, Result
 
-# Files of tests about what differs on Windows: the storage, the memory, the engine in its process.
+# Tests of what differs on Windows: storage, memory, and the engine in its process.
 CHOSEN = (
     "tests/engine/llama/test_exported_functions.py",
     "tests/hardware/test_storage.py",
@@ -23,7 +23,7 @@ CHOSEN = (
     "tests/host/test_streaming_engine.py",
     "tests/checks",
 )
-# All that bear on Windows, the quick ones first. They take an hour and more.
+# All tests that concern Windows, the quick ones first. They take more than an hour.
 RELEVANT = (
     "tests/hardware",
     "tests/formats",
@@ -76,7 +76,7 @@ def run_tests(session: Wine, python: Path, paths: Sequence[str]) -> None:
 
 
 def _run_part(session: Wine, python: Path, path: str, file: Path) -> None:
-    """Run the tests of a folder or file, again after one that ended its interpreter."""
+    """Run the tests of a folder or file; go on after a test that ended its interpreter."""
     while True:
         status = _pytest(session, python, path, file)
         stopped = [each for each in wine_results.results(file).values() if each.outcome == STARTED]
@@ -92,7 +92,7 @@ def _run_part(session: Wine, python: Path, path: str, file: Path) -> None:
 def _pytest(session: Wine, python: Path, path: str, file: Path) -> int:
     """Run pytest for the tests without a result. Returns its exit status."""
     with tempfile.TemporaryDirectory() as folder:
-        # Wine's own folder of temporary files stays with the prefix; pytest keeps what it makes.
+        # pytest keeps its temporary files, and Wine's own folder of them stays with the prefix.
         options = ["-p", "no:cacheprovider", "--color=no", "-q", "--timeout-method=thread"]
         options += [f"--timeout={LONGEST_TEST_S}", f"--basetemp={windows_path(Path(folder) / 'b')}"]
         options += ["-o", "pythonpath=app tests", "-o", "addopts=--strict-markers"]

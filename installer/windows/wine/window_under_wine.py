@@ -31,7 +31,7 @@ class WinePlace(smoke.Place):
     programs: Mapping[str, Sequence[str | Path]]
     variables: Mapping[str, str]
     own_profile: Path | None = None
-    """Where the application keeps conversations without being told; None for a given place."""
+    """The application's default profile; None: it is given one by R1DESK_PROFILE."""
 
     @property
     def profile(self) -> Path:
@@ -48,7 +48,7 @@ class WinePlace(smoke.Place):
         return windows_path(path)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Returns the variables for a program."""
+        """Returns the environment variables of a program."""
         given = {} if self.own_profile else {"R1DESK_PROFILE": self.inside(self.profile)}
         own = {**self.variables, **given, **more, "QT_QPA_PLATFORM": "windows"}
         return self.wine.environment(**own)
@@ -58,7 +58,7 @@ class WinePlace(smoke.Place):
         return engine_in(self.wine)
 
     def has_ended(self, engine: int) -> bool:
-        """Returns whether the engine ends; its process on this machine takes a moment longer."""
+        """Returns whether the engine ends in a moment: its process here outlives Windows' own."""
         end = time.monotonic() + ENGINE_END_S
         while time.monotonic() < end and not super().has_ended(engine):
             time.sleep(smoke.POLL_S)
@@ -66,7 +66,7 @@ class WinePlace(smoke.Place):
 
 
 def engine_in(wine: Wine) -> int | None:
-    """Returns the id of the only engine's process in a prefix: Wine's processes have no parents."""
+    """Returns the id of the only engine in a prefix. It is no child of the window's process."""
     prefix = f"WINEPREFIX={wine.prefix}\0".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -85,7 +85,7 @@ def use(
     picture: Path,
     variables: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Ask the command line and the window, whose screen goes into `picture`. Returns what was seen.
+    """Ask the command line and the window, and save a screenshot of it. Returns what was seen.
 
     Raises SmokeFailed.
     """
@@ -97,7 +97,7 @@ def use(
 
 @contextmanager
 def opened(place: WinePlace, picture: Path) -> Iterator[None]:
-    """The window is open inside the block; then its screen goes into `picture`, and it is closed.
+    """Keep the window open inside the block; then save a screenshot to `picture`, and close it.
 
     Raises SmokeFailed.
     """
@@ -115,7 +115,7 @@ def opened(place: WinePlace, picture: Path) -> Iterator[None]:
 
 @contextmanager
 def _home() -> Iterator[Path]:
-    """Yields a temporary folder with a Chinese name and a blank, as users have them."""
+    """Yields a temporary folder with a Chinese name and a space, as users have them."""
     folder = Path(tempfile.mkdtemp(prefix="r1desk-"))
     try:
         home = folder / "李 明"

@@ -1,8 +1,8 @@
 """llama.cpp and the native library for Windows, compiled on Linux by mingw-w64.
 
 The source is the one in uv.lock, with the options of the release (`bundle/native.py`). OpenMP is
-left out: mingw's would be one more library. Compiled files are kept: more variants of the CPU code
-are added to them. For tests only: releases are compiled on Windows by Microsoft's compiler.
+left out: mingw's would be one more library. Compiled files are kept, and further CPU variants are
+added to them. For tests only: releases are compiled on Windows by Microsoft's compiler.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def tool(name: str) -> str:
 def libraries(variants: str) -> Path:
     """Returns a folder for site-packages with the binding and llama.cpp's libraries.
 
-    `variants` are names of the CPU code with semicolons between them, or "all". Compiling one takes
-    about 7 minutes on a core, all fourteen three quarters of an hour. Raises CalledProcessError.
+    `variants` are names of CPU variants with semicolons between them, or "all". Compiling one takes
+    about 7 minutes on a core, all fourteen take 45 minutes. Raises CalledProcessError.
     """
     source = native.locked_source(ROOT / "uv.lock")
     made_of = [
@@ -107,7 +107,7 @@ def _tree(source: native.Source) -> Path:
 
 
 def _unpacked(source: native.Source) -> Path:
-    """Returns the unpacked source package, downloaded from where the lock file has it."""
+    """Returns the folder of the unpacked source package, from the URL in the lock file."""
     folder = _tree(source) / f"llama_cpp_python-{source.version}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -119,11 +119,12 @@ def _unpacked(source: native.Source) -> Path:
         archive.write_bytes(package)
         with tarfile.open(archive) as files:
             files.extractall(folder.parent, filter="data")
-        _let_variants_be_chosen(folder / "vendor" / "llama.cpp" / "ggml" / "src" / "CMakeLists.txt")
+        _add_variant_option(folder / "vendor" / "llama.cpp" / "ggml" / "src" / "CMakeLists.txt")
     return folder
 
 
-def _let_variants_be_chosen(lists: Path) -> None:
+def _add_variant_option(lists: Path) -> None:
+    """Add the option R1_VARIANTS to ggml's CMakeLists.txt. Raises ValueError if it has changed."""
     text = lists.read_text(encoding="utf-8")
     if text.count(FUNCTION) != 1:
         raise ValueError(f"{lists} adds variants in another way")

@@ -1,4 +1,4 @@
-"""A Wine prefix, which is a Windows of its own in a folder, and programs that run in it."""
+"""A Wine prefix, which is a Windows installation in a folder, and programs that run in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-# No .NET, browser or menu entries. A crash ends the program in place of waiting in a debugger.
+# No .NET, browser or menu entries. A program that crashes ends instead of waiting in a debugger.
 # ucrtbase.dll is the one beside python.exe.
 OVERRIDES = "mscoree,mshtml,winemenubuilder.exe=;winedbg.exe=;ucrtbase=n,b"
 FIRST_START_S = 180
@@ -28,7 +28,7 @@ class Wine:
     prefix: Path
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Returns the variables for a program: this process's, without those of Python."""
+        """Returns the environment variables of a program: this process's, without Python's."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         own = {"WINEPREFIX": str(self.prefix), "WINEARCH": "win64", "WINEDEBUG": "-all"}
         return kept | own | {"WINEDLLOVERRIDES": OVERRIDES, "LC_ALL": "C.UTF-8"} | more
@@ -52,7 +52,7 @@ class Wine:
         )
 
     def folder(self, windows: str) -> Path:
-        """Returns the place on this machine of a path on C:."""
+        """Returns where a path on C: is on this machine."""
         return self.prefix / "drive_c" / Path(*PureWindowsPath(windows).parts[1:])
 
 
@@ -81,7 +81,7 @@ def wine(prefix: Path) -> Iterator[Wine]:
                 stderr=subprocess.DEVNULL,
                 timeout=FIRST_START_S,
             )
-            # Without a window manager keys go to windows that Wine does not leave to one.
+            # There is no window manager: keys go only to windows that Wine does not leave to one.
             opened.run("reg", "add", X11_DRIVER, "/v", "Managed", "/d", "N", "/f", DISPLAY="")
         yield opened
     finally:

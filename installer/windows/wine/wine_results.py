@@ -1,9 +1,9 @@
-"""Results of tests under Wine: a pytest plugin that records each at once, and the table of them.
+"""Records results of tests under Wine at once, as a pytest plugin, and makes a table of them.
 
 A test that is stopped by its time limit takes its interpreter with it, and with that pytest's own
-report. So each result is a line of JSON in the file that the variable R1DESK_TEST_RESULTS names,
-also "started". Tests that have a result are not run again. Those of `not_on_wine.txt` are skipped.
-The file is read by the Windows interpreter and by the one of this machine: standard library only.
+report. So each result, "started" included, is a line of JSON in the file that the variable
+R1DESK_TEST_RESULTS names. Tests that have a result are not run again. Those of `not_on_wine.txt`
+are skipped. The Windows interpreter and the one of this machine run this: standard library only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A llama.cpp context: the KV cache, and the computing of tokens into it."""
+"""A llama.cpp context: the KV cache, and the computation of tokens into it."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class ContextParams:
     threads_prefill: int
     draft_tokens: int = 0  # the most that are computed along with a chosen token
     snapshots: bool = False  # one more sequence, through which ranges of cells are copied
-    copied_layers: tuple[int, ...] = ()  # whose inputs are copied, as llama.cpp gives none out
+    copied_layers: tuple[int, ...] = ()  # whose inputs llama.cpp does not expose
 
     @property
     def snapshot_sequence(self) -> int:
-        """The sequence after all others, where there are snapshots."""
+        """The number of the sequence for snapshots, after all others."""
         return self.sequences
 
     @property
     def max_outputs(self) -> int:
-        """The most rows of logits that one computation may give."""
+        """The most rows of logits of one computation."""
         return max(self.all_sequences, 1 + self.draft_tokens)
 
     @property
@@ -58,16 +58,16 @@ class ContextParams:
 
     @property
     def all_sequences(self) -> int:
-        """The sequences with the one for snapshots. llama.cpp wants a row of logits for each."""
+        """The sequences and the one for snapshots. llama.cpp needs a row of logits for each."""
         return self.sequences + int(self.snapshots)
 
 
 class AbortFlag:
     """Stops a running computation from any thread, without Python in the computing threads.
 
-    llama.cpp asks its abort callback after every operation of the graph. The callback here is
-    the C library's own `strlen`, looking at our two bytes: b"\\0" has length 0, which is "go on";
-    b"\\1" has length 1, which is "abort". No lock, no interpreter, and set with one store.
+    llama.cpp calls its abort callback after every operation of the graph. The callback here is
+    the C library's own `strlen` on our two bytes: b"\\0" has length 0, which means "go on"; b"\\1"
+    has length 1, which means "abort". It needs no lock and no interpreter, and is set by one store.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class AbortFlag:
 
 
 class AbortedError(Exception):
-    """The flag ended a computation; the cells it had begun are removed again."""
+    """An `AbortFlag` ended a computation; the cells that it had begun are removed again."""
 
 
 class BatchToken(NamedTuple):
@@ -102,7 +102,7 @@ class BatchToken(NamedTuple):
 
 
 class CellListener(Protocol):
-    """Follows the cells of sequence 0. Nothing may be raised here."""
+    """Follows the cells of sequence 0, in the computing thread. Its methods must not raise."""
 
     def on_computed(self, first: int) -> None:
         """All cells from number `first` on were computed just now, in one computation."""
@@ -126,7 +126,10 @@ def default_context_params(api: Any, context_length: int, batch: int) -> Any:
 
 
 class LlamaContext:
-    """Owns a `llama_context` and knows which tokens are in its cells. For one thread."""
+    """Owns a `llama_context` and records which tokens are in its cells. For one thread.
+
+    Any thread may use `abort` and lower `batch_limit`.
+    """
 
     def __init__(
         self,
@@ -145,7 +148,7 @@ class LlamaContext:
         self._kv_memory = kv_memory  # kept alive: ggml frees the buffers in it at `close`
         self._library = library
         self.params = params
-        self.batch_limit = params.micro_batch  # prompt tokens a call; any thread may lower it
+        self.batch_limit = params.micro_batch  # prompt tokens of one computation
         self.abort = AbortFlag()
         self.layer_outputs = self._copy_layers(model)
         with kv_memory.intercept() if kv_memory is not None else nullcontext():
@@ -161,8 +164,8 @@ class LlamaContext:
         self.memory = self._api.llama_get_memory(self.pointer)
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
         self.listener: CellListener | None = None
-        self._buffers_change = False  # with the next computation
-        self._most_outputs = 1  # of a computation so far
+        self._buffers_change = False  # in the next computation
+        self._most_outputs = 1  # rows of logits of one computation so far
         self.whole_pieces = 0  # leading cells that were filled in whole pieces: `prompt_pieces`
         self.batched_cells = 0
         """The cells of all sequences, where there are several; `cells` is empty then."""
@@ -246,19 +249,19 @@ class LlamaContext:
         return min(self.params.micro_batch, limit or self.params.micro_batch)
 
     def on_graph_changed(self) -> None:
-        """The graph was changed: llama.cpp allocates its buffers anew with the next computation."""
+        """Note a change of the graph: the next computation allocates its buffers anew."""
         self._buffers_change = True
 
     def release_memory(self, address: int, nbytes: int) -> None:
         """Release memory that llama.cpp allocated for outputs and does not use any more.
 
-        It stays where the buffers are llama.cpp's own.
+        Only buffers in `kv_memory` can be released; others stay allocated.
         """
         if self._kv_memory is not None:
             self._kv_memory.release_range(address, nbytes)
 
     def provide_embedding(self, tokens: Sequence[int]) -> None:
-        """Have the rows of the embedding in memory for another context of this thread.
+        """Put the embedding rows of `tokens` into memory, for another context of this thread.
 
         Raises EngineFailed where they cannot be read.
         """
@@ -311,7 +314,7 @@ class LlamaContext:
         return status
 
     def _decode_into_new_buffers(self, batch: Any) -> int:
-        """Compute with buffers that llama.cpp allocates meanwhile; they lie in `kv_memory` too."""
+        """Compute while llama.cpp allocates its buffers anew, in `kv_memory` where there is one."""
         self._buffers_change = False
         memory = self._kv_memory
         with memory.intercept() if memory is not None else nullcontext():
@@ -323,9 +326,9 @@ class LlamaContext:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let Ctrl-C end a streamed computation; it is KeyboardInterrupt after the block.
+        """Let Ctrl-C end a streamed computation. Raises KeyboardInterrupt after the block.
 
-        A computation of resident weights calls no Python, so nothing can be lost in it.
+        A computation of resident weights calls no Python, so Ctrl-C cannot be lost in it.
         """
         if self._weights is None:
             yield
@@ -349,7 +352,7 @@ class LlamaContext:
         self._on_computed(1)
 
     def compute_embedding(self, token: int) -> list[float]:
-        """Append a token and return the output of the last layer for it, scaled to length 1."""
+        """Append a token and return its embedding, scaled to length 1. Raises as `compute` does."""
         self._api.llama_set_embeddings(self.pointer, True)
         try:
             self.compute_one(token)
@@ -361,7 +364,7 @@ class LlamaContext:
         return [value / length for value in values] if length else values
 
     def compute_with_drafts(self, tokens: Sequence[int]) -> None:
-        """Append up to `params.max_outputs` tokens, with logits for each of them."""
+        """Append up to `params.max_outputs` tokens, with logits for each. Raises as `compute`."""
         first, batch = len(self.cells), self._token_batch
         if len(tokens) > self._most_outputs:  # llama.cpp allocates its outputs anew
             self._most_outputs = len(tokens)
@@ -376,13 +379,14 @@ class LlamaContext:
     def compute_batch(self, tokens: Sequence[BatchToken]) -> None:
         """Compute up to `max_batch_tokens` of several sequences at once, while `cells` is empty.
 
-        The caller counts `batched_cells`, and removes what a failed computation has begun.
+        Adds them to `batched_cells`. Raises as `compute` does; the caller then removes what the
+        computation has begun, and corrects `batched_cells`.
         """
         batch = self._token_batch
         batch.n_tokens = len(tokens)
         for i, token in enumerate(tokens):
             self._set_batch_token(i, token)
-        self.batched_cells += len(tokens)  # also while it fails
+        self.batched_cells += len(tokens)  # also where it fails
         self.check(self._decode(batch))
 
     def _set_batch_token(self, at: int, one: BatchToken) -> None:
@@ -391,7 +395,7 @@ class LlamaContext:
         batch.n_seq_id[at], batch.seq_id[at][0] = 1, one.sequence
 
     def remove(self, sequence: int, length: int) -> bool:
-        """Keep the first `length` cells of one of several sequences. False if that fails."""
+        """Keep the first `length` cells of one of several sequences. Returns whether it could."""
         return bool(self._api.llama_memory_seq_rm(self.memory, sequence, length, -1))
 
     def share(self, source: int, target: int, length: int) -> None:

@@ -1,4 +1,4 @@
-"""Copies what layers of a model give out, for families of which llama.cpp does not give it out."""
+"""Copies the inputs of a model's layers, for families of which llama.cpp does not expose them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _FLOAT_BYTES = 4
 
 
 class LayerOutputs:
-    """The inputs of some layers in the newest computation of a context. For its thread.
+    """The inputs of some layers in the last computation of a context. For its thread.
 
-    What a layer gets is what the layer before it gives out. `native/layer_outputs.hpp` copies that
-    during the computation, in the eval callback of the context.
+    The input of a layer is the output of the layer before it. `native/layer_outputs.hpp` copies
+    that output during the computation, in the eval callback of the context.
     """
 
     def __init__(self, fields: TensorFields, layers: Sequence[int], width: int, rows: int) -> None:
-        """Copy the inputs of `layers`, none of which is the first: `width` values a token.
+        """Copy the inputs of `layers`, which have `width` floats for each token.
 
-        `rows` is the most tokens of one computation.
+        The input of the first layer cannot be copied. `rows` is the most tokens of one computation.
         """
         self._native = native()
         self.user_data: int = self._native.layer_outputs_new(native_offsets(fields), width, rows)
@@ -33,24 +33,24 @@ class LayerOutputs:
 
     @property
     def address(self) -> int:
-        """Address of a `cb_eval` for contexts without streamed weights; it gets `user_data`."""
+        """Address of a `cb_eval` for contexts without streamed weights, beside `user_data`."""
         return address_of(self._native.layer_outputs_on_node)
 
     def find(self, layers: Sequence[int]) -> list[int]:
-        """The addresses of the inputs of these layers, row by row. Call it once a computation.
+        """Return the address of each layer's input: `width` floats for each token computed.
 
-        Raises EngineFailed where not all of them were computed.
+        Call it once after each computation. Raises EngineFailed where an input was not copied.
         """
         if self._native.layer_outputs_take_count(self.user_data) < len(self._inputs):
             raise EngineFailed(detail="llama.cpp gave out no hidden states of the model")
         return [ctypes.addressof(self._inputs[layer]) for layer in layers]
 
     def stop(self) -> None:
-        """Copy nothing from now on, and free the copies."""
+        """Stop copying, and free the copies."""
         self._native.layer_outputs_clear(self.user_data)
         self._inputs.clear()
 
     def close(self) -> None:
-        """Free everything. Only after the context is freed."""
+        """Free everything. The context has to be freed before."""
         self._native.layer_outputs_free(self.user_data)
         self._inputs.clear()

@@ -71,7 +71,7 @@ def test_a_budget_that_moves_while_the_draft_model_is_freed_leaves_one_plan() ->
         ready.wait()
         memory.set_residency(after, after_without)
         freeing.join()
-        assert memory.plans == (after_without, after_without)
+        assert memory.residencies == (after_without, after_without)
         assert in_force[-1] == after_without
 
 

@@ -1,4 +1,4 @@
-"""Estimates how often drafted tokens are kept, by what the proposer could see of them before."""
+"""Estimates the chance that a drafted token is kept, in buckets that its proposer chooses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 _PRIOR_WEIGHT = 6.0  # observations that the prior counts for
 _MOST_WEIGHT = 60.0  # older observations fade beyond this number
-_FADE = 0.995  # of all observations, for each token that was written without a draft
+_FADE = 0.995  # the weight that observations keep for each token decoded without a draft
 
 
 class AcceptanceTable:
@@ -34,7 +34,7 @@ class AcceptanceTable:
         self._seen[bucket] += 1
 
     def observe_draft(self, buckets: Sequence[int], kept: int) -> None:
-        """Record a draft whose first `kept` tokens were kept; what follows the next is unknown."""
+        """Record a draft of which the first `kept` tokens were kept and the next one was not."""
         for depth, bucket in enumerate(buckets[: kept + 1]):
             self.observe(bucket, kept=depth < kept)
 
@@ -45,6 +45,6 @@ class AcceptanceTable:
             self._seen[bucket] *= _FADE
 
     def reset(self) -> None:
-        """Forget all observations."""
+        """Drop all observations."""
         self._kept = [0.0] * len(self._priors)
         self._seen = [0.0] * len(self._priors)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 
-_MEMORY_TOKENS = 100.0  # over which the speed of writing is averaged
+_AVERAGED_TOKENS = 100.0  # over which the speed of decoding is averaged
 
 
 class LengthRule:
@@ -53,9 +53,10 @@ class LengthRule:
     def goes_on(
         self, chances: Sequence[float], usual: float, draft_token_s: float, most: int
     ) -> bool:
-        """Return whether to draft on behind tokens with `chances`, up to `most` tokens.
+        """Return whether to draft more tokens after those with `chances`, up to `most` in all.
 
-        Further tokens are assumed to have the `usual` chance. What was drafted already is paid for.
+        Further tokens are assumed to have the `usual` chance. The time of the tokens that are
+        drafted already is spent, so it does not count.
         """
         _, as_it_is_s = self.best(chances)
         further = [*chances, *[usual] * (min(most, self.most) - len(chances))]
@@ -64,8 +65,8 @@ class LengthRule:
         return more > 0 and longer_s - more * draft_token_s > as_it_is_s
 
     def observe(self, tokens: int, seconds: float) -> None:
-        """Record what a pass with its drafting brought and took."""
-        fade = max(0.0, 1 - tokens / _MEMORY_TOKENS)
+        """Record the tokens that a pass brought, and its seconds with its drafting."""
+        fade = max(0.0, 1 - tokens / _AVERAGED_TOKENS)
         self._tokens = self._tokens * fade + tokens
         self._seconds = self._seconds * fade + seconds
 
@@ -73,9 +74,9 @@ class LengthRule:
 class LossGuard:
     """Stops drafting where it loses time, so that drafts never cost more than a few tokens' time.
 
-    The loss since it was last zero is counted in tokens: what passes with drafts took, as plain
-    tokens, less the tokens that they brought. Gains are not saved up. At the limit, drafting rests.
-    So any 200 tokens take at most 1/0.97 of what they take without drafts.
+    The loss since it was last zero is counted in plain tokens' time: what passes with drafts took,
+    less one for each token that they brought. Gains are not saved up. At the limit, drafting rests.
+    So any 200 tokens take at most 1/0.97 of their time without drafts.
     """
 
     LIMIT_TOKENS = 3.0
@@ -91,11 +92,11 @@ class LossGuard:
         return self._rest > 0
 
     def observe_plain(self, tokens: int = 1) -> None:
-        """Record tokens that were written without drafts."""
+        """Record tokens that were decoded without drafts."""
         self._rest = max(0, self._rest - tokens)
 
     def observe_drafted(self, cost: float, brought: int) -> None:
-        """Record a pass with drafts: what it `cost`, in plain tokens, and the tokens it brought."""
+        """Record a pass with drafts: its `cost`, in plain tokens, and the tokens it brought."""
         self._loss = max(0.0, self._loss + cost - brought)
         if self._loss > self.LIMIT_TOKENS:
             self._loss, self._rest = 0.0, self.REST_TOKENS

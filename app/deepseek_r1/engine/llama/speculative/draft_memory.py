@@ -1,8 +1,8 @@
-"""Gives the memory of a draft model back to the target's weights where it is not worth it.
+"""Frees a draft model that is not worth its memory, so that the target's weights get it.
 
-A draft model that is loaded within the budget displaces weights of the target, which are read again
-in every pass. So it has to bring more than drafts alone cost: with a draft model of half the memory
-for weights, every token takes twice as long before the first one is drafted.
+A draft model that is loaded within the budget displaces weights of the target, which are then read
+in every pass. So it has to bring more than drafting alone costs: where it takes half of the memory
+for weights, every pass may take twice as long before the first token is drafted.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.weights.placement.residency import Residency
 
-# The share of drafted tokens that is kept at best: step-by-step arithmetic, a 0.5B for a 1.5B.
+# The share of drafted tokens that is kept at best: a 0.5B for a 1.5B in step-by-step arithmetic.
 BEST_ACCEPTANCE = 0.9
 
 
 class DraftMemory:
-    """Owns a draft model, and the plans of the target's weights, with it and for the time after it.
+    """Owns a draft model, and the target's residencies: the one in force and that without it.
 
-    `set_residency`, `plans` and `released` are for any thread, the rest for the computing one.
-    A new budget and the draft model's end may come at once: each changes all plans together.
+    `set_residency`, `residencies` and `released` are for any thread, the rest for the computing
+    one. A new budget may come while the draft model is freed: both residencies change together.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class DraftMemory:
         without: Residency | None,
         set_residency: Callable[[Residency], None],
     ) -> None:
-        """`residency` is the target's plan, `without` that without the draft model.
+        """`residency` is the target's, `without` the one for the time without the draft model.
 
-        Both are None where the target is not streamed. `set_residency` puts a plan in force with
-        the next computation.
+        Both are None where the target is not streamed. `set_residency` puts a residency in force
+        with the next computation.
         """
         self.model = model
         self._residency, self._without, self._set_residency = residency, without, set_residency
@@ -45,19 +45,19 @@ class DraftMemory:
         self.released = False
 
     @property
-    def plans(self) -> tuple[Residency | None, Residency | None]:
-        """The target's plan in force and that without the draft model, both of one budget."""
+    def residencies(self) -> tuple[Residency | None, Residency | None]:
+        """The target's residency in force and that without the draft model, both of one budget."""
         with self._lock:
             return self._residency, self._without
 
     def set_residency(self, residency: Residency, without: Residency | None) -> None:
-        """Put the plan of a new budget in force, with the draft model or without."""
+        """Put the residency of a new budget in force: `without` once the draft model is freed."""
         with self._lock:
             self._without = without
             self._put_in_force(without if self.released and without is not None else residency)
 
     def release(self) -> None:
-        """Free the draft model; its memory is the weights' from the next computation on."""
+        """Free the draft model. The next computation uses its memory for the target's weights."""
         log.engine.info("the draft model is freed: it does not make up for its memory")
         self.close()
         with self._lock:
@@ -77,7 +77,7 @@ class DraftMemory:
 
 
 def is_worth_loading(with_draft: RowCurve, without: RowCurve, token_s: float) -> bool:
-    """Return whether drafts that are nearly always right make up for the memory they take.
+    """Return whether drafts that are nearly always right make up for the memory of their model.
 
     `with_draft` and `without` are the row curves under both residencies; `token_s` is the time of
     one drafted token.
@@ -89,11 +89,11 @@ def is_worth_loading(with_draft: RowCurve, without: RowCurve, token_s: float) ->
 
 
 class MemoryGuard:
-    """Finds out whether a draft model is worth the memory that it takes, while tokens are written.
+    """Decides while tokens are decoded whether a draft model is worth the memory that it takes.
 
-    It counts, in tokens, how much longer they took than without the draft model, when more weights
-    would be in memory. Gains are saved up to the same limit. So any number of tokens takes at most
-    six tokens' time longer than without the draft model: 200 tokens at most 1/0.97 of their time.
+    It counts, in tokens' time, how much longer they took than they would have taken without the
+    draft model, with more weights in memory. Gains are saved up to the same limit. So any number of
+    tokens takes at most six tokens' time longer: 200 tokens at most 1/0.97 of their time without.
     """
 
     LIMIT_TOKENS = 3.0

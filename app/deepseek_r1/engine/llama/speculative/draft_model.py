@@ -15,7 +15,7 @@ from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
 from deepseek_r1.memory.draft_costs import DRAFT_BATCH, DRAFT_KV_TYPE, draft_cells
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 
-_KEPT_SHARE = 2  # a full cache keeps the newest half of its tokens
+_KEPT_DIVISOR = 2  # a full cache keeps the newest half of its cells
 _READ_MOST = 1024  # tokens of a prompt that the draft model reads before its first draft
 
 
@@ -51,9 +51,9 @@ class DraftModel(ModelProposer):
         self._context = LlamaContext(library, model, params)
         self.measured_mib = sum(library.log.buffers_mib().values())
         self.abort = self._context.abort
-        self._text: list[int] = []  # of the target, as the draft model's tokens
+        self._text: list[int] = []  # the target's text in the draft model's tokens
         self._first = 0  # the position in the text of the first cell
-        self._known = 0  # cells that are known to be the text's
+        self._known = 0  # leading cells that match the text
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads from the next token on."""
@@ -77,8 +77,7 @@ class DraftModel(ModelProposer):
         super().begin(prompt, reproducible=reproducible)
         if reproducible:
             self._context.clear()
-        same = common_length(self._context.cells, self._text[self._first :])
-        self._known = same
+        self._known = common_length(self._context.cells, self._text[self._first :])
 
     def observe(self, tokens: Sequence[int]) -> None:
         """Append tokens to the text."""
@@ -90,9 +89,9 @@ class DraftModel(ModelProposer):
             self._synchronise(DRAFT_TOKENS)
 
     def _synchronise(self, spare: int) -> bool:
-        """Bring the cells in step with the text.
+        """Bring the cells in step with the text, and leave `spare` cells.
 
-        The last token is always computed, since its logits are needed.
+        The text's last token is always computed, since its logits are needed.
         """
         context, cells = self._context, self._context.cells
         space, end = context.params.context_length - spare, len(self._text)
@@ -113,7 +112,7 @@ class DraftModel(ModelProposer):
     def _shift(self, end: int, space: int) -> None:
         """Move the window on, so that the text up to `end` fits into `space` cells."""
         context = self._context
-        first = end - space // _KEPT_SHARE
+        first = end - space // _KEPT_DIVISOR
         dropped = first - self._first
         memory = context.memory
         if dropped >= len(context.cells) or not self._api.llama_memory_can_shift(memory):
@@ -133,7 +132,7 @@ class DraftModel(ModelProposer):
         self._context.compute_one(token)
 
     def measure_token_s(self, tokens: int) -> float:
-        """Return the seconds of a drafted token: the least of a few. The cache is empty after."""
+        """Return the seconds of drafting a token, the least of `tokens`. Empties the cache."""
         context = self._context
         context.clear()
         self._first = self._known = 0

@@ -24,7 +24,10 @@ from deepseek_r1.formats.eagle3 import head_facts
 
 
 class LoadShares:
-    """The progress of a load whose first part is the draft model, by the sizes of the files."""
+    """Reports the progress of a load: the draft model first, each by the size of its file.
+
+    Its methods return False where the load has to stop, as `on_progress` does.
+    """
 
     def __init__(self, request: OpenRequest, on_progress: Callable[[float], bool]) -> None:
         draft_bytes = request.draft.header.file_bytes if request.draft is not None else 0
@@ -32,16 +35,16 @@ class LoadShares:
         self._on_progress = on_progress
 
     def of_draft(self, fraction: float) -> bool:
-        """Report the fraction of the draft model."""
+        """Report the fraction of the draft model that is loaded, 0 to 1."""
         return self._on_progress(self._draft_share * fraction)
 
     def of_model(self, fraction: float) -> bool:
-        """Report the fraction of the target."""
+        """Report the fraction of the target that is loaded, 0 to 1."""
         return self._on_progress(self._draft_share + (1 - self._draft_share) * fraction)
 
 
 def copied_layers(request: OpenRequest) -> tuple[int, ...]:
-    """The target's layers whose inputs have to be copied for the head of a request."""
+    """Return the target's layers whose inputs have to be copied for the head of a request."""
     facts = head_facts(request.draft.header) if request.draft is not None else None
     if facts is None or request.header.architecture not in NAMES_LAYER_OUTPUTS:
         return ()
@@ -56,7 +59,7 @@ def open_draft(
 ) -> ModelProposer | None:
     """Load the draft model or head of a request; None where there is none.
 
-    A head has to be attached to the target's context. Raises DraftUnfit, ModelLoadFailed,
+    `make_drafting` attaches a head to the target's context. Raises DraftUnfit, ModelLoadFailed,
     LoadStopped.
     """
     draft = request.draft
@@ -64,14 +67,11 @@ def open_draft(
         return None
     facts = head_facts(draft.header)
     if facts is not None and not gives_features(library):
-        family = request.header.architecture
-        raise DraftUnfit(
-            draft=draft.header.name,
-            model=request.header.name,
-            detail=tr(
-                "llama.cpp gives out no hidden states of the family {family}.", family=family
-            ),
+        detail = tr(
+            "llama.cpp gives out no hidden states of the family {family}.",
+            family=request.header.architecture,
         )
+        raise _unfit(draft, request, detail)
     token_s = request.draft_times.token_s if request.draft_times else 0.0
     model = LlamaModel(library, draft.header.parts, on_progress, head=facts is not None)
     try:
@@ -80,11 +80,7 @@ def open_draft(
                 library, model, draft.vocabulary, facts, threads=threads, token_s=token_s
             )
         if not model.can_truncate:
-            raise DraftUnfit(
-                draft=draft.header.name,
-                model=request.header.name,
-                detail=tr("Tokens cannot be taken back from its memory."),
-            )
+            raise _unfit(draft, request, tr("Tokens cannot be taken back from its memory."))
         return DraftModel(
             library,
             model,
@@ -98,6 +94,10 @@ def open_draft(
         raise
 
 
+def _unfit(draft: DraftRequest, request: OpenRequest, detail: str) -> DraftUnfit:
+    return DraftUnfit(draft=draft.header.name, model=request.header.name, detail=detail)
+
+
 def make_drafting(
     request: OpenRequest,
     context: LlamaContext,
@@ -109,9 +109,9 @@ def make_drafting(
 ) -> Drafting:
     """Return the drafting of a loaded target.
 
-    Where drafts were chosen by name and no times are stored, they are measured now, which takes
-    two dozen passes. Raises ModelLoadFailed, and LoadStopped where `on_progress` returns False
-    meanwhile.
+    Where drafts were chosen by name and no times are stored, the times are measured now, which
+    takes two dozen passes. Raises ModelLoadFailed, and LoadStopped where `on_progress` returns
+    False meanwhile.
     """
     mode = _mode_of(request.settings, request.draft)
     if not model.can_truncate:
@@ -132,5 +132,5 @@ def make_drafting(
 
 
 def _mode_of(settings: LoadSettings, draft: DraftRequest | None) -> DraftMode:
-    """The mode in force: a draft model that was chosen counts as drafts by name."""
+    """Return the mode in force: a chosen draft model counts as drafts by name."""
     return settings.drafts if draft is None else DraftMode.MODEL

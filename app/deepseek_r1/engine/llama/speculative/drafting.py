@@ -23,9 +23,9 @@ from deepseek_r1.weights.placement.residency import Residency
 class Drafting:
     """The drafting of one loaded model. For the computing thread.
 
-    Several tokens computed at once are summed in another order than one. So an answer that has to
-    be reproducible is drafted only where drafts were chosen by name; the lengths of its drafts then
-    depend on its text and on the stored curve alone.
+    A pass of several tokens adds up in another order than a pass of one, so its last bits differ.
+    So an answer that has to be reproducible is drafted only where drafts were chosen by name; the
+    lengths of its drafts then depend on its text and on the stored curve alone.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class Drafting:
         times: DraftTimes | None,
         memory: DraftMemory,
     ) -> None:
-        """`memory` has the plan of a target that runs from the disk.
+        """`memory` has the residency of a target that runs from the disk.
 
-        A draft model in it that cannot make up for what it takes is freed at once.
+        Its draft model is freed at once where drafts could not make up for its memory.
         """
         self._context, self._memory, self.times = context, memory, times
-        residency, _ = memory.plans
+        residency, _ = memory.residencies
         self._automatic = mode is DraftMode.AUTO
         streams = residency is not None
         self._wanted = streams if self._automatic else mode is not DraftMode.OFF
@@ -57,7 +57,7 @@ class Drafting:
         return (self._lookup,) if model is None else (self._lookup, model)
 
     def _draft_model_is_worth_loading(self) -> bool:
-        model, (residency, without) = self._memory.model, self._memory.plans
+        model, (residency, without) = self._memory.model, self._memory.residencies
         curve, plain = (_stored_curve(self.times, each) for each in (residency, without))
         if model is None or without is None or curve is None or plain is None:
             return True
@@ -68,7 +68,7 @@ class Drafting:
         return self._wanted and not (self._automatic and sampling.reproducible)
 
     def prepare(self, prefix: Sequence[int]) -> None:
-        """Let the draft model read the prefix of the next prompt, so that its answer need not wait.
+        """Let the draft model read the prefix of the next prompt before the answer to it begins.
 
         Raises AbortedError, EngineFailed.
         """
@@ -84,8 +84,9 @@ class Drafting:
             return None
         for proposer in self.proposers:
             proposer.begin(prompt, reproducible=sampling.reproducible)
-        plans = self._memory.plans  # of this answer, whatever becomes of the budget
-        curve = _stored_curve(self.times, plans[0])
+        # A new budget changes them; this answer keeps these.
+        residency, without = self._memory.residencies
+        curve = _stored_curve(self.times, residency)
         if sampling.reproducible:
             rule, guard, memory_guard = (
                 LengthRule(curve or GUESSED_CURVE), LossGuard(), MemoryGuard()
@@ -100,13 +101,13 @@ class Drafting:
             guard,
             observed=len(prompt),
             timed=not sampling.reproducible,
-            price=self._price(curve, plans[1], memory_guard),
+            price=self._price(curve, without, memory_guard),
         )
 
     def _price(
         self, curve: RowCurve | None, without: Residency | None, guard: MemoryGuard
     ) -> DraftModelPrice | None:
-        """The price of the draft model's memory; None without one, and where no weights need it."""
+        """Return the price of the draft model's memory; None where there is none to pay."""
         plain = _stored_curve(self.times, without) if without is not None else None
         if self._memory.model is None or curve is None or plain is None:
             return None
@@ -114,7 +115,7 @@ class Drafting:
 
     def _release_model(self, rule: LengthRule) -> Sequence[Proposer]:
         self._memory.release()
-        curve = _stored_curve(self.times, self._memory.plans[0])
+        curve = _stored_curve(self.times, self._memory.residencies[0])
         for each in {rule, self._live_rule}:
             live = each is self._live_rule
             each.restart(LiveRowCurve(curve) if live else curve or GUESSED_CURVE)

@@ -25,16 +25,17 @@ from deepseek_r1.memory.draft_costs import (
 )
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 
-_KEPT_SHARE = 2  # a full cache keeps the newest half of its cells
+_KEPT_DIVISOR = 2  # a full cache keeps the newest half of its cells
 
 
 class EagleHead(ModelProposer):
     """A head with a KV cache of its own, which follows the cells of its target.
 
     A cell of the head belongs to a position P of the text: it is made of the features that the
-    target computed at P, and of the token after it. Features exist only just after the target
-    computed them. So the head listens to the target's context: it copies them, and makes its cells
-    when a draft is wanted or its few slots are full. What the target drops, the head drops too.
+    target computed at P, and of the token after it. The next computation of the target overwrites
+    its features. So the head is the listener of the target's context: it copies them into a few
+    slots, and makes its cells when a draft is wanted or the slots are full. It drops the cells of
+    positions that the target drops.
 
     Positions that were not computed here have no cell: those that the target restored from the
     disk, and the position before a point to which it was cut back. The head's own positions count
@@ -118,7 +119,7 @@ class EagleHead(ModelProposer):
 
     def _take_features(self, first: int) -> None:
         """Copy the features from position `first` on; make cells of them where slots are full."""
-        assert self._target is not None  # noqa: S101 - it calls
+        assert self._target is not None  # noqa: S101 - the target is the caller
         computed, end = first, len(self._target.cells)
         self._drop_replaced()
         first = max(first, self._first)
@@ -136,7 +137,7 @@ class EagleHead(ModelProposer):
 
     def _drop_replaced(self) -> None:
         """Drop the last cell if another token than its own came after its position."""
-        assert self._target is not None  # noqa: S101 - it calls
+        assert self._target is not None  # noqa: S101 - the target is the caller
         tokens = self._target.cells
         if self._cells:
             position, token = self._cells[-1]
@@ -144,11 +145,11 @@ class EagleHead(ModelProposer):
                 self._cells.pop()
 
     def _read_pending(self) -> None:
-        """Make cells of all features but those of the target's last cell: its next token is open.
+        """Make cells of all features but those of the target's last cell: its next token is new.
 
         Raises AbortedError, EngineFailed.
         """
-        assert self._target is not None  # noqa: S101 - it calls
+        assert self._target is not None  # noqa: S101 - the target is the caller
         tokens, pending = self._target.cells, self._pending
         known = sum(position + 1 < len(tokens) for position in pending)
         try:
@@ -165,10 +166,10 @@ class EagleHead(ModelProposer):
     def _append(self, slot: int, cells: Sequence[tuple[int, int]], *, logits: bool = False) -> None:
         """Compute cells from the features in the slots from `slot` on."""
         context = self._context
-        context.truncate(len(self._cells))  # behind them are drafted tokens
+        context.truncate(len(self._cells))  # drafted tokens are behind them
         space = context.capacity - DRAFT_TOKENS - 1
         if len(self._cells) + len(cells) > space:
-            dropped = len(self._cells) - space // _KEPT_SHARE
+            dropped = len(self._cells) - space // _KEPT_DIVISOR
             del self._cells[: dropped if context.shift(dropped) else len(self._cells)]
         context.encode(self._features.address(slot), len(cells))
         context.decode([token for _, token in cells], logits=logits)
@@ -195,7 +196,7 @@ class EagleHead(ModelProposer):
             self._chosen = tokens[-1]
 
     def read_text(self) -> None:
-        """Nothing to do: the head reads the text while the target computes it."""
+        """Do nothing: the head reads the text while the target computes it."""
 
     # ---- drafting ---------------------------------------------------------------------------
 
@@ -221,7 +222,7 @@ class EagleHead(ModelProposer):
         self._context.decode([token], logits=True)
 
     def measure_token_s(self, tokens: int) -> float:
-        """Return the seconds of a drafted token: the least of a few. The cache is empty after."""
+        """Return the seconds of drafting a token, the least of `tokens`. Empties the cache."""
         context = self._context
         self._pending.clear()
         self._cells.clear()

@@ -1,8 +1,9 @@
 """A llama.cpp context for an EAGLE-3 head: its encoder, its decoder and a small KV cache.
 
 The encoder makes one state out of a token's features. The decoder computes pairs of a token and the
-state before it, and gives logits and the next state. llama.cpp has no row selection in its graph:
-it gives the first rows for those that were asked for. So logits are asked for with one row only.
+state before it; its outputs are logits and the next state. llama.cpp's graph for it does not select
+rows: it outputs the first rows in place of those requested. So logits are requested for a batch of
+one row only.
 """
 
 from __future__ import annotations
@@ -61,15 +62,17 @@ class HeadContext:
         self._memory = self._api.llama_get_memory(self.pointer)
         functions = library.functions
         flag = ctypes.c_bool
-        give_states = typed(functions.llama_set_embeddings_nextn, None, ctypes.c_void_p, flag, flag)
-        give_states(self.pointer, True, True)
+        output_states = typed(
+            functions.llama_set_embeddings_nextn, None, ctypes.c_void_p, flag, flag
+        )
+        output_states(self.pointer, True, True)
         self._next_states = typed(
             functions.llama_get_embeddings_nextn, ctypes.c_void_p, ctypes.c_void_p
         )
         self._state_bytes = model.width * _FLOAT_BYTES
         self._states = (ctypes.c_float * (model.width * HEAD_BATCH))()
         self._tokens = (self._api.llama_token * HEAD_BATCH)()
-        self._wanted = (ctypes.c_int8 * HEAD_BATCH)()  # rows whose logits are
+        self._wanted = (ctypes.c_int8 * HEAD_BATCH)()  # whether each row's logits are
 
     def close(self) -> None:
         """Free the KV cache and the buffers."""
@@ -92,7 +95,7 @@ class HeadContext:
         self._take_states(rows)
 
     def take_state(self) -> None:
-        """Make the decoder's state the one before the next token, where logits were computed."""
+        """Use the decoder's new state for the next token, after a `decode` with logits."""
         self._take_states(1)
 
     def _take_states(self, rows: int) -> None:
@@ -102,7 +105,7 @@ class HeadContext:
         ctypes.memmove(self._states, states, rows * self._state_bytes)
 
     def decode(self, tokens: Sequence[int], *, logits: bool) -> None:
-        """Append a cell for each token and the state before it; with `logits`, one token only.
+        """Append a cell for each token and the state before it; `logits` requires a single token.
 
         Raises AbortedError, EngineFailed.
         """
@@ -128,7 +131,7 @@ class HeadContext:
             self.used = length
 
     def shift(self, dropped: int) -> bool:
-        """Drop the first cells, so that the others are the first. False: all were dropped."""
+        """Drop the first `dropped` cells. Returns False where all had to be dropped."""
         if dropped >= self.used or not self._api.llama_memory_can_shift(self._memory):
             self.truncate(0)
             return False

@@ -1,4 +1,4 @@
-"""Measures what a pass takes by its rows, once for a model, a draft model and a machine."""
+"""Measures the time of a pass by its rows, once for a model, a draft model and a machine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from deepseek_r1.engine.llama.threads import OtherProcessesLoad
 
 _REPEATS = 2
 _DRAFTED_TOKENS = 9
-_CALM_CORES = 0.3  # that other programs may use
+_CALM_CORES = 0.3  # cores that other programs may use
 _MIB_LEAST = 1.0  # read by a pass that streams
 _MOST_WAIT_SHARE = 0.9  # of a pass: it always computes for a while
-_UNHIDDEN = 0.5  # beside busy programs, and the median of many runs
+_UNHIDDEN = 0.5  # assumed beside busy programs: the median of many runs
 _STEPS = 20  # of the shares that are tried
 
 
 class PassTime(NamedTuple):
-    """The time of one pass: the whole, and what of it was computing. MiB that it read.
+    """The seconds of one pass and of its computing, and the MiB that it read.
 
-    `processor_s` is what the processor spent on it, on one core.
+    `processor_s` is the processor's time, divided by the number of threads.
     """
 
     seconds: float
@@ -44,8 +44,9 @@ def measure_rows(
 ) -> DraftTimes:
     """Compute passes of 1 to 16 rows and return their times. The context is empty afterwards.
 
-    The least of several counts, and passes with one row are the most: a draft seems cheap where a
-    plain pass was held up. `go_on` is called between two passes and may raise, also AbortedError.
+    The least time of several passes counts. Most passes have one row: a draft would seem cheap if
+    the plain passes had been held up. `go_on` is called between two passes and may raise. Raises
+    AbortedError, EngineFailed.
     """
     context.clear()
     others_load = OtherProcessesLoad()
@@ -73,7 +74,7 @@ def measure_rows(
 
 
 def _draft_times(passes: Mapping[int, Sequence[PassTime]], *, calm: bool) -> DraftTimes:
-    """Return the times that passes suggest.
+    """Return the times that follow from measured passes.
 
     Beside busy programs, computing is taken to last as long as the processor worked on it, and half
     of the shorter part not to be hidden.
@@ -99,8 +100,8 @@ def _draft_times(passes: Mapping[int, Sequence[PassTime]], *, calm: bool) -> Dra
 def fitted_reading(passes: Mapping[int, Sequence[PassTime]]) -> tuple[float, float]:
     """Return the seconds that reading takes, and the share of the shorter part that is not hidden.
 
-    The seconds are those with which a pass of one row takes what was measured; the share is the one
-    with which the others do best.
+    With these seconds the computed time of a pass of one row is the measured one; the share is the
+    one that fits the other passes best.
     """
     whole_s = {rows: min(each.seconds for each in found) for rows, found in passes.items()}
     compute_s = {rows: min(each.compute_s for each in found) for rows, found in passes.items()}

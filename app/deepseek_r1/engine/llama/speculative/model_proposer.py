@@ -1,4 +1,4 @@
-"""The proposers that compute: how they draft, and how they learn what their drafts are worth."""
+"""The base of proposers that compute: it drafts token by token and records what is kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deepseek_r1.native.native_library import native
 _BUCKETS = 10  # of the draft's own probability for its token
 _PRIORS = tuple(0.9 * (bucket + 0.5) / _BUCKETS + 0.05 for bucket in range(_BUCKETS))
 _USUAL = 0.7  # the share of kept tokens that is assumed at first
-_NEW_WEIGHT = 0.25  # of one time against what is remembered
+_NEW_WEIGHT = 0.25  # of a new time in the moving average
 _REPRODUCIBLE, _ANY = 0, 1
 
 
@@ -73,7 +73,7 @@ class ModelProposer(ABC):
 
     @abstractmethod
     def measure_token_s(self, tokens: int) -> float:
-        """Return the seconds of a drafted token: the least of a few. The cache is empty after."""
+        """Return the seconds of drafting a token, the least of `tokens`. Empties the cache."""
 
     # ---- drafting ---------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class ModelProposer(ABC):
         while True:
             token, probability = self._choose()
             target = self._vocabulary.to_target[token]
-            if target == UNMAPPED or not probability > 0:  # numbers without meaning: not a number
+            if target == UNMAPPED or not probability > 0:  # not a number where the logits are not
                 break
             bucket = min(_BUCKETS - 1, int(probability * _BUCKETS))
             tokens.append(target)

@@ -1,4 +1,4 @@
-"""Drafts the tokens that followed the text's end the last time (prompt lookup decoding).
+"""Drafts the tokens that followed the last occurrence of the text's end (prompt lookup decoding).
 
 The longest end of the text that occurred before is found in a suffix automaton over the
 conversation, what was pasted into it, and the answers before. (Prompt lookup decoding: A. Saxena,
@@ -26,11 +26,11 @@ _REPRODUCIBLE, _ANY = 0, 1
 
 
 class PromptLookup:
-    """A `Proposer` that looks the text's end up in everything that was written so far."""
+    """A `Proposer` that looks the text's end up in all earlier text."""
 
     def __init__(self) -> None:
         self._automaton = self._shared = SuffixAutomaton()
-        self._conversation: list[int] = []  # the prompt and answer that the shared one ends with
+        self._conversation: list[int] = []  # the prompt and answer at the shared one's end
         self._boundaries = 0
         self._tables = AcceptanceTable(_PRIORS), AcceptanceTable(_PRIORS)
         self._table = self._tables[_ANY]
@@ -95,14 +95,14 @@ class PromptLookup:
         return draft.shortened(rule.best(draft.chances)[0])
 
     def _following(self, most: int, rule: LengthRule) -> Draft:
-        """All that followed, up to the longest draft that can be verified."""
+        """Return all that followed, up to the longest draft that can be verified."""
         matched, start = self._automaton.match()
         if matched < LEAST_MATCH:
             return Draft()
         following = self._automaton.text[start:]
         tokens: list[int] = []
         for depth in range(min(most, rule.most)):
-            token = following[depth % len(following)]  # goes round where the match overlaps itself
+            token = following[depth % len(following)]  # repeated where the match overlaps itself
             if token < 0:
                 break
             tokens.append(token)

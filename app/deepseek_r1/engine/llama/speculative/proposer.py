@@ -33,7 +33,7 @@ class Draft:
         return len(self.tokens)
 
     def shortened(self, length: int) -> Draft:
-        """The first `length` tokens."""
+        """Return a draft of the first `length` tokens."""
         return Draft(
             self.tokens[:length], self.chances[:length], self.buckets[:length], self.computed
         )
@@ -64,7 +64,10 @@ class Proposer(Protocol):
         ...
 
     def propose(self, rule: LengthRule, most: int) -> Draft:
-        """Draft up to `most` tokens, as many as `rule` finds worth verifying."""
+        """Draft up to `most` tokens, as many as `rule` finds worth verifying.
+
+        Raises AbortedError, EngineFailed.
+        """
         ...
 
     def on_verified(self, draft: Draft, kept: int) -> None:
@@ -72,5 +75,5 @@ class Proposer(Protocol):
         ...
 
     def on_plain(self) -> None:
-        """Record that a token was written without a draft."""
+        """Record that a token was decoded without a draft."""
         ...

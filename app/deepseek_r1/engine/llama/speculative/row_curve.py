@@ -1,8 +1,8 @@
-"""The row curve: what a pass over the weights costs as it computes more tokens (rows).
+"""The row curve: the time of a pass by the number of tokens (rows) that it computes.
 
-Rows are not free. Below eight, each costs about as much as the first; from eight on a tiled kernel
-computes them, and 8 to 16 cost nearly the same (Q4_K on an EPYC with AVX512-VNNI, one thread: 1, 7,
-8, 16 rows take 1.9, 13.3, 15.4, 15.8 ms). Only what hides behind reading costs nothing.
+Rows are not free. Below eight, each costs about as much as the first; from eight on, a tiled kernel
+computes them, and 8 to 16 rows cost nearly the same (Q4_K on an EPYC with AVX512-VNNI, one thread:
+1, 7, 8, 16 rows take 1.9, 13.3, 15.4, 15.8 ms). Only computing that reading hides costs nothing.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 MEASURED_ROWS = (1, 2, 4, 7, 8, 16)  # both sides of the tiled kernel's threshold
-_NEW_WEIGHT = 0.25  # of one pass against what is remembered
+_NEW_WEIGHT = 0.25  # of a new pass in the moving average
 # A curve before anything was measured, as multiples of one row; longer drafts wait for measurement.
 _GUESS = {1: 1.0, 2: 1.06, 7: 1.4}
 
 
 def pass_s(read_s: float, compute_s: float, unhidden: float) -> float:
-    """Return the seconds of a pass that hides all but a share of its shorter part."""
+    """Return the seconds of a pass in which all but a share of the shorter part is hidden."""
     return max(read_s, compute_s) + unhidden * min(read_s, compute_s)
 
 
@@ -26,7 +26,7 @@ class RowCurve:
     def __init__(
         self, compute_s: Mapping[int, float], read_s: float = 0.0, unhidden: float = 0.0
     ) -> None:
-        """`read_s` is what reading the streamed weights of a pass takes; 0 without any.
+        """`read_s`: the seconds of reading the streamed weights of a pass; 0 without any.
 
         A pass takes as long as the longer of reading and computing, and `unhidden`, a share, of the
         shorter. More rows never take less: where they seem to, something else held the fewer up.
@@ -44,7 +44,7 @@ class RowCurve:
 
     @property
     def ready(self) -> bool:
-        """Whether the seconds mean something yet."""
+        """Whether `seconds` can be used yet."""
         return True
 
     def seconds(self, rows: int) -> float:
@@ -60,7 +60,7 @@ class RowCurve:
         return before_s
 
     def observe(self, rows: int, seconds: float) -> None:
-        """A stored curve stays as it is: drafts must not depend on the clock."""
+        """Do nothing: a stored curve stays as it is, so that drafts do not depend on the clock."""
 
 
 GUESSED_CURVE = RowCurve(_GUESS)  # in units of one pass

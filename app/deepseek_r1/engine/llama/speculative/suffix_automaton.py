@@ -1,7 +1,8 @@
 """A suffix automaton over a growing text: it finds where the text's end occurred before.
 
-The construction is that of Blumer et al., 1985 (each token amortised O(1)). Besides, each state
-has the position where its strings ended last, as far as the text's own end passed through it.
+The construction is that of Blumer et al., 1985 (each token amortised O(1)). In addition, each state
+has the position where its strings ended last. It is updated only where the text's end is in that
+state.
 """
 
 from __future__ import annotations

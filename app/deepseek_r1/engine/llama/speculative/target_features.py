@@ -1,4 +1,4 @@
-"""Gets the features that a head drafts from: the inputs of some layers of the target."""
+"""Copies the features that a head drafts from: the inputs of some layers of the target."""
 
 from __future__ import annotations
 
@@ -15,56 +15,58 @@ _FLOAT_BYTES = 4
 
 
 def gives_features(library: Library) -> bool:
-    """Return whether this build of llama.cpp exports what features need."""
+    """Return whether this build of llama.cpp exports the functions that features need."""
     return all(hasattr(library.functions, name) for name in CPP_NAMES)
 
 
 class TargetFeatures:
     """Copies rows of the inputs of a context's layers. For the computing thread.
 
-    llama.cpp keeps them, or the context's `LayerOutputs` for families of which it does not; each
-    computation overwrites them. A row here has those of all layers, one after the other, as the
-    head's encoder reads them.
+    llama.cpp keeps these inputs, or the context's `LayerOutputs` does for the other families. Each
+    computation overwrites them. A row here holds the inputs of all the head's layers, one after
+    the other, as its encoder reads them: `layers` x `target_width` floats.
     """
 
     def __init__(self, library: Library, target: LlamaContext, facts: HeadFacts) -> None:
-        """Requires layers that the target has, and `gives_features`."""
+        """The target has to have the layers of `facts`; `gives_features` has to be true."""
         functions, layer = library.functions, (ctypes.c_void_p, ctypes.c_uint32)
-        self._set = typed(functions.llama_set_embeddings_layer_inp, None, *layer, ctypes.c_bool)
-        self._get = typed(functions.llama_get_embeddings_layer_inp, ctypes.c_void_p, *layer)
+        self._set_kept = typed(
+            functions.llama_set_embeddings_layer_inp, None, *layer, ctypes.c_bool
+        )
+        self._input_of = typed(functions.llama_get_embeddings_layer_inp, ctypes.c_void_p, *layer)
         self._target, self._layers = target, facts.layers
         self._part_bytes = facts.target_width * _FLOAT_BYTES
         self._row_bytes = len(facts.layers) * self._part_bytes
         self._rows = ctypes.create_string_buffer(FEATURE_ROWS * self._row_bytes)
         self._inputs: list[int] = []  # of the last computation, by layer
         if target.layer_outputs is None:
-            self._keep(True)
+            self._keep_inputs(True)
 
-    def _keep(self, value: bool) -> None:
+    def _keep_inputs(self, value: bool) -> None:
         for layer in self._layers:
-            self._set(self._target.pointer, layer, value)
+            self._set_kept(self._target.pointer, layer, value)
         self._target.on_graph_changed()
 
     def close(self) -> None:
-        """Let the target compute as it does without a head, and take no more memory than then."""
+        """Stop keeping the inputs, and release their memory."""
         if self._target.pointer is None:
             return
         if self._target.layer_outputs is not None:
             self._target.layer_outputs.stop()
             return
-        if self._inputs:  # llama.cpp never makes the buffer that they are in smaller
+        if self._inputs:  # llama.cpp never shrinks the buffer that holds them
             self.find()
             for inputs in self._inputs:
                 nbytes = self._target.params.micro_batch * self._part_bytes
                 self._target.release_memory(inputs, nbytes)
-        self._keep(False)
+        self._keep_inputs(False)
 
     def find(self) -> None:
         """Find the inputs of the computation that has just ended. Raises EngineFailed."""
         if self._target.layer_outputs is not None:
             self._inputs = self._target.layer_outputs.find(self._layers)
         else:
-            self._inputs = [self._get(self._target.pointer, layer) for layer in self._layers]
+            self._inputs = [self._input_of(self._target.pointer, layer) for layer in self._layers]
 
     def copy(self, row: int, slot: int) -> None:
         """Copy a row of the computation into one of the `FEATURE_ROWS` slots."""
@@ -78,5 +80,5 @@ class TargetFeatures:
         ctypes.memmove(self.address(to), self.address(slot), self._row_bytes)
 
     def address(self, slot: int) -> int:
-        """The address of a slot, which the next ones follow."""
+        """Return the address of a slot; the next slots follow it."""
         return ctypes.addressof(self._rows) + slot * self._row_bytes

@@ -16,10 +16,10 @@ _PROBE_PASSES = 64  # with drafts, before the time of a plain pass is measured a
 
 @dataclass(frozen=True, slots=True)
 class DraftModelPrice:
-    """The price of a draft model: what its memory costs, and how to save that.
+    """The price of a draft model's memory, and the way to free it.
 
     `plain_share` is the time of a plain pass without the draft model, as a share of one with it.
-    `release` frees the model, lets the answer's rule begin anew with the row curve that holds then,
+    `release` frees the model, restarts the answer's rule with the row curve that is in force then,
     and returns the proposers that are left.
     """
 
@@ -46,9 +46,9 @@ class SpeculativeDecoder:
         timed: bool,
         price: DraftModelPrice | None = None,
     ) -> None:
-        """The proposers have begun the answer, with `observed` tokens; the first is asked first.
+        """The proposers have begun the answer, with `observed` tokens; the first one drafts first.
 
-        `timed`: what passes take is measured, and plain ones are measured again now and then.
+        `timed`: the passes are timed, and a plain one is computed now and then for its time.
         Otherwise `rule` alone has the times, so that drafts do not depend on the clock. `price` is
         that of a draft model among the proposers; None where its memory costs no time.
         """
@@ -85,7 +85,10 @@ class SpeculativeDecoder:
         return True
 
     def compute(self, token: int) -> bool:
-        """Append a chosen token, and drafts if there are any. Returns whether there were."""
+        """Append a chosen token, and drafts if there are any. Returns whether there were.
+
+        Raises AbortedError, EngineFailed.
+        """
         self._observe_text(token)
         began = time.perf_counter()
         draft, proposer, draft_s = self._propose()
@@ -117,7 +120,7 @@ class SpeculativeDecoder:
     def _propose(self) -> tuple[Draft, Proposer, float]:
         """Return the draft that is expected to save most, its proposer, and the time of drafting.
 
-        The time is what the proposers' rates give.
+        The time is computed from the proposers' `token_s`.
         """
         context, rule = self._context, self._rule
         free_cells = context.params.context_length - len(context.cells) - 2
@@ -148,7 +151,7 @@ class SpeculativeDecoder:
         self._since_plain = 0
         for proposer in self._proposers:
             proposer.on_plain()
-        self._pay(1 + draft_s / plain_s, 1)
+        self._observe_price(1 + draft_s / plain_s, 1)
 
     def _on_pass(self, length: int, pass_s: float, draft_s: float) -> None:
         curve = self._rule.curve
@@ -167,12 +170,12 @@ class SpeculativeDecoder:
         self._rule.observe(1 + kept, self._pass_s)
         plain_s = self._rule.curve.seconds(1)
         self._guard.observe_drafted(self._pass_s / plain_s, 1 + kept)
-        self._pay(self._usual_s / plain_s, 1 + kept)
+        self._observe_price(self._usual_s / plain_s, 1 + kept)
 
-    def _pay(self, cost: float, tokens: int) -> None:
-        """Record what a pass cost, in plain ones; free a draft model that is not worth it.
+    def _observe_price(self, cost: float, tokens: int) -> None:
+        """Record the cost of a pass, in plain ones; free a draft model that is not worth it.
 
-        The cost is the usual one of such a pass: a draft model that was freed does not come back.
+        The cost is the usual one of such a pass, since a freed draft model does not come back.
         """
         price = self._price
         if price is None:

@@ -3,8 +3,8 @@
 The vocabularies of one family are mostly the same list, but not quite: the ids from 151,643 on have
 other names in R1's than in Qwen2.5's, and rows that only pad the matrix mean nothing. So texts are
 compared token by token. Where nearly all ids have the same text, the pair fits: both cut text into
-the same tokens. The rest is found by its text; what has none is never drafted, and a fixed token
-stands for it where the draft model reads it.
+the same tokens. The other tokens are matched by their texts. A token without a match is never
+drafted, and a fixed token stands for it where the draft model reads it.
 """
 
 from __future__ import annotations
