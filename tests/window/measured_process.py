@@ -14,8 +14,6 @@ from typing import Any, Self
 
 TESTS = Path(__file__).resolve().parents[1]
 Fact = dict[str, Any]
-# Under Wine a child that inherits the file in which pytest captures errors may never start.
-CHILD_STDERR = subprocess.DEVNULL if sys.platform == "win32" else None
 
 
 class MeasuredProcess:
@@ -31,7 +29,6 @@ class MeasuredProcess:
             cwd=TESTS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=CHILD_STDERR,
             text=True,
         )
         self.pid = self._popen.pid

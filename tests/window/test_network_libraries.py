@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from window.measured_process import MeasuredProcess
 
 
 @pytest.mark.process
+@pytest.mark.skipif(sys.platform == "win32", reason="the measured window waits for a POSIX pipe")
 def test_after_a_list_and_a_download_the_window_has_no_library_of_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
