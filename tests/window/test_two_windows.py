@@ -53,11 +53,12 @@ sys.exit(startup.run(["r1desk", *sys.argv[1:]]))
 def started(profile: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "R1DESK_PROFILE": str(profile), "QT_QPA_PLATFORM": "offscreen"}
     environment |= {"PYTHONPATH": str(TESTS.parent / "app"), "LANGUAGE": "en"}
+    environment["PYTHONIOENCODING"] = "utf-8"  # for the names that are printed
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
         env=environment,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     try:
         yield process
