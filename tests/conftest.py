@@ -83,14 +83,16 @@ def own_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return profile
 
 
-@pytest.fixture(autouse=True)
-def plan_constant(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def plan_constant() -> Iterator[None]:
     """An engine in pytest's process is billed with the plan's constant on every system.
 
     Outside Linux the engine's process is measured, and this one holds all tests before.
     """
-    if sys.platform != "linux":
-        monkeypatch.setattr("deepseek_r1.inference.process_overhead._constant_applies", True)
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform != "linux":
+            patch.setattr("deepseek_r1.inference.process_overhead._constant_applies", True)
+        yield
 
 
 @pytest.fixture
