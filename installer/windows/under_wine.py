@@ -47,7 +47,6 @@ from wine_prefix import Wine, WineMissingError, windows_path, wine  # noqa: E402
 
 FAILURES = (
     bundle_under_wine.StepFailedError,
-    memory_under_wine.MemoryExceededError,
     suite_under_wine.TestsFailedError,
     screen.NoScreen,
     smoke.SmokeFailed,

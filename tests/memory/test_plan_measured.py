@@ -134,7 +134,7 @@ def test_the_bill_of_a_model_with_a_head_is_its_peak(starter, tmp_path, linux_mi
         swap_enabled=True,
         draft_model=str(head),
     )
-    times = DraftTimes(rows_s={1: 1.0, 16: 1.0}, read_mib_s=0.0, token_s=0.0001)
+    times = DraftTimes(rows_s={1: 1.0, 16: 1.5}, read_mib_s=0.0, token_s=0.001)
     for streams in (False, True):
         headers = read_header(starter), read_draft_header(head)
         save_draft_times(draft_key(*headers, default_threads(), streams=streams), times)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bundle_under_wine import StepFailedError
 from kept import BUILT, ROOT
 from wine_prefix import Wine, windows_path
 
@@ -29,14 +30,10 @@ print(json.dumps({"text": text, "streamed_mib": streamed_mib, "bill_mib": bill.t
 """
 
 
-class MemoryExceededError(Exception):
-    """The peak is above the bill, or the text depends on the budget."""
-
-
 def compare_with_bill(session: Wine, python: Path) -> list[str]:
     """Returns a line for each budget: what is streamed, the bill, the peak on Windows' counters.
 
-    Raises MemoryExceededError, CalledProcessError.
+    Raises StepFailedError, CalledProcessError.
     """
     model = _larger_starter(session, python)
     found = [_answer(session, python, model, budget) for budget in BUDGETS_MIB]
@@ -46,11 +43,11 @@ def compare_with_bill(session: Wine, python: Path) -> list[str]:
         for budget, each in zip(BUDGETS_MIB, found, strict=True)
     ]
     if not found[0]["streamed_mib"] or found[1]["streamed_mib"]:
-        raise MemoryExceededError(f"not one of them alone was streamed: {lines}")
+        raise StepFailedError(f"the smaller budget alone has to stream: {lines}")
     if found[0]["text"] != found[1]["text"]:
-        raise MemoryExceededError(f"two texts: {[each['text'] for each in found]}")
+        raise StepFailedError(f"the text depends on the budget: {[each['text'] for each in found]}")
     if any(each["peak_mib"] > each["bill_mib"] for each in found):
-        raise MemoryExceededError("; ".join(lines))
+        raise StepFailedError("; ".join(lines))
     return lines
 
 
