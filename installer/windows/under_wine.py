@@ -28,7 +28,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,9 +76,11 @@ def run_chosen_tests(session: Wine, python: Path) -> None:
     suite_under_wine.run_tests(session, python, suite_under_wine.CHOSEN)
 
 
-def run_relevant_tests(session: Wine, python: Path) -> None:
-    """Run all tests that bear on Windows."""
-    suite_under_wine.run_tests(session, python, suite_under_wine.relevant)
+def run_relevant_tests(
+    session: Wine, python: Path, paths: Sequence[str] = suite_under_wine.RELEVANT
+) -> None:
+    """Run the tests that bear on Windows: all of them, or those of `paths`."""
+    suite_under_wine.run_tests(session, python, paths)
 
 
 def compare_with_bill(session: Wine, python: Path) -> None:
@@ -129,18 +132,20 @@ def main() -> int:
     parser.add_argument("--tests", nargs="+", metavar="PATH", help="the suite's tests, if not all")
     asked = parser.parse_args()
     suite_under_wine.goes_on = asked.go_on
-    suite_under_wine.relevant = tuple(asked.tests or suite_under_wine.RELEVANT)
     kept.only_kept = asked.if_kept
     if unknown := set(asked.steps) - set(STEPS):
         parser.error(f"no such step: {', '.join(unknown)}")
+    steps = dict(STEPS)
+    if asked.tests:
+        steps["suite"] = partial(run_relevant_tests, paths=asked.tests)
     step = "the application"
     try:
         python = interpreter(asked.variants)
         with wine(kept.BUILT / asked.prefix) as session:
-            for step in asked.steps or STEPS:
+            for step in asked.steps or steps:
                 started = time.monotonic()
                 print(f"=== {step}", flush=True)
-                STEPS[step](session, python)
+                steps[step](session, python)
                 print(f"=== {step}: {time.monotonic() - started:.0f} s", flush=True)
     except (WineMissingError, kept.NotKeptError) as missing:
         print(f"{step} was not tried: {missing}", file=sys.stderr)

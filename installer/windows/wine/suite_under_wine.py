@@ -46,8 +46,6 @@ RESULTS = BUILT / "results"
 LONGEST_TEST_S = 240  # programs start slowly under Wine
 KILL_ROUNDS = "5"  # of 20; each starts an interpreter
 NORMAL_ENDS = (0, 1, 5)  # pytest's: all passed, some failed, no tests left
-relevant = RELEVANT
-"""The folders and files of the suite, without what the user left out."""
 goes_on = False
 """With True, tests that passed or were skipped in an earlier run are not run again."""
 
