@@ -6,7 +6,6 @@ Qt must get a sentence first.
 
 from __future__ import annotations
 
-import os
 import sys
 
 
@@ -19,9 +18,7 @@ def main() -> int:
 
         runpy.run_module("deepseek_r1.server.shared_server", run_name="__main__")
         return 0
-    # Pydantic would read the metadata of every installed package to find plugins.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from r1desk.platform import builtin_hashes  # noqa: F401, PLC0415 - before pydantic
+    from r1desk.platform import interpreter_setup  # noqa: F401, PLC0415 - first
 
     # isort: split
     from deepseek_r1.core.errors import R1Error  # noqa: PLC0415 - not for the child

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "app"), str(Path(__file__).parents[1])]
 os.environ["R1DESK_PROFILE"] = tempfile.mkdtemp()
 
-from r1desk.platform import builtin_hashes, plain_imports  # noqa: F401 - first, as in `r1desk`
+from r1desk.platform import interpreter_setup, plain_imports  # noqa: F401 - first, as in `r1desk`
 
 # isort: split
 import psutil

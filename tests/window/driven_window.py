@@ -10,7 +10,7 @@ Sends each question once the answer before it has ended and prints one JSON line
 
 from __future__ import annotations
 
-from r1desk.platform import builtin_hashes, plain_imports  # noqa: F401 - first, as in `r1desk`
+from r1desk.platform import interpreter_setup, plain_imports  # noqa: F401 - first, as in `r1desk`
 
 # isort: split
 import json

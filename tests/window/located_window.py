@@ -9,7 +9,7 @@ clipboard. Nothing is clicked or typed here: mouse and keyboard are those of the
 
 from __future__ import annotations
 
-from r1desk.platform import builtin_hashes, plain_imports  # noqa: F401 - first, as in `r1desk`
+from r1desk.platform import interpreter_setup, plain_imports  # noqa: F401 - first, as in `r1desk`
 
 # isort: split
 import json

@@ -8,7 +8,7 @@ Reads one JSON command a line from its input and answers each with facts, one JS
 
 from __future__ import annotations
 
-from r1desk.platform import builtin_hashes, plain_imports  # noqa: F401 - first, as in `r1desk`
+from r1desk.platform import interpreter_setup, plain_imports  # noqa: F401 - first, as in `r1desk`
 
 # isort: split
 import json

@@ -33,7 +33,7 @@ def test_the_start_leaves_out_what_comes_later() -> None:
 def test_the_window_does_not_load_openssl() -> None:
     program = (
         "import sys\n"
-        "import r1desk.platform.builtin_hashes, r1desk.shell.startup\n"
+        "import r1desk.platform.interpreter_setup, r1desk.shell.startup\n"
         "import hashlib, hmac, secrets\n"
         "print('_ssl' in sys.modules, sys.modules['_hashlib'], hashlib.sha256(b'').hexdigest()[:8])"
     )

@@ -37,7 +37,7 @@ LONGEST_TEXT: Final = 256  # characters of a metadata value that crosses the pip
 
 
 class _HeaderFrame(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
 
 class ReadHeader(_HeaderFrame):
@@ -64,7 +64,8 @@ class HeaderRefused(_HeaderFrame):
 
 
 header_reply_adapter: TypeAdapter[HeaderRead | HeaderRefused] = TypeAdapter(
-    Annotated[HeaderRead | HeaderRefused, Field(discriminator="kind")]
+    Annotated[HeaderRead | HeaderRefused, Field(discriminator="kind")],
+    config=ConfigDict(defer_build=True),
 )
 
 

@@ -24,7 +24,7 @@ from deepseek_r1.core.file_path import FilePath
 
 
 class _NetworkFrame(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
 
 class PullRequest(_NetworkFrame):
@@ -96,9 +96,10 @@ NetworkRequest = PullRequest | ListRequest
 NetworkResult = FilesPulled | RepositoryListed | NetworkFailure
 
 request_adapter: TypeAdapter[NetworkRequest] = TypeAdapter(
-    Annotated[NetworkRequest, Field(discriminator="kind")]
+    Annotated[NetworkRequest, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
 )
 stop_adapter: TypeAdapter[StopRequest] = TypeAdapter(StopRequest)
 reply_adapter: TypeAdapter[ProgressReport | NetworkResult] = TypeAdapter(
-    Annotated[ProgressReport | NetworkResult, Field(discriminator="kind")]
+    Annotated[ProgressReport | NetworkResult, Field(discriminator="kind")],
+    config=ConfigDict(defer_build=True),
 )

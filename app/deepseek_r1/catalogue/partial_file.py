@@ -34,7 +34,7 @@ _MOST_JOURNAL_BYTES = 8 << 20  # enough for the pieces of a terabyte
 class DownloadJournal(BaseModel):
     """The journal's first line."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     version: Literal[1] = 1
     url: str

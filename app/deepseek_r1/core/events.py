@@ -36,7 +36,7 @@ class ThinkingEnd(StrEnum):
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class LoadProgress(_Event):
@@ -377,4 +377,4 @@ GenerationEvent = (
     PrefillProgress | ThinkingDelta | AnswerDelta | ThinkingFinished | GenerationFinished
 )
 Event = Annotated[LoadEvent | GenerationEvent, Field(discriminator="kind")]
-event_adapter: TypeAdapter[Event] = TypeAdapter(Event)
+event_adapter: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))

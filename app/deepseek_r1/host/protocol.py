@@ -30,7 +30,7 @@ ChatTemplateText = Annotated[str, Field(max_length=262_144)]  # a name from the 
 
 
 class _Frame(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid", allow_inf_nan=False)
 
 
 # ---- to the engine --------------------------------------------------------------------------
@@ -245,7 +245,7 @@ AnsweredRequest = (
 )
 Request = AnsweredRequest | CancelRequest | EndThinkingRequest | ShutdownRequest
 request_adapter: TypeAdapter[Request] = TypeAdapter(
-    Annotated[Request, Field(discriminator="kind")],
+    Annotated[Request, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
 )
 
 
@@ -363,4 +363,6 @@ class Heartbeat(_Frame):
 ResultReply = InspectReply | CountTokensReply | TokensReply | TextReply | EmbeddingReply
 ClosingReply = ResultReply | DoneReply | ErrorReply
 Reply = Handshake | EventReply | ClosingReply | Heartbeat
-reply_adapter: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
+reply_adapter: TypeAdapter[Reply] = TypeAdapter(
+    Annotated[Reply, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
+)

@@ -40,7 +40,7 @@ def shared_server_command() -> list[str]:
 
 
 class _SharingFrame(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
 
 class SharingStart(_SharingFrame):
@@ -102,8 +102,8 @@ FromServer = (
     SharingBegan | SharingRefused | SharingClients | ModelWanted | SharedRequest | CancelRequest
 )
 to_server_adapter: TypeAdapter[ToServer] = TypeAdapter(
-    Annotated[ToServer, Field(discriminator="kind")]
+    Annotated[ToServer, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
 )
 from_server_adapter: TypeAdapter[FromServer] = TypeAdapter(
-    Annotated[FromServer, Field(discriminator="kind")]
+    Annotated[FromServer, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
 )

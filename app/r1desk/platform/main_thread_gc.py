@@ -15,11 +15,11 @@ CHECK_MS = 2000
 
 
 def exempt_from_collection() -> None:
-    """Keep the collector from walking what is alive now: modules and classes, which stay.
+    """Keep the collector from walking what exists now: modules and classes, which stay.
 
-    A full collection walks every object, and the window waits for it.
+    A full collection walks every object, and the window waits for it. There is none before this
+    either: of 110,000 objects it would free 900.
     """
-    gc.collect()
     gc.freeze()
 
 

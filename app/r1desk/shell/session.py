@@ -59,6 +59,7 @@ from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import SettingsDialog
 from r1desk.store import Opening, Profile, StoreThread
 from r1desk.store.store_bridge import StoreBridge
+from r1desk.theme.theme import style_sheet_set_aside
 from r1desk.widgets.notice_bar import Level, Notice
 
 SAVE_DELAY_MS = 400
@@ -135,7 +136,8 @@ class Session(QObject):
         self._start_timer.timeout.connect(self._start_engine)
         self.appearance = Appearance(stored, self)
         self.appearance.changed.connect(self._save_timer.start)
-        self._build_window()
+        with style_sheet_set_aside(_application()):
+            self._build_window()
         self.models.preferences_changed.connect(self._save_timer.start)
         self.serving.preferences_changed.connect(self._save_timer.start)
         self.models.load_failed.connect(self.show_error)

@@ -24,7 +24,7 @@ Seconds = Annotated[float, Field(ge=0, le=LATEST_S)]
 
 
 class _ArchivePart(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class ArchivedAttachment(_ArchivePart):
