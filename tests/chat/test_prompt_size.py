@@ -61,3 +61,12 @@ def test_thinking_is_offered_with_its_time(qtbot: QtBot) -> None:
         next(a for a in button.menu().actions() if a.text().startswith("Off")).trigger()
     assert chosen.args == [0]
     assert button.text() == "Thinking: Off"
+
+
+def test_the_row_is_as_high_as_its_buttons_after_another_style_sheet(qtbot: QtBot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    footer = ComposerFooter(parent)
+    footer.thinking.hide()
+    parent.setStyleSheet("QToolButton { padding: 30px; }")
+    assert footer.minimumHeight() == footer.thinking.sizeHint().height() > 60

@@ -43,3 +43,8 @@ def test_the_window_does_not_load_openssl() -> None:
 def test_the_window_does_not_keep_the_source_of_its_modules() -> None:
     program = "import r1desk.shell.startup\nimport linecache\nprint(len(linecache.cache) < 10)"
     assert printed(program) == "True\n"
+
+
+def test_the_collector_rests_until_the_window_takes_it_over() -> None:
+    program = "import r1desk.platform.interpreter_setup, gc\nprint(gc.isenabled())"
+    assert printed(program) == "False\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
@@ -27,14 +27,24 @@ class ComposerFooter(QWidget):
         row.addWidget(self.thinking, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.template, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.size_bar, 1, Qt.AlignmentFlag.AlignVCenter)
-        self.setMinimumHeight(self.thinking.sizeHint().height())
+        self._set_height()
         self._set_margins()
+
+    def _set_height(self) -> None:
+        self.setMinimumHeight(self.thinking.sizeHint().height())
 
     def _set_margins(self) -> None:
         em = self.fontMetrics().height()
         side = column_span(self.width(), em)[0] + round(em * _INSET_EM)
         if layout := self.layout():
             layout.setContentsMargins(side, 0, side, 0)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take the height of another font or style sheet."""
+        super().changeEvent(event)
+        # Some of these arrive while Qt makes the widget, before it has a button.
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and self.layout():
+            self._set_height()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Follow the composer's width."""
