@@ -1,0 +1,62 @@
+"""Lexers of code are compiled in steps, and come out as Pygments makes them."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from pygments.lexers import find_lexer_class_by_name
+
+from r1desk.chat.widgets.highlight import prepared_lexer
+
+LANGUAGES = ("python", "c++", "javascript", "bash", "html", "sql", "css", "ruby", "perl", "php")
+
+
+def prepared(language):
+    """The lexer, and the processor time of each step, in seconds; nothing was compiled before."""
+    kind = find_lexer_class_by_name(language)
+    for name in ("_tokens", "_all_tokens"):
+        if name in vars(kind):
+            delattr(kind, name)
+    re.purge()
+    steps, times = prepared_lexer(language), []
+    while True:
+        began = time.thread_time()
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value, times
+        finally:
+            times.append(time.thread_time() - began)
+
+
+def rules(kind):
+    """What a lexer looks for in each state."""
+    return {
+        state: [(match.__self__.pattern, str(token), then) for match, token, then in entries]
+        for state, entries in kind._tokens.items()
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_lexer_made_in_steps_has_the_rules_that_pygments_gives_it(language):
+    lexer, _ = prepared(language)
+    kind = type(lexer)
+    in_steps = rules(kind)
+    del kind._tokens
+    kind()  # which compiles it again
+    assert in_steps == rules(kind)
+
+
+def test_no_step_for_python_takes_half_of_the_whole():
+    _, times = prepared("python")
+    assert max(times) < sum(times) / 2
+
+
+def test_an_unknown_language_has_no_lexer():
+    steps = prepared_lexer("no such language")
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+    assert end.value.value is None
