@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, Any
 
 import psutil
 import pytest
 
+from deepseek_r1.core.child_environment import child_environment, module_command
 from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.engine import template_process
 from deepseek_r1.engine.template import ChatTemplate
+from deepseek_r1.engine.template_frames import LENGTH, encoded
 from deepseek_r1.engine.template_process import (
+    RENDERER_ARGUMENT,
+    RENDERER_MODULE,
     end_renderer,
     renderer_mib,
     renderer_pid,
@@ -203,6 +210,30 @@ def test_templates_that_want_memory_do_not_get_more_one_after_the_other() -> Non
     assert peak_mib(pid) < 120
     assert render(r1_source(), user("x")).endswith("x<｜Assistant｜>")
     assert renderer_mib() < 40
+
+
+def test_a_signal_of_its_requests_pipe_does_not_end_the_renderer() -> None:
+    """The system may send that of a request when its template is being rendered already."""
+    slow = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    request = {"source": slow, "calls": [{"messages": []}], "language": "en"}
+    body = encoded(request)
+    command = module_command(RENDERER_MODULE, RENDERER_ARGUMENT)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=child_environment(), bufsize=0, **pipes) as renderer:
+        assert frame(renderer.stdout) == "ready"
+        renderer.stdin.write(LENGTH.pack(len(body)) + body)
+        time.sleep(0.3)
+        renderer.stdin.write(b"\0")  # the signal that comes late is the same as that of this byte
+        ((outcome, text),) = frame(renderer.stdout)
+        assert outcome == "failed"
+        assert "limits" in text
+        renderer.kill()
+
+
+def frame(pipe: IO[bytes]) -> Any:
+    """One frame's value."""
+    (size,) = LENGTH.unpack(pipe.read(LENGTH.size))
+    return json.loads(pipe.read(size))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere only")

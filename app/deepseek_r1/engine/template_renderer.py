@@ -45,7 +45,7 @@ def main() -> None:
             request = json.loads(body)
             if request["language"] != language:
                 language = use_language(request["language"])
-            with _limited(source):
+            with _limited(sink):
                 results = render_calls(request["source"], request["calls"])
             _write(sink, results)
             if any(outcome != RenderOutcome.TEXT for outcome, _text in results):
@@ -56,13 +56,16 @@ def main() -> None:
 class _limited:  # noqa: N801 - a context manager, named as its use reads
     """Lets the system kill this process after `CPU_SECONDS`, and when the owner closes the pipe.
 
-    The owner sends nothing before it has the reply, so the only thing that can happen on the pipe
-    meanwhile is its end. The default action of both signals ends the process at once, whatever its
-    interpreter does. Windows has neither: the owner's own deadline and job object replace them.
+    That is the pipe of the replies: the owner has read the last one whole and waits for the next,
+    so the only thing that can happen on it meanwhile is its end. The pipe of the requests will not
+    do. Its signal is sent after the bytes can be read, so that of the request itself may come when
+    the template is being rendered.
+    The default action of both signals ends the process at once, whatever its interpreter does.
+    Windows has neither: the owner's own deadline and job object replace them.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
-        self._descriptor = source.fileno()
+    def __init__(self, sink: BinaryIO) -> None:
+        self._descriptor = sink.fileno()
 
     def __enter__(self) -> None:
         if sys.platform != "win32":
