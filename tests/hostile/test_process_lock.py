@@ -56,6 +56,9 @@ REFUSED = {
 NEEDED = {
     "interpreter": "subprocess.run([sys.executable, '-c', ''], check=True)",
     "priority": "os.nice(1)",
+    "the processor's speculation": (
+        "assert 'thread force mitigated' not in open('/proc/self/status').read()"
+    ),
     "memory readings": "open('/proc/self/status').read()",
     "huge pages": "import mmap; mmap.mmap(-1, 1 << 22).madvise(mmap.MADV_HUGEPAGE)",
     "page cache": "os.posix_fadvise(os.open(sys.executable, 0), 0, 0, 4)",
