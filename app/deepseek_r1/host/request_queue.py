@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import (
@@ -34,6 +33,7 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.in_flight import InFlightRequests
+from deepseek_r1.host.process_files import ProcessFiles, file_identity
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     CancelRequest,
@@ -89,29 +89,6 @@ class QueueOutput:
         self.replies.append(ErrorReply(id=request_id, report=report))
 
 
-def file_identity(path: str) -> Hashable | None:
-    """The file that a path names at present; None where it names none."""
-    if not path:
-        return None
-    try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenedModel:
-    """The model and the draft model that a process has opened, and its folder of prompts.
-
-    The process cannot open a file that has taken the place of one of them.
-    """
-
-    paths: tuple[str, str]
-    identities: tuple[Hashable | None, ...]
-    prompts: str
-
-
 @dataclass(frozen=True, slots=True)
 class _Reload:
     """A load that the queue sends by itself because request `for_request` needs the model."""
@@ -127,7 +104,6 @@ class RequestQueue:
         self, cancel_s: float, identity: Callable[[str], Hashable | None] = file_identity
     ) -> None:
         """`identity` returns what a path names at present; None for nothing."""
-        self._identity = identity
         self.in_flight = InFlightRequests()
         self._cancel_s = cancel_s
         self._engine_ready = False
@@ -136,7 +112,7 @@ class RequestQueue:
         self._model: LoadRequest | None = None
         self._threads: SetThreadsRequest | None = None  # changed since that model was loaded
         self._loaded = False
-        self._opened: _OpenedModel | None = None  # the only files that the process can open
+        self._files = ProcessFiles(identity)
         self._elsewhere: dict[int, AnsweredRequest] = {}
         self._checked: int | None = None  # the queued load whose file was accepted
         self._reload: _Reload | None = None
@@ -275,7 +251,8 @@ class RequestQueue:
         if self.in_flight.contains_kind(LoadRequest):
             self._model = None
         self._engine_ready = self._loaded = False
-        self._opened = self._reload = None
+        self._files.reset()
+        self._reload = None
         queued = [request.id for request in self._queued]
         if self._prepare is not None:
             queued.append(self._prepare.id)
@@ -345,7 +322,7 @@ class RequestQueue:
     def _record_load(self, request: LoadRequest, reply: EventReply) -> None:
         match reply.event:
             case LoadProgress():  # the file is accepted, and no other will be opened
-                self._opened = self._opened or self._opened_model(request)
+                self._files.open(request)
                 self._loaded = False
                 if self._reload is None:
                     self._model = None
@@ -406,7 +383,8 @@ class RequestQueue:
             loading = self.in_flight.contains_kind(LoadRequest)
             reload = isinstance(request, NEEDS_MODEL) and not self._loaded and not loading
             load = self._model if reload else request
-            if isinstance(load, LoadRequest) and self._inspects_others(load):
+            inspections = self.in_flight.inspections
+            if isinstance(load, LoadRequest) and self._files.would_take(inspections, load):
                 return  # their replies dispatch again
             if isinstance(request, LoadRequest) and (loading or not self._can_serve(request)):
                 self._prepare_fresh_process(request, now, output)
@@ -453,7 +431,7 @@ class RequestQueue:
         """Give the process up as soon as it has answered everything that was sent to it."""
         if not self.in_flight:
             self._engine_ready = self._loaded = False
-            self._opened = None
+            self._files.reset()
             output.replace = True
 
     def _send_where_allowed(
@@ -508,40 +486,8 @@ class RequestQueue:
             output.frames.append(frame)
             self.in_flight.add(request, now)
 
-    def _opened_model(self, load: LoadRequest) -> _OpenedModel:
-        paths = (load.path, load.settings.draft_path)
-        folder = load.prompt_cache.path if load.prompt_cache is not None else ""
-        return _OpenedModel(paths, tuple(map(self._identity, paths)), folder)
-
     def _can_serve(self, request: AnsweredRequest) -> bool:
-        """Whether the process can read and write what the request names."""
-        opened = self._opened
-        if opened is None and isinstance(request, InspectRequest):
-            load = self.in_flight.load  # it will take all other files from the process
-            opened = self._opened_model(load) if load is not None else None
-        if opened is None:
-            return True
-        match request:
-            case InspectRequest():
-                return self._inspects(request, opened)
-            case LoadRequest():
-                return self._opened_model(request) == opened and opened.identities[0] is not None
-            case RetainPromptsRequest(folder=folder):
-                return folder.path == opened.prompts
-            case _:
-                return True
-
-    def _inspects(self, request: InspectRequest, opened: _OpenedModel) -> bool:
-        paths = (request.path, request.settings.draft_path)
-        identities = tuple(map(self._identity, paths))
-        return (paths, identities) == (opened.paths, opened.identities)
-
-    def _inspects_others(self, load: LoadRequest) -> bool:
-        """Whether files that a first load would take from the process are being inspected in it."""
-        if self._opened is not None:
-            return False
-        opened = self._opened_model(load)
-        return any(not self._inspects(each, opened) for each in self.in_flight.inspections)
+        return self._files.can_serve(request, self.in_flight.load)
 
     def _cancel_sent(self, request_id: int, now: float, output: QueueOutput) -> None:
         self.in_flight.cancel(request_id, now + self._cancel_s)
