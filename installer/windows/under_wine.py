@@ -34,9 +34,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "installer" / "windows" / "wine"), str(ROOT / "installer" / "bundle")]
+import build_cache  # noqa: E402
 import bundle_under_wine  # noqa: E402 - below this folder
 import installed_under_wine  # noqa: E402
-import kept  # noqa: E402
 import memory_under_wine  # noqa: E402
 import screen  # noqa: E402
 import smoke  # noqa: E402
@@ -68,7 +68,7 @@ def try_source(session: Wine, python: Path) -> None:
         "deepseek-r1": (python, "-m", "deepseek_r1.cli"),
     }
     variables = {"PYTHONPATH": windows_path(ROOT / "app")}
-    report(window_under_wine.use(session, programs, kept.BUILT / "source.png", variables))
+    report(window_under_wine.use(session, programs, build_cache.BUILT / "source.png", variables))
 
 
 def run_chosen_tests(session: Wine, python: Path) -> None:
@@ -93,12 +93,12 @@ def try_bundle(session: Wine, python: Path) -> None:
     """Make the bundle and use it."""
     folder = bundle_under_wine.bundle(session, python)
     programs = installed_under_wine.programs(folder)
-    report(window_under_wine.use(session, programs, kept.BUILT / "frozen.png"))
+    report(window_under_wine.use(session, programs, build_cache.BUILT / "frozen.png"))
 
 
 def try_installer(_session: Wine, _python: Path) -> None:
     """Install the bundle in a Windows without anything else, use, upgrade and remove it."""
-    prefix = kept.BUILT / "prefix-installed"
+    prefix = build_cache.BUILT / "prefix-installed"
     shutil.rmtree(prefix, ignore_errors=True)
     with wine(prefix) as fresh:
         for line in installed_under_wine.try_installer(fresh, bundle_under_wine.FOLDER):
@@ -127,12 +127,12 @@ def main() -> int:
     parser.add_argument("steps", nargs="*", help=f"of {', '.join(STEPS)}; all by default")
     parser.add_argument("--variants", default=windows_llama.USUAL, help="CPU code, or “all”")
     parser.add_argument("--prefix", default="prefix", help="another Windows, to run beside one")
-    parser.add_argument("--if-kept", action="store_true", help="skip what is not made already")
+    parser.add_argument("--if-cached", action="store_true", help="skip what is not made already")
     parser.add_argument("--go-on", action="store_true", help="no test again that has passed")
     parser.add_argument("--tests", nargs="+", metavar="PATH", help="the suite's tests, if not all")
     asked = parser.parse_args()
     suite_under_wine.goes_on = asked.go_on
-    kept.only_kept = asked.if_kept
+    build_cache.only_cached = asked.if_cached
     if unknown := set(asked.steps) - set(STEPS):
         parser.error(f"no such step: {', '.join(unknown)}")
     steps = dict(STEPS)
@@ -141,15 +141,15 @@ def main() -> int:
     step = "the application"
     try:
         python = interpreter(asked.variants)
-        with wine(kept.BUILT / asked.prefix) as session:
+        with wine(build_cache.BUILT / asked.prefix) as session:
             for step in asked.steps or steps:
                 started = time.monotonic()
                 print(f"=== {step}", flush=True)
                 steps[step](session, python)
                 print(f"=== {step}: {time.monotonic() - started:.0f} s", flush=True)
-    except (WineMissingError, kept.NotKeptError) as missing:
+    except (WineMissingError, build_cache.NotCachedError) as missing:
         print(f"{step} was not tried: {missing}", file=sys.stderr)
-        return 0 if asked.if_kept else 1
+        return 0 if asked.if_cached else 1
     except FAILURES as failed:
         print(f"{step} failed: {failed}", file=sys.stderr)
         return 1

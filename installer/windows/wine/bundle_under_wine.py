@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kept import BUILT, ROOT, run
+from build_cache import BUILT, ROOT, run
 from wine_prefix import Wine, windows_path
 
 sys.path.insert(0, str(ROOT / "installer" / "bundle"))

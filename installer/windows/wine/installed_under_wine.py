@@ -9,8 +9,8 @@ from pathlib import Path, PureWindowsPath
 
 import bundle_under_wine
 import window_under_wine
+from build_cache import BUILT, link_tree
 from bundle_under_wine import StepFailedError
-from kept import BUILT, link_tree
 from window_under_wine import WinePlace
 from wine_prefix import Wine, windows_path
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from build_cache import BUILT, ROOT
 from bundle_under_wine import StepFailedError
-from kept import BUILT, ROOT
 from wine_prefix import Wine, windows_path
 
 BUDGETS_MIB = (330, 2048)  # the weights take 257 MiB: the first one streams, the second holds them

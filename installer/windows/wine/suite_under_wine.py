@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import wine_results
-from kept import BUILT, HERE, ROOT
+from build_cache import BUILT, HERE, ROOT
 from wine_prefix import Wine, windows_path
 from wine_results import FAILED, PASSED, SKIPPED, STARTED, Result
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kept import ROOT
+from build_cache import ROOT
 from wine_prefix import Wine, windows_path
 
 sys.path.insert(0, str(ROOT / "installer" / "bundle"))

@@ -16,7 +16,7 @@ import tarfile
 import urllib.request
 from pathlib import Path
 
-from kept import BUILT, HERE, ROOT, digest, kept, run
+from build_cache import BUILT, HERE, ROOT, cached, digest, run
 
 sys.path.insert(0, str(ROOT / "installer" / "bundle"))
 import native
@@ -82,7 +82,7 @@ def libraries(variants: str) -> Path:
         listed = "".join(f"{metadata.name}/{name},,\n" for name in ("METADATA", "LICENSE.md"))
         (metadata / "RECORD").write_text(listed, encoding="utf-8")
 
-    return kept("llama", made_of, make)
+    return cached("llama", made_of, make)
 
 
 def native_library() -> Path:
@@ -95,7 +95,7 @@ def native_library() -> Path:
         options += ["-static", "-s"]  # static: it needs no library of mingw's
         run(tool("g++-posix"), *sources, *options, "-o", place / NATIVE)
 
-    made = kept("native", sorted(folder.glob("*.?pp")), compile_in) / NATIVE
+    made = cached("native", sorted(folder.glob("*.?pp")), compile_in) / NATIVE
     beside = folder / NATIVE
     if not beside.is_file() or beside.read_bytes() != made.read_bytes():
         shutil.copy(made, beside)

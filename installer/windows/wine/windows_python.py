@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import windows_llama
-from kept import HERE, ROOT, kept, link_tree, run
+from build_cache import HERE, ROOT, cached, link_tree, run
 
 sys.path.insert(0, str(ROOT / "installer"))
 import from_source
@@ -38,8 +38,8 @@ def python(variants: str) -> Path:
     Raises CalledProcessError.
     """
     made_of = [HERE / name for name in ("windows_python.py", "python.c", "icuuc.c", "packages.txt")]
-    interpreter = kept("interpreter", made_of, _make_interpreter)
-    packages = kept("packages", [ROOT / "uv.lock", *from_source.EXTRAS], _install_packages)
+    interpreter = cached("interpreter", made_of, _make_interpreter)
+    packages = cached("packages", [ROOT / "uv.lock", *from_source.EXTRAS], _install_packages)
     llama = windows_llama.libraries(variants)
 
     def compose(place: Path) -> None:
@@ -47,7 +47,7 @@ def python(variants: str) -> Path:
         for each in (packages, llama):
             link_tree(each, place / "Lib" / "site-packages")
 
-    return kept("python", [interpreter.name, packages.name, llama.name], compose)
+    return cached("python", [interpreter.name, packages.name, llama.name], compose)
 
 
 def _make_interpreter(place: Path) -> None:

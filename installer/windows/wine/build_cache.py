@@ -13,24 +13,24 @@ ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
 BUILT = Path(os.environ.get("R1DESK_WINDOWS_BUILD", ROOT / "build" / "windows"))
 DIGEST_LETTERS = 12
-only_kept = False
-"""With True nothing is made: a folder that does not exist raises NotKeptError."""
+only_cached = False
+"""With True nothing is made: a folder that does not exist raises NotCachedError."""
 
 
-class NotKeptError(Exception):
-    """A folder has not been made yet."""
+class NotCachedError(Exception):
+    """A folder is not in the cache."""
 
 
-def kept(name: str, inputs: Iterable[Path | str], make: Callable[[Path], None]) -> Path:
+def cached(name: str, inputs: Iterable[Path | str], make: Callable[[Path], None]) -> Path:
     """Returns the folder `name`-DIGEST, which `make` fills if it does not exist.
 
     `inputs` are files, of which the contents count, and texts. A folder that `make` did not finish
-    has another name and is made again. Raises NotKeptError with `only_kept`.
+    has another name and is made again. Raises NotCachedError with `only_cached`.
     """
     place = BUILT / f"{name}-{digest(inputs)}"
     if not place.is_dir():
-        if only_kept:
-            raise NotKeptError(f"{place} has not been made")
+        if only_cached:
+            raise NotCachedError(f"{place} has not been made")
         print(f"--- {name}: made in {place}", flush=True)
         unfinished = place.with_name(place.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
