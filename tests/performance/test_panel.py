@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QCoreApplication, QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
@@ -137,6 +137,21 @@ def test_a_plan_over_the_budget_is_not_applied_and_says_what_fits(panel: Perform
     assert panel.message.text.text().endswith("A context of 512 fits.")
     number(panel, "context_length").spin.setValue(512)
     assert panel.message.apply_button.isEnabled()
+
+
+@pytest.mark.parametrize(("height", "grows"), [(700, False), (320, True)])
+def test_the_message_keeps_its_height_but_in_a_low_panel(
+    panel: PerformancePanel, qtbot, height: int, grows: bool
+):
+    panel.resize(340, height)
+    panel.show()
+    qtbot.waitExposed(panel)
+    QCoreApplication.sendPostedEvents()  # the layout follows what the size has changed
+    without_buttons = panel.message.height()
+    panel.message.show_buttons(pending=True, advice=False)
+    QCoreApplication.sendPostedEvents()
+    assert (panel.message.height() > without_buttons) is grows
+    assert panel.message.height() < height / 3
 
 
 def test_after_undo_the_keyboard_is_where_the_edit_was(panel: PerformancePanel, qtbot):

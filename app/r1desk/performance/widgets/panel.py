@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import Bill, ModelLoaded, ThreadsMeasured
@@ -33,6 +34,7 @@ from r1desk.widgets.text_label import text_label
 
 LEAST_PX, SUITED_PX, MOST_PX = 320, 340, 480
 _TABS_LEFT_PX = 8  # as in the style sheet
+_LOW_PX = 460  # below it, every line is needed for the controls: a small screen at 150 or 200 %
 
 
 class PanelTab(StrEnum):
@@ -175,6 +177,11 @@ class PerformancePanel(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(max(SUITED_PX, self.minimumSizeHint().width()), 700)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave a low panel to its controls."""
+        super().resizeEvent(event)
+        self.message.keep_height(event.size().height() >= _LOW_PX)
 
     # ---- shown by the presenters ------------------------------------------------------------
 

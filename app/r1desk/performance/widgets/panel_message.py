@@ -16,7 +16,8 @@ _LINES = 2
 class PanelMessage(QFrame):
     """One text and the buttons that belong to it, always in the same place and visible.
 
-    It keeps its height without a text, so that no control moves when one appears.
+    It keeps its height without a text, so that no control moves when one appears; in a low panel,
+    where that height would be a third of the panel, it takes what it needs.
     """
 
     def __init__(self) -> None:
@@ -34,17 +35,18 @@ class PanelMessage(QFrame):
         column.addWidget(self.text, 1)
         buttons = put_inside(column, QHBoxLayout())
         buttons.setSpacing(8)
-        for button, factor in (
-            (self.advice_button, 1),
-            (self.apply_button, 1),
-            (self.undo_button, 0),
-        ):
-            policy = button.sizePolicy()
-            policy.setRetainSizeWhenHidden(button is self.undo_button)  # the row keeps its height
-            button.setSizePolicy(policy)
-            buttons.addWidget(button, factor)
+        buttons.addWidget(self.advice_button, 1)
+        buttons.addWidget(self.apply_button, 1)
+        buttons.addWidget(self.undo_button)
         self.show_buttons(pending=False, advice=False)
+        self._keeps_height = True
         self._reserve()
+
+    def keep_height(self, kept: bool) -> None:
+        """Whether the height stays without a text and buttons."""
+        if kept != self._keeps_height:
+            self._keeps_height = kept
+            self._reserve()
 
     def show_text(self, text: str, role: str = "dim") -> None:
         """Show `text` in the colour of `role`."""
@@ -64,4 +66,8 @@ class PanelMessage(QFrame):
             self._reserve()
 
     def _reserve(self) -> None:
-        self.text.setMinimumHeight(_LINES * self.text.fontMetrics().lineSpacing() + 2)
+        lines = _LINES if self._keeps_height else 1
+        self.text.setMinimumHeight(lines * self.text.fontMetrics().lineSpacing() + 2)
+        policy = self.undo_button.sizePolicy()
+        policy.setRetainSizeWhenHidden(self._keeps_height)  # the row of buttons keeps its height
+        self.undo_button.setSizePolicy(policy)
