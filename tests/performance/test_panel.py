@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
@@ -146,10 +146,10 @@ def test_the_message_keeps_its_height_but_in_a_low_panel(
     panel.resize(340, height)
     panel.show()
     qtbot.waitExposed(panel)
-    QCoreApplication.sendPostedEvents()  # the layout follows what the size has changed
+    qtbot.wait(50)  # the layout follows the size
     without_buttons = panel.message.height()
     panel.message.show_buttons(pending=True, advice=False)
-    QCoreApplication.sendPostedEvents()
+    qtbot.wait(50)
     assert (panel.message.height() > without_buttons) is grows
     assert panel.message.height() < height / 3
 
