@@ -1,4 +1,4 @@
-"""A file of DeepSeek-R1-Distill-Qwen-1.5B's true shapes with random weights: 1,117 MB."""
+"""Files of R1-Distill-Qwen's true shapes, vocabulary and template, with random weights."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from filelock import FileLock
 
 from benchmarks import with_memory_limit
 
-TOOLS = Path(__file__).parents[3] / "shared" / "tools"
+TOOL = Path(__file__).parents[3] / "shared" / "tools" / "make_r1_shaped_gguf.py"
+
+
+def make_r1_shaped(size: str, path: Path) -> None:
+    """Make a file of a size that the tool knows, "tiny" or "1.5b"; skips where it cannot run."""
+    if sys.platform == "win32":
+        pytest.skip("the tool that makes R1-shaped files removes an open file, as Windows forbids")
+    if not TOOL.is_file():
+        pytest.skip("the tool that makes R1-shaped files is not beside the checkout")
+    subprocess.run([sys.executable, TOOL, "--size", size, path], check=True, capture_output=True)
 
 
 def r1_shaped(folders: pytest.TempPathFactory) -> Path:
-    """The file that `R1_SHAPED_1_5B` names, or one made once a run; skips where neither can be."""
+    """The 1,117 MB of the 1.5B: the file that `R1_SHAPED_1_5B` names, or one made once a run."""
     ready = os.environ.get("R1_SHAPED_1_5B", "")
     if ready:
         return Path(ready)
-    if sys.platform == "win32":
-        pytest.skip("the tool that makes R1-shaped files removes an open file, as Windows forbids")
-    tool = TOOLS / "make_r1_shaped_gguf.py"
-    if not tool.is_file():
-        pytest.skip("the tool that makes R1-shaped files is not beside the checkout")
     folder = folders.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all workers
@@ -32,8 +36,7 @@ def r1_shaped(folders: pytest.TempPathFactory) -> Path:
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
             making = path.with_suffix(".part")
-            command = [sys.executable, tool, "--size", "1.5b", making]
-            subprocess.run(command, check=True, capture_output=True)
+            make_r1_shaped("1.5b", making)
             making.rename(path)
     return path
 

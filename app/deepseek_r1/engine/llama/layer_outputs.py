@@ -36,7 +36,7 @@ class LayerOutputs:
         """Address of a `cb_eval` for contexts without streamed weights, beside `user_data`."""
         return address_of(self._native.layer_outputs_on_node)
 
-    def find(self, layers: Sequence[int]) -> list[int]:
+    def take(self, layers: Sequence[int]) -> list[int]:
         """Return the address of each layer's input: `width` floats for each token computed.
 
         Call it once after each computation. Raises EngineFailed where an input was not copied.

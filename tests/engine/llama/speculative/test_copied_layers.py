@@ -40,7 +40,7 @@ def features_of(target: Path, head: Path, weights_mib: float | None, copied: boo
         slot = 0
         for part in (FIRST[:7], FIRST[7:8], FIRST[8 : FEATURE_ROWS - 1]):
             bench.logits(part)
-            features.find()
+            features.take()
             for row in range(len(part)):
                 features.copy(row, slot)
                 slot += 1

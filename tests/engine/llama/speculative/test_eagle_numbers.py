@@ -103,7 +103,7 @@ class Recorder:
     def on_computed(self, first: int) -> None:
         self._head.on_computed(first)
         target = self._head._target
-        self._head._features.find()
+        self._head._features.take()
         parts = [
             np.ctypeslib.as_array(
                 (ctypes.c_float * (EMBEDDING * (len(target.cells) - first))).from_address(each)

@@ -126,7 +126,7 @@ class EagleHead(ModelProposer):
         if first >= end:
             return
         self._first = 0  # positions ascend, until another text begins
-        self._features.find()
+        self._features.take()
         for position in range(first, end):
             if len(self._pending) == FEATURE_ROWS:
                 self._read_pending()

@@ -55,16 +55,16 @@ class TargetFeatures:
             self._target.layer_outputs.stop()
             return
         if self._inputs:  # llama.cpp never shrinks the buffer that holds them
-            self.find()
+            self.take()
             for inputs in self._inputs:
                 nbytes = self._target.params.micro_batch * self._part_bytes
                 self._target.release_memory(inputs, nbytes)
         self._keep_inputs(False)
 
-    def find(self) -> None:
-        """Find the inputs of the computation that has just ended. Raises EngineFailed."""
+    def take(self) -> None:
+        """Take the inputs of the computation that has just ended. Raises EngineFailed."""
         if self._target.layer_outputs is not None:
-            self._inputs = self._target.layer_outputs.find(self._layers)
+            self._inputs = self._target.layer_outputs.take(self._layers)
         else:
             self._inputs = [self._input_of(self._target.pointer, layer) for layer in self._layers]
 
