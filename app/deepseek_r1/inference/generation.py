@@ -23,6 +23,7 @@ from deepseek_r1.engine.generation_output import ResultCollector
 from deepseek_r1.inference.generation_lock import GenerationLock
 
 _CLOSE_SECONDS = 10.0
+_StreamReference = weakref.ref[Generator[GenerationEvent, None, None]]
 
 
 class GenerationRunner:
@@ -48,7 +49,8 @@ class GenerationRunner:
         self._engine, self._load_s, self._lock = engine, load_s, lock
         self._save_prompts, self._process = save_prompts, os.getpid()
         self._finalizer = weakref.finalize(self, _close_engine, before_close, engine, self._process)
-        self._stream: weakref.ref[Generator[GenerationEvent, None, None]] | None = None
+        self._stream: _StreamReference | None = None  # of the last answer that was begun
+        self._cancelled: _StreamReference | None = None
 
     @property
     def open(self) -> bool:
@@ -76,6 +78,7 @@ class GenerationRunner:
         Raises EngineBusy, ModelNotLoaded.
         """
         engine = self.require_engine()
+        self._end_cancelled_stream()
         if not self._lock.queues:
             self._lock.require_free()
             engine.reset_cancel()
@@ -87,18 +90,21 @@ class GenerationRunner:
             continues=continues,
             text_every_s=text_every_s,
         )
-        events = self._events(engine, begin, messages, continues)
-        self._stream = weakref.ref(events)
+        events = self._events(engine, lambda: begun, begin, messages, continues)
+        begun = weakref.ref(events)
         return events
 
     def _events(
         self,
         engine: Engine,
+        itself: Callable[[], _StreamReference],
         begin: Callable[[], Iterator[GenerationEvent]],
         messages: PromptInput,
         continues: PartialAnswer | None,
     ) -> Generator[GenerationEvent, None, None]:
+        self._end_cancelled_stream()
         with self._lock.generating():
+            self._stream = itself()
             self.require_engine()
             if self._lock.queues:
                 engine.reset_cancel()
@@ -174,6 +180,7 @@ class GenerationRunner:
     def _held_engine(self) -> Iterator[Engine]:
         """Hold the engine for one computation; a cancel counts from here on."""
         self.require_engine()
+        self._end_cancelled_stream()
         with self._lock.generating():
             engine = self.require_engine()  # it may have been closed while this call waited
             engine.reset_cancel()
@@ -182,7 +189,17 @@ class GenerationRunner:
     def cancel(self) -> None:
         """End the running answer."""
         if self._finalizer.alive:
+            self._cancelled = self._stream
             self._engine.cancel()
+
+    def _end_cancelled_stream(self) -> None:
+        """End a cancelled answer that this thread began and does not read to its end.
+
+        An exception in the loop that read it may keep it: a notebook's last error, for example.
+        """
+        cancelled, self._cancelled = self._cancelled, None
+        if cancelled is not None and cancelled is self._stream and self._lock.held_here():
+            self._close_stream()
 
     def end_thinking(self) -> None:
         """Close the thinking block of the running answer."""

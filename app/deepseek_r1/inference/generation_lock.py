@@ -24,6 +24,10 @@ class GenerationLock:
         """Return whether an answer is being generated."""
         return self._owner is not None
 
+    def held_here(self) -> bool:
+        """Return whether this thread's answer is being generated."""
+        return self._owner == threading.get_ident()
+
     def require_free(self) -> None:
         """Wait for work between answers. Raises EngineBusy during an answer."""
         with self._changed:
@@ -51,7 +55,7 @@ class GenerationLock:
             if self.locked():
                 raise EngineBusy
             return
-        if self._owner == threading.get_ident():  # it would wait for itself
+        if self.held_here():  # it would wait for itself
             raise EngineBusy
         ticket = object()
         self._waiting.append(ticket)

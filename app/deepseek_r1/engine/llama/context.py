@@ -326,20 +326,17 @@ class LlamaContext:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let Ctrl-C end a streamed computation. Raises KeyboardInterrupt after the block.
-
-        A computation of resident weights calls no Python, so Ctrl-C cannot be lost in it.
-        """
-        if self._weights is None:
-            yield
-            return
+        """Let Ctrl-C end a computation at once. Raises KeyboardInterrupt after the block."""
         try:
             with deferred_interrupt(self.abort.set):
                 yield
         except KeyboardInterrupt:
             self.abort.clear()
-            self._weights.abort_pass()
-            self.clear()
+            if self._weights is not None:
+                self._weights.abort_pass()
+                self.clear()
+            elif not self.batched_cells:  # several sequences are cleared by their owner
+                self.truncate(len(self.cells))  # removes what the computation had begun
             raise
 
     def compute_one(self, token: int) -> None:
