@@ -28,7 +28,14 @@ sys.path.insert(0, str(ROOT / "app"))
 NOTE = "<!-- Written by installer/reference.py from the code. Edit the docstrings instead. -->\n\n"
 # A page's name, its title, and the modules whose public classes and functions it lists.
 PAGES = {
-    "library": ("The library", ("deepseek_r1.inference.cpu_inference", "deepseek_r1.engine.base")),
+    "library": (
+        "The library",
+        (
+            "deepseek_r1.inference.cpu_inference",
+            "deepseek_r1.inference.async_inference",
+            "deepseek_r1.engine.base",
+        ),
+    ),
     "messages": ("Messages", ("deepseek_r1.core.messages",)),
     "events": ("Events of the engine", ("deepseek_r1.core.events",)),
     "engine-process": ("The engine in a process of its own", ("deepseek_r1.host.client",)),

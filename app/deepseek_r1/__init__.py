@@ -25,19 +25,29 @@ if TYPE_CHECKING:
         R1Error,
         WrongUsage,
     )
-    from deepseek_r1.core.events import FinishReason, GenerationStats, TokenLogprob
+    from deepseek_r1.core.events import (
+        AnswerDelta,
+        FinishReason,
+        GenerationFinished,
+        GenerationStats,
+        ThinkingDelta,
+        TokenLogprob,
+    )
     from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
+    from deepseek_r1.core.paths import starter_model
     from deepseek_r1.core.settings import LoadSettings, SamplingSettings
     from deepseek_r1.engine.base import GenerationResult
     from deepseek_r1.engine.template_families import template_names
     from deepseek_r1.inference import AsyncCPUInference, CPUInference
 
 __all__ = [
+    "AnswerDelta",
     "AsyncCPUInference",
     "CPUInference",
     "EngineBusy",
     "EngineFailed",
     "FinishReason",
+    "GenerationFinished",
     "GenerationResult",
     "GenerationStats",
     "LoadSettings",
@@ -49,10 +59,12 @@ __all__ = [
     "RawPrompt",
     "Role",
     "SamplingSettings",
+    "ThinkingDelta",
     "TokenLogprob",
     "WrongUsage",
     "__version__",
     "errors",
+    "starter_model",
     "template_names",
 ]
 
@@ -61,8 +73,12 @@ _MODULES = {
     "core.errors": (
         "EngineBusy", "EngineFailed", "ModelRefused", "PromptTooLong", "R1Error", "WrongUsage",
     ),
-    "core.events": ("FinishReason", "GenerationStats", "TokenLogprob"),
+    "core.events": (
+        "AnswerDelta", "FinishReason", "GenerationFinished", "GenerationStats", "ThinkingDelta",
+        "TokenLogprob",
+    ),
     "core.messages": ("Message", "PartialAnswer", "RawPrompt", "Role"),
+    "core.paths": ("starter_model",),
     "core.settings": ("LoadSettings", "SamplingSettings"),
     "engine.base": ("GenerationResult",),
     "engine.template_families": ("template_names",),

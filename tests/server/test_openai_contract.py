@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from functools import partial
 
 import openai
 import pytest
@@ -146,7 +147,7 @@ def test_content_may_come_in_parts_and_an_empty_answer_at_the_end(
     ("field", "value"),
     [
         ("n", 2),
-        ("tools", [{"type": "function", "function": {"name": "f", "parameters": {}}}]),
+        ("functions", [{"name": "f", "parameters": {}}]),
         ("temperature", 9.0),
         ("response_format", {"type": "grammar"}),
         ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]),
@@ -164,6 +165,29 @@ def test_what_cannot_be_honoured_is_refused_by_name(
             client.chat.completions.create(**request, stream=stream)
         assert refused.value.type == "invalid_request_error"
         assert field in f"{refused.value.param} {refused.value}"
+
+
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+
+
+@pytest.mark.parametrize("choice", [{}, {"tool_choice": "auto"}, {"tool_choice": "none"}])
+def test_tools_that_need_not_be_called_change_nothing(
+    client: openai.OpenAI, model: str, choice: dict[str, str]
+):
+    """Open WebUI offers its tools with every message."""
+    ask = partial(client.chat.completions.create, model=model, messages=HI, temperature=0)
+    answer = ask(max_tokens=8, tools=TOOLS, **choice)
+    assert answer.choices[0].message.content == ask(max_tokens=8).choices[0].message.content
+    assert answer.choices[0].message.tool_calls is None
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
+def test_tools_that_have_to_be_called_are_refused(
+    client: openai.OpenAI, model: str, choice: object
+):
+    with pytest.raises(openai.BadRequestError, match="calls no tools") as refused:
+        client.chat.completions.create(model=model, messages=HI, tools=TOOLS, tool_choice=choice)
+    assert refused.value.param == "tool_choice"
 
 
 def test_unknown_fields_are_ignored(client: openai.OpenAI, model: str):

@@ -112,6 +112,7 @@ class ChatRequest(SamplingFields):
     reasoning_effort: str | None = None
     thinking_budget: int | None = None
     tools: list[Any] | None = None
+    tool_choice: Any = None
     functions: list[Any] | None = None
     audio: Any = None
     modalities: list[str] | None = None
@@ -130,8 +131,8 @@ class ChatRequest(SamplingFields):
 
     def refuse_unsupported(self) -> None:
         """Raise ApiError for a field that cannot be honoured."""
-        if self.tools:
-            raise not_supported("tools")
+        if self.tools and self.tool_choice not in (None, "auto", "none"):
+            raise not_supported("tool_choice", "the model calls no tools")
         if self.functions:
             raise not_supported("functions")
         if self.audio or set(self.modalities or ()) - {"text"}:
