@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+from itertools import pairwise
 
 import pytest
 from pygments.lexers import find_lexer_class_by_name
@@ -13,22 +13,21 @@ from r1desk.chat.widgets.highlight import prepared_lexer
 LANGUAGES = ("python", "c++", "javascript", "bash", "html", "sql", "css", "ruby", "perl", "php")
 
 
-def prepared(language):
-    """The lexer, and the processor time of each step, in seconds; nothing was compiled before."""
+def prepared(language, compiled=()):
+    """The lexer, and the number of `compiled` after each step; nothing was compiled before."""
     kind = find_lexer_class_by_name(language)
     for name in ("_tokens", "_all_tokens"):
         if name in vars(kind):
             delattr(kind, name)
     re.purge()
-    steps, times = prepared_lexer(language), []
+    steps, counts = prepared_lexer(language), [0]
     while True:
-        began = time.thread_time()
         try:
             next(steps)
         except StopIteration as end:
-            return end.value, times
+            return end.value, counts
         finally:
-            times.append(time.thread_time() - began)
+            counts.append(len(compiled))
 
 
 def rules(kind):
@@ -49,9 +48,12 @@ def test_a_lexer_made_in_steps_has_the_rules_that_pygments_gives_it(language):
     assert in_steps == rules(kind)
 
 
-def test_no_step_for_python_takes_half_of_the_whole():
-    _, times = prepared("python")
-    assert max(times) < sum(times) / 2
+def test_a_step_compiles_no_more_than_two_expressions(monkeypatch):
+    compiled, real = [], re._compiler.compile
+    monkeypatch.setattr(re._compiler, "compile", lambda *a: compiled.append(a) or real(*a))
+    _, counts = prepared("python", compiled)
+    assert counts[-1] > 50
+    assert max(after - before for before, after in pairwise(counts)) <= 2
 
 
 def test_an_unknown_language_has_no_lexer():

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -63,3 +64,13 @@ def test_a_handler_of_the_program_stays_in_force() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert seen == ["program"]
+
+
+def test_ctrl_c_in_one_block_says_nothing_to_the_next() -> None:
+    pressed_again: list[int] = []
+    for _ in range(50):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(lambda: None, lambda: None)
+        with deferred_interrupt(lambda: pressed_again.append(1)):
+            time.sleep(0.005)
+    assert pressed_again == []

@@ -22,7 +22,7 @@ from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.engine import template_process
 from deepseek_r1.engine.template import ChatTemplate
-from deepseek_r1.engine.template_frames import LENGTH, encoded
+from deepseek_r1.engine.template_frames import LENGTH, OWNER_PIPE, encoded
 from deepseek_r1.engine.template_process import (
     RENDERER_ARGUMENT,
     RENDERER_MODULE,
@@ -35,6 +35,7 @@ from deepseek_r1.engine.template_renderer import CPU_SECONDS
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 from support.hostile_templates import HOSTILE, SHARED_LISTS
+from support.patience import PATIENCE_S
 from support.r1_header import FILE_BYTES, r1_header
 
 HERE = Path(__file__).parent
@@ -212,22 +213,28 @@ def test_templates_that_want_memory_do_not_get_more_one_after_the_other() -> Non
     assert renderer_mib() < 40
 
 
-def test_a_signal_of_its_requests_pipe_does_not_end_the_renderer() -> None:
-    """The system may send that of a request when its template is being rendered already."""
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
+def test_only_the_end_of_its_owner_signals_the_renderer() -> None:
+    """The system also sends signals for bytes and readers of the pipes of requests and replies."""
     slow = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    request = {"source": slow, "calls": [{"messages": []}], "language": "en"}
-    body = encoded(request)
+    body = encoded({"source": slow, "calls": [{"messages": []}], "language": "en"})
+    renderer_end, owner_end = os.pipe()
     command = module_command(RENDERER_MODULE, RENDERER_ARGUMENT)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, env=child_environment(), bufsize=0, **pipes) as renderer:
+    environment = child_environment() | {OWNER_PIPE: str(renderer_end)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pass_fds": (renderer_end,)}
+    with subprocess.Popen(command, env=environment, bufsize=0, **pipes) as renderer:
+        os.close(renderer_end)
         assert frame(renderer.stdout) == "ready"
         renderer.stdin.write(LENGTH.pack(len(body)) + body)
         time.sleep(0.3)
-        renderer.stdin.write(b"\0")  # the signal that comes late is the same as that of this byte
+        renderer.stdin.write(LENGTH.pack(len(body)))  # as if the first one's signal came late
         ((outcome, text),) = frame(renderer.stdout)
         assert outcome == "failed"
         assert "limits" in text
-        renderer.kill()
+        renderer.stdin.write(body)
+        time.sleep(0.3)
+        os.close(owner_end)
+        assert renderer.wait(PATIENCE_S) == -signal.SIGIO
 
 
 def frame(pipe: IO[bytes]) -> Any:
@@ -271,7 +278,6 @@ def test_methods_of_published_templates_work(source: str, expected: str) -> None
     assert render(source, user("x")) == expected
 
 
-@pytest.mark.quiet
 @pytest.mark.quiet
 def test_a_long_conversation_stays_inside_the_limits() -> None:
     messages = [user("word " * 200_000), assistant("answer " * 50), user("again")] * 10

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from deepseek_r1.hardware import process_lock
 from deepseek_r1.hardware.process_lock import missing_parts
 from hostile.locked_program import APP, locked_outcomes
 
@@ -56,9 +57,6 @@ REFUSED = {
 NEEDED = {
     "interpreter": "subprocess.run([sys.executable, '-c', ''], check=True)",
     "priority": "os.nice(1)",
-    "the processor's speculation": (
-        "assert 'thread force mitigated' not in open('/proc/self/status').read()"
-    ),
     "memory readings": "open('/proc/self/status').read()",
     "huge pages": "import mmap; mmap.mmap(-1, 1 << 22).madvise(mmap.MADV_HUGEPAGE)",
     "page cache": "os.posix_fadvise(os.open(sys.executable, 0), 0, 0, 4)",
@@ -129,3 +127,20 @@ os._exit(0)
         [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False
     )
     assert "could not be locked" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("knows_flag", [True, False])
+def test_the_filter_leaves_speculation_on_where_the_system_can(knows_flag: bool) -> None:
+    calls: list[tuple[int, ...]] = []
+
+    class Libc:
+        def syscall(self, *arguments: int) -> int:
+            calls.append(arguments[1:3])
+            return 0 if knows_flag else -1
+
+        def prctl(self, *arguments: int) -> int:
+            calls.append(arguments[:2])
+            return 0
+
+    assert process_lock._install_filter(Libc(), b"")  # type: ignore[arg-type]
+    assert calls == ([(1, 1 << 2)] if knows_flag else [(1, 1 << 2), (22, 2)])

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +29,12 @@ CAPITAL = "What is the capital of France?"
 def model(request: pytest.FixtureRequest, starter_int8: Path) -> Iterator[CPUInference]:
     streamed = request.param == "streamed"
     settings = LoadSettings(
-        memory_budget=330 if streamed else ROOMY_MIB,
+        memory_budget=360 if streamed else ROOMY_MIB,
         swap_enabled=streamed,
-        context_length=2048,
-        micro_batch=2048,
+        context_length=3072,
+        micro_batch=1024,
     )
-    with CPUInference(starter_int8, settings=settings) as loaded:
+    with CPUInference(starter_int8, settings=settings, batch_size=2) as loaded:
         assert (loaded.weights_stats is not None) is streamed
         yield loaded
 
@@ -44,19 +44,25 @@ def answer(model: CPUInference) -> str:
     return model.generate(CAPITAL, max_tokens=20, temperature=0)
 
 
-def press_ctrl_c(after_s: float) -> threading.Timer:
-    timer = threading.Timer(after_s, signal.raise_signal, (signal.SIGINT,))
+def interrupt_reading(
+    model: CPUInference, prompt: str, press: Callable[[], object], after_s: float = 0.05
+) -> float:
+    """Press Ctrl-C while a prompt is computed; returns the seconds until KeyboardInterrupt."""
+    events = model.stream(prompt, max_tokens=400)
+    next(events)  # what follows computes the prompt
+    timer, began = threading.Timer(after_s, press), time.monotonic()
     timer.start()
-    return timer
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(events)
+        return time.monotonic() - began - after_s
+    finally:
+        timer.cancel()
+        timer.join()
 
 
-def seconds_to_interrupt(model: CPUInference, prompt: str, after_s: float) -> float:
-    """The time from Ctrl-C to KeyboardInterrupt."""
-    began = time.monotonic()
-    press_ctrl_c(after_s)
-    with pytest.raises(KeyboardInterrupt):
-        model.generate(prompt, max_tokens=400)
-    return time.monotonic() - began - after_s
+def press_ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.quiet
@@ -65,19 +71,43 @@ def test_ctrl_c_does_not_wait_until_the_prompt_is_read(model: CPUInference) -> N
     began = time.monotonic()
     model.generate("1 " + LONG, max_tokens=1)  # in one computation
     whole_s = time.monotonic() - began
-    assert seconds_to_interrupt(model, "2 " + LONG, whole_s / 3) < whole_s / 3
+    seconds = interrupt_reading(model, "2 " + LONG, press_ctrl_c, whole_s / 3)
+    assert seconds < whole_s / 3
     assert answer(model) == expected
 
 
 def test_ctrl_c_is_not_lost_where_the_answer_is_cancelled_too(model: CPUInference) -> None:
+    def press() -> None:
+        press_ctrl_c()
+        model.cancel()
+
     expected = answer(model)
     for number in range(3):
-        timer = threading.Timer(0.3, lambda: (signal.raise_signal(signal.SIGINT), model.cancel()))
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            model.generate(f"{number} {LONG}", max_tokens=400)
-        timer.join()
+        interrupt_reading(model, f"{number} {LONG}", press)
     assert answer(model) == expected
+
+
+def test_an_interrupted_prompt_leaves_the_next_one_alone(model: CPUInference) -> None:
+    expected = answer(model)
+    for number in range(10):
+        interrupt_reading(model, f"{number} {LONG}", press_ctrl_c)
+        assert answer(model) == expected
+
+
+def ask_on_and_on(model: CPUInference, questions: list[str]) -> None:
+    for number in range(1000):
+        model.generate([*questions, f"{number} {LONG}"], max_tokens=8, temperature=0)
+
+
+def test_ctrl_c_among_several_answers_leaves_no_wrong_cells(model: CPUInference) -> None:
+    questions = [CAPITAL, CAPITAL + " " + LONG]
+    expected = model.generate(questions, max_tokens=8, temperature=0)
+    timer = threading.Timer(0.2, press_ctrl_c)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        ask_on_and_on(model, questions)
+    timer.join()
+    assert model.generate(questions, max_tokens=8, temperature=0) == expected
 
 
 def test_a_cancelled_answer_that_a_variable_keeps_does_not_block_the_model(
@@ -89,19 +119,16 @@ def test_a_cancelled_answer_that_a_variable_keeps_does_not_block_the_model(
     with pytest.raises(EngineBusy):
         model.generate(CAPITAL, max_tokens=20)
     model.cancel()
+    refused_elsewhere(model)
     assert answer(model) == expected
     assert list(kept) == []
 
 
-def test_an_answer_that_another_thread_reads_is_not_ended_by_a_new_one(
-    model: CPUInference,
-) -> None:
-    kept = model.stream("Write a long story.", max_tokens=400)
-    next(kept)
+def refused_elsewhere(model: CPUInference) -> None:
+    """Ask in another thread, and be refused."""
     refused = []
 
     def ask() -> None:
-        model.cancel()
         try:
             model.generate(CAPITAL, max_tokens=20)
         except EngineBusy as busy:
@@ -111,6 +138,15 @@ def test_an_answer_that_another_thread_reads_is_not_ended_by_a_new_one(
     other.start()
     other.join()
     assert refused
+
+
+def test_an_answer_that_another_thread_reads_is_not_ended_by_a_new_one(
+    model: CPUInference,
+) -> None:
+    kept = model.stream("Write a long story.", max_tokens=400)
+    next(kept)
+    model.cancel()
+    refused_elsewhere(model)
     *_, last = kept
     assert last.stats.finish_reason == "cancelled"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
@@ -139,6 +139,12 @@ def test_a_plan_over_the_budget_is_not_applied_and_says_what_fits(panel: Perform
     assert panel.message.apply_button.isEnabled()
 
 
+def lay_out(panel: PerformancePanel) -> None:
+    """Let the message's layout, then the panel's, follow a change."""
+    for _ in range(2):
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+
+
 @pytest.mark.parametrize(("height", "grows"), [(700, False), (320, True)])
 def test_the_message_keeps_its_height_but_in_a_low_panel(
     panel: PerformancePanel, qtbot, height: int, grows: bool
@@ -146,10 +152,10 @@ def test_the_message_keeps_its_height_but_in_a_low_panel(
     panel.resize(340, height)
     panel.show()
     qtbot.waitExposed(panel)
-    qtbot.wait(50)  # the layout follows the size
+    lay_out(panel)
     without_buttons = panel.message.height()
     panel.message.show_buttons(pending=True, advice=False)
-    qtbot.wait(50)
+    lay_out(panel)
     assert (panel.message.height() > without_buttons) is grows
     assert panel.message.height() < height / 3
 

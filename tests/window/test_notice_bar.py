@@ -24,6 +24,16 @@ def test_a_notice_takes_the_colours_of_another_theme(qapp: QApplication, qtbot: 
     apply_theme(qapp, ThemeChoice.LIGHT)
 
 
+def test_the_symbol_is_level_with_a_line_after_another_style_sheet(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    bar = NoticeBar()
+    qtbot.addWidget(bar)
+    bar.setStyleSheet("QToolButton { padding: 30px; }")
+    symbol = bar.layout().itemAt(0).widget()
+    assert symbol.height() == bar.close_button.sizeHint().height() > 60
+
+
 def test_after_a_notice_is_followed_the_keyboard_is_in_the_composer(qtbot: QtBot) -> None:
     window = MainWindow()
     window.show()

@@ -1,8 +1,9 @@
-"""Keeps Ctrl-C out of callbacks from C, where Python cannot raise it, and acts on it meanwhile.
+"""Defers Ctrl-C while C code runs, and tells that code of it at once.
 
-Python runs a signal's handler in the main thread, between two instructions of Python. A computation
-in C may take seconds until then, so a thread of its own is told of the signal at once, through the
-descriptor of `signal.set_wakeup_fd`.
+Python cannot raise an exception in a callback from C: it is printed and lost. It runs a signal's
+handler in the main thread, between two instructions of Python. A computation in C may take seconds
+until then, so a thread of its own is told of the signal at once, through the descriptor of
+`signal.set_wakeup_fd`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import FrameType
+
+_DRAIN = b"\0"  # no signal has this number
+_DRAIN_S = 5.0  # for the thread to have read it, on a very busy machine
 
 
 @dataclass
@@ -37,11 +41,11 @@ def deferred_interrupt(on_press: Callable[[], None] = lambda: None) -> Iterator[
     handler, nothing is changed.
     """
     interrupt = Interrupt()
-    mine = (
+    default_handler = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
-    if not mine:
+    if not default_handler:
         yield interrupt
         return
 
@@ -51,7 +55,7 @@ def deferred_interrupt(on_press: Callable[[], None] = lambda: None) -> Iterator[
 
     signal.signal(signal.SIGINT, note)
     try:
-        with _watcher().watching(on_press):
+        with _watcher().watching(interrupt, on_press):
             yield interrupt
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -59,40 +63,48 @@ def deferred_interrupt(on_press: Callable[[], None] = lambda: None) -> Iterator[
             raise KeyboardInterrupt
 
 
-class _Watcher:
+class _SignalWatcher:
     """Calls a function when SIGINT arrives, from a thread of its own. For the main thread."""
 
     def __init__(self) -> None:
         self._received, self._wakeup = socket.socketpair()
         self._wakeup.setblocking(False)
         self._lock = threading.Lock()
+        self._drained = threading.Event()
         self._on_press: Callable[[], None] | None = None
-        self._others = -1  # the descriptor of an event loop that wants to be told, too
+        self._previous_fd = -1  # the wakeup descriptor that was set before: an event loop's
         threading.Thread(target=self._watch, name="interrupts", daemon=True).start()
 
     @contextmanager
-    def watching(self, on_press: Callable[[], None]) -> Iterator[None]:
+    def watching(self, interrupt: Interrupt, on_press: Callable[[], None]) -> Iterator[None]:
         with self._lock:
             self._on_press = on_press
-        self._others = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        self._previous_fd = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         try:
             yield
         finally:
-            signal.set_wakeup_fd(self._others)
+            signal.set_wakeup_fd(self._previous_fd)
             with self._lock:
                 self._on_press = None
+            if interrupt.pressed:  # else its number could be read in the next block
+                self._drained.clear()
+                self._wakeup.send(_DRAIN)
+                self._drained.wait(_DRAIN_S)
 
     def _watch(self) -> None:
-        while numbers := self._received.recv(64):
+        while received := self._received.recv(64):
+            numbers = received.replace(_DRAIN, b"")
             with self._lock:
                 if self._on_press is not None and signal.SIGINT in numbers:
                     self._on_press()
-            if self._others >= 0:
-                _hand_on(self._others, numbers)
+            if numbers and self._previous_fd >= 0:
+                _forward(self._previous_fd, numbers)
+            if _DRAIN in received:
+                self._drained.set()
 
 
-def _hand_on(descriptor: int, numbers: bytes) -> None:
-    """Tell an event loop of signals. One that is closed or has enough to read needs no more."""
+def _forward(descriptor: int, numbers: bytes) -> None:
+    """Write the signals' numbers to an event loop's descriptor; a full or closed one needs none."""
     with contextlib.suppress(OSError):
         if sys.platform == "win32":  # where it is a socket, which has no other functions
             loop = socket.socket(fileno=descriptor)
@@ -105,8 +117,8 @@ def _hand_on(descriptor: int, numbers: bytes) -> None:
 
 
 @cache
-def _watcher() -> _Watcher:
-    return _Watcher()
+def _watcher() -> _SignalWatcher:
+    return _SignalWatcher()
 
 
 if hasattr(os, "register_at_fork"):

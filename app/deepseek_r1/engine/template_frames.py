@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 LENGTH = struct.Struct(">I")
+OWNER_PIPE = "R1DESK_OWNER_PIPE"  # an environment variable: the descriptor of `owner_pipe`
 
 
 class RenderOutcome(StrEnum):

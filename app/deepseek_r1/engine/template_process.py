@@ -21,7 +21,7 @@ from deepseek_r1.core.child_environment import background_options, child_environ
 from deepseek_r1.core.errors import EngineStartFailed, TemplateUnusable
 from deepseek_r1.core.i18n import current_language, tr
 from deepseek_r1.core.windows_job import end_with_this_process
-from deepseek_r1.engine.template_frames import LENGTH, encoded
+from deepseek_r1.engine.template_frames import LENGTH, OWNER_PIPE, encoded
 from deepseek_r1.memory.meter import cpu_seconds, unshared_mib
 
 RENDERER_ARGUMENT = "--template-renderer"
@@ -45,21 +45,31 @@ class TemplateProcess:
 
     def __init__(self) -> None:
         """Start it. Raises EngineStartFailed."""
-        options = background_options()
+        options, environment = background_options(), child_environment()
+        self._owner_pipe: int | None = None
+        renderer_end: int | None = None
         if sys.platform == "win32":
             options["stderr"] = subprocess.DEVNULL
+        else:
+            renderer_end, self._owner_pipe = os.pipe()
+            options["pass_fds"] = (renderer_end,)
+            environment[OWNER_PIPE] = str(renderer_end)
         try:
             self._popen = subprocess.Popen(
                 module_command(RENDERER_MODULE, RENDERER_ARGUMENT),
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=child_environment(),
+                env=environment,
                 close_fds=True,
                 **options,
             )
         except OSError as error:
+            self._close_owner_pipe()
             raise EngineStartFailed(detail=str(error)) from error
+        finally:
+            if renderer_end is not None:
+                os.close(renderer_end)
         if sys.platform == "win32":
             handle = int(self._popen._handle)
             end_with_this_process(handle, memory_bytes=WINDOWS_BYTES)
@@ -107,16 +117,23 @@ class TemplateProcess:
         """End the process."""
         self._popen.kill()
         self._popen.wait()
-        for pipe in (self._popen.stdin, self._popen.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._close_pipes()
 
     def forget(self) -> None:
         """Close the pipes of a process that belongs to the process this one was forked from."""
+        self._close_pipes()
+        self._popen.returncode = 0
+
+    def _close_pipes(self) -> None:
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None:
                 pipe.close()
-        self._popen.returncode = 0
+        self._close_owner_pipe()
+
+    def _close_owner_pipe(self) -> None:
+        descriptor, self._owner_pipe = self._owner_pipe, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _cause(self) -> str:
         timed_out = sys.platform != "win32" and self._popen.returncode == -signal.SIGPROF

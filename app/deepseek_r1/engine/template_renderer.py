@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepseek_r1.core.i18n import use_language
-from deepseek_r1.engine.template_frames import LENGTH, RenderOutcome, encoded
+from deepseek_r1.engine.template_frames import LENGTH, OWNER_PIPE, RenderOutcome, encoded
 from deepseek_r1.engine.template_rendering import render_calls
 
 MEMORY_BYTES = 64 << 20  # that a template may use beyond the process's own
@@ -35,6 +35,7 @@ def main() -> None:
     os.dup2(2, 1)  # a stray print must not reach the owner as a frame
     if sys.platform != "win32":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    owner_pipe = int(os.environ.get(OWNER_PIPE, "-1"))
     gc.freeze()
     own_bytes = _address_space_bytes()
     _write(sink, "ready")
@@ -45,7 +46,7 @@ def main() -> None:
             request = json.loads(body)
             if request["language"] != language:
                 language = use_language(request["language"])
-            with _limited(sink):
+            with _limited(owner_pipe):
                 results = render_calls(request["source"], request["calls"])
             _write(sink, results)
             if any(outcome != RenderOutcome.TEXT for outcome, _text in results):
@@ -54,18 +55,17 @@ def main() -> None:
 
 
 class _limited:  # noqa: N801 - a context manager, named as its use reads
-    """Lets the system kill this process after `CPU_SECONDS`, and when the owner closes the pipe.
+    """Lets the system kill this process after `CPU_SECONDS`, and when its owner exits.
 
-    That is the pipe of the replies: the owner has read the last one whole and waits for the next,
-    so the only thing that can happen on it meanwhile is its end. The pipe of the requests will not
-    do. Its signal is sent after the bytes can be read, so that of the request itself may come when
-    the template is being rendered.
-    The default action of both signals ends the process at once, whatever its interpreter does.
-    Windows has neither: the owner's own deadline and job object replace them.
+    The owner holds the other end of a pipe through which nothing is sent, so SIGIO can mean only
+    that it was closed. The pipes of requests and replies will not do: the system also sends SIGIO
+    for bytes that were read already and, in some versions of Linux, when the other side begins to
+    read. The default action of both signals ends the process at once, whatever its interpreter
+    does. Windows has neither: the owner's own deadline and job object replace them.
     """
 
-    def __init__(self, sink: BinaryIO) -> None:
-        self._descriptor = sink.fileno()
+    def __init__(self, owner_pipe: int) -> None:
+        self._descriptor = owner_pipe
 
     def __enter__(self) -> None:
         if sys.platform != "win32":

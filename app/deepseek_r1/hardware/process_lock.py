@@ -36,7 +36,7 @@ _CAPABILITY_VERSION = 0x20080522
 _KEPT_CAPABILITIES = 1 << 1 | 1 << 2 | 1 << 14  # CAP_DAC_OVERRIDE, _DAC_READ_SEARCH, _IPC_LOCK
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP = 38, 22, 21
 _SECCOMP_MODE_FILTER = 2
-_SECCOMP = {"x86_64": 317, "aarch64": 277}  # numbers of the call that takes flags
+_SECCOMP_CALL = {"x86_64": 317, "aarch64": 277}  # numbers of the call that takes flags
 _SET_MODE_FILTER, _SPEC_ALLOW = 1, 1 << 2  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 1  # SECCOMP_RET_ALLOW; SECCOMP_RET_ERRNO with EPERM
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # instructions of the filter
@@ -159,11 +159,12 @@ def _filter_calls(libc: ctypes.CDLL, allowed: Sequence[int]) -> bool:
 def _install_filter(libc: ctypes.CDLL, program: bytes) -> bool:
     """Put a filter in force; returns whether the system took it.
 
-    Without the flag, Linux before 5.16 also forbids the processor to read ahead of stores, which
-    every computation would pay for. That protects programs that run foreign code beside secrets of
-    their own, as browsers do; this process has none. Linux before 4.17 does not know the flag.
+    Without SECCOMP_FILTER_FLAG_SPEC_ALLOW, Linux before 5.16 also turns on Speculative Store Bypass
+    Disable (SSBD) and STIBP for the process, which slows every computation. They keep sandboxed
+    code, such as a page's script, from reading the rest of its process. Hostile code would be
+    native here, and could read that anyway. Linux before 4.17 does not know the flag.
     """
-    number = _SECCOMP[platform.machine()]
+    number = _SECCOMP_CALL[platform.machine()]
     if not libc.syscall(number, _SET_MODE_FILTER, _SPEC_ALLOW, program):
         return True
     return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0)

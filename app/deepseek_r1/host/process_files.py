@@ -30,7 +30,8 @@ def file_identity(path: str) -> Hashable | None:
 
 @dataclass(frozen=True, slots=True)
 class _ModelFiles:
-    """A model and its draft model as they are at present, and the folder of prompts."""
+    """The paths of a model and its draft model, the files that they named when this was made, and
+    the folder of prompts."""
 
     paths: tuple[str, str]
     identities: tuple[Hashable | None, ...]
@@ -38,7 +39,7 @@ class _ModelFiles:
 
 
 class ProcessFiles:
-    """The files of one process. `reset` when another process takes its place."""
+    """The files that one process can open. Call `reset` when another takes its place."""
 
     def __init__(self, identity: Callable[[str], Hashable | None] = file_identity) -> None:
         """`identity` returns what a path names at present; None for nothing."""
@@ -46,11 +47,11 @@ class ProcessFiles:
         self._opened: _ModelFiles | None = None
 
     def reset(self) -> None:
-        """The next process can open every file."""
+        """Forget the files: a new process can open any."""
         self._opened = None
 
-    def open(self, load: LoadRequest) -> None:
-        """The process has accepted the file of this load. The first one decides."""
+    def record_opened(self, load: LoadRequest) -> None:
+        """Record that the process has accepted this load's file. Later loads change nothing."""
         self._opened = self._opened or self._files(load)
 
     def can_serve(self, request: AnsweredRequest, loading: LoadRequest | None) -> bool:
@@ -73,8 +74,8 @@ class ProcessFiles:
             case _:
                 return True
 
-    def would_take(self, inspections: Iterable[InspectRequest], load: LoadRequest) -> bool:
-        """Whether a first load takes files from the process that are being inspected in it."""
+    def would_lock_out(self, inspections: Iterable[InspectRequest], load: LoadRequest) -> bool:
+        """Whether this load, as the process's first, would lock out files that it inspects."""
         if self._opened is not None:
             return False
         opened = self._files(load)

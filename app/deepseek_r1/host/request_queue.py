@@ -322,7 +322,7 @@ class RequestQueue:
     def _record_load(self, request: LoadRequest, reply: EventReply) -> None:
         match reply.event:
             case LoadProgress():  # the file is accepted, and no other will be opened
-                self._files.open(request)
+                self._files.record_opened(request)
                 self._loaded = False
                 if self._reload is None:
                     self._model = None
@@ -384,7 +384,7 @@ class RequestQueue:
             reload = isinstance(request, NEEDS_MODEL) and not self._loaded and not loading
             load = self._model if reload else request
             inspections = self.in_flight.inspections
-            if isinstance(load, LoadRequest) and self._files.would_take(inspections, load):
+            if isinstance(load, LoadRequest) and self._files.would_lock_out(inspections, load):
                 return  # their replies dispatch again
             if isinstance(request, LoadRequest) and (loading or not self._can_serve(request)):
                 self._prepare_fresh_process(request, now, output)

@@ -90,21 +90,22 @@ class GenerationRunner:
             continues=continues,
             text_every_s=text_every_s,
         )
-        events = self._events(engine, lambda: begun, begin, messages, continues)
-        begun = weakref.ref(events)
+        reference: list[_StreamReference] = []  # filled below, since it needs the generator
+        events = self._events(engine, reference, begin, messages, continues)
+        reference.append(weakref.ref(events))
         return events
 
     def _events(
         self,
         engine: Engine,
-        itself: Callable[[], _StreamReference],
+        reference: Sequence[_StreamReference],
         begin: Callable[[], Iterator[GenerationEvent]],
         messages: PromptInput,
         continues: PartialAnswer | None,
     ) -> Generator[GenerationEvent, None, None]:
         self._end_cancelled_stream()
         with self._lock.generating():
-            self._stream = itself()
+            self._stream = reference[0]
             self.require_engine()
             if self._lock.queues:
                 engine.reset_cancel()
@@ -197,8 +198,10 @@ class GenerationRunner:
 
         An exception in the loop that read it may keep it: a notebook's last error, for example.
         """
+        if self._cancelled is None or not self._lock.held_here():
+            return
         cancelled, self._cancelled = self._cancelled, None
-        if cancelled is not None and cancelled is self._stream and self._lock.held_here():
+        if cancelled is self._stream:
             self._close_stream()
 
     def end_thinking(self) -> None:

@@ -6,8 +6,8 @@ path; downloads are hashed by the network's process.
 
 Pydantic looks for no plugins: it would read the metadata of every installed package.
 
-The cycle collector rests until `MainThreadCollector` takes over. While modules are imported nearly
-all that is allocated stays, and walking it took a tenth of the start.
+The cycle collector is disabled until `MainThreadCollector` runs it. While modules are imported
+nearly all that is allocated stays, and walking it would take a tenth of the start.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ CHECK_MS = 2000
 def exempt_from_collection() -> None:
     """Keep the collector from walking what exists now: modules and classes, which stay.
 
-    A full collection walks every object, and the window waits for it. There is none before this
-    either: of 110,000 objects it would free 900.
+    A full collection walks every object, and the window waits for it. Nothing is collected before
+    it: of 110,000 objects that would free 900.
     """
     gc.freeze()
 

@@ -103,11 +103,11 @@ class Theme(QObject):
 
 @contextmanager
 def style_sheet_set_aside(app: QApplication) -> Iterator[None]:
-    """Builds many widgets at once, and gives them the style sheet at the end.
+    """Take the application's style sheet away during the block, and put it back at the end.
 
-    With it, Qt resolves the style of a widget and of all below it whenever one gets a parent: half
-    of the time that it takes to build the window. For the first window only: one that is shown
-    would lose its style meanwhile.
+    With a style sheet, Qt resolves the style of a widget and of all its children whenever it gets a
+    parent, which is half of the time that building the window takes. Only while no window is shown:
+    it would lose its style. Widgets whose sizes come from the style have to follow `StyleChange`.
     """
     sheet = app.styleSheet()
     app.setStyleSheet("")

@@ -65,12 +65,11 @@ class NoticeBar(QWidget):
         self.close_button.clicked.connect(self.clear)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 8)
-        # One line of text is level with it.
-        self._symbol.setFixedHeight(self.close_button.sizeHint().height())
         layout.addWidget(self._symbol, alignment=Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.label, stretch=1)
         layout.addWidget(self.action_button)
         layout.addWidget(self.close_button, alignment=Qt.AlignmentFlag.AlignTop)
+        self._align_symbol()
         self._expiry = QTimer(self, singleShot=True, interval=INFO_SHOWN_MS)
         self._expiry.timeout.connect(self.clear)
         self.hide()
@@ -108,10 +107,16 @@ class NoticeBar(QWidget):
         self._symbol.setPixmap(icon(name, role).pixmap(18, 18))
 
     def changeEvent(self, event: QEvent) -> None:
-        """Follow a change of theme."""
+        """Follow a change of theme, font or style sheet."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self.notice is not None:
             self._colour(self.notice.level)
+        elif event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and self.layout():
+            self._align_symbol()
+
+    def _align_symbol(self) -> None:
+        """Keep one line of text level with the symbol."""
+        self._symbol.setFixedHeight(self.close_button.sizeHint().height())
 
     def withdraw(self, text: str) -> None:
         """Take the notice with this text away, also from below another one."""

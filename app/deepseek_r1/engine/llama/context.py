@@ -334,8 +334,7 @@ class LlamaContext:
             self.abort.clear()
             if self._weights is not None:
                 self._weights.abort_pass()
-                self.clear()
-            elif not self.batched_cells:  # several sequences are cleared by their owner
+            if not self.batched_cells:  # those of several sequences are removed by their owner
                 self.truncate(len(self.cells))  # removes what the computation had begun
             raise
 

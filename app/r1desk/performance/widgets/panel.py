@@ -181,7 +181,7 @@ class PerformancePanel(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave a low panel to its controls."""
         super().resizeEvent(event)
-        self.message.keep_height(event.size().height() >= _LOW_PX)
+        self.message.set_retain_height(event.size().height() >= _LOW_PX)
 
     # ---- shown by the presenters ------------------------------------------------------------
 

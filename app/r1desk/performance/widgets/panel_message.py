@@ -22,6 +22,7 @@ class PanelMessage(QFrame):
 
     def __init__(self) -> None:
         super().__init__()
+        self._retains_height = True
         set_role(self, "bar")
         self.text = text_label("", "dim")
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -39,13 +40,12 @@ class PanelMessage(QFrame):
         buttons.addWidget(self.apply_button, 1)
         buttons.addWidget(self.undo_button)
         self.show_buttons(pending=False, advice=False)
-        self._keeps_height = True
         self._reserve()
 
-    def keep_height(self, kept: bool) -> None:
-        """Whether the height stays without a text and buttons."""
-        if kept != self._keeps_height:
-            self._keeps_height = kept
+    def set_retain_height(self, retained: bool) -> None:
+        """Retain the height without a text and buttons, or take what they need."""
+        if retained != self._retains_height:
+            self._retains_height = retained
             self._reserve()
 
     def show_text(self, text: str, role: str = "dim") -> None:
@@ -66,8 +66,8 @@ class PanelMessage(QFrame):
             self._reserve()
 
     def _reserve(self) -> None:
-        lines = _LINES if self._keeps_height else 1
+        lines = _LINES if self._retains_height else 1
         self.text.setMinimumHeight(lines * self.text.fontMetrics().lineSpacing() + 2)
         policy = self.undo_button.sizePolicy()
-        policy.setRetainSizeWhenHidden(self._keeps_height)  # the row of buttons keeps its height
+        policy.setRetainSizeWhenHidden(self._retains_height)  # the row of buttons keeps its height
         self.undo_button.setSizePolicy(policy)
