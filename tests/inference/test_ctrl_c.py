@@ -29,12 +29,12 @@ CAPITAL = "What is the capital of France?"
 def model(request: pytest.FixtureRequest, starter_int8: Path) -> Iterator[CPUInference]:
     streamed = request.param == "streamed"
     settings = LoadSettings(
-        memory_budget=360 if streamed else ROOMY_MIB,
+        memory_budget=380 if streamed else ROOMY_MIB,
         swap_enabled=streamed,
         context_length=3072,
         micro_batch=1024,
     )
-    with CPUInference(starter_int8, settings=settings, batch_size=2) as loaded:
+    with CPUInference(starter_int8, settings=settings, batch_size=2, window_mib=110.0) as loaded:
         assert (loaded.weights_stats is not None) is streamed
         yield loaded
 
