@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,7 +68,12 @@ def test_swap_that_cannot_be_read_is_a_note(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("available_mib", "verdict"),
-    [(300, Severity.PROBLEM), (1500, Severity.WARNING), (9000, Severity.OK)],
+    [
+        (200, Severity.PROBLEM),
+        (480, Severity.WARNING),
+        (1500, Severity.WARNING),
+        (9000, Severity.OK),
+    ],
 )
 def test_too_little_memory_is_told_by_how_much_is_left(available_mib, verdict) -> None:
     reading = MemoryReading(total_mib=16_000, available_mib=available_mib)
@@ -140,6 +147,17 @@ def test_a_profile_below_a_file_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert drive_checks.profile_finding(tmp_path / "file" / "x").verdict is Severity.PROBLEM
     assert drive_checks.profile_finding(tmp_path / "new" / "x").verdict is Severity.OK
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.statvfs is of POSIX")
+def test_a_profile_on_a_read_only_file_system_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server in a container has one and needs no profile."""
+    mounted = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(drive_checks.os, "statvfs", lambda _place: mounted)
+    monkeypatch.setattr(drive_checks.os, "access", lambda _place, _mode: False)
+    assert drive_checks.profile_finding(tmp_path).verdict is Severity.NOTE
 
 
 def test_a_drive_is_measured_with_a_model_of_its_own(

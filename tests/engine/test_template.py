@@ -237,6 +237,19 @@ def test_only_the_end_of_its_owner_signals_the_renderer() -> None:
         assert renderer.wait(PATIENCE_S) == -signal.SIGIO
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="stops the process with a signal")
+def test_a_renderer_that_another_program_ended_is_not_called_a_template_without_memory() -> None:
+    assert render("ready")
+    renderer = renderer_pid()
+    assert renderer is not None
+    os.kill(renderer, signal.SIGSTOP)
+    timer = threading.Timer(0.2, os.kill, (renderer, signal.SIGKILL))
+    timer.start()
+    with pytest.raises(TemplateUnusable, match=r"has ended: SIGKILL\."):
+        render("ready")
+    assert render("ready") == "ready"
+
+
 def frame(pipe: IO[bytes]) -> Any:
     """One frame's value."""
     (size,) = LENGTH.unpack(pipe.read(LENGTH.size))

@@ -221,6 +221,26 @@ def test_running_answers_end_before_the_server(start_server: StartServer):
     assert server.process.wait(PATIENCE_S) == 0
 
 
+def test_answers_that_outlast_the_drain_end_with_an_error(start_server: StartServer):
+    server = start_server("--parallel", "1", "--drain-timeout", "0.3")
+    waiting: list[httpx2.Response] = []
+    asker = threading.Thread(target=lambda: waiting.append(server.http().post(CHAT, json=SHORT)))
+    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
+        lines = running.iter_lines()
+        next(lines)
+        asker.start()
+        wait_for(server, "num_waiting_reqs", 1)
+        server.process.send_signal(signal.SIGTERM)
+        last = [line for line in lines if line][-1]
+    asker.join(PATIENCE_S)
+    errors = [json.loads(last.removeprefix("data: ")), waiting[0].json()]
+    assert [each["error"]["code"] for each in errors] == ["shutting_down"] * 2
+    assert waiting[0].status_code == 503
+    _, complaints = server.process.communicate(timeout=PATIENCE_S)
+    assert server.process.returncode == 0
+    assert "Traceback" not in complaints
+
+
 def test_a_server_whose_model_is_refused_ends_with_its_reason(tmp_path: Path):
     wrong = tmp_path / "wrong.gguf"
     wrong.write_bytes(b"GGUF but not really" * 10)

@@ -39,15 +39,25 @@ def _existing(place: Path) -> Path:
 
 
 def profile_finding(profile: Path) -> Finding:
-    """Checks that conversations can be saved."""
+    """Checks that conversations can be saved, which a server in a container does not need."""
     title = tr("Profile")
     place = _existing(profile)
     if place.is_dir() and os.access(place, os.W_OK):
         return Finding("profile", title, str(profile))
+    if is_mounted_read_only(place):
+        todo = tr("It is on a read-only file system: a server runs, but nothing can be saved.")
+        return Finding("profile", title, str(profile), Severity.NOTE, todo)
     todo = tr(
         "It cannot be written to. Correct its permissions, or set R1DESK_PROFILE to a folder."
     )
     return Finding("profile", title, str(profile), Severity.PROBLEM, todo)
+
+
+def is_mounted_read_only(place: Path) -> bool:
+    """Returns whether the file system of `place` cannot be written to by anyone."""
+    if sys.platform == "win32":
+        return False
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
 
 
 def free_space_finding(folder: Path) -> Finding:

@@ -10,11 +10,10 @@ import psutil
 
 from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.settings import LEAST_BUDGET_MIB, LoadSettings
 from deepseek_r1.hardware.linux import small_text
 from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
 
-LEAST_MIB = 512.0  # with less not even the starter model runs well
 SHORT_PERCENT = 10.0
 _MIB = 1 << 20
 _ROOT = Path("/")
@@ -39,7 +38,7 @@ def memory_finding(reading: MemoryReading, budget_mib: float) -> Finding:
         total=f"{reading.total_mib:,.0f}",
     )
     title = tr("Memory")
-    if reading.available_mib < LEAST_MIB:
+    if reading.available_mib < LEAST_BUDGET_MIB:
         todo = tr("Close other programs: no model fits into what is left.")
         return Finding("memory", title, value, Severity.PROBLEM, todo)
     if reading.available_mib < budget_mib:

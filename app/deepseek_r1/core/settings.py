@@ -82,6 +82,7 @@ class _Settings(BaseModel):
 
 MOST_STOP_SEQUENCES: Final = 16
 MOST_STOP_CHARACTERS: Final = 256
+LEAST_BUDGET_MIB: Final = 256  # with which the smallest models run
 LEAST_CONTEXT_LENGTH: Final = 256  # tokens, of a context that is not automatic
 
 
@@ -93,7 +94,7 @@ class LoadSettings(_Settings):
 
     memory_budget: Annotated[
         int,
-        Field(ge=256, le=1_048_576),
+        Field(ge=LEAST_BUDGET_MIB, le=1_048_576),
         SettingInfo(
             N_("Memory budget"),
             N_(

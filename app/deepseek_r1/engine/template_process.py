@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, cast
 
 from deepseek_r1.core.child_environment import background_options, child_environment, module_command
+from deepseek_r1.core.child_process import signal_name
 from deepseek_r1.core.errors import EngineStartFailed, TemplateUnusable
 from deepseek_r1.core.i18n import current_language, tr
 from deepseek_r1.core.windows_job import end_with_this_process
-from deepseek_r1.engine.template_frames import LENGTH, OWNER_PIPE, encoded
+from deepseek_r1.engine.template_frames import LENGTH, OUT_OF_MEMORY_EXIT, OWNER_PIPE, encoded
 from deepseek_r1.memory.meter import cpu_seconds, unshared_mib
 
 RENDERER_ARGUMENT = "--template-renderer"
@@ -38,6 +39,15 @@ _REPLY_COPIES = 64
 
 class RendererLostError(Exception):
     """The process ended, or was ended, before its reply; the message is the reason."""
+
+    def __init__(self, reason: str, *, limit: bool = True) -> None:
+        """`limit` tells whether the reason is a limit that the template exceeds."""
+        super().__init__(reason)
+        self.limit = limit
+
+
+class _ReplyTooLongError(EOFError):
+    """A reply is longer than a template's texts may become."""
 
 
 class TemplateProcess:
@@ -104,11 +114,11 @@ class TemplateProcess:
                 detail = tr("It gave no sign within {seconds} seconds.", seconds=START_S)
                 raise EngineStartFailed(detail=detail) from None
             raise RendererLostError(tr("the template takes too long")) from None
-        except (OSError, EOFError):
+        except (OSError, EOFError) as error:
             self.kill()
             if not self._ready:
                 raise EngineStartFailed(detail=tr("It left no message.")) from None
-            raise RendererLostError(self._cause()) from None
+            raise self._lost(error) from None
         except BaseException:
             self.kill()
             raise
@@ -135,11 +145,15 @@ class TemplateProcess:
         if descriptor is not None:
             os.close(descriptor)
 
-    def _cause(self) -> str:
-        timed_out = sys.platform != "win32" and self._popen.returncode == -signal.SIGPROF
-        if timed_out:
-            return tr("the template takes too long")
-        return tr("the template needs too much memory")
+    def _lost(self, error: Exception) -> RendererLostError:
+        """Return the error for a process that has ended; `error` is that of its pipe."""
+        code = self._popen.returncode
+        if sys.platform != "win32" and code == -signal.SIGPROF:
+            return RendererLostError(tr("the template takes too long"))
+        if code == OUT_OF_MEMORY_EXIT or isinstance(error, _ReplyTooLongError):
+            return RendererLostError(tr("the template needs too much memory"))
+        how = signal_name(code) if code < 0 else tr("exit code {code}", code=code)
+        return RendererLostError(how, limit=False)
 
     def _exchange(self, body: bytes, most: int) -> bytes:
         pipe = cast("IO[bytes]", self._popen.stdin)
@@ -151,7 +165,7 @@ class TemplateProcess:
     def _receive(self, most: int) -> bytes:
         (size,) = LENGTH.unpack(self._read_exactly(LENGTH.size))
         if size > most:
-            raise EOFError
+            raise _ReplyTooLongError
         return self._read_exactly(size)
 
     def _read_exactly(self, size: int) -> bytes:
@@ -175,7 +189,9 @@ class TemplateProcess:
         def run() -> None:
             try:
                 results.put(work())
-            except (OSError, EOFError, ValueError) as error:  # ValueError: the pipe was closed
+            except EOFError as error:
+                results.put(error)
+            except (OSError, ValueError) as error:  # ValueError: the pipe was closed
                 results.put(EOFError(str(error)))
 
         threading.Thread(target=run, name="template-request", daemon=True).start()
@@ -276,6 +292,9 @@ def render_in_process(source: str, calls: Sequence[Mapping[str, Any]]) -> list[t
     try:
         reply = json.loads(_renderer.request(encoded(request)))
     except RendererLostError as error:
-        detail = tr("It exceeds the limits: {detail}.", detail=error)
+        if error.limit:
+            detail = tr("It exceeds the limits: {detail}.", detail=error)
+        else:
+            detail = tr("The process that renders it has ended: {how}.", how=error)
         raise TemplateUnusable(detail=detail) from None
     return [(str(outcome), str(text)) for outcome, text in reply]

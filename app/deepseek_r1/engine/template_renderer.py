@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepseek_r1.core.i18n import use_language
-from deepseek_r1.engine.template_frames import LENGTH, OWNER_PIPE, RenderOutcome, encoded
+from deepseek_r1.engine.template_frames import (
+    LENGTH,
+    OUT_OF_MEMORY_EXIT,
+    OWNER_PIPE,
+    RenderOutcome,
+    encoded,
+)
 from deepseek_r1.engine.template_rendering import render_calls
 
 MEMORY_BYTES = 64 << 20  # that a template may use beyond the process's own
@@ -37,9 +43,16 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     owner_pipe = int(os.environ.get(OWNER_PIPE, "-1"))
     gc.freeze()
-    own_bytes = _address_space_bytes()
     _write(sink, "ready")
-    language = ""
+    try:
+        _serve(source, sink, owner_pipe)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY_EXIT)
+    os._exit(0)
+
+
+def _serve(source: BinaryIO, sink: BinaryIO, owner_pipe: int) -> None:
+    own_bytes, language = _address_space_bytes(), ""
     with contextlib.suppress(BrokenPipeError):
         while (body := _read(source)) is not None:
             _limit_memory(own_bytes, len(body))
@@ -51,7 +64,6 @@ def main() -> None:
             _write(sink, results)
             if any(outcome != RenderOutcome.TEXT for outcome, _text in results):
                 gc.collect()  # what a template has filled is in cycles with its exception's frames
-    os._exit(0)
 
 
 class _limited:  # noqa: N801 - a context manager, named as its use reads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from deepseek_r1.core.errors import R1Error
@@ -24,6 +24,8 @@ class AnswerService:
         self, engine: AsyncEngine, queue: FairQueue, metrics: ServeMetrics, options: ServeOptions
     ) -> None:
         self.engine, self.queue, self.metrics, self.options = engine, queue, metrics, options
+        self._deadlines: set[asyncio.Timeout] = set()  # of the requests that are open
+        self._cut_off = False
         self.warm_prompt = WarmPrompt(engine, options.system_prompt)
 
     @property
@@ -48,6 +50,12 @@ class AnswerService:
             message = f"The model `{str(name)[:200]}` does not exist: this is {served}."
             raise ApiError(404, message, param="model", code="model_not_found")
 
+    def cut_off(self) -> None:
+        """End all requests with an error, since the server shuts down."""
+        self._cut_off = True
+        for deadline in self._deadlines:
+            deadline.reschedule(asyncio.get_running_loop().time())
+
     async def events(self, client: str, **fields: Any) -> AsyncIterator[Event]:
         """Yield the events of one answer; leaving the iteration ends it. Raises ApiError.
 
@@ -56,7 +64,7 @@ class AnswerService:
         timer = self.metrics.begin()
         try:
             async with (
-                asyncio.timeout(self.options.request_s),
+                self._deadline(),
                 self.queue.place(client),
                 aclosing(self.engine.generate(**fields)) as events,
             ):  # exited in reverse order: the answer ends before its place is free
@@ -70,7 +78,23 @@ class AnswerService:
             self.metrics.failed(failure.code or str(failure.status))
             raise failure from error
         except TimeoutError as error:
-            self.metrics.failed("timeout")
-            raise ApiError(
-                504, f"The answer took longer than {self.options.request_s:g} s.", code="timeout"
-            ) from error
+            failure = self._too_late()
+            self.metrics.failed(str(failure.code))
+            raise failure from error
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """Limit the time of the block. Raises TimeoutError, also where requests are cut off."""
+        async with asyncio.timeout(0 if self._cut_off else self.options.request_s) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield
+            finally:
+                self._deadlines.discard(deadline)
+
+    def _too_late(self) -> ApiError:
+        if self._cut_off:
+            return ApiError(503, "The server is shutting down.", code="shutting_down")
+        return ApiError(
+            504, f"The answer took longer than {self.options.request_s:g} s.", code="timeout"
+        )

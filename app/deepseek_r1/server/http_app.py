@@ -31,11 +31,12 @@ def create_app(
 ) -> FastAPI:
     """Return the application around an engine whose model may still be loading.
 
-    `clients` counts the requests of each program.
+    `clients` counts the requests of each program. Its `state.cut_off` ends all requests.
     """
     queue = FairQueue(options.parallel, options.max_queue)
     service = AnswerService(engine, queue, ServeMetrics(engine, queue), options)
     app = FastAPI(title="deepseek-r1", version=__version__, docs_url=None, redoc_url=None)
+    app.state.cut_off = service.cut_off
     app.include_router(HealthApi(service).router)
     app.include_router(TextApi(service).router)
     app.include_router(AnswerApi(service).router)

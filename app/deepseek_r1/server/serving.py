@@ -22,6 +22,7 @@ from deepseek_r1.server.warm_prompt import WarmPrompt
 
 # Memory of the server's process, without the engine's, in MiB: 64 measured with 8 clients.
 SERVER_MIB = 68.0
+CUT_OFF_S = 12.0  # for the ends of requests that are cut off; a cancelled answer may take 10
 
 
 def serve(
@@ -70,7 +71,7 @@ class _Serving:
         self._on_event, self._on_loaded = on_event, on_loaded
         self._engine = AsyncEngine(client, warm=not options.system_prompt)
         self._failure: R1Error | None = None
-        self._server = http_server(create_app(self._engine, options), options)
+        self._server = DrainingServer(create_app(self._engine, options), options)
 
     def end(self) -> None:
         """Drain and end. Safe in a signal handler."""
@@ -108,18 +109,34 @@ class _Serving:
             self._server.should_exit = True
 
 
-def http_server(app: FastAPI, options: ServeOptions) -> uvicorn.Server:
-    """Return the HTTP server of an application."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=round(options.drain_s),
-            server_header=False,
-            h11_max_incomplete_event_size=64 << 10,
+class DrainingServer(uvicorn.Server):
+    """The HTTP server of an application.
+
+    Once it shuts down, running answers get the options' `drain_s` to end. After that an error ends
+    them, which their clients receive.
+    """
+
+    def __init__(self, app: FastAPI, options: ServeOptions) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=round(options.drain_s + CUT_OFF_S),
+                server_header=False,
+                h11_max_incomplete_event_size=64 << 10,
+            )
         )
-    )
+        self._cut_off: Callable[[], None] = app.state.cut_off
+        self._drain_s = options.drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain: take no new connections and wait for the running answers."""
+        drained = asyncio.get_running_loop().call_later(self._drain_s, self._cut_off)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            drained.cancel()
 
 
 def address_of(listening: socket.socket) -> str:

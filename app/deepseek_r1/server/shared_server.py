@@ -35,7 +35,7 @@ from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.client_log import ClientLog
 from deepseek_r1.server.http_app import create_app
 from deepseek_r1.server.serve_options import ServeOptions
-from deepseek_r1.server.serving import address_of, http_server, listen
+from deepseek_r1.server.serving import DrainingServer, address_of, listen
 from deepseek_r1.server.shared_engine import SharedEngine
 
 HOST = "127.0.0.1"
@@ -68,7 +68,7 @@ class SharedServer:
         self._clients = ClientLog(self._on_clients)
         self._clients_changed = False
         app = create_app(self._engine, options, clients=self._clients)
-        self._server = http_server(app, options)
+        self._server = DrainingServer(app, options)
 
     async def run(self) -> None:
         """Serve until the application has ended or sends `ShutdownRequest`."""
