@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.errors import TextTooLong
+from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.prompt_builder import PromptBuilder
@@ -163,6 +164,27 @@ def test_thinking_opened_by_the_template_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["a\x00b", "\x00", "a\ud83db", "", "\ufeff", "<|im_end|>" * 2000])
 def test_odd_texts_do_not_crash(chatml: Vocabulary, text: str) -> None:
     assert chatml.tokens(user(text))
+
+
+@pytest.mark.parametrize("letter", ["a", "漢", "\u200b"])
+def test_a_text_far_beyond_the_context_is_refused_before_it_is_tokenized(
+    chatml: Vocabulary, letter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = letter * 400_000
+    tokens = len(chatml.tokens(user(word)))
+    monkeypatch.setattr(chatml.model, "tokenize", None)
+    for prompt in ([user(word)], RawPrompt(text=word)):
+        with pytest.raises(TextTooLong) as refused:
+            chatml.builder.build(prompt, most=2048)
+        assert 2048 < refused.value.facts["tokens"] <= tokens
+
+
+@pytest.mark.parametrize("text", [" " * 400_000, "<|im_end|>" * 900, "漢" * 90 + " " * 90_000])
+def test_no_text_that_may_fit_is_refused_before_it_is_tokenized(
+    chatml: Vocabulary, text: str
+) -> None:
+    tokens = len(chatml.tokens(user(text)))
+    assert len(chatml.builder.build([user(text)], most=tokens)[0]) == tokens
 
 
 def test_a_long_word_takes_no_longer_than_it_must(chatml: Vocabulary) -> None:

@@ -260,6 +260,12 @@ class PromptTooLong(R1Error):
     todo = N_("Set a larger context, shorten the message, or start a new conversation.")
 
 
+class TextTooLong(PromptTooLong):
+    """The conversation is far too long for the context. `tokens` is the least it may have."""
+
+    what = N_("The conversation has at least {tokens} tokens and the context holds {context}.")
+
+
 class ModelNotLoaded(R1Error):
     """No model is loaded to answer the question."""
 

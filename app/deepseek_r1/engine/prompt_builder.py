@@ -13,16 +13,18 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.errors import TextTooLong, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput, RawPrompt, Role
 from deepseek_r1.engine.common_prefix import common_length
+from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
 from deepseek_r1.engine.template import ChatTemplate, opens_thinking
 
 _PRIVATE = 0xF0000  # a private plane of characters without case or white space
 _PRIVATE_COUNT = 0xFFFE
 _UNLIKE = ("0", "Z")  # two messages that begin with another token each
+_FEW_CHARACTERS = 16  # a token of a long text has fewer on the average
 
 
 class Tokenizer(Protocol):
@@ -34,6 +36,11 @@ class Tokenizer(Protocol):
     adds_bos: bool
     vocabulary: int  # its number of tokens
     fill_in_tokens: tuple[int, int, int]  # before, after and in the gap; -1 where it has none
+
+    @property
+    def longest_token(self) -> int:
+        """The most bytes of a token."""
+        ...
 
     def markers(self) -> Iterable[str]:
         """Yield the texts of all control tokens."""
@@ -55,14 +62,28 @@ class PromptBuilder:
         # Past answers keep their thinking tags: the template looks for them to take them out.
         self._answer_markers = _pattern_of([t for t in texts if t not in (OPEN_TAG, CLOSE_TAG)])
 
-    def build(self, messages: PromptInput) -> tuple[list[int], bool]:
+    def build(self, messages: PromptInput, *, most: int = 0) -> tuple[list[int], bool]:
         """Return the tokens, and whether the prompt has already opened a thinking block.
 
-        Raises WrongUsage for a raw prompt that the model has no tokens for.
+        Raises WrongUsage for a raw prompt that the model has no tokens for. With `most`, a text
+        that has more tokens in any case raises TextTooLong before it is tokenized, which takes a
+        second or more for a megabyte, and nothing else is computed meanwhile.
         """
         if isinstance(messages, RawPrompt):
+            self._require_fitting(messages.text + (messages.suffix or ""), most)
             return self._raw_tokens(messages), False
-        return self._build(messages, generation_prompt=True)
+        return self._build(messages, generation_prompt=True, most=most)
+
+    def _require_fitting(self, text: str, most: int) -> None:
+        """Raise TextTooLong for a text with more than `most` tokens, however long each is.
+
+        White space does not count: some tokenizers leave it out.
+        """
+        if not most or len(text) <= _FEW_CHARACTERS * most:
+            return
+        nbytes = len(to_utf8("".join(text.split())))
+        if (least := nbytes // self._tokenizer.longest_token) > most:
+            raise TextTooLong(tokens=least, context=most)
 
     def _raw_tokens(self, prompt: RawPrompt) -> list[int]:
         if prompt.suffix is not None:
@@ -125,7 +146,7 @@ class PromptBuilder:
         return tokens + self._tokenizer.tokenize(text[start:], special=False)
 
     def _build(
-        self, messages: Sequence[Message], *, generation_prompt: bool
+        self, messages: Sequence[Message], *, generation_prompt: bool, most: int = 0
     ) -> tuple[list[int], bool]:
         nonce = "".join(chr(_PRIVATE + secrets.randbelow(_PRIVATE_COUNT)) for _ in range(6))
         typed_markers: list[str] = []
@@ -147,6 +168,7 @@ class PromptBuilder:
             eos=self._tokenizer.eos_text,
             generation_prompt=generation_prompt,
         )
+        self._require_fitting(text.replace(nonce, ""), most)
         return self._tokens(text, nonce, typed_markers), opens_thinking(text)
 
     def _pattern(self, role: Role) -> re.Pattern[str]:

@@ -6,16 +6,24 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from contextlib import ExitStack
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from deepseek_r1.core.errors import ArchitectureUnknown, LoadStopped, ModelLoadFailed
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import (
+    ArchitectureUnknown,
+    LoadStopped,
+    ModelLoadFailed,
+    StreamingUnavailable,
+)
 from deepseek_r1.core.interrupts import Interrupt, deferred_interrupt
 from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.reasoning import CLOSE_TAG, OPEN_TAG
-from deepseek_r1.weights.ggml.buffer_type import PlainBufferType
+from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, PlainBufferType
+from deepseek_r1.weights.ggml.tensor_layout import Ggml
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
 
 _EMBEDDING = rb"^token_embd\.weight$"
@@ -48,11 +56,20 @@ class LlamaModel:
         ArchitectureUnknown.
         """
         self._api = library.api
-        self._ordinary = PlainBufferType(library.functions, _EMBEDDING)  # the model points to it
-        overrides = (weights or self._ordinary).overrides
-        self.pointer = _load(
-            library, parts, on_progress, weights, overrides=overrides, repack=repack
-        )
+        self._huge_pages = _huge_page_buffers(library) if weights is None else None
+        with ExitStack() as allocating:
+            if self._huge_pages is not None:
+                allocating.enter_context(self._huge_pages.intercept())
+            self._ordinary = PlainBufferType(library.functions, _EMBEDDING)  # the model points to it
+
+            def on_read(fraction: float) -> bool:
+                allocating.close()  # all buffers exist before the first weight is read
+                return on_progress(fraction)
+
+            overrides = (weights or self._ordinary).overrides
+            self.pointer = _load(
+                library, parts, on_read, weights, overrides=overrides, repack=repack
+            )
         self.vocab = self._api.llama_model_get_vocab(self.pointer)
         has_encoder = bool(self._api.llama_model_has_encoder(self.pointer))
         if has_encoder is not head or not self._api.llama_model_has_decoder(self.pointer):
@@ -97,6 +114,13 @@ class LlamaModel:
         if not 0 <= token < self.vocabulary:
             return ""
         return (self._api.llama_vocab_get_text(self.vocab, token) or b"").decode("utf-8", "replace")
+
+    @cached_property
+    def longest_token(self) -> int:
+        """The most bytes of a token, or a few more: its spelling may be longer than its text."""
+        get_text = self._api.llama_vocab_get_text
+        texts = (get_text(self.vocab, token) for token in range(self.vocabulary))
+        return max(1, *(len(text or b"") for text in texts))
 
     def _token_text(self, token: int) -> bytes | None:
         return None if self.is_end(token) else self.piece(token)
@@ -143,6 +167,22 @@ class LlamaModel:
     def _thinking_tags(self) -> frozenset[int]:
         single = (self.tokenize(tag, special=True) for tag in (OPEN_TAG, CLOSE_TAG))
         return frozenset(tokens[0] for tokens in single if len(tokens) == 1)
+
+
+def _huge_page_buffers(library: Library) -> BufferInterceptor | None:
+    """Return what puts the weights into huge pages; None where there are none.
+
+    Every token reads all weights, and with small pages the processor looks up the address of each
+    4 KiB: a token takes PLACEHOLDER as long (tests/benchmarks/bench_huge_pages.py). Linux alone
+    gives them to a program that asks, without the administrator's permission.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        return BufferInterceptor(Ggml(library.functions), huge_pages=True)
+    except StreamingUnavailable as error:
+        log.engine.warning("the weights are in small pages: %s", error)
+        return None
 
 
 def _looks_like_marker(text: str) -> bool:

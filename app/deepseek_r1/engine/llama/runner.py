@@ -293,7 +293,8 @@ class LlamaEngine:
         """Prefill the tokens that the cache lacks, then decode."""
         self._leave_batch()
         started = time.perf_counter()
-        prompt, thinking_open = self._prompts.build(messages)
+        length = self._context.params.context_length
+        prompt, thinking_open = self._prompts.build(messages, most=length)
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
         plain = isinstance(messages, RawPrompt)
@@ -311,8 +312,8 @@ class LlamaEngine:
             begun = self._begun_answer(prompt, continues, thinking_open=thinking_open, plain=plain)
             output.resume(self._recent.text_of(begun), continues)
         whole = prompt + begun
-        if len(whole) + 1 > self._context.params.context_length:
-            raise PromptTooLong(tokens=len(whole), context=self._context.params.context_length)
+        if len(whole) + 1 > length:
+            raise PromptTooLong(tokens=len(whole), context=length)
         output.prompt_tokens = len(whole)
         self._threads.begin_answer(started)
         samplers = SamplerPair(
@@ -435,11 +436,12 @@ class LlamaEngine:
 
     def embed(self, text: str) -> list[float]:
         """Return the output of the last layer for the last token, scaled to length 1."""
-        prompt = self._prompts.build(RawPrompt(text=text))[0]
+        length = self._context.params.context_length
+        prompt = self._prompts.build(RawPrompt(text=text), most=length)[0]
         if not prompt:
             raise WrongUsage(detail=tr("The text to embed is empty."))
-        if len(prompt) > self._context.params.context_length:
-            raise PromptTooLong(tokens=len(prompt), context=self._context.params.context_length)
+        if len(prompt) > length:
+            raise PromptTooLong(tokens=len(prompt), context=length)
         self._begin_prefill(len(prompt))
         self._leave_batch()
         self._context.clear()

@@ -143,18 +143,19 @@ class InterceptedBuffer:
 
 
 class BufferInterceptor:
-    """Puts the CPU buffers that llama.cpp allocates for a context into memory of ours.
+    """Puts the CPU buffers that llama.cpp allocates for a context or a model into memory of ours.
 
     Clearing a buffer writes no zeros: fresh pages are zero, so its pages are released instead.
     """
 
-    def __init__(self, ggml: Ggml, nbytes: int) -> None:
+    def __init__(self, ggml: Ggml, nbytes: int = 0, *, huge_pages: bool = False) -> None:
         """In a buffer of `nbytes` bytes, the tensors placed in it are recorded.
 
+        With `huge_pages` the memory has them where the system does, and takes all of it at once.
         Raises StreamingUnavailable for an unexpected ggml.
         """
         _check_functions(ggml)
-        self._ggml, self._nbytes = ggml, nbytes
+        self._ggml, self._nbytes, self._huge_pages = ggml, nbytes, huge_pages
         self._buffers: dict[int, InterceptedBuffer] = {}  # by ggml's address
         self._thread = 0  # whose allocations are intercepted
         self._alloc = _AllocBuffer(self._on_alloc)
@@ -193,7 +194,7 @@ class BufferInterceptor:
         if nbytes < _SMALL_BYTES or threading.get_ident() != self._thread:
             return int(self._original_alloc(kind, nbytes))
         try:
-            region = Region(nbytes, huge_pages=False)
+            region = Region(nbytes, huge_pages=self._huge_pages)
             region.commit(0, nbytes)
         except (OSError, ValueError):  # no address space: ggml reports it itself
             return int(self._original_alloc(kind, nbytes))

@@ -63,10 +63,10 @@ class SequenceBatch:
     ) -> None:
         """Take a prompt; its events have this key."""
         parts, started = self._parts, time.perf_counter()
-        prompt, thinking_open = parts.prompts.build(messages)
+        length = parts.context.params.context_length
+        prompt, thinking_open = parts.prompts.build(messages, most=length)
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
-        length = parts.context.params.context_length
         if len(prompt) + 1 > length:
             raise PromptTooLong(tokens=len(prompt), context=length)
         plain = isinstance(messages, RawPrompt)
