@@ -30,7 +30,7 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
 from host.conftest import IMPATIENT, scripted_command
-from support.patience import PATIENCE_S
+from support.patience import PATIENCE_S, wait_until
 
 ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "2"))
 FAULTS = {
@@ -139,6 +139,7 @@ def test_a_cancelled_answer_that_does_not_end_is_ended(scripted):
     client.load("")
     events = client.generate("say=so sleep=60")
     next(events)
+    wait_until(lambda: client.heartbeat is not None and client.heartbeat.idle_s > 0.1, "it moves")
     client.cancel()
     began = time.monotonic()
     with pytest.raises(EngineHung):

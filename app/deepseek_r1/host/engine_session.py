@@ -16,8 +16,14 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host import exit_causes, protocol
-from deepseek_r1.host.in_flight import InFlightRequests
-from deepseek_r1.host.watchdog import HangLimits, KillLadder, KillStep, Watchdog
+from deepseek_r1.host.in_flight import InFlightRequest, InFlightRequests
+from deepseek_r1.host.watchdog import (
+    HangLimits,
+    KillLadder,
+    KillStep,
+    ProcessorShare,
+    Watchdog,
+)
 
 
 class EngineSession:
@@ -30,6 +36,7 @@ class EngineSession:
         self._watchdog = Watchdog(limits, now)
         self._ladder: KillLadder | None = None
         self._loop_moved_at = 0.0
+        self._processor = ProcessorShare(limits.cancel_s)
 
     # ---- frames -----------------------------------------------------------------------------
 
@@ -60,7 +67,8 @@ class EngineSession:
         self._watchdog = Watchdog(self._limits, now)
 
     def on_heartbeat(self, heartbeat: protocol.Heartbeat, now: float) -> None:
-        """Note when the engine's loop last moved."""
+        """Note when the engine's loop last moved, and what it has computed."""
+        self._processor.record(now, heartbeat.cpu_s)
         if heartbeat.phase is not protocol.EnginePhase.IDLE:
             self._loop_moved_at = now - heartbeat.idle_s
 
@@ -84,7 +92,10 @@ class EngineSession:
         if self._ladder is not None:
             return self._climb(self._ladder, now, in_flight)
         if (late := in_flight.overdue(now)) is not None:
-            self.condemn(EngineHung(seconds=round(now - late.sent_at)), KillStep.TERMINATE, now)
+            if self._is_starved(late, now):
+                in_flight.postpone(late, now + self._limits.check_s)
+            else:
+                self.condemn(EngineHung(seconds=round(now - late.sent_at)), KillStep.TERMINATE, now)
         elif not self.ready:
             if now >= self._watchdog.started_at + self._limits.start_s:
                 seconds = self._limits.start_s
@@ -93,6 +104,15 @@ class EngineSession:
         elif now >= self._watchdog.next_at:
             self._check_silence(now, in_flight.moved_at, last_sign_at)
         return None
+
+    def _is_starved(self, late: InFlightRequest, now: float) -> bool:
+        """Whether a cancelled request is late because the engine gets too little of the processor.
+
+        Ending the engine would lose all other answers.
+        """
+        late_s = now - (late.late_since or now)
+        more_s = self._limits.loop_s - self._limits.cancel_s
+        return late.cancelled and late_s < more_s and self._processor.starved
 
     def _check_silence(self, now: float, moved_at: float | None, last_sign_at: float) -> None:
         if moved_at is not None:

@@ -56,11 +56,12 @@ class LlamaModel:
         ArchitectureUnknown.
         """
         self._api = library.api
+        # The model points to this and to `_ordinary`.
         self._huge_pages = _huge_page_buffers(library) if weights is None else None
         with ExitStack() as allocating:
             if self._huge_pages is not None:
                 allocating.enter_context(self._huge_pages.intercept())
-            self._ordinary = PlainBufferType(library.functions, _EMBEDDING)  # the model points to it
+            self._ordinary = PlainBufferType(library.functions, _EMBEDDING)
 
             def on_read(fraction: float) -> bool:
                 allocating.close()  # all buffers exist before the first weight is read
