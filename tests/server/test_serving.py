@@ -86,6 +86,17 @@ def test_a_body_that_is_too_large_is_refused_unread(server: RunningServer):
         assert http.get("/health").status_code == 200
 
 
+def test_a_body_that_is_no_http_gets_400_and_no_traceback(start_server: StartServer):
+    server = start_server(key=KEY)
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    host, _, port = server.address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        connection.sendall(head.encode() + b"zz\r\nno size of a chunk")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
+    server.process.send_signal(signal.SIGTERM)
+    assert "Traceback" not in server.process.communicate(timeout=PATIENCE_S)[1]
+
+
 def test_more_requests_than_the_queue_takes_get_429(start_server: StartServer):
     server = start_server("--parallel", "1", "--max-queue", "1")
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
