@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.cli.options import LOAD, default_budget
+from deepseek_r1.core.settings import LoadSettings, default_budget
 from deepseek_r1.hardware import machine_memory_mib
 
 MIB = 1 << 20
 MOUNTS = Path("/sys/fs/cgroup")
 PROGRAM = """
-from deepseek_r1.cli.options import default_budget
+from deepseek_r1.core.settings import default_budget
 from deepseek_r1.hardware import cpu, machine_memory_mib
 print(default_budget(machine_memory_mib()), cpu().usable_cores, machine_memory_mib())
 """
@@ -75,5 +75,5 @@ def test_half_a_core_and_512_mib(groups: dict[str, Path]):
 
 def test_a_large_limit_leaves_the_default_budget(groups: dict[str, Path]):
     budget, cores, _ = inside(groups, 3000, 2.0)
-    assert budget == min(LOAD.memory_budget, default_budget(machine_memory_mib()))
+    assert budget == min(LoadSettings().memory_budget, default_budget(machine_memory_mib()))
     assert cores == min(2, len(os.sched_getaffinity(0)))

@@ -10,7 +10,7 @@ import psutil
 
 from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.settings import LEAST_BUDGET_MIB, LoadSettings
+from deepseek_r1.core.settings import LEAST_BUDGET_MIB, default_budget
 from deepseek_r1.hardware.linux import small_text
 from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
 
@@ -22,7 +22,7 @@ _ROOT = Path("/")
 def check(root: Path = _ROOT) -> Iterator[Finding]:
     """Yields the findings in the order in which they are shown."""
     reading = memory_reading()
-    yield memory_finding(reading, LoadSettings().memory_budget)
+    yield memory_finding(reading, default_budget(reading.total_mib))
     yield pressure_finding(reading)
     yield from _limit(reading)
     yield from swap_finding()
@@ -68,7 +68,7 @@ def _limit(reading: MemoryReading) -> Iterator[Finding]:
     whole = psutil.virtual_memory().total / _MIB
     if reading.total_mib < 0.95 * whole:
         value = tr("{n} MiB, set by a control group", n=f"{reading.total_mib:,.0f}")
-        todo = tr("Set the memory budget below it.")
+        todo = tr("The default budget follows it. Set no larger one.")
         yield Finding("memory_limit", tr("Memory limit"), value, Severity.NOTE, todo)
 
 

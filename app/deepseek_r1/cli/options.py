@@ -28,6 +28,7 @@ from deepseek_r1.core.settings import (
     KVType,
     LoadSettings,
     SamplingSettings,
+    default_budget,
 )
 from deepseek_r1.engine.template_families import template_names
 from deepseek_r1.formats.template_file import read_template_file
@@ -36,7 +37,6 @@ from deepseek_r1.host.protocol import PromptCacheFolder
 
 # Memory of this process besides the engine, in MiB: interpreter, typer, rich, pydantic.
 COMMAND_LINE_MIB = 42.0
-_CONTAINER_SHARE = 0.95
 
 
 def _option(
@@ -230,15 +230,6 @@ def _load(
         draft_model="" if draft_model is None else str(chosen_model(draft_model).absolute()),
     )
     return LoadOptions(settings, batch_size)
-
-
-def default_budget(machine_mib: float) -> int:
-    """Returns the budget without the option: the default, or what a small container allows.
-
-    The kernel counts some memory of its own as a container's, so a part of it is left.
-    """
-    least, _ = LoadSettings.bounds("memory_budget")
-    return int(max(least, min(LOAD.memory_budget, machine_mib * _CONTAINER_SHARE)))
 
 
 def _sampling(

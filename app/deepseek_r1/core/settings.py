@@ -83,6 +83,7 @@ class _Settings(BaseModel):
 MOST_STOP_SEQUENCES: Final = 16
 MOST_STOP_CHARACTERS: Final = 256
 LEAST_BUDGET_MIB: Final = 256  # with which the smallest models run
+_CONTAINER_SHARE: Final = 0.95
 LEAST_CONTEXT_LENGTH: Final = 256  # tokens, of a context that is not automatic
 
 
@@ -271,6 +272,16 @@ THINKING_BUDGETS: Final[Mapping[str, int | None]] = MappingProxyType(
     {"off": 0, "short": 512, "normal": 2048, "long": 8192, "unlimited": None}
 )
 """Names for thinking budgets, in tokens. None is no limit but the context."""
+
+
+def default_budget(machine_mib: float) -> int:
+    """Return the budget in MiB where none is given: the default, or what a small container allows.
+
+    `machine_mib` is the memory of the machine, or the container's limit. The kernel counts some
+    memory of its own as a container's, so a part of it is left.
+    """
+    default = LoadSettings().memory_budget
+    return int(max(LEAST_BUDGET_MIB, min(default, machine_mib * _CONTAINER_SHARE)))
 
 
 class SamplingSettings(_Settings):
