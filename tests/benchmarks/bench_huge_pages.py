@@ -21,7 +21,7 @@ from typing import Final
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "app"), str(HERE.parents[1])]
 
-from benchmarks.engine_pairs import load_settings, measure, parser, table
+from benchmarks.engine_pairs import argument_parser, load_settings, measure, report_table
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.client import EngineClient
 
@@ -47,7 +47,8 @@ def engine(arm: str, model: Path, settings: LoadSettings) -> Iterator[EngineClie
     with EngineClient(command=command) as client:
         client.load(model, settings)
         assert client.pid is not None
-        if (huge_mib(client.pid) > 0) != (arm == "huge"):
+        weights_mib = model.stat().st_size / 2**20
+        if (huge_mib(client.pid) > weights_mib / 2) != (arm == "huge"):
             raise SystemExit(f"the engine that should have {arm} pages has others")
         yield client
 
@@ -63,12 +64,13 @@ def main() -> int:
     """Run the command line. Returns the exit status."""
     if SMALL_PAGES in sys.argv:
         engine_with_small_pages()
-    given = parser(__doc__.partition("\n")[0]).parse_args()
-    settings = load_settings(given.budget)
+        return 0
+    given = argument_parser(__doc__.partition("\n")[0]).parse_args()
+    settings = load_settings()
     with ExitStack() as stack:
         engines = {arm: stack.enter_context(engine(arm, given.model, settings)) for arm in ARMS}
         report = measure(engines, given.blocks, given.tokens) | {"model": given.model.name}
-    print(json.dumps(report) if given.json else table(report))
+    print(json.dumps(report) if given.json else report_table(report))
     return int(report["blocks_with_other_texts"] > 0)
 
 

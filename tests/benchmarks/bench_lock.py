@@ -21,7 +21,7 @@ from typing import Final
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "app"), str(HERE.parents[1])]
 
-from benchmarks.engine_pairs import load_settings, measure, parser, table
+from benchmarks.engine_pairs import argument_parser, load_settings, measure, report_table
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.client import EngineClient
 
@@ -66,12 +66,15 @@ def main() -> int:
     """Run the command line. Returns the exit status."""
     if UNLOCKED_ENGINE in sys.argv:
         unlocked_engine()
-    given = parser(__doc__.partition("\n")[0]).parse_args()
+        return 0
+    parser = argument_parser(__doc__.partition("\n")[0])
+    parser.add_argument("--budget", type=int, default=0, help="MiB; the model runs from the disk")
+    given = parser.parse_args()
     settings = load_settings(given.budget)
     with ExitStack() as stack:
         engines = {arm: stack.enter_context(engine(arm, given.model, settings)) for arm in ARMS}
         report = measure(engines, given.blocks, given.tokens) | {"model": given.model.name}
-    print(json.dumps(report) if given.json else table(report))
+    print(json.dumps(report) if given.json else report_table(report))
     slow = any(report[name]["ratio"] < 1 - MOST_LOST for name in ("prefill", "decode"))
     return int(slow or report["blocks_with_other_texts"] > 0)
 

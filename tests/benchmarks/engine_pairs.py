@@ -35,7 +35,7 @@ class Answer:
     text: str
 
 
-def prompt(number: int) -> str:
+def new_prompt(number: int) -> str:
     """Return some hundred tokens that share no beginning with another prompt."""
     words = " ".join(f"{number * 31 + each * 7919 % 1000}" for each in range(PROMPT_WORDS // 4))
     return f"Story {number}. The numbers: {words}. Write on and on about a dragon who counts them."
@@ -47,7 +47,7 @@ def answer(client: EngineClient, number: int, tokens: int) -> Answer:
     before_s, text = cpu_seconds(client.pid), ""
     stats = None
     sampling = SamplingSettings(temperature=0.0, max_tokens=tokens, end_repetition=False)
-    for event in client.generate(prompt(number), sampling):
+    for event in client.generate(new_prompt(number), sampling):
         if isinstance(event, AnswerDelta | ThinkingDelta):
             text += event.text
         elif isinstance(event, GenerationFinished):
@@ -88,25 +88,24 @@ def measure(engines: Mapping[str, EngineClient], blocks: int, tokens: int) -> di
     return result | {"processor": cpu().name, "blocks": blocks}
 
 
-def parser(description: str) -> argparse.ArgumentParser:
+def argument_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the options of such a benchmark."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument("model", type=Path)
     made.add_argument("--blocks", type=int, default=8)
     made.add_argument("--tokens", type=int, default=128)
-    made.add_argument("--budget", type=int, default=0, help="MiB; the model runs from the disk")
     made.add_argument("--json", action="store_true")
     return made
 
 
-def load_settings(budget: int) -> LoadSettings:
-    """Return the settings of both engines."""
+def load_settings(budget: int = 0) -> LoadSettings:
+    """Return the settings of both engines. With a `budget` in MiB the model runs from the disk."""
     return LoadSettings(
         memory_budget=budget or 65_536, context_length=2048, swap_enabled=bool(budget)
     )
 
 
-def table(report: Mapping[str, Any]) -> str:
+def report_table(report: Mapping[str, Any]) -> str:
     """Return a report as lines for people."""
     one, other = report["arms"]
     lines = [f"{report['processor']}, {report['model']}, {report['blocks']} blocks"]

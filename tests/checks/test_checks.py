@@ -157,7 +157,10 @@ def test_a_profile_on_a_read_only_file_system_is_a_note(
     mounted = SimpleNamespace(f_flag=os.ST_RDONLY)
     monkeypatch.setattr(drive_checks.os, "statvfs", lambda _place: mounted)
     monkeypatch.setattr(drive_checks.os, "access", lambda _place, _mode: False)
+    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     assert drive_checks.profile_finding(tmp_path).verdict is Severity.NOTE
+    monkeypatch.delenv("R1DESK_PROFILE")
+    assert drive_checks.profile_finding(tmp_path).verdict is Severity.PROBLEM
 
 
 def test_a_drive_is_measured_with_a_model_of_its_own(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import TextTooLong
 from deepseek_r1.core.messages import Message, RawPrompt, Role
+from deepseek_r1.engine import prompt_builder
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.prompt_builder import PromptBuilder
@@ -175,16 +176,17 @@ def test_a_text_far_beyond_the_context_is_refused_before_it_is_tokenized(
     monkeypatch.setattr(chatml.model, "tokenize", None)
     for prompt in ([user(word)], RawPrompt(text=word)):
         with pytest.raises(TextTooLong) as refused:
-            chatml.builder.build(prompt, most=2048)
+            chatml.builder.build(prompt, most_tokens=2048)
         assert 2048 < refused.value.facts["tokens"] <= tokens
 
 
 @pytest.mark.parametrize("text", [" " * 400_000, "<|im_end|>" * 900, "漢" * 90 + " " * 90_000])
 def test_no_text_that_may_fit_is_refused_before_it_is_tokenized(
-    chatml: Vocabulary, text: str
+    chatml: Vocabulary, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(prompt_builder, "_MOST_CHARACTERS", 0)  # every text is looked at
     tokens = len(chatml.tokens(user(text)))
-    assert len(chatml.builder.build([user(text)], most=tokens)[0]) == tokens
+    assert len(chatml.builder.build([user(text)], most_tokens=tokens)[0]) == tokens
 
 
 def test_a_long_word_takes_no_longer_than_it_must(chatml: Vocabulary) -> None:

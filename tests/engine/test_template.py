@@ -237,16 +237,28 @@ def test_only_the_end_of_its_owner_signals_the_renderer() -> None:
         assert renderer.wait(PATIENCE_S) == -signal.SIGIO
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="stops the process with a signal")
-def test_a_renderer_that_another_program_ended_is_not_called_a_template_without_memory() -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_renderer_that_another_program_ends_is_replaced_once(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+
+    def end_it(renderer: int) -> float:  # it is ready, and gets its request next
+        if len(ended) < times:
+            os.kill(renderer, signal.SIGKILL)
+            ended.append(renderer)
+        return 0.0
+
     assert render("ready")
-    renderer = renderer_pid()
-    assert renderer is not None
-    os.kill(renderer, signal.SIGSTOP)
-    timer = threading.Timer(0.2, os.kill, (renderer, signal.SIGKILL))
-    timer.start()
-    with pytest.raises(TemplateUnusable, match=r"has ended: SIGKILL\."):
-        render("ready")
+    with monkeypatch.context() as patch:
+        patch.setattr(template_process, "cpu_seconds", end_it)
+        if times == 1:
+            assert render("ready") == "ready"
+        else:
+            with pytest.raises(TemplateUnusable, match=r"has ended: SIGKILL\."):
+                render("ready")
+    assert len(set(ended)) == times
     assert render("ready") == "ready"
 
 

@@ -10,7 +10,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.engine_session import EngineSession
 from deepseek_r1.host.in_flight import InFlightRequests
 from deepseek_r1.host.protocol import VERSION, EnginePhase, GenerateRequest, Handshake, Heartbeat
-from deepseek_r1.host.watchdog import HangLimits
+from deepseek_r1.host.watchdog import HangLimits, ProcessorShare
 
 LIMITS = HangLimits(cancel_s=10.0, loop_s=60.0)
 
@@ -25,6 +25,7 @@ def seconds_until_condemned(processor_share: float) -> float:
     in_flight.cancel(1, now + LIMITS.cancel_s)
     while session.verdict is None:
         now += 0.5
+        assert now < 100.0
         beat = Heartbeat(
             phase=EnginePhase.GENERATING,
             idle_s=0.0,
@@ -48,3 +49,18 @@ def test_an_engine_that_does_not_obey_is_ended_soon(share: float) -> None:
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_an_engine_that_hardly_gets_the_processor_has_more_time(share: float) -> None:
     assert seconds_until_condemned(share) == pytest.approx(LIMITS.loop_s, abs=1.0)
+
+
+def test_an_engine_whose_heartbeats_ceased_is_not_taken_for_starved() -> None:
+    share = ProcessorShare(window_s=10.0)
+    for second in range(5):
+        share.record(second, 0.1 * second)
+    assert share.is_starved(5.0)
+    assert not share.is_starved(20.0)
+
+
+def test_heartbeats_that_arrive_at_one_time_tell_nothing() -> None:
+    share = ProcessorShare(window_s=10.0)
+    share.record(3.0, 0.1)
+    share.record(3.0, 0.2)
+    assert not share.is_starved(3.0)

@@ -93,6 +93,14 @@ def test_a_body_that_is_no_http_gets_400_and_no_traceback(start_server: StartSer
     with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
         connection.sendall(head.encode() + b"zz\r\nno size of a chunk")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        connection.sendall(head.encode())
+        received = connection.recv(65_536)
+        connection.sendall(b"zz\r\nno size of a chunk")
+        while part := connection.recv(65_536):
+            received += part
+        assert received.startswith(b"HTTP/1.1 401 ")
+        assert received.count(b"HTTP/1.1 ") == 1
     server.process.send_signal(signal.SIGTERM)
     assert "Traceback" not in server.process.communicate(timeout=PATIENCE_S)[1]
 
@@ -235,7 +243,11 @@ def test_running_answers_end_before_the_server(start_server: StartServer):
 def test_answers_that_outlast_the_drain_end_with_an_error(start_server: StartServer):
     server = start_server("--parallel", "1", "--drain-timeout", "0.3")
     waiting: list[httpx2.Response] = []
-    asker = threading.Thread(target=lambda: waiting.append(server.http().post(CHAT, json=SHORT)))
+
+    def ask() -> None:
+        waiting.append(post(server.address + CHAT, json=SHORT))
+
+    asker = threading.Thread(target=ask)
     with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
         lines = running.iter_lines()
         next(lines)
@@ -244,6 +256,7 @@ def test_answers_that_outlast_the_drain_end_with_an_error(start_server: StartSer
         server.process.send_signal(signal.SIGTERM)
         last = [line for line in lines if line][-1]
     asker.join(PATIENCE_S)
+    assert waiting
     errors = [json.loads(last.removeprefix("data: ")), waiting[0].json()]
     assert [each["error"]["code"] for each in errors] == ["shutting_down"] * 2
     assert waiting[0].status_code == 503

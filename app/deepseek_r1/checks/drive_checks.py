@@ -15,7 +15,7 @@ from deepseek_r1.catalogue.installed import installed_models, model_files
 from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
-from deepseek_r1.core.paths import profile_dir, starter_model
+from deepseek_r1.core.paths import is_profile_chosen, profile_dir, starter_model
 from deepseek_r1.hardware.disk import read_speed_mib_s
 from deepseek_r1.hardware.linux import small_text
 
@@ -39,12 +39,15 @@ def _existing(place: Path) -> Path:
 
 
 def profile_finding(profile: Path) -> Finding:
-    """Checks that conversations can be saved, which a server in a container does not need."""
+    """Checks that conversations can be saved.
+
+    A server in a container does not need that: its profile is chosen and its file system read-only.
+    """
     title = tr("Profile")
     place = _existing(profile)
     if place.is_dir() and os.access(place, os.W_OK):
         return Finding("profile", title, str(profile))
-    if is_mounted_read_only(place):
+    if is_profile_chosen() and is_mounted_read_only(place):
         todo = tr("It is on a read-only file system: a server runs, but nothing can be saved.")
         return Finding("profile", title, str(profile), Severity.NOTE, todo)
     todo = tr(

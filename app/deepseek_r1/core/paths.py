@@ -14,6 +14,7 @@ from pathlib import Path
 import platformdirs
 
 APP_NAME = "r1desk"
+_PROFILE_VARIABLE = "R1DESK_PROFILE"
 STARTER_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 STARTER_NAME = "SmolLM2-135M-Instruct"
 
@@ -61,9 +62,14 @@ def portable_dir() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def is_profile_chosen() -> bool:
+    """Return whether the environment names the profile's folder."""
+    return bool(os.environ.get(_PROFILE_VARIABLE))
+
+
 def profile_dir() -> Path:
     """Return the folder of the user's conversations and settings. It may not exist yet."""
-    override = os.environ.get("R1DESK_PROFILE")
+    override = os.environ.get(_PROFILE_VARIABLE)
     if override:
         return Path(override)
     portable = portable_dir()

@@ -186,8 +186,11 @@ class Engine(Protocol):
         """Return the memory that was allocated, by the names of the bill's lines."""
         ...
 
-    def count_tokens(self, messages: PromptInput) -> int:
-        """Return the length of the prompt that these messages make."""
+    def count_tokens(self, messages: PromptInput, *, most_tokens: int = 0) -> int:
+        """Return the length of the prompt that these messages make.
+
+        With `most_tokens`, TextTooLong may be raised for a longer one, which takes less time.
+        """
         ...
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:

@@ -24,7 +24,7 @@ from deepseek_r1.engine.template import ChatTemplate, opens_thinking
 _PRIVATE = 0xF0000  # a private plane of characters without case or white space
 _PRIVATE_COUNT = 0xFFFE
 _UNLIKE = ("0", "Z")  # two messages that begin with another token each
-_FEW_CHARACTERS = 16  # a token of a long text has fewer on the average
+_MOST_CHARACTERS = 16  # of a token, on the average of a long text
 
 
 class Tokenizer(Protocol):
@@ -62,28 +62,28 @@ class PromptBuilder:
         # Past answers keep their thinking tags: the template looks for them to take them out.
         self._answer_markers = _pattern_of([t for t in texts if t not in (OPEN_TAG, CLOSE_TAG)])
 
-    def build(self, messages: PromptInput, *, most: int = 0) -> tuple[list[int], bool]:
+    def build(self, messages: PromptInput, *, most_tokens: int = 0) -> tuple[list[int], bool]:
         """Return the tokens, and whether the prompt has already opened a thinking block.
 
-        Raises WrongUsage for a raw prompt that the model has no tokens for. With `most`, a text
-        that has more tokens in any case raises TextTooLong before it is tokenized, which takes a
-        second or more for a megabyte, and nothing else is computed meanwhile.
+        Raises WrongUsage for a raw prompt that the model has no tokens for. With `most_tokens`,
+        raises TextTooLong for a text that has more in any case, before it is tokenized: that takes
+        a second or more for a megabyte, and nothing else is computed meanwhile.
         """
         if isinstance(messages, RawPrompt):
-            self._require_fitting(messages.text + (messages.suffix or ""), most)
+            self._require_fitting(messages.text + (messages.suffix or ""), most_tokens)
             return self._raw_tokens(messages), False
-        return self._build(messages, generation_prompt=True, most=most)
+        return self._build(messages, generation_prompt=True, most_tokens=most_tokens)
 
-    def _require_fitting(self, text: str, most: int) -> None:
-        """Raise TextTooLong for a text with more than `most` tokens, however long each is.
+    def _require_fitting(self, text: str, most_tokens: int) -> None:
+        """Raise TextTooLong for a text with more than `most_tokens`, even if all are the longest.
 
         White space does not count: some tokenizers leave it out.
         """
-        if not most or len(text) <= _FEW_CHARACTERS * most:
+        if not most_tokens or len(text) <= _MOST_CHARACTERS * most_tokens:
             return
         nbytes = len(to_utf8("".join(text.split())))
-        if (least := nbytes // self._tokenizer.longest_token) > most:
-            raise TextTooLong(tokens=least, context=most)
+        if (least := nbytes // self._tokenizer.longest_token) > most_tokens:
+            raise TextTooLong(tokens=least, context=most_tokens)
 
     def _raw_tokens(self, prompt: RawPrompt) -> list[int]:
         if prompt.suffix is not None:
@@ -146,7 +146,7 @@ class PromptBuilder:
         return tokens + self._tokenizer.tokenize(text[start:], special=False)
 
     def _build(
-        self, messages: Sequence[Message], *, generation_prompt: bool, most: int = 0
+        self, messages: Sequence[Message], *, generation_prompt: bool, most_tokens: int = 0
     ) -> tuple[list[int], bool]:
         nonce = "".join(chr(_PRIVATE + secrets.randbelow(_PRIVATE_COUNT)) for _ in range(6))
         typed_markers: list[str] = []
@@ -168,7 +168,7 @@ class PromptBuilder:
             eos=self._tokenizer.eos_text,
             generation_prompt=generation_prompt,
         )
-        self._require_fitting(text.replace(nonce, ""), most)
+        self._require_fitting(text.replace(nonce, ""), most_tokens)
         return self._tokens(text, nonce, typed_markers), opens_thinking(text)
 
     def _pattern(self, role: Role) -> re.Pattern[str]:

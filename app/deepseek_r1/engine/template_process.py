@@ -286,11 +286,12 @@ def end_renderer() -> None:
 def render_in_process(source: str, calls: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Render `source` for each of `calls`; see `template_rendering.render_calls`.
 
-    Raises TemplateUnusable where the limits of time or memory ended it, EngineStartFailed.
+    Raises TemplateUnusable where the limits of time or memory ended it, or where the process has
+    ended twice for another reason, such as a system without memory. Raises EngineStartFailed.
     """
-    request = {"source": source, "calls": calls, "language": current_language()}
+    body = encoded({"source": source, "calls": calls, "language": current_language()})
     try:
-        reply = json.loads(_renderer.request(encoded(request)))
+        reply = json.loads(_request_twice(body))
     except RendererLostError as error:
         if error.limit:
             detail = tr("It exceeds the limits: {detail}.", detail=error)
@@ -298,3 +299,13 @@ def render_in_process(source: str, calls: Sequence[Mapping[str, Any]]) -> list[t
             detail = tr("The process that renders it has ended: {how}.", how=error)
         raise TemplateUnusable(detail=detail) from None
     return [(str(outcome), str(text)) for outcome, text in reply]
+
+
+def _request_twice(body: bytes) -> bytes:
+    """Send a request, and again to another process where the first one was ended by others."""
+    try:
+        return _renderer.request(body)
+    except RendererLostError as error:
+        if error.limit:
+            raise
+    return _renderer.request(body)

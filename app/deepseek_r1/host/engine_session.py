@@ -112,7 +112,7 @@ class EngineSession:
         """
         late_s = now - (late.late_since or now)
         more_s = self._limits.loop_s - self._limits.cancel_s
-        return late.cancelled and late_s < more_s and self._processor.starved
+        return late.cancelled and late_s < more_s and self._processor.is_starved(now)
 
     def _check_silence(self, now: float, moved_at: float | None, last_sign_at: float) -> None:
         if moved_at is not None:

@@ -46,12 +46,13 @@ class ProcessorShare:
         while now - self._samples[0][0] > self.window_s:
             self._samples.popleft()
 
-    @property
-    def starved(self) -> bool:
+    def is_starved(self, now: float) -> bool:
         """Whether the process got some of a core in the window, but less than one half."""
-        if len(self._samples) < 2:
+        if not self._samples or now - self._samples[-1][0] > self.window_s / 2:
             return False
         (began, before_s), (ended, after_s) = self._samples[0], self._samples[-1]
+        if ended <= began:
+            return False
         return LEAST_SHARE < (after_s - before_s) / (ended - began) < STARVED_SHARE
 
 

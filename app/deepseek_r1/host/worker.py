@@ -400,7 +400,8 @@ def _import_engine() -> None:
 
 def _require_reserve(model: CPUInference, messages: Sequence[Message], reserve: int) -> None:
     """Raise PromptTooLong where the prompt leaves less than `reserve` tokens of the context."""
-    tokens, context = model.count_tokens(messages), model.loaded.facts.context_length
+    context = model.loaded.facts.context_length
+    tokens = model.count_tokens(messages, most_tokens=context)
     if tokens + reserve > context:
         raise PromptTooLong(tokens=tokens, context=context, reserve=reserve)
 

@@ -115,7 +115,7 @@ def checked_prompts(
     for prompt in prompts:
         try:
             messages = as_messages(prompt)
-            tokens = engine.count_tokens(messages)
+            tokens = engine.count_tokens(messages, most_tokens=context_length)
             if tokens + 1 > context_length:
                 raise PromptTooLong(tokens=tokens, context=context_length)
             outcomes.append(messages)

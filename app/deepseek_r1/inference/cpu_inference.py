@@ -355,9 +355,13 @@ class CPUInference:
         """Write segments that an interrupted `prepare` left over, for at most `seconds`."""
         self._runner.save_prompt(seconds)
 
-    def count_tokens(self, messages: Prompt) -> int:
-        """Return the length in tokens of the prompt that these messages make, template included."""
-        return self._runner.require_engine().count_tokens(as_messages(messages))
+    def count_tokens(self, messages: Prompt, *, most_tokens: int = 0) -> int:
+        """Return the length in tokens of the prompt that these messages make, template included.
+
+        With `most_tokens`, TextTooLong may be raised for a longer one, which takes less time.
+        """
+        engine = self._runner.require_engine()
+        return engine.count_tokens(as_messages(messages), most_tokens=most_tokens)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the tokens of a text alone; with `special`, markers become control tokens."""

@@ -20,11 +20,11 @@ from deepseek_r1.server.warm_prompt import WarmPrompt
 class AnswerService:
     """The engine behind a fair queue. For one event loop."""
 
-    def __init__(
-        self, engine: AsyncEngine, queue: FairQueue, metrics: ServeMetrics, options: ServeOptions
-    ) -> None:
-        self.engine, self.queue, self.metrics, self.options = engine, queue, metrics, options
-        self._deadlines: set[asyncio.Timeout] = set()  # of the requests that are open
+    def __init__(self, engine: AsyncEngine, options: ServeOptions) -> None:
+        self.engine, self.options = engine, options
+        self.queue = FairQueue(options.parallel, options.max_queue)
+        self.metrics = ServeMetrics(engine, self.queue)
+        self._limits: set[asyncio.Timeout] = set()  # of the requests that are open
         self._cut_off = False
         self.warm_prompt = WarmPrompt(engine, options.system_prompt)
 
@@ -53,8 +53,32 @@ class AnswerService:
     def cut_off(self) -> None:
         """End all requests with an error, since the server shuts down."""
         self._cut_off = True
-        for deadline in self._deadlines:
-            deadline.reschedule(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        for limit in tuple(self._limits):
+            if not limit.expired():  # one that is late already ends by itself
+                limit.reschedule(now)
+
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """Limit the time of the block. Raises ApiError, also where requests are cut off."""
+        try:
+            async with asyncio.timeout(0 if self._cut_off else self.options.request_s) as limit:
+                self._limits.add(limit)
+                try:
+                    yield
+                finally:
+                    self._limits.discard(limit)
+        except TimeoutError as error:
+            failure = self._too_late()
+            self.metrics.failed(str(failure.code))
+            raise failure from error
+
+    def _too_late(self) -> ApiError:
+        if self._cut_off:
+            return ApiError(503, "The server is shutting down.", code="shutting_down")
+        return ApiError(
+            504, f"The answer took longer than {self.options.request_s:g} s.", code="timeout"
+        )
 
     async def events(self, client: str, **fields: Any) -> AsyncIterator[Event]:
         """Yield the events of one answer; leaving the iteration ends it. Raises ApiError.
@@ -64,7 +88,7 @@ class AnswerService:
         timer = self.metrics.begin()
         try:
             async with (
-                self._deadline(),
+                self.deadline(),
                 self.queue.place(client),
                 aclosing(self.engine.generate(**fields)) as events,
             ):  # exited in reverse order: the answer ends before its place is free
@@ -77,24 +101,3 @@ class AnswerService:
             failure = api_error(error)
             self.metrics.failed(failure.code or str(failure.status))
             raise failure from error
-        except TimeoutError as error:
-            failure = self._too_late()
-            self.metrics.failed(str(failure.code))
-            raise failure from error
-
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        """Limit the time of the block. Raises TimeoutError, also where requests are cut off."""
-        async with asyncio.timeout(0 if self._cut_off else self.options.request_s) as deadline:
-            self._deadlines.add(deadline)
-            try:
-                yield
-            finally:
-                self._deadlines.discard(deadline)
-
-    def _too_late(self) -> ApiError:
-        if self._cut_off:
-            return ApiError(503, "The server is shutting down.", code="shutting_down")
-        return ApiError(
-            504, f"The answer took longer than {self.options.request_s:g} s.", code="timeout"
-        )

@@ -28,8 +28,6 @@ from deepseek_r1.host.protocol import (
 )
 from deepseek_r1.host.supervisor_events import EngineState
 
-_CANCEL_WAIT_S = 10.0
-
 
 class EngineConnection(Protocol):
     """Takes requests for the engine: its client, or the application that shares it."""
@@ -193,6 +191,6 @@ async def _despite_cancellation(work: asyncio.Future[None]) -> None:
 
 
 async def _until_closed(request: _LoopRequest) -> None:
-    async with asyncio.timeout(_CANCEL_WAIT_S):
-        while isinstance(await request.replies.get(), EventReply):
-            pass
+    """Wait for the closing reply. A request whose process ends gets one as well."""
+    while isinstance(await request.replies.get(), EventReply):
+        pass

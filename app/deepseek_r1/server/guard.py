@@ -7,7 +7,6 @@ DNS rebinding), and pages are refused unless their origin is allowed.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -34,9 +33,6 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # A request whose body is no HTTP has got status 400 by now. In the next turn of the loop
-        # uvicorn knows that the client is gone; before, sending raises h11's error.
-        await asyncio.sleep(0)
         headers = {
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }

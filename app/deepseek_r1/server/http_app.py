@@ -10,33 +10,25 @@ from starlette.exceptions import HTTPException
 
 from deepseek_r1 import __version__
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.server.admission import FairQueue
 from deepseek_r1.server.answer_api import AnswerApi
 from deepseek_r1.server.answer_stream import ClientDisconnectedError
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, api_error
-from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.client_log import ClientLog, CountedRequests
 from deepseek_r1.server.guard import RequestGuard
 from deepseek_r1.server.health_api import HealthApi
-from deepseek_r1.server.serve_metrics import ServeMetrics
-from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.text_api import TextApi
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; it is not sent to anyone
 
 
-def create_app(
-    engine: AsyncEngine, options: ServeOptions, *, clients: ClientLog | None = None
-) -> FastAPI:
+def create_app(service: AnswerService, *, clients: ClientLog | None = None) -> FastAPI:
     """Return the application around an engine whose model may still be loading.
 
-    `clients` counts the requests of each program. Its `state.cut_off` ends all requests.
+    `clients` counts the requests of each program.
     """
-    queue = FairQueue(options.parallel, options.max_queue)
-    service = AnswerService(engine, queue, ServeMetrics(engine, queue), options)
+    options = service.options
     app = FastAPI(title="deepseek-r1", version=__version__, docs_url=None, redoc_url=None)
-    app.state.cut_off = service.cut_off
     app.include_router(HealthApi(service).router)
     app.include_router(TextApi(service).router)
     app.include_router(AnswerApi(service).router)

@@ -23,7 +23,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware import cpu
 from deepseek_r1.server.instance import INSTANCE_ARGUMENT, InstanceStart
 from deepseek_r1.server.serve_options import ServeOptions
-from deepseek_r1.server.serving import address_of, ending_signals, listen
+from deepseek_r1.server.serving import END_S, address_of, ending_signals, listen
 
 LEAST_BUDGET_MIB = int(LoadSettings.bounds("memory_budget")[0])
 SUPERVISOR_MIB = 48  # of this process, measured
@@ -33,7 +33,7 @@ MAX_FAILED_STARTS = 4
 FIRST_PAUSE_S = 1.0
 MOST_PAUSE_S = 30.0
 _POLL_S = 0.2
-_KILL_S = 10.0
+_KILL_S = END_S + 5.0  # after the drain
 _REFUSED = (2, 3)  # exit statuses that another start would not change
 
 

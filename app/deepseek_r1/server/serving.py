@@ -15,14 +15,18 @@ from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.supervisor import SHUTDOWN_S
+from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.http_app import create_app
+from deepseek_r1.server.http_protocol import HttpProtocol
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.warm_prompt import WarmPrompt
 
 # Memory of the server's process, without the engine's, in MiB: 64 measured with 8 clients.
 SERVER_MIB = 68.0
-CUT_OFF_S = 12.0  # for the ends of requests that are cut off; a cancelled answer may take 10
+CUT_OFF_S = 12.0  # for the ends of requests that are cut off
+END_S = CUT_OFF_S + SHUTDOWN_S  # from the end of the drain to the end of the process
 
 
 def serve(
@@ -71,7 +75,8 @@ class _Serving:
         self._on_event, self._on_loaded = on_event, on_loaded
         self._engine = AsyncEngine(client, warm=not options.system_prompt)
         self._failure: R1Error | None = None
-        self._server = DrainingServer(create_app(self._engine, options), options)
+        service = AnswerService(self._engine, options)
+        self._server = DrainingServer(create_app(service), service)
 
     def end(self) -> None:
         """Drain and end. Safe in a signal handler."""
@@ -84,6 +89,7 @@ class _Serving:
         if not loading.done():
             self._client.cancel()
         await loading
+        await asyncio.to_thread(self._client.close)  # ends what has outlasted even the cut-off
         if self._failure is not None:
             raise self._failure
 
@@ -112,14 +118,16 @@ class _Serving:
 class DrainingServer(uvicorn.Server):
     """The HTTP server of an application.
 
-    Once it shuts down, running answers get the options' `drain_s` to end. After that an error ends
+    Once it shuts down, running requests get the options' `drain_s` to end. After that an error ends
     them, which their clients receive.
     """
 
-    def __init__(self, app: FastAPI, options: ServeOptions) -> None:
+    def __init__(self, app: FastAPI, service: AnswerService) -> None:
+        options = service.options
         super().__init__(
             uvicorn.Config(
                 app,
+                http=HttpProtocol,
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=round(options.drain_s + CUT_OFF_S),
@@ -127,12 +135,12 @@ class DrainingServer(uvicorn.Server):
                 h11_max_incomplete_event_size=64 << 10,
             )
         )
-        self._cut_off: Callable[[], None] = app.state.cut_off
-        self._drain_s = options.drain_s
+        self._service = service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain: take no new connections and wait for the running answers."""
-        drained = asyncio.get_running_loop().call_later(self._drain_s, self._cut_off)
+        """Drain: take no new connections and wait for the running requests."""
+        drain_s = self._service.options.drain_s
+        drained = asyncio.get_running_loop().call_later(drain_s, self._service.cut_off)
         try:
             await super().shutdown(sockets)
         finally:

@@ -31,6 +31,7 @@ from deepseek_r1.host.sharing_protocol import (
 )
 from deepseek_r1.native.native_library import native
 from deepseek_r1.native.owner_watch import end_with_owner
+from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.client_log import ClientLog
 from deepseek_r1.server.http_app import create_app
@@ -67,8 +68,8 @@ class SharedServer:
         self._listening = listen(HOST, start.port)
         self._clients = ClientLog(self._on_clients)
         self._clients_changed = False
-        app = create_app(self._engine, options, clients=self._clients)
-        self._server = DrainingServer(app, options)
+        service = AnswerService(self._engine, options)
+        self._server = DrainingServer(create_app(service, clients=self._clients), service)
 
     async def run(self) -> None:
         """Serve until the application has ended or sends `ShutdownRequest`."""

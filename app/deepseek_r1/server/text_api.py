@@ -43,7 +43,7 @@ class TextApi:
         self._service.require_model_name(body.model)
         texts = [body.input] if isinstance(body.input, str) else body.input
         rows, tokens = [], 0
-        async with self._service.queue.place(client_of(request)):
+        async with self._service.deadline(), self._service.queue.place(client_of(request)):
             for text in texts:
                 rows.append(await cancel_on_disconnect(request, self._engine.embed(text)))
                 tokens += len(await self._engine.tokenize(text, special=False))

@@ -53,7 +53,7 @@ def fills_context(message: ChatMessage) -> bool:
     if not message.is_answer:
         return False
     if message.state == "failed":
-        return message.error is not None and message.error.code == PromptTooLong.__name__
+        return message.error is not None and isinstance(message.error.error, PromptTooLong)
     return message.stats is not None and message.stats.finish_reason is FinishReason.CONTEXT
 
 

@@ -140,8 +140,9 @@ class LegacyEngine:
         """Return how much the process grew while the file was read."""
         return {"weights": self._weights_mib}
 
-    def count_tokens(self, messages: PromptInput) -> int:
+    def count_tokens(self, messages: PromptInput, *, most_tokens: int = 0) -> int:
         """Return the number of tokens of the prompt."""
+        del most_tokens
         return len(self._prompts.build(messages))
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:

@@ -121,7 +121,7 @@ class LlamaModel:
         """The most bytes of a token, or a few more: its spelling may be longer than its text."""
         get_text = self._api.llama_vocab_get_text
         texts = (get_text(self.vocab, token) for token in range(self.vocabulary))
-        return max(1, *(len(text or b"") for text in texts))
+        return max((len(text or b"") for text in texts), default=1) or 1
 
     def _token_text(self, token: int) -> bytes | None:
         return None if self.is_end(token) else self.piece(token)
@@ -174,14 +174,15 @@ def _huge_page_buffers(library: Library) -> BufferInterceptor | None:
     """Return what puts the weights into huge pages; None where there are none.
 
     Every token reads all weights, and with small pages the processor looks up the address of each
-    4 KiB: a token takes PLACEHOLDER as long (tests/benchmarks/bench_huge_pages.py). Linux alone
-    gives them to a program that asks, without the administrator's permission.
+    4 KiB. With huge ones it decodes 1.06 times as fast (tests/benchmarks/bench_huge_pages.py, in
+    docs/performance.md). Linux alone gives them to any program that asks. Intel's AMX has buffers
+    of its own, which stay in small pages.
     """
     if sys.platform != "linux":
         return None
     try:
         return BufferInterceptor(Ggml(library.functions), huge_pages=True)
-    except StreamingUnavailable as error:
+    except (StreamingUnavailable, OSError) as error:  # OSError: no address space
         log.engine.warning("the weights are in small pages: %s", error)
         return None
 

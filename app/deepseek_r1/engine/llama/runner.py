@@ -231,9 +231,9 @@ class LlamaEngine:
         """Limit the prompt tokens of the next computation. From any thread."""
         self._context.batch_limit = max(1, min(tokens, self._context.params.micro_batch))
 
-    def count_tokens(self, messages: PromptInput) -> int:
+    def count_tokens(self, messages: PromptInput, *, most_tokens: int = 0) -> int:
         """Return the prompt's length in tokens, the template's included."""
-        return len(self._prompts.build(messages)[0])
+        return len(self._prompts.build(messages, most_tokens=most_tokens)[0])
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of a text; with `special`, markers become control tokens."""
@@ -294,7 +294,7 @@ class LlamaEngine:
         self._leave_batch()
         started = time.perf_counter()
         length = self._context.params.context_length
-        prompt, thinking_open = self._prompts.build(messages, most=length)
+        prompt, thinking_open = self._prompts.build(messages, most_tokens=length)
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
         plain = isinstance(messages, RawPrompt)
@@ -437,7 +437,7 @@ class LlamaEngine:
     def embed(self, text: str) -> list[float]:
         """Return the output of the last layer for the last token, scaled to length 1."""
         length = self._context.params.context_length
-        prompt = self._prompts.build(RawPrompt(text=text), most=length)[0]
+        prompt = self._prompts.build(RawPrompt(text=text), most_tokens=length)[0]
         if not prompt:
             raise WrongUsage(detail=tr("The text to embed is empty."))
         if len(prompt) > length:

@@ -11,6 +11,7 @@ Structures: `ggml/src/ggml-backend-impl.h`.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +40,26 @@ _InitTensor = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
 _Free = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 _Clear = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_uint8)
 _SMALL_BYTES = 256 << 10  # smaller buffers are left to ggml
-_patch_lock = threading.Lock()  # for the CPU's buffer type, which the whole process shares
+
+
+class _Patch:
+    """The patch of the CPU's buffer type, which the whole process shares."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.original: tuple[int, int] | None = None  # where a pointer was replaced, and by which
+
+    def after_fork(self) -> None:
+        """Undo it in a forked process, which lacks the thread that would."""
+        self.lock = threading.Lock()
+        if self.original is not None:
+            set_word(*self.original)
+            self.original = None
+
+
+_patch = _Patch()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_patch.after_fork)
 
 
 class _Override(ctypes.Structure):
@@ -151,7 +171,7 @@ class BufferInterceptor:
     def __init__(self, ggml: Ggml, nbytes: int = 0, *, huge_pages: bool = False) -> None:
         """In a buffer of `nbytes` bytes, the tensors placed in it are recorded.
 
-        With `huge_pages` the memory has them where the system does, and takes all of it at once.
+        `huge_pages` asks the system for them, which suits memory that is used as a whole.
         Raises StreamingUnavailable for an unexpected ggml.
         """
         _check_functions(ggml)
@@ -171,16 +191,20 @@ class BufferInterceptor:
     def intercept(self) -> Iterator[None]:
         """Intercept what the calling thread allocates inside the `with` block."""
         entry = self._type + _ALLOC_BUFFER * WORD
-        with _patch_lock:
+        with _patch.lock:
             original = word_at(entry)
             self._original_alloc, self._thread = _AllocBuffer(original), threading.get_ident()
+            _patch.original = (entry, original)
             set_word(entry, address_of(self._alloc))
             try:
                 yield
             finally:
                 set_word(entry, original)
+                _patch.original = None
+        ours = address_of(self._functions[_INIT_TENSOR])
         for buffer in self._buffers:  # later tensors are views that every graph makes
-            set_word(buffer + _INIT_TENSOR * WORD, 0)
+            if word_at(buffer + _INIT_TENSOR * WORD) == ours:
+                set_word(buffer + _INIT_TENSOR * WORD, 0)
 
     def buffers(self, usage: int) -> list[InterceptedBuffer]:
         """The intercepted buffers that exist now and have this `ggml_backend_buffer_usage`."""

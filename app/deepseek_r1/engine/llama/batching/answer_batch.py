@@ -64,7 +64,7 @@ class SequenceBatch:
         """Take a prompt; its events have this key."""
         parts, started = self._parts, time.perf_counter()
         length = parts.context.params.context_length
-        prompt, thinking_open = parts.prompts.build(messages, most=length)
+        prompt, thinking_open = parts.prompts.build(messages, most_tokens=length)
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
         if len(prompt) + 1 > length:
