@@ -160,6 +160,58 @@ def test_an_answer_that_ended_leaves_a_warm_beginning(model: CPUInference):
     assert stats.cached_tokens == stats.prompt_tokens - 1
 
 
+@pytest.fixture(scope="module")
+def many(shallow_starter: Path) -> Iterator[CPUInference]:
+    with CPUInference(shallow_starter, batch_size=8, context_length=4096) as loaded:
+        yield loaded
+
+
+def cached_tokens(model: CPUInference, tokens: Sequence[int]) -> int:
+    with model.batch() as batch:
+        batch.add(1, RawPrompt(tokens=tuple(tokens)), SamplingSettings(max_tokens=1))
+        return finished(run(batch)[1]).stats.cached_tokens
+
+
+def words(question: int, count: int) -> list[int]:
+    """Tokens that begin like no other question's."""
+    return [1000 + 37 * question + at for at in range(count)]
+
+
+@pytest_native
+def test_conversations_that_take_turns_stay_warm(many: CPUInference):
+    for turn in range(1, 8):
+        for conversation in range(5):
+            cached = cached_tokens(many, words(conversation, 100 * turn))
+            assert cached == (100 * (turn - 1) if turn > 1 else 0), (turn, conversation)
+
+
+@pytest_native
+def test_cells_of_single_questions_do_not_stay_for_ever(many: CPUInference):
+    for question in range(60):
+        assert cached_tokens(many, words(100 + question, 100)) == 0
+    assert many.context_used <= 2 * 100  # and not all eight
+    assert cached_tokens(many, words(159, 150)) == 100  # the last one
+
+
+@pytest_native
+def test_conversations_are_noticed_after_single_questions(many: CPUInference):
+    for question in range(30):
+        cached_tokens(many, words(200 + question, 100))
+    cached = [
+        [cached_tokens(many, words(300 + each, 60 * turn)) for each in range(3)]
+        for turn in range(1, 12)
+    ]
+    assert cached[-1] == [600] * 3
+
+
+@pytest_native
+def test_a_common_beginning_stays_while_single_questions_come(many: CPUInference):
+    beginning = words(400, 50)
+    asked = [cached_tokens(many, beginning + words(500 + each, 100)) for each in range(30)]
+    assert set(asked[1:]) == {50}
+    assert many.context_used <= 2 * 150
+
+
 @pytest_native
 def test_a_single_answer_after_a_batch_and_a_batch_after_it(model: CPUInference):
     for _ in range(2):

@@ -4,9 +4,10 @@ Each step computes one token of every answer that is being written and a piece o
 pass over the weights. Decode is bound by reading the weights, from memory or from the disk, so
 several answers take little longer than one. The piece is small while others write, so they go on.
 
-An answer that ends leaves its cells behind until they are needed: the next prompt that begins like
-it shares them. Where cells run out, the answers that came last wait, and are computed again from
-their tokens; the oldest one always goes on.
+An answer that ends leaves its cells behind: the next prompt that begins like it shares them. They
+go when they are needed, or when they have cost more time than they may save (`IdleCells`). Where
+cells run out, the answers that came last wait, and are computed again from their tokens; the oldest
+one always goes on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
+from deepseek_r1.engine.llama.batching.idle_cells import IdleCells
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
 from deepseek_r1.engine.llama.context import AbortedError, BatchToken, LlamaContext
 from deepseek_r1.memory.meter import peak_mib
@@ -64,7 +66,7 @@ class BatchScheduler:
         self._capacity = context.params.context_length
         self._running: list[BatchedAnswer] = []  # the oldest first
         self._waiting: deque[BatchedAnswer] = deque()
-        self._used_at = [0.0] * len(cells.tokens)
+        self._idle_cells = IdleCells(len(cells.tokens))
         self._token_s = 0.0  # of prefill, measured
         self._turn = 0
 
@@ -129,7 +131,8 @@ class BatchScheduler:
         """Return the sequences of no running answer, the longest unused first."""
         taken = {answer.sequence for answer in self._running}
         free = (i for i in range(len(self._cells.tokens)) if i not in taken)
-        return sorted(free, key=lambda i: (bool(self._cells.tokens[i]), self._used_at[i]))
+        age = self._idle_cells.age
+        return sorted(free, key=lambda i: (bool(self._cells.tokens[i]), -age(i)))
 
     def _admit(self) -> list[BatchEvent]:
         events: list[BatchEvent] = []
@@ -152,7 +155,20 @@ class BatchScheduler:
                 events.append(
                     (answer.key, PrefillProgress(done=shared, total=total, cached=shared))
                 )
+        if events:  # afterwards: a prompt that came may continue even stale cells
+            self._drop_stale()
         return events
+
+    def _drop_stale(self) -> None:
+        for sequence in self._idle():
+            if self._idle_cells.is_stale(sequence):
+                self._drop(sequence)
+
+    def _drop(self, sequence: int) -> None:
+        """Free the cells of an idle sequence."""
+        if self._cells.tokens[sequence]:
+            self._idle_cells.on_dropped(list(self._cells.tokens[sequence]))
+            self._cells.truncate(sequence, 0)
 
     def _is_being_read(self, answer: BatchedAnswer, shared: int) -> bool:
         """Return whether a running prompt is about to have more of the answer's beginning."""
@@ -168,20 +184,25 @@ class BatchScheduler:
         self, answer: BatchedAnswer, source: int, shared: int, idle: list[int]
     ) -> None:
         """Give the answer a sequence that begins with `shared` tokens of `source`."""
-        in_place = source in idle and (
-            2 * shared >= len(self._cells.tokens[source]) or idle == [source]
-        )
-        if in_place:
-            self._cells.truncate(source, shared)
+        held = self._cells.tokens[source]
+        continues = source in idle and 0 < len(held) <= 2 * shared
+        self._idle_cells.on_prompt(answer.tokens, continues=continues)
+        stale = source in idle and shared > 0 and self._idle_cells.is_stale(source)
+        if continues or stale or idle == [source]:
             answer.sequence = source
         else:
             answer.sequence = next(i for i in idle if i != source or not shared)
+        if not continues:
+            self._idle_cells.on_dropped(list(self._cells.tokens[answer.sequence]))
+        if answer.sequence == source:
+            self._cells.truncate(source, shared)
+        else:
             self._cells.share(source, answer.sequence, shared)
         self._running.append(answer)
 
     def _release(self, answer: BatchedAnswer) -> None:
         assert answer.sequence is not None  # noqa: S101 - it is running
-        self._used_at[answer.sequence] = time.monotonic()
+        self._idle_cells.on_released(answer.sequence)
         answer.sequence = None
 
     # ---- the plan of a step ---------------------------------------------------------------------
@@ -241,7 +262,7 @@ class BatchScheduler:
         """Free the cells of the idle sequence that was used longest ago."""
         for sequence in self._idle():
             if self._cells.tokens[sequence]:
-                self._cells.truncate(sequence, 0)
+                self._drop(sequence)
                 return True
         return False
 
@@ -270,6 +291,7 @@ class BatchScheduler:
 
     def _on_computed(self, plan: list[_Planned], seconds: float) -> list[BatchEvent]:
         events: list[BatchEvent] = []
+        self._idle_cells.on_computed(sum(planned.length for planned in plan))
         row = -1  # in the batch, which is how llama.cpp counts outputs
         for answer, first, length, logits in plan:
             row += length
