@@ -113,7 +113,7 @@ def _huge_pages(root: Path) -> Iterator[Finding]:
     chosen = text.partition("[")[2].partition("]")[0]
     title = tr("Transparent huge pages")
     if chosen == "never":
-        todo = tr("“madvise” or “always” makes reading a long message a little faster.")
+        todo = tr("“madvise” or “always” makes the engine a little faster.")
         yield Finding("huge_pages", title, chosen, Severity.NOTE, todo)
     else:
         yield Finding("huge_pages", title, chosen)

@@ -1,10 +1,11 @@
 """Decides how long the cells of an ended answer stay, for the next turn of its conversation.
 
 Attention looks at all cells in use, and leaves out those of other sequences one by one. So cells
-that nobody continues slow every token down: with SmolLM2-135M on two cores 557 idle cells made a
-token take 1.13 times as long, 1157 cells 1.16 times, about 2 us for each cell, where computing a
-token of a prompt anew takes 4.5 ms. So idle cells have cost as much as they can save after some
-thousand computed tokens, and sooner the fewer prompts continue an answer, which is measured.
+that nobody continues slow every token down: with SmolLM2-135M on two cores seven ended answers of
+150 tokens made a token take 1.13 times as long, about 1 us for each cell
+(tests/benchmarks/bench_idle_cells.py), where computing a token of a prompt anew takes 4 ms. So idle
+cells have cost as much as they can save after some thousand computed tokens, and sooner the fewer
+prompts continue an answer, which is measured.
 """
 
 from __future__ import annotations
