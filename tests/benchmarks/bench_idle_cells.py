@@ -51,7 +51,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=48)
     given = parser.parse_args()
-    idle_cells.WORTH_TOKENS = float("inf")  # nothing is dropped
+    idle_cells.CELL_HEAD_S = 1e-15  # nothing is dropped
+    idle_cells.FIRST_WORTH_TOKENS = 1e12
     counts = [int(each) for each in given.idle.split(",")]
     with wait_policy_set():
         models = [

@@ -100,7 +100,9 @@ class ServerLoad:
         `fields` are added to the body of each request. Raises ServerUnreachable.
         """
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        unlimited = httpx2.Limits(max_connections=None)  # an open loop has any number of users
+        # An open loop has any number of users. Each request has a connection of its own, because a
+        # server may close one that rests at the moment at which it is used again.
+        unlimited = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         self._client = httpx2.Client(
             base_url=url, headers=headers, timeout=_TIMEOUT_S, limits=unlimited
         )

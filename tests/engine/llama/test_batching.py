@@ -14,6 +14,7 @@ from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillPro
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.base import AnswerBatch
+from deepseek_r1.engine.llama.batching import batch_scheduler
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
 from deepseek_r1.engine.schema import schema_json
 from support.forced_answers import ENDLESS, only
@@ -162,7 +163,12 @@ def test_an_answer_that_ended_leaves_a_warm_beginning(model: CPUInference):
 
 @pytest.fixture(scope="module")
 def many(shallow_starter: Path) -> Iterator[CPUInference]:
-    with CPUInference(shallow_starter, batch_size=8, context_length=4096) as loaded:
+    """A model that never measures its speed, so that what cells are worth does not depend on it."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        CPUInference(shallow_starter, batch_size=8, context_length=4096) as loaded,
+    ):
+        patch.setattr(batch_scheduler, "LEAST_PIECE", 1 << 30)
         yield loaded
 
 
@@ -202,6 +208,15 @@ def test_conversations_are_noticed_after_single_questions(many: CPUInference):
         for turn in range(1, 12)
     ]
     assert cached[-1] == [600] * 3
+
+
+@pytest_native
+def test_a_common_beginning_makes_no_conversation(many: CPUInference):
+    """Most of each prompt is the same system prompt; the rest of each answer is of no use."""
+    beginning = words(600, 300)
+    for each in range(30):
+        cached_tokens(many, beginning + words(700 + each, 40))
+    assert many.context_used <= 2 * 400
 
 
 @pytest_native

@@ -88,6 +88,9 @@ class LlamaModel:
             self._api.llama_vocab_fim_suf(self.vocab),
             self._api.llama_vocab_fim_mid(self.vocab),
         )
+        heads: int = self._api.llama_model_n_head(self.pointer)
+        self.attention_heads = heads * int(self._api.llama_model_n_layer(self.pointer))
+        """Those of all layers."""
         recurrent = self._api.llama_model_is_recurrent(self.pointer)
         self.can_truncate = not (recurrent or self._api.llama_model_is_hybrid(self.pointer))
         """Whether the last tokens of a context can be removed."""

@@ -44,7 +44,13 @@ class SequenceBatch:
     def __init__(self, parts: BatchParts) -> None:
         self._parts, context = parts, parts.context
         cells = SequenceCells(context, context.params.sequences, reuses=parts.model.can_truncate)
-        self._scheduler = BatchScheduler(context, cells, poll=parts.poll, cancelled=parts.cancelled)
+        self._scheduler = BatchScheduler(
+            context,
+            cells,
+            poll=parts.poll,
+            cancelled=parts.cancelled,
+            attention_heads=parts.model.attention_heads,
+        )
 
     @property
     def busy(self) -> bool:

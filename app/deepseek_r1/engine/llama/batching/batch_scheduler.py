@@ -56,17 +56,18 @@ class BatchScheduler:
         *,
         poll: Callable[[], None],
         cancelled: Callable[[], bool],
+        attention_heads: int,
     ) -> None:
         """`poll` is called before each step; it raises AbortedError where something is cancelled.
 
-        `cancelled` returns whether all answers are.
+        `cancelled` returns whether all answers are. `attention_heads` are those of all layers.
         """
         self._context, self._cells, self._poll = context, cells, poll
         self._all_cancelled = cancelled
         self._capacity = context.params.context_length
         self._running: list[BatchedAnswer] = []  # the oldest first
         self._waiting: deque[BatchedAnswer] = deque()
-        self._idle_cells = IdleCells(len(cells.tokens))
+        self._idle_cells = IdleCells(len(cells.tokens), attention_heads)
         self._token_s = 0.0  # of prefill, measured
         self._turn = 0
 
@@ -143,7 +144,7 @@ class BatchScheduler:
                 break
             if self._running:
                 needed = len(answer.tokens) - shared + SPARE_CELLS * (len(self._running) + 1)
-                others = [sequence for sequence in idle if sequence != source]
+                others = [each for each in idle if each != source or not shared]
                 if needed > self._free + self._cells.freed_by(others):
                     break
             self._waiting.popleft()
@@ -159,15 +160,25 @@ class BatchScheduler:
             self._drop_stale()
         return events
 
+    def _is_continued_by(self, sequence: int, answer: BatchedAnswer) -> bool:
+        ended = self._idle_cells.ended(sequence, self._cells.tokens[sequence])
+        return ended.is_continued_by(answer.tokens[:-1])
+
+    def _is_stale(self, sequence: int) -> bool:
+        """Return whether cells cost too much; those that a waiting prompt continues never do."""
+        if any(self._is_continued_by(sequence, answer) for answer in self._waiting):
+            return False
+        return self._idle_cells.is_stale(sequence, self._token_s)
+
     def _drop_stale(self) -> None:
         for sequence in self._idle():
-            if self._idle_cells.is_stale(sequence):
+            if self._is_stale(sequence):
                 self._drop(sequence)
 
     def _drop(self, sequence: int) -> None:
         """Free the cells of an idle sequence."""
         if self._cells.tokens[sequence]:
-            self._idle_cells.on_dropped(list(self._cells.tokens[sequence]))
+            self._idle_cells.on_dropped(sequence, self._cells.tokens[sequence])
             self._cells.truncate(sequence, 0)
 
     def _is_being_read(self, answer: BatchedAnswer, shared: int) -> bool:
@@ -184,16 +195,16 @@ class BatchScheduler:
         self, answer: BatchedAnswer, source: int, shared: int, idle: list[int]
     ) -> None:
         """Give the answer a sequence that begins with `shared` tokens of `source`."""
-        held = self._cells.tokens[source]
-        continues = source in idle and 0 < len(held) <= 2 * shared
-        self._idle_cells.on_prompt(answer.tokens, continues=continues)
-        stale = source in idle and shared > 0 and self._idle_cells.is_stale(source)
+        continues = source in idle and self._is_continued_by(source, answer)
+        if not answer.admitted:
+            self._idle_cells.on_prompt(answer.tokens, continues=continues)
+        stale = source in idle and shared > 0 and self._is_stale(source)
         if continues or stale or idle == [source]:
             answer.sequence = source
         else:
             answer.sequence = next(i for i in idle if i != source or not shared)
         if not continues:
-            self._idle_cells.on_dropped(list(self._cells.tokens[answer.sequence]))
+            self._idle_cells.on_dropped(answer.sequence, self._cells.tokens[answer.sequence])
         if answer.sequence == source:
             self._cells.truncate(source, shared)
         else:
@@ -202,7 +213,9 @@ class BatchScheduler:
 
     def _release(self, answer: BatchedAnswer) -> None:
         assert answer.sequence is not None  # noqa: S101 - it is running
-        self._idle_cells.on_released(answer.sequence)
+        self._idle_cells.on_released(answer.sequence, answer.prompt_length)
+        if not self._cells.reuses:
+            self._cells.truncate(answer.sequence, 0)
         answer.sequence = None
 
     # ---- the plan of a step ---------------------------------------------------------------------
@@ -288,10 +301,12 @@ class BatchScheduler:
         for planned in plan:
             if planned.answer.sequence is not None:
                 self._cells.truncate(planned.answer.sequence, planned.first)
+        self._context.batched_cells = self._cells.used
 
     def _on_computed(self, plan: list[_Planned], seconds: float) -> list[BatchEvent]:
         events: list[BatchEvent] = []
-        self._idle_cells.on_computed(sum(planned.length for planned in plan))
+        if self._idle_cells.on_computed(sum(planned.length for planned in plan)):
+            self._drop_stale()
         row = -1  # in the batch, which is how llama.cpp counts outputs
         for answer, first, length, logits in plan:
             row += length

@@ -31,7 +31,7 @@ class SequenceCells:
 
     def __init__(self, memory: SequenceMemory, sequences: int, *, reuses: bool = True) -> None:
         """`reuses`: cells can be shared and truncated, which recurrent models cannot."""
-        self._memory, self._reuses = memory, reuses
+        self._memory, self.reuses = memory, reuses
         self.tokens: list[list[int]] = [[] for _ in range(sequences)]
         """The tokens of each sequence, in order."""
         self._cells: list[list[int]] = [[] for _ in range(sequences)]
@@ -78,7 +78,7 @@ class SequenceCells:
 
     def longest_prefix(self, tokens: Sequence[int]) -> tuple[int, int]:
         """Return the sequence that begins most like `tokens`, and how many tokens it shares."""
-        if not self._reuses:
+        if not self.reuses:
             return 0, 0
         lengths = [common_length(held, tokens) for held in self.tokens]
         best = max(range(len(lengths)), key=lengths.__getitem__)
