@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class HttpProtocol(H11Protocol):
     """Answers such a request once: with status 400, or with the response that has begun.
 
-    uvicorn's own sends both, for which h11 raises an error. A response that has begun is cut off,
-    and HEAD gets none, because h11 allows no body for it.
+    uvicorn's own sends both, for which h11 raises an error.
     """
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, and close the connection."""
-        state, cycle = self.conn.our_state, self.cycle
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True  # what the application sends is dropped
-            cycle.message_event.set()
-        of_head = state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
-        if state not in (h11.IDLE, h11.SEND_RESPONSE) or of_head:
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started:
             self.transport.close()
-        else:
-            super().send_400_response(msg)
+            return
+        super().send_400_response(msg)
+        if cycle is not None:  # what the application sends is dropped
+            cycle.disconnected = True
+            cycle.message_event.set()

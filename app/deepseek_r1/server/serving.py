@@ -88,10 +88,8 @@ class _Serving:
         await self._server.serve(sockets=list(listening))
         if not loading.done():
             self._client.cancel()
-        try:
-            await asyncio.to_thread(self._client.close)  # ends what has outlasted the cut-off
-        finally:
-            await loading
+        await loading
+        await asyncio.to_thread(self._client.close)  # ends what has outlasted even the cut-off
         if self._failure is not None:
             raise self._failure
 
