@@ -13,15 +13,14 @@ import contextlib
 import ctypes
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
 
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "app"), str(HERE.parents[1])]
 
-from benchmarks.engine_pairs import argument_parser, load_settings, measure, report_table
+from benchmarks.engine_pairs import argument_parser, engine, load_settings, measure, report_table
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.client import EngineClient
 
@@ -40,20 +39,21 @@ def engine_with_small_pages() -> None:
         child.main()
 
 
-@contextmanager
-def engine(arm: str, model: Path, settings: LoadSettings) -> Iterator[EngineClient]:
-    """Yield the client of an engine that has the model, after checking which pages it has."""
+def engine_of(
+    arm: str, model: Path, settings: LoadSettings
+) -> AbstractContextManager[EngineClient]:
+    """Return the client of an engine, as a context manager."""
     command = [sys.executable, str(HERE), SMALL_PAGES] if arm == "small" else None
-    with EngineClient(command=command) as client:
-        client.load(model, settings)
-        assert client.pid is not None
-        weights_mib = model.stat().st_size / 2**20
-        if (huge_mib(client.pid) > weights_mib / 2) != (arm == "huge"):
-            raise SystemExit(f"the engine that should have {arm} pages has others")
-        yield client
+    least_mib = model.stat().st_size / 2**20 / 2  # of the weights
+    return engine(
+        command,
+        model,
+        settings,
+        lambda client: (huge_mib(client.pid) > least_mib) == (arm == "huge"),
+    )
 
 
-def huge_mib(pid: int) -> float:
+def huge_mib(pid: int | None) -> float:
     """Return the MiB of a process that are in huge pages."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     line = next(each for each in text.splitlines() if each.startswith("AnonHugePages:"))
@@ -68,7 +68,7 @@ def main() -> int:
     given = argument_parser(__doc__.partition("\n")[0]).parse_args()
     settings = load_settings()
     with ExitStack() as stack:
-        engines = {arm: stack.enter_context(engine(arm, given.model, settings)) for arm in ARMS}
+        engines = {arm: stack.enter_context(engine_of(arm, given.model, settings)) for arm in ARMS}
         report = measure(engines, given.blocks, given.tokens) | {"model": given.model.name}
     print(json.dumps(report) if given.json else report_table(report))
     return int(report["blocks_with_other_texts"] > 0)

@@ -13,15 +13,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
 
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "app"), str(HERE.parents[1])]
 
-from benchmarks.engine_pairs import argument_parser, load_settings, measure, report_table
+from benchmarks.engine_pairs import argument_parser, engine, load_settings, measure, report_table
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.client import EngineClient
 
@@ -40,15 +39,12 @@ def unlocked_engine() -> None:
         child.main()
 
 
-@contextmanager
-def engine(arm: str, model: Path, settings: LoadSettings) -> Iterator[EngineClient]:
-    """Yield the client of an engine that has the model, after checking that it is locked or not."""
+def engine_of(
+    arm: str, model: Path, settings: LoadSettings
+) -> AbstractContextManager[EngineClient]:
+    """Return the client of an engine, as a context manager."""
     command = [sys.executable, str(HERE), UNLOCKED_ENGINE] if arm == "unlocked" else None
-    with EngineClient(command=command) as client:
-        client.load(model, settings)
-        if is_locked(client) != (arm == "locked"):
-            raise SystemExit(f"the engine that should be {arm} is not")
-        yield client
+    return engine(command, model, settings, lambda client: is_locked(client) == (arm == "locked"))
 
 
 def is_locked(client: EngineClient) -> bool:
@@ -72,7 +68,7 @@ def main() -> int:
     given = parser.parse_args()
     settings = load_settings(given.budget)
     with ExitStack() as stack:
-        engines = {arm: stack.enter_context(engine(arm, given.model, settings)) for arm in ARMS}
+        engines = {arm: stack.enter_context(engine_of(arm, given.model, settings)) for arm in ARMS}
         report = measure(engines, given.blocks, given.tokens) | {"model": given.model.name}
     print(json.dumps(report) if given.json else report_table(report))
     slow = any(report[name]["ratio"] < 1 - MOST_LOST for name in ("prefill", "decode"))

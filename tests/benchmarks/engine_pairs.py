@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,24 @@ class Answer:
     decode: float
     cpu_ms: float
     text: str
+
+
+@contextmanager
+def engine(
+    command: Sequence[str] | None,
+    model: Path,
+    settings: LoadSettings,
+    is_as_named: Callable[[EngineClient], bool],
+) -> Iterator[EngineClient]:
+    """Yield the client of an engine that has the model; `command` starts it in another way.
+
+    Ends the program where `is_as_named` finds that the engine is not what the benchmark needs.
+    """
+    with EngineClient(command=command) as client:
+        client.load(model, settings)
+        if not is_as_named(client):
+            raise SystemExit(f"the engine started by {command or 'the host'} is another one")
+        yield client
 
 
 def new_prompt(number: int) -> str:

@@ -19,13 +19,12 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.child_environment import child_environment, module_command
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.settings import LEAST_BUDGET_MIB
 from deepseek_r1.hardware import cpu
 from deepseek_r1.server.instance import INSTANCE_ARGUMENT, InstanceStart
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serving import END_S, address_of, ending_signals, listen
 
-LEAST_BUDGET_MIB = int(LoadSettings.bounds("memory_budget")[0])
 SUPERVISOR_MIB = 48  # of this process, measured
 MAX_INSTANCES = 64
 SHORT_RUN_S = 30.0  # an instance that ends earlier counts as a failed start
