@@ -15,6 +15,8 @@ from deepseek_r1.catalogue.known_models import (
     KnownFile,
     KnownModel,
     catalogue,
+    draft_for_file,
+    find_draft,
     known_models,
 )
 from deepseek_r1.core.paths import catalogue_dir
@@ -162,3 +164,29 @@ def test_a_host_without_tls_is_refused() -> None:
     data["hosts"][0]["url"] = "http://huggingface.co/{repository}/resolve/{revision}/{file}"
     with pytest.raises(ValidationError):
         Catalogue.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("file", "fits"),
+    [
+        ("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf", True),
+        ("deepseek-r1-distill-qwen-14b-IQ2_XS.gguf", True),
+        ("DeepSeek-R1-Distill-Qwen-7B.gguf", True),
+        ("DeepSeek-R1-Distill-Qwen-70B-Q4_K_M.gguf", False),
+        ("DeepSeek-R1-Distill-Llama-8B-Q4_K_M.gguf", False),
+        ("DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf", False),
+        ("model.gguf", False),
+    ],
+)
+def test_a_file_s_draft_model_is_found_by_its_name(file: str, fits: bool) -> None:
+    draft = draft_for_file(file)
+    assert (draft is not None) == fits
+    if draft is not None:
+        assert draft in (find_draft(draft.id), find_draft(draft.file))
+
+
+def test_a_model_cannot_name_a_draft_model_that_is_not_in_the_catalogue() -> None:
+    data = json.loads((catalogue_dir() / CATALOGUE_FILE).read_text(encoding="utf-8"))
+    data["models"][0]["draft"] = "another"
+    with pytest.raises(ValidationError, match="no such draft model"):
+        Catalogue.model_validate_json(json.dumps(data))

@@ -27,7 +27,9 @@ def test_what_can_be_downloaded_is_listed_with_what_to_type():
     assert {m["path"] for m in models} >= {"deepseek-r1-distill-qwen-7b/Q4_K_M"}
     assert all(m["needs_mb"] > m["mb"] > 0 for m in models)
     assert sum(not m["verifiable"] for m in models) == 3
-    assert "deepseek-r1-distill-qwen-1.5b/Q4_K_M" in run("models", "list", "--available").stdout
+    listed = run("models", "list", "--available")
+    assert "deepseek-r1-distill-qwen-1.5b/Q4_K_M" in listed.stdout
+    assert "is a draft model for DeepSeek-R1-Distill-Qwen-7B, " in listed.stderr
 
 
 def test_a_model_is_pulled_verified_and_removed(model, own_profile):
@@ -87,6 +89,8 @@ def test_plain_http_is_refused_without_the_switch_for_tests():
         ("deepseek-r1-distill-qwen-7b", "--sha256", "0" * 64),
         ("deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-14b"),
         ("deepseek-r1-0528-qwen3-8b", "--source", "modelscope"),
+        ("deepseek-r1-distill-llama-8b", "--with-draft"),
+        ("https://x.test/a.gguf", "--with-draft", "--accept-unverified"),
         ("https://x.test/a.gguf", "--sha256", "abc"),
         ("https://x.test/a.gguf", "https://x.test/b.gguf", "--sha256", "0" * 64),
         ("https://x.test/..%2Fa.gguf", "--sha256", "0" * 64),

@@ -26,17 +26,19 @@ def tree_of(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
     return entries
 
 
-def hub_server(files: Mapping[str, bytes], listing: bytes | None = None) -> HostileServer:
+def hub_server(
+    files: Mapping[str, bytes], listing: bytes | None = None, repository: str = REPOSITORY
+) -> HostileServer:
     """Serves `files`; `listing` replaces the list."""
     body = json.dumps(tree_of(files)).encode() if listing is None else listing
 
     def script(request: Request, reply: Reply) -> None:
         path = request.path.partition("?")[0]
-        if path == f"/api/models/{REPOSITORY}/tree/main":
+        if path == f"/api/models/{repository}/tree/main":
             reply.head(200, f"Content-Length: {len(body)}", "Content-Type: application/json")
             reply.raw(body)
             return
-        content = files.get(path.removeprefix(f"/{REPOSITORY}/resolve/main/"))
+        content = files.get(path.removeprefix(f"/{repository}/resolve/main/"))
         if content is None:
             reply.head(404, "Content-Length: 0")
         elif request.headers.get("range", "").endswith("-65535"):

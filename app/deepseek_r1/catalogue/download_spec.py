@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
 from deepseek_r1.catalogue.file_names import checked_name, name_in_url
-from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, catalogue
+from deepseek_r1.catalogue.hub_reference import HF_MIRROR, HUGGING_FACE, HubHost, HubReference
+from deepseek_r1.catalogue.known_models import KnownDraft, KnownFile, KnownModel, catalogue
 from deepseek_r1.core.i18n import current_language
 
 USUAL_QUANTISATION = "Q4_K_M"
@@ -19,7 +20,8 @@ class DownloadSpec:
     """One file to fetch.
 
     `size_bytes` is None where only the server knows it. Without `size_exact` it may differ by up to
-    `SIZE_SLACK_BYTES`. A file without `sha256` is refused unless `accept_unverified`.
+    `SIZE_SLACK_BYTES`. With `listed_in`, the hub is asked for size and checksum before the
+    download. A file with neither that nor `sha256` is refused unless `accept_unverified`.
     """
 
     url: str
@@ -28,11 +30,17 @@ class DownloadSpec:
     size_bytes: int | None = None
     size_exact: bool = False
     accept_unverified: bool = False
+    listed_in: HubReference | None = None
+
+    @property
+    def verifiable(self) -> bool:
+        """True if the file is compared with a checksum."""
+        return self.sha256 is not None or self.listed_in is not None
 
     def require_checkable(self) -> None:
         """Raise ChecksumUnknown or FileNameUnusable if this file must not be downloaded."""
         checked_name(self.file)
-        if self.sha256 is None and not self.accept_unverified:
+        if not self.verifiable and not self.accept_unverified:
             raise ChecksumUnknown(file=self.file)
 
     def allows(self, total_bytes: int) -> bool:
@@ -68,6 +76,20 @@ def spec_for_known(
         size_exact=file.size_exact,
         accept_unverified=accept_unverified,
     )
+
+
+def draft_hosts() -> tuple[HubHost, ...]:
+    """Returns the hubs that have the draft models, the one to try first at the beginning."""
+    hosts = (HUGGING_FACE, HF_MIRROR)
+    return hosts[::-1] if current_language().startswith("zh") else hosts
+
+
+def spec_for_draft(draft: KnownDraft, host: HubHost | None = None) -> DownloadSpec:
+    """Returns the spec for a draft model, from `host` or the language's usual one."""
+    host = host or draft_hosts()[0]
+    reference = HubReference(host, draft.repository, "main", file=draft.file)
+    url = host.file_url(reference.repository, reference.revision, reference.file)
+    return DownloadSpec(url, draft.file, sha256=None, listed_in=reference)
 
 
 def default_source(model: KnownModel, file: KnownFile) -> str:

@@ -129,6 +129,13 @@ class ModelUnknown(WrongUsage):
     todo = N_("`deepseek-r1 models list --available` shows them with their sizes.")
 
 
+class DraftUnknown(WrongUsage):
+    """The catalogue names no draft model for a model."""
+
+    what = N_("The catalogue has no draft model for {model}.")
+    todo = N_("Leave out --with-draft, or download one from another source.")
+
+
 class ModelNotHere(WrongUsage):
     """No such file among the user's models."""
 

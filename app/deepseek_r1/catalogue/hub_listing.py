@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from deepseek_r1.catalogue import http_source
 from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import (
     FileNameUnusable,
     ProxyUnusable,
@@ -88,7 +89,23 @@ def list_repository(
     return run_until_stopped(work, stop or Stop(), reference.repository)
 
 
-async def _list(reference: HubReference, policy: RetryPolicy) -> HubListing:
+def published_spec(spec: DownloadSpec, policy: RetryPolicy, stop: Stop) -> DownloadSpec:
+    """Ask the hub of `spec.listed_in` for size and checksum; other specs are returned unchanged.
+
+    Raises RepositoryNotListed, RepositoryWithoutModel, ChecksumUnknown, DownloadStopped.
+    """
+    if spec.listed_in is None:
+        return spec
+    work = _list(spec.listed_in, policy, outline=False)
+    listing = run_until_stopped(work, stop, spec.file)
+    (published,) = listing.specs(listing.choose())
+    published.require_checkable()
+    return published
+
+
+async def _list(
+    reference: HubReference, policy: RetryPolicy, *, outline: bool = True
+) -> HubListing:
     name = reference.repository
     try:
         async with http_source.client(policy, name) as http:
@@ -99,7 +116,7 @@ async def _list(reference: HubReference, policy: RetryPolicy) -> HubListing:
             if not models:
                 detail = tr("None of its files is a GGUF model.")
                 raise RepositoryWithoutModel(repository=name, detail=detail)
-            outline = await _outline(http, reference, models[0], policy)
+            found = await _outline(http, reference, models[0], policy) if outline else None
     except Interrupted as error:
         raise RepositoryNotListed(
             repository=name, detail=http_source.sentence(error.detail)
@@ -110,7 +127,7 @@ async def _list(reference: HubReference, policy: RetryPolicy) -> HubListing:
         log.models.info("the list of %s is not valid: %s", name, error)
         detail = tr("The host's list of files is not valid.")
         raise RepositoryNotListed(repository=name, detail=detail) from error
-    return HubListing(reference, models, outline)
+    return HubListing(reference, models, found)
 
 
 def _list_url(reference: HubReference) -> str:

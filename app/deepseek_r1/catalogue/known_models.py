@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.core.paths import catalogue_dir
@@ -75,8 +75,24 @@ class DownloadSource(_Data):
     url: HttpUrl
 
 
+class KnownDraft(_Data):
+    """A draft model for larger models of its family.
+
+    Its exact size and its checksum are not in the catalogue: the hub is asked for both before each
+    download. Its licence is stated on its page, `origin`.
+    """
+
+    id: str
+    name: str
+    origin: HttpUrl
+    base: str  # the model it was trained from
+    repository: Repository
+    file: FileName
+    about_bytes: Size
+
+
 class KnownModel(_Data):
-    """A model with its quantisations, the smallest first."""
+    """A model with its quantisations, the smallest first. `draft` is the id of a `KnownDraft`."""
 
     id: str
     name: str
@@ -90,6 +106,7 @@ class KnownModel(_Data):
     shape: CatalogueShape
     repository: Repository
     repository_modelscope: Repository | None
+    draft: str | None = None
     files: tuple[KnownFile, ...]
 
     def header(self, file: KnownFile) -> ModelHeader:
@@ -120,7 +137,16 @@ class Catalogue(_Data):
 
     version: Annotated[int, Field(ge=1, le=1)]
     hosts: tuple[DownloadHost, ...]
+    drafts: tuple[KnownDraft, ...] = ()
     models: tuple[KnownModel, ...]
+
+    @model_validator(mode="after")
+    def _check_drafts(self) -> Catalogue:
+        known = {each.id for each in self.drafts}
+        missing = [model.draft for model in self.models if model.draft and model.draft not in known]
+        if missing:
+            raise ValueError(f"no such draft model: {missing[0]}")
+        return self
 
     def sources(self, model: KnownModel, file: KnownFile) -> tuple[DownloadSource, ...]:
         """Returns the addresses of a file in the order of `hosts`."""
@@ -143,3 +169,27 @@ def catalogue() -> Catalogue:
 def known_models() -> tuple[KnownModel, ...]:
     """Returns all known models, the smallest first."""
     return catalogue().models
+
+
+def draft_of(model: KnownModel) -> KnownDraft | None:
+    """Returns the draft model that is made for `model`."""
+    return next((each for each in catalogue().drafts if each.id == model.draft), None)
+
+
+def draft_for_file(name: str) -> KnownDraft | None:
+    """Returns the draft model for a model's file, by its name, whoever published the file.
+
+    This is a guess: a pair that does not fit is refused when it is loaded.
+    """
+    stem = name.casefold()
+    for model in known_models():
+        named = model.name.casefold()
+        if stem.startswith(named) and not stem.removeprefix(named)[:1].isalnum():
+            return draft_of(model)
+    return None
+
+
+def find_draft(name: str) -> KnownDraft | None:
+    """Returns the draft model with this id or file name."""
+    wanted = name.casefold()
+    return next((d for d in catalogue().drafts if wanted in (d.id, d.file.casefold())), None)

@@ -95,7 +95,7 @@ class NetworkProcess:
         if not isinstance(reply, FilesPulled) or len(reply.sha256) != len(specs):
             raise failed(_unexpected())
         paths = tuple(folder / spec.file for spec in specs)
-        verified = all(spec.sha256 is not None for spec in specs)
+        verified = all(spec.verifiable for spec in specs)
         return PulledModel(paths[0], paths, reply.sha256, verified, reply.new)
 
     def list_repository(

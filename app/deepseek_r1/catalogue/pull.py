@@ -25,6 +25,7 @@ from deepseek_r1.catalogue.errors import (
     FileNameTaken,
 )
 from deepseek_r1.catalogue.file_names import part_of
+from deepseek_r1.catalogue.hub_listing import published_spec
 from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.catalogue.staging_lock import prepare_staging, staging_lock
@@ -66,7 +67,8 @@ def pull(
     """Fetch the files of one model, check them and put them into `folder`.
 
     Raises DownloadFailed and its kinds (the partial file is kept), ChecksumUnknown, ChecksumWrong,
-    FileNameTaken, FileNameUnusable, and the errors of `check`, after which the files are deleted.
+    FileNameTaken, FileNameUnusable, RepositoryNotListed for a spec that the hub has to be asked
+    about, and the errors of `check`, after which the files are deleted.
     """
     for spec in specs:
         spec.require_checkable()
@@ -74,16 +76,15 @@ def pull(
         prepare_staging(folder)
         for spec in specs:
             locks.enter_context(staging_lock(folder, spec.file))
-        stopper = stop or Stop()
-        arrived = [
-            _fetch(spec, folder, policy or RetryPolicy(), on_progress, stopper) for spec in specs
-        ]
+        stopper, policy = stop or Stop(), policy or RetryPolicy()
+        published = [published_spec(spec, policy, stopper) for spec in specs]
+        arrived = [_fetch(spec, folder, policy, on_progress, stopper) for spec in published]
         paths = _place(arrived, folder, check)
     return PulledModel(
         path=paths[0],
         files=tuple(paths),
         sha256=tuple(each.sha256 for each in arrived),
-        verified=all(each.spec.sha256 is not None for each in arrived),
+        verified=all(each.spec.verifiable for each in arrived),
         new=any(each.new for each in arrived),
     )
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from deepseek_r1.catalogue.file_names import files_of
 from deepseek_r1.catalogue.installed import model_files
-from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.known_models import catalogue, known_models
 from deepseek_r1.catalogue.model_folder import Verified, VerifyResult, find_model, remove, verify
 from deepseek_r1.cli import console, hub_command, pull_command
 from deepseek_r1.cli import options as o
@@ -83,6 +83,21 @@ def list_models(
         table.add_row(*map(console.cell, cells))
     # Names and paths are copied by users, so they are never cut to the terminal's width.
     Console(highlight=False, markup=False, width=_WHOLE).print(table)
+    if available:
+        _note_drafts()
+
+
+def _note_drafts() -> None:
+    """Say which models have draft models, and how they are downloaded."""
+    for draft in catalogue().drafts:
+        names = ", ".join(model.name for model in known_models() if model.draft == draft.id)
+        text = tr(
+            "{draft} (about {size:,.0f} MiB) is a draft model for {names}: pull with --with-draft.",
+            draft=draft.name,
+            size=draft.about_bytes / MIB,
+            names=names,
+        )
+        console.note(text)
 
 
 @app.command(
@@ -208,6 +223,7 @@ def _available() -> list[dict[str, Any]]:
             "needs_mb": _needs_mb(model.header(file)),
             "error": "",
             "verifiable": file.sha256 is not None,
+            "draft": model.draft or "",
         }
         for model in known_models()
         for file in model.files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,10 +11,13 @@ from deepseek_r1.catalogue.download_progress import PulledModel
 from deepseek_r1.catalogue.download_spec import (
     DownloadSpec,
     find_known,
+    spec_for_draft,
     spec_for_known,
     spec_for_url,
 )
+from deepseek_r1.catalogue.errors import DraftUnknown
 from deepseek_r1.catalogue.importing import ImportMethod, import_model
+from deepseek_r1.catalogue.known_models import draft_of, find_draft
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.hub_command import HOSTS, From, is_hub_name, list_hub
@@ -63,6 +66,10 @@ def pull_model(
             "--accept-unverified", help=tr("Accept a file for which no checksum is known.")
         ),
     ] = False,
+    with_draft: Annotated[
+        bool,
+        typer.Option("--with-draft", help=tr("Download the model's draft model as well.")),
+    ] = False,
     as_json: o.Json = False,
 ) -> None:
     "Download a model into the models' folder; an interrupted download is continued."
@@ -76,11 +83,25 @@ def pull_model(
         name=name,
         accept_unverified=accept_unverified,
     )
-    for spec in specs:
+    draft_specs = [_draft_spec(what[0], source)] if with_draft else []
+    for spec in (*draft_specs, *specs):
         console.note(tr("From {address}", address=spec.url))
+    folder, policy = user_models_dir(), retry_policy()
+    draft = None
     with file_progress() as on_progress:
-        pulled = pull(specs, user_models_dir(), policy=retry_policy(), on_progress=on_progress)
-    _show_pulled(pulled, as_json=as_json)
+        if draft_specs:
+            draft = pull(draft_specs, folder, policy=policy, on_progress=on_progress)
+        pulled = pull(specs, folder, policy=policy, on_progress=on_progress)
+    _show_pulled(pulled, draft, as_json=as_json)
+
+
+def _draft_spec(name: str, source: From | None) -> DownloadSpec:
+    """The draft model of the catalogue's model `name`. Raises ModelUnknown, DraftUnknown."""
+    model, _ = find_known(name)
+    draft = draft_of(model)
+    if draft is None:
+        raise DraftUnknown(model=model.name)
+    return spec_for_draft(draft, HOSTS[source] if source else None)
 
 
 def _hub_specs(
@@ -112,6 +133,8 @@ def _specs(
             raise WrongUsage(
                 detail=tr("Give one model of the catalogue at a time, without --name and --sha256.")
             )
+        if (draft := find_draft(what[0])) is not None:
+            return [spec_for_draft(draft, HOSTS[source] if source else None)]
         model, file = find_known(what[0], quantisation)
         host = HOSTS[source].name if source else None
         return [spec_for_known(model, file, host, accept_unverified=accept_unverified)]
@@ -159,15 +182,28 @@ def import_file(
     _show_pulled(pulled, as_json=as_json)
 
 
-def _show_pulled(pulled: PulledModel, *, as_json: bool) -> None:
+def _show_pulled(pulled: PulledModel, draft: PulledModel | None = None, *, as_json: bool) -> None:
     if as_json:
-        files = [
-            {"path": str(path), "sha256": digest}
-            for path, digest in zip(pulled.files, pulled.sha256, strict=True)
-        ]
-        values = {"path": str(pulled.path), "verified": pulled.verified, "new": pulled.new}
-        console.result_json({**values, "files": files})
+        values = _pulled_json(pulled)
+        console.result_json(values if draft is None else {**values, "draft": _pulled_json(draft)})
         return
+    _show_one(pulled)
+    if draft is not None:
+        _show_one(draft)
+        console.note(tr("Use both: --model {model} --draft-model {draft}",
+                        model=pulled.path.name, draft=draft.path.name))  # fmt: skip
+
+
+def _pulled_json(pulled: PulledModel) -> dict[str, Any]:
+    files = [
+        {"path": str(path), "sha256": digest}
+        for path, digest in zip(pulled.files, pulled.sha256, strict=True)
+    ]
+    values = {"path": str(pulled.path), "verified": pulled.verified, "new": pulled.new}
+    return {**values, "files": files}
+
+
+def _show_one(pulled: PulledModel) -> None:
     if not pulled.new:
         console.note(tr("It is here already."))
     if pulled.verified:

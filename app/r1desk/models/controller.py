@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from deepseek_r1.catalogue.known_models import draft_for_file
 from deepseek_r1.core import events, log
 from deepseek_r1.core.errors import (
     BudgetTooSmall,
@@ -164,11 +165,23 @@ class ModelController(QObject):
     def choose(self, path: Path) -> None:
         """Load another model, with its own draft model; remembered once it has loaded."""
         if path != self.path:
-            own = self._preferences.draft_models.get(str(path), "")
-            settings = with_draft_model(self._load_settings, own)
+            settings = with_draft_model(self._load_settings, self._draft_model_of(path))
             if settings != self._load_settings:
                 self._new_settings = settings
         self._start_load(path)
+
+    def _draft_model_of(self, path: Path) -> str:
+        """The draft model chosen for a model, else the catalogue's where it lies beside it."""
+        chosen = self._preferences.draft_models.get(str(path))
+        if chosen is not None:
+            return chosen
+        draft = draft_for_file(path.name)
+        beside = path.with_name(draft.file) if draft is not None else None
+        return str(beside) if beside is not None and beside.is_file() else ""
+
+    def apply_draft(self, draft: Path) -> None:
+        """Load the model again with a draft model."""
+        self.apply(with_draft_model(self._load_settings, str(draft)))
 
     def apply(self, settings: LoadSettings) -> None:
         """Load the model again with new settings; they are remembered once it has loaded."""
@@ -263,10 +276,14 @@ class ModelController(QObject):
         self.loaded.emit(loaded)
 
     def _remember_draft(self, path: str) -> None:
-        """Remember the draft model for this model: another one needs another."""
+        """Remember the draft model for this model: another one needs another.
+
+        That a model is used without the one of the catalogue is remembered as an empty path.
+        """
         drafts = {known: draft for known, draft in self._preferences.draft_models.items()
                   if known != path}  # fmt: skip
-        if draft := self._preferences.load.draft_model:
+        draft = self._preferences.load.draft_model
+        if draft or draft_for_file(Path(path).name) is not None:
             drafts[path] = draft
         self._preferences.draft_models = drafts
         self.preferences_changed.emit()

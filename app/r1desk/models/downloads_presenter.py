@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QMessageBox, QWidget
 
+from deepseek_r1.catalogue.known_models import draft_for_file, find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.controller import ChatController
 from r1desk.models.controller import ModelController
@@ -15,6 +17,7 @@ from r1desk.models.formatting import format_size
 from r1desk.models.other_source import other_source
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.download_list import DownloadList
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 if TYPE_CHECKING:
     from r1desk.models.widgets.chooser import ModelChooser
@@ -32,6 +35,7 @@ class DownloadPresenter(QObject):
         models: ModelController,
         model_presenter: ModelPresenter,
         chat: ChatController,
+        notices: NoticeBar,
     ) -> None:
         """`parent` is the window that questions belong to."""
         super().__init__(parent)
@@ -40,6 +44,7 @@ class DownloadPresenter(QObject):
         self._downloads = downloads
         self._models = models
         self._chat = chat
+        self._notices = notices
         self._chooser: ModelChooser | None = None
         self._connect(download_list)
         model_presenter.chooser_opened.connect(self._on_chooser)
@@ -100,8 +105,24 @@ class DownloadPresenter(QObject):
     @Slot(object)
     def _on_finished(self, download: Download) -> None:
         """Load a model that was requested for a chat, unless that would cut off an answer."""
+        if download.path is not None and find_draft(download.order.file) is not None:
+            self._offer_draft(download.path)
         if download.load_after and not self._chat.busy:
             self._on_load(download.order.file)
+
+    def _offer_draft(self, path: Path) -> None:
+        """Offer to load the present model with its draft model, which has arrived."""
+        model = self._models.path
+        draft = draft_for_file(model.name) if model is not None else None
+        if draft is None or draft.file != path.name:
+            return
+        notice = Notice(
+            tr("The draft model of {model} has arrived.", model=self._models.name),
+            Level.INFO,
+            action=tr("Load the model with it"),
+            on_action=lambda: self._models.apply_draft(path),
+        )
+        self._notices.show_notice(notice)
 
     @Slot(str)
     def _on_other_source(self, file: str) -> None:

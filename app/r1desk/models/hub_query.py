@@ -43,7 +43,7 @@ class OfferedModel:
     @property
     def verifiable(self) -> bool:
         """True if a checksum of every file is published."""
-        return all(spec.sha256 is not None for spec in self.specs)
+        return all(spec.verifiable for spec in self.specs)
 
 
 @dataclass(frozen=True, slots=True)

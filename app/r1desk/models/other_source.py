@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_known
-from deepseek_r1.catalogue.known_models import catalogue
+from deepseek_r1.catalogue.download_spec import (
+    DownloadSpec,
+    draft_hosts,
+    spec_for_draft,
+    spec_for_known,
+)
+from deepseek_r1.catalogue.hub_reference import HubHost
+from deepseek_r1.catalogue.known_models import catalogue, find_draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,8 @@ class OtherSource:
 
 def other_source(spec: DownloadSpec) -> OtherSource | None:
     """The host after the one of `spec` in the catalogue's order; None for an unknown file."""
+    if spec.listed_in is not None:
+        return _other_hub(spec.file, spec.listed_in.host)
     for model in catalogue().models:
         for file in model.files:
             if (file.file, file.sha256) != (spec.file, spec.sha256):
@@ -30,3 +38,11 @@ def other_source(spec: DownloadSpec) -> OtherSource | None:
             again = spec_for_known(model, file, host, accept_unverified=spec.accept_unverified)
             return OtherSource(host, again)
     return None
+
+
+def _other_hub(file: str, host: HubHost) -> OtherSource | None:
+    draft = find_draft(file)
+    others = [each for each in draft_hosts() if each != host]
+    if draft is None or not others:
+        return None
+    return OtherSource(others[0].name, spec_for_draft(draft, others[0]))

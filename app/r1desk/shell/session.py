@@ -188,6 +188,7 @@ class Session(QObject):
         self.window.models_requested.connect(model_presenter.choose)
         self.window.model_dropped.connect(self.models.choose)
         self.window.panel.choose_model_requested.connect(model_presenter.choose)
+        self.window.panel.load.draft_download_requested.connect(self.downloads.start)
         chat_presenter = self._present_chat()
         self.presenters = (
             chat_presenter,
@@ -240,6 +241,7 @@ class Session(QObject):
                 models=self.models,
                 model_presenter=model_presenter,
                 chat=self.chat,
+                notices=self.window.notices,
             ),
             FirstStartPresenter(
                 self.window.chat.welcome, self.models, self.downloads, self.chat, p

@@ -18,8 +18,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.catalogue.download_spec import spec_for_known
+from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_draft, spec_for_known
 from deepseek_r1.catalogue.installed import known_by
+from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.catalogue_picks import CatalogueFile, pick
@@ -61,6 +62,7 @@ class CataloguePage(QWidget):
         super().__init__()
         self.cards: list[ModelCard] = []
         self._places: dict[str, Path] = {}
+        self._drafts: frozenset[str] = frozenset()  # ids of the draft models on this computer
         self._loaded: Path | None = None
         self.note = text_label(tr("Estimating how the models run on this computer…"), "dim")
         self.fold = QPushButton(icon("chevron-right"), tr("All files"), checkable=True)
@@ -68,7 +70,7 @@ class CataloguePage(QWidget):
         set_role(self.fold, "fold")
         self.fold.toggled.connect(self._on_fold)
         self.table = CatalogueTable()
-        self.table.download_requested.connect(self._on_download)
+        self.table.download_requested.connect(self._on_table_download)
         self.table.use_requested.connect(self.use_requested)
         self.table.hide()
         self._download_area = DownloadArea(lines=10)
@@ -116,14 +118,20 @@ class CataloguePage(QWidget):
         known = ((each, each.installed.header) for each in models)
         pairs = ((each, known_by(header)) for each, header in known if header is not None)
         self._places = {found[1].file: each.installed.path for each, found in pairs if found}
+        names = [each.installed.path.name for each in models if each.installed.error is None]
+        self._drafts = frozenset(draft.id for name in names if (draft := find_draft(name)))
         self._loaded = loaded
-        self.table.show_places(self._places, loaded)
+        self.table.show_places(self._places, self._drafts, loaded)
         for card in self.cards:
             self._show_place(card)
 
     def _show_place(self, card: ModelCard) -> None:
         place = self._places.get(card.file.file.file)
-        card.show_place(place, in_use=place is not None and place == self._loaded)
+        card.show_place(
+            place,
+            in_use=place is not None and place == self._loaded,
+            draft_here=card.file.model.draft in self._drafts,
+        )
 
     @Slot(tuple)
     def _on_found(self, files: tuple[CatalogueFile, ...]) -> None:
@@ -144,7 +152,7 @@ class CataloguePage(QWidget):
         self.cards = []
         for each in picks:
             card = ModelCard(each, spec_for_known(each.file.model, each.file.file))
-            card.download_requested.connect(self._on_download)
+            card.download_requested.connect(self._on_card_download)
             card.use_requested.connect(self.use_requested)
             self._show_place(card)
             self._card_column.addWidget(card)
@@ -162,17 +170,27 @@ class CataloguePage(QWidget):
         bar = self._area.verticalScrollBar()
         bar.setValue(min(bar.maximum(), self.fold.y()))
 
-    @Slot(object)
-    @Slot(object, str)
-    def _on_download(self, file: CatalogueFile, host: str | None = None) -> None:
-        if file.file.sha256 is None:
-            self._ask_unverified(file, host)
-        else:
-            self.download_requested.emit(spec_for_known(file.model, file.file, host))
+    @Slot(object, object)
+    def _on_card_download(self, file: CatalogueFile, draft: KnownDraft | None) -> None:
+        self._download(file, None, draft)
 
-    def _ask_unverified(self, file: CatalogueFile, host: str | None) -> None:
-        """Download a file without a known checksum only if the user insists."""
+    @Slot(object, str, object)
+    def _on_table_download(self, file: CatalogueFile, host: str, draft: KnownDraft | None) -> None:
+        self._download(file, host, draft)
+
+    def _download(self, file: CatalogueFile, host: str | None, draft: KnownDraft | None) -> None:
+        """Download a file; one without a known checksum only if the user insists."""
+        unverified = file.file.sha256 is None
+        spec = spec_for_known(file.model, file.file, host, accept_unverified=unverified)
+        if not unverified:
+            self._request(spec, draft)
+            return
         box = UnverifiedBox(self, file.file.file)
-        spec = spec_for_known(file.model, file.file, host, accept_unverified=True)
-        box.accept_button.clicked.connect(lambda: self.download_requested.emit(spec))
+        box.accept_button.clicked.connect(lambda: self._request(spec, draft))
         box.open()
+
+    def _request(self, spec: DownloadSpec, draft: KnownDraft | None) -> None:
+        """Request the draft model first: it is there when the model is loaded."""
+        if draft is not None:
+            self.download_requested.emit(spec_for_draft(draft))
+        self.download_requested.emit(spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -26,6 +26,7 @@ from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.fit import format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.widgets.address_label import AddressLabel
+from r1desk.models.widgets.draft_check_box import DraftCheckBox
 from r1desk.models.widgets.model_card import on_this_computer
 from r1desk.models.widgets.model_tree import align_right, show_fit
 from r1desk.theme import set_role
@@ -40,17 +41,18 @@ class CatalogueTable(QWidget):
     """Nothing is downloaded before the button is pressed, below the file's address and bill.
 
     Signals:
-        download_requested: the CatalogueFile and the name of the host.
+        download_requested: the CatalogueFile, the name of the host, and the KnownDraft or None.
         use_requested: the Path of the file, where it is on this computer.
     """
 
-    download_requested = Signal(object, str)
+    download_requested = Signal(object, str, object)
     use_requested = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
         self._free_bytes: int | None = None
         self._places: Mapping[str, Path] = {}
+        self._drafts: Collection[str] = ()
         self._loaded: Path | None = None
         self.tree = self._create_tree()
         self.source = QComboBox(accessibleName=tr("Download from"))
@@ -59,12 +61,14 @@ class CatalogueTable(QWidget):
         self.open_button.clicked.connect(self._on_open)
         self.download_button = QPushButton(tr("Download now"), autoDefault=False)
         self.download_button.clicked.connect(self._on_download)
+        self.draft = DraftCheckBox()
         self.detail, self.address = _plain_label(), AddressLabel()
         set_role(self.address, "dim")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tree, stretch=1)
         layout.addWidget(self.detail)
+        layout.addWidget(self.draft)
         row = put_inside(layout, QHBoxLayout())
         row.addWidget(QLabel(tr("From:")))
         row.addWidget(self.source, stretch=1)
@@ -122,9 +126,14 @@ class CatalogueTable(QWidget):
         self._free_bytes = free_bytes
         self._describe()
 
-    def show_places(self, places: Mapping[str, Path], loaded: Path | None) -> None:
-        """Offer these files, by their names, for use; `loaded` is in use already."""
-        self._places, self._loaded = places, loaded
+    def show_places(
+        self, places: Mapping[str, Path], drafts: Collection[str], loaded: Path | None
+    ) -> None:
+        """Offer these files, by their names, for use; `loaded` is in use already.
+
+        `drafts` are the ids of the draft models on this computer.
+        """
+        self._places, self._drafts, self._loaded = places, drafts, loaded
         self._describe()
 
     @property
@@ -150,6 +159,8 @@ class CatalogueTable(QWidget):
         self.download_button.setEnabled(
             file is not None and (place is None or place != self._loaded)
         )
+        here = file is not None and file.model.draft in self._drafts
+        self.draft.offer(file if place is None else None, here=here)
         if file is None:
             self.detail.setText(tr("Open a model with the arrow beside it and choose a size."))
             return
@@ -182,7 +193,7 @@ class CatalogueTable(QWidget):
         if (place := self._place) is not None:
             self.use_requested.emit(place)
         elif (file := self.selected) is not None:
-            self.download_requested.emit(file, self.source.currentText())
+            self.download_requested.emit(file, self.source.currentText(), self.draft.wanted)
 
     @property
     def _place(self) -> Path | None:

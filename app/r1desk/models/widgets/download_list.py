@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.catalogue.download_progress import DownloadPhase
+from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.models.downloads import Download, DownloadState
 from r1desk.models.formatting import format_duration, format_size
@@ -93,7 +94,8 @@ class DownloadRow(QFrame):
     def show_download(self, download: Download) -> None:
         """Show the download's state and progress."""
         state, progress = download.state, download.progress
-        self.load_button.setVisible(state is DownloadState.DONE)
+        is_draft = find_draft(download.order.file) is not None  # it does not chat
+        self.load_button.setVisible(state is DownloadState.DONE and not is_draft)
         self.pause_button.setVisible(state in (DownloadState.RUNNING, DownloadState.QUEUED))
         self.resume_button.setVisible(state in (DownloadState.PAUSED, DownloadState.FAILED))
         done = state is DownloadState.DONE
@@ -176,7 +178,7 @@ def _format_status(download: Download) -> str:
         case DownloadState.PAUSED:
             return tr("Paused at {amount}", amount=amount)
         case DownloadState.DONE:
-            if download.order.sha256 is None:
+            if not download.order.verifiable:
                 return tr("Downloaded. No checksum is known to verify it.")
             return tr("Downloaded and verified by its checksum.")
         case DownloadState.FAILED:

@@ -18,6 +18,7 @@ from r1desk.models.catalogue_picks import (
 )
 from r1desk.models.fit import format_fit, format_raised
 from r1desk.models.formatting import format_size
+from r1desk.models.widgets.draft_check_box import DraftCheckBox
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import text_label
@@ -27,11 +28,11 @@ class ModelCard(QFrame):
     """Shows a pick of the catalogue.
 
     Signals:
-        download_requested: the CatalogueFile.
+        download_requested: the CatalogueFile, and the KnownDraft to download with it or None.
         use_requested: the Path of the file, where it is on this computer.
     """
 
-    download_requested = Signal(object)
+    download_requested = Signal(object, object)
     use_requested = Signal(object)
 
     def __init__(self, pick: Pick, spec: DownloadSpec) -> None:
@@ -51,6 +52,7 @@ class ModelCard(QFrame):
         self.purpose.setWordWrap(True)
         self.facts = text_label("", "dim")
         self.source = text_label("", "dim")
+        self.draft = DraftCheckBox()
         self.button = QPushButton(autoDefault=False)
         if pick.purpose is Purpose.RECOMMENDED:
             set_role(self.button, "primary")
@@ -60,15 +62,19 @@ class ModelCard(QFrame):
         texts = put_inside(row, QVBoxLayout())
         texts.setSpacing(3)
         row.setStretch(0, 1)
-        for label in (self.title, self.name, self.purpose, self.facts, self.source):
-            texts.addWidget(label)
+        for part in (self.title, self.name, self.purpose, self.facts, self.source, self.draft):
+            texts.addWidget(part)
         row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.show_file(file)
-        self.show_place(None, in_use=False)
+        self.show_place(None, in_use=False, draft_here=False)
 
-    def show_place(self, place: Path | None, *, in_use: bool) -> None:
-        """Offer the file on this computer, unless it is in use; for None its download."""
+    def show_place(self, place: Path | None, *, in_use: bool, draft_here: bool) -> None:
+        """Offer the file on this computer, unless it is in use; for None its download.
+
+        `draft_here`: its draft model is on this computer.
+        """
         self._place = place
+        self.draft.offer(self.file if place is None else None, here=draft_here)
         if place is None:
             host = default_source(self.file.model, self.file.file)
             texts = tr("From {host}", host=host), self._download_text(), self._spec.url
@@ -87,7 +93,7 @@ class ModelCard(QFrame):
     @Slot()
     def _on_button(self) -> None:
         if self._place is None:
-            self.download_requested.emit(self.file)
+            self.download_requested.emit(self.file, self.draft.wanted)
         else:
             self.use_requested.emit(self._place)
 

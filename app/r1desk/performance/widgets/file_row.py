@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SettingInfo
 from r1desk.models.widgets.file_dialog import open_model_dialog
@@ -17,7 +18,13 @@ from r1desk.widgets.layouts import put_inside
 
 
 class FileRow(SettingRow):
-    """The name of a file on a button that opens a dialog for another one, and a way to none."""
+    """The name of a file on a button that opens a dialog for another one, and a way to none.
+
+    Signals:
+        download_requested: the DownloadSpec that was offered.
+    """
+
+    download_requested = Signal(object)
 
     def __init__(self, info: SettingInfo) -> None:
         super().__init__(info)
@@ -27,20 +34,25 @@ class FileRow(SettingRow):
         self.none = QPushButton(tr("Remove"))
         self.none.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._title.setBuddy(self.button)
-        for control in (self.button, self.none):
+        self.download = QPushButton()
+        self.download.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self._offer: DownloadSpec | None = None
+        for control in (self.button, self.none, self.download):
             self._set_up(control)
         self.none.setAccessibleName(tr("No draft model"))
         line = put_inside(self._box, QHBoxLayout())
         line.setSpacing(6)
         line.addWidget(self.button, 1)
         line.addWidget(self.none)
+        line.addWidget(self.download)
         self._box.addWidget(self.cost)
         self.button.clicked.connect(self._on_choose)
         self.none.clicked.connect(lambda: self._choose(""))
+        self.download.clicked.connect(lambda: self.download_requested.emit(self._offer))
         self.set_value("")
 
     def _controls(self) -> Sequence[QWidget]:
-        return (self.button, self.none)
+        return (self.button, self.none, self.download)
 
     @property
     def value(self) -> str:
@@ -54,6 +66,15 @@ class FileRow(SettingRow):
         self.button.setText(name.replace("&", "&&"))
         explain(self.button, value or tr(self.info.help))
         self.none.setVisible(bool(value))
+        self.download.setVisible(self._offer is not None and not value)
+
+    def offer_download(self, spec: DownloadSpec | None, size: str) -> None:
+        """Offer the download of a file where none is chosen; `size` is shown on the button."""
+        self._offer = spec
+        if spec is not None:
+            self.download.setText(tr("Download {size}", size=size))
+            explain(self.download, spec.url)
+        self.set_value(self._path)
 
     @Slot()
     def _on_choose(self) -> None:

@@ -1,0 +1,105 @@
+"""Draft models: their size and checksum are asked of the hub before they are downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.catalogue.download_spec import DownloadSpec, draft_hosts, spec_for_draft
+from deepseek_r1.catalogue.errors import (
+    ChecksumUnknown,
+    ChecksumWrong,
+    RepositoryNotListed,
+    RepositoryWithoutModel,
+)
+from deepseek_r1.catalogue.hub_reference import HF_MIRROR, HUGGING_FACE, HubHost
+from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
+from deepseek_r1.catalogue.network_process import NetworkProcess
+from deepseek_r1.catalogue.partial_file import unfinished
+from deepseek_r1.catalogue.pull import pull
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.core.i18n import use_language
+from support.hostile_server import HostileServer
+from support.hub_server import hub_server, tree_of
+
+
+@pytest.fixture
+def draft() -> KnownDraft:
+    found = find_draft("deepseek-r1-draft-qwen2.5-0.5b")
+    assert found is not None
+    return found
+
+
+def spec_at(server: HostileServer, draft: KnownDraft) -> DownloadSpec:
+    return spec_for_draft(draft, HubHost("here", server.url))
+
+
+def test_a_draft_model_is_verified_by_the_checksum_that_the_hub_states(
+    draft: KnownDraft, content: bytes, tmp_path: Path, quick: RetryPolicy
+) -> None:
+    with hub_server({draft.file: content}, repository=draft.repository).running() as server:
+        pulled = pull([spec_at(server, draft)], tmp_path, policy=quick)
+        again = pull([spec_at(server, draft)], tmp_path, policy=quick)
+    assert pulled.path.read_bytes() == content
+    assert (pulled.verified, pulled.sha256) == (True, (hashlib.sha256(content).hexdigest(),))
+    assert (again.path, again.new) == (pulled.path, False)
+
+
+@pytest.mark.process
+@pytest.mark.native
+def test_the_network_process_asks_the_hub_as_well(
+    draft: KnownDraft, content: bytes, tmp_path: Path, quick: RetryPolicy
+) -> None:
+    with hub_server({draft.file: content}, repository=draft.repository).running() as server:
+        pulled = NetworkProcess().pull([spec_at(server, draft)], tmp_path, policy=quick)
+    assert pulled.path.read_bytes() == content
+    assert pulled.verified
+
+
+def test_another_file_than_the_hub_states_is_deleted(
+    draft: KnownDraft, content: bytes, tmp_path: Path, quick: RetryPolicy
+) -> None:
+    listing = json.dumps(tree_of({draft.file: content})).encode()
+    other = content[:-1] + b"!"
+    server = hub_server({draft.file: other}, listing, draft.repository)
+    with server.running(), pytest.raises(ChecksumWrong):
+        pull([spec_at(server, draft)], tmp_path, policy=quick)
+    assert not list(tmp_path.glob("*.gguf"))
+    assert not unfinished(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listing", "error"),
+    [
+        ([{"type": "file", "path": "Another-Q4_K_M.gguf", "size": 9}], RepositoryWithoutModel),
+        ([], RepositoryWithoutModel),
+        ({}, RepositoryNotListed),
+        (None, ChecksumUnknown),
+    ],
+)
+def test_without_a_size_and_a_checksum_nothing_is_downloaded(
+    draft: KnownDraft,
+    content: bytes,
+    tmp_path: Path,
+    quick: RetryPolicy,
+    listing: object,
+    error: type[Exception],
+) -> None:
+    if listing is None:
+        listing = [{"type": "file", "path": draft.file, "size": len(content)}]
+    server = hub_server({draft.file: content}, json.dumps(listing).encode(), draft.repository)
+    with server.running(), pytest.raises(error):
+        pull([spec_at(server, draft)], tmp_path, policy=quick)
+    assert not [each for each in server.requests if "resolve" in each.path]
+
+
+def test_the_first_host_is_one_that_the_language_s_readers_can_reach() -> None:
+    assert draft_hosts() == (HUGGING_FACE, HF_MIRROR)
+    use_language("zh_CN")
+    try:
+        assert draft_hosts() == (HF_MIRROR, HUGGING_FACE)
+    finally:
+        use_language("en")
