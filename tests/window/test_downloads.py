@@ -358,6 +358,7 @@ def test_the_catalogue_shows_address_size_room_and_bill_before_anything_is_fetch
         assert "4.68 GB to download" in page.table.detail.text()
         assert "MiB of the budget of 2,048 MiB" in page.table.detail.text()
         assert page.table.address.text().replace("\u200b", "").startswith("https://huggingface.co/")
+        click(qtbot, page.table.draft)
         click(qtbot, page.table.download_button)
         (wanted,) = asked
         assert wanted.url == page.table.address.text().replace("\u200b", "")

@@ -155,12 +155,10 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         with qtbot.waitSignal(session.downloads.finished):
             qtbot.mouseClick(row.download, Qt.MouseButton.LeftButton)
         listed = session.window.downloads.rows[draft.file]
-        assert not listed.load_button.isVisibleTo(listed), "it does not chat"
         assert listed.status.text() == "Downloaded and verified by its checksum."
-        notices = session.window.notices
-        assert notices.label.text() == f"The draft model of {session.models.name} has arrived."
+        assert listed.load_button.text() == "Load the model with it"
         with qtbot.waitSignal(session.models.loaded):
-            qtbot.mouseClick(notices.action_button, Qt.MouseButton.LeftButton)
+            qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
         assert draft_of(session) == draft.file
         assert row.button.text() == draft.file
         assert not row.download.isVisibleTo(row)
@@ -186,3 +184,16 @@ def test_a_model_that_is_chosen_later_is_loaded_with_the_draft_model_beside_it(
         with qtbot.waitSignal(session.models.loaded):
             session.models.choose(seven)
         assert draft_of(session) == "", "that it was removed is remembered"
+
+
+def test_a_draft_model_of_another_model_has_no_button(
+    qtbot: QtBot, own_profile: Path, hub: HostileServer, draft: KnownDraft
+) -> None:
+    with running_session(qtbot, own_profile) as session:
+        session.downloads.policy = QUICK
+        wait_ready(qtbot, session)
+        with qtbot.waitSignal(session.downloads.finished):
+            session.downloads.start(download_spec.spec_for_draft(draft))
+        listed = session.window.downloads.rows[draft.file]
+        assert listed.status.text() == "Downloaded and verified by its checksum."
+        assert not listed.load_button.isVisible()

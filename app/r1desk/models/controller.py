@@ -132,6 +132,11 @@ class ModelController(QObject):
         return self.current.facts if self.current is not None else None
 
     @property
+    def draft_model(self) -> str:
+        """The draft model's file that the model is loaded with; empty for none."""
+        return self._preferences.load.draft_model
+
+    @property
     def ready(self) -> bool:
         """True while a model is loaded and no other one is on its way."""
         return self.current is not None and not self.loading

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
@@ -17,7 +16,6 @@ from r1desk.models.formatting import format_size
 from r1desk.models.other_source import other_source
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.download_list import DownloadList
-from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 if TYPE_CHECKING:
     from r1desk.models.widgets.chooser import ModelChooser
@@ -35,7 +33,6 @@ class DownloadPresenter(QObject):
         models: ModelController,
         model_presenter: ModelPresenter,
         chat: ChatController,
-        notices: NoticeBar,
     ) -> None:
         """`parent` is the window that questions belong to."""
         super().__init__(parent)
@@ -44,18 +41,19 @@ class DownloadPresenter(QObject):
         self._downloads = downloads
         self._models = models
         self._chat = chat
-        self._notices = notices
         self._chooser: ModelChooser | None = None
         self._connect(download_list)
         model_presenter.chooser_opened.connect(self._on_chooser)
         downloads.changed.connect(self._on_changed)
         downloads.finished.connect(self._on_finished)
+        models.loaded.connect(self._on_changed)
         self._on_changed()
 
     def close(self) -> None:
         """Disconnect before the window goes."""
         self._downloads.changed.disconnect(self._on_changed)
         self._downloads.finished.disconnect(self._on_finished)
+        self._models.loaded.disconnect(self._on_changed)
         self.deleteLater()
 
     def _connect(self, rows: DownloadList) -> None:
@@ -84,7 +82,7 @@ class DownloadPresenter(QObject):
 
     @Slot()
     def _on_changed(self) -> None:
-        self._list.show_downloads(self._downloads.items)
+        self._list.show_downloads(self._downloads.items, self._loadable_draft())
         if self._chooser is not None:
             self._chooser.catalogue.show_downloads(self._downloads.items)
             self._chooser.files.show_downloads(self._downloads.items)
@@ -97,7 +95,10 @@ class DownloadPresenter(QObject):
     def _on_load(self, file: str) -> None:
         download = self._find(file)
         if download is not None and download.path is not None:
-            self._models.choose(download.path)
+            if find_draft(file) is not None:
+                self._models.apply_draft(download.path)
+            else:
+                self._models.choose(download.path)
             self._downloads.dismiss(file)
             if self._chooser is not None:
                 self._chooser.accept()
@@ -105,24 +106,14 @@ class DownloadPresenter(QObject):
     @Slot(object)
     def _on_finished(self, download: Download) -> None:
         """Load a model that was requested for a chat, unless that would cut off an answer."""
-        if download.path is not None and find_draft(download.order.file) is not None:
-            self._offer_draft(download.path)
         if download.load_after and not self._chat.busy:
             self._on_load(download.order.file)
 
-    def _offer_draft(self, path: Path) -> None:
-        """Offer to load the present model with its draft model, which has arrived."""
+    def _loadable_draft(self) -> str:
+        """The file of the present model's draft model, unless it is loaded with one."""
         model = self._models.path
         draft = draft_for_file(model.name) if model is not None else None
-        if draft is None or draft.file != path.name:
-            return
-        notice = Notice(
-            tr("The draft model of {model} has arrived.", model=self._models.name),
-            Level.INFO,
-            action=tr("Load the model with it"),
-            on_action=lambda: self._models.apply_draft(path),
-        )
-        self._notices.show_notice(notice)
+        return draft.file if draft is not None and not self._models.draft_model else ""
 
     @Slot(str)
     def _on_other_source(self, file: str) -> None:

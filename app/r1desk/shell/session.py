@@ -241,7 +241,6 @@ class Session(QObject):
                 models=self.models,
                 model_presenter=model_presenter,
                 chat=self.chat,
-                notices=self.window.notices,
             ),
             FirstStartPresenter(
                 self.window.chat.welcome, self.models, self.downloads, self.chat, p

@@ -58,7 +58,7 @@ class DownloadRow(QFrame):
         set_role(self.status, "dim")
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("Progress of {file}", file=file))
-        self.load_button = QPushButton(tr("Load and chat"))
+        self.load_button = QPushButton()
         set_role(self.load_button, "primary")
         self.load_button.clicked.connect(lambda: self.load_requested.emit(self.file))
         self.pause_button = QPushButton(tr("Pause"))
@@ -91,11 +91,13 @@ class DownloadRow(QFrame):
         layout.addWidget(self.bar)
         layout.addWidget(self.status)
 
-    def show_download(self, download: Download) -> None:
-        """Show the download's state and progress."""
+    def show_download(self, download: Download, loadable_draft: str = "") -> None:
+        """Show the download's state and progress; `loadable_draft` as in the list."""
         state, progress = download.state, download.progress
-        is_draft = find_draft(download.order.file) is not None  # it does not chat
-        self.load_button.setVisible(state is DownloadState.DONE and not is_draft)
+        is_draft = find_draft(self.file) is not None  # it does not chat
+        loadable = not is_draft or self.file == loadable_draft
+        self.load_button.setText(tr("Load the model with it") if is_draft else tr("Load and chat"))
+        self.load_button.setVisible(state is DownloadState.DONE and loadable)
         self.pause_button.setVisible(state in (DownloadState.RUNNING, DownloadState.QUEUED))
         self.resume_button.setVisible(state in (DownloadState.PAUSED, DownloadState.FAILED))
         done = state is DownloadState.DONE
@@ -139,8 +141,11 @@ class DownloadList(QWidget):
         self._layout.setSpacing(6)
         self.hide()
 
-    def show_downloads(self, downloads: Sequence[Download]) -> None:
-        """Show these by state; those in the same state keep their order."""
+    def show_downloads(self, downloads: Sequence[Download], loadable_draft: str = "") -> None:
+        """Show these by state; those in the same state keep their order.
+
+        `loadable_draft` is the file of a draft model that the present model can be loaded with.
+        """
         in_order = sorted(downloads, key=lambda each: _ORDER.index(each.state))
         wanted = {each.order.file: each for each in in_order[: self._most]}
         for file in list(self.rows):
@@ -153,7 +158,7 @@ class DownloadList(QWidget):
                 self.rows[file] = self._new_row(file)
             if self._layout.indexOf(self.rows[file]) != place:
                 self._layout.insertWidget(place, self.rows[file])
-            self.rows[file].show_download(download)
+            self.rows[file].show_download(download, loadable_draft)
         self.setVisible(bool(wanted))
 
     def _new_row(self, file: str) -> DownloadRow:
