@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
+from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import ThreadsMeasured
 from deepseek_r1.core.settings import (
@@ -330,6 +331,16 @@ def test_typing_a_system_prompt_is_told_once(panel: PerformancePanel, qtbot):
     qtbot.keyClicks(panel.system_prompt.editor, "Short.")
     qtbot.waitUntil(lambda: bool(received))
     assert received == ["Short."]
+
+
+def test_a_long_refusal_can_be_read_to_its_end(qtbot: QtBot, panel: PerformancePanel):
+    panel.resize(340, 600)
+    panel.show()
+    panel.show_loading("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M")
+    panel.show_load_failed("This model needs 758 MiB and the memory budget is 700 MiB. " * 5)
+    state = panel.model.state
+    qtbot.waitUntil(lambda: state.height() >= state.heightForWidth(state.width()))
+    assert panel.model.rect().contains(state.geometry())
 
 
 def test_a_load_is_followed_from_start_to_end(panel: PerformancePanel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSize, QTimer, Signal, Slot
+from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -34,17 +34,8 @@ from r1desk.models.widgets.model_card import ModelCard
 from r1desk.models.widgets.unverified_box import UnverifiedBox
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.scrolled_column import ScrolledColumn
 from r1desk.widgets.text_label import text_label
-
-
-class _ScrolledColumn(QWidget):
-    """What is scrolled. It is as tall as its texts are at its width.
-
-    Qt's own least height adds up the lines that each text would have at its own least width.
-    """
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(super().minimumSizeHint().width(), self.heightForWidth(self.width()))
 
 
 class CataloguePage(QWidget):
@@ -96,7 +87,7 @@ class CataloguePage(QWidget):
             self._space.start()
 
     def _create_scroll_area(self) -> QScrollArea:
-        content = _ScrolledColumn()
+        content = ScrolledColumn()
         column = QVBoxLayout(content)
         column.addWidget(self.note)
         self._card_column = put_inside(column, QVBoxLayout())

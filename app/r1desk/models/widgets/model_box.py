@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QMenu,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
 )
 
@@ -63,7 +62,6 @@ class ModelBox(QFrame):
         buttons.setSpacing(6)
         buttons.addWidget(self.choose, 1)
         buttons.addWidget(self.known)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._show_state("")
         self.facts.hide()
         self.progress.hide()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source
 from deepseek_r1.core.i18n import tr
@@ -45,7 +45,6 @@ class ModelCard(QFrame):
         self._spec = spec
         self._place: Path | None = None
         self.setAccessibleName(f"{purpose_title(pick.purpose)}: {_name(file)}")
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.title = text_label(purpose_title(pick.purpose), "dim")
         self.name = text_label(_name(file), "heading")
         self.purpose = text_label(purpose_text(pick.purpose))

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from deepseek_r1.core.i18n import tr
 from r1desk.performance.widgets.collapsible import Collapsible
 from r1desk.theme import set_role
+from r1desk.widgets.scrolled_column import ScrolledColumn
 
 _SPACING_PX = 12
 
@@ -20,7 +21,7 @@ class PanelPage(QScrollArea):
     def __init__(self, simple: Iterable[QWidget], expert: Iterable[QWidget]) -> None:
         super().__init__()
         self.expert = Collapsible(tr("Expert"), _column(expert))
-        content = QWidget()
+        content = ScrolledColumn()
         column = QVBoxLayout(content)
         column.setContentsMargins(14, 12, 14, 14)
         column.setSpacing(_SPACING_PX)
