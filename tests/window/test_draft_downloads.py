@@ -80,6 +80,17 @@ def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(
     assert files == [draft.file, SEVEN]
 
 
+def test_the_button_stays_in_view_when_a_file_is_selected(
+    qtbot: QtBot, page: CataloguePage
+) -> None:
+    page.resize(760, 620)
+    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    qtbot.wait(100)  # it scrolls to the table
+    select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
+    button = page.table.download_button
+    qtbot.waitUntil(lambda: button.visibleRegion().boundingRect() == button.rect())
+
+
 def test_without_the_check_mark_the_model_comes_alone(qtbot: QtBot, page: CataloguePage) -> None:
     qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
     select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")

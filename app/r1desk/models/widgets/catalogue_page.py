@@ -63,6 +63,7 @@ class CataloguePage(QWidget):
         self.table = CatalogueTable()
         self.table.download_requested.connect(self._on_table_download)
         self.table.use_requested.connect(self.use_requested)
+        self.table.tree.itemSelectionChanged.connect(self._on_selection)
         self.table.hide()
         self._download_area = DownloadArea(lines=10)
         self.downloads = self._download_area.downloads
@@ -155,6 +156,11 @@ class CataloguePage(QWidget):
         self.table.setVisible(opened)
         if opened:
             QTimer.singleShot(0, self._scroll_to_table)  # once it has its place
+
+    @Slot()
+    def _on_selection(self) -> None:
+        """Keep the buttons in view: what is said about another file may take more lines."""
+        QTimer.singleShot(0, self._scroll_to_table)
 
     @Slot()
     def _scroll_to_table(self) -> None:
