@@ -87,6 +87,7 @@ def test_the_button_stays_in_view_when_a_file_is_selected(
     qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
     qtbot.wait(100)  # it scrolls to the table
     select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
+    qtbot.wait(100)  # the lines about the file have their place
     button = page.table.download_button
     qtbot.waitUntil(lambda: button.visibleRegion().boundingRect() == button.rect())
 
