@@ -62,10 +62,14 @@ class ServedAnswer(QObject):
             self._submitted.cancel()
         elif self.paused:
             self._waiting.stop()
-            reason = events.FinishReason.CANCELLED
-            finished = events.GenerationFinished(stats=events.GenerationStats(finish_reason=reason))
-            self._reply(finished)
-            self._close(DoneReply(id=self._wanted.id))
+            self._end_cancelled()
+
+    def _end_cancelled(self) -> None:
+        """Close a request that was cancelled while it was interrupted."""
+        reason = events.FinishReason.CANCELLED
+        stats = events.GenerationStats(finish_reason=reason)
+        self._reply(events.GenerationFinished(stats=stats))
+        self._close(DoneReply(id=self._wanted.id))
 
     def _submit(self) -> None:
         self._interrupted = False
@@ -130,7 +134,9 @@ class ServedAnswer(QObject):
     @Slot(object)
     def _on_done(self, _reply: object) -> None:
         self._submitted = None
-        if self._interrupted:
+        if self._interrupted and self._cancelled:  # between the engine's last event and its reply
+            self._end_cancelled()
+        elif self._interrupted:
             self._waiting.start()
         else:
             self._close(DoneReply(id=self._wanted.id))
