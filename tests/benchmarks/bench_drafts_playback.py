@@ -5,9 +5,11 @@
 
 For files with a model's real shapes and random weights, whose own drafts are never right.
 Everything is computed as in the product, drafting and verifying too; only whether a drafted token
-counts as right is drawn with the given probability. The defaults give the tokens a pass that a 1.5B
-with a 0.5B of its family reached, greedy, with four drafted tokens: 4.1, 2.7, 2.3. Beside it stands
-the same model without drafts, and the ratio. A B B A, with both loaded: it needs the budget twice.
+counts as right is drawn with the given probability. The draft model states the same probability for
+its tokens, as one does whose probabilities are true; its own are of no use here. The defaults give
+the tokens a pass that a 1.5B with a 0.5B of its family reached, greedy, with four drafted tokens:
+4.1, 2.7, 2.3. Beside it stands the same model without drafts, and the ratio. A B B A, with both
+loaded: it needs the budget twice.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
+from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
 from deepseek_r1.hardware import cpu
 
@@ -44,6 +47,15 @@ class PlayedBack(SpeculativeDecoder):
             right = self.chance.random() < self.acceptance
             token = self._draft.tokens[self._kept] if right else -1
         return super().verify(token)
+
+
+def choose_as_played_back(proposer: ModelProposer) -> tuple[int, float]:
+    """The draft model's most likely token, with the probability of being right."""
+    token, _ = _choose(proposer)
+    return token, PlayedBack.acceptance
+
+
+_choose = ModelProposer._choose
 
 
 def load(given: argparse.Namespace, *, drafted: bool) -> CPUInference:
@@ -82,6 +94,7 @@ def main() -> None:
     profile = tempfile.TemporaryDirectory()
     os.environ["R1DESK_PROFILE"] = profile.name
     drafting.SpeculativeDecoder = PlayedBack
+    ModelProposer._choose = choose_as_played_back
     print(f"{cpu().name}, {cpu().usable_cores} cores; {given.target.name} in {given.budget} MiB, "
           f"draft {given.draft.name}\n{'':12} accepted   with  without  ratio  a pass  drafting  "
           "freed")  # fmt: skip

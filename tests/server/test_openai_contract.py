@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Iterator
 from functools import partial
 
 import openai
@@ -18,8 +19,9 @@ HI = [{"role": "user", "content": "Say hello."}]
 
 
 @pytest.fixture
-def client(server: RunningServer) -> openai.OpenAI:
-    return server.client()
+def client(server: RunningServer) -> Iterator[openai.OpenAI]:
+    with server.client() as client:
+        yield client
 
 
 @pytest.fixture

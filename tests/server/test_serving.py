@@ -50,9 +50,13 @@ def test_without_the_key_nothing_answers_but_health(start_server: StartServer):
         assert post(server.address + CHAT, json=SHORT, headers=headers).status_code == 401
     assert get(server.address + "/health").json() == {"status": "ok"}
     assert get(server.address + "/health/ready").status_code == 200
-    assert server.client().models.list().data
-    with pytest.raises(openai.AuthenticationError):
-        openai.OpenAI(base_url=f"{server.address}/v1", api_key="no").models.list()
+    with server.client() as client:
+        assert client.models.list().data
+    with (
+        openai.OpenAI(base_url=f"{server.address}/v1", api_key="no") as stranger,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        stranger.models.list()
 
 
 def test_an_address_that_others_reach_needs_a_key(starter: Path, start_server: StartServer):
@@ -101,6 +105,21 @@ def test_a_body_that_is_no_http_gets_400_and_no_traceback(start_server: StartSer
             received += part
         assert received.startswith(b"HTTP/1.1 401 ")
         assert received.count(b"HTTP/1.1 ") == 1
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        connection.sendall(head.replace("POST", "HEAD").encode() + b"zz\r\n")
+        received = b""
+        while part := connection.recv(65_536):
+            received += part
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert received.endswith(b"\r\n\r\n")  # no body
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(b"no head of a request\r\n\r\n")
+        received = b""
+        while part := connection.recv(65_536):
+            received += part
+        assert b"HTTP/1.1 400 " in received
     server.process.send_signal(signal.SIGTERM)
     assert "Traceback" not in server.process.communicate(timeout=PATIENCE_S)[1]
 
@@ -265,6 +284,25 @@ def test_answers_that_outlast_the_drain_end_with_an_error(start_server: StartSer
     assert "Traceback" not in complaints
 
 
+def test_an_engine_that_does_not_react_cannot_withhold_that_error(start_server: StartServer):
+    server = start_server("--parallel", "1", "--drain-timeout", "0.3")
+    (engine,) = (
+        each
+        for each in psutil.Process(server.process.pid).children(recursive=True)
+        if "deepseek_r1.host.child" in each.cmdline()
+    )
+    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
+        lines = running.iter_lines()
+        next(lines)
+        engine.suspend()
+        server.process.send_signal(signal.SIGTERM)
+        last = [line for line in lines if line][-1]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "shutting_down"
+    _, complaints = server.process.communicate(timeout=PATIENCE_S)
+    assert server.process.returncode == 0
+    assert "Traceback" not in complaints
+
+
 def test_a_server_whose_model_is_refused_ends_with_its_reason(tmp_path: Path):
     wrong = tmp_path / "wrong.gguf"
     wrong.write_bytes(b"GGUF but not really" * 10)
@@ -276,9 +314,9 @@ def test_a_server_whose_model_is_refused_ends_with_its_reason(tmp_path: Path):
 
 def test_metrics_count_what_was_answered(start_server: StartServer):
     server = start_server()
-    client = server.client()
-    model = client.models.list().data[0].id
-    client.completions.create(model=model, prompt="One, two,", max_tokens=3)
+    with server.client() as client:
+        model = client.models.list().data[0].id
+        client.completions.create(model=model, prompt="One, two,", max_tokens=3)
     text = get(server.address + "/metrics").text
     values = dict(
         line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")

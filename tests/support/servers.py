@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,10 +30,18 @@ class RunningServer:
     address: str
     key: str = ""
 
-    def client(self, **options: object) -> openai.OpenAI:
-        return openai.OpenAI(
-            base_url=f"{self.address}/v1", api_key=self.key or "none", max_retries=0, **options
-        )
+    @contextmanager
+    def client(self, **options: object) -> Iterator[openai.OpenAI]:
+        """A client for one `with`, so that no test can leave its connections open.
+
+        One that is only forgotten is closed by Python's collector, which may reach a socket before
+        its client: a ResourceWarning in whichever test happens to run then.
+        """
+        key = self.key or "none"
+        with openai.OpenAI(
+            base_url=f"{self.address}/v1", api_key=key, max_retries=0, **options
+        ) as client:
+            yield client
 
     def http(self) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
@@ -72,7 +81,11 @@ def start(model: Path, *options: str, key: str = "", wait: bool = True) -> Runni
         raise AssertionError(line + process.communicate(timeout=PATIENCE_S)[1])
     server = RunningServer(process, line.split()[-1], key)
     if wait:
-        server.wait_until_ready()
+        try:
+            server.wait_until_ready()
+        except BaseException:  # nobody else could end it
+            end(server)
+            raise
     return server
 
 

@@ -61,24 +61,30 @@ class AnswerService:
     @asynccontextmanager
     async def deadline(self) -> AsyncIterator[None]:
         """Limit the time of the block. Raises ApiError, also where requests are cut off."""
+        if self._cut_off:
+            raise self._too_late()
+        limit = asyncio.timeout(self.options.request_s)
         try:
-            async with asyncio.timeout(0 if self._cut_off else self.options.request_s) as limit:
+            async with limit:
                 self._limits.add(limit)
                 try:
                     yield
                 finally:
                     self._limits.discard(limit)
         except TimeoutError as error:
-            failure = self._too_late()
-            self.metrics.failed(str(failure.code))
-            raise failure from error
+            if not limit.expired():
+                raise
+            raise self._too_late() from error
 
     def _too_late(self) -> ApiError:
-        if self._cut_off:
-            return ApiError(503, "The server is shutting down.", code="shutting_down")
-        return ApiError(
+        """Count and return the error of a request that has no time left."""
+        error = ApiError(
             504, f"The answer took longer than {self.options.request_s:g} s.", code="timeout"
         )
+        if self._cut_off:
+            error = ApiError(503, "The server is shutting down.", code="shutting_down")
+        self.metrics.failed(str(error.code))
+        return error
 
     async def events(self, client: str, **fields: Any) -> AsyncIterator[Event]:
         """Yield the events of one answer; leaving the iteration ends it. Raises ApiError.

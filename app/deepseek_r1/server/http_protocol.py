@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class HttpProtocol(H11Protocol):
     """Answers such a request once: with status 400, or with the response that has begun.
 
-    uvicorn's own sends both, for which h11 raises an error.
+    uvicorn's own sends both, and a body to HEAD as well, for which h11 raises an error. A response
+    that has begun is cut off.
     """
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, and close the connection."""
-        cycle = self.cycle
-        if cycle is not None and cycle.response_started:
+        state, cycle = self.conn.our_state, self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # what the application sends is dropped
+            cycle.message_event.set()
+        if state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
-        super().send_400_response(msg)
-        if cycle is not None:  # what the application sends is dropped
-            cycle.disconnected = True
-            cycle.message_event.set()
+        of_head = state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
+        super().send_400_response("" if of_head else msg)

@@ -26,6 +26,7 @@ from deepseek_r1.server.warm_prompt import WarmPrompt
 # Memory of the server's process, without the engine's, in MiB: 64 measured with 8 clients.
 SERVER_MIB = 68.0
 CUT_OFF_S = 12.0  # for the ends of requests that are cut off
+CANCEL_S = 3.0  # of these, for the engine to end the answers; then it is ended itself
 END_S = CUT_OFF_S + SHUTDOWN_S  # from the end of the drain to the end of the process
 
 
@@ -76,7 +77,7 @@ class _Serving:
         self._engine = AsyncEngine(client, warm=not options.system_prompt)
         self._failure: R1Error | None = None
         service = AnswerService(self._engine, options)
-        self._server = DrainingServer(create_app(service), service)
+        self._server = DrainingServer(create_app(service), service, client.close)
 
     def end(self) -> None:
         """Drain and end. Safe in a signal handler."""
@@ -88,8 +89,10 @@ class _Serving:
         await self._server.serve(sockets=list(listening))
         if not loading.done():
             self._client.cancel()
-        await loading
-        await asyncio.to_thread(self._client.close)  # ends what has outlasted even the cut-off
+        try:
+            await asyncio.to_thread(self._client.close)  # ends what has outlasted the cut-off
+        finally:
+            await loading
         if self._failure is not None:
             raise self._failure
 
@@ -107,6 +110,8 @@ class _Serving:
             )
             self._engine.loaded = loaded
             await WarmPrompt(self._engine, self._options.system_prompt).warm()
+            if self._server.should_exit:  # the engine may be closed, which is no failure of `warm`
+                return
             self._engine.warm = True
             self._on_loaded(loaded)
         except R1Error as error:
@@ -119,10 +124,16 @@ class DrainingServer(uvicorn.Server):
     """The HTTP server of an application.
 
     Once it shuts down, running requests get the options' `drain_s` to end. After that an error ends
-    them, which their clients receive.
+    them, which their clients receive, also where the engine is too slow to end an answer.
     """
 
-    def __init__(self, app: FastAPI, service: AnswerService) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        service: AnswerService,
+        end_engine: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`end_engine` ends an engine that is the server's own. It may block: a thread calls it."""
         options = service.options
         super().__init__(
             uvicorn.Config(
@@ -135,16 +146,21 @@ class DrainingServer(uvicorn.Server):
                 h11_max_incomplete_event_size=64 << 10,
             )
         )
-        self._service = service
+        self._service, self._end_engine = service, end_engine
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: take no new connections and wait for the running requests."""
-        drain_s = self._service.options.drain_s
-        drained = asyncio.get_running_loop().call_later(drain_s, self._service.cut_off)
+        ending = asyncio.create_task(self._cut_off())
         try:
             await super().shutdown(sockets)
         finally:
-            drained.cancel()
+            ending.cancel()
+
+    async def _cut_off(self) -> None:
+        await asyncio.sleep(self._service.options.drain_s)
+        self._service.cut_off()
+        await asyncio.sleep(CANCEL_S)
+        await asyncio.to_thread(self._end_engine)
 
 
 def address_of(listening: socket.socket) -> str:

@@ -28,13 +28,15 @@ class TextApi:
 
     async def tokenize(self, body: TokenizeBody) -> dict[str, Any]:
         """The tokens of a text."""
-        tokens = await self._engine.tokenize(body.text(), special=body.parse_special)
+        async with self._service.deadline():
+            tokens = await self._engine.tokenize(body.text(), special=body.parse_special)
         length = self._engine.require_model().facts.context_length
         return {"tokens": tokens, "count": len(tokens), "max_model_len": length}
 
     async def detokenize(self, body: DetokenizeBody) -> dict[str, str]:
         """The text of tokens."""
-        text = await self._engine.detokenize(tuple(body.tokens))
+        async with self._service.deadline():
+            text = await self._engine.detokenize(tuple(body.tokens))
         return {"prompt": text, "content": text}
 
     async def embeddings(self, request: Request, body: EmbeddingsRequest) -> dict[str, Any]:
