@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec, draft_hosts, spec_for_draft
+from deepseek_r1.catalogue.download_spec import (
+    DownloadSpec,
+    draft_hosts,
+    draft_spec_again,
+    spec_for_draft,
+)
 from deepseek_r1.catalogue.errors import (
     ChecksumUnknown,
     ChecksumWrong,
@@ -41,8 +47,9 @@ def test_a_draft_model_is_verified_by_the_checksum_that_the_hub_states(
     draft: KnownDraft, content: bytes, tmp_path: Path, quick: RetryPolicy
 ) -> None:
     with hub_server({draft.file: content}, repository=draft.repository).running() as server:
-        pulled = pull([spec_at(server, draft)], tmp_path, policy=quick)
-        again = pull([spec_at(server, draft)], tmp_path, policy=quick)
+        spec = spec_at(server, draft)
+        pulled = pull([spec], tmp_path, policy=quick)
+    again = pull([spec], tmp_path, policy=quick)  # the hub is not needed
     assert pulled.path.read_bytes() == content
     assert (pulled.verified, pulled.sha256) == (True, (hashlib.sha256(content).hexdigest(),))
     assert (again.path, again.new) == (pulled.path, False)
@@ -103,3 +110,10 @@ def test_the_first_host_is_one_that_the_language_s_readers_can_reach() -> None:
         assert draft_hosts() == (HF_MIRROR, HUGGING_FACE)
     finally:
         use_language("en")
+
+
+def test_a_download_that_is_resumed_later_asks_the_hub_again(draft: KnownDraft) -> None:
+    spec = spec_for_draft(draft)
+    stored = replace(spec, sha256="0" * 64, size_bytes=9, size_exact=True, listed_in=None)
+    assert draft_spec_again(stored) == spec
+    assert draft_spec_again(replace(stored, url="https://x.test/a.gguf")).sha256 == "0" * 64

@@ -8,7 +8,14 @@ import signal
 
 import pytest
 from command import run, start
+from typer.testing import CliRunner
 
+from deepseek_r1.catalogue import download_spec, known_models
+from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.errors import RepositoryNotListed
+from deepseek_r1.catalogue.hub_reference import HubHost
+from deepseek_r1.cli import pull_command
+from deepseek_r1.cli.app import app
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer
 from support.hub_server import hub_server, page
@@ -89,8 +96,7 @@ def test_plain_http_is_refused_without_the_switch_for_tests():
         ("deepseek-r1-distill-qwen-7b", "--sha256", "0" * 64),
         ("deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-14b"),
         ("deepseek-r1-0528-qwen3-8b", "--source", "modelscope"),
-        ("deepseek-r1-distill-llama-8b", "--with-draft"),
-        ("https://x.test/a.gguf", "--with-draft", "--accept-unverified"),
+        ("deepseek-r1-draft-qwen2.5-0.5b", "--quantisation", "Q8_0"),
         ("https://x.test/a.gguf", "--sha256", "abc"),
         ("https://x.test/a.gguf", "https://x.test/b.gguf", "--sha256", "0" * 64),
         ("https://x.test/..%2Fa.gguf", "--sha256", "0" * 64),
@@ -99,6 +105,69 @@ def test_plain_http_is_refused_without_the_switch_for_tests():
 def test_what_makes_no_sense_is_wrong_usage(arguments):
     done = run("models", "pull", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("deepseek-r1-distill-llama-8b",), "no draft model for DeepSeek-R1-Distill-Llama-8B"),
+        (("unsloth/Qwen3-4B-GGUF",), "--with-draft is for one model of the catalogue"),
+        (("https://x.test/a.gguf",), "--with-draft is for one model of the catalogue"),
+        (("deepseek-r1-draft-qwen2.5-0.5b",), "--with-draft is for one model of the catalogue"),
+    ],
+)
+def test_a_draft_model_is_downloaded_with_models_that_have_one(arguments, reason):
+    done = run("models", "pull", *arguments, "--with-draft")
+    assert done.returncode == 2
+    assert reason in done.stderr
+
+
+@pytest.fixture
+def hub_of_drafts(model, monkeypatch):
+    """A hub on this computer in place of Hugging Face; the catalogue's addresses lead to it."""
+    draft = known_models.find_draft("deepseek-r1-draft-qwen2.5-0.5b")
+    (seven,) = (m for m in known_models.known_models() if m.id == "deepseek-r1-distill-qwen-7b")
+    data = model.read_bytes()
+    for name, value in LOOPBACK.items():
+        monkeypatch.setenv(name, value)
+    with (
+        hub_server({draft.file: data}, repository=draft.repository).running() as hub,
+        HostileServer(lambda _request, reply: reply.file(data)).running() as server,
+    ):
+        here = HubHost("here", hub.url)
+        monkeypatch.setattr(download_spec, "draft_hosts", lambda: (here,))
+        spec = DownloadSpec(
+            f"{server.url}/{seven.files[1].file}",
+            seven.files[1].file,
+            hashlib.sha256(data).hexdigest(),
+        )
+        monkeypatch.setattr(pull_command, "spec_for_known", lambda *_given, **_options: spec)
+        yield hub
+
+
+def pull_with_draft():
+    arguments = ("models", "pull", "deepseek-r1-distill-qwen-7b", "--with-draft", "--json")
+    return CliRunner().invoke(app, arguments)
+
+
+def test_a_model_and_its_draft_model_are_pulled_together(hub_of_drafts, own_profile):
+    done = pull_with_draft()
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert found["path"] == str(own_profile / "models" / "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf")
+    assert found["draft"]["verified"]
+    assert found["draft"]["path"].endswith("DeepSeek-R1-DRAFT-Qwen2.5-0.5B-Q4_K_M.gguf")
+
+
+def test_a_hub_without_the_draft_model_does_not_withhold_the_model(
+    hub_of_drafts, own_profile, monkeypatch
+):
+    nowhere = HubHost("nowhere", "http://127.0.0.1:9")
+    monkeypatch.setattr(download_spec, "draft_hosts", lambda: (nowhere,))
+    done = pull_with_draft()
+    assert isinstance(done.exception, RepositoryNotListed)
+    assert json.loads(done.stdout)["new"]
+    assert (own_profile / "models" / "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf").exists()
 
 
 def test_a_known_file_without_a_checksum_is_not_fetched():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def sent() -> list[Any]:
 
 
 @pytest.fixture
-def answer(qtbot: QtBot, engine: _Engine, sent: list[Any]) -> ServedAnswer:
+def answer(qtbot: QtBot, engine: _Engine, sent: list[Any]) -> Iterator[ServedAnswer]:
     request = GenerateRequest(id=7, messages=PROMPT, sampling=SamplingSettings(), yields=True)
     parent = QObject()
     yield ServedAnswer(engine, request, sent.append, parent)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +13,17 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import download_spec
+from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
-from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.models import catalogue_survey
+from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
 from r1desk.models.fit import MachineSpeed
 from r1desk.models.widgets.catalogue_page import CataloguePage
+from r1desk.models.widgets.catalogue_table import FILE_ROLE
 from r1desk.models.widgets.model_card import ModelCard
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
@@ -56,8 +62,10 @@ def page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
 
 
 def requested_by(qtbot: QtBot, page: CataloguePage, click: object) -> list[str]:
+    """The files that a click requests."""
     files: list[str] = []
     page.download_requested.connect(lambda spec: files.append(spec.file))
+    page.drafted_download_requested.connect(lambda *specs: files.extend(s.file for s in specs))
     qtbot.mouseClick(click, Qt.MouseButton.LeftButton)
     return files
 
@@ -77,7 +85,7 @@ def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(
     assert "about 400 MB more" in page.table.draft.text()
     assert draft.repository in page.table.draft.toolTip(), "the address is shown before the click"
     files = requested_by(qtbot, page, page.table.download_button)
-    assert files == [draft.file, SEVEN]
+    assert files == [SEVEN, draft.file]
 
 
 def test_the_button_stays_in_view_when_a_file_is_selected(
@@ -107,19 +115,48 @@ def test_a_model_without_a_draft_model_offers_none(qtbot: QtBot, page: Catalogue
     assert len(requested_by(qtbot, page, page.table.download_button)) == 1
 
 
+def test_the_check_mark_follows_the_file_until_the_user_sets_it(
+    qtbot: QtBot, page: CataloguePage
+) -> None:
+    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    box = page.table.draft
+    for model, streams in (("7B", True), ("14B", False), ("7B", True)):
+        (file,) = (f for f in files_of(page) if fits(f, model))
+        resident = file.estimate.bill.model_copy(update={"lines": ()})
+        estimate = replace(file.estimate, bill=resident)
+        box.offer(file if streams else replace(file, estimate=estimate), here=False)
+        assert box.isChecked() == streams
+    qtbot.mouseClick(box, Qt.MouseButton.LeftButton)
+    select(page, "DeepSeek-R1-Distill-Qwen-14B", "Q4_K_M")
+    assert not box.isChecked()
+
+
+def files_of(page: CataloguePage) -> list[CatalogueFile]:
+    tree = page.table.tree
+    tops = [tree.topLevelItem(at) for at in range(tree.topLevelItemCount())]
+    return [top.child(at).data(0, FILE_ROLE) for top in tops for at in range(top.childCount())]
+
+
+def fits(file: CatalogueFile, size: str) -> bool:
+    return file.model.name.endswith(f"-Qwen-{size}") and file.file.quantisation == "Q4_K_M"
+
+
 def test_a_card_offers_the_draft_model_too(
     qtbot: QtBot, page: CataloguePage, draft: KnownDraft
 ) -> None:
-    offers = [card for card in page.cards if card.draft.isVisible()]
-    for card in offers:
-        assert card.file.model.draft == draft.id
-        files = requested_by(qtbot, page, card.button)
-        assert files == ([draft.file] if card.draft.isChecked() else []) + [card.file.file.file]
-    assert {id(card) for card in offers} == {id(c) for c in page.cards if has_draft(c)}
-
-
-def has_draft(card: ModelCard) -> bool:
-    return card.file.model.draft is not None
+    (file,) = (f for f in files_of(page) if fits(f, "7B"))
+    spec = download_spec.spec_for_known(file.model, file.file)
+    card = ModelCard(Pick(Purpose.SMARTEST, file), spec)
+    qtbot.addWidget(card)
+    card.show()
+    assert card.draft.isVisible()
+    assert card.draft.isChecked()
+    with qtbot.waitSignal(card.download_requested) as requested:
+        qtbot.mouseClick(card.button, Qt.MouseButton.LeftButton)
+    assert requested.args == [file, draft]
+    card.show_place(Path(SEVEN), in_use=False, draft_here=False)
+    assert not card.draft.isVisible()
+    assert card.draft.wanted is None
 
 
 # ---- for a model that is here -------------------------------------------------------------------
@@ -140,7 +177,9 @@ def with_model(path: Path, stored: Preferences) -> None:
 
 
 @pytest.fixture
-def hub(shallow_starter: Path, draft: KnownDraft, monkeypatch: pytest.MonkeyPatch) -> HostileServer:
+def hub(
+    shallow_starter: Path, draft: KnownDraft, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HostileServer]:
     """A hub that has the first layers of the same model as the draft model."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -162,10 +201,11 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
     with running_session(qtbot, own_profile, lambda stored: with_model(seven, stored)) as session:
         session.downloads.policy = QUICK
         wait_ready(qtbot, session)
-        row = session.window.panel.load.rows["draft_model"]
-        assert row.download.text() == "Download 400 MB"
+        row = session.window.panel.load.draft_model
+        assert row.offered.text() == "Download about 400 MB"
         with qtbot.waitSignal(session.downloads.finished):
-            qtbot.mouseClick(row.download, Qt.MouseButton.LeftButton)
+            row.offered.click()
+        assert row.offered.text() == "Load with it"
         listed = session.window.downloads.rows[draft.file]
         assert listed.status.text() == "Downloaded and verified by its checksum."
         assert listed.load_button.text() == "Load the model with it"
@@ -173,29 +213,77 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
             qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
         assert draft_of(session) == draft.file
         assert row.button.text() == draft.file
-        assert not row.download.isVisibleTo(row)
+        assert not row.offered.isVisibleTo(row)
         assert any(line.name == "draft" for line in session.models.current.bill.lines)
 
 
-def test_a_model_that_is_chosen_later_is_loaded_with_the_draft_model_beside_it(
-    qtbot: QtBot, own_profile: Path, seven: Path, shallow_starter: Path, draft: KnownDraft
+def test_it_is_loaded_from_the_panel_although_drafts_were_off(
+    qtbot: QtBot, own_profile: Path, seven: Path, hub: HostileServer, draft: KnownDraft
 ) -> None:
-    shutil.copy(shallow_starter, seven.with_name(draft.file))
+    def without_drafts(stored: Preferences) -> None:
+        with_model(seven, stored)
+        stored.load = stored.load.model_copy(update={"drafts": DraftMode.LOOKUP})
+
+    with running_session(qtbot, own_profile, without_drafts) as session:
+        session.downloads.policy = QUICK
+        wait_ready(qtbot, session)
+        with qtbot.waitSignal(session.downloads.finished):
+            session.downloads.start(download_spec.spec_for_draft(draft))
+        listed = session.window.downloads.rows[draft.file]
+        with qtbot.waitSignal(session.models.loaded):
+            qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
+        assert session.preferences.load.drafts is DraftMode.AUTO
+        assert any(line.name == "draft" for line in session.models.current.bill.lines)
+
+
+def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
+    qtbot: QtBot, own_profile: Path, starter: Path, hub: HostileServer, draft: KnownDraft
+) -> None:
+    content = starter.read_bytes()
+    model = HostileServer(lambda _request, reply: reply.file(content))
+    with running_session(qtbot, own_profile) as session, model.running():
+        session.downloads.policy = QUICK
+        wait_ready(qtbot, session)
+        order = DownloadSpec(f"{model.url}/{SEVEN}", SEVEN, hashlib.sha256(content).hexdigest())
+        session.downloads.start_with_draft(order, download_spec.spec_for_draft(draft))
+        qtbot.waitUntil(lambda: session.downloads.arrived(SEVEN) is not None)
+        listed = session.window.downloads.rows[SEVEN]
+        with qtbot.waitSignal(session.models.loaded):
+            qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
+        assert session.models.path.name == SEVEN
+        assert draft_of(session) == draft.file
+
+
+def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(
+    qtbot: QtBot, own_profile: Path, seven: Path, shallow_starter: Path
+) -> None:
+    gone = seven.with_name("gone.gguf")
+
+    def with_draft(stored: Preferences) -> None:
+        with_model(seven, stored)
+        stored.load = stored.load.model_copy(update={"draft_model": str(gone)})
+
+    with running_session(qtbot, own_profile, with_draft) as session:
+        notices = session.window.notices
+        qtbot.waitUntil(lambda: notices.action_button.text() == "Load without the draft model")
+        assert "gone.gguf does not exist" in notices.label.text()
+        with qtbot.waitSignal(session.models.loaded):
+            qtbot.mouseClick(notices.action_button, Qt.MouseButton.LeftButton)
+        assert session.models.path == seven
+        assert draft_of(session) == ""
+
+
+def test_choosing_the_present_model_again_does_not_take_the_other_one_s_draft_model(
+    qtbot: QtBot, own_profile: Path, seven: Path, shallow_starter: Path
+) -> None:
     with running_session(qtbot, own_profile) as session:
         wait_ready(qtbot, session)
+        present = session.models.path
+        session.models.choose(seven, shallow_starter)
         with qtbot.waitSignal(session.models.loaded):
-            session.models.choose(seven)
-        assert draft_of(session) == draft.file
-        row = session.window.panel.load.rows["draft_model"]
-        row.none.click()
-        with qtbot.waitSignal(session.models.loaded):
-            session.window.panel.message.apply_button.click()
-        assert draft_of(session) == ""
-        with qtbot.waitSignal(session.models.loaded):
-            session.models.choose(session.recent_models.items[-1].path)
-        with qtbot.waitSignal(session.models.loaded):
-            session.models.choose(seven)
-        assert draft_of(session) == "", "that it was removed is remembered"
+            session.models.choose(present)
+        assert session.models.path == present
+        assert session.preferences.load.draft_model == ""
 
 
 def test_a_draft_model_of_another_model_has_no_button(

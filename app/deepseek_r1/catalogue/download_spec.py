@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
 from deepseek_r1.catalogue.file_names import checked_name, name_in_url
 from deepseek_r1.catalogue.hub_reference import HF_MIRROR, HUGGING_FACE, HubHost, HubReference
-from deepseek_r1.catalogue.known_models import KnownDraft, KnownFile, KnownModel, catalogue
+from deepseek_r1.catalogue.known_models import (
+    KnownDraft,
+    KnownFile,
+    KnownModel,
+    catalogue,
+    find_draft,
+)
 from deepseek_r1.core.i18n import current_language
 
 USUAL_QUANTISATION = "Q4_K_M"
@@ -90,6 +96,20 @@ def spec_for_draft(draft: KnownDraft, host: HubHost | None = None) -> DownloadSp
     reference = HubReference(host, draft.repository, "main", file=draft.file)
     url = host.file_url(reference.repository, reference.revision, reference.file)
     return DownloadSpec(url, draft.file, sha256=None, listed_in=reference)
+
+
+def draft_spec_again(spec: DownloadSpec) -> DownloadSpec:
+    """Returns a draft model's spec that asks its hub again; other specs are returned unchanged.
+
+    The author of the file may have replaced it since `spec` was made.
+    """
+    draft = find_draft(spec.file)
+    if draft is not None:
+        for host in draft_hosts():
+            again = spec_for_draft(draft, host)
+            if again.url == spec.url:
+                return again
+    return spec
 
 
 def default_source(model: KnownModel, file: KnownFile) -> str:

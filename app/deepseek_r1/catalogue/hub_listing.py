@@ -92,13 +92,15 @@ def list_repository(
 def published_spec(spec: DownloadSpec, policy: RetryPolicy, stop: Stop) -> DownloadSpec:
     """Ask the hub of `spec.listed_in` for size and checksum; other specs are returned unchanged.
 
-    Raises RepositoryNotListed, RepositoryWithoutModel, ChecksumUnknown, DownloadStopped.
+    A file without a published checksum is refused unless `spec` accepts that. Raises
+    RepositoryNotListed, RepositoryWithoutModel, ChecksumUnknown, DownloadStopped.
     """
     if spec.listed_in is None:
         return spec
     work = _list(spec.listed_in, policy, outline=False)
     listing = run_until_stopped(work, stop, spec.file)
-    (published,) = listing.specs(listing.choose())
+    accepted = spec.accept_unverified
+    (published,) = listing.specs(listing.choose(), accept_unverified=accepted)
     published.require_checkable()
     return published
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember
+from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember, remembered
 from deepseek_r1.catalogue.disk_errors import disk_errors
 from deepseek_r1.catalogue.download_progress import (
     DownloadPhase,
@@ -67,8 +67,8 @@ def pull(
     """Fetch the files of one model, check them and put them into `folder`.
 
     Raises DownloadFailed and its kinds (the partial file is kept), ChecksumUnknown, ChecksumWrong,
-    FileNameTaken, FileNameUnusable, RepositoryNotListed for a spec that the hub has to be asked
-    about, and the errors of `check`, after which the files are deleted.
+    FileNameTaken, FileNameUnusable, RepositoryNotListed and RepositoryWithoutModel for a spec that
+    a hub is asked about, and the errors of `check`, after which the files are deleted.
     """
     for spec in specs:
         spec.require_checkable()
@@ -77,7 +77,10 @@ def pull(
         for spec in specs:
             locks.enter_context(staging_lock(folder, spec.file))
         stopper, policy = stop or Stop(), policy or RetryPolicy()
-        published = [published_spec(spec, policy, stopper) for spec in specs]
+        published = [
+            _spec_of_file_here(spec, folder) or published_spec(spec, policy, stopper)
+            for spec in specs
+        ]
         arrived = [_fetch(spec, folder, policy, on_progress, stopper) for spec in published]
         paths = _place(arrived, folder, check)
     return PulledModel(
@@ -87,6 +90,14 @@ def pull(
         verified=all(each.spec.verifiable for each in arrived),
         new=any(each.new for each in arrived),
     )
+
+
+def _spec_of_file_here(spec: DownloadSpec, folder: Path) -> DownloadSpec | None:
+    """Returns the spec with the checksum of a file that was downloaded before, if it is here."""
+    known = remembered(folder / spec.file) if spec.listed_in is not None else None
+    if known is None or not (folder / spec.file).exists():
+        return None
+    return replace(spec, sha256=known, listed_in=None)
 
 
 def _fetch(

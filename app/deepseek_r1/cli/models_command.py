@@ -92,10 +92,12 @@ def _note_drafts() -> None:
     for draft in catalogue().drafts:
         names = ", ".join(model.name for model in known_models() if model.draft == draft.id)
         text = tr(
-            "{draft} (about {size:,.0f} MiB) is a draft model for {names}: pull with --with-draft.",
+            "{draft} (about {size:,.0f} MiB) is a draft model for {names}: pull with --with-draft. "
+            "Its licence is stated on {page}",
             draft=draft.name,
             size=draft.about_bytes / MIB,
             names=names,
+            page=str(draft.origin),
         )
         console.note(text)
 

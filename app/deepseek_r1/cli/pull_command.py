@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,20 +11,21 @@ import typer
 from deepseek_r1.catalogue.download_progress import PulledModel
 from deepseek_r1.catalogue.download_spec import (
     DownloadSpec,
+    draft_hosts,
     find_known,
     spec_for_draft,
     spec_for_known,
     spec_for_url,
 )
-from deepseek_r1.catalogue.errors import DraftUnknown
+from deepseek_r1.catalogue.errors import DownloadStopped, DraftUnknown
 from deepseek_r1.catalogue.importing import ImportMethod, import_model
-from deepseek_r1.catalogue.known_models import draft_of, find_draft
+from deepseek_r1.catalogue.known_models import KnownDraft, draft_of, find_draft
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.hub_command import HOSTS, From, is_hub_name, list_hub
 from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.cli.retry_options import retry_policy
-from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 
@@ -75,6 +77,7 @@ def pull_model(
     "Download a model into the models' folder; an interrupted download is continued."
     from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
 
+    drafts = [_draft_spec(what, source, accept_unverified)] if with_draft else []
     specs = _hub_specs(what, quantisation, source, accept_unverified=accept_unverified) or _specs(
         what,
         quantisation=quantisation,
@@ -83,25 +86,40 @@ def pull_model(
         name=name,
         accept_unverified=accept_unverified,
     )
-    draft_specs = [_draft_spec(what[0], source)] if with_draft else []
-    for spec in (*draft_specs, *specs):
+    for spec in (*drafts, *specs):
         console.note(tr("From {address}", address=spec.url))
     folder, policy = user_models_dir(), retry_policy()
-    draft = None
+    draft, failure = None, None
     with file_progress() as on_progress:
-        if draft_specs:
-            draft = pull(draft_specs, folder, policy=policy, on_progress=on_progress)
+        try:
+            draft = pull(drafts, folder, policy=policy, on_progress=on_progress) if drafts else None
+        except DownloadStopped:
+            raise
+        except R1Error as error:  # the model is of use without it
+            failure = error
         pulled = pull(specs, folder, policy=policy, on_progress=on_progress)
     _show_pulled(pulled, draft, as_json=as_json)
+    if failure is not None:
+        raise failure
 
 
-def _draft_spec(name: str, source: From | None) -> DownloadSpec:
-    """The draft model of the catalogue's model `name`. Raises ModelUnknown, DraftUnknown."""
-    model, _ = find_known(name)
+def _draft_spec(what: list[str], source: From | None, accept_unverified: bool) -> DownloadSpec:
+    """The draft model of a model of the catalogue. Raises WrongUsage and its kinds."""
+    if len(what) != 1 or is_hub_name(what[0]) or "://" in what[0] or find_draft(what[0]):
+        raise WrongUsage(detail=tr("--with-draft is for one model of the catalogue."))
+    model, _ = find_known(what[0])
     draft = draft_of(model)
     if draft is None:
         raise DraftUnknown(model=model.name)
-    return spec_for_draft(draft, HOSTS[source] if source else None)
+    return _spec_of_draft(draft, source, accept_unverified=accept_unverified)
+
+
+def _spec_of_draft(
+    draft: KnownDraft, source: From | None, *, accept_unverified: bool
+) -> DownloadSpec:
+    """The draft model's file from `source`, or from the usual hub where that does not have it."""
+    host = HOSTS[source] if source is not None and HOSTS[source] in draft_hosts() else None
+    return replace(spec_for_draft(draft, host), accept_unverified=accept_unverified)
 
 
 def _hub_specs(
@@ -134,7 +152,9 @@ def _specs(
                 detail=tr("Give one model of the catalogue at a time, without --name and --sha256.")
             )
         if (draft := find_draft(what[0])) is not None:
-            return [spec_for_draft(draft, HOSTS[source] if source else None)]
+            if quantisation:
+                raise WrongUsage(detail=tr("A draft model of the catalogue has one type only."))
+            return [_spec_of_draft(draft, source, accept_unverified=accept_unverified)]
         model, file = find_known(what[0], quantisation)
         host = HOSTS[source].name if source else None
         return [spec_for_known(model, file, host, accept_unverified=accept_unverified)]

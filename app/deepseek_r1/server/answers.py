@@ -62,7 +62,7 @@ class AnswerService:
     async def deadline(self) -> AsyncIterator[None]:
         """Limit the time of the block. Raises ApiError, also where requests are cut off."""
         if self._cut_off:
-            raise self._too_late()
+            raise self._count_too_late()
         limit = asyncio.timeout(self.options.request_s)
         try:
             async with limit:
@@ -74,9 +74,9 @@ class AnswerService:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise self._too_late() from error
+            raise self._count_too_late() from error
 
-    def _too_late(self) -> ApiError:
+    def _count_too_late(self) -> ApiError:
         """Count and return the error of a request that has no time left."""
         error = ApiError(
             504, f"The answer took longer than {self.options.request_s:g} s.", code="timeout"

@@ -7,10 +7,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class HttpProtocol(H11Protocol):
-    """Answers such a request once: with status 400, or with the response that has begun.
+    """Answers such a request with status 400, or cuts off the response that has begun.
 
-    uvicorn's own sends both, and a body to HEAD as well, for which h11 raises an error. A response
-    that has begun is cut off.
+    uvicorn's own class does both, and sends a body to HEAD as well, for which h11 raises an error.
     """
 
     def send_400_response(self, msg: str) -> None:

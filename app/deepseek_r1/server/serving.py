@@ -150,13 +150,13 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: take no new connections and wait for the running requests."""
-        ending = asyncio.create_task(self._cut_off())
+        ending = asyncio.create_task(self._end_late_requests())
         try:
             await super().shutdown(sockets)
         finally:
             ending.cancel()
 
-    async def _cut_off(self) -> None:
+    async def _end_late_requests(self) -> None:
         await asyncio.sleep(self._service.options.drain_s)
         self._service.cut_off()
         await asyncio.sleep(CANCEL_S)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.catalogue.known_models import draft_for_file
 from deepseek_r1.core import events, log
 from deepseek_r1.core.errors import (
     BudgetTooSmall,
     ContextTooLarge,
+    DraftUnfit,
     ErrorReport,
     ModelFileMissing,
     TemplateUnusable,
@@ -43,11 +43,15 @@ RECENT_MODELS = 8
 
 @dataclass(frozen=True, slots=True)
 class LoadAlternative:
-    """A model that was refused for its memory or context, and settings with which it loads."""
+    """A model that was refused for memory, context or draft model, and settings that load it.
+
+    `without_draft`: the draft model alone was the reason.
+    """
 
     refused: ErrorReport
     path: Path
     settings: LoadSettings
+    without_draft: bool = False
 
 
 class ModelController(QObject):
@@ -133,7 +137,7 @@ class ModelController(QObject):
 
     @property
     def draft_model(self) -> str:
-        """The draft model's file that the model is loaded with; empty for none."""
+        """The draft model's file in the remembered settings; empty for none."""
         return self._preferences.load.draft_model
 
     @property
@@ -167,26 +171,25 @@ class ModelController(QObject):
         if self.current is None and not self.loading:
             self.load_chosen()
 
-    def choose(self, path: Path) -> None:
-        """Load another model, with its own draft model; remembered once it has loaded."""
-        if path != self.path:
-            settings = with_draft_model(self._load_settings, self._draft_model_of(path))
-            if settings != self._load_settings:
-                self._new_settings = settings
+    def choose(self, path: Path, draft_model: Path | None = None) -> None:
+        """Load another model, with `draft_model` or its own one; remembered once it has loaded."""
+        if draft_model is not None:
+            chosen = str(draft_model)
+        elif path == self.next_path:
+            chosen = self._load_settings.draft_model
+        else:
+            chosen = self._preferences.draft_models.get(str(path), "")
+        settings = with_draft_model(self._load_settings, chosen)
+        if settings != self._load_settings:
+            self._new_settings = settings
         self._start_load(path)
 
-    def _draft_model_of(self, path: Path) -> str:
-        """The draft model chosen for a model, else the catalogue's where it lies beside it."""
-        chosen = self._preferences.draft_models.get(str(path))
-        if chosen is not None:
-            return chosen
-        draft = draft_for_file(path.name)
-        beside = path.with_name(draft.file) if draft is not None else None
-        return str(beside) if beside is not None and beside.is_file() else ""
-
-    def apply_draft(self, draft: Path) -> None:
-        """Load the model again with a draft model."""
-        self.apply(with_draft_model(self._load_settings, str(draft)))
+    def apply_draft(self, draft_model: Path) -> None:
+        """Load the model again with a draft model, and use it."""
+        settings = with_draft_model(self._preferences.load, str(draft_model))
+        if settings.drafts in (DraftMode.OFF, DraftMode.LOOKUP):
+            settings = settings.model_copy(update={"drafts": DraftMode.AUTO})
+        self.apply(settings)
 
     def apply(self, settings: LoadSettings) -> None:
         """Load the model again with new settings; they are remembered once it has loaded."""
@@ -281,14 +284,10 @@ class ModelController(QObject):
         self.loaded.emit(loaded)
 
     def _remember_draft(self, path: str) -> None:
-        """Remember the draft model for this model: another one needs another.
-
-        That a model is used without the one of the catalogue is remembered as an empty path.
-        """
+        """Remember the draft model for this model: another one needs another."""
         drafts = {known: draft for known, draft in self._preferences.draft_models.items()
                   if known != path}  # fmt: skip
-        draft = self._preferences.load.draft_model
-        if draft or draft_for_file(Path(path).name) is not None:
+        if draft := self._preferences.load.draft_model:
             drafts[path] = draft
         self._preferences.draft_models = drafts
         self.preferences_changed.emit()
@@ -316,6 +315,9 @@ class ModelController(QObject):
             self.settings_refused.emit(self._preferences.load)
         if report.code == TemplateUnusable.__name__ and is_own:
             self.own_template_refused.emit(path)
+        elif _is_about_draft(report, settings):
+            without = with_draft_model(settings, "")
+            self.alternative_found.emit(LoadAlternative(report, path, without, without_draft=True))
         elif report.code == ContextTooLarge.__name__:
             shorter = settings.model_copy(update={"context_length": report.facts["trained"]})
             self.alternative_found.emit(LoadAlternative(report, path, shorter))
@@ -472,6 +474,15 @@ def with_draft_model(settings: LoadSettings, draft_model: str) -> LoadSettings:
     if not draft_model and settings.drafts is DraftMode.MODEL:
         changed["drafts"] = DraftMode.AUTO
     return settings.model_copy(update=changed)
+
+
+def _is_about_draft(report: ErrorReport, settings: LoadSettings) -> bool:
+    """True where the draft model was refused, not the model."""
+    if not settings.draft_model:
+        return False
+    at_fault = report.facts.get("path")
+    same_file = isinstance(at_fault, str) and Path(at_fault) == Path(settings.draft_model)
+    return same_file or report.code == DraftUnfit.__name__
 
 
 def _possible(settings: LoadSettings | None) -> LoadSettings | None:

@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from deepseek_r1.catalogue import partial_file
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
-from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.download_spec import DownloadSpec, draft_spec_again
 from deepseek_r1.catalogue.errors import DownloadStopped
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core import log
@@ -48,6 +48,7 @@ class Download:
     progress: DownloadProgress
     part_bytes: int = 0
     load_after: bool = False  # it is loaded as soon as it is done
+    draft: str = ""  # the file of the draft model that was requested with it
     path: Path | None = None
     report: ErrorReport | None = None
     folder: Path = Path()
@@ -69,6 +70,7 @@ class Downloads(QObject):
         self._worker: _Worker | None = None
         self._closed = False
         self._delete_after: set[str] = set()
+        self._arrived: dict[str, Path] = {}  # the files that were downloaded, by their names
         self._partial_found.connect(self._on_partial_found)
 
     @property
@@ -91,8 +93,11 @@ class Downloads(QObject):
             tuple((folder, partial_file.unfinished(folder)) for folder in folders)
         )
 
-    def start(self, order: DownloadSpec, *, load_after: bool = False) -> None:
-        """Queue a file. A paused or failed download goes on."""
+    def start(self, order: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
+        """Queue a file. A paused or failed download goes on.
+
+        `draft` is the file of the draft model that was requested with a model.
+        """
         known = self._all.get(order.file)
         if known is not None and known.state in (DownloadState.QUEUED, DownloadState.RUNNING):
             return
@@ -101,7 +106,7 @@ class Downloads(QObject):
         progress = DownloadProgress(order.file, DownloadPhase.RECEIVING, done, order.size_bytes)
         self._all.pop(order.file, None)  # to the end of the queue
         self._all[order.file] = Download(
-            order, DownloadState.QUEUED, progress, done, load_after, folder=folder
+            order, DownloadState.QUEUED, progress, done, load_after, draft, folder=folder
         )
         self._next()
         self.changed.emit()
@@ -121,7 +126,17 @@ class Downloads(QObject):
     def resume(self, file: str) -> None:
         """Continue a paused or failed download."""
         if file in self._all:
-            self.start(self._all[file].order, load_after=self._all[file].load_after)
+            known = self._all[file]
+            self.start(known.order, load_after=known.load_after, draft=known.draft)
+
+    def start_with_draft(self, order: DownloadSpec, draft: DownloadSpec) -> None:
+        """Queue a model behind its draft model, so that both can be loaded when it is done."""
+        self.start(draft)
+        self.start(order, draft=draft.file)
+
+    def arrived(self, file: str) -> Path | None:
+        """Where a file is that was downloaded since the start."""
+        return self._arrived.get(file)
 
     @Slot(str)
     def dismiss(self, file: str) -> None:
@@ -186,6 +201,7 @@ class Downloads(QObject):
         download = self._all[file]
         if worker.path is not None:
             ended = replace(download, state=DownloadState.DONE, path=worker.path)
+            self._arrived[file] = worker.path
             self._delete_after.discard(file)
         elif isinstance(worker.error, DownloadStopped):
             ended = replace(download, state=DownloadState.PAUSED)
@@ -207,7 +223,8 @@ class Downloads(QObject):
         self, found: Iterable[tuple[Path, Iterable[tuple[DownloadSpec, int]]]]
     ) -> None:
         for folder, files in found:
-            for order, done in files:
+            for stored, done in files:
+                order = draft_spec_again(stored)
                 if order.file in self._all:
                     continue
                 progress = DownloadProgress(

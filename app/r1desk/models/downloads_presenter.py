@@ -46,14 +46,17 @@ class DownloadPresenter(QObject):
         model_presenter.chooser_opened.connect(self._on_chooser)
         downloads.changed.connect(self._on_changed)
         downloads.finished.connect(self._on_finished)
-        models.loaded.connect(self._on_changed)
+        for signal in (models.load_started, models.loaded, models.load_failed):
+            signal.connect(self._on_changed)
         self._on_changed()
 
     def close(self) -> None:
         """Disconnect before the window goes."""
         self._downloads.changed.disconnect(self._on_changed)
         self._downloads.finished.disconnect(self._on_finished)
-        self._models.loaded.disconnect(self._on_changed)
+        models = self._models
+        for signal in (models.load_started, models.loaded, models.load_failed):
+            signal.disconnect(self._on_changed)
         self.deleteLater()
 
     def _connect(self, rows: DownloadList) -> None:
@@ -73,6 +76,7 @@ class DownloadPresenter(QObject):
         chooser.hub.policy = self._downloads.policy
         chooser.hub.download_requested.connect(self._downloads.start)
         chooser.catalogue.download_requested.connect(self._downloads.start)
+        chooser.catalogue.drafted_download_requested.connect(self._downloads.start_with_draft)
         chooser.finished.connect(self._on_chooser_closed)
         self._on_changed()
 
@@ -98,7 +102,7 @@ class DownloadPresenter(QObject):
             if find_draft(file) is not None:
                 self._models.apply_draft(download.path)
             else:
-                self._models.choose(download.path)
+                self._models.choose(download.path, self._downloads.arrived(download.draft))
             self._downloads.dismiss(file)
             if self._chooser is not None:
                 self._chooser.accept()
@@ -110,10 +114,12 @@ class DownloadPresenter(QObject):
             self._on_load(download.order.file)
 
     def _loadable_draft(self) -> str:
-        """The file of the present model's draft model, unless it is loaded with one."""
+        """The file of the present model's draft model, unless it has one or another is loading."""
         model = self._models.path
-        draft = draft_for_file(model.name) if model is not None else None
-        return draft.file if draft is not None and not self._models.draft_model else ""
+        if model is None or self._models.loading or self._models.draft_model:
+            return ""
+        draft = draft_for_file(model.name)
+        return draft.file if draft is not None else ""
 
     @Slot(str)
     def _on_other_source(self, file: str) -> None:
@@ -121,7 +127,7 @@ class DownloadPresenter(QObject):
         download = self._find(file)
         other = other_source(download.order) if download is not None else None
         if download is not None and other is not None:
-            self._downloads.start(other.spec, load_after=download.load_after)
+            self._downloads.start(other.spec, load_after=download.load_after, draft=download.draft)
 
     @Slot(str)
     def _on_delete(self, file: str) -> None:

@@ -11,7 +11,7 @@ from deepseek_r1.catalogue.download_spec import (
     spec_for_known,
 )
 from deepseek_r1.catalogue.hub_reference import HubHost
-from deepseek_r1.catalogue.known_models import catalogue, find_draft
+from deepseek_r1.catalogue.known_models import KnownDraft, catalogue, find_draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class OtherSource:
 
 def other_source(spec: DownloadSpec) -> OtherSource | None:
     """The host after the one of `spec` in the catalogue's order; None for an unknown file."""
-    if spec.listed_in is not None:
-        return _other_hub(spec.file, spec.listed_in.host)
+    if (draft := find_draft(spec.file)) is not None and spec.listed_in is not None:
+        return _other_hub(draft, spec.listed_in.host)
     for model in catalogue().models:
         for file in model.files:
             if (file.file, file.sha256) != (spec.file, spec.sha256):
@@ -40,9 +40,6 @@ def other_source(spec: DownloadSpec) -> OtherSource | None:
     return None
 
 
-def _other_hub(file: str, host: HubHost) -> OtherSource | None:
-    draft = find_draft(file)
+def _other_hub(draft: KnownDraft, host: HubHost) -> OtherSource | None:
     others = [each for each in draft_hosts() if each != host]
-    if draft is None or not others:
-        return None
-    return OtherSource(others[0].name, spec_for_draft(draft, others[0]))
+    return OtherSource(others[0].name, spec_for_draft(draft, others[0])) if others else None

@@ -60,7 +60,7 @@ class ModelPresenter(QObject):
         self._refusal = alternative.refused.text()
         notice = Notice(
             self._refusal,
-            action=tr("Load it this way"),
+            action=_action_text(alternative),
             on_action=lambda: self._models.load_alternative(alternative),
         )
         self._notices.show_notice(notice)
@@ -97,3 +97,9 @@ class ModelPresenter(QObject):
         chooser.destroyed.connect(return_free_memory)
         self.chooser_opened.emit(chooser)
         chooser.open()
+
+
+def _action_text(alternative: LoadAlternative) -> str:
+    if alternative.without_draft:
+        return tr("Load without the draft model")
+    return tr("Load it this way")

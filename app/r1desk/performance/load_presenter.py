@@ -6,7 +6,6 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Slot
 
-from deepseek_r1.catalogue.known_models import draft_for_file
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.settings import LoadSettings
@@ -87,7 +86,6 @@ class LoadPresenter(QObject):
         if panel.load.applied != self._preferences.load:  # they were not chosen in the panel
             panel.set_load_settings(self._preferences.load)
         panel.show_model(with_window_measured(loaded))
-        panel.load.offer_draft(draft_for_file(Path(loaded.facts.path).name))
         if loaded.bill.streams and not loaded.bill.disk_mib_s:
             self._models.plan(self._preferences.load)  # it measures the disk's speed
 

@@ -67,7 +67,8 @@ class ServedAnswer(QObject):
     def _end_cancelled(self) -> None:
         """Close a request that was cancelled while it was interrupted."""
         reason = events.FinishReason.CANCELLED
-        stats = events.GenerationStats(finish_reason=reason)
+        ended = events.GenerationStats(finish_reason=reason)
+        stats = merged_stats(self._stats, ended) or ended
         self._reply(events.GenerationFinished(stats=stats))
         self._close(DoneReply(id=self._wanted.id))
 

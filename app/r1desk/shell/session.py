@@ -43,6 +43,7 @@ from r1desk.models.presenter import ModelPresenter
 from r1desk.models.recent_models import RecentModels
 from r1desk.models.template_presenter import TemplatePresenter
 from r1desk.performance.budget_guard import BudgetGuard
+from r1desk.performance.draft_offer_presenter import DraftOfferPresenter
 from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.presenter import PerformancePresenter
 from r1desk.performance.preset_presenter import PresetPresenter
@@ -188,7 +189,6 @@ class Session(QObject):
         self.window.models_requested.connect(model_presenter.choose)
         self.window.model_dropped.connect(self.models.choose)
         self.window.panel.choose_model_requested.connect(model_presenter.choose)
-        self.window.panel.load.draft_download_requested.connect(self.downloads.start)
         chat_presenter = self._present_chat()
         self.presenters = (
             chat_presenter,
@@ -224,6 +224,7 @@ class Session(QObject):
                 models=self.models,
             ),
             LoadPresenter(self.window.panel, self.models, self.recent_models, p),
+            DraftOfferPresenter(self.window.panel.load, self.models, self.downloads),
             PerformancePresenter(
                 gauge=self.window.gauge,
                 panel=self.window.panel,

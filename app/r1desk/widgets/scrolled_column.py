@@ -14,4 +14,5 @@ class ScrolledColumn(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         least = super().minimumSizeHint()
-        return QSize(least.width(), max(0, self.heightForWidth(max(self.width(), least.width()))))
+        height = self.heightForWidth(max(self.width(), least.width()))
+        return QSize(least.width(), height) if height >= 0 else least  # -1: no text wraps

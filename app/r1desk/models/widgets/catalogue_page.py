@@ -42,11 +42,13 @@ class CataloguePage(QWidget):
     """The cards, the fold with all files, and the downloads below.
 
     Signals:
-        download_requested: a DownloadSpec.
+        download_requested: the DownloadSpec of a model.
+        drafted_download_requested: the DownloadSpecs of a model and of its draft model.
         use_requested: the Path of a file that is on this computer.
     """
 
     download_requested = Signal(object)
+    drafted_download_requested = Signal(object, object)
     use_requested = Signal(object)
 
     def __init__(self, settings: LoadSettings) -> None:
@@ -187,7 +189,7 @@ class CataloguePage(QWidget):
         box.open()
 
     def _request(self, spec: DownloadSpec, draft: KnownDraft | None) -> None:
-        """Request the draft model first: it is there when the model is loaded."""
         if draft is not None:
-            self.download_requested.emit(spec_for_draft(draft))
-        self.download_requested.emit(spec)
+            self.drafted_download_requested.emit(spec, spec_for_draft(draft))
+        else:
+            self.download_requested.emit(spec)

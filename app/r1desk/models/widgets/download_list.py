@@ -92,7 +92,10 @@ class DownloadRow(QFrame):
         layout.addWidget(self.status)
 
     def show_download(self, download: Download, loadable_draft: str = "") -> None:
-        """Show the download's state and progress; `loadable_draft` as in the list."""
+        """Show the download's state and progress.
+
+        `loadable_draft` is the file of a draft model that the present model can be loaded with.
+        """
         state, progress = download.state, download.progress
         is_draft = find_draft(self.file) is not None  # it does not chat
         loadable = not is_draft or self.file == loadable_draft

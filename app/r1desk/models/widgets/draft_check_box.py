@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QCheckBox, QSizePolicy
 
 from deepseek_r1.catalogue.download_spec import spec_for_draft
@@ -13,33 +14,42 @@ from r1desk.theme import explain
 
 
 class DraftCheckBox(QCheckBox):
-    """Hidden unless the model has a draft model; checked where that makes answers faster.
+    """Hidden unless the model has a draft model; checked where the model runs from the disk.
 
-    It does so for a model that runs from the disk.
+    There drafts can make answers faster. What the user chose stays.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._draft: KnownDraft | None = None
-        self._offered = False
+        self._chosen: bool | None = None  # by the user
+        self.clicked.connect(self._on_clicked)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)  # as wide as clicks
         self.hide()
 
     @property
     def wanted(self) -> KnownDraft | None:
         """The draft model to download along with the model."""
-        return self._draft if self._offered and self.isChecked() else None
+        return self._draft if self.isChecked() else None
 
     def offer(self, file: CatalogueFile | None, *, here: bool) -> None:
         """Offer the draft model of `file`, which is not offered where it is `here` already."""
-        draft = draft_of(file.model) if file is not None else None
-        self._offered = draft is not None and not here
-        self.setVisible(self._offered)
-        if file is None or draft is None or draft == self._draft:
-            return
+        draft = draft_of(file.model) if file is not None and not here else None
         self._draft = draft
+        self.setVisible(draft is not None)
+        if file is None or draft is None:
+            return
         size = format_size(draft.about_bytes)
         self.setText(tr("With its draft model, about {size} more", size=size))
-        purpose = tr("A small model that makes answers faster where the model runs from the disk.")
-        explain(self, f"{purpose}\n{spec_for_draft(draft).url}")
-        self.setChecked(file.estimate.bill.streams)
+        lines = (
+            tr("A small model that can make answers faster where the model runs from the disk."),
+            tr("Its licence is stated on {page}", page=str(draft.origin)),
+            spec_for_draft(draft).url,
+        )
+        explain(self, "\n".join(lines))
+        streams = file.estimate.bill.streams
+        self.setChecked(streams if self._chosen is None else self._chosen)
+
+    @Slot(bool)
+    def _on_clicked(self, checked: bool) -> None:
+        self._chosen = checked

@@ -8,7 +8,6 @@ from pathlib import Path
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SettingInfo
 from r1desk.models.widgets.file_dialog import open_model_dialog
@@ -20,11 +19,13 @@ from r1desk.widgets.layouts import put_inside
 class FileRow(SettingRow):
     """The name of a file on a button that opens a dialog for another one, and a way to none.
 
+    Where no file is chosen, one can be offered.
+
     Signals:
-        download_requested: the DownloadSpec that was offered.
+        offer_taken: the user wants what was offered.
     """
 
-    download_requested = Signal(object)
+    offer_taken = Signal()
 
     def __init__(self, info: SettingInfo) -> None:
         super().__init__(info)
@@ -34,25 +35,25 @@ class FileRow(SettingRow):
         self.none = QPushButton(tr("Remove"))
         self.none.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._title.setBuddy(self.button)
-        self.download = QPushButton()
-        self.download.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self._offer: DownloadSpec | None = None
-        for control in (self.button, self.none, self.download):
+        self.offered = QPushButton()
+        self.offered.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self._offer_tip = ""
+        for control in (self.button, self.none, self.offered):
             self._set_up(control)
         self.none.setAccessibleName(tr("No draft model"))
         line = put_inside(self._box, QHBoxLayout())
         line.setSpacing(6)
         line.addWidget(self.button, 1)
         line.addWidget(self.none)
-        line.addWidget(self.download)
+        line.addWidget(self.offered)
         self._box.addWidget(self.cost)
         self.button.clicked.connect(self._on_choose)
         self.none.clicked.connect(lambda: self._choose(""))
-        self.download.clicked.connect(lambda: self.download_requested.emit(self._offer))
+        self.offered.clicked.connect(self.offer_taken)
         self.set_value("")
 
     def _controls(self) -> Sequence[QWidget]:
-        return (self.button, self.none, self.download)
+        return (self.button, self.none, self.offered)
 
     @property
     def value(self) -> str:
@@ -66,15 +67,19 @@ class FileRow(SettingRow):
         self.button.setText(name.replace("&", "&&"))
         explain(self.button, value or tr(self.info.help))
         self.none.setVisible(bool(value))
-        self.download.setVisible(self._offer is not None and not value)
+        self.offered.setVisible(bool(self.offered.text()) and not value)
+        explain(self.offered, self._offer_tip)
 
-    def offer_download(self, spec: DownloadSpec | None, size: str) -> None:
-        """Offer the download of a file where none is chosen; `size` is shown on the button."""
-        self._offer = spec
-        if spec is not None:
-            self.download.setText(tr("Download {size}", size=size))
-            explain(self.download, spec.url)
+    def offer(self, text: str, tip: str = "") -> None:
+        """Offer another file on a button with this text; an empty one takes the offer back."""
+        self._offer_tip = tip
+        self.offered.setText(text)
+        self.offered.setAccessibleName(f"{tr(self.info.title)}: {text}")
         self.set_value(self._path)
+
+    def enable(self) -> None:
+        super().enable()
+        self.set_value(self._path)  # its tooltips were those of a disabled row
 
     @Slot()
     def _on_choose(self) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from deepseek_r1.catalogue.download_spec import spec_for_draft
-from deepseek_r1.catalogue.known_models import KnownDraft
 from deepseek_r1.core.events import Bill, ModelFacts, ThreadsMeasured
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import (
@@ -22,7 +20,6 @@ from deepseek_r1.hardware import (
     default_threads_prefill,
     machine_memory_mib,
 )
-from r1desk.models.formatting import format_size
 from r1desk.performance.bill_parts import line_mib
 from r1desk.performance.hints import (
     budget_marks,
@@ -58,24 +55,24 @@ class LoadSection(QObject):
         plan_wanted: 150 ms after the last change, with the edited settings.
         threads_changed: for writing and for reading; in force at once.
         budget_changed: MiB, 150 ms after the last change, where the loaded model can follow.
-        draft_download_requested: the DownloadSpec of the draft model that was offered.
+        draft_offer_taken: the user wants the draft model that was offered in its row.
     """
 
     edited_changed = Signal()
     plan_wanted = Signal(object)
     threads_changed = Signal(int, int)
     budget_changed = Signal(int)
-    draft_download_requested = Signal(object)
+    draft_offer_taken = Signal()
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.applied = LoadSettings()
         self.edited = self.applied
-        self.rows = _create_rows()
+        self.draft_model = FileRow(LoadSettings.info("draft_model"))
+        self.draft_model.offer_taken.connect(self.draft_offer_taken)
+        self.rows = _create_rows() | {"draft_model": self.draft_model}
         for key, row in self.rows.items():
             SettingRelay(key, row, self.change, self)
-            if isinstance(row, FileRow):
-                row.download_requested.connect(self.draft_download_requested)
         self._followed_from_mib = float("inf")  # no model is loaded
         self._automatic = _defaults()
         self._budget_moved = False
@@ -131,13 +128,6 @@ class LoadSection(QObject):
         row = self.rows["context_length"]
         row.set_steps(_context_steps(most), (0, most))
         row.set_value(min(self.edited.context_length, most))
-
-    def offer_draft(self, draft: KnownDraft | None) -> None:
-        """Offer the draft model that the catalogue names for the loaded model."""
-        row = self.rows["draft_model"]
-        if isinstance(row, FileRow):
-            spec = spec_for_draft(draft) if draft is not None else None
-            row.offer_download(spec, format_size(draft.about_bytes) if draft is not None else "")
 
     def show_costs(self, bill: Bill) -> None:
         """Show the cost of each setting, from the bill."""
@@ -265,7 +255,6 @@ def _create_rows() -> dict[str, SettingRow]:
         DraftMode.MODEL: tr("Draft model"),
     }
     rows["drafts"] = ChoiceRow(info("drafts"), list(modes.items()))
-    rows["draft_model"] = FileRow(info("draft_model"))
     names = {
         CacheStrategy.AUTO: tr("Automatic"),
         CacheStrategy.PINNED: tr("Pinned"),
