@@ -310,7 +310,7 @@ def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(
         session.downloads._all[spec.file] = failed
         started: list[DownloadSpec] = []
 
-        def start(other: DownloadSpec, *, load_after: bool) -> None:
+        def start(other: DownloadSpec, *, load_after: bool, draft: str) -> None:
             started.append(other)
 
         monkeypatch.setattr(session.downloads, "start", start)

@@ -68,7 +68,7 @@ class FileRow(SettingRow):
         explain(self.button, value or tr(self.info.help))
         self.none.setVisible(bool(value))
         self.offered.setVisible(bool(self.offered.text()) and not value)
-        explain(self.offered, self._offer_tip)
+        explain(self.offered, self._offer_tip or tr(self.info.help))
 
     def offer(self, text: str, tip: str = "") -> None:
         """Offer another file on a button with this text; an empty one takes the offer back."""
