@@ -14,11 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.file_path import FilePath
-from deepseek_r1.core.settings import LoadSettings, PromptCacheSettings, SamplingSettings
+from deepseek_r1.core.settings import (
+    KVType,
+    LoadSettings,
+    PromptCacheSettings,
+    SamplingSettings,
+)
 
 FILE_NAME = "preferences.json"
-VERSION = 2
+VERSION = 3
 _FORMER_CONTEXT = 4096  # the default of version 1, which had no automatic context
+_FORMER_KV_TYPE = KVType.F16  # the default up to version 2, which had no automatic precision
 
 
 class Preferences(BaseModel):
@@ -63,10 +69,11 @@ def load(profile: Path) -> tuple[Preferences, Path | None]:
 
 def _migrated(stored: Preferences) -> Preferences:
     """Preferences of an earlier version in the form of this one."""
-    if stored.version < VERSION:
-        stored.version = VERSION
-        if stored.load.context_length == _FORMER_CONTEXT:
-            stored.load = stored.load.model_copy(update={"context_length": 0})
+    if stored.version < 2 and stored.load.context_length == _FORMER_CONTEXT:
+        stored.load = stored.load.model_copy(update={"context_length": 0})
+    if stored.version < 3 and stored.load.kv_type is _FORMER_KV_TYPE:
+        stored.load = stored.load.model_copy(update={"kv_type": KVType.AUTO})
+    stored.version = max(VERSION, stored.version)
     return stored
 
 

@@ -33,7 +33,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.runner import LlamaEngine
 from deepseek_r1.hardware import cpu, machine_memory_mib
@@ -52,7 +52,11 @@ class Run:
 class Bench:
     def __init__(self, path: Path, threads: int) -> None:
         settings = LoadSettings(
-            memory_budget=65536, context_length=1024, threads=threads, threads_prefill=threads
+            memory_budget=65536,
+            context_length=1024,
+            kv_type=KVType.F16,
+            threads=threads,
+            threads_prefill=threads,
         )
         self.model = CPUInference(path, settings=settings)
         engine = self.model._engine

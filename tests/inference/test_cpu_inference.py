@@ -31,6 +31,8 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
+from deepseek_r1.engine.llama.cpu_variant import CpuVariant
+from deepseek_r1.engine.llama.library import library
 from deepseek_r1.hardware import default_threads, default_threads_prefill
 from support.budgets import ROOMY_MIB
 from support.forced_answers import ENDLESS, only
@@ -262,11 +264,34 @@ def test_every_kind_of_cache_answers(starter: Path, kv_type: KVType) -> None:
 def test_a_narrower_cache_is_smaller(shallow_starter: Path) -> None:
     def measured(kv_type: KVType) -> float:
         with CPUInference(shallow_starter, kv_type=kv_type) as model:
-            return next(
-                x.measured_mib or 0.0 for x in model.loaded.bill.lines if x.name == "kv_cache"
-            )
+            return cache_mib(model)[1]
 
     assert measured(KVType.Q8_0) < 0.55 * measured(KVType.F16)
+
+
+@pytest.mark.parametrize(
+    ("features", "kv_type"),
+    [(("SSE3", "AVX", "F16C"), KVType.F16), (("SSE3", "AVX"), KVType.Q8_0)],
+)
+def test_an_automatic_cache_has_the_type_that_the_loaded_code_is_fast_with(
+    shallow_starter: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    features: tuple[str, ...],
+    kv_type: KVType,
+) -> None:
+    monkeypatch.setattr(library(), "cpu_variant", CpuVariant("", features))
+    with CPUInference(shallow_starter, kv_type=kv_type) as named:
+        wanted = cache_mib(named)
+    with CPUInference(shallow_starter) as model:
+        assert cache_mib(model) == wanted
+        assert len(model.generate("What is the capital of France?", 12, sampling=GREEDY)) > 10
+    assert wanted[0] == pytest.approx(wanted[1], rel=0.01)
+
+
+def cache_mib(model: CPUInference) -> tuple[float, float]:
+    """The planned and the measured size of the KV cache."""
+    line = next(x for x in model.loaded.bill.lines if x.name == "kv_cache")
+    return line.planned_mib, line.measured_mib or 0.0
 
 
 def test_a_full_context_ends_the_answer_and_the_next_one_works(shallow_starter: Path) -> None:

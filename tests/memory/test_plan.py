@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from deepseek_r1.memory.plan import (
 from memory.headers import GIB, header, headers, load_settings
 
 MIB = 1 << 20
-OVERHEAD = ProcessOverhead(window_mib=150.0)
+OVERHEAD = ProcessOverhead(window_mib=150.0, slow_f16=False)
 WIDTHS = {KVType.F16: 2.0, KVType.Q8_0: 34 / 32, KVType.Q4_0: 18 / 32}
 
 
@@ -62,8 +63,33 @@ def test_the_kv_cache_is_what_llama_cpp_reports(kv_type, bytes_each):
     assert line(bill, "kv_cache") == pytest.approx(22.5 * bytes_each / 2)
 
 
+@pytest.mark.parametrize(("slow_f16", "same_as"), [(False, KVType.F16), (True, KVType.Q8_0)])
+def test_an_automatic_precision_is_f16_unless_that_is_slow(slow_f16: bool, same_as: KVType) -> None:
+    overhead = replace(OVERHEAD, slow_f16=slow_f16)
+    named = LoadSettings(context_length=1024, kv_type=same_as)
+    assert LoadSettings().kv_type is KVType.AUTO
+    assert with_context(header(), LoadSettings(context_length=1024), overhead) == named
+    bill = plan(header(), LoadSettings(context_length=1024), overhead).bill
+    assert bill == plan(header(), named, OVERHEAD).bill
+
+
+def test_a_precision_that_the_user_chose_stays() -> None:
+    asked = LoadSettings(context_length=1024, kv_type=KVType.F16)
+    assert with_context(header(), asked, replace(OVERHEAD, slow_f16=True)) == asked
+
+
+def test_advice_for_slow_f16_goes_straight_below_q8_0() -> None:
+    overhead = replace(OVERHEAD, slow_f16=True)
+    asked = LoadSettings(context_length=8192, micro_batch=64)
+    total = plan(header(), asked, overhead).bill.total_mib
+    short = asked.model_copy(update={"memory_budget": math.floor(total - 20)})
+    advice = advise(header(), short, overhead)
+    assert advice.settings.kv_type is KVType.AUTO
+    assert advice.settings.context_length < 8192
+
+
 def test_the_context_is_padded_as_llama_cpp_pads_it():
-    asked, padded = (LoadSettings(context_length=n) for n in (1025, 1280))
+    asked, padded = (LoadSettings(context_length=n, kv_type=KVType.F16) for n in (1025, 1280))
     assert cost_model.kv_cache_bytes(header(), asked) == cost_model.kv_cache_bytes(header(), padded)
 
 
@@ -72,10 +98,8 @@ def test_latent_attention_keeps_one_row_for_keys_and_values():
         architecture="deepseek2", blocks=61, heads=128, heads_kv=1, head=576, value=512,
         attention__key_length_mla=192,
     )  # fmt: skip
-    assert (
-        cost_model.kv_cache_bytes(deepseek, LoadSettings(context_length=4096))
-        == 61 * 4096 * 576 * 2
-    )
+    asked = LoadSettings(context_length=4096, kv_type=KVType.F16)
+    assert cost_model.kv_cache_bytes(deepseek, asked) == 61 * 4096 * 576 * 2
 
 
 COMPUTE = [  # "CPU compute buffer size" of llama.cpp for these shapes, f16, 512 x 1024
@@ -101,14 +125,14 @@ COMPUTE = [  # "CPU compute buffer size" of llama.cpp for these shapes, f16, 512
 
 @pytest.mark.parametrize(("model", "reported_mib"), COMPUTE)
 def test_the_compute_buffer_is_what_llama_cpp_reports(model, reported_mib):
-    chosen = LoadSettings(context_length=1024, micro_batch=512)
+    chosen = LoadSettings(context_length=1024, micro_batch=512, kv_type=KVType.F16)
     scratch = 512 * max(model.feed_forward, model.heads * model.key_length, model.embedding)
     buffer = cost_model.compute_bytes(model, chosen) - scratch * 292 / 256
     assert buffer / MIB == pytest.approx(reported_mib, abs=0.02)
 
 
 def test_two_masks_for_a_model_with_a_sliding_window():
-    chosen = LoadSettings(context_length=8192, micro_batch=512)
+    chosen = LoadSettings(context_length=8192, micro_batch=512, kv_type=KVType.F16)
     windowed = header(architecture="gemma3", attention__sliding_window=512)
     more = cost_model.compute_bytes(windowed, chosen) - cost_model.compute_bytes(header(), chosen)
     assert more == 512 * 8192 * 2
@@ -183,7 +207,8 @@ def test_advice_exceeds_the_budget_only_where_its_text_names_a_larger_one(model,
     else:
         assert advice.settings.context_length <= chosen.context_length
         assert advice.settings.micro_batch <= chosen.micro_batch
-        assert WIDTHS[advice.settings.kv_type] <= WIDTHS[chosen.kv_type]
+        if advice.settings.kv_type is not chosen.kv_type:
+            assert WIDTHS[advice.settings.kv_type] < WIDTHS.get(chosen.kv_type, WIDTHS[KVType.F16])
 
 
 def test_where_no_setting_fits_the_least_budget_of_all_changes_together_is_named():

@@ -182,8 +182,8 @@ def test_a_plan_that_cannot_be_made_says_why(panel: PerformancePanel):
 def test_apply_hands_over_all_edits_once(panel: PerformancePanel, qtbot):
     number(panel, "context_length").spin.setValue(2048)
     kind = panel.load.rows["kv_type"].combo
-    kind.setCurrentIndex(1)
-    kind.activated.emit(1)
+    kind.setCurrentIndex(2)
+    kind.activated.emit(2)
     with qtbot.waitSignal(panel.settings_applied) as applied:
         qtbot.mouseClick(panel.message.apply_button, Qt.MouseButton.LeftButton)
     assert applied.args == [LoadSettings(context_length=2048, kv_type=KVType.Q8_0)]

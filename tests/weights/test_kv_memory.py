@@ -10,7 +10,7 @@ import pytest
 
 from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.library import LibraryLog, library
 from deepseek_r1.engine.llama.runner import LlamaEngine
@@ -27,7 +27,9 @@ pytestmark = [
 ]
 
 MIB = 1 << 20
-SETTINGS = LoadSettings(context_length=2048, micro_batch=64, threads=1, threads_prefill=1)
+SETTINGS = LoadSettings(
+    context_length=2048, micro_batch=64, kv_type=KVType.F16, threads=1, threads_prefill=1
+)
 SHORT, LONG = "Hello.", "The sea is deep and the sky is wide. " * 60
 MIDDLE = "Go on: " + "The sea is deep and the sky is wide. " * 18
 WEIGHTS_MIB = 42.0

@@ -28,6 +28,7 @@ class AppliesWhen(StrEnum):
 class KVType(StrEnum):
     """The number type of the KV cache."""
 
+    AUTO = "auto"  # f16, or q8_0 where the engine's code converts f16 one number at a time
     F16 = "f16"
     Q8_0 = "q8_0"
     Q4_0 = "q4_0"
@@ -154,10 +155,13 @@ class LoadSettings(_Settings):
         KVType,
         SettingInfo(
             N_("Memory precision"),
-            N_("q8_0 halves the memory of the context with hardly any loss, q4_0 quarters it."),
+            N_(
+                "q8_0 halves the memory of the context with hardly any loss, q4_0 quarters it. "
+                "Automatic is f16, and q8_0 on old processors, which are slow with f16."
+            ),
             AppliesWhen.RELOAD,
         ),
-    ] = KVType.F16
+    ] = KVType.AUTO
     swap_enabled: Annotated[
         bool,
         SettingInfo(

@@ -23,6 +23,13 @@ def open_engine(request: OpenRequest) -> Engine:
     return LlamaEngine(request)
 
 
+def converts_f16_slowly() -> bool:
+    """Whether llama.cpp's code is slow with f16 numbers. Loads it. Raises EngineStartFailed."""
+    from deepseek_r1.engine.llama.library import library  # noqa: PLC0415 - native, so late
+
+    return library().cpu_variant.converts_f16_slowly
+
+
 def load_library(*, legacy: bool) -> None:
     """Load the engine's library into this process. Raises EngineStartFailed."""
     if legacy:

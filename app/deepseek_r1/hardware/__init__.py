@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from deepseek_r1.hardware.processor import (
     CpuFacts,
+    converts_f16_slowly,
     cpu,
     default_threads,
     default_threads_prefill,
@@ -16,6 +17,7 @@ from deepseek_r1.hardware.ram import machine_memory_mib
 
 __all__ = [
     "CpuFacts",
+    "converts_f16_slowly",
     "cpu",
     "default_threads",
     "default_threads_prefill",

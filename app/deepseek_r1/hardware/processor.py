@@ -78,6 +78,16 @@ def packs_weights() -> bool:
     return "amx_int8" in cpu().features
 
 
+@cache
+def converts_f16_slowly() -> bool:
+    """Whether this is a processor of the x86 family without instructions for f16 numbers.
+
+    False where its features are unknown: only Linux lists all of them.
+    """
+    features = cpu().features if sys.platform == "linux" else ()
+    return "sse2" in features and "f16c" not in features
+
+
 def default_threads() -> int:
     """Threads for decode when the user chose none."""
     return cpu().threads

@@ -14,7 +14,7 @@ from deepseek_r1.core.events import Bill
 from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.core.version import VERSION
 from deepseek_r1.engine.base import Engine
-from deepseek_r1.engine.registry import load_library
+from deepseek_r1.engine.registry import converts_f16_slowly, load_library
 from deepseek_r1.engine.template_process import render_in_process, renderer_mib
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import (
@@ -95,12 +95,13 @@ def process_share(
     the engine's: on Linux its share is the plan's constant, elsewhere it is measured once, before
     the first model. None means that the caller is this process, with everything it holds: it is
     measured, with the engine for old files loaded if `legacy`, or with the process that holds it if
-    `isolated`.
+    `isolated`. Raises EngineStartFailed.
     """
+    slow_f16 = not legacy and converts_f16_slowly()
     if window_mib is not None:
         runtime_mib = ENGINE_RUNTIME_MIB if _constant_applies else _engine_runtime_mib()
-        return ProcessOverhead(runtime_mib, window_mib)
-    return ProcessOverhead(runtime_mib=_runtime_mib(legacy, isolated))
+        return ProcessOverhead(runtime_mib, window_mib, slow_f16=slow_f16)
+    return ProcessOverhead(runtime_mib=_runtime_mib(legacy, isolated), slow_f16=slow_f16)
 
 
 def with_measured(bill: Bill, engine: Engine) -> Bill:

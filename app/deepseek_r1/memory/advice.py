@@ -21,6 +21,7 @@ from deepseek_r1.memory.plan import (
     plan,
     require_context,
     with_length,
+    with_precision,
 )
 
 LEAST_BATCH = 64  # a smaller batch saves almost nothing
@@ -130,8 +131,9 @@ def _concessions(
 
     yield from batches(settings)
     smallest = settings
+    present = with_precision(settings, slow_f16=overhead.slow_f16).kv_type
     for kv_type in (KVType.Q8_0, KVType.Q4_0):
-        if _width(kv_type) < _width(settings.kv_type):
+        if _width(kv_type) < _width(present):
             narrower = settings.model_copy(update={"kv_type": kv_type})
             yield from batches(narrower)
             smallest = narrower

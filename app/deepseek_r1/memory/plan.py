@@ -11,9 +11,9 @@ from math import ceil
 
 from deepseek_r1.core.errors import ContextTooLarge
 from deepseek_r1.core.events import Bill, BillItem, BillLine
-from deepseek_r1.core.settings import DraftMode, LoadSettings
+from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.hardware import packs_weights
+from deepseek_r1.hardware import converts_f16_slowly, packs_weights
 from deepseek_r1.memory import cost_model, legacy_costs
 from deepseek_r1.weights.placement.residency import (
     Residency,
@@ -61,13 +61,15 @@ class ProcessOverhead:
 
     `runtime_mib` is the engine's interpreter and libraries. `window_mib` is the caller's process:
     the window or the command line, 0 where the caller is the engine's process. `packs`: on this
-    processor, weights that are all in memory take a larger layout. `draft_mib` is the draft model
-    with its cache and buffers, 0 without one.
+    processor, weights that are all in memory take a larger layout. `slow_f16`: an automatic
+    precision of the context is q8_0. `draft_mib` is the draft model with its cache and buffers, 0
+    without one.
     """
 
     runtime_mib: float = ENGINE_RUNTIME_MIB
     window_mib: float = 0.0
     packs: bool = field(default_factory=packs_weights)
+    slow_f16: bool = field(default_factory=converts_f16_slowly)
     draft_mib: float = 0.0
 
 
@@ -136,14 +138,14 @@ def plan_without_draft(
 def with_context(
     header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
 ) -> LoadSettings:
-    """Returns `settings` with a number of tokens in place of an automatic context.
+    """Returns `settings` with values in place of an automatic context and its precision.
 
-    It is the longest context that fits the budget, up to the length that the model was trained
-    for. Beyond 4,096 tokens it takes at most a quarter of the budget, so that the budget can be
-    lowered while the model is loaded; it leaves room for a window that grows, and no weight leaves
-    memory for it. Cells without tokens take no memory: streamed weights use it until a
-    conversation needs it.
+    The length is the longest one that fits the budget, up to what the model was trained for. Beyond
+    4,096 tokens it takes at most a quarter of the budget, so that the budget can be lowered while
+    the model is loaded; it leaves room for a window that grows, and no weight leaves memory for it.
+    Cells without tokens take no memory: streamed weights use it until a conversation needs it.
     """
+    settings = with_precision(settings, slow_f16=overhead.slow_f16)
     if settings.context_length:
         return settings
     trained = header.context_trained or _PREFERRED_CONTEXT
@@ -166,6 +168,14 @@ def with_context(
     if allowed(trained):
         return with_length(settings, trained)
     return with_length(settings, longest_context(allowed, min(trained, LEAST_CONTEXT), trained))
+
+
+def with_precision(settings: LoadSettings, *, slow_f16: bool) -> LoadSettings:
+    """Return `settings` with a number type in place of an automatic one."""
+    if settings.kv_type is not KVType.AUTO:
+        return settings
+    kind = KVType.Q8_0 if slow_f16 else KVType.F16
+    return settings.model_copy(update={"kv_type": kind})
 
 
 def preferred_context(header: ModelHeader) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
+from deepseek_r1.hardware import converts_f16_slowly
 from r1desk.performance.bill_parts import line_mib
 
 MORE_MIB = 256.0  # one step of the budget's slider
@@ -93,6 +94,8 @@ def format_context_hint(bill: Bill, settings: LoadSettings) -> str:
 
 
 def _context_size(mib: float, kv_type: KVType) -> str:
+    if kv_type is KVType.AUTO:
+        kv_type = KVType.Q8_0 if converts_f16_slowly() else KVType.F16
     match kv_type:
         case KVType.F16:
             return tr("{n:,.0f} MiB (full precision)", n=mib)

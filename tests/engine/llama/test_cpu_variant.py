@@ -57,5 +57,21 @@ def test_code_for_a_newer_processor_is_refused_with_what_is_missing(
     assert loaded_cpu_variant(functions, "haswell").variant == "haswell"
 
 
+@pytest.mark.parametrize(
+    ("features", "slow"),
+    [
+        (b"SSE3 = 1 | SSSE3 = 1 | ", True),
+        (b"SSE3 = 1 | SSSE3 = 1 | AVX = 1 | ", True),
+        (b"SSE3 = 1 | AVX = 1 | F16C = 1 | ", False),
+        (b"NEON = 1 | ARM_FMA = 1 | ", False),  # which has such instructions always
+    ],
+)
+def test_code_without_instructions_for_f16_is_slow_with_it(
+    monkeypatch: pytest.MonkeyPatch, features: bytes, slow: bool
+) -> None:
+    monkeypatch.setattr(cpu_variant.sys, "platform", "win32")  # nothing is checked there
+    assert loaded_cpu_variant(built_with(features), "").converts_f16_slowly == slow
+
+
 def test_features_that_are_no_instruction_sets_ask_nothing_of_the_processor() -> None:
     assert CpuVariant("", ("OPENMP", "REPACK", "LLAMAFILE")).missing(("sse4_2",)) == ()

@@ -53,6 +53,11 @@ class CpuVariant:
         needed = [_NEEDED[name] for name in self.features if name in _NEEDED]
         return tuple(name for name in needed if name not in processor)
 
+    @property
+    def converts_f16_slowly(self) -> bool:
+        """Whether it is x86 code that looks f16 numbers up in a table, one by one."""
+        return "SSE3" in self.features and "F16C" not in self.features
+
 
 def loaded_cpu_variant(functions: ExportedFunctions, variant: str) -> CpuVariant:
     """Return the variant of the loaded library. Raises OSError where this processor lacks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deepseek_r1.core.errors import EngineFailed, ModelFileDamaged, PromptTooLong, WrongUsage
@@ -50,7 +51,7 @@ from deepseek_r1.engine.prompt_builder import PromptBuilder
 from deepseek_r1.engine.template_families import open_template
 from deepseek_r1.engine.template_process import renderer_mib
 from deepseek_r1.memory.meter import peak_mib
-from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows
+from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, with_precision
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.placement.residency import Residency
 
@@ -63,6 +64,9 @@ class LlamaEngine:
 
     def __init__(self, request: OpenRequest) -> None:
         """Load the weights and create the context. Raises ModelRefused, EngineStartFailed."""
+        slow_f16 = library().cpu_variant.converts_f16_slowly
+        settings = with_precision(request.settings, slow_f16=slow_f16)
+        request = replace(request, settings=settings)
         with ExitStack() as opened:
             progress = LoadShares(request, self._progress_callback(request))
             memory = self._open(request, progress, opened)

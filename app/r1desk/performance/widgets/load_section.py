@@ -241,6 +241,7 @@ def _create_rows() -> dict[str, SettingRow]:
         numbers[key].spin.setSpecialValueText(tr("Automatic"))
     rows: dict[str, SettingRow] = dict(numbers)
     precisions = {
+        KVType.AUTO: tr("Automatic"),
         KVType.F16: tr("Full (f16)"),
         KVType.Q8_0: tr("Half (q8_0)"),
         KVType.Q4_0: tr("Quarter (q4_0)"),

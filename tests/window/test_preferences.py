@@ -1,0 +1,42 @@
+"""Preferences of an earlier version keep what was chosen, and get what is automatic now."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.core.settings import KVType
+from r1desk import preferences
+from r1desk.preferences import FILE_NAME, VERSION, Preferences
+
+
+def stored(folder: Path, version: int, **load: object) -> Preferences:
+    text = json.dumps({"version": version, "load": load})
+    (folder / FILE_NAME).write_text(text, encoding="utf-8")
+    found, damaged = preferences.load(folder)
+    assert damaged is None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("version", "context_length", "now"), [(1, 4096, 0), (1, 2048, 2048), (2, 4096, 4096)]
+)
+def test_the_former_default_of_the_context_becomes_automatic(
+    tmp_path: Path, version: int, context_length: int, now: int
+) -> None:
+    found = stored(tmp_path, version, context_length=context_length)
+    assert (found.version, found.load.context_length) == (VERSION, now)
+
+
+@pytest.mark.parametrize(
+    ("version", "kv_type", "now"),
+    [(1, "f16", KVType.AUTO), (2, "f16", KVType.AUTO), (2, "q4_0", KVType.Q4_0),
+     (3, "f16", KVType.F16)],
+)  # fmt: skip
+def test_the_former_default_of_the_precision_becomes_automatic(
+    tmp_path: Path, version: int, kv_type: str, now: KVType
+) -> None:
+    found = stored(tmp_path, version, kv_type=kv_type)
+    assert (found.version, found.load.kv_type) == (VERSION, now)
