@@ -5,8 +5,9 @@
 Starts `serve --profile edge` on processor 0 with a system prompt of 500 tokens. With
 LLAMA_CPP_LIB_PATH the kernels are those of another build of llama.cpp (CONTRIBUTING.md has the
 commands; -DGGML_AVX=OFF -DGGML_AVX2=OFF -DGGML_FMA=OFF -DGGML_F16C=OFF -DGGML_BMI2=OFF leaves
-SSE4.2). The processor time of server and engine is printed too: other programs change it less. The
-exit status is 1 where the median is later than `--most-ms`.
+SSE4.2). Each question is new at first and is then asked again, with its whole prompt cached. The
+processor time of server and engine is printed too: other programs change it less. The exit status
+is 1 where the median of the new questions is later than `--most-ms`.
 """
 
 from __future__ import annotations
@@ -102,6 +103,36 @@ def cpu_s(process: psutil.Process) -> float:
     return sum(each.user + each.system for each in times)
 
 
+class Arm:
+    """The requests of one kind."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._prompt, self._computed = name, 0, 0
+        self._seconds: list[float] = []
+        self._worked_s: list[float] = []
+
+    def add(self, seconds: float, prompt: int, computed: int, worked_s: float) -> None:
+        """Record a request: its first token, its prompt, and its processor time."""
+        self._prompt, self._computed = prompt, computed
+        self._seconds.append(seconds)
+        self._worked_s.append(worked_s)
+
+    @property
+    def median_ms(self) -> float:
+        """The median of the first token."""
+        return statistics.median(self._seconds) * 1000
+
+    @property
+    def text(self) -> str:
+        """A line for the terminal."""
+        return (
+            f"{self._name}: prompt of {self._prompt} tokens, {self._computed} of them computed; "
+            f"first token {self.median_ms:.0f} ms (median), {max(self._seconds) * 1000:.0f} ms "
+            f"(last); processor time of a whole request "
+            f"{statistics.median(self._worked_s) * 1000:.0f} ms (median)"
+        )
+
+
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -113,19 +144,16 @@ def main() -> int:
         system_prompt = Path(folder) / "system.txt"
         system_prompt.write_text(SENTENCE * (TOKENS // 14), encoding="utf-8")
         with edge_server(options.model, system_prompt) as (client, process):
-            before, times = cpu_s(process), []
+            new, again = Arm("new question"), Arm("asked again")
             for number in range(options.requests):
                 question = f"{40 + number} degrees. Is that hot?"
-                seconds, prompt, computed = first_token_s(client, question)
-                times.append(seconds)
-            used = cpu_s(process) - before
-    median, each_ms = statistics.median(times) * 1000, used / options.requests * 1000
-    print(
-        f"prompt of {prompt} tokens, {computed} of them computed; first token {median:.0f} ms "
-        f"(median), {max(times) * 1000:.0f} ms (last); processor time of a whole request "
-        f"{each_ms:.0f} ms; load of the machine {os.getloadavg()[0]:.1f}"
-    )
-    return 0 if median <= options.most_ms else 1
+                for arm in (new, again):
+                    before = cpu_s(process)
+                    arm.add(*first_token_s(client, question), cpu_s(process) - before)
+    for arm in (new, again):
+        print(arm.text)
+    print(f"load of the machine {os.getloadavg()[0]:.1f}")
+    return 0 if new.median_ms <= options.most_ms else 1
 
 
 if __name__ == "__main__":
