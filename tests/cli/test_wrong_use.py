@@ -37,7 +37,10 @@ def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
         (["plan", "--context-length", "3"], "--context-length 必须为 0 或至少 256。"),
         (["plan", "--context-length", "x"], "--context-length: 需要整数，而不是“x”。"),
         (["generate", "--temperature", "9"], "--temperature: 最大为 5.0。"),
-        (["plan", "--kv-type", "q9"], "--kv-type: “q9”不在可选值之中：'auto', 'f16', 'q8_0', 'q4_0'。"),
+        (
+            ["plan", "--kv-type", "q9"],
+            "--kv-type: “q9”不在可选值之中：'auto', 'f16', 'q8_0', 'q4_0'。",
+        ),
         (["plan", "--memory_budget"], "--memory-budget 需要一个值。"),
         (["plan", "--json=1"], "--json 不接受值。"),
         (
