@@ -12,7 +12,7 @@ import pytest
 from deepseek_r1.catalogue.download_spec import (
     DownloadSpec,
     draft_hosts,
-    draft_spec_again,
+    renewed_draft_spec,
     spec_for_draft,
 )
 from deepseek_r1.catalogue.errors import (
@@ -115,5 +115,5 @@ def test_the_first_host_is_one_that_the_language_s_readers_can_reach() -> None:
 def test_a_download_that_is_resumed_later_asks_the_hub_again(draft: KnownDraft) -> None:
     spec = spec_for_draft(draft)
     stored = replace(spec, sha256="0" * 64, size_bytes=9, size_exact=True, listed_in=None)
-    assert draft_spec_again(stored) == spec
-    assert draft_spec_again(replace(stored, url="https://x.test/a.gguf")).sha256 == "0" * 64
+    assert renewed_draft_spec(stored) == spec
+    assert renewed_draft_spec(replace(stored, url="https://x.test/a.gguf")).sha256 == "0" * 64

@@ -14,18 +14,15 @@ from deepseek_r1.catalogue import app_folders
 from deepseek_r1.catalogue.app_folders import Owner
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.models import catalogue_survey
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
-from r1desk.models.fit import MachineSpeed
 from r1desk.models.widgets import catalogue_page
 from r1desk.models.widgets import chooser as chooser_module
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
 from r1desk.models.widgets.model_card import ModelCard
 from support.r1_header import FILE_BYTES, r1_header
-
-SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+from window.catalogue_pages import SPEED, shown_page
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +32,7 @@ def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
-    """The page for a budget of 2 GiB on a computer with 22 GB free."""
-    monkeypatch.setattr(
-        catalogue_survey, "memory_reading", lambda: MemoryReading(32_000.0, 22_000.0)
-    )
-    made = CataloguePage(LoadSettings(memory_budget=2048))
-    qtbot.addWidget(made)
-    made.resize(760, 560)
-    made.show()
-    qtbot.waitUntil(lambda: any("tok/s" in card.facts.text() for card in made.cards))
-    return made
+    return shown_page(qtbot, monkeypatch)
 
 
 def test_the_page_begins_with_a_card_for_each_purpose(page: CataloguePage) -> None:

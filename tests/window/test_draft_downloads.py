@@ -18,10 +18,7 @@ from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.settings import DraftMode, LoadSettings
-from deepseek_r1.hardware.pressure import MemoryReading
-from r1desk.models import catalogue_survey
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
-from r1desk.models.fit import MachineSpeed
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.catalogue_table import FILE_ROLE
 from r1desk.models.widgets.model_card import ModelCard
@@ -29,6 +26,7 @@ from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from support.hostile_server import HostileServer
 from support.hub_server import hub_server
+from window.catalogue_pages import shown_page
 from window.session_fixture import running_session, wait_ready
 
 QUICK = RetryPolicy(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
@@ -47,18 +45,8 @@ def draft() -> KnownDraft:
 
 @pytest.fixture
 def page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
-    """The page for a budget of 2 GiB, under which the 7B runs from the disk."""
-    speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
-    monkeypatch.setattr(catalogue_survey, "machine_speed", lambda: speed)
-    monkeypatch.setattr(
-        catalogue_survey, "memory_reading", lambda: MemoryReading(32_000.0, 22_000.0)
-    )
-    made = CataloguePage(LoadSettings(memory_budget=2048))
-    qtbot.addWidget(made)
-    made.resize(760, 560)
-    made.show()
-    qtbot.waitUntil(lambda: bool(made.cards))
-    return made
+    """Under its budget the 7B runs from the disk."""
+    return shown_page(qtbot, monkeypatch)
 
 
 def requested_by(qtbot: QtBot, page: CataloguePage, click: object) -> list[str]:

@@ -98,7 +98,7 @@ def spec_for_draft(draft: KnownDraft, host: HubHost | None = None) -> DownloadSp
     return DownloadSpec(url, draft.file, sha256=None, listed_in=reference)
 
 
-def draft_spec_again(spec: DownloadSpec) -> DownloadSpec:
+def renewed_draft_spec(spec: DownloadSpec) -> DownloadSpec:
     """Returns a draft model's spec that asks its hub again; other specs are returned unchanged.
 
     The author of the file may have replaced it since `spec` was made.

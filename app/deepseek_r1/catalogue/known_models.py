@@ -85,7 +85,6 @@ class KnownDraft(_Data):
     id: str
     name: str
     origin: HttpUrl
-    base: str  # the model it was trained from
     repository: Repository
     file: FileName
     about_bytes: Size

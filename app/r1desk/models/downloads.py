@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from deepseek_r1.catalogue import partial_file
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
-from deepseek_r1.catalogue.download_spec import DownloadSpec, draft_spec_again
+from deepseek_r1.catalogue.download_spec import DownloadSpec, renewed_draft_spec
 from deepseek_r1.catalogue.errors import DownloadStopped
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core import log
@@ -224,7 +224,7 @@ class Downloads(QObject):
     ) -> None:
         for folder, files in found:
             for stored, done in files:
-                order = draft_spec_again(stored)
+                order = renewed_draft_spec(stored)
                 if order.file in self._all:
                     continue
                 progress = DownloadProgress(

@@ -6,6 +6,7 @@ from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.hardware import converts_f16_slowly
+from deepseek_r1.memory.plan import with_precision
 from r1desk.performance.bill_parts import line_mib
 
 MORE_MIB = 256.0  # one step of the budget's slider
@@ -87,15 +88,14 @@ def format_draft_hint(bill: Bill, settings: LoadSettings) -> str:
 
 def format_context_hint(bill: Bill, settings: LoadSettings) -> str:
     """The memory that the full context takes, and its length where that is automatic."""
-    size = _context_size(line_mib(bill, "kv_cache"), settings.kv_type)
+    precision = with_precision(settings, slow_f16=converts_f16_slowly()).kv_type
+    size = _context_size(line_mib(bill, "kv_cache"), precision)
     if settings.context_length or not bill.context_length:
         return size
     return tr("Automatic: {n:,} tokens, {size}", n=bill.context_length, size=size)
 
 
 def _context_size(mib: float, kv_type: KVType) -> str:
-    if kv_type is KVType.AUTO:
-        kv_type = KVType.Q8_0 if converts_f16_slowly() else KVType.F16
     match kv_type:
         case KVType.F16:
             return tr("{n:,.0f} MiB (full precision)", n=mib)

@@ -72,6 +72,8 @@ class FileRow(SettingRow):
 
     def offer(self, text: str, tip: str = "") -> None:
         """Offer another file on a button with this text; an empty one takes the offer back."""
+        if (text, tip) == (self.offered.text(), self._offer_tip):
+            return  # asked for with each progress report of a download
         self._offer_tip = tip
         self.offered.setText(text)
         self.offered.setAccessibleName(f"{tr(self.info.title)}: {text}")
