@@ -464,3 +464,17 @@ def test_threads_are_measured_when_asked_and_then_shown(panel, qtbot):
     assert "Automatic: 1 of" in panel.load.rows["threads"].cost.text()
     panel.show_model(a_model())  # another shape: nothing is known of it
     assert "Fastest" not in panel.threads.text.text()
+
+
+def test_a_button_that_goes_leaves_the_keyboard_in_its_row(qtbot: QtBot, panel: PerformancePanel):
+    open_all(panel)
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.activateWindow()
+    row = panel.load.draft_model
+    row.offer("Load with it")
+    for button, value in ((row.offered, "a.gguf"), (row.none, "")):
+        button.setFocus()
+        row.set_value(value)
+        assert not button.isVisible()
+        assert panel.focusWidget() is row.button

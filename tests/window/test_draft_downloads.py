@@ -191,8 +191,10 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         wait_ready(qtbot, session)
         row = session.window.panel.load.draft_model
         assert row.offered.text() == "Download about 400 MB"
+        row.offered.setFocus()
         with qtbot.waitSignal(session.downloads.finished):
             row.offered.click()
+            assert row.offered.text() == "Downloading…"
         assert row.offered.text() == "Load with it"
         listed = session.window.downloads.rows[draft.file]
         assert listed.status.text() == "Downloaded and verified by its checksum."

@@ -46,8 +46,10 @@ class DraftOfferPresenter(QObject):
     @Slot()
     def _show(self) -> None:
         row, draft = self._section.draft_model, self._draft
-        if draft is None or self._is_on_its_way(draft):
+        if draft is None:
             row.offer("")
+        elif self._is_on_its_way(draft):
+            row.offer(tr("Downloading…"))
         elif (arrived := self._downloads.arrived(draft.file)) is not None:
             row.offer(tr("Load with it"), str(arrived))
         else:
@@ -57,7 +59,7 @@ class DraftOfferPresenter(QObject):
     @Slot()
     def _on_taken(self) -> None:
         draft = self._draft
-        if draft is None:
+        if draft is None or self._is_on_its_way(draft):
             return
         arrived = self._downloads.arrived(draft.file)
         if arrived is None:

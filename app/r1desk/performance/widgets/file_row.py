@@ -66,9 +66,18 @@ class FileRow(SettingRow):
         name = Path(value).name if value else tr("Choose…")
         self.button.setText(name.replace("&", "&&"))
         explain(self.button, value or tr(self.info.help))
-        self.none.setVisible(bool(value))
-        self.offered.setVisible(bool(self.offered.text()) and not value)
+        self._show(self.none, visible=bool(value))
+        self._show(self.offered, visible=bool(self.offered.text()) and not value)
         explain(self.offered, self._offer_tip or tr(self.info.help))
+
+    def _show(self, control: QPushButton, *, visible: bool) -> None:
+        """Show or hide a button. One that had the keyboard leaves it in this row.
+
+        Otherwise the next row would get it, and what is typed would change that row's setting.
+        """
+        if not visible and control.hasFocus():
+            self.button.setFocus()
+        control.setVisible(visible)
 
     def offer(self, text: str, tip: str = "") -> None:
         """Offer another file on a button with this text; an empty one takes the offer back."""
