@@ -28,7 +28,7 @@ from deepseek_r1.engine.template_frames import (
     RenderOutcome,
     encoded,
 )
-from deepseek_r1.engine.template_rendering import render_calls
+from deepseek_r1.engine.template_rendering import OUT_OF_MEMORY_ERRORS, render_calls
 
 MEMORY_BYTES = 64 << 20  # that a template may use beyond the process's own
 CONTENT_BYTES = 64  # and for each byte of the request: texts of four bytes a character, copied
@@ -46,7 +46,7 @@ def main() -> None:
     _write(sink, "ready")
     try:
         _serve(source, sink, owner_pipe)
-    except MemoryError:
+    except OUT_OF_MEMORY_ERRORS:  # fragments of this memory would be missing from the next request
         os._exit(OUT_OF_MEMORY_EXIT)
     os._exit(0)
 

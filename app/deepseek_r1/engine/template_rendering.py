@@ -26,14 +26,20 @@ BASE_CHARACTERS = 256 * 1024  # that a template may add to the contents
 CONTENT_COPIES = 16  # how often it may copy the contents
 _DETAIL_CHARACTERS = 300
 
+# CPython's compiler raises SystemError where some of its allocations fail.
+OUT_OF_MEMORY_ERRORS = (MemoryError, SystemError)
+
 
 def render_calls(source: str, calls: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Render `source` once for each of `calls`, the variables of a rendering.
 
-    Each result is a `RenderOutcome` and the text, or the reason where there is none.
+    Each result is a `RenderOutcome` and the text, or the reason where there is none. Raises one of
+    `OUT_OF_MEMORY_ERRORS` where the process's memory does not suffice.
     """
     try:
         environment, template = _compiled(source)
+    except OUT_OF_MEMORY_ERRORS:
+        raise
     except Exception as error:  # noqa: BLE001 - the template is foreign: any error is its own
         return [(RenderOutcome.FAILED, _describe(error))] * len(calls)
     return [_render(environment, template, variables) for variables in calls]
@@ -62,6 +68,8 @@ def _render(
     except TemplateRefusalError as error:
         detail = tr("The template reports: {detail}", detail=str(error)[:_DETAIL_CHARACTERS])
         return RenderOutcome.REFUSED, detail
+    except OUT_OF_MEMORY_ERRORS:
+        raise
     except Exception as error:  # noqa: BLE001 - the template is foreign: any error is its own
         return RenderOutcome.FAILED, _describe(error)
 
@@ -74,8 +82,5 @@ def _strftime_now(pattern: str) -> str:
 def _describe(error: BaseException) -> str:
     if isinstance(error, TemplateLimitError):
         return tr("It exceeds the limits: {detail}.", detail=error)
-    if isinstance(error, MemoryError):
-        detail = tr("the template needs too much memory")
-        return tr("It exceeds the limits: {detail}.", detail=detail)
     text = f"{type(error).__name__}: {error}"[:_DETAIL_CHARACTERS].rstrip()
     return text if text.endswith((".", "!", "?", "。")) else f"{text}."
