@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
+import jinja2.debug
 import psutil
 import pytest
 
@@ -31,6 +32,7 @@ from deepseek_r1.engine.template_process import (
     start_renderer,
 )
 from deepseek_r1.engine.template_renderer import CPU_SECONDS
+from deepseek_r1.engine.template_rendering import OUT_OF_MEMORY_ERRORS, render_calls
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 from support.hostile_templates import HOSTILE, SHARED_LISTS
@@ -196,7 +198,6 @@ def test_a_template_that_wants_memory_is_ended_by_its_limit() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's own limit")
 @pytest.mark.parametrize("items", [1_000, 10_000, 100_000])
 def test_a_template_after_one_that_wanted_memory_has_all_of_its_own(items: int) -> None:
-    """The lists of some sizes leave the process's memory in fragments that nothing else can use."""
     lists = (
         "{% set ns=namespace(l=[]) %}{% for i in range(COUNT) %}"
         "{% set ns.l=[ns.l, range(ITEMS)|list] %}{% endfor %}x"
@@ -209,6 +210,19 @@ def test_a_template_after_one_that_wanted_memory_has_all_of_its_own(items: int) 
         assert render(half_of_the_limit, user("x")) == "x"
         assert render(r1_source(), user("x")).endswith("x<｜Assistant｜>")
     assert renderer_mib() < 60
+
+
+def test_an_interpreter_that_fails_for_want_of_memory_is_not_the_templates_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CPython's compiler lacked memory while Jinja reported that the template had taken it all."""
+
+    def compile_without_memory(*_: object) -> None:
+        raise SystemError("<built-in function compile> returned NULL without setting an exception")
+
+    monkeypatch.setattr(jinja2.debug, "compile", compile_without_memory, raising=False)
+    with pytest.raises(OUT_OF_MEMORY_ERRORS):
+        render_calls("{{ 1 // 0 }}", [{"messages": []}])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")

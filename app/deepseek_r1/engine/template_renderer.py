@@ -46,7 +46,7 @@ def main() -> None:
     _write(sink, "ready")
     try:
         _serve(source, sink, owner_pipe)
-    except OUT_OF_MEMORY_ERRORS:  # fragments of this memory would be missing from the next request
+    except OUT_OF_MEMORY_ERRORS:  # the next request gets a new process with all of its memory
         os._exit(OUT_OF_MEMORY_EXIT)
     os._exit(0)
 

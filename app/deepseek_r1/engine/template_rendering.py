@@ -26,7 +26,8 @@ BASE_CHARACTERS = 256 * 1024  # that a template may add to the contents
 CONTENT_COPIES = 16  # how often it may copy the contents
 _DETAIL_CHARACTERS = 300
 
-# CPython's compiler raises SystemError where some of its allocations fail.
+# Jinja compiles code when it reports an error, and where that code cannot be allocated, CPython may
+# raise SystemError: "<built-in function compile> returned NULL without setting an exception".
 OUT_OF_MEMORY_ERRORS = (MemoryError, SystemError)
 
 
