@@ -28,7 +28,7 @@ def build() -> Path:
     customize_compiler(compiler)
     windows = compiler.compiler_type == "msvc"
     options = (
-        ["/std:c++17", "/EHsc", "/O2"] if windows else ["-std=c++17", "-O2", "-g0", "-pthread"]
+        ["/std:c++17", "/EHsc", "/O2"] if windows else ["-std=c++17", "-O3", "-g0", "-pthread"]
     )
     options += [] if windows else ["-fPIC", "-fvisibility=hidden"]
     with tempfile.TemporaryDirectory() as folder:

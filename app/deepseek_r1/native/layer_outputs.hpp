@@ -30,13 +30,6 @@ class LayerOutputs {
     // How many nodes were copied since the last call.
     int take_count() { return std::exchange(count_, 0); }
 
-    // A ggml_backend_sched_eval_callback for contexts that have no other.
-    bool on_node(const char *node, bool ask) {
-        if (ask) return is_copied(node);
-        copy(node);
-        return true;
-    }
-
   private:
     struct Layer {
         int number;

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "attention.hpp"
+#include "context_callback.hpp"
 #include "decode_loop.hpp"
 #include "eval_callback.hpp"
 #include "layer_outputs.hpp"
@@ -81,6 +83,10 @@ EXPORT void callback_set_layer_outputs(EvalCallback *callback, LayerOutputs *out
     callback->set_layer_outputs(outputs);
 }
 
+EXPORT void callback_set_attention(EvalCallback *callback, Attention *attention) {
+    callback->set_attention(attention);
+}
+
 EXPORT int callback_touch(EvalCallback *callback, uint64_t tensor) {
     return callback->touch(tensor);
 }
@@ -111,9 +117,36 @@ EXPORT void layer_outputs_clear(LayerOutputs *outputs) { outputs->clear(); }
 
 EXPORT int layer_outputs_take_count(LayerOutputs *outputs) { return outputs->take_count(); }
 
-// What llama.cpp calls where no weights are streamed, with the LayerOutputs as its user data.
-EXPORT bool layer_outputs_on_node(const char *node, bool ask, void *outputs) {
-    return static_cast<LayerOutputs *>(outputs)->on_node(node, ask);
+// What llama.cpp calls where no weights are streamed, with a ContextCallback as its user data.
+EXPORT bool context_on_node(char *node, bool ask, const ContextCallback *callback) {
+    return callback->on_node(node, ask);
+}
+
+// How many bits the widest vectors have that attention can be computed with here; 0 for none.
+EXPORT int attention_vector_bits() {
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+        !__builtin_cpu_supports("f16c") || attend_avx2() == nullptr)
+        return 0;
+    return __builtin_cpu_supports("avx512f") ? 512 : 256;
+#else
+    return 0;
+#endif
+}
+
+EXPORT Attention *attention_new(int vector_bits) {
+    return new Attention(vector_bits == 512 ? attend_avx512() : attend_avx2());
+}
+
+EXPORT void attention_set_layout(Attention *attention, const AttentionLayout *layout) {
+    attention->set_layout(*layout);
+}
+
+EXPORT void attention_free(Attention *attention) { delete attention; }
+
+// What ggml calls for a custom node, with the Attention as its user data.
+EXPORT void attention_compute(const char *node, int thread, int threads, Attention *attention) {
+    attention->compute(node, thread, threads);
 }
 
 // Returns the most likely of the tokens that `to_target` maps to none below 0, and puts its share of

@@ -60,6 +60,26 @@ class TensorOffsets(ctypes.Structure):
     )
 
 
+class AttentionLayout(ctypes.Structure):
+    """What turns a node of attention into a custom node: offsets in bytes, and ggml's numbers."""
+
+    _fields_ = (
+        ("offsets", TensorOffsets),
+        ("strides", c_int64),
+        ("operation", c_int64),
+        ("parameters", c_int64),
+        ("attention_operation", c_int64),
+        ("custom_operation", c_int64),
+        ("custom_parameters", c_char * 64),
+    )
+
+
+class ContextCallback(ctypes.Structure):
+    """The user data of `context_on_node`: addresses of an Attention and of LayerOutputs, or 0."""
+
+    _fields_ = (("attention", c_void_p), ("outputs", c_void_p))
+
+
 class Handlers(ctypes.Structure):
     """The part of the eval callback that is written in Python."""
 
@@ -136,12 +156,18 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "callback_begin_pass": (c_int, c_void_p, POINTER(c_uint64), c_int),
     "callback_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
     "callback_set_layer_outputs": (None, c_void_p, c_void_p),
+    "callback_set_attention": (None, c_void_p, c_void_p),
     "layer_outputs_new": (c_void_p, TensorOffsets, c_int64, c_int64),
     "layer_outputs_free": (None, c_void_p),
     "layer_outputs_add": (None, c_void_p, c_int, c_void_p),
     "layer_outputs_clear": (None, c_void_p),
     "layer_outputs_take_count": (c_int, c_void_p),
-    "layer_outputs_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
+    "context_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, POINTER(ContextCallback)),
+    "attention_vector_bits": (c_int,),
+    "attention_new": (c_void_p, c_int),
+    "attention_set_layout": (None, c_void_p, POINTER(AttentionLayout)),
+    "attention_free": (None, c_void_p),
+    "attention_compute": (None, c_size_t, c_int, c_int, c_void_p),
     "best_token": (c_int, c_void_p, c_size_t, c_int, POINTER(c_float)),
     "decode_loop_run": (
         None, POINTER(LlamaFunctions), c_void_p, POINTER(DecodeBuffers), c_int, c_double, c_char,
@@ -175,12 +201,18 @@ class Native:
     callback_begin_pass: Any
     callback_on_node: Any
     callback_set_layer_outputs: Any
+    callback_set_attention: Any
     layer_outputs_new: Any
     layer_outputs_free: Any
     layer_outputs_add: Any
     layer_outputs_clear: Any
     layer_outputs_take_count: Any
-    layer_outputs_on_node: Any
+    context_on_node: Any
+    attention_vector_bits: Any
+    attention_new: Any
+    attention_set_layout: Any
+    attention_free: Any
+    attention_compute: Any
     best_token: Any
     decode_loop_run: Any
 

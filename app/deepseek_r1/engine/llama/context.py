@@ -14,11 +14,12 @@ from deepseek_r1.core.errors import EngineFailed, EngineStartFailed, ModelLoadFa
 from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.common_prefix import common_length
+from deepseek_r1.engine.llama.attention import make_attention
 from deepseek_r1.engine.llama.layer_outputs import LayerOutputs
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.native.native_library import LlamaBatch
-from deepseek_r1.weights.ggml.tensor_layout import Ggml
+from deepseek_r1.native.native_library import ContextCallback, LlamaBatch, native
+from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
 
@@ -151,11 +152,13 @@ class LlamaContext:
         self.batch_limit = params.micro_batch  # prompt tokens of one computation
         self.abort = AbortFlag()
         self.layer_outputs = self._copy_layers(model)
+        self._attention = make_attention(library, weights.ggml if weights is not None else None)
+        self._callback = ContextCallback()  # kept alive: the eval callback's user data
         with kv_memory.intercept() if kv_memory is not None else nullcontext():
             native_params = self._native_params()
             self.pointer: Any = self._api.llama_init_from_model(model.pointer, native_params)
         if not self.pointer:
-            self._free_layer_outputs()
+            self._free_callback_objects()
             detail = library.log.last_error() or "the context could not be created"
             raise ModelLoadFailed(path="", detail=detail)
         if weights is not None:
@@ -185,37 +188,49 @@ class LlamaContext:
             weights.set_layer_outputs(outputs.user_data)
         return outputs
 
-    def _free_layer_outputs(self) -> None:
-        if self.layer_outputs is None:
-            return
+    def _free_callback_objects(self) -> None:
+        """Free what the eval callback uses, after the context."""
         if self._weights is not None:
             self._weights.set_layer_outputs(None)
-        self.layer_outputs.close()
+            self._weights.set_attention(None)
+        if self.layer_outputs is not None:
+            self.layer_outputs.close()
+        if self._attention is not None:
+            self._attention.close()
+
+    def _set_eval_callback(self, native_params: Any) -> None:
+        attention = self._attention.user_data if self._attention is not None else None
+        outputs = self.layer_outputs.user_data if self.layer_outputs is not None else None
+        if self._weights is not None:
+            self._weights.set_attention(attention)
+            callback, user_data = self._weights.eval_callback, self._weights.eval_user_data
+        elif attention or outputs:
+            self._callback = ContextCallback(attention, outputs)
+            callback = address_of(native().context_on_node)
+            user_data = ctypes.addressof(self._callback)
+        else:
+            return
+        native_params.cb_eval = ctypes.cast(callback, self._api.ggml_backend_sched_eval_callback)
+        native_params.cb_eval_user_data = user_data
 
     def _native_params(self) -> Any:
         api, params = self._api, self.params
-        native = default_context_params(api, params.context_length, params.micro_batch)
-        native.n_seq_max = params.all_sequences
-        native.kv_unified = True
+        llama = default_context_params(api, params.context_length, params.micro_batch)
+        llama.n_seq_max = params.all_sequences
+        llama.kv_unified = True
         # Only the last token of a sequence and the drafts need logits. Without this bound their
         # buffer is micro-batch x vocabulary x 4 bytes: 148 MiB at 256 x 151,936.
-        native.n_outputs_max = params.max_outputs
-        native.n_threads, native.n_threads_batch = params.threads, params.threads_prefill
-        native.type_k = native.type_v = {
+        llama.n_outputs_max = params.max_outputs
+        llama.n_threads, llama.n_threads_batch = params.threads, params.threads_prefill
+        llama.type_k = llama.type_v = {
             KVType.F16: api.GGML_TYPE_F16,
             KVType.Q8_0: api.GGML_TYPE_Q8_0,
             KVType.Q4_0: api.GGML_TYPE_Q4_0,
         }[params.kv_type]
-        native.abort_callback = ctypes.cast(self.abort.function, api.ggml_abort_callback)
-        native.abort_callback_data = self.abort.address
-        if self._weights is not None:
-            callback = self._weights.eval_callback
-            native.cb_eval = ctypes.cast(callback, api.ggml_backend_sched_eval_callback)
-            native.cb_eval_user_data = self._weights.eval_user_data
-        elif (outputs := self.layer_outputs) is not None:
-            native.cb_eval = ctypes.cast(outputs.address, api.ggml_backend_sched_eval_callback)
-            native.cb_eval_user_data = outputs.user_data
-        return native
+        llama.abort_callback = ctypes.cast(self.abort.function, api.ggml_abort_callback)
+        llama.abort_callback_data = self.abort.address
+        self._set_eval_callback(llama)
+        return llama
 
     def close(self) -> None:
         """Free the KV cache and the buffers."""
@@ -223,7 +238,7 @@ class LlamaContext:
             self._api.llama_batch_free(self._token_batch)
             self._api.llama_free(self.pointer)
             self.pointer = None
-            self._free_layer_outputs()
+            self._free_callback_objects()
 
     @property
     def single_token_batch(self) -> LlamaBatch:

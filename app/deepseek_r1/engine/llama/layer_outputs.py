@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.native.native_library import native
-from deepseek_r1.weights.ggml.tensor_layout import TensorFields, address_of, native_offsets
+from deepseek_r1.weights.ggml.tensor_layout import TensorFields, native_offsets
 
 _FLOAT_BYTES = 4
 
@@ -30,11 +30,6 @@ class LayerOutputs:
         self._inputs = {layer: ctypes.create_string_buffer(size) for layer in set(layers)}
         for layer, inputs in self._inputs.items():
             self._native.layer_outputs_add(self.user_data, layer - 1, ctypes.addressof(inputs))
-
-    @property
-    def address(self) -> int:
-        """Address of a `cb_eval` for contexts without streamed weights, beside `user_data`."""
-        return address_of(self._native.layer_outputs_on_node)
 
     def take(self, layers: Sequence[int]) -> list[int]:
         """Return the address of each layer's input: `width` floats for each token computed.

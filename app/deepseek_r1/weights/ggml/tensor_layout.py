@@ -26,7 +26,9 @@ TYPE_I32: Final = 26
 _I64: Final = ctypes.c_int64
 
 
-class _InitParams(ctypes.Structure):
+class InitParams(ctypes.Structure):
+    """`ggml_init_params`: a new context of tensors without data."""
+
     _fields_ = (("size", ctypes.c_size_t), ("buffer", ctypes.c_void_p), ("bare", ctypes.c_bool))
 
 
@@ -59,7 +61,7 @@ class Ggml:
         """Raises StreamingUnavailable where the library lacks a function or has another layout."""
         word, text = ctypes.c_size_t, ctypes.c_char_p
         try:
-            self._init = typed(functions.ggml_init, word, _InitParams)
+            self._init = typed(functions.ggml_init, word, InitParams)
             self._free = typed(functions.ggml_free, None, word)
             self._new = typed(functions.ggml_new_tensor_2d, word, word, ctypes.c_int, *[_I64] * 2)
             self._get_rows = typed(functions.ggml_get_rows, word, word, word, word)
@@ -88,7 +90,7 @@ class Ggml:
         return (self._name(tensor) or b"").decode("utf-8", "replace")
 
     def _discover(self) -> TensorFields:
-        context = self._init(_InitParams(1 << 16, None, True))
+        context = self._init(InitParams(1 << 16, None, True))
         try:
             table = self._new(context, TYPE_F32, 1031, 37)
             rows = self._new(context, TYPE_I32, 5, 1)

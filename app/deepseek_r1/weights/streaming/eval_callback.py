@@ -71,6 +71,10 @@ class EvalCallback:
         """Have this native `LayerOutputs` copy the outputs of layers; None for none."""
         self._native.callback_set_layer_outputs(self.user_data, outputs)
 
+    def set_attention(self, attention: int | None) -> None:
+        """Have this native `Attention` compute attention; None for llama.cpp's own."""
+        self._native.callback_set_attention(self.user_data, attention)
+
     def touch(self, weight: Weight) -> bool:
         """Record the use of a weight that the handler provides. False where `on_pass` failed."""
         return bool(self._native.callback_touch(self.user_data, weight.tensor))

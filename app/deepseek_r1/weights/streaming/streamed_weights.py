@@ -106,6 +106,10 @@ class StreamedWeights:
         """Have this native `LayerOutputs` copy the outputs of layers; None for none."""
         self._callback.set_layer_outputs(outputs)
 
+    def set_attention(self, attention: int | None) -> None:
+        """Have this native `Attention` compute attention; None for llama.cpp's own."""
+        self._callback.set_attention(attention)
+
     @property
     def tokens_at_once(self) -> int:
         """The largest batch that may be computed; 0 for any."""

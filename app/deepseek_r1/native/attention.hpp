@@ -1,0 +1,62 @@
+// Computes the attention of llama.cpp's graph.
+//
+// llama.cpp's own flash attention takes one row at a time below 64 tokens: it reads and converts keys
+// and values again for each head of a group and each token of a batch. That is most of the time of
+// drafts and of long conversations. The eval callback turns each attention node that is known here
+// into a custom node of ggml, which calls `compute`; it leaves the others as they are.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "attention_node.hpp"
+#include "tensor_offsets.hpp"
+
+namespace streaming {
+
+constexpr int parameter_bytes = 64;  // of a node; its last 16 are not used by custom nodes
+
+// `weights/ggml/attention_layout.py` finds and checks it.
+struct AttentionLayout {
+    TensorOffsets offsets;
+    int64_t strides, operation, parameters;        // offsets in bytes of `nb`, `op`, `op_params`
+    int64_t attention_operation, custom_operation;  // ggml's numbers
+    char custom_parameters[parameter_bytes];        // of a custom node that calls `compute`
+};
+
+// The attention of one context. It keeps memory between computations: below 200 KiB for each thread,
+// and for the parts of rows.
+class Attention {
+  public:
+    explicit Attention(AttendFunction attend) : attend_(attend) {}
+
+    void set_layout(const AttentionLayout &layout) { layout_ = layout; }
+
+    // Turns a node that is about to be computed into a custom node, where it is one of attention that
+    // is known here. For the thread that computes.
+    void substitute(char *node);
+
+    // A ggml_custom_op_t but for its type: thread `thread` of `threads` computes its share.
+    void compute(const char *node, int thread, int threads);
+
+  private:
+    struct Parts;
+
+    bool read(const char *node, const char *scale, AttentionNode &read) const;
+    void write_output(const AttentionNode &node, const Block &block, const Scratch &scratch) const;
+    void keep_part(const Parts &parts, int64_t item, const Block &block, const Scratch &scratch);
+    void join_parts(const AttentionNode &node, const Parts &parts) const;
+
+    static constexpr int most_threads = 256;
+
+    const AttendFunction attend_;
+    AttentionLayout layout_{};
+    std::array<Scratch, most_threads> scratch_;
+    std::vector<float> parts_;  // for each item and row: its state, then its output
+    std::atomic<int64_t> next_item_{0};
+    std::atomic<int> finished_threads_{0};
+};
+
+}  // namespace streaming
