@@ -11,6 +11,8 @@ from deepseek_r1.native.native_library import native
 from deepseek_r1.weights.ggml.attention_layout import attention_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
+_VERSION = 1  # of the kernels' arithmetic: another one, another result in the last digits
+
 
 def attention_vector_bits() -> int:
     """How many bits the vectors of the kernels have on this processor: 512, 256, or 0 for none."""
@@ -24,6 +26,7 @@ class Attention:
     def __init__(self, library: Library, ggml: Ggml, vector_bits: int) -> None:
         """Raises StreamingUnavailable where llama.cpp's structures are not the expected ones."""
         self._native = native()
+        self.name = f"{_VERSION}, {vector_bits} bits"
         self.user_data: int = self._native.attention_new(vector_bits)
         compute = address_of(self._native.attention_compute)
         try:

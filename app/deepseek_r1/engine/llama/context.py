@@ -248,6 +248,11 @@ class LlamaContext:
         return LlamaBatch.from_buffer_copy(self._batch_of_one)
 
     @property
+    def attention_name(self) -> str:
+        """Which code computes attention: results of two differ in their last digits."""
+        return self._attention.name if self._attention is not None else "llama.cpp"
+
+    @property
     def used(self) -> int:
         """Cells in use."""
         return len(self.cells) + self.batched_cells

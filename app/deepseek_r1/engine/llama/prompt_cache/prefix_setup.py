@@ -40,7 +40,7 @@ def prefix_cache(
     cells = padded(request.settings.context_length)
     return PrefixCache(
         request.prompt_cache,
-        fingerprint(header, _facts(library, request)),
+        fingerprint(header, _facts(library, request, context)),
         context,
         SequenceSnapshot(library.api, context.pointer, context.params.snapshot_sequence),
         cell_bytes=2 * kv_cache_bytes(header, request.settings) // cells,
@@ -56,7 +56,7 @@ def has_window(request: OpenRequest) -> bool:
     return bool(header.metadata.get(f"{header.architecture}.attention.sliding_window", 0))
 
 
-def _facts(library: Library, request: OpenRequest) -> Facts:
+def _facts(library: Library, request: OpenRequest, context: LlamaContext) -> Facts:
     """Return everything that a state depends on, except for the model's file."""
     header, settings = request.header, request.settings
     by_length = any(_ROPE_BY_LENGTH in tensor.name for tensor in header.tensors)
@@ -67,6 +67,7 @@ def _facts(library: Library, request: OpenRequest) -> Facts:
         "machine": f"{sys.platform} {platform.machine()} {sys.byteorder} {cpu().name}",
         "kv_type": settings.kv_type.value,
         "flash_attention": library.log.flash_attention(),
+        "attention": context.attention_name,
         "rotation_disabled": os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
         "unified": True,
         "repacked": request.residency is None,
