@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 
 namespace streaming {
 
 namespace {
 
-constexpr int64_t wanted_items = 16;      // of a node: work for all threads of a laptop
-constexpr int64_t least_part_cells = 256;  // joining parts costs as much as a few cells
-constexpr int64_t state_floats = 2;
+constexpr int64_t wanted_items = 16;   // so that all threads of a laptop have work
+constexpr int64_t least_cells = 256;   // of an item: llama.cpp enlarges a cache's view by as many
+constexpr int64_t state_floats = 2;    // a RowState
 constexpr uint16_t f16_minus_infinity = 0xFC00;
 constexpr int scale_offset = 48;  // in the parameters of a custom node
 constexpr int32_t type_f16 = 1, type_q4_0 = 2, type_q8_0 = 8;  // enum ggml_type
@@ -22,24 +23,60 @@ Value read_as(const char *address) {
     return value;
 }
 
-bool find_cache_type(int32_t type, CacheType &found) {
-    if (type == type_f16) found = CacheType::f16;
-    if (type == type_q8_0) found = CacheType::q8_0;
-    if (type == type_q4_0) found = CacheType::q4_0;
-    return type == type_f16 || type == type_q8_0 || type == type_q4_0;
+CacheType cache_type(int32_t type) {
+    if (type == type_q8_0) return CacheType::q8_0;
+    return type == type_q4_0 ? CacheType::q4_0 : CacheType::f16;
 }
+
+// Bytes of a block of one of the types of caches; 0 for other types.
+int64_t block_bytes(int32_t type) {
+    if (type == type_f16) return 2;
+    if (type == type_q8_0) return 34;
+    return type == type_q4_0 ? 18 : 0;
+}
+
+// A ggml_tensor.
+class Tensor {
+  public:
+    Tensor(const char *address, const AttentionLayout &layout)
+        : address_(address), layout_(layout) {}
+
+    int32_t type() const { return read_as<int32_t>(address_ + layout_.offsets.type); }
+    char *data() const { return read_as<char *>(address_ + layout_.offsets.data); }
+    int64_t extent(int i) const {
+        return read_as<int64_t>(address_ + layout_.offsets.extent + 8 * i);
+    }
+    int64_t stride(int i) const { return read_as<int64_t>(address_ + layout_.strides + 8 * i); }
+    bool has_operand(int i) const { return operand_address(i) != nullptr; }
+    Tensor operand(int i) const { return {operand_address(i), layout_}; }
+
+  private:
+    const char *operand_address(int i) const {
+        return read_as<const char *>(address_ + layout_.offsets.source + 8 * i);
+    }
+
+    const char *address_;
+    const AttentionLayout &layout_;
+};
+
+constexpr int operands = 4, most_operands = 10;  // queries, keys, values, mask; GGML_MAX_SRC
 
 }  // namespace
 
-bool AttentionNode::any_visible(int64_t row, int64_t rows, int64_t cell, int64_t count) const {
-    if (mask == nullptr) return true;
-    const int64_t last = (row + rows - 1) / group_heads();
+bool AttentionNode::find_visible(int64_t row, int64_t rows, int64_t cell, int64_t count,
+                                 bool *visible) const {
+    std::fill_n(visible, count, mask == nullptr);
+    bool any = mask == nullptr;
+    const int64_t last = mask == nullptr ? -1 : (row + rows - 1) / group_heads();
     for (int64_t token = row / group_heads(); token <= last; token++) {
         const char *from = mask + token * mask_stride + 2 * cell;
-        for (int64_t i = 0; i < count; i++)
-            if (read_as<uint16_t>(from + 2 * i) != f16_minus_infinity) return true;
+        for (int64_t i = 0; i < count; i++) {
+            const bool seen = read_as<uint16_t>(from + 2 * i) != f16_minus_infinity;
+            visible[i] = visible[i] || seen;
+            any = any || seen;
+        }
     }
-    return false;
+    return any;
 }
 
 void Scratch::begin(const AttentionNode &node, const Block &block) {
@@ -57,15 +94,15 @@ void Scratch::begin(const AttentionNode &node, const Block &block) {
     }
 }
 
-// The items that threads take: rows of a group over a part of the cells. They depend on the node
-// alone, not on the number of threads, and so do the results.
-struct Attention::Parts {
+// The items that threads take: rows of a group over a range of cells. They depend on the node alone,
+// not on the number of threads, and so do the results.
+struct Attention::Division {
     int64_t blocks, ranges, range_cells, rows, row_floats;
 
-    explicit Parts(const AttentionNode &node) {
+    explicit Division(const AttentionNode &node) {
         blocks = (node.group_rows() + block_rows - 1) / block_rows;
         const int64_t whole = node.groups * blocks;
-        const int64_t most = std::max<int64_t>(1, node.cells / least_part_cells);
+        const int64_t most = std::max<int64_t>(1, node.cells / least_cells);
         ranges = std::clamp<int64_t>((wanted_items + whole - 1) / whole, 1, most);
         range_cells = (node.cells + ranges - 1) / ranges;
         range_cells = (range_cells + tile_cells - 1) / tile_cells * tile_cells;
@@ -74,7 +111,7 @@ struct Attention::Parts {
         row_floats = state_floats + node.value_width;
     }
     int64_t items(const AttentionNode &node) const { return node.groups * blocks * ranges; }
-    int64_t floats(const AttentionNode &node) const {
+    int64_t partial_floats(const AttentionNode &node) const {
         return ranges == 1 ? 0 : items(node) * rows * row_floats;
     }
     int64_t offset(int64_t item, int64_t row) const { return (item * rows + row) * row_floats; }
@@ -86,69 +123,85 @@ struct Attention::Parts {
     }
 };
 
-void Attention::substitute(char *node) {
+void Attention::substitute(char *node) noexcept {
     if (read_as<int32_t>(node + layout_.operation) != layout_.attention_operation) return;
+    if (!can_compute(node)) return;
     char *parameters = node + layout_.parameters;
-    AttentionNode known;
-    if (!read(node, parameters, known)) return;
-    parts_.resize(std::max<size_t>(parts_.size(), Parts(known).floats(known)));
+    const AttentionNode found = read(node, parameters);
+    try {
+        partial_.resize(std::max<size_t>(partial_.size(), Division(found).partial_floats(found)));
+    } catch (const std::bad_alloc &) {
+        return;
+    }
     std::memcpy(parameters, layout_.custom_parameters, parameter_bytes);
-    std::memcpy(parameters + scale_offset, &known.scale, sizeof known.scale);
+    std::memcpy(parameters + scale_offset, &found.scale, sizeof found.scale);
     const auto operation = static_cast<int32_t>(layout_.custom_operation);
     std::memcpy(node + layout_.operation, &operation, sizeof operation);
 }
 
-// Reads a node whose scale is at `scale`, before what only nodes of attention have: the bias and the
-// soft cap. False where the node is none that is known here.
-bool Attention::read(const char *node, const char *scale, AttentionNode &read) const {
-    const TensorOffsets &at = layout_.offsets;
-    const auto operand = [&](int i) { return read_as<const char *>(node + at.source + 8 * i); };
-    const auto extent = [&](const char *tensor, int i) {
-        return read_as<int64_t>(tensor + at.extent + 8 * i);
+// Reads the operands of a node; `scale` is the address of its scale.
+AttentionNode Attention::read(const char *node, const char *scale) const {
+    const Tensor result(node, layout_);
+    const Tensor queries = result.operand(0), keys = result.operand(1), values = result.operand(2);
+    const bool masked = result.has_operand(3);
+    const Tensor mask = result.operand(masked ? 3 : 0);
+    return {queries.data(), keys.data(), values.data(), masked ? mask.data() : nullptr,
+            reinterpret_cast<float *>(result.data()), keys.extent(0), values.extent(0),
+            queries.extent(1), keys.extent(1), queries.extent(2), keys.extent(2),
+            queries.stride(1), queries.stride(2), keys.stride(1), keys.stride(2),
+            values.stride(1), values.stride(2), masked ? mask.stride(1) : 0,
+            cache_type(keys.type()), cache_type(values.type()), read_as<float>(scale)};
+}
+
+// Whether the kernels can compute an attention node: not with a bias by distance, a soft cap or sinks.
+bool Attention::can_compute(const char *node) const {
+    const Tensor result(node, layout_);
+    const Tensor queries = result.operand(0), keys = result.operand(1), values = result.operand(2);
+    const char *bias = node + layout_.parameters + 4, *soft_cap = bias + 4;
+    if (read_as<float>(bias) != 0 || read_as<float>(soft_cap) != 0) return false;
+    for (int i = operands; i < most_operands; i++)
+        if (result.has_operand(i)) return false;
+    const int64_t heads = queries.extent(2), groups = keys.extent(2), tokens = queries.extent(1);
+    const auto is_cache = [&](const Tensor &cache) {
+        return block_bytes(cache.type()) != 0 && cache.stride(0) == block_bytes(cache.type()) &&
+               cache.extent(0) % 32 == 0 && cache.extent(1) == keys.extent(1) &&
+               cache.extent(2) == groups && cache.extent(3) == 1;
     };
-    const auto stride = [&](const char *tensor, int i) {
-        return read_as<int64_t>(tensor + layout_.strides + 8 * i);
+    const auto is_f32 = [&](const Tensor &tensor, int64_t width, int64_t rows, int64_t others) {
+        return tensor.type() == layout_.offsets.type_f32 && tensor.stride(0) == 4 &&
+               tensor.extent(0) == width && tensor.extent(1) == rows &&
+               tensor.extent(2) == others && tensor.extent(3) == 1;
     };
-    const auto data = [&](const char *tensor) { return read_as<char *>(tensor + at.data); };
-    const auto type = [&](const char *tensor) { return read_as<int32_t>(tensor + at.type); };
-    const char *queries = operand(0), *keys = operand(1), *values = operand(2), *mask = operand(3);
-    const char *sinks = operand(4);
-    const bool attends = read_as<int32_t>(node + layout_.operation) == layout_.attention_operation;
-    const bool plain = !attends || (read_as<float>(scale + 4) == 0 && read_as<float>(scale + 8) == 0);
-    read = {data(queries), data(keys), data(values), mask == nullptr ? nullptr : data(mask),
-            reinterpret_cast<float *>(data(node)), extent(keys, 0), extent(values, 0),
-            extent(queries, 1), extent(keys, 1), extent(queries, 2), extent(keys, 2),
-            stride(queries, 1), stride(queries, 2), stride(keys, 1), stride(keys, 2),
-            stride(values, 1), stride(values, 2), mask == nullptr ? 0 : stride(mask, 1),
-            CacheType::f16, CacheType::f16, read_as<float>(scale)};
-    return plain && sinks == nullptr && find_cache_type(type(keys), read.key_type) &&
-           find_cache_type(type(values), read.value_type) && type(queries) == at.type_f32 &&
-           type(node) == at.type_f32 && extent(queries, 3) == 1 && extent(keys, 3) == 1 &&
-           extent(values, 2) == read.groups && read.groups > 0 && read.heads % read.groups == 0 &&
-           read.key_width % 32 == 0 && read.value_width % 32 == 0 && read.cells > 0 &&
-           (mask == nullptr || (type(mask) == type_f16 && extent(mask, 0) >= read.cells &&
-                                extent(mask, 2) == 1 && extent(mask, 3) == 1));
+    if (keys.extent(1) == 0 || groups == 0 || heads % groups != 0) return false;
+    if (!is_cache(keys) || !is_cache(values)) return false;
+    if (!is_f32(queries, keys.extent(0), tokens, heads)) return false;
+    if (!is_f32(result, values.extent(0), heads, tokens)) return false;
+    if (result.stride(1) != 4 * result.extent(0) || result.stride(2) != heads * result.stride(1))
+        return false;
+    if (!result.has_operand(3)) return true;
+    const Tensor mask = result.operand(3);
+    return mask.type() == type_f16 && mask.stride(0) == 2 && mask.extent(0) >= keys.extent(1) &&
+           mask.extent(1) >= tokens && mask.extent(2) == 1 && mask.extent(3) == 1;
 }
 
 void Attention::compute(const char *node, int thread, int threads) {
-    AttentionNode known;
-    read(node, node + layout_.parameters + scale_offset, known);
-    const Parts parts(known);
+    const AttentionNode found = read(node, node + layout_.parameters + scale_offset);
+    const Division division(found);
     if (thread < most_threads) {
         Scratch &scratch = scratch_[thread];
         int64_t item;
-        while ((item = next_item_.fetch_add(1)) < parts.items(known)) {
-            const Block block = parts.block(known, item);
-            attend_(known, block, scratch);
-            if (parts.ranges == 1)
-                write_output(known, block, scratch);
+        while ((item = next_item_.fetch_add(1)) < division.items(found)) {
+            const Block block = division.block(found, item);
+            attend_(found, block, scratch);
+            if (division.ranges == 1)
+                write_output(found, block, scratch);
             else
-                keep_part(parts, item, block, scratch);
+                keep_partial(division, item, block, scratch);
         }
     }
     // ggml lets no thread begin another node before all have ended this one.
     if (finished_threads_.fetch_add(1) + 1 < threads) return;
-    if (parts.ranges > 1) join_parts(known, parts);
+    if (division.ranges > 1) join(found, division);
     next_item_ = 0;
     finished_threads_ = 0;
 }
@@ -164,33 +217,33 @@ void Attention::write_output(const AttentionNode &node, const Block &block,
     }
 }
 
-void Attention::keep_part(const Parts &parts, int64_t item, const Block &block,
-                          const Scratch &scratch) {
-    const int64_t width = parts.row_floats - state_floats;
+void Attention::keep_partial(const Division &division, int64_t item, const Block &block,
+                             const Scratch &scratch) {
+    const int64_t width = division.row_floats - state_floats;
     for (int64_t row = 0; row < block.rows; row++) {
-        float *to = parts_.data() + parts.offset(item, row);
+        float *to = partial_.data() + division.offset(item, row);
         to[0] = scratch.states[row].maximum;
         to[1] = scratch.states[row].sum;
         std::copy_n(scratch.outputs.data() + row * width, width, to + state_floats);
     }
 }
 
-void Attention::join_parts(const AttentionNode &node, const Parts &parts) const {
-    for (int64_t first = 0; first < parts.items(node); first += parts.ranges) {
-        const Block block = parts.block(node, first);
+void Attention::join(const AttentionNode &node, const Division &division) const {
+    for (int64_t first = 0; first < division.items(node); first += division.ranges) {
+        const Block block = division.block(node, first);
         for (int64_t row = 0; row < block.rows; row++) {
             float maximum = -std::numeric_limits<float>::infinity(), sum = 0;
-            for (int64_t i = 0; i < parts.ranges; i++)
-                maximum = std::max(maximum, parts_[parts.offset(first + i, row)]);
+            for (int64_t i = 0; i < division.ranges; i++)
+                maximum = std::max(maximum, partial_[division.offset(first + i, row)]);
             float *to = node.output_at(block.group, block.row + row);
             std::fill_n(to, node.value_width, 0.0f);
-            for (int64_t i = 0; i < parts.ranges; i++) {
-                const float *part = parts_.data() + parts.offset(first + i, row);
-                if (part[1] == 0) continue;
-                const float weight = std::exp(part[0] - maximum);
-                sum += weight * part[1];
+            for (int64_t i = 0; i < division.ranges; i++) {
+                const float *partial = partial_.data() + division.offset(first + i, row);
+                if (partial[1] == 0) continue;
+                const float weight = std::exp(partial[0] - maximum);
+                sum += weight * partial[1];
                 for (int64_t j = 0; j < node.value_width; j++)
-                    to[j] += weight * part[state_floats + j];
+                    to[j] += weight * partial[state_floats + j];
             }
             const float scale = sum == 0 ? 0 : 1 / sum;
             for (int64_t j = 0; j < node.value_width; j++) to[j] *= scale;

@@ -5,7 +5,7 @@
 
 #include "attention_node.hpp"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if HAS_ATTENTION_KERNELS
 #include <immintrin.h>
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx2,fma,f16c")

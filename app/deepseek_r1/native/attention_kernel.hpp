@@ -1,4 +1,4 @@
-// Attention of one block of rows over a range of cells, for the vectors that `VECTOR` names.
+// Attention of one block of rows over a range of cells, for one width of vectors.
 //
 // No include guard: `attention_avx2.cpp` and `attention_avx512.cpp` include it, each in its own
 // namespace, with `lanes`, `Vector` and the functions on vectors defined before.
@@ -38,9 +38,15 @@ inline void convert_q4_0(const char *from, float *to, int64_t count) {
     }
 }
 
+// Cells that no row sees become 0: they may have what overflowed in another sequence, and its NaN
+// would stay NaN with a weight of 0.
 inline void convert_tile(CacheType type, const char *from, int64_t stride, int64_t cells,
-                         int64_t width, float *to) {
+                         const bool *visible, int64_t width, float *to) {
     for (int64_t cell = 0; cell < cells; cell++, from += stride, to += width) {
+        if (!visible[cell]) {
+            std::fill_n(to, width, 0.0f);
+            continue;
+        }
         if (type == CacheType::f16) convert_f16(from, to, width);
         if (type == CacheType::q8_0) convert_q8_0(from, to, width);
         if (type == CacheType::q4_0) convert_q4_0(from, to, width);
@@ -104,7 +110,7 @@ inline Vector exponential(Vector x) {
     return zero_where_less(x, least, times_power_of_two(sum, n));
 }
 
-// Adds the mask to the scores of one row; cells behind the last one get no weight.
+// Adds the mask to the scores of one row; cells after the last one get no weight.
 inline void add_mask(float *scores, const char *mask, int64_t cells) {
     std::fill(scores + cells, scores + tile_cells, no_weight);
     if (mask == nullptr) return;
@@ -164,21 +170,24 @@ inline void attend_rows(const AttentionNode &node, const Block &block, int64_t r
                          scratch.outputs.data() + row * node.value_width);
 }
 
+void convert_tiles(const AttentionNode &node, int64_t group, int64_t cell, int64_t cells,
+                   const bool *visible, Scratch &scratch) {
+    convert_tile(node.key_type, node.key_at(group, cell), node.key_stride, cells, visible,
+                 node.key_width, scratch.keys.data());
+    convert_tile(node.value_type, node.value_at(group, cell), node.value_stride, cells, visible,
+                 node.value_width, scratch.values.data());
+}
+
 void attend(const AttentionNode &node, const Block &block, Scratch &scratch) {
     scratch.begin(node, block);
     for (int64_t cell = block.first_cell; cell < block.end_cell; cell += tile_cells) {
         const int64_t cells = std::min(tile_cells, block.end_cell - cell);
-        bool converted = false;
+        bool visible[tile_cells];
+        if (!node.find_visible(block.row, block.rows, cell, cells, visible)) continue;
+        convert_tiles(node, block.group, cell, cells, visible, scratch);
         for (int64_t row = 0; row < block.rows; row += 4) {
             const int64_t rows = std::min<int64_t>(4, block.rows - row);
-            if (!node.any_visible(block.row + row, rows, cell, cells)) continue;
-            if (!converted) {
-                convert_tile(node.key_type, node.key_at(block.group, cell), node.key_stride, cells,
-                             node.key_width, scratch.keys.data());
-                convert_tile(node.value_type, node.value_at(block.group, cell), node.value_stride,
-                             cells, node.value_width, scratch.values.data());
-                converted = true;
-            }
+            if (!node.find_visible(block.row + row, rows, cell, cells, visible)) continue;
             if (rows == 4) attend_rows<4>(node, block, row, cell, cells, scratch);
             if (rows == 3) attend_rows<3>(node, block, row, cell, cells, scratch);
             if (rows == 2) attend_rows<2>(node, block, row, cell, cells, scratch);

@@ -5,12 +5,21 @@
 #include <limits>
 #include <vector>
 
+// The kernels are compiled where GCC makes them for one kind of processor inside a program for all.
+// On Windows GCC does not align the stack for their vectors (its bug 54412).
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 && \
+    !defined(_WIN32)
+#define HAS_ATTENTION_KERNELS 1
+#else
+#define HAS_ATTENTION_KERNELS 0
+#endif
+
 namespace streaming {
 
 enum class CacheType { f16, q8_0, q4_0 };
 
-constexpr int64_t tile_cells = 64;  // whose keys and values are converted to f32 at once
-constexpr int64_t block_rows = 32;  // the most rows that a conversion is used for
+constexpr int64_t tile_cells = 64;  // cells whose keys and values are converted to f32 together
+constexpr int64_t block_rows = 32;  // the most rows for which one conversion is used
 
 // Attention of `tokens` x `heads` queries over `cells` keys and values. Strides are bytes.
 struct AttentionNode {
@@ -41,8 +50,8 @@ struct AttentionNode {
     const char *mask_at(int64_t row, int64_t cell) const {
         return mask == nullptr ? nullptr : mask + row / group_heads() * mask_stride + 2 * cell;
     }
-    // Whether one of these rows sees one of these cells.
-    bool any_visible(int64_t row, int64_t rows, int64_t cell, int64_t count) const;
+    // Marks which of `count` cells one of these rows sees; false where there is none.
+    bool find_visible(int64_t row, int64_t rows, int64_t cell, int64_t count, bool *visible) const;
 
   private:
     int64_t head(int64_t group, int64_t row) const {

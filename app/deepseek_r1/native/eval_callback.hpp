@@ -40,7 +40,7 @@ class EvalCallback {
     void set_filter(bool integer_nodes, bool computed_runs);
     // Also copy the outputs of layers from now on; null for none.
     void set_layer_outputs(LayerOutputs *outputs) { layer_outputs_ = outputs; }
-    // Also computes attention from now on; null where llama.cpp computes it.
+    // Also substitute nodes of attention from now on; null for none.
     void set_attention(Attention *attention) { attention_ = attention; }
     // Records that a node needs a weight. Where this pass has needed it before, another pass begins.
     // False where `on_pass` failed.

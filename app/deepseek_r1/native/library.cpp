@@ -124,9 +124,9 @@ EXPORT bool context_on_node(char *node, bool ask, const ContextCallback *callbac
 
 // How many bits the widest vectors have that attention can be computed with here; 0 for none.
 EXPORT int attention_vector_bits() {
-#if defined(__x86_64__) && defined(__GNUC__)
+#if HAS_ATTENTION_KERNELS
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
-        !__builtin_cpu_supports("f16c") || attend_avx2() == nullptr)
+        !__builtin_cpu_supports("f16c"))
         return 0;
     return __builtin_cpu_supports("avx512f") ? 512 : 256;
 #else
@@ -145,7 +145,8 @@ EXPORT void attention_set_layout(Attention *attention, const AttentionLayout *la
 EXPORT void attention_free(Attention *attention) { delete attention; }
 
 // What ggml calls for a custom node, with the Attention as its user data.
-EXPORT void attention_compute(const char *node, int thread, int threads, Attention *attention) {
+EXPORT void attention_compute(const char *node, int thread, int threads,
+                              Attention *attention) noexcept {
     attention->compute(node, thread, threads);
 }
 

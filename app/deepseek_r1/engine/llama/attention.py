@@ -11,11 +11,14 @@ from deepseek_r1.native.native_library import native
 from deepseek_r1.weights.ggml.attention_layout import attention_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
-_VERSION = 1  # of the kernels' arithmetic: another one, another result in the last digits
+_VERSION = 1  # of the kernels' order of summation, which decides the last digits of results
 
 
 def attention_vector_bits() -> int:
-    """How many bits the vectors of the kernels have on this processor: 512, 256, or 0 for none."""
+    """How many bits the vectors of the kernels have here: 512, 256, or 0 without kernels.
+
+    They need a processor with AVX2, FMA and F16C, and a library compiled by GCC, not for Windows.
+    """
     bits: int = native().attention_vector_bits()
     return bits
 
@@ -31,7 +34,7 @@ class Attention:
         compute = address_of(self._native.attention_compute)
         try:
             layout = attention_layout(ggml, library.functions, compute, self.user_data)
-        except StreamingUnavailable:
+        except BaseException:
             self.close()
             raise
         self._native.attention_set_layout(self.user_data, ctypes.byref(layout))
@@ -44,8 +47,7 @@ class Attention:
 def make_attention(library: Library, ggml: Ggml | None) -> Attention | None:
     """Return the attention for a new context; None where llama.cpp computes it.
 
-    That is on processors without AVX2, FMA and F16C, and where ggml's structures are not the
-    expected ones.
+    That is where there are no kernels, and where ggml's structures are not the expected ones.
     """
     bits = attention_vector_bits()
     if not bits:

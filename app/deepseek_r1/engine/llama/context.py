@@ -10,7 +10,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from deepseek_r1.core.errors import EngineFailed, EngineStartFailed, ModelLoadFailed
+from deepseek_r1.core.errors import (
+    EngineFailed,
+    EngineStartFailed,
+    ModelLoadFailed,
+    StreamingUnavailable,
+)
 from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.common_prefix import common_length
@@ -163,7 +168,12 @@ class LlamaContext:
             raise ModelLoadFailed(path="", detail=detail)
         if weights is not None:
             weights.on_failure = self.abort.set
-            weights.on_context_created(lambda: self.abort.raised)
+            try:
+                weights.on_context_created(lambda: self.abort.raised)
+            except StreamingUnavailable:
+                self._api.llama_free(self.pointer)
+                self._free_callback_objects()
+                raise
         self.memory = self._api.llama_get_memory(self.pointer)
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
         self.listener: CellListener | None = None

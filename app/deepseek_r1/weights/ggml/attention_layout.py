@@ -13,9 +13,11 @@ from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.native.native_library import AttentionLayout
 from deepseek_r1.weights.ggml.tensor_layout import (
     TYPE_F32,
+    WORD,
     Ggml,
     InitParams,
     native_offsets,
+    read_word_array,
     typed,
     unexpected,
 )
@@ -23,10 +25,9 @@ from deepseek_r1.weights.ggml.tensor_layout import (
 _TYPE_F16: Final = 1
 _ALL_THREADS: Final = -1  # GGML_N_TASKS_MAX
 _PARAMETER_BYTES: Final = 64
-_UNUSED_BYTES: Final = (
-    16  # at the end of a custom node's parameters, as native/attention.cpp expects
-)
-_SCALE: Final = 0.1875
+# At the end of a custom node's parameters; native/attention.cpp keeps the scale there.
+_UNUSED_BYTES: Final = 16
+_SCALE, _BIAS, _SOFT_CAP = 0.1875, 0.3125, 0.4375
 _WIDTH, _CELLS = 32, 96
 
 
@@ -52,7 +53,10 @@ def attention_layout(ggml: Ggml, functions: Any, compute: int, user_data: int) -
     try:
         keys, values = (new(context, _TYPE_F16, _WIDTH, _CELLS) for _ in range(2))
         queries, mask = new(context, TYPE_F32, _WIDTH, 1), new(context, _TYPE_F16, _CELLS, 1)
-        attention = attend(context, queries, keys, values, mask, _SCALE, 0.0, 0.0)
+        attention = attend(context, queries, keys, values, mask, _SCALE, _BIAS, _SOFT_CAP)
+        operands = [queries, keys, values, mask]
+        if read_word_array(attention + ggml.fields.sources, 0, len(operands)) != operands:
+            raise unexpected("the operands of attention")
         node = custom(context, TYPE_F32, 1, 1, 1, 1, 0, 0, compute, _ALL_THREADS, user_data)
         operation, parameters = _find_operation(attention, ggml)
         custom_operation = _int_at(node + operation)
@@ -80,15 +84,10 @@ def attention_layout(ggml: Ggml, functions: Any, compute: int, user_data: int) -
 
 def _find_operation(attention: int, ggml: Ggml) -> tuple[int, int]:
     """Return the offsets of an attention node's operation and of its parameters, behind it."""
-    first = ggml.fields.strides + 4 * 8
-    scale = bytes(ctypes.c_float(_SCALE))
-    found = [
-        offset
-        for offset in range(first, ggml.fields.sources, 4)
-        if ctypes.string_at(attention + offset, 4) == scale
-    ]
-    if found != [first + 4]:
-        raise unexpected("the parameters of a node")
+    first = ggml.fields.strides + 4 * WORD
+    parameters = bytes((ctypes.c_float * 3)(_SCALE, _BIAS, _SOFT_CAP))
+    if ctypes.string_at(attention + first + 4, len(parameters)) != parameters:
+        raise unexpected("the parameters of attention")
     return first, first + 4
 
 

@@ -72,7 +72,10 @@ class EvalCallback:
         self._native.callback_set_layer_outputs(self.user_data, outputs)
 
     def set_attention(self, attention: int | None) -> None:
-        """Have this native `Attention` compute attention; None for llama.cpp's own."""
+        """Have this native `Attention` compute attention; None for llama.cpp's own.
+
+        Only before the context is created or after it is freed: its graph has the address.
+        """
         self._native.callback_set_attention(self.user_data, attention)
 
     def touch(self, weight: Weight) -> bool:

@@ -3,7 +3,7 @@
 The engine passes `overrides` to the model and `eval_callback` to the context. The callback is
 native: before each node of the graph it finds the weight that the node's operand needs and waits
 for it in the prefetch ring (`weights.streaming.eval_callback`); weights that are not in the ring
-are requested from this module. Nothing depends on the names or kinds of nodes; the order of
+are requested from this module. Nothing here depends on the names or kinds of nodes; the order of
 weights is learned from the first pass, and a wrong prediction costs time, not correctness. A
 mixture's experts are fetched once the routing is known (`weights.moe.expert_streamer`).
 """
@@ -107,7 +107,10 @@ class StreamedWeights:
         self._callback.set_layer_outputs(outputs)
 
     def set_attention(self, attention: int | None) -> None:
-        """Have this native `Attention` compute attention; None for llama.cpp's own."""
+        """Have this native `Attention` compute attention; None for llama.cpp's own.
+
+        Only before the context is created or after it is freed: its graph has the address.
+        """
         self._callback.set_attention(attention)
 
     @property

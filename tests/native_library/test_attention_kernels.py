@@ -24,6 +24,7 @@ pytestmark = [
 
 F32, F16, Q4_0, Q8_0 = 0, 1, 2, 8
 SCALE = 0.11
+ERROR = 5e-6
 Floats = NDArray[np.float64]
 
 
@@ -45,10 +46,17 @@ class Node:
     def __init__(self, layout: AttentionLayout, output: NDArray[np.float32]) -> None:
         self._layout, self._kept = layout, [output]
         self._node = self._tensor(F32, output)
+        self._set_shape(self._node, [*output.shape[::-1], 1], [4, *output.strides[1::-1], 0])
         self.address = ctypes.addressof(self._node)
-        ctypes.c_float.from_buffer(self._node, layout.parameters).value = SCALE
+        self.set_parameters()
         self._operation = ctypes.c_int.from_buffer(self._node, layout.operation)
         self._operation.value = layout.attention_operation
+
+    def set_parameters(self, *, bias: float = 0.0, soft_cap: float = 0.0) -> None:
+        """Set what an attention node has as its parameters."""
+        for i, value in enumerate((SCALE, bias, soft_cap)):
+            offset = self._layout.parameters + 4 * i
+            ctypes.c_float.from_buffer(self._node, offset).value = value
 
     @property
     def is_custom(self) -> bool:
@@ -65,14 +73,18 @@ class Node:
         values = data.shape[2] if kind in (F32, F16) else {Q8_0: 34, Q4_0: 18}[kind]
         if kind in (Q8_0, Q4_0):
             values = data.shape[2] // values * 32
-        extents = [values, data.shape[1], data.shape[0], 1]
-        fields = zip(extents, [0, *strides, 0], strict=True)
-        for i, (extent, stride) in enumerate(fields):
-            self._set(tensor, self._layout.offsets.extent + 8 * i, extent)
-            self._set(tensor, self._layout.strides + 8 * i, stride)
+        first = {F32: 4, F16: 2, Q8_0: 34, Q4_0: 18}[kind]
+        self._set_shape(tensor, [values, data.shape[1], data.shape[0], 1], [first, *strides, 0])
         source = self._layout.offsets.source + 8 * number
         self._set(self._node, source, ctypes.addressof(tensor))
         self._kept += [data, tensor]
+
+    def _set_shape(
+        self, tensor: ctypes.Array[ctypes.c_char], extents: list[int], strides: list[int]
+    ) -> None:
+        for i, (extent, stride) in enumerate(zip(extents, strides, strict=True)):
+            self._set(tensor, self._layout.offsets.extent + 8 * i, extent)
+            self._set(tensor, self._layout.strides + 8 * i, stride)
 
     def _tensor(self, kind: int, data: NDArray) -> ctypes.Array[ctypes.c_char]:
         tensor = ctypes.create_string_buffer(400)
@@ -136,33 +148,65 @@ def mask_of(shape: Shape, rng: np.random.Generator) -> Floats:
     return np.where(visible, 0.0, -np.inf)
 
 
+class Case:
+    """A node of random operands, its output, and what attention is in float64."""
+
+    def __init__(
+        self,
+        layout: AttentionLayout,
+        shape: Shape,
+        kinds: tuple[int, int],
+        seed: int = 1,
+        *,
+        masked: bool = True,
+        unseen: float = 0.0,
+    ) -> None:
+        """`kinds` are the types of keys and values; `unseen` is in all cells that no row sees."""
+        rng, wide = np.random.default_rng(seed), shape.value_width or shape.width
+        queries = rng.normal(size=(shape.tokens, shape.heads, shape.width)).astype(np.float32)
+        mask = mask_of(shape, rng) if masked else np.zeros((shape.tokens, shape.cells))
+        self.output = np.full((shape.tokens, shape.heads, wide), np.nan, np.float32)
+        self.node = Node(layout, self.output)
+        # Queries lie token by token, the cache cell by cell, each with all its heads.
+        row = queries.strides
+        self.node.add_operand(0, F32, queries.swapaxes(0, 1), [row[0], row[1]])
+        cache = []
+        for number, (kind, width) in enumerate(zip(kinds, (shape.width, wide), strict=True), 1):
+            stored, exact = quantized(rng.normal(size=(shape.groups, shape.cells, width)), kind)
+            cache.append(exact)
+            cells = np.ascontiguousarray(stored.swapaxes(0, 1))
+            if unseen:
+                cells[np.isinf(mask).all(0)] = unseen
+            strides = [cells.strides[0], cells.strides[1]]
+            self.node.add_operand(number, kind, cells.swapaxes(0, 1), strides)
+        if masked:
+            half_mask = mask.astype(np.float16)[None]
+            self.node.add_operand(3, F16, half_mask, [half_mask.strides[1], half_mask.nbytes])
+        self.exact = expected(shape, queries.astype(np.float64), cache[0], cache[1], mask)
+
+    @property
+    def error(self) -> float:
+        """The largest difference between the output and the exact result."""
+        return float(np.abs(self.output - self.exact).max())
+
+
 def run(
     attention: tuple[int, AttentionLayout], shape: Shape, kind: int, threads: int, seed: int = 1
-) -> tuple[NDArray[np.float32], Floats]:
-    """The kernels' result and the exact one, for random operands in a cache of this type."""
-    address, layout = attention
-    rng, wide = np.random.default_rng(seed), shape.value_width or shape.width
-    queries = rng.normal(size=(shape.tokens, shape.heads, shape.width)).astype(np.float32)
-    key_bytes, keys = quantized(rng.normal(size=(shape.groups, shape.cells, shape.width)), kind)
-    value_bytes, values = quantized(rng.normal(size=(shape.groups, shape.cells, wide)), kind)
-    mask = mask_of(shape, rng)
-    output = np.full((shape.tokens, shape.heads, wide), np.nan, np.float32)
-    node = Node(layout, output)
-    # Queries lie token by token, and so do the cells of the cache: all heads of a cell together.
-    row = queries.strides
-    node.add_operand(0, F32, queries.swapaxes(0, 1), [row[0], row[1]])
-    for number, data in ((1, key_bytes), (2, value_bytes)):
-        cells = np.ascontiguousarray(data.swapaxes(0, 1))
-        node.add_operand(number, kind, cells.swapaxes(0, 1), [cells.strides[0], cells.strides[1]])
-    half_mask = mask.astype(np.float16)[None]
-    node.add_operand(3, F16, half_mask, [half_mask.strides[1], half_mask.nbytes])
-    compute_all(address, node, threads)
-    return output, expected(shape, queries.astype(np.float64), keys, values, mask)
+) -> Case:
+    """Compute a case whose keys and values have the same type."""
+    case = Case(attention[1], shape, (kind, kind), seed)
+    compute_all(attention[0], case.node, threads)
+    return case
+
+
+def announce(address: int, node: Node) -> None:
+    """Call the eval callback, as llama.cpp does before a node is computed."""
+    native().context_on_node(node.address, True, ctypes.byref(ContextCallback(address, None)))
 
 
 def compute_all(address: int, node: Node, threads: int) -> None:
     """Compute a node as llama.cpp does: the eval callback first, then all threads at once."""
-    native().context_on_node(node.address, True, ctypes.byref(ContextCallback(address, None)))
+    announce(address, node)
     assert node.is_custom
     with ThreadPoolExecutor(threads) as pool:
         calls = [
@@ -190,15 +234,13 @@ SHAPES = [
 def test_attention_is_exact_to_the_last_digits_of_f32(
     attention: tuple[int, AttentionLayout], shape: Shape, kind: int
 ) -> None:
-    result, exact = run(attention, shape, kind, threads=2)
-    assert np.abs(result - exact).max() < 5e-6
+    assert run(attention, shape, kind, threads=2).error < ERROR
 
 
 def test_results_do_not_depend_on_the_number_of_threads(
     attention: tuple[int, AttentionLayout],
 ) -> None:
-    shape = SHAPES[3]
-    results = [run(attention, shape, F16, threads)[0] for threads in (1, 2, 3, 16)]
+    results = [run(attention, SHAPES[3], F16, threads).output for threads in (1, 2, 3, 16)]
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
@@ -206,5 +248,35 @@ def test_nodes_of_all_shapes_follow_one_another(attention: tuple[int, AttentionL
     """Memory that one node has filled must not be seen by the next."""
     for seed in range(3):
         for shape in SHAPES:
-            result, exact = run(attention, shape, F16, threads=3, seed=seed)
-            assert np.abs(result - exact).max() < 5e-6
+            assert run(attention, shape, F16, threads=3, seed=seed).error < ERROR
+
+
+def test_keys_and_values_may_have_two_types_and_there_may_be_no_mask(
+    attention: tuple[int, AttentionLayout],
+) -> None:
+    case = Case(attention[1], SHAPES[3], (Q8_0, F16), masked=False)
+    compute_all(attention[0], case.node, 2)
+    assert case.error < ERROR
+
+
+@pytest.mark.parametrize("unseen", [np.nan, np.inf])
+def test_what_overflowed_in_cells_that_nobody_sees_changes_nothing(
+    attention: tuple[int, AttentionLayout], unseen: float
+) -> None:
+    """The cells of another sequence share a cache with those of the one that is computed."""
+    case = Case(attention[1], SHAPES[2], (F16, F16), unseen=unseen)
+    compute_all(attention[0], case.node, 2)
+    assert case.error < ERROR
+
+
+@pytest.mark.parametrize("reason", ["a bias by distance", "a soft cap", "sinks", "another width"])
+def test_other_attention_is_left_to_llama_cpp(
+    attention: tuple[int, AttentionLayout], reason: str
+) -> None:
+    width = 80 if reason == "another width" else 64
+    node = Case(attention[1], Shape(width, 4, 2, 1, 100), (F16, F16)).node
+    if reason == "sinks":
+        node.add_operand(4, F32, np.zeros((1, 1, 4), np.float32), [16, 16])
+    node.set_parameters(bias=reason == "a bias by distance", soft_cap=reason == "a soft cap")
+    announce(attention[0], node)
+    assert not node.is_custom
