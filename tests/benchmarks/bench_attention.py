@@ -1,6 +1,6 @@
 """Measures one computation with our attention kernels beside llama.cpp's flash attention.
 
-    python tests/benchmarks/bench_attention.py MODEL [--cells 500,1500] [--rows 1,15,256] [--json]
+    python tests/benchmarks/bench_attention.py MODEL [--cells 500,1500] [--rows 1,15,256]
 
 Two contexts of one model compute the same number of rows (tokens) behind the same number of cells,
 in turns; which one begins changes each time. 1 row is decode, 15 are a token and its drafts, 256
@@ -25,8 +25,8 @@ sys.path[:0] = [str(HERE.parents[2] / "app"), str(HERE.parents[1])]
 
 from benchmarks.bench_engine import ratio
 from deepseek_r1.core.settings import KVType
+from deepseek_r1.engine.llama import attention
 from deepseek_r1.engine.llama import context as context_module
-from deepseek_r1.engine.llama.attention import attention_vector_bits
 from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
@@ -47,8 +47,6 @@ def contexts(
     model: LlamaModel, cells: int, threads: int, kv_type: KVType
 ) -> Iterator[dict[str, LlamaContext]]:
     """Yield a context for each arm. Ends the program where there are no kernels."""
-    if not attention_vector_bits():
-        raise SystemExit("llama.cpp computes attention on this processor")
     params = ContextParams(cells, MICRO_BATCH, kv_type, 1, threads, threads)
     made = {"ours": LlamaContext(library(), model, params)}
     ours = context_module.make_attention
@@ -113,11 +111,17 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--threads", type=int, default=cpu().physical_cores)
     parser.add_argument("--kv-type", type=KVType, default=KVType.F16)
+    parser.add_argument("--bits", type=int, choices=(256, 512), help="of the kernels' vectors")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    most_bits = attention.attention_vector_bits()
+    if not most_bits or (given.bits or 0) > most_bits:
+        raise SystemExit("there are no such kernels for this processor")
+    bits = given.bits or most_bits
+    attention.attention_vector_bits = lambda: bits
     model = LlamaModel(library(), read_header(given.model).parts, lambda _fraction: True)
     most = max(given.cells) + max(given.rows)
-    title = f"{cpu().name}, {attention_vector_bits()} bits, {given.threads} threads, " + (
+    title = f"{cpu().name}, {bits} bits, {given.threads} threads, " + (
         f"{given.model.name}, {given.kv_type.value}"
     )
     if not given.json:
