@@ -459,7 +459,7 @@ def test_closing_ends_an_answer_in_another_thread(starter: Path) -> None:
 QUESTIONS = [
     "Name three colours.",
     SUM,
-    "Say hi",
+    "What is the capital of France?",
     "Count to five.",
     "Hello",
 ]

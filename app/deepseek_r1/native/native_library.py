@@ -61,7 +61,7 @@ class TensorOffsets(ctypes.Structure):
 
 
 class AttentionLayout(ctypes.Structure):
-    """What turns a node of attention into a custom node: offsets in bytes, and ggml's numbers."""
+    """The values that turn a node of attention into a custom node: offsets, and ggml's numbers."""
 
     _fields_ = (
         ("offsets", TensorOffsets),

@@ -15,7 +15,7 @@ _VERSION = 1  # of the kernels' order of summation, which decides the last digit
 
 
 def attention_vector_bits() -> int:
-    """How many bits the vectors of the kernels have here: 512, 256, or 0 without kernels.
+    """Return the bits of the vectors that the kernels have here: 512, 256, or 0 without kernels.
 
     They need a processor with AVX2, FMA and F16C, and a library compiled by GCC, not for Windows.
     """

@@ -259,7 +259,7 @@ class LlamaContext:
 
     @property
     def attention_name(self) -> str:
-        """Which code computes attention: results of two differ in their last digits."""
+        """The code that computes attention: results of two differ in their last digits."""
         return self._attention.name if self._attention is not None else "llama.cpp"
 
     @property

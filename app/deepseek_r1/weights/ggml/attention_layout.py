@@ -1,4 +1,4 @@
-"""How a node of attention in ggml's graph becomes a custom node.
+"""Finds out how a node of attention in ggml's graph becomes a custom node.
 
 Found by calling ggml's own functions, as in `tensor_layout`: a custom node is made, and its number
 and parameters are kept.
