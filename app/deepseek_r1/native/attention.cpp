@@ -9,9 +9,9 @@ namespace streaming {
 
 namespace {
 
-constexpr int64_t wanted_items = 16;   // so that all threads of a laptop have work
-constexpr int64_t least_cells = 256;   // of an item: llama.cpp enlarges a cache's view by as many
-constexpr int64_t state_floats = 2;    // a RowState
+constexpr int64_t wanted_items = 16;  // so that all threads of a laptop have work
+constexpr int64_t least_cells = 256;  // of an item: llama.cpp enlarges a cache's view by as many
+constexpr int64_t state_floats = 2;  // a RowState
 constexpr uint16_t f16_minus_infinity = 0xFC00;
 constexpr int scale_offset = 48;  // in the parameters of a custom node
 constexpr int32_t type_f16 = 1, type_q4_0 = 2, type_q8_0 = 8;  // enum ggml_type

@@ -40,11 +40,6 @@ inline Vector load_i8(const char *from) {
     return _mm256_cvtepi32_ps(
         _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(from))));
 }
-inline float f16_at(const char *from) {
-    uint16_t bits;
-    std::memcpy(&bits, from, sizeof bits);
-    return _cvtsh_ss(bits);
-}
 inline __m128 folded(Vector x) {
     return _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
 }

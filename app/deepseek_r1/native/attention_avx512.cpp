@@ -37,11 +37,6 @@ inline Vector load_i8(const char *from) {
     return _mm512_cvtepi32_ps(
         _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from))));
 }
-inline float f16_at(const char *from) {
-    uint16_t bits;
-    std::memcpy(&bits, from, sizeof bits);
-    return _cvtsh_ss(bits);
-}
 inline float total(Vector x) { return _mm512_reduce_add_ps(x); }
 inline float largest(Vector x) { return _mm512_reduce_max_ps(x); }
 inline __m256 folded(Vector x) {

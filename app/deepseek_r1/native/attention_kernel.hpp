@@ -10,6 +10,12 @@
 
 constexpr float no_weight = -std::numeric_limits<float>::infinity();
 
+inline float f16_at(const char *from) {
+    uint16_t bits;
+    std::memcpy(&bits, from, sizeof bits);
+    return _cvtsh_ss(bits);
+}
+
 inline void convert_f16(const char *from, float *to, int64_t count) {
     for (int64_t i = 0; i < count; i += lanes) store(to + i, load_f16(from + 2 * i));
 }
