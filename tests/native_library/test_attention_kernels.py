@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 
 from deepseek_r1.engine.llama.attention import attention_vector_bits
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.native.native_library import AttentionLayout, ContextCallback, native
-from deepseek_r1.weights.ggml.attention_layout import attention_layout
+from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
+from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
+from support import ggml_nodes
+from support.ggml_nodes import BLOCKS, F16, F32, Q4_0, Q8_0, Node
 
 pytestmark = [
     pytest.mark.native,
     pytest.mark.skipif(not attention_vector_bits(), reason="llama.cpp computes attention here"),
 ]
 
-F32, F16, Q4_0, Q8_0 = 0, 1, 2, 8
 SCALE = 0.11
+PARAMETERS = struct.pack("fff", SCALE, 0, 0)  # no bias by distance, no soft cap
 ERROR = 5e-6
 Floats = NDArray[np.float64]
 
@@ -40,73 +42,16 @@ class Shape:
     value_width: int = 0  # as wide as the keys
 
 
-class Node:
-    """A node of attention with its operands, laid out as ggml does."""
-
-    def __init__(self, layout: AttentionLayout, output: NDArray[np.float32]) -> None:
-        self._layout, self._kept = layout, [output]
-        self._node = self._tensor(F32, output)
-        self._set_shape(self._node, [*output.shape[::-1], 1], [4, *output.strides[1::-1], 0])
-        self.address = ctypes.addressof(self._node)
-        self.set_parameters()
-        self._operation = ctypes.c_int.from_buffer(self._node, layout.operation)
-        self._operation.value = layout.attention_operation
-
-    def set_parameters(self, *, bias: float = 0.0, soft_cap: float = 0.0) -> None:
-        """Set what an attention node has as its parameters."""
-        for i, value in enumerate((SCALE, bias, soft_cap)):
-            offset = self._layout.parameters + 4 * i
-            ctypes.c_float.from_buffer(self._node, offset).value = value
-
-    @property
-    def is_custom(self) -> bool:
-        """Whether the node became a custom node."""
-        return self._operation.value == self._layout.custom_operation
-
-    def add_operand(self, number: int, kind: int, data: NDArray, strides: list[int]) -> None:
-        """Let operand `number` be this array of one-dimensional rows, ordered as `strides` say.
-
-        `strides` has the bytes from row to row in ggml's dimension 1, then from head to head; the
-        array's shape is heads, rows, and what a row consists of.
-        """
-        tensor = self._tensor(kind, data)
-        values = data.shape[2] if kind in (F32, F16) else {Q8_0: 34, Q4_0: 18}[kind]
-        if kind in (Q8_0, Q4_0):
-            values = data.shape[2] // values * 32
-        first = {F32: 4, F16: 2, Q8_0: 34, Q4_0: 18}[kind]
-        self._set_shape(tensor, [values, data.shape[1], data.shape[0], 1], [first, *strides, 0])
-        source = self._layout.offsets.source + 8 * number
-        self._set(self._node, source, ctypes.addressof(tensor))
-        self._kept += [data, tensor]
-
-    def _set_shape(
-        self, tensor: ctypes.Array[ctypes.c_char], extents: list[int], strides: list[int]
-    ) -> None:
-        for i, (extent, stride) in enumerate(zip(extents, strides, strict=True)):
-            self._set(tensor, self._layout.offsets.extent + 8 * i, extent)
-            self._set(tensor, self._layout.strides + 8 * i, stride)
-
-    def _tensor(self, kind: int, data: NDArray) -> ctypes.Array[ctypes.c_char]:
-        tensor = ctypes.create_string_buffer(400)
-        ctypes.c_int.from_buffer(tensor, self._layout.offsets.type).value = kind
-        self._set(tensor, self._layout.offsets.data, data.ctypes.data)
-        return tensor
-
-    @staticmethod
-    def _set(tensor: ctypes.Array[ctypes.c_char], offset: int, value: int) -> None:
-        ctypes.c_int64.from_buffer(tensor, offset).value = value
-
-
 def bit_widths() -> list[int]:
     return [bits for bits in (256, 512) if bits <= attention_vector_bits()]
 
 
 @pytest.fixture(params=bit_widths(), ids=lambda bits: f"{bits} bits")
-def attention(request: pytest.FixtureRequest) -> Iterator[tuple[int, AttentionLayout]]:
+def attention(request: pytest.FixtureRequest) -> Iterator[tuple[int, CustomNodeLayout]]:
     functions = library().functions
     address = native().attention_new(request.param)
     compute = address_of(native().attention_compute)
-    layout = attention_layout(Ggml(functions), functions, compute, address)
+    layout = custom_node_layout(Ggml(functions), functions, "FLASH_ATTN_EXT", compute, address)
     native().attention_set_layout(address, ctypes.byref(layout))
     yield address, layout
     native().attention_free(address)
@@ -148,28 +93,36 @@ def mask_of(shape: Shape, rng: np.random.Generator) -> Floats:
     return np.where(visible, 0.0, -np.inf)
 
 
+def add_operand(node: Node, number: int, kind: int, data: NDArray, strides: list[int]) -> None:
+    """Add an array of heads, rows, and what a row consists of; `strides` from row and head."""
+    values, nbytes = BLOCKS[kind]
+    width = data.shape[2] if values == 1 else data.shape[2] // nbytes * values
+    node.add_operand(number, kind, data, [width, data.shape[1], data.shape[0]], strides)
+
+
 class Case:
     """A node of random operands, its output, and what attention is in float64."""
 
     def __init__(
         self,
-        layout: AttentionLayout,
+        layout: CustomNodeLayout,
         shape: Shape,
         kinds: tuple[int, int],
         seed: int = 1,
         *,
         masked: bool = True,
         unseen: float = 0.0,
+        parameters: bytes = PARAMETERS,
     ) -> None:
         """`kinds` are the types of keys and values; `unseen` is in all cells that no row sees."""
         rng, wide = np.random.default_rng(seed), shape.value_width or shape.width
         queries = rng.normal(size=(shape.tokens, shape.heads, shape.width)).astype(np.float32)
         mask = mask_of(shape, rng) if masked else np.zeros((shape.tokens, shape.cells))
         self.output = np.full((shape.tokens, shape.heads, wide), np.nan, np.float32)
-        self.node = Node(layout, self.output)
+        self.node = Node(layout, self.output, parameters)
         # Queries lie token by token, the cache cell by cell, each with all its heads.
         row = queries.strides
-        self.node.add_operand(0, F32, queries.swapaxes(0, 1), [row[0], row[1]])
+        add_operand(self.node, 0, F32, queries.swapaxes(0, 1), [row[0], row[1]])
         cache = []
         for number, (kind, width) in enumerate(zip(kinds, (shape.width, wide), strict=True), 1):
             stored, exact = quantized(rng.normal(size=(shape.groups, shape.cells, width)), kind)
@@ -178,10 +131,10 @@ class Case:
             if unseen:
                 cells[np.isinf(mask).all(0)] = unseen
             strides = [cells.strides[0], cells.strides[1]]
-            self.node.add_operand(number, kind, cells.swapaxes(0, 1), strides)
+            add_operand(self.node, number, kind, cells.swapaxes(0, 1), strides)
         if masked:
             half_mask = mask.astype(np.float16)[None]
-            self.node.add_operand(3, F16, half_mask, [half_mask.strides[1], half_mask.nbytes])
+            add_operand(self.node, 3, F16, half_mask, [half_mask.strides[1], half_mask.nbytes])
         self.exact = expected(shape, queries.astype(np.float64), cache[0], cache[1], mask)
 
     @property
@@ -191,7 +144,7 @@ class Case:
 
 
 def run(
-    attention: tuple[int, AttentionLayout], shape: Shape, kind: int, threads: int, seed: int = 1
+    attention: tuple[int, CustomNodeLayout], shape: Shape, kind: int, threads: int, seed: int = 1
 ) -> Case:
     """Compute a case whose keys and values have the same type."""
     case = Case(attention[1], shape, (kind, kind), seed)
@@ -200,21 +153,12 @@ def run(
 
 
 def announce(address: int, node: Node) -> None:
-    """Call the eval callback, as llama.cpp does before a node is computed."""
-    native().context_on_node(node.address, True, ctypes.byref(ContextCallback(address, None)))
+    ggml_nodes.announce(NodeKernels(address, None), node)
 
 
 def compute_all(address: int, node: Node, threads: int) -> None:
-    """Compute a node as llama.cpp does: the eval callback first, then all threads at once."""
-    announce(address, node)
-    assert node.is_custom
-    with ThreadPoolExecutor(threads) as pool:
-        calls = [
-            pool.submit(native().attention_compute, node.address, thread, threads, address)
-            for thread in range(threads)
-        ]
-    for call in calls:
-        call.result()
+    kernels = NodeKernels(address, None)
+    ggml_nodes.compute_all(kernels, native().attention_compute, address, node, threads)
 
 
 SHAPES = [
@@ -232,19 +176,19 @@ SHAPES = [
 @pytest.mark.parametrize("kind", [F16, Q8_0, Q4_0], ids=["f16", "q8_0", "q4_0"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_attention_is_exact_to_the_last_digits_of_f32(
-    attention: tuple[int, AttentionLayout], shape: Shape, kind: int
+    attention: tuple[int, CustomNodeLayout], shape: Shape, kind: int
 ) -> None:
     assert run(attention, shape, kind, threads=2).error < ERROR
 
 
 def test_results_do_not_depend_on_the_number_of_threads(
-    attention: tuple[int, AttentionLayout],
+    attention: tuple[int, CustomNodeLayout],
 ) -> None:
     results = [run(attention, SHAPES[3], F16, threads).output for threads in (1, 2, 3, 16)]
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
-def test_nodes_of_all_shapes_follow_one_another(attention: tuple[int, AttentionLayout]) -> None:
+def test_nodes_of_all_shapes_follow_one_another(attention: tuple[int, CustomNodeLayout]) -> None:
     """Memory that one node has filled must not be seen by the next."""
     for seed in range(3):
         for shape in SHAPES:
@@ -252,7 +196,7 @@ def test_nodes_of_all_shapes_follow_one_another(attention: tuple[int, AttentionL
 
 
 def test_keys_and_values_may_have_two_types_and_there_may_be_no_mask(
-    attention: tuple[int, AttentionLayout],
+    attention: tuple[int, CustomNodeLayout],
 ) -> None:
     case = Case(attention[1], SHAPES[3], (Q8_0, F16), masked=False)
     compute_all(attention[0], case.node, 2)
@@ -261,7 +205,7 @@ def test_keys_and_values_may_have_two_types_and_there_may_be_no_mask(
 
 @pytest.mark.parametrize("unseen", [np.nan, np.inf])
 def test_what_overflowed_in_cells_that_nobody_sees_changes_nothing(
-    attention: tuple[int, AttentionLayout], unseen: float
+    attention: tuple[int, CustomNodeLayout], unseen: float
 ) -> None:
     """The cells of another sequence share a cache with those of the one that is computed."""
     case = Case(attention[1], SHAPES[2], (F16, F16), unseen=unseen)
@@ -271,12 +215,13 @@ def test_what_overflowed_in_cells_that_nobody_sees_changes_nothing(
 
 @pytest.mark.parametrize("reason", ["a bias by distance", "a soft cap", "sinks", "another width"])
 def test_other_attention_is_left_to_llama_cpp(
-    attention: tuple[int, AttentionLayout], reason: str
+    attention: tuple[int, CustomNodeLayout], reason: str
 ) -> None:
     width = 80 if reason == "another width" else 64
-    node = Case(attention[1], Shape(width, 4, 2, 1, 100), (F16, F16)).node
+    parameters = struct.pack("fff", SCALE, reason == "a bias by distance", reason == "a soft cap")
+    shape = Shape(width, 4, 2, 1, 100)
+    node = Case(attention[1], shape, (F16, F16), parameters=parameters).node
     if reason == "sinks":
-        node.add_operand(4, F32, np.zeros((1, 1, 4), np.float32), [16, 16])
-    node.set_parameters(bias=reason == "a bias by distance", soft_cap=reason == "a soft cap")
+        add_operand(node, 4, F32, np.zeros((1, 1, 4), np.float32), [16, 16])
     announce(attention[0], node)
     assert not node.is_custom

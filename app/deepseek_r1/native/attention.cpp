@@ -13,15 +13,8 @@ constexpr int64_t wanted_items = 16;  // so that all threads of a laptop have wo
 constexpr int64_t least_cells = 256;  // of an item: llama.cpp enlarges a cache's view by as many
 constexpr int64_t state_floats = 2;  // a RowState
 constexpr uint16_t f16_minus_infinity = 0xFC00;
-constexpr int scale_offset = 48;  // in the parameters of a custom node
+constexpr int scale_offset = 0, bias_offset = 4, soft_cap_offset = 8;  // in the parameters
 constexpr int32_t type_f16 = 1, type_q4_0 = 2, type_q8_0 = 8;  // enum ggml_type
-
-template <class Value>
-Value read_as(const char *address) {
-    Value value;
-    std::memcpy(&value, address, sizeof value);
-    return value;
-}
 
 CacheType cache_type(int32_t type) {
     if (type == type_q8_0) return CacheType::q8_0;
@@ -34,30 +27,6 @@ int64_t block_bytes(int32_t type) {
     if (type == type_q8_0) return 34;
     return type == type_q4_0 ? 18 : 0;
 }
-
-// A ggml_tensor.
-class Tensor {
-  public:
-    Tensor(const char *address, const AttentionLayout &layout)
-        : address_(address), layout_(layout) {}
-
-    int32_t type() const { return read_as<int32_t>(address_ + layout_.offsets.type); }
-    char *data() const { return read_as<char *>(address_ + layout_.offsets.data); }
-    int64_t extent(int i) const {
-        return read_as<int64_t>(address_ + layout_.offsets.extent + 8 * i);
-    }
-    int64_t stride(int i) const { return read_as<int64_t>(address_ + layout_.strides + 8 * i); }
-    bool has_operand(int i) const { return operand_address(i) != nullptr; }
-    Tensor operand(int i) const { return {operand_address(i), layout_}; }
-
-  private:
-    const char *operand_address(int i) const {
-        return read_as<const char *>(address_ + layout_.offsets.source + 8 * i);
-    }
-
-    const char *address_;
-    const AttentionLayout &layout_;
-};
 
 constexpr int operands = 4, most_operands = 10;  // queries, keys, values, mask; GGML_MAX_SRC
 
@@ -124,24 +93,19 @@ struct Attention::Division {
 };
 
 void Attention::substitute(char *node) noexcept {
-    if (read_as<int32_t>(node + layout_.operation) != layout_.attention_operation) return;
-    if (!can_compute(node)) return;
-    char *parameters = node + layout_.parameters;
-    const AttentionNode found = read(node, parameters);
+    const Tensor result(node, layout_);
+    if (result.operation() != layout_.replaced_operation || !can_compute(result)) return;
+    const AttentionNode found = read(result, result.parameter<float>(scale_offset));
     try {
         partial_.resize(std::max<size_t>(partial_.size(), Division(found).partial_floats(found)));
     } catch (const std::bad_alloc &) {
         return;
     }
-    std::memcpy(parameters, layout_.custom_parameters, parameter_bytes);
-    std::memcpy(parameters + scale_offset, &found.scale, sizeof found.scale);
-    const auto operation = static_cast<int32_t>(layout_.custom_operation);
-    std::memcpy(node + layout_.operation, &operation, sizeof operation);
+    make_custom(node, layout_);
+    std::memcpy(node + layout_.parameters + unused_parameters, &found.scale, sizeof found.scale);
 }
 
-// Reads the operands of a node; `scale` is the address of its scale.
-AttentionNode Attention::read(const char *node, const char *scale) const {
-    const Tensor result(node, layout_);
+AttentionNode Attention::read(const Tensor &result, float scale) const {
     const Tensor queries = result.operand(0), keys = result.operand(1), values = result.operand(2);
     const bool masked = result.has_operand(3);
     const Tensor mask = result.operand(masked ? 3 : 0);
@@ -150,15 +114,14 @@ AttentionNode Attention::read(const char *node, const char *scale) const {
             queries.extent(1), keys.extent(1), queries.extent(2), keys.extent(2),
             queries.stride(1), queries.stride(2), keys.stride(1), keys.stride(2),
             values.stride(1), values.stride(2), masked ? mask.stride(1) : 0,
-            cache_type(keys.type()), cache_type(values.type()), read_as<float>(scale)};
+            cache_type(keys.type()), cache_type(values.type()), scale};
 }
 
 // Whether the kernels can compute an attention node: not with a bias by distance, a soft cap or sinks.
-bool Attention::can_compute(const char *node) const {
-    const Tensor result(node, layout_);
+bool Attention::can_compute(const Tensor &result) const {
     const Tensor queries = result.operand(0), keys = result.operand(1), values = result.operand(2);
-    const char *bias = node + layout_.parameters + 4, *soft_cap = bias + 4;
-    if (read_as<float>(bias) != 0 || read_as<float>(soft_cap) != 0) return false;
+    if (result.parameter<float>(bias_offset) != 0 || result.parameter<float>(soft_cap_offset) != 0)
+        return false;
     for (int i = operands; i < most_operands; i++)
         if (result.has_operand(i)) return false;
     const int64_t heads = queries.extent(2), groups = keys.extent(2), tokens = queries.extent(1);
@@ -185,7 +148,8 @@ bool Attention::can_compute(const char *node) const {
 }
 
 void Attention::compute(const char *node, int thread, int threads) {
-    const AttentionNode found = read(node, node + layout_.parameters + scale_offset);
+    const Tensor result(node, layout_);
+    const AttentionNode found = read(result, result.parameter<float>(unused_parameters));
     const Division division(found);
     if (thread < most_threads) {
         Scratch &scratch = scratch_[thread];

@@ -13,19 +13,9 @@
 #include <vector>
 
 #include "attention_node.hpp"
-#include "tensor_offsets.hpp"
+#include "custom_node.hpp"
 
 namespace streaming {
-
-constexpr int parameter_bytes = 64;  // of a node; its last 16 are not used by custom nodes
-
-// `weights/ggml/attention_layout.py` finds and checks it.
-struct AttentionLayout {
-    TensorOffsets offsets;
-    int64_t strides, operation, parameters;        // offsets in bytes of `nb`, `op`, `op_params`
-    int64_t attention_operation, custom_operation;  // ggml's numbers
-    char custom_parameters[parameter_bytes];        // of a custom node that calls `compute`
-};
 
 // The attention of one context. It keeps memory between computations: 104 KiB for each thread where
 // keys and values are 128 wide, in proportion to their width, and the partial results of a node.
@@ -33,7 +23,7 @@ class Attention {
   public:
     explicit Attention(AttendFunction attend) : attend_(attend) {}
 
-    void set_layout(const AttentionLayout &layout) { layout_ = layout; }
+    void set_layout(const CustomNodeLayout &layout) { layout_ = layout; }
 
     // Turns a node that is about to be computed into a custom node, where it is one of attention that
     // these kernels can compute and there is memory for it. For the thread that computes.
@@ -45,8 +35,8 @@ class Attention {
   private:
     struct Division;
 
-    AttentionNode read(const char *node, const char *scale) const;
-    bool can_compute(const char *node) const;
+    AttentionNode read(const Tensor &result, float scale) const;
+    bool can_compute(const Tensor &result) const;
     void write_output(const AttentionNode &node, const Block &block, const Scratch &scratch) const;
     void keep_partial(const Division &division, int64_t item, const Block &block, const Scratch &scratch);
     void join(const AttentionNode &node, const Division &division) const;
@@ -54,7 +44,7 @@ class Attention {
     static constexpr int most_threads = 512;  // ggml's GGML_MAX_N_THREADS
 
     const AttendFunction attend_;
-    AttentionLayout layout_{};
+    CustomNodeLayout layout_{};
     std::array<Scratch, most_threads> scratch_;
     std::vector<float> partial_;  // for each item and row: its state, then its output
     std::atomic<int64_t> next_item_{0};

@@ -5,7 +5,7 @@
 
 #include "attention_node.hpp"
 
-#if HAS_ATTENTION_KERNELS
+#if HAS_X86_KERNELS
 #include <immintrin.h>
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")

@@ -5,14 +5,7 @@
 #include <limits>
 #include <vector>
 
-// The kernels are compiled where GCC makes them for one kind of processor inside a program for all.
-// On Windows GCC does not align the stack for their vectors (its bug 54412).
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 && \
-    !defined(_WIN32)
-#define HAS_ATTENTION_KERNELS 1
-#else
-#define HAS_ATTENTION_KERNELS 0
-#endif
+#include "x86_kernels.hpp"
 
 namespace streaming {
 

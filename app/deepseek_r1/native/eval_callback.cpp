@@ -27,7 +27,7 @@ std::vector<uint64_t> EvalCallback::begin_pass() {
 
 bool EvalCallback::on_node(char *node, bool ask) {
     if (!ask) return on_computed(node);
-    if (attention_ != nullptr) attention_->substitute(node);
+    kernels_.substitute(node);
     const bool copied = layer_outputs_ != nullptr && layer_outputs_->is_copied(node);
     return prepare(node) || copied;
 }

@@ -11,8 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "attention.hpp"
 #include "layer_outputs.hpp"
+#include "node_kernels.hpp"
 #include "prefetch_ring.hpp"
 #include "tensor_offsets.hpp"
 
@@ -40,8 +40,8 @@ class EvalCallback {
     void set_filter(bool integer_nodes, bool computed_runs);
     // Also copy the outputs of layers from now on; null for none.
     void set_layer_outputs(LayerOutputs *outputs) { layer_outputs_ = outputs; }
-    // Also substitute nodes of attention from now on; null for none.
-    void set_attention(Attention *attention) { attention_ = attention; }
+    // The kernels that compute nodes from now on.
+    void set_kernels(NodeKernels kernels) { kernels_ = kernels; }
     // Records that a node needs a weight. Where this pass has needed it before, another pass begins.
     // False where `on_pass` failed.
     bool touch(uint64_t tensor);
@@ -69,7 +69,7 @@ class EvalCallback {
     int pass_ = 1;
     bool integer_nodes_ = false, computed_runs_ = false;
     LayerOutputs *layer_outputs_ = nullptr;
-    Attention *attention_ = nullptr;
+    NodeKernels kernels_{};
 };
 
 }  // namespace streaming

@@ -83,8 +83,8 @@ EXPORT void callback_set_layer_outputs(EvalCallback *callback, LayerOutputs *out
     callback->set_layer_outputs(outputs);
 }
 
-EXPORT void callback_set_attention(EvalCallback *callback, Attention *attention) {
-    callback->set_attention(attention);
+EXPORT void callback_set_kernels(EvalCallback *callback, NodeKernels kernels) {
+    callback->set_kernels(kernels);
 }
 
 EXPORT int callback_touch(EvalCallback *callback, uint64_t tensor) {
@@ -124,7 +124,7 @@ EXPORT bool context_on_node(char *node, bool ask, const ContextCallback *callbac
 
 // How many bits the widest vectors have that attention can be computed with here; 0 for none.
 EXPORT int attention_vector_bits() {
-#if HAS_ATTENTION_KERNELS
+#if HAS_X86_KERNELS
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
         !__builtin_cpu_supports("f16c"))
         return 0;
@@ -138,7 +138,7 @@ EXPORT Attention *attention_new(int vector_bits) {
     return new Attention(vector_bits == 512 ? attend_avx512() : attend_avx2());
 }
 
-EXPORT void attention_set_layout(Attention *attention, const AttentionLayout *layout) {
+EXPORT void attention_set_layout(Attention *attention, const CustomNodeLayout *layout) {
     attention->set_layout(*layout);
 }
 
@@ -148,6 +148,41 @@ EXPORT void attention_free(Attention *attention) { delete attention; }
 EXPORT void attention_compute(const char *node, int thread, int threads,
                               Attention *attention) noexcept {
     attention->compute(node, thread, threads);
+}
+
+// Whether this processor has the instructions of one level of the kernels for multiplications: 1 for
+// AVX2, 2 for AVX-VNNI, 3 for AVX-512 with VNNI.
+EXPORT int mul_mat_has_level(int level) {
+#if HAS_X86_KERNELS
+    if (!attention_vector_bits()) return 0;
+    if (level == 2) return __builtin_cpu_supports("avxvnni") != 0;
+    return level == 1 ||
+           (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+            __builtin_cpu_supports("avx512vnni"));
+#else
+    return level * 0;
+#endif
+}
+
+EXPORT MulMat *mul_mat_new(int level, QuantizeFunction quantize) {
+    const MultiplyFunction functions[] = {multiply_avx2(), multiply_avx_vnni(),
+                                          multiply_avx512_vnni()};
+    return new MulMat(functions[level - 1], quantize);
+}
+
+EXPORT void mul_mat_set_layout(MulMat *mul_mat, const CustomNodeLayout *layout) {
+    mul_mat->set_layout(*layout);
+}
+
+EXPORT void mul_mat_set_rows(MulMat *mul_mat, int64_t least, int64_t most) {
+    mul_mat->set_rows(least, most);
+}
+
+EXPORT void mul_mat_free(MulMat *mul_mat) { delete mul_mat; }
+
+// What ggml calls for a custom node, with the MulMat as its user data.
+EXPORT void mul_mat_compute(const char *node, int thread, int threads, MulMat *mul_mat) noexcept {
+    mul_mat->compute(node, thread, threads);
 }
 
 // Returns the most likely of the tokens that `to_target` maps to none below 0, and puts its share of

@@ -60,24 +60,30 @@ class TensorOffsets(ctypes.Structure):
     )
 
 
-class AttentionLayout(ctypes.Structure):
-    """The values that turn a node of attention into a custom node: offsets, and ggml's numbers."""
+class CustomNodeLayout(ctypes.Structure):
+    """The values that turn a node into a custom node: offsets, and ggml's numbers."""
 
     _fields_ = (
         ("offsets", TensorOffsets),
         ("strides", c_int64),
         ("operation", c_int64),
         ("parameters", c_int64),
-        ("attention_operation", c_int64),
+        ("replaced_operation", c_int64),
         ("custom_operation", c_int64),
         ("custom_parameters", c_char * 64),
     )
 
 
-class ContextCallback(ctypes.Structure):
-    """The user data of `context_on_node`: addresses of an Attention and of LayerOutputs, or 0."""
+class NodeKernels(ctypes.Structure):
+    """The kernels of a context: addresses of an Attention and of a MulMat, or 0."""
 
-    _fields_ = (("attention", c_void_p), ("outputs", c_void_p))
+    _fields_ = (("attention", c_void_p), ("mul_mat", c_void_p))
+
+
+class ContextCallback(ctypes.Structure):
+    """The user data of `context_on_node`: the kernels, and the address of LayerOutputs or 0."""
+
+    _fields_ = (("kernels", NodeKernels), ("outputs", c_void_p))
 
 
 class Handlers(ctypes.Structure):
@@ -156,7 +162,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "callback_begin_pass": (c_int, c_void_p, POINTER(c_uint64), c_int),
     "callback_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
     "callback_set_layer_outputs": (None, c_void_p, c_void_p),
-    "callback_set_attention": (None, c_void_p, c_void_p),
+    "callback_set_kernels": (None, c_void_p, NodeKernels),
     "layer_outputs_new": (c_void_p, TensorOffsets, c_int64, c_int64),
     "layer_outputs_free": (None, c_void_p),
     "layer_outputs_add": (None, c_void_p, c_int, c_void_p),
@@ -165,9 +171,15 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "context_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, POINTER(ContextCallback)),
     "attention_vector_bits": (c_int,),
     "attention_new": (c_void_p, c_int),
-    "attention_set_layout": (None, c_void_p, POINTER(AttentionLayout)),
+    "attention_set_layout": (None, c_void_p, POINTER(CustomNodeLayout)),
     "attention_free": (None, c_void_p),
     "attention_compute": (None, c_size_t, c_int, c_int, c_void_p),
+    "mul_mat_has_level": (c_int, c_int),
+    "mul_mat_new": (c_void_p, c_int, c_void_p),
+    "mul_mat_set_layout": (None, c_void_p, POINTER(CustomNodeLayout)),
+    "mul_mat_set_rows": (None, c_void_p, c_int64, c_int64),
+    "mul_mat_free": (None, c_void_p),
+    "mul_mat_compute": (None, c_size_t, c_int, c_int, c_void_p),
     "best_token": (c_int, c_void_p, c_size_t, c_int, POINTER(c_float)),
     "decode_loop_run": (
         None, POINTER(LlamaFunctions), c_void_p, POINTER(DecodeBuffers), c_int, c_double, c_char,
@@ -201,7 +213,7 @@ class Native:
     callback_begin_pass: Any
     callback_on_node: Any
     callback_set_layer_outputs: Any
-    callback_set_attention: Any
+    callback_set_kernels: Any
     layer_outputs_new: Any
     layer_outputs_free: Any
     layer_outputs_add: Any
@@ -213,6 +225,12 @@ class Native:
     attention_set_layout: Any
     attention_free: Any
     attention_compute: Any
+    mul_mat_has_level: Any
+    mul_mat_new: Any
+    mul_mat_set_layout: Any
+    mul_mat_set_rows: Any
+    mul_mat_free: Any
+    mul_mat_compute: Any
     best_token: Any
     decode_loop_run: Any
 

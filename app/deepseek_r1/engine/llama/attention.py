@@ -8,7 +8,7 @@ from deepseek_r1.core import log as _log
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.native.native_library import native
-from deepseek_r1.weights.ggml.attention_layout import attention_layout
+from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
 _VERSION = 1  # of the kernels' order of summation, which decides the last digits of results
@@ -29,11 +29,13 @@ class Attention:
     def __init__(self, library: Library, ggml: Ggml, vector_bits: int) -> None:
         """Raises StreamingUnavailable where llama.cpp's structures are not the expected ones."""
         self._native = native()
-        self.name = f"{_VERSION}, {vector_bits} bits"
+        self.name = f"attention {_VERSION}, {vector_bits} bits"
         self.user_data: int = self._native.attention_new(vector_bits)
         compute = address_of(self._native.attention_compute)
         try:
-            layout = attention_layout(ggml, library.functions, compute, self.user_data)
+            layout = custom_node_layout(
+                ggml, library.functions, "FLASH_ATTN_EXT", compute, self.user_data
+            )
         except BaseException:
             self.close()
             raise

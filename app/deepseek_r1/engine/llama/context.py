@@ -23,7 +23,13 @@ from deepseek_r1.engine.llama.attention import make_attention
 from deepseek_r1.engine.llama.layer_outputs import LayerOutputs
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.native.native_library import ContextCallback, LlamaBatch, native
+from deepseek_r1.engine.llama.mul_mat import make_mul_mat
+from deepseek_r1.native.native_library import (
+    ContextCallback,
+    LlamaBatch,
+    NodeKernels,
+    native,
+)
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
@@ -157,7 +163,9 @@ class LlamaContext:
         self.batch_limit = params.micro_batch  # prompt tokens of one computation
         self.abort = AbortFlag()
         self.layer_outputs = self._copy_layers(model)
-        self._attention = make_attention(library, weights.ggml if weights is not None else None)
+        ggml = weights.ggml if weights is not None else None
+        self._attention = make_attention(library, ggml)
+        self._mul_mat = None if model.repacked else make_mul_mat(library, ggml)
         self._callback = ContextCallback()  # kept alive: the eval callback's user data
         with kv_memory.intercept() if kv_memory is not None else nullcontext():
             native_params = self._native_params()
@@ -202,20 +210,20 @@ class LlamaContext:
         """Free what the eval callback uses, after the context."""
         if self._weights is not None:
             self._weights.set_layer_outputs(None)
-            self._weights.set_attention(None)
-        if self.layer_outputs is not None:
-            self.layer_outputs.close()
-        if self._attention is not None:
-            self._attention.close()
+            self._weights.set_kernels(NodeKernels())
+        for each in (self.layer_outputs, self._attention, self._mul_mat):
+            if each is not None:
+                each.close()
 
     def _set_eval_callback(self, native_params: Any) -> None:
-        attention = self._attention.user_data if self._attention is not None else None
-        outputs = self.layer_outputs.user_data if self.layer_outputs is not None else None
+        parts = (self._attention, self._mul_mat, self.layer_outputs)
+        attention, mul_mat, outputs = (None if each is None else each.user_data for each in parts)
+        kernels = NodeKernels(attention, mul_mat)
         if self._weights is not None:
-            self._weights.set_attention(attention)
+            self._weights.set_kernels(kernels)
             callback, user_data = self._weights.eval_callback, self._weights.eval_user_data
-        elif attention or outputs:
-            self._callback = ContextCallback(attention, outputs)
+        elif any((attention, mul_mat, outputs)):
+            self._callback = ContextCallback(kernels, outputs)
             callback = address_of(native().context_on_node)
             user_data = ctypes.addressof(self._callback)
         else:
@@ -258,9 +266,9 @@ class LlamaContext:
         return LlamaBatch.from_buffer_copy(self._batch_of_one)
 
     @property
-    def attention_name(self) -> str:
-        """The code that computes attention: results of two differ in their last digits."""
-        return self._attention.name if self._attention is not None else "llama.cpp"
+    def kernels_name(self) -> str:
+        """The kernels that compute in llama.cpp's place: others give other last digits."""
+        return "; ".join(each.name for each in (self._attention, self._mul_mat) if each is not None)
 
     @property
     def used(self) -> int:

@@ -32,6 +32,7 @@ _BASE_FUNCTIONS: Final = (
     "ggml_get_rows",
     "ggml_get_type_traits",
     "ggml_init",
+    "ggml_mul_mat",
     "ggml_nbytes",
     "ggml_new_tensor_2d",
     "ggml_op_name",
@@ -39,6 +40,7 @@ _BASE_FUNCTIONS: Final = (
     "ggml_quantize_init",
     "ggml_quantize_requires_imatrix",
     "ggml_view_tensor",
+    "quantize_row_q8_K_ref",
 )
 EXPORTED_BY: Final[dict[str, str]] = {
     "ggml_backend_dev_count": "ggml",

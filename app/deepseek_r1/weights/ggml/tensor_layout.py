@@ -2,7 +2,7 @@
 
 ggml does not guarantee them. `Ggml` finds each offset by calling ggml's own functions on structures
 that it made, and refuses a library whose answers do not agree (StreamingUnavailable). Only this
-module, `buffer_type` and `attention_layout`, which check buffers and nodes in the same way, know
+module, `buffer_type` and `custom_node`, which check buffers and nodes in the same way, know
 ggml's structures, and the native code that gets the offsets.
 
 Structure: `ggml/include/ggml.h` (ggml_tensor).

@@ -8,7 +8,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
-from deepseek_r1.native.native_library import Handlers, OnNode, OnPass, native
+from deepseek_r1.native.native_library import (
+    Handlers,
+    NodeKernels,
+    OnNode,
+    OnPass,
+    native,
+)
 from deepseek_r1.weights.ggml.tensor_layout import TensorFields, native_offsets, word_at
 from deepseek_r1.weights.streaming.prefetch import PrefetchRing
 from deepseek_r1.weights.weight import Weight
@@ -71,12 +77,12 @@ class EvalCallback:
         """Have this native `LayerOutputs` copy the outputs of layers; None for none."""
         self._native.callback_set_layer_outputs(self.user_data, outputs)
 
-    def set_attention(self, attention: int | None) -> None:
-        """Have this native `Attention` compute attention; None for llama.cpp's own.
+    def set_kernels(self, kernels: NodeKernels) -> None:
+        """Have these kernels compute nodes in llama.cpp's place.
 
-        Only before the context is created or after it is freed: its graph has the address.
+        Only before the context is created or after it is freed: its graph has their addresses.
         """
-        self._native.callback_set_attention(self.user_data, attention)
+        self._native.callback_set_kernels(self.user_data, kernels)
 
     def touch(self, weight: Weight) -> bool:
         """Record the use of a weight that the handler provides. False where `on_pass` failed."""

@@ -18,6 +18,7 @@ from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.native.native_library import NodeKernels
 from deepseek_r1.weights.ggml.buffer_type import BufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, set_word, word_at
 from deepseek_r1.weights.moe.expert_cache import make_expert_cache
@@ -106,12 +107,12 @@ class StreamedWeights:
         """Have this native `LayerOutputs` copy the outputs of layers; None for none."""
         self._callback.set_layer_outputs(outputs)
 
-    def set_attention(self, attention: int | None) -> None:
-        """Have this native `Attention` compute attention; None for llama.cpp's own.
+    def set_kernels(self, kernels: NodeKernels) -> None:
+        """Have these kernels compute nodes in llama.cpp's place.
 
-        Only before the context is created or after it is freed: its graph has the address.
+        Only before the context is created or after it is freed: its graph has their addresses.
         """
-        self._callback.set_attention(attention)
+        self._callback.set_kernels(kernels)
 
     @property
     def tokens_at_once(self) -> int:

@@ -67,7 +67,7 @@ def _facts(library: Library, request: OpenRequest, context: LlamaContext) -> Fac
         "machine": f"{sys.platform} {platform.machine()} {sys.byteorder} {cpu().name}",
         "kv_type": settings.kv_type.value,
         "flash_attention": library.log.flash_attention(),
-        "attention": context.attention_name,
+        "kernels": context.kernels_name,
         "rotation_disabled": os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
         "unified": True,
         "repacked": request.residency is None,

@@ -1,15 +1,15 @@
 """The row curve: the time of a pass by the number of tokens (rows) that it computes.
 
-Rows are not free. Below eight, each costs about as much as the first; from eight on, a tiled kernel
-computes them, and 8 to 16 rows cost nearly the same (Q4_K on an EPYC with AVX512-VNNI, one thread:
-1, 7, 8, 16 rows take 1.9, 13.3, 15.4, 15.8 ms). Only computing that reading hides costs nothing.
+Rows are not free: only computing that reading hides costs nothing. What a further row costs depends
+on the kernels. With those of `engine.llama.mul_mat` it is a fraction of the first; llama.cpp's take
+as long for each of the first seven, and compute 8 to 16 of them, tiled, in nearly the same time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-MEASURED_ROWS = (1, 2, 4, 7, 8, 16)  # both sides of the tiled kernel's threshold
+MEASURED_ROWS = (1, 2, 4, 7, 8, 16)  # both sides of the threshold of llama.cpp's tiled kernel
 _NEW_WEIGHT = 0.25  # of a new pass in the moving average
 # A curve before anything was measured, as multiples of one row; longer drafts wait for measurement.
 _GUESS = {1: 1.0, 2: 1.06, 7: 1.4}

@@ -1,0 +1,53 @@
+// Multiplies the weights of llama.cpp's graph with few rows of activations.
+//
+// For fewer than eight rows (tokens), ggml unpacks each block of quantized weights again for each row;
+// then it unpacks whole tiles for a multiplication that needs many more rows to be worth it. Drafts,
+// the ends of prompts and several answers at once have between 2 and 16 rows. The eval callback turns
+// such nodes into custom nodes, which call `compute`. Their results are ggml's for one row, bit by bit.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "custom_node.hpp"
+#include "mul_mat_node.hpp"
+
+namespace streaming {
+
+// ggml's quantize_row_q8_K_ref.
+using QuantizeFunction = void (*)(const float *from, void *blocks, int64_t count);
+
+// The multiplications of one context, with weights as they are in the file. It keeps memory for the
+// activations of one node: 2,560 bytes for each 256 of their width.
+class MulMat {
+  public:
+    MulMat(MultiplyFunction multiply, QuantizeFunction quantize)
+        : multiply_(multiply), quantize_(quantize) {}
+
+    void set_layout(const CustomNodeLayout &layout) { layout_ = layout; }
+    // Only nodes of so many rows, from the first number to the second, become custom nodes.
+    void set_rows(int64_t least, int64_t most) { least_rows_ = least, most_rows_ = most; }
+
+    // Turns a node that is about to be computed into a custom node, where it is a multiplication that
+    // these kernels compute and there is memory for it. For the thread that computes.
+    void substitute(char *node) noexcept;
+
+    // A ggml_custom_op_t but for its type: thread `thread` of `threads` computes its share.
+    void compute(const char *node, int thread, int threads);
+
+  private:
+    MulMatNode read(const Tensor &result) const;
+    bool can_compute(const Tensor &result) const;
+    void quantize_block(const MulMatNode &node, int64_t block);
+
+    const MultiplyFunction multiply_;
+    const QuantizeFunction quantize_;
+    CustomNodeLayout layout_{};
+    int64_t least_rows_ = 1, most_rows_ = 16;
+    std::vector<ActivationBlock> activations_;  // `blocks` for each group of rows
+    std::atomic<int64_t> next_block_{0}, quantized_blocks_{0}, next_output_{0};
+    std::atomic<int> finished_threads_{0};
+};
+
+}  // namespace streaming

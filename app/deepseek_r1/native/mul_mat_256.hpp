@@ -1,0 +1,86 @@
+// The 256-bit vectors of `mul_mat_kernel.hpp`, all but `add_words`. No include guard, as there.
+
+using Integers = __m256i;
+using Quants = __m256i;
+constexpr int vector_bytes = 32;
+
+inline __m256i load(const void *from) {
+    return _mm256_loadu_si256(static_cast<const __m256i *>(from));
+}
+inline Integers extended(__m256i x) { return x; }
+inline Integers add_products(Integers sums, Quants quants, const int8_t *activations,
+                             Integers scales) {
+    return add_words(sums, _mm256_maddubs_epi16(quants, load(activations)), scales);
+}
+
+inline __m256i low_nibbles(__m256i x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+inline __m256i high_nibbles(__m256i x) { return low_nibbles(_mm256_srli_epi16(x, 4)); }
+
+inline Quants quants_q4k(const uint8_t *low_bits, int step) {
+    const __m256i both = load(low_bits + step / 2 * 32);
+    return step % 2 ? high_nibbles(both) : low_nibbles(both);
+}
+inline Integers spread_q4k(__m128i scales) { return _mm256_broadcastsi128_si256(scales); }
+inline Integers scales_q4k(Integers scales, int step) {
+    return _mm256_shuffle_epi8(scales, _mm256_set1_epi16(word_bytes(step)));
+}
+
+inline Quants quants_q6k(const uint8_t *low_bits, const uint8_t *high_bits, int step) {
+    const int part = step % 4;
+    const __m256i both = load(low_bits + step / 4 * 64 + part % 2 * 32);
+    const __m256i high = load(high_bits + step / 4 * 32);
+    __m256i two_bits = high;
+    if (part == 0) two_bits = _mm256_slli_epi16(high, 4);
+    if (part == 1) two_bits = _mm256_slli_epi16(high, 2);
+    if (part == 3) two_bits = _mm256_srli_epi16(high, 2);
+    two_bits = _mm256_and_si256(two_bits, _mm256_set1_epi8(0x30));
+    return _mm256_or_si256(part < 2 ? low_nibbles(both) : high_nibbles(both), two_bits);
+}
+// Eight words for each of the step's two groups.
+inline Integers scales_q6k(__m256i scales, int step) {
+    const __m128i half =
+        step < 4 ? _mm256_castsi256_si128(scales) : _mm256_extracti128_si256(scales, 1);
+    const int group = 2 * (step % 4);
+    const __m256i order = _mm256_set_m128i(_mm_set1_epi16(word_bytes(group + 1)),
+                                           _mm_set1_epi16(word_bytes(group)));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), order);
+}
+
+// The sums of all rows: 8 lanes of products, and 4 of minimums, each.
+template <int ROWS>
+class Sums {
+  public:
+    Sums() {
+        for (__m256 &each : products_) each = _mm256_setzero_ps();
+        for (__m256 &each : minimums_) each = _mm256_setzero_ps();
+    }
+    void add_products(const Integers (&products)[ROWS], float weight_scale,
+                      const ActivationBlock &y) {
+        const __m256 weights = _mm256_set1_ps(weight_scale);
+#pragma GCC unroll 8
+        for (int row = 0; row < ROWS; row++) {
+            const __m256 scale = _mm256_mul_ps(weights, _mm256_broadcast_ss(y.scales[row]));
+            products_[row] =
+                _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(products[row]), products_[row]);
+        }
+    }
+    void add_minimums(__m128i minimums, float minimum_scale, const ActivationBlock &y) {
+        const __m256 weights = _mm256_set1_ps(minimum_scale);
+        const __m256i twice = _mm256_broadcastsi128_si256(minimums);
+#pragma GCC unroll 4
+        for (int row = 0; row < ROWS; row += 2) {
+            const __m256i found = _mm256_madd_epi16(twice, load(y.pair_sums[row]));
+            const __m256 scale = _mm256_mul_ps(weights, _mm256_load_ps(y.scales[row]));
+            minimums_[row / 2] =
+                _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(found), minimums_[row / 2]);
+        }
+    }
+    __m256 products(int row) const { return products_[row]; }
+    __m128 minimums(int row) const {
+        const __m256 both = minimums_[row / 2];
+        return row % 2 ? _mm256_extractf128_ps(both, 1) : _mm256_castps256_ps128(both);
+    }
+
+  private:
+    __m256 products_[ROWS], minimums_[(ROWS + 1) / 2];
+};

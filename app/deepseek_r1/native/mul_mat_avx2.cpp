@@ -1,0 +1,29 @@
+// Matrix multiplication with the 256-bit vectors of AVX2, FMA and F16C.
+#include <cstring>
+
+#include "mul_mat_node.hpp"
+
+#if HAS_X86_KERNELS
+#include <immintrin.h>
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+
+#define KERNELS streaming::avx2
+namespace streaming::avx2 {
+
+// Adds the 32-bit sums of neighbouring words x scale.
+inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(words, scales));
+}
+
+#include "mul_mat_256.hpp"
+#include "mul_mat_kernel.hpp"
+
+}  // namespace streaming::avx2
+
+#pragma GCC pop_options
+
+streaming::MultiplyFunction streaming::multiply_avx2() { return avx2::multiply; }
+#else
+streaming::MultiplyFunction streaming::multiply_avx2() { return nullptr; }
+#endif

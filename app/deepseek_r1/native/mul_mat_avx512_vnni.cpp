@@ -1,0 +1,117 @@
+// Matrix multiplication with the 512-bit vectors of AVX-512 and its VNNI.
+#include <cstring>
+
+#include "mul_mat_node.hpp"
+
+#if HAS_X86_KERNELS
+#include <immintrin.h>
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")
+
+#define KERNELS streaming::avx512_vnni
+namespace streaming::avx512_vnni {
+
+using Integers = __m512i;
+using Quants = __m512i;
+constexpr int vector_bytes = 64;
+
+inline Integers extended(__m256i x) { return _mm512_zextsi256_si512(x); }
+inline Integers add_products(Integers sums, Quants quants, const int8_t *activations,
+                             Integers scales) {
+    return _mm512_dpwssd_epi32(sums, _mm512_maddubs_epi16(quants, _mm512_loadu_si512(activations)),
+                               scales);
+}
+
+// All words of the lower half, and all of the upper half.
+inline __m512i halves(int lower, int upper) {
+    return _mm512_inserti64x4(_mm512_set1_epi16(static_cast<short>(lower)),
+                              _mm256_set1_epi16(static_cast<short>(upper)), 1);
+}
+inline __m512i twice(const uint8_t *from) {
+    return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
+}
+
+inline Quants quants_q4k(const uint8_t *low_bits, int step) {
+    return _mm512_and_si512(_mm512_srlv_epi16(twice(low_bits + 32 * step), halves(0, 4)), _mm512_set1_epi8(15));
+}
+inline Integers spread_q4k(__m128i scales) { return _mm512_broadcast_i32x4(scales); }
+inline Integers scales_q4k(Integers scales, int step) {
+    return _mm512_shuffle_epi8(scales, halves(word_bytes(2 * step), word_bytes(2 * step + 1)));
+}
+
+inline Quants quants_q6k(const uint8_t *low_bits, const uint8_t *high_bits, int step) {
+    const __m512i both = _mm512_loadu_si512(low_bits + step / 2 * 64);
+    const __m512i high = twice(high_bits + step / 2 * 32);
+    const __m512i nibbles =
+        _mm512_and_si512(step % 2 ? _mm512_srli_epi16(both, 4) : both, _mm512_set1_epi8(15));
+    const __m512i two_bits = step % 2 ? _mm512_srlv_epi16(high, halves(0, 2)) : _mm512_sllv_epi16(high, halves(4, 2));
+    return _mm512_or_si512(nibbles, _mm512_and_si512(two_bits, _mm512_set1_epi8(0x30)));
+}
+// Eight words for each of the step's four groups.
+inline Integers scales_q6k(__m256i scales, int step) {
+    constexpr long long ones = 0x0001000100010001;  // four words
+    const __m512i groups = _mm512_set_epi64(3 * ones, 3 * ones, 2 * ones, 2 * ones, ones, ones, 0, 0);
+    const __m512i order = _mm512_add_epi16(groups, _mm512_set1_epi16(static_cast<short>(4 * step)));
+    return _mm512_permutexvar_epi16(order, _mm512_castsi256_si512(scales));
+}
+
+// The sums of all rows: 8 lanes of products, and 4 of minimums, each.
+template <int ROWS>
+class Sums {
+  public:
+    Sums() {
+        for (__m512 &each : products_) each = _mm512_setzero_ps();
+        for (__m512 &each : minimums_) each = _mm512_setzero_ps();
+    }
+    void add_products(const Integers (&products)[ROWS], float weight_scale,
+                      const ActivationBlock &y) {
+        const __m512 weights = _mm512_set1_ps(weight_scale);
+#pragma GCC unroll 4
+        for (int row = 0; row < ROWS; row += 2) {
+            const Integers a = products[row], b = products[row + (row + 1 < ROWS)];
+            const __m512i exact = _mm512_add_epi32(_mm512_shuffle_i64x2(a, b, 0x44),
+                                                   _mm512_shuffle_i64x2(a, b, 0xee));
+            const __m256 both = _mm256_load_ps(y.scales[row]);
+            const __m512 scales =
+                _mm512_mul_ps(weights, _mm512_shuffle_f32x4(_mm512_castps256_ps512(both),
+                                                            _mm512_castps256_ps512(both), 0x50));
+            products_[row / 2] =
+                _mm512_fmadd_ps(scales, _mm512_cvtepi32_ps(exact), products_[row / 2]);
+        }
+    }
+    void add_minimums(__m128i minimums, float minimum_scale, const ActivationBlock &y) {
+        const __m512 weights = _mm512_set1_ps(minimum_scale);
+        const __m512i repeated = _mm512_broadcast_i32x4(minimums);
+#pragma GCC unroll 2
+        for (int row = 0; row < ROWS; row += 4) {
+            const __m512i found = _mm512_madd_epi16(repeated, _mm512_load_si512(y.pair_sums[row]));
+            const __m512 scales = _mm512_mul_ps(weights, _mm512_load_ps(y.scales[row]));
+            minimums_[row / 4] =
+                _mm512_fmadd_ps(scales, _mm512_cvtepi32_ps(found), minimums_[row / 4]);
+        }
+    }
+    __m256 products(int row) const {
+        const __m512 both = products_[row / 2];
+        return row % 2 ? _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(both), 1))
+                       : _mm512_castps512_ps256(both);
+    }
+    __m128 minimums(int row) const {
+        alignas(64) float all[16];
+        _mm512_store_ps(all, minimums_[row / 4]);
+        return _mm_load_ps(all + row % 4 * 4);
+    }
+
+  private:
+    __m512 products_[(ROWS + 1) / 2], minimums_[(ROWS + 3) / 4];
+};
+
+#include "mul_mat_kernel.hpp"
+
+}  // namespace streaming::avx512_vnni
+
+#pragma GCC pop_options
+
+streaming::MultiplyFunction streaming::multiply_avx512_vnni() { return avx512_vnni::multiply; }
+#else
+streaming::MultiplyFunction streaming::multiply_avx512_vnni() { return nullptr; }
+#endif

@@ -1,0 +1,29 @@
+// Matrix multiplication with the 256-bit vectors of AVX2, FMA, F16C and AVX-VNNI.
+#include <cstring>
+
+#include "mul_mat_node.hpp"
+
+#if HAS_X86_KERNELS
+#include <immintrin.h>
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avxvnni")
+
+#define KERNELS streaming::avx_vnni
+namespace streaming::avx_vnni {
+
+// Adds the 32-bit sums of neighbouring words x scale.
+inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
+    return _mm256_dpwssd_avx_epi32(sums, words, scales);
+}
+
+#include "mul_mat_256.hpp"
+#include "mul_mat_kernel.hpp"
+
+}  // namespace streaming::avx_vnni
+
+#pragma GCC pop_options
+
+streaming::MultiplyFunction streaming::multiply_avx_vnni() { return avx_vnni::multiply; }
+#else
+streaming::MultiplyFunction streaming::multiply_avx_vnni() { return nullptr; }
+#endif

@@ -1,0 +1,173 @@
+// Rows of activations times rows of weights, for one kind of vectors.
+//
+// No include guard: `mul_mat_avx2.cpp` and the others include it, each in its own namespace, with
+// `Integers` (a vector of 32-bit sums), `Quants` (a vector of bytes), `vector_bytes` and the functions
+// on them defined before.
+//
+// ggml unpacks each block of weights again for each row of activations. Here it is unpacked once for
+// all rows. Products and their sums within a block are integers, hence exact; floats are added up in
+// the order of ggml's `ggml_vec_dot_q4_K_q8_K` and its siblings for AVX2, so that not a bit of the
+// results differs from theirs.
+
+constexpr int steps = block_values / vector_bytes;
+
+inline float f16(uint16_t bits) { return _cvtsh_ss(bits); }
+
+// ggml's block_q4_K: 8 groups of 32 values, each with a 6-bit scale and a 6-bit minimum.
+struct BlockQ4K {
+    uint16_t scale, minimum_scale;
+    uint8_t packed_scales[12];
+    uint8_t low_bits[128];
+};
+
+// ggml's block_q5_K: the same with a fifth bit.
+struct BlockQ5K {
+    uint16_t scale, minimum_scale;
+    uint8_t packed_scales[12];
+    uint8_t high_bits[32];
+    uint8_t low_bits[128];
+};
+
+// ggml's block_q6_K: 16 groups of 16 values, each with an 8-bit scale; 32 is subtracted from values.
+struct BlockQ6K {
+    uint8_t low_bits[128];
+    uint8_t high_bits[64];
+    int8_t scales[16];
+    uint16_t scale;
+};
+
+// The 8 minimums, then the 8 scales, as 16-bit integers.
+struct GroupScales {
+    __m128i scales, minimums;
+
+    explicit GroupScales(const uint8_t *packed) {
+        uint32_t words[4];
+        std::memcpy(words, packed, 12);
+        words[3] = (words[2] >> 4 & 0x0f0f0f0f) | (words[1] >> 6 & 0x03030303) << 4;
+        const uint32_t low = words[1] & 0x3f3f3f3f;
+        words[1] = (words[2] & 0x0f0f0f0f) | (words[0] >> 6 & 0x03030303) << 4;
+        words[2] = low;
+        words[0] &= 0x3f3f3f3f;
+        const __m256i all = _mm256_cvtepu8_epi16(
+            _mm_set_epi32(static_cast<int>(words[3]), static_cast<int>(words[2]),
+                          static_cast<int>(words[1]), static_cast<int>(words[0])));
+        scales = _mm256_castsi256_si128(all);
+        minimums = _mm256_extracti128_si256(all, 1);
+    }
+};
+
+inline float total(__m256 x) {
+    __m128 sum = _mm_add_ps(_mm256_extractf128_ps(x, 1), _mm256_castps256_ps128(x));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+
+inline float total(__m128 x) {
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+
+// A block of weights while it is multiplied with all rows of activations.
+class UnpackedQ4K {
+  public:
+    using Block = BlockQ4K;
+    static constexpr bool has_minimums = true;
+
+    explicit UnpackedQ4K(const Block &block)
+        : block_(block), groups_(block.packed_scales), scales_(spread_q4k(groups_.scales)) {}
+
+    Quants quants(int step) const { return quants_q4k(block_.low_bits, step); }
+    Integers scales(int step) const { return scales_q4k(scales_, step); }
+    Integers first_products(const int16_t *) const { return Integers{}; }
+    template <int ROWS>
+    void add(const Integers (&products)[ROWS], const ActivationBlock &y, Sums<ROWS> &sums) const {
+        sums.add_minimums(groups_.minimums, -f16(block_.minimum_scale), y);
+        sums.add_products(products, f16(block_.scale), y);
+    }
+
+  private:
+    const Block &block_;
+    const GroupScales groups_;
+    const Integers scales_;
+};
+
+class UnpackedQ6K {
+  public:
+    using Block = BlockQ6K;
+    static constexpr bool has_minimums = false;
+
+    explicit UnpackedQ6K(const Block &block)
+        : block_(block),
+          scales_(_mm256_cvtepi8_epi16(
+              _mm_loadu_si128(reinterpret_cast<const __m128i *>(block.scales)))),
+          offsets_(_mm256_mullo_epi16(scales_, _mm256_set1_epi16(-32))) {}
+
+    Quants quants(int step) const { return quants_q6k(block_.low_bits, block_.high_bits, step); }
+    Integers scales(int step) const { return scales_q6k(scales_, step); }
+    // What the subtraction of 32 from each value amounts to.
+    Integers first_products(const int16_t *sums) const {
+        return extended(_mm256_madd_epi16(
+            _mm256_load_si256(reinterpret_cast<const __m256i *>(sums)), offsets_));
+    }
+    template <int ROWS>
+    void add(const Integers (&products)[ROWS], const ActivationBlock &y, Sums<ROWS> &sums) const {
+        sums.add_products(products, f16(block_.scale), y);
+    }
+
+  private:
+    const Block &block_;
+    const __m256i scales_, offsets_;
+};
+
+template <class Unpacked, int ROWS>
+inline void multiply_rows(const MulMatNode &node, const ActivationBlock *activations, int64_t first,
+                          int64_t end) {
+    const int64_t blocks = node.blocks();
+    for (int64_t output = first; output < end; output++) {
+        const auto *weights = reinterpret_cast<const typename Unpacked::Block *>(
+            node.weights + output * node.weight_stride);
+        Sums<ROWS> sums;
+        for (int64_t i = 0; i < blocks; i++) {
+            const Unpacked block(weights[i]);
+            const ActivationBlock &y = activations[i];
+            Integers products[ROWS];
+#pragma GCC unroll 8
+            for (int row = 0; row < ROWS; row++) products[row] = block.first_products(y.sums[row]);
+#pragma GCC unroll 8
+            for (int step = 0; step < steps; step++) {
+                const Quants quants = block.quants(step);
+                const Integers scales = block.scales(step);
+#pragma GCC unroll 8
+                for (int row = 0; row < ROWS; row++)
+                    products[row] = add_products(products[row], quants,
+                                                 y.quants[row] + step * vector_bytes, scales);
+            }
+            block.add(products, y, sums);
+        }
+        for (int row = 0; row < ROWS; row++)
+            node.results_at(row)[output] =
+                Unpacked::has_minimums ? total(sums.products(row)) + total(sums.minimums(row))
+                                       : total(sums.products(row));
+    }
+}
+
+template <class Unpacked>
+inline void multiply_type(const MulMatNode &node, const ActivationBlock *activations, int64_t first,
+                          int64_t end) {
+    switch (node.rows) {
+        case 1: return multiply_rows<Unpacked, 1>(node, activations, first, end);
+        case 2: return multiply_rows<Unpacked, 2>(node, activations, first, end);
+        case 3: return multiply_rows<Unpacked, 3>(node, activations, first, end);
+        case 4: return multiply_rows<Unpacked, 4>(node, activations, first, end);
+        case 5: return multiply_rows<Unpacked, 5>(node, activations, first, end);
+        case 6: return multiply_rows<Unpacked, 6>(node, activations, first, end);
+        case 7: return multiply_rows<Unpacked, 7>(node, activations, first, end);
+        case 8: return multiply_rows<Unpacked, 8>(node, activations, first, end);
+    }
+}
+
+void multiply(const MulMatNode &node, const ActivationBlock *activations, int64_t first,
+              int64_t end) {
+    if (node.type == WeightType::q4_k) multiply_type<UnpackedQ4K>(node, activations, first, end);
+    if (node.type == WeightType::q6_k) multiply_type<UnpackedQ6K>(node, activations, first, end);
+}

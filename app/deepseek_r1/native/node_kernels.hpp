@@ -1,0 +1,20 @@
+// The kernels that compute nodes of one context's graph in llama.cpp's place.
+#pragma once
+
+#include "attention.hpp"
+#include "mul_mat.hpp"
+
+namespace streaming {
+
+struct NodeKernels {
+    Attention *attention;  // null where llama.cpp computes attention itself
+    MulMat *mul_mat;       // null where it computes all multiplications itself
+
+    // For each node before it is computed.
+    void substitute(char *node) const {
+        if (attention != nullptr) attention->substitute(node);
+        if (mul_mat != nullptr) mul_mat->substitute(node);
+    }
+};
+
+}  // namespace streaming

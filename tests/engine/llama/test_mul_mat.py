@@ -1,0 +1,69 @@
+"""Few rows in a real context: the application's kernels beside llama.cpp's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepseek_r1.engine.llama import context
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.mul_mat import make_mul_mat, mul_mat_levels
+from support.streaming import loaded
+
+pytestmark = [
+    pytest.mark.native,
+    pytest.mark.skipif(not mul_mat_levels(), reason="llama.cpp multiplies here"),
+]
+
+
+def logits(model: Path, weights_mib: float | None, pieces: list[int]) -> np.ndarray:
+    """The logits of the last token of each of several computations of a text."""
+    with loaded(model, weights_mib) as each:
+        rows, first = [], 0
+        for count in pieces:
+            each.context.compute([1000 + 7 * i for i in range(first, first + count)])
+            first += count
+            found = library().api.llama_get_logits_ith(each.context.pointer, -1)
+            rows.append(np.array(np.ctypeslib.as_array(found, (each.model.vocabulary,))))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("weights_mib", [None, 60.0], ids=["in memory", "streamed"])
+def test_drafted_tokens_change_no_bit(r1_shaped: Path, weights_mib: float | None) -> None:
+    """As long as llama.cpp computes each row by itself, which it does for fewer than eight."""
+    ours = logits(r1_shaped, weights_mib, [7, 1, 2, 3, 4, 5, 6])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "make_mul_mat", lambda *_: None)
+        theirs = logits(r1_shaped, weights_mib, [7, 1, 2, 3, 4, 5, 6])
+    assert np.array_equal(ours, theirs)
+
+
+def test_each_of_sixteen_rows_has_the_bits_of_one(r1_shaped: Path) -> None:
+    together = logits(r1_shaped, None, [16])[-1]
+    one_by_one = logits(r1_shaped, None, [1] * 16)[-1]
+    assert np.array_equal(together, one_by_one)
+
+
+class WithoutQuantisation:
+    """The functions of a llama.cpp that does not export how activations are quantised."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "quantize_row_q8_K_ref":
+            raise AttributeError(name)
+        return getattr(library().functions, name)
+
+
+def test_another_llama_cpp_multiplies_itself() -> None:
+    other = SimpleNamespace(
+        functions=WithoutQuantisation(),
+        cpu_variant=SimpleNamespace(features=("AVX2", "FMA", "F16C")),
+    )
+    assert make_mul_mat(other, None) is None
+    without_avx2 = SimpleNamespace(
+        functions=library().functions, cpu_variant=SimpleNamespace(features=("AVX", "SSE3"))
+    )
+    assert make_mul_mat(without_avx2, None) is None

@@ -1,0 +1,188 @@
+"""The kernels for few rows of activations against ggml's own, bit by bit."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.mul_mat import MulMat, mul_mat_levels
+from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
+from deepseek_r1.weights.ggml.custom_node import custom_node_layout
+from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
+from support.ggml_nodes import BLOCKS, F32, Q4_K, Q6_K, Q8_K, Node, announce, compute_all
+
+pytestmark = [
+    pytest.mark.native,
+    pytest.mark.skipif(not mul_mat_levels(), reason="llama.cpp multiplies here"),
+]
+
+NO_HINT = bytes(8)
+MOST_ROWS = 16
+KINDS = pytest.mark.parametrize("kind", [Q4_K, Q6_K], ids=["Q4_K", "Q6_K"])
+
+
+class TypeTraits(ctypes.Structure):
+    """ggml_type_traits_cpu."""
+
+    _fields_ = (
+        ("from_float", ctypes.c_size_t),
+        ("vec_dot", ctypes.c_size_t),
+        ("vec_dot_type", ctypes.c_int),
+        ("nrows", ctypes.c_int64),
+    )
+
+
+class GgmlKernels:
+    """ggml's quantisation and dot product of one type of weights."""
+
+    def __init__(self, kind: int) -> None:
+        handle = library().api._lib
+        if not hasattr(handle, "ggml_get_type_traits_cpu"):
+            pytest.skip("llama.cpp loads its kernels from a separate library")
+        handle.ggml_cpu_init()
+        traits = typed(handle.ggml_get_type_traits_cpu, ctypes.POINTER(TypeTraits), ctypes.c_int)
+        weights, activations = traits(kind).contents, traits(Q8_K).contents
+        assert weights.vec_dot_type == Q8_K
+        quantize = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int64)
+        word = ctypes.c_size_t
+        dot = ctypes.CFUNCTYPE(None, ctypes.c_int, word, word, word, word, word, word, ctypes.c_int)
+        self._bytes = BLOCKS[kind][1]
+        self._quantize, self._quantize_activations, self._dot = (
+            quantize(weights.from_float), quantize(activations.from_float), dot(weights.vec_dot),
+        )  # fmt: skip
+
+    def quantized(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Rows of weights."""
+        stored = np.zeros((len(values), values.shape[1] // 256 * self._bytes), np.uint8)
+        for row, to in zip(values, stored, strict=True):
+            self._quantize(row.ctypes.data, to.ctypes.data, len(row))
+        return stored
+
+    def products(
+        self, weights: NDArray[np.uint8], activations: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Each row of activations times each row of weights."""
+        width = activations.shape[1]
+        found = np.zeros((len(activations), len(weights)), np.float32)
+        row = np.zeros(width // 256 * 292, np.uint8)
+        for i, values in enumerate(activations):
+            self._quantize_activations(values.ctypes.data, row.ctypes.data, width)
+            for j, weight in enumerate(weights):
+                at = found[i:, j:].ctypes.data
+                self._dot(width, at, 0, weight.ctypes.data, 0, row.ctypes.data, 0, 1)
+        return found
+
+
+@dataclass
+class Kernels:
+    """One level of our kernels."""
+
+    user_data: int
+    layout: CustomNodeLayout
+
+    @property
+    def all(self) -> NodeKernels:
+        """The kernels of a context that has no others."""
+        return NodeKernels(None, self.user_data)
+
+    def compute(self, node: Node, threads: int) -> None:
+        """Compute a node with several threads."""
+        compute_all(self.all, native().mul_mat_compute, self.user_data, node, threads)
+
+
+@pytest.fixture(params=[1, 2, 3], ids=["AVX2", "AVX-VNNI", "AVX-512"])
+def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
+    level = request.param
+    if level not in mul_mat_levels():
+        pytest.skip("this processor has no such instructions")
+    functions = library().functions
+    ggml = Ggml(functions)
+    made = MulMat(library(), ggml, level)
+    compute = address_of(native().mul_mat_compute)
+    layout = custom_node_layout(ggml, functions, "MUL_MAT", compute, made.user_data)
+    yield Kernels(made.user_data, layout)
+    made.close()
+
+
+class Case:
+    """A multiplication of random operands, its result, and ggml's."""
+
+    def __init__(
+        self,
+        layout: CustomNodeLayout,
+        kind: int,
+        rows: int,
+        outputs: int,
+        width: int,
+        seed: int = 1,
+    ) -> None:
+        rng, ggml = np.random.default_rng(seed), GgmlKernels(kind)
+        self.weights = ggml.quantized(rng.normal(size=(outputs, width)).astype(np.float32))
+        # Rows that lie apart, of very different sizes.
+        scales = 10.0 ** rng.integers(-6, 6, size=(rows, 1))
+        apart = (rng.normal(size=(rows, width + 32)) * scales).astype(np.float32)
+        activations = apart[:, :width]
+        self.expected = ggml.products(self.weights, activations)
+        self.result = np.full((rows, outputs), np.nan, np.float32)
+        self.node = Node(layout, self.result, NO_HINT)
+        self.node.add_operand(0, kind, self.weights, [width, outputs], [self.weights.strides[0]])
+        self.node.add_operand(1, F32, activations, [width, rows], [apart.strides[0]])
+
+    @property
+    def same_bits(self) -> bool:
+        """Whether each bit is the one of ggml."""
+        return np.array_equal(self.result.view(np.uint32), self.expected.view(np.uint32))
+
+
+@KINDS
+@pytest.mark.parametrize("rows", range(1, MOST_ROWS + 1))
+def test_each_row_has_the_bits_that_ggml_computes(kernels: Kernels, kind: int, rows: int) -> None:
+    case = Case(kernels.layout, kind, rows, outputs=70, width=1536)
+    kernels.compute(case.node, threads=2)
+    assert case.same_bits
+
+
+@KINDS
+def test_the_number_of_threads_changes_no_bit(kernels: Kernels, kind: int) -> None:
+    for threads in (1, 3, 16):
+        case = Case(kernels.layout, kind, rows=5, outputs=130, width=512)
+        kernels.compute(case.node, threads)
+        assert case.same_bits
+
+
+def test_nodes_of_all_shapes_follow_one_another(kernels: Kernels) -> None:
+    """Memory that one node has filled must not be seen by the next."""
+    for seed in range(2):
+        for rows, outputs, width in ((16, 3, 2048), (1, 1, 256), (7, 40, 4096), (9, 33, 256)):
+            case = Case(kernels.layout, Q4_K, rows, outputs, width, seed)
+            kernels.compute(case.node, threads=3)
+            assert case.same_bits
+
+
+@KINDS
+def test_activations_that_are_zero_or_huge(kernels: Kernels, kind: int) -> None:
+    case = Case(kernels.layout, kind, rows=3, outputs=8, width=256)
+    activations = np.zeros((3, 256), np.float32)
+    activations[1, 7], activations[2] = 3e37, -1e30
+    case.node.add_operand(1, F32, activations, [256, 3], [activations.strides[0]])
+    case.expected = GgmlKernels(kind).products(case.weights, activations)
+    kernels.compute(case.node, threads=2)
+    assert np.array_equal(case.result, case.expected, equal_nan=True)
+
+
+def test_other_multiplications_are_left_to_llama_cpp(kernels: Kernels) -> None:
+    many_rows = Case(kernels.layout, Q4_K, MOST_ROWS + 1, 8, 256).node
+    other_weights = Case(kernels.layout, Q4_K, 2, 8, 256).node
+    other_weights.add_operand(0, F32, np.zeros((8, 256), np.float32), [256, 8], [1024])
+    several_matrices = Case(kernels.layout, Q4_K, 2, 8, 256).node
+    activations = np.zeros((3, 2, 256), np.float32)
+    several_matrices.add_operand(1, F32, activations, [256, 2, 3], [1024, 2048])
+    for node in (many_rows, other_weights, several_matrices):
+        announce(kernels.all, node)
+        assert not node.is_custom

@@ -1,0 +1,102 @@
+"""Nodes of ggml's graph in memory of their own, for kernels that compute nodes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepseek_r1.native.native_library import (
+    ContextCallback,
+    CustomNodeLayout,
+    NodeKernels,
+    native,
+)
+
+F32, F16, Q4_0, Q8_0, Q4_K, Q6_K, Q8_K = 0, 1, 2, 8, 12, 14, 15
+BLOCKS = {
+    F32: (1, 4),
+    F16: (1, 2),
+    Q4_0: (32, 18),
+    Q8_0: (32, 34),
+    Q4_K: (256, 144),
+    Q6_K: (256, 210),
+}
+"""The values and bytes of a block of each type."""
+
+
+class Node:
+    """A node with its operands, laid out as ggml does. Its result is an array of f32."""
+
+    def __init__(
+        self, layout: CustomNodeLayout, result: NDArray[np.float32], parameters: bytes
+    ) -> None:
+        self._layout, self._kept = layout, [result]
+        self._node = self._tensor(F32, result)
+        extents = [*result.shape[::-1], 1, 1][:4]
+        strides = [*result.strides[::-1], 0, 0][:4]
+        self._set_shape(self._node, extents, strides)
+        self.address = ctypes.addressof(self._node)
+        ctypes.memmove(self.address + layout.parameters, parameters, len(parameters))
+        self._operation = ctypes.c_int.from_buffer(self._node, layout.operation)
+        self._operation.value = layout.replaced_operation
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether the node became a custom node."""
+        return self._operation.value == self._layout.custom_operation
+
+    def add_operand(
+        self, number: int, kind: int, data: NDArray, extents: list[int], strides: list[int]
+    ) -> None:
+        """Let operand `number` be this array.
+
+        `extents` are the values of a row, the rows, and the matrices of rows; `strides` the bytes
+        from row to row and from matrix to matrix.
+        """
+        tensor = self._tensor(kind, data)
+        self._set_shape(tensor, [*extents, 1, 1][:4], [BLOCKS[kind][1], *strides, 0, 0][:4])
+        source = self._layout.offsets.source + 8 * number
+        self._set(self._node, source, ctypes.addressof(tensor))
+        self._kept += [data, tensor]
+
+    def _set_shape(
+        self, tensor: ctypes.Array[ctypes.c_char], extents: list[int], strides: list[int]
+    ) -> None:
+        for i, (extent, stride) in enumerate(zip(extents, strides, strict=True)):
+            self._set(tensor, self._layout.offsets.extent + 8 * i, extent)
+            self._set(tensor, self._layout.strides + 8 * i, stride)
+
+    def _tensor(self, kind: int, data: NDArray) -> ctypes.Array[ctypes.c_char]:
+        tensor = ctypes.create_string_buffer(400)
+        ctypes.c_int.from_buffer(tensor, self._layout.offsets.type).value = kind
+        self._set(tensor, self._layout.offsets.data, data.ctypes.data)
+        return tensor
+
+    @staticmethod
+    def _set(tensor: ctypes.Array[ctypes.c_char], offset: int, value: int) -> None:
+        ctypes.c_int64.from_buffer(tensor, offset).value = value
+
+
+def announce(kernels: NodeKernels, node: Node) -> None:
+    """Call the eval callback, as llama.cpp does before a node is computed."""
+    native().context_on_node(node.address, True, ctypes.byref(ContextCallback(kernels, None)))
+
+
+def compute_all(
+    kernels: NodeKernels, compute: Callable[..., Any], user_data: int, node: Node, threads: int
+) -> None:
+    """Compute a node as llama.cpp does: the eval callback first, then all threads at once."""
+    announce(kernels, node)
+    assert node.is_custom
+    with ThreadPoolExecutor(threads) as pool:
+        calls = [
+            pool.submit(compute, node.address, thread, threads, user_data)
+            for thread in range(threads)
+        ]
+    for call in calls:
+        call.result()
