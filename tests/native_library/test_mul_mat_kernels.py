@@ -104,6 +104,7 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
     functions = library().functions
     ggml = Ggml(functions)
     made = MulMat(library(), ggml, level)
+    native().mul_mat_set_rows(made.user_data, 1, MOST_ROWS)
     compute = address_of(native().mul_mat_compute)
     layout = custom_node_layout(ggml, functions, "MUL_MAT", compute, made.user_data)
     yield Kernels(made.user_data, layout)

@@ -1,9 +1,10 @@
 // Multiplies the weights of llama.cpp's graph with few rows of activations.
 //
 // For fewer than eight rows (tokens), ggml unpacks each block of quantized weights again for each row;
-// then it unpacks whole tiles for a multiplication that needs many more rows to be worth it. Drafts,
-// the ends of prompts and several answers at once have between 2 and 16 rows. The eval callback turns
-// such nodes into custom nodes, which call `compute`. Their results are ggml's for one row, bit by bit.
+// from eight on it unpacks whole tiles, which needs many more rows to be worth it. Drafts, the ends of
+// prompts and several answers at once have between 2 and 16 rows. The eval callback turns such nodes
+// into custom nodes, which call `compute`. Each row of their results has the bits that ggml computes
+// for this row alone.
 #pragma once
 
 #include <atomic>
@@ -26,7 +27,7 @@ class MulMat {
         : multiply_(multiply), quantize_(quantize) {}
 
     void set_layout(const CustomNodeLayout &layout) { layout_ = layout; }
-    // Only nodes of so many rows, from the first number to the second, become custom nodes.
+    // Nodes of so many rows, from the first number to the second, become custom nodes.
     void set_rows(int64_t least, int64_t most) { least_rows_ = least, most_rows_ = most; }
 
     // Turns a node that is about to be computed into a custom node, where it is a multiplication that
@@ -44,7 +45,7 @@ class MulMat {
     const MultiplyFunction multiply_;
     const QuantizeFunction quantize_;
     CustomNodeLayout layout_{};
-    int64_t least_rows_ = 1, most_rows_ = 16;
+    int64_t least_rows_ = 1, most_rows_ = 0;  // none
     std::vector<ActivationBlock> activations_;  // `blocks` for each group of rows
     std::atomic<int64_t> next_block_{0}, quantized_blocks_{0}, next_output_{0};
     std::atomic<int> finished_threads_{0};

@@ -16,6 +16,9 @@ from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
 _NEEDED = frozenset(("AVX2", "FMA", "F16C"))
+_LEAST_ROWS = 2  # one row takes as long with ggml's kernels
+# By level: from more rows on, llama.cpp's tiled kernel is faster (tests/benchmarks/bench_mul_mat.py).
+_MOST_ROWS = {1: 12, 2: 24, 3: 32}
 
 
 def mul_mat_levels() -> list[int]:
@@ -30,7 +33,6 @@ def mul_mat_levels() -> list[int]:
 class MulMat:
     """The multiplications of one context; see `native/mul_mat.hpp`. For the context's thread."""
 
-    name = "few rows 1"  # of all levels: they give the same bits
 
     def __init__(self, library: Library, ggml: Ggml, level: int) -> None:
         """Raises StreamingUnavailable where llama.cpp's structures are not the expected ones."""
@@ -40,7 +42,10 @@ class MulMat:
             quantize = address_of(functions.quantize_row_q8_K_ref)
         except AttributeError as error:
             raise StreamingUnavailable(detail=str(error)) from error
+        self.most_rows = _MOST_ROWS[level]
+        self.name = f"up to {self.most_rows} rows 1"
         self.user_data: int = self._native.mul_mat_new(level, quantize)
+        self._native.mul_mat_set_rows(self.user_data, _LEAST_ROWS, self.most_rows)
         compute = address_of(self._native.mul_mat_compute)
         try:
             layout = custom_node_layout(ggml, functions, "MUL_MAT", compute, self.user_data)
