@@ -1,11 +1,11 @@
 """Measures one computation with our multiplication for few rows beside llama.cpp's.
 
-    python tests/benchmarks/bench_mul_mat.py MODEL [--rows 1,2,4,8,16] [--level 1]
+    python tests/benchmarks/bench_mul_mat.py MODEL [--rows 1,2,4,8,16] [--kernel AVX2]
 
 Two contexts of one model, whose weights are as they are in the file, compute the same number of
 rows (tokens) behind a few cells, in turns; which one begins changes each time. Whether the results
-have the same bits is stated as well. The ratio is llama.cpp's time / ours, its interval a bootstrap
-over the repetitions (95 %).
+have the same bits is stated as well; from eight rows on, llama.cpp's tiled kernel has others. The
+ratio is llama.cpp's time / ours, its interval a bootstrap over the repetitions (95 %).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware import cpu
-from deepseek_r1.native.native_library import native
+from deepseek_r1.native.native_library import MulMatKernel, native
 
 CELLS: Final = 64
 
@@ -43,8 +43,12 @@ def contexts(model: LlamaModel, rows: int, threads: int) -> Iterator[dict[str, L
     params = ContextParams(4 * CELLS + rows, max(CELLS, rows), KVType.F16, 1, threads, threads)
     made = {"ours": LlamaContext(library(), model, params)}
     native().mul_mat_set_rows(made["ours"]._mul_mat.user_data, 1, rows)
+    ours = context_module.make_mul_mat
     context_module.make_mul_mat = lambda *_: None
-    made["llama.cpp"] = LlamaContext(library(), model, params)
+    try:
+        made["llama.cpp"] = LlamaContext(library(), model, params)
+    finally:
+        context_module.make_mul_mat = ours
     try:
         yield made
     finally:
@@ -67,17 +71,17 @@ def main() -> int:
     parser.add_argument("--rows", type=numbers, default=[1, 2, 4, 7, 8, 16])
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--threads", type=int, default=cpu().physical_cores)
-    parser.add_argument("--level", type=int, choices=(1, 2, 3), help="of the kernels")
+    parser.add_argument("--kernel", type=MulMatKernel.__getitem__, help="AVX2, AVX_VNNI, ...")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    levels = mul_mat.mul_mat_levels()
-    if not levels or (given.level or levels[0]) not in levels:
+    kernels = mul_mat.supported_kernels()
+    if not kernels or (given.kernel or kernels[0]) not in kernels:
         raise SystemExit("there are no such kernels for this processor")
-    level = given.level or levels[0]
-    mul_mat.mul_mat_levels = lambda: [level]
+    kernel = given.kernel or kernels[0]
+    mul_mat.supported_kernels = lambda: [kernel]
     parts = read_header(given.model).parts
     model = LlamaModel(library(), parts, lambda _fraction: True, repack=False)
-    title = f"{cpu().name}, level {level}, {given.threads} threads, {given.model.name}"
+    title = f"{cpu().name}, {kernel.name}, {given.threads} threads, {given.model.name}"
     if not given.json:
         print(title, flush=True)
     rows: list[dict[str, Any]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,19 +12,19 @@ import pytest
 from numpy.typing import NDArray
 
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.mul_mat import MulMat, mul_mat_levels
-from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
+from deepseek_r1.engine.llama.mul_mat import MulMat, supported_kernels
+from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
-from support.ggml_nodes import BLOCKS, F32, Q4_K, Q6_K, Q8_K, Node, announce, compute_all
+from support.ggml_nodes import BLOCKS, F16, F32, Q4_K, Q6_K, Q8_K, Node, announce, compute_all
 
 pytestmark = [
     pytest.mark.native,
-    pytest.mark.skipif(not mul_mat_levels(), reason="llama.cpp multiplies here"),
+    pytest.mark.skipif(not supported_kernels(), reason="llama.cpp multiplies here"),
 ]
 
 NO_HINT = bytes(8)
-MOST_ROWS = 16
+MOST_ROWS = 32
 KINDS = pytest.mark.parametrize("kind", [Q4_K, Q6_K], ids=["Q4_K", "Q6_K"])
 
 
@@ -81,7 +82,7 @@ class GgmlKernels:
 
 @dataclass
 class Kernels:
-    """One level of our kernels."""
+    """Our kernels for one kind of instructions."""
 
     user_data: int
     layout: CustomNodeLayout
@@ -95,15 +96,28 @@ class Kernels:
         """Compute a node with several threads."""
         compute_all(self.all, native().mul_mat_compute, self.user_data, node, threads)
 
+    def compute_at_once(self, node: Node, threads: int) -> None:
+        """Compute a custom node with threads that begin together."""
+        ready = threading.Barrier(threads)
 
-@pytest.fixture(params=[1, 2, 3], ids=["AVX2", "AVX-VNNI", "AVX-512"])
+        def work(thread: int) -> None:
+            ready.wait()
+            native().mul_mat_compute(node.address, thread, threads, self.user_data)
+
+        workers = [threading.Thread(target=work, args=(each,)) for each in range(threads)]
+        for each in workers:
+            each.start()
+        for each in workers:
+            each.join()
+
+
+@pytest.fixture(params=list(MulMatKernel), ids=lambda kernel: kernel.name)
 def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
-    level = request.param
-    if level not in mul_mat_levels():
+    if request.param not in supported_kernels():
         pytest.skip("this processor has no such instructions")
     functions = library().functions
     ggml = Ggml(functions)
-    made = MulMat(library(), ggml, level)
+    made = MulMat(library(), ggml, request.param)
     native().mul_mat_set_rows(made.user_data, 1, MOST_ROWS)
     compute = address_of(native().mul_mat_compute)
     layout = custom_node_layout(ggml, functions, "MUL_MAT", compute, made.user_data)
@@ -122,16 +136,26 @@ class Case:
         outputs: int,
         width: int,
         seed: int = 1,
+        *,
+        parameters: bytes = NO_HINT,
+        any_bytes: bool = False,
     ) -> None:
+        """`any_bytes`: the weights' scales and values are any that a block can hold."""
         rng, ggml = np.random.default_rng(seed), GgmlKernels(kind)
         self.weights = ggml.quantized(rng.normal(size=(outputs, width)).astype(np.float32))
+        if any_bytes:
+            blocks = self.weights.reshape(outputs, -1, BLOCKS[kind][1])
+            held = slice(4, None) if kind == Q4_K else slice(None, -2)  # not the scales in f16
+            blocks[..., held] = rng.integers(0, 256, blocks[..., held].shape)
         # Rows that lie apart, of very different sizes.
         scales = 10.0 ** rng.integers(-6, 6, size=(rows, 1))
         apart = (rng.normal(size=(rows, width + 32)) * scales).astype(np.float32)
+        if any_bytes:
+            apart[:] = np.where(apart > 0, 1, -1)  # all are 127 or -127, quantised
         activations = apart[:, :width]
         self.expected = ggml.products(self.weights, activations)
         self.result = np.full((rows, outputs), np.nan, np.float32)
-        self.node = Node(layout, self.result, NO_HINT)
+        self.node = Node(layout, self.result, parameters)
         self.node.add_operand(0, kind, self.weights, [width, outputs], [self.weights.strides[0]])
         self.node.add_operand(1, F32, activations, [width, rows], [apart.strides[0]])
 
@@ -142,7 +166,7 @@ class Case:
 
 
 @KINDS
-@pytest.mark.parametrize("rows", range(1, MOST_ROWS + 1))
+@pytest.mark.parametrize("rows", [*range(1, 18), 24, 25, MOST_ROWS])
 def test_each_row_has_the_bits_that_ggml_computes(kernels: Kernels, kind: int, rows: int) -> None:
     case = Case(kernels.layout, kind, rows, outputs=70, width=1536)
     kernels.compute(case.node, threads=2)
@@ -150,18 +174,30 @@ def test_each_row_has_the_bits_that_ggml_computes(kernels: Kernels, kind: int, r
 
 
 @KINDS
-def test_the_number_of_threads_changes_no_bit(kernels: Kernels, kind: int) -> None:
-    for threads in (1, 3, 16):
-        case = Case(kernels.layout, kind, rows=5, outputs=130, width=512)
-        kernels.compute(case.node, threads)
+def test_weights_and_activations_of_any_size_do_not_overflow(kernels: Kernels, kind: int) -> None:
+    case = Case(kernels.layout, kind, rows=9, outputs=200, width=1024, any_bytes=True)
+    kernels.compute(case.node, threads=2)
+    assert case.same_bits
+
+
+@KINDS
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_the_number_of_threads_changes_no_bit(kernels: Kernels, kind: int, threads: int) -> None:
+    """The same node again and again: threads that come late find the counters of their node."""
+    case = Case(kernels.layout, kind, rows=5, outputs=300, width=2048)
+    announce(kernels.all, case.node)
+    for _ in range(40):
+        case.result.fill(np.nan)
+        kernels.compute_at_once(case.node, threads)
         assert case.same_bits
 
 
-def test_nodes_of_all_shapes_follow_one_another(kernels: Kernels) -> None:
+@KINDS
+def test_nodes_of_all_shapes_follow_one_another(kernels: Kernels, kind: int) -> None:
     """Memory that one node has filled must not be seen by the next."""
     for seed in range(2):
         for rows, outputs, width in ((16, 3, 2048), (1, 1, 256), (7, 40, 4096), (9, 33, 256)):
-            case = Case(kernels.layout, Q4_K, rows, outputs, width, seed)
+            case = Case(kernels.layout, kind, rows, outputs, width, seed)
             kernels.compute(case.node, threads=3)
             assert case.same_bits
 
@@ -177,13 +213,33 @@ def test_activations_that_are_zero_or_huge(kernels: Kernels, kind: int) -> None:
     assert np.array_equal(case.result, case.expected, equal_nan=True)
 
 
+def refused_nodes(layout: CustomNodeLayout) -> Iterator[tuple[str, Node]]:
+    """Nodes that are computed with one thing changed, and what is changed."""
+    values, halves = np.zeros((3, 2, 512), np.float32), np.zeros((2, 256), np.float16)
+    yield "too many rows", Case(layout, Q4_K, MOST_ROWS + 1, 8, 256).node
+    hint = Case(layout, Q4_K, 2, 8, 256, parameters=bytes([0, 0, 0, 0, 1, 0, 0, 0]))
+    yield "a hint", hint.node
+    for what, number, kind, extents, strides in (
+        ("weights in f32", 0, F32, [256, 8], [1024]),
+        ("several matrices of weights", 0, Q4_K, [256, 8, 2], [144, 1152]),
+        ("several matrices of activations", 1, F32, [256, 2, 3], [2048, 4096]),
+        ("another width", 1, F32, [512, 2], [2048]),
+    ):
+        node = Case(layout, Q4_K, 2, 8, 256).node
+        node.add_operand(number, kind, values, extents, strides)
+        yield what, node
+    activations_in_f16 = Case(layout, Q4_K, 2, 8, 256).node
+    activations_in_f16.add_operand(1, F16, halves, [256, 2], [512])
+    yield "activations in f16", activations_in_f16
+    repacked = Case(layout, Q4_K, 2, 8, 256)
+    repacked.node.set_extra(0, 4096)
+    yield "repacked weights", repacked.node
+
+
 def test_other_multiplications_are_left_to_llama_cpp(kernels: Kernels) -> None:
-    many_rows = Case(kernels.layout, Q4_K, MOST_ROWS + 1, 8, 256).node
-    other_weights = Case(kernels.layout, Q4_K, 2, 8, 256).node
-    other_weights.add_operand(0, F32, np.zeros((8, 256), np.float32), [256, 8], [1024])
-    several_matrices = Case(kernels.layout, Q4_K, 2, 8, 256).node
-    activations = np.zeros((3, 2, 256), np.float32)
-    several_matrices.add_operand(1, F32, activations, [256, 2, 3], [1024, 2048])
-    for node in (many_rows, other_weights, several_matrices):
+    computed = Case(kernels.layout, Q4_K, 2, 8, 256).node
+    announce(kernels.all, computed)
+    assert computed.is_custom
+    for what, node in refused_nodes(kernels.layout):
         announce(kernels.all, node)
-        assert not node.is_custom
+        assert not node.is_custom, what

@@ -36,6 +36,7 @@ class Node:
         self, layout: CustomNodeLayout, result: NDArray[np.float32], parameters: bytes
     ) -> None:
         self._layout, self._kept = layout, [result]
+        self._operands: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self._node = self._tensor(F32, result)
         extents = [*result.shape[::-1], 1, 1][:4]
         strides = [*result.strides[::-1], 0, 0][:4]
@@ -62,7 +63,12 @@ class Node:
         self._set_shape(tensor, [*extents, 1, 1][:4], [BLOCKS[kind][1], *strides, 0, 0][:4])
         source = self._layout.offsets.source + 8 * number
         self._set(self._node, source, ctypes.addressof(tensor))
-        self._kept += [data, tensor]
+        self._operands[number] = tensor
+        self._kept.append(data)
+
+    def set_extra(self, number: int, address: int) -> None:
+        """Let an operand have something extra, as a repacked weight has."""
+        self._set(self._operands[number], self._layout.extra, address)
 
     def _set_shape(
         self, tensor: ctypes.Array[ctypes.c_char], extents: list[int], strides: list[int]

@@ -14,7 +14,7 @@ constexpr int unused_parameters = 48;  // their offset
 // `weights/ggml/custom_node.py` finds and checks it, for one operation and one function.
 struct CustomNodeLayout {
     TensorOffsets offsets;
-    int64_t strides, operation, parameters;        // offsets in bytes of `nb`, `op`, `op_params`
+    int64_t strides, operation, parameters, extra;  // offsets of `nb`, `op`, `op_params`, `extra`
     int64_t replaced_operation, custom_operation;  // ggml's numbers
     char custom_parameters[parameter_bytes];       // of a custom node that calls the function
 };
@@ -39,6 +39,8 @@ class Tensor {
         return read_as<int64_t>(address_ + layout_.offsets.extent + 8 * i);
     }
     int64_t stride(int i) const { return read_as<int64_t>(address_ + layout_.strides + 8 * i); }
+    // Whether llama.cpp has another layout for a weight than the file's.
+    bool is_repacked() const { return read_as<void *>(address_ + layout_.extra) != nullptr; }
     bool has_operand(int i) const { return operand_address(i) != nullptr; }
     Tensor operand(int i) const { return {operand_address(i), layout_}; }
     template <class Value>

@@ -122,16 +122,42 @@ EXPORT bool context_on_node(char *node, bool ask, const ContextCallback *callbac
     return callback->on_node(node, ask);
 }
 
+namespace {
+
+bool has_avx2() {
+#if HAS_X86_KERNELS
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+#else
+    return false;
+#endif
+}
+
+bool has_avx_vnni() {
+#if HAS_X86_KERNELS
+    return has_avx2() && __builtin_cpu_supports("avxvnni");
+#else
+    return false;
+#endif
+}
+
+bool has_avx512_vnni() {
+#if HAS_X86_KERNELS
+    return has_avx2() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+#else
+    return false;
+#endif
+}
+
+}  // namespace
+
 // How many bits the widest vectors have that attention can be computed with here; 0 for none.
 EXPORT int attention_vector_bits() {
 #if HAS_X86_KERNELS
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
-        !__builtin_cpu_supports("f16c"))
-        return 0;
-    return __builtin_cpu_supports("avx512f") ? 512 : 256;
-#else
-    return 0;
+    if (has_avx2()) return __builtin_cpu_supports("avx512f") ? 512 : 256;
 #endif
+    return 0;
 }
 
 EXPORT Attention *attention_new(int vector_bits) {
@@ -144,30 +170,25 @@ EXPORT void attention_set_layout(Attention *attention, const CustomNodeLayout *l
 
 EXPORT void attention_free(Attention *attention) { delete attention; }
 
-// What ggml calls for a custom node, with the Attention as its user data.
+// The function of custom nodes of attention; their user data is the Attention.
 EXPORT void attention_compute(const char *node, int thread, int threads,
                               Attention *attention) noexcept {
     attention->compute(node, thread, threads);
 }
 
-// Whether this processor has the instructions of one level of the kernels for multiplications: 1 for
-// AVX2, 2 for AVX-VNNI, 3 for AVX-512 with VNNI.
-EXPORT int mul_mat_has_level(int level) {
-#if HAS_X86_KERNELS
-    if (!attention_vector_bits()) return 0;
-    if (level == 2) return __builtin_cpu_supports("avxvnni") != 0;
-    return level == 1 ||
-           (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-            __builtin_cpu_supports("avx512vnni"));
-#else
-    return level * 0;
-#endif
+// The instructions of the kernels for multiplications: `MulMatKernel` of native_library.py.
+enum MulMatKernel { AVX2 = 1, AVX_VNNI = 2, AVX512_VNNI = 3 };
+
+EXPORT int mul_mat_supported(MulMatKernel kernel) {
+    if (kernel == AVX512_VNNI) return has_avx512_vnni();
+    return kernel == AVX_VNNI ? has_avx_vnni() : has_avx2();
 }
 
-EXPORT MulMat *mul_mat_new(int level, QuantizeFunction quantize) {
-    const MultiplyFunction functions[] = {multiply_avx2(), multiply_avx_vnni(),
-                                          multiply_avx512_vnni()};
-    return new MulMat(functions[level - 1], quantize);
+EXPORT MulMat *mul_mat_new(MulMatKernel kernel, QuantizeFunction quantize) {
+    const auto multiply = kernel == AVX512_VNNI ? multiply_avx512_vnni()
+                          : kernel == AVX_VNNI  ? multiply_avx_vnni()
+                                                : multiply_avx2();
+    return new MulMat(multiply, quantize);
 }
 
 EXPORT void mul_mat_set_layout(MulMat *mul_mat, const CustomNodeLayout *layout) {
@@ -180,7 +201,7 @@ EXPORT void mul_mat_set_rows(MulMat *mul_mat, int64_t least, int64_t most) {
 
 EXPORT void mul_mat_free(MulMat *mul_mat) { delete mul_mat; }
 
-// What ggml calls for a custom node, with the MulMat as its user data.
+// The function of custom nodes of multiplications; their user data is the MulMat.
 EXPORT void mul_mat_compute(const char *node, int thread, int threads, MulMat *mul_mat) noexcept {
     mul_mat->compute(node, thread, threads);
 }

@@ -8,10 +8,11 @@ namespace streaming {
 
 namespace {
 
-constexpr int64_t outputs_at_once = 32;            // rows of weights that a thread takes
-constexpr int32_t type_q4_k = 12, type_q6_k = 14;  // enum ggml_type
-constexpr int hint_offset = 4;                     // in the parameters of a multiplication
-constexpr int spins = 2000;                        // before a waiting thread lets others run
+constexpr int64_t least_outputs = 8, most_outputs = 32;  // rows of weights that a thread takes
+constexpr int64_t items_for_thread = 4;                  // at least, so that all end at once
+constexpr int32_t type_q4_k = 12, type_q6_k = 14;        // enum ggml_type
+constexpr int hint_offset = 4;                           // in the parameters of a multiplication
+constexpr int spins = 2000;                              // before a waiting thread lets others run
 
 // ggml's block_q8_K.
 struct QuantizedBlock {
@@ -19,6 +20,13 @@ struct QuantizedBlock {
     int8_t quants[block_values];
     int16_t sums[16];
 };
+static_assert(sizeof(QuantizedBlock) == 292);
+
+void pause() {
+#if HAS_X86_KERNELS
+    __builtin_ia32_pause();
+#endif
+}
 
 // Bytes of a block of weights; 0 for types that are not computed here.
 int64_t block_bytes(int32_t type) {
@@ -53,10 +61,10 @@ bool MulMat::can_compute(const Tensor &result) const {
     };
     const int64_t rows = activations.extent(1);
     return rows >= least_rows_ && rows <= most_rows_ && block_bytes(weights.type()) != 0 &&
-           weights.stride(0) == block_bytes(weights.type()) && is_matrix(weights) &&
-           weights.extent(0) % block_values == 0 && is_f32(activations) && is_matrix(activations) &&
-           activations.extent(0) == weights.extent(0) && is_f32(result) && is_matrix(result) &&
-           result.extent(0) == weights.extent(1) && result.extent(1) == rows &&
+           !weights.is_repacked() && weights.stride(0) == block_bytes(weights.type()) &&
+           is_matrix(weights) && weights.extent(0) % block_values == 0 && is_f32(activations) &&
+           is_matrix(activations) && activations.extent(0) == weights.extent(0) && is_f32(result) &&
+           is_matrix(result) && result.extent(0) == weights.extent(1) && result.extent(1) == rows &&
            result.parameter<int32_t>(hint_offset) == 0;
 }
 
@@ -71,7 +79,7 @@ MulMatNode MulMat::read(const Tensor &result) const {
 
 void MulMat::quantize_block(const MulMatNode &node, int64_t block) {
     for (int64_t row = 0; row < node.rows; row++) {
-        QuantizedBlock found;
+        QuantizedBlock found{};  // ggml leaves the sums of zeros as they are
         quantize_(node.activations_at(row) + block * block_values, &found, block_values);
         const int64_t group = row / group_rows, i = row % group_rows;
         ActivationBlock &to = activations_[group * node.blocks() + block];
@@ -86,15 +94,23 @@ void MulMat::quantize_block(const MulMatNode &node, int64_t block) {
 void MulMat::compute(const char *node, int /*thread*/, int threads) {
     const MulMatNode found = read(Tensor(node, layout_));
     const int64_t blocks = found.blocks();
+    const int64_t items = items_for_thread * threads;
+    const int64_t step = std::clamp(found.outputs / items, least_outputs, most_outputs);
     int64_t block, output;
     while ((block = next_block_.fetch_add(1)) < blocks) {
         quantize_block(found, block);
         quantized_blocks_.fetch_add(1);
     }
-    for (int i = 0; quantized_blocks_.load() < blocks; i++)
-        if (i > spins) std::this_thread::yield();
-    while ((output = next_output_.fetch_add(outputs_at_once)) < found.outputs) {
-        const int64_t end = std::min(output + outputs_at_once, found.outputs);
+    for (int waited = 0; quantized_blocks_.load() < blocks;) {
+        if (waited++ < spins) {
+            pause();
+        } else {
+            waited = spins;
+            std::this_thread::yield();
+        }
+    }
+    while ((output = next_output_.fetch_add(step)) < found.outputs) {
+        const int64_t end = std::min(output + step, found.outputs);
         for (int64_t group = 0; group < found.groups(); group++)
             multiply_(found.group(group), activations_.data() + group * blocks, output, end);
     }

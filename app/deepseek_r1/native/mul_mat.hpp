@@ -2,7 +2,7 @@
 //
 // For fewer than eight rows (tokens), ggml unpacks each block of quantized weights again for each row;
 // from eight on it unpacks whole tiles, which needs many more rows to be worth it. Drafts, the ends of
-// prompts and several answers at once have between 2 and 16 rows. The eval callback turns such nodes
+// prompts and several answers at once have few rows. The eval callback turns such nodes
 // into custom nodes, which call `compute`. Each row of their results has the bits that ggml computes
 // for this row alone.
 #pragma once
@@ -19,8 +19,8 @@ namespace streaming {
 // ggml's quantize_row_q8_K_ref.
 using QuantizeFunction = void (*)(const float *from, void *blocks, int64_t count);
 
-// The multiplications of one context, with weights as they are in the file. It keeps memory for the
-// activations of one node: 2,560 bytes for each 256 of their width.
+// The multiplications of one context. It keeps memory for the activations of one node: 2,560 bytes
+// for each 256 of their width and eight rows.
 class MulMat {
   public:
     MulMat(MultiplyFunction multiply, QuantizeFunction quantize)
@@ -45,7 +45,7 @@ class MulMat {
     const MultiplyFunction multiply_;
     const QuantizeFunction quantize_;
     CustomNodeLayout layout_{};
-    int64_t least_rows_ = 1, most_rows_ = 0;  // none
+    int64_t least_rows_ = 1, most_rows_ = 0;    // none
     std::vector<ActivationBlock> activations_;  // `blocks` for each group of rows
     std::atomic<int64_t> next_block_{0}, quantized_blocks_{0}, next_output_{0};
     std::atomic<int> finished_threads_{0};

@@ -41,8 +41,8 @@ inline Integers scales_q6k(__m256i scales, int step) {
     const __m128i half =
         step < 4 ? _mm256_castsi256_si128(scales) : _mm256_extracti128_si256(scales, 1);
     const int group = 2 * (step % 4);
-    const __m256i order = _mm256_set_m128i(_mm_set1_epi16(word_bytes(group + 1)),
-                                           _mm_set1_epi16(word_bytes(group)));
+    const __m256i order =
+        _mm256_set_m128i(_mm_set1_epi16(word_bytes(group + 1)), _mm_set1_epi16(word_bytes(group)));
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), order);
 }
 

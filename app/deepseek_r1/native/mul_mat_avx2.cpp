@@ -8,8 +8,7 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
 
-#define KERNELS streaming::avx2
-namespace streaming::avx2 {
+namespace streaming::mul_mat_avx2 {
 
 // Adds the 32-bit sums of neighbouring words x scale.
 inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
@@ -19,11 +18,11 @@ inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
 #include "mul_mat_256.hpp"
 #include "mul_mat_kernel.hpp"
 
-}  // namespace streaming::avx2
+}  // namespace streaming::mul_mat_avx2
 
 #pragma GCC pop_options
 
-streaming::MultiplyFunction streaming::multiply_avx2() { return avx2::multiply; }
+streaming::MultiplyFunction streaming::multiply_avx2() { return mul_mat_avx2::multiply; }
 #else
 streaming::MultiplyFunction streaming::multiply_avx2() { return nullptr; }
 #endif

@@ -8,8 +8,7 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")
 
-#define KERNELS streaming::avx512_vnni
-namespace streaming::avx512_vnni {
+namespace streaming::mul_mat_avx512_vnni {
 
 using Integers = __m512i;
 using Quants = __m512i;
@@ -32,7 +31,8 @@ inline __m512i twice(const uint8_t *from) {
 }
 
 inline Quants quants_q4k(const uint8_t *low_bits, int step) {
-    return _mm512_and_si512(_mm512_srlv_epi16(twice(low_bits + 32 * step), halves(0, 4)), _mm512_set1_epi8(15));
+    return _mm512_and_si512(_mm512_srlv_epi16(twice(low_bits + 32 * step), halves(0, 4)),
+                            _mm512_set1_epi8(15));
 }
 inline Integers spread_q4k(__m128i scales) { return _mm512_broadcast_i32x4(scales); }
 inline Integers scales_q4k(Integers scales, int step) {
@@ -44,13 +44,15 @@ inline Quants quants_q6k(const uint8_t *low_bits, const uint8_t *high_bits, int 
     const __m512i high = twice(high_bits + step / 2 * 32);
     const __m512i nibbles =
         _mm512_and_si512(step % 2 ? _mm512_srli_epi16(both, 4) : both, _mm512_set1_epi8(15));
-    const __m512i two_bits = step % 2 ? _mm512_srlv_epi16(high, halves(0, 2)) : _mm512_sllv_epi16(high, halves(4, 2));
+    const __m512i two_bits =
+        step % 2 ? _mm512_srlv_epi16(high, halves(0, 2)) : _mm512_sllv_epi16(high, halves(4, 2));
     return _mm512_or_si512(nibbles, _mm512_and_si512(two_bits, _mm512_set1_epi8(0x30)));
 }
 // Eight words for each of the step's four groups.
 inline Integers scales_q6k(__m256i scales, int step) {
     constexpr long long ones = 0x0001000100010001;  // four words
-    const __m512i groups = _mm512_set_epi64(3 * ones, 3 * ones, 2 * ones, 2 * ones, ones, ones, 0, 0);
+    const __m512i groups =
+        _mm512_set_epi64(3 * ones, 3 * ones, 2 * ones, 2 * ones, ones, ones, 0, 0);
     const __m512i order = _mm512_add_epi16(groups, _mm512_set1_epi16(static_cast<short>(4 * step)));
     return _mm512_permutexvar_epi16(order, _mm512_castsi256_si512(scales));
 }
@@ -107,11 +109,13 @@ class Sums {
 
 #include "mul_mat_kernel.hpp"
 
-}  // namespace streaming::avx512_vnni
+}  // namespace streaming::mul_mat_avx512_vnni
 
 #pragma GCC pop_options
 
-streaming::MultiplyFunction streaming::multiply_avx512_vnni() { return avx512_vnni::multiply; }
+streaming::MultiplyFunction streaming::multiply_avx512_vnni() {
+    return mul_mat_avx512_vnni::multiply;
+}
 #else
 streaming::MultiplyFunction streaming::multiply_avx512_vnni() { return nullptr; }
 #endif

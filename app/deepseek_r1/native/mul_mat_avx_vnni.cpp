@@ -8,8 +8,7 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avxvnni")
 
-#define KERNELS streaming::avx_vnni
-namespace streaming::avx_vnni {
+namespace streaming::mul_mat_avx_vnni {
 
 // Adds the 32-bit sums of neighbouring words x scale.
 inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
@@ -19,11 +18,11 @@ inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
 #include "mul_mat_256.hpp"
 #include "mul_mat_kernel.hpp"
 
-}  // namespace streaming::avx_vnni
+}  // namespace streaming::mul_mat_avx_vnni
 
 #pragma GCC pop_options
 
-streaming::MultiplyFunction streaming::multiply_avx_vnni() { return avx_vnni::multiply; }
+streaming::MultiplyFunction streaming::multiply_avx_vnni() { return mul_mat_avx_vnni::multiply; }
 #else
 streaming::MultiplyFunction streaming::multiply_avx_vnni() { return nullptr; }
 #endif

@@ -1,13 +1,13 @@
 // Rows of activations times rows of weights, for one kind of vectors.
 //
 // No include guard: `mul_mat_avx2.cpp` and the others include it, each in its own namespace, with
-// `Integers` (a vector of 32-bit sums), `Quants` (a vector of bytes), `vector_bytes` and the functions
-// on them defined before.
+// `Integers` (a vector of 32-bit sums), `Quants` (a vector of bytes), `vector_bytes`, the functions
+// on them and `Sums` defined before.
 //
-// ggml unpacks each block of weights again for each row of activations. Here it is unpacked once for
-// all rows. Products and their sums within a block are integers, hence exact; floats are added up in
-// the order of ggml's `ggml_vec_dot_q4_K_q8_K` and its siblings for AVX2, so that not a bit of the
-// results differs from theirs.
+// ggml unpacks each block of weights again for each row of activations; here it is unpacked once for
+// all rows. Products and their sums within a block are integers, hence exact. Floats are added up in
+// the order of ggml's kernels for AVX2 (`ggml_vec_dot_q4_K_q8_K`, `ggml_vec_dot_q6_K_q8_K`), so that
+// no bit of the results differs from theirs.
 
 constexpr int steps = block_values / vector_bytes;
 
@@ -20,14 +20,6 @@ struct BlockQ4K {
     uint8_t low_bits[128];
 };
 
-// ggml's block_q5_K: the same with a fifth bit.
-struct BlockQ5K {
-    uint16_t scale, minimum_scale;
-    uint8_t packed_scales[12];
-    uint8_t high_bits[32];
-    uint8_t low_bits[128];
-};
-
 // ggml's block_q6_K: 16 groups of 16 values, each with an 8-bit scale; 32 is subtracted from values.
 struct BlockQ6K {
     uint8_t low_bits[128];
@@ -36,7 +28,7 @@ struct BlockQ6K {
     uint16_t scale;
 };
 
-// The 8 minimums, then the 8 scales, as 16-bit integers.
+// The 8 scales and the 8 minimums of a block, as 16-bit integers.
 struct GroupScales {
     __m128i scales, minimums;
 
@@ -104,7 +96,7 @@ class UnpackedQ6K {
 
     Quants quants(int step) const { return quants_q6k(block_.low_bits, block_.high_bits, step); }
     Integers scales(int step) const { return scales_q6k(scales_, step); }
-    // What the subtraction of 32 from each value amounts to.
+    // Minus 32 for each value, multiplied like the values.
     Integers first_products(const int16_t *sums) const {
         return extended(_mm256_madd_epi16(
             _mm256_load_si256(reinterpret_cast<const __m256i *>(sums)), offsets_));

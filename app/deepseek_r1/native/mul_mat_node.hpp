@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "x86_kernels.hpp"
@@ -22,6 +23,10 @@ struct alignas(64) ActivationBlock {
     int16_t pair_sums[group_rows][8];  // of 32 quants each
     float scales[group_rows][4];       // four times the same
 };
+
+// The kernels load sums and scales of several rows as one aligned vector.
+static_assert(offsetof(ActivationBlock, pair_sums) % 64 == 0);
+static_assert(offsetof(ActivationBlock, scales) % 64 == 0);
 
 // `rows` rows of activations times `outputs` rows of weights. Strides are bytes from row to row.
 struct MulMatNode {

@@ -30,6 +30,14 @@ class AcquireOutcome(IntEnum):
     FAILED = 3
 
 
+class MulMatKernel(IntEnum):
+    """The kernels for multiplications, by the instructions that they need."""
+
+    AVX2 = 1
+    AVX_VNNI = 2
+    AVX512_VNNI = 3
+
+
 class NativeFile(ctypes.Structure):
     """An open file; `descriptor` is -1 where it has no direct reads."""
 
@@ -68,6 +76,7 @@ class CustomNodeLayout(ctypes.Structure):
         ("strides", c_int64),
         ("operation", c_int64),
         ("parameters", c_int64),
+        ("extra", c_int64),
         ("replaced_operation", c_int64),
         ("custom_operation", c_int64),
         ("custom_parameters", c_char * 64),
@@ -174,7 +183,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "attention_set_layout": (None, c_void_p, POINTER(CustomNodeLayout)),
     "attention_free": (None, c_void_p),
     "attention_compute": (None, c_size_t, c_int, c_int, c_void_p),
-    "mul_mat_has_level": (c_int, c_int),
+    "mul_mat_supported": (c_int, c_int),
     "mul_mat_new": (c_void_p, c_int, c_void_p),
     "mul_mat_set_layout": (None, c_void_p, POINTER(CustomNodeLayout)),
     "mul_mat_set_rows": (None, c_void_p, c_int64, c_int64),
@@ -225,7 +234,7 @@ class Native:
     attention_set_layout: Any
     attention_free: Any
     attention_compute: Any
-    mul_mat_has_level: Any
+    mul_mat_supported: Any
     mul_mat_new: Any
     mul_mat_set_layout: Any
     mul_mat_set_rows: Any

@@ -1,8 +1,8 @@
 // Whether the kernels for x86 processors are compiled.
 #pragma once
 
-// GCC makes them for one kind of processor inside a program for all. On Windows it does not align the
-// stack for their vectors (its bug 54412).
+// GCC compiles parts of a program for newer instructions (`#pragma GCC target`). On Windows it does not
+// align the stack for their vectors (its bug 54412).
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 && \
     !defined(_WIN32)
 #define HAS_X86_KERNELS 1

@@ -11,12 +11,12 @@ import pytest
 
 from deepseek_r1.engine.llama import context
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.mul_mat import make_mul_mat, mul_mat_levels
+from deepseek_r1.engine.llama.mul_mat import make_mul_mat, supported_kernels
 from support.streaming import loaded
 
 pytestmark = [
     pytest.mark.native,
-    pytest.mark.skipif(not mul_mat_levels(), reason="llama.cpp multiplies here"),
+    pytest.mark.skipif(not supported_kernels(), reason="llama.cpp multiplies here"),
 ]
 
 
@@ -32,20 +32,32 @@ def logits(model: Path, weights_mib: float | None, pieces: list[int]) -> np.ndar
     return np.array(rows)
 
 
-@pytest.mark.parametrize("weights_mib", [None, 60.0], ids=["in memory", "streamed"])
-def test_drafted_tokens_change_no_bit(r1_shaped: Path, weights_mib: float | None) -> None:
-    """As long as llama.cpp computes each row by itself, which it does for fewer than eight."""
-    ours = logits(r1_shaped, weights_mib, [7, 1, 2, 3, 4, 5, 6])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(context, "make_mul_mat", lambda *_: None)
-        theirs = logits(r1_shaped, weights_mib, [7, 1, 2, 3, 4, 5, 6])
-    assert np.array_equal(ours, theirs)
+WAYS = pytest.mark.parametrize("weights_mib", [None, 60.0], ids=["in memory", "streamed"])
 
 
-def test_each_of_twelve_rows_has_the_bits_of_one(r1_shaped: Path) -> None:
-    together = logits(r1_shaped, None, [12])[-1]
-    one_by_one = logits(r1_shaped, None, [1] * 12)[-1]
-    assert np.array_equal(together, one_by_one)
+@WAYS
+def test_drafted_tokens_change_no_bit(
+    r1_shaped: Path, weights_mib: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as llama.cpp computes each row by itself, which it does for fewer than eight.
+
+    Graphs are used again where a computation has as many rows as the one before.
+    """
+    pieces = [7, 1, 2, 2, 3, 4, 4, 4, 5, 6, 1, 1]
+    ours = logits(r1_shaped, weights_mib, pieces)
+    monkeypatch.setattr(context, "make_mul_mat", lambda *_: None)
+    assert np.array_equal(ours, logits(r1_shaped, weights_mib, pieces))
+
+
+@WAYS
+def test_each_of_twelve_rows_has_the_bits_of_one(
+    r1_shaped: Path, weights_mib: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = logits(r1_shaped, weights_mib, [12])[-1]
+    assert np.array_equal(together, logits(r1_shaped, weights_mib, [1] * 12)[-1])
+    monkeypatch.setattr(context, "make_mul_mat", lambda *_: None)
+    tiled = logits(r1_shaped, weights_mib, [12])[-1]
+    assert not np.array_equal(together, tiled), "our kernels were not used"
 
 
 class WithoutQuantisation:

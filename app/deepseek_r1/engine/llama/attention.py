@@ -49,7 +49,7 @@ class Attention:
 def make_attention(library: Library, ggml: Ggml | None) -> Attention | None:
     """Return the attention for a new context; None where llama.cpp computes it.
 
-    That is where there are no kernels, and where ggml's structures are not the expected ones.
+    llama.cpp does where there are no kernels or ggml's structures are not the expected ones.
     """
     bits = attention_vector_bits()
     if not bits:

@@ -165,7 +165,7 @@ class LlamaContext:
         self.layer_outputs = self._copy_layers(model)
         ggml = weights.ggml if weights is not None else None
         self._attention = make_attention(library, ggml)
-        self._mul_mat = None if model.repacked else make_mul_mat(library, ggml)
+        self._mul_mat = make_mul_mat(library, ggml)
         self._callback = ContextCallback()  # kept alive: the eval callback's user data
         with kv_memory.intercept() if kv_memory is not None else nullcontext():
             native_params = self._native_params()
@@ -267,7 +267,10 @@ class LlamaContext:
 
     @property
     def kernels_name(self) -> str:
-        """The kernels that compute in llama.cpp's place: others give other last digits."""
+        """The kernels that compute in llama.cpp's place; empty for none.
+
+        Others give other last digits.
+        """
         return "; ".join(each.name for each in (self._attention, self._mul_mat) if each is not None)
 
     @property

@@ -56,8 +56,6 @@ class LlamaModel:
         ArchitectureUnknown.
         """
         self._api = library.api
-        self.repacked = repack and weights is None
-        """Whether llama.cpp may have other layouts for the weights than the file's."""
         # The model points to this and to `_ordinary`.
         self._huge_pages = _huge_page_buffers(library) if weights is None else None
         with ExitStack() as allocating:
@@ -71,7 +69,7 @@ class LlamaModel:
 
             overrides = (weights or self._ordinary).overrides
             self.pointer = _load(
-                library, parts, on_read, weights, overrides=overrides, repack=self.repacked
+                library, parts, on_read, weights, overrides=overrides, repack=repack
             )
         self.vocab = self._api.llama_model_get_vocab(self.pointer)
         has_encoder = bool(self._api.llama_model_has_encoder(self.pointer))
@@ -231,7 +229,7 @@ def _load(
     params = api.llama_model_default_params()
     params.n_gpu_layers = 0
     params.load_mode = api.LLAMA_LOAD_MODE_NONE
-    params.use_extra_bufts = repack
+    params.use_extra_bufts = repack and weights is None  # repacked, they are not the file's bytes
     params.progress_callback = api.llama_progress_callback(cancellable_progress)
     params.tensor_buft_overrides = overrides
     names = [_native_path(part) for part in parts]

@@ -20,6 +20,7 @@ from deepseek_r1.weights.ggml.tensor_layout import (
     read_word_array,
     typed,
     unexpected,
+    word_at,
 )
 
 _TYPE_F16: Final = 1
@@ -29,6 +30,8 @@ _PARAMETER_BYTES: Final = 64
 _UNUSED_BYTES: Final = 16
 _SCALE, _BIAS, _SOFT_CAP = 0.1875, 0.3125, 0.4375
 _WIDTH, _CELLS = 32, 96
+_NAME_BYTES: Final = 64  # GGML_MAX_NAME
+_OBJECT_BYTES: Final = 32  # before each tensor of a context
 _ATTENTION: Final = "FLASH_ATTN_EXT"
 
 
@@ -44,7 +47,7 @@ def custom_node_layout(
     try:
         attention, offset, parameters = made.attention(ggml)
         node = made.custom(compute, user_data)
-        replaced = _int_at((attention if operation == _ATTENTION else made.mul_mat()) + offset)
+        replaced = _int_at((attention if operation == _ATTENTION else made.mul_mat(ggml)) + offset)
         names = [made.name(each) for each in (replaced, _int_at(node + offset))]
         if names != [operation.encode(), b"CUSTOM"]:
             raise unexpected("the operation of a node")
@@ -56,6 +59,7 @@ def custom_node_layout(
             strides=ggml.fields.strides,
             operation=offset,
             parameters=parameters,
+            extra=made.offset_of_extra(ggml),
             replaced_operation=replaced,
             custom_operation=_int_at(node + offset),
         )
@@ -101,11 +105,21 @@ class _Nodes:
             raise unexpected("the operands of attention")
         return node, *_find_operation(node, ggml)
 
-    def mul_mat(self) -> int:
+    def mul_mat(self, ggml: Ggml) -> int:
         """Return a node of a matrix multiplication."""
-        weights, activations = (self._new(self._context, TYPE_F32, 64, 2) for _ in range(2))
-        node: int = self._mul_mat(self._context, weights, activations)
+        operands = [self._new(self._context, TYPE_F32, 64, 2) for _ in range(2)]
+        node: int = self._mul_mat(self._context, *operands)
+        if read_word_array(node + ggml.fields.sources, 0, 2) != operands:
+            raise unexpected("the operands of a multiplication")
         return node
+
+    def offset_of_extra(self, ggml: Ggml) -> int:
+        """Return the offset of a tensor's `extra`: behind its name, before the last 8 bytes."""
+        first, second = (self._new(self._context, TYPE_F32, 64, 2) for _ in range(2))
+        offset = ggml.fields.name + _NAME_BYTES
+        if second - first != _OBJECT_BYTES + offset + 2 * WORD or word_at(first + offset):
+            raise unexpected("the end of a tensor")
+        return offset
 
     def custom(self, compute: int, user_data: int) -> int:
         """Return a custom node."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-MEASURED_ROWS = (1, 2, 4, 7, 8, 16)  # both sides of the threshold of llama.cpp's tiled kernel
+# llama.cpp's tiled kernel begins at 8 rows, or at 13 where `engine.llama.mul_mat` has AVX2 only.
+MEASURED_ROWS = (1, 2, 4, 7, 12, 16)
 _NEW_WEIGHT = 0.25  # of a new pass in the moving average
 # A curve before anything was measured, as multiples of one row; longer drafts wait for measurement.
 _GUESS = {1: 1.0, 2: 1.06, 7: 1.4}
