@@ -168,7 +168,7 @@ def many(shallow_starter: Path) -> Iterator[CPUInference]:
         pytest.MonkeyPatch.context() as patch,
         CPUInference(shallow_starter, batch_size=8, context_length=4096) as loaded,
     ):
-        patch.setattr(batch_scheduler, "LEAST_PIECE", 1 << 30)
+        patch.setattr(batch_scheduler, "LEAST_TOKENS", 1 << 30)
         yield loaded
 
 

@@ -1,8 +1,9 @@
 """Schedules several answers in one KV cache.
 
-Each step computes one token of every answer that is being written and a piece of one prompt, in one
-pass over the weights. Decode is bound by reading the weights, from memory or from the disk, so
-several answers take little longer than one. The piece is small while others write, so they go on.
+Each step computes one token of every answer that is being written and pieces of prompts, in one pass
+over the weights. Decode is bound by reading the weights, from memory or from the disk, so several
+answers take little longer than one. The pieces are small while others write, so these go on
+(`PrefillShare`); a prompt begins before those that came before it are read where that fits in.
 
 An answer that ends leaves its cells behind: the next prompt that begins like it shares them. They
 go when they are needed, or when they have cost more time than they may save (`IdleCells`). Where
@@ -27,12 +28,11 @@ from deepseek_r1.core.events import (
 from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
 from deepseek_r1.engine.llama.batching.idle_cells import IdleCells
+from deepseek_r1.engine.llama.batching.prefill_share import LEAST_TOKENS, PrefillShare
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
 from deepseek_r1.engine.llama.context import AbortedError, BatchToken, LlamaContext
 from deepseek_r1.memory.meter import peak_mib
 
-PIECE_S = 0.3  # of a prompt, while other answers are written
-LEAST_PIECE = 16  # tokens
 SPARE_CELLS = 32  # for each answer when another one is admitted
 BatchEvent = tuple[int, GenerationEvent]  # the key of the answer first
 
@@ -69,6 +69,7 @@ class BatchScheduler:
         self._waiting: deque[BatchedAnswer] = deque()
         self._idle_cells = IdleCells(len(cells.tokens), attention_heads)
         self._token_s = 0.0  # of prefill, measured
+        self._prefill_share = PrefillShare()
         self._turn = 0
 
     @property
@@ -187,7 +188,7 @@ class BatchScheduler:
             held = self._held(other)
             if held < len(other.tokens) - 1:
                 common = common_length(other.tokens, answer.tokens[:-1])
-                if common > max(held, shared + LEAST_PIECE):
+                if common > max(held, shared + LEAST_TOKENS):
                     return True
         return False
 
@@ -242,34 +243,41 @@ class BatchScheduler:
         return self._capacity - self._cells.used
 
     def _within(self, most: int) -> list[_Planned]:
-        """Plan at most `most` tokens: one of each answer that is written, a piece of one prompt.
+        """Plan at most `most` tokens: one of each answer that is written, and pieces of prompts.
 
         Where there is no room for all of them, they take turns.
         """
         self._turn += 1
         writing = [each for each in self._running if len(each.tokens) - self._held(each) == 1]
-        reading = next((each for each in self._running if each not in writing), None)
-        for_reading = int(reading is not None and (most > 1 or self._turn % 2 == 1))
+        reading = [each for each in self._running if each not in writing]
+        for_reading = int(bool(reading) and (most > 1 or self._turn % 2 == 1))
         rows = most - for_reading
         if len(writing) > rows:
             start = self._turn % len(writing)
             writing = (writing[start:] + writing[:start])[:rows]
         plan = [_Planned(each, self._held(each), 1, logits=True) for each in writing]
-        if reading is not None and (left := most - len(plan)) > 0:
-            first = self._held(reading)
-            piece = min(left, len(reading.tokens) - first, self._piece(alone=not plan))
-            plan.append(_Planned(reading, first, piece, first + piece == len(reading.tokens)))
-        return plan
+        return plan + self._pieces(reading, most - len(plan), alone=not plan)
+
+    def _pieces(self, reading: list[BatchedAnswer], most: int, *, alone: bool) -> list[_Planned]:
+        """Plan pieces of prompts: of the oldest, and of the next ones where more fits in.
+
+        `alone`: no answer is written meanwhile, so nobody waits for the oldest prompt's step.
+        """
+        pieces: list[_Planned] = []
+        share = min(most, self._prefill_share.tokens)
+        left = most if alone else share
+        for answer in reading:
+            first, length = self._held(answer), len(answer.tokens)
+            piece = min(left, length - first)
+            if piece <= 0 or (pieces and piece < min(LEAST_TOKENS, length - first)):
+                break
+            pieces.append(_Planned(answer, first, piece, first + piece == length))
+            left = min(left, share) - piece
+        return pieces
 
     def _held(self, answer: BatchedAnswer) -> int:
         assert answer.sequence is not None  # noqa: S101 - it is running
         return len(self._cells.tokens[answer.sequence])
-
-    def _piece(self, *, alone: bool) -> int:
-        """Return the most tokens of a prompt in one step."""
-        if alone or not self._token_s:
-            return self._context.max_batch_tokens
-        return max(LEAST_PIECE, int(PIECE_S / self._token_s))
 
     def _evict_idle(self) -> bool:
         """Free the cells of the idle sequence that was used longest ago."""
@@ -307,23 +315,27 @@ class BatchScheduler:
         events: list[BatchEvent] = []
         if self._idle_cells.on_computed(sum(planned.length for planned in plan)):
             self._drop_stale()
+        self._observe_prefill(plan, seconds)
         row = -1  # in the batch, which is how llama.cpp counts outputs
         for answer, first, length, logits in plan:
             row += length
             assert answer.sequence is not None  # noqa: S101 - it is running
             self._cells.append(answer.sequence, answer.tokens[first : first + length])
             if length > 1 or not answer.begun:
-                events += self._on_prefilled(answer, length, seconds, len(plan))
+                events += self._on_prefilled(answer, seconds)
             if logits:
                 events += self._on_logits(answer, row)
         self._context.batched_cells = self._cells.used
         return events
 
-    def _on_prefilled(
-        self, answer: BatchedAnswer, length: int, seconds: float, parts: int
-    ) -> list[BatchEvent]:
-        if parts == 1 and length >= LEAST_PIECE:
-            self._token_s = seconds / length
+    def _observe_prefill(self, plan: list[_Planned], seconds: float) -> None:
+        prompts = [each.length for each in plan if each.length > 1 or not each.answer.begun]
+        alone = len(prompts) == len(plan)
+        self._prefill_share.observe(sum(prompts), seconds, alone=alone)
+        if alone and sum(prompts) >= LEAST_TOKENS:
+            self._token_s = seconds / sum(prompts)
+
+    def _on_prefilled(self, answer: BatchedAnswer, seconds: float) -> list[BatchEvent]:
         if answer.begun:  # it was preempted
             return []
         answer.output.prefill_s += seconds

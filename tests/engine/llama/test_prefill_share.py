@@ -1,0 +1,52 @@
+"""The tokens of prompts in one step: as many as prolong it by a third of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deepseek_r1.engine.llama.batching.prefill_share import LEAST_TOKENS, PrefillShare
+
+
+def in_memory(tokens: int) -> float:
+    """Seconds of a step of a model whose weights are in memory."""
+    return 0.05 + 0.004 * tokens
+
+
+def streamed(tokens: int) -> float:
+    """The same where reading takes 0.7 s and hides computing."""
+    return max(0.7, 0.1 + 0.012 * tokens)
+
+
+def after(steps: int, seconds: Callable[[int], float], prompt: int) -> PrefillShare:
+    """A share that saw a first prompt alone, and then steps with writers."""
+    share = PrefillShare()
+    share.observe(prompt, seconds(prompt), alone=True)
+    for _ in range(steps):
+        share.observe(share.tokens, seconds(share.tokens), alone=False)
+    return share
+
+
+def test_writers_wait_a_third_of_a_second_for_prompts() -> None:
+    share = after(20, in_memory, prompt=80)
+    assert 0.2 < 0.004 * share.tokens < 0.6  # no step without prompts was seen
+    share.observe(0, in_memory(0), alone=False)
+    for _ in range(3):
+        share.observe(share.tokens, in_memory(share.tokens), alone=False)
+    assert 0.25 < 0.004 * share.tokens < 0.36
+
+
+def test_reading_from_the_disk_hides_tokens_of_prompts() -> None:
+    share = after(6, streamed, prompt=80)
+    assert share.tokens >= 50
+    assert streamed(share.tokens) < 2 * 0.7
+
+
+def test_a_slow_model_reads_the_least() -> None:
+    assert after(0, lambda tokens: 0.1 * tokens, prompt=80).tokens == LEAST_TOKENS
+
+
+def test_a_prompt_that_was_read_alone_changes_nothing_later() -> None:
+    share = after(6, streamed, prompt=80)
+    before = share.tokens
+    share.observe(256, streamed(256), alone=True)
+    assert share.tokens == before
