@@ -14,8 +14,9 @@ from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillPro
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.base import AnswerBatch
-from deepseek_r1.engine.llama.batching import batch_scheduler
+from deepseek_r1.engine.llama.batching import batch_scheduler, prefill_share
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
+from deepseek_r1.engine.llama.context import BatchToken, LlamaContext
 from deepseek_r1.engine.schema import schema_json
 from support.forced_answers import ENDLESS, only
 
@@ -147,6 +148,25 @@ def test_a_shared_beginning_is_computed_once(model: CPUInference):
     first = events[1][0]
     assert isinstance(first, PrefillProgress)
     assert first.cached == cached[1]
+
+
+@pytest_native
+def test_short_prompts_share_a_step(model: CPUInference, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(prefill_share, "DELAY_S", 1000.0)  # however slow this machine is
+    sizes: list[int] = []
+    compute = LlamaContext.compute_batch
+
+    def counted(context: LlamaContext, tokens: list[BatchToken]) -> None:
+        sizes.append(len(tokens))
+        compute(context, tokens)
+
+    monkeypatch.setattr(LlamaContext, "compute_batch", counted)
+    with model.batch() as batch:
+        for key in range(4):
+            prompt = RawPrompt(tokens=tuple(words(200 + key, 30)))
+            batch.add(key, prompt, SamplingSettings(max_tokens=2))
+        run(batch)
+    assert max(sizes) > 2 * 30
 
 
 @pytest_native

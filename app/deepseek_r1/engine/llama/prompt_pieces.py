@@ -1,7 +1,7 @@
 """Prefills a prompt in pieces whose borders depend on positions alone.
 
 llama.cpp sums up a token's values in an order that depends on how many tokens are computed
-together: eight or more take another kernel than one, and so does what is left over. The differences
+together: many take another kernel than one, and so does what is left over. The differences
 are in the last bits, and now and then another token is chosen. So an answer that has to be
 reproducible reads its prompt in pieces of one size from position 0 on, and reuses only cells that
 were filled so: its bytes do not depend on what the cache held.

@@ -37,6 +37,15 @@ def test_a_draft_model_pays_while_it_displaces_few_weights() -> None:
     assert not is_worth_loading(seven, six, token_s=0.7)
 
 
+def test_a_trial_must_not_cost_more_than_a_few_tokens() -> None:
+    """Neither the first wrong draft nor reading weights again, once the draft model is freed."""
+    three, one = (RowCurve(ROWS_S, read_s) for read_s in (0.3, 0.1))
+    assert is_worth_loading(three, one, token_s=0.005)
+    assert not is_worth_loading(three, one, token_s=0.005, refill_s=0.3)
+    four = RowCurve(ROWS_S, 0.7)
+    assert not is_worth_loading(four, one, token_s=0.0)
+
+
 @pytest.mark.parametrize("worth", [0.0, 0.3, 0.7, 1.0, 1.5, 2.5])
 def test_any_two_hundred_tokens_take_hardly_longer_than_without_the_draft_model(
     worth: float,

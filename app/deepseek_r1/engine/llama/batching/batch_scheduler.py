@@ -1,9 +1,9 @@
 """Schedules several answers in one KV cache.
 
-Each step computes one token of every answer that is being written and pieces of prompts, in one pass
-over the weights. Decode is bound by reading the weights, from memory or from the disk, so several
-answers take little longer than one. The pieces are small while others write, so these go on
-(`PrefillShare`); a prompt begins before those that came before it are read where that fits in.
+Each step computes one token of every answer that is being written and pieces of prompts, in one
+pass over the weights. Decode is bound by reading the weights, from memory or from the disk, so
+several answers take little longer than one. The pieces are small while others write, so that these
+go on (`PrefillShare`). Short prompts share a step.
 
 An answer that ends leaves its cells behind: the next prompt that begins like it shares them. They
 go when they are needed, or when they have cost more time than they may save (`IdleCells`). Where

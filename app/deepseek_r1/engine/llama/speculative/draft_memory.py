@@ -16,8 +16,9 @@ from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.weights.placement.residency import Residency
 
-# The share of drafted tokens that is kept at best: a 0.5B for a 1.5B in step-by-step arithmetic.
+# The share of drafted tokens that is kept: a 0.5B for a 1.5B in step-by-step arithmetic, and in chat.
 BEST_ACCEPTANCE = 0.9
+USUAL_ACCEPTANCE = 0.67
 
 
 class DraftMemory:
@@ -76,16 +77,24 @@ class DraftMemory:
             model.close()
 
 
-def is_worth_loading(with_draft: RowCurve, without: RowCurve, token_s: float) -> bool:
+def is_worth_loading(
+    with_draft: RowCurve, without: RowCurve, token_s: float, refill_s: float = 0.0
+) -> bool:
     """Return whether drafts that are nearly always right make up for the memory of their model.
 
     `with_draft` and `without` are the row curves under both residencies; `token_s` is the time of
-    one drafted token.
+    one drafted token, `refill_s` that of reading weights into the draft model's memory once it is
+    freed. Where that and a single wrong draft would cost more than `MemoryGuard` may lose, it is
+    not worth a trial either.
     """
-    rule = LengthRule(with_draft)
+    rule, plain_s = LengthRule(with_draft), without.seconds(1)
+    length, _ = rule.best([USUAL_ACCEPTANCE] * rule.most, token_s)
+    wrong_s = with_draft.seconds(1 + length) + length * token_s - plain_s
+    if wrong_s + refill_s > MemoryGuard.LIMIT_TOKENS * plain_s:
+        return False
     length, _ = rule.best([BEST_ACCEPTANCE] * rule.most, token_s)
     tokens = sum(BEST_ACCEPTANCE**depth for depth in range(length + 1))
-    return with_draft.seconds(1 + length) + length * token_s < tokens * without.seconds(1)
+    return with_draft.seconds(1 + length) + length * token_s < tokens * plain_s
 
 
 class MemoryGuard:

@@ -59,9 +59,12 @@ class Drafting:
     def _draft_model_is_worth_loading(self) -> bool:
         model, (residency, without) = self._memory.model, self._memory.residencies
         curve, plain = (_stored_curve(self.times, each) for each in (residency, without))
-        if model is None or without is None or curve is None or plain is None:
+        if model is None or residency is None or without is None or curve is None or plain is None:
             return True
-        return is_worth_loading(curve, plain, model.token_s)
+        read_mib_s = self.times.read_mib_s if self.times is not None else 0.0
+        refill_mib = max(0.0, residency.streamed_mib - without.streamed_mib)
+        refill_s = refill_mib / read_mib_s if read_mib_s else 0.0
+        return is_worth_loading(curve, plain, model.token_s, refill_s)
 
     def drafts(self, sampling: SamplingSettings) -> bool:
         """Return whether an answer with this sampling is drafted."""
