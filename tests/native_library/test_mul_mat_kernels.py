@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.mul_mat import MulMat, supported_kernels
+from deepseek_r1.engine.llama.mul_mat import MulMat, are_kernels_used, supported_kernels
 from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
@@ -20,7 +20,7 @@ from support.ggml_nodes import BLOCKS, F16, F32, Q4_K, Q6_K, Q8_K, Node, announc
 
 pytestmark = [
     pytest.mark.native,
-    pytest.mark.skipif(not supported_kernels(), reason="llama.cpp multiplies here"),
+    pytest.mark.skipif(not are_kernels_used(library()), reason="llama.cpp multiplies here"),
 ]
 
 NO_HINT = bytes(8)

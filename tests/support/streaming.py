@@ -66,6 +66,7 @@ def loaded(
     sequences: int = 1,
     draft_tokens: int = 0,
     copied_layers: tuple[int, ...] = (),
+    repack: bool = False,
 ) -> Iterator[Bench]:
     """The model in memory, or streamed with `weights_mib` MiB for its weights."""
     weights, header = None, read_header(path)
@@ -74,7 +75,7 @@ def loaded(
         weights = StreamedWeights(
             library().functions, header, residency, direct=direct, strategy=strategy
         )
-    model = LlamaModel(library(), header.parts, lambda _fraction: True, weights, repack=False)
+    model = LlamaModel(library(), header.parts, lambda _fraction: True, weights, repack=repack)
     shape = ContextParams(
         256,
         micro_batch,

@@ -22,7 +22,7 @@ from window.measured_window import PaintCounter
 
 LONGEST_STALL_MS = 250
 MEDIAN_GAP_MS = 10
-ANSWERS = 3  # the machine itself may pause once; a stall of the window comes back
+RUNS = 3  # the machine itself may pause once; a stall of the window comes back
 
 
 @pytest.mark.quiet
@@ -30,25 +30,27 @@ def test_streaming_into_a_conversation_of_100_000_tokens_never_holds_the_window_
     own_profile: Path,
 ) -> None:
     conversation = fill(own_profile)
+    longest = [longest_stall_ms(conversation) for _ in range(RUNS)]
+    assert statistics.median(longest) < LONGEST_STALL_MS
+
+
+def longest_stall_ms(conversation: int) -> float:
+    """The longest gap while a new window opens the conversation and an answer is written."""
     with MeasuredProcess(["-m", "window.measured_window", "--scripted"]) as window:
         window.hear("ready")
-        longest = []
-        for _ in range(ANSWERS):
-            window.tell("open", conversation=None)
-            window.hear("shown")
-            window.tell("beat")
-            window.tell("open", conversation=conversation)
-            assert window.hear("shown")["messages"] > 300
-            window.tell("ask", text="pace=100,2")
-            answered = window.hear("answered")
-            window.tell("rest")
-            gaps = window.hear("gaps")["gaps_ms"]
-            assert answered["state"] == "complete"
-            assert answered["stream_tokens"] == 199
-            assert 1.7 < answered["stream_s"] < 3
-            assert statistics.median(gaps) < MEDIAN_GAP_MS
-            longest.append(max(gaps))
-    assert statistics.median(longest) < LONGEST_STALL_MS
+        window.tell("beat")
+        window.tell("open", conversation=conversation)
+        assert window.hear("shown")["messages"] > 300
+        window.tell("ask", text="pace=100,3")
+        answered = window.hear("answered")
+        window.tell("rest")
+        gaps = window.hear("gaps")["gaps_ms"]
+    assert answered["state"] == "complete"
+    assert answered["stream_tokens"] == 299
+    assert 2.5 < answered["stream_s"] < 4
+    assert statistics.median(gaps) < MEDIAN_GAP_MS
+    longest: float = max(gaps)
+    return longest
 
 
 def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Path) -> None:

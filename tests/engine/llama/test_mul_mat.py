@@ -11,18 +11,20 @@ import pytest
 
 from deepseek_r1.engine.llama import context
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.mul_mat import make_mul_mat, supported_kernels
+from deepseek_r1.engine.llama.mul_mat import are_kernels_used, make_mul_mat
 from support.streaming import loaded
 
 pytestmark = [
     pytest.mark.native,
-    pytest.mark.skipif(not supported_kernels(), reason="llama.cpp multiplies here"),
+    pytest.mark.skipif(not are_kernels_used(library()), reason="llama.cpp multiplies here"),
 ]
 
 
-def logits(model: Path, weights_mib: float | None, pieces: list[int]) -> np.ndarray:
+def logits(
+    model: Path, weights_mib: float | None, pieces: list[int], *, repack: bool = False
+) -> np.ndarray:
     """The logits of the last token of each of several computations of a text."""
-    with loaded(model, weights_mib) as each:
+    with loaded(model, weights_mib, repack=repack) as each:
         rows, first = [], 0
         for count in pieces:
             each.context.compute([1000 + 7 * i for i in range(first, first + count)])
@@ -58,6 +60,16 @@ def test_each_of_twelve_rows_has_the_bits_of_one(
     monkeypatch.setattr(context, "make_mul_mat", lambda *_: None)
     tiled = logits(r1_shaped, weights_mib, [12])[-1]
     assert not np.array_equal(together, tiled), "our kernels were not used"
+
+
+def test_repacked_weights_are_left_to_llama_cpp(
+    r1_shaped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where llama.cpp repacks them (Q4_K on each processor with AVX2), their bytes are others."""
+    pieces = [7, 2, 4, 4]
+    ours = logits(r1_shaped, None, pieces, repack=True)
+    monkeypatch.setattr(context, "make_mul_mat", lambda *_: None)
+    assert np.array_equal(ours, logits(r1_shaped, None, pieces, repack=True))
 
 
 class WithoutQuantisation:

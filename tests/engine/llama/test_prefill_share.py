@@ -50,3 +50,21 @@ def test_a_prompt_that_was_read_alone_changes_nothing_later() -> None:
     before = share.tokens
     share.observe(256, streamed(256), alone=True)
     assert share.tokens == before
+
+
+def test_a_first_prompt_that_says_nothing_lets_no_writer_wait() -> None:
+    """It was too short to be measured; the next one comes while an answer is written."""
+    share = PrefillShare()
+    share.observe(6, 0.7, alone=True)
+    for _ in range(5):
+        share.observe(0, 0.69, alone=False)
+    for seconds in (0.695, 0.69, 0.6):
+        share.observe(LEAST_TOKENS, seconds, alone=False)
+        assert share.tokens <= 2 * LEAST_TOKENS
+
+
+def test_the_last_tokens_of_a_prompt_do_not_lower_the_share() -> None:
+    share = after(6, streamed, prompt=80)
+    before = share.tokens
+    share.observe(LEAST_TOKENS, streamed(LEAST_TOKENS), alone=False)
+    assert share.tokens >= before

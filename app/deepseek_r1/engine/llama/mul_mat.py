@@ -64,17 +64,21 @@ class MulMat:
         self._native.mul_mat_free(self.user_data)
 
 
+def are_kernels_used(library: Library) -> bool:
+    """Return whether this processor has kernels that give the bits of this llama.cpp."""
+    return bool(supported_kernels()) and _LLAMA_CPP_NEEDS.issubset(library.cpu_variant.features)
+
+
 def make_mul_mat(library: Library, ggml: Ggml | None) -> MulMat | None:
     """Return the multiplications for a new context; None where llama.cpp computes them.
 
     llama.cpp does where there are no kernels or ggml's structures are not the expected ones, and
     where it does not use AVX2 itself: the results of its kernels would differ from ours.
     """
-    kernels = supported_kernels()
-    if not kernels or not _LLAMA_CPP_NEEDS.issubset(library.cpu_variant.features):
+    if not are_kernels_used(library):
         return None
     try:
-        return MulMat(library, ggml or Ggml(library.functions), kernels[0])
+        return MulMat(library, ggml or Ggml(library.functions), supported_kernels()[0])
     except StreamingUnavailable as error:
         _log.engine.warning("llama.cpp computes all multiplications itself: %s", error)
         return None

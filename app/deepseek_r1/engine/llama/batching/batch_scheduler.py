@@ -33,6 +33,7 @@ from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
 from deepseek_r1.engine.llama.context import AbortedError, BatchToken, LlamaContext
 from deepseek_r1.memory.meter import peak_mib
 
+LEAST_MEASURED = 16  # tokens of a prompt whose time is measured
 SPARE_CELLS = 32  # for each answer when another one is admitted
 BatchEvent = tuple[int, GenerationEvent]  # the key of the answer first
 
@@ -93,9 +94,9 @@ class BatchScheduler:
         plan = self._plan()
         if not plan:
             return events
-        began = time.perf_counter()
         try:
-            self._poll()
+            self._poll()  # may read weights: that is no part of the step
+            began = time.perf_counter()
             self._context.compute_batch(list(self._rows(plan)))
         except AbortedError:
             self._undo(plan)
@@ -250,6 +251,7 @@ class BatchScheduler:
         self._turn += 1
         writing = [each for each in self._running if len(each.tokens) - self._held(each) == 1]
         reading = [each for each in self._running if each not in writing]
+        reading.sort(key=lambda each: not each.begun)  # forced tokens of an answer come first
         for_reading = int(bool(reading) and (most > 1 or self._turn % 2 == 1))
         rows = most - for_reading
         if len(writing) > rows:
@@ -332,7 +334,7 @@ class BatchScheduler:
         prompts = [each.length for each in plan if each.length > 1 or not each.answer.begun]
         alone = len(prompts) == len(plan)
         self._prefill_share.observe(sum(prompts), seconds, alone=alone)
-        if alone and sum(prompts) >= LEAST_TOKENS:
+        if alone and sum(prompts) >= LEAST_MEASURED:
             self._token_s = seconds / sum(prompts)
 
     def _on_prefilled(self, answer: BatchedAnswer, seconds: float) -> list[BatchEvent]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-DELAY_S: Final = 0.3  # by which prompts may prolong a step
+DELAY_S: Final = 0.3  # by which prompts may prolong a step,
+DELAY_SHARE: Final = 0.1  # or this share of a step that takes long anyway
 LEAST_TOKENS: Final = 16
-_NEW_WEIGHT: Final = 0.25  # of a new step in the moving average
+_NEW_WEIGHT: Final = 0.25  # of a step without prompts in the moving average
+_NEW_TOKEN_WEIGHT: Final = 0.5  # of a step with prompts
 
 
 class PrefillShare:
@@ -20,7 +22,7 @@ class PrefillShare:
     def __init__(self) -> None:
         self.tokens = LEAST_TOKENS
         """The most tokens of the next step."""
-        self._measured = False
+        self._token_s: float | None = None  # by which a token prolongs a step
         self._plain_s = 0.0  # of a step without prompts; 0: there was none
         self._shortest_s = 0.0  # of all steps so far: stands for it until then
 
@@ -33,12 +35,16 @@ class PrefillShare:
         if not prompt_tokens:
             weight = _NEW_WEIGHT if self._plain_s else 1.0
             self._plain_s += weight * (seconds - self._plain_s)
-        elif prompt_tokens >= LEAST_TOKENS and not (alone and self._measured):
-            self._set_tokens(prompt_tokens, seconds - (self._plain_s or self._shortest_s))
+        elif prompt_tokens >= LEAST_TOKENS and not (alone and self._token_s is not None):
+            self._set_tokens(prompt_tokens, seconds)
         self._shortest_s = min(self._shortest_s or seconds, seconds)
 
-    def _set_tokens(self, observed: int, longer_s: float) -> None:
-        most = 2 * observed if self._measured else round(observed * DELAY_S / longer_s)
-        fitting = round(observed * DELAY_S / longer_s) if longer_s > 0 else most
-        self.tokens = max(LEAST_TOKENS, min(fitting, most))
-        self._measured = True
+    def _set_tokens(self, observed: int, seconds: float) -> None:
+        plain_s = self._plain_s or self._shortest_s
+        token_s = max(0.0, seconds - plain_s) / observed
+        if self._token_s is not None:
+            token_s = self._token_s + _NEW_TOKEN_WEIGHT * (token_s - self._token_s)
+        self._token_s = token_s
+        most = max(self.tokens, 2 * observed)
+        fitting = max(DELAY_S, DELAY_SHARE * plain_s) / token_s if token_s else most
+        self.tokens = max(LEAST_TOKENS, round(min(fitting, most)))

@@ -16,7 +16,7 @@ from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.weights.placement.residency import Residency
 
-# The share of drafted tokens that is kept: a 0.5B for a 1.5B in step-by-step arithmetic, and in chat.
+# The share of drafted tokens that is kept: a 0.5B for a 1.5B in step-by-step arithmetic, in chat.
 BEST_ACCEPTANCE = 0.9
 USUAL_ACCEPTANCE = 0.67
 
