@@ -18,14 +18,17 @@ from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
 from support.ggml_nodes import BLOCKS, F16, F32, Q4_K, Q6_K, Q8_K, Node, announce, compute_all
 
-pytestmark = [
-    pytest.mark.native,
-    pytest.mark.skipif(not are_kernels_used(library()), reason="llama.cpp multiplies here"),
-]
+pytestmark = pytest.mark.native
 
 NO_HINT = bytes(8)
 MOST_ROWS = 32
 KINDS = pytest.mark.parametrize("kind", [Q4_K, Q6_K], ids=["Q4_K", "Q6_K"])
+
+
+@pytest.fixture(autouse=True)
+def _kernels_are_used() -> None:
+    if not are_kernels_used(library()):
+        pytest.skip("llama.cpp multiplies here")
 
 
 class TypeTraits(ctypes.Structure):

@@ -14,10 +14,13 @@ from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.mul_mat import are_kernels_used, make_mul_mat
 from support.streaming import loaded
 
-pytestmark = [
-    pytest.mark.native,
-    pytest.mark.skipif(not are_kernels_used(library()), reason="llama.cpp multiplies here"),
-]
+pytestmark = pytest.mark.native
+
+
+@pytest.fixture(autouse=True)
+def _kernels_are_used() -> None:
+    if not are_kernels_used(library()):
+        pytest.skip("llama.cpp multiplies here")
 
 
 def logits(
