@@ -18,9 +18,11 @@ from deepseek_r1.engine.llama.speculative.draft_memory import (
     MemoryGuard,
     is_worth_loading,
 )
+from deepseek_r1.engine.llama.speculative.draft_setup import CacheDropping
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware import default_threads
+from deepseek_r1.hardware.storage import RawFile
 from deepseek_r1.inference.draft_profile import draft_key, save_draft_times
 from deepseek_r1.weights.placement.residency import Residency, plan_residency
 from memory.headers import streamable
@@ -143,3 +145,26 @@ def test_a_draft_model_that_is_mostly_wrong_is_freed_and_the_answer_goes_on(
         assert model.loaded.bill.fits
         model.set_memory_budget(380 + grown)
         assert model.complete(STORY, sampling=hot).stats.completion_tokens > 1
+
+
+class CachedFile(RawFile):
+    """A file of 100 MiB that counts how often its page cache was dropped."""
+
+    def __init__(self) -> None:
+        self.nbytes, self.dropped = 100 << 20, 0
+
+    def drop_cache(self, offset: int, nbytes: int) -> None:
+        assert (offset, nbytes) == (0, self.nbytes)
+        self.dropped += 1
+
+
+def test_a_load_leaves_nothing_in_the_page_cache() -> None:
+    """A limit of a control group counts the page cache as well as the plan's memory."""
+    file = CachedFile()
+    fractions: list[float] = []
+    progress = CacheDropping([file], lambda fraction: fractions.append(fraction) is None)
+    for step in range(101):
+        assert progress(step / 100)
+    assert len(fractions) == 101
+    assert file.dropped == 4  # after 32, 64 and 96 MiB, and at the end
+    assert not CacheDropping([file], lambda _fraction: False)(0.5)

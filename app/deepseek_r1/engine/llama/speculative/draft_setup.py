@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from deepseek_r1.core.errors import DraftUnfit, LoadStopped
 from deepseek_r1.core.events import WeightsStats
@@ -21,6 +22,7 @@ from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.target_features import gives_features
 from deepseek_r1.formats.architectures import NAMES_LAYER_OUTPUTS
 from deepseek_r1.formats.eagle3 import head_facts
+from deepseek_r1.hardware.storage import RawFile, SystemFile
 
 
 class LoadShares:
@@ -41,6 +43,30 @@ class LoadShares:
     def of_model(self, fraction: float) -> bool:
         """Report the fraction of the target that is loaded, 0 to 1."""
         return self._on_progress(self._draft_share + (1 - self._draft_share) * fraction)
+
+
+class CacheDropping:
+    """Reports the progress of a load, and drops from the page cache what was read on the way.
+
+    llama.cpp reads a draft model through the page cache. A limit of a control group counts that,
+    too: a container would run short of memory although the plan fits.
+    """
+
+    _STEP_BYTES = 32 << 20
+
+    def __init__(self, files: Sequence[RawFile], on_progress: Callable[[float], bool]) -> None:
+        self._files, self._on_progress = files, on_progress
+        self._nbytes = sum(file.nbytes for file in files)
+        self._dropped = 0  # bytes that had been read at the last time
+
+    def __call__(self, fraction: float) -> bool:
+        """Take the fraction that is loaded, 0 to 1. Returns whether the load goes on."""
+        read = round(fraction * self._nbytes)
+        if read - self._dropped >= self._STEP_BYTES or fraction >= 1:
+            self._dropped = read
+            for file in self._files:
+                file.drop_cache(0, file.nbytes)
+        return self._on_progress(fraction)
 
 
 def copied_layers(request: OpenRequest) -> tuple[int, ...]:
@@ -73,7 +99,16 @@ def open_draft(
         )
         raise _unfit(draft, request, detail)
     token_s = request.draft_times.token_s if request.draft_times else 0.0
-    model = LlamaModel(library, draft.header.parts, on_progress, head=facts is not None)
+    with ExitStack() as opened:
+        files = [SystemFile(part, direct=False) for part in draft.header.parts]
+        for file in files:
+            opened.callback(file.close)
+        model = LlamaModel(
+            library,
+            draft.header.parts,
+            CacheDropping(files, on_progress),
+            head=facts is not None,
+        )
     try:
         if facts is not None:
             return EagleHead(
