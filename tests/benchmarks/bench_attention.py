@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "app"), str(HERE.parents[1])]
@@ -44,18 +45,13 @@ def numbers(text: str) -> list[int]:
 
 @contextmanager
 def contexts(
-    model: LlamaModel, cells: int, threads: int, kv_type: KVType
+    model: LlamaModel, params: ContextParams, maker: str
 ) -> Iterator[dict[str, LlamaContext]]:
-    """Yield a context for each arm. Ends the program where there are no kernels."""
-    params = ContextParams(cells, MICRO_BATCH, kv_type, 1, threads, threads)
+    """Yield a context for each arm; llama.cpp's has nothing of what `maker` of `context` makes."""
     made = {"ours": LlamaContext(library(), model, params)}
-    ours = context_module.make_attention
-    context_module.make_attention = lambda *_: None
     try:
-        made["llama.cpp"] = LlamaContext(library(), model, params)
-    finally:
-        context_module.make_attention = ours
-    try:
+        with mock.patch.object(context_module, maker, return_value=None):
+            made["llama.cpp"] = LlamaContext(library(), model, params)
         yield made
     finally:
         for context in made.values():
@@ -127,7 +123,9 @@ def main() -> int:
     if not given.json:
         print(title, flush=True)
     rows: list[dict[str, Any]] = []
-    with contexts(model, most + MICRO_BATCH, given.threads, given.kv_type) as made:
+    threads = given.threads
+    params = ContextParams(most + MICRO_BATCH, MICRO_BATCH, given.kv_type, 1, threads, threads)
+    with contexts(model, params, "make_attention") as made:
         for cells in sorted(given.cells):
             for context in made.values():
                 context.truncate(cells)

@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +21,8 @@ import numpy as np
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "app"), str(HERE.parents[1])]
 
-from benchmarks.bench_attention import ARMS, fill, measure, numbers, report_line
+from benchmarks.bench_attention import ARMS, contexts, fill, measure, numbers, report_line
 from deepseek_r1.core.settings import KVType
-from deepseek_r1.engine.llama import context as context_module
 from deepseek_r1.engine.llama import mul_mat
 from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.library import library
@@ -35,25 +32,6 @@ from deepseek_r1.hardware import cpu
 from deepseek_r1.native.native_library import MulMatKernel, native
 
 CELLS: Final = 64
-
-
-@contextmanager
-def contexts(model: LlamaModel, rows: int, threads: int) -> Iterator[dict[str, LlamaContext]]:
-    """Yield a context for each arm; ours computes all numbers of rows up to `rows` itself."""
-    params = ContextParams(4 * CELLS + rows, max(CELLS, rows), KVType.F16, 1, threads, threads)
-    made = {"ours": LlamaContext(library(), model, params)}
-    native().mul_mat_set_rows(made["ours"]._mul_mat.user_data, 1, rows)
-    ours = context_module.make_mul_mat
-    context_module.make_mul_mat = lambda *_: None
-    try:
-        made["llama.cpp"] = LlamaContext(library(), model, params)
-    finally:
-        context_module.make_mul_mat = ours
-    try:
-        yield made
-    finally:
-        for context in made.values():
-            context.close()
 
 
 def logits(context: LlamaContext, vocabulary: int, rows: int) -> np.ndarray:
@@ -85,7 +63,11 @@ def main() -> int:
     if not given.json:
         print(title, flush=True)
     rows: list[dict[str, Any]] = []
-    with contexts(model, max(given.rows), given.threads) as made:
+    most, threads = max(given.rows), given.threads
+    params = ContextParams(4 * CELLS + most, max(CELLS, most), KVType.F16, 1, threads, threads)
+    with contexts(model, params, "make_mul_mat") as made:
+        # Ours compute all these numbers of rows, whether they are faster or not.
+        native().mul_mat_set_rows(made["ours"]._mul_mat.user_data, 1, most)
         for context in made.values():
             fill(context, CELLS)
         for count in given.rows:
