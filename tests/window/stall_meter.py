@@ -1,4 +1,7 @@
-"""How long the window's event loop was away: the longest gap between two ticks of a fast timer."""
+"""How long the window kept its event loop: the longest gap between two ticks of a fast timer.
+
+What the thread waited for a processor is no work of the window's, and is not counted.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,28 @@ from contextlib import contextmanager
 
 from PySide6.QtCore import QObject, Qt, QTimer
 
+from support.processor_waits import ProcessorWaits
+
 TICK_MS = 5
 STALL_LIMIT_MS = 200
 
 
 class StallMeter(QObject):
-    """Ticks in the main thread; `worst_s` is the longest time without a tick."""
+    """Ticks in the main thread; `worst_s` is the longest gap, waits for a processor taken off."""
 
     def __init__(self) -> None:
         super().__init__()
         self.worst_s = 0.0
         self._last = time.monotonic()
+        self._waits = ProcessorWaits.now()
         self._timer = QTimer(self, interval=TICK_MS, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._on_tick)
         self._timer.start()
 
     def _on_tick(self) -> None:
-        now = time.monotonic()
-        self.worst_s = max(self.worst_s, now - self._last)
-        self._last = now
+        now, waits = time.monotonic(), ProcessorWaits.now()
+        self.worst_s = max(self.worst_s, now - self._last - waits.since(self._waits))
+        self._last, self._waits = now, waits
 
     def stop(self) -> None:
         """A gap that is still open counts too."""
@@ -36,7 +42,7 @@ class StallMeter(QObject):
 
 @contextmanager
 def answering_window() -> Iterator[None]:
-    """Fails where the event loop was away for longer than `STALL_LIMIT_MS`."""
+    """Fails where the window kept its event loop for longer than `STALL_LIMIT_MS`."""
     meter = StallMeter()
     yield
     meter.stop()
