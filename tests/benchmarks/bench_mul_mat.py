@@ -52,11 +52,11 @@ def main() -> int:
     parser.add_argument("--kernel", type=MulMatKernel.__getitem__, help="AVX2, AVX_VNNI, ...")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    kernels = mul_mat.supported_kernels()
+    kernels = mul_mat.supported_kernels(library())
     if not kernels or (given.kernel or kernels[0]) not in kernels:
         raise SystemExit("there are no such kernels for this processor")
     kernel = given.kernel or kernels[0]
-    mul_mat.supported_kernels = lambda: [kernel]
+    mul_mat.supported_kernels = lambda _library: [kernel]
     parts = read_header(given.model).parts
     model = LlamaModel(library(), parts, lambda _fraction: True, repack=False)
     title = f"{cpu().name}, {kernel.name}, {given.threads} threads, {given.model.name}"

@@ -12,11 +12,20 @@ import pytest
 from numpy.typing import NDArray
 
 from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.mul_mat import MulMat, are_kernels_used, supported_kernels
+from deepseek_r1.engine.llama.mul_mat import MulMat, supported_kernels
 from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
-from support.ggml_nodes import BLOCKS, F16, F32, Q4_K, Q6_K, Q8_K, Node, announce, compute_all
+from support.ggml_nodes import (
+    BLOCKS,
+    F16,
+    F32,
+    Q4_K,
+    Q6_K,
+    Node,
+    announce,
+    compute_all,
+)
 
 pytestmark = pytest.mark.native
 
@@ -27,7 +36,7 @@ KINDS = pytest.mark.parametrize("kind", [Q4_K, Q6_K], ids=["Q4_K", "Q6_K"])
 
 @pytest.fixture(autouse=True)
 def _kernels_are_used() -> None:
-    if not are_kernels_used(library()):
+    if not supported_kernels(library()):
         pytest.skip("llama.cpp multiplies here")
 
 
@@ -51,19 +60,20 @@ class GgmlKernels:
             pytest.skip("llama.cpp loads its kernels from a separate library")
         handle.ggml_cpu_init()
         traits = typed(handle.ggml_get_type_traits_cpu, ctypes.POINTER(TypeTraits), ctypes.c_int)
-        weights, activations = traits(kind).contents, traits(Q8_K).contents
-        assert weights.vec_dot_type == Q8_K
+        weights = traits(kind).contents
+        activations = traits(weights.vec_dot_type).contents
         quantize = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int64)
         word = ctypes.c_size_t
         dot = ctypes.CFUNCTYPE(None, ctypes.c_int, word, word, word, word, word, word, ctypes.c_int)
-        self._bytes = BLOCKS[kind][1]
+        self._block, self._activation_block = BLOCKS[kind], BLOCKS[weights.vec_dot_type]
         self._quantize, self._quantize_activations, self._dot = (
             quantize(weights.from_float), quantize(activations.from_float), dot(weights.vec_dot),
         )  # fmt: skip
 
     def quantized(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Rows of weights."""
-        stored = np.zeros((len(values), values.shape[1] // 256 * self._bytes), np.uint8)
+        count, nbytes = self._block
+        stored = np.zeros((len(values), values.shape[1] // count * nbytes), np.uint8)
         for row, to in zip(values, stored, strict=True):
             self._quantize(row.ctypes.data, to.ctypes.data, len(row))
         return stored
@@ -74,7 +84,8 @@ class GgmlKernels:
         """Each row of activations times each row of weights."""
         width = activations.shape[1]
         found = np.zeros((len(activations), len(weights)), np.float32)
-        row = np.zeros(width // 256 * 292, np.uint8)
+        count, nbytes = self._activation_block
+        row = np.zeros(width // count * nbytes, np.uint8)
         for i, values in enumerate(activations):
             self._quantize_activations(values.ctypes.data, row.ctypes.data, width)
             for j, weight in enumerate(weights):
@@ -116,7 +127,7 @@ class Kernels:
 
 @pytest.fixture(params=list(MulMatKernel), ids=lambda kernel: kernel.name)
 def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
-    if request.param not in supported_kernels():
+    if request.param not in supported_kernels(library()):
         pytest.skip("this processor has no such instructions")
     functions = library().functions
     ggml = Ggml(functions)

@@ -124,6 +124,14 @@ EXPORT bool context_on_node(char *node, bool ask, const ContextCallback *callbac
 
 namespace {
 
+bool has_sse42() {
+#if HAS_X86_KERNELS
+    return __builtin_cpu_supports("sse4.2");
+#else
+    return false;
+#endif
+}
+
 bool has_avx2() {
 #if HAS_X86_KERNELS
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -177,18 +185,24 @@ EXPORT void attention_compute(const char *node, int thread, int threads,
 }
 
 // The instructions of the kernels for multiplications: `MulMatKernel` of native_library.py.
-enum MulMatKernel { AVX2 = 1, AVX_VNNI = 2, AVX512_VNNI = 3 };
+enum MulMatKernel { SSE42 = 1, AVX2 = 2, AVX_VNNI = 3, AVX512_VNNI = 4 };
 
 EXPORT int mul_mat_supported(MulMatKernel kernel) {
-    if (kernel == AVX512_VNNI) return has_avx512_vnni();
-    return kernel == AVX_VNNI ? has_avx_vnni() : has_avx2();
+    switch (kernel) {
+        case SSE42: return has_sse42();
+        case AVX2: return has_avx2();
+        case AVX_VNNI: return has_avx_vnni();
+        case AVX512_VNNI: return has_avx512_vnni();
+    }
+    return false;
 }
 
-EXPORT MulMat *mul_mat_new(MulMatKernel kernel, QuantizeFunction quantize) {
-    const auto multiply = kernel == AVX512_VNNI ? multiply_avx512_vnni()
-                          : kernel == AVX_VNNI  ? multiply_avx_vnni()
-                                                : multiply_avx2();
-    return new MulMat(multiply, quantize);
+EXPORT MulMat *mul_mat_new(MulMatKernel kernel, Quantizers quantizers) {
+    const auto formats = kernel == AVX512_VNNI ? formats_avx512_vnni()
+                         : kernel == AVX_VNNI  ? formats_avx_vnni()
+                         : kernel == AVX2      ? formats_avx2()
+                                               : formats_sse42();
+    return new MulMat(formats, quantizers);
 }
 
 EXPORT void mul_mat_set_layout(MulMat *mul_mat, const CustomNodeLayout *layout) {

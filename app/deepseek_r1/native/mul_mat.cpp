@@ -8,19 +8,11 @@ namespace streaming {
 
 namespace {
 
+constexpr int64_t part_rows = 64;                        // computed at once
 constexpr int64_t least_outputs = 8, most_outputs = 32;  // rows of weights that a thread takes
 constexpr int64_t items_for_thread = 4;                  // at least, so that all end at once
-constexpr int32_t type_q4_k = 12, type_q6_k = 14;        // enum ggml_type
 constexpr int hint_offset = 4;                           // in the parameters of a multiplication
 constexpr int spins = 2000;                              // before a waiting thread lets others run
-
-// ggml's block_q8_K.
-struct QuantizedBlock {
-    float scale;
-    int8_t quants[block_values];
-    int16_t sums[16];
-};
-static_assert(sizeof(QuantizedBlock) == 292);
 
 void pause() {
 #if HAS_X86_KERNELS
@@ -28,19 +20,28 @@ void pause() {
 #endif
 }
 
-// Bytes of a block of weights; 0 for types that are not computed here.
-int64_t block_bytes(int32_t type) {
-    if (type == type_q4_k) return 144;
-    return type == type_q6_k ? 210 : 0;
+// Waits for other threads of the node until the value is `wanted`.
+void wait_for(const std::atomic<int64_t> &value, int64_t wanted) {
+    for (int waited = 0; value.load() != wanted;) {
+        if (waited++ < spins) {
+            pause();
+        } else {
+            waited = spins;
+            std::this_thread::yield();
+        }
+    }
 }
 
 }  // namespace
 
 void MulMat::substitute(char *node) noexcept {
     const Tensor result(node, layout_);
-    if (result.operation() != layout_.replaced_operation || !can_compute(result)) return;
-    const MulMatNode found = read(result);
-    const auto needed = static_cast<size_t>(found.blocks() * found.groups());
+    if (result.operation() != layout_.replaced_operation) return;
+    const WeightFormat *format = formats_.find(result.operand(0).type());
+    if (format == nullptr || !can_compute(result, *format)) return;
+    const MulMatNode part = read(result).part(0, part_rows);
+    const int64_t blocks = part.width / format->values * part.groups();
+    const auto needed = static_cast<size_t>(blocks * format->activation_bytes) / sizeof(Line);
     if (activations_.size() < needed) {
         try {
             activations_.resize(needed);
@@ -51,7 +52,7 @@ void MulMat::substitute(char *node) noexcept {
     make_custom(node, layout_);
 }
 
-bool MulMat::can_compute(const Tensor &result) const {
+bool MulMat::can_compute(const Tensor &result, const WeightFormat &format) const {
     const Tensor weights = result.operand(0), activations = result.operand(1);
     const auto is_matrix = [](const Tensor &tensor) {
         return tensor.extent(2) == 1 && tensor.extent(3) == 1;
@@ -60,9 +61,9 @@ bool MulMat::can_compute(const Tensor &result) const {
         return tensor.type() == layout_.offsets.type_f32 && tensor.stride(0) == 4;
     };
     const int64_t rows = activations.extent(1);
-    return rows >= least_rows_ && rows <= most_rows_ && block_bytes(weights.type()) != 0 &&
-           !weights.is_repacked() && weights.stride(0) == block_bytes(weights.type()) &&
-           is_matrix(weights) && weights.extent(0) % block_values == 0 && is_f32(activations) &&
+    return rows >= least_rows_ && rows <= most_rows_ && !weights.is_repacked() &&
+           weights.stride(0) == format.bytes && is_matrix(weights) &&
+           weights.extent(0) % format.values == 0 && is_f32(activations) &&
            is_matrix(activations) && activations.extent(0) == weights.extent(0) && is_f32(result) &&
            is_matrix(result) && result.extent(0) == weights.extent(1) && result.extent(1) == rows &&
            result.parameter<int32_t>(hint_offset) == 0;
@@ -70,54 +71,48 @@ bool MulMat::can_compute(const Tensor &result) const {
 
 MulMatNode MulMat::read(const Tensor &result) const {
     const Tensor weights = result.operand(0), activations = result.operand(1);
-    return {weights.data(),    activations.data(),
-            result.data(),     weights.extent(0),
-            weights.extent(1), activations.extent(1),
-            weights.stride(1), activations.stride(1),
-            result.stride(1),  weights.type() == type_q4_k ? WeightType::q4_k : WeightType::q6_k};
-}
-
-void MulMat::quantize_block(const MulMatNode &node, int64_t block) {
-    for (int64_t row = 0; row < node.rows; row++) {
-        QuantizedBlock found{};  // ggml leaves the sums of zeros as they are
-        quantize_(node.activations_at(row) + block * block_values, &found, block_values);
-        const int64_t group = row / group_rows, i = row % group_rows;
-        ActivationBlock &to = activations_[group * node.blocks() + block];
-        std::copy_n(found.quants, block_values, to.quants[i]);
-        std::copy_n(found.sums, 16, to.sums[i]);
-        for (int j = 0; j < 8; j++)
-            to.pair_sums[i][j] = static_cast<int16_t>(found.sums[2 * j] + found.sums[2 * j + 1]);
-        std::fill_n(to.scales[i], 4, found.scale);
-    }
+    return {weights.data(),        activations.data(),    result.data(),
+            weights.extent(0),     weights.extent(1),     activations.extent(1),
+            weights.stride(1),     activations.stride(1), result.stride(1)};
 }
 
 void MulMat::compute(const char *node, int /*thread*/, int threads) {
-    const MulMatNode found = read(Tensor(node, layout_));
-    const int64_t blocks = found.blocks();
-    const int64_t items = items_for_thread * threads;
-    const int64_t step = std::clamp(found.outputs / items, least_outputs, most_outputs);
-    int64_t block, output;
-    while ((block = next_block_.fetch_add(1)) < blocks) {
-        quantize_block(found, block);
-        quantized_blocks_.fetch_add(1);
-    }
-    for (int waited = 0; quantized_blocks_.load() < blocks;) {
-        if (waited++ < spins) {
-            pause();
-        } else {
-            waited = spins;
-            std::this_thread::yield();
+    const Tensor result(node, layout_);
+    const WeightFormat &format = *formats_.find(result.operand(0).type());
+    const MulMatNode found = read(result);
+    const int64_t parts = (found.rows + part_rows - 1) / part_rows;
+    for (int64_t number = 0; number < parts; number++) {
+        compute_part(found.part(number * part_rows, part_rows), format, threads);
+        // The last thread makes the counters ready for the next part or node. ggml lets no thread
+        // begin another node before all have ended this one.
+        const bool is_last_part = number + 1 == parts;
+        if (finished_threads_.fetch_add(1) + 1 == threads) {
+            next_block_ = quantized_blocks_ = next_output_ = 0;
+            finished_threads_ = 0;
+            finished_parts_ = is_last_part ? 0 : number + 1;
+        } else if (!is_last_part) {
+            wait_for(finished_parts_, number + 1);
         }
     }
-    while ((output = next_output_.fetch_add(step)) < found.outputs) {
-        const int64_t end = std::min(output + step, found.outputs);
-        for (int64_t group = 0; group < found.groups(); group++)
-            multiply_(found.group(group), activations_.data() + group * blocks, output, end);
+}
+
+void MulMat::compute_part(const MulMatNode &part, const WeightFormat &format, int threads) {
+    const int64_t width = part.width / format.values;  // in blocks
+    const int64_t blocks = width * part.groups();
+    const int64_t step =
+        std::clamp(part.outputs / (items_for_thread * threads), least_outputs, most_outputs);
+    int64_t block, output;
+    while ((block = next_block_.fetch_add(1)) < blocks) {
+        format.quantize(quantizers_, part.group(block / width), block % width,
+                        activations_at(format, block));
+        quantized_blocks_.fetch_add(1);
     }
-    // ggml lets no thread begin another node before all have ended this one.
-    if (finished_threads_.fetch_add(1) + 1 < threads) return;
-    next_block_ = quantized_blocks_ = next_output_ = 0;
-    finished_threads_ = 0;
+    wait_for(quantized_blocks_, blocks);
+    while ((output = next_output_.fetch_add(step)) < part.outputs) {
+        const int64_t end = std::min(output + step, part.outputs);
+        for (int64_t group = 0; group < part.groups(); group++)
+            format.multiply(part.group(group), activations_at(format, group * width), output, end);
+    }
 }
 
 }  // namespace streaming

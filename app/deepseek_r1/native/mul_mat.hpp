@@ -1,10 +1,10 @@
-// Multiplies the weights of llama.cpp's graph with few rows of activations.
+// Multiplies the weights of llama.cpp's graph with rows of activations.
 //
 // For fewer than eight rows (tokens), ggml unpacks each block of quantized weights again for each row;
 // from eight on it unpacks whole tiles, which needs many more rows to be worth it. Drafts, the ends of
-// prompts and several answers at once have few rows. The eval callback turns such nodes
-// into custom nodes, which call `compute`. Each row of their results has the bits that ggml computes
-// for this row alone.
+// prompts and several answers at once have few rows. And without AVX, ggml computes most types one
+// number at a time. The eval callback turns such nodes into custom nodes, which call `compute`. Each
+// row of their results has the bits that ggml computes for this row alone.
 #pragma once
 
 #include <atomic>
@@ -16,15 +16,12 @@
 
 namespace streaming {
 
-// ggml's quantize_row_q8_K_ref.
-using QuantizeFunction = void (*)(const float *from, void *blocks, int64_t count);
-
-// The multiplications of one context. It keeps memory for the activations of one node: 2,560 bytes
-// for each 256 of their width and eight rows.
+// The multiplications of one context. It keeps memory for the activations of 64 rows of one node: 20
+// KiB for each 256 of their width.
 class MulMat {
   public:
-    MulMat(MultiplyFunction multiply, QuantizeFunction quantize)
-        : multiply_(multiply), quantize_(quantize) {}
+    MulMat(WeightFormats formats, Quantizers quantizers)
+        : formats_(formats), quantizers_(quantizers) {}
 
     void set_layout(const CustomNodeLayout &layout) { layout_ = layout; }
     // Nodes of so many rows, from the first number to the second, become custom nodes.
@@ -38,17 +35,26 @@ class MulMat {
     void compute(const char *node, int thread, int threads);
 
   private:
-    MulMatNode read(const Tensor &result) const;
-    bool can_compute(const Tensor &result) const;
-    void quantize_block(const MulMatNode &node, int64_t block);
+    struct alignas(64) Line {
+        char bytes[64];
+    };
 
-    const MultiplyFunction multiply_;
-    const QuantizeFunction quantize_;
+    MulMatNode read(const Tensor &result) const;
+    bool can_compute(const Tensor &result, const WeightFormat &format) const;
+    void compute_part(const MulMatNode &part, const WeightFormat &format, int threads);
+    char *activations_at(const WeightFormat &format, int64_t block) {
+        return activations_.data()->bytes + block * format.activation_bytes;
+    }
+
+    const WeightFormats formats_;
+    const Quantizers quantizers_;
     CustomNodeLayout layout_{};
-    int64_t least_rows_ = 1, most_rows_ = 0;    // none
-    std::vector<ActivationBlock> activations_;  // `blocks` for each group of rows
+    int64_t least_rows_ = 1, most_rows_ = 0;  // none
+    std::vector<Line> activations_;           // the blocks of one part, those of a group together
+    // Of the part that is computed: the next of its blocks to quantize, and so on.
     std::atomic<int64_t> next_block_{0}, quantized_blocks_{0}, next_output_{0};
     std::atomic<int> finished_threads_{0};
+    std::atomic<int64_t> finished_parts_{0};
 };
 
 }  // namespace streaming

@@ -55,7 +55,7 @@ class Sums {
         for (__m256 &each : minimums_) each = _mm256_setzero_ps();
     }
     void add_products(const Integers (&products)[ROWS], float weight_scale,
-                      const ActivationBlock &y) {
+                      const KActivations &y) {
         const __m256 weights = _mm256_set1_ps(weight_scale);
 #pragma GCC unroll 8
         for (int row = 0; row < ROWS; row++) {
@@ -64,7 +64,7 @@ class Sums {
                 _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(products[row]), products_[row]);
         }
     }
-    void add_minimums(__m128i minimums, float minimum_scale, const ActivationBlock &y) {
+    void add_minimums(__m128i minimums, float minimum_scale, const KActivations &y) {
         const __m256 weights = _mm256_set1_ps(minimum_scale);
         const __m256i twice = _mm256_broadcastsi128_si256(minimums);
 #pragma GCC unroll 4

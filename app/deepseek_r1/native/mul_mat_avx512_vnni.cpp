@@ -1,7 +1,7 @@
 // Matrix multiplication with the 512-bit vectors of AVX-512 and its VNNI.
 #include <cstring>
 
-#include "mul_mat_node.hpp"
+#include "activations.hpp"
 
 #if HAS_X86_KERNELS
 #include <immintrin.h>
@@ -66,7 +66,7 @@ class Sums {
         for (__m512 &each : minimums_) each = _mm512_setzero_ps();
     }
     void add_products(const Integers (&products)[ROWS], float weight_scale,
-                      const ActivationBlock &y) {
+                      const KActivations &y) {
         const __m512 weights = _mm512_set1_ps(weight_scale);
 #pragma GCC unroll 4
         for (int row = 0; row < ROWS; row += 2) {
@@ -81,7 +81,7 @@ class Sums {
                 _mm512_fmadd_ps(scales, _mm512_cvtepi32_ps(exact), products_[row / 2]);
         }
     }
-    void add_minimums(__m128i minimums, float minimum_scale, const ActivationBlock &y) {
+    void add_minimums(__m128i minimums, float minimum_scale, const KActivations &y) {
         const __m512 weights = _mm512_set1_ps(minimum_scale);
         const __m512i repeated = _mm512_broadcast_i32x4(minimums);
 #pragma GCC unroll 2
@@ -113,9 +113,9 @@ class Sums {
 
 #pragma GCC pop_options
 
-streaming::MultiplyFunction streaming::multiply_avx512_vnni() {
-    return mul_mat_avx512_vnni::multiply;
+streaming::WeightFormats streaming::formats_avx512_vnni() {
+    return mul_mat_avx512_vnni::formats;
 }
 #else
-streaming::MultiplyFunction streaming::multiply_avx512_vnni() { return nullptr; }
+streaming::WeightFormats streaming::formats_avx512_vnni() { return {}; }
 #endif

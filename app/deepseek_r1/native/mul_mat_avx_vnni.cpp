@@ -1,7 +1,7 @@
 // Matrix multiplication with the 256-bit vectors of AVX2, FMA, F16C and AVX-VNNI.
 #include <cstring>
 
-#include "mul_mat_node.hpp"
+#include "activations.hpp"
 
 #if HAS_X86_KERNELS
 #include <immintrin.h>
@@ -22,7 +22,7 @@ inline __m256i add_words(__m256i sums, __m256i words, __m256i scales) {
 
 #pragma GCC pop_options
 
-streaming::MultiplyFunction streaming::multiply_avx_vnni() { return mul_mat_avx_vnni::multiply; }
+streaming::WeightFormats streaming::formats_avx_vnni() { return mul_mat_avx_vnni::formats; }
 #else
-streaming::MultiplyFunction streaming::multiply_avx_vnni() { return nullptr; }
+streaming::WeightFormats streaming::formats_avx_vnni() { return {}; }
 #endif

@@ -9,40 +9,18 @@
 // the order of ggml's kernels for AVX2 (`ggml_vec_dot_q4_K_q8_K`, `ggml_vec_dot_q6_K_q8_K`), so that
 // no bit of the results differs from theirs.
 
-constexpr int steps = block_values / vector_bytes;
+constexpr int steps = k_values / vector_bytes;
 
 inline float f16(uint16_t bits) { return _cvtsh_ss(bits); }
-
-// ggml's block_q4_K: 8 groups of 32 values, each with a 6-bit scale and a 6-bit minimum.
-struct BlockQ4K {
-    uint16_t scale, minimum_scale;
-    uint8_t packed_scales[12];
-    uint8_t low_bits[128];
-};
-
-// ggml's block_q6_K: 16 groups of 16 values, each with an 8-bit scale; 32 is subtracted from values.
-struct BlockQ6K {
-    uint8_t low_bits[128];
-    uint8_t high_bits[64];
-    int8_t scales[16];
-    uint16_t scale;
-};
 
 // The 8 scales and the 8 minimums of a block, as 16-bit integers.
 struct GroupScales {
     __m128i scales, minimums;
 
     explicit GroupScales(const uint8_t *packed) {
-        uint32_t words[4];
-        std::memcpy(words, packed, 12);
-        words[3] = (words[2] >> 4 & 0x0f0f0f0f) | (words[1] >> 6 & 0x03030303) << 4;
-        const uint32_t low = words[1] & 0x3f3f3f3f;
-        words[1] = (words[2] & 0x0f0f0f0f) | (words[0] >> 6 & 0x03030303) << 4;
-        words[2] = low;
-        words[0] &= 0x3f3f3f3f;
+        const UnpackedScales words(packed);
         const __m256i all = _mm256_cvtepu8_epi16(
-            _mm_set_epi32(static_cast<int>(words[3]), static_cast<int>(words[2]),
-                          static_cast<int>(words[1]), static_cast<int>(words[0])));
+            _mm_loadu_si128(reinterpret_cast<const __m128i *>(words.scales)));
         scales = _mm256_castsi256_si128(all);
         minimums = _mm256_extracti128_si256(all, 1);
     }
@@ -72,7 +50,7 @@ class UnpackedQ4K {
     Integers scales(int step) const { return scales_q4k(scales_, step); }
     Integers first_products(const int16_t *) const { return Integers{}; }
     template <int ROWS>
-    void add(const Integers (&products)[ROWS], const ActivationBlock &y, Sums<ROWS> &sums) const {
+    void add(const Integers (&products)[ROWS], const KActivations &y, Sums<ROWS> &sums) const {
         sums.add_minimums(groups_.minimums, -f16(block_.minimum_scale), y);
         sums.add_products(products, f16(block_.scale), y);
     }
@@ -102,7 +80,7 @@ class UnpackedQ6K {
             _mm256_load_si256(reinterpret_cast<const __m256i *>(sums)), offsets_));
     }
     template <int ROWS>
-    void add(const Integers (&products)[ROWS], const ActivationBlock &y, Sums<ROWS> &sums) const {
+    void add(const Integers (&products)[ROWS], const KActivations &y, Sums<ROWS> &sums) const {
         sums.add_products(products, f16(block_.scale), y);
     }
 
@@ -112,16 +90,16 @@ class UnpackedQ6K {
 };
 
 template <class Unpacked, int ROWS>
-inline void multiply_rows(const MulMatNode &node, const ActivationBlock *activations, int64_t first,
+inline void multiply_rows(const MulMatNode &node, const KActivations *activations, int64_t first,
                           int64_t end) {
-    const int64_t blocks = node.blocks();
+    const int64_t blocks = node.width / k_values;
     for (int64_t output = first; output < end; output++) {
         const auto *weights = reinterpret_cast<const typename Unpacked::Block *>(
             node.weights + output * node.weight_stride);
         Sums<ROWS> sums;
         for (int64_t i = 0; i < blocks; i++) {
             const Unpacked block(weights[i]);
-            const ActivationBlock &y = activations[i];
+            const KActivations &y = activations[i];
             Integers products[ROWS];
 #pragma GCC unroll 8
             for (int row = 0; row < ROWS; row++) products[row] = block.first_products(y.sums[row]);
@@ -144,7 +122,7 @@ inline void multiply_rows(const MulMatNode &node, const ActivationBlock *activat
 }
 
 template <class Unpacked>
-inline void multiply_type(const MulMatNode &node, const ActivationBlock *activations, int64_t first,
+inline void multiply_type(const MulMatNode &node, const KActivations *activations, int64_t first,
                           int64_t end) {
     switch (node.rows) {
         case 1: return multiply_rows<Unpacked, 1>(node, activations, first, end);
@@ -158,8 +136,16 @@ inline void multiply_type(const MulMatNode &node, const ActivationBlock *activat
     }
 }
 
-void multiply(const MulMatNode &node, const ActivationBlock *activations, int64_t first,
-              int64_t end) {
-    if (node.type == WeightType::q4_k) multiply_type<UnpackedQ4K>(node, activations, first, end);
-    if (node.type == WeightType::q6_k) multiply_type<UnpackedQ6K>(node, activations, first, end);
+template <class Unpacked>
+void multiply(const MulMatNode &group, const void *activations, int64_t first, int64_t end) {
+    multiply_type<Unpacked>(group, static_cast<const KActivations *>(activations), first, end);
 }
+
+template <class Unpacked>
+constexpr WeightFormat format_of(int32_t type) {
+    return {type,          k_values, sizeof(typename Unpacked::Block), sizeof(KActivations),
+            quantize_q8_k, multiply<Unpacked>};
+}
+
+constexpr WeightFormat formats[] = {format_of<UnpackedQ4K>(type_q4_k),
+                                    format_of<UnpackedQ6K>(type_q6_k)};

@@ -9,24 +9,7 @@
 
 namespace streaming {
 
-enum class WeightType { q4_k, q6_k };
-
-constexpr int64_t block_values = 256;  // of weights or activations in one block
-
 constexpr int64_t group_rows = 8;  // the most rows for which a block of weights is unpacked once
-
-// One block of each row of a group of activations: ggml's block_q8_K, arranged for vectors. Rows that
-// a node does not have hold anything.
-struct alignas(64) ActivationBlock {
-    int8_t quants[group_rows][block_values];
-    int16_t sums[group_rows][16];      // of 16 quants each
-    int16_t pair_sums[group_rows][8];  // of 32 quants each
-    float scales[group_rows][4];       // four times the same
-};
-
-// The kernels load sums and scales of several rows as one aligned vector.
-static_assert(offsetof(ActivationBlock, pair_sums) % 64 == 0);
-static_assert(offsetof(ActivationBlock, scales) % 64 == 0);
 
 // `rows` rows of activations times `outputs` rows of weights. Strides are bytes from row to row.
 struct MulMatNode {
@@ -34,18 +17,17 @@ struct MulMatNode {
     char *results;
     int64_t width, outputs, rows;
     int64_t weight_stride, activation_stride, result_stride;
-    WeightType type;
 
-    int64_t blocks() const { return width / block_values; }
     int64_t groups() const { return (rows + group_rows - 1) / group_rows; }
-    // The part of it with the rows of one group.
-    MulMatNode group(int64_t number) const {
+    // The part of it with at most `count` of the rows from `first`.
+    MulMatNode part(int64_t first, int64_t count) const {
         MulMatNode part = *this;
-        part.rows = std::min(group_rows, rows - number * group_rows);
-        part.activations += number * group_rows * activation_stride;
-        part.results += number * group_rows * result_stride;
+        part.rows = std::min(count, rows - first);
+        part.activations += first * activation_stride;
+        part.results += first * result_stride;
         return part;
     }
+    MulMatNode group(int64_t number) const { return part(number * group_rows, group_rows); }
     const float *activations_at(int64_t row) const {
         return reinterpret_cast<const float *>(activations + row * activation_stride);
     }
@@ -54,17 +36,46 @@ struct MulMatNode {
     }
 };
 
-// The two bytes of word `number` of a vector, as a shuffle of bytes takes them.
-constexpr short word_bytes(int number) { return static_cast<short>(0x0100 + 0x0202 * number); }
+// ggml's `quantize_row_q8_K_ref` and the others; `count` values.
+using QuantizeFunction = void (*)(const float *from, void *blocks, int64_t count);
+struct Quantizers {
+    QuantizeFunction q8_k, q8_0, q8_1;
+};
 
-// Computes the results of a node of one group for the weights from row `first` to before row `end`.
-// There are `node.blocks()` blocks of activations.
-using MultiplyFunction = void (*)(const MulMatNode &, const ActivationBlock *activations,
-                                  int64_t first, int64_t end);
+// How the kernels for one kind of processor multiply weights of one type.
+struct WeightFormat {
+    int32_t type;             // an enum ggml_type
+    int64_t values, bytes;    // of a block of weights
+    int64_t activation_bytes; // of a block of the activations of one group, a multiple of 64
 
-// Null where the compiler cannot make them for this kind of processor.
-MultiplyFunction multiply_avx2();
-MultiplyFunction multiply_avx_vnni();
-MultiplyFunction multiply_avx512_vnni();
+    // Quantizes block `number` of the rows of a group.
+    void (*quantize)(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
+    // Computes the results of a group for the weights from row `first` to before row `end`.
+    void (*multiply)(const MulMatNode &group, const void *activations, int64_t first, int64_t end);
+};
+
+// The formats that the kernels for one kind of processor multiply.
+class WeightFormats {
+  public:
+    WeightFormats() = default;
+    template <size_t COUNT>
+    WeightFormats(const WeightFormat (&formats)[COUNT]) : first_(formats), end_(formats + COUNT) {}
+
+    // Null where they do not multiply weights of this type.
+    const WeightFormat *find(int32_t type) const {
+        const auto *found =
+            std::find_if(first_, end_, [&](const auto &each) { return each.type == type; });
+        return found == end_ ? nullptr : found;
+    }
+
+  private:
+    const WeightFormat *first_ = nullptr, *end_ = nullptr;
+};
+
+// None where the compiler cannot make them for this kind of processor.
+WeightFormats formats_sse42();
+WeightFormats formats_avx2();
+WeightFormats formats_avx_vnni();
+WeightFormats formats_avx512_vnni();
 
 }  // namespace streaming

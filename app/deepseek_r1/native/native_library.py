@@ -33,9 +33,10 @@ class AcquireOutcome(IntEnum):
 class MulMatKernel(IntEnum):
     """The kernels for multiplications, by the instructions that they need."""
 
-    AVX2 = 1
-    AVX_VNNI = 2
-    AVX512_VNNI = 3
+    SSE42 = 1
+    AVX2 = 2
+    AVX_VNNI = 3
+    AVX512_VNNI = 4
 
 
 class NativeFile(ctypes.Structure):
@@ -81,6 +82,12 @@ class CustomNodeLayout(ctypes.Structure):
         ("custom_operation", c_int64),
         ("custom_parameters", c_char * 64),
     )
+
+
+class Quantizers(ctypes.Structure):
+    """Addresses of ggml's functions that quantise activations."""
+
+    _fields_ = tuple((name, c_size_t) for name in ("q8_k", "q8_0", "q8_1"))
 
 
 class NodeKernels(ctypes.Structure):
@@ -184,7 +191,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "attention_free": (None, c_void_p),
     "attention_compute": (None, c_size_t, c_int, c_int, c_void_p),
     "mul_mat_supported": (c_int, c_int),
-    "mul_mat_new": (c_void_p, c_int, c_void_p),
+    "mul_mat_new": (c_void_p, c_int, Quantizers),
     "mul_mat_set_layout": (None, c_void_p, POINTER(CustomNodeLayout)),
     "mul_mat_set_rows": (None, c_void_p, c_int64, c_int64),
     "mul_mat_free": (None, c_void_p),

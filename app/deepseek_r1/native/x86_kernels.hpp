@@ -1,4 +1,4 @@
-// Whether the kernels for x86 processors are compiled.
+// Whether the kernels for x86 processors are compiled, and what they have in common.
 #pragma once
 
 // GCC compiles parts of a program for newer instructions (`#pragma GCC target`). On Windows it does not
@@ -9,3 +9,10 @@
 #else
 #define HAS_X86_KERNELS 0
 #endif
+
+namespace streaming {
+
+// The two bytes of word `number` of a vector, as a shuffle of bytes takes them.
+constexpr short word_bytes(int number) { return static_cast<short>(0x0100 + 0x0202 * number); }
+
+}  // namespace streaming

@@ -40,6 +40,8 @@ _BASE_FUNCTIONS: Final = (
     "ggml_quantize_init",
     "ggml_quantize_requires_imatrix",
     "ggml_view_tensor",
+    "quantize_row_q8_0_ref",
+    "quantize_row_q8_1_ref",
     "quantize_row_q8_K_ref",
 )
 EXPORTED_BY: Final[dict[str, str]] = {

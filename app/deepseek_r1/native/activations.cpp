@@ -1,0 +1,83 @@
+#include "activations.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace streaming {
+
+namespace {
+
+float from_f16(uint16_t bits) {
+    const int exponent = bits >> 10 & 31;
+    const auto fraction = static_cast<float>(bits & 1023);
+    const float size = exponent == 31  ? (bits & 1023 ? NAN : INFINITY)
+                       : exponent == 0 ? std::ldexp(fraction, -24)
+                                       : std::ldexp(1024 + fraction, exponent - 25);
+    return bits & 0x8000 ? -size : size;
+}
+
+void interleave(const int8_t *from, int8_t *to) {
+    for (int i = 0; i < 8; i++) {
+        to[2 * i] = from[i];
+        to[2 * i + 1] = from[i + 8];
+    }
+}
+
+template <class Block>
+void add_block(const Block &found, int64_t row, BlockActivations &to) {
+    std::copy_n(found.quants, block_values, to.quants[row]);
+    to.scales[row] = from_f16(found.scale);
+    to.quant_sums[row] = std::accumulate(found.quants, found.quants + block_values, 0);
+}
+
+}  // namespace
+
+void quantize_q8_k(const Quantizers &quantizers, const MulMatNode &group, int64_t number,
+                   void *block) {
+    auto &to = *static_cast<KActivations *>(block);
+    for (int64_t row = 0; row < group.rows; row++) {
+        BlockQ8K found{};  // ggml leaves the sums of zeros as they are
+        quantizers.q8_k(group.activations_at(row) + number * k_values, &found, k_values);
+        std::copy_n(found.quants, k_values, to.quants[row]);
+        std::copy_n(found.sums, 16, to.sums[row]);
+        for (int i = 0; i < 8; i++)
+            to.pair_sums[row][i] = static_cast<int16_t>(found.sums[2 * i] + found.sums[2 * i + 1]);
+        std::fill_n(to.scales[row], 4, found.scale);
+    }
+}
+
+void quantize_q8_k_interleaved(const Quantizers &quantizers, const MulMatNode &group,
+                               int64_t number, void *block) {
+    quantize_q8_k(quantizers, group, number, block);
+    auto &to = *static_cast<KActivations *>(block);
+    for (int64_t row = 0; row < group.rows; row++) {
+        for (int first = 0; first < k_values; first += 16) {
+            int8_t sixteenth[16];
+            std::copy_n(to.quants[row] + first, 16, sixteenth);
+            interleave(sixteenth, to.quants[row] + first);
+        }
+    }
+}
+
+void quantize_q8_0(const Quantizers &quantizers, const MulMatNode &group, int64_t number,
+                   void *block) {
+    for (int64_t row = 0; row < group.rows; row++) {
+        BlockQ80 found{};
+        quantizers.q8_0(group.activations_at(row) + number * block_values, &found, block_values);
+        add_block(found, row, *static_cast<BlockActivations *>(block));
+    }
+}
+
+void quantize_q8_1(const Quantizers &quantizers, const MulMatNode &group, int64_t number,
+                   void *block) {
+    auto &to = *static_cast<BlockActivations *>(block);
+    for (int64_t row = 0; row < group.rows; row++) {
+        BlockQ81 found{};
+        quantizers.q8_1(group.activations_at(row) + number * block_values, &found, block_values);
+        add_block(found, row, to);
+        to.sums[row] = from_f16(found.sum);
+    }
+}
+
+}  // namespace streaming

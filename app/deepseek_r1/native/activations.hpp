@@ -1,0 +1,43 @@
+// Activations of one group of rows, quantized and arranged for the kernels of `mul_mat`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "mul_mat_node.hpp"
+#include "weight_blocks.hpp"
+
+namespace streaming {
+
+// One BlockQ8K of each row. Rows that a group does not have hold anything.
+struct alignas(64) KActivations {
+    int8_t quants[group_rows][k_values];
+    int16_t sums[group_rows][16];      // of 16 quants each
+    int16_t pair_sums[group_rows][8];  // of 32 quants each
+    float scales[group_rows][4];       // four times the same
+};
+
+// The kernels load sums and scales of several rows as one aligned vector.
+static_assert(offsetof(KActivations, pair_sums) % 64 == 0);
+static_assert(offsetof(KActivations, scales) % 64 == 0);
+
+// One BlockQ80 or BlockQ81 of each row.
+struct alignas(64) BlockActivations {
+    int8_t quants[group_rows][block_values];
+    float scales[group_rows];
+    float sums[group_rows];         // BlockQ81's; undefined for a BlockQ80
+    int32_t quant_sums[group_rows];
+};
+
+// `quantize` of a WeightFormat, whose block is a KActivations.
+void quantize_q8_k(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
+// The same with other places for the 16 quants of a sixteenth: each of the first eight is followed
+// by the one eight places behind it.
+void quantize_q8_k_interleaved(const Quantizers &, const MulMatNode &group, int64_t number,
+                               void *block);
+
+// `quantize` of a WeightFormat, whose block is a BlockActivations.
+void quantize_q8_0(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
+void quantize_q8_1(const Quantizers &, const MulMatNode &group, int64_t number, void *block);
+
+}  // namespace streaming
