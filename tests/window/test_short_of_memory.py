@@ -22,7 +22,7 @@ def test_nothing_is_killed_and_the_answer_is_the_same(
 ) -> None:
     command = [
         *memory_limit(2000), sys.executable, SCRIPT, "--model", r1_shaped(tmp_path_factory),
-        "--budget", "1100", "--tokens", "120",
+        "--budget", "1100", "--tokens", "80",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert done.stdout, done.stderr

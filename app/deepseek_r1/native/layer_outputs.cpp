@@ -1,6 +1,6 @@
 #include "layer_outputs.hpp"
 
-#include <cstdlib>
+#include <charconv>
 #include <cstring>
 
 namespace streaming {
@@ -23,7 +23,8 @@ Value field(const char *node, int64_t offset) {
 const LayerOutputs::Layer *LayerOutputs::find(const char *node) const {
     const char *name = node + offsets_.name;
     if (layers_.empty() || std::strncmp(name, PREFIX, PREFIX_LENGTH) != 0) return nullptr;
-    const int number = std::atoi(name + PREFIX_LENGTH);
+    int number = 0;
+    std::from_chars(name + PREFIX_LENGTH, name + std::strlen(name), number);
     for (const Layer &layer : layers_)
         if (layer.number == number) return &layer;
     return nullptr;

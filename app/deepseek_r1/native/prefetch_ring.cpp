@@ -18,6 +18,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Waits until `condition` is notified, an hour has passed, or for no reason. The library's own `wait`
+// has another version since GCC 12; this is inline code, and so runs beside GCC 11's library as well.
+void wait(std::condition_variable &condition, std::unique_lock<std::mutex> &lock) {
+    condition.wait_for(lock, std::chrono::hours(1));
+}
+
 // Reads once at an offset; returns the number of bytes, or -1.
 #ifdef _WIN32
 
@@ -136,7 +142,7 @@ bool PrefetchRing::fits_soon(int weight) const {
 
 void PrefetchRing::wait_for(const Slot &slot, std::unique_lock<std::mutex> &lock) {
     const auto started = Clock::now();
-    ready_.wait(lock, [&] { return !slot.unread_pieces || failed_; });
+    while (slot.unread_pieces && !failed_) wait(ready_, lock);
     counters_.wait_s += std::chrono::duration<double>(Clock::now() - started).count();
 }
 
@@ -163,7 +169,7 @@ void PrefetchRing::restart(bool pause) {
     release_acquired();
     discard_prefetched();
     // A read that fails later would otherwise count against the next computation.
-    ready_.wait(lock, [&] { return !reading_; });
+    while (reading_) wait(ready_, lock);
     failed_ = false;
     paused_ = pause;
     next_ = 0;
@@ -175,7 +181,7 @@ void PrefetchRing::stop() {
     release_acquired();
     discard_prefetched();
     stopped_ = true;
-    ready_.wait(lock, [&] { return !reading_; });
+    while (reading_) wait(ready_, lock);
     pop_free_slots();
 }
 
@@ -273,7 +279,7 @@ void PrefetchRing::run_reader() {
     for (;;) {
         while (!closing_ && !piece_is_readable()) {
             idle_++;
-            work_.wait(lock);
+            wait(work_, lock);
             idle_--;
         }
         if (closing_) return;

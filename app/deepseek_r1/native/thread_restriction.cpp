@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdlib>
+#include <charconv>
+#include <cstring>
 #include <set>
 #include <vector>
 #endif
@@ -44,7 +45,10 @@ std::vector<pid_t> thread_ids() {
     DIR *const folder = opendir("/proc/self/task");
     if (folder == nullptr) return ids;
     while (const dirent *const entry = readdir(folder)) {
-        if (const int id = std::atoi(entry->d_name)) ids.push_back(id);
+        const char *const name = entry->d_name;
+        pid_t id = 0;  // it stays for "." and ".."
+        std::from_chars(name, name + std::strlen(name), id);
+        if (id != 0) ids.push_back(id);
     }
     closedir(folder);
     return ids;
