@@ -30,6 +30,7 @@ WAYS = {
     "spin 1000": {"GOMP_SPINCOUNT": "1000"},
     "spin 3000": {"GOMP_SPINCOUNT": "3000"},
     "spin 10000": {"GOMP_SPINCOUNT": "10000"},
+    "spin 100000": {"GOMP_SPINCOUNT": "100000"},
     "spin 1000, each thread bound to a core": {"GOMP_SPINCOUNT": "1000", "OMP_PROC_BIND": "true"},
 }
 BUSY = "while True: pass"

@@ -20,8 +20,12 @@ from support.ggml_nodes import (
     BLOCKS,
     F16,
     F32,
+    Q4_1,
     Q4_K,
+    Q5_0,
+    Q5_1,
     Q6_K,
+    Q8_0,
     Node,
     announce,
     compute_all,
@@ -31,7 +35,12 @@ pytestmark = pytest.mark.native
 
 NO_HINT = bytes(8)
 MOST_ROWS = 32
-KINDS = pytest.mark.parametrize("kind", [Q4_K, Q6_K], ids=["Q4_K", "Q6_K"])
+NAMES = {Q4_1: "Q4_1", Q5_0: "Q5_0", Q5_1: "Q5_1", Q8_0: "Q8_0", Q4_K: "Q4_K", Q6_K: "Q6_K"}
+COMPUTED = [
+    (kernel, kind)
+    for kernel in MulMatKernel
+    for kind in (NAMES if kernel == MulMatKernel.SSE42 else (Q4_K, Q6_K))
+]
 
 
 @pytest.fixture(autouse=True)
@@ -96,8 +105,9 @@ class GgmlKernels:
 
 @dataclass
 class Kernels:
-    """Our kernels for one kind of instructions."""
+    """Our kernels for one kind of instructions, and the type of weights to try them with."""
 
+    kind: int
     user_data: int
     layout: CustomNodeLayout
 
@@ -125,18 +135,23 @@ class Kernels:
             each.join()
 
 
-@pytest.fixture(params=list(MulMatKernel), ids=lambda kernel: kernel.name)
+@pytest.fixture(params=COMPUTED, ids=lambda each: f"{each[0].name}-{NAMES[each[1]]}")
 def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
-    if request.param not in supported_kernels(library()):
-        pytest.skip("this processor has no such instructions")
+    kernel, kind = request.param
+    if kernel not in supported_kernels(library()):
+        pytest.skip("this processor has no such instructions, or llama.cpp's bits are others")
     functions = library().functions
     ggml = Ggml(functions)
-    made = MulMat(library(), ggml, request.param)
+    made = MulMat(library(), ggml, kernel)
     native().mul_mat_set_rows(made.user_data, 1, MOST_ROWS)
     compute = address_of(native().mul_mat_compute)
     layout = custom_node_layout(ggml, functions, "MUL_MAT", compute, made.user_data)
-    yield Kernels(made.user_data, layout)
+    yield Kernels(kind, made.user_data, layout)
     made.close()
+
+
+def has_minimums(kind: int) -> bool:
+    return kind in {Q4_1, Q5_1, Q4_K}
 
 
 class Case:
@@ -159,7 +174,8 @@ class Case:
         self.weights = ggml.quantized(rng.normal(size=(outputs, width)).astype(np.float32))
         if any_bytes:
             blocks = self.weights.reshape(outputs, -1, BLOCKS[kind][1])
-            held = slice(4, None) if kind == Q4_K else slice(None, -2)  # not the scales in f16
+            # Not the scales in f16.
+            held = slice(None, -2) if kind == Q6_K else slice(2 + 2 * has_minimums(kind), None)
             blocks[..., held] = rng.integers(0, 256, blocks[..., held].shape)
         # Rows that lie apart, of very different sizes.
         scales = 10.0 ** rng.integers(-6, 6, size=(rows, 1))
@@ -179,26 +195,23 @@ class Case:
         return np.array_equal(self.result.view(np.uint32), self.expected.view(np.uint32))
 
 
-@KINDS
 @pytest.mark.parametrize("rows", [*range(1, 18), 24, 25, MOST_ROWS])
-def test_each_row_has_the_bits_that_ggml_computes(kernels: Kernels, kind: int, rows: int) -> None:
-    case = Case(kernels.layout, kind, rows, outputs=70, width=1536)
+def test_each_row_has_the_bits_that_ggml_computes(kernels: Kernels, rows: int) -> None:
+    case = Case(kernels.layout, kernels.kind, rows, outputs=70, width=1536)
     kernels.compute(case.node, threads=2)
     assert case.same_bits
 
 
-@KINDS
-def test_weights_and_activations_of_any_size_do_not_overflow(kernels: Kernels, kind: int) -> None:
-    case = Case(kernels.layout, kind, rows=9, outputs=200, width=1024, any_bytes=True)
+def test_weights_and_activations_of_any_size_do_not_overflow(kernels: Kernels) -> None:
+    case = Case(kernels.layout, kernels.kind, rows=9, outputs=200, width=1024, any_bytes=True)
     kernels.compute(case.node, threads=2)
     assert case.same_bits
 
 
-@KINDS
 @pytest.mark.parametrize("threads", [1, 3, 8])
-def test_the_number_of_threads_changes_no_bit(kernels: Kernels, kind: int, threads: int) -> None:
+def test_the_number_of_threads_changes_no_bit(kernels: Kernels, threads: int) -> None:
     """The same node again and again: threads that come late find the counters of their node."""
-    case = Case(kernels.layout, kind, rows=5, outputs=300, width=2048)
+    case = Case(kernels.layout, kernels.kind, rows=5, outputs=300, width=2048)
     announce(kernels.all, case.node)
     for _ in range(40):
         case.result.fill(np.nan)
@@ -206,23 +219,21 @@ def test_the_number_of_threads_changes_no_bit(kernels: Kernels, kind: int, threa
         assert case.same_bits
 
 
-@KINDS
-def test_nodes_of_all_shapes_follow_one_another(kernels: Kernels, kind: int) -> None:
+def test_nodes_of_all_shapes_follow_one_another(kernels: Kernels) -> None:
     """Memory that one node has filled must not be seen by the next."""
     for seed in range(2):
         for rows, outputs, width in ((16, 3, 2048), (1, 1, 256), (7, 40, 4096), (9, 33, 256)):
-            case = Case(kernels.layout, kind, rows, outputs, width, seed)
+            case = Case(kernels.layout, kernels.kind, rows, outputs, width, seed)
             kernels.compute(case.node, threads=3)
             assert case.same_bits
 
 
-@KINDS
-def test_activations_that_are_zero_or_huge(kernels: Kernels, kind: int) -> None:
-    case = Case(kernels.layout, kind, rows=3, outputs=8, width=256)
+def test_activations_that_are_zero_or_huge(kernels: Kernels) -> None:
+    case = Case(kernels.layout, kernels.kind, rows=3, outputs=8, width=256)
     activations = np.zeros((3, 256), np.float32)
     activations[1, 7], activations[2] = 3e37, -1e30
     case.node.add_operand(1, F32, activations, [256, 3], [activations.strides[0]])
-    case.expected = GgmlKernels(kind).products(case.weights, activations)
+    case.expected = GgmlKernels(kernels.kind).products(case.weights, activations)
     kernels.compute(case.node, threads=2)
     assert np.array_equal(case.result, case.expected, equal_nan=True)
 

@@ -2,7 +2,7 @@
 
 `ggml_vec_dot_q4_1_q8_1_generic` and the others are written again here with numpy, because a ggml
 for AVX rounds differently. With the LLAMA_CPP_LIB_PATH of a build without AVX,
-`test_mul_mat_kernels.py` compares the kernels for the K types with that ggml's own.
+`test_mul_mat_kernels.py` compares the kernels with that ggml's own.
 """
 
 from __future__ import annotations
@@ -62,14 +62,25 @@ class Kernels:
     ) -> NDArray[FLOAT]:
         """Each row of activations times each row of weights."""
         result = np.full((len(activations), len(weights)), np.nan, FLOAT)
+        node = self.node(kind, weights, activations, result)
+        every = NodeKernels(None, self._user_data)
+        compute_all(every, native().mul_mat_compute, self._user_data, node, threads)
+        return result
+
+    def node(
+        self,
+        kind: int,
+        weights: NDArray[np.uint8],
+        activations: NDArray[FLOAT],
+        result: NDArray[FLOAT],
+    ) -> Node:
+        """The multiplication, not computed yet."""
         node = Node(self.layout, result, bytes(8))
         width = activations.shape[1]
         node.add_operand(0, kind, weights, [width, len(weights)], [weights.strides[0]])
         shape = [width, len(activations)]
         node.add_operand(1, F32, activations, shape, [activations.strides[0]])
-        every = NodeKernels(None, self._user_data)
-        compute_all(every, native().mul_mat_compute, self._user_data, node, threads)
-        return result
+        return node
 
     def close(self) -> None:
         self._made.close()
@@ -85,7 +96,7 @@ def kernels() -> Iterator[Kernels]:
 
 
 def random_weights(kind: int, outputs: int, width: int, seed: int) -> NDArray[np.uint8]:
-    """Rows of weights whose values and small scales are any that a block can hold."""
+    """Rows of weights whose values, and scales of 6 and 8 bits, are any that a block can hold."""
     rng = np.random.default_rng(seed)
     values, nbytes = BLOCKS[kind]
     blocks = rng.integers(0, 256, (outputs, width // values, nbytes), dtype=np.uint8)
@@ -250,6 +261,32 @@ def test_any_number_of_weights(kernels: Kernels, kind: int, outputs: int) -> Non
 @pytest.mark.parametrize("kind", [Q4_1, Q5_0, Q5_1, Q8_0])
 def test_widths_that_no_k_type_has(kernels: Kernels, kind: int) -> None:
     assert same_bits(kernels, kind, 3, outputs=20, width=576)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_threads_that_come_late_change_no_bit_of_several_parts(
+    kernels: Kernels, threads: int
+) -> None:
+    weights = random_weights(Q4_1, 70, 256, seed=1)
+    activations = np.random.default_rng(1).normal(size=(130, 256)).astype(FLOAT)
+    expected = expected_products(Q4_1, weights, activations)
+    for _ in range(40):
+        found = kernels.products(Q4_1, weights, activations, threads)
+        assert np.array_equal(found.view(BITS), expected.view(BITS))
+
+
+@KINDS
+@pytest.mark.parametrize("scale", [np.inf, -np.inf, np.nan, 65504, -0.0, 6e-8, 1e-5])
+def test_scales_of_any_size(kernels: Kernels, kind: int, scale: float) -> None:
+    weights = random_weights(kind, 5, 512, seed=3)
+    blocks = weights.reshape(5, -1, BLOCKS[kind][1])
+    first = slice(-2, None) if kind == Q6_K else slice(0, 2)
+    blocks[1, 1, first] = np.array([scale], np.float16).view(np.uint8)
+    activations = np.random.default_rng(2).normal(size=(2, 512)).astype(FLOAT)
+    found = kernels.products(kind, weights, activations, threads=1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        expected = expected_products(kind, weights, activations)
+    assert np.array_equal(found, expected, equal_nan=True)
 
 
 @KINDS

@@ -1,6 +1,6 @@
 """How long the window kept its event loop: the longest gap between two ticks of a fast timer.
 
-What the thread waited for a processor is no work of the window's, and is not counted.
+Time in which the thread waited for a processor is not counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from PySide6.QtCore import QObject, Qt, QTimer
 
-from support.processor_waits import ProcessorWaits
+from support.processor_waits import processor_wait_s
 
 TICK_MS = 5
 STALL_LIMIT_MS = 200
@@ -24,15 +24,15 @@ class StallMeter(QObject):
         super().__init__()
         self.worst_s = 0.0
         self._last = time.monotonic()
-        self._waits = ProcessorWaits.now()
+        self._waited_s = processor_wait_s()
         self._timer = QTimer(self, interval=TICK_MS, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._on_tick)
         self._timer.start()
 
     def _on_tick(self) -> None:
-        now, waits = time.monotonic(), ProcessorWaits.now()
-        self.worst_s = max(self.worst_s, now - self._last - waits.since(self._waits))
-        self._last, self._waits = now, waits
+        now, waited_s = time.monotonic(), processor_wait_s()
+        self.worst_s = max(self.worst_s, now - self._last - (waited_s - self._waited_s))
+        self._last, self._waited_s = now, waited_s
 
     def stop(self) -> None:
         """A gap that is still open counts too."""

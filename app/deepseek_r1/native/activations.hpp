@@ -9,7 +9,7 @@
 
 namespace streaming {
 
-// One BlockQ8K of each row. Rows that a group does not have hold anything.
+// One BlockQ8K of each row. Rows beyond the group's last are undefined.
 struct alignas(64) KActivations {
     int8_t quants[group_rows][k_values];
     int16_t sums[group_rows][16];      // of 16 quants each
@@ -25,7 +25,7 @@ static_assert(offsetof(KActivations, scales) % 64 == 0);
 struct alignas(64) BlockActivations {
     int8_t quants[group_rows][block_values];
     float scales[group_rows];
-    float sums[group_rows];         // BlockQ81's; undefined for a BlockQ80
+    float sums[group_rows];  // BlockQ81's; undefined for a BlockQ80
     int32_t quant_sums[group_rows];
 };
 

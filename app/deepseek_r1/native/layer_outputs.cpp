@@ -23,7 +23,7 @@ Value field(const char *node, int64_t offset) {
 const LayerOutputs::Layer *LayerOutputs::find(const char *node) const {
     const char *name = node + offsets_.name;
     if (layers_.empty() || std::strncmp(name, PREFIX, PREFIX_LENGTH) != 0) return nullptr;
-    int number = 0;
+    int number = 0;  // not by `atoi`: recent headers make it a function that needs glibc 2.38
     std::from_chars(name + PREFIX_LENGTH, name + std::strlen(name), number);
     for (const Layer &layer : layers_)
         if (layer.number == number) return &layer;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t part_rows = 64;                        // computed at once
 constexpr int64_t least_outputs = 8, most_outputs = 32;  // rows of weights that a thread takes
+constexpr int64_t outputs_unit = 4;                      // they are a multiple of it
 constexpr int64_t items_for_thread = 4;                  // at least, so that all end at once
 constexpr int hint_offset = 4;                           // in the parameters of a multiplication
 constexpr int spins = 2000;                              // before a waiting thread lets others run
@@ -71,9 +72,9 @@ bool MulMat::can_compute(const Tensor &result, const WeightFormat &format) const
 
 MulMatNode MulMat::read(const Tensor &result) const {
     const Tensor weights = result.operand(0), activations = result.operand(1);
-    return {weights.data(),        activations.data(),    result.data(),
-            weights.extent(0),     weights.extent(1),     activations.extent(1),
-            weights.stride(1),     activations.stride(1), result.stride(1)};
+    return {weights.data(),    activations.data(),    result.data(),
+            weights.extent(0), weights.extent(1),     activations.extent(1),
+            weights.stride(1), activations.stride(1), result.stride(1)};
 }
 
 void MulMat::compute(const char *node, int /*thread*/, int threads) {
@@ -99,8 +100,8 @@ void MulMat::compute(const char *node, int /*thread*/, int threads) {
 void MulMat::compute_part(const MulMatNode &part, const WeightFormat &format, int threads) {
     const int64_t width = part.width / format.values;  // in blocks
     const int64_t blocks = width * part.groups();
-    const int64_t step =
-        std::clamp(part.outputs / (items_for_thread * threads), least_outputs, most_outputs);
+    const int64_t share = part.outputs / (items_for_thread * threads) / outputs_unit * outputs_unit;
+    const int64_t step = std::clamp(share, least_outputs, most_outputs);
     int64_t block, output;
     while ((block = next_block_.fetch_add(1)) < blocks) {
         format.quantize(quantizers_, part.group(block / width), block % width,

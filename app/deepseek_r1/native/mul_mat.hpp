@@ -16,8 +16,8 @@
 
 namespace streaming {
 
-// The multiplications of one context. It keeps memory for the activations of 64 rows of one node: 20
-// KiB for each 256 of their width.
+// The multiplications of one context. It keeps memory for the activations of at most 64 rows of one
+// node: 24 KiB for each 256 of their width.
 class MulMat {
   public:
     MulMat(WeightFormats formats, Quantizers quantizers)
@@ -31,7 +31,8 @@ class MulMat {
     // these kernels compute and there is memory for it. For the thread that computes.
     void substitute(char *node) noexcept;
 
-    // A ggml_custom_op_t but for its type: thread `thread` of `threads` computes its share.
+    // A ggml_custom_op_t but for its type: thread `thread` of `threads` computes its share. All of them
+    // have to call it for a node, once each, before one calls it for the next, as ggml's threads do.
     void compute(const char *node, int thread, int threads);
 
   private:
@@ -43,7 +44,7 @@ class MulMat {
     bool can_compute(const Tensor &result, const WeightFormat &format) const;
     void compute_part(const MulMatNode &part, const WeightFormat &format, int threads);
     char *activations_at(const WeightFormat &format, int64_t block) {
-        return activations_.data()->bytes + block * format.activation_bytes;
+        return reinterpret_cast<char *>(activations_.data()) + block * format.activation_bytes;
     }
 
     const WeightFormats formats_;
@@ -51,10 +52,11 @@ class MulMat {
     CustomNodeLayout layout_{};
     int64_t least_rows_ = 1, most_rows_ = 0;  // none
     std::vector<Line> activations_;           // the blocks of one part, those of a group together
-    // Of the part that is computed: the next of its blocks to quantize, and so on.
+    // Of the part that is computed: the block to quantize next, the blocks that are quantized, the row
+    // of weights to multiply next, and the threads that have nothing left to do.
     std::atomic<int64_t> next_block_{0}, quantized_blocks_{0}, next_output_{0};
     std::atomic<int> finished_threads_{0};
-    std::atomic<int64_t> finished_parts_{0};
+    std::atomic<int64_t> finished_parts_{0};  // of the node
 };
 
 }  // namespace streaming

@@ -54,8 +54,7 @@ class Sums {
         for (__m256 &each : products_) each = _mm256_setzero_ps();
         for (__m256 &each : minimums_) each = _mm256_setzero_ps();
     }
-    void add_products(const Integers (&products)[ROWS], float weight_scale,
-                      const KActivations &y) {
+    void add_products(const Integers (&products)[ROWS], float weight_scale, const KActivations &y) {
         const __m256 weights = _mm256_set1_ps(weight_scale);
 #pragma GCC unroll 8
         for (int row = 0; row < ROWS; row++) {

@@ -65,8 +65,7 @@ class Sums {
         for (__m512 &each : products_) each = _mm512_setzero_ps();
         for (__m512 &each : minimums_) each = _mm512_setzero_ps();
     }
-    void add_products(const Integers (&products)[ROWS], float weight_scale,
-                      const KActivations &y) {
+    void add_products(const Integers (&products)[ROWS], float weight_scale, const KActivations &y) {
         const __m512 weights = _mm512_set1_ps(weight_scale);
 #pragma GCC unroll 4
         for (int row = 0; row < ROWS; row += 2) {
@@ -113,9 +112,7 @@ class Sums {
 
 #pragma GCC pop_options
 
-streaming::WeightFormats streaming::formats_avx512_vnni() {
-    return mul_mat_avx512_vnni::formats;
-}
+streaming::WeightFormats streaming::formats_avx512_vnni() { return mul_mat_avx512_vnni::formats; }
 #else
 streaming::WeightFormats streaming::formats_avx512_vnni() { return {}; }
 #endif

@@ -19,8 +19,8 @@ struct GroupScales {
 
     explicit GroupScales(const uint8_t *packed) {
         const UnpackedScales words(packed);
-        const __m256i all = _mm256_cvtepu8_epi16(
-            _mm_loadu_si128(reinterpret_cast<const __m128i *>(words.scales)));
+        const __m256i all =
+            _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(&words)));
         scales = _mm256_castsi256_si128(all);
         minimums = _mm256_extracti128_si256(all, 1);
     }
@@ -143,8 +143,9 @@ void multiply(const MulMatNode &group, const void *activations, int64_t first, i
 
 template <class Unpacked>
 constexpr WeightFormat format_of(int32_t type) {
-    return {type,          k_values, sizeof(typename Unpacked::Block), sizeof(KActivations),
-            quantize_q8_k, multiply<Unpacked>};
+    return {
+        type,          k_values,          sizeof(typename Unpacked::Block), sizeof(KActivations),
+        quantize_q8_k, multiply<Unpacked>};
 }
 
 constexpr WeightFormat formats[] = {format_of<UnpackedQ4K>(type_q4_k),

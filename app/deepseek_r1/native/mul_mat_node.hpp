@@ -21,11 +21,11 @@ struct MulMatNode {
     int64_t groups() const { return (rows + group_rows - 1) / group_rows; }
     // The part of it with at most `count` of the rows from `first`.
     MulMatNode part(int64_t first, int64_t count) const {
-        MulMatNode part = *this;
-        part.rows = std::min(count, rows - first);
-        part.activations += first * activation_stride;
-        part.results += first * result_stride;
-        return part;
+        MulMatNode found = *this;
+        found.rows = std::min(count, rows - first);
+        found.activations += first * activation_stride;
+        found.results += first * result_stride;
+        return found;
     }
     MulMatNode group(int64_t number) const { return part(number * group_rows, group_rows); }
     const float *activations_at(int64_t row) const {
@@ -44,9 +44,9 @@ struct Quantizers {
 
 // How the kernels for one kind of processor multiply weights of one type.
 struct WeightFormat {
-    int32_t type;             // an enum ggml_type
-    int64_t values, bytes;    // of a block of weights
-    int64_t activation_bytes; // of a block of the activations of one group, a multiple of 64
+    int32_t type;              // an enum ggml_type
+    int64_t values, bytes;     // of a block of weights
+    int64_t activation_bytes;  // of a block of the activations of one group, a multiple of 64
 
     // Quantizes block `number` of the rows of a group.
     void (*quantize)(const Quantizers &, const MulMatNode &group, int64_t number, void *block);

@@ -10,7 +10,7 @@
 #if HAS_X86_KERNELS
 #include <immintrin.h>
 #pragma GCC push_options
-#pragma GCC target("sse4.2")
+#pragma GCC target("sse4.2,no-avx")  // without FMA, whatever the compiler's options are
 
 namespace streaming::mul_mat_sse42 {
 
@@ -24,27 +24,30 @@ inline __m128i high_nibbles(__m128i x) { return low_nibbles(_mm_srli_epi16(x, 4)
 inline __m128 from_f16(__m128i bits) {
     const __m128i exponent = _mm_set1_epi32(0x7c00);
     const __m128i shifted = _mm_slli_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x7fff)), 13);
-    const __m128 size =
-        _mm_mul_ps(_mm_castsi128_ps(shifted), _mm_castsi128_ps(_mm_set1_epi32(0x77800000)));  // 2^112
+    const __m128 magnitude = _mm_mul_ps(_mm_castsi128_ps(shifted),
+                                        _mm_castsi128_ps(_mm_set1_epi32(0x77800000)));  // 2^112
     const __m128i is_infinite = _mm_cmpeq_epi32(_mm_and_si128(bits, exponent), exponent);
     const __m128i infinite = _mm_and_si128(is_infinite, _mm_set1_epi32(0x7f800000));
     const __m128i sign = _mm_slli_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x8000)), 16);
-    return _mm_or_ps(size, _mm_castsi128_ps(_mm_or_si128(infinite, sign)));
+    return _mm_or_ps(magnitude, _mm_castsi128_ps(_mm_or_si128(infinite, sign)));
 }
 inline float from_f16(uint16_t bits) { return _mm_cvtss_f32(from_f16(_mm_cvtsi32_si128(bits))); }
 
-// Lane i of the result is the sum of the lanes of the vector number i.
-inline __m128i sums_of(const __m128i (&of)[4]) {
-    return _mm_hadd_epi32(_mm_hadd_epi32(of[0], of[1]), _mm_hadd_epi32(of[2], of[3]));
+// Lane i of the result is the sum of the lanes of vector number i.
+inline __m128i lane_sums(const __m128i (&vectors)[4]) {
+    return _mm_hadd_epi32(_mm_hadd_epi32(vectors[0], vectors[1]),
+                          _mm_hadd_epi32(vectors[2], vectors[3]));
 }
 
 #include "mul_mat_sse42_blocks.hpp"
 #include "mul_mat_sse42_k.hpp"
 
-constexpr WeightFormat formats[] = {
-    blocks::format_of<blocks::UnpackedQ41>(type_q4_1), blocks::format_of<blocks::UnpackedQ50>(type_q5_0),
-    blocks::format_of<blocks::UnpackedQ51>(type_q5_1), blocks::format_of<blocks::UnpackedQ80>(type_q8_0),
-    k::format_of<k::UnpackedQ4K>(type_q4_k),           k::format_of<k::UnpackedQ6K>(type_q6_k)};
+constexpr WeightFormat formats[] = {block_types::format_of<block_types::UnpackedQ41>(type_q4_1),
+                                    block_types::format_of<block_types::UnpackedQ50>(type_q5_0),
+                                    block_types::format_of<block_types::UnpackedQ51>(type_q5_1),
+                                    block_types::format_of<block_types::UnpackedQ80>(type_q8_0),
+                                    k_types::format_of<k_types::UnpackedQ4K>(type_q4_k),
+                                    k_types::format_of<k_types::UnpackedQ6K>(type_q6_k)};
 
 }  // namespace streaming::mul_mat_sse42
 

@@ -3,14 +3,15 @@
 // Four rows of weights are multiplied at once: the sums of their blocks become one vector, whose
 // lanes are scaled and added up as ggml does it for each.
 
-namespace blocks {
+namespace block_types {
 
 constexpr int outputs_at_once = 4;
 
 // The fifth bits of 16 values, in their places: value i has bit i of `bits`.
 inline __m128i fifth_bits(uint32_t bits) {
-    const __m128i bytes = _mm_shuffle_epi8(_mm_cvtsi32_si128(static_cast<int>(bits)),
-                                           _mm_set_epi8(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m128i bytes =
+        _mm_shuffle_epi8(_mm_cvtsi32_si128(static_cast<int>(bits)),
+                         _mm_set_epi8(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0));
     const __m128i bit = _mm_set1_epi64x(static_cast<long long>(0x8040201008040201));
     return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(bytes, bit), bit), _mm_set1_epi8(16));
 }
@@ -40,42 +41,42 @@ struct UnsignedQuants {
 
 struct UnpackedQ41 : UnsignedQuants {
     using Block = BlockQ41;
-    static constexpr bool has_minimum = true;
+    static constexpr bool has_minimums = true;
     static constexpr int offset = 0;
     explicit UnpackedQ41(const Block &block) : UnsignedQuants(block.low_bits) {}
 };
 
 struct UnpackedQ50 : UnsignedQuants {
     using Block = BlockQ50;
-    static constexpr bool has_minimum = false;
+    static constexpr bool has_minimums = false;
     static constexpr int offset = 16;
     explicit UnpackedQ50(const Block &block) : UnsignedQuants(block.low_bits, block.high_bits) {}
 };
 
 struct UnpackedQ51 : UnsignedQuants {
     using Block = BlockQ51;
-    static constexpr bool has_minimum = true;
+    static constexpr bool has_minimums = true;
     static constexpr int offset = 0;
     explicit UnpackedQ51(const Block &block) : UnsignedQuants(block.low_bits, block.high_bits) {}
 };
 
 struct UnpackedQ80 {
     using Block = BlockQ80;
-    static constexpr bool has_minimum = false;
+    static constexpr bool has_minimums = false;
     static constexpr int offset = 0;
 
-    __m128i first, second, first_size, second_size;
+    __m128i first, second, first_magnitudes, second_magnitudes;
 
     explicit UnpackedQ80(const Block &block)
         : first(load(block.quants)),
           second(load(block.quants + 16)),
-          first_size(_mm_abs_epi8(first)),
-          second_size(_mm_abs_epi8(second)) {}
+          first_magnitudes(_mm_abs_epi8(first)),
+          second_magnitudes(_mm_abs_epi8(second)) {}
     // No activation is -128: a sum of two products fits into 16 bits, four do not.
     __m128i products(__m128i y0, __m128i y1) const {
         const __m128i ones = _mm_set1_epi16(1);
-        const __m128i words0 = _mm_maddubs_epi16(first_size, _mm_sign_epi8(y0, first));
-        const __m128i words1 = _mm_maddubs_epi16(second_size, _mm_sign_epi8(y1, second));
+        const __m128i words0 = _mm_maddubs_epi16(first_magnitudes, _mm_sign_epi8(y0, first));
+        const __m128i words1 = _mm_maddubs_epi16(second_magnitudes, _mm_sign_epi8(y1, second));
         return _mm_add_epi32(_mm_madd_epi16(words0, ones), _mm_madd_epi16(words1, ones));
     }
 };
@@ -112,20 +113,21 @@ inline void multiply_rows(const MulMatNode &group, const BlockActivations *activ
                                          Unpacked(weights[2][i]), Unpacked(weights[3][i])};
             const __m128 scales = f16_of(weights, i, 0);
             __m128 minimums;
-            if constexpr (Unpacked::has_minimum) minimums = f16_of(weights, i, 1);
+            if constexpr (Unpacked::has_minimums) minimums = f16_of(weights, i, 1);
             const BlockActivations &y = activations[i];
 #pragma GCC unroll 8
             for (int row = 0; row < ROWS; row++) {
                 const __m128i y0 = load(y.quants[row]), y1 = load(y.quants[row] + 16);
-                const __m128i products[] = {unpacked[0].products(y0, y1), unpacked[1].products(y0, y1),
-                                            unpacked[2].products(y0, y1), unpacked[3].products(y0, y1)};
-                __m128i sums = sums_of(products);
+                const __m128i products[] = {
+                    unpacked[0].products(y0, y1), unpacked[1].products(y0, y1),
+                    unpacked[2].products(y0, y1), unpacked[3].products(y0, y1)};
+                __m128i sums = lane_sums(products);
                 if constexpr (Unpacked::offset != 0)
-                    sums = _mm_sub_epi32(sums,
-                                         _mm_set1_epi32(Unpacked::offset * y.quant_sums[row]));
+                    sums =
+                        _mm_sub_epi32(sums, _mm_set1_epi32(Unpacked::offset * y.quant_sums[row]));
                 __m128 found = _mm_mul_ps(_mm_mul_ps(scales, _mm_set1_ps(y.scales[row])),
                                           _mm_cvtepi32_ps(sums));
-                if constexpr (Unpacked::has_minimum)
+                if constexpr (Unpacked::has_minimums)
                     found = _mm_add_ps(found, _mm_mul_ps(minimums, _mm_set1_ps(y.sums[row])));
                 results[row] = _mm_add_ps(results[row], found);
             }
@@ -159,8 +161,8 @@ constexpr WeightFormat format_of(int32_t type) {
             block_values,
             sizeof(typename Unpacked::Block),
             sizeof(BlockActivations),
-            Unpacked::has_minimum ? quantize_q8_1 : quantize_q8_0,
+            Unpacked::has_minimums ? quantize_q8_1 : quantize_q8_0,
             multiply<Unpacked>};
 }
 
-}  // namespace blocks
+}  // namespace block_types

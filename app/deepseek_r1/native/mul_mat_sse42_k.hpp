@@ -4,7 +4,7 @@
 // activations are interleaved (`quantize_q8_k_interleaved`), so that two neighbouring products
 // belong to the same sum.
 
-namespace k {
+namespace k_types {
 
 inline __m128i interleaved(__m128i x) { return _mm_unpacklo_epi8(x, _mm_srli_si128(x, 8)); }
 
@@ -12,16 +12,18 @@ inline __m128i interleaved(__m128i x) { return _mm_unpacklo_epi8(x, _mm_srli_si1
 struct Products {
     __m128i low, high;
 
-    // Adds the words x scales, which are two, in turns, for the words of the first and the second.
+    // Adds the words of `first` times one scale and those of `second` times another; `scales` holds the
+    // two alternately.
     void add(__m128i first, __m128i second, __m128i scales) {
         low = _mm_add_epi32(low, _mm_madd_epi16(_mm_unpacklo_epi16(first, second), scales));
         high = _mm_add_epi32(high, _mm_madd_epi16(_mm_unpackhi_epi16(first, second), scales));
     }
 };
 
-// Two scales in turns.
-inline __m128i in_turns(int first, int second) {
-    return _mm_set1_epi32((first & 0xffff) | second << 16);
+inline __m128i alternating(int first, int second) {
+    const uint32_t both = (static_cast<uint32_t>(first) & 0xffff) | static_cast<uint32_t>(second)
+                                                                        << 16;
+    return _mm_set1_epi32(static_cast<int>(both));
 }
 
 struct UnpackedQ4K {
@@ -35,16 +37,16 @@ struct UnpackedQ4K {
     __m128i step_scales;
 
     explicit UnpackedQ4K(const Block &from) : block(from), scales(from.packed_scales) {}
-    uint16_t minimum_scale() const { return block.minimum_scale; }
     __m128i minimums() const {
-        return _mm_cvtepu8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(scales.minimums)));
+        return _mm_cvtepu8_epi16(
+            _mm_loadl_epi64(reinterpret_cast<const __m128i *>(scales.minimums)));
     }
     void unpack(int step) {
         const __m128i first = interleaved(load(block.low_bits + 32 * step));
         const __m128i second = interleaved(load(block.low_bits + 32 * step + 16));
         quants[0] = low_nibbles(first), quants[1] = low_nibbles(second);
         quants[2] = high_nibbles(first), quants[3] = high_nibbles(second);
-        step_scales = in_turns(scales.scales[2 * step], scales.scales[2 * step + 1]);
+        step_scales = alternating(scales.scales[2 * step], scales.scales[2 * step + 1]);
     }
     void add(const int8_t *activations, int step, Products &to) const {
         const int8_t *y = activations + 64 * step;
@@ -59,7 +61,7 @@ struct UnpackedQ6K {
     static constexpr int steps = 8;  // of 32 values
 
     const Block &block;
-    __m128i quants[2], sizes[2];
+    __m128i quants[2], magnitudes[2];
     __m128i step_scales;
 
     explicit UnpackedQ6K(const Block &from) : block(from) {}
@@ -74,14 +76,14 @@ struct UnpackedQ6K {
             if (part == 3) high = _mm_srli_epi16(high, 2);
             const __m128i whole = _mm_or_si128(low, _mm_and_si128(high, _mm_set1_epi8(0x30)));
             quants[i] = interleaved(_mm_sub_epi8(whole, _mm_set1_epi8(32)));
-            sizes[i] = _mm_abs_epi8(quants[i]);
+            magnitudes[i] = _mm_abs_epi8(quants[i]);
         }
-        step_scales = in_turns(block.scales[2 * step], block.scales[2 * step + 1]);
+        step_scales = alternating(block.scales[2 * step], block.scales[2 * step + 1]);
     }
     void add(const int8_t *activations, int step, Products &to) const {
         const auto words = [&](int i) {
             const __m128i y = load(activations + 32 * step + 16 * i);
-            return _mm_maddubs_epi16(sizes[i], _mm_sign_epi8(y, quants[i]));
+            return _mm_maddubs_epi16(magnitudes[i], _mm_sign_epi8(y, quants[i]));
         };
         to.add(words(0), words(1), step_scales);
     }
@@ -123,15 +125,16 @@ inline void multiply_output(const MulMatNode &group, const KActivations *activat
             const __m128i minimums = block.minimums();
             __m128i found[rows_at_once];
             float scales[rows_at_once];
-            for (int row = 0; row < rows_at_once; row++) {  // the last one again where there are fewer
-                const int64_t of = first_row + std::min(row, ROWS - 1);
-                found[row] = _mm_madd_epi16(minimums, load(y.pair_sums[of]));
-                scales[row] = y.scales[of][0];
+            for (int row = 0; row < rows_at_once;
+                 row++) {  // the last one again where there are fewer
+                const int64_t source_row = first_row + std::min(row, ROWS - 1);
+                found[row] = _mm_madd_epi16(minimums, load(y.pair_sums[source_row]));
+                scales[row] = y.scales[source_row][0];
             }
             const __m128 both =
-                _mm_mul_ps(_mm_set1_ps(from_f16(block.minimum_scale())), _mm_loadu_ps(scales));
+                _mm_mul_ps(_mm_set1_ps(from_f16(weights[i].minimum_scale)), _mm_loadu_ps(scales));
             minimum_sums =
-                _mm_sub_ps(minimum_sums, _mm_mul_ps(both, _mm_cvtepi32_ps(sums_of(found))));
+                _mm_sub_ps(minimum_sums, _mm_mul_ps(both, _mm_cvtepi32_ps(lane_sums(found))));
         }
     }
     float results[rows_at_once], lanes[8];
@@ -170,4 +173,4 @@ constexpr WeightFormat format_of(int32_t type) {
             multiply<Unpacked>};
 }
 
-}  // namespace k
+}  // namespace k_types

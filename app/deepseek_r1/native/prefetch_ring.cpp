@@ -18,8 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Waits until `condition` is notified, an hour has passed, or for no reason. The library's own `wait`
-// has another version since GCC 12; this is inline code, and so runs beside GCC 11's library as well.
+// Waits until `condition` is notified, an hour has passed, or the thread wakes spuriously. `wait` has
+// the symbol version GLIBCXX_3.4.30; this is inline code, so a wheel runs with GCC 11's libstdc++ too.
 void wait(std::condition_variable &condition, std::unique_lock<std::mutex> &lock) {
     condition.wait_for(lock, std::chrono::hours(1));
 }

@@ -46,7 +46,7 @@ std::vector<pid_t> thread_ids() {
     if (folder == nullptr) return ids;
     while (const dirent *const entry = readdir(folder)) {
         const char *const name = entry->d_name;
-        pid_t id = 0;  // it stays for "." and ".."
+        pid_t id = 0;  // it stays for "." and ".."; not by `atoi`, as in layer_outputs.cpp
         std::from_chars(name, name + std::strlen(name), id);
         if (id != 0) ids.push_back(id);
     }

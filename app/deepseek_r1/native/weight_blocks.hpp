@@ -10,8 +10,8 @@ namespace streaming {
 constexpr int32_t type_q4_1 = 3, type_q5_0 = 6, type_q5_1 = 7, type_q8_0 = 8;
 constexpr int32_t type_q4_k = 12, type_q6_k = 14;
 
-constexpr int k_values = 256;    // of a block of the K types
-constexpr int block_values = 32; // of a block of the others
+constexpr int k_values = 256;     // of a block of the K types
+constexpr int block_values = 32;  // of a block of the others
 
 // 8 groups of 32 values, each with a 6-bit scale and a 6-bit minimum.
 struct BlockQ4K {

@@ -1,4 +1,4 @@
-// Whether the kernels for x86 processors are compiled, and what they have in common.
+// Whether the kernels for x86 processors are compiled, and a helper for their vectors.
 #pragma once
 
 // GCC compiles parts of a program for newer instructions (`#pragma GCC target`). On Windows it does not

@@ -1,9 +1,9 @@
 """Multiplies weights with rows of activations with the application's own kernels.
 
-With AVX2 and later, few rows, and only weights in Q4_K and Q6_K with the file's layout: streamed
-ones, and those that llama.cpp does not repack for the processor. On a processor without AVX, where
-llama.cpp computes most types one number at a time, any number of rows, and Q4_1, Q5_0, Q5_1 and
-Q8_0 too.
+With AVX2 or later, they compute few rows, and only weights in Q4_K and Q6_K that have the file's
+layout: streamed ones, and those that llama.cpp does not repack for the processor. Where llama.cpp
+was built without AVX, and computes most types one number at a time, they compute any number of
+rows, and Q4_1, Q5_0, Q5_1 and Q8_0 as well.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
 _VERSION: Final = 1  # of the kernels' results
-_ANY: Final = 1 << 31
+_NO_LIMIT: Final = 1 << 31
 # The fewest and the most rows. With AVX2, one row takes as long with ggml's kernels, and from more
 # rows on its tiled kernel is faster (tests/benchmarks/bench_mul_mat.py). Whoever changes these
 # numbers raises `inference.draft_profile`'s version: stored times depend on them.
 _ROWS: Final = {
-    MulMatKernel.SSE42: (1, _ANY),
+    MulMatKernel.SSE42: (1, _NO_LIMIT),
     MulMatKernel.AVX2: (2, 12),
     MulMatKernel.AVX_VNNI: (2, 24),
     MulMatKernel.AVX512_VNNI: (2, 32),
@@ -35,15 +35,17 @@ _AVX2_NEEDS: Final = frozenset(("AVX2", "FMA", "F16C"))
 def supported_kernels(library: Library) -> list[MulMatKernel]:
     """Return the kernels that this processor runs and that give this llama.cpp's bits, best first.
 
-    None on Windows, in a library that another compiler than GCC made, and where llama.cpp has
-    kernels for AVX only.
+    None on Windows, in a library that another compiler than GCC made, and where llama.cpp was built
+    with AVX but not with AVX2, FMA and F16C.
     """
     features = library.cpu_variant.features
+    same_bits: list[MulMatKernel] = []
     if _AVX2_NEEDS.issubset(features):
-        equal = [each for each in MulMatKernel if each >= MulMatKernel.AVX2]
-    else:
-        equal = [] if "AVX" in features else [MulMatKernel.SSE42]
-    return [each for each in sorted(equal)[::-1] if native().mul_mat_supported(each)]
+        same_bits = [each for each in MulMatKernel if each >= MulMatKernel.AVX2]
+    elif "SSE3" in features and "AVX" not in features:
+        same_bits = [MulMatKernel.SSE42]
+    supported = [each for each in same_bits if native().mul_mat_supported(each)]
+    return sorted(supported, reverse=True)
 
 
 class MulMat:
@@ -62,7 +64,8 @@ class MulMat:
         except AttributeError as error:
             raise StreamingUnavailable(detail=str(error)) from error
         least, most = _ROWS[kernel]
-        self.name = f"mul_mat {_VERSION}, {kernel.name}, {least} to {most} rows"
+        limit = f"up to {most} rows" if most < _NO_LIMIT else kernel.name
+        self.name = f"mul_mat {_VERSION}, {limit}"
         self.user_data: int = self._native.mul_mat_new(kernel, quantizers)
         self._native.mul_mat_set_rows(self.user_data, least, most)
         compute = address_of(self._native.mul_mat_compute)
