@@ -20,7 +20,7 @@ inline __m128i load(const void *from) {
 inline __m128i low_nibbles(__m128i x) { return _mm_and_si128(x, _mm_set1_epi8(15)); }
 inline __m128i high_nibbles(__m128i x) { return low_nibbles(_mm_srli_epi16(x, 4)); }
 
-// Four numbers in f16, in the lower half of each 32-bit lane.
+// Converts four numbers in f16, each in the lower half of a 32-bit lane.
 inline __m128 from_f16(__m128i bits) {
     const __m128i exponent = _mm_set1_epi32(0x7c00);
     const __m128i shifted = _mm_slli_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x7fff)), 13);

@@ -20,6 +20,7 @@ struct Products {
     }
 };
 
+// Two words in turns, which are scales of 8 bits.
 inline __m128i alternating(int first, int second) {
     const uint32_t both = (static_cast<uint32_t>(first) & 0xffff) | static_cast<uint32_t>(second)
                                                                         << 16;
