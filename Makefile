@@ -2,16 +2,19 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test check shots translations bundle smoke windows clean
+.PHONY: run check test test-all shots translations bundle smoke windows clean
 
 run:            ## open the window, installing what is missing
 	@$(PYTHON) installer/from_source.py run
 
-test:           ## every check and test
+check:          ## lint, types, layers and the pure tests: a minute
+	@$(PYTHON) installer/from_source.py check
+
+test:           ## the checks, and the tests of what a change can break: 8 minutes on two cores
 	@$(PYTHON) installer/from_source.py test
 
-check:          ## lint, types, layers and the fast tests, in a minute
-	@$(PYTHON) installer/from_source.py check
+test-all:       ## the tests that `make test` leaves out: 15 minutes more
+	@$(PYTHON) installer/from_source.py test-all
 
 translations:   ## collect texts, then compile the catalogues
 	$(VENV)/python installer/translations.py

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """From a fresh checkout to a running window or a test run, on Linux, macOS and Windows.
 
-    python3 installer/from_source.py run     # build what is missing, open the window
-    python3 installer/from_source.py test    # the same, then every check and test
-    python3 installer/from_source.py check   # the checks and the fast tests, in a minute
-    python3 installer/from_source.py setup   # build only
+    python3 installer/from_source.py run        # build what is missing, open the window
+    python3 installer/from_source.py check      # the checks and the pure tests: a minute
+    python3 installer/from_source.py test       # the checks, and what a change can break: 8 minutes
+    python3 installer/from_source.py test-all   # the tests that `test` leaves out: 15 minutes more
+    python3 installer/from_source.py setup      # build only
 
-What follows `test` or `check` goes to pytest, what follows `run` to the application.
+What follows `check`, `test` or `test-all` goes to pytest, what follows `run` to the application.
 
 Needs Python 3.11 to 3.13 and a C/C++ compiler; everything else comes from PyPI in the versions of
 `uv.lock`, into `.venv` here. The first time takes about five minutes: llama.cpp is compiled for
@@ -41,14 +42,14 @@ STATIC_CHECKS = (
     ["lint-imports"],
 )
 MOST_WORKERS = 4  # each loads models: more of them need more memory than a laptop has
-FAST = "not (native or window or process or slow or quiet)"
+COMMANDS = ("run", "check", "test", "test-all", "setup")
 NO_TESTS_COLLECTED = 5  # pytest's exit status
 
 
 def main() -> int:
     """Do what the one argument says; return the exit status."""
     arguments = sys.argv[1:]
-    if not arguments or arguments[0] not in ("run", "test", "check", "setup"):
+    if not arguments or arguments[0] not in COMMANDS:
         print(__doc__)
         return 2
     command, rest = arguments[0], arguments[1:]
@@ -61,7 +62,8 @@ def main() -> int:
         return start([tool("r1desk"), *rest])
     if command == "setup":
         return 0
-    static, tests = run_all(STATIC_CHECKS), run_all(pytest_commands(command, rest))
+    static = run_all(STATIC_CHECKS) if command in ("check", "test") else []
+    tests = run_all(pytest_commands(command, rest))
     return worst_status(static, tests, selected=bool(rest))
 
 
@@ -195,17 +197,19 @@ def start(command: list[str]) -> int:
 
 
 def pytest_commands(command: str, arguments: list[str]) -> list[list[str]]:
-    """The test runs of `test` and of `check`, each with the user's own `arguments`.
+    """The test runs of a command, each with the user's own `arguments`.
 
     Tests that measure time are marked `quiet`: they run one after the other when the rest is done.
+    No test is part of `test` and of `test-all`.
     """
     parallel = ["pytest", "-n", str(workers()), "--dist", "loadfile", "--durations", "15"]
-    if command == "check":
-        return [[*parallel, "-m", FAST, *arguments]]
-    return [
-        [*parallel, "-m", "not quiet", *arguments],
-        ["pytest", "-m", "quiet", "--durations", "15", *arguments],
-    ]
+    alone = ["pytest", "--durations", "15"]
+    runs = {
+        "check": [[*parallel, "-m", "not (integration or quiet or slow)"]],
+        "test": [[*parallel, "-m", "not (quiet or slow)"], [*alone, "-m", "quiet and not slow"]],
+        "test-all": [[*parallel, "-m", "slow and not quiet"], [*alone, "-m", "slow and quiet"]],
+    }
+    return [[*run, *arguments] for run in runs[command]]
 
 
 def workers() -> int:

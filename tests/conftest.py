@@ -32,7 +32,8 @@ from support.patience import PatientQtBot
 from support.shallow import shallow
 
 TESTS = Path(__file__).parent
-PROCESS_FOLDERS = {"cli", "host", "server"}
+INTEGRATION_FOLDERS = {"cli", "host", "server"}  # each of their tests starts our programs
+INTEGRATION_FIXTURES = {"qapp", "qtbot", "starter"}
 
 # An example that a busy machine computes slowly is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -58,10 +59,10 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what `make check` leaves out and can be known without being told."""
     for item in items:
-        if {"qapp", "qtbot"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker("window")
-        if item.path.relative_to(TESTS).parts[0] in PROCESS_FOLDERS:
-            item.add_marker("process")
+        folder = item.path.relative_to(TESTS).parts[0]
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if folder in INTEGRATION_FOLDERS or fixtures & INTEGRATION_FIXTURES:
+            item.add_marker("integration")
 
 
 @pytest.fixture(scope="module", autouse=True)

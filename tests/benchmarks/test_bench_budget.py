@@ -17,7 +17,10 @@ from benchmarks.machine_limits import LimitUnavailable, read_ahead_kib
 as_root = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="memory limits need root on Linux"
 )
-pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform != "linux", reason="on Linux")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(sys.platform != "linux", reason="on Linux"),
+]
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -58,7 +61,7 @@ def test_budgets_that_the_plan_refuses_are_reported_with_the_least_one(starter, 
 
 
 @as_root
-@pytest.mark.native
+@pytest.mark.integration
 def test_one_real_arm_beside_another(starter):
     done = run("--arms", "ours,mmap-1", "--budgets", "256", "--tokens", "6", "--json")
     if done.returncode == 1 and "memory limit" in done.stderr:

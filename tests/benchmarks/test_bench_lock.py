@@ -12,7 +12,7 @@ import pytest
 from deepseek_r1.hardware.process_lock import SECCOMP, missing_parts
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.slow,
     pytest.mark.skipif(SECCOMP in missing_parts(), reason="the system has no seccomp"),
 ]

@@ -74,7 +74,7 @@ def test_a_group_has_half_a_core_in_both_versions(tmp_path: Path, monkeypatch, v
 
 
 @as_root
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_slowed_drive_reads_that_slowly(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(os.urandom(24 << 20))
@@ -111,7 +111,7 @@ def test_a_drive_without_read_ahead_is_reported(tmp_path: Path, monkeypatch):
 
 
 @as_root
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_real_group_counts_limits_and_goes_away(tmp_path):
     try:
         group = machine.MemoryGroup(64)

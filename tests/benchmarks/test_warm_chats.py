@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.native, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 FOLDER = Path(__file__).parent
 

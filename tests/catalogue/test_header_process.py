@@ -20,7 +20,7 @@ from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_qwen2
 from support.patience import PATIENCE_S
 
-pytestmark = [pytest.mark.process, pytest.mark.native]
+pytestmark = pytest.mark.integration
 unix = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 
 

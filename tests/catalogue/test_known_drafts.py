@@ -55,8 +55,7 @@ def test_a_draft_model_is_verified_by_the_checksum_that_the_hub_states(
     assert (again.path, again.new) == (pulled.path, False)
 
 
-@pytest.mark.process
-@pytest.mark.native
+@pytest.mark.integration
 def test_the_network_process_asks_the_hub_as_well(
     draft: KnownDraft, content: bytes, tmp_path: Path, quick: RetryPolicy
 ) -> None:

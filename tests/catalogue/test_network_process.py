@@ -46,7 +46,7 @@ from support.hostile_server import Halting, HostileServer, Reply, Request
 from support.hub_server import hub_server, page
 from support.patience import PATIENCE_S
 
-pytestmark = [pytest.mark.process, pytest.mark.native]
+pytestmark = pytest.mark.integration
 QUICK = RetryPolicy(
     connect_s=PATIENCE_S,
     stall_s=PATIENCE_S,

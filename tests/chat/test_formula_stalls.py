@@ -15,7 +15,7 @@ from support.formula_corpus import HOSTILE
 
 LIMIT_MS = 50.0
 
-pytestmark = [pytest.mark.quiet, pytest.mark.window]
+pytestmark = [pytest.mark.quiet, pytest.mark.integration]
 
 
 @pytest.fixture

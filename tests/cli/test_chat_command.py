@@ -19,7 +19,7 @@ from deepseek_r1.core.events import LoadProgress
 from deepseek_r1.host.client import EngineClient
 from support.terminal import Terminal, on_terminal
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses a pseudo terminal")
 
 SHORT = ["--max-tokens", "12", "--temperature", "0", "--context-length", "1024"]

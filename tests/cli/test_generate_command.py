@@ -21,7 +21,7 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import EnginePhase, Heartbeat
 from support.patience import PATIENCE_S, wait_until
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 SMALL = ["--context-length", "512", "--micro-batch", "64", "--temperature", "0", "--seed", "1"]
 NUMBER = (int, float)
@@ -234,7 +234,7 @@ def test_an_answer_held_to_a_schema_is_in_the_bill(tmp_path: Path):
     assert memory["peak_mb"] > 0.8 * memory["planned_mb"]
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_prompt_kept_in_a_folder_is_not_read_again(tmp_path: Path, starter: Path) -> None:
     command = (
         "generate", "Count: " + "one two three " * 60, "--model", starter, "--max-tokens", "4",

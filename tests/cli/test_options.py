@@ -25,7 +25,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.parametrize("spelling", ["_", "-"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_takes_every_published_option(command: str, spelling: str):

@@ -26,7 +26,7 @@ def test_a_server_that_is_not_there_is_named():
     assert "http://127.0.0.1:9" in done.stderr
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_wrong_number_of_users_is_refused_by_its_option():
     done = run("bench", "serve", "--url", "http://127.0.0.1:9", "--users", "many")
     assert done.returncode == 2

@@ -62,7 +62,7 @@ def test_a_word_that_is_no_value_is_named():
         read("--swap_enabled=maybe")
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.parametrize(("value", "streams"), [("true", True), ("false", False)])
 def test_the_commands_heed_it(value: str, streams: bool):
     done = run("plan", "--memory_budget", "256", "--swap_enabled", value, "--json")

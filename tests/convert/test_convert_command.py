@@ -15,7 +15,7 @@ import pytest
 from deepseek_r1.formats.gguf import read_header
 from support.patience import PATIENCE_S, wait_until
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 pty = pytest.importorskip("pty")
 COMMAND = [sys.executable, "-m", "deepseek_r1.cli", "convert"]

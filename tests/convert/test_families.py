@@ -31,7 +31,7 @@ FAMILIES = {
 }
 STRINGS = json.loads((HERE / "hard_strings.json").read_text(encoding="utf-8"))
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

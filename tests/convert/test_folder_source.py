@@ -26,7 +26,7 @@ from deepseek_r1.convert.errors import (
 from deepseek_r1.convert.hf.folder_source import MAX_FILES
 from deepseek_r1.convert.hf.tensor_files import read_tensor_table
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def change_json(path: Path, change: Callable[[dict], object]) -> None:

@@ -27,7 +27,7 @@ from deepseek_r1.convert.precision import precision_named
 from support.budgets import ROOMY_MIB
 from support.patience import PATIENCE_S, wait_until
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 class Ended(BaseException):

@@ -11,7 +11,7 @@ import pytest
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 TEXT = "The bridge was built of stone. People cross it every day, in the sun and in the rain. " * 40
 

@@ -25,7 +25,7 @@ from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.ggml_types import TYPES_BY_NAME
 from deepseek_r1.formats.gguf import read_header
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 WIDTH = 256  # whole blocks of every type
 NEEDS_IMPORTANCE = {"iq1_s", "iq2_xxs", "iq2_xs"}

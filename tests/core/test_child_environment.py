@@ -11,7 +11,7 @@ from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.hardware import cpu
 
 
-@pytest.mark.process
+@pytest.mark.integration
 def test_a_child_sees_the_processor_of_its_owner() -> None:
     """Measured times are stored under its name by one process and looked up by the other."""
     name = subprocess.run(

@@ -17,7 +17,7 @@ from deepseek_r1.core.child_process import (
     StreamBroken,
 )
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 ECHO = """
 import struct, sys

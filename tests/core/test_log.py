@@ -10,7 +10,7 @@ import pytest
 
 from deepseek_r1.core.child_environment import child_environment
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 
 def test_a_warning_in_the_log_does_not_reach_the_terminal() -> None:

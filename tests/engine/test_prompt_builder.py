@@ -19,7 +19,7 @@ from deepseek_r1.engine.template import ChatTemplate
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_llama, tiny_qwen2
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 CONTENTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
     [

@@ -13,7 +13,7 @@ import pytest
 from support.file_verdicts import FileChecker, Verdict, checked_mutants
 from support.gguf_files import ALL
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 COUNT = 2000
 

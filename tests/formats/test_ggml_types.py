@@ -11,7 +11,7 @@ import pytest
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_block_sizes_are_those_of_the_engine() -> None:
     folder = Path(llama_cpp.__file__).parent / "lib"
     library = next(each for each in folder.iterdir() if "ggml-base" in each.name)

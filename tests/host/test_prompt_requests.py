@@ -24,7 +24,7 @@ from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 SETTINGS = LoadSettings(memory_budget=1024, context_length=2048)
 # The most likely token, nearly always. Not reproducible, so that all cells on disk are used.

@@ -48,7 +48,7 @@ from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 from host.test_lifetime import APP, gone
 from support.patience import wait_until
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 # On Windows nothing distinguishes a process that another ended.
 KILLED = EngineDied if sys.platform == "win32" else EngineOutOfMemory

@@ -17,7 +17,7 @@ from deepseek_r1.host.watchdog import RestartBudget
 from support.budgets import engine_extra_mib
 from support.patience import wait_until
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 STREAMED = LoadSettings(
     memory_budget=256, context_length=1024, micro_batch=64, threads=1, swap_enabled=True

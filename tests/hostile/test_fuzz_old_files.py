@@ -17,7 +17,7 @@ from hostile.fuzz_old_files import LONGEST_S, Findings, Opener, trial
 from support.forked_worker import forked_workers
 from support.ggml_files import FAMILIES
 
-pytestmark = [pytest.mark.native, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ONLY_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 

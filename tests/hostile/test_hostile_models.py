@@ -22,7 +22,7 @@ from support.gguf_files import tiny_llama
 from support.hostile import CASES
 from support.raw_gguf import ARRAY, I32, STRING, RawGguf, RawTensor, array
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 SETTINGS = LoadSettings(context_length=512)
 ENDLESS_TEMPLATE = (

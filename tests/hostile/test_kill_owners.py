@@ -10,7 +10,7 @@ from hostile.kill_owners import trial
 from support.patience import PATIENCE_S
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
 ]

@@ -19,7 +19,7 @@ from hostile import intruder_engine
 from support.patience import wait_until
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.skipif(bool(missing_parts()), reason="this system cannot lock a process"),
 ]
 

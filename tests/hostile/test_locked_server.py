@@ -15,8 +15,7 @@ from deepseek_r1.host.sharing_protocol import SharingBegan, SharingStart, from_s
 from support.servers import post
 
 pytestmark = [
-    pytest.mark.process,
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.skipif(bool(missing_parts()), reason="this system has no seccomp or no Landlock"),
 ]
 

@@ -39,7 +39,7 @@ from support.forced_answers import ENDLESS, only
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2
 from support.patience import PATIENCE_S
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 GREEDY = SamplingSettings(temperature=0.0)
 # Nearly random tokens, among which the end of the answer hardly ever comes up.

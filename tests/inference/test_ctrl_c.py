@@ -17,7 +17,7 @@ from deepseek_r1.core.settings import LoadSettings
 from support.budgets import ROOMY_MIB
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a signal elsewhere only"),
 ]
 

@@ -15,7 +15,7 @@ from deepseek_r1 import AsyncCPUInference, CPUInference, PromptTooLong, RawPromp
 from deepseek_r1.core.events import FinishReason, PrefillProgress
 from support.forced_answers import ENDLESS, only
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

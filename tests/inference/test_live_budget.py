@@ -38,7 +38,7 @@ with CPUInference(
 """
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_the_weights_follow_the_window(starter: Path) -> None:
     window_mib = WINDOW_MIB - engine_extra_mib(starter)
     done = subprocess.run(
@@ -53,7 +53,7 @@ def test_the_weights_follow_the_window(starter: Path) -> None:
     assert after < before - 3
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_window_that_has_grown_raises_the_least(starter: Path) -> None:
     with CPUInference(
         starter, memory_budget=300, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
@@ -78,7 +78,7 @@ def planned_mib(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return computed
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_one_move_of_the_budget_computes_the_residency_at_most_twice(
     starter: Path, planned_mib: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +94,7 @@ def test_one_move_of_the_budget_computes_the_residency_at_most_twice(
             assert 1 <= len(planned_mib) <= 2
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_an_estimate_computes_the_residency_at_most_twice(
     starter: Path, planned_mib: list[float]
 ) -> None:

@@ -136,7 +136,7 @@ def monitors() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == "pressure-monitor"]
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_while_the_machine_is_short_a_model_reads_with_a_smaller_batch(
     starter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +154,7 @@ def test_while_the_machine_is_short_a_model_reads_with_a_smaller_batch(
     assert not thread.is_alive()
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_without_being_asked_nobody_watches(starter: Path) -> None:
     with CPUInference(starter, context_length=256, window_mib=0.0):
         assert monitors() == []

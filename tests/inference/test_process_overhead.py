@@ -28,7 +28,7 @@ def measured_here(monkeypatch):
     process_overhead._engine_runtime_mib.cache_clear()
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.usefixtures("measured_here")
 def test_where_the_constant_was_not_measured_the_engines_process_is():
     own_mib = process_mib(os.getpid())
@@ -39,7 +39,7 @@ def test_where_the_constant_was_not_measured_the_engines_process_is():
     assert ballast
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.usefixtures("measured_here")
 def test_a_bill_without_the_engine_has_what_the_last_load_measured():
     assert planned_share(9.0) == ProcessOverhead(ENGINE_RUNTIME_MIB, 9.0)
@@ -50,7 +50,7 @@ def test_a_bill_without_the_engine_has_what_the_last_load_measured():
     assert planned_share(9.0) == ProcessOverhead(ENGINE_RUNTIME_MIB, 9.0)
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_the_callers_own_process_is_measured_with_all_it_holds():
     share = process_share()
     assert share.window_mib == 0

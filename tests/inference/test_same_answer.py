@@ -17,7 +17,7 @@ from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from inference.compare_answers import compare, prompt
 from support.k_quant import k_quant_model
 
-pytestmark = [pytest.mark.native, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 QUESTIONS = (
     "Count from one to thirty in words.",

@@ -25,7 +25,7 @@ from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from support.budgets import ROOMY_MIB
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 # The starter does not think by itself: this template opens its thinking, as R1's does.
 THINKING = (

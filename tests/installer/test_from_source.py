@@ -37,13 +37,23 @@ def test_every_check_runs_even_when_one_fails(
     assert all(mark.exists() for mark in marks)
 
 
-def test_each_test_is_in_exactly_one_of_the_runs_of_make_test() -> None:
-    parallel, alone = from_source.pytest_commands("test", ["-k", "name"])
-    assert parallel[parallel.index("-m") + 1] == "not quiet"
-    assert alone[alone.index("-m") + 1] == "quiet"
-    assert "-n" in parallel
-    assert "-n" not in alone
-    assert parallel[-2:] == alone[-2:] == ["-k", "name"]
+@pytest.mark.parametrize("integration", [False, True])
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_test_is_in_one_run_of_make_test_or_of_make_test_all(
+    integration: bool, quiet: bool, slow: bool
+) -> None:
+    marks = {"integration": integration, "quiet": quiet, "slow": slow}
+
+    def runs(command: str) -> list[list[str]]:
+        every = from_source.pytest_commands(command, ["-k", "name"])
+        assert all(run[-2:] == ["-k", "name"] for run in every)
+        return [run for run in every if eval(run[run.index("-m") + 1], {}, marks)]
+
+    (only,) = runs("test") + runs("test-all")
+    assert runs("test-all") == ([only] if slow else [])
+    assert ("-n" in only) == (not quiet)
+    assert len(runs("check")) == (not any(marks.values()))
 
 
 def test_without_a_screen_the_window_needs_no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

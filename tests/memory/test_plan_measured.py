@@ -33,7 +33,7 @@ from support.budgets import engine_extra_mib
 from support.eagle_heads import starter_head
 from support.r1_shaped import r1_shaped
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 TOLERANCE = 0.05
 ANSWER_TOKENS = 12

@@ -20,7 +20,7 @@ from support import ggml_nodes
 from support.ggml_nodes import BLOCKS, F16, F32, Q4_0, Q8_0, Node
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.skipif(not attention_vector_bits(), reason="llama.cpp computes attention here"),
 ]
 

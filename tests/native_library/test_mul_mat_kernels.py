@@ -31,7 +31,7 @@ from support.ggml_nodes import (
     compute_all,
 )
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 NO_HINT = bytes(8)
 MOST_ROWS = 32

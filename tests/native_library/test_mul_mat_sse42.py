@@ -34,7 +34,7 @@ from support.ggml_nodes import (
     compute_all,
 )
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 FLOAT, BITS = np.float32, np.uint32
 KINDS = pytest.mark.parametrize(

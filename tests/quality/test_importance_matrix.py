@@ -17,7 +17,7 @@ from deepseek_r1.formats.gguf import read_header
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def test_every_matrix_of_a_model_is_met(starter: Path, started: Launch, tmp_path: Path):

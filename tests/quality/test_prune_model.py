@@ -35,7 +35,7 @@ from deepseek_r1.formats.gguf import read_header
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="session")

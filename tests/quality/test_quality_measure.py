@@ -27,7 +27,7 @@ from deepseek_r1.convert.quality.quality_measure import divergence, grouped, log
 from deepseek_r1.convert.quality.quality_run import MeasurementSettings, compare
 from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def nobody(_model: Path, _done: int, _total: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from deepseek_r1.cli.serve_load import ServerLoad
 from support.servers import RunningServer, get
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def measured(server: RunningServer, *options: str) -> dict[str, object]:

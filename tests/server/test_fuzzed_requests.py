@@ -24,7 +24,7 @@ from deepseek_r1.server.api_requests import (
 )
 from support.servers import RunningServer
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 EXAMPLES = int(os.environ.get("R1_FUZZED_REQUESTS", "40"))
 BODIES: dict[str, tuple[type, dict[str, Any]]] = {

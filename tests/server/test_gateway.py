@@ -58,7 +58,7 @@ def wait_for(address: str) -> None:
     wait_until(ready, "the gateway did not become ready")
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.parametrize("gateway", ["haproxy", "smg"])
 def test_a_conversation_stays_on_its_server_and_survives_it(
     gateway: str, start_server: StartServer, tmp_path: Path

@@ -18,7 +18,7 @@ from support.patience import PATIENCE_S, wait_until
 from support.servers import is_ready, post
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.skipif(sys.platform == "win32", reason="instances share a socket"),
 ]
 

@@ -13,7 +13,7 @@ import pytest
 
 from support.servers import RunningServer
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 HI = [{"role": "user", "content": "Say hello."}]
 

@@ -16,7 +16,7 @@ import pytest
 from support.patience import PATIENCE_S, wait_until
 from support.servers import RunningServer, StartServer, get, post, start
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 KEY = "a-key-of-some-length"
 ENDLESS = {

@@ -25,8 +25,7 @@ from window.mouse_and_keys import click
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
 pytestmark = [
-    pytest.mark.native,
-    pytest.mark.process,
+    pytest.mark.integration,
     pytest.mark.usefixtures("shallow_installation"),
     pytest.mark.qt_log_ignore("This plugin does not support"),
 ]

@@ -23,7 +23,7 @@ from deepseek_r1.weights.memory_region import PAGE
 from deepseek_r1.weights.placement.residency import plan_residency
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
 ]
 
 MIB = 1 << 20

@@ -18,7 +18,7 @@ from support.gguf_files import tiny_qwen2
 from support.native_clock import native_clock
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.skipif(sys.platform != "linux", reason="streams, and reads Linux's counters"),
 ]
 

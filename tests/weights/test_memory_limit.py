@@ -27,7 +27,7 @@ with CPUInference(sys.argv[1], memory_budget=int(sys.argv[2]), context_length=51
 
 
 @pytest.mark.slow
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_model_larger_than_the_limit_is_not_killed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -17,7 +17,7 @@ from window.mouse_and_keys import click, press, type_text
 from window.session_fixture import running_session, short_answers, wait_answered, wait_ready
 from window.stored_conversations import store_conversation
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 
 def files_of(*paths: Path) -> QMimeData:

@@ -36,7 +36,7 @@ from window.session_fixture import (
 )
 from window.stall_meter import answering_window
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 VERDICT_MS = 10_000
 STARTER_NAME = "SmolLM2"

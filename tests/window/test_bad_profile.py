@@ -34,7 +34,7 @@ from window.session_fixture import (
     wait_ready,
 )
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 HELLO, REPLY = "Hello from before.", "An answer from before."
 

@@ -22,7 +22,7 @@ from support.patience import PATIENCE_S, wait_until
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 
 def paste(session: Session, text: str) -> None:

@@ -18,7 +18,7 @@ WITHIN_S = "20"
 TOKENS = "80"  # a third of the script's: the slider is moved at the first of them
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.quiet
 def test_a_smaller_budget_during_an_answer(tmp_path_factory: pytest.TempPathFactory) -> None:

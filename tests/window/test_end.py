@@ -50,7 +50,7 @@ def test_a_result_that_comes_after_the_end_starts_nothing(qtbot: QtBot, tmp_path
     assert followed == []
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_closing_during_an_answer_keeps_what_was_written(qtbot: QtBot, tmp_path: Path) -> None:
     with running_session(qtbot, tmp_path / "profile", endless_answers) as session:
         wait_ready(qtbot, session)

@@ -21,7 +21,7 @@ from r1desk.engine import engine_bridge
 from window.session_fixture import ask, running_session, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 FAULTS: dict[str, tuple[Callable[[psutil.Process], None], str]] = {
     "frozen": (psutil.Process.suspend, "did not respond for")

@@ -12,7 +12,7 @@ from r1desk.shell.session import Session
 from window.session_fixture import running_session
 from window.stored_conversations import store_conversation
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def choose(session: Session, start: str, file: Path) -> None:

@@ -29,7 +29,7 @@ from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click
 from window.session_fixture import running_session, wait_ready
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(autouse=True)

@@ -130,7 +130,7 @@ def test_where_no_model_fits_there_are_two_ways_left(qtbot: QtBot, welcome: Welc
     assert welcome.card.file_button.isVisible()
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_model_in_the_downloads_folder_is_one_click_away(
     qtbot: QtBot, own_profile: Path, tmp_path: Path, starter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

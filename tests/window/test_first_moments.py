@@ -17,7 +17,7 @@ from r1desk.store import StoreThread
 from support.patience import PATIENCE_S
 from window.session_fixture import ask, running_session, short_answers, wait_answered
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def test_a_newcomer_asks_and_is_answered_token_by_token(qtbot: QtBot, own_profile: Path) -> None:

@@ -20,7 +20,7 @@ from window.mouse_and_keys import click, press, type_text, wait_still
 from window.session_fixture import ask, running_session, wait_answered, wait_ready
 from window.stored_conversations import store_conversation
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 LONG = " ".join(f"The {n}th sheep jumps over the fence." for n in range(24))
 TURNS = ("Count sheep.", LONG, "Count more sheep.", LONG)
 

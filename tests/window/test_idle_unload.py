@@ -13,7 +13,7 @@ from r1desk.shell.session import Session
 from window.mouse_and_keys import click, click_row
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,12 @@ from r1desk.store import MessageState, Profile, Store
 from support.patience import PATIENCE_S, wait_until
 
 # Quiet: of an answer at most a second may be lost, which the disk must have had.
-pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.quiet, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.quiet,
+    pytest.mark.timeout(900),
+]
 
 ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "20"))
 TAIL_S = 1.0  # what may be lost of a streaming answer

@@ -22,7 +22,7 @@ def first(stored: Preferences) -> None:
     stored.welcomed = False
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_the_whole_window_holds_no_items_of_layouts(qtbot: QtBot, tmp_path: Path) -> None:
     before = items()
     with running_session(qtbot, tmp_path / "profile", first) as session:

@@ -23,7 +23,7 @@ from window.session_fixture import (
     wait_ready,
 )
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 TOO_LITTLE = LoadSettings(memory_budget=256, context_length=8192)
 

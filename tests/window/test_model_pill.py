@@ -25,7 +25,7 @@ from window.session_fixture import (
 )
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.usefixtures("shallow_installation"),
     pytest.mark.qt_log_ignore("This plugin does not support"),  # menus take the keyboard
 ]

@@ -16,7 +16,7 @@ from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click
 from window.session_fixture import running_session, wait_ready
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def open_settings(session: Session) -> SettingsDialog:

@@ -13,7 +13,7 @@ from support.hub_server import hub_server, page
 from window.measured_process import MeasuredProcess
 
 
-@pytest.mark.process
+@pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="the measured window waits for a POSIX pipe")
 def test_after_a_list_and_a_download_the_window_has_no_library_of_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

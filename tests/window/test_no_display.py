@@ -80,7 +80,7 @@ def test_from_a_pipe_it_says_how_to_ask_from_one(display: dict[str, str]) -> Non
     assert "Qt" not in ended.stderr
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_in_a_terminal_the_chat_goes_on_there() -> None:
     with on_terminal(WINDOW, environment()) as terminal:
         terminal.wait_for("There is no screen here, so the chat goes on in this terminal.")

@@ -19,7 +19,7 @@ from r1desk.widgets.notice_bar import NoticeBar
 from window.mouse_and_keys import click, press, type_text
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def opened_row(qtbot: QtBot, session: Session) -> PresetRow:

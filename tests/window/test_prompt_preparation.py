@@ -13,7 +13,7 @@ from r1desk import preferences as prefs
 from r1desk.shell.session import PROMPTS_FOLDER, Session
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 QUESTION = "Count: " + " ".join(str(number) for number in range(60))
 
 

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from r1desk.shell.main_window import MainWindow
 from window.session_fixture import running_session, wait_ready
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def test_no_widget_of_an_earlier_window_is_left(qtbot: QtBot, own_profile: Path) -> None:

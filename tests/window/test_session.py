@@ -25,7 +25,7 @@ from window.session_fixture import (
 )
 from window.stored_conversations import store_conversation
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 
 def texts(session: Session) -> list[str]:

@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("short_of_memory.py")
 
 @pytest.mark.slow
 @pytest.mark.quiet
-@pytest.mark.native
+@pytest.mark.integration
 def test_nothing_is_killed_and_the_answer_is_the_same(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

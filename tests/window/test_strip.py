@@ -11,7 +11,7 @@ from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.shell.session import Session
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 
 def wait_context(qtbot: QtBot, session: Session, tokens: int) -> None:

@@ -17,7 +17,7 @@ from support.gguf_files import tiny_llama
 from support.raw_gguf import RawGguf
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 SOURCE = "{% for m in messages %}[{{ m.content }}]{% endfor %}<think>\n"
 
 

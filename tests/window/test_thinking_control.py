@@ -21,7 +21,7 @@ from r1desk.shell.session import Session
 from window.mouse_and_keys import click, press
 from window.session_fixture import ask, running_session, wait_answered, wait_ready
 
-pytestmark = [pytest.mark.native, pytest.mark.usefixtures("shallow_installation")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 # The starter does not think by itself: this template opens its thinking, as R1's does.
 THINKING = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"

@@ -14,7 +14,7 @@ import pytest
 from r1desk.store import Profile, ProfileInUse
 from support.patience import PATIENCE_S, wait_until
 
-pytestmark = [pytest.mark.native, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 TESTS = Path(__file__).resolve().parents[1]
 RACERS = 8

@@ -15,7 +15,7 @@ from deepseek_r1.engine.legacy.legacy_model import LegacyModel, legacy_file
 from deepseek_r1.formats.gguf import read_header
 from support.ggml_files import write_gpt2
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 HERE = Path(__file__).parent
 REFERENCE = json.loads((HERE / "gpt2.json").read_text())  # see make_reference.py

@@ -22,7 +22,7 @@ from support.gguf_files import tiny_llama
 from support.gguf_first import write_first_version
 from support.raw_gguf import STRING, RawGguf
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=12)
 CONTEXT = 256

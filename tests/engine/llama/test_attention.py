@@ -18,7 +18,7 @@ from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.skipif(not attention_vector_bits(), reason="llama.cpp computes attention here"),
 ]
 

@@ -77,7 +77,7 @@ def test_the_count_is_that_of_distinct_cells(operations: Sequence[tuple[str, int
 
 # ---- answers --------------------------------------------------------------------------------
 
-pytest_native = pytest.mark.native
+pytest_native = pytest.mark.integration
 PROMPTS = [
     "Count from one to ten.",
     "What is the capital of France?",

@@ -19,7 +19,7 @@ from deepseek_r1.engine.llama.constrained_decoding import SamplerPair
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 NODE = {
     "type": "object",

@@ -14,7 +14,7 @@ from deepseek_r1.engine.llama.context import AbortedError, ContextParams, LlamaC
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from deepseek_r1.engine.llama.cpu_variant import CpuVariant, loaded_cpu_variant,
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.hardware import cpu
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 class SystemInfo:

@@ -13,7 +13,7 @@ from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationStats
 from deepseek_r1.core.settings import SamplingSettings
 from support.budgets import ROOMY_MIB
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 STORY = "Write on and on about a dragon."
 
 

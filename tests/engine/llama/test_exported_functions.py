@@ -17,7 +17,7 @@ import pytest
 from deepseek_r1.engine.llama.exported_functions import EXPORTED_BY
 from deepseek_r1.engine.llama.library import library
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 LIBRARIES = {
     "win32": "{}.dll",

@@ -29,7 +29,7 @@ def offered() -> bool:
 
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
     pytest.mark.skipif(not offered(), reason="the system offers no huge pages"),
 ]
 

@@ -10,7 +10,7 @@ import pytest
 
 from deepseek_r1.engine.llama.library import LibraryLog
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def test_importing_the_engine_stays_light() -> None:

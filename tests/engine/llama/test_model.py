@@ -13,7 +13,7 @@ from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_qwen2
 from support.raw_gguf import I32, U16, RawGguf
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def test_llama_cpps_own_error_reaches_the_user(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from deepseek_r1.engine.llama.mul_mat import make_mul_mat, supported_kernels
 from deepseek_r1.native.native_library import MulMatKernel, native
 from support.streaming import loaded
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(autouse=True)

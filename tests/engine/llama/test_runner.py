@@ -20,7 +20,7 @@ from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.native.native_library import LlamaBatch
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def test_an_unusable_template_is_found_before_the_weights_are_read(starter: Path) -> None:

@@ -12,7 +12,7 @@ from deepseek_r1.engine.llama.evaluate import Evaluator
 from deepseek_r1.engine.llama.sampler import NEGLIGIBLE
 from deepseek_r1.formats.gguf import read_header
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 # Fixed texts and not sampled ones: other kernels sample other answers, of another length.
 STORY = """\

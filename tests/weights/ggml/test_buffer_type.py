@@ -11,7 +11,7 @@ from deepseek_r1.engine.llama.library import library
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 MIB = 1 << 20
 
 

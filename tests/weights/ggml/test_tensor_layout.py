@@ -9,7 +9,7 @@ from deepseek_r1.engine.llama.library import library
 from deepseek_r1.weights.ggml import tensor_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 
 def test_fields_of_a_tensor_are_found() -> None:

@@ -40,7 +40,7 @@ from support.streaming import FIRST, Bench, budgets, loaded
 from support.windows_memory import committed_pages
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
 ]
 Make = Callable[[Path], Path]
 MIXTURES = [tiny_mixture, tiny_qwen3moe, tiny_deepseek2]

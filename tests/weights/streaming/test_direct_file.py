@@ -71,7 +71,7 @@ def _cached_pages(descriptor: int) -> int:
 
 
 @linux_only
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_loaded_model_leaves_nothing_of_its_file_in_the_page_cache(tmp_path: Path) -> None:
     """The header is read through it, twice, and the system reads ahead of it."""
     path = tiny_llama(tmp_path / "model.gguf")

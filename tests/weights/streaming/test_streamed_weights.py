@@ -29,7 +29,7 @@ from support.streaming import FIRST, budgets, loaded
 from support.windows_memory import under_wine
 
 pytestmark = [
-    pytest.mark.native,
+    pytest.mark.integration,
 ]
 
 MODELS = [tiny_llama, tiny_qwen2, tiny_qwen3, tiny_mixture, tiny_deepseek2]

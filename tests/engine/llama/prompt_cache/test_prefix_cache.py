@@ -17,7 +17,7 @@ from support import prompt_chats
 from support.gguf_files import tiny_qwen2
 from support.prompt_chats import Answered, Opener, assistant, long_text, prepared, user
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 # The likeliest token, but not reproducible, so that all cells in memory are used again.
 # At this temperature chance decides nothing, even among the flat logits of random weights.

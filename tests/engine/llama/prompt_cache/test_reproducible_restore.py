@@ -27,7 +27,7 @@ from support.prompt_chats import (
     user,
 )
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=10, logprobs=True)
 SAMPLED = SamplingSettings(temperature=0.8, max_tokens=6)

@@ -18,7 +18,7 @@ from support.gguf_files import tiny_llama
 from support.raw_gguf import RawGguf
 from support.streaming import Bench, loaded
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 COUNT = 150
 FREE = LengthRule(RowCurve({1: 1e3, 16: 1e3}))

@@ -22,7 +22,7 @@ from support.eagle_heads import attached, make_head, starter_head
 from support.gguf_files import tiny_gemma3, tiny_qwen2, tiny_qwen3
 from support.streaming import FIRST, budgets, loaded
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 LAYERS = (1, 1, 1)
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=48)

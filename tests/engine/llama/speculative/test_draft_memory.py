@@ -104,7 +104,7 @@ def loaded_pair(starter: Path, times: DraftTimes) -> CPUInference:
     )
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_draft_model_that_cannot_pay_is_freed_by_the_load(
     starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +120,7 @@ def test_a_draft_model_that_cannot_pay_is_freed_by_the_load(
         assert stats.completion_tokens > 1
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_draft_model_that_is_mostly_wrong_is_freed_and_the_answer_goes_on(
     starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ def answered(
     return model.complete(prompt, sampling=sampling)
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_twin_saves_most_passes_and_is_paid_for_in_the_bill(pair: CPUInference) -> None:
     stats = answered(pair, STORY).stats
     assert stats.tokens_per_pass > 2
@@ -78,7 +78,7 @@ def test_a_twin_saves_most_passes_and_is_paid_for_in_the_bill(pair: CPUInference
     assert 0 < draft.measured_mib <= draft.planned_mib
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_drafted_answer_is_the_same_again(pair: CPUInference) -> None:
     """Also after other answers: its drafts depend on nothing but its own text."""
     first = answered(pair, STORY)
@@ -89,7 +89,7 @@ def test_a_drafted_answer_is_the_same_again(pair: CPUInference) -> None:
     assert again_at_once.stats.drafted == later.stats.drafted > 0
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_the_draft_model_reads_the_next_turns_prompt_in_advance(pair: CPUInference) -> None:
     """Its cells are then those of the conversation, and the answer is drafted as before."""
     said = [Message(role=Role.USER, content=STORY), Message(role=Role.ASSISTANT, content="No.")]
@@ -102,7 +102,7 @@ def test_the_draft_model_reads_the_next_turns_prompt_in_advance(pair: CPUInferen
     assert answered(pair, asked, free).stats.completion_tokens > 1
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_cancelled_draft_leaves_an_engine_that_answers(pair: CPUInference) -> None:
     events = pair.stream(STORY, sampling=GREEDY.model_copy(update={"max_tokens": 400}))
     next(events)
@@ -112,7 +112,7 @@ def test_a_cancelled_draft_leaves_an_engine_that_answers(pair: CPUInference) -> 
     assert answered(pair, STORY).stats.completion_tokens > 1
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_budget_without_room_for_the_draft_model_is_refused(starter: Path) -> None:
     with pytest.raises(BudgetTooSmall):
         CPUInference(
@@ -120,7 +120,7 @@ def test_a_budget_without_room_for_the_draft_model_is_refused(starter: Path) -> 
         )
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(
     starter: Path, r1_shaped: Path
 ) -> None:
@@ -135,13 +135,13 @@ def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(
     assert not accepted
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_drafts_by_a_model_need_one(starter: Path) -> None:
     with pytest.raises(DraftMissing):
         CPUInference(starter, drafts="model", memory_budget=2048)
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_the_times_are_measured_once_and_stored(
     starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +181,7 @@ FREE = LengthRule(RowCurve({1: 1e3, 16: 1e3}))  # passes that outweigh any draft
 COUNTED = "one two three four five one two three four five one two three four five one two"
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_an_edited_text_is_drafted_as_a_new_one(twin: Callable[[], DraftModel]) -> None:
     """Cells are cut back to what both texts share, and drafted tokens leave nothing behind."""
     used, new = twin(), twin()
@@ -199,7 +199,7 @@ def test_an_edited_text_is_drafted_as_a_new_one(twin: Callable[[], DraftModel]) 
         assert used.propose(FREE, 1).tokens == new.propose(FREE, 1).tokens != ()
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_text_longer_than_the_draft_models_cache_moves_its_window_on(
     twin: Callable[[], DraftModel],
 ) -> None:

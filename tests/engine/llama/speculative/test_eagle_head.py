@@ -93,7 +93,7 @@ def answered(model: CPUInference, sampling: SamplingSettings = GREEDY) -> Genera
     return model.complete(PROMPT, sampling=sampling)
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_an_answer_is_the_one_without_drafts(pair: Pair) -> None:
     with opened(pair) as model:
         result = answered(model)
@@ -103,7 +103,7 @@ def test_an_answer_is_the_one_without_drafts(pair: Pair) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.native
+@pytest.mark.integration
 def test_an_answer_of_a_streamed_model_is_the_one_without_drafts(
     starter: Path, tmp_path: Path
 ) -> None:
@@ -127,7 +127,7 @@ def test_an_answer_of_a_streamed_model_is_the_one_without_drafts(
         assert answered(model).text == text
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_head_changes_no_bit_of_its_targets_logits(
     shallow_starter: Path, tmp_path: Path, streams: bool
@@ -145,7 +145,7 @@ def test_a_head_changes_no_bit_of_its_targets_logits(
     assert logits[0] == logits[1]
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_head_finds_embeddings_that_are_on_the_disk(pair: Pair) -> None:
     """It uses its target's, whose rows are read when a token needs them."""
     drafted = []
@@ -160,7 +160,7 @@ def test_a_head_finds_embeddings_that_are_on_the_disk(pair: Pair) -> None:
     assert drafted[0] == drafted[1] != ()
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_head_is_paid_for_in_the_bill(pair: Pair) -> None:
     with opened(pair) as model:
         lines = {line.name: line for line in model.loaded.bill.lines}
@@ -169,7 +169,7 @@ def test_a_head_is_paid_for_in_the_bill(pair: Pair) -> None:
         assert 0 < draft.measured_mib <= draft.planned_mib
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_drafted_answer_is_the_same_again(pair: Pair) -> None:
     """Also after other answers: its drafts depend on nothing but its own text."""
     with opened(pair) as model:
@@ -183,7 +183,7 @@ def test_a_drafted_answer_is_the_same_again(pair: Pair) -> None:
         assert len(counts) == 1
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_an_edited_conversation_keeps_the_cells_of_what_both_have(pair: Pair) -> None:
     said = "it is that he was in the " * 4
     free = SamplingSettings(temperature=0.4, max_tokens=16)
@@ -198,7 +198,7 @@ def test_an_edited_conversation_keeps_the_cells_of_what_both_have(pair: Pair) ->
     assert [token for _, token in before] != [token for _, token in after]
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_the_next_turns_prompt_is_read_in_advance(pair: Pair) -> None:
     said = [Message(role=Role.USER, content="of it"), Message(role=Role.ASSISTANT, content="No.")]
     with opened(pair) as model:
@@ -209,7 +209,7 @@ def test_the_next_turns_prompt_is_read_in_advance(pair: Pair) -> None:
         assert len(cells_of(model)) + len(head._pending) == prepared > 10
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_head_begins_behind_a_prompt_from_the_disk(shallow_starter: Path, tmp_path: Path) -> None:
     """Nobody has the hidden states of cells that were restored."""
     head = starter_head(tmp_path / "head.gguf", shallow_starter, range(300, 340))
@@ -237,7 +237,7 @@ def test_a_head_begins_behind_a_prompt_from_the_disk(shallow_starter: Path, tmp_
     assert again.stats.drafted == first.stats.drafted > 0
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_cancelled_answer_leaves_an_engine_that_answers(pair: Pair) -> None:
     with opened(pair) as model:
         events = model.stream(PROMPT, sampling=GREEDY.model_copy(update={"max_tokens": 200}))
@@ -248,7 +248,7 @@ def test_a_cancelled_answer_leaves_an_engine_that_answers(pair: Pair) -> None:
         assert answered(model).text == pair.text
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_head_that_was_freed_leaves_its_target_as_it_was(pair: Pair) -> None:
     with opened(pair) as model:
         assert answered(model).text == pair.text
@@ -283,7 +283,7 @@ def drafts_after(head: EagleHead, token: int, most: int = 8) -> tuple[int, ...]:
     return head.propose(FREE, most).tokens
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_wrong_drafts_leave_nothing_behind(bench) -> None:
     """A text with rollbacks in between is drafted on as the same text without."""
     target, make = bench
@@ -303,7 +303,7 @@ def test_wrong_drafts_leave_nothing_behind(bench) -> None:
     assert drafted[0] == drafted[1] != ()
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("after", "with_cells"),
     [
@@ -325,7 +325,7 @@ def test_a_text_that_was_cut_goes_on(bench, after: list[int], with_cells: list[i
     assert [position for position, _ in head._cells] == with_cells
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_text_longer_than_the_heads_cache_moves_its_window_on(bench) -> None:
     target, make = bench
     head = make()
@@ -339,7 +339,7 @@ def test_a_text_longer_than_the_heads_cache_moves_its_window_on(bench) -> None:
     assert head._cells[0][0] > 50
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_failure_is_raised_by_the_next_draft_and_not_by_the_target(bench, monkeypatch) -> None:
     target, make = bench
     head = make()
@@ -360,7 +360,7 @@ def test_a_failure_is_raised_by_the_next_draft_and_not_by_the_target(bench, monk
     assert drafts_after(head, 300)
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_head_whose_numbers_mean_nothing_drafts_nothing(pair: Pair, tmp_path: Path) -> None:
     weights = head_weights(EMBEDDING, EMBEDDING, read_header(pair.target).vocabulary)
     weights["output.weight"] *= float("nan")
@@ -374,7 +374,7 @@ def test_a_head_whose_numbers_mean_nothing_drafts_nothing(pair: Pair, tmp_path: 
         follower.close()
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_freed_head_gives_back_the_memory_of_the_features(bench) -> None:
     target, make = bench
     released: list[tuple[int, int]] = []

@@ -32,7 +32,7 @@ from support.eagle_heads import (
 from support.gguf_files import EMBEDDING, tiny_llama
 from support.streaming import loaded
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.integration
 
 LAYERS = (1, 0, 1)  # in the order of the file, not of the model
 FREE = LengthRule(RowCurve({1: 1e3, 16: 1e3}))  # passes that outweigh any drafting

@@ -69,7 +69,7 @@ def answered(
     return last.stats
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_a_text_that_repeats_itself_takes_fewer_passes(by_name: CPUInference) -> None:
     """The schema leaves the model no other text, so what it says is no matter of chance."""
     model = by_name
@@ -82,7 +82,7 @@ def test_a_text_that_repeats_itself_takes_fewer_passes(by_name: CPUInference) ->
     assert (again.drafted, again.accepted) == (stats.drafted, stats.accepted)
 
 
-@pytest.mark.native
+@pytest.mark.integration
 @pytest.mark.parametrize("sampling", [{"seed": 5}, {"temperature": 0.0}])
 def test_an_answer_that_must_be_the_same_again_is_not_drafted(
     from_the_disk: CPUInference, sampling: dict[str, float]
@@ -91,7 +91,7 @@ def test_an_answer_that_must_be_the_same_again_is_not_drafted(
     assert (stats.drafted, stats.tokens_per_pass) == (0, 1.0)
 
 
-@pytest.mark.native
+@pytest.mark.integration
 def test_the_context_after_drafts_is_that_of_its_text(from_the_disk: CPUInference) -> None:
     """After drafts were taken back, the same question finds its whole prompt in the cache."""
     model = from_the_disk
