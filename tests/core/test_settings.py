@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from deepseek_r1.core.settings import AppliesWhen, LoadSettings, SamplingSettings, SettingInfo
+from deepseek_r1.core.settings import (
+    AppliesWhen,
+    LoadSettings,
+    SamplingOptions,
+    SamplingSettings,
+    SettingInfo,
+)
 
 ALL = [(model, key) for model in (LoadSettings, SamplingSettings) for key in model.model_fields]
 
@@ -37,3 +43,9 @@ def test_an_unknown_setting_is_refused() -> None:
 def test_the_preset_is_deepseeks_advice_for_r1() -> None:
     preset = SamplingSettings()
     assert (preset.temperature, preset.top_p) == (0.6, 0.95)
+
+
+def test_every_sampling_setting_is_a_keyword_of_the_library() -> None:
+    assert set(SamplingOptions.__annotations__) | {"max_tokens"} == set(
+        SamplingSettings.model_fields
+    )

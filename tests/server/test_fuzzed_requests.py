@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.server.api_requests import (
     ChatRequest,
     CompletionRequest,
@@ -56,6 +57,7 @@ VALUES = st.recursive(
 @pytest.mark.parametrize("path", BODIES)
 def test_no_value_of_a_field_is_a_server_error(server: RunningServer, path: str):
     model, right = BODIES[path]
+    fields = sorted({*model.model_fields, *SamplingSettings.model_fields})
     with server.http() as http:
 
         @settings(
@@ -63,7 +65,7 @@ def test_no_value_of_a_field_is_a_server_error(server: RunningServer, path: str)
             suppress_health_check=list(HealthCheck),
             derandomize=EXAMPLES == 40,
         )
-        @given(st.dictionaries(st.sampled_from(sorted(model.model_fields)), VALUES, max_size=3))
+        @given(st.dictionaries(st.sampled_from(fields), VALUES, max_size=3))
         def send(changed: dict[str, Any]) -> None:
             body = {"max_tokens": 2} | right | changed
             if isinstance(body.get("max_tokens"), int) and not body.get("max_completion_tokens"):

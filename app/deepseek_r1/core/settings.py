@@ -1,15 +1,16 @@
 """Declares every setting of the engine once: key, type, range, default, texts, when it applies.
 
-The window's panel, the command line and the host's protocol are derived from these models.
+The window's panel, the command line, the server's requests and the host's protocol are derived
+from these models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -442,3 +443,22 @@ class SamplingSettings(_Settings):
     def reproducible(self) -> bool:
         """Whether the same question gets the same answer: a fixed seed or greedy sampling."""
         return self.seed >= 0 or self.temperature == 0.0
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The fields of `SamplingSettings` but `max_tokens` as keywords, for type checkers."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    repeat_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    logit_bias: Mapping[int, float]
+    stop: str | Sequence[str]
+    logprobs: bool
+    top_logprobs: int
+    thinking_budget: int | None
+    end_repetition: bool
+    seed: int

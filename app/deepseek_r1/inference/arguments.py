@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from pydantic import ValidationError
 
 from deepseek_r1.core.errors import PromptTooLong, R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PromptInput, RawPrompt, Role, message_from
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.settings import LoadSettings, SamplingOptions, SamplingSettings
 from deepseek_r1.engine.base import Engine
 
 Prompt = str | Sequence[Message | Mapping[str, Any]] | RawPrompt
-
-
-class SamplingOptions(TypedDict, total=False):
-    """Single fields of `SamplingSettings`, as keywords."""
-
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float
-    repeat_penalty: float
-    presence_penalty: float
-    frequency_penalty: float
-    logit_bias: Mapping[int, float]
-    stop: str | Sequence[str]
-    logprobs: bool
-    top_logprobs: int
-    thinking_budget: int | None
-    end_repetition: bool
-    seed: int
 
 
 def with_options(settings: LoadSettings, **options: Any) -> LoadSettings:

@@ -28,6 +28,7 @@ from deepseek_r1.core.settings import (
     DraftMode,
     KVType,
     LoadSettings,
+    SamplingOptions,
     SamplingSettings,
 )
 from deepseek_r1.engine.base import AnswerBatch, GenerationResult
@@ -36,7 +37,6 @@ from deepseek_r1.engine.schema import Schema, schema_json
 from deepseek_r1.hardware import cpu
 from deepseek_r1.inference.arguments import (
     Prompt,
-    SamplingOptions,
     as_messages,
     checked_prompts,
     first_error,

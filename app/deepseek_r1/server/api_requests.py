@@ -33,25 +33,21 @@ class StreamOptions(_Body):
 
 
 class SamplingFields(_Body):
-    """The fields that chat and completion share. None is the model's default."""
+    """The fields that chat and completion share. None is the model's default.
+
+    A field that is not declared here and has the name of a sampling setting is that setting.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     model: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
     top_k: int | None = None
-    min_p: float | None = None
-    repeat_penalty: float | None = None
-    repetition_penalty: float | None = None  # the same under vLLM's name
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
-    stop: str | list[str] | None = None
+    repetition_penalty: float | None = None  # vLLM's name for `repeat_penalty`
     seed: int | None = None
     n: int | None = None
-    user: str | None = None
 
     def sampling(self, most_tokens: int, **more: Any) -> SamplingSettings:
         """Return the settings, with `more` of them, of an answer of at most `most_tokens`.
@@ -60,20 +56,14 @@ class SamplingFields(_Body):
         """
         if self.n not in (None, 1):
             raise not_supported("n", "one answer per request")
-        given = {
-            key: getattr(self, key)
-            for key in (
-                "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty",
-                "frequency_penalty", "logit_bias", "stop",
-            )
-        } | more  # fmt: skip
+        others = self.model_extra or {}
+        given = {key: others[key] for key in SamplingSettings.model_fields if key in others} | more
         if self.repetition_penalty is not None:
             given["repeat_penalty"] = self.repetition_penalty
         if self.seed is not None:
             # 2**32 - 1 is left out: it means "random" to llama.cpp.
             given["seed"] = self.seed % 2**32 % (2**32 - 1)
-        if given.get("top_k") == -1:  # vLLM's "all"
-            given["top_k"] = 0
+        given["top_k"] = 0 if self.top_k == -1 else self.top_k  # -1 is vLLM's "all"
         wanted = given.get("max_tokens")
         given["max_tokens"] = most_tokens if wanted is None else min(wanted, most_tokens)
         given = {key: value for key, value in given.items() if value is not None}
@@ -179,6 +169,7 @@ class CompletionRequest(SamplingFields):
     suffix: str | None = None
     echo: bool | None = None
     best_of: int | None = None
+    thinking_budget: Any = None  # ignored: a raw prompt has no thinking of its own
     logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
 
     def prompts(self) -> list[RawPrompt]:

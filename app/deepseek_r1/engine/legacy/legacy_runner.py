@@ -37,7 +37,12 @@ from deepseek_r1.memory.meter import peak_mib, process_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from deepseek_r1.weights.placement.residency import Residency
 
-# Settings that the library does not use.
+# The sampling settings that the library uses.
+_SAMPLING = (
+    "temperature", "top_p", "top_k", "repeat_penalty", "stop", "max_tokens", "end_repetition",
+    "seed",
+)  # fmt: skip
+# What it does not use, of both kinds of settings.
 IGNORED = (
     "micro_batch",
     "kv_type",
@@ -45,13 +50,7 @@ IGNORED = (
     "cache_strategy",
     "enable_chunk_loading",
     "chunk_size_kib",
-    "min_p",
-    "thinking_budget",
-    "presence_penalty",
-    "frequency_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
+    *(key for key in SamplingSettings.model_fields if key not in _SAMPLING),
 )
 # Families whose context cannot be truncated: tokens computed after a kept prefix are wrong.
 _NOT_TRUNCATABLE = frozenset({"falcon"})

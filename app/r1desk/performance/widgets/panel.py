@@ -136,21 +136,17 @@ class PerformancePanel(QWidget):
         )
 
     def _answers_page(self) -> PanelPage:
-        rows = self.sampling.rows
+        rows = dict(self.sampling.rows)
         return PanelPage(
             [
                 self.preset_row,
                 self.sampling.presets,
-                rows["temperature"],
-                rows["max_tokens"],
+                rows.pop("temperature"),
+                rows.pop("max_tokens"),
                 text_label(tr("System prompt"), "heading"),
                 self.system_prompt,
             ],
-            [
-                *(rows[key] for key in ("top_p", "top_k", "min_p", "repeat_penalty", "seed")),
-                rows["end_repetition"],
-                self.sampling.reset,
-            ],
+            [*rows.values(), self.sampling.reset],
         )
 
     def _conversation_page(self) -> PanelPage:

@@ -19,6 +19,16 @@ _PRESETS = (
     (N_("Precise"), {"temperature": 0.2, "top_p": 0.9}, N_("For facts and code: few surprises.")),
     (N_("Creative"), {"temperature": 1.0, "top_p": 0.98}, N_("For stories and ideas.")),
 )
+# The settings that have a row, in their order, with the steps of the slider.
+_STEPS = {
+    "temperature": even_steps(0.0, 2.0, 0.05),
+    "top_p": even_steps(0.0, 1.0, 0.01),
+    "top_k": (0, *power_steps(1, 1000)),
+    "min_p": even_steps(0.0, 1.0, 0.01),
+    "repeat_penalty": even_steps(1.0, 2.0, 0.01),
+    "max_tokens": power_steps(64, 65_536),
+    "seed": (-1,),
+}
 
 
 class PresetButtons(QWidget):
@@ -108,28 +118,17 @@ class SamplingSection(QObject):
 
 
 def _create_numbers() -> dict[str, NumberRow]:
-    info, bounds = SamplingSettings.info, SamplingSettings.bounds
-    tenths = {"temperature": (0.0, 2.0, 0.05), "top_p": (0.0, 1.0, 0.01), "min_p": (0.0, 1.0, 0.01)}
-    rows = {
-        key: NumberRow(info(key), even_steps(*scale), bounds(key), decimals=2)
-        for key, scale in tenths.items()
-    }
-    rows["top_k"] = NumberRow(info("top_k"), (0, *power_steps(1, 1000)), bounds("top_k"))
-    rows["repeat_penalty"] = NumberRow(
-        info("repeat_penalty"), even_steps(1.0, 2.0, 0.01), bounds("repeat_penalty"), decimals=2
-    )
-    rows["max_tokens"] = NumberRow(
-        info("max_tokens"), power_steps(64, 65_536), bounds("max_tokens")
-    )
-    seed = NumberRow(info("seed"), (-1,), bounds("seed"))
+    settings = SamplingSettings
+    rows = {}
+    for key, steps in _STEPS.items():
+        decimals = 2 if settings.model_fields[key].annotation is float else 0
+        rows[key] = NumberRow(settings.info(key), steps, settings.bounds(key), decimals=decimals)
+        rows[key].show_cost(tr(rows[key].info.help))
+    seed = rows["seed"]
     seed.slider.hide()
     seed.spin.setGroupSeparatorShown(False)
     seed.spin.setSpecialValueText(tr("random"))
-    rows["seed"] = seed
-    order = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens", "seed")
-    for row in rows.values():
-        row.show_cost(tr(row.info.help))
-    return {key: rows[key] for key in order}
+    return rows
 
 
 class SystemPrompt(QWidget):
