@@ -3,7 +3,7 @@
 Threads prefetch while others compute, but both use the same cores and the same memory: a drive that
 fills memory at 3 GiB/s is slower while weights are multiplied. So a token takes as long as the
 drive needs for its weights, plus a share of the time that computing it from memory alone would
-take. `docs/performance.md` has the runs that the share comes from.
+take. `docs/performance.md` has its error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Eviction policies for experts: small classes behind one protocol.
 
 A dense model is read in a fixed cycle, for which nothing beats pinning always the same weights.
-Which experts a token uses depends on the text, so other policies can win there; `docs/design.md`
-has the hit rate of each beside the best possible one.
+Which experts a token uses depends on the text, so other policies can win there;
+`docs/measurements/streaming.md` has the hit rate of each beside the best possible one.
 """
 
 from __future__ import annotations
