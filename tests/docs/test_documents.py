@@ -58,3 +58,15 @@ def test_the_walks_through_the_code_name_files_that_exist():
     steps = re.findall(r"^1\. `([^`]+)`", text, flags=re.MULTILINE)
     assert len(steps) > 60
     assert [step for step in steps if not (ROOT / "app" / step).is_file()] == []
+
+
+def test_the_seam_names_the_pinned_version_and_tests_that_exist():
+    page = (ROOT / "docs/seam.md").read_text(encoding="utf-8")
+    pinned = re.findall(
+        r'"llama-cpp-python==([^"]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    )
+    assert [version for version in pinned if f"llama-cpp-python {version}" not in page] == []
+    files = [path.as_posix() for path in (ROOT / "tests").rglob("*.py")]
+    named = set(re.findall(r"`(?:[\w/]*/)?(test_\w+\.py)", page))
+    assert len(named) > 15
+    assert [name for name in named if not any(file.endswith("/" + name) for file in files)] == []
