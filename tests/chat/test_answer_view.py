@@ -10,7 +10,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
-from benchmarks.bench_stream import ANSWER, conversation
 from chat.shown_messages import answer, user
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
@@ -19,6 +18,7 @@ from r1desk.chat.widgets.code_box import CodeBox
 from r1desk.chat.widgets.markdown_view import MarkdownView
 from r1desk.chat.widgets.prose_view import ProseView
 from r1desk.chat.widgets.view import ChatView
+from support.long_chat import ANSWER, conversation
 
 Settled = Callable[[ChatView], None]
 STATS = GenerationStats(

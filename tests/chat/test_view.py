@@ -10,7 +10,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from benchmarks.bench_stream import ANSWER, conversation
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat.widgets.answer_view import AnswerView
@@ -22,6 +21,7 @@ from r1desk.chat.widgets.stats_line import stats_line
 from r1desk.chat.widgets.user_view import UserView
 from r1desk.chat.widgets.view import ChatView
 from r1desk.chat.widgets.welcome import EXAMPLES
+from support.long_chat import ANSWER, conversation
 
 Settled = Callable[[ChatView], None]
 STATS = GenerationStats(

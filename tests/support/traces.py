@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.weights.moe.eviction import EvictionPolicy
-from deepseek_r1.weights.moe.expert_cache import ExpertCache
 from deepseek_r1.weights.moe.resident_set import ResidentSet
-from support.streaming import budgets, loaded
 
 Step = tuple[int, ...]
 
@@ -91,60 +86,3 @@ def popular(
             last[layer] = kept + [int(expert) for expert in drawn]
             steps.append(tuple(layer * experts + expert for expert in last[layer]))
     return Trace(tuple(steps), layers, layers * experts)
-
-
-@contextmanager
-def recorded(steps: list[tuple[int, Step]]) -> Iterator[None]:
-    """Within, every step of an expert cache is added: the layer, and its experts from 0."""
-    require = ExpertCache.require
-
-    def recording(cache: ExpertCache, layer: int, uses: Mapping[int, int]) -> None:
-        steps.append((layer, tuple(sorted(uses))))
-        require(cache, layer, uses)
-
-    ExpertCache.require = recording  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        ExpertCache.require = require  # type: ignore[method-assign]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A real run of a mixture over texts, token by token."""
-
-    trace: Trace
-    hit_rate: float  # counted by the product
-    read_mib: float
-    tokens_s: float
-
-
-def run_mixture(
-    path: Path,
-    texts: Sequence[str],
-    tokens: int,
-    *,
-    layers: int,
-    experts: int,
-    strategy: CacheStrategy,
-    weights_mib: float | None = None,
-) -> Run:
-    """Read `tokens` of each text as if they were written: one at a time, each text from anew."""
-    steps: list[tuple[int, Step]] = []
-    mib = budgets(path)[-1] if weights_mib is None else weights_mib
-    with loaded(path, mib, strategy=strategy) as bench, recorded(steps):
-        began = time.perf_counter()
-        for text in texts:
-            bench.context.clear()
-            for token in bench.model.tokenize(text, special=False)[:tokens]:
-                bench.logits([token])
-        seconds = time.perf_counter() - began
-        assert bench.weights is not None
-        stats = bench.weights.stats
-    keys = tuple(tuple(layer * experts + each for each in step) for layer, step in steps)
-    return Run(
-        Trace(keys, layers, layers * experts),
-        stats.expert_hits / (stats.expert_hits + stats.expert_misses),
-        stats.read_mib,
-        len(texts) * tokens / seconds,
-    )
