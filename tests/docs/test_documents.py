@@ -24,6 +24,15 @@ def test_every_option_stands_in_the_reference_of_its_command():
         assert f"`{option}`" in generate
 
 
+def test_scripts_that_pages_name_exist():
+    """Except in `docs/measurements`, which also names commands that have done their work."""
+    missing = []
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/guides/**/*.md")]:
+        named = re.findall(r"\b(?:tests|installer)/[\w/.-]+\.(?:py|sh)\b", page.read_text("utf-8"))
+        missing += [f"{page.name}: {name}" for name in named if not (ROOT / name).is_file()]
+    assert missing == []
+
+
 def test_links_between_the_documents_lead_somewhere():
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
     missing = []
