@@ -12,6 +12,15 @@ from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats
+from r1desk.chat.intents import (
+    EditQuestion,
+    Intent,
+    OpenLink,
+    Regenerate,
+    ReturnToComposer,
+    SelectVersion,
+    SendExample,
+)
 from r1desk.chat.widgets.answer_view import AnswerView
 from r1desk.chat.widgets.code_text import CodeText
 from r1desk.chat.widgets.composer import Composer
@@ -40,9 +49,9 @@ def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot
     view.set_model_name("SmolLM2")
     buttons = [b for b in view.findChildren(QPushButton) if b.isVisible()]
     assert [b.text() for b in buttons] == list(EXAMPLES)
-    with qtbot.waitSignal(view.example_chosen) as chosen:
+    with qtbot.waitSignal(view.requested) as chosen:
         buttons[1].click()
-    assert chosen.args == [EXAMPLES[1]]
+    assert chosen.args == [SendExample(EXAMPLES[1])]
 
 
 # ---- where things are
@@ -158,15 +167,15 @@ def test_siblings_and_regeneration_are_asked_for(
 ) -> None:
     view.show_branch([answer(7, "two", sibling_index=1, sibling_count=3)])
     settled(view)
-    with qtbot.waitSignal(view.sibling_requested) as asked:
+    with qtbot.waitSignal(view.requested) as asked:
         button(view.view(7), "Version before").click()
-    assert asked.args == [7, -1]
-    with qtbot.waitSignal(view.sibling_requested) as asked:
+    assert asked.args == [SelectVersion(7, -1)]
+    with qtbot.waitSignal(view.requested) as asked:
         button(view.view(7), "Next version").click()
-    assert asked.args == [7, 1]
-    with qtbot.waitSignal(view.regenerate_requested) as again:
+    assert asked.args == [SelectVersion(7, 1)]
+    with qtbot.waitSignal(view.requested) as again:
         button(view.view(7), "Answer again").click()
-    assert again.args == [7]
+    assert again.args == [Regenerate(7)]
 
 
 def test_the_first_version_has_none_before_it(view: ChatView, settled: Settled) -> None:
@@ -182,9 +191,9 @@ def test_a_failed_answer_says_why_and_can_be_tried_again(
     view.show_branch([answer(7, "half", state="failed", error_text="The engine <b>died</b>.")])
     settled(view)
     again = next(b for b in view.view(7).findChildren(QPushButton) if b.isVisible())
-    with qtbot.waitSignal(view.regenerate_requested) as asked:
+    with qtbot.waitSignal(view.requested) as asked:
         again.click()
-    assert asked.args == [7]
+    assert asked.args == [Regenerate(7)]
 
 
 @pytest.mark.parametrize(
@@ -199,9 +208,10 @@ def test_editing_sends_the_new_text_with_enter(
     field = view.view(3).editor.findChild(QPlainTextEdit)
     assert field.toPlainText() == "helo"
     field.setPlainText("hello")
-    with qtbot.waitSignal(view.edit_requested) as asked:
-        qtbot.keyClick(field, Qt.Key.Key_Return, modifiers)
-    assert asked.args == [3, "hello"]
+    asked: list[Intent] = []
+    view.requested.connect(asked.append)
+    qtbot.keyClick(field, Qt.Key.Key_Return, modifiers)
+    assert asked == [ReturnToComposer(), EditQuestion(3, "hello")]
     assert view.view(3).editor is None
 
 
@@ -211,8 +221,9 @@ def test_escape_leaves_the_editor_and_changes_nothing(
     view.show_branch([user(3, "hello")])
     settled(view)
     button(view.view(3), "Edit and send again").click()
-    with qtbot.assertNotEmitted(view.edit_requested):
+    with qtbot.waitSignal(view.requested) as asked:
         qtbot.keyClick(view.view(3).editor.findChild(QPlainTextEdit), Qt.Key.Key_Escape)
+    assert asked.args == [ReturnToComposer()]
     assert view.view(3).plain_text() == "hello"
 
 
@@ -220,11 +231,11 @@ def test_a_link_is_told_and_not_followed(view: ChatView, qtbot: QtBot, settled: 
     view.show_branch([answer(1, "[x](https://a.example/p?q=1)")])
     settled(view)
     prose = view.view(1).findChild(ProseView)
-    with qtbot.waitSignal(view.link_activated) as told:
+    with qtbot.waitSignal(view.requested) as told:
         prose.setFocus()
         qtbot.keyClick(prose, Qt.Key.Key_Tab)
         qtbot.keyClick(prose, Qt.Key.Key_Return)
-    assert told.args == ["https://a.example/p?q=1"]
+    assert told.args == [OpenLink("https://a.example/p?q=1")]
     assert prose.source().isEmpty()
 
 

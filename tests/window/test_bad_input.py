@@ -21,6 +21,7 @@ from deepseek_r1.core import errors
 from deepseek_r1.core.events import LoadProgress, TemplateSource
 from deepseek_r1.core.settings import LoadSettings
 from r1desk import preferences as prefs
+from r1desk.chat.intents import Regenerate
 from r1desk.shell.session import Session
 from support import hostile
 from support.gguf_files import tiny_gemma3, tiny_llama, tiny_qwen2
@@ -237,7 +238,7 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
         assert answer.error_text == errors.ModelNotLoaded().report().text()
         drop(session, starter)
         wait_ready(qtbot, session)
-        session.window.chat.regenerate_requested.emit(answer.id)
+        session.window.chat.requested.emit(Regenerate(answer.id))
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"
 

@@ -21,6 +21,7 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
 from r1desk.chat import pending_writes
+from r1desk.chat.intents import EditQuestion
 from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
 from support.gguf_files import tiny_llama
@@ -117,7 +118,9 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
         qtbot.waitUntil(lambda: session.chat.shown_branch == [])
         session.chat.open(1)
         qtbot.waitUntil(lambda: composer.text() == "May I?")
-        session.window.chat.edit_requested.emit(session.chat.shown_branch[0].id, "Another wording.")
+        session.window.chat.requested.emit(
+            EditQuestion(session.chat.shown_branch[0].id, "Another wording.")
+        )
         qtbot.waitUntil(lambda: "Another wording." in composer.text())
         before = session.window
         session.set_language("en")  # builds the window anew

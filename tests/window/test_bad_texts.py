@@ -16,6 +16,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from r1desk.chat.intents import EditQuestion, OpenLink, SelectVersion
 from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
 from support.patience import PATIENCE_S, wait_until
@@ -58,12 +59,12 @@ def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
         assert answer.state == "failed"
         assert "the context holds 8,192" in answer.error_text
         with answering_window():
-            session.window.chat.edit_requested.emit(question.id, "Say hello.")
+            session.window.chat.requested.emit(EditQuestion(question.id, "Say hello."))
             wait_answered(qtbot, session)
         assert_answered(session)
     with running_session(qtbot, own_profile) as session, answering_window():
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
-        session.window.chat.sibling_requested.emit(session.chat.shown_branch[0].id, -1)
+        session.window.chat.requested.emit(SelectVersion(session.chat.shown_branch[0].id, -1))
         qtbot.waitUntil(lambda: session.chat.shown_branch[0].content == word)
         qtbot.wait(300)
 
@@ -204,9 +205,9 @@ def test_nothing_that_the_model_writes_is_fetched_or_opened(
         qtbot.wait(500)
         session.window.grab()
         for address in addresses[1:]:
-            session.window.chat.link_activated.emit(address)
+            session.window.chat.requested.emit(OpenLink(address))
         assert QApplication.activeModalWidget() is None
-        session.window.chat.link_activated.emit(web)
+        session.window.chat.requested.emit(OpenLink(web))
         box = QApplication.activeModalWidget()
         assert box is not None, "an address of the web is opened only after a question"
         assert web in box.informativeText()

@@ -176,7 +176,7 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
         wait_shown(qtbot, session, "Red.")
         composer = session.window.composer
         composer.set_text("Hello?")
-        with qtbot.assertNotEmitted(composer.submitted):  # nothing is written into the trash
+        with qtbot.assertNotEmitted(composer.requested):  # nothing is written into the trash
             composer.submit()
         click(dialog.restore_button)
         wait_rows(qtbot, session, 3)

@@ -17,6 +17,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.watchdog import HangLimits
 from r1desk import preferences as prefs
+from r1desk.chat.intents import Regenerate
 from r1desk.engine import engine_bridge
 from window.session_fixture import ask, running_session, wait_answered, wait_ready
 from window.stall_meter import answering_window
@@ -67,7 +68,7 @@ def test_an_engine_that_fails_costs_one_answer_and_comes_back(
         assert answer.content, "what came before is kept"
         assert sentence in answer.error_text
         session.chat_settings.set_sampling(SamplingSettings(max_tokens=8, seed=1))
-        session.window.chat.regenerate_requested.emit(answer.id)
+        session.window.chat.requested.emit(Regenerate(answer.id))
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"
         assert session.engine.engine_pid not in {0, pid}

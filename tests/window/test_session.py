@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QDialog
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import FinishReason, GenerationFinished
+from r1desk.chat.intents import EditQuestion, Regenerate, SelectVersion
 from r1desk.chat.message import ChatMessage
 from r1desk.shell import main_window
 from r1desk.shell.session import Session
@@ -63,21 +64,21 @@ def test_editing_and_regenerating_keep_every_version(qtbot: QtBot, own_profile: 
         ask(qtbot, session, "Name a fruit.")
         wait_answered(qtbot, session)
         question, first_answer = session.chat.shown_branch
-        session.window.chat.regenerate_requested.emit(first_answer.id)
+        session.window.chat.requested.emit(Regenerate(first_answer.id))
         wait_answered(qtbot, session)
         second_answer = session.chat.shown_branch[-1]
         assert second_answer.id != first_answer.id
         assert (second_answer.sibling_index, second_answer.sibling_count) == (1, 2)
 
-        session.window.chat.edit_requested.emit(question.id, "Name a vegetable.")
+        session.window.chat.requested.emit(EditQuestion(question.id, "Name a vegetable."))
         wait_answered(qtbot, session)
         edited = session.chat.shown_branch[0]
         assert edited.content == "Name a vegetable."
         assert edited.sibling_count == 2
 
-        session.window.chat.sibling_requested.emit(edited.id, -1)
+        session.window.chat.requested.emit(SelectVersion(edited.id, -1))
         qtbot.waitUntil(lambda: texts(session)[0] == "Name a fruit.")
-        session.window.chat.sibling_requested.emit(session.chat.shown_branch[1].id, -1)
+        session.window.chat.requested.emit(SelectVersion(session.chat.shown_branch[1].id, -1))
         qtbot.waitUntil(lambda: session.chat.shown_branch[1].id == first_answer.id)
         assert session.chat.shown_branch[1].content == first_answer.content
 
@@ -90,10 +91,10 @@ def test_an_edited_message_leaves_the_draft_of_the_next_one(
         ask(qtbot, session, "Name a fruit.")
         wait_answered(qtbot, session)
         conversation, composer = session.chat.conversation_id, session.window.composer
-        with qtbot.waitSignal(composer.draft_changed):
+        with qtbot.waitSignal(composer.requested):
             qtbot.keyClicks(composer.editor, "half a thou")
         question = session.chat.shown_branch[0].id
-        session.window.chat.edit_requested.emit(question, "Name a vegetable.")
+        session.window.chat.requested.emit(EditQuestion(question, "Name a vegetable."))
         wait_answered(qtbot, session)
         session.chat.new_chat()
         assert composer.text() == ""

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import QWidget
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.context_overflow import ContextOverflow
 from r1desk.chat.controller import ChatController
-from r1desk.chat.memory_controller import MemoryController
 from r1desk.chat.summary_controller import SummaryController
 from r1desk.chat.widgets.composer import Composer
 from r1desk.chat.widgets.view import ChatView
@@ -26,23 +25,15 @@ class ContinuationPresenter(QObject):
         *,
         chat: ChatController,
         overflow: ContextOverflow,
-        memory: MemoryController,
         summaries: SummaryController,
     ) -> None:
         super().__init__(window)
-        self._view, self._chat, self._composer = view, chat, composer
+        self._chat, self._composer = chat, composer
         self._answer_now = QAction(tr("Answer now"), window)
         self._answer_now.setShortcuts([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
         self._answer_now.triggered.connect(chat.answer_now)
         self._answer_now.setEnabled(False)
         window.addAction(self._answer_now)
-        view.answer_now_requested.connect(chat.answer_now)
-        view.continue_requested.connect(self._on_continue)
-        view.way_requested.connect(overflow.choose)
-        view.way_requested.connect(self._focus_composer)
-        view.memory_moved.connect(self._focus_composer)
-        view.answer_now_requested.connect(self._focus_composer)
-        view.memory_moved.connect(memory.move)
         overflow.options_changed.connect(view.show_context_options)
         summaries.question_returned.connect(self._on_question_returned)
         chat.busy_changed.connect(self._on_busy_changed)
@@ -52,15 +43,6 @@ class ContinuationPresenter(QObject):
     def close(self) -> None:
         """Disconnect before the window goes."""
         self.deleteLater()
-
-    @Slot(int, bool)
-    def _on_continue(self, message_id: int, closes_thinking: bool) -> None:
-        self._chat.continue_answer(message_id, answers_now=closes_thinking)
-        self._focus_composer()
-
-    @Slot()
-    def _focus_composer(self) -> None:
-        self._composer.setFocus()
 
     @Slot()
     def _on_busy_changed(self) -> None:

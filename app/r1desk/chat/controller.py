@@ -31,10 +31,6 @@ class ChatController(QObject):
     branch_shown = Signal(object, list)  # conversation or None, list of ChatMessage
     match_requested = Signal(int, str)  # message, query: scroll to it and mark the query's words
     answer_started = Signal(int)  # message
-    thinking_streamed = Signal(int, str)
-    answer_streamed = Signal(int, str)
-    thinking_finished = Signal(int, float, object)  # message, seconds, ThinkingEnd
-    prefill_progressed = Signal(int, object)  # message, PrefillProgress
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
     generation_ended = Signal()  # of any conversation
     busy_changed = Signal()
@@ -43,10 +39,6 @@ class ChatController(QObject):
     draft_restored = Signal(str)
     attachments_restored = Signal(tuple)  # of Attachment: those of the draft
     failed = Signal(ErrorReport)
-    recovered = Signal()  # what could not be saved is saved
-    send_failed = Signal(ErrorReport)
-    unsent_restored = Signal(str, tuple)  # text and attachments; they precede what is written now
-    model_wanted = Signal()  # a question waits for a model
 
     def __init__(
         self,
@@ -71,7 +63,7 @@ class ChatController(QObject):
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
         self.pending_writes.failed.connect(self.failed)
-        self.pending_writes.recovered.connect(self.recovered)
+        self.recovered = self.pending_writes.recovered  # what could not be saved is saved
         self._generation = AnswerGeneration(
             engine,
             self.pending_writes,
@@ -86,14 +78,14 @@ class ChatController(QObject):
         )
         self._storing.changed.connect(self.busy_changed)
         self._storing.stored.connect(self._on_stored)
-        self._storing.unsent.connect(self.unsent_restored)
-        self._storing.failed.connect(self.send_failed)
+        self.unsent_restored = self._storing.unsent  # it precedes what is written now
+        self.send_failed = self._storing.failed
         self._scheduler.begun.connect(self._show)
-        self._scheduler.model_wanted.connect(self.model_wanted)
-        self._generation.answer_streamed.connect(self.answer_streamed)
-        self._generation.thinking_streamed.connect(self.thinking_streamed)
-        self._generation.thinking_finished.connect(self.thinking_finished)
-        self._generation.prefill_progressed.connect(self.prefill_progressed)
+        self.model_wanted = self._scheduler.model_wanted  # a question waits for a model
+        self.answer_streamed = self._generation.answer_streamed
+        self.thinking_streamed = self._generation.thinking_streamed
+        self.thinking_finished = self._generation.thinking_finished
+        self.prefill_progressed = self._generation.prefill_progressed
 
     # ---- what is shown ----------------------------------------------------------------------
 

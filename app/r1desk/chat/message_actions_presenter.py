@@ -1,8 +1,6 @@
-"""Connects the menus of messages with their actions, and offers to undo changes."""
+"""Reports what became of changes of messages, and offers to undo them."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtGui import QAction, QKeySequence
@@ -13,31 +11,24 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.message_actions import MessageActions
 from r1desk.chat.undo_history import UndoableChange, UndoHistory
 from r1desk.chat.widgets.composer import Composer
-from r1desk.chat.widgets.view import ChatView
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
 class MessageActionsPresenter(QObject):
-    """One for each window. `title` gives the title of the conversation shown."""
+    """One for each window."""
 
     def __init__(
         self,
         window: QWidget,
-        view: ChatView,
         *,
         composer: Composer,
         notices: NoticeBar,
         actions: MessageActions,
         history: UndoHistory,
-        title: Callable[[], str],
     ) -> None:
         super().__init__(window)
         self._composer, self._notices = composer, notices
-        self._actions, self._history, self._title = actions, history, title
-        view.answer_edited.connect(actions.edit_answer)
-        view.quote_requested.connect(composer.insert_quote)
-        view.branch_requested.connect(self._on_branch)
-        view.delete_requested.connect(actions.delete)
+        self._history = history
         actions.failed.connect(self._on_failed)
         history.added.connect(self._on_added)
         history.undone.connect(self._on_undone)
@@ -55,11 +46,6 @@ class MessageActionsPresenter(QObject):
     def close(self) -> None:
         """Disconnect before the window goes."""
         self.deleteLater()
-
-    @Slot(int)
-    def _on_branch(self, message_id: int) -> None:
-        self._actions.branch_off(message_id, tr("Branch of {title}", title=self._title()))
-        self._composer.setFocus()
 
     @Slot(object)
     def _on_added(self, change: UndoableChange) -> None:

@@ -20,7 +20,6 @@ from r1desk.chat.message import ChatMessage
 from r1desk.chat.reading_estimate import ReadingEstimate
 from r1desk.chat.widgets.composer import Composer
 from r1desk.chat.widgets.key_forwarder import KeyForwarder
-from r1desk.chat.widgets.link_dialog import ask_to_open
 from r1desk.chat.widgets.view import ChatView
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import Attachment
@@ -64,7 +63,8 @@ class ChatPresenter(QObject):
         )
         self._forwarder = KeyForwarder(widgets.window, widgets.composer.editor)
         self._connect_controller()
-        self._connect_widgets()
+        widgets.stop_action.triggered.connect(chat.stop)
+        widgets.regenerate_action.triggered.connect(self._on_regenerate_last)
         engine.state_changed.connect(self._on_engine_state)
         self._on_busy_changed()
 
@@ -90,36 +90,9 @@ class ChatPresenter(QObject):
         chat.unsent_restored.connect(self._on_unsent_restored)
         chat.send_failed.connect(self._on_send_failed)
 
-    def _connect_widgets(self) -> None:
-        view, composer, chat = self._widgets.view, self._widgets.composer, self._chat
-        view.edit_requested.connect(chat.edit)
-        view.regenerate_requested.connect(chat.regenerate)
-        view.sibling_requested.connect(chat.select_sibling)
-        view.stop_requested.connect(chat.stop)
-        view.link_activated.connect(self._on_link)
-        view.example_chosen.connect(chat.send)
-        self._widgets.stop_action.triggered.connect(chat.stop)
-        self._widgets.regenerate_action.triggered.connect(chat.regenerate_last)
-        for done in (
-            view.editing_ended,
-            view.regenerate_requested,
-            view.example_chosen,
-            view.find_closed,
-        ):
-            done.connect(self._focus_composer)
-        self._widgets.regenerate_action.triggered.connect(self._focus_composer)
-        view.attachment_opened.connect(self.attachments.show_text)
-        composer.submitted.connect(self._on_submitted)
-        composer.stop_requested.connect(chat.stop)
-        composer.draft_changed.connect(chat.save_draft)
-        composer.edit_last_requested.connect(view.edit_last)
-
-    @Slot(str)
-    def _on_submitted(self, text: str) -> None:
-        self._chat.send(text, self.attachments.take())
-
     @Slot()
-    def _focus_composer(self) -> None:
+    def _on_regenerate_last(self) -> None:
+        self._chat.regenerate_last()
         self._widgets.composer.setFocus()
 
     @Slot(object, list)
@@ -210,9 +183,3 @@ class ChatPresenter(QObject):
         if state in (EngineState.STARTING, EngineState.LOADING):
             self._show_waiting()
             self._forwarder.take_idle_focus()
-
-    @Slot(str)
-    def _on_link(self, address: str) -> None:
-        ask_to_open(
-            address, self._widgets.window, tr("The model wrote this link. Open it in your browser?")
-        )

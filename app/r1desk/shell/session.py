@@ -28,6 +28,7 @@ from r1desk.chat.message_actions_presenter import MessageActionsPresenter
 from r1desk.chat.presenter import ChatPresenter, ChatWidgets
 from r1desk.chat.presets import PresetController
 from r1desk.chat.prompt_preparation import PromptPreparation
+from r1desk.chat.request_handler import RequestHandler
 from r1desk.chat.settings_controller import ChatSettingsController
 from r1desk.chat.undo_history import UndoHistory
 from r1desk.conversations.presenter import ConversationsPresenter, ConversationWidgets
@@ -199,12 +200,22 @@ class Session(QObject):
             ),
             MessageActionsPresenter(
                 self.window,
-                self.window.chat,
                 composer=self.window.composer,
                 notices=self.window.notices,
                 actions=self.message_actions,
                 history=self.history,
+            ),
+            RequestHandler(
+                self.window,
+                self.window.chat,
+                self.window.composer,
+                chat_presenter.attachments,
+                chat=self.chat,
+                actions=self.message_actions,
+                overflow=self.context.overflow,
+                memory=self.context.memory,
                 title=self.window.title.text,
+                load_model=self.models.choose,
             ),
             model_presenter,
             PillPresenter(
@@ -273,7 +284,6 @@ class Session(QObject):
         self.chat.leaving.connect(panel.flush_answer_settings)
         settings.shown.connect(panel.show_answer_settings)
         settings.system_prompt_changed.connect(self.window.chat.show_instructions)
-        self.window.chat.model_requested.connect(lambda path: self.models.choose(Path(path)))
         settings.emit_shown()
 
     def _present_chat(self) -> ChatPresenter:
@@ -319,7 +329,6 @@ class Session(QObject):
             self.window.composer,
             chat=self.chat,
             overflow=self.context.overflow,
-            memory=self.context.memory,
             summaries=self.context.summaries,
         )
 

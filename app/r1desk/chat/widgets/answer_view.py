@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QRectF, Qt, Signal, Slot
+from PySide6.QtCore import QRectF, Qt, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.context_options import ContextOptions
+from r1desk.chat.intents import OpenLink, Regenerate, Request
 from r1desk.chat.message import ChatMessage, fills_context
 from r1desk.chat.widgets import display_text as fit
 from r1desk.chat.widgets.answer_note import AnswerNote, note_for
@@ -16,9 +17,7 @@ from r1desk.chat.widgets.buttons import BUTTON_INSET_EM
 from r1desk.chat.widgets.context_card import ContextCard
 from r1desk.chat.widgets.continue_row import ContinueRow, can_continue
 from r1desk.chat.widgets.editable_message import EditableMessage
-from r1desk.chat.widgets.footer import Footer
 from r1desk.chat.widgets.markdown_view import MarkdownView
-from r1desk.chat.widgets.message_menu import show_message_menu
 from r1desk.chat.widgets.status_line import StatusLine
 from r1desk.chat.widgets.text_style import TextStyle
 from r1desk.chat.widgets.thinking import ThinkingBox
@@ -30,11 +29,12 @@ _MAX_ERROR = 4_000
 class ErrorBox(QWidget):
     """A box with an error and a button to try again."""
 
-    again_chosen = Signal()
-
-    def __init__(self, text: str, style: TextStyle, parent: QWidget) -> None:
+    def __init__(
+        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
+    ) -> None:
         super().__init__(parent)
         self._style = style
+        text = message.error_text or tr("The answer failed.")
         self._label = QLabel(fit.breakable(fit.code(text[:_MAX_ERROR])), self)
         self._label.setTextFormat(Qt.TextFormat.PlainText)
         self._label.setWordWrap(True)
@@ -43,7 +43,7 @@ class ErrorBox(QWidget):
         palette.setColor(palette.ColorRole.WindowText, style.colours.text)
         self._label.setPalette(palette)
         self._again = QPushButton(tr("Try again"), self)
-        self._again.clicked.connect(self.again_chosen)
+        self._again.clicked.connect(lambda: request(Regenerate(message.id)))
         self.setAccessibleName(tr("Error: {reason}", reason=text[:_MAX_ERROR]))
 
     def fit_width(self, width: int) -> int:
@@ -69,31 +69,27 @@ class ErrorBox(QWidget):
 
 
 class AnswerView(EditableMessage):
-    """Signals carry what the user asked for."""
-
-    link_chosen = Signal(str)
-    regenerate_chosen = Signal()
-    answer_now_chosen = Signal()
-    continue_chosen = Signal(bool)  # True: the thinking is closed first
-    way_chosen = Signal(str)  # a `ContextWay`
-    thinking_opened = Signal(bool)
-
-    _saves = True
+    """All of an answer, also while it is being written."""
 
     def __init__(
         self,
         message: ChatMessage,
         style: TextStyle,
         slicer: Slicer,
+        request: Request,
         parent: QWidget,
         *,
-        is_last: bool = False,
-        thinking_open: bool = False,
+        is_last: bool,
+        open_thinking: set[int],
     ) -> None:
-        """`is_last`: only the last answer of a conversation can go on."""
-        super().__init__(message, style, slicer, parent)
+        """`is_last`: only the last answer of a conversation can go on.
+
+        `open_thinking`: the messages whose thinking is unfolded. It is kept here for the next
+        widget of this message.
+        """
+        super().__init__(message, style, slicer, request, parent)
         self._is_last = is_last
-        self._thinking_open = thinking_open
+        self._open_thinking = open_thinking
         self._context_options: ContextOptions | None = None
         self._card: ContextCard | None = None
         self._continue: ContinueRow | None = None
@@ -101,7 +97,6 @@ class AnswerView(EditableMessage):
         self._status: StatusLine | None = None
         self._error: ErrorBox | None = None
         self._note: AnswerNote | None = None
-        self._footer: Footer | None = None
         self._body = self._new_body()
         self.setAccessibleName(tr("Answer"))
         if message.thinking:
@@ -209,20 +204,26 @@ class AnswerView(EditableMessage):
     def _new_body(self) -> MarkdownView:
         body = MarkdownView(self._style, self._slicer, self)
         body.grown.connect(self.grown)
-        body.link_chosen.connect(self.link_chosen)
+        body.link_chosen.connect(lambda address: self._request(OpenLink(address)))
         return body
 
     def _thinking_box(self) -> ThinkingBox:
         if self._thinking is None:
+            is_open = self._message.id in self._open_thinking
             self._thinking = ThinkingBox(
-                self._style, self._slicer, self, is_open=self._thinking_open
+                self._style, self._slicer, self._request, self, is_open=is_open
             )
-            self._thinking.opened.connect(self.thinking_opened)
+            self._thinking.opened.connect(self._on_thinking_opened)
             self._thinking.grown.connect(self.grown)
-            self._thinking.link_chosen.connect(self.link_chosen)
-            self._thinking.answer_now_chosen.connect(self.answer_now_chosen)
             self._thinking.show()
         return self._thinking
+
+    @Slot(bool)
+    def _on_thinking_opened(self, opened: bool) -> None:
+        if opened:
+            self._open_thinking.add(self._message.id)
+        else:
+            self._open_thinking.discard(self._message.id)
 
     def _remove_status(self) -> None:
         if self._status:
@@ -240,15 +241,9 @@ class AnswerView(EditableMessage):
             self._note = AnswerNote(note, self._style, self)
             self._note.show()
         if message.state == "failed" and not fills_context(message):
-            text = message.error_text or tr("The answer failed.")
-            self._error = ErrorBox(text, self._style, self)
-            self._error.again_chosen.connect(self.regenerate_chosen)
+            self._error = ErrorBox(message, self._style, self._request, self)
             self._error.show()
-        self._footer = Footer(message, self._style, self)
-        self._footer.regenerate_chosen.connect(self.regenerate_chosen)
-        self._footer.sibling_chosen.connect(self.sibling_chosen)
-        self._footer.menu_requested.connect(self._on_menu)
-        self._footer.show()
+        self._add_footer().show()
         self._show_ways_on(message)
 
     def _show_ways_on(self, message: ChatMessage) -> None:
@@ -258,28 +253,13 @@ class AnswerView(EditableMessage):
                 old.deleteLater()
         self._card = self._continue = None
         if self._context_options or (message.state == "failed" and fills_context(message)):
-            self._card = ContextCard(message.error_text, self._style, self)
+            self._card = ContextCard(message.error_text, self._style, self._request, self)
             if self._context_options:
                 self._card.show_options(self._context_options)
-            self._card.way_chosen.connect(self.way_chosen)
             self._card.show()
         elif self._is_last and can_continue(message):
-            self._continue = ContinueRow(message, self._style, self)
-            self._continue.continue_chosen.connect(self.continue_chosen)
+            self._continue = ContinueRow(message, self._style, self._request, self)
             self._continue.show()
-
-    # ---- menu and editing
-
-    @Slot()
-    def _on_menu(self) -> None:
-        footer = self._footer or self
-        self.open_menu(footer.mapToGlobal(footer.rect().topLeft()))
-
-    def open_menu(self, place: QPoint) -> None:
-        """Open the message's menu at a place of the screen; not while it is being written."""
-        if self._footer is None:
-            return
-        show_message_menu(self, self._message, place, self.action_chosen)
 
     def _set_text_visible(self, visible: bool) -> None:
         self._body.setVisible(visible)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.attachments import tokens_of
+from r1desk.chat.intents import OpenAttachment, RemoveAttachment, Request
 from r1desk.chat.widgets import display_text as fit
 from r1desk.chat.widgets.buttons import icon_button, text_button
 from r1desk.chat.widgets.colours import ChatColours
@@ -42,23 +43,19 @@ def short_name(name: str) -> str:
 
 
 class AttachmentChip(QWidget):
-    """One file: a click shows its text; one that is `removable` has a button for that.
+    """One file: a click shows its text.
 
-    Signals:
-        opened: the text is to be shown.
-        removed: the file is to be taken off the message.
+    One with a `place` among the files of the message being written has a button that removes it.
     """
-
-    opened = Signal()
-    removed = Signal()
 
     def __init__(
         self,
         attachment: Attachment,
+        request: Request,
         parent: QWidget,
         *,
         fits: bool | None = None,
-        removable: bool = False,
+        place: int | None = None,
     ) -> None:
         super().__init__(parent)
         self._warns = fits is False
@@ -71,13 +68,13 @@ class AttachmentChip(QWidget):
             fit.plain_tooltip(tr("Show the text of {name}", name=attachment.name))
         )
         self.open_button.setAccessibleName(tr("Attached file: {label}", label=label))
-        self.open_button.clicked.connect(self.opened)
+        self.open_button.clicked.connect(lambda: request(OpenAttachment(attachment)))
         row.addWidget(self.open_button)
-        if removable:
+        if place is not None:
             remove = icon_button(
                 "close", tr("Remove {name}", name=short_name(attachment.name)), self
             )
-            remove.clicked.connect(self.removed)
+            remove.clicked.connect(lambda: request(RemoveAttachment(place)))
             row.addWidget(remove)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
@@ -91,27 +88,20 @@ class AttachmentChip(QWidget):
 
 
 class AttachmentRow(QWidget):
-    """Chips beside each other, in as many rows as they need.
-
-    Signals:
-        opened: an `Attachment` whose text is to be shown.
-        removed: the number of the file, from 0.
-    """
-
-    opened = Signal(object)
-    removed = Signal(int)
+    """Chips beside each other, in as many rows as they need."""
 
     def __init__(
         self,
+        request: Request,
         parent: QWidget,
         *,
         removable: bool = False,
         alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft,
     ) -> None:
         super().__init__(parent)
+        self._request = request
         self._removable = removable
         self._alignment = alignment
-        self._attachments: tuple[Attachment, ...] = ()
         self._chips: list[AttachmentChip] = []
         self.setAccessibleName(tr("Attached files"))
 
@@ -122,13 +112,11 @@ class AttachmentRow(QWidget):
         for chip in self._chips:
             chip.hide()
             chip.deleteLater()
-        self._attachments = tuple(attachments)
         self._chips = []
         for index, attachment in enumerate(attachments):
             fits = fitting[index] if index < len(fitting) else None
-            chip = AttachmentChip(attachment, self, fits=fits, removable=self._removable)
-            chip.opened.connect(self._on_opened)
-            chip.removed.connect(self._on_removed)
+            place = index if self._removable else None
+            chip = AttachmentChip(attachment, self._request, self, fits=fits, place=place)
             chip.show()
             self._chips.append(chip)
 
@@ -136,17 +124,6 @@ class AttachmentRow(QWidget):
     def chips(self) -> list[AttachmentChip]:
         """The chips, in the order of the files."""
         return list(self._chips)
-
-    @Slot()
-    def _on_opened(self) -> None:
-        self.opened.emit(self._attachments[self._sending()])
-
-    @Slot()
-    def _on_removed(self) -> None:
-        self.removed.emit(self._sending())
-
-    def _sending(self) -> int:
-        return next(i for i, chip in enumerate(self._chips) if chip is self.sender())
 
     def fit_height(self, rows: float) -> int:
         """The height of so many rows of chips."""

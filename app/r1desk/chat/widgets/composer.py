@@ -18,6 +18,14 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.intents import (
+    AttachFiles,
+    ChooseFiles,
+    EditLastQuestion,
+    SaveDraft,
+    Send,
+    StopAnswer,
+)
 from r1desk.chat.widgets.attachment_chip import AttachmentRow
 from r1desk.chat.widgets.buttons import RoundButton, icon_button, text_button
 from r1desk.chat.widgets.colours import ChatColours
@@ -50,21 +58,12 @@ class Composer(QWidget):
     """Grows with its text to eight lines; one button sends or stops.
 
     Signals:
-        submitted: the text to send; the box is empty then.
-        stop_requested: the button or Escape while busy.
-        draft_changed: the text, half a second after the last change.
-        edit_last_requested: Up in the empty box.
+        requested: an `Intent`. The box is empty when it is `Send`; `SaveDraft` comes half a second
+            after the last change.
         text_changed: all that would be sent, at once.
-        attach_requested: the button for choosing files.
-        files_pasted: files copied elsewhere were pasted.
     """
 
-    submitted = Signal(str)
-    attach_requested = Signal()
-    files_pasted = Signal(list)  # of paths
-    stop_requested = Signal()
-    draft_changed = Signal(str)
-    edit_last_requested = Signal()
+    requested = Signal(object)
     text_changed = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -80,20 +79,20 @@ class Composer(QWidget):
         self._field.setPlaceholderText(tr("Write a message"))
         self._field.sent.connect(self._on_sent)
         self._field.escaped.connect(self._on_stop)
-        self._field.last_requested.connect(self.edit_last_requested)
+        self._field.last_requested.connect(lambda: self.requested.emit(EditLastQuestion()))
         self._field.large_pasted.connect(self._on_large_pasted)
-        self._field.files_pasted.connect(self.files_pasted)
+        self._field.files_pasted.connect(self._on_files_pasted)
         self._field.textChanged.connect(self._on_changed)
         self._field.focus_changed.connect(self.update)  # the frame shows the focus
         self._chip = text_button("close", "", self)
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
         self._chip.hide()
-        self.attachments = AttachmentRow(self, removable=True)
+        self.attachments = AttachmentRow(self.requested.emit, self, removable=True)
         self._attachment_area = _area_for(self.attachments, self)
         self._has_attachments = self._reading = False
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
-        self._attach.clicked.connect(self.attach_requested)
+        self._attach.clicked.connect(lambda: self.requested.emit(ChooseFiles()))
         self._hint_label = QLabel(self)
         self._hint_label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._hint_label.setTextFormat(Qt.TextFormat.PlainText)
@@ -156,7 +155,7 @@ class Composer(QWidget):
         """Put text that could not be sent before what was typed since; both are the draft now."""
         since = self.text()
         self.set_text(f"{text}\n\n{since}" if since else text)
-        self.draft_changed.emit(self.text())
+        self.requested.emit(SaveDraft(self.text()))
 
     def insert_quote(self, text: str) -> None:
         """Quote a text where the cursor is; what is typed next stands below it."""
@@ -276,12 +275,12 @@ class Composer(QWidget):
         text = self.text()
         if text != self._reported_draft:
             self._reported_draft = text
-            self.draft_changed.emit(text)
+            self.requested.emit(SaveDraft(text))
 
     @Slot()
     def _on_button(self) -> None:
         if self._busy:
-            self.stop_requested.emit()
+            self._on_stop()
         else:
             self._on_sent()
 
@@ -291,12 +290,16 @@ class Composer(QWidget):
         if not self._can_send():
             return
         self.clear()
-        self.submitted.emit(text)
+        self.requested.emit(Send(text))
 
     @Slot()
     def _on_stop(self) -> None:
         if self._busy:
-            self.stop_requested.emit()
+            self.requested.emit(StopAnswer())
+
+    @Slot(list)
+    def _on_files_pasted(self, paths: list[str]) -> None:
+        self.requested.emit(AttachFiles(tuple(paths)))
 
     @Slot(str)
     def _on_large_pasted(self, text: str) -> None:

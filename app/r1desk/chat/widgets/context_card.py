@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
 from r1desk.chat.context_options import ContextOption, ContextOptions
+from r1desk.chat.intents import Request, TakeWay
 from r1desk.chat.widgets.chat_fonts import scaled
 from r1desk.chat.widgets.text_style import TextStyle
 
@@ -16,17 +15,11 @@ _PRICE_SCALE = 0.9
 
 
 class ContextCard(QWidget):
-    """A heading, and a button with its price for each way to go on.
+    """A heading, and a button with its price for each way to go on."""
 
-    Signals:
-        way_chosen: the `ContextWay`.
-    """
-
-    way_chosen = Signal(str)
-
-    def __init__(self, heading: str, style: TextStyle, parent: QWidget) -> None:
+    def __init__(self, heading: str, style: TextStyle, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
-        self._style = style
+        self._style, self._request = style, request
         self._heading = self._label(heading, style)
         self._rows: list[tuple[QPushButton, QLabel]] = []
         self.setAccessibleName(heading)
@@ -69,14 +62,11 @@ class ContextCard(QWidget):
         button = QPushButton(option.title, self)
         button.setEnabled(option.possible)
         button.setAccessibleDescription(option.price)
-        button.clicked.connect(partial(self._on_clicked, option))
+        button.clicked.connect(lambda: self._request(TakeWay(option.way)))
         price = self._label(option.price, self._style, is_price=True)
         button.show()
         price.show()
         return button, price
-
-    def _on_clicked(self, option: ContextOption, _checked: bool = False) -> None:
-        self.way_chosen.emit(option.way.value)
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.intents import ContinueAnswer, Request
 from r1desk.chat.message import ChatMessage
 from r1desk.chat.started_answer import ended_inside_thinking, started_answer
 from r1desk.chat.widgets.chat_fonts import scaled
@@ -30,17 +29,13 @@ def can_continue(message: ChatMessage) -> bool:
 
 
 class ContinueRow(QWidget):
-    """For an answer: Continue. For a thought without an answer: Answer now, and Go on thinking.
+    """For an answer: Continue. For a thought without an answer: Answer now, and Go on thinking."""
 
-    Signals:
-        continue_chosen: True where the thinking is to be closed first.
-    """
-
-    continue_chosen = Signal(bool)
-
-    def __init__(self, message: ChatMessage, style: TextStyle, parent: QWidget) -> None:
+    def __init__(
+        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
+    ) -> None:
         super().__init__(parent)
-        self._style = style
+        self._style, self._request = style, request
         inside = ended_inside_thinking(message)
         reason = message.stats.finish_reason if message.stats else FinishReason.CANCELLED
         sentence = "" if inside or message.state == "failed" else tr(_REASONS[reason])
@@ -53,18 +48,15 @@ class ContinueRow(QWidget):
         self._label.setPalette(palette)
         self.buttons: list[QPushButton] = []
         if inside:
-            self._add(tr("Answer now"), True)
-            self._add(tr("Go on thinking"), False)
+            self._add(tr("Answer now"), ContinueAnswer(message.id, closes_thinking=True))
+            self._add(tr("Go on thinking"), ContinueAnswer(message.id))
         else:
-            self._add(tr("Continue"), False)
+            self._add(tr("Continue"), ContinueAnswer(message.id))
 
-    def _add(self, text: str, closes_thinking: bool) -> None:
+    def _add(self, text: str, intent: ContinueAnswer) -> None:
         button = QPushButton(text, self)
-        button.clicked.connect(partial(self._on_clicked, closes_thinking))
+        button.clicked.connect(lambda: self._request(intent))
         self.buttons.append(button)
-
-    def _on_clicked(self, closes_thinking: bool, _checked: bool = False) -> None:
-        self.continue_chosen.emit(closes_thinking)
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""

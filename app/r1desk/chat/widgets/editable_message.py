@@ -1,41 +1,62 @@
-"""The editor that opens in place of the text of a question or an answer."""
+"""The base of the widgets of messages: the menu, and the editor in place of the text."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QPoint, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
+from r1desk.chat.intents import EditAnswer, EditQuestion, Request, ReturnToComposer
 from r1desk.chat.message import ChatMessage
 from r1desk.chat.widgets.editor import MessageEditor
+from r1desk.chat.widgets.footer import Footer
+from r1desk.chat.widgets.message_menu import show_message_menu
 from r1desk.chat.widgets.text_style import TextStyle
 from r1desk.chat.widgets.time_slicer import Slicer
 
 
 class EditableMessage(QWidget):
-    """The base of the widgets of messages.
+    """A message with a footer.
 
     Signals:
         grown: the height may have changed.
-        edited: the text that is to take the message's place.
-        editing_ended: the editor was closed, with another text or without.
-        sibling_chosen: -1 for the version before, 1 for the next.
-        action_chosen: a `MessageAction` of the message's menu.
     """
 
     grown = Signal()
-    edited = Signal(str)
-    editing_ended = Signal()
-    sibling_chosen = Signal(int)
-    action_chosen = Signal(str)
-
-    _saves = False  # True: the editor saves a version; False: it sends the message again
 
     def __init__(
-        self, message: ChatMessage, style: TextStyle, slicer: Slicer, parent: QWidget
+        self,
+        message: ChatMessage,
+        style: TextStyle,
+        slicer: Slicer,
+        request: Request,
+        parent: QWidget,
     ) -> None:
         super().__init__(parent)
         self._message, self._style, self._slicer = message, style, slicer
+        self._request = request
         self._editor: MessageEditor | None = None
+        self._footer: Footer | None = None
+
+    def _add_footer(self) -> Footer:
+        footer = self._footer = Footer(self._message, self._style, self._request, self)
+        footer.menu_button.clicked.connect(self._on_menu)
+        if footer.edit_button is not None:
+            footer.edit_button.clicked.connect(self.edit)
+        return footer
+
+    # ---- menu
+
+    @Slot()
+    def _on_menu(self) -> None:
+        footer = self._footer or self
+        self.open_menu(footer.mapToGlobal(footer.rect().topLeft()))
+
+    def open_menu(self, place: QPoint) -> None:
+        """Open the message's menu at a place of the screen; not while it is being written."""
+        if self._footer is not None:
+            show_message_menu(self, self._message, place, request=self._request, edit=self.edit)
+
+    # ---- editor
 
     @property
     def editor(self) -> MessageEditor | None:
@@ -46,7 +67,8 @@ class EditableMessage(QWidget):
     def edit(self) -> None:
         """Open the editor in place of the text."""
         if self._editor is None:
-            self._editor = MessageEditor(self._message.content, self, saves=self._saves)
+            message = self._message
+            self._editor = MessageEditor(message.content, self, saves=message.is_answer)
             self._editor.sent.connect(self._on_edited)
             self._editor.left.connect(self._on_left)
             self._set_text_visible(False)
@@ -57,7 +79,8 @@ class EditableMessage(QWidget):
     @Slot(str)
     def _on_edited(self, text: str) -> None:
         self._on_left()
-        self.edited.emit(text)
+        edit = EditAnswer if self._message.is_answer else EditQuestion
+        self._request(edit(self._message.id, text))
 
     @Slot()
     def _on_left(self) -> None:
@@ -67,7 +90,7 @@ class EditableMessage(QWidget):
             self._editor = None
             self._set_text_visible(True)
             self.grown.emit()
-            self.editing_ended.emit()
+            self._request(ReturnToComposer())
 
     def _set_text_visible(self, visible: bool) -> None:
         """Show or hide what the editor takes the place of."""

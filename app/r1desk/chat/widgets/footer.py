@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.intents import Regenerate, Request, SelectVersion
 from r1desk.chat.message import ChatMessage
 from r1desk.chat.widgets import display_text as fit
 from r1desk.chat.widgets.buttons import icon_button
@@ -22,38 +23,30 @@ _COPIED_MS = 1_500
 class Footer(QWidget):
     """Small buttons that are always in the same place.
 
-    Signals:
-        edit_chosen, regenerate_chosen: the buttons.
-        menu_requested: the button for all else.
-        sibling_chosen: -1 for the version before, 1 for the next.
+    `edit_button`, which a question has, and `menu_button` are left to the message above.
     """
 
-    edit_chosen = Signal()
-    regenerate_chosen = Signal()
-    sibling_chosen = Signal(int)
-    menu_requested = Signal()
-
-    def __init__(self, message: ChatMessage, style: TextStyle, parent: QWidget) -> None:
+    def __init__(
+        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
+    ) -> None:
         super().__init__(parent)
-        self._message = message
-        self._style = style
+        self._message, self._style, self._request = message, style, request
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         self._copy = icon_button("copy", tr("Copy"), self)
         self._copy.clicked.connect(self._on_copy)
         row.addWidget(self._copy)
+        self.edit_button: QToolButton | None = None
         if message.is_answer:
             again = icon_button("refresh", tr("Answer again"), self)
-            again.clicked.connect(self.regenerate_chosen)
+            again.clicked.connect(lambda: request(Regenerate(message.id)))
             row.addWidget(again)
         else:
-            edit = icon_button("pencil", tr("Edit and send again"), self)
-            edit.clicked.connect(self.edit_chosen)
-            row.addWidget(edit)
-        more = icon_button("more", tr("More"), self)
-        more.clicked.connect(self.menu_requested)
-        row.addWidget(more)
+            self.edit_button = icon_button("pencil", tr("Edit and send again"), self)
+            row.addWidget(self.edit_button)
+        self.menu_button = icon_button("more", tr("More"), self)
+        row.addWidget(self.menu_button)
         if message.sibling_count > 1:
             self._add_versions(row)
         if message.is_answer:
@@ -73,7 +66,7 @@ class Footer(QWidget):
 
     def _version_button(self, name: str, label: str, delta: int) -> QToolButton:
         button = icon_button(name, label, self)
-        button.clicked.connect(self._on_back if delta < 0 else self._on_onward)
+        button.clicked.connect(lambda: self._request(SelectVersion(self._message.id, delta)))
         return button
 
     def _add_numbers(self, row: QHBoxLayout) -> None:
@@ -120,11 +113,3 @@ class Footer(QWidget):
     def _restore(self) -> None:
         self._copy.setIcon(icon("copy", "text_dim"))
         self._copy.setToolTip(tr("Copy"))
-
-    @Slot()
-    def _on_back(self) -> None:
-        self.sibling_chosen.emit(-1)
-
-    @Slot()
-    def _on_onward(self) -> None:
-        self.sibling_chosen.emit(1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from PySide6.QtCore import QPointF, Signal
+from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.intents import MoveMemory, Request
 from r1desk.chat.widgets.buttons import icon_button
 from r1desk.chat.widgets.chat_fonts import scaled
 from r1desk.chat.widgets.text_style import TextStyle
@@ -17,17 +16,11 @@ _FONT_SCALE = 0.88
 
 
 class MemoryLine(QWidget):
-    """A line with its meaning, and buttons that move or remove it.
+    """A line with its meaning, and buttons that move or remove it."""
 
-    Signals:
-        moved: -1 for one turn earlier, 1 for one later, 0 for no line.
-    """
-
-    moved = Signal(int)
-
-    def __init__(self, style: TextStyle, parent: QWidget) -> None:
+    def __init__(self, style: TextStyle, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
-        self._style = style
+        self._style, self._request = style, request
         self._label = QLabel(tr("The model reads from here on"), self)
         self._label.setFont(scaled(style.font, _FONT_SCALE))
         palette = self._label.palette()
@@ -42,11 +35,8 @@ class MemoryLine(QWidget):
 
     def _button(self, name: str, label: str, turns: int) -> QToolButton:
         button = icon_button(name, label, self)
-        button.clicked.connect(partial(self._on_clicked, turns))
+        button.clicked.connect(lambda: self._request(MoveMemory(turns)))
         return button
-
-    def _on_clicked(self, turns: int, _checked: bool = False) -> None:
-        self.moved.emit(turns)
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from PySide6.QtCore import QPoint, SignalInstance
+from PySide6.QtCore import QPoint
 from PySide6.QtGui import QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.intents import BranchOff, DeleteMessage, Quote, Request
 from r1desk.chat.message import ChatMessage
 from r1desk.chat.widgets import display_text
 from r1desk.chat.widgets.message_selection import select_all, selected_text, text_boxes
@@ -29,22 +30,34 @@ class MessageAction(StrEnum):
 
 
 def show_message_menu(
-    view: QWidget, message: ChatMessage, place: QPoint, action_chosen: SignalInstance
+    view: QWidget,
+    message: ChatMessage,
+    place: QPoint,
+    *,
+    request: Request,
+    edit: Callable[[], None],
 ) -> None:
-    """Open the menu of a message; what concerns its text alone is done here, the rest emitted."""
+    """Open the menu of a message; what concerns its text alone is done here, the rest requested."""
 
     def chosen(action: MessageAction) -> None:
         clipboard = QGuiApplication.clipboard()
-        if action is MessageAction.COPY_SELECTION:
-            clipboard.setText(display_text.clipped(selected_text(view)))
-        elif action is MessageAction.COPY:
-            clipboard.setText(display_text.clipped(message.content))
-        elif action is MessageAction.SELECT_ALL:
-            select_all(view)
-            if boxes := text_boxes(view):
-                boxes[0].setFocus()  # for Ctrl+C
-        else:
-            action_chosen.emit(action.value)
+        match action:
+            case MessageAction.COPY_SELECTION:
+                clipboard.setText(display_text.clipped(selected_text(view)))
+            case MessageAction.COPY:
+                clipboard.setText(display_text.clipped(message.content))
+            case MessageAction.SELECT_ALL:
+                select_all(view)
+                if boxes := text_boxes(view):
+                    boxes[0].setFocus()  # for Ctrl+C
+            case MessageAction.QUOTE:
+                request(Quote(selected_text(view) or message.content))
+            case MessageAction.EDIT:
+                edit()
+            case MessageAction.BRANCH:
+                request(BranchOff(message.id))
+            case MessageAction.DELETE:
+                request(DeleteMessage(message.id))
 
     has_selection = bool(selected_text(view))
     menu = MessageMenu(message, has_selection=has_selection, chosen=chosen, parent=view)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.chat.duration import duration_text
+from r1desk.chat.intents import AnswerNow, OpenLink, Request
 from r1desk.chat.widgets import display_text as fit
 from r1desk.chat.widgets.buttons import BUTTON_INSET_EM, text_button
 from r1desk.chat.widgets.chat_fonts import ASIDE_SCALE, scaled
@@ -35,22 +36,23 @@ class ThinkingBox(QWidget):
 
     Signals:
         grown: the height may have changed.
-        answer_now_chosen: the thinking is to be ended.
         opened: whether the user wants to see the thinking.
-        link_chosen: an http(s) address was activated.
     """
 
     grown = Signal()
-    link_chosen = Signal(str)
-    answer_now_chosen = Signal()
     opened = Signal(bool)
 
     def __init__(
-        self, style: TextStyle, slicer: Slicer, parent: QWidget, *, is_open: bool = False
+        self,
+        style: TextStyle,
+        slicer: Slicer,
+        request: Request,
+        parent: QWidget,
+        *,
+        is_open: bool = False,
     ) -> None:
         super().__init__(parent)
-        self._style = style
-        self._slicer = slicer
+        self._style, self._slicer, self._request = style, slicer, request
         self._body: MarkdownView | None = None
         self._seconds = 0.0
         self._end: ThinkingEnd | None = None
@@ -119,7 +121,7 @@ class ThinkingBox(QWidget):
     @Slot()
     def _on_answer_now(self) -> None:
         self._answer_now.setEnabled(False)  # it takes a moment
-        self.answer_now_chosen.emit()
+        self._request(AnswerNow())
 
     def feed(self, text: str) -> None:
         """More of it arrives."""
@@ -195,7 +197,7 @@ class ThinkingBox(QWidget):
         if self._open and self._body is None:
             self._body = MarkdownView(self._style.as_aside(), self._slicer, self)
             self._body.grown.connect(self.grown)
-            self._body.link_chosen.connect(self.link_chosen)
+            self._body.link_chosen.connect(lambda address: self._request(OpenLink(address)))
             self._body.load(self.text.strip("\n") if final else self.text, final=final)
         if self._body:
             self._body.setVisible(self._open)

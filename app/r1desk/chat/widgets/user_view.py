@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from PySide6.QtCore import QPoint, QRectF, Qt, Signal, Slot
+from PySide6.QtCore import QRectF, Qt, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.intents import Request
 from r1desk.chat.message import ChatMessage
 from r1desk.chat.widgets import display_text as fit
 from r1desk.chat.widgets.attachment_chip import AttachmentRow
 from r1desk.chat.widgets.buttons import BUTTON_INSET_EM, text_button
 from r1desk.chat.widgets.editable_message import EditableMessage
-from r1desk.chat.widgets.footer import Footer
 from r1desk.chat.widgets.memory_line import MemoryLine
-from r1desk.chat.widgets.message_menu import show_message_menu
 from r1desk.chat.widgets.prose_view import ProseView
 from r1desk.chat.widgets.text_style import TextStyle
 from r1desk.chat.widgets.time_slicer import Slicer
@@ -31,20 +30,17 @@ _RADIUS = 14.0
 
 
 class UserView(EditableMessage):
-    """A bubble with the message's text, or the editor of it.
-
-    Signals:
-        attachment_opened: an `Attachment` whose text is to be shown.
-        memory_moved: the line above the message is to move by so many turns; 0 removes it.
-    """
-
-    attachment_opened = Signal(object)
-    memory_moved = Signal(int)
+    """A bubble with the message's text, or the editor of it."""
 
     def __init__(
-        self, message: ChatMessage, style: TextStyle, slicer: Slicer, parent: QWidget
+        self,
+        message: ChatMessage,
+        style: TextStyle,
+        slicer: Slicer,
+        request: Request,
+        parent: QWidget,
     ) -> None:
-        super().__init__(message, style, slicer, parent)
+        super().__init__(message, style, slicer, request, parent)
         self._pieces: list[ProseView] = []
         self._more: QToolButton | None = None
         self._bubble = QRectF()
@@ -53,9 +49,9 @@ class UserView(EditableMessage):
         content = message.content
         self._attached: AttachmentRow | None = None
         if message.attachments:
-            self._attached = AttachmentRow(self, alignment=Qt.AlignmentFlag.AlignRight)
+            right = Qt.AlignmentFlag.AlignRight
+            self._attached = AttachmentRow(request, self, alignment=right)
             self._attached.show_attachments(message.attachments)
-            self._attached.opened.connect(self.attachment_opened)
         beginning = folded_text(content)
         if len(beginning) < len(content):
             self._add_piece(beginning)
@@ -67,10 +63,7 @@ class UserView(EditableMessage):
             slicer.add(self, self._unfolding(rest), urgent=True)
         else:
             self._add_piece(content)
-        self._footer = Footer(message, style, self)
-        self._footer.edit_chosen.connect(self.edit)
-        self._footer.sibling_chosen.connect(self.sibling_chosen)
-        self._footer.menu_requested.connect(self._on_menu)
+        self._footer = self._add_footer()
 
     @property
     def is_folded(self) -> bool:
@@ -110,21 +103,12 @@ class UserView(EditableMessage):
 
     def show_memory_line(self) -> None:
         """Show above the message that the model reads from here on."""
-        self._memory_line = MemoryLine(self._style, self)
-        self._memory_line.moved.connect(self.memory_moved)
+        self._memory_line = MemoryLine(self._style, self._request, self)
 
     @property
     def memory_line(self) -> MemoryLine | None:
         """The line above the message, where memory begins here."""
         return self._memory_line
-
-    @Slot()
-    def _on_menu(self) -> None:
-        self.open_menu(self._footer.mapToGlobal(self._footer.rect().topLeft()))
-
-    def open_menu(self, place: QPoint) -> None:
-        """Open the message's menu at a place of the screen."""
-        show_message_menu(self, self._message, place, self.action_chosen)
 
     def _set_text_visible(self, visible: bool) -> None:
         for part in (*self._pieces, self._footer, self._more, self._attached, self._memory_line):

@@ -15,6 +15,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from r1desk.chat.context_options import ContextOptions
 from r1desk.chat.formulas.formula_service import FormulaService
+from r1desk.chat.intents import LoadModel, ReturnToComposer
 from r1desk.chat.message import ChatMessage
 from r1desk.chat.prompt_messages import memory_start
 from r1desk.chat.widgets.answer_view import AnswerView
@@ -23,9 +24,8 @@ from r1desk.chat.widgets.draw_throttle import DrawThrottle
 from r1desk.chat.widgets.find_bar import FindBar
 from r1desk.chat.widgets.instructions_chip import InstructionsChip
 from r1desk.chat.widgets.message_list import MessageList
-from r1desk.chat.widgets.message_menu import MessageAction
 from r1desk.chat.widgets.message_positions import MessageView, estimated_height
-from r1desk.chat.widgets.message_selection import MESSAGE, selected_text
+from r1desk.chat.widgets.message_selection import MESSAGE
 from r1desk.chat.widgets.stats_line import reading_line
 from r1desk.chat.widgets.text_finder import TextFinder
 from r1desk.chat.widgets.text_style import TextStyle
@@ -41,47 +41,13 @@ QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
 
 
 class ChatView(QWidget):
-    """Shows messages and reports what the user asks for; it changes nothing by itself.
+    """Shows messages; it changes nothing by itself.
 
     Signals:
-        edit_requested: a user's message is to be sent again with this text.
-        regenerate_requested: an answer is to be written again.
-        sibling_requested: another version of a message is wanted, -1 before or 1 after it.
-        stop_requested: Escape while an answer is written.
-        link_activated: an http(s) address was chosen. It is never opened here.
-        example_chosen: a question of the empty state.
-        editing_ended: the editor of a message was closed.
-        model_requested: the path of the model that answered in this conversation before.
-        find_closed: the bar for finding text was closed.
-        answer_now_requested: the thinking of the answer being written is to be ended.
-        continue_requested: a cut answer is to go on; True closes its thinking first.
-        way_requested: the `ContextWay` by which a full context goes on.
-        memory_moved: the line where memory begins is to move by so many turns; 0 removes it.
-        answer_edited: an answer is to have this text.
-        quote_requested: this text is to be quoted in the next message.
-        branch_requested: a new conversation is to begin with all up to this message.
-        delete_requested: a message, or this version of it, is to be deleted.
-        attachment_opened: an `Attachment` whose text is to be shown.
+        requested: an `Intent` of this widget or of one inside it.
     """
 
-    edit_requested = Signal(int, str)
-    regenerate_requested = Signal(int)
-    sibling_requested = Signal(int, int)
-    stop_requested = Signal()
-    link_activated = Signal(str)
-    example_chosen = Signal(str)
-    editing_ended = Signal()
-    find_closed = Signal()
-    answer_now_requested = Signal()
-    continue_requested = Signal(int, bool)
-    way_requested = Signal(str)
-    memory_moved = Signal(int)
-    attachment_opened = Signal(object)
-    answer_edited = Signal(int, str)
-    quote_requested = Signal(str)
-    branch_requested = Signal(int)
-    delete_requested = Signal(int)
-    model_requested = Signal(str)
+    requested = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -100,9 +66,8 @@ class ChatView(QWidget):
         self._style = TextStyle.of(QGuiApplication.palette(), self.font(), self._formulas)
         self._column = MessageList(self._build, self._estimate, self._slicer, self)
         self._column.end_shown.connect(self._on_end_shown)
-        self.welcome = Welcome(self)
+        self.welcome = Welcome(self.requested.emit, self)
         self.welcome.set_model_name("")
-        self.welcome.example_chosen.connect(self.example_chosen)
         self._instructions = InstructionsChip(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -110,7 +75,7 @@ class ChatView(QWidget):
         self._find_bar = FindBar(self)
         self._find_bar.text_changed.connect(self._on_find_text)
         self._find_bar.stepped.connect(self._on_find_stepped)
-        self._find_bar.closed.connect(self.find_closed)
+        self._find_bar.closed.connect(self._on_find_closed)
         column.addWidget(self._find_bar)
         column.addWidget(self._instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._model_offer = text_button("refresh", "", self)
@@ -175,7 +140,7 @@ class ChatView(QWidget):
 
     @Slot()
     def _on_model_offer(self) -> None:
-        self.model_requested.emit(self._offered_model)
+        self.requested.emit(LoadModel(self._offered_model))
 
     def show_branch(self, messages: Sequence[ChatMessage]) -> None:
         """Show this conversation, from its end. A message that is streaming streams on."""
@@ -240,6 +205,10 @@ class ChatView(QWidget):
     def open_find_bar(self) -> None:
         """Let the user look for text in this conversation."""
         self._find_bar.open_bar()
+
+    @Slot()
+    def _on_find_closed(self) -> None:
+        self.requested.emit(ReturnToComposer())
 
     @Slot(int)
     def _on_find_stepped(self, delta: int) -> None:
@@ -374,88 +343,30 @@ class ChatView(QWidget):
     # ---- building
 
     def _build(self, message_id: int, parent: QWidget) -> MessageView:
-        message = self._messages[message_id]
+        message, request = self._messages[message_id], self.requested.emit
+        view: MessageView
         if message.is_answer:
-            is_last = message_id == next(reversed(self._messages), None)
-            answer = AnswerView(
+            view = AnswerView(
                 message,
                 self._style,
                 self._slicer,
+                request,
                 parent,
-                is_last=is_last,
-                thinking_open=message_id in self._open_thinking,
+                is_last=message_id == next(reversed(self._messages), None),
+                open_thinking=self._open_thinking,
             )
-            if self._context_options is not None and self._context_options.message_id == message_id:
-                answer.show_context_options(self._context_options)
-            answer.answer_now_chosen.connect(self.answer_now_requested)
-            answer.thinking_opened.connect(self._on_thinking_opened)
-            answer.continue_chosen.connect(self._on_continue)
-            answer.way_chosen.connect(self.way_requested)
-            answer.link_chosen.connect(self.link_activated)
-            answer.regenerate_chosen.connect(self._on_regenerate)
-            answer.sibling_chosen.connect(self._on_sibling)
-            answer.action_chosen.connect(self._on_action)
-            answer.edited.connect(self._on_answer_edited)
-            answer.editing_ended.connect(self.editing_ended)
-            answer.setProperty(MESSAGE, message_id)
-            return answer
-        user = UserView(message, self._style, self._slicer, parent)
-        if message_id == self._memory_line:
-            user.show_memory_line()
-            user.memory_moved.connect(self.memory_moved)
-        user.edited.connect(self._on_edited)
-        user.editing_ended.connect(self.editing_ended)
-        user.attachment_opened.connect(self.attachment_opened)
-        user.sibling_chosen.connect(self._on_sibling)
-        user.action_chosen.connect(self._on_action)
-        user.setProperty(MESSAGE, message_id)
-        return user
+            options = self._context_options
+            if options is not None and options.message_id == message_id:
+                view.show_context_options(options)
+        else:
+            view = UserView(message, self._style, self._slicer, request, parent)
+            if message_id == self._memory_line:
+                view.show_memory_line()
+        view.setProperty(MESSAGE, message_id)
+        return view
 
     def _estimate(self, message_id: int, width: int) -> int:
         return estimated_height(self._messages[message_id], width, self._style.em_px)
-
-    @Slot()
-    def _on_regenerate(self) -> None:
-        self.regenerate_requested.emit(self._sending())
-
-    @Slot(bool)
-    def _on_continue(self, closes_thinking: bool) -> None:
-        self.continue_requested.emit(self._sending(), closes_thinking)
-
-    @Slot(bool)
-    def _on_thinking_opened(self, opened: bool) -> None:
-        if opened:
-            self._open_thinking.add(self._sending())
-        else:
-            self._open_thinking.discard(self._sending())
-
-    @Slot(int)
-    def _on_sibling(self, delta: int) -> None:
-        self.sibling_requested.emit(self._sending(), delta)
-
-    @Slot(str)
-    def _on_edited(self, text: str) -> None:
-        self.edit_requested.emit(self._sending(), text)
-
-    @Slot(str)
-    def _on_answer_edited(self, text: str) -> None:
-        self.answer_edited.emit(self._sending(), text)
-
-    @Slot(str)
-    def _on_action(self, action: str) -> None:
-        key, view = self._sending(), self.sender()
-        match MessageAction(action):
-            case MessageAction.EDIT if isinstance(view, AnswerView | UserView):
-                view.edit()
-            case MessageAction.QUOTE if isinstance(view, QWidget):
-                self.quote_requested.emit(selected_text(view) or self._messages[key].content)
-            case MessageAction.BRANCH:
-                self.branch_requested.emit(key)
-            case MessageAction.DELETE:
-                self.delete_requested.emit(key)
-
-    def _sending(self) -> int:
-        return int(self.sender().property(MESSAGE))
 
     # ---- events of Qt
 

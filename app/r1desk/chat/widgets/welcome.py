@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.intents import Request, SendExample
 from r1desk.chat.widgets.chat_fonts import scaled
 from r1desk.chat.widgets.text_style import column_span
 from r1desk.widgets.layouts import put_inside
@@ -39,12 +40,11 @@ class WelcomeCard(QFrame):
 
 
 class Welcome(QWidget):
-    """Signals: `example_chosen` with the text of a question."""
+    """The greeting with questions that can be sent, or with the card."""
 
-    example_chosen = Signal(str)
-
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
+        self._request = request
         self._title = QLabel(tr("What would you like to know?"), self)
         self._title.setFont(scaled(self.font(), 1.7))
         self._line = QLabel("", self)
@@ -160,4 +160,4 @@ class Welcome(QWidget):
     def _on_clicked(self) -> None:
         button = self.sender()
         if isinstance(button, QPushButton):
-            self.example_chosen.emit(button.text())
+            self._request(SendExample(button.text()))
