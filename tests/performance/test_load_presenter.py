@@ -15,6 +15,7 @@ from deepseek_r1.host.supervisor_events import EngineState
 from performance.samples import a_bill, a_model
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
+from r1desk.models.forecast.service import ForecastService
 from r1desk.models.recent_models import RecentModels
 from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.widgets.panel import PerformancePanel
@@ -50,7 +51,7 @@ class Case:
         self.engine = EngineStandIn()
         preferences = Preferences()
         self.models = ModelController(self.engine, preferences)
-        self.recent = RecentModels(self.models, preferences)
+        self.recent = RecentModels(self.models, preferences, ForecastService(preferences))
         self.models.loaded.disconnect(self.recent.refresh)  # it would look for files
         self.models.load_failed.disconnect(self.recent.refresh)
         self.presenter = LoadPresenter(panel, self.models, self.recent, preferences)

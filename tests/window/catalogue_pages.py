@@ -7,20 +7,20 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
-from r1desk.models import catalogue_survey
-from r1desk.models.fit import MachineSpeed
+from r1desk.models.forecast import service
+from r1desk.models.forecast.forecast import MachineSpeed
+from r1desk.models.forecast.service import ForecastService
 from r1desk.models.widgets.catalogue_page import CataloguePage
+from r1desk.preferences import Preferences
 
 SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
 
 
 def shown_page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
     """The page for a budget of 2 GiB on a computer with 22 GB free, once it has its cards."""
-    monkeypatch.setattr(catalogue_survey, "machine_speed", lambda: SPEED)
-    monkeypatch.setattr(
-        catalogue_survey, "memory_reading", lambda: MemoryReading(32_000.0, 22_000.0)
-    )
-    made = CataloguePage(LoadSettings(memory_budget=2048))
+    monkeypatch.setattr(service, "machine_speed", lambda: SPEED)
+    monkeypatch.setattr(service, "memory_reading", lambda: MemoryReading(32_000.0, 22_000.0))
+    made = CataloguePage(ForecastService(Preferences(load=LoadSettings(memory_budget=2048))))
     qtbot.addWidget(made)
     made.resize(760, 560)
     made.show()

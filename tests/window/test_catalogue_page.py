@@ -13,21 +13,22 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.catalogue import app_folders
 from deepseek_r1.catalogue.app_folders import Owner
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.core.settings import LoadSettings
-from r1desk.models import catalogue_survey
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
+from r1desk.models.forecast import service
+from r1desk.models.forecast.service import ForecastService
 from r1desk.models.widgets import catalogue_page
 from r1desk.models.widgets import chooser as chooser_module
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
 from r1desk.models.widgets.model_card import ModelCard
+from r1desk.preferences import Preferences
 from support.r1_header import FILE_BYTES, r1_header
 from window.catalogue_pages import SPEED, shown_page
 
 
 @pytest.fixture(autouse=True)
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue_survey, "machine_speed", lambda: SPEED)
+    monkeypatch.setattr(service, "machine_speed", lambda: SPEED)
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_button
     starter = starter_model()
     parent = QWidget()
     qtbot.addWidget(parent)
-    chooser = ModelChooser([], starter, LoadSettings(), parent)
+    chooser = ModelChooser([], starter, ForecastService(Preferences()), parent)
     chooser.show()
     qtbot.waitUntil(lambda: chooser.list.currentItem() is not None)
     assert chooser.list.currentItem().data(PATH_ROLE) == str(starter)
@@ -109,7 +110,7 @@ def test_the_model_in_use_is_not_offered_for_use(qtbot: QtBot) -> None:
     parent = QWidget()
     qtbot.addWidget(parent)
     starter = starter_model()
-    chooser = ModelChooser([], starter, LoadSettings(), parent, loaded=starter)
+    chooser = ModelChooser([], starter, ForecastService(Preferences()), parent, loaded=starter)
     chooser.show()
     qtbot.waitUntil(lambda: chooser.list.currentItem() is not None)
     assert not chooser.use_button.isEnabled()
@@ -123,7 +124,7 @@ def test_on_a_small_screen_every_button_can_be_reached(
     monkeypatch.setattr(chooser_module, "size_within_screen", lambda _w, _s: screen)
     parent = QWidget()
     qtbot.addWidget(parent)
-    chooser = ModelChooser([], starter_model(), LoadSettings(), parent)
+    chooser = ModelChooser([], starter_model(), ForecastService(Preferences()), parent)
     chooser.show()
     chooser.tabs.setCurrentIndex(tab)
     qtbot.waitUntil(lambda: bool(chooser.catalogue.cards) or tab == 0)
@@ -158,7 +159,9 @@ def parent(qtbot: QtBot) -> QWidget:
 
 
 def opened_catalogue(parent: QWidget, loaded: Path | None = None) -> ModelChooser:
-    chooser = ModelChooser([], starter_model(), LoadSettings(), parent, loaded=loaded)
+    chooser = ModelChooser(
+        [], starter_model(), ForecastService(Preferences()), parent, loaded=loaded
+    )
     chooser.show()
     chooser.tabs.setCurrentIndex(1)
     return chooser
@@ -234,3 +237,17 @@ def test_the_number_of_parameters_is_the_file_s_whatever_it_is_called(
 
     qtbot.waitUntil(lambda: bool(shown()))
     assert "7.6B parameters" in shown()[0]
+
+
+def test_list_card_and_table_say_the_same_of_a_file(
+    qtbot: QtBot, parent: QWidget, downloaded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "known_speed", lambda: SPEED)
+    monkeypatch.setattr(catalogue_page, "pick", the_7b_and_another)
+    chooser = opened_catalogue(parent)
+    card = card_for_use(qtbot, chooser)
+    fit, _, memory = card.facts.text().split("\n")[0].rpartition(" · ")
+    texts = [chooser.list.item(at).text() for at in range(chooser.list.count())]
+    (text,) = [text for text in texts if "DeepSeek-R1-Distill-Qwen-7B" in text]
+    assert f"{fit} · {memory}" in text
+    assert fits(chooser.catalogue)["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"] == fit

@@ -20,9 +20,9 @@ from deepseek_r1.catalogue.network_process import NETWORK_MODULE
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.i18n import use_language
-from r1desk.models import catalogue_survey
 from r1desk.models.downloads import Download, Downloads, DownloadState
-from r1desk.models.fit import MachineSpeed
+from r1desk.models.forecast import service
+from r1desk.models.forecast.forecast import MachineSpeed
 from r1desk.models.widgets.catalogue_table import FILE_ROLE
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.platform import helper_processes
@@ -76,7 +76,7 @@ def pause_halfway(qtbot: QtBot, downloads: Downloads, spec: DownloadSpec) -> Non
 @pytest.fixture(autouse=True)
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
-    monkeypatch.setattr(catalogue_survey, "machine_speed", lambda: speed)
+    monkeypatch.setattr(service, "machine_speed", lambda: speed)
 
 
 @pytest.fixture

@@ -110,9 +110,9 @@ def test_the_check_mark_follows_the_file_until_the_user_sets_it(
     box = page.table.draft
     for model, streams in (("7B", True), ("14B", False), ("7B", True)):
         (file,) = (f for f in files_of(page) if fits(f, model))
-        resident = file.estimate.bill.model_copy(update={"lines": ()})
-        estimate = replace(file.estimate, bill=resident)
-        box.offer(file if streams else replace(file, estimate=estimate), here=False)
+        resident = file.forecast.bill.model_copy(update={"lines": ()})
+        forecast = replace(file.forecast, bill=resident)
+        box.offer(file if streams else replace(file, forecast=forecast), here=False)
         assert box.isChecked() == streams
     qtbot.mouseClick(box, Qt.MouseButton.LeftButton)
     select(page, "DeepSeek-R1-Distill-Qwen-14B", "Q4_K_M")

@@ -12,23 +12,24 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.catalogue import app_folders
 from deepseek_r1.catalogue.app_folders import AppFile, Owner
 from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
-from deepseek_r1.catalogue.speed import SpeedRange
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.memory.plan import ProcessOverhead, plan
 from r1desk.chat.widgets.welcome import Welcome
+from r1desk.models.forecast.forecast import MachineSpeed, estimate_fit
 from r1desk.models.recommendation import RecommendedDownload
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.preferences import Preferences
 from window.mouse_and_keys import click, type_text
 from window.session_fixture import ready_session
 
+SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+
 
 def offer() -> RecommendedDownload:
     model, file = find_known("deepseek-r1-distill-qwen-1.5b/Q5_K_M")
-    bill = plan(model.header(file), LoadSettings(), ProcessOverhead(window_mib=200)).bill
+    forecast = estimate_fit(model.header(file), LoadSettings(), SPEED, 0.0)
     return RecommendedDownload(
-        model, file, bill, spec_for_known(model, file), "Hugging Face", 50_000_000_000
+        model, file, forecast, spec_for_known(model, file), "Hugging Face", 50_000_000_000
     )
 
 
@@ -40,7 +41,7 @@ def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
     made.set_model_name("SmolLM2-135M-Instruct", "A small model.")
     made.set_card(FirstStartCard(made))
     made.card.show_offer(offer())
-    made.card.show_speed(SpeedRange(4.2, 19.0))
+    made.card.show_speed(offer())
     made.show_card(True)
     return made
 

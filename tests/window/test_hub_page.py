@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QTreeWidgetItem
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
-from r1desk.models import hub_query
-from r1desk.models.fit import MachineSpeed
+from r1desk.models.forecast import service
+from r1desk.models.forecast.forecast import MachineSpeed
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.hub_page import HubPage
 from r1desk.models.widgets.unverified_box import UnverifiedBox
@@ -37,7 +37,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
-    monkeypatch.setattr(hub_query, "machine_speed", lambda: speed)
+    monkeypatch.setattr(service, "machine_speed", lambda: speed)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from r1desk.models import machine_speed as module
-from r1desk.models.machine_speed import MEASUREMENTS, known_speed, machine_speed
+from r1desk.models.forecast import machine_speed as module
+from r1desk.models.forecast.machine_speed import MEASUREMENTS, known_speed, machine_speed
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def resolved(path: Path) -> Path:
         return path
 
 
-def _read_once(path: Path, read: HeaderSource) -> ModelHeader:
+def read_once(path: Path, read: HeaderSource) -> ModelHeader:
     """Returns the header, from memory where the file has not changed. Raises ModelRefused.
 
     A header takes 0.1 s and up to ten MiB to read. Models in several files are always read: any of
@@ -137,7 +137,7 @@ def _describe(
 ) -> InstalledModel:
     owner = file.owner if file is not None else None
     try:
-        header = _read_once(path, read)
+        header = read_once(path, read)
     except ModelRefused as error:
         return InstalledModel(path, origin, path.stem, None, None, error.report(), owner)
     known = known_by(header)

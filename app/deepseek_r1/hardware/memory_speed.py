@@ -1,7 +1,7 @@
 """Measures how fast the processor reads memory, which limits decoding of a model in memory.
 
 Every token reads all weights once, so this speed over their size is the largest possible number of
-tokens per second (`catalogue.speed` predicts the part of it that a model reaches).
+tokens per second (a forecast says the part of it that a model reaches).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from deepseek_r1.host.protocol import (
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
-from r1desk.models.fit import larger_budget
+from r1desk.models.forecast.forecast import larger_budget
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
 

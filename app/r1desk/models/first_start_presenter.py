@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Slot
@@ -13,7 +14,13 @@ from r1desk.chat.controller import ChatController
 from r1desk.chat.widgets.welcome import Welcome
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
-from r1desk.models.recommendation import ModelRecommender, RecommendedDownload
+from r1desk.models.forecast.service import ForecastService
+from r1desk.models.recommendation import (
+    RecommendedDownload,
+    find_r1_file,
+    measure_download,
+    recommend_download,
+)
 from r1desk.models.widgets.file_dialog import open_model_dialog
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.preferences import Preferences
@@ -30,7 +37,9 @@ class FirstStartPresenter(QObject):
         models: ModelController,
         downloads: Downloads,
         chat: ChatController,
+        *,
         preferences: Preferences,
+        forecasts: ForecastService,
     ) -> None:
         super().__init__(welcome)
         self._welcome = welcome
@@ -38,6 +47,7 @@ class FirstStartPresenter(QObject):
         self._downloads = downloads
         self._chat = chat
         self._preferences = preferences
+        self._forecasts = forecasts
         self._offer: RecommendedDownload | None = None
         self._looked = False  # the card has its contents
         self._measured = False
@@ -50,10 +60,6 @@ class FirstStartPresenter(QObject):
         card.starter_requested.connect(self._end)
         card.file_requested.connect(self._on_file)
         card.found_requested.connect(models.choose)
-        self._recommender = ModelRecommender()  # no parent: it may outlive the window by a moment
-        self._recommender.found.connect(self._on_found)
-        self._recommender.file_found.connect(card.show_file)
-        self._recommender.measured.connect(card.show_speed)
         models.load_started.connect(self._on_load_started)
         models.load_failed.connect(self._on_load_failed)
         models.loaded.connect(self._on_loaded)
@@ -67,7 +73,8 @@ class FirstStartPresenter(QObject):
 
     @Slot()
     def _look(self) -> None:
-        self._recommender.look(self._preferences.load)
+        self._forecasts.ask(recommend_download, self._on_found)
+        self._forecasts.ask(find_r1_file, self._card.show_file)
 
     @Slot(object)
     def _on_found(self, offer: RecommendedDownload | None) -> None:
@@ -106,7 +113,7 @@ class FirstStartPresenter(QObject):
             self._measure_timer.start()
             return
         self._measured = True
-        self._recommender.measure(self._offer)
+        self._forecasts.ask(partial(measure_download, self._offer), self._card.show_speed)
 
     @Slot(object)
     def _on_download(self, offer: RecommendedDownload) -> None:

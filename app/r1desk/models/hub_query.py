@@ -1,4 +1,4 @@
-"""Lists the files of a repository and estimates how each would run, without blocking the window."""
+"""Lists the files of a repository and how each would run, without blocking the window."""
 
 from __future__ import annotations
 
@@ -17,11 +17,8 @@ from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware.pressure import memory_reading
-from deepseek_r1.memory.plan import ProcessOverhead
-from r1desk.models.fit import FitEstimate, MachineSpeed, estimate_fit
-from r1desk.models.machine_speed import known_speed, machine_speed
-from r1desk.models.recommendation import WINDOW_MAX_MIB
+from r1desk.models.forecast.forecast import Forecast
+from r1desk.models.forecast.service import Forecaster
 from r1desk.platform.background_thread import in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
@@ -30,7 +27,7 @@ from r1desk.platform.helper_processes import add_helper, remove_helper
 class OfferedModel:
     """A model that can be downloaded: one file, or several parts.
 
-    `estimate` is None where the sizes of the model are unknown, `size_bytes` where only the server
+    `forecast` is None where the sizes of the model are unknown, `size_bytes` where only the server
     knows it.
     """
 
@@ -38,7 +35,7 @@ class OfferedModel:
     quantisation: str
     size_bytes: int | None
     specs: tuple[DownloadSpec, ...]
-    estimate: FitEstimate | None
+    forecast: Forecast | None
 
     @property
     def verifiable(self) -> bool:
@@ -87,15 +84,17 @@ class HubQuery(QObject):
         except R1Error as error:
             self._emit(self.failed, error.report())
             return
-        self._emit(self.found, _offer(listing, settings, known_speed()))
-        self._emit(self.found, _offer(listing, settings, machine_speed()))
+        with Forecaster(settings) as forecaster:
+            self._emit(self.found, _offer(listing, forecaster))
+            forecaster.measure()
+            self._emit(self.found, _offer(listing, forecaster))
 
     def _emit(self, signal: SignalInstance, value: object) -> None:
         if not self._stop.asked:
             signal.emit(value)
 
 
-def _offer(listing: HubListing, settings: LoadSettings, speed: MachineSpeed) -> Offer:
+def _offer(listing: HubListing, forecaster: Forecaster) -> Offer:
     try:
         wanted = listing.choose().name
     except RepositoryWithoutModel:
@@ -106,23 +105,18 @@ def _offer(listing: HubListing, settings: LoadSettings, speed: MachineSpeed) -> 
             model.quantisation,
             model.size_bytes,
             tuple(listing.specs(model)),
-            _estimate(listing.outline, model, settings, speed),
+            _forecast(listing.outline, model, forecaster),
         )
         for model in listing.models
     )
     return Offer(listing.reference.repository, models, wanted)
 
 
-def _estimate(
-    outline: ModelOutline | None, model: HubModel, settings: LoadSettings, speed: MachineSpeed
-) -> FitEstimate | None:
-    """The fit; without speeds for a mixture of experts, which reads only a part for a token."""
+def _forecast(
+    outline: ModelOutline | None, model: HubModel, forecaster: Forecaster
+) -> Forecast | None:
+    """Without a speed for a mixture of experts, which reads only a part for a token."""
     if outline is None:
         return None
     header = outline.header(model.name, model.size_bytes, model.quantisation)
-    context = min(settings.context_length, header.context_trained)
-    settings = settings.model_copy(update={"context_length": context})
-    overhead = ProcessOverhead(window_mib=WINDOW_MAX_MIB)
-    if outline.shape.experts:
-        speed = MachineSpeed(threads=speed.threads)
-    return estimate_fit(header, settings, overhead, speed, memory_reading().available_mib)
+    return forecaster.forecast(header, reads_all=not outline.shape.experts)

@@ -10,6 +10,7 @@ from deepseek_r1.core.events import Event, GenerationFinished, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController
+from r1desk.models.forecast.forecast import format_rate
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.recent_models import RecentModels
 from r1desk.models.widgets.model_pill import ModelPill, PillState
@@ -94,8 +95,7 @@ class PillPresenter(QObject):
             self._pill.show_state(self._models.name, PillState.NONE, tr("not loaded"))
             return
         state = PillState.STREAMING if loaded.bill.streams else PillState.READY
-        rate = f"{self._tok_s:.0f}" if self._tok_s >= 9.95 else f"{self._tok_s:.1f}"
-        note = tr("{rate} tok/s", rate=rate) if self._tok_s else ""
+        note = tr("{rate} tok/s", rate=format_rate(self._tok_s)) if self._tok_s else ""
         names = {model.path: model.name for model in self._recent.items}
         name = names.get(Path(loaded.facts.path), loaded.facts.name)
         self._pill.show_state(name, state, note)

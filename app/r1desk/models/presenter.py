@@ -13,6 +13,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.template_names import FAMILY
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import LoadAlternative, ModelController
+from r1desk.models.forecast.service import ForecastService
 from r1desk.preferences import Preferences
 from r1desk.widgets.notice_bar import Notice, NoticeBar
 
@@ -32,6 +33,7 @@ class ModelPresenter(QObject):
         models: ModelController,
         preferences: Preferences,
         notices: NoticeBar,
+        forecasts: ForecastService,
     ) -> None:
         """`parent` is the window that the chooser belongs to."""
         super().__init__(parent)
@@ -39,6 +41,7 @@ class ModelPresenter(QObject):
         self._models = models
         self._preferences = preferences
         self._notices = notices
+        self._forecasts = forecasts
         self._refusal = ""  # the text of the last refusal, while it may be on screen
         models.alternative_found.connect(self._on_alternative)
         models.load_failed.connect(self._on_load_failed)
@@ -89,8 +92,10 @@ class ModelPresenter(QObject):
         )
         from r1desk.models.widgets.chooser import ModelChooser  # noqa: PLC0415 - not at start
 
-        p, loaded = self._preferences, self._models.loaded_path
-        chooser = ModelChooser(p.recent_models, self._models.path, p.load, self._parent, loaded)
+        recent, models = self._preferences.recent_models, self._models
+        chooser = ModelChooser(
+            recent, models.path, self._forecasts, self._parent, models.loaded_path
+        )
         FilesPresenter(chooser.files, self._models, chooser.look_again)
         chooser.chosen.connect(self._models.choose)
         chooser.finished.connect(chooser.deleteLater)

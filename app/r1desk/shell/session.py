@@ -37,6 +37,7 @@ from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
 from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
+from r1desk.models.forecast.service import ForecastService
 from r1desk.models.idle_unload import IdleUnload
 from r1desk.models.models_folder import ModelsFolder
 from r1desk.models.pill_presenter import PillPresenter
@@ -90,7 +91,7 @@ class Session(QObject):
         self.engine = EngineBridge(self, engine_command)
         self.store = StoreBridge(store, self)
         self.models = ModelController(self.engine, stored)
-        self.recent_models = RecentModels(self.models, stored)
+        self.recent_models = RecentModels(self.models, stored, ForecastService(stored, self.engine))
         self.chat = ChatController(
             self.engine,
             self.store,
@@ -186,7 +187,9 @@ class Session(QObject):
         self.window.place(p.window_geometry.encode("ascii", "ignore"))  # the width decides below
         self.window.sidebar_action.setChecked(p.sidebar_visible)
         self.window.panel_action.setChecked(p.panel_visible)
-        model_presenter = ModelPresenter(self.window, self.models, p, self.window.notices)
+        model_presenter = ModelPresenter(
+            self.window, self.models, p, self.window.notices, self.recent_models.forecasts
+        )
         self.window.models_requested.connect(model_presenter.choose)
         self.window.model_dropped.connect(self.models.choose)
         self.window.panel.choose_model_requested.connect(model_presenter.choose)
@@ -255,7 +258,12 @@ class Session(QObject):
                 chat=self.chat,
             ),
             FirstStartPresenter(
-                self.window.chat.welcome, self.models, self.downloads, self.chat, p
+                self.window.chat.welcome,
+                self.models,
+                self.downloads,
+                self.chat,
+                preferences=p,
+                forecasts=self.recent_models.forecasts,
             ),
             self._present_serving(),
         )

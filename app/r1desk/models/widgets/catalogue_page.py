@@ -6,6 +6,7 @@ Nothing is downloaded before its button is pressed; address, size and bill are s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal, Slot
@@ -22,11 +23,11 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_draft, sp
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.settings import LoadSettings
-from r1desk.models.catalogue_picks import CatalogueFile, pick
-from r1desk.models.catalogue_survey import CatalogueSurvey
+from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
 from r1desk.models.disk_space import FreeSpaceQuery
 from r1desk.models.downloads import Download
+from r1desk.models.forecast.forecast import Forecast
+from r1desk.models.forecast.service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.download_area import DownloadArea
@@ -51,10 +52,12 @@ class CataloguePage(QWidget):
     drafted_download_requested = Signal(object, object)
     use_requested = Signal(object)
 
-    def __init__(self, settings: LoadSettings) -> None:
+    def __init__(self, forecasts: ForecastService) -> None:
         super().__init__()
         self.cards: list[ModelCard] = []
+        self._files: tuple[CatalogueFile, ...] = ()
         self._places: dict[str, Path] = {}
+        self._known: dict[str, Forecast] = {}  # of the files at those places: by their own headers
         self._drafts: frozenset[str] = frozenset()  # ids of the draft models on this computer
         self._loaded: Path | None = None
         self.note = text_label(tr("Estimating how the models run on this computer…"), "dim")
@@ -74,11 +77,9 @@ class CataloguePage(QWidget):
         self._area = self._create_scroll_area()
         layout.addWidget(self._area, stretch=1)
         layout.addWidget(self._download_area)
-        self._survey = CatalogueSurvey()  # no parent: its answer may come after the page has gone
-        self._survey.found.connect(self._on_found)
-        self._space = FreeSpaceQuery()  # the same
+        self._space = FreeSpaceQuery()  # no parent: its answer may come after the page has gone
         self._space.found.connect(self.table.show_free_space)
-        self._settings = settings
+        self._forecasts = forecasts
         self._started = False
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -86,7 +87,7 @@ class CataloguePage(QWidget):
         super().showEvent(event)
         if not self._started:
             self._started = True
-            self._survey.start(self._settings)
+            self._forecasts.ask(survey_catalogue, self._on_found)
             self._space.start()
 
     def _create_scroll_area(self) -> QScrollArea:
@@ -111,13 +112,17 @@ class CataloguePage(QWidget):
         """Offer those of the catalogue that are on this computer for use, not for download."""
         known = ((each, each.installed.header) for each in models)
         pairs = ((each, known_by(header)) for each, header in known if header is not None)
-        self._places = {found[1].file: each.installed.path for each, found in pairs if found}
+        here = {found[1].file: each for each, found in pairs if found}
+        self._places = {file: each.installed.path for file, each in here.items()}
+        self._known = {file: each.forecast for file, each in here.items() if each.forecast}
         names = [each.installed.path.name for each in models if each.installed.error is None]
         self._drafts = frozenset(draft.id for name in names if (draft := find_draft(name)))
         self._loaded = loaded
         self.table.show_places(self._places, self._drafts, loaded)
         for card in self.cards:
             self._show_place(card)
+        if self._files:
+            self._show_files()
 
     def _show_place(self, card: ModelCard) -> None:
         place = self._places.get(card.file.file.file)
@@ -129,6 +134,15 @@ class CataloguePage(QWidget):
 
     @Slot(tuple)
     def _on_found(self, files: tuple[CatalogueFile, ...]) -> None:
+        self._files = files
+        self._show_files()
+
+    def _show_files(self) -> None:
+        """Show the forecasts; a file on this computer has that of its own header."""
+        files = tuple(
+            replace(each, forecast=self._known.get(each.file.file, each.forecast))
+            for each in self._files
+        )
         self.table.show_files(files)
         picks = pick(files)
         self.note.setText(

@@ -23,7 +23,7 @@ from deepseek_r1.catalogue.known_models import catalogue
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.widgets.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
-from r1desk.models.fit import format_raised
+from r1desk.models.forecast.forecast import format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.widgets.address_label import AddressLabel
 from r1desk.models.widgets.draft_check_box import DraftCheckBox
@@ -109,16 +109,16 @@ class CatalogueTable(QWidget):
         return items
 
     def _show_file(self, item: QTreeWidgetItem, file: CatalogueFile) -> None:
-        estimate = file.estimate
+        forecast = file.forecast
         texts = (
             file.file.quantisation,
             format_size(file.file.size_bytes),
-            f"{estimate.bill.total_mib:,.0f} MiB",
+            f"{forecast.bill.total_mib:,.0f} MiB",
         )
         for column, text in enumerate(texts):
             item.setText(column, text)
         item.setData(0, FILE_ROLE, file)
-        show_fit(item, FIT_COLUMN, estimate)
+        show_fit(item, FIT_COLUMN, forecast)
         align_right(item, _NUMBER_COLUMNS)
 
     def show_free_space(self, free_bytes: int | None) -> None:
@@ -167,8 +167,8 @@ class CatalogueTable(QWidget):
         lines = (
             on_this_computer(place) if place else "",
             f"{file.file.file} · {format_download(file.file.size_bytes, self._free_bytes)}",
-            format_bill_summary(file.estimate.bill),
-            format_raised(file.estimate),
+            format_bill_summary(file.forecast.bill),
+            format_raised(file.forecast),
             tr(
                 "Licence {licence}, base model {base} under {base_licence}.",
                 licence=file.model.licence.name,

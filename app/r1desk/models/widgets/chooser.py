@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
@@ -21,11 +22,11 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.catalogue.installed import Origin
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.file_facts import owner_text
-from r1desk.models.fit import format_fit
+from r1desk.models.forecast.forecast import format_fit
+from r1desk.models.forecast.service import ForecastService
 from r1desk.models.formatting import format_parameters, format_size
-from r1desk.models.scan import FoundModel, ModelScan
+from r1desk.models.scan import FoundModel, find_models
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.file_dialog import open_model_dialog
 from r1desk.models.widgets.files_page import FilesPage
@@ -51,7 +52,7 @@ class ModelChooser(QDialog):
         self,
         recent: Sequence[str],
         current: Path | None,
-        settings: LoadSettings,
+        forecasts: ForecastService,
         parent: QWidget,
         loaded: Path | None = None,
     ) -> None:
@@ -59,11 +60,11 @@ class ModelChooser(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Choose a model"))
         self._current, self._loaded = current, loaded
-        self._recent, self._settings = [Path(path) for path in recent], settings
+        self._recent, self._forecasts = [Path(path) for path in recent], forecasts
         self.list = self._build_list()
-        self.catalogue = CataloguePage(settings)
+        self.catalogue = CataloguePage(forecasts)
         self.catalogue.use_requested.connect(self._on_catalogue_use)
-        self.hub = HubPage(settings)
+        self.hub = HubPage(forecasts.settings)
         self.files = FilesPage()
         tabs = QTabWidget()
         tabs.addTab(self._installed_page(), tr("On this computer"))
@@ -77,13 +78,11 @@ class ModelChooser(QDialog):
         layout.addWidget(tabs)
         layout.addWidget(self.buttons)
         self.list.setFocus()
-        self._search = ModelScan()  # no parent: its answer may come after the dialog has gone
-        self._search.found.connect(self._on_found)
         self.look_again()
 
     def look_again(self) -> None:
         """Look for the models anew; what was shown stays until the answer comes."""
-        self._search.start(self._recent, self._settings)
+        self._forecasts.ask(partial(find_models, self._recent), self._on_found)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Take the size that suits the pages, within the screen."""
@@ -192,16 +191,16 @@ class ModelChooser(QDialog):
 
 def _describe(found: FoundModel) -> str:
     """Two lines: the name, and the facts to choose by."""
-    model, estimate = found.installed, found.estimate
-    if model.header is None or estimate is None:
+    model, forecast = found.installed, found.forecast
+    if model.header is None or forecast is None:
         reason = model.error.text() if model.error is not None else ""
         return f"{model.name}\n{reason}"
     facts = [
         format_size(model.header.file_bytes),
         format_parameters(model.header.parameters),  # the name may promise another number
         model.header.quantisation,
-        format_fit(estimate),
-        tr("{mib:,.0f} MiB of memory", mib=estimate.bill.total_mib),
+        format_fit(forecast),
+        tr("{mib:,.0f} MiB of memory", mib=forecast.bill.total_mib),
         tr("context up to {tokens:,} tokens", tokens=model.header.context_trained),
     ]
     if model.origin == Origin.STARTER:

@@ -47,7 +47,7 @@ class DraftCheckBox(QCheckBox):
             spec_for_draft(draft).url,
         )
         explain(self, "\n".join(lines))
-        streams = file.estimate.bill.streams
+        streams = file.forecast.bill.streams
         self.setChecked(streams if self._chosen is None else self._chosen)
 
     @Slot(bool)

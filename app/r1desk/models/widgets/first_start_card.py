@@ -19,13 +19,13 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.catalogue.app_folders import AppFile
-from deepseek_r1.catalogue.speed import SpeedRange
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.widgets import display_text
 from r1desk.chat.widgets.buttons import text_button
 from r1desk.chat.widgets.chat_fonts import scaled
 from r1desk.chat.widgets.welcome import WelcomeCard
 from r1desk.models.file_facts import owner_name
+from r1desk.models.forecast.forecast import format_rate
 from r1desk.models.formatting import breakable_address, format_bill_summary, format_download
 from r1desk.models.recommendation import RecommendedDownload
 from r1desk.theme import icon, set_role
@@ -132,6 +132,7 @@ class FirstStartCard(WelcomeCard):
             set_role(label, role)
         return label
 
+    @Slot(object)
     def show_file(self, file: AppFile) -> None:
         """Offer a model that is already on this computer, before any download."""
         self._found = file.path
@@ -161,7 +162,7 @@ class FirstStartCard(WelcomeCard):
         name = f"{offer.model.name} {offer.file.quantisation}"
         self.heading.setText(tr("For this computer: {model}", model=name))
         self.size.setText(format_download(offer.file.size_bytes, offer.free_bytes))
-        self.facts.setText(format_bill_summary(offer.bill))
+        self.facts.setText(format_bill_summary(offer.forecast.bill))
         self.speed.setText(tr("Measuring how fast it would be…"))
         site = urlsplit(offer.order.url).hostname or ""
         self.address_button.setText(tr("From {host} ({site})", host=offer.host, site=site))
@@ -169,16 +170,9 @@ class FirstStartCard(WelcomeCard):
         self._show_address(False)
 
     @Slot(object)
-    def show_speed(self, speed: SpeedRange) -> None:
+    def show_speed(self, offer: RecommendedDownload) -> None:
         """Show the expected speed."""
+        rate = format_rate(offer.forecast.tok_s)
         self.speed.setText(
-            tr(
-                "{least} to {most} tokens a second, estimated from this computer's memory",
-                least=_rate(speed.least_tok_s),
-                most=_rate(speed.most_tok_s),
-            )
+            tr("About {rate} tokens a second, estimated from this computer's memory", rate=rate)
         )
-
-
-def _rate(tok_s: float) -> str:
-    return f"{tok_s:.0f}" if tok_s >= 10 else f"{tok_s:.1f}"

@@ -35,7 +35,7 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.disk_space import FreeSpaceQuery
 from r1desk.models.downloads import Download
-from r1desk.models.fit import format_fit, format_raised
+from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.hub_query import HubQuery, Offer, OfferedModel
 from r1desk.models.widgets.address_label import AddressLabel
@@ -181,7 +181,7 @@ class HubPage(QWidget):
                 self.tree.setCurrentItem(item)
         if self.tree.currentItem() is None:
             self.tree.setCurrentItem(self.tree.topLevelItem(0))
-        known = all(model.estimate is not None for model in offer.models)
+        known = all(model.forecast is not None for model in offer.models)
         text = trn(
             "{n} model in {repository}",
             "{n} models in {repository}",
@@ -196,12 +196,12 @@ class HubPage(QWidget):
 
     def _fill(self, item: QTreeWidgetItem, model: OfferedModel) -> None:
         size = format_size(model.size_bytes) if model.size_bytes is not None else "?"
-        estimate = model.estimate
-        memory = f"{estimate.bill.total_mib:,.0f} MiB" if estimate is not None else "?"
-        fit = format_fit(estimate) if estimate is not None else "?"
+        forecast = model.forecast
+        memory = f"{forecast.bill.total_mib:,.0f} MiB" if forecast is not None else "?"
+        fit = format_fit(forecast) if forecast is not None else "?"
         self.tree.fill(item, (model.name, size, memory, fit))
-        if estimate is not None:
-            show_fit(item, FIT_COLUMN, estimate)
+        if forecast is not None:
+            show_fit(item, FIT_COLUMN, forecast)
         item.setToolTip(0, model.name)
         item.setData(0, MODEL_ROLE, model)
 
@@ -223,8 +223,8 @@ class HubPage(QWidget):
         size = model.size_bytes
         lines = [
             format_download(size, self._free_bytes) if size is not None else "",
-            format_bill_summary(model.estimate.bill) if model.estimate is not None else "",
-            format_raised(model.estimate) if model.estimate is not None else "",
+            format_bill_summary(model.forecast.bill) if model.forecast is not None else "",
+            format_raised(model.forecast) if model.forecast is not None else "",
         ]
         if len(model.specs) > 1:
             lines.append(tr("It comes in {n} parts.", n=len(model.specs)))

@@ -16,7 +16,7 @@ from r1desk.models.catalogue_picks import (
     purpose_text,
     purpose_title,
 )
-from r1desk.models.fit import format_fit, format_raised
+from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_size
 from r1desk.models.widgets.draft_check_box import DraftCheckBox
 from r1desk.theme import explain, set_role
@@ -99,9 +99,9 @@ class ModelCard(QFrame):
     def show_file(self, file: CatalogueFile) -> None:
         """Show another estimate of the same file."""
         self.file = file
-        estimate = file.estimate
-        memory = tr("{mib:,.0f} MiB of memory", mib=estimate.bill.total_mib)
-        lines = [f"{format_fit(estimate)} · {memory}", format_raised(estimate)]
+        forecast = file.forecast
+        memory = tr("{mib:,.0f} MiB of memory", mib=forecast.bill.total_mib)
+        lines = [f"{format_fit(forecast)} · {memory}", format_raised(forecast)]
         self.facts.setText("\n".join(line for line in lines if line))
 
 

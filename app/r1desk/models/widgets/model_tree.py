@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 
-from r1desk.models.fit import Fit, FitEstimate, format_fit, format_raised
+from r1desk.models.forecast.forecast import Fit, Forecast, format_fit, format_raised
 from r1desk.theme import icon
 
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -54,8 +54,8 @@ def align_right(item: QTreeWidgetItem, columns: Sequence[int]) -> None:
         item.setTextAlignment(column, _RIGHT)
 
 
-def show_fit(item: QTreeWidgetItem, column: int, estimate: FitEstimate) -> None:
+def show_fit(item: QTreeWidgetItem, column: int, forecast: Forecast) -> None:
     """Show in one cell whether a model fits, and how fast it is."""
-    item.setText(column, format_fit(estimate))
-    item.setIcon(column, icon(*_ICONS[estimate.fit]))
-    item.setToolTip(column, format_raised(estimate))
+    item.setText(column, format_fit(forecast))
+    item.setIcon(column, icon(*_ICONS[forecast.fit]))
+    item.setToolTip(column, format_raised(forecast))

@@ -6,17 +6,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
-from deepseek_r1.catalogue.speed import expected_tok_s
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import advise
-from deepseek_r1.memory.disk_throughput import unhidden_compute_s
+from deepseek_r1.memory.cost_model import token_weights_bytes
+from deepseek_r1.memory.disk_throughput import CORE_MIB_S, unhidden_compute_s
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 
 BUDGET_STEP_MIB = 64
 LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered
+# The memory that the window may grow to. A model that fits only beside a fresh window would be
+# refused after its download.
+WINDOW_MAX_MIB = 200.0
+_OF_MEMORY_SPEED = 0.8  # what a model reaches of the speed of plain sequential reads
+_MIB = 1 << 20
+_OVERHEAD = ProcessOverhead(window_mib=WINDOW_MAX_MIB)
 
 
 class Fit(StrEnum):
@@ -37,9 +43,10 @@ class MachineSpeed:
 
 
 @dataclass(frozen=True, slots=True)
-class FitEstimate:
+class Forecast:
     """`bill` is that of `settings`, the nearest that fit; speeds are 0 where unknown.
 
+    `measured`: `tok_s` is the speed of an answer that this file wrote here, not an estimate.
     `raised` are settings with a budget that holds the whole model, where that much memory is free.
     """
 
@@ -47,6 +54,7 @@ class FitEstimate:
     bill: Bill
     settings: LoadSettings
     tok_s: float = 0.0
+    measured: bool = False
     raised: LoadSettings | None = None
     raised_tok_s: float = 0.0
 
@@ -54,24 +62,25 @@ class FitEstimate:
 def estimate_fit(
     header: ModelHeader,
     settings: LoadSettings,
-    overhead: ProcessOverhead,
     speed: MachineSpeed,
     available_mib: float,
-) -> FitEstimate:
+) -> Forecast:
     """Estimate for a file's header; plain arithmetic, some milliseconds."""
-    in_memory_tok_s = expected_tok_s(header, speed.memory_mib_s, speed.threads)
-    bill = plan(header, settings, overhead).bill
+    in_memory_tok_s = expected_tok_s(header, speed)
+    bill = plan(header, settings, _OVERHEAD).bill
     if bill.fits and not bill.streams:
-        return FitEstimate(Fit.IN_MEMORY, bill, settings, in_memory_tok_s)
+        return Forecast(Fit.IN_MEMORY, bill, settings, in_memory_tok_s)
     resident = settings.model_copy(update={"swap_enabled": False})
-    whole = plan(header, resident, overhead).bill
+    whole = plan(header, resident, _OVERHEAD).bill
     raised = larger_budget(settings, whole, available_mib)
     raised_tok_s = in_memory_tok_s if raised is not None else 0.0
     streaming = settings.model_copy(update={"swap_enabled": True})
-    nearest = advise(header, streaming, overhead)
+    nearest = advise(header, streaming, _OVERHEAD)
     if nearest.bill is None:
-        least = plan(header, streaming, overhead).bill
-        return FitEstimate(Fit.TOO_LARGE, least, nearest.settings, 0.0, raised, raised_tok_s)
+        least = plan(header, streaming, _OVERHEAD).bill
+        return Forecast(
+            Fit.TOO_LARGE, least, nearest.settings, raised=raised, raised_tok_s=raised_tok_s
+        )
     compute_s = unhidden_compute_s(header, speed.threads)
     measured = nearest.bill.model_copy(
         update={"disk_mib_s": speed.disk_mib_s, "compute_s": compute_s}
@@ -79,7 +88,26 @@ def estimate_fit(
     tok_s = measured.disk_tok_s
     if in_memory_tok_s:  # two short measurements: reading from the disk is never the faster way
         tok_s = min(tok_s, in_memory_tok_s)
-    return FitEstimate(Fit.FROM_DISK, measured, nearest.settings, tok_s, raised, raised_tok_s)
+    return Forecast(
+        Fit.FROM_DISK,
+        measured,
+        nearest.settings,
+        tok_s,
+        raised=raised,
+        raised_tok_s=raised_tok_s,
+    )
+
+
+def expected_tok_s(header: ModelHeader, speed: MachineSpeed) -> float:
+    """Tokens a second of a model that is in memory as a whole; 0 for an unknown memory speed.
+
+    Decoding a token reads all weights except the embedding table once. Either memory bandwidth or
+    the cores' arithmetic is the bound (`memory.disk_throughput`).
+    """
+    read_mib = token_weights_bytes(header) / _MIB
+    if not read_mib:
+        return 0.0
+    return min(speed.memory_mib_s * _OF_MEMORY_SPEED, speed.threads * CORE_MIB_S) / read_mib
 
 
 def larger_budget(settings: LoadSettings, bill: Bill, available_mib: float) -> LoadSettings | None:
@@ -93,26 +121,29 @@ def larger_budget(settings: LoadSettings, bill: Bill, available_mib: float) -> L
     return settings.model_copy(update={"memory_budget": budget})
 
 
-def format_fit(estimate: FitEstimate) -> str:
+def format_fit(forecast: Forecast) -> str:
     """The fit and the speed in a few words."""
     texts = {
         Fit.IN_MEMORY: tr("fits"),
         Fit.FROM_DISK: tr("from the disk"),
         Fit.TOO_LARGE: tr("too large for the budget"),
     }
-    return _with_rate(texts[estimate.fit], estimate.tok_s)
+    text = _with_rate(texts[forecast.fit], forecast.tok_s)
+    return tr("{fit}, measured", fit=text) if forecast.measured else text
 
 
-def format_raised(estimate: FitEstimate) -> str:
+def format_raised(forecast: Forecast) -> str:
     """The larger budget that holds the whole model, and the speed with it; else empty."""
-    if estimate.raised is None:
+    if forecast.raised is None:
         return ""
-    budget = estimate.raised.memory_budget
-    return _with_rate(tr("with a budget of {mib:,} MiB: fits", mib=budget), estimate.raised_tok_s)
+    budget = forecast.raised.memory_budget
+    return _with_rate(tr("with a budget of {mib:,} MiB: fits", mib=budget), forecast.raised_tok_s)
+
+
+def format_rate(tok_s: float) -> str:
+    """Tokens a second as a number; slow ones with a decimal."""
+    return f"{tok_s:.0f}" if tok_s >= 9.95 else f"{tok_s:.1f}"
 
 
 def _with_rate(text: str, tok_s: float) -> str:
-    if not tok_s:
-        return text
-    rate = f"{tok_s:.0f}" if tok_s >= 9.95 else f"{tok_s:.1f}"
-    return tr("{fit} · {rate} tok/s", fit=text, rate=rate)
+    return tr("{fit} · {rate} tok/s", fit=text, rate=format_rate(tok_s)) if tok_s else text

@@ -1,0 +1,158 @@
+"""Answers how model files would run here, for every list, card and menu that shows it.
+
+The questions are worked off one after another outside the main thread: a header is read by a child
+process, and a first measurement of the computer takes two seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.installed import read_once
+from deepseek_r1.core.events import Event, GenerationFinished, ModelFacts, ModelLoaded
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.hardware.pressure import memory_reading
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.models.forecast.forecast import Fit, Forecast, MachineSpeed, estimate_fit
+from r1desk.models.forecast.machine_speed import known_speed, machine_speed
+from r1desk.models.forecast.measured_rates import MeasuredRate, measured_tok_s, store_rate
+from r1desk.platform.background_thread import in_background
+from r1desk.preferences import Preferences
+
+LEAST_TOKENS = 32  # of an answer whose speed says something
+_MIB = 1 << 20
+AnswerT = TypeVar("AnswerT")
+Question = Callable[["Forecaster"], Iterator[AnswerT]]
+
+
+class Forecaster:
+    """Forecasts for one question, with the settings that were in force then. Not the main thread's.
+
+    A context manager, because of the process that reads headers.
+    """
+
+    def __init__(self, settings: LoadSettings) -> None:
+        self.settings = settings
+        self.speed = known_speed()
+        self._process = HeaderProcess()
+
+    def __enter__(self) -> Forecaster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.close()
+
+    def read_header(self, path: Path) -> ModelHeader:
+        """The header, from memory where the file has not changed. Raises ModelRefused."""
+        return read_once(path, self._process.read_header)
+
+    def measure(self) -> None:
+        """Measure the computer, unless that was done often enough: half a second to two seconds."""
+        self.speed = machine_speed()
+
+    def forecast(self, header: ModelHeader, *, reads_all: bool = True) -> Forecast:
+        """Forecast a file; without a speed where a token does not read all of its weights."""
+        context = min(self.settings.context_length, header.context_trained)
+        settings = self.settings.model_copy(update={"context_length": context})
+        speed = self.speed if reads_all else MachineSpeed(threads=self.speed.threads)
+        found = estimate_fit(header, settings, speed, memory_reading().available_mib)
+        if found.fit is Fit.TOO_LARGE:
+            return found
+        budget_mib = found.settings.memory_budget if found.fit is Fit.FROM_DISK else 0
+        tok_s = measured_tok_s(header.path, header.file_bytes, budget_mib)
+        return replace(found, tok_s=tok_s, measured=True) if tok_s else found
+
+
+class Answers(QObject):
+    """The answers to one question.
+
+    Signals:
+        found: an answer; some questions have a second one, for instance with measured speeds.
+    """
+
+    found = Signal(object)
+
+
+class ForecastService(QObject):
+    """Lives in the main thread.
+
+    Signals:
+        changed: an answer was written, so its model's speed is another one.
+    """
+
+    changed = Signal()
+
+    def __init__(self, preferences: Preferences, engine: EngineBridge | None = None) -> None:
+        """`engine` is the one whose answers are measured."""
+        super().__init__()
+        self._preferences = preferences
+        self._turn = threading.Lock()
+        self._facts: ModelFacts | None = None
+        if engine is not None:
+            engine.model_loaded.connect(self._on_loaded)
+            engine.event.connect(self._on_event)
+
+    @property
+    def settings(self) -> LoadSettings:
+        """The settings in force, for which questions are answered."""
+        return self._preferences.load
+
+    def ask(self, question: Question[AnswerT], on_answer: Callable[[AnswerT], None]) -> None:
+        """Have `question` answered in a thread; `on_answer`, a slot, is called in the main one.
+
+        Nothing is called where the receiver has been deleted meanwhile.
+        """
+        answers = Answers()
+        answers.found.connect(on_answer, Qt.ConnectionType.QueuedConnection)
+        in_background(answers, partial(_answer, self._turn, self.settings, question, answers))
+
+    @Slot(object)
+    def _on_loaded(self, loaded: ModelLoaded) -> None:
+        self._facts = loaded.facts
+
+    @Slot(object)
+    def _on_event(self, event: Event) -> None:
+        """Keep the speed of an answer."""
+        if self._facts is None or not isinstance(event, GenerationFinished):
+            return
+        stats = event.stats
+        if stats.completion_tokens < LEAST_TOKENS or not stats.decode_tok_s:
+            return
+        rate = MeasuredRate(
+            file_bytes=round(self._facts.file_mib * _MIB),
+            tok_s=stats.decode_tok_s,
+            budget_mib=self.settings.memory_budget if stats.weights is not None else 0,
+        )
+        self.ask(partial(_store, Path(self._facts.path), rate), self._on_stored)
+
+    @Slot(object)
+    def _on_stored(self, _rate: MeasuredRate) -> None:
+        self.changed.emit()
+
+
+def _answer(
+    turn: threading.Lock, settings: LoadSettings, question: Question[object], answers: Answers
+) -> None:
+    with turn, Forecaster(settings) as forecaster:
+        for answer in question(forecaster):
+            answers.found.emit(answer)
+
+
+def _store(path: Path, rate: MeasuredRate, _forecaster: Forecaster) -> Iterator[MeasuredRate]:
+    store_rate(path, rate)
+    yield rate

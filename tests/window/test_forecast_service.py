@@ -1,0 +1,186 @@
+"""How a file would run here: one answer, the measured one where there is one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import shiboken6
+from PySide6.QtCore import QObject, Signal, Slot
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.catalogue.download_spec import find_known
+from deepseek_r1.core.events import (
+    FinishReason,
+    GenerationFinished,
+    GenerationStats,
+    ModelFacts,
+    ModelLoaded,
+    WeightsStats,
+)
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.memory.plan import ProcessOverhead, plan
+from r1desk.models.forecast import service as module
+from r1desk.models.forecast.forecast import Forecast, MachineSpeed, format_fit
+from r1desk.models.forecast.service import Forecaster, ForecastService
+from r1desk.preferences import Preferences
+
+SMALL = "deepseek-r1-distill-qwen-1.5b/Q4_K_M"
+LARGE = "deepseek-r1-distill-qwen-7b/Q4_K_M"
+SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+
+
+class EngineStandIn(QObject):
+    """An engine whose answers the test makes up."""
+
+    model_loaded = Signal(object)
+    event = Signal(object)
+
+    def answer(self, name: str, tok_s: float, tokens: int = 101, *, streams: bool = False) -> None:
+        """A model of the catalogue is loaded and writes an answer."""
+        model, file = find_known(name)
+        facts = ModelFacts(
+            path=str(Path("/models") / file.file),
+            name=model.name,
+            architecture=model.architecture,
+            file_mib=file.size_bytes / (1 << 20),
+            parameters=model.parameters,
+            quantisation=file.quantisation,
+            context_length=4096,
+            context_trained=4096,
+            vocabulary=1,
+            reasons=True,
+            engine="llama.cpp",
+        )
+        bill = plan(model.header(file), LoadSettings(), ProcessOverhead()).bill
+        self.model_loaded.emit(
+            ModelLoaded(facts=facts, bill=bill, load_s=1.0, threads=2, threads_prefill=2)
+        )
+        stats = GenerationStats(
+            finish_reason=FinishReason.STOP,
+            completion_tokens=tokens,
+            decode_s=(tokens - 1) / tok_s,
+            weights=WeightsStats.model_construct() if streams else None,
+        )
+        self.event.emit(GenerationFinished(stats=stats))
+
+
+class Receiver(QObject):
+    """Collects answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[Forecast] = []
+
+    @Slot(object)
+    def on_answer(self, answer: Forecast) -> None:
+        self.answers.append(answer)
+
+
+@pytest.fixture(autouse=True)
+def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "known_speed", lambda: SPEED)
+
+
+@pytest.fixture
+def engine() -> EngineStandIn:
+    return EngineStandIn()
+
+
+@pytest.fixture
+def service(qtbot: QtBot, own_profile: Path, engine: EngineStandIn) -> ForecastService:
+    return ForecastService(Preferences(load=LoadSettings(memory_budget=2048)), engine)
+
+
+def forecast(qtbot: QtBot, service: ForecastService, name: str) -> Forecast:
+    model, file = find_known(name)
+    receiver = Receiver()
+
+    def question(forecaster: Forecaster) -> Iterator[Forecast]:
+        yield forecaster.forecast(model.header(file))
+
+    service.ask(question, receiver.on_answer)
+    qtbot.waitUntil(lambda: bool(receiver.answers))
+    return receiver.answers[0]
+
+
+def test_the_speed_of_an_answer_takes_the_place_of_the_estimate(
+    qtbot: QtBot, service: ForecastService, engine: EngineStandIn
+) -> None:
+    before = forecast(qtbot, service, SMALL)
+    assert not before.measured
+    assert format_fit(before) == "fits · 10 tok/s"
+    with qtbot.waitSignal(service.changed):
+        engine.answer(SMALL, 23.0)
+    after = forecast(qtbot, service, SMALL)
+    assert after.measured
+    assert format_fit(after) == "fits · 23 tok/s, measured"
+    assert after.bill == before.bill
+    assert not forecast(qtbot, service, "deepseek-r1-distill-qwen-1.5b/Q5_K_M").measured
+
+
+def test_it_is_remembered_and_the_last_answer_counts(
+    qtbot: QtBot, service: ForecastService, engine: EngineStandIn
+) -> None:
+    for tok_s in (23.0, 14.0):
+        with qtbot.waitSignal(service.changed):
+            engine.answer(SMALL, tok_s)
+    later = ForecastService(Preferences(load=LoadSettings(memory_budget=2048)))
+    assert forecast(qtbot, later, SMALL).tok_s == pytest.approx(14.0)
+
+
+def test_a_speed_from_the_disk_holds_for_its_budget(
+    qtbot: QtBot, service: ForecastService, engine: EngineStandIn
+) -> None:
+    with qtbot.waitSignal(service.changed):
+        engine.answer(LARGE, 1.5, streams=True)
+    assert format_fit(forecast(qtbot, service, LARGE)) == "from the disk · 1.5 tok/s, measured"
+    other = ForecastService(Preferences(load=LoadSettings(memory_budget=3000)))
+    assert not forecast(qtbot, other, LARGE).measured
+
+
+def test_a_short_answer_says_nothing_about_the_speed(
+    qtbot: QtBot, service: ForecastService, engine: EngineStandIn
+) -> None:
+    with qtbot.assertNotEmitted(service.changed, wait=200):
+        engine.answer(SMALL, 500.0, tokens=4)
+    assert not forecast(qtbot, service, SMALL).measured
+
+
+def test_questions_are_answered_one_after_another(qtbot: QtBot, service: ForecastService) -> None:
+    at_work: list[int] = []
+    most: list[int] = []
+
+    def question(_forecaster: Forecaster) -> Iterator[int]:
+        at_work.append(1)
+        most.append(len(at_work))
+        yield 1
+        at_work.pop()
+
+    receiver = Receiver()
+    for _ in range(8):
+        service.ask(question, receiver.on_answer)
+    qtbot.waitUntil(lambda: len(receiver.answers) == 8)
+    assert max(most) == 1
+
+
+def test_who_has_gone_gets_no_answer(qtbot: QtBot, service: ForecastService) -> None:
+    may_go = threading.Event()
+    answered: list[int] = []
+
+    def question(_forecaster: Forecaster) -> Iterator[int]:
+        may_go.wait()
+        yield 1
+        answered.append(1)
+
+    receiver = Receiver()
+    service.ask(question, receiver.on_answer)
+    received = receiver.answers
+    receiver.deleteLater()
+    qtbot.waitUntil(lambda: not shiboken6.isValid(receiver))
+    may_go.set()
+    qtbot.waitUntil(lambda: bool(answered))
+    qtbot.wait(20)
+    assert not received
