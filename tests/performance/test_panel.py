@@ -52,7 +52,7 @@ def test_every_load_setting_has_a_row_that_shows_it(panel: PerformancePanel):
         enable_chunk_loading=False,
         chunk_size_kib=1000,
     )
-    panel.set_load_settings(settings)
+    panel.load.set_settings(settings)
     assert {key: row.value for key, row in panel.load.rows.items()} == settings.model_dump()
 
 
@@ -78,25 +78,25 @@ def test_every_sampling_setting_has_a_row_that_shows_it(panel: PerformancePanel)
         end_repetition=False,
         seed=4_294_967_294,
     )
-    panel.set_sampling(settings)
+    panel.sampling.set_sampling(settings)
     shown = {key: row.value for key, row in panel.sampling.rows.items()}
     assert shown == settings.model_dump(exclude=ELSEWHERE)
 
 
 def test_showing_settings_asks_for_nothing(panel: PerformancePanel, qtbot):
     signals = [
-        panel.plan_wanted,
+        panel.load.plan_wanted,
         panel.settings_applied,
-        panel.threads_changed,
-        panel.sampling_changed,
-        panel.system_prompt_changed,
+        panel.load.threads_changed,
+        panel.sampling.sampling_changed,
+        panel.system_prompt.system_prompt_changed,
     ]
     received = []
     for signal in signals:
         signal.connect(lambda *values: received.append(values))
-    panel.set_load_settings(LoadSettings(memory_budget=1024, threads=1))
-    panel.set_sampling(SamplingSettings(temperature=1.0))
-    panel.set_system_prompt("Be brief.")
+    panel.load.set_settings(LoadSettings(memory_budget=1024, threads=1))
+    panel.sampling.set_sampling(SamplingSettings(temperature=1.0))
+    panel.system_prompt.set_text("Be brief.")
     panel.show_model(a_model())
     qtbot.wait(400)
     assert received == []
@@ -112,7 +112,7 @@ def test_settings_that_need_a_reload_are_marked(panel: PerformancePanel, key: st
 
 def test_many_quick_changes_ask_for_one_plan(panel: PerformancePanel, qtbot):
     plans: list[LoadSettings] = []
-    panel.plan_wanted.connect(plans.append)
+    panel.load.plan_wanted.connect(plans.append)
     for context in (1024, 2048, 3072):
         number(panel, "context_length").spin.setValue(context)
     assert plans == []
@@ -203,7 +203,7 @@ def test_undo_brings_back_settings_and_bill(panel: PerformancePanel, qtbot):
 
 def test_undo_also_takes_back_the_plan_under_way(panel: PerformancePanel, qtbot):
     plans: list[LoadSettings] = []
-    panel.plan_wanted.connect(plans.append)
+    panel.load.plan_wanted.connect(plans.append)
     number(panel, "memory_budget").spin.setValue(1024)
     panel.message.undo_button.click()
     qtbot.wait(PLAN_DELAY_MS * 2)
@@ -211,7 +211,7 @@ def test_undo_also_takes_back_the_plan_under_way(panel: PerformancePanel, qtbot)
 
 
 def test_threads_change_at_once_and_wait_for_no_reload(panel: PerformancePanel, qtbot):
-    with qtbot.waitSignal(panel.threads_changed) as changed:
+    with qtbot.waitSignal(panel.load.threads_changed) as changed:
         number(panel, "threads").spin.setValue(1)
     assert changed.args == [1, 0]
     assert not panel.load.pending
@@ -234,7 +234,7 @@ def test_the_budget_ends_at_the_machines_memory(panel: PerformancePanel):
 
 
 def test_a_budget_from_a_larger_machine_is_shown_as_it_is(panel: PerformancePanel):
-    panel.set_load_settings(LoadSettings(memory_budget=1_000_000))
+    panel.load.set_settings(LoadSettings(memory_budget=1_000_000))
     assert number(panel, "memory_budget").value == 1_000_000
     assert not panel.load.pending
 
@@ -310,15 +310,15 @@ def test_another_engine_brings_the_greyed_settings_back(panel: PerformancePanel)
 
 
 def test_the_preset_is_what_deepseek_advises(panel: PerformancePanel, qtbot):
-    panel.set_sampling(SamplingSettings(temperature=1.5, top_p=0.1, max_tokens=99))
-    with qtbot.waitSignal(panel.sampling_changed) as changed:
+    panel.sampling.set_sampling(SamplingSettings(temperature=1.5, top_p=0.1, max_tokens=99))
+    with qtbot.waitSignal(panel.sampling.sampling_changed) as changed:
         panel.sampling.presets.buttons[0].click()
     assert changed.args == [SamplingSettings(temperature=0.6, top_p=0.95, max_tokens=99)]
 
 
 def test_reset_brings_back_the_defaults(panel: PerformancePanel, qtbot):
-    panel.set_sampling(SamplingSettings(temperature=1.5, seed=7))
-    with qtbot.waitSignal(panel.sampling_changed) as changed:
+    panel.sampling.set_sampling(SamplingSettings(temperature=1.5, seed=7))
+    with qtbot.waitSignal(panel.sampling.sampling_changed) as changed:
         panel.sampling.reset.click()
     assert changed.args == [SamplingSettings()]
     assert number(panel, "seed").spin.text() == "random"
@@ -327,7 +327,7 @@ def test_reset_brings_back_the_defaults(panel: PerformancePanel, qtbot):
 def test_typing_a_system_prompt_is_told_once(panel: PerformancePanel, qtbot):
     panel.show_tab(PanelTab.ANSWERS)
     received: list[str] = []
-    panel.system_prompt_changed.connect(received.append)
+    panel.system_prompt.system_prompt_changed.connect(received.append)
     qtbot.keyClicks(panel.system_prompt.editor, "Short.")
     qtbot.waitUntil(lambda: bool(received))
     assert received == ["Short."]
@@ -336,7 +336,7 @@ def test_typing_a_system_prompt_is_told_once(panel: PerformancePanel, qtbot):
 def test_a_long_refusal_can_be_read_to_its_end(qtbot: QtBot, panel: PerformancePanel):
     panel.resize(340, 600)
     panel.show()
-    panel.show_loading("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M")
+    panel.model.show_loading("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M")
     panel.show_load_failed("This model needs 758 MiB and the memory budget is 700 MiB. " * 5)
     state = panel.model.state
     qtbot.waitUntil(lambda: state.height() >= state.heightForWidth(state.width()))
@@ -344,8 +344,8 @@ def test_a_long_refusal_can_be_read_to_its_end(qtbot: QtBot, panel: PerformanceP
 
 
 def test_a_load_is_followed_from_start_to_end(panel: PerformancePanel):
-    panel.show_loading("r1")
-    panel.show_load_progress(0.43)
+    panel.model.show_loading("r1")
+    panel.model.show_progress(0.43)
     assert panel.model.progress.value() == 430
     assert panel.model.state.text() == "Loading: 43 %"
     panel.show_model(a_model())
@@ -358,7 +358,7 @@ def test_a_load_is_followed_from_start_to_end(panel: PerformancePanel):
 def test_a_refusal_of_another_model_is_not_said_of_the_one_in_use(panel: PerformancePanel):
     panel.show_model(a_model())
     name = panel.model.name.text()
-    panel.show_loading("other")
+    panel.model.show_loading("other")
     panel.show_load_failed("This model needs 5,014 MiB.", a_model())
     assert panel.model.name.text() == name
     assert "5,014" not in panel.model.state.text()
@@ -367,7 +367,7 @@ def test_a_refusal_of_another_model_is_not_said_of_the_one_in_use(panel: Perform
 
 def test_a_known_model_can_be_chosen(panel: PerformancePanel, qtbot):
     assert panel.model.known.isHidden()
-    panel.set_known_models(
+    panel.model.set_known(
         [
             RecentModel(Path("/models/smol.gguf"), "SmolLM2", current=True),
             RecentModel(Path("/models/r1.gguf"), "R1"),
@@ -378,7 +378,7 @@ def test_a_known_model_can_be_chosen(panel: PerformancePanel, qtbot):
     assert smol.isChecked()
     assert not gone.isEnabled()
     assert "missing" in gone.text()
-    with qtbot.waitSignal(panel.model_chosen) as chosen:
+    with qtbot.waitSignal(panel.model.model_chosen) as chosen:
         panel.model.known.menu().actions()[1].trigger()
     assert chosen.args == [str(Path("/models/r1.gguf"))]
 

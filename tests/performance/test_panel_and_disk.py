@@ -36,7 +36,7 @@ def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: P
     )
     budget = number(panel, "memory_budget").cost
     assert budget.text() == "With 256 MiB more: 8.3 tok/s instead of 3.0"
-    panel.set_load_settings(LoadSettings(swap_enabled=True))
+    panel.load.set_settings(LoadSettings(swap_enabled=True))
     panel.show_plan(a_bill(), "")
     swap = panel.load.rows["swap_enabled"].cost
     assert swap.text() == "Not needed: the model fits into the budget."
@@ -52,7 +52,7 @@ def test_the_bill_of_a_streamed_model_names_its_lines(panel: PerformancePanel):
 def test_a_streaming_model_follows_the_budget_at_once(panel: PerformancePanel, qtbot):
     panel.show_model(a_streamed_model())
     received: list[int] = []
-    panel.budget_changed.connect(received.append)
+    panel.load.budget_changed.connect(received.append)
     for budget in (1800, 1500, 900):
         number(panel, "memory_budget").spin.setValue(budget)
     assert not panel.load.pending
@@ -65,7 +65,7 @@ def test_a_streaming_model_follows_the_budget_at_once(panel: PerformancePanel, q
 @pytest.mark.parametrize("budget", [1600, 1900, 3000])
 def test_a_model_in_memory_follows_a_budget_that_holds_it(panel: PerformancePanel, qtbot, budget):
     panel.show_model(a_model())  # takes 1,580 MiB
-    with qtbot.waitSignal(panel.budget_changed) as changed:
+    with qtbot.waitSignal(panel.load.budget_changed) as changed:
         number(panel, "memory_budget").spin.setValue(budget)
     assert changed.args == [budget]
     assert not panel.load.pending
@@ -77,7 +77,7 @@ def test_a_budget_too_small_for_a_model_in_memory_waits_for_a_reload(
     panel.show_model(a_streamed_model())
     panel.show_model(a_model())
     received: list[int] = []
-    panel.budget_changed.connect(received.append)
+    panel.load.budget_changed.connect(received.append)
     number(panel, "memory_budget").spin.setValue(900)
     qtbot.wait(PLAN_DELAY_MS * 2)
     assert received == []
@@ -87,7 +87,7 @@ def test_a_budget_too_small_for_a_model_in_memory_waits_for_a_reload(
 def test_a_refused_budget_goes_back_to_what_is_in_force(panel: PerformancePanel, qtbot):
     panel.show_model(a_streamed_model())
     number(panel, "memory_budget").spin.setValue(256)
-    panel.restore_load_settings(LoadSettings())
+    panel.load.restore(LoadSettings())
     panel.show_plan_failed("Too little.")
     assert panel.load.pending
     assert not panel.message.apply_button.isEnabled()

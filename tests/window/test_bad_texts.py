@@ -97,7 +97,7 @@ def test_what_is_no_text_is_made_visible_and_answered(
         session.window.composer.set_text(typed)
         session.window.composer.editor.textChanged.emit()
         session.window.composer.flush_draft()
-        session.window.panel.system_prompt_changed.emit(typed)
+        session.window.panel.system_prompt.system_prompt_changed.emit(typed)
         ask(qtbot, session, "More.")
         wait_answered(qtbot, session)
         assert_answered(session)

@@ -7,8 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import Bill, ModelLoaded
-from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.events import ModelLoaded
 from r1desk.models.controller import ModelController, window_mib
 from r1desk.models.recent_models import RecentModels
 from r1desk.performance.widgets.panel import PerformancePanel
@@ -29,9 +28,9 @@ class LoadPresenter(QObject):
         self._panel = panel
         self._models = models
         self._preferences = preferences
-        panel.set_load_settings(preferences.load)
-        panel.set_sampling(preferences.sampling)
-        panel.set_system_prompt(preferences.system_prompt)
+        panel.load.set_settings(preferences.load)
+        panel.sampling.set_sampling(preferences.sampling)
+        panel.system_prompt.set_text(preferences.system_prompt)
         self._recent = recent
         recent.changed.connect(self._on_recent_changed)
         self._on_recent_changed()
@@ -44,12 +43,12 @@ class LoadPresenter(QObject):
 
     def _connect_panel(self) -> None:
         panel, models = self._panel, self._models
-        panel.plan_wanted.connect(models.plan)
-        panel.settings_applied.connect(self._on_applied)
-        panel.threads_changed.connect(models.set_threads)
-        panel.budget_changed.connect(models.set_budget)
+        panel.settings_applied.connect(models.apply)
+        panel.load.plan_wanted.connect(models.plan)
+        panel.load.threads_changed.connect(models.set_threads)
+        panel.load.budget_changed.connect(models.set_budget)
         panel.threads.measure_requested.connect(models.measure_threads)
-        panel.model_chosen.connect(self._on_model_chosen)
+        panel.model.model_chosen.connect(self._on_model_chosen)
 
     def _connect_models(self) -> None:
         panel, models = self._panel, self._models
@@ -58,13 +57,13 @@ class LoadPresenter(QObject):
         models.planned.connect(panel.show_plan)
         models.plan_failed.connect(self._on_plan_failed)
         models.load_started.connect(self._on_load_started)
-        models.load_planned.connect(self._on_load_planned)
-        models.load_progressed.connect(panel.show_load_progress)
+        models.load_planned.connect(panel.show_load_planned)
+        models.load_progressed.connect(panel.model.show_progress)
         models.loaded.connect(self._on_loaded)
         models.load_failed.connect(self._on_load_failed)
         models.unloaded.connect(panel.show_unloaded)
         models.budget_moved.connect(self._on_budget_moved)
-        models.settings_refused.connect(panel.restore_load_settings)
+        models.settings_refused.connect(panel.load.restore)
 
     def close(self) -> None:
         """Disconnect before the window goes."""
@@ -74,24 +73,20 @@ class LoadPresenter(QObject):
     def _on_load_started(self, path: str) -> None:
         names = {model.path: model.name for model in self._recent.items}
         name = names.get(Path(path), Path(path).stem)
-        self._panel.show_loading(name, waits=self._models.load_waits)
-
-    @Slot(object)
-    def _on_load_planned(self, bill: Bill) -> None:
-        self._panel.show_load_planned(bill)
+        self._panel.model.show_loading(name, waits=self._models.load_waits)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
         panel = self._panel
         if panel.load.applied != self._preferences.load:  # they were not chosen in the panel
-            panel.set_load_settings(self._preferences.load)
+            panel.load.set_settings(self._preferences.load)
         panel.show_model(with_window_measured(loaded))
         if loaded.bill.streams and not loaded.bill.disk_mib_s:
             self._models.plan(self._preferences.load)  # it measures the disk's speed
 
     @Slot()
     def _on_recent_changed(self) -> None:
-        self._panel.set_known_models(self._recent.items)
+        self._panel.model.set_known(self._recent.items)
 
     @Slot(object)
     def _on_budget_moved(self, loaded: ModelLoaded) -> None:
@@ -111,10 +106,6 @@ class LoadPresenter(QObject):
     @Slot(ErrorReport)
     def _on_measuring_failed(self, report: ErrorReport) -> None:
         self._panel.threads.show_failed(report.text())
-
-    @Slot(object)
-    def _on_applied(self, settings: LoadSettings) -> None:
-        self._models.apply(settings)
 
     @Slot(str)
     def _on_model_chosen(self, path: str) -> None:

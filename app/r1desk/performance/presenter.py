@@ -141,7 +141,7 @@ class PerformancePresenter(QObject):
         loaded = self._models.current
         self._panel.show_peak(self._peak.engine_mib if loaded else 0.0, self._peak.window_mib)
         used, length = self._context_used(), beat.context_length if beat else 0
-        self._panel.show_context(used, length)
+        self._panel.context.show_tokens(used, length)
         state = format_engine_state(self._engine.state, self._activity.activity)
         if self._models.resting and self._engine.state is EngineState.READY:
             state = tr("Unloaded")

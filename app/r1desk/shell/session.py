@@ -192,7 +192,7 @@ class Session(QObject):
         )
         self.window.models_requested.connect(model_presenter.choose)
         self.window.model_dropped.connect(self.models.choose)
-        self.window.panel.choose_model_requested.connect(model_presenter.choose)
+        self.window.panel.model.choose_requested.connect(model_presenter.choose)
         chat_presenter = self._present_chat()
         self.presenters = (
             chat_presenter,
@@ -287,8 +287,8 @@ class Session(QObject):
 
     def _connect_chat_settings(self) -> None:
         panel, settings = self.window.panel, self.chat_settings
-        panel.sampling_changed.connect(settings.set_sampling)
-        panel.system_prompt_changed.connect(settings.set_system_prompt)
+        panel.sampling.sampling_changed.connect(settings.set_sampling)
+        panel.system_prompt.system_prompt_changed.connect(settings.set_system_prompt)
         self.chat.leaving.connect(panel.flush_answer_settings)
         settings.shown.connect(panel.show_answer_settings)
         settings.system_prompt_changed.connect(self.window.chat.show_instructions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import (
     QFrame,
@@ -81,6 +81,7 @@ class ModelBox(QFrame):
         if waits:
             self._show_state(tr("It is loaded once the answer is written."))
 
+    @Slot(float)
     def show_progress(self, fraction: float) -> None:
         """Show the fraction of the model that is read, 0 to 1."""
         self.progress.setValue(round(fraction * 1000))

@@ -91,7 +91,7 @@ class LoadSection(QObject):
         return self.edited != self.applied
 
     def set_settings(self, settings: LoadSettings) -> None:
-        """Show `settings` as those in force."""
+        """Show `settings` as those in force; edits that were not applied are dropped."""
         self.applied = self.edited = settings
         self._delay.stop()
         self._budget_moved = False
@@ -104,6 +104,7 @@ class LoadSection(QObject):
         self.set_settings(self.edited)
         return self.applied
 
+    @Slot(object)
     def restore(self, settings: LoadSettings) -> None:
         """Return to `settings`: the applied ones were refused. The edits are kept."""
         self.applied = settings

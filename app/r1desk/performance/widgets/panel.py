@@ -1,11 +1,10 @@
 """The performance panel: model and memory, answers, and the conversation's memory, in three tabs.
 
-It emits what the user wants and shows what its presenters pass; it calls neither engine nor store.
+Its presenters speak to its sections; what concerns several of them is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 from PySide6.QtCore import QSize, Signal, Slot
@@ -15,7 +14,6 @@ from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from deepseek_r1.core.events import Bill, ModelLoaded, ThreadsMeasured
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from r1desk.models.recent_model import RecentModel
 from r1desk.models.widgets.model_box import ModelBox
 from r1desk.performance.widgets.bill_view import BillView
 from r1desk.performance.widgets.collapsible import Collapsible
@@ -49,24 +47,10 @@ class PerformancePanel(QWidget):
     """The right side of the window.
 
     Signals:
-        plan_wanted: edited `LoadSettings`; answer with `show_plan` or `show_plan_failed`.
         settings_applied: `LoadSettings` to load the model with.
-        threads_changed: threads for writing and for reading, in force at once.
-        budget_changed: MiB, where the loaded model can follow without a reload.
-        sampling_changed: `SamplingSettings` for the next answer.
-        system_prompt_changed: the new text.
-        choose_model_requested: the user wants another model.
-        model_chosen: the path of one of the known models.
     """
 
-    plan_wanted = Signal(object)
     settings_applied = Signal(object)
-    threads_changed = Signal(int, int)
-    budget_changed = Signal(int)
-    sampling_changed = Signal(object)
-    system_prompt_changed = Signal(str)
-    choose_model_requested = Signal()
-    model_chosen = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,14 +138,7 @@ class PerformancePanel(QWidget):
         return PanelPage([self.context, rows["context_length"], self.next_turn], [rows["kv_type"]])
 
     def _connect(self) -> None:
-        self.model.choose_requested.connect(self.choose_model_requested)
-        self.model.model_chosen.connect(self.model_chosen)
-        self.load.plan_wanted.connect(self.plan_wanted)
-        self.load.threads_changed.connect(self.threads_changed)
-        self.load.budget_changed.connect(self.budget_changed)
         self.load.edited_changed.connect(self._on_edited)
-        self.sampling.sampling_changed.connect(self.sampling_changed)
-        self.system_prompt.system_prompt_changed.connect(self.system_prompt_changed)
         self.message.apply_button.clicked.connect(self._on_apply)
         self.message.undo_button.clicked.connect(self._on_undo)
         self.message.advice_button.clicked.connect(self._on_use_advice)
@@ -191,10 +168,6 @@ class PerformancePanel(QWidget):
         }[tab]
         first.setFocus()
 
-    def set_load_settings(self, settings: LoadSettings) -> None:
-        """The settings in force; edits that were not applied are dropped. Emits nothing."""
-        self.load.set_settings(settings)
-
     @Slot(object, str)
     def show_answer_settings(self, sampling: SamplingSettings, system_prompt: str) -> None:
         """Show the settings of another conversation."""
@@ -207,21 +180,9 @@ class PerformancePanel(QWidget):
         self.sampling.flush()
         self.system_prompt.flush()
 
-    def set_sampling(self, settings: SamplingSettings) -> None:
-        """The sampling in force. Emits nothing."""
-        self.sampling.set_sampling(settings)
-
-    def set_system_prompt(self, text: str) -> None:
-        """The system prompt in force. Emits nothing."""
-        self.system_prompt.set_text(text)
-
-    def set_known_models(self, models: Sequence[RecentModel]) -> None:
-        """(label, path) of models at hand, for the menu beside the button."""
-        self.model.set_known(models)
-
     @Slot(object, str, object)
     def show_plan(self, bill: Bill, advice: str, fits_with: LoadSettings | None = None) -> None:
-        """The answer to `plan_wanted`: the cost of the edited settings.
+        """The answer to `load.plan_wanted`: the cost of the edited settings.
 
         `advice` is a sentence about what would fit, and `fits_with` are the settings it means.
         """
@@ -276,10 +237,6 @@ class PerformancePanel(QWidget):
         if not self.load.pending and not self._advice:
             self._show_message("")
 
-    def show_context(self, used: int, length: int) -> None:
-        """The tokens of the conversation on the screen, and the length in force."""
-        self.context.show_tokens(used, length)
-
     @Slot(str)
     def show_plan_failed(self, text: str) -> None:
         """No bill could be made for the edited settings, and why."""
@@ -289,19 +246,11 @@ class PerformancePanel(QWidget):
             explain(self.message.apply_button, text)
         self._show_message("", "danger")
 
-    def show_loading(self, name: str, *, waits: bool = False) -> None:
-        """A load began, or waits for the end of an answer."""
-        self.model.show_loading(name, waits=waits)
-
+    @Slot(object)
     def show_load_planned(self, bill: Bill) -> None:
         """Show the bill of the model that is being loaded: nothing is measured yet."""
         self._bill = None
         self.bill.show_bill(bill)
-
-    @Slot(float)
-    def show_load_progress(self, fraction: float) -> None:
-        """The part of the model that is read, 0 to 1."""
-        self.model.show_progress(fraction)
 
     @Slot(object)
     def show_model(self, loaded: ModelLoaded) -> None:
@@ -342,11 +291,6 @@ class PerformancePanel(QWidget):
             self._bill = None
             if not self.load.pending:
                 self.bill.show_bill(planned)
-
-    @Slot(object)
-    def restore_load_settings(self, settings: LoadSettings) -> None:
-        """Return to `settings`: the applied ones were refused. The edits wait once more."""
-        self.load.restore(settings)
 
     def _show_message(self, text: str, role: str = "dim") -> None:
         """One message: the advice with `text` before it, else `text`, else the peak."""
