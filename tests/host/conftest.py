@@ -9,15 +9,11 @@ import pytest
 
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.watchdog import HangLimits, RestartBudget
+from host.scripted_engine import scripted_command
 
-SCRIPTED_ENGINE = Path(__file__).with_name("scripted_engine.py")
 IMPATIENT = HangLimits(
     beats_s=1.2, loop_s=0.7, start_s=20.0, cancel_s=0.5, check_s=0.1, check_idle_s=0.1
 )
-
-
-def scripted_command(*start: str) -> list[str]:
-    return [sys.executable, str(SCRIPTED_ENGINE), *start]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """An engine process without an engine: speaks the real protocol and misbehaves on request.
 
 The model's "path" is the script of a load, the last message the script of an answer: words parted
-by spaces, each one act. Run by the supervisor as `python scripted_engine.py START_ACT...`.
+by spaces, each one act; those behind `prepare:` are for the next turn's preparation. Run by the supervisor as `python scripted_engine.py START_ACT...`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ def area(width: float, height: float) -> float:
 埃拉托斯特尼筛法是一种用来找出一定范围内所有质数的算法，其步骤如下所述。
 
 """
+
+
+def scripted_command(*start: str) -> list[str]:
+    """The command line of this engine."""
+    return [sys.executable, __file__, *start]
 
 
 class ScriptedEngine:
@@ -130,9 +135,16 @@ class ScriptedEngine:
                 self.send(protocol.DoneReply(id=request.id))
             case protocol.GenerateRequest():
                 self.phase = protocol.EnginePhase.GENERATING
-                reason = self.acts(request.messages[-1].content, request.id)
+                script, _, _ = request.messages[-1].content.partition("prepare:")
+                reason = self.acts(script, request.id)
                 stats = GenerationStats(finish_reason=reason)
                 self.event(request.id, GenerationFinished(stats=stats))
+                self.send(protocol.DoneReply(id=request.id))
+            case protocol.PrepareRequest(compute=True):
+                self.phase = protocol.EnginePhase.PREPARING
+                question = request.messages[-2].content
+                _, _, script = question.partition("prepare:")
+                self.acts(script, request.id)
                 self.send(protocol.DoneReply(id=request.id))
             case protocol.InspectRequest():
                 self.acts(request.path, request.id)

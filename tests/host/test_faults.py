@@ -29,7 +29,8 @@ from deepseek_r1.host import protocol
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
-from host.conftest import IMPATIENT, scripted_command
+from host.conftest import IMPATIENT
+from host.scripted_engine import scripted_command
 from support.patience import PATIENCE_S, wait_until
 
 ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "2"))

@@ -17,7 +17,7 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.host import environment, protocol
 from deepseek_r1.host.client import EngineClient
-from host.conftest import scripted_command
+from host.scripted_engine import scripted_command
 from support.patience import PATIENCE_S, wait_until
 
 APP = Path(environment.__file__).parents[2]

@@ -17,7 +17,10 @@ from r1desk.store import Profile, StoreThread
 
 @contextmanager
 def running_session(
-    qtbot: QtBot, folder: Path, adapt: Callable[[prefs.Preferences], None] | None = None
+    qtbot: QtBot,
+    folder: Path,
+    adapt: Callable[[prefs.Preferences], None] | None = None,
+    engine_command: list[str] | None = None,
 ) -> Iterator[Session]:
     """Open the application on a profile folder; close it as closing the window does."""
     known, damaged = prefs.load(folder) if folder.exists() else (None, None)
@@ -26,7 +29,7 @@ def running_session(
         adapt(stored)
     profile = Profile.open(folder)
     store = StoreThread(profile.database)
-    session = Session(profile, store, stored, damaged)
+    session = Session(profile, store, stored, damaged, engine_command)
     store.start()
     try:
         session.show()
@@ -91,7 +94,7 @@ def wait_answered(qtbot: QtBot, session: Session) -> None:
 
 def ask(qtbot: QtBot, session: Session, text: str) -> None:
     """Type a message into the composer and press Enter, as a person does who sees no Stop there."""
-    qtbot.waitUntil(lambda: not session.window.stop_action.isEnabled())
+    qtbot.waitUntil(lambda: not session.chat.busy_here)
     composer = session.window.composer
     composer.setFocus()
     qtbot.keyClicks(composer.editor, text)

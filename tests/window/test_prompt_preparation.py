@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import PrefillProgress
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
 from r1desk.shell.session import PROMPTS_FOLDER, Session
+from host.scripted_engine import scripted_command
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
@@ -55,6 +59,76 @@ def test_a_reopened_chat_is_ready_before_its_next_message(qtbot: QtBot, own_prof
         stats = session.chat.shown_branch[-1].stats
         assert stats is not None
         assert stats.cached_tokens == restored[0].total
+
+
+def test_a_question_stopped_while_it_is_read_is_not_read_on(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile, unseeded) as session:
+        wait_ready(qtbot, session)
+        read: list[PrefillProgress] = []
+
+        def on_event(event: object) -> None:
+            if isinstance(event, PrefillProgress):
+                read.append(event)
+
+        session.engine.event.connect(on_event)
+        editor = session.window.composer.editor
+        QGuiApplication.clipboard().setText(" ".join(str(number) for number in range(1200)))
+        qtbot.keyClick(editor, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+        qtbot.keyClick(editor, Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: bool(read))
+        qtbot.keyClick(editor, Qt.Key.Key_Escape)
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[-1].state == "stopped"
+        read.clear()
+        qtbot.wait(1000)
+        assert all(each.done == each.cached for each in read)  # nothing was computed
+
+
+def scripted(stored: prefs.Preferences) -> None:
+    """A model that the scripted engine loads."""
+    stored.model_path = "wait=0"
+
+
+@pytest.mark.parametrize("way", ["escape", "cross", "new chat"])
+def test_the_preparation_of_the_next_turn_ends_when_the_user_says_so(
+    qtbot: QtBot, own_profile: Path, way: str
+) -> None:
+    with running_session(qtbot, own_profile, scripted, scripted_command()) as session:
+        window = session.window
+        wait_ready(qtbot, session)
+        ask(qtbot, session, "say=hello prepare: wait=100")
+        qtbot.waitUntil(lambda: session.chat.preparing)
+        assert session.chat.shown_branch[-1].state == "complete"
+        if way == "escape":
+            qtbot.keyClick(window.composer.editor, Qt.Key.Key_Escape)
+        elif way == "cross":
+            cross = window.gauge.findChild(QToolButton)
+            qtbot.waitUntil(cross.isVisible)
+            qtbot.mouseClick(cross, Qt.MouseButton.LeftButton)
+        else:
+            qtbot.keyClick(window, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: not session.chat.preparing)
+        assert not window.stop_action.isEnabled()
+
+
+def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with running_session(qtbot, own_profile, scripted, scripted_command()) as session:
+        wait_ready(qtbot, session)
+        ask(qtbot, session, "say=hello")
+        wait_answered(qtbot, session)
+        before = session.chat.conversation_id
+        editor = session.window.composer.editor
+        qtbot.keyClicks(editor, "a draft")
+        qtbot.keyClick(editor, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        qtbot.keyClicks(editor, "say=new")
+        qtbot.keyClick(editor, Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
+        assert session.chat.conversation_id != before
+        assert session.chat.shown_branch[0].content == "say=new"
 
 
 def test_a_conversation_that_is_deleted_for_good_leaves_nothing(

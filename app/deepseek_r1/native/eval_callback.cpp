@@ -50,9 +50,10 @@ bool EvalCallback::prepare(char *node) {
     }
     const int weight = found->second.weight;
     if (weight < 0) return handlers_.on_node(address, 1) != 0;
-    if (!touch(tensor)) return false;
+    if (!touch(tensor)) return handlers_.on_node(address, 1) != 0;
     const Acquired acquired = ring_.acquire(weight);
-    // The handler reads what was not prefetched; in the same call it learns why a read failed.
+    // The handler reads what was not prefetched. Where a read failed it learns why in the same call,
+    // and points the tensor to readable memory: ggml computes the node all the same.
     if (acquired.outcome == NOT_PREFETCHED || acquired.outcome == FAILED)
         return handlers_.on_node(address, 1) != 0;
     *reinterpret_cast<char **>(reinterpret_cast<char *>(tensor) + offsets_.data) = acquired.address;

@@ -20,7 +20,8 @@ namespace streaming {
 
 // Functions that return what the callback returns, and 0 where they failed.
 struct Handlers {
-    // With `ask`: puts what a node needs in place. Without: a run of nodes was computed.
+    // With `ask`: puts what a node needs in place; where that fails, anything readable, since ggml may
+    // compute the node before it looks at its abort flag. Without: a run of nodes was computed.
     int (*on_node)(uint64_t node, int ask);
     // A weight is needed for the second time: another pass over the layers begins.
     int (*on_pass)();

@@ -36,6 +36,8 @@ class ChatController(QObject):
     busy_changed = Signal()
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
+    stopped = Signal()  # the user wants nothing to be computed for the conversation shown
+    preparing_changed = Signal()
     draft_restored = Signal(str)
     attachments_restored = Signal(tuple)  # of Attachment: those of the draft
     failed = Signal(ErrorReport)
@@ -57,6 +59,7 @@ class ChatController(QObject):
         self.new_chat_defaults: Defaults = defaults  # of a conversation that is stored just now
         self.conversation_id: int | None = None
         self.trashed = False  # the conversation shown is in the trash
+        self.preparing = False  # its next turn is being computed, before it is asked for
         self._branch: list[ChatMessage] = []
         store.failed.connect(self._on_store_failed)
         self.pending_writes = PendingWrites(store)
@@ -345,8 +348,14 @@ class ChatController(QObject):
 
     @Slot()
     def stop(self) -> None:
-        """End the answer being written; what is there stays."""
+        """End the answer being written, or the preparation of the next; what is there stays."""
         self._generation.stop()
+        self.stopped.emit()
+
+    def set_preparing(self, preparing: bool) -> None:
+        """Say that the next turn is being computed, which `stop` ends, or no longer is."""
+        self.preparing = preparing
+        self.preparing_changed.emit()
 
     def stop_conversation(self, conversation_id: int) -> None:
         """End all answers of a conversation, those in the queue too."""

@@ -85,6 +85,7 @@ class ChatPresenter(QObject):
         chat.answer_finished.connect(view.finish_stream)
         chat.generation_ended.connect(self._on_generation_ended)
         chat.busy_changed.connect(self._on_busy_changed)
+        chat.preparing_changed.connect(self._enable_stop)
         chat.leaving.connect(self._on_leaving)
         chat.draft_restored.connect(self._on_draft_restored)
         chat.unsent_restored.connect(self._on_unsent_restored)
@@ -148,10 +149,14 @@ class ChatPresenter(QObject):
     def _on_busy_changed(self) -> None:
         composer = self._widgets.composer
         composer.set_busy(self._chat.busy_here)
-        self._widgets.stop_action.setEnabled(self._chat.busy_here)
+        self._enable_stop()
         trashed = tr("This conversation is in the trash. Restore it to write in it.")
         composer.set_enabled_reason(self._view_only or (trashed if self._chat.trashed else ""))
         composer.set_hint(self._queue_hint())
+
+    @Slot()
+    def _enable_stop(self) -> None:
+        self._widgets.stop_action.setEnabled(self._chat.busy_here or self._chat.preparing)
 
     def _queue_hint(self) -> str:
         """Explain Enter while an answer is being written; empty while none is."""

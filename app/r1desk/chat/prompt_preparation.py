@@ -1,7 +1,8 @@
 """Has the engine ready what the next message of the conversation on the screen will need.
 
-A conversation that is opened is restored from disk, which computes nothing. After an answer, what
-the template will make of it is prefilled while the user reads, where the setting allows that.
+A conversation that is opened is restored from disk, which computes nothing. After a
+complete answer, what the template will make of it is prefilled while the user reads, where the
+setting allows that and until the user stops it or leaves the conversation.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from r1desk.chat.message import ChatMessage, fills_context
 from r1desk.chat.pending_writes import FinishedAnswer
 from r1desk.chat.prompt_messages import prompt_messages
 from r1desk.chat.started_answer import started_answer
-from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.store import ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -55,8 +56,11 @@ class PromptPreparation(QObject):
         self._engine, self._store, self._chat = engine, store, chat
         self._folder, self._settings, self._defaults = folder, settings, defaults
         self.state: PromptCacheState | None = None
+        self._computing: EngineRequest | None = None  # the preparation that computes
         engine.event.connect(self._on_event)
         chat.branch_shown.connect(self._on_branch_shown)
+        chat.stopped.connect(self.stop)
+        chat.leaving.connect(self.stop)
         chat.pending_writes.saved.connect(self._on_answer_saved)
         self.apply_settings()
 
@@ -84,6 +88,12 @@ class PromptPreparation(QObject):
         self._store.call(present, retain)
 
     @Slot()
+    def stop(self) -> None:
+        """End a preparation that computes; what it has read stays in the engine."""
+        if self._computing is not None:
+            self._computing.cancel()
+
+    @Slot()
     def restore_shown(self) -> None:
         """Restore the conversation on the screen; nothing is computed."""
         if self._chat.conversation_id is not None and not self._chat.busy:
@@ -107,7 +117,8 @@ class PromptPreparation(QObject):
             return  # the user decides how it goes on
         if branch and branch[-1].thinking and started_answer(branch[-1]) is not None:
             return  # it may go on from its cells; the next turn has none of its thinking
-        compute = self._settings().prepare_next_turn and not battery_low()
+        wanted = answer.state == "complete" and answer.conversation_id == self._chat.conversation_id
+        compute = wanted and self._settings().prepare_next_turn and not battery_low()
         self._prepare(answer.conversation_id, branch, compute=compute)
 
     def _prepare(self, conversation_id: int, branch: list[ChatMessage], *, compute: bool) -> None:
@@ -124,6 +135,11 @@ class PromptPreparation(QObject):
                 compute=compute,
             )
             request.failed.connect(self._on_failed)
+            if compute:
+                self._computing = request
+                request.done.connect(self._on_computed)
+                request.failed.connect(self._on_computed)
+                self._chat.set_preparing(True)
             if conversation_id != self._chat.conversation_id:
                 request.done.connect(self.restore_shown)  # the user is elsewhere by now
 
@@ -134,6 +150,11 @@ class PromptPreparation(QObject):
         if isinstance(event, PromptCacheState):
             self.state = event
             self.state_changed.emit(event)
+
+    @Slot()
+    def _on_computed(self) -> None:
+        self._computing = None
+        self._chat.set_preparing(False)
 
     @Slot(ErrorReport)
     def _on_failed(self, report: ErrorReport) -> None:

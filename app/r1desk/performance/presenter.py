@@ -65,6 +65,8 @@ class PerformancePresenter(QObject):
         models.budget_moved.connect(self._on_budget_moved)
         chat.branch_shown.connect(self._on_branch_shown)
         gauge.state_clicked.connect(self._on_state_clicked)
+        gauge.stop_clicked.connect(chat.stop)
+        chat.preparing_changed.connect(self._show)
 
     def close(self) -> None:
         """Disconnect before the window goes."""
@@ -134,6 +136,7 @@ class PerformancePresenter(QObject):
             if memory is not None:  # else the model is gone, and with it the shortage's effect
                 self._notices.show_notice(Notice(shortage_over_text(), Level.INFO))
 
+    @Slot()
     def _show(self) -> None:
         sample, beat = self._sample, self._beat
         if sample is None:
@@ -161,6 +164,7 @@ class PerformancePresenter(QObject):
                 context_used=used,
                 context_length=length,
                 streaming=self._streaming if loaded else None,
+                preparing=self._chat.preparing,
             )
         )
 

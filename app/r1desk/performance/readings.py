@@ -42,6 +42,7 @@ class GaugeValues:
     context_used: int
     context_length: int
     streaming: StreamingRates | None = None  # of a model that runs from the disk
+    preparing: bool = False  # the next turn, which nobody has asked for yet
 
     @property
     def cpu(self) -> float:

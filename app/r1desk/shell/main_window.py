@@ -159,6 +159,9 @@ class MainWindow(QMainWindow):
         )
         self.panel_action = self._toggle("panel-right", tr("Performance"), "Ctrl+J", self.panel)
         self.menu_action = self._action(tr("Menu"), "F10", self._on_menu)
+        # Not the button's own shortcut: Qt clicks a button 100 ms after the keys, and what is typed
+        # meanwhile would be sent into the chat before.
+        self.new_chat_action = self._action(tr("New chat"), "Ctrl+N", self.sidebar.new_requested)
         self.settings_action = self._action(tr("Settings…"), "Ctrl+,", self.settings_requested)
         self.search_action = self._action(tr("Search conversations"), "Ctrl+K", self._on_search)
         self.models_action = self._action(tr("Choose a model…"), "Ctrl+O", self.models_requested)

@@ -191,6 +191,29 @@ def test_a_file_that_is_cut_while_streaming_fails_with_a_sentence(tmp_path: Path
         assert bench.answer(FIRST, 4) == resident
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cuts no open file")
+@pytest.mark.parametrize("make", MODELS)
+def test_a_read_that_fails_after_the_budget_moved_ends_no_process(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = make(tmp_path / "model.gguf")
+    whole, found = path.read_bytes(), path.stat()
+    least, some, _ = budgets(path)
+    with loaded(path, least) as bench:
+        right = bench.answer(FIRST, 1)
+        for nbytes in range(0, len(whole), len(whole) // 5):
+            for mib in (some, least):  # the ring, where the tensors point to, is freed
+                bench.set_weights_mib(mib)
+                os.truncate(path, nbytes)
+                with pytest.raises(EngineFailed, match=r"model\.gguf"):
+                    bench.answer(FIRST, 1)
+                path.write_bytes(whole)
+                os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+                bench.context.abort.clear()
+                bench.context.clear()
+        assert bench.answer(FIRST, 1) == right
+
+
 def test_a_file_that_is_overwritten_while_streaming_fails_with_a_sentence(tmp_path: Path) -> None:
     path = tiny_llama(tmp_path / "model.gguf")
     other = bytes(reversed(path.read_bytes()))

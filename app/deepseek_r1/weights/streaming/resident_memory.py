@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from deepseek_r1.core.errors import LoadStopped
 from deepseek_r1.hardware.disk import READ_BYTES, READERS
+from deepseek_r1.weights.ggml.tensor_layout import TensorFields, set_word, word_at
 from deepseek_r1.weights.memory_region import Region, page_down, page_up
 from deepseek_r1.weights.streaming.direct_file import WeightFile
 from deepseek_r1.weights.weight import Weight
@@ -98,6 +99,36 @@ class TemporaryReads:
             if weight in nonresident:
                 self._resident.discard(*weight.range)
         self.weights.clear()
+
+
+class UnreadWeights:
+    """Readable memory for weights whose read failed, until the computation has ended.
+
+    ggml looks at its abort flag only after a node: the first node of a run is computed whatever
+    the eval callback finds out. Its result is not used, but its operand has to be readable, and the
+    tensor may still point into a ring that was freed when the budget moved. Pages that are only
+    read cost no memory.
+    """
+
+    def __init__(self, fields: TensorFields) -> None:
+        self._data = fields.data
+        self._zeros: dict[int, tuple[int, Region]] = {}  # by tensor, with its data of before
+
+    def point_to_zeros(self, weight: Weight) -> None:
+        """Point a weight's tensor to as many zeros as it has bytes."""
+        if weight.tensor not in self._zeros:
+            zeros = Region(weight.nbytes, huge_pages=False)
+            zeros.commit(0, weight.nbytes)
+            field = weight.tensor + self._data
+            self._zeros[weight.tensor] = word_at(field), zeros
+            set_word(field, zeros.address)
+
+    def restore(self) -> None:
+        """Point the tensors to where they pointed before. Not inside a computation."""
+        for tensor, (address, zeros) in self._zeros.items():
+            set_word(tensor + self._data, address)
+            zeros.close()
+        self._zeros.clear()
 
 
 def coalesced_reads(ranges: Iterable[FileRange]) -> Iterator[FileRange]:

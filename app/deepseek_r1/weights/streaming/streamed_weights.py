@@ -37,7 +37,11 @@ from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError, op
 from deepseek_r1.weights.streaming.embedding_rows import EmbeddingRows
 from deepseek_r1.weights.streaming.eval_callback import EvalCallback
 from deepseek_r1.weights.streaming.prefetch import PrefetchRing
-from deepseek_r1.weights.streaming.resident_memory import ResidentMemory, TemporaryReads
+from deepseek_r1.weights.streaming.resident_memory import (
+    ResidentMemory,
+    TemporaryReads,
+    UnreadWeights,
+)
 from deepseek_r1.weights.streaming.tensor_registry import TensorRegistry
 from deepseek_r1.weights.weight import Weight
 
@@ -77,6 +81,7 @@ class StreamedWeights:
         self._expert_weights: frozenset[Weight] = frozenset()
         self._to_pin: set[Weight] = set()  # pinned when the computation uses them next
         self._temporary = TemporaryReads(self._resident)
+        self._unread = UnreadWeights(self.ggml.fields)
         self._callback = EvalCallback(
             self._prefetch, self.ggml.fields, self._on_node, self._on_pass
         )
@@ -203,19 +208,23 @@ class StreamedWeights:
 
     def _on_node(self, node: int, ask: int) -> int:
         """Handle a node that the native callback leaves to this module."""
+        weight = self._callback.needed_by(node) if ask else None
+        stops = False
         try:
             if not ask:
                 self._on_computed()
                 return True
-            if self.failure is not None:
-                return False
-            weight = self._callback.needed_by(node)
-            if weight is not None:
-                return self._provide(node, weight)
-            return self._experts is not None and self._experts.stops_at(node)
+            if self.failure is None and weight is not None:
+                stops = self._provide(node, weight)
+            elif self.failure is None:
+                stops = self._experts is not None and self._experts.stops_at(node)
         except Exception as error:  # noqa: BLE001 - must not cross C; the context raises it
             self._fail(error)
-            return False
+        if self.failure is None:
+            return stops
+        if weight is not None:
+            self._unread.point_to_zeros(weight)
+        return False
 
     def _on_pass(self) -> int:
         try:
@@ -325,6 +334,7 @@ class StreamedWeights:
         """
         failure, self.failure = self.failure, None
         self._callback.begin_pass()
+        self._unread.restore()
         self._temporary.release(self._callback)
         if self._experts is not None:
             self._experts.restart()
@@ -397,6 +407,7 @@ class StreamedWeights:
         if self._experts is not None:
             self._experts.cache.close()
         self._resident.close()
+        self._unread.restore()
         for file in self._files:
             file.close()
         self._type.close()

@@ -294,8 +294,7 @@ class Composer(QWidget):
 
     @Slot()
     def _on_stop(self) -> None:
-        if self._busy:
-            self.requested.emit(StopAnswer())
+        self.requested.emit(StopAnswer())  # also ends the preparation of the next turn
 
     @Slot(list)
     def _on_files_pasted(self, paths: list[str]) -> None:

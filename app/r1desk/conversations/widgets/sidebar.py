@@ -115,7 +115,6 @@ class Sidebar(QWidget):
 
     def _build(self) -> None:
         self.new_button = QPushButton(icon("plus"), tr("New chat"))
-        self.new_button.setShortcut(QKeySequence.StandardKey.New)
         self.new_button.clicked.connect(self.new_requested)
         self.search = SearchField(clearButtonEnabled=True, placeholderText=tr("Search"))
         self.search.setAccessibleName(tr("Search in titles and messages"))

@@ -10,18 +10,19 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.performance.rates import rates_summary, rates_tooltip
 from r1desk.performance.readings import GaugeValues
 from r1desk.performance.widgets.meters import CoreBars, Meter, Sparkline
-from r1desk.theme import tokens
+from r1desk.theme import icon, tokens
 
 HEIGHT_PX = 44
 SUMMARY_EVERY_S = 5.0
 RECORDED_EVERY_S = 0.9
 MARGIN_PX, SPACING_PX = 8, 8
+STOP_PX = 24
 
 
 class Gauge(QWidget):
@@ -29,11 +30,13 @@ class Gauge(QWidget):
 
     Signals:
         memory_clicked, context_clicked, state_clicked: the user wants to see more of it.
+        stop_clicked: the next turn is not to be prepared.
     """
 
     memory_clicked = Signal()
     context_clicked = Signal()
     state_clicked = Signal()
+    stop_clicked = Signal()
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -49,6 +52,12 @@ class Gauge(QWidget):
         self._cpu = Meter(tr("CPU"), "100 %", grows=False)
         self._cores = CoreBars()
         self._state = Meter("", tr("Loading"), grows=False)
+        self._stop = QToolButton(icon=icon("close"), autoRaise=True)
+        self._stop.setFixedSize(STOP_PX, STOP_PX)
+        self._stop.setAccessibleName(tr("Stop preparing the next turn"))
+        self._stop.setToolTip(tr("Stop preparing the next turn"))
+        self._stop.clicked.connect(self.stop_clicked)
+        self._stop.setVisible(False)
         self._speed = Meter("", "888.8 tok/s", grows=False)
         self._disk = Meter(tr("Disk"), "8,888 MiB/s", grows=False)
         self._context = Meter(tr("Context"), "88,888 / 88,888")
@@ -70,6 +79,7 @@ class Gauge(QWidget):
             (self._cpu, 0),
             (self._cores, 0),
             (self._state, 0),
+            (self._stop, 0),
             (self._speed, 0),
             (self._disk, 0),
             (self._context, 2),
@@ -123,6 +133,7 @@ class Gauge(QWidget):
         self._cpu.show_value(f"{values.cpu:.0%}".replace("%", " %"), None)
         self._cores.show_cores(values.cores)
         self._state.show_value(values.state, None)
+        self._stop.setVisible(values.preparing)
         self._speed.show_value(f"{values.tok_s:.1f} tok/s" if values.tok_s else "– tok/s", None)
         streaming = values.streaming
         self._disk.show_value(f"{streaming.read_mib_s:,.0f} MiB/s" if streaming else "", None)
@@ -188,6 +199,8 @@ class Gauge(QWidget):
     def _fit(self) -> None:
         """Hide the least important parts first in a narrow window."""
         left = self.width() - 2 * MARGIN_PX + SPACING_PX
+        if not self._stop.isHidden():
+            left -= STOP_PX + SPACING_PX
         streams = self._values is not None and self._values.streaming is not None
         if not streams:
             self._disk.setVisible(False)
