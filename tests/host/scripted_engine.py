@@ -1,7 +1,8 @@
 """An engine process without an engine: speaks the real protocol and misbehaves on request.
 
 The model's "path" is the script of a load, the last message the script of an answer: words parted
-by spaces, each one act; those behind `prepare:` are for the next turn's preparation. Run by the supervisor as `python scripted_engine.py START_ACT...`.
+by spaces, each one act; those behind `prepare:` are for the next turn's preparation. Run by the
+supervisor as `python scripted_engine.py START_ACT...`.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import PrefillProgress
 from deepseek_r1.core.settings import SamplingSettings
+from host.scripted_engine import scripted_command
 from r1desk import preferences as prefs
 from r1desk.shell.session import PROMPTS_FOLDER, Session
-from host.scripted_engine import scripted_command
 from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
