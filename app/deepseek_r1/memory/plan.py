@@ -108,8 +108,8 @@ def plan_streaming(
     settings = with_context(header, settings, overhead)
     fixed = _fixed_mib(header, settings, overhead, decode_rows(settings, streams=True))
     weights_mib = settings.memory_budget - sum(fixed.values())
-    residency = _residency(header, settings, weights_mib)
-    short = _residency(header, settings, weights_mib + _reclaimable_mib(header, settings))
+    residency = plan_weights(header, settings, weights_mib)
+    short = plan_weights(header, settings, weights_mib + _reclaimable_mib(header, settings))
     mib = {
         BillItem.PINNED: residency.pinned_mib,
         BillItem.SLOTS: residency.slots_mib,
@@ -301,7 +301,7 @@ def _fixed_mib(
     }
 
 
-def _residency(header: ModelHeader, settings: LoadSettings, weights_mib: float) -> Residency:
+def plan_weights(header: ModelHeader, settings: LoadSettings, weights_mib: float) -> Residency:
     """The residency for `weights_mib`, or the smallest possible one."""
     chunk_bytes = cost_model.chunk_bytes(settings)
     try:

@@ -51,7 +51,7 @@ from deepseek_r1.engine.prompt_builder import PromptBuilder
 from deepseek_r1.engine.template_families import open_template
 from deepseek_r1.engine.template_process import renderer_mib
 from deepseek_r1.memory.meter import peak_mib
-from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, with_precision
+from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.placement.residency import Residency
 
@@ -92,6 +92,7 @@ class LlamaEngine:
             request.residency,
             request.residency_without_draft,
             self._weights.set_residency if self._weights is not None else lambda _residency: None,
+            lambda mib: plan_weights(request.header, settings, mib),
         )
         opened.callback(self._draft_memory.close)
         self._model = LlamaModel(

@@ -7,13 +7,16 @@ for weights, every pass may take twice as long before the first token is drafted
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
 from deepseek_r1.core import log
+from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
 from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
+from deepseek_r1.memory.meter import unshared_mib
 from deepseek_r1.weights.placement.residency import Residency
 
 # The share of drafted tokens that is kept: a 0.5B for a 1.5B in step-by-step arithmetic, in chat.
@@ -34,16 +37,19 @@ class DraftMemory:
         residency: Residency | None,
         without: Residency | None,
         set_residency: Callable[[Residency], None],
+        plan: Callable[[float], Residency],
     ) -> None:
         """`residency` is the target's, `without` the one for the time without the draft model.
 
         Both are None where the target is not streamed. `set_residency` puts a residency in force
-        with the next computation.
+        with the next computation; `plan` returns that of as many MiB.
         """
         self.model = model
         self._residency, self._without, self._set_residency = residency, without, set_residency
+        self._plan = plan
         self._lock = threading.Lock()
         self.released = False
+        self._kept_mib = 0.0  # of the freed draft model's memory, by the process
 
     @property
     def residencies(self) -> tuple[Residency | None, Residency | None]:
@@ -54,17 +60,32 @@ class DraftMemory:
     def set_residency(self, residency: Residency, without: Residency | None) -> None:
         """Put the residency of a new budget in force: `without` once the draft model is freed."""
         with self._lock:
-            self._without = without
-            self._put_in_force(without if self.released and without is not None else residency)
+            if self.released:
+                residency = self._less(residency if without is None else without, self._kept_mib)
+            self._without = residency if self.released else without
+            self._put_in_force(residency)
 
     def release(self) -> None:
-        """Free the draft model. The next computation uses its memory for the target's weights."""
+        """Free the draft model. The next computation uses its memory for the target's weights.
+
+        They get what the process gave back: an allocator may keep some of what was freed.
+        """
         log.engine.info("the draft model is freed: it does not make up for its memory")
+        before_mib = unshared_mib(os.getpid())
         self.close()
+        trim_heap()  # a vocabulary is many small blocks, which the heap would keep
+        returned_mib = before_mib - unshared_mib(os.getpid())
         with self._lock:
             self.released = True
-            if self._without is not None:
+            if self._residency is not None and self._without is not None:
+                planned_mib = self._without.total_mib - self._residency.total_mib
+                self._kept_mib = max(0.0, planned_mib - returned_mib)
+                self._without = self._less(self._without, self._kept_mib)
                 self._put_in_force(self._without)
+
+    def _less(self, residency: Residency, mib: float) -> Residency:
+        """Return the residency that needs so much less memory."""
+        return self._plan(residency.total_mib - mib) if mib else residency
 
     def _put_in_force(self, residency: Residency) -> None:
         self._residency = residency
