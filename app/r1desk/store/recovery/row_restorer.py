@@ -16,37 +16,6 @@ from r1desk.store.records import MessageState
 from r1desk.store.recovery.row_reader import Record, RecoveredRows
 from r1desk.store.stored_text import clean, one_line, title_from
 
-_CONVERSATION = (
-    "id",
-    "title",
-    "title_set_by_user",
-    "created_at",
-    "updated_at",
-    "trashed_at",
-    "preview",
-    "draft",
-    "model_path",
-    "system_prompt",
-    "sampling_json",
-)
-_MESSAGE = (
-    "id",
-    "conversation_id",
-    "parent_id",
-    "role",
-    "state",
-    "created_at",
-    "thinking_s",
-    "model_name",
-    "stats_json",
-    "error_json",
-    "content",
-    "thinking",
-    "edited",
-    "memory_start",
-)
-_ATTACHMENT = ("id", "conversation_id", "message_id", "tokens", "name", "content")
-
 
 def restore_rows(database: Database, found: RecoveredRows) -> int:
     """Insert all of `found`; returns how many rows could not be made to fit.
@@ -58,7 +27,7 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
     with database.transaction():
         conversations: set[int] = set()
         for record in found.conversations:
-            if _insert(database, "conversations", _CONVERSATION, _conversation(record)):
+            if _insert(database, "conversations", _conversation(record)):
                 conversations.add(record["id"])
             else:
                 lost += 1
@@ -68,33 +37,33 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
             message = _message(record)
             conversation_id = message["conversation_id"]
             if conversation_id not in conversations:
-                _insert(database, "conversations", _CONVERSATION, _made_for(message))
+                _insert(database, "conversations", _made_for(message))
                 conversations.add(conversation_id)
             if (
                 message["parent_id"] is not None
                 and conversation_of.get(message["parent_id"]) != conversation_id
             ):
                 message["parent_id"] = last_of.get(conversation_id)
-            if _insert(database, "messages", _MESSAGE, message):
+            if _insert(database, "messages", message):
                 conversation_of[message["id"]] = last_of[conversation_id] = message["id"]
             else:
                 lost += 1
         _show_branches(database, found, conversation_of)
         for record in found.key_values:
             values = {key: _text(record.get(key)) for key in ("key", "value_json")}
-            lost += not _insert(database, "remembered", ("key", "value_json"), values)
+            lost += not _insert(database, "remembered", values)
         for record in found.attachments:
             attachment = _attachment(record, conversations, conversation_of)
-            lost += not attachment or not _insert(database, "attachments", _ATTACHMENT, attachment)
+            lost += not attachment or not _insert(database, "attachments", attachment)
     return lost
 
 
-def _insert(database: Database, table: str, names: tuple[str, ...], values: Record) -> bool:
-    """True if the row fits the schema."""
-    places = ", ".join(f":{name}" for name in names)
-    sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608
+def _insert(database: Database, table: str, values: Record) -> bool:
+    """True if the row fits the schema. The columns' names are our own, the values are not."""
+    places = ", ".join(f":{name}" for name in values)
+    sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})"  # noqa: S608
     try:
-        database.execute(sql, {name: values[name] for name in names})
+        database.execute(sql, values)
     except (apsw.ConstraintError, apsw.MismatchError):
         return False
     return True
