@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable
+
+from pygments.lexer import Lexer
 
 from r1desk.chat.widgets.colours import ChatColours
 from r1desk.chat.widgets.highlight import coloured, prepared_lexer
@@ -11,11 +13,11 @@ Run = tuple[str, str]  # text, and the name of its colour: "" is the plain one
 _STEP = 200  # runs between two pauses
 
 
-def code_runs(code: str, language: str, colours: ChatColours) -> Generator[None, None, list[Run]]:
-    """The runs of `code`, as this generator's value; it pauses so that others may work."""
-    lexer = None
-    if language:
-        lexer = yield from prepared_lexer(language)
+def code_runs(
+    code: str, language: str, colours: ChatColours, pause: Callable[[], None]
+) -> list[Run]:
+    """The runs of `code`; `pause` is called in between."""
+    lexer = _lexer(language, pause) if language else None
     if lexer is None:
         return [(code, "")]
     runs: list[Run] = []
@@ -26,6 +28,17 @@ def code_runs(code: str, language: str, colours: ChatColours) -> Generator[None,
         runs.append((code[start : start + length], colour.name()))
         done = start + length
         if number % _STEP == 0:
-            yield
+            pause()
     runs.append((code[done:], ""))
     return runs
+
+
+def _lexer(language: str, pause: Callable[[], None]) -> Lexer | None:
+    steps = prepared_lexer(language)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Lexer | None = end.value
+            return found
+        pause()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -123,7 +124,7 @@ class ConversationExport(QObject):
             whole_title = title if len(self._ids) == 1 else tr("All conversations")
             thread = self._thread = ExportThread(
                 self._file,
-                (lambda formulas: PdfWriter(formulas, whole_title)) if is_pdf else HtmlWriter,
+                partial(PdfWriter, title=whole_title) if is_pdf else HtmlWriter,
                 self._formulas.outlines,
             )
             thread.formulas_wanted.connect(self._on_formulas_wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from markdown_it.token import Token
@@ -44,12 +44,12 @@ def attachment_label(attachment: Attachment) -> str:
     return tr("Attached file: {label}", label=attachment.name)
 
 
-def markdown_blocks(source: str) -> Iterator[MarkdownBlock | None]:
-    """The blocks of a text; None where the caller may do something else in between."""
+def markdown_blocks(source: str, pause: Callable[[], None]) -> Iterator[MarkdownBlock]:
+    """The blocks of a text; `pause` is called in between."""
     splitter = BlockSplitter()
     for start in range(0, len(source), _STEP):
         yield from splitter.feed(source[start : start + _STEP])
-        yield None
+        pause()
     yield from splitter.finish()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -22,18 +22,21 @@ from r1desk.conversations.export.document_blocks import (
 )
 from r1desk.conversations.export.html_writer import HtmlWriter
 from r1desk.conversations.export.pdf_writer import PdfWriter
-from r1desk.store import MessageNode
 from r1desk.store.errors import ArchiveNotWritten
 
 Writer = HtmlWriter | PdfWriter
+NewWriter = Callable[[SettledFormulas, Callable[[], None]], Writer]
 Layouts = Mapping[FormulaKey, FormulaLayout | None]
-Steps = Iterator[set[FormulaKey] | None]  # formulas to wait for, or None: go on at once
 
 # The interpreter runs one thread at a time: after so much work the window's thread gets its turn.
 _TURN_S = 0.004
 _PAUSE_S = 0.001
 
 _running: set[ExportThread] = set()  # a QThread that is deleted while it runs ends the process
+
+
+class _Cancelled(Exception):
+    """No file is to be written."""
 
 
 class ExportThread(QThread):
@@ -54,9 +57,7 @@ class ExportThread(QThread):
     document_written = Signal(object)
     failed = Signal(Exception)
 
-    def __init__(
-        self, file: Path, new_writer: Callable[[SettledFormulas], Writer], outlines: GlyphOutlines
-    ) -> None:
+    def __init__(self, file: Path, new_writer: NewWriter, outlines: GlyphOutlines) -> None:
         """`new_writer` is called in this thread."""
         super().__init__()
         self._file, self._new_writer, self._outlines = file, new_writer, outlines
@@ -110,22 +111,22 @@ class ExportThread(QThread):
         """Write until the end or `cancel`; the thread's body."""
         try:
             report = self._write()
+        except _Cancelled:
+            return
         except Exception as error:  # noqa: BLE001 - raised again in the window's thread
             self.failed.emit(error)
             return
-        if not self._cancelled.is_set():
-            self.document_written.emit(report)
+        self.document_written.emit(report)
 
     def _write(self) -> ErrorReport | None:
         formulas = SettledFormulas(self._outlines)
-        writer = self._new_writer(formulas)
+        writer = self._new_writer(formulas, self._pause)
         try:
             while (conversation := self._conversations.get()) is not None:
                 self._write_conversation(writer, formulas, conversation)
+            self._pause()
         finally:
             writer.close()  # a painter must end before the document it draws on goes
-        if self._cancelled.is_set():
-            return None
         try:
             write_atomically(self._file, writer.document())
         except OSError as problem:
@@ -135,46 +136,32 @@ class ExportThread(QThread):
     def _write_conversation(
         self, writer: Writer, formulas: SettledFormulas, conversation: ExportedConversation
     ) -> None:
-        for wanted in _steps(writer, conversation):
-            if wanted:
-                self.formulas_wanted.emit(wanted)
-                formulas.use(self._layouts.get())
-            if self._cancelled.is_set():
-                return
-            self._let_others_work()
+        writer.begin_conversation(conversation)
+        for message in conversation.messages:
+            self._pause()
+            if message.role.value != "assistant":
+                writer.add_question(message)
+                continue
+            writer.add_author(message)
+            if message.thinking.strip():
+                writer.begin_thinking(message)
+                self._write_markdown(writer, formulas, message.thinking)
+                writer.end_thinking()
+            self._write_markdown(writer, formulas, message.content)
         self.conversation_written.emit()
 
-    def _let_others_work(self) -> None:
+    def _write_markdown(self, writer: Writer, formulas: SettledFormulas, source: str) -> None:
+        for block in markdown_blocks(source, self._pause):
+            if wanted := formulas_of(block):
+                self.formulas_wanted.emit(wanted)
+                formulas.use(self._layouts.get())
+            self._pause()
+            writer.add_block(block)
+
+    def _pause(self) -> None:
+        """Give the window's thread its turn now and then. Raises _Cancelled."""
+        if self._cancelled.is_set():
+            raise _Cancelled
         if time.perf_counter() - self._turn_began > _TURN_S:
             time.sleep(_PAUSE_S)
             self._turn_began = time.perf_counter()
-
-
-def _steps(writer: Writer, conversation: ExportedConversation) -> Steps:
-    """Write a conversation, pausing between short steps."""
-    yield from writer.begin_conversation(conversation)
-    for message in conversation.messages:
-        if message.role.value != "assistant":
-            yield from writer.add_question(message)
-        else:
-            yield from _answer(writer, message)
-        yield None
-
-
-def _answer(writer: Writer, message: MessageNode) -> Steps:
-    yield from writer.add_author(message)
-    if message.thinking.strip():
-        yield from writer.begin_thinking(message)
-        yield from _markdown(writer, message.thinking)
-        yield from writer.end_thinking()
-    yield from _markdown(writer, message.content)
-
-
-def _markdown(writer: Writer, source: str) -> Steps:
-    for block in markdown_blocks(source):
-        if block is None:
-            yield None
-            continue
-        if wanted := formulas_of(block):
-            yield wanted
-        yield from writer.add_block(block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from html import escape
 
 from markdown_it.token import Token
@@ -57,7 +57,9 @@ def _style() -> str:
 class HtmlWriter:
     """Collects the parts of one document; `document` joins them."""
 
-    def __init__(self, formulas: SettledFormulas) -> None:
+    def __init__(self, formulas: SettledFormulas, pause: Callable[[], None]) -> None:
+        """`pause` is called while long code is coloured."""
+        self._pause = pause
         self._formulas = formulas
         self._colours = ChatColours.from_palette(paper_palette())
         self._class_of = {
@@ -67,17 +69,16 @@ class HtmlWriter:
         self._titles: list[str] = []
         self._parts: list[str] = []
 
-    def begin_conversation(self, conversation: ExportedConversation) -> Iterator[None]:
+    def begin_conversation(self, conversation: ExportedConversation) -> None:
         """Add a conversation's title."""
         number = len(self._titles)
         self._titles.append(conversation.title)
         kind = ' class="next"' if number else ""
         self._parts.append(f'<h1 id="c{number}"{kind}>{escape(conversation.title)}</h1>\n')
-        yield
 
-    def add_question(self, message: MessageNode) -> Iterator[None]:
+    def add_question(self, message: MessageNode) -> None:
         """Add a user's message with its files."""
-        yield from self.add_author(message)
+        self.add_author(message)
         for attachment in message.attachments:
             label = escape(attachment_label(attachment))
             content = escape(attachment.content)
@@ -87,27 +88,24 @@ class HtmlWriter:
         if message.content:
             self._parts.append(f'<div class="you">{escape(message.content)}</div>\n')
 
-    def add_author(self, message: MessageNode) -> Iterator[None]:
+    def add_author(self, message: MessageNode) -> None:
         """Add the heading over a message."""
         self._parts.append(f'<h2 class="author">{escape(author_of(message))}</h2>\n')
-        yield
 
-    def begin_thinking(self, message: MessageNode) -> Iterator[None]:
+    def begin_thinking(self, message: MessageNode) -> None:
         """Begin the thinking of an answer."""
         self._parts.append(f"<details><summary>{escape(thinking_label(message))}</summary>\n")
-        yield
 
-    def end_thinking(self) -> Iterator[None]:
+    def end_thinking(self) -> None:
         """The thinking is over."""
         self._parts.append("</details>\n")
-        yield
 
-    def add_block(self, block: MarkdownBlock) -> Iterator[None]:
+    def add_block(self, block: MarkdownBlock) -> None:
         """Add one block of Markdown; its formulas are settled."""
         if not block.is_code:
             self._parts.append(self._tokens.html(block.tokens))
             return
-        runs = yield from code_runs(block.code, block.language, self._colours)
+        runs = code_runs(block.code, block.language, self._colours, self._pause)
         code = "".join(
             f'<span class="{self._class_of[colour]}">{escape(text)}</span>'
             if colour in self._class_of

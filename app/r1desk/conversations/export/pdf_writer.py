@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import shiboken6
 from PySide6.QtCore import QBuffer, QLocale, QMarginsF, QRectF, Qt
@@ -49,10 +49,12 @@ _KEEP_EM = 5.0  # a heading with less space than this below it goes to the next 
 class PdfWriter:
     """Draws the parts of one document as they come; `close`, then `document`.
 
-    All calls come from the thread that made it.
+    All calls come from the thread that made it. It calls `pause` after each short step: Qt holds
+    the interpreter while it lays out text, and the window needs it.
     """
 
-    def __init__(self, formulas: SettledFormulas, title: str) -> None:
+    def __init__(self, formulas: SettledFormulas, pause: Callable[[], None], title: str) -> None:
+        self._pause = pause
         self._buffer = QBuffer()
         self._buffer.open(QBuffer.OpenModeFlag.WriteOnly)
         self._pdf = QPdfWriter(self._buffer)
@@ -87,58 +89,57 @@ class PdfWriter:
     def _bottom(self) -> float:
         return self._pdf.height() - 2 * self._style.em_px
 
-    def begin_conversation(self, conversation: ExportedConversation) -> Iterator[None]:
+    def begin_conversation(self, conversation: ExportedConversation) -> None:
         """Begin a conversation on a page of its own."""
         if self._conversations:
             self._new_page()
         self._conversations += 1
-        yield from self._add_line(conversation.title, 1.5, self._style.colours.text, bold=True)
+        self._add_line(conversation.title, 1.5, self._style.colours.text, bold=True)
 
-    def add_author(self, message: MessageNode) -> Iterator[None]:
+    def add_author(self, message: MessageNode) -> None:
         """Add the heading over a message."""
         self._y += 1.2 * self._style.em_px
         self._keep_together()
-        yield from self._add_line(author_of(message), 0.9, self._style.colours.dim, bold=True)
+        self._add_line(author_of(message), 0.9, self._style.colours.dim, bold=True)
 
-    def add_question(self, message: MessageNode) -> Iterator[None]:
+    def add_question(self, message: MessageNode) -> None:
         """Add a user's message with its files."""
-        yield from self.add_author(message)
+        self.add_author(message)
         colours = self._style.colours
         for attachment in message.attachments:
             self._keep_together()
-            yield from self._add_line(attachment_label(attachment), 0.9, colours.dim)
+            self._add_line(attachment_label(attachment), 0.9, colours.dim)
             for piece in display_text.paragraph_slices(attachment.content, _PIECE):
                 document = self._code_document([(piece.removesuffix("\n"), "")])
-                yield from self._place(document, colours.code_background)
+                self._place(document, colours.code_background)
         for piece in display_text.paragraph_slices(message.content, _PIECE):
             document = self._document(self._style)
             MarkdownRenderer(document, self._style).append_plain(piece.removesuffix("\n"))
-            yield from self._place(document, colours.bubble)
+            self._place(document, colours.bubble)
 
-    def begin_thinking(self, message: MessageNode) -> Iterator[None]:
+    def begin_thinking(self, message: MessageNode) -> None:
         """Begin the thinking of an answer."""
         self._current = self._aside
         self._keep_together()
-        yield from self._add_line(thinking_label(message), 0.9, self._style.colours.dim)
+        self._add_line(thinking_label(message), 0.9, self._style.colours.dim)
 
-    def end_thinking(self) -> Iterator[None]:
+    def end_thinking(self) -> None:
         """The thinking is over."""
         self._current = self._style
         self._y += 0.8 * self._style.em_px
-        yield
 
-    def add_block(self, block: MarkdownBlock) -> Iterator[None]:
+    def add_block(self, block: MarkdownBlock) -> None:
         """Add one block of Markdown; its formulas are settled."""
         if block.is_code:
-            runs = yield from code_runs(block.code, block.language, self._style.colours)
+            runs = code_runs(block.code, block.language, self._style.colours, self._pause)
             gap = 0.0 if block.continued else 0.6
             background = self._style.colours.code_background
-            yield from self._place(self._code_document(runs), background, gap)
+            self._place(self._code_document(runs), background, gap)
             return
         document = self._document(self._current)
         MarkdownRenderer(document, self._current).append(block.tokens)
-        yield
-        yield from self._place(document, gap=0.0 if block.is_continued_text else 0.6)
+        self._pause()
+        self._place(document, gap=0.0 if block.is_continued_text else 0.6)
 
     def close(self) -> None:
         """Finish the last page."""
@@ -172,9 +173,7 @@ class PdfWriter:
             cursor.insertText(display_text.breakable(display_text.code(text)), fmt)
         return document
 
-    def _add_line(
-        self, text: str, size: float, colour: QColor, *, bold: bool = False
-    ) -> Iterator[None]:
+    def _add_line(self, text: str, size: float, colour: QColor, *, bold: bool = False) -> None:
         document = self._document(self._style)
         font = scaled(self._style.font, size)
         font.setBold(bold)
@@ -182,7 +181,7 @@ class PdfWriter:
         fmt = QTextCharFormat()
         fmt.setForeground(QBrush(colour))
         QTextCursor(document).insertText(display_text.prose(text), fmt)
-        yield from self._place(document, gap=0.0)
+        self._place(document, gap=0.0)
         self._y += 0.3 * self._style.em_px
 
     # ---- pages
@@ -207,7 +206,7 @@ class PdfWriter:
 
     def _place(
         self, document: QTextDocument, background: QColor | None = None, gap: float = 0.0
-    ) -> Iterator[None]:
+    ) -> None:
         """Draw a document here and on the following pages, on a background if one is given.
 
         The document is deleted then.
@@ -215,7 +214,7 @@ class PdfWriter:
         pad = 0.6 * self._style.em_px if background is not None else 0.0
         document.setTextWidth(self._width - 2 * pad)
         scale = min(1.0, (self._width - 2 * pad) / max(1.0, document.size().width()))
-        yield
+        self._pause()
         if self._y:
             self._y += gap * self._style.em_px
         start, height = 0.0, document.size().height()
@@ -232,7 +231,7 @@ class PdfWriter:
             start = end
             if start < height:
                 self._new_page()
-            yield
+            self._pause()
         shiboken6.delete(document)  # here and now: the collector would do it in another thread
 
     def _draw(
