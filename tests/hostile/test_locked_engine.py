@@ -83,6 +83,21 @@ def outcome(client: EngineClient, statement: str, places: dict[str, Path]) -> st
         pytest.param(
             LIBC + f"if libc.ptrace(16, {OWN}, None, None): {RAISE}", id="trace its owner"
         ),
+        pytest.param(
+            f"__import__('resource').prlimit({OWN}, 0, (1, 1))", id="end its owner by a limit"
+        ),
+        pytest.param("os.chmod('{private}/diary.txt', 0o777)", id="open a file to everybody"),
+        pytest.param("os.chown('{private}/diary.txt', 1, 1)", id="give a file away"),
+        pytest.param("os.utime('{private}/diary.txt')", id="change a file's times"),
+        pytest.param(
+            "os.setxattr('{private}/diary.txt', 'user.note', b'x')", id="change an attribute"
+        ),
+        pytest.param(
+            LIBC + f"if libc.inotify_init1(0) < 0: {RAISE}", id="watch what the user does"
+        ),
+        pytest.param(
+            LIBC + f"if libc.shmget(0, 4096, 0o1600) < 0: {RAISE}", id="share memory by number"
+        ),
         pytest.param(f"Path('/proc/{OWN}/environ').read_bytes()", id="read its owner's secrets"),
         pytest.param(f"Path('/proc/{OWN}/maps').read_bytes()", id="read its owner's memory map"),
     ],
@@ -105,6 +120,11 @@ def test_it_is_refused(intruder: EngineClient, places: dict[str, Path], statemen
         pytest.param("Path('/proc/self/status').read_text()", id="its own memory readings"),
         pytest.param("os.listdir('/sys/devices/system/cpu')", id="the processors"),
         pytest.param("os.nice(1)", id="its priority"),
+        pytest.param("__import__('resource').getrlimit(0)", id="its own limits"),
+        pytest.param(
+            "with Path('{prompts}/segments/new').open('wb') as file: os.utime(file.fileno())",
+            id="the time at which a prompt was used",
+        ),
     ],
 )
 def test_the_engines_own_needs_are_met(

@@ -7,8 +7,9 @@ Linux only:
 
 - `lock_process`, before the first thread is started: root keeps no capability but those to open
   other users' files and to lock memory, since others lead past Landlock. seccomp refuses system
-  calls for sockets, tracing, other processes' memory, `unshare`, `setns`, `mount`, modules and
-  io_uring (which could do the same past the filter) with EPERM. Landlock refuses to execute any
+  calls for sockets, tracing, other processes' memory and limits, `unshare`, `setns`, `mount`,
+  modules, a file's mode, owner, times and attributes, watching folders, System V's shared memory
+  and io_uring (which could do the same past the filter) with EPERM. Landlock refuses to execute any
   file but the interpreter, which the template renderer is, and from its later versions on TCP and
   signals to processes outside.
 - `lock_files`, before native code opens the model: Landlock refuses to read any file but the
@@ -24,7 +25,7 @@ import os
 import platform
 import struct
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from deepseek_r1.core.errors import EngineStartFailed
@@ -40,26 +41,41 @@ _SECCOMP_CALL = {"x86_64": 317, "aarch64": 277}  # numbers of the call that take
 _SET_MODE_FILTER, _SPEC_ALLOW = 1, 1 << 2  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 1  # SECCOMP_RET_ALLOW; SECCOMP_RET_ERRNO with EPERM
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # instructions of the filter
-_NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4  # in `seccomp_data`
+_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16  # in `seccomp_data`
 _X32 = 0x40000000  # numbers of another calling convention of x86-64
 
-_CONNECTING = (0, 1, 4)  # socket, connect, bind: the resolver binds a socket of the kernel's
-_SERVING = (2, 3, 5)  # accept, accept4, listen: on a socket that is there already
+_CONNECTING = {"socket", "connect", "bind"}  # the resolver binds a socket of the kernel's
+_SERVING = {"accept", "accept4", "listen"}  # on a socket that is there already
 
-# AUDIT_ARCH_*, and the numbers of the refused calls, in the order: socket connect accept accept4
-# bind listen ptrace process_vm_readv process_vm_writev pidfd_getfd io_uring_setup bpf
-# perf_event_open userfaultfd kexec_load init_module finit_module delete_module mount umount2
-# pivot_root chroot setns unshare open_by_handle_at keyctl add_key request_key reboot
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # AUDIT_ARCH_*
+# The numbers of the refused calls on x86-64 and on AArch64; None where the system has no such call.
 _REFUSED = {
-    "x86_64": (0xC000003E, (
-        41, 42, 43, 288, 49, 50, 101, 310, 311, 438, 425, 321, 298, 323, 246, 175, 313, 176, 165,
-        166, 155, 161, 308, 272, 304, 250, 248, 249, 169,
-    )),
-    "aarch64": (0xC00000B7, (
-        198, 203, 202, 242, 200, 201, 117, 270, 271, 438, 425, 280, 241, 282, 104, 105, 273, 106,
-        40, 39, 41, 51, 268, 97, 265, 219, 217, 218, 142,
-    )),
+    "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
+    "accept": (43, 202), "accept4": (288, 242),
+    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "pidfd_getfd": (438, 438),
+    "io_uring_setup": (425, 425), "bpf": (321, 280), "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282), "kexec_load": (246, 104), "reboot": (169, 142),
+    "init_module": (175, 105), "finit_module": (313, 273), "delete_module": (176, 106),
+    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51),
+    "setns": (308, 268), "unshare": (272, 97), "open_by_handle_at": (304, 265),
+    "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
+    # What Landlock leaves of other files: who may use them, their times and names.
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
+    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
+    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "inotify_init": (253, None), "inotify_init1": (294, 26), "fanotify_init": (300, 262),
+    # Memory, semaphores and messages that are shared by number or name.
+    "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190),
+    "semctl": (66, 191), "semop": (65, 193), "semtimedop": (220, 192), "msgget": (68, 186),
+    "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180),
 }  # fmt: skip
+# Refused unless an argument is 0: another process's limits (the argument is the process), and the
+# times of a file by its path (the argument is the path; without, it is an open file's).
+_REFUSED_UNLESS_0 = {"prlimit64": ((302, 261), 0), "utimensat": ((280, 88), 1)}
 
 # What the interpreter and the libraries read while they run, beside their own folders.
 _SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/usr/share/zoneinfo",
@@ -97,7 +113,7 @@ def lock_process(*, network: bool = False, serves: bool = False) -> tuple[str, .
     _drop_capabilities(libc)
     executables = () if serves else _executables()
     missing = () if _restrict_execution(executables, network=network) else (LANDLOCK,)
-    allowed = (*(_CONNECTING if network else ()), *(_SERVING if serves else ()))
+    allowed = (_CONNECTING if network else set()) | (_SERVING if serves else set())
     return missing if _filter_calls(libc, allowed) else (*missing, SECCOMP)
 
 
@@ -109,7 +125,7 @@ def missing_parts() -> tuple[str, ...]:
     if sys.platform != "linux":
         return SECCOMP, LANDLOCK
     libc = ctypes.CDLL(None, use_errno=True)
-    seccomp = platform.machine() in _REFUSED and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+    seccomp = platform.machine() in _ARCHITECTURES and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
     return (*missing_of_landlock(landlock.version()), *(() if seccomp else (SECCOMP,)))
 
 
@@ -133,20 +149,35 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def _filter_calls(libc: ctypes.CDLL, allowed: Sequence[int]) -> bool:
-    """Refuse all calls of `_REFUSED` but those at the places `allowed`."""
-    known = _REFUSED.get(platform.machine())
-    if known is None:
+def _filter_calls(libc: ctypes.CDLL, allowed: Collection[str]) -> bool:
+    """Refuse all calls of `_REFUSED` but those `allowed`; False where the processor is unknown."""
+    architecture = _ARCHITECTURES.get(platform.machine())
+    if architecture is None:
         return False
-    architecture, all_numbers = known
-    numbers = [n for i, n in enumerate(all_numbers) if i not in allowed]
-    last = len(numbers)
+    column = list(_ARCHITECTURES).index(platform.machine())
+    columns = [each[column] for name, each in _REFUSED.items() if name not in allowed]
+    refused = [number for number in columns if number is not None]
+    by_argument = []
+    for numbers, argument in _REFUSED_UNLESS_0.values():
+        low = _ARGUMENTS_OFFSET + 8 * argument
+        by_argument += [
+            (_EQUAL, 0, 6, numbers[column]),
+            (_LOAD, 0, 0, low),
+            (_EQUAL, 0, 3, 0),
+            (_LOAD, 0, 0, low + 4),
+            (_EQUAL, 0, 1, 0),
+            (_RETURN, 0, 0, _ALLOW),
+            (_RETURN, 0, 0, _REFUSE),
+        ]
+    last = len(refused)
     program = [
         (_LOAD, 0, 0, _ARCHITECTURE_OFFSET),
-        (_EQUAL, 0, last + 3, architecture),  # another architecture's calls are refused
+        (_EQUAL, 1, 0, architecture),
+        (_RETURN, 0, 0, _REFUSE),  # another architecture's calls
         (_LOAD, 0, 0, _NUMBER_OFFSET),
+        *by_argument,
         (_AT_LEAST, last + 1, 0, _X32),
-        *((_EQUAL, last - i, 0, number) for i, number in enumerate(numbers)),
+        *((_EQUAL, last - i, 0, number) for i, number in enumerate(refused)),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _REFUSE),
     ]
