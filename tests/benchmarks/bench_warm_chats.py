@@ -30,9 +30,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "app")]
 
+from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core.events import GenerationFinished, GenerationStats, PromptCacheState
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
+from deepseek_r1.formats import gguf
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 
@@ -171,7 +173,7 @@ def measure(given: argparse.Namespace, settings: LoadSettings) -> dict[str, obje
             cases["read again"] = first_token(client, following, sampling)
             asked(client, chat[:-1], thought)
             cases["follow-up, unprepared"] = first_token(client, following, sampling)
-            streams = client.inspect(model, settings).bill.streams
+            streams = model_bill(gguf, model, settings, 0.0).bill.streams
     return {
         "model": model.name,
         "budget_mib": settings.memory_budget,

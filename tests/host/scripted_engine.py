@@ -147,15 +147,6 @@ class ScriptedEngine:
                 _, _, script = question.partition("prepare:")
                 self.acts(script, request.id)
                 self.send(protocol.DoneReply(id=request.id))
-            case protocol.InspectRequest():
-                self.acts(request.path, request.id)
-                if request.path:
-                    reply = protocol.InspectReply(
-                        id=request.id, facts=FACTS, bill=LOADED.bill, advice=""
-                    )
-                    self.send(reply)
-                else:  # wrong on purpose: a file was asked about, and this says nothing of it
-                    self.send(protocol.DoneReply(id=request.id))
             case protocol.CountTokensRequest():
                 self.send(protocol.CountTokensReply(id=request.id, tokens=7))
             case _:

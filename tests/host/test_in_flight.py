@@ -26,8 +26,6 @@ from deepseek_r1.host.protocol import (
     ErrorReply,
     EventReply,
     GenerateRequest,
-    InspectReply,
-    InspectRequest,
     LoadRequest,
     SetThreadsRequest,
 )
@@ -47,9 +45,8 @@ LOADED = EventReply(
 )
 DONE, COUNTED = DoneReply(id=1), CountTokensReply(id=1, tokens=1)
 FAILED = ErrorReply(id=1, report=ErrorReport(code="EngineFailed"))
-INSPECTED = InspectReply(id=1, facts=FACTS, bill=BILL, advice="")
 GENERATE, LOAD = GenerateRequest(id=1, messages=()), LoadRequest(id=1, path="")
-INSPECT, COUNT = InspectRequest(id=1, path=""), CountTokensRequest(id=1, messages=())
+COUNT = CountTokensRequest(id=1, messages=())
 THREADS = SetThreadsRequest(id=1, threads=1, threads_prefill=1)
 
 
@@ -61,7 +58,6 @@ THREADS = SetThreadsRequest(id=1, threads=1, threads_prefill=1)
         (GENERATE, [FAILED]),
         (LOAD, [PROGRESS, LOADED, DONE]),
         (LOAD, [PROGRESS, FAILED]),
-        (INSPECT, [INSPECTED]),
         (COUNT, [COUNTED]),
         (THREADS, [DONE]),
     ],
@@ -84,14 +80,13 @@ def test_replies_in_turn_are_accepted_and_close_the_request(request_, replies):
         (GENERATE, [FINISHED, FINISHED]),
         (GENERATE, [PROGRESS]),
         (GENERATE, [LOADED]),
-        (GENERATE, [INSPECTED]),
+        (GENERATE, [COUNTED]),
         (GENERATE, [FINISHED, DONE, DONE]),
         (LOAD, [DONE]),
         (LOAD, [TEXT]),
         (LOAD, [LOADED, PROGRESS]),
-        (INSPECT, [DONE]),
-        (INSPECT, [TEXT]),
         (COUNT, [DONE]),
+        (COUNT, [TEXT]),
         (THREADS, [COUNTED]),
         (THREADS, [FAILED, FAILED]),
     ],
@@ -109,9 +104,10 @@ def test_a_reply_out_of_turn_breaks_the_protocol(request_, replies):
 
 def test_deadlines_are_kept_and_a_cancel_only_brings_them_closer():
     ledger = InFlightRequests()
-    ledger.add(INSPECT, 100.0)
+    timed = LOAD.model_copy(update={"deadline_s": 10.0})
+    ledger.add(timed, 100.0)
     assert ledger.overdue(109.9) is None
-    assert ledger.overdue(110.0).request == INSPECT
+    assert ledger.overdue(110.0).request == timed
     ledger.cancel(1, deadline=105.0)
     assert ledger.next_deadline == 105.0
     ledger.cancel(1, deadline=200.0)

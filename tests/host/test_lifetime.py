@@ -30,7 +30,7 @@ from deepseek_r1.host.client import EngineClient
 
 with EngineClient() as client:
     try:
-        client.inspect(__file__)
+        client.load(__file__)
     except Exception:
         pass
     print(client.pid, flush=True)
@@ -217,7 +217,7 @@ def open_descriptors() -> int:
 def test_an_idle_engine_and_its_owner_use_no_processor(tmp_path):
     with EngineClient() as client:
         with pytest.raises(Exception, match="missing"):
-            client.inspect(tmp_path / "missing.gguf")
+            client.load(tmp_path / "missing.gguf")
         time.sleep(0.3)
         child, own = psutil.Process(client.pid), time.process_time()
         before = child.cpu_times()
@@ -261,7 +261,7 @@ def test_the_child_knows_no_secret_and_no_file_of_its_owner(monkeypatch, tmp_pat
         os.set_inheritable(secret.fileno(), True)
         with EngineClient() as client:
             with pytest.raises(Exception, match="missing"):
-                client.inspect("missing.gguf")
+                client.load("missing.gguf")
             proc = Path(f"/proc/{client.pid}")
             names = {entry.split(b"=")[0] for entry in (proc / "environ").read_bytes().split(b"\0")}
             files = {str(link.readlink()) for link in (proc / "fd").iterdir()}

@@ -42,7 +42,6 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.protocol import InspectReply, InspectRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 from host.test_lifetime import APP, gone
@@ -79,17 +78,13 @@ def wait_for_beat(client: EngineClient, where) -> None:
     wait_until(lambda: client.heartbeat and where(client.heartbeat), lambda: client.heartbeat)
 
 
-def test_a_model_is_inspected_loaded_and_asked(client, starter):
-    seen = client.inspect(starter, SETTINGS)
-    assert (seen.facts.architecture, seen.facts.context_length) == ("llama", 2048)
-    assert seen.bill.fits
-    assert seen.advice == ""
+def test_a_model_is_loaded_and_asked(client, starter):
     progress = []
     loaded = client.load(starter, SETTINGS, on_event=progress.append)
     fractions = [event.fraction for event in progress if isinstance(event, LoadProgress)]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    assert loaded.facts.name == seen.facts.name
+    assert (loaded.facts.architecture, loaded.facts.context_length) == ("llama", 2048)
     assert client.state is EngineState.IDLE
     *events, last = client.generate("Say hello.", GREEDY)
     assert len(text_of(events)) > 5
@@ -188,10 +183,9 @@ def test_one_model_at_a_time_is_in_memory(loaded, starter):
     wait_for_beat(loaded, lambda beat: beat.context_length == 0 and beat.rss_mib < one - 80)
 
 
-def test_a_file_is_inspected_and_threads_are_changed_while_an_answer_is_written(loaded, starter):
+def test_threads_are_changed_while_an_answer_is_written(loaded, starter):
     events = loaded.generate(LONG_STORY, ENDLESS)
     next(event for event in events if isinstance(event, AnswerDelta))
-    assert loaded.inspect(starter).facts.architecture == "llama"
     loaded.set_threads(1, 1)
     assert loaded.state is EngineState.GENERATING
     loaded.cancel()
@@ -232,7 +226,6 @@ OWNER = """
 import sys
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.protocol import InspectReply, InspectRequest
 
 with EngineClient() as client:
     client.load(sys.argv[1])
@@ -260,15 +253,6 @@ def test_no_child_outlives_an_owner_killed_in_the_middle_of_an_answer(tmp_path, 
         owner.kill()
         owner.wait()
         owner.stdout.close()
-
-
-def test_a_new_process_loads_and_inspects_at_once(starter):
-    """As the window asks at its start: two threads of the child need the same modules."""
-    for _ in range(6):
-        with EngineClient() as client:
-            inspecting = client.submit(InspectRequest, path=str(starter), settings=SETTINGS)
-            assert client.load(starter, SETTINGS).facts.parameters > 0
-            assert inspecting.result(InspectReply).facts.parameters > 0
 
 
 THINKING = "{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>\n' }}"

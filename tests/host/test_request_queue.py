@@ -19,14 +19,12 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import (
     CancelRequest,
-    CheckLoadRequest,
     CountTokensRequest,
     DoneReply,
     EndThinkingRequest,
     ErrorReply,
     EventReply,
     GenerateRequest,
-    InspectRequest,
     LoadRequest,
     PrepareRequest,
     PromptCacheFolder,
@@ -270,12 +268,12 @@ def with_opened_model(identity: Callable[[str], str | None] = str) -> RequestQue
     return queue
 
 
-def test_another_load_is_checked_elsewhere_and_sent_to_the_next_process() -> None:
+def test_another_load_is_checked_and_sent_to_the_next_process() -> None:
     queue = with_opened_model()
     output = queue.submit(OTHER, 2.0)
-    assert output == QueueOutput(elsewhere=[CheckLoadRequest(id=20, load=OTHER)])
+    assert output == QueueOutput(check=OTHER)
     assert queue.activity is EngineState.LOADING
-    assert queue.on_reply_elsewhere(DoneReply(id=20), 2.0) == QueueOutput(replace=True)
+    assert queue.on_load_checked(20, None, 2.0) == QueueOutput(replace=True)
     assert sent(queue.on_engine_ready(3.0)) == [OTHER]
 
 
@@ -284,37 +282,17 @@ def test_while_a_load_waits_for_an_answer_the_engine_is_at_the_answer() -> None:
     queue.submit(question(19), 2.0)
     queue.submit(OTHER, 2.0)
     assert queue.activity is EngineState.GENERATING
-    queue.on_reply_elsewhere(DoneReply(id=20), 2.0)
+    queue.on_load_checked(20, None, 2.0)
     assert queue.activity is EngineState.GENERATING
     assert close(queue, 19).replace
     assert queue.activity is EngineState.LOADING
-
-
-def test_another_file_is_inspected_elsewhere_while_the_first_load_runs() -> None:
-    """The load takes all other files from its process, at a moment that nobody knows."""
-    queue = RequestQueue(cancel_s=5.0, identity=str)
-    queue.submit(LOAD, 0.0)
-    queue.on_engine_ready(0.0)
-    same = InspectRequest(id=20, path=LOAD.path, settings=LOAD.settings)
-    other = InspectRequest(id=21, path="other.gguf")
-    assert sent(queue.submit(same, 0.0)) == [same]
-    assert queue.submit(other, 0.0) == QueueOutput(elsewhere=[other])
-
-
-def test_a_first_load_waits_for_the_inspection_of_another_file() -> None:
-    queue = RequestQueue(cancel_s=5.0, identity=str)
-    other = InspectRequest(id=21, path="other.gguf")
-    queue.submit(other, 0.0)
-    assert sent(queue.on_engine_ready(0.0)) == [other]
-    assert queue.submit(LOAD, 0.0) == QueueOutput()
-    assert sent(queue.on_reply(ErrorReply(id=21, report=GONE), 1.0)) == [LOAD]
 
 
 def test_a_load_that_the_check_refuses_leaves_the_model() -> None:
     queue = with_opened_model()
     queue.submit(OTHER, 2.0)
     refused = ErrorReply(id=20, report=GONE)
-    assert queue.on_reply_elsewhere(refused, 2.0) == QueueOutput(replies=[refused])
+    assert queue.on_load_checked(20, GONE, 2.0) == QueueOutput(replies=[refused])
     assert queue.activity is EngineState.IDLE
     assert sent(queue.submit(question(21), 3.0)) == [question(21)]
 
@@ -323,7 +301,7 @@ def test_an_answer_ends_before_the_process_is_replaced() -> None:
     queue = with_opened_model()
     queue.submit(question(2), 2.0)
     queue.submit(OTHER, 2.0)
-    assert not queue.on_reply_elsewhere(DoneReply(id=20), 2.0).replace
+    assert not queue.on_load_checked(20, None, 2.0).replace
     assert close(queue, 2).replace
 
 
@@ -331,7 +309,7 @@ def test_an_answer_that_yields_is_cancelled_once_the_file_is_accepted() -> None:
     queue = with_opened_model()
     queue.submit(yielding(2), 2.0)
     assert sent(queue.submit(OTHER, 2.0)) == []
-    assert sent(queue.on_reply_elsewhere(DoneReply(id=20), 3.0)) == [CancelRequest(id=2)]
+    assert sent(queue.on_load_checked(20, None, 3.0)) == [CancelRequest(id=2)]
     assert close(queue, 2).replace
 
 
@@ -339,7 +317,7 @@ def test_a_question_behind_a_load_goes_to_the_next_process() -> None:
     queue = with_opened_model()
     queue.submit(OTHER, 2.0)
     assert queue.submit(question(21), 2.0) == QueueOutput()
-    queue.on_reply_elsewhere(DoneReply(id=20), 2.0)
+    queue.on_load_checked(20, None, 2.0)
     assert sent(queue.on_engine_ready(3.0)) == [OTHER, question(21)]
 
 
@@ -350,7 +328,7 @@ def test_a_cancelled_load_lets_what_is_behind_it_go_to_the_present_model() -> No
     output = queue.cancel(20, 2.0)
     assert [reply.report.code for reply in output.replies] == ["LoadStopped"]
     assert sent(output) == [question(21)]
-    assert queue.on_reply_elsewhere(DoneReply(id=20), 3.0) == QueueOutput()
+    assert queue.on_load_checked(20, None, 3.0) == QueueOutput()
 
 
 def test_without_a_model_the_process_is_replaced_unchecked() -> None:
@@ -368,18 +346,6 @@ def test_a_refused_first_load_leaves_the_process_free_for_another() -> None:
     assert sent(queue.submit(OTHER, 2.0)) == [OTHER]
 
 
-def test_other_files_are_inspected_elsewhere_and_the_models_own_where_it_is() -> None:
-    queue = with_opened_model()
-    own, other = InspectRequest(id=30, path=LOAD.path), InspectRequest(id=31, path="other.gguf")
-    assert sent(queue.submit(own, 2.0)) == [own]
-    assert queue.submit(other, 2.0).elsewhere == [other]
-    reply = ErrorReply(id=31, report=GONE)
-    assert queue.on_reply_elsewhere(reply, 2.0).replies == [reply]
-    drafted = LoadSettings(draft_model="draft.gguf")
-    with_draft = InspectRequest(id=32, path=LOAD.path, settings=drafted)
-    assert queue.submit(with_draft, 2.0).elsewhere == [with_draft]
-
-
 def test_the_same_model_is_loaded_again_by_the_same_process() -> None:
     queue = with_opened_model()
     again = LoadRequest(id=20, path=LOAD.path, settings=LoadSettings(context_length=1024))
@@ -388,25 +354,18 @@ def test_the_same_model_is_loaded_again_by_the_same_process() -> None:
         update={"id": 21, "prompt_cache": PromptCacheFolder(path="prompts")}
     )
     queue = with_opened_model()
-    assert queue.submit(with_prompts, 2.0).elsewhere
+    assert queue.submit(with_prompts, 2.0).check == with_prompts
 
 
 def test_a_file_that_took_the_models_place_is_another_model() -> None:
     identities = {LOAD.path: "first"}
     queue = with_opened_model(identities.get)
     identities[LOAD.path] = "second"
-    assert queue.submit(LoadRequest(id=20, path=LOAD.path), 2.0).elsewhere
-    assert queue.submit(InspectRequest(id=21, path=LOAD.path), 2.0).elsewhere
-
-
-def test_a_folder_of_prompts_that_the_process_has_not_is_served_elsewhere() -> None:
-    queue = with_opened_model()
-    retain = RetainPromptsRequest(id=30, folder=PromptCacheFolder(path="prompts"), owners=())
-    assert queue.submit(retain, 2.0).elsewhere == [retain]
+    assert queue.submit(LoadRequest(id=20, path=LOAD.path), 2.0).check
 
 
 def test_an_engine_that_dies_fails_the_load_that_waits_for_its_check() -> None:
     queue = with_opened_model()
     queue.submit(OTHER, 2.0)
     assert [reply.id for reply in queue.on_engine_lost(GONE).replies] == [20]
-    assert queue.on_reply_elsewhere(DoneReply(id=20), 3.0) == QueueOutput()
+    assert queue.on_load_checked(20, None, 3.0) == QueueOutput()

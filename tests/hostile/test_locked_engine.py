@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from deepseek_r1.core.events import AnswerDelta
@@ -133,24 +132,12 @@ def test_the_engines_own_needs_are_met(
     assert outcome(intruder, statement, places) == "done"
 
 
-def engines() -> list[int]:
-    """The engine processes of this one."""
-    children = psutil.Process().children()
-    return [each.pid for each in children if "intruder_engine" in " ".join(each.cmdline())]
-
-
 def test_another_model_gets_a_process_of_its_own(places: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "other.gguf"
     other.write_bytes(places["model"].read_bytes())
-    others = set(engines())
     with EngineClient(command=COMMAND) as client:
         client.load(places["model"], SETTINGS)
         first = client.pid
-        assert client.inspect(other, SETTINGS).facts.path == str(other)
-        assert client.pid == first
-        started = set(engines()) - others
-        scores = [Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in started]
-        assert sorted(scores) == ["1000", "500"]  # the inspection is lost before the model
         client.load(other, SETTINGS)
         assert client.pid != first
         assert outcome(client, "Path('{other}').read_bytes()", {"other": other}) == "done"

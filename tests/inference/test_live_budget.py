@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1 import CPUInference
+from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats import gguf
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.host.inspection import inspect
-from deepseek_r1.host.protocol import InspectRequest
 from deepseek_r1.inference import process_overhead
 from deepseek_r1.memory import plan as plan_module
 from deepseek_r1.weights.placement.residency import Residency, plan_residency
@@ -99,8 +99,5 @@ def test_an_estimate_computes_the_residency_at_most_twice(
     starter: Path, planned_mib: list[float]
 ) -> None:
     settings = LoadSettings(memory_budget=328, context_length=2048, swap_enabled=True)
-    reply = inspect(
-        InspectRequest(id=1, path=str(starter), settings=settings, window_mib=WINDOW_MIB)
-    )
-    assert reply.bill.streams
+    assert model_bill(gguf, starter, settings, WINDOW_MIB).bill.streams
     assert 1 <= len(planned_mib) <= 2

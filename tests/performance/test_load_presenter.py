@@ -10,9 +10,12 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLabel
 
 from deepseek_r1.core.errors import BudgetTooSmall, ModelFileMissing
-from deepseek_r1.host.protocol import InspectReply, InspectRequest, LoadRequest
+from deepseek_r1.host.protocol import LoadRequest
 from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.memory.advice import Advice
+from deepseek_r1.memory.estimate import Estimate
 from performance.samples import a_bill, a_model
+from r1desk.engine.bill_reader import BillRequest
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast.service import ForecastService
@@ -24,6 +27,17 @@ from r1desk.preferences import Preferences
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 
 
+class BillsStandIn:
+    """Records questions; the test emits their bills."""
+
+    def __init__(self) -> None:
+        self.asked: list[BillRequest] = []
+
+    def ask(self, *_given: Any, measure_disk: bool = True) -> BillRequest:
+        self.asked.append(BillRequest())
+        return self.asked[-1]
+
+
 class EngineStandIn(QObject):
     """Records requests; the test emits their replies."""
 
@@ -33,6 +47,7 @@ class EngineStandIn(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.prompt_cache = None
+        self.bills = BillsStandIn()
         self.state = EngineState.IDLE
         self.requests: list[tuple[type, EngineRequest]] = []
 
@@ -68,19 +83,19 @@ def case(panel: PerformancePanel) -> Case:
     return made
 
 
-def planned(case: Case, total_mib: float) -> InspectReply:
+def planned(case: Case, total_mib: float) -> Estimate:
     lines = tuple(
         line.model_copy(update={"measured_mib": None, "planned_mib": total_mib / 7})
         for line in a_bill().lines
     )
     bill = a_bill().model_copy(update={"lines": lines})
-    return InspectReply(id=1, facts=a_model().facts, bill=bill, advice="")
+    return Estimate(bill, Advice(Preferences().load, "", bill))
 
 
 def test_a_load_shows_its_own_bill_with_nothing_measured(case: Case) -> None:
     before = case.panel.bill.total.text()
     case.models.choose(Path("other.gguf"))
-    case.engine.last(InspectRequest).done.emit(planned(case, 700.0))
+    case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
     assert case.panel.bill.total.text() != before
     assert "measured" not in case.headings
 
@@ -89,14 +104,14 @@ def test_a_bill_that_comes_after_the_load_is_not_shown(case: Case) -> None:
     case.models.choose(Path("other.gguf"))
     case.engine.model_loaded.emit(a_model())
     shown = case.panel.bill.total.text()
-    case.engine.last(InspectRequest).done.emit(planned(case, 700.0))
+    case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
     assert case.panel.bill.total.text() == shown
 
 
 def test_after_a_refusal_the_bill_is_that_of_the_model_still_loaded(case: Case) -> None:
     shown = case.panel.bill.total.text()
     case.models.choose(Path("other.gguf"))
-    case.engine.last(InspectRequest).done.emit(planned(case, 700.0))
+    case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
     case.engine.last(LoadRequest).failed.emit(ModelFileMissing(path="other.gguf").report())
     assert case.panel.bill.total.text() == shown
 
@@ -104,7 +119,7 @@ def test_after_a_refusal_the_bill_is_that_of_the_model_still_loaded(case: Case) 
 def test_after_a_refusal_without_a_model_there_are_no_numbers(panel: PerformancePanel) -> None:
     case = Case(panel)
     case.models.choose(Path("other.gguf"))
-    case.engine.last(InspectRequest).done.emit(planned(case, 700.0))
+    case.engine.bills.asked[-1].done.emit(planned(case, 700.0))
     refused = BudgetTooSmall(
         needed_mib=700, budget_mib=512, weights_mib=500, kv_mib=100, rest_mib=100, advice=""
     )

@@ -33,7 +33,7 @@ def window_alone(monkeypatch: pytest.MonkeyPatch, starter: Path) -> None:
     """What the window takes in a process of its own; this one has pytest and other tests in it."""
     window_mib = 120.0 - engine_extra_mib(starter)
     monkeypatch.setattr(controller, "window_mib", lambda: window_mib)
-    constant_applies = "deepseek_r1.inference.process_overhead._constant_applies"
+    constant_applies = "deepseek_r1.memory.engine_memory.constant_applies"
     monkeypatch.setattr(constant_applies, sys.platform == "linux")  # as in the engine's process
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Final, Literal
@@ -40,11 +41,22 @@ class _HeaderFrame(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
 
+class Reading(StrEnum):
+    """The part of a file that is read."""
+
+    CONTAINER = "container"  # of this one file
+    MODEL = "model"  # all of the model that it belongs to
+    DRAFT = "draft"  # the same, of a model that drafts for another one
+    LOADABLE = "loadable"  # of a model, and what a load uses beside its header
+
+
 class ReadHeader(_HeaderFrame):
-    """Reads one file: all of the model that it belongs to, or only its own container."""
+    """Reads one file. The last two fields are what a load is asked for."""
 
     path: FilePath
-    whole: bool = True
+    reading: Reading = Reading.MODEL
+    draft_path: FilePath = ""
+    chat_template: str = ""
 
 
 class HeaderRead(_HeaderFrame):
@@ -99,15 +111,29 @@ class HeaderProcess:
         Those are the chat template and metadata of more than `LONGEST_TEXT` characters. Raises a
         ModelRefused.
         """
-        reply = self._call(path, whole=True)
-        if reply.header is None:
-            raise _unreadable(path, tr("the process that reads it sent no header"))
-        parts = tuple(Path(part) for part in reply.parts)
-        return replace(reply.header, path=Path(reply.path), parts=parts)
+        return self._header(path, Reading.MODEL)
+
+    def read_draft_header(self, path: Path) -> ModelHeader:
+        """The same of a model that drafts for another one."""
+        return self._header(path, Reading.DRAFT)
 
     def check_file(self, path: Path, whole: bool) -> None:
         """Check a whole model, or one file's container alone. Raises a ModelRefused."""
-        self._call(path, whole=whole)
+        request = ReadHeader(path=str(path), reading=Reading.MODEL if whole else Reading.CONTAINER)
+        self._call(request, path)
+
+    def check_loadable(self, path: Path, draft_path: str, chat_template: str) -> None:
+        """Check what a load uses beside the headers: the template, and the draft's vocabulary.
+
+        `chat_template` is that of `host.protocol.LoadRequest`. Raises what the load would raise.
+        """
+        request = ReadHeader(
+            path=str(path),
+            reading=Reading.LOADABLE,
+            draft_path=draft_path,
+            chat_template=chat_template,
+        )
+        self._call(request, path)
 
     def close(self) -> None:
         """End the process. Does nothing where none runs."""
@@ -120,9 +146,15 @@ class HeaderProcess:
                 process.frame_handled()
         process.close()
 
-    def _call(self, path: Path, *, whole: bool) -> HeaderRead:
+    def _header(self, path: Path, reading: Reading) -> ModelHeader:
+        reply = self._call(ReadHeader(path=str(path), reading=reading), path)
+        if reply.header is None:
+            raise _unreadable(path, tr("the process that reads it sent no header"))
+        parts = tuple(Path(part) for part in reply.parts)
+        return replace(reply.header, path=Path(reply.path), parts=parts)
+
+    def _call(self, request: ReadHeader, path: Path) -> HeaderRead:
         process = self._started(path)
-        request = ReadHeader(path=str(path), whole=whole)
         try:
             process.send(frames.pack(request, frames.TO_CHILD_CAP))
             reply = self._reply(process, path)

@@ -22,13 +22,14 @@ from deepseek_r1.catalogue.header_process import (
     HeaderRead,
     HeaderRefused,
     ReadHeader,
+    Reading,
 )
 from deepseek_r1.core import frames
-from deepseek_r1.core.errors import ModelFileDamaged, ModelFileUnreadable, ModelRefused
+from deepseek_r1.core.errors import ModelFileDamaged, ModelFileUnreadable, R1Error
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.formats.container import read_container
-from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.formats.gguf import read_draft_header, read_header
 from deepseek_r1.formats.header import ModelHeader, Value
 from deepseek_r1.hardware.process_lock import lock_process
 from deepseek_r1.native.owner_watch import end_with_owner
@@ -53,9 +54,10 @@ def main() -> None:
 
 
 def _reply(request: ReadHeader) -> bytes:
+    refused: R1Error
     try:
-        return _frame(_read(Path(request.path), whole=request.whole))
-    except ModelRefused as error:
+        return _frame(_read(request))
+    except R1Error as error:
         refused = error
     except frames.FrameTooLong:
         detail = tr("its table of tensors is too long")
@@ -70,17 +72,36 @@ def _frame(reply: HeaderRead | HeaderRefused) -> bytes:
     return frames.pack(reply, frames.FROM_CHILD_CAP)
 
 
-def _read(path: Path, *, whole: bool) -> HeaderRead:
-    """Raises ModelRefused."""
-    if not whole:
-        read_container(path)
-        return HeaderRead()
-    header = read_header(path)
+def _read(request: ReadHeader) -> HeaderRead:
+    """Raises ModelRefused, and what the template of a loadable model raises."""
+    path = Path(request.path)
+    match request.reading:
+        case Reading.CONTAINER:
+            read_container(path)
+            return HeaderRead()
+        case Reading.LOADABLE:
+            _check_loadable(path, request.draft_path, request.chat_template)
+            return HeaderRead()
+        case Reading.DRAFT:
+            header = read_draft_header(path)
+        case Reading.MODEL:
+            header = read_header(path)
     return HeaderRead(
         path=str(header.path),
         parts=tuple(str(part) for part in header.parts),
         header=_without_long_texts(header),
     )
+
+
+def _check_loadable(path: Path, draft_path: str, chat_template: str) -> None:
+    from deepseek_r1.engine.llama.speculative import vocabulary_map  # noqa: PLC0415 - seldom wanted
+    from deepseek_r1.engine.template_families import open_template  # noqa: PLC0415 - likewise
+
+    header = read_header(path)
+    if not header.legacy:
+        open_template(header, chat_template)
+    if draft_path:
+        vocabulary_map.compared_vocabularies(header, read_draft_header(Path(draft_path)))
 
 
 def _without_long_texts(header: ModelHeader) -> ModelHeader:

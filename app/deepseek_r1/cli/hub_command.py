@@ -26,7 +26,7 @@ from deepseek_r1.cli.retry_options import retry_policy
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.inference.process_overhead import planned_share
+from deepseek_r1.memory.engine_memory import planned_share
 from deepseek_r1.memory.plan import plan
 
 if TYPE_CHECKING:

@@ -20,13 +20,12 @@ from deepseek_r1.core.heap import keep_heap_small
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.hardware.process_lock import lock_process
-from deepseek_r1.host.environment import INSPECTING
 from deepseek_r1.host.worker import Worker
 from deepseek_r1.native.owner_watch import end_with_owner
 
 NICENESS = 5
 LARGE_BYTES = 4 << 20  # a model's buffers; the logits of a token are smaller
-OUT_OF_MEMORY_SCORE, INSPECTING_SCORE = "500", "1000"  # an inspection is lost sooner than a model
+OUT_OF_MEMORY_SCORE = "500"
 
 
 def main() -> NoReturn:
@@ -64,9 +63,7 @@ def _lower_priority() -> None:
             )
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # when memory runs out, the window must survive
-            inspecting = INSPECTING in os.environ
-            score = INSPECTING_SCORE if inspecting else OUT_OF_MEMORY_SCORE
-            Path("/proc/self/oom_score_adj").write_text(score, encoding="ascii")
+            Path("/proc/self/oom_score_adj").write_text(OUT_OF_MEMORY_SCORE, encoding="ascii")
 
 
 if __name__ == "__main__":

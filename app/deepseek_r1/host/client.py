@@ -16,7 +16,6 @@ from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
-    INSPECT_DEADLINE_S,
     AnsweredRequest,
     ClosingReply,
     CountTokensReply,
@@ -31,8 +30,6 @@ from deepseek_r1.host.protocol import (
     GenerateRequest,
     Handshake,
     Heartbeat,
-    InspectReply,
-    InspectRequest,
     LoadRequest,
     MeasureThreadsRequest,
     PrepareRequest,
@@ -161,24 +158,6 @@ class EngineClient:
     ) -> ReceiverT:
         """Send a request whose replies go to `make(id, cancel)`. Any thread."""
         return self._requests.submit(make, kind, **fields)
-
-    def inspect(
-        self,
-        path: str | Path,
-        settings: LoadSettings | None = None,
-        *,
-        window_mib: float = 0.0,
-        deadline_s: float = INSPECT_DEADLINE_S,
-    ) -> InspectReply:
-        """A file's facts and its bill, within `deadline_s`."""
-        request = self.submit(
-            InspectRequest,
-            path=str(path),
-            settings=settings or LoadSettings(),
-            window_mib=window_mib,
-            deadline_s=deadline_s,
-        )
-        return request.result(InspectReply)
 
     def load(
         self,

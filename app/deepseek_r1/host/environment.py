@@ -11,7 +11,6 @@ from deepseek_r1.core.child_environment import background_options, child_environ
 from deepseek_r1.engine.llama.openmp import wait_policy
 
 ENGINE_ARGUMENT = "--engine-host"
-INSPECTING = "R1DESK_INSPECTING"  # is set for the process that has no model
 
 
 def engine_command() -> list[str]:

@@ -20,7 +20,6 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
-    CheckLoadRequest,
     ClosingReply,
     CountTokensReply,
     CountTokensRequest,
@@ -31,8 +30,6 @@ from deepseek_r1.host.protocol import (
     ErrorReply,
     EventReply,
     GenerateRequest,
-    InspectReply,
-    InspectRequest,
     LoadRequest,
     MeasureThreadsRequest,
     PrepareRequest,
@@ -55,7 +52,6 @@ _REQUESTS_OF_EVENT: dict[type, tuple[type, ...]] = {
 }
 # The requests that are closed by a result of their own.
 _RESULT_OF_REQUEST: dict[type, type] = {
-    InspectRequest: InspectReply,
     CountTokensRequest: CountTokensReply,
     TokenizeRequest: TokensReply,
     DetokenizeRequest: TextReply,
@@ -133,15 +129,6 @@ class InFlightRequests:
         )
 
     @property
-    def inspections(self) -> tuple[InspectRequest, ...]:
-        """The files that are being inspected."""
-        return tuple(
-            entry.request
-            for entry in self._entries.values()
-            if isinstance(entry.request, InspectRequest)
-        )
-
-    @property
     def yielding(self) -> tuple[int, ...]:
         """The ids of the answers that yield and were not cancelled."""
         return tuple(
@@ -151,7 +138,7 @@ class InFlightRequests:
     @property
     def compute(self) -> bool:
         """True while a request is open that the engine computes for."""
-        quick = (InspectRequest, SetThreadsRequest, SetBudgetRequest, RetainPromptsRequest)
+        quick = (SetThreadsRequest, SetBudgetRequest, RetainPromptsRequest)
         return any(not isinstance(entry.request, quick) for entry in self._entries.values())
 
     def clear(self) -> tuple[int, ...]:
@@ -202,13 +189,8 @@ class InFlightRequests:
 
 
 def _deadline(request: AnsweredRequest, now: float) -> float | None:
-    match request:
-        case InspectRequest(deadline_s=seconds) | LoadRequest(deadline_s=seconds):
-            return None if seconds is None else now + seconds
-        case CheckLoadRequest(load=LoadRequest(deadline_s=seconds)):
-            return None if seconds is None else now + seconds
-        case _:
-            return None
+    seconds = request.deadline_s if isinstance(request, LoadRequest) else None
+    return None if seconds is None else now + seconds
 
 
 def _is_allowed(entry: InFlightRequest, reply: EventReply | ClosingReply) -> bool:

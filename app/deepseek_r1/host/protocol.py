@@ -14,13 +14,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import Bill, Event, MemoryState, ModelFacts, WeightsStats
+from deepseek_r1.core.events import Event, MemoryState, WeightsStats
 from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
-VERSION = 2
-INSPECT_DEADLINE_S = 10.0
+VERSION = 3
 SAVE_PROMPTS_S = 2.0  # a process gets after ShutdownRequest to write prompts to disk
 
 RequestId = Annotated[int, Field(ge=-(2**53), le=2**53)]
@@ -36,23 +35,11 @@ class _Frame(BaseModel):
 # ---- to the engine --------------------------------------------------------------------------
 
 
-class InspectRequest(_Frame):
-    """Reads a file's header and computes its bill. Nothing is loaded."""
-
-    kind: Literal["inspect"] = "inspect"
-    id: RequestId
-    path: FilePath
-    settings: LoadSettings = LoadSettings()
-    window_mib: Amount = 0.0
-    deadline_s: Annotated[float, Field(gt=0)] | None = INSPECT_DEADLINE_S
-    chat_template: ChatTemplateText = ""
-    measure_disk: bool = True  # for the speed of a model that would run from the disk
-
-
 class PromptCacheFolder(_Frame):
     """The folder in which the KV cache of prompts is kept.
 
-    `save_answers`: each answer's conversation is written after it, without a `PrepareRequest`.
+    With a budget of 0 nothing is kept. `save_answers`: each answer's conversation is written after
+    it, without a `PrepareRequest`.
     """
 
     path: FilePath
@@ -64,7 +51,7 @@ class LoadRequest(_Frame):
     """Loads a model in place of the present one. A refused file leaves that one loaded.
 
     Once its files are accepted, the process can open no others. For other ones the owner has them
-    checked by another process first, and replaces the process then.
+    checked by the header process first, and replaces the process then.
     `chat_template` is a name from `engine.template_families` or a template's source; empty uses the
     file's own or, without one, that of the model's family. `ModelFacts.template` is the result.
     """
@@ -79,17 +66,6 @@ class LoadRequest(_Frame):
     prompt_cache: PromptCacheFolder | None = None
     sequences: Annotated[int, Field(ge=1, le=64)] = 1  # answered together
     lock_memory: bool = False  # keep the engine's memory out of the swap space
-
-
-class CheckLoadRequest(_Frame):
-    """Refuses what `load` would refuse by the file's header, its bill and its template.
-
-    Nothing is loaded. It is for a process without a model.
-    """
-
-    kind: Literal["check_load"] = "check_load"
-    id: RequestId
-    load: LoadRequest
 
 
 class GenerateRequest(_Frame):
@@ -228,9 +204,7 @@ class ShutdownRequest(_Frame):
 
 
 AnsweredRequest = (
-    InspectRequest
-    | LoadRequest
-    | CheckLoadRequest
+    LoadRequest
     | GenerateRequest
     | PrepareRequest
     | RetainPromptsRequest
@@ -279,21 +253,6 @@ class EventReply(_Frame):
     kind: Literal["event"] = "event"
     id: RequestId
     event: Event
-
-
-class InspectReply(_Frame):
-    """A file's facts and its bill.
-
-    `advice` names the nearest settings that fit, which are `fits_with`; empty and None where the
-    file fits already.
-    """
-
-    kind: Literal["inspected"] = "inspected"
-    id: RequestId
-    facts: ModelFacts
-    bill: Bill
-    advice: str
-    fits_with: LoadSettings | None = None
 
 
 class CountTokensReply(_Frame):
@@ -360,7 +319,7 @@ class Heartbeat(_Frame):
     threads: Count = 0  # of the decode at present; 0 without a model
 
 
-ResultReply = InspectReply | CountTokensReply | TokensReply | TextReply | EmbeddingReply
+ResultReply = CountTokensReply | TokensReply | TextReply | EmbeddingReply
 ClosingReply = ResultReply | DoneReply | ErrorReply
 Reply = Handshake | EventReply | ClosingReply | Heartbeat
 reply_adapter: TypeAdapter[Reply] = TypeAdapter(

@@ -2,10 +2,10 @@
 
 The queue is pure: every method returns the frames to write to the process and the replies to hand
 to the owner; the supervisor carries both out. A process opens the files of one model, then no
-others: requests for other files go to the inspection process, and another load needs a fresh
-process, which replaces the present one once the file was checked. The queue remembers the model
-that was loaded last, so that a question after a crash loads it again. A file that crashed the
-engine during its load is not loaded again without being asked for.
+others: a load of other files needs a fresh process, which replaces the present one once the files
+were checked. The queue remembers the model that was loaded last, so that a question after a crash
+loads it again. A file that crashed the engine during its load is not loaded again without being
+asked for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import (
@@ -33,11 +34,9 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.in_flight import InFlightRequests
-from deepseek_r1.host.process_files import ProcessFiles, file_identity
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     CancelRequest,
-    CheckLoadRequest,
     ClosingReply,
     CountTokensRequest,
     DetokenizeRequest,
@@ -47,7 +46,6 @@ from deepseek_r1.host.protocol import (
     ErrorReply,
     EventReply,
     GenerateRequest,
-    InspectRequest,
     LoadRequest,
     MeasureThreadsRequest,
     PrepareRequest,
@@ -74,13 +72,13 @@ NEEDS_MODEL = (
 class QueueOutput:
     """`frames` for the engine's process and `replies` for the owner, each in order.
 
-    `elsewhere` is for the inspection process. `replace`: the engine's process has nothing left to
-    do and is to be replaced.
+    `check` is a load that waits for `on_load_checked`. `replace`: the engine's process has nothing
+    left to do and is to be replaced.
     """
 
     frames: list[bytes] = field(default_factory=list)
     replies: list[EventReply | ClosingReply] = field(default_factory=list)
-    elsewhere: list[AnsweredRequest] = field(default_factory=list)
+    check: LoadRequest | None = None
     replace: bool = False
 
     def fail(self, request_id: int, error: R1Error | ErrorReport) -> None:
@@ -95,6 +93,17 @@ class _Reload:
 
     id: int
     for_request: int
+
+
+def file_identity(path: str) -> Hashable | None:
+    """The file that a path names at present; None where it names none."""
+    if not path:
+        return None
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 class RequestQueue:
@@ -112,9 +121,10 @@ class RequestQueue:
         self._model: LoadRequest | None = None
         self._threads: SetThreadsRequest | None = None  # changed since that model was loaded
         self._loaded = False
-        self._files = ProcessFiles(identity)
-        self._elsewhere: dict[int, AnsweredRequest] = {}
-        self._checked: int | None = None  # the queued load whose file was accepted
+        self._identity = identity
+        self._opened: Hashable | None = None  # the files that the process is locked to
+        self._checking: int | None = None  # the queued load whose files are being checked
+        self._checked: int | None = None  # the queued load whose files were accepted
         self._reload: _Reload | None = None
         self._reload_ids = count(-1, -1)
 
@@ -148,9 +158,9 @@ class RequestQueue:
         ):
             self._record(request)
             output.replies.append(DoneReply(id=request.id))
-        elif self._engine_ready and isinstance(request, InspectRequest | IMMEDIATE):
+        elif self._engine_ready and isinstance(request, IMMEDIATE):
             self._record(request)
-            self._send_where_allowed(request, now, output)
+            self._send(request, now, output)
         else:
             if isinstance(request, PrepareRequest):
                 self._end_preparing(output)
@@ -206,43 +216,25 @@ class RequestQueue:
     # ---- the engine -------------------------------------------------------------------------
 
     def on_engine_ready(self, now: float) -> QueueOutput:
-        """Send what waited for a process; inspections first, since they need no model."""
+        """Send what waited for a process."""
         output = QueueOutput()
         self._engine_ready = True
-        inspections = [each for each in self._queued if isinstance(each, InspectRequest)]
-        for request in inspections:
-            self._queued.remove(request)
-            self._send(request, now, output)
         self._dispatch(now, output)
         return output
 
-    def on_reply_elsewhere(self, reply: EventReply | ClosingReply, now: float) -> QueueOutput:
-        """Hand on a reply of the inspection process, or act on it."""
+    def on_load_checked(self, load_id: int, refused: ErrorReport | None, now: float) -> QueueOutput:
+        """Refuse the load of `QueueOutput.check`, or go on with it."""
         output = QueueOutput()
-        request = self._elsewhere.get(reply.id)
-        if request is None:
+        if self._checking != load_id:
             return output
-        if not isinstance(reply, EventReply):
-            del self._elsewhere[reply.id]
-        if not isinstance(request, CheckLoadRequest):
-            output.replies.append(reply)
-        elif isinstance(reply, ErrorReply):
-            for queued in [each for each in self._queued if each.id == reply.id]:
+        self._checking = None
+        if refused is None:
+            self._checked = load_id
+        else:
+            for queued in [each for each in self._queued if each.id == load_id]:
                 self._queued.remove(queued)
-                output.replies.append(reply)
-            self._dispatch(now, output)
-        elif isinstance(reply, DoneReply):
-            self._checked = reply.id
-            self._dispatch(now, output)
-        return output
-
-    def close(self, report: ErrorReport) -> QueueOutput:
-        """Fail every open request, those of the inspection process too."""
-        output = self.on_engine_lost(report)
-        for request_id, request in self._elsewhere.items():
-            if not isinstance(request, CheckLoadRequest):  # its load has been failed
-                output.fail(request_id, report)
-        self._elsewhere.clear()
+                output.fail(load_id, refused)
+        self._dispatch(now, output)
         return output
 
     def on_engine_lost(self, report: ErrorReport) -> QueueOutput:
@@ -251,7 +243,7 @@ class RequestQueue:
         if self.in_flight.contains_kind(LoadRequest):
             self._model = None
         self._engine_ready = self._loaded = False
-        self._files.reset()
+        self._opened = self._checking = None
         self._reload = None
         queued = [request.id for request in self._queued]
         if self._prepare is not None:
@@ -322,7 +314,7 @@ class RequestQueue:
     def _record_load(self, request: LoadRequest, reply: EventReply) -> None:
         match reply.event:
             case LoadProgress():  # the file is accepted, and no other will be opened
-                self._files.record_opened(request)
+                self._opened = self._opened or self._files(request)
                 self._loaded = False
                 if self._reload is None:
                     self._model = None
@@ -341,8 +333,8 @@ class RequestQueue:
 
     def _validate(self, request: AnsweredRequest) -> R1Error | None:
         """The error that refuses the request, or None."""
-        open_ids = {item.id for item in self._queued} | self._elsewhere.keys()
-        if request.id < 0 or request.id in self.in_flight or request.id in open_ids:
+        queued_ids = {item.id for item in self._queued}
+        if request.id < 0 or request.id in self.in_flight or request.id in queued_ids:
             return WrongUsage(detail=tr("Request number {id} cannot be used now.", id=request.id))
         if isinstance(request, GenerateRequest) and self._open_before(request) >= self._sequences:
             return EngineBusy()
@@ -382,15 +374,11 @@ class RequestQueue:
             request = self._queued[0]
             loading = self.in_flight.contains_kind(LoadRequest)
             reload = isinstance(request, NEEDS_MODEL) and not self._loaded and not loading
-            load = self._model if reload else request
-            inspections = self.in_flight.inspections
-            if isinstance(load, LoadRequest) and self._files.would_lock_out(inspections, load):
-                return  # their replies dispatch again
-            if isinstance(request, LoadRequest) and (loading or not self._can_serve(request)):
+            if isinstance(request, LoadRequest) and (loading or not self._can_open(request)):
                 self._prepare_fresh_process(request, now, output)
                 return
             if reload:
-                if self._model is not None and not self._can_serve(self._model):
+                if self._model is not None and not self._can_open(self._model):
                     self._replace_once_idle(output)
                     return
                 if self._model is not None:
@@ -401,10 +389,10 @@ class RequestQueue:
                 continue
             self._queued.popleft()
             self._record(request)
-            if not isinstance(request, InspectRequest | RetainPromptsRequest | CountTokensRequest):
+            if not isinstance(request, RetainPromptsRequest | CountTokensRequest):
                 self._end_preparing(output)
             self._cancel_yielding(request, now, output)
-            self._send_where_allowed(request, now, output)
+            self._send(request, now, output)
         self._dispatch_prepare(now, output)
 
     def _cancel_yielding(self, request: AnsweredRequest, now: float, output: QueueOutput) -> None:
@@ -414,35 +402,24 @@ class RequestQueue:
                 self._cancel_sent(yielding, now, output)
 
     def _prepare_fresh_process(self, load: LoadRequest, now: float, output: QueueOutput) -> None:
-        """Have the file of a queued load checked, then the process replaced.
+        """Have the files of a queued load checked, then the process replaced.
 
-        Without a model there is nothing to lose, so that the fresh process may refuse the file.
+        Without a model there is nothing to lose, so that the fresh process may refuse them.
         """
         self._end_preparing(output)
         if self._checked == load.id or not self._loaded:
             self._cancel_yielding(load, now, output)
             self._replace_once_idle(output)
-        elif load.id not in self._elsewhere:
-            check = CheckLoadRequest(id=load.id, load=load)
-            self._elsewhere[load.id] = check
-            output.elsewhere.append(check)
+        elif self._checking != load.id:
+            self._checking = load.id
+            output.check = load
 
     def _replace_once_idle(self, output: QueueOutput) -> None:
         """Give the process up as soon as it has answered everything that was sent to it."""
         if not self.in_flight:
             self._engine_ready = self._loaded = False
-            self._files.reset()
+            self._opened = None
             output.replace = True
-
-    def _send_where_allowed(
-        self, request: AnsweredRequest, now: float, output: QueueOutput
-    ) -> None:
-        """Send a request to the engine's process, or to the other where its files are locked."""
-        if self._can_serve(request):
-            self._send(request, now, output)
-        else:
-            self._elsewhere[request.id] = request
-            output.elsewhere.append(request)
 
     def _dispatch_prepare(self, now: float, output: QueueOutput) -> None:
         """Send the preparation once nothing else is computed."""
@@ -486,8 +463,20 @@ class RequestQueue:
             output.frames.append(frame)
             self.in_flight.add(request, now)
 
-    def _can_serve(self, request: AnsweredRequest) -> bool:
-        return self._files.can_serve(request, self.in_flight.load)
+    def _can_open(self, load: LoadRequest) -> bool:
+        """Whether the process is locked to no files yet, or to these."""
+        there = self._identity(load.path) is not None
+        return self._opened is None or (there and self._files(load) == self._opened)
+
+    def _files(self, load: LoadRequest) -> Hashable:
+        """The paths of a model, its draft model and the folder for prompts; and the two files.
+
+        A file that has taken the place of another is locked as well.
+        """
+        files = (load.path, load.settings.draft_path)
+        kept = load.prompt_cache
+        folder = kept.path if kept is not None and kept.budget_mib else ""
+        return (*files, folder), tuple(map(self._identity, files))
 
     def _cancel_sent(self, request_id: int, now: float, output: QueueOutput) -> None:
         self.in_flight.cancel(request_id, now + self._cancel_s)

@@ -3,17 +3,21 @@
 `run()` does everything in the thread that calls it and calls `notify` only there. It sleeps until
 something happens: a request, a frame, an exit, or the time for the next check. The request queue
 and the session decide; what they return is carried out here. A process holds one model: another
-load replaces it, and files that it cannot open are read by the inspection process, which has a
-supervisor of its own.
+load replaces it, once the header process has accepted its files.
 """
 
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.model_bill import require_loadable
 from deepseek_r1.core import frames, log
 from deepseek_r1.core.child_process import (
     ChildProcess,
@@ -33,7 +37,6 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host import environment, exit_causes, protocol
 from deepseek_r1.host.engine_session import EngineSession
-from deepseek_r1.host.inspection_process import InspectionProcess, InspectionReply
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
 from deepseek_r1.host.supervisor_events import (
     EngineState,
@@ -45,8 +48,18 @@ from deepseek_r1.host.watchdog import HangLimits, KillStep, RestartBudget
 
 __all__ = ["EngineState", "HostEvent", "RestartRequest", "StateChanged", "Supervisor"]
 
-_InboxItem = protocol.Request | RestartRequest | ProcessEvent | InspectionReply
 SHUTDOWN_S = protocol.SAVE_PROMPTS_S + 1.0  # for a process to end by itself
+
+
+@dataclass(frozen=True, slots=True)
+class _LoadChecked:
+    """The header process has read the files of a load; `refused` is None where it may go on."""
+
+    load_id: int
+    refused: ErrorReport | None
+
+
+_InboxItem = protocol.Request | RestartRequest | ProcessEvent | _LoadChecked
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,6 @@ class Supervisor:
         self._limits = limits or HangLimits()
         self._budget = budget or RestartBudget()
         self._inbox: queue.SimpleQueue[_InboxItem] = queue.SimpleQueue()
-        self._inspections = InspectionProcess(self._inspection_supervisor, self._inbox.put)
         self._queue = RequestQueue(self._limits.cancel_s)
         self._state = EngineState.STOPPED
         self._stopping = False
@@ -83,15 +95,6 @@ class Supervisor:
         self._running: _Running | None = None
         self._restarting = False
         self._replacing = False
-
-    def _inspection_supervisor(self, notify: Callable[[HostEvent], None]) -> Supervisor:
-        env = environment.engine_environment() if self._env is None else self._env
-        return Supervisor(
-            notify,
-            command=self._command,
-            env={**env, environment.INSPECTING: "1"},
-            limits=self._limits,
-        )
 
     # ---- any thread -------------------------------------------------------------------------
 
@@ -119,15 +122,13 @@ class Supervisor:
 
     def _handle_next(self) -> None:
         """Wait for the next thing to happen, at most until the next check of the process."""
-        checks_at = [self._inspections.next_check_at]
+        timeout = None
         if self._running is not None:
-            checks_at.append(self._running.session.next_check_at(self._queue.in_flight))
-        earliest = min((at for at in checks_at if at is not None), default=None)
-        timeout = None if earliest is None else max(0.0, earliest - time.monotonic())
+            at = self._running.session.next_check_at(self._queue.in_flight)
+            timeout = max(0.0, at - time.monotonic())
         try:
             item = self._inbox.get(timeout=timeout)
         except queue.Empty:
-            self._inspections.check(time.monotonic())
             return
         self._handle(item)
 
@@ -143,9 +144,8 @@ class Supervisor:
                     running.session.condemn(error, KillStep.KILL, now)
             case ProcessExited():
                 self._on_exit(item)
-            case InspectionReply(reply=reply):
-                self._inspections.on_reply(reply, now)
-                self._carry_out(self._queue.on_reply_elsewhere(reply, now))
+            case _LoadChecked(load_id, refused):
+                self._carry_out(self._queue.on_load_checked(load_id, refused, now))
             case protocol.ShutdownRequest():
                 self._stopping = True
             case RestartRequest():
@@ -165,10 +165,11 @@ class Supervisor:
         for frame in output.frames:
             if self._running is not None:
                 self._running.process.send(frame)
-        for request in output.elsewhere:
-            self._inspections.post(request)
         for reply in output.replies:
             self._notify(reply)
+        if output.check is not None:
+            work = partial(self._check_load, output.check)
+            threading.Thread(target=work, name="load-check", daemon=True).start()
         if output.replace and self._running is not None:
             self._replace(self._running)
 
@@ -205,6 +206,20 @@ class Supervisor:
             process.terminate()
         else:
             process.kill()
+
+    def _check_load(self, load: protocol.LoadRequest) -> None:
+        """Runs in a thread of its own: a drive may be slow."""
+        refused = None
+        try:
+            with HeaderProcess() as headers:
+                require_loadable(
+                    headers, Path(load.path), load.settings, load.window_mib, load.chat_template
+                )
+        except R1Error as error:
+            refused = error.report()
+        except Exception as error:  # noqa: BLE001 - a load that nobody answers would wait for ever
+            refused = EngineFailed(detail=f"{type(error).__name__}: {error}").report()
+        self._inbox.put(_LoadChecked(load.id, refused))
 
     # ---- the process ------------------------------------------------------------------------
 
@@ -293,7 +308,6 @@ class Supervisor:
         running.session.condemn(_restarted(), KillStep.KILL, at, silently=True)
 
     def _shut_down(self) -> None:
-        self._inspections.close()
         running, self._running = self._running, None
         if running is not None:
             process = running.process
@@ -303,7 +317,7 @@ class Supervisor:
                 self._wait_for_exit(process, KillStep.KILL.value)
             process.close()
         closing = EngineFailed(detail=tr("the application is closing"))
-        self._carry_out(self._queue.close(closing.report()))
+        self._carry_out(self._queue.on_engine_lost(closing.report()))
 
     def _wait_for_exit(self, process: ChildProcess, seconds: float) -> bool:
         """Drop frames until the process has exited; False where it has not."""

@@ -1,8 +1,8 @@
 """Runs the loop of the engine's process.
 
 The main thread computes, one request after the other. A reader thread serves what must not wait:
-cancelling, thread counts, the shutdown. Files are inspected on a third thread, so that an
-inspection does not wait for an answer. The process ends at once when its owner has exited.
+cancelling, thread counts, the shutdown. The vocabulary is read on a third thread, so that its
+requests do not wait for an answer. The process ends at once when its owner has exited.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Worker:
         self._sending = threading.Lock()
         self._vocabulary = threading.Lock()  # held while it is read, and to free it
         self._requests: SimpleQueue[WorkerRequest] = SimpleQueue()
-        self._inspections: SimpleQueue[protocol.AnsweredRequest] = SimpleQueue()
+        self._vocabulary_requests: SimpleQueue[protocol.AnsweredRequest] = SimpleQueue()
         self._cancelled: set[int] = set()
         self._thinking_ended: set[int] = set()
         self._current: int | None = None
@@ -87,7 +87,7 @@ class Worker:
         self._heartbeat.start()
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         _import_engine()
-        threading.Thread(target=self._inspect, name="inspector", daemon=True).start()
+        threading.Thread(target=self._read_vocabulary, name="vocabulary", daemon=True).start()
         request = self._requests.get()
         while not isinstance(request, protocol.ShutdownRequest):
             following = self._answer_in_turn(request)
@@ -132,10 +132,8 @@ class Worker:
             case protocol.ShutdownRequest():
                 self._shut_down()
                 self._requests.put(request)
-            case protocol.InspectRequest():
-                self._inspections.put(request)
             case protocol.TokenizeRequest() | protocol.DetokenizeRequest() if self._model:
-                self._inspections.put(request)  # an answer need not end first
+                self._vocabulary_requests.put(request)  # an answer need not end first
             case protocol.LoadRequest():
                 self._threads = None  # the load's own settings apply until the next change
                 self._requests.put(request)
@@ -158,11 +156,11 @@ class Worker:
             model.set_threads(*self._threads)
         self._send(protocol.DoneReply(id=request.id))
 
-    # ---- main and inspector threads ---------------------------------------------------------
+    # ---- main and vocabulary threads ---------------------------------------------------------
 
-    def _inspect(self) -> NoReturn:
+    def _read_vocabulary(self) -> NoReturn:
         while True:
-            self._answer(self._inspections.get())
+            self._answer(self._vocabulary_requests.get())
 
     def _answer_in_turn(self, request: protocol.AnsweredRequest) -> WorkerRequest | None:
         """Serve a request, and those that join it. Returns one that has to follow, if any."""
@@ -209,11 +207,7 @@ class Worker:
 
     def _serve(self, request: protocol.AnsweredRequest) -> protocol.ClosingReply:
         match request:
-            case protocol.InspectRequest():
-                from deepseek_r1.host import inspection  # noqa: PLC0415 - see _import_engine
-
-                return inspection.inspect(request)
-            case protocol.LoadRequest() | protocol.CheckLoadRequest():
+            case protocol.LoadRequest():
                 with self._heartbeat.working(EnginePhase.LOADING):
                     self._load(request)
             case protocol.GenerateRequest():
@@ -257,20 +251,19 @@ class Worker:
             raise ModelNotLoaded
         return self._model
 
-    def _load(self, request: protocol.LoadRequest | protocol.CheckLoadRequest) -> None:
-        if isinstance(request, protocol.CheckLoadRequest):
-            self._check(request.load)
-            return
+    def _load(self, request: protocol.LoadRequest) -> None:
         from deepseek_r1.host.model_lock import lock_to_model  # noqa: PLC0415 - see _import_engine
         from deepseek_r1.inference import CPUInference  # noqa: PLC0415 - likewise
 
         progress = self._progress_callback(request.id)
+        kept = request.prompt_cache
+        prompts = kept if kept is not None and kept.budget_mib else None
 
         def accepted(files: Sequence[Path]) -> None:
             self._unload()
             progress(0.0)  # from here on the owner gives this process no other files
             if not self._locked:
-                lock_to_model(files, request.prompt_cache)
+                lock_to_model(files, kept)
                 self._locked = True
 
         model = CPUInference(
@@ -280,8 +273,8 @@ class Worker:
             window_mib=request.window_mib,
             chat_template=request.chat_template,
             isolated=False,  # this process is the owner's protection already
-            prompt_cache=self._prompts.open(request.prompt_cache),
-            save_prompts=request.prompt_cache is not None and request.prompt_cache.save_answers,
+            prompt_cache=self._prompts.open(prompts),
+            save_prompts=prompts is not None and prompts.save_answers,
             give_back=True,
             on_accepted=accepted,
             on_progress=progress,
@@ -299,17 +292,6 @@ class Worker:
         self._model = self._heartbeat.model = model
         self._prompt_cache_event(request.id)
         self._send(protocol.EventReply(id=request.id, event=model.loaded))
-
-    def _check(self, load: protocol.LoadRequest) -> None:
-        from deepseek_r1.inference.loading import check_model  # noqa: PLC0415 - see _import_engine
-
-        check_model(
-            Path(load.path),
-            load.settings,
-            batch_size=load.sequences,
-            window_mib=load.window_mib,
-            chat_template=load.chat_template,
-        )
 
     def _progress_callback(self, request_id: int) -> Callable[[float], bool]:
         """The loader's callback: it gets the fraction read, 0 to 1, and returns False to stop."""
@@ -394,7 +376,7 @@ def _import_engine() -> None:
     Where two threads import modules of one package at once, one of them may get a module of which
     half is missing: Python takes their waiting for each other for a circular import.
     """
-    from deepseek_r1.host import inspection, model_lock  # noqa: F401, PLC0415
+    from deepseek_r1.host import model_lock  # noqa: F401, PLC0415
     from deepseek_r1.inference import loading  # noqa: F401, PLC0415
 
 

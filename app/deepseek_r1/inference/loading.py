@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.events import ModelFacts, ModelLoaded, TemplateUsed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.base import DraftRequest, Engine, OpenRequest
+from deepseek_r1.engine.llama.speculative.vocabulary_map import compared_vocabularies
 from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.engine.template_families import open_template
 from deepseek_r1.engine.template_process import end_renderer, start_renderer
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.hardware import default_threads
 from deepseek_r1.inference.arguments import with_options
-from deepseek_r1.inference.draft_choice import draft_header, draft_request
 from deepseek_r1.inference.draft_profile import draft_key, load_draft_times, save_draft_times
-from deepseek_r1.inference.model_facts import model_facts
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.thread_profile import load_profile
 from deepseek_r1.memory.advice import require_fit
+from deepseek_r1.memory.draft_choice import draft_header
 from deepseek_r1.memory.draft_costs import draft_mib
 from deepseek_r1.memory.plan import (
     MemoryPlan,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 64
 PROMPT_CACHE_MIB = 2048  # the default disk budget of a folder
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +69,6 @@ class _AcceptedModel:
         return (*self.header.parts, *(self.draft.parts if self.draft is not None else ()))
 
 
-def check_model(
-    path: Path, settings: LoadSettings, *, batch_size: int, window_mib: float, chat_template: str
-) -> None:
-    """Raise what `open_model` would raise before it opens the model's files."""
-    _accepted(
-        path,
-        settings,
-        {},
-        batch_size=batch_size,
-        window_mib=window_mib,
-        chat_template=chat_template,
-        isolated=False,
-    )
-
-
 def _accepted(
     path: Path,
     settings: LoadSettings | None,
@@ -108,7 +94,10 @@ def _accepted(
         end_renderer()
     else:
         open_template(header, chat_template)  # refused before the present model is given up
-    return _AcceptedModel(header, chosen, overhead, planned, draft, draft_request(draft, header))
+    drafting = None
+    if draft is not None:
+        drafting = DraftRequest(draft, compared_vocabularies(header, draft))
+    return _AcceptedModel(header, chosen, overhead, planned, draft, drafting)
 
 
 def open_model(
@@ -169,7 +158,7 @@ def open_model(
         save_draft_times(key, engine.draft_times)
     threads, threads_prefill = engine.threads
     loaded = ModelLoaded(
-        facts=model_facts(
+        facts=_facts(
             header,
             chosen.context_length,
             engine=engine.name,
@@ -184,6 +173,34 @@ def open_model(
         measured=measured,
     )
     return LoadedModel(engine, header, chosen, overhead, loaded)
+
+
+def _facts(
+    header: ModelHeader,
+    context_length: int,
+    *,
+    engine: str,
+    reasons: bool,
+    template: TemplateUsed,
+    ignored: tuple[str, ...],
+) -> ModelFacts:
+    """Return the facts of the header, with those of the engine: its name and what it found."""
+    return ModelFacts(
+        path=str(header.path),
+        name=header.name,
+        architecture=header.architecture,
+        file_mib=header.file_bytes / _MIB,
+        parameters=header.parameters,
+        quantisation=header.quantisation,
+        context_length=context_length,
+        context_trained=header.context_trained,
+        vocabulary=header.vocabulary,
+        reasons=reasons,
+        engine=engine,
+        format=header.format_name,
+        ignored=ignored,
+        template=template,
+    )
 
 
 def open_prompt_cache(given: str | Path | PromptCache | None) -> PromptCache | None:

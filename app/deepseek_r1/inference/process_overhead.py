@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import platform
-import sys
 from functools import cache
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1.core import log
 from deepseek_r1.core.events import Bill
-from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
-from deepseek_r1.core.version import VERSION
+from deepseek_r1.core.measured_file import measured_dir, save_measured
 from deepseek_r1.engine.base import Engine
 from deepseek_r1.engine.registry import converts_f16_slowly, load_library
 from deepseek_r1.engine.template_process import render_in_process, renderer_mib
+from deepseek_r1.memory import engine_memory
+from deepseek_r1.memory.engine_memory import FILE_NAME, EngineMemory
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import (
     ENGINE_RUNTIME_MIB,
@@ -25,9 +22,6 @@ from deepseek_r1.memory.plan import (
     ProcessOverhead,
 )
 
-# Where the plan's constant was measured and the bill of a model is the same in every process.
-_constant_applies: bool = sys.platform == "linux"
-FILE_NAME = "engine_memory.json"
 # What a model's load leaves in the heap of Windows' C runtime, which returns little to the system:
 # 13 to 17 MiB, measured under Wine. On Linux the plan's constant contains it.
 _HEAP_GROWTH_MIB = 14.0
@@ -42,27 +36,6 @@ def _runtime_mib(legacy: bool, isolated: bool) -> float:
     return process_mib(os.getpid()) + (0.0 if legacy else RENDERER_MIB)
 
 
-class EngineMemory(BaseModel):
-    """The memory of the engine's process and its renderer on this machine, without a model."""
-
-    model_config = ConfigDict(frozen=True)
-
-    runtime_mib: float = Field(gt=0, allow_inf_nan=False)
-
-
-def planned_share(window_mib: float = 0.0) -> ProcessOverhead:
-    """Return the overhead for a bill that is made without the engine, or before its first model.
-
-    On Linux the engine's part is the plan's constant. Elsewhere it is what the last load measured,
-    and the constant before the first load.
-    """
-    measured = None
-    if not _constant_applies:
-        measured = load_measured(measured_dir() / FILE_NAME, _key(), EngineMemory)
-    runtime_mib = ENGINE_RUNTIME_MIB if measured is None else measured.runtime_mib
-    return ProcessOverhead(max(runtime_mib, ENGINE_RUNTIME_MIB), window_mib)
-
-
 @cache
 def _engine_runtime_mib() -> float:
     """Measure this process, which is the engine's, before its first model, and store the result.
@@ -75,15 +48,10 @@ def _engine_runtime_mib() -> float:
     measured = engine_mib + max(renderer_mib(), RENDERER_MIB)
     found = EngineMemory(runtime_mib=max(measured, ENGINE_RUNTIME_MIB))
     try:
-        save_measured(measured_dir() / FILE_NAME, _key(), found)
+        save_measured(measured_dir() / FILE_NAME, engine_memory.measured_key(), found)
     except OSError as error:
         log.engine.warning("the engine's memory cannot be stored: %s", error)
     return found.runtime_mib
-
-
-def _key() -> str:
-    """Return what the memory of the libraries depends on: system, Python, application."""
-    return f"{platform.platform()} | {platform.python_version()} | {VERSION}"
 
 
 def process_share(
@@ -99,7 +67,9 @@ def process_share(
     """
     slow_f16 = not legacy and converts_f16_slowly()
     if window_mib is not None:
-        runtime_mib = ENGINE_RUNTIME_MIB if _constant_applies else _engine_runtime_mib()
+        runtime_mib = (
+            ENGINE_RUNTIME_MIB if engine_memory.constant_applies else _engine_runtime_mib()
+        )
         return ProcessOverhead(runtime_mib, window_mib, slow_f16=slow_f16)
     return ProcessOverhead(runtime_mib=_runtime_mib(legacy, isolated), slow_f16=slow_f16)
 

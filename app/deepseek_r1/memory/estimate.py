@@ -22,6 +22,11 @@ class Estimate:
     bill: Bill
     advice: Advice
 
+    @property
+    def fits_with(self) -> LoadSettings | None:
+        """The nearest settings that fit; None where the bill fits already."""
+        return self.advice.settings if self.advice.text else None
+
 
 def estimate(
     header: ModelHeader,

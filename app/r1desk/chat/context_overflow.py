@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -13,8 +14,8 @@ from deepseek_r1.core.events import Bill, ModelFacts
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.host.protocol import InspectReply, InspectRequest
 from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context_options import (
     ContextOption,
     ContextOptions,
@@ -160,34 +161,29 @@ class ContextOverflow(QObject):
         if length is None:
             self._emit(_with_first(shown, too_long_option(model.facts)))
         else:
-            self._inspect(run, shown, model, length)
+            self._ask_bill(run, shown, model, length)
 
-    def _inspect(self, run: int, shown: ContextOptions, model: ModelInUse, length: int) -> None:
+    def _ask_bill(self, run: int, shown: ContextOptions, model: ModelInUse, length: int) -> None:
         settings = model.settings.model_copy(update={"context_length": length})
-        request = self._engine.submit(
-            InspectRequest,
-            path=model.facts.path,
-            settings=settings,
-            window_mib=model.window_mib,
-            measure_disk=False,
-        )
-        request.done.connect(partial(self._on_inspected, run, shown, model, settings))
-        request.failed.connect(partial(self._on_not_inspected, run, shown))
+        path = Path(model.facts.path)
+        request = self._engine.bills.ask(path, settings, model.window_mib, measure_disk=False)
+        request.done.connect(partial(self._on_billed, run, shown, model, settings))
+        request.failed.connect(partial(self._on_not_billed, run, shown))
 
-    def _on_inspected(
+    def _on_billed(
         self,
         run: int,
         shown: ContextOptions,
         model: ModelInUse,
         settings: LoadSettings,
-        reply: InspectReply,
+        estimate: Estimate,
     ) -> None:
         if run == self._run and self._found is not None:
-            chosen = self._found.settings = fitting_settings(reply, settings)
-            option = longer_option(reply, settings, chosen, model.bill)
+            chosen = self._found.settings = fitting_settings(estimate, settings)
+            option = longer_option(estimate, settings, chosen, model.bill)
             self._emit(_with_first(shown, option))
 
-    def _on_not_inspected(self, run: int, shown: ContextOptions, report: ErrorReport) -> None:
+    def _on_not_billed(self, run: int, shown: ContextOptions, report: ErrorReport) -> None:
         if run == self._run:
             title = tr("Longer context")
             option = ContextOption(ContextWay.LONGER, title, report.text(), possible=False)

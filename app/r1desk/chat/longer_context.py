@@ -8,7 +8,7 @@ from deepseek_r1.core.events import Bill, ModelFacts
 from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import memory_reading
-from deepseek_r1.host.protocol import InspectReply
+from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context_options import ContextOption, ContextWay
 
 BUDGET_STEP_MIB = 64
@@ -33,28 +33,28 @@ def too_long_option(facts: ModelFacts) -> ContextOption:
     return ContextOption(ContextWay.LONGER, tr("Longer context"), price, possible=False)
 
 
-def fitting_settings(reply: InspectReply, settings: LoadSettings) -> LoadSettings | None:
+def fitting_settings(estimate: Estimate, settings: LoadSettings) -> LoadSettings | None:
     """Settings with which `settings`' context fits; None where this computer has no room."""
-    if reply.bill.fits:
+    if estimate.bill.fits:
         return settings
-    nearest = reply.fits_with
+    nearest = estimate.fits_with
     if (
         nearest is not None
         and nearest.context_length >= settings.context_length
         and nearest.memory_budget <= settings.memory_budget
     ):
         return nearest
-    budget = ceil(reply.bill.total_mib / BUDGET_STEP_MIB) * BUDGET_STEP_MIB
+    budget = ceil(estimate.bill.total_mib / BUDGET_STEP_MIB) * BUDGET_STEP_MIB
     if budget - settings.memory_budget + LEFT_FREE_MIB > memory_reading().available_mib:
         return None
     return settings.model_copy(update={"memory_budget": budget})
 
 
 def longer_option(
-    reply: InspectReply, settings: LoadSettings, chosen: LoadSettings | None, present: Bill
+    estimate: Estimate, settings: LoadSettings, chosen: LoadSettings | None, present: Bill
 ) -> ContextOption:
     """The offer of `settings`, of which `chosen` fits."""
-    bill = reply.bill
+    bill = estimate.bill
     title = tr("Longer context: {length} tokens", length=f"{settings.context_length:,}")
     numbers = {
         "more": f"{max(0.0, bill.total_mib - present.total_mib):,.0f}",
@@ -68,7 +68,7 @@ def longer_option(
         budget = f"{chosen.memory_budget:,}"
         parts.append(tr("The memory budget is raised to {budget} MiB for it.", budget=budget))
     elif chosen != settings:
-        parts.append(reply.advice)
+        parts.append(estimate.advice.text)
     if chosen is not None:
         parts.append(tr("The model is loaded again and reads the conversation anew."))
     return ContextOption(

@@ -66,14 +66,13 @@ class PromptPreparation(QObject):
 
     def apply_settings(self) -> None:
         """Take up changed settings. Nothing is kept on disk with a budget of 0."""
-        folder = self._cache_folder()
-        self._engine.prompt_cache = folder if folder is not None and folder.budget_mib else None
+        self._engine.prompt_cache = self._cache_folder()
 
     @Slot()
     def retain_present(self) -> None:
         """Delete the prompts of conversations that are in no list and in no trash any more."""
         folder = self._cache_folder()
-        if folder is None or not (folder.budget_mib or Path(folder.path).exists()):
+        if folder is None or not Path(folder.path).exists():
             return
 
         def present(store: Store) -> list[str]:
@@ -122,7 +121,8 @@ class PromptPreparation(QObject):
         self._prepare(answer.conversation_id, branch, compute=compute)
 
     def _prepare(self, conversation_id: int, branch: list[ChatMessage], *, compute: bool) -> None:
-        if not compute and self._engine.prompt_cache is None:
+        folder = self._engine.prompt_cache
+        if not compute and (folder is None or not folder.budget_mib):
             return
 
         def submit(settings: ConversationSettings) -> None:

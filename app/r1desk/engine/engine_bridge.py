@@ -23,6 +23,7 @@ from deepseek_r1.host.supervisor import (
     StateChanged,
     Supervisor,
 )
+from r1desk.engine.bill_reader import BillReader
 
 TEXT_EVERY_MS = 40
 
@@ -74,7 +75,7 @@ class EngineRequest(QObject):
 
     Signals:
         event: a `core.events.Event` of the request.
-        done: the closing reply, a `DoneReply`, `InspectReply` or `CountTokensReply`.
+        done: the closing reply, a `DoneReply` or a `CountTokensReply`.
         failed: the ErrorReport.
     """
 
@@ -127,6 +128,7 @@ class EngineBridge(QObject):
         self.state = EngineState.STOPPED
         self.engine_pid = 0
         self.engine_name = ""
+        self.bills = BillReader(self)
         self.prompt_cache: protocol.PromptCacheFolder | None = None  # of the next load
 
     def start(self) -> None:

@@ -23,8 +23,6 @@ from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.protocol import (
-    InspectReply,
-    InspectRequest,
     LoadRequest,
     MeasureThreadsRequest,
     SetBudgetRequest,
@@ -32,6 +30,8 @@ from deepseek_r1.host.protocol import (
     UnloadRequest,
 )
 from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.memory.estimate import Estimate
+from r1desk.engine.bill_reader import BillRequest
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
 from r1desk.models.forecast.forecast import larger_budget
@@ -96,7 +96,7 @@ class ModelController(QObject):
         self._engine = engine
         self._preferences = preferences
         self._load: EngineRequest | None = None
-        self._plan: EngineRequest | None = None
+        self._plan: BillRequest | None = None
         self._budget_change: EngineRequest | None = None  # the user's, not yet in force
         self._speed_known: events.Bill | None = None  # the last bill that had the disk's speed
         self._loading_path: Path | None = None
@@ -253,13 +253,13 @@ class ModelController(QObject):
         """Ask for the bill before the load: what was shown belongs to another model."""
         if self._plan is not None:
             self._plan.abandon()
-        self._plan = self._inspect(path, settings, measure_disk=False)  # the load reads from it
+        self._plan = self._ask_bill(path, settings, measure_disk=False)  # the load reads from it
         self._plan.done.connect(self._on_load_planned)
 
     @Slot(object)
-    def _on_load_planned(self, reply: InspectReply) -> None:
+    def _on_load_planned(self, estimate: Estimate) -> None:
         if self.loading:
-            self.load_planned.emit(reply.bill)
+            self.load_planned.emit(estimate.bill)
 
     @Slot(object)
     def _on_load_event(self, event: events.Event) -> None:
@@ -306,7 +306,7 @@ class ModelController(QObject):
         is_own = not self._templates.of(path).template
         self._templates.discard()
         if report.code == BudgetTooSmall.__name__:
-            request = self._inspect(path, settings)
+            request = self._ask_bill(path, settings)
             request.done.connect(partial(self._on_alternative, path, settings, report))
             request.failed.connect(_log_failure)
         self.load_failed.emit(report)
@@ -323,15 +323,15 @@ class ModelController(QObject):
             self.alternative_found.emit(LoadAlternative(report, path, shorter))
 
     def _on_alternative(
-        self, path: Path, settings: LoadSettings, report: ErrorReport, reply: InspectReply
+        self, path: Path, settings: LoadSettings, report: ErrorReport, estimate: Estimate
     ) -> None:
         """Offer settings that fit, unless another load has begun."""
         if self.loading:
             return
-        advice, fits_with = reply.advice, _possible(reply.fits_with)
+        advice, fits_with = estimate.advice.text, _possible(estimate.fits_with)
         current_mib = self.current.bill.total_mib if self.current is not None else 0.0
         available_mib = memory_reading().available_mib + current_mib
-        if (raised := larger_budget(settings, reply.bill, available_mib)) is not None:
+        if (raised := larger_budget(settings, estimate.bill, available_mib)) is not None:
             fits_with = raised
             advice = tr(
                 "It fits with a budget of {budget:,} MiB, which is free now.",
@@ -356,32 +356,25 @@ class ModelController(QObject):
             return
         if self._plan is not None:
             self._plan.abandon()
-        self._plan = self._inspect(self.path, settings)
+        self._plan = self._ask_bill(self.path, settings)
         self._plan.done.connect(self._on_planned)
         self._plan.failed.connect(self.plan_failed)
 
-    def _inspect(
+    def _ask_bill(
         self, path: Path, settings: LoadSettings, *, measure_disk: bool = True
-    ) -> EngineRequest:
-        request = self._engine.submit(
-            InspectRequest,
-            path=str(path),
-            settings=settings,
-            window_mib=window_mib(),
-            measure_disk=measure_disk,
-        )
+    ) -> BillRequest:
+        request = self._engine.bills.ask(path, settings, window_mib(), measure_disk=measure_disk)
         request.done.connect(self._record_disk_speed)
         return request
 
     @Slot(object)
-    def _record_disk_speed(self, reply: InspectReply) -> None:
-        bill = reply.bill
-        if bill.disk_mib_s:
-            self._speed_known = bill
+    def _record_disk_speed(self, estimate: Estimate) -> None:
+        if estimate.bill.disk_mib_s:
+            self._speed_known = estimate.bill
 
     @Slot(object)
-    def _on_planned(self, reply: InspectReply) -> None:
-        self.planned.emit(reply.bill, reply.advice, _possible(reply.fits_with))
+    def _on_planned(self, estimate: Estimate) -> None:
+        self.planned.emit(estimate.bill, estimate.advice.text, _possible(estimate.fits_with))
 
     def _with_disk_speed(self, bill: events.Bill) -> events.Bill:
         """Add the speed that was measured last to the bill of a model that runs from the disk."""

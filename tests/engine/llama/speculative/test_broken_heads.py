@@ -11,8 +11,9 @@ from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
 from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
+from deepseek_r1.engine.llama.speculative.vocabulary_map import compared_vocabularies
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.inference.draft_choice import draft_header, draft_request
+from deepseek_r1.memory.draft_choice import draft_header
 from support.eagle_heads import attached, make_head
 from support.gguf_files import tiny_llama
 from support.raw_gguf import RawGguf
@@ -82,7 +83,7 @@ def test_a_broken_head_is_refused_before_native_code_sees_it(tmp_path: Path) -> 
             file.write(path)
             try:
                 found = draft_header(LoadSettings(draft_model=str(path)), header)
-                draft_request(found, header)
+                compared_vocabularies(header, found)
             except ModelRefused:
                 refused += 1
                 continue

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 from deepseek_r1.core.errors import DraftUnfit
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.container import read_container
+from deepseek_r1.formats.header import ModelHeader
 
 UNMAPPED = -1
 _LEAST_SHARE = 0.9  # of the target's tokens that have to be the same
@@ -55,3 +57,9 @@ class VocabularyMap:
     def address(self) -> int:
         """The address of `to_target`."""
         return self.to_target.buffer_info()[0]
+
+
+def compared_vocabularies(target: ModelHeader, draft: ModelHeader) -> VocabularyMap:
+    """Compare the vocabularies in two models' files. Raises DraftUnfit, ModelRefused."""
+    texts = [read_container(each.parts[0]).tokens for each in (target, draft)]
+    return VocabularyMap(*texts, target_name=target.name, draft_name=draft.name)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from deepseek_r1.core.errors import DraftMissing, DraftUnfit
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, LoadSettings
-from deepseek_r1.engine.base import DraftRequest
-from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
 from deepseek_r1.formats.architectures import GIVES_LAYER_INPUTS, NAMES_LAYER_OUTPUTS
-from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.eagle3 import HeadFacts, head_facts
 from deepseek_r1.formats.gguf import ModelHeader, read_draft_header
 from deepseek_r1.memory.draft_costs import draft_mib
 from deepseek_r1.memory.plan import ProcessOverhead
 
+Read = Callable[[Path], ModelHeader]
 
-def draft_header(settings: LoadSettings, target: ModelHeader) -> ModelHeader | None:
-    """Read the header of the chosen draft model; None where none is to be loaded.
+
+def draft_header(
+    settings: LoadSettings, target: ModelHeader, read: Read = read_draft_header
+) -> ModelHeader | None:
+    """Read the header of the chosen draft model with `read`; None where none is to be loaded.
 
     Raises ModelRefused: DraftMissing, DraftUnfit, and those of `read_header`.
     """
@@ -27,7 +29,7 @@ def draft_header(settings: LoadSettings, target: ModelHeader) -> ModelHeader | N
         if settings.drafts is DraftMode.MODEL:
             raise DraftMissing(model=target.name)
         return None
-    header = read_draft_header(Path(settings.draft_path))
+    header = read(Path(settings.draft_path))
     for each, role in ((target, target.name), (header, header.name)):
         if each.legacy:
             detail = tr("{name} has an old format, with which drafts do not work.", name=role)
@@ -89,17 +91,11 @@ def _tokens_misfit(facts: HeadFacts, head: ModelHeader, target: ModelHeader) -> 
 
 
 def with_draft(
-    overhead: ProcessOverhead, settings: LoadSettings, target: ModelHeader
+    overhead: ProcessOverhead,
+    settings: LoadSettings,
+    target: ModelHeader,
+    read: Read = read_draft_header,
 ) -> ProcessOverhead:
     """Add the memory of the chosen draft model. Raises as `draft_header` does."""
-    draft = draft_header(settings, target)
+    draft = draft_header(settings, target, read)
     return overhead if draft is None else replace(overhead, draft_mib=draft_mib(draft, settings))
-
-
-def draft_request(draft: ModelHeader | None, target: ModelHeader) -> DraftRequest | None:
-    """Compare the vocabularies, token by token. Raises DraftUnfit."""
-    if draft is None:
-        return None
-    texts = [read_container(each.parts[0]).tokens for each in (target, draft)]
-    vocabulary = VocabularyMap(*texts, target_name=target.name, draft_name=draft.name)
-    return DraftRequest(draft, vocabulary)

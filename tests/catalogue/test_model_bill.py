@@ -1,0 +1,76 @@
+"""Before a load: the bill of a model, and every reason to refuse it, without native code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.model_bill import model_bill, require_loadable
+from deepseek_r1.core.errors import (
+    BudgetTooSmall,
+    ContextTooLarge,
+    DraftUnfit,
+    ModelFileMissing,
+    TemplateUnusable,
+)
+from deepseek_r1.core.settings import LoadSettings
+from support.gguf_files import tiny_llama, tiny_qwen2
+
+pytestmark = pytest.mark.integration
+SETTINGS = LoadSettings(memory_budget=2048, context_length=512)
+
+
+@pytest.fixture(scope="module")
+def headers() -> Iterator[HeaderProcess]:
+    with HeaderProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return tiny_llama(tmp_path / "model.gguf")
+
+
+def test_the_bill_has_the_draft_model_and_the_callers_own_memory(
+    headers: HeaderProcess, model: Path, tmp_path: Path
+) -> None:
+    alone = model_bill(headers, model, SETTINGS, 100.0)
+    assert alone.bill.fits
+    assert alone.fits_with is None
+    drafted = SETTINGS.model_copy(update={"draft_model": str(tiny_llama(tmp_path / "draft.gguf"))})
+    both = model_bill(headers, model, drafted, 150.0)
+    mib = {line.name: line.planned_mib for line in both.bill.lines}
+    assert mib["window"] == 150.0
+    assert mib["draft"] > 0
+    assert both.bill.total_mib > alone.bill.total_mib + 50.0
+
+
+def test_a_bill_that_does_not_fit_names_settings_that_do(
+    headers: HeaderProcess, starter: Path
+) -> None:
+    tight = LoadSettings(memory_budget=256, context_length=8192)
+    found = model_bill(headers, starter, tight, 100.0, measure_disk=False)
+    assert not found.bill.fits
+    assert found.fits_with is not None
+    with pytest.raises(BudgetTooSmall) as caught:
+        require_loadable(headers, starter, tight, 100.0, "")
+    assert caught.value.facts["advice"]
+
+
+def test_what_a_load_would_refuse_is_refused_before_it(
+    headers: HeaderProcess, model: Path, tmp_path: Path
+) -> None:
+    require_loadable(headers, model, SETTINGS, 100.0, "")
+    with pytest.raises(ModelFileMissing):
+        require_loadable(headers, tmp_path / "gone.gguf", SETTINGS, 100.0, "")
+    with pytest.raises(ContextTooLarge):
+        require_loadable(headers, model, LoadSettings(context_length=1024), 100.0, "")
+    with pytest.raises(TemplateUnusable):
+        require_loadable(headers, model, SETTINGS, 100.0, "{% for %}")
+    other = tiny_qwen2(tmp_path / "other.gguf")
+    drafted = SETTINGS.model_copy(update={"draft_model": str(other)})
+    with pytest.raises(DraftUnfit):
+        require_loadable(headers, model, drafted, 100.0, "")
