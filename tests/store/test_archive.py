@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,31 @@ def tree(store: Store, key: int) -> list[tuple[object, ...]]:
         (order.get(n.parent_id), n.role, n.content, n.thinking, n.thinking_s, n.state, n.model_name)
         for n in nodes
     ]
+
+
+def test_a_long_conversation_is_imported_in_a_time_that_grows_with_its_length(store: Store) -> None:
+    def processor_s(count: int) -> float:
+        messages = [
+            {"number": n, "parent": n - 1 if n else None, "role": "user", "content": "Hi."}
+            for n in range(count)
+        ]
+        document = {"format": "r1desk-conversations", "version": 1,
+                    "conversations": [{"title": "Chain", "messages": messages}]}  # fmt: skip
+        started = time.process_time()
+        (key,) = restore_archive(store, parse_archive(json.dumps(document).encode()))
+        taken = time.process_time() - started
+        assert len(store.messages.path(key)) == count
+        return taken
+
+    assert processor_s(4000) < 30 * processor_s(400)  # a walk of the chain for each took 100 times
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such devices")
+def test_an_import_of_a_device_or_a_pipe_is_refused_at_once(store: Store, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (Path("/dev/zero"), tmp_path / "pipe.json"):
+        with pytest.raises(ArchiveUnreadable, match="another kind of file"):
+            import_json(store, path)
 
 
 def test_an_exported_conversation_comes_back_whole(store: Store, tmp_path: Path) -> None:

@@ -67,12 +67,12 @@ class ArchivedConversation(_ArchivePart):
 
     @model_validator(mode="after")
     def _is_a_tree(self) -> ArchivedConversation:
-        known: set[int] = set()
+        known: set[int | None] = {None}
         for message in self.messages:
-            if message.number in known or message.parent not in (known | {None}):
+            if message.number in known or message.parent not in known:
                 raise ValueError(f"message {message.number} has no place")
             known.add(message.number)
-        if self.shown not in (known | {None}):
+        if self.shown not in known:
             raise ValueError("the message shown is missing")
         return self
 
@@ -203,11 +203,12 @@ def _restore(store: Store, archived: ArchivedConversation) -> int:
                 ),
                 edited=message.edited,
                 memory_start=message.memory_start,
-            )
+            ),
+            show=False,
         )
-    shown = new_id[archived.shown]
+    shown = archived.shown if archived.shown is not None else next(reversed(new_id))
     if shown is not None:
-        store.messages.select_branch(shown)
+        store.messages.select_branch(new_id[shown])
     store.conversations.rename(key, archived.title)
     if archived.updated_at:
         store.conversations.set_times(key, archived.created_at, archived.updated_at)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.core.atomic_write import write_atomically
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from r1desk.store.archive import (
     MAX_BYTES,
@@ -64,10 +66,14 @@ def import_json(store: Store, file: Path) -> ImportedConversations:
     Raises ArchiveNotRead and ArchiveUnreadable; then nothing is stored.
     """
     try:
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            raise ArchiveUnreadable(detail=f"{size:,} bytes")
-        document = file.read_bytes()
+        if not stat.S_ISREG(file.stat().st_mode):  # reading a device or a pipe may never end
+            raise ArchiveUnreadable(detail=tr("another kind of file"))
+        with file.open("rb") as opened:
+            document = opened.read(MAX_BYTES + 1)
+        if len(document) > MAX_BYTES:
+            raise ArchiveUnreadable(
+                detail=tr("it is longer than {mib} MiB", mib=MAX_BYTES // 2**20)
+            )
     except OSError as problem:
         raise ArchiveNotRead(path=str(file), detail=problem.strerror or "") from problem
     archive = parse_archive(document)

@@ -113,7 +113,8 @@ class BranchStore:
         parent = None
         for message in path:
             copy = replace(message, conversation_id=new, parent_id=parent)
-            parent = self._messages.insert(copy)
+            parent = self._messages.insert(copy, show=False)
+        self._messages.end_branch(new, parent)
         if draft is not None:
             self._conversations.save_draft(new, draft.content)
             self._messages.attachments.save_drafts(new, draft.attachments)

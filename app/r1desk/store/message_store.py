@@ -200,14 +200,18 @@ class MessageStore:
         return self._nodes(rows)
 
     @transactional
-    def insert(self, message: MessageNode) -> int:
-        """Store a message as it is under a new id, which is returned."""
+    def insert(self, message: MessageNode, *, show: bool = True) -> int:
+        """Store a message as it is under a new id, which is returned.
+
+        Without `show`, the branch shown stays; what is stored takes the same time at any height.
+        """
         key = self._add(
             message.conversation_id,
             message.parent_id,
             message.role,
             message.state,
             clean(message.content),
+            show=show,
         )
         self._db.execute(
             "UPDATE messages SET created_at = ?, thinking = ?, thinking_s = ?, model_name = ?, "
@@ -292,6 +296,8 @@ class MessageStore:
         role: Role,
         state: MessageState,
         content: str,
+        *,
+        show: bool = True,
     ) -> int:
         with self._db.transaction():
             self._head(conversation_id)
@@ -303,8 +309,13 @@ class MessageStore:
                 "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
                 (conversation_id, parent_id, role.value, state.value, time.time(), content),
             )[0][0]
-            self._show(conversation_id, key)
-            self._refresh(conversation_id)
+            if show:
+                self._show(conversation_id, key)
+                self._refresh(conversation_id)
+            else:
+                self._db.execute(
+                    "UPDATE messages SET shown_child_id = ? WHERE id = ?", (key, parent_id)
+                )
         return key
 
     def _show(self, conversation_id: int, leaf_id: int) -> None:
