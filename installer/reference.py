@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
+import click
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -157,7 +157,7 @@ def _errors() -> str:
 
 
 def _commands() -> str:
-    root: Any = typer.main.get_command(importlib.import_module("deepseek_r1.cli.app").app)
+    root = importlib.import_module("deepseek_r1.cli.app").app
     parts = ["Every option may be written with hyphens or with underscores.\n\n"]
     for name in root.list_commands(None):
         command = root.get_command(None, name)
@@ -169,26 +169,21 @@ def _commands() -> str:
     return "".join(parts)
 
 
-def _command(name: str, command: Any) -> str:
+def _command(name: str, command: click.Command) -> str:
+    context = click.Context(command)
     arguments = " ".join(
-        f"[{p.name.upper()}]" for p in command.params if p.param_type_name == "argument"
+        each.make_metavar(context) for each in command.params if isinstance(each, click.Argument)
     )
     line = f"deepseek-r1 {name} {arguments}".rstrip()
     help_text = inspect.cleandoc(command.help or "")
     rows = [f"## `{line}`\n\n{help_text}\n\n| option | default | meaning |\n| --- | --- | --- |\n"]
     for each in command.params:
-        if each.name == "help" or each.name.startswith(("install_completion", "show_completion")):
-            continue
         names = ", ".join(f"`{opt}`" for opt in (*each.opts, *each.secondary_opts))
-        default = (
-            ""
-            if each.default is None or callable(each.default)
-            else str(getattr(each.default, "value", each.default))
-        )
+        default = each.to_info_dict().get("default")
         if isinstance(getattr(each, "show_default", None), str):
             default = each.show_default
         meaning = " ".join((each.help or "").split()).replace("|", "\\|")
-        rows.append(f"| {names} | {default} | {meaning} |\n")
+        rows.append(f"| {names} | {'' if default is None else default} | {meaning} |\n")
     return "".join(rows) + "\n"
 
 

@@ -4,7 +4,8 @@
     python installer/translations.py            # collect, merge, compile; list what is missing
     python installer/translations.py --check    # fail if a text is missing or a file is stale
 
-Texts are marked `tr("…")` or `N_("…")`, and `trn("…", "…", n)` where a number decides the form.
+Texts are marked `tr("…")` or `N_("…")`; `trn("…", "…", n)` or `Nn_("…", "…")` where a number
+decides the form.
 Translators edit the .po files; the .mo files are what runs.
 """
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "resources" / "translations"
 LANGUAGES = ("zh_CN",)
 MARKS = {"tr", "N_"}
-PLURAL_MARK = "trn"
+PLURAL_MARKS = {"trn", "Nn_"}
 HEADER = """\
 # The words of R1 Desk in another language.
 # installer/translations.py collects the texts; only the translations are edited here.
@@ -85,7 +86,7 @@ def marked(tree: ast.AST) -> list[str | tuple[str, str]]:
         match node.func.id, values:
             case name, [str(text), *_] if name in MARKS and text:
                 found.append(text)
-            case name, [str(one), str(many), *_] if name == PLURAL_MARK:
+            case name, [str(one), str(many), *_] if name in PLURAL_MARKS:
                 found.append((one, many))
     return found
 

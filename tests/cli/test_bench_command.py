@@ -17,6 +17,10 @@ from deepseek_r1.core.errors import WrongUsage
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="runs on Linux only")
 
 
+def bench(*words: object) -> None:
+    bench_command.bench_engine.main(list(map(str, words)), standalone_mode=False)
+
+
 def test_unknown_thread_counts_are_refused():
     assert run("bench", "engine", "--threads", "two").returncode == 2
     assert run("bench", "engine", "--threads", "0").returncode == 2
@@ -30,7 +34,7 @@ def test_the_json_has_the_medians_of_each_thread_count(
         return RunTimes(tok_s=request.threads, prefill_tok_s=9.0, first_token_s=2.0), ""
 
     monkeypatch.setattr(bench_command, "run_in_process", timed)
-    bench_command.bench_engine(starter, threads="1,2", blocks=1, as_json=True)
+    bench(starter, "--threads", "1,2", "--blocks", "1", "--json")
     report = json.loads(capsys.readouterr().out)
     assert set(report) == {"machine", "model", "rows"}
     assert [row["tok_s"] for row in report["rows"]] == [1.0, 2.0]
@@ -45,7 +49,7 @@ def test_a_thread_count_that_fails_is_shown_with_the_reason(
     starter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(bench_command, "run_in_process", lambda _request: (None, "-9: killed"))
-    bench_command.bench_engine(starter, threads="1", blocks=1)
+    bench(starter, "--threads", "1", "--blocks", "1")
     assert "1: -9: killed" in capsys.readouterr().out
 
 
@@ -54,7 +58,7 @@ def test_elsewhere_than_on_linux_the_engines_bench_says_why_it_does_not_run(
 ):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(WrongUsage, match="Linux"):
-        bench_command.bench_engine()
+        bench()
 
 
 def test_machines_are_counted_with_room_for_uneven_requests():

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from command import COMMAND, environment, run
-from typer.testing import CliRunner
 
 from deepseek_r1.cli.app import app
 from deepseek_r1.core.events import LoadProgress

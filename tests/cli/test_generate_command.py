@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 from command import run, start
-from typer.testing import CliRunner
 
 from deepseek_r1.cli.app import app
 from deepseek_r1.cli.generate_command import MAX_PROMPT_BYTES, _weights_report

@@ -7,8 +7,8 @@ import json
 import signal
 
 import pytest
+from click.testing import CliRunner
 from command import run, start
-from typer.testing import CliRunner
 
 from deepseek_r1.catalogue import download_spec, known_models
 from deepseek_r1.catalogue.download_spec import DownloadSpec

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 
 import pytest
-import typer
 from command import run
 
-from deepseek_r1.cli.app import app, normalised
-from deepseek_r1.cli.switches import with_values_named
+from deepseek_r1.cli.command import with_values_named
+from deepseek_r1.cli.generate_command import generate
 from deepseek_r1.core.errors import WrongUsage
 
 ON, OFF = "--swap-enabled", "--no-swap-enabled"
 
 
 def read(line: str) -> list[str]:
-    """The words of a `generate` as typer gets them."""
-    generate = typer.main.get_group(app).get_command(None, "generate")
-    return with_values_named(generate.params, line.split(), normalised)
+    """The words of a `generate` as click gets them."""
+    return with_values_named(generate.params, line.split())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from convert.plain_llama import PlainLlama
 from deepseek_r1.cli.app import app

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from deepseek_r1.cli.app import app
 from deepseek_r1.convert.quality import report

@@ -6,12 +6,13 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import PATH, Group
 from deepseek_r1.cli.engine_run import (
     RunRequest,
     RunTimes,
@@ -19,7 +20,6 @@ from deepseek_r1.cli.engine_run import (
     medians,
     run_in_process,
 )
-from deepseek_r1.cli.help_pages import HelpCommand, HelpGroup
 from deepseek_r1.cli.serve_command import api_key
 from deepseek_r1.cli.serve_load import LOAD_SHARE, ServerLoad, machines_for
 from deepseek_r1.core.errors import WrongUsage
@@ -29,39 +29,47 @@ from deepseek_r1.hardware import cpu, machine_memory_mib
 
 MOST_REQUESTS_S = 1000
 
-app = typer.Typer(
-    help=tr("How fast this computer runs a model."),
-    no_args_is_help=True,
-    cls=HelpGroup,
-    rich_markup_mode=None,
-)
+
+@click.group(cls=Group, help=tr("How fast this computer runs a model."))
+def bench() -> None:
+    """The group of the measuring commands."""
 
 
-@app.command(
+@bench.command(
     "engine",
-    cls=HelpCommand,
     help=tr(
         "Measure reading and writing with the whole model in memory for several thread counts. "
         "On Linux only."
     ),
 )
+@o.model_argument
+@click.option("--threads", default="", help=tr("Thread counts to compare: 1,2,4."))
+@click.option(
+    "--blocks",
+    type=click.IntRange(min=1),
+    default=2,
+    help=tr("The number of rounds; each runs all in both orders."),
+)
+@click.option("--tokens", type=click.IntRange(min=1), default=64, help=tr("Tokens to write."))
+@click.option(
+    "--prompt-tokens", type=click.IntRange(min=32), default=256, help=tr("Tokens to read.")
+)
+@o.json_option
 def bench_engine(
-    model: o.ModelArgument = None,
     *,
-    threads: Annotated[str, typer.Option(help=tr("Thread counts to compare: 1,2,4."))] = "",
-    blocks: Annotated[
-        int, typer.Option(min=1, help=tr("The number of rounds; each runs all in both orders."))
-    ] = 2,
-    tokens: Annotated[int, typer.Option(min=1, help=tr("Tokens to write."))] = 64,
-    prompt_tokens: Annotated[int, typer.Option(min=32, help=tr("Tokens to read."))] = 256,
-    as_json: o.Json = False,
+    file: Path | None,
+    threads: str,
+    blocks: int,
+    tokens: int,
+    prompt_tokens: int,
+    as_json: bool,
 ) -> None:
     """Measure reading and writing with the whole model in memory for several thread counts."""
     if sys.platform != "linux":
         raise WrongUsage(
             detail=tr("“bench engine” needs Linux's process counters; it runs on Linux only.")
         )
-    path = o.chosen_model(model).resolve()
+    path = o.chosen_model(file).resolve()
     counts = _counts("--threads", threads or ",".join(map(str, range(1, cpu().usable_cores + 1))))
     times: dict[int, list[RunTimes]] = {count: [] for count in counts}
     failures: dict[int, list[str]] = {count: [] for count in counts}
@@ -101,41 +109,56 @@ def bench_engine(
             console.result(f"{row['threads']}: {failure}")
 
 
-@app.command(
-    "serve",
-    cls=HelpCommand,
-    help=tr("Measure a running server, with users who ask again or at a rate of requests."),
+@bench.command(
+    "serve", help=tr("Measure a running server, with users who ask again or at a rate of requests.")
 )
+@click.option("--url", default="http://127.0.0.1:8080", help=tr("The server's address."))
+@click.option("--users", default="1,2,4,8", help=tr("Numbers of users to compare: 1,2,4,8."))
+@click.option(
+    "--requests", type=click.IntRange(min=1), default=4, help=tr("Requests of each user.")
+)
+@click.option(
+    "--rates",
+    default="",
+    help=tr("Requests per second to compare, in place of users: 0.5,1,2 (an open loop)."),
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    help=tr("How long requests come at each rate."),
+)
+@click.option("--tokens", type=click.IntRange(min=1), default=64, help=tr("Tokens of an answer."))
+@click.option(
+    "--prompt-tokens", type=click.IntRange(min=32), default=64, help=tr("Tokens to read.")
+)
+@click.option(
+    "--wanted-rate",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help=tr("Also compute the machines for so many requests per second."),
+)
+@click.option(
+    "--machine-price",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help=tr("The price of a machine like this for an hour."),
+)
+@click.option("--api-key-file", type=PATH, help=tr("A file with the servers' key."))
+@o.json_option
 def bench_serve(
-    url: Annotated[str, typer.Option(help=tr("The server's address."))] = "http://127.0.0.1:8080",
     *,
-    users: Annotated[str, typer.Option(help=tr("Numbers of users to compare: 1,2,4,8."))] = (
-        "1,2,4,8"
-    ),
-    requests: Annotated[int, typer.Option(min=1, help=tr("Requests of each user."))] = 4,
-    rates: Annotated[
-        str,
-        typer.Option(
-            "--rates",
-            help=tr("Requests per second to compare, in place of users: 0.5,1,2 (an open loop)."),
-        ),
-    ] = "",
-    seconds: Annotated[
-        float, typer.Option(min=1, help=tr("How long requests come at each rate."))
-    ] = 60.0,
-    tokens: Annotated[int, typer.Option(min=1, help=tr("Tokens of an answer."))] = 64,
-    prompt_tokens: Annotated[int, typer.Option(min=32, help=tr("Tokens to read."))] = 64,
-    wanted_rate: Annotated[
-        float,
-        typer.Option(min=0, help=tr("Also compute the machines for so many requests per second.")),
-    ] = 0.0,
-    machine_price: Annotated[
-        float, typer.Option(min=0, help=tr("The price of a machine like this for an hour."))
-    ] = 0.0,
-    api_key_file: Annotated[
-        Path | None, typer.Option("--api-key-file", help=tr("A file with the servers' key."))
-    ] = None,
-    as_json: o.Json = False,
+    url: str,
+    users: str,
+    requests: int,
+    rates: str,
+    seconds: float,
+    tokens: int,
+    prompt_tokens: int,
+    wanted_rate: float,
+    machine_price: float,
+    api_key_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure a running server, with users who ask again or at a rate of requests."""
     counts, wanted_rates = _counts("--users", users), _rates(rates)

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import typer
+import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import Command
 from deepseek_r1.cli.conversation import Conversation, ConversationAnswer, save
 from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.cli.generation_progress import (
@@ -35,16 +36,27 @@ from deepseek_r1.host.protocol import PromptCacheFolder
 HISTORY_FILE = "chat_history"
 
 
-@o.grouped
+@click.command(
+    "chat",
+    cls=Command,
+    help=tr("Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."),
+)
+@o.model_option
+@o.system_option
+@o.sampling_options
+@o.load_options
+@o.prompt_cache_option
+@o.chat_template_option
+@o.json_option
 def chat(
     *,
-    model: o.ModelPath = None,
-    system: o.System = "",
+    model: Path | None,
+    system: str,
     sampling: SamplingSettings,
     load: o.LoadOptions,
-    prompt_cache: o.PromptCacheDir = None,
-    chat_template: o.ChatTemplateOption = "",
-    as_json: o.Json = False,
+    prompt_cache: Path | None,
+    chat_template: str,
+    as_json: bool,
 ) -> None:
     """Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."""
     if load.batch_size > 1:
@@ -67,7 +79,7 @@ def chat(
             session.load(path)
         failure = session.run()
     if failure is not None and not lines.terminal:  # a script gets the exit code
-        raise typer.Exit(failure.exit_code)
+        raise SystemExit(failure.exit_code)
 
 
 class _Session:

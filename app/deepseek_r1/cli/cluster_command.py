@@ -7,46 +7,50 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from deepseek_r1.cli import console
+from deepseek_r1.cli.command import PATH, Command
 from deepseek_r1.cli.serve_command import api_key
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.server.gateway import checked_servers, haproxy_configuration, smg_arguments
 
 
+@click.command(
+    "cluster",
+    cls=Command,
+    help=tr("Start a gateway before several servers, or print its configuration."),
+)
+@click.option(
+    "--server", multiple=True, help=tr("A server's address, http://HOST:PORT. May be repeated.")
+)
+@click.option("--host", default="127.0.0.1", help=tr("The address to listen on."))
+@click.option("--port", type=click.IntRange(min=1, max=65_535), default=8000)
+@click.option("--api-key-file", type=PATH, help=tr("A file with the servers' key."))
+@click.option(
+    "--per-server",
+    type=click.IntRange(min=1),
+    default=8,
+    help=tr("HAProxy: requests that a server gets at once."),
+)
+@click.option("--print-smg", is_flag=True, help=tr("Print smg's command line, start nothing."))
+@click.option(
+    "--print-haproxy", is_flag=True, help=tr("Print a file for HAProxy 3, start nothing.")
+)
 def cluster(
     *,
-    server: Annotated[
-        list[str] | None,
-        typer.Option("--server", help=tr("A server's address, http://HOST:PORT. May be repeated.")),
-    ] = None,
-    host: Annotated[str, typer.Option("--host", help=tr("The address to listen on."))] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option("--port", min=1, max=65_535)] = 8000,
-    api_key_file: Annotated[
-        Path | None, typer.Option("--api-key-file", help=tr("A file with the servers' key."))
-    ] = None,
-    per_server: Annotated[
-        int,
-        typer.Option(
-            "--per-server", min=1, help=tr("HAProxy: requests that a server gets at once.")
-        ),
-    ] = 8,
-    print_smg: Annotated[
-        bool, typer.Option("--print-smg", help=tr("Print smg's command line, start nothing."))
-    ] = False,
-    print_haproxy: Annotated[
-        bool,
-        typer.Option("--print-haproxy", help=tr("Print a file for HAProxy 3, start nothing.")),
-    ] = False,
+    server: tuple[str, ...],
+    host: str,
+    port: int,
+    api_key_file: Path | None,
+    per_server: int,
+    print_smg: bool,
+    print_haproxy: bool,
 ) -> None:
     """Start a gateway before several servers, or print its configuration."""
-    servers = checked_servers(server or [])
+    servers = checked_servers(server)
     if print_haproxy:
         console.result(haproxy_configuration(servers, host, port, per_server).rstrip())
         return
@@ -56,7 +60,7 @@ def cluster(
         return
     key = api_key(api_key_file)
     done = subprocess.run([_smg(), *arguments, *(["--api-key", key] if key else [])], check=False)
-    raise typer.Exit(done.returncode)
+    raise SystemExit(done.returncode)
 
 
 def _smg() -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,14 +22,13 @@ from rich.progress import Progress as Bar
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.generation_progress import INTERRUPTED
+from deepseek_r1.cli.command import INTERRUPTED, PATH, Command
 from deepseek_r1.cli.prune_options import (
-    CalibrationText,
-    Layers,
-    Share,
     calibration_text,
+    layers_option,
     prune_file,
     require_file,
+    text_option,
 )
 from deepseek_r1.cli.quality_command import launch, model_bar
 from deepseek_r1.convert.importance_matrix import collect_importance
@@ -49,39 +48,56 @@ from deepseek_r1.core.i18n import tr
 _MIB = 1 << 20
 
 
+@click.command(
+    "convert",
+    cls=Command,
+    help=tr("Write a model as a GGUF file of another precision. An interrupted run is continued."),
+)
+@click.argument(
+    "source", type=PATH, required=False, help=tr("A GGUF file, or a folder from Hugging Face.")
+)
+@click.argument("target", type=PATH, required=False, help=tr("The GGUF file to write."))
+@click.option("--input", "-i", "input_path", type=PATH, help=tr("The same as the first argument."))
+@click.option(
+    "--output", "-o", "output_path", type=PATH, help=tr("The same as the second argument.")
+)
+@o.precision_option
+@click.option(
+    "--imatrix-text",
+    type=PATH,
+    help=tr("A calibration text that shows which weights matter; the source must be a GGUF file."),
+)
+@click.option(
+    "--prune",
+    type=click.FloatRange(min=0.01, max=0.9),
+    help=tr("The share of feed-forward channels to remove, 0.30 for instance."),
+)
+@layers_option
+@text_option
+@o.budget_option
+@click.option(
+    "--threads",
+    type=click.IntRange(min=0, max=512),
+    default=0,
+    help=tr("Threads for quantising. 0: all cores."),
+)
+@o.force_option
+@o.json_option
 def convert(
-    source: Annotated[
-        Path | None, typer.Argument(help=tr("A GGUF file, or a folder from Hugging Face."))
-    ] = None,
-    target: Annotated[Path | None, typer.Argument(help=tr("The GGUF file to write."))] = None,
     *,
-    input_path: Annotated[
-        Path | None, typer.Option("--input", "-i", help=tr("The same as the first argument."))
-    ] = None,
-    output_path: Annotated[
-        Path | None, typer.Option("--output", "-o", help=tr("The same as the second argument."))
-    ] = None,
-    precision: o.PrecisionName = "int8",
-    imatrix_text: Annotated[
-        Path | None,
-        typer.Option(
-            "--imatrix-text",
-            help=tr(
-                "A calibration text that shows which weights matter; the source must be a GGUF "
-                "file."
-            ),
-        ),
-    ] = None,
-    prune: Share = None,
-    prune_layers: Layers = 0,
-    text: CalibrationText = None,
-    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
-    threads: Annotated[
-        int,
-        typer.Option("--threads", min=0, max=512, help=tr("Threads for quantising. 0: all cores.")),
-    ] = 0,
-    force: o.Force = False,
-    as_json: o.Json = False,
+    source: Path | None,
+    target: Path | None,
+    input_path: Path | None,
+    output_path: Path | None,
+    precision: str,
+    imatrix_text: Path | None,
+    prune: float | None,
+    prune_layers: int,
+    text: Path | None,
+    memory_budget: int,
+    threads: int,
+    force: bool,
+    as_json: bool,
 ) -> None:
     "Write a model as a GGUF file of another precision. An interrupted run is continued."
     request = ConversionRequest(
@@ -105,7 +121,7 @@ def convert(
                 converted = convert_model(request, on_progress)
     except KeyboardInterrupt:
         console.note(tr("Stopped. Run the same command again to continue."))
-        raise typer.Exit(INTERRUPTED) from None
+        raise SystemExit(INTERRUPTED) from None
     show_converted(request, converted, as_json=as_json)
 
 

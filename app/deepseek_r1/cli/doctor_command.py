@@ -7,15 +7,16 @@ import platform
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from deepseek_r1 import __version__, hardware
 from deepseek_r1.checks import Finding, Severity, examine, worst
 from deepseek_r1.checks.processor_checks import KERNELS
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import Command
 from deepseek_r1.cli.generation_progress import show_progress
 from deepseek_r1.core.errors import EngineStartFailed, WrongUsage
 from deepseek_r1.core.events import ThreadsMeasured
@@ -27,19 +28,24 @@ from deepseek_r1.memory import meter
 
 _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}
 
-MeasureThreads = Annotated[
-    bool,
-    typer.Option(
-        "--measure-threads",
-        help=tr(
-            "Load the model and find the best thread counts on this computer; about 20 seconds."
-        ),
-    ),
-]
 
-
+@click.command(
+    "doctor",
+    cls=Command,
+    help=tr("Check this computer and say what to do. Exit status 1 where something does not work."),
+)
+@click.option(
+    "--measure-threads",
+    is_flag=True,
+    help=tr("Load the model and find the best thread counts on this computer; about 20 seconds."),
+)
+@o.model_option
+@o.json_option
 def doctor(
-    measure_threads: MeasureThreads = False, model: o.ModelPath = None, as_json: o.Json = False
+    *,
+    measure_threads: bool,
+    model: Path | None,
+    as_json: bool,
 ) -> None:
     """Check this computer and say what to do. Exit status 1 where something does not work."""
     if model is not None and not measure_threads:
@@ -62,7 +68,7 @@ def doctor(
             if finding.todo:
                 console.result(f"    {finding.todo}")
     if verdict is Severity.PROBLEM:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def _measured(path: Path) -> ThreadsMeasured:

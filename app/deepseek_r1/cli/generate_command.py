@@ -6,14 +6,14 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import INTERRUPTED, PATH, Command
 from deepseek_r1.cli.generation_progress import (
-    INTERRUPTED,
     ShortageNotifier,
     interrupting,
     note_template,
@@ -49,38 +49,52 @@ MAX_PROMPT_BYTES = 8 * _MIB  # JSON may double it, and a frame has at most 16 Mi
 UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)  # of an answer
 
 
-@o.grouped
+@click.command(
+    "generate",
+    cls=Command,
+    help=tr(
+        "Answer one question. The answer goes to standard output, the thinking to the terminal."
+    ),
+)
+@click.argument(
+    "prompt",
+    required=False,
+    default="-",
+    help=tr("The question. “-” reads it from standard input."),
+)
+@o.model_option
+@o.system_option
+@o.sampling_options
+@o.load_options
+@click.option(
+    "--json-schema",
+    type=PATH,
+    help=tr("A file with a JSON schema that the answer follows, after the thinking."),
+)
+@o.prompt_cache_option
+@o.chat_template_option
+@click.option(
+    "--raw", is_flag=True, help=tr("Continue the text as it is, without the model's chat template.")
+)
+@o.json_option
+@click.option(
+    "--json-lines",
+    is_flag=True,
+    help=tr("Print each event as a JSON object on a line, as it comes."),
+)
 def generate(
-    prompt: Annotated[
-        str, typer.Argument(help=tr("The question. “-” reads it from standard input."))
-    ] = "-",
     *,
-    model: o.ModelPath = None,
-    system: o.System = "",
+    prompt: str,
+    model: Path | None,
+    system: str,
     sampling: SamplingSettings,
     load: o.LoadOptions,
-    json_schema: Annotated[
-        Path | None,
-        typer.Option(
-            "--json-schema",
-            help=tr("A file with a JSON schema that the answer follows, after the thinking."),
-        ),
-    ] = None,
-    prompt_cache: o.PromptCacheDir = None,
-    chat_template: o.ChatTemplateOption = "",
-    raw: Annotated[
-        bool,
-        typer.Option(
-            "--raw", help=tr("Continue the text as it is, without the model's chat template.")
-        ),
-    ] = False,
-    as_json: o.Json = False,
-    json_lines: Annotated[
-        bool,
-        typer.Option(
-            "--json-lines", help=tr("Print each event as a JSON object on a line, as it comes.")
-        ),
-    ] = False,
+    json_schema: Path | None,
+    prompt_cache: Path | None,
+    chat_template: str,
+    raw: bool,
+    as_json: bool,
+    json_lines: bool,
 ) -> None:
     """Answer one question. The answer goes to standard output, the thinking to the terminal."""
     _check_switches(
@@ -107,7 +121,7 @@ def generate(
         )
         console.status("")
         if pressed():
-            raise typer.Exit(INTERRUPTED)
+            raise SystemExit(INTERRUPTED)
         if not raw:
             note_template(loaded.facts.template)
         for event in engine.generate(messages, sampling, json_schema=schema):
@@ -128,7 +142,7 @@ def generate(
         console.answer("\n")
         console.aside(summary(answer.stats))
     if answer.stats.finish_reason is FinishReason.CANCELLED:
-        raise typer.Exit(INTERRUPTED)
+        raise SystemExit(INTERRUPTED)
 
 
 def _check_switches(*pairs: tuple[str, bool, str, bool]) -> None:

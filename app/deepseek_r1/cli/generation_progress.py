@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import typer
-
 from deepseek_r1.cli import console
+from deepseek_r1.cli.command import INTERRUPTED
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import (
     Event,
@@ -25,8 +24,6 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import HostEvent
-
-INTERRUPTED = 130
 
 
 @contextmanager
@@ -58,7 +55,7 @@ def interrupting(engine: EngineClient) -> Iterator[Callable[[], bool]]:
             yield pressed
         except R1Error:
             if pressed():  # a cancelled load raises, which is expected
-                raise typer.Exit(INTERRUPTED) from None
+                raise SystemExit(INTERRUPTED) from None
             raise
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from deepseek_r1.catalogue.hub_reference import (
 from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import Command
 from deepseek_r1.cli.retry_options import retry_policy
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
@@ -36,19 +36,14 @@ _MIB = 1 << 20
 _WHOLE = 4096  # columns, wider than any name
 
 
-class From(StrEnum):
-    """The hosts, as typed on the command line."""
-
-    HUGGING_FACE = "huggingface"
-    HF_MIRROR = "hf-mirror"
-    MODELSCOPE = "modelscope"
-
-
-HOSTS: dict[From, HubHost] = {
-    From.HUGGING_FACE: HUGGING_FACE,
-    From.HF_MIRROR: HF_MIRROR,
-    From.MODELSCOPE: MODELSCOPE,
+HOSTS: dict[str, HubHost] = {  # as typed on the command line
+    "huggingface": HUGGING_FACE,
+    "hf-mirror": HF_MIRROR,
+    "modelscope": MODELSCOPE,
 }
+source_option = click.option(
+    "--source", type=click.Choice(list(HOSTS)), help=tr("Where a model is downloaded from.")
+)
 
 
 def is_hub_name(text: str) -> bool:
@@ -64,7 +59,7 @@ def is_hub_name(text: str) -> bool:
     return isinstance(found, HubReference) and "/resolve/" not in text
 
 
-def list_hub(text: str, source: From | None, quantisation: str | None = None) -> HubListing:
+def list_hub(text: str, source: str | None, quantisation: str | None = None) -> HubListing:
     """The files of a repository. Raises the errors of `list_repository`, and WrongUsage."""
     from deepseek_r1.catalogue.hub_listing import list_repository  # noqa: PLC0415 - the network
 
@@ -81,15 +76,19 @@ def list_hub(text: str, source: From | None, quantisation: str | None = None) ->
     return list_repository(reference, policy)
 
 
+@click.command(
+    "files",
+    cls=Command,
+    help=tr("List the GGUF files of a repository of Hugging Face or ModelScope."),
+)
+@click.argument("repository", help=tr("owner/name, or the address of the repository's page."))
+@source_option
+@o.json_option
 def list_files(
-    repository: Annotated[
-        str, typer.Argument(help=tr("owner/name, or the address of the repository's page."))
-    ],
     *,
-    source: Annotated[
-        From | None, typer.Option("--source", help=tr("Where a model is downloaded from."))
-    ] = None,
-    as_json: o.Json = False,
+    repository: str,
+    source: str | None,
+    as_json: bool,
 ) -> None:
     "List the GGUF files of a repository of Hugging Face or ModelScope."
     listing = list_hub(repository, source)

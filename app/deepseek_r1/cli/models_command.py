@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +16,7 @@ from deepseek_r1.catalogue.known_models import catalogue, known_models
 from deepseek_r1.catalogue.model_folder import Verified, VerifyResult, find_model, remove, verify
 from deepseek_r1.cli import console, hub_command, pull_command
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.help_pages import HelpCommand, HelpGroup
+from deepseek_r1.cli.command import Group
 from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr
@@ -27,45 +27,31 @@ from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.memory.engine_memory import planned_share
 from deepseek_r1.memory.plan import plan
 
-app = typer.Typer(
-    help=tr("The models on this computer."),
-    no_args_is_help=True,
-    cls=HelpGroup,
-    rich_markup_mode=None,
-)
 MIB = 1 << 20
 _WHOLE = 4096  # columns, wider than any path
 _CHANGED = 3  # the exit code of a refused model
 
-app.command(
-    "pull",
-    cls=HelpCommand,
-    help=tr("Download a model into the models' folder; an interrupted download is continued."),
-)(pull_command.pull_model)
-app.command(
-    "import",
-    cls=HelpCommand,
-    help=tr("Import a model file of this computer into the models' folder after checking it."),
-)(pull_command.import_file)
+
+@click.group(cls=Group, help=tr("The models on this computer."))
+def models() -> None:
+    """The group of the commands for models."""
 
 
-app.command(
-    "files",
-    cls=HelpCommand,
-    help=tr("List the GGUF files of a repository of Hugging Face or ModelScope."),
-)(hub_command.list_files)
+models.add_command(pull_command.pull_model)
+models.add_command(pull_command.import_file)
+models.add_command(hub_command.list_files)
 
 
-@app.command(
+@models.command(
     "list",
-    cls=HelpCommand,
     help=tr("List the models that can be used, with what each needs at the default settings."),
 )
+@click.option("--available", is_flag=True, help=tr("List the models that can be downloaded."))
+@o.json_option
 def list_models(
-    available: Annotated[
-        bool, typer.Option("--available", help=tr("List the models that can be downloaded."))
-    ] = False,
-    as_json: o.Json = False,
+    *,
+    available: bool,
+    as_json: bool,
 ) -> None:
     """List the models that can be used, with what each needs at the default settings."""
     rows = _available() if available else [_describe(path) for path in _files()]
@@ -102,17 +88,19 @@ def _note_drafts() -> None:
         console.note(text)
 
 
-@app.command(
+@models.command(
     "verify",
-    cls=HelpCommand,
     help=tr(
         "Read models completely and compare them with their checksums. Exit status 3 if "
         "one differs."
     ),
 )
+@click.argument("name", required=False, help=tr("One model. Default: all."))
+@o.json_option
 def verify_models(
-    name: Annotated[str | None, typer.Argument(help=tr("One model. Default: all."))] = None,
-    as_json: o.Json = False,
+    *,
+    name: str | None,
+    as_json: bool,
 ) -> None:
     "Read models completely and compare them with their checksums. Exit status 3 if"
     "one differs."
@@ -137,7 +125,7 @@ def verify_models(
     if not found:
         console.note(tr("There are no models in {folder}.", folder=str(folder)))
     if not all(each.sound for each in found):
-        raise typer.Exit(_CHANGED)
+        raise SystemExit(_CHANGED)
 
 
 def _verify_text(each: Verified) -> str:
@@ -155,13 +143,15 @@ def _verify_text(each: Verified) -> str:
             return tr("no checksum is known; its SHA-256 is {actual}", actual=each.sha256)
 
 
-@app.command(
-    "remove", cls=HelpCommand, help=tr("Delete a model from the models' folder, after asking.")
-)
+@models.command("remove", help=tr("Delete a model from the models' folder, after asking."))
+@click.argument("name", help=tr("The model's file name or catalogue id."))
+@click.option("--yes", "-y", is_flag=True, help=tr("Do not ask."))
+@o.json_option
 def remove_model(
-    name: Annotated[str, typer.Argument(help=tr("The model's file name or catalogue id."))],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("Do not ask."))] = False,
-    as_json: o.Json = False,
+    *,
+    name: str,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Delete a model from the models' folder, after asking."""
     path = find_model(name, *models_dirs())
@@ -170,7 +160,7 @@ def remove_model(
     question = tr("Delete {path} ({size:,.0f} MiB) for good?", path=str(path), size=size_mb)
     if not yes and not _agrees(question):
         console.note(tr("Nothing was deleted."))
-        raise typer.Exit(1)
+        raise SystemExit(1)
     freed_mb = remove(path) / MIB
     if as_json:
         console.result_json({"removed": [str(each) for each in files], "mb": round(freed_mb, 2)})

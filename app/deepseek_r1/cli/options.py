@@ -1,19 +1,20 @@
-"""The options that commands share, declared from the settings: names, range, default and help.
+"""The options that commands share. Those of settings are derived from the settings' declarations.
 
-Names have hyphens; `app.normalised` accepts underscores as well.
+Names have hyphens; `command.normalised` accepts underscores as well.
 """
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import typer
+import click
 
+from deepseek_r1.cli.command import PATH
 from deepseek_r1.core.errors import ModelFileMissing, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs
@@ -23,9 +24,6 @@ from deepseek_r1.core.settings import (
     MOST_STOP_CHARACTERS,
     MOST_STOP_SEQUENCES,
     THINKING_BUDGETS,
-    CacheStrategy,
-    DraftMode,
-    KVType,
     LoadSettings,
     SamplingSettings,
     default_budget,
@@ -35,157 +33,139 @@ from deepseek_r1.formats.template_file import read_template_file
 from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.protocol import PromptCacheFolder
 
-# Memory of this process besides the engine, in MiB: interpreter, typer, rich, pydantic.
+# Memory of this process besides the engine, in MiB: interpreter, click, rich, pydantic.
 COMMAND_LINE_MIB = 42.0
 
+Function = Callable[..., None]
+Decorator = Callable[[Function], Function]
 
-def _option(
-    model: type[LoadSettings | SamplingSettings], key: str, *names: str, default: str = ""
-) -> Any:
-    texts = model.info(key)
+# The names of options that are not the setting's key with hyphens, or more than that.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "threads": ("--threads", "--thread-count"),
+    "enable_chunk_loading": ("--enable-chunk-loading/--no-chunk-loading",),
+    "chunk_size_kib": ("--chunk-size", "--chunk-size-kib"),
+}
+_NOT_HERE = ("logit_bias", "logprobs", "top_logprobs")  # these are for programs
+
+
+def choice(kind: type[Enum]) -> click.Choice[str]:
+    """Returns the values of an enumeration as a choice of words."""
+    return click.Choice([each.value for each in kind])
+
+
+def setting(model: type[LoadSettings | SamplingSettings], key: str, **attributes: Any) -> Decorator:
+    """Returns the option of one setting: its names, kind, range, default and help.
+
+    `attributes` replace those of the declaration.
+    """
+    texts, field = model.info(key), model.model_fields[key]
+    names = _NAMES.get(key, ("--" + key.replace("_", "-"),))
+    if field.annotation is bool and "/" not in names[0]:
+        names = (f"{names[0]}/--no-{names[0][2:]}",)
     unit = f" ({tr(texts.unit)})" if texts.unit else ""
-    least_most: dict[str, Any] = {}
+    declared = {
+        "type": _kind(model, key),
+        "default": getattr(field.default, "value", field.default),
+        "help": tr(texts.help) + unit,
+    }
+    return click.option(key, *names, **declared | attributes)
+
+
+def _kind(model: type[LoadSettings | SamplingSettings], key: str) -> Any:
+    annotation = model.model_fields[key].annotation
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return choice(annotation)
     try:
         least, most = model.bounds(key)
-    except KeyError:  # a choice or a switch
-        pass
-    else:
-        whole = model.model_fields[key].annotation is int
-        least_most = {"min": int(least) if whole else least, "max": int(most) if whole else most}
-    return typer.Option(
-        *names, help=tr(texts.help) + unit, show_default=default or True, **least_most
-    )
+    except KeyError:  # a switch or a text
+        return annotation if annotation is bool else str
+    if annotation is int:
+        return click.IntRange(int(least), int(most))
+    return click.FloatRange(least, most)
 
 
-ModelPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        "-m",
-        "--model-path",
-        help=tr("A GGUF file, or the name of a downloaded model. Default: the starter model."),
+model_option = click.option(
+    "--model",
+    "-m",
+    "--model-path",
+    "model",
+    type=PATH,
+    help=tr("A GGUF file, or the name of a downloaded model. Default: the starter model."),
+)
+model_argument = click.argument(
+    "file",
+    metavar="[MODEL]",
+    type=PATH,
+    required=False,
+    help=tr("A GGUF file, or the name of a downloaded model. Default: the starter model."),
+)
+system_option = click.option(
+    "--system", default="", help=tr("Instructions for the model (the system prompt).")
+)
+precision_option = click.option(
+    "--precision",
+    "-p",
+    default="int8",
+    help=tr("f32, f16, bf16, int8, mixed, draft, q4_k_m or a ggml type."),
+)
+force_option = click.option("--force", is_flag=True, help=tr("Replace the output if it exists."))
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help=tr("Print one JSON object and nothing else. Sizes (mb) are MiB, times seconds."),
+)
+prompt_cache_option = click.option(
+    "--prompt-cache",
+    type=PATH,
+    help=tr(
+        "A folder that keeps prompts, up to 2 GiB. The beginning that a prompt shares "
+        "with an earlier one is not read again."
     ),
-]
-ModelArgument = Annotated[
-    Path | None,
-    typer.Argument(
-        help=tr("A GGUF file, or the name of a downloaded model. Default: the starter model.")
+)
+budget_option = setting(LoadSettings, "memory_budget")
+threads_option = setting(LoadSettings, "threads")
+chat_template_option = click.option(
+    "--chat-template",
+    metavar="NAME|FILE",
+    default="",
+    help=tr(
+        "A chat template in place of the model's own: a file, or one of {names}.",
+        names=", ".join(template_names()),
     ),
-]
-System = Annotated[
-    str, typer.Option("--system", help=tr("Instructions for the model (the system prompt)."))
-]
-PrecisionName = Annotated[
-    str,
-    typer.Option(
-        "--precision", "-p", help=tr("f32, f16, bf16, int8, mixed, draft, q4_k_m or a ggml type.")
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help=tr("Replace the output if it exists."))]
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        help=tr("Print one JSON object and nothing else. Sizes (mb) are MiB, times seconds."),
-    ),
-]
-
-PromptCacheDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--prompt-cache",
-        help=tr(
-            "A folder that keeps prompts, up to 2 GiB. The beginning that a prompt shares "
-            "with an earlier one is not read again."
+)
+_batch_size_option = click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=1,
+    help=tr("The most prompts to answer together."),
+)
+_LOAD: dict[str, dict[str, Any]] = {  # what differs from the declarations
+    "memory_budget": {
+        "default": None,
+        "show_default": tr(
+            "{n}, or less in a container with less memory", n=LoadSettings().memory_budget
         ),
-    ),
-]
-
-MemoryBudget = Annotated[int, _option(LoadSettings, "memory_budget", "--memory-budget")]
-LoadBudget = Annotated[
-    int | None,
-    _option(
-        LoadSettings,
-        "memory_budget",
-        "--memory-budget",
-        default=tr("{n}, or less in a container with less memory", n=LoadSettings().memory_budget),
-    ),
-]
-Threads = Annotated[int, _option(LoadSettings, "threads", "--threads", "--thread-count")]
-ThreadsPrefill = Annotated[int, _option(LoadSettings, "threads_prefill", "--threads-prefill")]
-ContextLength = Annotated[
-    int,
-    _option(LoadSettings, "context_length", "--context-length", default=tr("0, automatic")),
-]
-MicroBatch = Annotated[int, _option(LoadSettings, "micro_batch", "--micro-batch")]
-KVPrecision = Annotated[KVType, _option(LoadSettings, "kv_type", "--kv-type")]
-SwapEnabled = Annotated[
-    bool, _option(LoadSettings, "swap_enabled", "--swap-enabled/--no-swap-enabled")
-]
-Strategy = Annotated[CacheStrategy, _option(LoadSettings, "cache_strategy", "--cache-strategy")]
-ChunkLoading = Annotated[
-    bool,
-    _option(LoadSettings, "enable_chunk_loading", "--enable-chunk-loading/--no-chunk-loading"),
-]
-ChunkSize = Annotated[
-    int, _option(LoadSettings, "chunk_size_kib", "--chunk-size", "--chunk-size-kib")
-]
-Drafts = Annotated[DraftMode, _option(LoadSettings, "drafts", "--drafts")]
-DraftModel = Annotated[
-    Path | None, typer.Option("--draft-model", help=tr(LoadSettings.info("draft_model").help))
-]
-BatchSize = Annotated[
-    int,
-    typer.Option("--batch-size", min=1, help=tr("The most prompts to answer together.")),
-]
-
-MaxTokens = Annotated[int, _option(SamplingSettings, "max_tokens", "--max-tokens")]
-Temperature = Annotated[float, _option(SamplingSettings, "temperature", "--temperature")]
-TopP = Annotated[float, _option(SamplingSettings, "top_p", "--top-p")]
-TopK = Annotated[int, _option(SamplingSettings, "top_k", "--top-k")]
-MinP = Annotated[float, _option(SamplingSettings, "min_p", "--min-p")]
-RepeatPenalty = Annotated[float, _option(SamplingSettings, "repeat_penalty", "--repeat-penalty")]
-PresencePenalty = Annotated[
-    float, _option(SamplingSettings, "presence_penalty", "--presence-penalty")
-]
-FrequencyPenalty = Annotated[
-    float, _option(SamplingSettings, "frequency_penalty", "--frequency-penalty")
-]
-Stop = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--stop", help=tr(SamplingSettings.info("stop").help) + " " + tr("May be repeated.")
-    ),
-]
-Seed = Annotated[int, _option(SamplingSettings, "seed", "--seed")]
-EndRepetition = Annotated[
-    bool, _option(SamplingSettings, "end_repetition", "--end-repetition/--no-end-repetition")
-]
-ThinkingBudget = Annotated[
-    str,
-    typer.Option(
-        "--thinking-budget",
-        metavar="[" + "|".join(THINKING_BUDGETS) + "|N]",
-        help=tr(SamplingSettings.info("thinking_budget").help)
+    },
+    "context_length": {"show_default": tr("0, automatic")},
+    "draft_model": {"type": PATH, "default": None},
+}
+_SAMPLING: dict[str, dict[str, Any]] = {
+    "stop": {
+        "multiple": True,
+        "default": None,
+        "help": tr(SamplingSettings.info("stop").help) + " " + tr("May be repeated."),
+    },
+    "thinking_budget": {
+        "type": str,
+        "default": "unlimited",
+        "metavar": "[" + "|".join(THINKING_BUDGETS) + "|N]",
+        "help": tr(SamplingSettings.info("thinking_budget").help)
         + " ("
         + ", ".join(f"{name}: {n:,}" for name, n in THINKING_BUDGETS.items() if n is not None)
         + ")",
-    ),
-]
-ChatTemplateOption = Annotated[
-    str,
-    typer.Option(
-        "--chat-template",
-        metavar="NAME|FILE",
-        help=tr(
-            "A chat template in place of the model's own: a file, or one of {names}.",
-            names=", ".join(template_names()),
-        ),
-    ),
-]
-
-LOAD = LoadSettings()  # the defaults of the options
-SAMPLING = SamplingSettings()
+    },
+}
 
 
 class LoadOptions(NamedTuple):
@@ -195,75 +175,53 @@ class LoadOptions(NamedTuple):
     batch_size: int
 
 
-def _load(
-    *,
-    memory_budget: LoadBudget = None,
-    threads: Threads = LOAD.threads,
-    threads_prefill: ThreadsPrefill = LOAD.threads_prefill,
-    context_length: ContextLength = LOAD.context_length,
-    micro_batch: MicroBatch = LOAD.micro_batch,
-    kv_type: KVPrecision = LOAD.kv_type,
-    batch_size: BatchSize = 1,
-    swap_enabled: SwapEnabled = LOAD.swap_enabled,
-    cache_strategy: Strategy = LOAD.cache_strategy,
-    enable_chunk_loading: ChunkLoading = LOAD.enable_chunk_loading,
-    chunk_size: ChunkSize = LOAD.chunk_size_kib,
-    drafts: Drafts = LOAD.drafts,
-    draft_model: DraftModel = None,
-) -> LoadOptions:
-    if 0 < context_length < LEAST_CONTEXT_LENGTH:
+def load_options(command: Function) -> Function:
+    """Adds the options of a load to a command, which gets them as `load`."""
+
+    @wraps(command)
+    def with_load(*, batch_size: int, **given: Any) -> None:
+        values = {key: given.pop(key) for key in LoadSettings.model_fields}
+        command(load=LoadOptions(_load(values), batch_size), **given)
+
+    options = [
+        setting(LoadSettings, key, **_LOAD.get(key, {})) for key in LoadSettings.model_fields
+    ]
+    return _with([*options, _batch_size_option], with_load)
+
+
+def sampling_options(command: Function) -> Function:
+    """Adds the options of sampling to a command, which gets them as `sampling`."""
+    keys = [key for key in SamplingSettings.model_fields if key not in _NOT_HERE]
+
+    @wraps(command)
+    def with_sampling(**given: Any) -> None:
+        values = {key: given.pop(key) for key in keys}
+        values["stop"] = _stop_sequences(values["stop"])
+        values["thinking_budget"] = _thinking_budget(values["thinking_budget"])
+        command(sampling=SamplingSettings(**values), **given)
+
+    options = [setting(SamplingSettings, key, **_SAMPLING.get(key, {})) for key in keys]
+    return _with(options, with_sampling)
+
+
+def _with(options: Sequence[Decorator], command: Function) -> Function:
+    for option in reversed(options):  # as decorators: the last one is the first that is applied
+        command = option(command)
+    return command
+
+
+def _load(values: dict[str, Any]) -> LoadSettings:
+    if 0 < values["context_length"] < LEAST_CONTEXT_LENGTH:
         raise WrongUsage(
             detail=tr("--context-length must be 0 or at least {n}.", n=LEAST_CONTEXT_LENGTH)
         )
-    settings = LoadSettings(
-        memory_budget=memory_budget or default_budget(machine_memory_mib()),
-        threads=threads,
-        threads_prefill=threads_prefill,
-        context_length=context_length,
-        micro_batch=micro_batch,
-        kv_type=kv_type,
-        swap_enabled=swap_enabled,
-        cache_strategy=cache_strategy,
-        enable_chunk_loading=enable_chunk_loading,
-        chunk_size_kib=chunk_size,
-        drafts=drafts,
-        draft_model="" if draft_model is None else str(chosen_model(draft_model).absolute()),
-    )
-    return LoadOptions(settings, batch_size)
+    values["memory_budget"] = values["memory_budget"] or default_budget(machine_memory_mib())
+    draft: Path | None = values["draft_model"]
+    values["draft_model"] = "" if draft is None else str(chosen_model(draft).absolute())
+    return LoadSettings(**values)
 
 
-def _sampling(
-    *,
-    max_tokens: MaxTokens = SAMPLING.max_tokens,
-    temperature: Temperature = SAMPLING.temperature,
-    top_p: TopP = SAMPLING.top_p,
-    top_k: TopK = SAMPLING.top_k,
-    min_p: MinP = SAMPLING.min_p,
-    repeat_penalty: RepeatPenalty = SAMPLING.repeat_penalty,
-    presence_penalty: PresencePenalty = SAMPLING.presence_penalty,
-    frequency_penalty: FrequencyPenalty = SAMPLING.frequency_penalty,
-    stop: Stop = None,
-    thinking_budget: ThinkingBudget = "unlimited",
-    end_repetition: EndRepetition = SAMPLING.end_repetition,
-    seed: Seed = SAMPLING.seed,
-) -> SamplingSettings:
-    return SamplingSettings(
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        min_p=min_p,
-        repeat_penalty=repeat_penalty,
-        presence_penalty=presence_penalty,
-        frequency_penalty=frequency_penalty,
-        stop=_stop_sequences(stop or []),
-        thinking_budget=_thinking_budget(thinking_budget),
-        end_repetition=end_repetition,
-        seed=seed,
-    )
-
-
-def _stop_sequences(given: list[str]) -> tuple[str, ...]:
+def _stop_sequences(given: Iterable[str]) -> tuple[str, ...]:
     texts = tuple(map(clean_text, given))
     fitting = all(0 < len(text) <= MOST_STOP_CHARACTERS for text in texts)
     if len(texts) > MOST_STOP_SEQUENCES or not fitting:
@@ -290,34 +248,6 @@ def _thinking_budget(given: str) -> int | None:
             given=clean_text(given),
         )
     )
-
-
-_GROUPS: dict[object, Callable[..., object]] = {LoadOptions: _load, SamplingSettings: _sampling}
-
-
-def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Replaces a parameter of a group's type by all options of the group."""
-    signature = inspect.signature(command, eval_str=True)
-    parameters: list[inspect.Parameter] = []
-    keys: dict[str, list[str]] = {}  # the options of each such parameter
-    groups: dict[str, Callable[..., object]] = {}
-    for name, parameter in signature.parameters.items():
-        group = _GROUPS.get(parameter.annotation)
-        if group is None:
-            parameters.append(parameter)
-            continue
-        own = inspect.signature(group, eval_str=True).parameters
-        parameters.extend(own.values())
-        keys[name], groups[name] = list(own), group
-
-    @wraps(command)
-    def called(**given: Any) -> None:
-        for name, group in groups.items():
-            given[name] = group(**{key: given.pop(key) for key in keys[name]})
-        command(**given)
-
-    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return called
 
 
 def chat_template(given: str) -> str:

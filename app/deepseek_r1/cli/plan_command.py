@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import Command
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import join_sentences, tr
@@ -20,22 +23,28 @@ from deepseek_r1.memory.estimate import estimate
 from deepseek_r1.memory.plan import require_context
 
 
-@o.grouped
+@click.command(
+    "plan", cls=Command, help=tr("Show what a model would cost in memory. Nothing is loaded.")
+)
+@o.model_argument
+@o.model_option
+@o.load_options
+@o.json_option
 def plan(
-    model: o.ModelArgument = None,
     *,
-    model_path: o.ModelPath = None,
+    file: Path | None,
+    model: Path | None,
     load: o.LoadOptions,
-    as_json: o.Json = False,
+    as_json: bool,
 ) -> None:
     """Show what a model would cost in memory. Nothing is loaded."""
-    if model and model_path:
-        raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=model, b=model_path))
+    if file and model:
+        raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=file, b=model))
     if load.batch_size > 1:
         console.note(
             tr("The bill is for one prompt; {n} prompts share its context.", n=load.batch_size)
         )
-    header = read_header(o.chosen_model(model or model_path))
+    header = read_header(o.chosen_model(file or model))
     settings = load.settings
     require_context(header, settings)
     share = with_draft(planned_share(o.COMMAND_LINE_MIB), settings, header)

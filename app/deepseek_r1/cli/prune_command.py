@@ -3,55 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import PATH, Command
 from deepseek_r1.cli.convert_command import show_converted
 from deepseek_r1.cli.prune_options import (
-    CalibrationText,
-    Layers,
     calibration_text,
+    layers_option,
     prune_file,
+    text_option,
 )
-from deepseek_r1.cli.quality_command import DiskLimit, Scratch
+from deepseek_r1.cli.quality_command import disk_limit_option, scratch_option
 from deepseek_r1.convert.job import ConversionRequest
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.convert.prune.prune_model import Pruning
-from deepseek_r1.convert.quality.quality_run import DISK_LIMIT_MIB
 from deepseek_r1.core.i18n import tr
 
 _USUAL_SHARE = 0.3  # without --prune and --prune-layers
 
 
+@click.command(
+    "prune",
+    cls=Command,
+    help=tr("Remove the least important feed-forward channels. Loses quality: compare before use."),
+)
+@click.argument("source", type=PATH, help=tr("A GGUF file of a dense model."))
+@click.argument("target", type=PATH, help=tr("The GGUF file to write."))
+@text_option
+@click.option(
+    "--prune",
+    "share",
+    type=click.FloatRange(min=0.01, max=0.9),
+    help=tr("The share of feed-forward channels to remove."),
+    show_default=tr("{share}, or none with --prune-layers", share=_USUAL_SHARE),
+)
+@layers_option
+@click.option(
+    "--compensate/--no-compensate",
+    default=True,
+    help=tr("Fit the remaining weights to the calibration text."),
+)
+@o.precision_option
+@o.budget_option
+@o.threads_option
+@disk_limit_option
+@scratch_option
+@o.force_option
+@o.json_option
 def prune(
-    source: Annotated[Path, typer.Argument(help=tr("A GGUF file of a dense model."))],
-    target: Annotated[Path, typer.Argument(help=tr("The GGUF file to write."))],
     *,
-    text: CalibrationText = None,
-    share: Annotated[
-        float | None,
-        typer.Option(
-            "--prune",
-            min=0.01,
-            max=0.9,
-            help=tr("The share of feed-forward channels to remove."),
-            show_default=tr("{share}, or none with --prune-layers", share=_USUAL_SHARE),
-        ),
-    ] = None,
-    prune_layers: Layers = 0,
-    compensate: Annotated[
-        bool, typer.Option(help=tr("Fit the remaining weights to the calibration text."))
-    ] = True,
-    precision: o.PrecisionName = "int8",
-    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
-    threads: o.Threads = o.LOAD.threads,
-    disk_limit: DiskLimit = DISK_LIMIT_MIB,
-    scratch: Scratch = None,
-    force: o.Force = False,
-    as_json: o.Json = False,
+    source: Path,
+    target: Path,
+    text: Path | None,
+    share: float | None,
+    prune_layers: int,
+    compensate: bool,
+    precision: str,
+    memory_budget: int,
+    threads: int,
+    disk_limit: int,
+    scratch: Path | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Remove the least important feed-forward channels. Loses quality: compare before use."""
     if share is None:

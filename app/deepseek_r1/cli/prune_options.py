@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
+from deepseek_r1.cli.command import PATH
 from deepseek_r1.cli.quality_command import launch, model_bar
 from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionResult
 from deepseek_r1.convert.prune.prune_model import Pruning, prune
@@ -14,26 +14,17 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import resources_dir
 
-Share = Annotated[
-    float | None,
-    typer.Option(
-        "--prune",
-        min=0.01,
-        max=0.9,
-        help=tr("The share of feed-forward channels to remove, 0.30 for instance."),
-    ),
-]
-Layers = Annotated[
-    int,
-    typer.Option("--prune-layers", min=0, help=tr("How many whole blocks to remove.")),
-]
-CalibrationText = Annotated[
-    Path | None,
-    typer.Option(
-        "--text",
-        help=tr("A calibration text in UTF-8. Default: a general one of the installation."),
-    ),
-]
+layers_option = click.option(
+    "--prune-layers",
+    type=click.IntRange(min=0),
+    default=0,
+    help=tr("How many whole blocks to remove."),
+)
+text_option = click.option(
+    "--text",
+    type=PATH,
+    help=tr("A calibration text in UTF-8. Default: a general one of the installation."),
+)
 
 
 def calibration_text(text: Path | None) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from deepseek_r1.catalogue.download_progress import PulledModel
 from deepseek_r1.catalogue.download_spec import (
@@ -22,57 +23,54 @@ from deepseek_r1.catalogue.importing import ImportMethod, import_model
 from deepseek_r1.catalogue.known_models import KnownDraft, draft_of, find_draft
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.hub_command import HOSTS, From, is_hub_name, list_hub
+from deepseek_r1.cli.command import PATH, Command
+from deepseek_r1.cli.hub_command import HOSTS, is_hub_name, list_hub, source_option
 from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.cli.retry_options import retry_policy
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 
-Sha256s = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--sha256",
-        help=tr("The file's SHA-256; for several addresses one each, in their order."),
+_name_option = click.option("--name", help=tr("Another name for the file in the models' folder."))
+
+
+@click.command(
+    "pull",
+    cls=Command,
+    help=tr("Download a model into the models' folder; an interrupted download is continued."),
+)
+@click.argument(
+    "what",
+    nargs=-1,
+    required=True,
+    help=tr(
+        "A model of the catalogue, as id or id/quantisation; a repository of Hugging Face, "
+        "as owner/name or owner/name:type; or https addresses."
     ),
-]
-Name = Annotated[
-    str | None, typer.Option("--name", help=tr("Another name for the file in the models' folder."))
-]
-
-
+)
+@click.option("--quantisation", help=tr("The type of the file. Default: Q4_K_M."))
+@source_option
+@click.option(
+    "--sha256",
+    multiple=True,
+    help=tr("The file's SHA-256; for several addresses one each, in their order."),
+)
+@_name_option
+@click.option(
+    "--accept-unverified", is_flag=True, help=tr("Accept a file for which no checksum is known.")
+)
+@click.option("--with-draft", is_flag=True, help=tr("Download the model's draft model as well."))
+@o.json_option
 def pull_model(
-    what: Annotated[
-        list[str],
-        typer.Argument(
-            help=tr(
-                "A model of the catalogue, as id or id/quantisation; a repository of Hugging Face, "
-                "as owner/name or owner/name:type; or https addresses."
-            ),
-        ),
-    ],
     *,
-    quantisation: Annotated[
-        str | None,
-        typer.Option("--quantisation", help=tr("The type of the file. Default: Q4_K_M.")),
-    ] = None,
-    source: Annotated[
-        From | None,
-        typer.Option("--source", help=tr("Where a model is downloaded from.")),
-    ] = None,
-    sha256: Sha256s = None,
-    name: Name = None,
-    accept_unverified: Annotated[
-        bool,
-        typer.Option(
-            "--accept-unverified", help=tr("Accept a file for which no checksum is known.")
-        ),
-    ] = False,
-    with_draft: Annotated[
-        bool,
-        typer.Option("--with-draft", help=tr("Download the model's draft model as well.")),
-    ] = False,
-    as_json: o.Json = False,
+    what: tuple[str, ...],
+    quantisation: str | None,
+    source: str | None,
+    sha256: tuple[str, ...],
+    name: str | None,
+    accept_unverified: bool,
+    with_draft: bool,
+    as_json: bool,
 ) -> None:
     "Download a model into the models' folder; an interrupted download is continued."
     from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
@@ -82,7 +80,7 @@ def pull_model(
         what,
         quantisation=quantisation,
         source=source,
-        sha256=sha256 or [],
+        sha256=sha256,
         name=name,
         accept_unverified=accept_unverified,
     )
@@ -103,7 +101,7 @@ def pull_model(
         raise failure
 
 
-def _draft_spec(what: list[str], source: From | None, accept_unverified: bool) -> DownloadSpec:
+def _draft_spec(what: Sequence[str], source: str | None, accept_unverified: bool) -> DownloadSpec:
     """The draft model of a model of the catalogue. Raises WrongUsage and its kinds."""
     if len(what) != 1 or is_hub_name(what[0]) or "://" in what[0] or find_draft(what[0]):
         raise WrongUsage(detail=tr("--with-draft is for one model of the catalogue."))
@@ -115,7 +113,7 @@ def _draft_spec(what: list[str], source: From | None, accept_unverified: bool) -
 
 
 def _spec_of_draft(
-    draft: KnownDraft, source: From | None, *, accept_unverified: bool
+    draft: KnownDraft, source: str | None, *, accept_unverified: bool
 ) -> DownloadSpec:
     """The draft model's file from `source`, or from the usual hub where that does not have it."""
     host = HOSTS[source] if source is not None and HOSTS[source] in draft_hosts() else None
@@ -123,9 +121,9 @@ def _spec_of_draft(
 
 
 def _hub_specs(
-    what: list[str],
+    what: Sequence[str],
     quantisation: str | None,
-    source: From | None,
+    source: str | None,
     *,
     accept_unverified: bool,
 ) -> list[DownloadSpec]:
@@ -137,11 +135,11 @@ def _hub_specs(
 
 
 def _specs(
-    what: list[str],
+    what: Sequence[str],
     *,
     quantisation: str | None,
-    source: From | None,
-    sha256: list[str],
+    source: str | None,
+    sha256: Sequence[str],
     name: str | None,
     accept_unverified: bool,
 ) -> list[DownloadSpec]:
@@ -176,16 +174,25 @@ def _checked_sha256(text: str) -> str:
     return digest
 
 
+@click.command(
+    "import",
+    cls=Command,
+    help=tr("Import a model file of this computer into the models' folder after checking it."),
+)
+@click.argument("file", type=PATH, help=tr("A GGUF file, or any part of a split model."))
+@click.option("--move", is_flag=True, help=tr("Move it instead of copying."))
+@click.option("--link", is_flag=True, help=tr("Link it instead of copying."))
+@click.option("--sha256", help=tr("The expected SHA-256."))
+@_name_option
+@o.json_option
 def import_file(
-    file: Annotated[Path, typer.Argument(help=tr("A GGUF file, or any part of a split model."))],
     *,
-    move: Annotated[bool, typer.Option("--move", help=tr("Move it instead of copying."))] = False,
-    link: Annotated[bool, typer.Option("--link", help=tr("Link it instead of copying."))] = False,
-    sha256: Annotated[
-        str | None, typer.Option("--sha256", help=tr("The expected SHA-256."))
-    ] = None,
-    name: Name = None,
-    as_json: o.Json = False,
+    file: Path,
+    move: bool,
+    link: bool,
+    sha256: str | None,
+    name: str | None,
+    as_json: bool,
 ) -> None:
     "Import a model file of this computer into the models' folder after checking it."
     if move and link:

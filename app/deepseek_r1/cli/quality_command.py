@@ -6,15 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import PATH, Command
 from deepseek_r1.convert.quality import plot as plots
 from deepseek_r1.convert.quality import report
 from deepseek_r1.convert.quality.quality_child import Launch
@@ -30,37 +31,61 @@ from deepseek_r1.convert.quality.quality_run import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.environment import engine_environment, start_options
 
-Text = Annotated[
-    Path, typer.Option("--text", help=tr("A text of the kind the model will be used for, UTF-8."))
-]
-Scratch = Annotated[
-    Path | None,
-    typer.Option("--scratch", help=tr("A folder for temporary files. Default: the system's.")),
-]
-DiskLimit = Annotated[
-    int, typer.Option("--disk-limit", min=1, help=tr("The most MiB that temporary files may take."))
-]
-Window = Annotated[
-    int, typer.Option("--window", min=32, max=8192, help=tr("Tokens in one window of the text."))
-]
-Scored = Annotated[int, typer.Option("--tokens", min=16, help=tr("The most tokens to score."))]
+scratch_option = click.option(
+    "--scratch", type=PATH, help=tr("A folder for temporary files. Default: the system's.")
+)
+disk_limit_option = click.option(
+    "--disk-limit",
+    type=click.IntRange(min=1),
+    default=DISK_LIMIT_MIB,
+    help=tr("The most MiB that temporary files may take."),
+)
 
 
+@click.command(
+    "quality",
+    cls=Command,
+    help=tr("Compare two versions of a model on a text: quality, size, memory and speed."),
+)
+@click.argument("base", type=PATH, help=tr("The model to compare with, a GGUF file."))
+@click.argument("other", type=PATH, help=tr("Another version of the same model."))
+@click.option(
+    "--text",
+    type=PATH,
+    required=True,
+    help=tr("A text of the kind the model will be used for, UTF-8."),
+)
+@click.option("--plot", type=PATH, help=tr("Write the comparison as a picture, PNG."))
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=16),
+    default=MOST_SCORED,
+    help=tr("The most tokens to score."),
+)
+@click.option(
+    "--window",
+    type=click.IntRange(min=32, max=8192),
+    default=WINDOW,
+    help=tr("Tokens in one window of the text."),
+)
+@o.threads_option
+@o.budget_option
+@disk_limit_option
+@scratch_option
+@o.json_option
 def quality(
-    base: Annotated[Path, typer.Argument(help=tr("The model to compare with, a GGUF file."))],
-    other: Annotated[Path, typer.Argument(help=tr("Another version of the same model."))],
     *,
-    text: Text,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help=tr("Write the comparison as a picture, PNG."))
-    ] = None,
-    tokens: Scored = MOST_SCORED,
-    window: Window = WINDOW,
-    threads: o.Threads = o.LOAD.threads,
-    memory_budget: o.MemoryBudget = o.LOAD.memory_budget,
-    disk_limit: DiskLimit = DISK_LIMIT_MIB,
-    scratch: Scratch = None,
-    as_json: o.Json = False,
+    base: Path,
+    other: Path,
+    text: Path,
+    plot: Path | None,
+    tokens: int,
+    window: int,
+    threads: int,
+    memory_budget: int,
+    disk_limit: int,
+    scratch: Path | None,
+    as_json: bool,
 ) -> None:
     """Compare two versions of a model on a text: quality, size, memory and speed."""
     if plot is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.command import PATH, Command
 from deepseek_r1.cli.generation_progress import show_progress
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import ModelLoaded
@@ -22,109 +22,121 @@ KEY_VARIABLE = "DEEPSEEK_R1_API_KEY"
 _MIB = 1 << 20
 
 
-@o.grouped
+@click.command(
+    "serve",
+    cls=Command,
+    help=tr("Serve a model over HTTP, as OpenAI's clients expect it. Ctrl-C or SIGTERM ends it."),
+)
+@o.model_option
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    help=tr("The address to listen on; others than this computer's need a key."),
+)
+@click.option(
+    "--port",
+    type=click.IntRange(min=0, max=65_535),
+    default=8080,
+    help=tr("0 takes any free port."),
+)
+@click.option(
+    "--api-key-file",
+    type=PATH,
+    help=tr("A file with the key that clients send. Also: the variable {name}.").format(
+        name=KEY_VARIABLE
+    ),
+)
+@click.option(
+    "--served-model-name", "served_name", default="", help=tr("The model's name for clients.")
+)
+@click.option(
+    "--profile",
+    type=o.choice(ServeProfile),
+    default=ServeProfile.STANDARD.value,
+    help=tr("edge: a small context, no drafts, the memory pinned, one answer at a time."),
+)
+@click.option(
+    "--system-prompt-file",
+    type=PATH,
+    help=tr(
+        "The system prompt of conversations without one. It is kept computed, which needs "
+        "--parallel 1 or --profile edge."
+    ),
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(min=1, max=64),
+    help=tr(
+        "The most answers computed together; they share the context's tokens. By default "
+        "4, with the profile edge 1."
+    ),
+)
+@click.option(
+    "--instances",
+    type=click.IntRange(min=1, max=64),
+    default=1,
+    help=tr("Servers on this address, each with its engine and its share of the budget."),
+)
+@click.option(
+    "--max-queue",
+    type=click.IntRange(min=0),
+    default=64,
+    help=tr("Requests that may wait; more get 429."),
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    default=4096,
+    help=tr("The most tokens of an answer."),
+)
+@click.option(
+    "--max-body-mib", type=click.IntRange(min=1, max=16), default=4, help=tr("The largest request.")
+)
+@click.option(
+    "--request-timeout",
+    type=click.FloatRange(min=1.0),
+    default=3600.0,
+    help=tr("Seconds that a request may take."),
+)
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(min=0.0),
+    default=60.0,
+    help=tr("Seconds that running answers have to end when the server is stopped."),
+)
+@click.option(
+    "--ping-interval",
+    type=click.FloatRange(min=0.05),
+    default=15.0,
+    help=tr("Seconds between the comments that keep a waiting client connected."),
+)
+@click.option(
+    "--allow-origin",
+    multiple=True,
+    help=tr("The origin of web pages that may use the server. May be repeated."),
+)
+@o.load_options
+@o.prompt_cache_option
 def serve(
     *,
-    model: o.ModelPath = None,
-    host: Annotated[
-        str,
-        typer.Option(
-            "--host", help=tr("The address to listen on; others than this computer's need a key.")
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65_535, help=tr("0 takes any free port."))
-    ] = 8080,
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--api-key-file",
-            help=tr("A file with the key that clients send. Also: the variable {name}.").format(
-                name=KEY_VARIABLE
-            ),
-        ),
-    ] = None,
-    served_name: Annotated[
-        str,
-        typer.Option("--served-model-name", help=tr("The model's name for clients.")),
-    ] = "",
-    profile: Annotated[
-        ServeProfile,
-        typer.Option(
-            "--profile",
-            help=tr("edge: a small context, no drafts, the memory pinned, one answer at a time."),
-        ),
-    ] = ServeProfile.STANDARD,
-    system_prompt_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--system-prompt-file",
-            help=tr(
-                "The system prompt of conversations without one. It is kept computed, which needs "
-                "--parallel 1 or --profile edge."
-            ),
-        ),
-    ] = None,
-    parallel: Annotated[
-        int | None,
-        typer.Option(
-            "--parallel",
-            min=1,
-            max=64,
-            help=tr(
-                "The most answers computed together; they share the context's tokens. By default "
-                "4, with the profile edge 1."
-            ),
-        ),
-    ] = None,
-    instances: Annotated[
-        int,
-        typer.Option(
-            "--instances",
-            min=1,
-            max=64,
-            help=tr("Servers on this address, each with its engine and its share of the budget."),
-        ),
-    ] = 1,
-    max_queue: Annotated[
-        int,
-        typer.Option("--max-queue", min=0, help=tr("Requests that may wait; more get 429.")),
-    ] = 64,
-    max_tokens: Annotated[
-        int, typer.Option("--max-tokens", min=1, help=tr("The most tokens of an answer."))
-    ] = 4096,
-    max_body_mib: Annotated[
-        int, typer.Option("--max-body-mib", min=1, max=16, help=tr("The largest request."))
-    ] = 4,
-    request_timeout: Annotated[
-        float,
-        typer.Option("--request-timeout", min=1.0, help=tr("Seconds that a request may take.")),
-    ] = 3600.0,
-    drain_timeout: Annotated[
-        float,
-        typer.Option(
-            "--drain-timeout",
-            min=0.0,
-            help=tr("Seconds that running answers have to end when the server is stopped."),
-        ),
-    ] = 60.0,
-    ping_interval: Annotated[
-        float,
-        typer.Option(
-            "--ping-interval",
-            min=0.05,
-            help=tr("Seconds between the comments that keep a waiting client connected."),
-        ),
-    ] = 15.0,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-origin",
-            help=tr("The origin of web pages that may use the server. May be repeated."),
-        ),
-    ] = None,
+    model: Path | None,
+    host: str,
+    port: int,
+    api_key_file: Path | None,
+    served_name: str,
+    profile: str,
+    system_prompt_file: Path | None,
+    parallel: int | None,
+    instances: int,
+    max_queue: int,
+    max_tokens: int,
+    max_body_mib: int,
+    request_timeout: float,
+    drain_timeout: float,
+    ping_interval: float,
+    allow_origin: tuple[str, ...],
     load: o.LoadOptions,
-    prompt_cache: o.PromptCacheDir = None,
+    prompt_cache: Path | None,
 ) -> None:
     """Serve a model over HTTP, as OpenAI's clients expect it. Ctrl-C or SIGTERM ends it."""
     try:
@@ -153,7 +165,7 @@ def serve(
         prompt_cache=o.prompt_cache_folder(prompt_cache),
         system_prompt=_text_of(system_prompt_file),
     )
-    options = with_profile(options, profile)
+    options = with_profile(options, ServeProfile(profile))
     if instances > 1:
         InstanceSupervisor(options, instances, _show_address).run()
         return

@@ -26,6 +26,11 @@ def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
     return text
 
 
+def Nn_(one: str, many: str) -> tuple[str, str]:  # noqa: N802
+    """Mark two forms of a text, for one and for many, and return them unchanged."""
+    return one, many
+
+
 def tr(text: str, **facts: object) -> str:
     """Return `text` in the current language, with `{name}` fields filled from `facts`."""
     translated = _catalogue.gettext(text) if text else ""
