@@ -1,42 +1,36 @@
 """How fast is `CPUInference` beside llama.cpp alone? Both in one run, turn by turn.
 
-    python tests/benchmarks/bench_engine.py [--blocks 6] [--model FILE] [--threads N] [--json]
+    python tests/benchmarks/bench_engine.py [MODEL] [--blocks 6] [--threads N] [--json]
 
-Each block is bare, ours, ours, bare, with the same prompt, seed, samplers and context, from an
-empty cache. "Bare" is the shortest loop over llama.cpp's C functions: no text, no events, and its
-samplers without the one that we put before them (`engine/llama/sampler.py`). Prefill
-is timed from the request to the first sampled token (our template and tokeniser included),
-decode from there to the last token. The ratio is ours / bare in tokens a second, its interval a
-bootstrap over the blocks (95 %).
+Each block is bare, ours, ours, bare, or begins with ours, with the same prompt, seed, samplers and
+context, from an empty cache. "Bare" is the shortest loop over llama.cpp's C functions: no text, no
+events, and its samplers without the one that we put before them (`engine/llama/sampler.py`).
+Prefill is timed from the request to the first sampled token (our template and tokeniser included),
+decode from there to the last token. The ratio is ours / bare in tokens a second.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import random
-import statistics
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "app"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from deepseek_r1.host.environment import engine_environment
 
 os.environ.update(engine_environment())  # as the host starts it; before OpenMP is loaded
 
+from benchmarks.runner import Report, argument_parser, in_turns, middle, ratio
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.runner import LlamaEngine
-from deepseek_r1.hardware import cpu, machine_memory_mib
 
 PREFILL, DECODE = 512, 128
 
@@ -87,13 +81,11 @@ class Bench:
     def ours(self, messages: list[Message], sampling: SamplingSettings) -> Run:
         self.engine._context.clear()
         began = time.perf_counter()
-        first, tokens = 0.0, 0
-        for event in self.model.stream(messages, sampling=sampling):
-            if isinstance(event, GenerationFinished):
-                tokens = event.stats.completion_tokens
-                first = began + event.stats.ttft_s
+        *_, last = self.model.stream(messages, sampling=sampling)
         ended = time.perf_counter()
-        return Run(PREFILL / (first - began), (tokens - 1) / (ended - first))
+        assert isinstance(last, GenerationFinished)
+        first_s, tokens = last.stats.ttft_s, last.stats.completion_tokens
+        return Run(PREFILL / first_s, (tokens - 1) / (ended - began - first_s))
 
     def bare(self, messages: list[Message], sampling: SamplingSettings) -> Run:
         api, context = self.api, self.bare_context
@@ -142,73 +134,37 @@ def plain_chain(api: Any, sampling: SamplingSettings) -> Any:
     return chain
 
 
-def ratio(bare: list[list[float]], ours: list[list[float]]) -> tuple[float, float, float]:
-    """Ours / bare over all blocks, with the 95 % interval of a bootstrap over blocks."""
-    blocks = [statistics.mean(o) / statistics.mean(b) for b, o in zip(bare, ours, strict=True)]
-    draw = random.Random(1)
-    means = sorted(statistics.median(draw.choices(blocks, k=len(blocks))) for _ in range(2000))
-    return statistics.median(blocks), means[50], means[-51]
-
-
-def measure(bench: Bench, blocks: int) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    rates: dict[str, dict[str, list[list[float]]]] = {
-        phase: {"bare": [], "ours": []} for phase in ("prefill", "decode")
-    }
-    for number in range(-1, blocks):
-        messages = bench.prompt(number)
-        sampling = bench.lasting_seed(messages)
-        block: dict[str, list[Run]] = {"bare": [], "ours": []}
-        for arm in ("bare", "ours", "ours", "bare"):
-            block[arm].append(getattr(bench, arm)(messages, sampling))
-        if number < 0:  # warm-up: pages, caches, the pace of prefill
-            continue
-        for phase, arms in rates.items():
-            for arm, runs in block.items():
-                arms[arm].append([getattr(run, phase) for run in runs])
-    for phase, arms in rates.items():
-        middle, low, high = ratio(arms["bare"], arms["ours"])
-        result[phase] = {
-            arm: statistics.median(rate for block in runs for rate in block)
-            for arm, runs in arms.items()
-        } | {"ratio": middle, "low": low, "high": high}
-    return result
-
-
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--blocks", type=int, default=6)
-    arguments.add_argument("--model", type=Path, default=starter_model())
-    arguments.add_argument("--threads", type=int, default=0)
-    arguments.add_argument("--json", action="store_true")
-    given = arguments.parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=0)
+    given = parser.parse_args()
     bench = Bench(given.model, given.threads)
-    processor = cpu()
-    report = {
-        "machine": f"{processor.name}, {processor.usable_cores} cores, "
-        f"{machine_memory_mib():.0f} MiB, {platform.platform()}",
-        "engine": bench.model.loaded.facts.engine,
-        "model": bench.model.loaded.facts.path.rsplit("/", 1)[-1],
-        "threads": bench.model.threads[0],
-        "prefill_tokens": PREFILL,
-        "decode_tokens": DECODE,
-        "blocks": given.blocks,
-        **measure(bench, given.blocks),
-    }
+    report = Report(
+        given, arms="bare, ours", engine=bench.model.loaded.facts.engine,
+        threads=bench.model.threads[0], blocks=given.blocks,
+    )  # fmt: skip
+
+    @cache
+    def work(number: int) -> tuple[list[Message], SamplingSettings]:
+        messages = bench.prompt(number)
+        return messages, bench.lasting_seed(messages)
+
+    runs = in_turns(["bare", "ours"], given.blocks, lambda arm, n: getattr(bench, arm)(*work(n)))
+    for phase in ("prefill", "decode"):
+        bare, ours = (
+            [[getattr(run, phase) for run in block] for block in runs[arm]]
+            for arm in ("bare", "ours")
+        )
+        found = ratio(ours, bare)
+        report.row(
+            f"{phase:8} bare {middle(bare):8.2f} tok/s   ours {middle(ours):8.2f} tok/s   "
+            f"ratio {found}",
+            phase=phase, bare=middle(bare), ours=middle(ours), **found._asdict(),
+        )  # fmt: skip
+    report.end()
     bench.bare_context.close()
     bench.model.close()
-    if given.json:
-        print(json.dumps(report))
-        return
-    print(
-        f"{report['machine']}\n{report['engine']}, {report['model']}, {report['threads']} threads"
-    )
-    for phase in ("prefill", "decode"):
-        row = report[phase]
-        print(
-            f"{phase:8} bare {row['bare']:8.2f} tok/s   ours {row['ours']:8.2f} tok/s   "
-            f"ratio {row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-        )
 
 
 if __name__ == "__main__":

@@ -12,89 +12,58 @@ is 1 where the median of the new questions is later than `--most-ms`.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.runner import Report, argument_parser
+from support.servers import started
+
 TOKENS = 500
-READY_S = 300.0
 SENTENCE = "You check the temperatures of a machine and answer in one short sentence. "
 
 
-@contextmanager
-def edge_server(model: str, system_prompt: Path) -> Iterator[tuple[httpx2.Client, psutil.Process]]:
-    """A server on processor 0 whose model is loaded and whose system prompt is computed."""
-    command = [
-        "taskset",
-        "--cpu-list",
-        "0",
-        sys.executable,
-        "-m",
-        "deepseek_r1",
-        "serve",
-        "--profile",
-        "edge",
-        "--port",
-        "0",
-    ]
-    command += ["--system-prompt-file", str(system_prompt), *(["--model", model] if model else [])]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        line = server.stderr.readline()
-        if not line.startswith("Listening on "):
-            raise SystemExit(line + server.stderr.read())
-        with httpx2.Client(base_url=line.split()[-1], timeout=READY_S) as client:
-            until = time.monotonic() + READY_S
-            while not is_ready(client):
-                if server.poll() is not None or time.monotonic() > until:
-                    raise SystemExit(server.stderr.read())
-                time.sleep(0.1)
-            yield client, psutil.Process(server.pid)
-    finally:
-        server.terminate()
-        server.communicate()
+@dataclass
+class Arm:
+    """The requests of one kind; counts are those of the last one."""
 
+    prompt: int = 0
+    computed: int = 0
+    first_ms: list[float] = field(default_factory=list)
+    worked_ms: list[float] = field(default_factory=list)
 
-def is_ready(client: httpx2.Client) -> bool:
-    """Whether requests are answered."""
-    try:
-        return client.get("/health/ready").status_code == 200
-    except httpx2.TransportError:
-        return False
-
-
-def first_token_s(client: httpx2.Client, question: str) -> tuple[float, int, int]:
-    """The seconds to the first text of an answer, its prompt's tokens, and those not cached."""
-    body = {
-        "messages": [{"role": "user", "content": question}],
-        "max_tokens": 4,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    began, first, prompt, computed = time.monotonic(), 0.0, 0, 0
-    with client.stream("POST", "/v1/chat/completions", json=body) as reply:
-        for line in reply.iter_lines():
-            if not line.startswith("data: {"):
-                continue
-            chunk = json.loads(line.removeprefix("data: "))
-            delta = chunk["choices"][0]["delta"] if chunk["choices"] else {}
-            if not first and (delta.get("content") or delta.get("reasoning_content")):
-                first = time.monotonic() - began
-            if usage := chunk.get("usage"):
-                prompt = usage["prompt_tokens"]
-                computed = prompt - usage["prompt_tokens_details"]["cached_tokens"]
-    return first, prompt, computed
+    def ask(self, client: httpx2.Client, process: psutil.Process, question: str) -> None:
+        """Send a request and record its first token, its prompt, and its processor time."""
+        before_s, began, first_ms = cpu_s(process), time.monotonic(), 0.0
+        body = {
+            "messages": [{"role": "user", "content": question}],
+            "max_tokens": 4,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        with client.stream("POST", "/v1/chat/completions", json=body) as reply:
+            for line in reply.iter_lines():
+                if not line.startswith("data: {"):
+                    continue
+                chunk = json.loads(line.removeprefix("data: "))
+                delta = chunk["choices"][0]["delta"] if chunk["choices"] else {}
+                if not first_ms and (delta.get("content") or delta.get("reasoning_content")):
+                    first_ms = (time.monotonic() - began) * 1000
+                if usage := chunk.get("usage"):
+                    self.prompt = usage["prompt_tokens"]
+                    cached = usage["prompt_tokens_details"]["cached_tokens"]
+                    self.computed = self.prompt - cached
+        self.first_ms.append(first_ms)
+        self.worked_ms.append((cpu_s(process) - before_s) * 1000)
 
 
 def cpu_s(process: psutil.Process) -> float:
@@ -103,57 +72,35 @@ def cpu_s(process: psutil.Process) -> float:
     return sum(each.user + each.system for each in times)
 
 
-class Arm:
-    """The requests of one kind."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._prompt, self._computed = name, 0, 0
-        self._seconds: list[float] = []
-        self._worked_s: list[float] = []
-
-    def add(self, seconds: float, prompt: int, computed: int, worked_s: float) -> None:
-        """Record a request: its first token, its prompt, and its processor time."""
-        self._prompt, self._computed = prompt, computed
-        self._seconds.append(seconds)
-        self._worked_s.append(worked_s)
-
-    @property
-    def median_ms(self) -> float:
-        """The median of the first token."""
-        return statistics.median(self._seconds) * 1000
-
-    @property
-    def text(self) -> str:
-        """A line for the terminal."""
-        return (
-            f"{self._name}: prompt of {self._prompt} tokens, {self._computed} of them computed; "
-            f"first token {self.median_ms:.0f} ms (median), {max(self._seconds) * 1000:.0f} ms "
-            f"(last); processor time of a whole request "
-            f"{statistics.median(self._worked_s) * 1000:.0f} ms (median)"
-        )
-
-
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("model", nargs="?", default="")
+    parser = argument_parser(__doc__)
     parser.add_argument("--requests", type=int, default=20)
     parser.add_argument("--most-ms", type=float, default=300.0)
     options = parser.parse_args()
+    arms = {"new question": Arm(), "asked again": Arm()}
     with tempfile.TemporaryDirectory() as folder:
-        system_prompt = Path(folder) / "system.txt"
-        system_prompt.write_text(SENTENCE * (TOKENS // 14), encoding="utf-8")
-        with edge_server(options.model, system_prompt) as (client, process):
-            new, again = Arm("new question"), Arm("asked again")
+        prompt = Path(folder) / "system.txt"
+        prompt.write_text(SENTENCE * (TOKENS // 14), encoding="utf-8")
+        edge = ("--profile", "edge", "--system-prompt-file", str(prompt))
+        one_processor = ("taskset", "--cpu-list", "0")
+        report = Report(options, arms=", ".join(arms))
+        with started(options.model, *edge, before=one_processor) as server, server.http() as client:
+            process = psutil.Process(server.process.pid)
             for number in range(options.requests):
-                question = f"{40 + number} degrees. Is that hot?"
-                for arm in (new, again):
-                    before = cpu_s(process)
-                    arm.add(*first_token_s(client, question), cpu_s(process) - before)
-    for arm in (new, again):
-        print(arm.text)
-    print(f"load of the machine {os.getloadavg()[0]:.1f}")
-    return 0 if new.median_ms <= options.most_ms else 1
+                for arm in arms.values():
+                    arm.ask(client, process, f"{40 + number} degrees. Is that hot?")
+    for name, arm in arms.items():
+        first_ms = statistics.median(arm.first_ms)
+        worked_ms = statistics.median(arm.worked_ms)
+        report.row(
+            f"{name}: prompt of {arm.prompt} tokens, {arm.computed} of them computed; first token "
+            f"{first_ms:.0f} ms (median), {max(arm.first_ms):.0f} ms (last); processor time of a "
+            f"whole request {worked_ms:.0f} ms (median)",
+            arm=name, computed=arm.computed, first_ms=first_ms, worked_ms=worked_ms,
+        )  # fmt: skip
+    report.end()
+    return int(statistics.median(arms["new question"].first_ms) > options.most_ms)
 
 
 if __name__ == "__main__":

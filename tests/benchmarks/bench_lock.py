@@ -3,7 +3,9 @@
     python tests/benchmarks/bench_lock.py MODEL [--blocks 8] [--tokens 128] [--budget MIB] [--json]
 
 Two engine processes have the model loaded: one as the host starts it, and one whose locks do
-nothing (see `engine_pairs`). With `--budget` the model runs from the disk.
+nothing. They answer the same new prompts in turns. With `--budget` the model runs from the disk.
+The ratio is locked / unlocked in tokens a second. The processor time of each answer is compared
+too, since other programs change it less.
 
 Linux only. The exit status is 1 if texts differ, or if a ratio of tokens a second is below 0.99.
 """
@@ -11,22 +13,41 @@ Linux only. The exit status is 1 if texts differ, or if a ratio of tokens a seco
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 HERE = Path(__file__).resolve()
-sys.path[:0] = [str(HERE.parents[2] / "app"), str(HERE.parents[1])]
+sys.path.insert(0, str(HERE.parents[1]))
 
-from benchmarks.engine_pairs import argument_parser, engine, load_settings, measure, report_table
-from deepseek_r1.core.settings import LoadSettings
+from benchmarks.runner import Report, argument_parser, in_turns, middle, ratio
+from deepseek_r1.core.events import AnswerDelta, GenerationFinished, ThinkingDelta
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.memory.meter import cpu_seconds
 
 UNLOCKED_ENGINE: Final = "--unlocked-engine"
 ARMS: Final = ("locked", "unlocked")
 MOST_LOST: Final = 0.01
+NUMBERS: Final = 100  # in a prompt
+UNITS: Final = {
+    "prefill": "tok/s",
+    "decode": "tok/s",
+    "cpu_ms": "ms of the processor a token",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: tokens a second, and milliseconds of the processor for each token."""
+
+    prefill: float
+    decode: float
+    cpu_ms: float
+    text: str
 
 
 def unlocked_engine() -> None:
@@ -39,23 +60,44 @@ def unlocked_engine() -> None:
         child.main()
 
 
-def engine_of(
-    arm: str, model: Path, settings: LoadSettings
-) -> AbstractContextManager[EngineClient]:
-    """Return the client of an engine, as a context manager."""
+@contextlib.contextmanager
+def started(arm: str, model: Path, settings: LoadSettings) -> Iterator[EngineClient]:
+    """Yield the client of an engine that has the model. Ends the program if its lock is wrong."""
     command = [sys.executable, str(HERE), UNLOCKED_ENGINE] if arm == "unlocked" else None
-    return engine(command, model, settings, lambda client: is_locked(client) == (arm == "locked"))
+    with EngineClient(command=command) as client:
+        client.load(model, settings)
+        if (filters(client.pid) > filters("self")) != (arm == "locked"):
+            raise SystemExit(f"the {arm} engine has another lock")
+        yield client
 
 
-def is_locked(client: EngineClient) -> bool:
-    """Return whether the engine's process has more seccomp filters than this one."""
-    return _filters(client.pid) > _filters("self")
-
-
-def _filters(process: int | str | None) -> int:
+def filters(process: int | str | None) -> int:
+    """Return the number of a process's seccomp filters."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
     line = next(each for each in status.splitlines() if each.startswith("Seccomp_filters:"))
     return int(line.split()[1])
+
+
+def new_prompt(number: int) -> str:
+    """Return some hundred tokens that share no beginning with another prompt."""
+    words = " ".join(f"{number * 31 + each * 7919 % 1000}" for each in range(NUMBERS))
+    return f"Story {number}. The numbers: {words}. Write on and on about a dragon who counts them."
+
+
+def answer(client: EngineClient, number: int, tokens: int) -> Answer:
+    """Let one engine answer a prompt that is not in its cache."""
+    assert client.pid is not None
+    before_s, text, stats = cpu_seconds(client.pid), "", None
+    sampling = SamplingSettings(temperature=0.0, max_tokens=tokens, end_repetition=False)
+    for event in client.generate(new_prompt(number), sampling):
+        if isinstance(event, AnswerDelta | ThinkingDelta):
+            text += event.text
+        elif isinstance(event, GenerationFinished):
+            stats = event.stats
+    assert stats is not None
+    used_s = cpu_seconds(client.pid) - before_s
+    computed = stats.prompt_tokens - stats.cached_tokens + stats.completion_tokens
+    return Answer(stats.prefill_tok_s, stats.decode_tok_s, 1000 * used_s / computed, text)
 
 
 def main() -> int:
@@ -63,16 +105,46 @@ def main() -> int:
     if UNLOCKED_ENGINE in sys.argv:
         unlocked_engine()
         return 0
-    parser = argument_parser(__doc__.partition("\n")[0])
+    parser = argument_parser(__doc__, needs_model=True)
+    parser.add_argument("--blocks", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--budget", type=int, default=0, help="MiB; the model runs from the disk")
     given = parser.parse_args()
-    settings = load_settings(given.budget)
+    settings = LoadSettings(
+        memory_budget=given.budget or 65_536, context_length=2048, swap_enabled=bool(given.budget)
+    )
+    asked = dict.fromkeys(ARMS, 0)  # prompts so far: both answer the same ones
     with ExitStack() as stack:
-        engines = {arm: stack.enter_context(engine_of(arm, given.model, settings)) for arm in ARMS}
-        report = measure(engines, given.blocks, given.tokens) | {"model": given.model.name}
-    print(json.dumps(report) if given.json else report_table(report))
-    slow = any(report[name]["ratio"] < 1 - MOST_LOST for name in ("prefill", "decode"))
-    return int(slow or report["blocks_with_other_texts"] > 0)
+        engines = {arm: stack.enter_context(started(arm, given.model, settings)) for arm in ARMS}
+
+        def run(arm: str, _block: int) -> Answer:
+            asked[arm] += 1
+            return answer(engines[arm], asked[arm], given.tokens)
+
+        report = Report(given, arms=", ".join(ARMS), blocks=given.blocks)
+        runs = in_turns(ARMS, given.blocks, run)
+    locked, unlocked = runs.values()
+    other_texts = sum(
+        mine.text != other.text
+        for block in zip(locked, unlocked, strict=True)
+        for mine, other in zip(*block, strict=True)
+    )
+    slow = False
+    for name, unit in UNITS.items():
+        rates = {
+            arm: [[getattr(each, name) for each in block] for block in blocks]
+            for arm, blocks in runs.items()
+        }
+        found = ratio(rates["locked"], rates["unlocked"])
+        slow = slow or (name != "cpu_ms" and found.ratio < 1 - MOST_LOST)
+        medians = {arm: middle(rates[arm]) for arm in ARMS}
+        texts = "   ".join(f"{arm} {value:8.2f}" for arm, value in medians.items())
+        report.row(
+            f"{name:8} {texts} {unit}   ratio {found}", name=name, **medians, **found._asdict()
+        )
+    report.row(f"answers with other texts: {other_texts}", other_texts=other_texts)
+    report.end()
+    return int(slow or other_texts > 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Three replicas with half a core and 512 MiB each, behind a gateway, and one such replica alone.
 
-    sudo .venv/bin/python tests/benchmarks/bench_replicas.py haproxy|smg [--program PATH]
-        [--model FILE] [--blocks 3] [--seconds 20] [--tokens 32] [--json]
+    sudo .venv/bin/python tests/benchmarks/bench_replicas.py [MODEL] --gateway smg [--program PATH]
+        [--blocks 3] [--seconds 20] [--tokens 32] [--json]
 
 Each replica is `deepseek-r1 serve` in a control group of its own; the gateway has the arguments or
 the file of `deepseek-r1 cluster`. It measures
@@ -19,75 +19,58 @@ where a request failed other than those that the killed replica was already answ
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import shutil
 import signal
-import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine_limits import MemoryGroup
-from deepseek_r1.core.paths import starter_model
+from benchmarks.runner import Report, argument_parser, in_turns, middle, ratio
 from deepseek_r1.server.gateway import SESSION_HEADER, haproxy_configuration, smg_arguments
+from support.servers import RunningServer, foreign_server, free_port, start
 
 CORES, MEMORY_MIB = 0.5, 512
 REPLICAS, USERS_EACH, PER_SERVER = 3, 2, 8
-FIRST_PORT = 8400  # the gateway's; the replicas have the next ones
 GOAL = 2.8
 TURNS, CONVERSATIONS, AT_ONCE = 4, 12, 4
-READY_S, SETTLE_S = 300.0, 6.0  # the second: the gateway's health checks
+SETTLE_S = 6.0  # the gateway's health checks
+LONGEST_S = 300.0
 WORDS = "The pump of the third machine is warm and its pressure falls slowly. "
 
 
-@dataclass
 class Replica:
-    """A server under limits that can be ended and started again."""
+    """A server under limits that can be ended and started again on its port."""
 
-    port: int
-    model: Path
-    process: subprocess.Popen[bytes] | None = None
-    group: MemoryGroup = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, model: Path) -> None:
+        self._model, self._port = model, free_port()
         self.group = MemoryGroup(MEMORY_MIB, cores=CORES)
+        self.server = self.start()
 
-    @property
-    def address(self) -> str:
-        """The URL where it listens."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
+    def start(self) -> RunningServer:
         """Start it, and wait until its model is loaded."""
-        command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(self.model)]
-        self.process = subprocess.Popen(
-            [*command, "--port", str(self.port), "--context-length", "2048"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        self.server = start(
+            self._model, "--port", str(self._port), context_length=2048, preexec_fn=self.group.join
         )
-        self.group.add(self.process.pid)
-        wait_for(f"{self.address}/health/ready")
+        return self.server
 
-    def end(self, how: signal.Signals) -> None:
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it by a signal, and wait for its end."""
-        assert self.process is not None
-        self.process.send_signal(how)
-        self.process.wait()
+        self.server.process.send_signal(how)
+        self.server.process.communicate()
 
 
 @dataclass(frozen=True)
@@ -107,7 +90,7 @@ class Front:
 
     def __init__(self, address: str, tokens: int) -> None:
         self._client = httpx2.Client(
-            base_url=address, timeout=READY_S, limits=httpx2.Limits(max_connections=None)
+            base_url=address, timeout=LONGEST_S, limits=httpx2.Limits(max_connections=None)
         )
         self._tokens = tokens
         self.model = self._client.get("/v1/models").raise_for_status().json()["data"][0]["id"]
@@ -193,56 +176,31 @@ class Load:
         return [each for each in self.outcomes if each.error]
 
 
-def wait_for(url: str) -> None:
-    """Wait until an address answers with status 200."""
-    until = time.monotonic() + READY_S
-    while time.monotonic() < until:
-        try:
-            if httpx2.get(url).status_code == 200:
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.1)
-    raise SystemExit(f"{url} did not become ready")
-
-
-@contextmanager
-def gateway(name: str, program: str, servers: list[str]) -> Iterator[str]:
-    """Yield the address of a running gateway."""
-    address = f"http://127.0.0.1:{FIRST_PORT}"
-    with tempfile.TemporaryDirectory() as folder:
-        if name == "haproxy":
-            file = Path(folder) / "haproxy.cfg"
-            text = haproxy_configuration(servers, "127.0.0.1", FIRST_PORT, PER_SERVER)
-            file.write_text(text, encoding="utf-8")
-            command = [program, "-db", "-f", str(file)]
-        else:
-            command = [program, *smg_arguments(servers, "127.0.0.1", FIRST_PORT)]
-            command += ["--prometheus-port", str(FIRST_PORT + 90)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(f"{address}/v1/models")
-            yield address
-        finally:
-            process.terminate()
-            process.wait()
+def gateway_command(program: str, servers: list[str], port: int, folder: Path) -> list[str]:
+    """Return the command of a gateway before these servers."""
+    if Path(program).name == "haproxy":
+        file = folder / "haproxy.cfg"
+        text = haproxy_configuration(servers, "127.0.0.1", port, PER_SERVER)
+        file.write_text(text, encoding="utf-8")
+        return [program, "-db", "-f", str(file)]
+    command = [program, *smg_arguments(servers, "127.0.0.1", port)]
+    return [*command, "--prometheus-port", str(free_port())]
 
 
 def throughput(front: Front, alone: Front, blocks: int, seconds: float) -> dict[str, Any]:
     """Measure the tokens a second of one replica and of all, in turns."""
-    rates: dict[str, list[float]] = {"one": [], "all": []}
-    failed, ratios = 0, []
-    for _ in range(blocks):
-        block: dict[str, list[float]] = {"one": [], "all": []}
-        for arm in ("one", "all", "all", "one"):
-            users = USERS_EACH if arm == "one" else USERS_EACH * REPLICAS
-            load = (alone if arm == "one" else front).load(users, seconds)
-            block[arm].append(load.rate)
-            failed += len(load.failures)
-        ratios.append(statistics.mean(block["all"]) / statistics.mean(block["one"]))
-        for arm, values in block.items():
-            rates[arm] += values
-    return {**rates, "ratios": ratios, "failed": failed}
+    failed = 0
+
+    def rate(arm: str, _block: int) -> float:
+        nonlocal failed
+        users = USERS_EACH if arm == "one" else USERS_EACH * REPLICAS
+        load = (alone if arm == "one" else front).load(users, seconds)
+        failed += len(load.failures)
+        return load.rate
+
+    rates = in_turns(["one", "all"], blocks, rate, warm_up=0)
+    medians = {arm: middle(runs) for arm, runs in rates.items()}
+    return {**medians, **ratio(rates["all"], rates["one"])._asdict(), "failed": failed}
 
 
 def conversation(front: Front, number: int) -> list[Outcome]:
@@ -281,7 +239,6 @@ def killed(front: Front, replica: Replica, seconds: float) -> dict[str, Any]:
 
     def kill() -> None:
         time.sleep(seconds / 3)
-        assert replica.process is not None
         replica.end(signal.SIGKILL)
 
     load = front.load(USERS_EACH * REPLICAS, seconds, kill)
@@ -301,7 +258,7 @@ def drained(front: Front, replica: Replica, seconds: float) -> dict[str, Any]:
 
     def drain() -> None:
         time.sleep(seconds / 4)
-        replica.end(signal.SIGTERM)
+        replica.end()
         time.sleep(seconds / 4)
         replica.start()
         time.sleep(SETTLE_S)
@@ -316,29 +273,30 @@ def drained(front: Front, replica: Replica, seconds: float) -> dict[str, Any]:
 
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("gateway", choices=("haproxy", "smg"))
+    parser = argument_parser(__doc__)
+    parser.add_argument("--gateway", choices=("haproxy", "smg"), default="haproxy")
     parser.add_argument("--program", default="")
-    parser.add_argument("--model", type=Path, default=None, help="default: the starter")
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
     program = options.program or shutil.which(options.gateway)
     if not program:
         raise SystemExit(f"{options.gateway} is not installed")
-    model = options.model or starter_model()
-    replicas = [Replica(FIRST_PORT + number, model) for number in range(1, REPLICAS + 1)]
-    result: dict[str, Any] = {"gateway": options.gateway, "model": model.name}
+    report = Report(options, gateway=options.gateway, arms="one, all", blocks=options.blocks)
+    result: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
-        for each in replicas:
-            stack.callback(each.group.remove)
-            stack.callback(each.end, signal.SIGTERM)
-            each.start()
-        servers = [each.address for each in replicas]
-        address = stack.enter_context(gateway(options.gateway, program, servers))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        replicas = []
+        for _ in range(REPLICAS):
+            replicas.append(Replica(options.model))
+            stack.callback(replicas[-1].group.remove)
+            stack.callback(replicas[-1].end)
+        servers, port = [each.server.address for each in replicas], free_port()
+        address = f"http://127.0.0.1:{port}"
+        command = gateway_command(program, servers, port, folder)
+        stack.enter_context(foreign_server(command, f"{address}/v1/models"))
         front, alone = Front(address, options.tokens), Front(servers[0], options.tokens)
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "throughput": lambda: throughput(front, alone, options.blocks, options.seconds),
@@ -348,17 +306,13 @@ def main() -> int:
         }
         for name, step in steps.items():
             result[name] = step()
-            if not options.json:
-                print(name, json.dumps(result[name]), flush=True)
-        result["peaks_mib"] = [round(each.group.peak_mib) for each in replicas]
-    if options.json:
-        print(json.dumps(result))
-    else:
-        print("peaks", result["peaks_mib"], "MiB")
-    times = statistics.median(result["throughput"]["ratios"])
-    failed = [result["throughput"], result["conversations"], result["drained"]]
-    lost = sum(each["failed"] for each in failed) + result["killed"]["failed_before_first_byte"]
-    return 0 if times >= GOAL and not lost else 1
+            report.row(f"{name} {json.dumps(result[name])}", step=name, **result[name])
+        peaks = [round(each.group.peak_mib) for each in replicas]
+        report.row(f"peaks {peaks} MiB", peaks_mib=peaks)
+    report.end()
+    lost = sum(result[name]["failed"] for name in ("throughput", "conversations", "drained"))
+    lost += result["killed"]["failed_before_first_byte"]
+    return int(result["throughput"]["ratio"] < GOAL or lost > 0)
 
 
 if __name__ == "__main__":

@@ -37,13 +37,12 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS.parent / "app"), str(TESTS)]
+sys.path.insert(0, str(TESTS))
 
 import psutil
 
-from benchmarks.bench_engine import ratio
+from benchmarks import runner
 from deepseek_r1.core.events import FinishReason, GenerationStats
-from deepseek_r1.hardware import cpu, machine_memory_mib
 from deepseek_r1.host.environment import engine_environment
 from host.scripted_engine import TEXT
 from r1desk.store import Store
@@ -302,15 +301,12 @@ def _ratio_rows(
     name: str,
     limit: float,
 ) -> list[Row]:
-    def middle(runs: list[list[float]]) -> float:
-        return statistics.median(rate for block in runs for rate in block)
-
-    value, low, high = ratio(bare, ours)
-    note = f"{low:.3f} to {high:.3f}, {len(bare)} blocks"
+    found = runner.ratio(ours, bare)
+    note = f"{found.low:.3f} to {found.high:.3f}, {len(bare)} blocks"
     return [
-        Row(section, f"{phase}, bare loop", middle(bare), "tok/s"),
-        Row(section, f"{phase}, {name}", middle(ours), "tok/s"),
-        Row(section, f"{phase}, {name} / bare", value, "", limit, at_least=True, note=note),
+        Row(section, f"{phase}, bare loop", runner.middle(bare), "tok/s"),
+        Row(section, f"{phase}, {name}", runner.middle(ours), "tok/s"),
+        Row(section, f"{phase}, {name} / bare", found.ratio, "", limit, at_least=True, note=note),
     ]
 
 
@@ -329,8 +325,8 @@ def process(_profiles: Profiles, quick: bool) -> list[Row]:
     ).stdout
     report = json.loads(output.splitlines()[-1])
     rows = []
-    for phase in ("prefill", "decode"):
-        found = report[phase]
+    for found in report["rows"]:
+        phase = found["phase"]
         note = f"{found['low']:.3f} to {found['high']:.3f}, {report['blocks']} blocks"
         rows += [
             Row("process", f"{phase}, bare loop", found["bare"], "tok/s"),
@@ -345,10 +341,8 @@ def process(_profiles: Profiles, quick: bool) -> list[Row]:
 
 def machine() -> dict[str, Any]:
     names = ("PySide6-Essentials", "llama-cpp-python", "apsw", "pydantic")
-    processor = cpu()
     return {
-        "machine": f"{processor.name}, {processor.usable_cores} cores, "
-        f"{machine_memory_mib():.0f} MiB, {platform.platform()}",
+        "machine": runner.machine(),
         "versions": {"Python": platform.python_version()}
         | {name: metadata.version(name) for name in names},
         "qt_platform": qt_platform(),

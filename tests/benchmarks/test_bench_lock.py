@@ -23,6 +23,6 @@ def test_a_locked_and_an_unlocked_engine_answer_alike(shallow_starter: Path) -> 
     command = [sys.executable, script, shallow_starter, "--blocks", "1", "--tokens", "8", "--json"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.stdout, run.stderr  # the exit status depends on the speed
-    report = json.loads(run.stdout)
-    assert report["blocks_with_other_texts"] == 0
-    assert report["decode"]["locked"] > 0 < report["prefill"]["unlocked"]
+    *rates, texts = json.loads(run.stdout)["rows"]
+    assert texts == {"other_texts": 0}
+    assert all(row["locked"] > 0 < row["unlocked"] for row in rates)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import signal
 import socket
@@ -32,15 +31,16 @@ from urllib.parse import urlsplit
 import httpx2
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "app")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.memory.meter import unshared_mib
+from support.servers import started
 
 KEY = "a-key-for-the-soak-test"
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
-READY_S, END_S, SAMPLE_S = 300.0, 600.0, 5.0
+END_S, SAMPLE_S = 600.0, 5.0
+LIMITS = ("--max-tokens", "100", "--max-queue", "6")
 SETTLING = 0.25  # the share of the time in which caches fill
 HANG_S = 20.0
 WARM_WORD = "word " * 40
@@ -270,24 +270,6 @@ class Watch:
         )
 
 
-def start(model: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start a server with small limits; return it and its address once its model is loaded."""
-    command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(model), "--port", "0"]
-    command += ["--context-length", "2048", "--max-tokens", "100", "--max-queue", "6"]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"DEEPSEEK_R1_API_KEY": KEY}
-    )
-    assert process.stderr is not None
-    address = process.stderr.readline().split()[-1]
-    threading.Thread(target=sys.stderr.writelines, args=(process.stderr,), daemon=True).start()
-    until = time.monotonic() + READY_S
-    while httpx2.get(f"{address}/health/ready").status_code != 200:
-        if time.monotonic() > until:
-            raise SystemExit("the server did not become ready")
-        time.sleep(0.2)
-    return process, address
-
-
 def all_ended(address: str) -> bool:
     """Return whether all requests end once the clients are gone."""
     until = time.monotonic() + END_S
@@ -327,15 +309,14 @@ def main() -> int:
     parser.add_argument("--most-kib", type=float, default=20.0)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
-    process, address = start(options.model or starter_model())
-    try:
+    model = options.model or starter_model()
+    with started(model, *LIMITS, key=KEY, context_length=2048) as server:
+        process = server.process
+        threading.Thread(target=sys.stderr.writelines, args=(process.stderr,), daemon=True).start()
         watch = Watch(process)
-        seen = soak(address, watch, options)
-        alive, ended = watch.alive(), all_ended(address)
+        seen = soak(server.address, watch, options)
+        alive, ended = watch.alive(), all_ended(server.address)
         watch.sample()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
     print(f"{watch.samples[-1][0]:.1f} minutes, {sum(seen.kinds.values())} requests")
     for counts in (seen.kinds, seen.statuses):
         print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))

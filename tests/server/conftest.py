@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.servers import RunningServer, StartServer, end, start
+from support.servers import RunningServer, StartServer, started
 
 
 @pytest.fixture(scope="module")
 def server(starter: Path) -> Iterator[RunningServer]:
-    running = start(starter)
-    yield running
-    end(running)
+    with started(starter) as running:
+        yield running
 
 
 @pytest.fixture
 def start_server(starter: Path) -> Iterator[StartServer]:
     """Starts servers that end with the test."""
-    running: list[RunningServer] = []
+    with ExitStack() as stack:
 
-    def started(*options: str, **more: object) -> RunningServer:
-        running.append(start(starter, *options, **more))  # type: ignore[arg-type]
-        return running[-1]
+        def start(*options: str, **more: Any) -> RunningServer:
+            return stack.enter_context(started(starter, *options, **more))
 
-    yield started
-    for each in running:
-        end(each)
+        yield start

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.server.gateway import checked_servers, haproxy_configuration, smg_arguments
-from support.patience import PATIENCE_S, wait_until
-from support.servers import StartServer, get, post
+from support.servers import StartServer, foreign_server, free_port, get, post
 
 CHAT = "/v1/chat/completions"
 
@@ -25,11 +22,6 @@ def test_servers_are_addresses_without_a_path():
             checked_servers([wrong])
     with pytest.raises(WrongUsage, match="At least one"):
         checked_servers([])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 def served_by(address: str, session: str, count: int) -> int:
@@ -46,16 +38,6 @@ def answered(server_address: str) -> int:
     text = get(f"{server_address}/metrics").text
     name = "deepseek_r1:e2e_request_latency_seconds_count "
     return int(float(text.split(name)[-1].split()[0]))
-
-
-def wait_for(address: str) -> None:
-    def ready() -> bool:
-        try:
-            return get(f"{address}/v1/models").status_code == 200
-        except httpx2.TransportError:
-            return False
-
-    wait_until(ready, "the gateway did not become ready")
 
 
 @pytest.mark.integration
@@ -76,10 +58,8 @@ def test_a_conversation_stays_on_its_server_and_survives_it(
     else:
         command = [program, *smg_arguments(addresses, "127.0.0.1", port)]
         command += ["--prometheus-port", str(free_port())]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        common = f"http://127.0.0.1:{port}"
-        wait_for(common)
+    common = f"http://127.0.0.1:{port}"
+    with foreign_server(command, f"{common}/v1/models"):
         assert served_by(common, "first", 4) == 4
         counts = sorted(answered(address) for address in addresses)
         assert counts == [0, 4]
@@ -87,6 +67,3 @@ def test_a_conversation_stays_on_its_server_and_survives_it(
         busy.process.kill()
         busy.process.wait()
         assert served_by(common, "first", 3) == 3
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)

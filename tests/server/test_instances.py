@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,7 +14,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.server.instances import share_of
 from deepseek_r1.server.serve_options import ServeOptions
 from support.patience import PATIENCE_S, wait_until
-from support.servers import is_ready, post
+from support.servers import RunningServer, end, is_ready, post, started
 
 pytestmark = [
     pytest.mark.integration,
@@ -41,54 +40,41 @@ def test_a_budget_that_is_too_small_for_all_is_refused():
         share_of(options(512), 3)
 
 
-def wait_until_ready(addresses: list[str]) -> None:
-    wait_until(lambda: all(map(is_ready, addresses)), "not all instances became ready")
+@pytest.fixture
+def two(starter: Path) -> Iterator[tuple[RunningServer, list[str]]]:
+    """A supervisor of two instances, and their own addresses."""
+    with started(starter, "--instances", "2", wait=False) as supervisor:
+        assert supervisor.process.stderr is not None
+        own = [supervisor.process.stderr.readline().split()[-1] for _ in range(2)]
+        wait_until(lambda: all(map(is_ready, own)), "not all instances became ready")
+        yield supervisor, own
 
 
-def test_an_instance_that_dies_comes_back(starter: Path):
-    command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(starter)]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--instances", "2", "--context-length", "512"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        lines = [process.stderr.readline() for _ in range(3)]
-        common, *own = (line.split()[-1] for line in lines)
-        wait_until_ready(own)
-        body = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
-        for _ in range(4):
-            assert post(f"{common}/v1/chat/completions", json=body).status_code == 200
-        children = psutil.Process(process.pid).children()
-        assert len(children) == 2
-        children[0].kill()
-        children[0].wait(PATIENCE_S)
-        wait_until_ready(own)
-        assert post(f"{common}/v1/chat/completions", json=body).status_code == 200
-        grandchildren = psutil.Process(process.pid).children(recursive=True)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0
-    _, alive = psutil.wait_procs(grandchildren, timeout=PATIENCE_S)
-    assert alive == []
-
-
-def test_killing_the_supervisor_ends_its_instances_and_their_engines(starter: Path):
-    command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(starter)]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--instances", "2", "--context-length", "512"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    own = [process.stderr.readline().split()[-1] for _ in range(3)][1:]
-    wait_until_ready(own)
-    below = psutil.Process(process.pid).children(recursive=True)
-    assert len(below) >= 4  # two instances, each with an engine
-    process.kill()
-    process.wait()
+def test_an_instance_that_dies_comes_back(two: tuple[RunningServer, list[str]]):
+    supervisor, own = two
+    body = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
+    chat = f"{supervisor.address}/v1/chat/completions"
+    for _ in range(4):
+        assert post(chat, json=body).status_code == 200
+    children = psutil.Process(supervisor.process.pid).children()
+    assert len(children) == 2
+    children[0].kill()
+    children[0].wait(PATIENCE_S)
+    wait_until(lambda: all(map(is_ready, own)), "not all instances became ready again")
+    assert post(chat, json=body).status_code == 200
+    below = psutil.Process(supervisor.process.pid).children(recursive=True)
+    assert end(supervisor) == 0
     _, alive = psutil.wait_procs(below, timeout=PATIENCE_S)
     assert alive == []
-    process.stderr.close()
+
+
+def test_killing_the_supervisor_ends_its_instances_and_their_engines(
+    two: tuple[RunningServer, list[str]],
+):
+    supervisor, _ = two
+    below = psutil.Process(supervisor.process.pid).children(recursive=True)
+    assert len(below) >= 4  # two instances, each with an engine
+    supervisor.process.kill()
+    supervisor.process.wait()
+    _, alive = psutil.wait_procs(below, timeout=PATIENCE_S)
+    assert alive == []

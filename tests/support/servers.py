@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -65,15 +67,24 @@ def is_ready(address: str) -> bool:
 StartServer = Callable[..., RunningServer]
 
 
-def start(model: Path, *options: str, key: str = "", wait: bool = True) -> RunningServer:
-    command = [sys.executable, "-m", "deepseek_r1", "serve", "--model", str(model), "--port", "0"]
-    environment = os.environ | {"LC_ALL": "C.UTF-8", "DEEPSEEK_R1_API_KEY": key}
+def start(
+    model: Path,
+    *options: str,
+    key: str = "",
+    wait: bool = True,
+    context_length: int = 1024,
+    before: Sequence[str] = (),
+    **popen: Any,
+) -> RunningServer:
+    """A server, by default with its model loaded; `before` is what the command begins with."""
+    command = [*before, sys.executable, "-m", "deepseek_r1", "serve", "--model", str(model)]
     process = subprocess.Popen(
-        [*command, "--context-length", "1024", *options],
+        [*command, "--port", "0", "--context-length", str(context_length), *options],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        env=environment,
+        env=os.environ | {"LC_ALL": "C.UTF-8", "DEEPSEEK_R1_API_KEY": key},
+        **popen,
     )
     assert process.stderr is not None
     line = process.stderr.readline()
@@ -94,3 +105,45 @@ def end(server: RunningServer) -> int:
         server.process.send_signal(signal.SIGTERM)
     server.process.communicate(timeout=PATIENCE_S)
     return server.process.returncode
+
+
+@contextmanager
+def started(model: Path, *options: str, **more: Any) -> Iterator[RunningServer]:
+    """A server that ends with the `with`; the arguments are those of `start`."""
+    server = start(model, *options, **more)
+    try:
+        yield server
+    finally:
+        end(server)
+
+
+@contextmanager
+def foreign_server(
+    command: Sequence[str], health: str, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Another program that serves, as a gateway; begins when the address `health` answers."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | dict(environment or {}),
+    )
+
+    def ready() -> bool:
+        assert process.poll() is None, f"{command[0]} ended"
+        try:
+            return get(health).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    try:
+        wait_until(ready, f"{command[0]} did not become ready")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]

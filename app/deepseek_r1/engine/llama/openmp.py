@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-# How often an OpenMP thread spins before it sleeps, in turns of libgomp's waiting loop. Measured by
-# tests/host/measure_spin.py, two threads on two cores, the best of two or three runs, tokens/s.
+# How often an OpenMP thread spins before it sleeps, in turns of libgomp's waiting loop. Measured
+# with two threads on two cores, the best of two or three runs, tokens/s.
 # "busy" is beside one program that never rests, on a busy machine: only the order counts.
 #
 #                     135M idle  1.5B idle  135M busy

@@ -1,0 +1,163 @@
+"""Measures one computation with our kernels beside llama.cpp's: attention, or few rows.
+
+    python tests/benchmarks/bench_kernels.py MODEL [--cells 500,1500] [--rows 1,15,256]
+        [--bits 256] [--kv-type q8_0]
+    python tests/benchmarks/bench_kernels.py MODEL --few-rows [--rows 1,2,4,8,16] [--kernel AVX2]
+
+Two contexts of one model compute the same number of rows (tokens) behind the same number of cells,
+in turns. 1 row is decode, 15 are a token and its drafts, 256 a piece of a prompt. With `--few-rows`
+the weights are as they are in the file. Whether the results have the same bits is stated as well;
+from eight rows on, llama.cpp's tiled kernel has others. The ratio is llama.cpp's time / ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from unittest import mock
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.runner import Report, argument_parser, in_turns, middle, numbers, ratio
+from deepseek_r1.core.settings import KVType
+from deepseek_r1.engine.llama import attention, mul_mat
+from deepseek_r1.engine.llama import context as context_module
+from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
+from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.hardware import cpu
+from deepseek_r1.native.native_library import MulMatKernel, native
+
+MICRO_BATCH: Final = 256
+FEW_CELLS: Final = 64  # for mul_mat, which does not depend on them
+ARMS: Final = ("ours", "llama.cpp")
+
+
+@contextmanager
+def contexts(
+    model: LlamaModel, params: ContextParams, maker: str
+) -> Iterator[dict[str, LlamaContext]]:
+    """Yield a context for each arm; llama.cpp's has nothing of what `maker` of `context` makes."""
+    made = {"ours": LlamaContext(library(), model, params)}
+    try:
+        with mock.patch.object(context_module, maker, return_value=None):
+            made["llama.cpp"] = LlamaContext(library(), model, params)
+        yield made
+    finally:
+        for context in made.values():
+            context.close()
+
+
+def fill(context: LlamaContext, cells: int) -> None:
+    """Compute cells until there are as many."""
+    context.truncate(min(cells, context.used))
+    while (missing := cells - context.used) > 0:
+        context.compute([1000 + each % 5000 for each in range(min(missing, MICRO_BATCH))])
+
+
+def timed_ms(context: LlamaContext, cells: int, rows: int) -> float:
+    """Return the milliseconds of one computation of some rows behind the first cells."""
+    context.truncate(cells)
+    tokens = [2000 + 7 * each for each in range(rows)]
+    started = time.perf_counter()
+    context.compute(tokens)
+    return (time.perf_counter() - started) * 1000
+
+
+def measure(
+    report: Report,
+    model: LlamaModel,
+    made: dict[str, LlamaContext],
+    cells: int,
+    rows: int,
+    repetitions: int,
+) -> None:
+    """Measure both arms in turns, and add the row to the report."""
+    for context in made.values():
+        fill(context, cells)
+    runs = in_turns(ARMS, repetitions, lambda arm, _: timed_ms(made[arm], cells, rows))
+    ours, theirs = (middle(runs[arm]) for arm in ARMS)
+    found = ratio(runs["llama.cpp"], runs["ours"])
+    bits = [last_logits(model, context, cells, rows) for context in made.values()]
+    report.row(
+        f"{cells:6} cells {rows:4} rows   ours {ours:9.1f} ms   llama.cpp {theirs:9.1f} ms   "
+        f"ratio {found}   same bits: {bits[0] == bits[1]}",
+        cells=cells, rows=rows, ours_ms=ours, theirs_ms=theirs, **found._asdict(),
+        same_bits=bits[0] == bits[1],
+    )  # fmt: skip
+
+
+def last_logits(model: LlamaModel, context: LlamaContext, cells: int, rows: int) -> bytes:
+    """Return the bytes of the logits of the last of some rows behind the first cells."""
+    timed_ms(context, cells, rows)
+    found = library().api.llama_get_logits_ith(context.pointer, -1)
+    return np.ctypeslib.as_array(found, (model.vocabulary,)).tobytes()
+
+
+def measure_attention(given: argparse.Namespace) -> None:
+    """Compare attention, with the vectors of our kernels as long as wanted."""
+    most_bits = attention.attention_vector_bits()
+    if not most_bits or (given.bits or 0) > most_bits:
+        raise SystemExit("there are no such kernels for this processor")
+    bits = given.bits or most_bits
+    attention.attention_vector_bits = lambda: bits
+    model = LlamaModel(library(), read_header(given.model).parts, lambda _fraction: True)
+    cells = max(given.cells) + max(given.rows) + MICRO_BATCH
+    threads = given.threads
+    params = ContextParams(cells, MICRO_BATCH, given.kv_type, 1, threads, threads)
+    report = Report(given, bits=bits, threads=threads, kv_type=given.kv_type.value)
+    with contexts(model, params, "make_attention") as made:
+        for count in sorted(given.cells):
+            for rows in given.rows:
+                measure(report, model, made, count, rows, given.repetitions)
+    model.close()
+    report.end()
+
+
+def measure_mul_mat(given: argparse.Namespace) -> None:
+    """Compare the multiplication for few rows, with one of our kernels for all numbers of rows."""
+    kernels = mul_mat.supported_kernels(library())
+    if not kernels or (given.kernel or kernels[0]) not in kernels:
+        raise SystemExit("there are no such kernels for this processor")
+    kernel = given.kernel or kernels[0]
+    mul_mat.supported_kernels = lambda _library: [kernel]
+    parts = read_header(given.model).parts
+    model = LlamaModel(library(), parts, lambda _fraction: True, repack=False)
+    most, threads = max(given.rows), given.threads
+    batch = max(FEW_CELLS, most)
+    params = ContextParams(4 * FEW_CELLS + most, batch, KVType.F16, 1, threads, threads)
+    report = Report(given, kernel=kernel.name, threads=threads)
+    with contexts(model, params, "make_mul_mat") as made:
+        # Ours compute all these numbers of rows, whether they are faster or not.
+        native().mul_mat_set_rows(made["ours"]._mul_mat.user_data, 1, most)
+        for rows in given.rows:
+            measure(report, model, made, FEW_CELLS, rows, given.repetitions)
+    model.close()
+    report.end()
+
+
+def main() -> None:
+    parser = argument_parser(__doc__, needs_model=True)
+    parser.add_argument("--few-rows", action="store_true", help="the multiplication for few rows")
+    parser.add_argument("--cells", type=numbers, default=[500, 1500], help="of attention")
+    parser.add_argument("--rows", type=numbers)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=cpu().physical_cores)
+    parser.add_argument("--kv-type", type=KVType, default=KVType.F16)
+    parser.add_argument("--bits", type=int, choices=(256, 512), help="of attention's vectors")
+    parser.add_argument("--kernel", type=MulMatKernel.__getitem__, help="AVX2, AVX_VNNI, ...")
+    given = parser.parse_args()
+    given.rows = given.rows or ([1, 2, 4, 7, 8, 16] if given.few_rows else [1, 15, 256])
+    (measure_mul_mat if given.few_rows else measure_attention)(given)
+
+
+if __name__ == "__main__":
+    main()
