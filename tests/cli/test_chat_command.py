@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from command import COMMAND, environment, run
 
 from deepseek_r1.cli.app import app
 from deepseek_r1.core.events import LoadProgress
 from deepseek_r1.host.client import EngineClient
+from support.command import COMMAND, environment, run
 from support.terminal import Terminal, on_terminal
 
 pytestmark = pytest.mark.integration

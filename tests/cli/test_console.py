@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from command import environment
 
+from support.command import environment
 from support.patience import PATIENCE_S
 
 

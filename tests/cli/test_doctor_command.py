@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from command import run
+from support.command import run
 
 
 def test_the_doctor_tells_what_is_here(starter):

@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 from click.testing import CliRunner
-from command import run, start
 
 from deepseek_r1.cli.app import app
 from deepseek_r1.cli.generate_command import MAX_PROMPT_BYTES, _weights_report
@@ -19,6 +18,7 @@ from deepseek_r1.core.events import AnswerDelta, Bill, BillLine, MemoryState, We
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import EnginePhase, Heartbeat
+from support.command import run, start
 from support.patience import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.integration

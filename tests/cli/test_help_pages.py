@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from command import run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_r1.cli.command import width_of, wrapped
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.settings import LoadSettings
+from support.command import run
 
 COMMANDS = [["generate"], ["chat"], ["plan"], ["models", "pull"], ["convert"], ["quality"]]
 

@@ -8,7 +8,6 @@ import signal
 
 import pytest
 from click.testing import CliRunner
-from command import run, start
 
 from deepseek_r1.catalogue import download_spec, known_models
 from deepseek_r1.catalogue.download_spec import DownloadSpec
@@ -16,6 +15,7 @@ from deepseek_r1.catalogue.errors import RepositoryNotListed
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.cli import pull_command
 from deepseek_r1.cli.app import app
+from support.command import run, start
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer
 from support.hub_server import hub_server, page

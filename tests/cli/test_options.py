@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
-from command import environment, run
+
+from support.command import run, run_code
 
 PUBLISHED = {
     "memory_budget": ["512"],
@@ -48,12 +46,5 @@ def test_help_speaks_chinese_where_the_system_does():
 def test_commands_are_completed_in_the_shell(shell: str):
     asked = {"COMP_WORDS": "deepseek-r1 ge", "COMP_CWORD": "ge" if shell == "fish" else "1"}
     code = "import sys; sys.argv = ['deepseek-r1']\nfrom deepseek_r1.cli import main\nmain()"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment(**{"_DEEPSEEK_R1_COMPLETE": f"{shell}_complete"}, **asked),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    done = run_code(code, _DEEPSEEK_R1_COMPLETE=f"{shell}_complete", **asked)
     assert "generate" in done.stdout, done.stderr

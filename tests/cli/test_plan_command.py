@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
-from command import environment, run
 
+from support.command import run, run_code
 from support.gguf_files import CONTEXT, tiny_llama
 
 LINES = ["weights", "kv_cache", "compute", "output", "runtime", "window", "reserve"]
@@ -118,9 +116,7 @@ def test_no_native_library_is_needed(starter):
         "import sys; sys.modules.update(llama_cpp=None, numpy=None); sys.argv = sys.argv[:1] + "
         f"['plan', {str(starter)!r}]; from deepseek_r1.cli import main; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, check=False
-    )
+    done = run_code(code)
     assert done.returncode == 0, done.stderr
 
 

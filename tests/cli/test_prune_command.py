@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from command import run
+from support.command import run
 
 
 def test_the_help_says_how_much_goes_without_an_option():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from command import run
-
 from deepseek_r1.cli.serve_load import LoadTimes, percentile
+from support.command import run
 
 
 def test_percentiles_are_values_that_were_measured():

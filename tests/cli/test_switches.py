@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from command import run
 
 from deepseek_r1.cli.command import with_values_named
 from deepseek_r1.cli.generate_command import generate
 from deepseek_r1.core.errors import WrongUsage
+from support.command import run
 
 ON, OFF = "--swap-enabled", "--no-swap-enabled"
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from command import run
+
+from support.command import run
 
 
 @pytest.mark.parametrize(

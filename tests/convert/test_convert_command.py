@@ -6,24 +6,20 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1.formats.gguf import read_header
+from support import command
 from support.patience import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.integration
 
 pty = pytest.importorskip("pty")
-COMMAND = [sys.executable, "-m", "deepseek_r1.cli", "convert"]
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    words = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+run = partial(command.run, "convert")
 
 
 def test_the_published_spelling_works(folder: Path, tmp_path: Path) -> None:
@@ -68,11 +64,8 @@ def test_each_refusal_has_its_status_and_a_sentence(
 
 def test_a_terminal_sees_a_bar(starter: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    child = subprocess.Popen(
-        [*COMMAND, str(starter), str(tmp_path / "out.gguf"), "-p", "q4_0"],
-        stderr=theirs,
-        stdout=subprocess.DEVNULL,
-    )
+    words = [*command.COMMAND, "convert", str(starter), str(tmp_path / "out.gguf"), "-p", "q4_0"]
+    child = subprocess.Popen(words, stderr=theirs, stdout=subprocess.DEVNULL)
     os.close(theirs)
     seen = b""
     while True:
@@ -91,8 +84,7 @@ def test_a_terminal_sees_a_bar(starter: Path, tmp_path: Path) -> None:
 
 def test_an_interrupted_command_says_how_to_go_on(starter: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.gguf"
-    words = [*COMMAND, str(starter), str(target), "-p", "q4_k", "--threads", "1"]
-    child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    child = command.start("convert", starter, target, "-p", "q4_k", "--threads", "1")
     part = tmp_path / "out.gguf.part"
     wait_until(part.exists)
     time.sleep(0.3)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
+from support import command
 
 pytestmark = pytest.mark.integration
 
 TEXT = "The bridge was built of stone. People cross it every day, in the sun and in the rain. " * 40
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "deepseek_r1.cli", "convert", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=250, check=False)
+run = partial(command.run, "convert")
 
 
 def weight(path: Path, name: str) -> bytes:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from deepseek_r1.cli.serve_load import ServerLoad
+from support.command import run
 from support.servers import RunningServer, get
 
 pytestmark = pytest.mark.integration
 
 
 def measured(server: RunningServer, *options: str) -> dict[str, object]:
-    command = [sys.executable, "-m", "deepseek_r1", "bench", "serve", "--url", server.address]
-    done = subprocess.run(
-        [*command, "--tokens", "4", "--json", *options],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    done = run("bench", "serve", "--url", server.address, "--tokens", "4", "--json", *options)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

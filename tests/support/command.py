@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.patience import PATIENCE_S
+
 SOURCE = Path(__file__).resolve().parents[2] / "app"
 COMMAND = [sys.executable, "-m", "deepseek_r1.cli"]
 
@@ -23,7 +25,19 @@ def run(*args: str | Path, text: str = "", **env: str) -> subprocess.CompletedPr
         env=environment(**env),
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=PATIENCE_S * 4,
+        check=False,
+    )
+
+
+def run_code(code: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """A finished interpreter that ran `code`, with our packages to import."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(**env),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE_S * 4,
         check=False,
     )
 
