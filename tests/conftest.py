@@ -28,6 +28,7 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import starter_model
 from r1desk.platform.clipboard import let_copied_text_outlive_python
 from support.budgets import ROOMY_MIB
+from support.engine_script import EngineScript
 from support.patience import PatientQtBot
 from support.shallow import shallow
 
@@ -141,6 +142,12 @@ def starter_int8(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     target = tmp_path_factory.mktemp("int8") / "starter-int8.gguf"
     convert(ConversionRequest(starter, target, precision_named("int8"), ROOMY_MIB, threads=2))
     return target
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> EngineScript:
+    """What the scripted engine of this test's window does; hand it to `running_session`."""
+    return EngineScript(tmp_path)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -100,7 +100,7 @@ def start(profiles: Profiles, quick: bool) -> list[Row]:
     visible, ready = [], []
     for _ in range(2 if quick else 5):
         profiles.fresh()
-        with MeasuredProcess(["-m", "window.driven_window"]) as window:
+        with MeasuredProcess(["-m", "window.measured_window", "--ask"]) as window:
             visible.append(window.hear("visible")["t"] - window.started_at)
             ready.append(window.hear("ready")["t"] - window.started_at)
             psutil.Process(window.pid).terminate()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from chat.chat_stack import ChatStack, chat_stack
 from r1desk.chat.widgets.markdown_view import MarkdownView
 from r1desk.chat.widgets.text_style import TextStyle
 from r1desk.chat.widgets.time_slicer import Slicer
@@ -72,3 +74,10 @@ def settled(qtbot: QtBot) -> Callable[[ChatView], None]:
                 return
 
     return wait
+
+
+@pytest.fixture
+def stack(qapp: QApplication, tmp_path: Path) -> Iterator[ChatStack]:
+    """The chat without its widgets; the test is the engine."""
+    with chat_stack(tmp_path) as made:
+        yield made

@@ -32,9 +32,10 @@ def test_any_pieces_give_the_same_blocks(size: int) -> None:
     assert outline(blocks(ANSWER * 2, size)) == outline(blocks(ANSWER * 2, 100_000))
 
 
-@pytest.mark.parametrize("name", [n for n, text in TEXTS.items() if len(text) <= 64_000])
+@pytest.mark.parametrize("name", TEXTS)
 def test_hostile_texts_in_pieces_give_the_same_blocks(name: str) -> None:
-    assert outline(blocks(TEXTS[name], 777)) == outline(blocks(TEXTS[name], 100_000))
+    text = TEXTS[name][:20_000]  # the longer texts only go on with the same
+    assert outline(blocks(text, 777)) == outline(blocks(text, 100_000))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """An engine process without an engine: speaks the real protocol and misbehaves on request.
 
 The model's "path" is the script of a load, the last message the script of an answer: words parted
-by spaces, each one act; those behind `prepare:` are for the next turn's preparation. Run by the
-supervisor as `python scripted_engine.py START_ACT...`.
+by spaces, each one act. Run by the supervisor as `python scripted_engine.py START_ACT...`.
+`scripted_model.py` is for the window, whose messages and paths are no scripts.
 """
 
 from __future__ import annotations
@@ -136,16 +136,9 @@ class ScriptedEngine:
                 self.send(protocol.DoneReply(id=request.id))
             case protocol.GenerateRequest():
                 self.phase = protocol.EnginePhase.GENERATING
-                script, _, _ = request.messages[-1].content.partition("prepare:")
-                reason = self.acts(script, request.id)
+                reason = self.acts(request.messages[-1].content, request.id)
                 stats = GenerationStats(finish_reason=reason)
                 self.event(request.id, GenerationFinished(stats=stats))
-                self.send(protocol.DoneReply(id=request.id))
-            case protocol.PrepareRequest(compute=True):
-                self.phase = protocol.EnginePhase.PREPARING
-                question = request.messages[-2].content
-                _, _, script = question.partition("prepare:")
-                self.acts(script, request.id)
                 self.send(protocol.DoneReply(id=request.id))
             case protocol.CountTokensRequest():
                 self.send(protocol.CountTokensReply(id=request.id, tokens=7))

@@ -1,9 +1,12 @@
-"""The real application, measuring itself for `bench_window.py`.
+"""The real application in a process of its own, which reports what happens, one JSON line each.
 
-    python -m window.measured_window [--scripted]      # R1DESK_PROFILE says where
+    python -m window.measured_window [--scripted] [--model GGUF]      # R1DESK_PROFILE says where
+    python -m window.measured_window --ask QUESTION…
 
-Reads one JSON command a line from its input and answers each with facts, one JSON line each.
+Reads one JSON command a line from its input; `bench_window.py` measures it so.
 `--scripted`: tests/host/scripted_engine.py in place of the engine.
+`--ask`: sends each question once the answer before it has ended, and reports what is stored of
+them (`sent`, `text`, `finished`). `test_kill.py` kills it, or its engine, meanwhile.
 """
 
 from __future__ import annotations
@@ -91,6 +94,9 @@ class Measured(QObject):
         self._last = (0.0, 0)
         self._bursts = 0
         self._unread = b""
+        self._engine_pid = 0
+        session.window.installEventFilter(self)
+        session.engine.heartbeat.connect(self._on_beat)
         self._input = QSocketNotifier(sys.stdin.fileno(), QSocketNotifier.Type.Read, self)
         self._input.activated.connect(self._on_input)
         session.models.loaded.connect(
@@ -101,6 +107,19 @@ class Measured(QObject):
         session.chat.answer_finished.connect(self._on_finished)
         session.chat.failed.connect(lambda report: say("failed", text=report.text()))
         session.chat.branch_shown.connect(self._on_shown)
+
+    def eventFilter(self, _window: QObject, event: QEvent) -> bool:
+        window = self._session.window
+        if event.type() == QEvent.Type.Paint and window.windowHandle().isExposed():
+            window.removeEventFilter(self)
+            QTimer.singleShot(0, lambda: say("visible"))  # once the whole picture is painted
+        return False
+
+    def _on_beat(self, _beat: object) -> None:
+        pid = self._session.engine.engine_pid
+        if pid and pid != self._engine_pid:
+            self._engine_pid = pid
+            say("engine", pid=pid)
 
     @Slot()
     def _on_input(self) -> None:
@@ -222,6 +241,44 @@ class Measured(QObject):
         )
 
 
+class Asker(QObject):
+    """Sends the questions one after the other, and reports what is stored of them."""
+
+    def __init__(self, session: Session, questions: list[str]) -> None:
+        super().__init__()
+        self._session, self._questions = session, questions
+        self._lengths: dict[int, int] = {}
+        session.models.loaded.connect(self._ask_soon)
+        session.chat.answer_started.connect(self._on_started)
+        session.chat.answer_streamed.connect(self._on_text)
+        session.chat.thinking_streamed.connect(self._on_text)
+        session.chat.answer_finished.connect(self._on_finished)
+
+    def _ask_soon(self, _cause: object) -> None:
+        QTimer.singleShot(0, self._ask_next)
+
+    def _ask_next(self) -> None:
+        if self._questions and not self._session.chat.busy:
+            composer = self._session.window.composer
+            composer.set_text(self._questions.pop(0))
+            composer.submit()
+
+    def _on_started(self, message_id: int) -> None:
+        if message_id not in self._lengths:
+            self._lengths[message_id] = 0
+            question = self._session.chat.shown_branch[-2]
+            say("sent", id=question.id, text=question.content)
+
+    def _on_text(self, message_id: int, text: str) -> None:
+        self._lengths[message_id] += len(text)
+        say("text", id=message_id, length=self._lengths[message_id])
+
+    def _on_finished(self, message: Any) -> None:
+        state, error = str(message.state), message.error_text
+        say("finished", id=message.id, state=state, text=message.content, error=error)
+        self._ask_soon(message)
+
+
 def say(event: str, **facts: object) -> None:
     """One line for the parent, with the machine-wide monotonic clock."""
     print(json.dumps({"event": event, "t": time.monotonic(), **facts}), flush=True)
@@ -233,6 +290,9 @@ def main() -> int:
     stored, damaged = prefs.load(profile_dir())
     stored.welcomed = True  # no card, and no measuring of the memory beside ours
     stored.load = LoadSettings(context_length=BENCH_CONTEXT)
+    if "--ask" in sys.argv:
+        stored.load = LoadSettings()
+        stored.sampling = stored.sampling.model_copy(update={"max_tokens": 400, "temperature": 0.9})
     if "--scripted" in sys.argv:
         stored.model_path = "wait=0"  # what the scripted engine does to load
     elif "--model" in sys.argv:
@@ -243,10 +303,12 @@ def main() -> int:
     command = [sys.executable, str(SCRIPTED)] if "--scripted" in sys.argv else None
     session = Session(profile, store, stored, damaged, command)
     measured = Measured(session)
+    questions = sys.argv[sys.argv.index("--ask") + 1 :] if "--ask" in sys.argv else []
+    asker = Asker(session, questions) if questions else None
     store.start()
     session.show()
     status = app.exec()
-    del measured
+    del measured, asker
     session.close()
     store.close()
     profile.close()

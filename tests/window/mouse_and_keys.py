@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractItemView, QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 NO_KEYS = Qt.KeyboardModifier.NoModifier
@@ -68,3 +68,9 @@ def type_text(text: str) -> None:
 def press(key: Qt.Key, modifiers: Qt.KeyboardModifier = NO_KEYS) -> None:
     """Press a key, whatever has the focus."""
     QTest.keyClick(focused(), key, modifiers)
+
+
+def press_button(inside: QWidget, name: str) -> None:
+    """Click the visible button with this text or accessible name."""
+    buttons = (b for b in inside.findChildren(QAbstractButton) if b.isVisible())
+    click(next(b for b in buttons if name in (b.text(), b.accessibleName())))

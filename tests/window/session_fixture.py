@@ -1,8 +1,12 @@
-"""The real application inside a test: window, store, engine, starter model."""
+"""The application inside a test: its window and store, and the scripted engine for a model.
+
+`test_real_sessions.py` alone has sessions with a model, and says why each needs one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,23 +17,37 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
 from r1desk.shell.session import Session
 from r1desk.store import Profile, StoreThread
+from support.engine_script import EngineScript
+
+Adapt = Callable[[prefs.Preferences], None]
 
 
 @contextmanager
 def running_session(
-    qtbot: QtBot,
-    folder: Path,
-    adapt: Callable[[prefs.Preferences], None] | None = None,
-    engine_command: list[str] | None = None,
+    qtbot: QtBot, folder: Path, adapt: Adapt | None = None, engine: EngineScript | None = None
 ) -> Iterator[Session]:
-    """Open the application on a profile folder; close it as closing the window does."""
+    """The application on a profile folder; `engine` is the script of what it has for a model."""
+    with tempfile.TemporaryDirectory(prefix="r1desk-engine-") as plain:
+        script = engine or EngineScript(Path(plain))
+        with session_with(qtbot, folder, adapt, script.command) as session:
+            yield session
+
+
+@contextmanager
+def session_with(
+    qtbot: QtBot, folder: Path, adapt: Adapt | None, command: Sequence[str] | None
+) -> Iterator[Session]:
+    """Open the application on a profile folder; close it as closing the window does.
+
+    `command` is the engine's command line; None is the installation's own, with a model.
+    """
     known, damaged = prefs.load(folder) if folder.exists() else (None, None)
     stored = known or prefs.Preferences(welcomed=True)
     if adapt is not None:
         adapt(stored)
     profile = Profile.open(folder)
     store = StoreThread(profile.database)
-    session = Session(profile, store, stored, damaged, engine_command)
+    session = Session(profile, store, stored, damaged, command)
     store.start()
     try:
         session.show()
@@ -47,10 +65,10 @@ def running_session(
 
 @contextmanager
 def ready_session(
-    qtbot: QtBot, folder: Path, adapt: Callable[[prefs.Preferences], None] | None = None
+    qtbot: QtBot, folder: Path, adapt: Adapt | None = None, engine: EngineScript | None = None
 ) -> Iterator[Session]:
     """The application on a profile folder, once its model is loaded."""
-    with running_session(qtbot, folder, adapt) as session:
+    with running_session(qtbot, folder, adapt, engine) as session:
         wait_ready(qtbot, session)
         yield session
 
@@ -58,14 +76,6 @@ def ready_session(
 def short_answers(stored: prefs.Preferences) -> None:
     """Answers of at most 48 tokens, the same every time."""
     stored.sampling = SamplingSettings(max_tokens=48, seed=1)
-
-
-def endless_answers(stored: prefs.Preferences) -> None:
-    """Answers that last until they are stopped: the starter's two ends of a text are ruled out."""
-    never = {0: -100.0, 2: -100.0}
-    stored.sampling = SamplingSettings(
-        max_tokens=4000, seed=1, logit_bias=never, end_repetition=False
-    )
 
 
 def wait_ready(qtbot: QtBot, session: Session) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QToolButton
@@ -14,10 +13,8 @@ from r1desk.chat.widgets.attachment_chip import AttachmentRow
 from r1desk.chat.widgets.attachment_dialog import AttachmentDialog
 from r1desk.shell.session import Session
 from window.mouse_and_keys import click, press, type_text
-from window.session_fixture import running_session, short_answers, wait_answered, wait_ready
+from window.session_fixture import ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
-
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 
 def files_of(*paths: Path) -> QMimeData:
@@ -55,8 +52,7 @@ def test_dropped_files_go_to_the_model_with_the_question(
 ) -> None:
     table = tmp_path / "prices.csv"
     table.write_text("fruit,price\napple,3\n", encoding="utf-8")
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         drop(session, files_of(table))
         wait_chips(qtbot, session, 1)
         qtbot.waitUntil(lambda: "about" not in labels(session)[0])
@@ -149,8 +145,7 @@ def test_a_file_larger_than_the_context_does_not_fit(
 ) -> None:
     long = tmp_path / "long.txt"
     long.write_text("All work and no play. " * 9_000, encoding="utf-8")
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         drop(session, files_of(long))
         wait_chips(qtbot, session, 1)
         assert labels(session)[0].endswith("does not fit")
@@ -193,8 +188,7 @@ def test_a_file_that_does_not_fit_leaves_the_others_fitting(
     long, short = tmp_path / "long.txt", tmp_path / "short.txt"
     long.write_text("All work and no play. " * 9_000, encoding="utf-8")
     short.write_text("Short.", encoding="utf-8")
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         drop(session, files_of(long, short))
         wait_chips(qtbot, session, 2)
         assert labels(session)[0].endswith("does not fit")

@@ -1,46 +1,32 @@
-"""Bad model files given to the real window: chosen, dropped, remembered.
+"""Files and settings that are refused: said in the notice bar and in the panel, and undone.
 
-Each is refused in our words, in the notice bar and in the panel; the window answers meanwhile,
-and the model before goes on answering. Quiet where the window's answering is timed.
+The window answers meanwhile, and the model before stays. What a loader finds wrong with a file is
+said by `hostile/test_hostile_models.py`, and through the window by `test_real_sessions.py`.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import errors
 from deepseek_r1.core.events import LoadProgress, TemplateSource
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.template_names import COMPLETION
 from r1desk import preferences as prefs
-from r1desk.chat.intents import Regenerate
 from r1desk.shell.session import Session
-from support import hostile
-from support.gguf_files import tiny_gemma3, tiny_llama, tiny_qwen2
-from support.r1_header import r1_header_if_there
-from support.raw_gguf import I32, STRING, U16, RawGguf
-from window.session_fixture import (
-    ask,
-    ready_session,
-    running_session,
-    short_answers,
-    wait_answered,
-    wait_ready,
-)
+from support.engine_script import EngineScript, refuses
+from support.gguf_files import tiny_llama
+from support.raw_gguf import STRING, RawGguf
+from window.mouse_and_keys import click, press_button
+from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
 from window.stall_meter import answering_window
-
-pytestmark = pytest.mark.integration
-
-VERDICT_MS = 10_000
-STARTER_NAME = "SmolLM2"
 
 
 def drag(session: Session, path: Path) -> QMimeData:
@@ -75,118 +61,47 @@ def drop(session: Session, path: Path) -> None:
     assert event.isAccepted()
 
 
-def drop_and_load(qtbot: QtBot, session: Session, path: Path) -> None:
-    drop(session, path)
-    qtbot.waitUntil(lambda: session.models.loaded_path == path)
-
-
-def choose(session: Session, path: Path) -> None:
-    session.models.choose(path)
-
-
-def refusal(
-    qtbot: QtBot, session: Session, give: Callable[[Session, Path], None], path: Path
-) -> errors.ErrorReport:
-    """What the window says about `path` in ten seconds, after seeing that it says it everywhere."""
-    session.window.notices.clear()
-    with (
-        answering_window(),
-        qtbot.waitSignal(session.models.load_failed, timeout=VERDICT_MS) as said,
-    ):
-        give(session, path)
-    report = said.args[0]
-    assert session.window.notices.notice is not None
-    assert session.window.notices.label.text() == report.text()
-    assert "Still in use" in session.window.panel.model.state.text()
-    assert session.models.current is not None
-    assert STARTER_NAME in session.window.panel.model.name.text().replace("\u200b", "")
-    return report
-
-
 def assert_still_answers(qtbot: QtBot, session: Session) -> None:
     ask(qtbot, session, "Say hello.")
     wait_answered(qtbot, session)
     assert session.chat.shown_branch[-1].state == "complete"
-    assert session.chat.shown_branch[-1].content
-
-
-def of_every_kind(cases: Sequence[hostile.Hostile]) -> list[hostile.Hostile]:
-    """Each fifth, and one for each error. test_hostile_models.py gives all to an engine."""
-    first = {case.expected: case for case in reversed(cases)}
-    chosen = {case.name: case for case in (*first.values(), *cases[::5])}
-    return list(chosen.values())
 
 
 @pytest.mark.quiet
-def test_no_hostile_file_gets_in_and_the_model_before_goes_on_answering(
+def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
-    sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
-    with ready_session(qtbot, own_profile, short_answers) as session:
-        engine = session.engine.engine_pid
-        for number, case in enumerate(of_every_kind(hostile.CASES)):
-            path = tmp_path / "hostile.gguf"
-            path.write_bytes(case.build(sound.copy()))
-            report = refusal(qtbot, session, drop if number % 8 == 0 else choose, path)
-            assert report.code == case.expected.__name__, case.name
-            assert "hostile.gguf" in report.text() or report.code == "SplitPartMissing", case.name
-        assert session.engine.engine_pid == engine
-        assert_still_answers(qtbot, session)
-
-
-@pytest.mark.quiet
-def test_what_is_no_whole_file_is_refused_by_name(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    sound = tiny_llama(tmp_path / "sound.gguf")
-    pipe = tmp_path / "pipe.gguf"
-    os.mkfifo(pipe)
-    cut = tmp_path / "cut.gguf"
-    cut.write_bytes(sound.read_bytes()[:-7])
-    cases: list[tuple[Path, type[errors.R1Error]]] = [
-        (tmp_path / "nowhere.gguf", errors.ModelFileMissing),
-        (sound / "below a file.gguf", errors.ModelFileMissing),
-        (tmp_path, errors.ModelFileUnreadable),
-        (pipe, errors.ModelFileUnreadable),
-        (cut, errors.ModelFileTruncated),
-        (header_of_r1(tmp_path), errors.ModelFileTruncated),
-        (split_model(tmp_path, sound, without=1), errors.SplitPartMissing),
-        (Path("\0.gguf"), errors.ModelFileUnreadable),
-        (tmp_path / ("x" * 300 + ".gguf"), errors.ModelFileUnreadable),
-        (Path(os.fsdecode(bytes(tmp_path) + b"/\xff\xfe.gguf")), errors.ModelFileMissing),
-        (tmp_path / "\ud800.gguf", errors.ModelFileMissing),
-    ]
-    with ready_session(qtbot, own_profile, short_answers) as session:
-        for path, expected in cases:
-            assert refusal(qtbot, session, choose, path).code == expected.__name__, repr(path)
-        for path, expected in cases[:7]:
-            assert refusal(qtbot, session, drop, path).code == expected.__name__, repr(path)
-        assert_still_answers(qtbot, session)
-        assert session.preferences.model_path is None
+    path = tmp_path / "hostile.gguf"
+    path.write_bytes(b"GGUF" + b"\xff" * 100)
+    with ready_session(qtbot, own_profile) as session:
+        before, received = session.models.current, []
+        session.engine.event.connect(received.append)
+        for give in (drop, lambda session, path: session.models.choose(path)):
+            session.window.notices.clear()
+            with answering_window(), qtbot.waitSignal(session.models.load_failed) as said:
+                give(session, path)
+            assert session.window.notices.label.text() == said.args[0].text()
+            assert "Still in use" in session.window.panel.model.state.text()
+        assert not any(isinstance(each, LoadProgress) for each in received), "nothing was unloaded"
+        assert session.models.current == before
+        total = f"{before.bill.total_mib:,.0f} of"
+        assert session.window.panel.bill.total.text().startswith(total), "its bill again"
         assert session.preferences.recent_models == []
-
-
-def test_a_model_in_parts_loads_whichever_part_is_chosen(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    first = split_model(tmp_path, tiny_llama(tmp_path / "sound.gguf"))
-    with ready_session(qtbot, own_profile, small_context) as session:
-        drop(session, first.with_name("tiny-00002-of-00003.gguf"))
-        qtbot.waitUntil(lambda: session.preferences.model_path == str(first))
         assert_still_answers(qtbot, session)
 
 
 @pytest.mark.quiet
 def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
-    qtbot: QtBot, own_profile: Path
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
-    with ready_session(qtbot, own_profile, short_answers) as session:
+    with ready_session(qtbot, own_profile, engine=engine) as session:
         panel, before = session.window.panel, session.preferences.load
         panel.load.rows["context_length"].changed.emit(1_000_000)  # the field itself allows less
         assert panel.load.pending
+        engine.loads(refuses(errors.ContextTooLarge(asked=1_000_000, trained=8192)))
         with answering_window(), qtbot.waitSignal(session.models.load_failed):
             panel.message.apply_button.click()
-        assert "8,192 tokens or less" in session.window.notices.label.text()
+        assert "8192 tokens or less" in session.window.notices.label.text().replace(",", "")
         assert "Still in use" in panel.model.state.text()
         assert session.preferences.load == before
         assert panel.load.pending, "the edit must stay in sight, as not yet applied"
@@ -197,25 +112,26 @@ def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
 
 
 @pytest.mark.quiet
-def test_a_budget_that_is_too_small_is_refused_with_advice_and_forgotten(
-    qtbot: QtBot, own_profile: Path
+def test_a_budget_that_is_too_small_is_refused_and_forgotten(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
-    with ready_session(qtbot, own_profile, short_answers) as session:
+    with ready_session(qtbot, own_profile, engine=engine) as session:
         panel, before = session.window.panel, session.preferences.load
         panel.load.rows["memory_budget"].changed.emit(256)
-        with qtbot.waitSignal(session.models.planned):
-            pass
-        assert not panel.message.apply_button.isEnabled()
-        assert panel.message.apply_button.toolTip(), "why it cannot be applied"
+        qtbot.waitUntil(lambda: not panel.message.apply_button.isEnabled())
+        qtbot.waitUntil(lambda: bool(panel.message.apply_button.toolTip()))  # why it cannot be
+        refusal = errors.BudgetTooSmall(
+            needed_mib=300, budget_mib=256, weights_mib=100, kv_mib=160, rest_mib=40, advice=""
+        )
+        engine.loads(refuses(refusal))
         with answering_window(), qtbot.waitSignal(session.models.load_failed):
             session.models.apply(panel.load.edited)  # as if the bill had come too late
-        said = session.window.notices.label.text()
-        assert "256 MiB" in said
-        assert said.split(". ")[-1], "advice"
+        assert "256 MiB" in session.window.notices.label.text()
         assert session.models.current is not None
         assert session.preferences.load == before
         assert_still_answers(qtbot, session)
-    with ready_session(qtbot, own_profile) as session:
+    engine.loads()
+    with ready_session(qtbot, own_profile, engine=engine) as session:
         assert session.preferences.load == before
 
 
@@ -223,13 +139,10 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
     qtbot: QtBot, own_profile: Path, tmp_path: Path, starter: Path
 ) -> None:
     def gone(stored: prefs.Preferences) -> None:
-        short_answers(stored)
         stored.model_path = str(tmp_path / "gone.gguf")
 
     with running_session(qtbot, own_profile, gone) as session:
-        with qtbot.waitSignal(session.models.load_failed):
-            pass
-        assert "gone.gguf" in session.window.notices.label.text()
+        qtbot.waitUntil(lambda: "gone.gguf" in session.window.notices.label.text())
         assert session.models.current is None
         ask(qtbot, session, "Is anybody there?")
         wait_answered(qtbot, session)
@@ -238,26 +151,9 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
         assert answer.error_text == errors.ModelNotLoaded().report().text()
         drop(session, starter)
         wait_ready(qtbot, session)
-        session.window.chat.requested.emit(Regenerate(answer.id))
+        press_button(session.window.chat.view(answer.id), "Try again")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"
-
-
-def test_a_text_that_is_dropped_is_attached_and_no_failed_load(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    notes = tmp_path / "notes.txt"
-    notes.write_text("Eggs, milk", encoding="utf-8")
-    with ready_session(qtbot, own_profile) as session:
-        failures: list[object] = []
-        session.models.load_failed.connect(failures.append)
-        drop(session, notes)
-        attached = session.presenters[0].attachments.controller
-        qtbot.waitUntil(lambda: bool(attached.attachments))
-        qtbot.waitUntil(lambda: attached.attachments[0].tokens > 0)
-        assert [a.name for a in attached.attachments] == ["notes.txt"]
-        assert not session.models.loading
-        assert failures == []
 
 
 def test_while_a_file_is_dragged_the_window_says_what_a_drop_does(
@@ -272,111 +168,86 @@ def test_while_a_file_is_dragged_the_window_says_what_a_drop_does(
         assert not window.drop_target.isVisible()
 
 
-@pytest.mark.quiet
-def test_a_file_with_a_broken_chat_template_leaves_the_model_before_loaded(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    sound = tiny_llama(tmp_path / "sound.gguf")
-    broken = RawGguf.parse(sound.read_bytes())
-    broken.set("tokenizer.chat_template", STRING, "{% for %}").write(tmp_path / "broken.gguf")
-    with ready_session(qtbot, own_profile, small_context) as session:
-        loaded = session.models.current
-        events: list[object] = []
-        session.engine.event.connect(events.append)
-        report = refusal(qtbot, session, drop, tmp_path / "broken.gguf")
-        assert report.code == errors.TemplateUnusable.__name__
-        assert not any(isinstance(event, LoadProgress) for event in events), "nothing was unloaded"
-        assert session.models.current == loaded
-        total = f"{loaded.bill.total_mib:,.0f} of"
-        assert session.window.panel.bill.total.text().startswith(total), "its bill again"
-        assert_still_answers(qtbot, session)
+# ---- chat templates -----------------------------------------------------------------------------
 
+
+def test_where_a_models_own_template_cannot_be_used_another_one_is_offered(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
+) -> None:
+    broken = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
+    path = broken.set("tokenizer.chat_template", STRING, "{% for %}").write(tmp_path / "b.gguf")
+    with ready_session(qtbot, own_profile, engine=engine) as session:
         bar = session.window.notices
-        assert bar.action_button.text() == "Use another template"
-        bar.action_button.click()
-        qtbot.waitUntil(lambda: session.models.loaded_path == tmp_path / "broken.gguf")
+        drop(session, path)
+        qtbot.waitUntil(lambda: bar.action_button.text() == "Use another template")
+        engine.knows(template={"source": TemplateSource.CHOSEN, "name": COMPLETION})
+        click(bar.action_button)
+        qtbot.waitUntil(lambda: session.models.loaded_path == path)
         assert not bar.isVisible(), "the refusal is over"
         assert session.window.composer_footer.template.text() == "Template: none, text is continued"
-        assert_still_answers(qtbot, session)
 
 
 def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
 ) -> None:
-    sound = tiny_llama(tmp_path / "sound.gguf")
-    mute = RawGguf.parse(sound.read_bytes()).drop("tokenizer.chat_template")
-    path = mute.write(tmp_path / "mute.gguf")
-    with ready_session(qtbot, own_profile, small_context) as session:
-        assert session.window.composer_footer.template.isHidden()  # the starter model has its own
-        drop_and_load(qtbot, session, path)
-        button = session.window.composer_footer.template
+    path = tiny_llama(tmp_path / "mute.gguf")
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        button, label = session.window.composer_footer.template, session.window.notices.label
+        assert button.isHidden()  # the starter model has its own
+        engine.knows(template={"source": TemplateSource.FAMILY, "name": "gemma"})
+        drop(session, path)
+        qtbot.waitUntil(lambda: button.text() == "Template: gemma")
+        assert "The template of its family is used: gemma." in label.text()
+        engine.knows(template={"source": TemplateSource.COMPLETION, "name": COMPLETION})
+        drop(session, path)
+        qtbot.waitUntil(lambda: "has no chat template" in label.text())
         assert not button.isHidden()
-        assert "has no chat template" in session.window.notices.label.text()
-        assert_still_answers(qtbot, session)
-
+        engine.knows(template={"source": TemplateSource.CHOSEN, "name": "llama3"})
         button.menu().aboutToShow.emit()
-        llama3 = next(a for a in button.menu().actions() if a.text() == "llama3")
-        llama3.trigger()
+        next(a for a in button.menu().actions() if a.text() == "llama3").trigger()
         qtbot.waitUntil(lambda: button.text() == "Template: llama3")
-        assert session.models.current.facts.template.source is TemplateSource.CHOSEN
         assert session.preferences.chat_templates == {str(path): "llama3"}
 
 
-def test_gemma_without_a_chat_template_gets_that_of_its_family(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0{", "wrong.jinja cannot be used as a chat template"),
+        (b"{% for %}", "The chat template cannot be used"),
+        (None, "It is not a file"),  # a pipe, which is not waited for
+    ],
+    ids=["picture", "broken", "pipe"],
+)
+def test_a_file_that_is_no_template_is_refused_and_the_model_stays(
+    qtbot: QtBot,
+    own_profile: Path,
+    tmp_path: Path,
+    engine: EngineScript,
+    content: bytes | None,
+    shown: str,
 ) -> None:
-    path = tiny_gemma3(tmp_path / "gemma-3-it.gguf")
-    with ready_session(qtbot, own_profile, small_context) as session:
-        drop_and_load(qtbot, session, path)
-        assert "The template of its family is used: gemma." in session.window.notices.label.text()
-        assert session.window.composer_footer.template.text() == "Template: gemma"
-        assert_still_answers(qtbot, session)
+    file = tmp_path / "wrong.jinja"
+    make_file(file, content)
+    engine.knows(template={"source": TemplateSource.COMPLETION, "name": COMPLETION})
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        before = session.models.current
+        engine.loads(refuses(errors.TemplateUnusable(detail="line 1")))
+        session.window.composer_footer.template.file_requested.emit()
+        dialog = session.window.findChild(QFileDialog)
+        dialog.fileSelected.emit(str(file))
+        dialog.reject()
+        qtbot.waitUntil(lambda: shown in session.window.notices.label.text())
+        assert session.models.current == before
+        assert session.preferences.chat_templates == {}
+        assert session.preferences.load == LoadSettings()
+        assert session.window.composer_footer.template.text().startswith("Template: none")
 
 
-def test_a_model_whose_file_is_deleted_while_it_is_loaded_goes_on_answering(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    path = tiny_llama(tmp_path / "deleted.gguf")
-    with ready_session(qtbot, own_profile, small_context) as session:
-        drop_and_load(qtbot, session, path)
-        path.unlink()
-        assert_still_answers(qtbot, session)
-        with qtbot.waitSignal(session.models.load_failed) as refused:
-            drop(session, path)
-        assert refused.args[0].code == errors.ModelFileMissing.__name__
-        assert session.models.loaded_path == path
-        assert "Still in use" in session.window.panel.model.state.text()
-        assert_still_answers(qtbot, session)
-
-
-def small_context(stored: prefs.Preferences) -> None:
-    short_answers(stored)
-    stored.load = LoadSettings(context_length=512)
-
-
-def header_of_r1(folder: Path) -> Path:
-    """A file with all of DeepSeek-R1's header and none of its weights."""
-    path = folder / "header only.gguf"
-    if (published := r1_header_if_there()) is not None:
-        shutil.copyfile(published, path)
-    else:
-        model = tiny_qwen2(folder / "whole.gguf")
-        path.write_bytes(RawGguf.parse(model.read_bytes()).header())
-    return path
-
-
-def split_model(folder: Path, sound: Path, *, without: int | None = None) -> Path:
-    """The first of the three parts of a model, one of which may be missing."""
-    paths = []
-    for number, (start, end) in enumerate(((0, 1), (1, 10), (10, None))):
-        part = RawGguf.parse(sound.read_bytes())
-        tensors = len(part.tensors)
-        if number:
-            part.keys = []
-        part.tensors = part.tensors[start:end]
-        part.set("split.no", U16, number).set("split.count", U16, 3)
-        part.set("split.tensors.count", I32, tensors).lay_out()
-        paths.append(part.write(folder / f"tiny-{number + 1:05d}-of-00003.gguf"))
-    if without is not None:
-        paths[without].unlink()
-    return paths[0]
+def make_file(file: Path, content: bytes | None) -> None:
+    """A file with this content; None for a pipe."""
+    if content is not None:
+        file.write_bytes(content)
+        return
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("there are no named pipes")
+    os.mkfifo(file)

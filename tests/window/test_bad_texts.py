@@ -16,14 +16,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.errors import TextTooLong
 from r1desk.chat.intents import EditQuestion, OpenLink, SelectVersion
 from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
+from support.engine_script import EngineScript, refuses
 from support.patience import PATIENCE_S, wait_until
-from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
+from window.session_fixture import ask, ready_session, running_session, short_answers, wait_answered
 from window.stall_meter import answering_window
-
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 
 def paste(session: Session, text: str) -> None:
@@ -43,11 +43,11 @@ def assert_answered(session: Session) -> None:
 
 @pytest.mark.quiet
 def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
-    qtbot: QtBot, own_profile: Path
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
     word = "abcdefgh" * 131_072
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    engine.answers(refuses(TextTooLong(tokens=9000, context=8192)), to="abcdefgh")
+    with ready_session(qtbot, own_profile, short_answers, engine) as session:
         with answering_window():
             paste(session, word)
             qtbot.wait(100)
@@ -57,7 +57,7 @@ def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
         question, answer = session.chat.shown_branch
         assert question.content == word
         assert answer.state == "failed"
-        assert "the context holds 8,192" in answer.error_text
+        assert "the context holds 8192" in answer.error_text.replace(",", "")
         with answering_window():
             session.window.chat.requested.emit(EditQuestion(question.id, "Say hello."))
             wait_answered(qtbot, session)
@@ -82,8 +82,7 @@ def test_a_pasted_word_of_a_megabyte_is_stored_exactly_and_refused_clearly(
 def test_what_is_no_text_is_made_visible_and_answered(
     qtbot: QtBot, own_profile: Path, typed: str, kept: str
 ) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, short_answers) as session:
         paste(session, typed)
         session.window.composer.submit()
         wait_answered(qtbot, session)
@@ -105,8 +104,7 @@ def test_what_is_no_text_is_made_visible_and_answered(
         session.window.sidebar.search_requested.emit(typed)
         qtbot.wait(100)
         assert session.window.notices.notice is None
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         assert session.preferences.sampling.max_tokens == 48
         assert session.window.notices.notice is None
 

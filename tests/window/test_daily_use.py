@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QDate, QLocale, Qt
-from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -22,19 +20,18 @@ from pytestqt.qtbot import QtBot
 from r1desk.conversations.widgets.conversation_rows import ItemRole
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.shell.session import Session
-from r1desk.store import ConversationSettings, MessageState, Profile, Store
+from r1desk.store import ConversationSettings, Profile, Store
+from support.engine_script import EngineScript, goes_on, waits
+from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click, click_row, focused, has_row, press, row_of, type_text
 from window.session_fixture import (
     ask,
-    endless_answers,
+    ready_session,
     running_session,
-    short_answers,
     wait_answered,
     wait_ready,
 )
 from window.stored_conversations import store_conversation
-
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 
 
 def wait_shown(qtbot: QtBot, session: Session, text: str) -> None:
@@ -204,6 +201,44 @@ def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, own_profi
         assert session.window.composer.text() == "What is"
 
 
+def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(
+    qtbot: QtBot, own_profile: Path
+) -> None:
+    with ready_session(qtbot, own_profile) as session:
+        ask(qtbot, session, "Apples?")
+        wait_answered(qtbot, session)
+        before = session.chat.conversation_id
+        type_text("a draft")
+        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        type_text("Pears?")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
+        assert session.chat.conversation_id != before
+        assert session.chat.shown_branch[0].content == "Pears?"
+
+
+@pytest.mark.parametrize("way", ["escape", "cross", "new chat"])
+def test_the_preparation_of_the_next_turn_ends_when_the_user_says_so(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript, way: str
+) -> None:
+    engine.prepares(waits(100.0))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        window = session.window
+        ask(qtbot, session, "Apples?")
+        qtbot.waitUntil(lambda: session.chat.preparing)
+        assert session.chat.shown_branch[-1].state == "complete"
+        if way == "escape":
+            press(Qt.Key.Key_Escape)
+        elif way == "cross":
+            cross = window.gauge.findChild(QToolButton)
+            qtbot.waitUntil(cross.isVisible)
+            click(cross)
+        else:
+            press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: not session.chat.preparing)
+        assert not window.stop_action.isEnabled()
+
+
 def test_letters_typed_on_list_page_and_buttons_go_to_the_composer(
     qtbot: QtBot, own_profile: Path
 ) -> None:
@@ -240,7 +275,7 @@ def test_the_search_field_keeps_its_letters(qtbot: QtBot, own_profile: Path) -> 
 def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
+    with running_session(qtbot, own_profile) as session:
         session.window.sidebar.new_button.setFocus()
         wait_ready(qtbot, session)
         assert session.window.composer.editor.hasFocus()
@@ -261,7 +296,7 @@ def test_escape_from_editing_leads_to_the_composer_and_enter_sends_an_edited_mes
     qtbot: QtBot, own_profile: Path
 ) -> None:
     store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile, short_answers) as session:
+    with running_session(qtbot, own_profile) as session:
         wait_shown(qtbot, session, "Yellow.")
         wait_ready(qtbot, session)
         session.window.composer.setFocus()
@@ -281,31 +316,12 @@ def test_escape_from_editing_leads_to_the_composer_and_enter_sends_an_edited_mes
 # ---- one answer at a time
 
 
-def test_a_message_sent_during_an_answer_is_stored_and_answered_after_it(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
-        with qtbot.waitSignal(session.chat.answer_started):
-            ask(qtbot, session, "Name a fruit.")
-        type_text("Name a tree.")
-        press(Qt.Key.Key_Return)
-        type_text("Name a fish.")
-        press(Qt.Key.Key_Return)
-        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 6)
-        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].state == "complete")
-        branch = session.chat.shown_branch
-        assert [m.content for m in branch[::2]] == ["Name a fruit.", "Name a tree.", "Name a fish."]
-        assert [m.state for m in branch[1::2]] == ["complete"] * 3
-        assert all(m.content for m in branch)
-        assert [m.content for m in session.window.chat.messages] == [m.content for m in branch]
-
-
 def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
-    qtbot: QtBot, own_profile: Path
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
     other = store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile, endless_answers) as session:
+    engine.answers(goes_on())
+    with running_session(qtbot, own_profile, engine=engine) as session:
         wait_shown(qtbot, session, "Yellow.")
         wait_ready(qtbot, session)
         session.window.sidebar.new_requested.emit()
@@ -331,47 +347,11 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         assert session.chat.shown_branch[2].content == "And apples?"
         session.chat.stop()  # of the story
         qtbot.waitUntil(lambda: session.chat.answering == other)
-        session.chat.stop()
-        qtbot.waitUntil(lambda: session.chat.shown_branch[3].state == "stopped")
+        press(Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+        press(Qt.Key.Key_Down)  # from the search into the list
+        press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: session.window.composer.hint() == "")
-
-
-def test_trashing_the_chat_that_is_being_answered_leaves_no_hint(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    with running_session(qtbot, own_profile, endless_answers) as session:
-        wait_ready(qtbot, session)
-        ask(qtbot, session, "Write a long story about a fox.")
-        with qtbot.waitSignal(session.chat.answer_streamed):
-            pass
-        type_text("And then?")
-        press(Qt.Key.Key_Return)
-        qtbot.waitUntil(lambda: bool(session.chat.queued))
-        session.window.sidebar.trash_requested.emit(session.chat.conversation_id)
-        qtbot.waitUntil(lambda: session.window.composer.hint() == "")
-        assert not session.chat.busy
-        assert not session.chat.queued
-
-
-# ---- what failed
-
-
-def test_a_failed_answer_without_text_is_replaced(qtbot: QtBot, own_profile: Path) -> None:
-    conversation = store_conversation(own_profile, "Bananas?")
-    with Profile.open(own_profile) as profile, Store(profile.database) as store:
-        question = store.messages.path(conversation)[-1].id
-        failed = store.messages.begin_answer(conversation, question).id
-        store.messages.finish_answer(failed, "", state=MessageState.FAILED)
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
-        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
-        qtbot.waitUntil(lambda: session.window.chat.view(failed) is not None)
-        view = session.window.chat.view(failed)
-        again = next(b for b in view.findChildren(QPushButton) if b.text() == "Try again")
-        QTest.mouseClick(again, Qt.MouseButton.LeftButton)
-        wait_answered(qtbot, session)
-        assert session.chat.shown_branch[-1].sibling_count == 1
-        assert session.chat.shown_branch[-1].content
+        qtbot.waitUntil(lambda: not session.chat.busy)
 
 
 # ---- finding text
@@ -404,8 +384,7 @@ def test_an_answer_that_ends_while_the_window_is_elsewhere_is_announced(
 ) -> None:
     alerts: list[object] = []
     monkeypatch.setattr(QApplication, "alert", lambda window, *_: alerts.append(window))
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         monkeypatch.setattr(session.window, "isActiveWindow", lambda: False)
         ask(qtbot, session, "Name a fruit.")
         wait_answered(qtbot, session)
@@ -415,7 +394,7 @@ def test_an_answer_that_ends_while_the_window_is_elsewhere_is_announced(
 # ---- the list's menu
 
 
-def test_a_conversation_is_pinned_duplicated_exported_and_imported(
+def test_a_conversation_is_pinned_duplicated_and_exported(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     store_conversation(own_profile, "Apples?", "Red.")
@@ -439,14 +418,6 @@ def test_a_conversation_is_pinned_duplicated_exported_and_imported(
         actions["Duplicate"].trigger()
         rows = conversations.model()
         qtbot.waitUntil(lambda: rows.rowCount() == 5)
-        exported = tmp_path / "apples.json"  # another one: what is here is not imported again
-        exported.write_text(exported.read_text("utf-8").replace("Red.", "Green."), "utf-8")
-        session.window.sidebar.import_requested.emit()
-        dialog = next(d for d in session.window.findChildren(QFileDialog) if d.isVisible())
-        dialog.fileSelected.emit(str(exported))
-        dialog.reject()
-        qtbot.waitUntil(lambda: rows.rowCount() == 6)
-        wait_shown(qtbot, session, "Green.")
 
 
 # ---- settings of a conversation
@@ -481,7 +452,7 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
 def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
+    with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(session.window.chat.isVisible)
         session.window.panel.system_prompt.editor.setPlainText("Be brief.")
         session.window.panel.flush_answer_settings()
@@ -494,12 +465,10 @@ def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
 
 
 def test_a_model_that_was_replaced_before_it_answered_is_not_offered(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path, starter: Path
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
-    other = tmp_path / "another.gguf"
-    shutil.copyfile(starter, other)
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    other = tiny_llama(tmp_path / "another.gguf")
+    with ready_session(qtbot, own_profile) as session:
         session.models.choose(other)
         ask(qtbot, session, "Apples?")
         wait_answered(qtbot, session)
@@ -515,7 +484,7 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
     with Profile.open(own_profile) as profile, Store(profile.database) as store:
         other = ConversationSettings(model_path=str(tmp_path / "other-7b.gguf"))
         store.conversations.save_settings(conversation, other)
-    with running_session(qtbot, own_profile, short_answers) as session:
+    with running_session(qtbot, own_profile) as session:
         wait_shown(qtbot, session, "Red.")
         wait_ready(qtbot, session)
         offer = next(

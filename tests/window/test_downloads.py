@@ -29,7 +29,7 @@ from r1desk.platform import helper_processes
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from support.hostile_server import Halting, HostileServer, Reply, Request
-from window.session_fixture import running_session, wait_ready
+from window.session_fixture import ready_session, running_session, wait_ready
 
 QUICK = RetryPolicy(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
 FILE = "model.gguf"
@@ -410,8 +410,7 @@ def test_the_first_start_offers_a_model_with_its_bill_and_speed(
         assert not session.downloads.items  # nothing is fetched by itself
         card.starter_button.click()
         assert not card.isVisible()
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         qtbot.wait(300)
         assert session.window.chat.welcome.card is None
 

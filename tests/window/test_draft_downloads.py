@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +17,19 @@ from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.settings import DraftMode, LoadSettings
+from deepseek_r1.host.protocol import LoadRequest
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.catalogue_table import FILE_ROLE
 from r1desk.models.widgets.model_card import ModelCard
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
+from support.engine_script import EngineScript
+from support.gguf_files import tiny_llama
 from support.hostile_server import HostileServer
 from support.hub_server import hub_server
 from window.catalogue_pages import shown_page
-from window.session_fixture import running_session, wait_ready
+from window.session_fixture import ready_session, running_session, wait_ready
 
 QUICK = RetryPolicy(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
 SEVEN = "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
@@ -151,11 +153,10 @@ def test_a_card_offers_the_draft_model_too(
 
 
 @pytest.fixture
-def seven(starter: Path, own_profile: Path) -> Path:
-    """The starter under the name of the 7B."""
-    folder = own_profile / "models"
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy(starter, folder / SEVEN))
+def seven(own_profile: Path) -> Path:
+    """A file under the name of the 7B."""
+    (own_profile / "models").mkdir(parents=True, exist_ok=True)
+    return tiny_llama(own_profile / "models" / SEVEN)
 
 
 def with_model(path: Path, stored: Preferences) -> None:
@@ -166,13 +167,13 @@ def with_model(path: Path, stored: Preferences) -> None:
 
 @pytest.fixture
 def hub(
-    shallow_starter: Path, draft: KnownDraft, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, draft: KnownDraft, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HostileServer]:
-    """A hub that has the first layers of the same model as the draft model."""
+    """A hub that has a file as the draft model."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    files = {draft.file: shallow_starter.read_bytes()}
+    files = {draft.file: tiny_llama(tmp_path / "hub.gguf").read_bytes()}
     with hub_server(files, repository=draft.repository).running() as server:
         here = HubHost("here", server.url)
         monkeypatch.setattr(download_spec, "draft_hosts", lambda: (here,))
@@ -184,9 +185,17 @@ def draft_of(session: Session) -> str:
 
 
 def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
-    qtbot: QtBot, own_profile: Path, seven: Path, hub: HostileServer, draft: KnownDraft
+    qtbot: QtBot,
+    own_profile: Path,
+    engine: EngineScript,
+    seven: Path,
+    hub: HostileServer,
+    draft: KnownDraft,
 ) -> None:
-    with running_session(qtbot, own_profile, lambda stored: with_model(seven, stored)) as session:
+    def with_seven(stored: Preferences) -> None:
+        with_model(seven, stored)
+
+    with running_session(qtbot, own_profile, with_seven, engine) as session:
         session.downloads.policy = QUICK
         wait_ready(qtbot, session)
         row = session.window.panel.load.draft_model
@@ -204,7 +213,7 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         assert draft_of(session) == draft.file
         assert row.button.text() == draft.file
         assert not row.offered.isVisibleTo(row)
-        assert any(line.name == "draft" for line in session.models.current.bill.lines)
+        assert engine.received(LoadRequest)[-1].settings.draft_model.endswith(draft.file)
 
 
 def test_it_is_loaded_from_the_panel_although_drafts_were_off(
@@ -223,13 +232,13 @@ def test_it_is_loaded_from_the_panel_although_drafts_were_off(
         with qtbot.waitSignal(session.models.loaded):
             qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
         assert session.preferences.load.drafts is DraftMode.AUTO
-        assert any(line.name == "draft" for line in session.models.current.bill.lines)
+        assert draft_of(session) == draft.file
 
 
 def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
-    qtbot: QtBot, own_profile: Path, starter: Path, hub: HostileServer, draft: KnownDraft
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, hub: HostileServer, draft: KnownDraft
 ) -> None:
-    content = starter.read_bytes()
+    content = tiny_llama(tmp_path / "model.gguf").read_bytes()
     model = HostileServer(lambda _request, reply: reply.file(content))
     with running_session(qtbot, own_profile) as session, model.running():
         session.downloads.policy = QUICK
@@ -244,32 +253,12 @@ def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
         assert draft_of(session) == draft.file
 
 
-def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(
-    qtbot: QtBot, own_profile: Path, seven: Path, shallow_starter: Path
-) -> None:
-    gone = seven.with_name("gone.gguf")
-
-    def with_draft(stored: Preferences) -> None:
-        with_model(seven, stored)
-        stored.load = stored.load.model_copy(update={"draft_model": str(gone)})
-
-    with running_session(qtbot, own_profile, with_draft) as session:
-        notices = session.window.notices
-        qtbot.waitUntil(lambda: notices.action_button.text() == "Load without the draft model")
-        assert "gone.gguf does not exist" in notices.label.text()
-        with qtbot.waitSignal(session.models.loaded):
-            qtbot.mouseClick(notices.action_button, Qt.MouseButton.LeftButton)
-        assert session.models.path == seven
-        assert draft_of(session) == ""
-
-
 def test_choosing_the_present_model_again_does_not_take_the_other_one_s_draft_model(
-    qtbot: QtBot, own_profile: Path, seven: Path, shallow_starter: Path
+    qtbot: QtBot, own_profile: Path, seven: Path, tmp_path: Path
 ) -> None:
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         present = session.models.path
-        session.models.choose(seven, shallow_starter)
+        session.models.choose(seven, tiny_llama(tmp_path / "draft.gguf"))
         with qtbot.waitSignal(session.models.loaded):
             session.models.choose(present)
         assert session.models.path == present

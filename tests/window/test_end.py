@@ -7,13 +7,11 @@ import sys
 from concurrent.futures import Future
 from pathlib import Path
 
-import pytest
 from pytestqt.qtbot import QtBot
 
 from r1desk.store import StoreThread
 from r1desk.store.store_bridge import StoreBridge
 from support.patience import PATIENCE_S
-from window.session_fixture import ask, endless_answers, running_session, wait_ready
 
 COPY_AND_END = """
 from PySide6.QtWidgets import QApplication
@@ -48,18 +46,3 @@ def test_a_result_that_comes_after_the_end_starts_nothing(qtbot: QtBot, tmp_path
     thread.close()
     qtbot.wait(50)
     assert followed == []
-
-
-@pytest.mark.integration
-def test_closing_during_an_answer_keeps_what_was_written(qtbot: QtBot, tmp_path: Path) -> None:
-    with running_session(qtbot, tmp_path / "profile", endless_answers) as session:
-        wait_ready(qtbot, session)
-        ask(qtbot, session, "Tell me a long story about the sea.")
-        qtbot.waitUntil(lambda: session.chat.answer is not None and session.chat.answer.text != "")
-        written = session.chat.answer.text
-    qtbot.wait(50)  # the engine's last word, which has no answer any more to end
-    with running_session(qtbot, tmp_path / "profile") as session:
-        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
-        kept = session.chat.shown_branch[-1]
-        assert kept.content.startswith(written)
-        assert kept.state == "stopped"

@@ -12,8 +12,6 @@ from r1desk.shell.session import Session
 from window.session_fixture import running_session
 from window.stored_conversations import store_conversation
 
-pytestmark = pytest.mark.integration
-
 
 def choose(session: Session, start: str, file: Path) -> None:
     """Choose an entry of the menu below the list, then a file in the dialog that opens."""
@@ -93,3 +91,4 @@ def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_
         file.write_text(file.read_text(encoding="utf-8").replace("Yellow.", "Green."), "utf-8")
         choose(session, "Import", file)
         wait_notice(qtbot, session, "1 conversation imported")
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")

@@ -27,9 +27,7 @@ from r1desk.models.widgets.files_page import FilesPage
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click
-from window.session_fixture import running_session, wait_ready
-
-pytestmark = pytest.mark.integration
+from window.session_fixture import ready_session
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +64,7 @@ def open_page(qtbot: QtBot, session: Session) -> FilesPage:
 @contextmanager
 def files_page(qtbot: QtBot, profile: Path, count: int) -> Iterator[FilesPage]:
     """The page of a running application, once it lists so many files."""
-    with running_session(qtbot, profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, profile) as session:
         page = open_page(qtbot, session)
         qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == count)
         yield page
@@ -186,13 +183,10 @@ def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
 
 
 def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
-    qtbot: QtBot, own_profile: Path, starter: Path
+    qtbot: QtBot, own_profile: Path
 ) -> None:
-    path = own_profile / "models" / "copy.gguf"
-    path.parent.mkdir(parents=True)
-    shutil.copyfile(starter, path)
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    path = add_model(own_profile)
+    with ready_session(qtbot, own_profile) as session:
         session.models.choose(path)
         qtbot.waitUntil(lambda: session.models.loaded_path == path)
         page = open_page(qtbot, session)
@@ -233,8 +227,7 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(
     part.open(Stop())
     part.write(b"GGUF" + bytes(9 << 20))
     part.close()
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         page = open_page(qtbot, session)
         qtbot.waitUntil(lambda: "part.gguf" in page.downloads.rows)
         row = page.downloads.rows["part.gguf"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from r1desk.models.forecast.forecast import MachineSpeed, estimate_fit
 from r1desk.models.recommendation import RecommendedDownload
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.preferences import Preferences
+from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click, type_text
 from window.session_fixture import ready_session
 
@@ -36,7 +36,7 @@ def offer() -> RecommendedDownload:
 @pytest.fixture(params=["en", "zh_CN"])
 def welcome(qtbot: QtBot, request: pytest.FixtureRequest) -> Welcome:
     use_language(request.param)
-    made = Welcome(None)
+    made = Welcome(lambda _intent: None, None)
     qtbot.addWidget(made)
     made.set_model_name("SmolLM2-135M-Instruct", "A small model.")
     made.set_card(FirstStartCard(made))
@@ -131,14 +131,13 @@ def test_where_no_model_fits_there_are_two_ways_left(qtbot: QtBot, welcome: Welc
     assert welcome.card.file_button.isVisible()
 
 
-@pytest.mark.integration
 def test_a_model_in_the_downloads_folder_is_one_click_away(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path, starter: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads = tmp_path / "home" / "Downloads"
     downloads.mkdir(parents=True)
-    shutil.copyfile(starter, downloads / "DeepSeek-R1-Distill-Qwen-1.5B.gguf")
-    shutil.copyfile(starter, downloads / "holiday.gguf")
+    for name in ("DeepSeek-R1-Distill-Qwen-1.5B.gguf", "holiday.gguf"):
+        tiny_llama(downloads / name)
     monkeypatch.setattr(app_folders, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
 
     def first_start(stored: Preferences) -> None:

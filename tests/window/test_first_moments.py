@@ -15,25 +15,7 @@ from pytestqt.qtbot import QtBot
 from r1desk.platform.display import missing_packages
 from r1desk.store import StoreThread
 from support.patience import PATIENCE_S
-from window.session_fixture import ask, running_session, short_answers, wait_answered
-
-pytestmark = pytest.mark.integration
-
-
-def test_a_newcomer_asks_and_is_answered_token_by_token(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        pieces: list[str] = []
-        session.chat.answer_streamed.connect(lambda _, text: pieces.append(text))
-        ask(qtbot, session, "What is the capital of France?")
-        wait_answered(qtbot, session)
-        question, answer = session.chat.shown_branch
-        assert question.content == "What is the capital of France?"
-        assert answer.state == "complete"
-        assert len(pieces) > 3
-        assert "".join(pieces) == answer.content
-        assert answer.stats is not None
-        assert answer.stats.completion_tokens > 3
-        assert answer.stats.decode_tok_s > 0
+from window.session_fixture import ask, running_session, wait_answered
 
 
 @pytest.fixture
@@ -66,7 +48,7 @@ def test_words_typed_before_the_last_conversation_is_read_stay_in_a_new_one(
     qtbot: QtBot, own_profile: Path, slow_disk: threading.Event
 ) -> None:
     slow_disk.set()
-    with running_session(qtbot, own_profile, short_answers) as session:
+    with running_session(qtbot, own_profile) as session:
         ask(qtbot, session, "Name a fruit.")
         wait_answered(qtbot, session)
     slow_disk.clear()

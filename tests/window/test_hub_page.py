@@ -25,7 +25,6 @@ from support.split import split
 from window.mouse_and_keys import click
 from window.session_fixture import running_session, wait_ready
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
 QUICK = RetryPolicy(
     connect_s=PATIENCE_S, stall_s=PATIENCE_S, first_tries=2, pause_s=0.01, loopback_http=True
 )

@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.host.protocol import UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.models import idle_unload
 from r1desk.shell.session import Session
+from support.engine_script import EngineScript, says, waits_for
 from window.mouse_and_keys import click, click_row
-from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
-
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shallow_installation")]
+from window.session_fixture import ask, ready_session, wait_answered
 
 
 @pytest.fixture(autouse=True)
 def short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle_unload, "MINUTE_MS", 100)
+    monkeypatch.setattr(idle_unload, "MINUTE_MS", 20)
 
 
 def unload_after_five(session: Session) -> None:
-    """Of the short minutes above: half a second."""
+    """Of the short minutes above: a tenth of a second."""
     session.preferences.unload_after_min = 5
     session.idle_unload.restart()
 
@@ -33,69 +33,52 @@ def wait_unloaded(qtbot: QtBot, session: Session) -> None:
     qtbot.waitUntil(lambda: session.engine.state is EngineState.READY)
 
 
-def test_the_unused_model_is_unloaded_and_the_next_message_is_answered(
+def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
+        ask(qtbot, session, "First question")
+        wait_answered(qtbot, session)
         wait_unloaded(qtbot, session)
         pill, panel = session.window.model_pill, session.window.panel
         assert "unloaded" in pill.text()
         assert "next message loads it again" in pill.accessibleDescription()
         assert "next message loads it again" in panel.model.state.text()
-        qtbot.waitUntil(
-            lambda: (
-                session.window.gauge.values is not None
-                and session.window.gauge.values.state == "Unloaded"
-            ),
-        )
-        ask(qtbot, session, "Are you there?")
-        wait_answered(qtbot, session)
-        question, answer = session.chat.shown_branch
-        assert question.content == "Are you there?"
-        assert answer.content
-
-
-def test_opening_a_conversation_loads_the_model_again(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
-        ask(qtbot, session, "First question")
-        wait_answered(qtbot, session)
-        wait_unloaded(qtbot, session)
+        gauge = session.window.gauge
+        qtbot.waitUntil(lambda: gauge.values is not None and gauge.values.state == "Unloaded")
         click(session.window.sidebar.new_button)
         with qtbot.waitSignal(session.models.loaded):
             click_row(session.window.sidebar.list, "First question")
-
-
-def test_an_answer_is_never_cut_off(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
-        unload_after_five(session)
-        loaded: list[object] = []
-
-        def unload() -> None:
-            session.models.unload()
-            loaded.append(session.models.current)
-
-        session.chat.answer_streamed.connect(unload)
-        ask(qtbot, session, "Write a long story")
+        wait_unloaded(qtbot, session)
+        ask(qtbot, session, "Are you there?")
         wait_answered(qtbot, session)
-        assert loaded
-        assert None not in loaded
-        assert session.chat.shown_branch[-1].content
+        assert session.chat.shown_branch[-1].state == "complete"
+
+
+def test_an_answer_is_never_cut_off(qtbot: QtBot, own_profile: Path, engine: EngineScript) -> None:
+    engine.answers(says("Once upon "), waits_for(engine.gate("more")), says("a time."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        with qtbot.waitSignal(session.chat.answer_streamed):
+            ask(qtbot, session, "Write a story")
+        unload_after_five(session)
+        qtbot.wait(250)
+        session.models.unload()
+        assert session.models.current is not None
+        engine.open_gate("more")
+        wait_answered(qtbot, session)
+        assert session.chat.shown_branch[-1].content == "Once upon a time."
 
 
 def test_a_message_right_after_the_unloading_is_answered(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         session.models.unload()  # the engine has not taken it up when the message comes
         ask(qtbot, session, "Hello")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].content
 
 
-def test_never_is_never(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
-        qtbot.wait(1500)
+def test_never_is_never(qtbot: QtBot, own_profile: Path, engine: EngineScript) -> None:
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        qtbot.wait(300)
         assert session.models.current is not None
+    assert engine.received(UnloadRequest) == []

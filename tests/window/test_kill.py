@@ -84,7 +84,9 @@ class Window:
         self.process.wait()
         self.reader.join(PATIENCE_S)
         self.drain(0.0)
+        assert self.process.stdin is not None
         assert self.process.stdout is not None
+        self.process.stdin.close()
         self.process.stdout.close()
 
     def drain(self, wait_s: float) -> None:
@@ -99,8 +101,10 @@ class Window:
 def open_window(profile: Path, questions: list[str]) -> Window:
     environment = {**os.environ, "R1DESK_PROFILE": str(profile), "QT_QPA_PLATFORM": "offscreen"}
     environment["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent / "app"), str(TESTS)])
-    command = [sys.executable, "-m", "window.driven_window", *questions]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "window.measured_window", "--ask", *questions]
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     facts: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def read() -> None:

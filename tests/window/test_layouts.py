@@ -11,7 +11,7 @@ from shiboken6 import getAllValidWrappers
 
 from r1desk.preferences import Preferences
 from r1desk.widgets.layouts import put_inside
-from window.session_fixture import running_session, wait_ready
+from window.session_fixture import ready_session
 
 
 def items() -> set[int]:
@@ -22,11 +22,9 @@ def first(stored: Preferences) -> None:
     stored.welcomed = False
 
 
-@pytest.mark.integration
 def test_the_whole_window_holds_no_items_of_layouts(qtbot: QtBot, tmp_path: Path) -> None:
     before = items()
-    with running_session(qtbot, tmp_path / "profile", first) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, tmp_path / "profile", first) as session:
         for width in (780, 1366):  # the welcome's questions change their places
             session.window.resize(width, 700)
             qtbot.wait(50)

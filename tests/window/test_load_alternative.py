@@ -2,123 +2,103 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.errors import BudgetTooSmall, ModelFileMissing
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
+from deepseek_r1.host.protocol import LoadRequest
 from r1desk import preferences as prefs
 from r1desk.models import controller
-from support.budgets import engine_extra_mib
+from support.engine_script import EngineScript, refuses
 from support.gguf_files import tiny_llama
-from window.session_fixture import (
-    ask,
-    running_session,
-    short_answers,
-    wait_answered,
-    wait_ready,
-)
-
-pytestmark = pytest.mark.integration
+from window.mouse_and_keys import click
+from window.session_fixture import ready_session, running_session, wait_ready
 
 TOO_LITTLE = LoadSettings(memory_budget=256, context_length=8192)
+TOO_SMALL = BudgetTooSmall(
+    needed_mib=300, budget_mib=256, weights_mib=100, kv_mib=160, rest_mib=40, advice=""
+)
 
 
 @pytest.fixture(autouse=True)
-def window_alone(monkeypatch: pytest.MonkeyPatch, starter: Path) -> None:
-    """What the window takes in a process of its own; this one has pytest and other tests in it."""
-    window_mib = 120.0 - engine_extra_mib(starter)
-    monkeypatch.setattr(controller, "window_mib", lambda: window_mib)
-    constant_applies = "deepseek_r1.memory.engine_memory.constant_applies"
-    monkeypatch.setattr(constant_applies, sys.platform == "linux")  # as in the engine's process
+def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has pytest and other tests in it."""
+    monkeypatch.setattr(controller, "window_mib", lambda: 120.0)
 
 
 def too_small_a_budget(stored: prefs.Preferences) -> None:
-    short_answers(stored)
     stored.load = TOO_LITTLE
 
 
-def available(monkeypatch: pytest.MonkeyPatch, mib: float) -> None:
-    monkeypatch.setattr(controller, "memory_reading", lambda: MemoryReading(64_000.0, mib))
-
-
-def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
-    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    available(monkeypatch, 16_000.0)
-    with running_session(qtbot, own_profile, too_small_a_budget) as session:
-        button = session.window.notices.action_button
-        qtbot.waitUntil(button.isVisible)
-        assert "It fits with a budget of" in session.window.notices.label.text()
-        assert session.window.panel.bill.total.text() == "The bill appears with the model."
-
-        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-        wait_ready(qtbot, session)
-        loaded = session.preferences.load
-        assert loaded == TOO_LITTLE.model_copy(update={"memory_budget": loaded.memory_budget})
-        assert loaded.memory_budget > TOO_LITTLE.memory_budget
-        assert not session.window.notices.isVisible(), "the refusal is over"
-
-
 def test_a_refused_model_is_loaded_with_the_settings_that_fit(
-    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, own_profile: Path, engine: EngineScript, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    available(monkeypatch, 0.0)
-    with running_session(qtbot, own_profile, too_small_a_budget) as session:
+    monkeypatch.setattr(controller, "memory_reading", lambda: MemoryReading(64_000.0, 0.0))
+    engine.loads(refuses(TOO_SMALL))
+    with running_session(qtbot, own_profile, too_small_a_budget, engine) as session:
         button = session.window.notices.action_button
         qtbot.waitUntil(button.isVisible)
         assert "It fits with" in session.window.notices.label.text()
         assert session.models.current is None
-
-        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        engine.loads()
+        click(button)
         wait_ready(qtbot, session)
-        bill = session.models.current.bill
-        assert bill.fits
-        assert bill.budget_mib >= TOO_LITTLE.memory_budget  # larger where memory is free
+        assert session.preferences.load.memory_budget >= TOO_LITTLE.memory_budget
         assert session.preferences.load != TOO_LITTLE  # remembered, as it has loaded
         assert session.window.panel.load.edited == session.preferences.load
         assert not session.window.panel.load.pending
-
-        ask(qtbot, session, "Hello")
-        wait_answered(qtbot, session)
-        assert session.chat.shown_branch[-1].content
+        assert not session.window.notices.isVisible(), "the refusal is over"
 
 
 def test_a_model_with_a_shorter_context_is_loaded_with_it_at_a_click(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
 ) -> None:
     def longer(stored: prefs.Preferences) -> None:
         stored.load = LoadSettings(context_length=1024)
 
     path = tiny_llama(tmp_path / "tiny.gguf")  # trained for 512 tokens
-    with running_session(qtbot, own_profile, longer) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile, longer, engine) as session:
         session.models.choose(path)
         button = session.window.notices.action_button
         qtbot.waitUntil(button.isVisible)
         assert "512 tokens or less" in session.window.notices.label.text()
         assert session.models.loaded_path != path
-        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        click(button)
         qtbot.waitUntil(lambda: session.models.loaded_path == path)
-        assert session.models.current.facts.context_length == 512
+        assert engine.received(LoadRequest)[-1].settings.context_length == 512
         assert session.preferences.load.context_length == 512
 
 
-def test_other_settings_that_fit_are_taken_over_at_a_click(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile) as session:
+def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    def with_draft(stored: prefs.Preferences) -> None:
+        stored.load = LoadSettings(context_length=512, draft_model="/nowhere/gone.gguf")
+
+    engine.loads(refuses(ModelFileMissing(path="/nowhere/gone.gguf")))
+    with running_session(qtbot, own_profile, with_draft, engine) as session:
+        notices = session.window.notices
+        qtbot.waitUntil(lambda: notices.action_button.text() == "Load without the draft model")
+        assert "gone.gguf does not exist" in notices.label.text()
+        engine.loads()
+        click(notices.action_button)
         wait_ready(qtbot, session)
+        assert session.preferences.load.draft_model == ""
+
+
+def test_other_settings_that_fit_are_taken_over_at_a_click(qtbot: QtBot, own_profile: Path) -> None:
+    with ready_session(qtbot, own_profile) as session:
         session.window.panel_action.setChecked(True)
         panel = session.window.panel
         panel.load.rows["memory_budget"].spin.setValue(256)
         take = panel.message.advice_button
         qtbot.waitUntil(take.isVisible)
         assert not panel.message.apply_button.isEnabled()
-
-        qtbot.mouseClick(take, Qt.MouseButton.LeftButton)
+        click(take)
         assert panel.load.edited.memory_budget == 256
         assert panel.load.edited != panel.load.applied.model_copy(update={"memory_budget": 256})
         qtbot.waitUntil(lambda: "of 256 MiB" in panel.message.text.text())

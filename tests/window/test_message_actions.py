@@ -23,7 +23,6 @@ from window.session_fixture import running_session
 from window.stored_conversations import store_conversation
 
 pytestmark = [
-    pytest.mark.integration,
     # The offscreen platform cannot put a menu in front, nor give it the keyboard.
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,16 @@ from deepseek_r1.core.paths import starter_model
 from r1desk import preferences as prefs
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.shell.session import Session
+from support.engine_script import EngineScript, goes_on
+from support.gguf_files import tiny_llama
 from window.session_fixture import (
     ask,
-    endless_answers,
     running_session,
-    short_answers,
     wait_answered,
     wait_ready,
 )
 
 pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.usefixtures("shallow_installation"),
     pytest.mark.qt_log_ignore("This plugin does not support"),  # menus take the keyboard
 ]
 
@@ -55,7 +52,7 @@ def recent_read(session: Session) -> bool:
 def test_the_pill_shows_name_state_and_after_an_answer_the_speed(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
+    with running_session(qtbot, own_profile) as session:
         pill = session.window.model_pill
         wait_ready(qtbot, session)
         qtbot.waitUntil(lambda: "SmolLM2" in pill.text())
@@ -67,15 +64,15 @@ def test_the_pill_shows_name_state_and_after_an_answer_the_speed(
 
 
 def test_the_menu_has_the_recent_models_ticks_the_current_one_and_greys_missing_files(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
 ) -> None:
-    copy, gone = tmp_path / "copy.gguf", tmp_path / "gone.gguf"
-    shutil.copyfile(starter_model(), copy)
+    copy, gone = tiny_llama(tmp_path / "copy.gguf"), tmp_path / "gone.gguf"
 
     def with_recent(stored: prefs.Preferences) -> None:
         stored.recent_models = [str(copy), str(gone)]
 
-    with running_session(qtbot, own_profile, with_recent) as session:
+    engine.knows(name="Tiny llama")  # as its header says
+    with running_session(qtbot, own_profile, with_recent, engine) as session:
         pill = session.window.model_pill
         wait_ready(qtbot, session)
         qtbot.waitUntil(lambda: recent_read(session))
@@ -100,16 +97,15 @@ def test_the_menu_has_the_recent_models_ticks_the_current_one_and_greys_missing_
 
 
 def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
 ) -> None:
-    copy = tmp_path / "copy.gguf"
-    shutil.copyfile(starter_model(), copy)
+    copy = tiny_llama(tmp_path / "copy.gguf")
 
     def with_recent(stored: prefs.Preferences) -> None:
         stored.recent_models = [str(copy)]
-        endless_answers(stored)
 
-    with running_session(qtbot, own_profile, with_recent) as session:
+    engine.answers(goes_on())
+    with running_session(qtbot, own_profile, with_recent, engine) as session:
         pill = session.window.model_pill
         wait_ready(qtbot, session)
         qtbot.waitUntil(lambda: recent_read(session))

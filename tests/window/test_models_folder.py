@@ -14,9 +14,7 @@ from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click
-from window.session_fixture import running_session, wait_ready
-
-pytestmark = pytest.mark.integration
+from window.session_fixture import ready_session
 
 
 def open_settings(session: Session) -> SettingsDialog:
@@ -40,8 +38,7 @@ def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(
     model = tiny_llama(old / "old.gguf")
     other = tmp_path / "other"
     other.mkdir()
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         dialog = open_settings(session)
         assert not dialog.default_folder.isVisible()
         choose(dialog, other)
@@ -57,8 +54,7 @@ def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(
 def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(
     qtbot: QtBot, own_profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         dialog = open_settings(session)
         choose(dialog, Path("/proc"))
         qtbot.waitUntil(lambda: "cannot be used" in dialog.folder_note.text())

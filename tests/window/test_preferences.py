@@ -40,3 +40,28 @@ def test_the_former_default_of_the_precision_becomes_automatic(
 ) -> None:
     found = stored(tmp_path, version, kv_type=kv_type)
     assert (found.version, found.load.kv_type) == (VERSION, now)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe\x00",
+        b"[]",
+        b'{"theme": "plaid"}',
+        b'{"text_size_pt": 1000000000}',
+        b'{"load": {"memory_budget": -1}}',
+        b'{"sampling": {"temperature": NaN}}',
+        b'{"recent_models": "all"}',
+        b'{"system_prompt',
+    ],
+)
+def test_damaged_settings_are_set_aside_unchanged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    found, aside = preferences.load(tmp_path)
+    assert found == Preferences(version=VERSION)
+    assert aside is not None
+    assert aside.match("preferences.damaged-*.json")
+    assert aside.read_bytes() == content
+    assert not (tmp_path / FILE_NAME).exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QDialogButtonBox, QMenu
 from pytestqt.qtbot import QtBot
@@ -17,9 +16,7 @@ from r1desk.shell.session import Session
 from r1desk.store import Profile, Store
 from r1desk.widgets.notice_bar import NoticeBar
 from window.mouse_and_keys import click, press, type_text
-from window.session_fixture import ask, running_session, short_answers, wait_answered, wait_ready
-
-pytestmark = pytest.mark.integration
+from window.session_fixture import ask, ready_session, running_session, wait_answered
 
 
 def opened_row(qtbot: QtBot, session: Session) -> PresetRow:
@@ -59,8 +56,7 @@ def name_it(qtbot: QtBot, session: Session, name: str) -> None:
 def test_what_is_typed_after_a_preset_was_chosen_is_the_message(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         row = opened_row(qtbot, session)
         choose(row, "Short")
         chosen = row.box.currentText()
@@ -70,8 +66,7 @@ def test_what_is_typed_after_a_preset_was_chosen_is_the_message(
 
 
 def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile, short_answers) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         row = opened_row(qtbot, session)
         choose(row, "Short")
         assert row.box.currentText() == "Short answers"

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from r1desk.shell.main_window import MainWindow
-from window.session_fixture import running_session, wait_ready
-
-pytestmark = pytest.mark.integration
+from window.session_fixture import ready_session
 
 
 def test_no_widget_of_an_earlier_window_is_left(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile) as session:
-        wait_ready(qtbot, session)
+    with ready_session(qtbot, own_profile) as session:
         qtbot.wait(300)
         before = len(QApplication.allWidgets())
         others = set(_windows()) - {session.window}

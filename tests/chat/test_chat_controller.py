@@ -1,0 +1,353 @@
+"""What is sent is on disk first; answers come one at a time; every version is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.chat_stack import CONTEXT, ChatStack, chat_stack
+from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.core.events import FinishReason, ThinkingEnd, ThinkingFinished
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.host.protocol import CancelRequest, EndThinkingRequest, GenerateRequest
+from r1desk.chat import answer_generation, pending_writes
+from r1desk.store import ConversationSettings
+
+
+def prompt(stack: ChatStack) -> list[str]:
+    """The messages that the engine was given last."""
+    return [message.content for message in stack.engine.asked.messages]
+
+
+# ---- sending
+
+
+def test_a_message_is_on_disk_before_the_engine_hears_of_it(stack: ChatStack) -> None:
+    stored: list[list[str]] = []
+    post = stack.engine.received.append
+
+    def look(request: object) -> None:
+        if isinstance(request, GenerateRequest):
+            path = stack.read(lambda store: store.messages.path(1))
+            stored.append([f"{node.content} {node.state}" for node in path])
+        post(request)
+
+    stack.engine._thread.supervisor.post = look
+    stack.send("Name a fruit.")
+    assert stored == [["Name a fruit. complete", " streaming"]]
+
+
+def test_an_answer_is_streamed_and_stored_with_its_numbers(stack: ChatStack) -> None:
+    streamed: list[str] = []
+    stack.chat.answer_streamed.connect(lambda _, text: streamed.append(text))
+    stack.send("Name a fruit.")
+    stack.engine.say("A ")
+    stack.engine.say("pear.")
+    stack.finish(completion_tokens=2)
+    assert streamed == ["A ", "pear."]
+    node = stack.read(lambda store: store.messages.path(1)[-1])
+    assert (node.content, node.state, node.model_name) == ("A pear.", "complete", "Model")
+    assert node.stats.completion_tokens == 2
+    assert not stack.chat.busy
+
+
+def test_what_the_model_says_is_saved_while_it_speaks(
+    stack: ChatStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert answer_generation.SAVE_EVERY_MS <= 1000
+    stack.send("Name a fruit.")
+    stack.engine.think("Hm.")
+    stack.engine.say("A pear")
+    stack.chat._generation.save()
+    node = stack.read(lambda store: store.messages.path(1)[-1])
+    assert (node.content, node.thinking, node.state) == ("A pear", "Hm.", "streaming")
+
+
+def test_nothing_is_sent_where_nothing_was_written(stack: ChatStack) -> None:
+    stack.send("  \n")
+    assert stack.shown == []
+    assert stack.engine.of_kind(GenerateRequest) == []
+
+
+def test_a_message_sent_while_another_is_being_stored_follows_it(stack: ChatStack) -> None:
+    stack.chat.send("First.")
+    stack.chat.send("Second.")
+    stack.settle()
+    assert stack.texts[::2] == ["First.", "Second."]
+    stack.engine.say("One.")
+    stack.finish()
+    assert prompt(stack) == ["First.", "One.", "Second."]
+
+
+def test_a_message_for_a_conversation_that_was_left_is_its_draft(stack: ChatStack) -> None:
+    stack.exchange("Apples?", "Red.")
+    left = stack.chat.conversation_id
+    stack.open(None)
+    restored: list[str] = []
+    stack.chat.draft_restored.connect(restored.append)
+    stack.open(left)
+    stack.chat.send("And plums?")
+    stack.chat.send("And cherries?")  # while the first is being stored
+    stack.open(None)
+    stack.open(left)
+    assert restored[-1] == "And cherries?"
+    assert stack.texts[2] == "And plums?"
+
+
+def test_the_conversation_opened_last_is_shown(stack: ChatStack) -> None:
+    stack.exchange("Apples?", "Red.")
+    stack.open(None)
+    stack.exchange("Pears?", "Green.")
+    stack.chat.open(1)
+    stack.chat.open(2)
+    stack.settle()
+    assert stack.texts == ["Pears?", "Green."]
+
+
+def test_an_answer_follows_the_settings_of_its_conversation(stack: ChatStack) -> None:
+    stack.exchange("Apples?", "Red.")
+    own = ConversationSettings("", "Be brief.", SamplingSettings(max_tokens=500, seed=7))
+    stack.read(lambda store: store.conversations.save_settings(1, own))
+    stack.send("Pears?")
+    asked = stack.engine.asked
+    assert prompt(stack)[0] == "Be brief."
+    assert asked.sampling.seed == 7
+    assert asked.reserve == CONTEXT // 4
+
+
+def test_no_more_is_kept_free_than_the_longest_answer_takes(stack: ChatStack) -> None:
+    stack.send("Apples?")
+    assert stack.engine.asked.reserve == stack.sampling.max_tokens
+
+
+# ---- one answer at a time
+
+
+def test_what_is_asked_during_an_answer_is_answered_in_turn(stack: ChatStack) -> None:
+    stack.send("Name a fruit.")
+    stack.send("Name a tree.")
+    stack.send("Name a fish.")
+    assert [message.state for message in stack.shown[1::2]] == ["streaming", "queued", "queued"]
+    assert len(stack.engine.of_kind(GenerateRequest)) == 1
+    for answer in ("Pear.", "Oak.", "Eel."):
+        stack.engine.say(answer)
+        stack.finish()
+    assert stack.texts == ["Name a fruit.", "Pear.", "Name a tree.", "Oak.", "Name a fish.", "Eel."]
+    assert prompt(stack) == stack.texts[:-1]
+
+
+def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
+    stack.send("Write a story.")
+    stack.open(None)
+    stack.send("Apples?")
+    assert (stack.chat.answering, stack.chat.queued) == (1, {2})
+    assert stack.chat.busy
+    assert not stack.chat.busy_here
+    stack.chat.stop()
+    assert stack.engine.of_kind(CancelRequest)[-1].id == stack.engine.asked.id
+    stack.finish(FinishReason.CANCELLED)
+    assert (stack.chat.answering, stack.chat.queued) == (2, frozenset())
+    assert prompt(stack) == ["Apples?"]
+
+
+def test_a_stopped_answer_keeps_its_text(stack: ChatStack) -> None:
+    stack.send("Write a story.")
+    stack.engine.say("Once upon")
+    stack.chat.stop()
+    stack.finish(FinishReason.CANCELLED)
+    assert (stack.shown[-1].content, stack.shown[-1].state) == ("Once upon", "stopped")
+
+
+def test_a_trashed_conversation_has_no_answer_on_its_way(stack: ChatStack) -> None:
+    stack.send("Write a story.")
+    stack.send("And then?")
+    stack.chat.stop_conversation(1)
+    stack.settle()
+    assert stack.engine.of_kind(CancelRequest)
+    stack.finish(FinishReason.CANCELLED)
+    assert not stack.chat.busy
+    assert not stack.chat.queued
+    assert len(stack.engine.of_kind(GenerateRequest)) == 1
+    assert [message.state for message in stack.shown[1::2]] == ["stopped", "stopped"]
+
+
+def test_coming_back_to_an_answer_shows_its_text_once(stack: ChatStack) -> None:
+    stack.send("Write a story.")
+    stack.engine.say("Once ")
+    stack.open(None)
+    stack.engine.say("upon ")
+    shown: list[str] = []
+    stack.chat.branch_shown.connect(lambda _, branch: shown.append(branch[-1].content))
+    stack.chat.answer_streamed.connect(lambda _, text: shown.append(text))
+    stack.open(1)
+    stack.engine.say("a time.")
+    assert shown == ["Once upon ", "a time."]
+
+
+# ---- versions
+
+
+def test_editing_and_regenerating_keep_every_version(stack: ChatStack) -> None:
+    stack.exchange("Name a fruit.", "Pear.")
+    question, first = stack.shown
+    stack.chat.regenerate_last()
+    stack.settle()
+    stack.engine.say("Plum.")
+    stack.finish()
+    second = stack.shown[-1]
+    assert (second.sibling_index, second.sibling_count) == (1, 2)
+    stack.chat.edit(question.id, "Name a nut.")
+    stack.settle()
+    assert prompt(stack) == ["Name a nut."]
+    stack.engine.say("Hazel.")
+    stack.finish()
+    assert stack.texts == ["Name a nut.", "Hazel."]
+    assert stack.shown[0].sibling_count == 2
+    stack.chat.select_sibling(stack.shown[0].id, -1)
+    stack.settle()
+    assert stack.texts == ["Name a fruit.", "Plum."]
+    stack.chat.select_sibling(second.id, -1)
+    stack.settle()
+    assert stack.shown == [question, first] or stack.texts == ["Name a fruit.", "Pear."]
+
+
+def test_an_edited_message_leaves_the_draft_of_the_next_one(stack: ChatStack) -> None:
+    stack.exchange("Name a fruit.", "Pear.")
+    stack.chat.save_draft("half a thou")
+    stack.chat.edit(stack.shown[0].id, "Name a nut.")
+    stack.settle()
+    assert stack.read(lambda store: store.conversations.draft(1)) == "half a thou"
+
+
+def test_a_failed_answer_without_text_is_replaced(stack: ChatStack) -> None:
+    stack.send("Name a fruit.")
+    stack.engine.fail(EngineFailed(detail="no"))
+    stack.settle()
+    assert stack.shown[-1].state == "failed"
+    assert stack.shown[-1].error_text == EngineFailed(detail="no").report().text()
+    stack.chat.regenerate_last()
+    stack.settle()
+    assert stack.shown[-1].sibling_count == 1
+    stack.engine.say("Pe")
+    stack.engine.fail(EngineFailed(detail="no"))
+    stack.settle()
+    assert stack.shown[-1].content == "Pe"
+    stack.chat.regenerate_last()
+    stack.settle()
+    assert stack.shown[-1].sibling_count == 2
+
+
+# ---- thinking, and what goes on
+
+
+def test_an_answer_that_was_cut_goes_on_below_its_text(stack: ChatStack) -> None:
+    stack.send("Write.")
+    stack.engine.say("Once ")
+    stack.finish(FinishReason.LENGTH, completion_tokens=1)
+    stack.chat.continue_answer(stack.shown[-1].id)
+    stack.settle()
+    asked = stack.engine.asked
+    assert asked.continues.text == "Once "
+    assert prompt(stack) == ["Write."]
+    stack.engine.say("upon.")
+    stack.finish(completion_tokens=1)
+    answer = stack.shown[-1]
+    assert (answer.content, answer.stats.completion_tokens) == ("Once upon.", 2)
+
+
+def test_a_thought_can_be_ended_now_or_later(stack: ChatStack) -> None:
+    ends: list[ThinkingEnd] = []
+    stack.chat.thinking_finished.connect(lambda _message, _seconds, end: ends.append(end))
+    stack.send("How many?")
+    stack.engine.think("Two? ")
+    stack.chat.answer_now()
+    assert stack.engine.of_kind(EndThinkingRequest)[-1].id == stack.engine.asked.id
+    stack.chat.stop()
+    stack.finish(FinishReason.CANCELLED, inside_thinking=True)
+    begun = stack.shown[-1]
+    assert (begun.thinking, begun.content, begun.thinking_s) == ("Two? ", "", 2.0)
+    stack.chat.continue_answer(begun.id, answers_now=True)
+    stack.settle()
+    assert stack.engine.asked.sampling.thinking_budget == 0
+    assert stack.engine.asked.continues.inside_thinking
+    stack.engine.event(ThinkingFinished(seconds=1.0, end=ThinkingEnd.BUDGET))
+    stack.engine.say("Two.")
+    stack.finish(thinking_end=ThinkingEnd.BUDGET)
+    assert ends == [ThinkingEnd.REQUEST]
+    assert stack.shown[-1].stats.thinking_end is ThinkingEnd.REQUEST
+    assert (stack.shown[-1].thinking, stack.shown[-1].content) == ("Two? ", "Two.")
+
+
+# ---- a disk that refuses
+
+
+def test_messages_that_find_the_disk_full_come_back_in_their_order(stack: ChatStack) -> None:
+    stack.exchange("Apples?", "Red.")
+    back: list[str] = []
+    reports: list[str] = []
+    stack.chat.unsent_restored.connect(lambda text, _files: back.append(text))
+    stack.chat.send_failed.connect(lambda report: reports.append(report.code))
+    stack.disk.full = True
+    stack.chat.send("Pears?")
+    stack.chat.send("And plums?")
+    stack.settle()
+    assert back == ["And plums?", "Pears?"]  # each goes before those that are back already
+    assert reports == ["StoreFull"]
+    assert stack.texts == ["Apples?", "Red."]
+    drafts: list[str] = []
+    stack.chat.draft_restored.connect(drafts.append)
+    stack.disk.full = False
+    stack.open(None)
+    stack.open(1)
+    assert drafts[-1] == "Pears?\n\nAnd plums?"
+
+
+def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(
+    stack: ChatStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    recovered: list[bool] = []
+    stack.chat.failed.connect(lambda report: said.append(report.code))
+    stack.chat.recovered.connect(lambda: recovered.append(True))
+    stack.send("Write a story.")
+    stack.engine.say("Once ")
+    stack.disk.full = True
+    stack.chat._generation.save()
+    stack.engine.say("upon a time.")
+    stack.finish()
+    assert said == ["StoreFull"], "the same trouble is told once"
+    assert stack.texts[-1] == "Once upon a time."
+    assert not stack.chat.busy
+    assert stack.chat.pending_writes.waiting
+    stack.open(None)
+    stack.disk.full = False
+    stack.open(1)
+    assert stack.texts[-1] == "Once upon a time.", "also after looking at another conversation"
+    stack.chat.pending_writes._try_again()
+    stack.settle()
+    assert recovered == [True]
+    assert not stack.chat.pending_writes.waiting
+    assert stack.read(lambda store: store.messages.path(1)[-1].content) == "Once upon a time."
+    assert pending_writes.RETRY_MS <= 5000
+
+
+def test_a_question_after_an_unsaved_answer_builds_upon_the_whole_answer(stack: ChatStack) -> None:
+    stack.send("Write a story.")
+    stack.disk.full = True
+    stack.engine.say("Once upon a time.")
+    stack.finish()
+    stack.disk.full = False
+    stack.send("More.")
+    assert prompt(stack) == ["Write a story.", "Once upon a time.", "More."]
+    assert not stack.chat.pending_writes.waiting
+
+
+def test_the_end_of_the_application_keeps_what_was_written(tmp_path, qapp) -> None:
+    with chat_stack(tmp_path) as stack:
+        stack.send("Write a story.")
+        stack.engine.say("Once upon")
+        stack.chat.close()
+        stack.engine.say(" a time.")  # the engine's last word finds no answer any more
+        stack.engine.finish(FinishReason.CANCELLED)
+    with chat_stack(tmp_path) as stack:
+        stack.open(1)
+        assert (stack.shown[-1].content, stack.shown[-1].state) == ("Once upon", "stopped")
