@@ -15,13 +15,13 @@ from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.estimate import Estimate
 from performance.samples import a_bill, a_model
-from r1desk.engine.bill_reader import BillRequest
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast.service import ForecastService
 from r1desk.models.recent_models import RecentModels
 from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.preferences import Preferences
 
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
@@ -31,10 +31,10 @@ class BillsStandIn:
     """Records questions; the test emits their bills."""
 
     def __init__(self) -> None:
-        self.asked: list[BillRequest] = []
+        self.asked: list[BackgroundAnswer] = []
 
-    def ask(self, *_given: Any, measure_disk: bool = True) -> BillRequest:
-        self.asked.append(BillRequest())
+    def ask(self, *_given: Any, measure_disk: bool = True) -> BackgroundAnswer:
+        self.asked.append(BackgroundAnswer())
         return self.asked[-1]
 
 

@@ -380,7 +380,7 @@ def test_a_known_model_can_be_chosen(panel: PerformancePanel, qtbot):
     assert "missing" in gone.text()
     with qtbot.waitSignal(panel.model.model_chosen) as chosen:
         panel.model.known.menu().actions()[1].trigger()
-    assert chosen.args == [str(Path("/models/r1.gguf"))]
+    assert chosen.args == [Path("/models/r1.gguf")]
 
 
 def test_the_wheel_scrolls_and_changes_no_setting(panel: PerformancePanel, qapp: QApplication):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from r1desk.performance.peak_memory import PeakMemory
+from r1desk.performance.presenter import PeakMemory
 
 
 def test_the_peak_is_the_highest_of_all_samples() -> None:

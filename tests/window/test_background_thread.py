@@ -8,10 +8,16 @@ from collections.abc import Callable
 
 import pytest
 import shiboken6
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
-from r1desk.platform.background_thread import in_background
+from deepseek_r1.core.errors import ModelFileMissing
+from r1desk.platform.background_thread import (
+    ask_in_background,
+    in_background,
+    stream_in_background,
+)
 from support.patience import PATIENCE_S
 
 
@@ -69,3 +75,49 @@ def test_an_error_that_only_speaks_of_something_deleted_is_reported(
 
     in_background(Asker(), work).join()
     assert reported == [error]
+
+
+class Receiver(QObject):
+    """Collects what its slots are called with, and in which thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[object, int]] = []
+
+    @Slot(object)
+    def on_call(self, value: object) -> None:
+        self.calls.append((value, threading.get_ident()))
+
+
+def test_results_come_to_the_main_thread_in_order(qtbot: QtBot) -> None:
+    receiver = Receiver()
+    stream_in_background(lambda: iter(["first", "second"])).done.connect(receiver.on_call)
+    qtbot.waitUntil(lambda: len(receiver.calls) == 2)
+    here = threading.get_ident()
+    assert receiver.calls == [("first", here), ("second", here)]
+
+
+def test_an_error_of_the_users_world_is_a_report(qtbot: QtBot) -> None:
+    def work() -> None:
+        raise ModelFileMissing(path="gone.gguf")
+
+    receiver = Receiver()
+    ask_in_background(work).failed.connect(receiver.on_call)
+    qtbot.waitUntil(lambda: bool(receiver.calls))
+    assert receiver.calls[0][0] == ModelFileMissing(path="gone.gguf").report()
+
+
+def test_what_was_abandoned_says_nothing(qtbot: QtBot) -> None:
+    receiver, go = Receiver(), threading.Event()
+    waiting = ask_in_background(lambda: go.wait(PATIENCE_S))
+    waiting.done.connect(receiver.on_call)
+    ready = ask_in_background(lambda: "ready")
+    ready.done.connect(receiver.on_call)
+    qtbot.waitUntil(lambda: bool(receiver.calls))
+    ready.give("late")  # is under way when it is abandoned
+    for answer in (waiting, ready):
+        answer.abandon()
+    go.set()
+    ask_in_background(lambda: "last").done.connect(receiver.on_call)
+    qtbot.waitUntil(lambda: len(receiver.calls) == 2)
+    assert [value for value, _ in receiver.calls] == ["ready", "last"]

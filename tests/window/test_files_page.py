@@ -22,8 +22,7 @@ from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
 from deepseek_r1.formats import split
 from r1desk.models import files_presenter
 from r1desk.models.widgets.chooser import ModelChooser
-from r1desk.models.widgets.deletion_box import DeletionBox
-from r1desk.models.widgets.files_page import FilesPage
+from r1desk.models.widgets.files_page import DeletionBox, FilesPage
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click

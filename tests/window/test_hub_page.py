@@ -167,6 +167,6 @@ def test_a_closed_dialog_ends_the_query(qtbot: QtBot, session: Session, model: b
         qtbot.keyClicks(hub.name, page(server))
         click(hub.list_button)
         qtbot.waitUntil(lambda: bool(server.requests))
-        query = hub._query
+        stop = hub._stop
         session.window.findChild(ModelChooser).reject()
-        qtbot.waitUntil(lambda: query._stop.asked)
+        qtbot.waitUntil(lambda: stop.asked)

@@ -10,8 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.shell.disk_use import measure
-from r1desk.shell.settings_dialog import SettingsDialog
+from r1desk.shell.settings_dialog import SettingsDialog, folder_sizes
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
 
@@ -71,5 +70,5 @@ def test_a_folder_inside_another_is_counted_once(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "a.gguf").write_bytes(bytes(1000))
     (tmp_path / "chats.db").write_bytes(bytes(300))
-    found = measure({"models": tmp_path / "models", "profile": tmp_path})
+    found = folder_sizes({"models": tmp_path / "models", "profile": tmp_path})
     assert found == {"models": 1000, "profile": 300}

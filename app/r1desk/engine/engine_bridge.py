@@ -128,7 +128,7 @@ class EngineBridge(QObject):
         self.state = EngineState.STOPPED
         self.engine_pid = 0
         self.engine_name = ""
-        self.bills = BillReader(self)
+        self.bills = BillReader()
         self.prompt_cache: protocol.PromptCacheFolder | None = None  # of the next load
 
     def start(self) -> None:

@@ -31,10 +31,10 @@ from deepseek_r1.host.protocol import (
 )
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.estimate import Estimate
-from r1desk.engine.bill_reader import BillRequest
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
 from r1desk.models.forecast.forecast import larger_budget
+from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
 
@@ -96,7 +96,7 @@ class ModelController(QObject):
         self._engine = engine
         self._preferences = preferences
         self._load: EngineRequest | None = None
-        self._plan: BillRequest | None = None
+        self._plan: BackgroundAnswer | None = None
         self._budget_change: EngineRequest | None = None  # the user's, not yet in force
         self._speed_known: events.Bill | None = None  # the last bill that had the disk's speed
         self._loading_path: Path | None = None
@@ -362,7 +362,7 @@ class ModelController(QObject):
 
     def _ask_bill(
         self, path: Path, settings: LoadSettings, *, measure_disk: bool = True
-    ) -> BillRequest:
+    ) -> BackgroundAnswer:
         request = self._engine.bills.ask(path, settings, window_mib(), measure_disk=measure_disk)
         request.done.connect(self._record_disk_speed)
         return request

@@ -5,7 +5,7 @@ A download starts only at the user's request. Partial ones of an earlier session
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -22,8 +22,11 @@ from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.models_folders import models_dirs
-from r1desk.platform.background_thread import in_background
+from r1desk.platform.background_thread import ask_in_background, in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
+
+# A folder, its unfinished files and how many bytes of each have arrived.
+_Partial = tuple[Path, Iterable[tuple[DownloadSpec, int]]]
 
 
 class DownloadState(StrEnum):
@@ -60,7 +63,6 @@ class Downloads(QObject):
     changed = Signal()
     finished = Signal(object)  # Download
     failed = Signal(object)  # Download
-    _partial_found = Signal(tuple)
 
     def __init__(self, folder: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -71,7 +73,6 @@ class Downloads(QObject):
         self._closed = False
         self._delete_after: set[str] = set()
         self._arrived: dict[str, Path] = {}  # the files that were downloaded, by their names
-        self._partial_found.connect(self._on_partial_found)
 
     @property
     def items(self) -> tuple[Download, ...]:
@@ -85,13 +86,8 @@ class Downloads(QObject):
 
     def find_partial(self) -> None:
         """Find the partial downloads of earlier sessions; they stay paused until resumed."""
-        in_background(self, self._find_partial)
-
-    def _find_partial(self) -> None:
         folders = dict.fromkeys((self.folder, *models_dirs()))
-        self._partial_found.emit(
-            tuple((folder, partial_file.unfinished(folder)) for folder in folders)
-        )
+        ask_in_background(partial(_unfinished, tuple(folders))).done.connect(self._on_partial_found)
 
     def start(self, order: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
         """Queue a file. A paused or failed download goes on.
@@ -218,10 +214,8 @@ class Downloads(QObject):
             self.failed.emit(ended)
         self._next()
 
-    @Slot(tuple)
-    def _on_partial_found(
-        self, found: Iterable[tuple[Path, Iterable[tuple[DownloadSpec, int]]]]
-    ) -> None:
+    @Slot(object)
+    def _on_partial_found(self, found: Sequence[_Partial]) -> None:
         for folder, files in found:
             for stored, done in files:
                 order = renewed_draft_spec(stored)
@@ -274,6 +268,10 @@ class _Worker(QObject):
             self.error = error
         finally:
             self.ended.emit()
+
+
+def _unfinished(folders: Sequence[Path]) -> Sequence[_Partial]:
+    return [(folder, partial_file.unfinished(folder)) for folder in folders]
 
 
 def _discard(folder: Path, file: str) -> None:

@@ -1,4 +1,7 @@
-"""Moves model files to the system's trash and back, or deletes them, in a thread of its own."""
+"""Moves model files to the system's trash and back, or deletes them.
+
+Not for the main thread: a drive may be slow.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,14 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QFile, QObject, Signal
+from PySide6.QtCore import QFile
 
 from deepseek_r1.catalogue.checksums import forget
 from deepseek_r1.core import log
-from deepseek_r1.core.i18n import tr
-from r1desk.platform.background_thread import in_background
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import N_, tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,76 +37,59 @@ class Removal:
         return bool(self.moved)
 
 
-class FileRemoval(QObject):
-    """Needs no parent. All signals are emitted in the thread that did the work.
+class FileNotRemoved(R1Error):
+    """A file was not moved to the trash, deleted or moved back; what was moved before is back."""
 
-    Signals:
-        removed: a Removal.
-        restored: the Removal that was undone.
-        failed: the reason as text; what was moved before has been moved back.
-    """
+    what = N_("{name} could not be deleted or restored. The system reports: {detail}.")
 
-    removed = Signal(object)
-    restored = Signal(object)
-    failed = Signal(str)
 
-    def to_trash(self, name: str, files: Sequence[Path]) -> None:
-        """Move a model's files to the trash; the files that links lead to, with the links."""
-        in_background(self, partial(self._to_trash, name, tuple(files)))
+class PlaceTaken(R1Error):
+    """Another file is where the one in the trash was."""
 
-    def delete(self, name: str, files: Sequence[Path]) -> None:
-        """Delete a model's files, links and what they lead to, for good."""
-        in_background(self, partial(self._delete, name, tuple(files)))
+    what = N_("{path} is there again; the file in the trash stays there.")
 
-    def restore(self, removal: Removal) -> None:
-        """Move the files of `removal` back from the trash."""
-        in_background(self, partial(self._restore, removal))
 
-    def _to_trash(self, name: str, files: tuple[Path, ...]) -> None:
-        moved: list[tuple[Path, Path]] = []
-        links = tuple((file, file.resolve()) for file in files if file.is_symlink())
-        try:
-            for file in files:
-                place = file.resolve()
-                moved.append((place, _move_to_trash(place)))
-            for link, _target in links:
-                link.unlink()
-        except OSError as error:
-            with contextlib.suppress(OSError):  # the first error is the one to report
-                _put_back(moved, links)
-            log.models.warning("not moved to the trash: %s", error)
-            self.failed.emit(_reason(name, error))
-            return
-        self.removed.emit(Removal(name, tuple(moved), links))
+def move_to_trash(name: str, files: Sequence[Path]) -> Removal:
+    """Move a model's files to the trash; the files that links lead to, with the links."""
+    moved: list[tuple[Path, Path]] = []
+    links = tuple((file, file.resolve()) for file in files if file.is_symlink())
+    try:
+        for file in files:
+            place = file.resolve()
+            moved.append((place, _move_to_trash(place)))
+        for link, _target in links:
+            link.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the first error is the one to report
+            _put_back(moved, links)
+        raise _not_removed(name, error) from error
+    return Removal(name, tuple(moved), links)
 
-    def _delete(self, name: str, files: tuple[Path, ...]) -> None:
-        try:
-            for file in files:
-                target = file.resolve()
-                file.unlink()
-                if target != file:
-                    target.unlink(missing_ok=True)
-                forget(file)
-        except OSError as error:
-            log.models.warning("not deleted: %s", error)
-            self.failed.emit(_reason(name, error))
-            return
-        self.removed.emit(Removal(name))
 
-    def _restore(self, removal: Removal) -> None:
-        taken = next((place for place, _ in removal.moved if place.exists()), None)
-        if taken is not None:
-            self.failed.emit(
-                tr("{path} is there again; the file in the trash stays there.", path=str(taken))
-            )
-            return
-        try:
-            _put_back(removal.moved, removal.links)
-        except OSError as error:
-            log.models.warning("not restored: %s", error)
-            self.failed.emit(_reason(removal.name, error))
-            return
-        self.restored.emit(removal)
+def delete_files(name: str, files: Sequence[Path]) -> Removal:
+    """Delete a model's files, links and what they lead to, for good."""
+    try:
+        for file in files:
+            target = file.resolve()
+            file.unlink()
+            if target != file:
+                target.unlink(missing_ok=True)
+            forget(file)
+    except OSError as error:
+        raise _not_removed(name, error) from error
+    return Removal(name)
+
+
+def restore_files(removal: Removal) -> Removal:
+    """Move the files of `removal` back from the trash."""
+    taken = next((place for place, _ in removal.moved if place.exists()), None)
+    if taken is not None:
+        raise PlaceTaken(path=str(taken))
+    try:
+        _put_back(removal.moved, removal.links)
+    except OSError as error:
+        raise _not_removed(removal.name, error) from error
+    return removal
 
 
 def _put_back(moved: Sequence[tuple[Path, Path]], links: Sequence[tuple[Path, Path]]) -> None:
@@ -127,9 +112,6 @@ def _move_to_trash(path: Path) -> Path:
     return Path(file.fileName())
 
 
-def _reason(name: str, error: OSError) -> str:
-    return tr(
-        "{name} could not be deleted or restored. The system reports: {detail}.",
-        name=name,
-        detail=error.strerror or str(error),
-    )
+def _not_removed(name: str, error: OSError) -> FileNotRemoved:
+    log.models.warning("not moved or deleted: %s", error)
+    return FileNotRemoved(name=name, detail=error.strerror or str(error))

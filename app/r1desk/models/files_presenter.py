@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.catalogue.installed import resolved
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from r1desk.models.controller import ModelController
-from r1desk.models.disk_space import FreeSpaceQuery
+from r1desk.models.disk_space import free_models_bytes
 from r1desk.models.file_facts import PresentModel
-from r1desk.models.file_removal import FileRemoval, Removal
+from r1desk.models.file_removal import Removal, delete_files, move_to_trash, restore_files
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.files_page import FilesPage
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.file_manager import show_in_folder
 from r1desk.widgets.notice_bar import Level, Notice
-
-_QUEUED = Qt.ConnectionType.QueuedConnection
 
 
 class FilesPresenter(QObject):
@@ -31,12 +32,6 @@ class FilesPresenter(QObject):
         self._page = page
         self._models = models
         self._scan_again = scan_again
-        self._removal = FileRemoval()  # no parent: its result may come after the page has gone
-        self._removal.removed.connect(self._on_removed, _QUEUED)
-        self._removal.restored.connect(self._on_restored, _QUEUED)
-        self._removal.failed.connect(self._on_failed, _QUEUED)
-        self._space = FreeSpaceQuery()
-        self._space.found.connect(page.show_free_space, _QUEUED)
         page.show_requested.connect(show_in_folder)
         page.unload_requested.connect(models.unload)
         page.trash_requested.connect(self._on_trash)
@@ -44,7 +39,7 @@ class FilesPresenter(QObject):
         for signal in (models.loaded, models.load_failed, models.unloaded, models.load_started):
             signal.connect(self._show_present)
         self._show_present()
-        self._space.start()
+        ask_in_background(free_models_bytes).done.connect(page.show_free_space)
 
     @Slot()
     def _show_present(self) -> None:
@@ -58,11 +53,18 @@ class FilesPresenter(QObject):
 
     @Slot(object)
     def _on_trash(self, found: FoundModel) -> None:
-        self._removal.to_trash(found.installed.name, found.files)
+        work = partial(move_to_trash, found.installed.name, found.files)
+        self._carry_out(work, self._on_removed)
 
     @Slot(object)
     def _on_delete(self, found: FoundModel) -> None:
-        self._removal.delete(found.installed.name, found.files)
+        work = partial(delete_files, found.installed.name, found.files)
+        self._carry_out(work, self._on_removed)
+
+    def _carry_out(self, work: Callable[[], Removal], on_done: Callable[[Removal], None]) -> None:
+        answer = ask_in_background(work)
+        answer.done.connect(on_done)
+        answer.failed.connect(self._on_failed)
 
     @Slot(object)
     def _on_removed(self, removal: Removal) -> None:
@@ -75,7 +77,9 @@ class FilesPresenter(QObject):
                 tr("{name} is in the trash.", name=removal.name),
                 Level.WARNING,  # stays until it is answered or closed
                 action=tr("Undo"),
-                on_action=lambda: self._removal.restore(removal),
+                on_action=partial(
+                    self._carry_out, partial(restore_files, removal), self._on_restored
+                ),
             )
         )
 
@@ -84,14 +88,14 @@ class FilesPresenter(QObject):
         self._look_again()
         self._notify(Notice(tr("{name} is back.", name=removal.name), Level.INFO))
 
-    @Slot(str)
-    def _on_failed(self, reason: str) -> None:
+    @Slot(object)
+    def _on_failed(self, report: ErrorReport) -> None:
         self._look_again()
-        self._notify(Notice(reason))
+        self._notify(Notice(report.text()))
 
     def _look_again(self) -> None:
         self._scan_again()
-        self._space.start()
+        ask_in_background(free_models_bytes).done.connect(self._page.show_free_space)
 
     def _notify(self, notice: Notice) -> None:
         self._page.notices.show_notice(notice)

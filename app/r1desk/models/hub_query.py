@@ -1,11 +1,9 @@
-"""Lists the files of a repository and how each would run, without blocking the window."""
+"""Lists the files of a repository and how each would run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-
-from PySide6.QtCore import QObject, Signal, SignalInstance
 
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec
@@ -15,11 +13,9 @@ from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
-from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import Forecaster
-from r1desk.platform.background_thread import in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
 
@@ -52,46 +48,22 @@ class Offer:
     wanted: str = ""
 
 
-class HubQuery(QObject):
-    """Works in its own thread and needs no parent.
+def find_offers(
+    reference: HubReference, settings: LoadSettings, policy: RetryPolicy, stop: Stop
+) -> Iterator[Offer]:
+    """The models of `reference`, which the user has requested; again with measured speeds.
 
-    Signals:
-        found: an Offer; first with the speeds known before, then with measured ones.
-        failed: the ErrorReport. All are emitted in that thread.
+    Connects to the host: not for the main thread. `stop` ends it. Raises R1Errors.
     """
-
-    found = Signal(object)
-    failed = Signal(object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._stop = Stop()
-
-    def start(self, reference: HubReference, settings: LoadSettings, policy: RetryPolicy) -> None:
-        """Connect to the host of `reference`, which the user has requested."""
-        in_background(self, partial(self._look, reference, settings, policy))
-
-    def stop(self) -> None:
-        """End the query; nothing is emitted any more."""
-        self._stop.request()
-
-    def _look(self, reference: HubReference, settings: LoadSettings, policy: RetryPolicy) -> None:
-        process = NetworkProcess(add_helper, remove_helper)
-        try:
-            listing = process.list_repository(reference, policy, self._stop)
-        except DownloadStopped:
-            return
-        except R1Error as error:
-            self._emit(self.failed, error.report())
-            return
-        with Forecaster(settings) as forecaster:
-            self._emit(self.found, _offer(listing, forecaster))
-            forecaster.measure()
-            self._emit(self.found, _offer(listing, forecaster))
-
-    def _emit(self, signal: SignalInstance, value: object) -> None:
-        if not self._stop.asked:
-            signal.emit(value)
+    process = NetworkProcess(add_helper, remove_helper)
+    try:
+        listing = process.list_repository(reference, policy, stop)
+    except DownloadStopped:
+        return
+    with Forecaster(settings) as forecaster:
+        yield _offer(listing, forecaster)
+        forecaster.measure()
+        yield _offer(listing, forecaster)
 
 
 def _offer(listing: HubListing, forecaster: Forecaster) -> Offer:

@@ -12,9 +12,8 @@ from deepseek_r1.catalogue.app_folders import AppFile, app_files
 from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, spec_for_known
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel
 from deepseek_r1.catalogue.recommend import recommend
-from deepseek_r1.core.models_folders import user_models_dir
-from deepseek_r1.memory.plan import ProcessOverhead
-from r1desk.models.disk_space import free_bytes
+from deepseek_r1.memory.engine_memory import planned_share
+from r1desk.models.disk_space import free_models_bytes
 from r1desk.models.forecast.forecast import WINDOW_MAX_MIB, Forecast
 from r1desk.models.forecast.service import Forecaster
 
@@ -40,7 +39,7 @@ def recommend_download(forecaster: Forecaster) -> Iterator[RecommendedDownload |
         hardware.machine_memory_mib(),
         forecaster.settings.memory_budget,
         settings=forecaster.settings,
-        share=ProcessOverhead(window_mib=WINDOW_MAX_MIB),
+        share=planned_share(WINDOW_MAX_MIB),
     )
     if best is None:
         yield None
@@ -51,7 +50,7 @@ def recommend_download(forecaster: Forecaster) -> Iterator[RecommendedDownload |
         forecast=forecaster.forecast(best.model.header(best.file)),
         order=spec_for_known(best.model, best.file),
         host=default_source(best.model, best.file),
-        free_bytes=free_bytes(user_models_dir()),
+        free_bytes=free_models_bytes(),
     )
 
 

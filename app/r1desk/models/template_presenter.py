@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtCore import QObject, Slot
 
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.errors import ErrorReport, TemplateFileUnusable
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.formats.template_file import read_template_file
 from r1desk.chat.widgets.template_button import TemplateButton
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
-from r1desk.models.template_reader import TemplateReader
 from r1desk.models.widgets.file_dialog import open_template_dialog
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
@@ -23,10 +25,6 @@ class TemplatePresenter(QObject):
     def __init__(self, button: TemplateButton, notices: NoticeBar, models: ModelController) -> None:
         super().__init__(button)
         self._button, self._notices, self._models = button, notices, models
-        self._reader = TemplateReader()
-        queued = Qt.ConnectionType.QueuedConnection
-        self._reader.read.connect(self._on_read, queued)
-        self._reader.refused.connect(self._on_refused, queued)
         button.template_chosen.connect(self._on_name_chosen)
         button.file_requested.connect(self._on_file_requested)
         models.loaded.connect(self._on_loaded)
@@ -51,10 +49,14 @@ class TemplatePresenter(QObject):
     @Slot(str)
     def _on_file_selected(self, file: str) -> None:
         if self._models.path is not None:
-            self._reader.start(self._models.path, Path(file))
+            read = partial(_read_template, self._models.path, Path(file))
+            answer = ask_in_background(read)
+            answer.done.connect(self._on_read)
+            answer.failed.connect(self._on_refused)
 
-    @Slot(object, object)
-    def _on_read(self, model: Path, chosen: ChosenTemplate) -> None:
+    @Slot(object)
+    def _on_read(self, read: tuple[Path, ChosenTemplate]) -> None:
+        model, chosen = read
         if model == self._models.path:  # else the user has chosen another one meanwhile
             self._models.choose_template(model, chosen)
 
@@ -86,3 +88,13 @@ class TemplatePresenter(QObject):
         else:
             return
         self._notices.show_notice(Notice(text, Level.INFO))
+
+
+def _read_template(model: Path, file: Path) -> tuple[Path, ChosenTemplate]:
+    """Read a template's file for a model. The engine's process compiles it.
+
+    Not for the main thread, since the drive may be slow. Raises TemplateFileUnusable.
+    """
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise TemplateFileUnusable(path=str(file), detail=tr("It is not a file."))
+    return model, ChosenTemplate(read_template_file(file), file.name)

@@ -48,7 +48,7 @@ class LoadPresenter(QObject):
         panel.load.threads_changed.connect(models.set_threads)
         panel.load.budget_changed.connect(models.set_budget)
         panel.threads.measure_requested.connect(models.measure_threads)
-        panel.model.model_chosen.connect(self._on_model_chosen)
+        panel.model.model_chosen.connect(models.choose)
 
     def _connect_models(self) -> None:
         panel, models = self._panel, self._models
@@ -106,10 +106,6 @@ class LoadPresenter(QObject):
     @Slot(ErrorReport)
     def _on_measuring_failed(self, report: ErrorReport) -> None:
         self._panel.threads.show_failed(report.text())
-
-    @Slot(str)
-    def _on_model_chosen(self, path: str) -> None:
-        self._models.choose(Path(path))
 
 
 def with_window_measured(loaded: ModelLoaded) -> ModelLoaded:

@@ -7,12 +7,13 @@ while the main thread holds Qt's locks, or has moved on, is a crash.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import shiboken6
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport, R1Error
 
 _started: list[tuple[threading.Thread, QObject]] = []
 
@@ -29,6 +30,65 @@ def in_background(owner: QObject, work: Callable[[], None]) -> threading.Thread:
     _started.append((thread, owner))
     thread.start()
     return thread
+
+
+class BackgroundAnswer(QObject):
+    """The results of work in a thread. Its signals are emitted in the main thread.
+
+    Signals:
+        done: a result of the work.
+        failed: the report of the R1Error that ended it.
+    """
+
+    done = Signal(object)
+    failed = Signal(ErrorReport)
+    _given = Signal(object, object)  # in the thread: this object, which it holds, and the result
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given.connect(self._on_given, Qt.ConnectionType.QueuedConnection)
+
+    def abandon(self) -> None:
+        """Emit nothing any more: nobody waits for it."""
+        self.blockSignals(True)
+
+    def give(self, result: object) -> None:
+        """Hand over a result, or an ErrorReport. Any thread."""
+        self._given.emit(self, result)
+
+    @Slot(object, object)
+    def _on_given(self, _held: object, result: object) -> None:
+        if self.signalsBlocked():
+            return
+        if isinstance(result, ErrorReport):
+            self.failed.emit(result)
+        else:
+            self.done.emit(result)
+
+
+def ask_in_background(work: Callable[[], object]) -> BackgroundAnswer:
+    """Run `work` in a thread; its result or its R1Error comes as a signal. Main thread only."""
+
+    def once() -> Iterator[object]:
+        yield work()
+
+    return stream_in_background(once)
+
+
+def stream_in_background(work: Callable[[], Iterator[object]]) -> BackgroundAnswer:
+    """The same for work with several results, each of which comes as soon as it is there."""
+    answer = BackgroundAnswer()
+
+    def run() -> None:
+        try:
+            for result in work():
+                answer.give(result)
+        except R1Error as error:
+            log.window.warning("work beside the window ended: %s", error)
+            answer.give(error.report())
+
+    in_background(answer, run)
+    return answer
 
 
 def _run(owner: QObject, work: Callable[[], None]) -> None:

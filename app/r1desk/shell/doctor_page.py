@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QObject, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QDialogButtonBox,
@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.checks import Finding, Severity, examine
 from deepseek_r1.core.i18n import tr
-from r1desk.platform.background_thread import in_background
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 
@@ -41,8 +41,6 @@ class DoctorPage(BoundedDialog):
         self.buttons.addButton(self.again, QDialogButtonBox.ButtonRole.ActionRole)
         self.buttons.addButton(self.copy, QDialogButtonBox.ButtonRole.ActionRole)
         self.column.insertWidget(0, self.note)
-        self._examiner = _Examiner()
-        self._examiner.found.connect(self._on_found, Qt.ConnectionType.QueuedConnection)
         self.start()
 
     @Slot()
@@ -51,7 +49,7 @@ class DoctorPage(BoundedDialog):
         self.note.setText(tr("Looking…"))
         self.again.setEnabled(False)
         self.copy.setEnabled(False)
-        in_background(self._examiner, self._examiner.examine)
+        ask_in_background(examine).done.connect(self._on_found)
 
     @Slot(tuple)
     def _on_found(self, findings: Sequence[Finding]) -> None:
@@ -92,13 +90,3 @@ def _table(findings: Sequence[Finding]) -> QWidget:
             grid.addWidget(part, row, column, Qt.AlignmentFlag.AlignTop)
     grid.setRowStretch(len(findings), 1)
     return table
-
-
-class _Examiner(QObject):
-    """Runs the checks in a thread; has no parent, because the page may close before they end."""
-
-    found = Signal(tuple)  # of Finding; emitted in a thread of its own
-
-    def examine(self) -> None:
-        """Examine, then emit `found` once."""
-        self.found.emit(examine())

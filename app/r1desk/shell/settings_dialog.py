@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
@@ -23,7 +25,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import LANGUAGES, tr, trn
 from deepseek_r1.core.models_folders import default_models_dir
 from r1desk.models.idle_unload import CHOICES_MIN
-from r1desk.shell.disk_use import DiskUse
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import ThemeChoice, set_role
 from r1desk.theme.reading_width import ReadingWidth
 from r1desk.widgets.bounded_dialog import BoundedDialog
@@ -78,9 +80,10 @@ class SettingsDialog(BoundedDialog):
         self._folders = dict(folders)
         self.set_body(self._body())
         self._connect()
-        self._disk_use = DiskUse()
-        self._disk_use.measured.connect(self._on_measured, Qt.ConnectionType.QueuedConnection)
-        self._disk_use.start(folders)
+        self._measure()
+
+    def _measure(self) -> None:
+        ask_in_background(partial(folder_sizes, self._folders)).done.connect(self._on_measured)
 
     def _body(self) -> QWidget:
         body = QWidget()
@@ -150,7 +153,7 @@ class SettingsDialog(BoundedDialog):
             )
         )
         self.sizes[name].setText("…")
-        self._disk_use.start(self._folders)
+        self._measure()
 
     @Slot(object)
     def show_folder_refused(self, report: ErrorReport) -> None:
@@ -240,3 +243,21 @@ def _choice(entries: Mapping[object, str], current: object) -> QComboBox:
 
 def _format_mb(nbytes: int) -> str:
     return f"{nbytes / _MB:,.1f} MB" if nbytes < 1000 * _MB else f"{nbytes / _MB / 1000:,.2f} GB"
+
+
+def folder_sizes(folders: Mapping[str, Path]) -> dict[str, int]:
+    """Bytes of all files below each folder. A folder inside another one counts for itself alone."""
+    places = set(folders.values())
+    return {name: _bytes_below(folder, places - {folder}) for name, folder in folders.items()}
+
+
+def _bytes_below(folder: Path, apart: set[Path]) -> int:
+    total = 0
+    for place, subfolders, files in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if Path(place, name) not in apart]
+        for name in files:
+            try:
+                total += Path(place, name).lstat().st_size
+            except OSError:  # it went away meanwhile: it takes nothing any more
+                continue
+    return total

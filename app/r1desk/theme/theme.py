@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from enum import StrEnum
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
-from PySide6.QtGui import QFont, QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from r1desk.theme.fonts import ui_font
-from r1desk.theme.palette import palette
 from r1desk.theme.stylesheet import stylesheet
 from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
+
+_Role = QPalette.ColorRole
 
 
 class ThemeChoice(StrEnum):
@@ -134,3 +135,38 @@ def tokens() -> Tokens:
     """The colours in force; the light ones before `apply_theme`."""
     theme = current_theme()
     return theme.tokens if theme is not None else LIGHT
+
+
+def palette(tokens: Tokens) -> QPalette:
+    """The QPalette of `tokens`, disabled and inactive groups included."""
+    colours = {
+        _Role.Window: tokens.background,
+        _Role.WindowText: tokens.text,
+        _Role.Base: tokens.surface,
+        _Role.AlternateBase: tokens.raised,
+        _Role.Text: tokens.text,
+        _Role.PlaceholderText: tokens.text_dim,
+        _Role.Button: tokens.raised,
+        _Role.ButtonText: tokens.text,
+        _Role.BrightText: tokens.danger,
+        _Role.ToolTipBase: tokens.raised,
+        _Role.ToolTipText: tokens.text,
+        _Role.Highlight: tokens.selection,
+        _Role.HighlightedText: tokens.selection_text,
+        _Role.Accent: tokens.accent,
+        _Role.Link: tokens.link,
+        _Role.LinkVisited: tokens.link,
+        _Role.Light: tokens.hover,
+        _Role.Midlight: tokens.hover,
+        _Role.Mid: tokens.border,
+        _Role.Dark: tokens.outline,
+        _Role.Shadow: tokens.outline,
+    }
+    result = QPalette()
+    for role, colour in colours.items():
+        result.setColor(role, QColor(colour))
+    for role in (_Role.WindowText, _Role.Text, _Role.ButtonText):
+        result.setColor(QPalette.ColorGroup.Disabled, role, QColor(tokens.text_disabled))
+    result.setColor(QPalette.ColorGroup.Disabled, _Role.Highlight, QColor(tokens.track))
+    result.setColor(QPalette.ColorGroup.Disabled, _Role.Accent, QColor(tokens.track))
+    return result

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from PySide6.QtCore import (
@@ -26,6 +22,7 @@ from PySide6.QtCore import (
     Slot,
 )
 
+from deepseek_r1.core.child_environment import child_environment, module_command
 from deepseek_r1.core.i18n import current_language
 from r1desk.chat.formulas.formula_limits import MAX_REPLY, MAX_SOURCE
 from r1desk.platform.helper_processes import add_helper, remove_helper
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
     from r1desk.chat.formulas.formula_painter import FormulaPainter
 
 WORKER_ARGUMENT: Final = "--typeset-formulas"  # a bundle starts itself with it
+WORKER_MODULE: Final = "r1desk.chat.formulas.formula_worker"
 
 _IN_FLIGHT: Final = 8  # requests that the child has at once
 _MAX_WAITING: Final = 20_000  # formulas asked for and not sent yet; more stay source
@@ -46,10 +44,6 @@ _SLICE_S: Final = 0.006  # of the window's thread for replies
 _MAX_KEPT: Final = 800  # formulas
 _MAX_KEPT_BYTES: Final = 4 << 20
 _MAX_CRASHES: Final = 10  # of the child in a row, after which formulas stay source
-_PASSED: Final = (
-    "PATH", "LANG", "LC_ALL", "TMP", "TEMP", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
-    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE",
-)  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -222,12 +216,15 @@ class FormulaService(QObject):
     def _start(self) -> QProcess:
         self._reply_timer.setInterval(_START_MS)
         process = self._process = QProcess(QCoreApplication.instance())
-        process.setProcessEnvironment(_environment())
+        environment = QProcessEnvironment()
+        for name, value in child_environment().items():
+            environment.insert(name, value)
+        process.setProcessEnvironment(environment)
         process.setStandardErrorFile(QProcess.nullDevice())
         process.readyReadStandardOutput.connect(self._on_ready_read)
         process.finished.connect(self._on_finished)
         process.errorOccurred.connect(self._on_error)
-        program, *arguments = worker_command()
+        program, *arguments = module_command(WORKER_MODULE, WORKER_ARGUMENT)
         process.started.connect(self._on_started)
         process.start(program, arguments)
         self.destroyed.connect(process.kill)
@@ -332,28 +329,3 @@ class FormulaService(QObject):
 
 def _size(key: FormulaKey, layout: FormulaLayout | None) -> int:
     return 200 + len(key.source) + (len(layout.parts) + len(layout.speech) if layout else 0)
-
-
-def worker_command() -> list[str]:
-    """The command line of the child process, in a bundle, a wheel or a checkout."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, WORKER_ARGUMENT]
-    # -P: a module in the current folder must not stand in for one of ours.
-    return [sys.executable, "-P", "-X", "utf8", "-m", "r1desk.chat.formulas.formula_worker"]
-
-
-def _environment() -> QProcessEnvironment:
-    """The variables that a process needs to find its files; nothing else of the user's."""
-    result = QProcessEnvironment()
-    for name, value in _passed():
-        result.insert(name, value)
-    source = Path(__file__).resolve().parents[3]
-    if source.name not in {"site-packages", "dist-packages"}:
-        result.insert("PYTHONPATH", str(source))
-    return result
-
-
-def _passed() -> Iterator[tuple[str, str]]:
-    for name in _PASSED:
-        if name in os.environ:
-            yield name, os.environ[name]

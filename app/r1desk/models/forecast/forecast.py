@@ -13,7 +13,8 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import advise
 from deepseek_r1.memory.cost_model import token_weights_bytes
 from deepseek_r1.memory.disk_throughput import CORE_MIB_S, unhidden_compute_s
-from deepseek_r1.memory.plan import ProcessOverhead, plan
+from deepseek_r1.memory.engine_memory import planned_share
+from deepseek_r1.memory.plan import plan
 
 BUDGET_STEP_MIB = 64
 LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered
@@ -22,7 +23,6 @@ LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered
 WINDOW_MAX_MIB = 200.0
 _OF_MEMORY_SPEED = 0.8  # what a model reaches of the speed of plain sequential reads
 _MIB = 1 << 20
-_OVERHEAD = ProcessOverhead(window_mib=WINDOW_MAX_MIB)
 
 
 class Fit(StrEnum):
@@ -67,17 +67,18 @@ def estimate_fit(
 ) -> Forecast:
     """Estimate for a file's header; plain arithmetic, some milliseconds."""
     in_memory_tok_s = expected_tok_s(header, speed)
-    bill = plan(header, settings, _OVERHEAD).bill
+    overhead = planned_share(WINDOW_MAX_MIB)
+    bill = plan(header, settings, overhead).bill
     if bill.fits and not bill.streams:
         return Forecast(Fit.IN_MEMORY, bill, settings, in_memory_tok_s)
     resident = settings.model_copy(update={"swap_enabled": False})
-    whole = plan(header, resident, _OVERHEAD).bill
+    whole = plan(header, resident, overhead).bill
     raised = larger_budget(settings, whole, available_mib)
     raised_tok_s = in_memory_tok_s if raised is not None else 0.0
     streaming = settings.model_copy(update={"swap_enabled": True})
-    nearest = advise(header, streaming, _OVERHEAD)
+    nearest = advise(header, streaming, overhead)
     if nearest.bill is None:
-        least = plan(header, streaming, _OVERHEAD).bill
+        least = plan(header, streaming, overhead).bill
         return Forecast(
             Fit.TOO_LARGE, least, nearest.settings, raised=raised, raised_tok_s=raised_tok_s
         )

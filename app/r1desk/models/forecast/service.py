@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import read_once
@@ -26,7 +26,7 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.forecast.forecast import Fit, Forecast, MachineSpeed, estimate_fit
 from r1desk.models.forecast.machine_speed import known_speed, machine_speed
 from r1desk.models.forecast.measured_rates import MeasuredRate, measured_tok_s, store_rate
-from r1desk.platform.background_thread import in_background
+from r1desk.platform.background_thread import stream_in_background
 from r1desk.preferences import Preferences
 
 LEAST_TOKENS = 32  # of an answer whose speed says something
@@ -78,16 +78,6 @@ class Forecaster:
         return replace(found, tok_s=tok_s, measured=True) if tok_s else found
 
 
-class Answers(QObject):
-    """The answers to one question.
-
-    Signals:
-        found: an answer; some questions have a second one, for instance with measured speeds.
-    """
-
-    found = Signal(object)
-
-
 class ForecastService(QObject):
     """Lives in the main thread.
 
@@ -117,9 +107,13 @@ class ForecastService(QObject):
 
         Nothing is called where the receiver has been deleted meanwhile.
         """
-        answers = Answers()
-        answers.found.connect(on_answer, Qt.ConnectionType.QueuedConnection)
-        in_background(answers, partial(_answer, self._turn, self.settings, question, answers))
+        turn, settings = self._turn, self.settings
+
+        def answers() -> Iterator[AnswerT]:
+            with turn, Forecaster(settings) as forecaster:
+                yield from question(forecaster)
+
+        stream_in_background(answers).done.connect(on_answer)
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
@@ -143,14 +137,6 @@ class ForecastService(QObject):
     @Slot(object)
     def _on_stored(self, _rate: MeasuredRate) -> None:
         self.changed.emit()
-
-
-def _answer(
-    turn: threading.Lock, settings: LoadSettings, question: Question[object], answers: Answers
-) -> None:
-    with turn, Forecaster(settings) as forecaster:
-        for answer in question(forecaster):
-            answers.found.emit(answer)
 
 
 def _store(path: Path, rate: MeasuredRate, _forecaster: Forecaster) -> Iterator[MeasuredRate]:

@@ -24,7 +24,7 @@ from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
-from r1desk.models.disk_space import FreeSpaceQuery
+from r1desk.models.disk_space import free_models_bytes
 from r1desk.models.downloads import Download
 from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import ForecastService
@@ -33,6 +33,7 @@ from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.download_area import DownloadArea
 from r1desk.models.widgets.model_card import ModelCard
 from r1desk.models.widgets.unverified_box import UnverifiedBox
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.scrolled_column import ScrolledColumn
@@ -77,8 +78,6 @@ class CataloguePage(QWidget):
         self._area = self._create_scroll_area()
         layout.addWidget(self._area, stretch=1)
         layout.addWidget(self._download_area)
-        self._space = FreeSpaceQuery()  # no parent: its answer may come after the page has gone
-        self._space.found.connect(self.table.show_free_space)
         self._forecasts = forecasts
         self._started = False
 
@@ -88,7 +87,7 @@ class CataloguePage(QWidget):
         if not self._started:
             self._started = True
             self._forecasts.ask(survey_catalogue, self._on_found)
-            self._space.start()
+            ask_in_background(free_models_bytes).done.connect(self.table.show_free_space)
 
     def _create_scroll_area(self) -> QScrollArea:
         content = ScrolledColumn()

@@ -121,6 +121,7 @@ class CatalogueTable(QWidget):
         show_fit(item, FIT_COLUMN, forecast)
         align_right(item, _NUMBER_COLUMNS)
 
+    @Slot(object)
     def show_free_space(self, free_bytes: int | None) -> None:
         """Show how much is free on the drive of the models."""
         self._free_bytes = free_bytes

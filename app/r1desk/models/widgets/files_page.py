@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
+    QMessageBox,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -23,10 +25,9 @@ from r1desk.models.file_facts import (
     state_text,
     why_kept,
 )
-from r1desk.models.formatting import format_size
+from r1desk.models.formatting import breakable_address, format_size
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.address_label import AddressLabel
-from r1desk.models.widgets.deletion_box import DeletionBox
 from r1desk.models.widgets.download_area import DownloadArea
 from r1desk.models.widgets.model_tree import ModelTree
 from r1desk.theme import set_role
@@ -117,6 +118,7 @@ class FilesPage(QWidget):
             self._show_item(self.tree.topLevelItem(at))
         self._on_selection()
 
+    @Slot(object)
     def show_free_space(self, free_bytes: int | None) -> None:
         """Show how much is free on the drive of the models folder."""
         self._free_bytes = free_bytes
@@ -201,3 +203,27 @@ class FilesPage(QWidget):
         box.trash_button.clicked.connect(lambda: self.trash_requested.emit(found))
         box.delete_button.clicked.connect(lambda: self.delete_requested.emit(found))
         box.open()
+
+
+class DeletionBox(QMessageBox):
+    """Enter cancels: the default button is Cancel."""
+
+    def __init__(self, parent: QWidget, name: str, size: str, path: Path, note: str) -> None:
+        super().__init__(parent)
+        self.setIcon(QMessageBox.Icon.Warning)
+        self.setWindowTitle(tr("Delete a model"))
+        self.setText(tr("Delete {name} ({size})?", name=name, size=size))
+        lines = (
+            breakable_address(str(path)),
+            note,
+            tr("The trash keeps the file, and its space, until the trash is emptied."),
+        )
+        self.setInformativeText("\n\n".join(lines))
+        self.trash_button = self.addButton(
+            tr("Move to the trash"), QMessageBox.ButtonRole.AcceptRole
+        )
+        self.delete_button = self.addButton(
+            tr("Delete for good"), QMessageBox.ButtonRole.DestructiveRole
+        )
+        self.setDefaultButton(self.addButton(QMessageBox.StandardButton.Cancel))
+        self.finished.connect(self.deleteLater)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QHideEvent
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_url
 from deepseek_r1.catalogue.errors import FileNameUnusable, ReferenceUnusable
 from deepseek_r1.catalogue.hub_reference import (
@@ -33,15 +35,20 @@ from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.models.disk_space import FreeSpaceQuery
+from r1desk.models.disk_space import free_models_bytes
 from r1desk.models.downloads import Download
 from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
-from r1desk.models.hub_query import HubQuery, Offer, OfferedModel
+from r1desk.models.hub_query import Offer, OfferedModel, find_offers
 from r1desk.models.widgets.address_label import AddressLabel
 from r1desk.models.widgets.download_area import DownloadArea
 from r1desk.models.widgets.model_tree import ModelTree, show_fit
 from r1desk.models.widgets.unverified_box import UnverifiedBox
+from r1desk.platform.background_thread import (
+    BackgroundAnswer,
+    ask_in_background,
+    stream_in_background,
+)
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.push_button import push_button
@@ -64,7 +71,8 @@ class HubPage(QWidget):
         super().__init__()
         self.policy = RetryPolicy()
         self._settings = settings
-        self._query: HubQuery | None = None
+        self._query: BackgroundAnswer | None = None
+        self._stop = Stop()  # of the query
         self._free_bytes: int | None = None
         self.name = QLineEdit(placeholderText=tr("owner/name, or an address"))
         self.name.setAccessibleName(tr("Repository or address"))
@@ -89,8 +97,6 @@ class HubPage(QWidget):
         self.download_button = push_button(tr("Download now"), self._on_download)
         self._download_area = DownloadArea()
         self.downloads = self._download_area.downloads
-        self._space = FreeSpaceQuery()  # no parent: its answer may come after the page has gone
-        self._space.found.connect(self._on_free_space, Qt.ConnectionType.QueuedConnection)
         self._arrange()
         self._on_selection()
 
@@ -138,17 +144,18 @@ class HubPage(QWidget):
     def _start_query(self, reference: HubReference) -> None:
         self.host.setCurrentText(reference.host.name)
         self._show_note(tr("Connecting to {host}…", host=reference.host.origin.partition("//")[2]))
-        self._query = HubQuery()
-        self._query.found.connect(self._on_found, Qt.ConnectionType.QueuedConnection)
-        self._query.failed.connect(self._on_failed, Qt.ConnectionType.QueuedConnection)
-        self._query.start(reference, self._settings, self.policy)
-        self._space.start()
+        self._stop = Stop()
+        self._query = stream_in_background(
+            partial(find_offers, reference, self._settings, self.policy, self._stop)
+        )
+        self._query.done.connect(self._on_found)
+        self._query.failed.connect(self._on_failed)
+        ask_in_background(free_models_bytes).done.connect(self._on_free_space)
 
     def _end_query(self) -> None:
         if self._query is not None:
-            self._query.stop()
-            self._query.found.disconnect(self._on_found)
-            self._query.failed.disconnect(self._on_failed)
+            self._stop.request()
+            self._query.abandon()
             self._query = None
 
     @Slot(object)

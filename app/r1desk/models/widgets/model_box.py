@@ -30,11 +30,11 @@ class ModelBox(QFrame):
 
     Signals:
         choose_requested: the user wants another model.
-        model_chosen: the path of one of the known models.
+        model_chosen: the Path of one of the known models.
     """
 
     choose_requested = Signal()
-    model_chosen = Signal(str)
+    model_chosen = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class ModelBox(QFrame):
     def set_known(self, models: Sequence[RecentModel]) -> None:
         """Offer these models in the menu."""
         menu = self.known.menu() or QMenu(self)
-        fill_model_menu(menu, models, lambda path: self.model_chosen.emit(str(path)))
+        fill_model_menu(menu, models, self.model_chosen.emit)
         self.known.setMenu(menu)
         self.known.setVisible(bool(models))
 
