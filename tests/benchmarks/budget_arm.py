@@ -10,8 +10,8 @@ from typing import Literal
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
-from deepseek_r1.cli.engine_run import ProcessCounters, RunRequest, RunTimes, measure_engine
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.lab.bench.engine_run import ProcessCounters, RunRequest, RunTimes, measure_engine
 
 # Answers about code repeat much of it, which prompt lookup drafts from.
 CODE = """

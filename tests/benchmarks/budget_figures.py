@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.budget_runs import Run
-from deepseek_r1.cli.engine_run import medians
+from deepseek_r1.lab.bench.engine_run import medians
 
 _DRAWS = 2000
 _TAIL = 0.025  # on either side of a 95 % interval

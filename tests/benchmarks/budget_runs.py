@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks.budget_arm import ArmRequest
 from benchmarks.machine_limits import DriveLimit, MemoryGroup, drop_caches, read_ahead
-from deepseek_r1.cli.engine_run import RunTimes, in_both_orders, run_in_process
 from deepseek_r1.hardware.disk import measure_mib_s
+from deepseek_r1.lab.bench.engine_run import RunTimes, in_both_orders, run_in_process
 
 LAPTOP_READ_AHEAD_KIB = 128  # of most Linux machines
 ARM_PROGRAM = Path(__file__).with_name("budget_arm.py")

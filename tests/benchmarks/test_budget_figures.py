@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.budget_figures import ratio, row_of, summary
 from benchmarks.budget_runs import ARMS, Run
-from deepseek_r1.cli.engine_run import RunTimes
+from deepseek_r1.lab.bench.engine_run import RunTimes
 
 
 def ran(arm: str, tok_s: float, *, streamed_mib: float = 0.0) -> Run:

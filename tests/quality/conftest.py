@@ -9,9 +9,9 @@ import pytest
 from deepseek_r1.cli.quality_command import launch
 from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
-from deepseek_r1.convert.quality.quality_child import Launch
-from deepseek_r1.convert.quality.quality_run import MeasurementSettings
 from deepseek_r1.core.paths import resources_dir
+from deepseek_r1.lab.quality.quality_child import Launch
+from deepseek_r1.lab.quality.quality_run import MeasurementSettings
 from support.budgets import ROOMY_MIB
 
 TEXTS = resources_dir() / "calibration"

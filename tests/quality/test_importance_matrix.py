@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepseek_r1.convert.importance_matrix import activations, collect_importance
 from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
-from deepseek_r1.convert.quality.quality_child import Launch
-from deepseek_r1.convert.quality.quality_messages import Collect
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.lab.importance_matrix import activations, collect_importance
+from deepseek_r1.lab.quality.quality_child import Launch
+from deepseek_r1.lab.quality.quality_messages import Collect
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 

@@ -23,15 +23,15 @@ from deepseek_r1.convert.job import (
     ConversionStage,
 )
 from deepseek_r1.convert.precision import precision_named
-from deepseek_r1.convert.prune.prune_blocks import least_turning, require_removable
-from deepseek_r1.convert.prune.prune_fit import fit_mib, fitted_columns
-from deepseek_r1.convert.prune.prune_model import Pruning, kept_channels, most_important, prune
-from deepseek_r1.convert.quality.quality_child import Launch
-from deepseek_r1.convert.quality.quality_errors import FitTooLarge, NoSpaceForLogits, PruningRefused
 from deepseek_r1.convert.source_tensors import SourceTensor
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.formats.ggml_types import F32
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.lab.prune.prune_blocks import least_turning, require_removable
+from deepseek_r1.lab.prune.prune_fit import fit_mib, fitted_columns
+from deepseek_r1.lab.prune.prune_model import Pruning, kept_channels, most_important, prune
+from deepseek_r1.lab.quality.quality_child import Launch
+from deepseek_r1.lab.quality.quality_errors import FitTooLarge, NoSpaceForLogits, PruningRefused
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 
@@ -120,7 +120,7 @@ _FIT = """
 import sys
 from pathlib import Path
 import numpy as np
-from deepseek_r1.convert.prune.prune_fit import fitted_columns
+from deepseek_r1.lab.prune.prune_fit import fitted_columns
 from deepseek_r1.convert.source_tensors import SourceTensor
 from deepseek_r1.formats.ggml_types import F32
 from deepseek_r1.memory.meter import peak_mib

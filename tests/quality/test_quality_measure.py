@@ -13,19 +13,19 @@ import pytest
 from click.testing import CliRunner
 
 from deepseek_r1.cli.app import app
-from deepseek_r1.convert.quality import report
-from deepseek_r1.convert.quality.quality_child import Launch
-from deepseek_r1.convert.quality.quality_errors import (
+from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
+from deepseek_r1.lab.quality import report
+from deepseek_r1.lab.quality.quality_child import Launch
+from deepseek_r1.lab.quality.quality_errors import (
     NoSpaceForLogits,
     PlotsMissing,
     TextTooShort,
     TextUnreadable,
     VocabulariesDiffer,
 )
-from deepseek_r1.convert.quality.quality_load import read_text
-from deepseek_r1.convert.quality.quality_measure import divergence, grouped, log_softmax, margins
-from deepseek_r1.convert.quality.quality_run import MeasurementSettings, compare
-from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
+from deepseek_r1.lab.quality.quality_load import read_text
+from deepseek_r1.lab.quality.quality_measure import divergence, grouped, log_softmax, margins
+from deepseek_r1.lab.quality.quality_run import MeasurementSettings, compare
 
 pytestmark = pytest.mark.integration
 

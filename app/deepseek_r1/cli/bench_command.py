@@ -13,19 +13,19 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Group
-from deepseek_r1.cli.engine_run import (
+from deepseek_r1.cli.serve_command import api_key
+from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware import cpu, machine_memory_mib
+from deepseek_r1.lab.bench.engine_run import (
     RunRequest,
     RunTimes,
     in_both_orders,
     medians,
     run_in_process,
 )
-from deepseek_r1.cli.serve_command import api_key
-from deepseek_r1.cli.serve_load import LOAD_SHARE, ServerLoad, machines_for
-from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.i18n import tr, trn
-from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware import cpu, machine_memory_mib
+from deepseek_r1.lab.bench.serve_load import LOAD_SHARE, ServerLoad, machines_for
 
 MOST_REQUESTS_S = 1000
 

@@ -23,15 +23,6 @@ from rich.progress import Progress as Bar
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import INTERRUPTED, PATH, Command
-from deepseek_r1.cli.prune_options import (
-    calibration_text,
-    layers_option,
-    prune_file,
-    require_file,
-    text_option,
-)
-from deepseek_r1.cli.quality_command import launch, model_bar
-from deepseek_r1.convert.importance_matrix import collect_importance
 from deepseek_r1.convert.job import (
     ConversionProgress,
     ConversionRequest,
@@ -41,11 +32,21 @@ from deepseek_r1.convert.job import (
 )
 from deepseek_r1.convert.job import convert as convert_model
 from deepseek_r1.convert.precision import precision_named
-from deepseek_r1.convert.prune.prune_model import Pruning
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 
 _MIB = 1 << 20
+layers_option = click.option(
+    "--prune-layers",
+    type=click.IntRange(min=0),
+    default=0,
+    help=tr("How many whole blocks to remove."),
+)
+text_option = click.option(
+    "--text",
+    type=PATH,
+    help=tr("A calibration text in UTF-8. Default: a general one of the installation."),
+)
 
 
 @click.command(
@@ -114,8 +115,7 @@ def convert(
         if imatrix_text is not None:
             request = _with_importance(request, imatrix_text)
         if prunes:
-            pruning = Pruning(prune or 0.0, calibration_text(text), prune_layers)
-            converted = prune_file(request, pruning)
+            converted = _pruned(request, prune or 0.0, text, prune_layers)
         else:
             with _bar() as on_progress:
                 converted = convert_model(request, on_progress)
@@ -181,8 +181,21 @@ def _check_texts(*, prunes: bool, text: Path | None, imatrix_text: Path | None) 
         )
 
 
+def _pruned(
+    request: ConversionRequest, share: float, text: Path | None, layers: int
+) -> ConversionResult:
+    from deepseek_r1.cli.pruning import calibration_text, prune_file  # noqa: PLC0415 - seldom wanted
+    from deepseek_r1.lab.prune.prune_model import Pruning  # noqa: PLC0415
+
+    return prune_file(request, Pruning(share, calibration_text(text), layers))
+
+
 def _with_importance(request: ConversionRequest, text: Path) -> ConversionRequest:
     """Returns the request with an importance matrix of the source on the text."""
+    from deepseek_r1.cli.pruning import require_file  # noqa: PLC0415 - seldom wanted
+    from deepseek_r1.cli.quality_command import launch, model_bar  # noqa: PLC0415
+    from deepseek_r1.lab.importance_matrix import collect_importance  # noqa: PLC0415
+
     require_file(request.source)
     with model_bar() as on_model:
         importance = collect_importance(

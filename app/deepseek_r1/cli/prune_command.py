@@ -9,18 +9,13 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Command
-from deepseek_r1.cli.convert_command import show_converted
-from deepseek_r1.cli.prune_options import (
-    calibration_text,
-    layers_option,
-    prune_file,
-    text_option,
-)
+from deepseek_r1.cli.convert_command import layers_option, show_converted, text_option
+from deepseek_r1.cli.pruning import calibration_text, prune_file
 from deepseek_r1.cli.quality_command import disk_limit_option, scratch_option
 from deepseek_r1.convert.job import ConversionRequest
 from deepseek_r1.convert.precision import precision_named
-from deepseek_r1.convert.prune.prune_model import Pruning
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.lab.prune.prune_model import Pruning
 
 _USUAL_SHARE = 0.3  # without --prune and --prune-layers
 

@@ -16,11 +16,13 @@ from rich.table import Table
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Command
-from deepseek_r1.convert.quality import plot as plots
-from deepseek_r1.convert.quality import report
-from deepseek_r1.convert.quality.quality_child import Launch
-from deepseek_r1.convert.quality.quality_messages import Measurement
-from deepseek_r1.convert.quality.quality_run import (
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.host.environment import engine_environment, start_options
+from deepseek_r1.lab.quality import plot as plots
+from deepseek_r1.lab.quality import report
+from deepseek_r1.lab.quality.quality_child import Launch
+from deepseek_r1.lab.quality.quality_messages import Measurement
+from deepseek_r1.lab.quality.quality_run import (
     DISK_LIMIT_MIB,
     MOST_SCORED,
     WINDOW,
@@ -28,8 +30,6 @@ from deepseek_r1.convert.quality.quality_run import (
     OnModel,
     compare,
 )
-from deepseek_r1.core.i18n import tr
-from deepseek_r1.host.environment import engine_environment, start_options
 
 scratch_option = click.option(
     "--scratch", type=PATH, help=tr("A folder for temporary files. Default: the system's.")

@@ -1,6 +1,6 @@
 """The child process that measures one model: reads a request, writes progress and a result.
 
-It is started as `python -m deepseek_r1.convert.quality.quality_worker`. Its standard output carries
+It is started as `python -m deepseek_r1.lab.quality.quality_worker`. Its standard output carries
 frames only; the output of native libraries goes to standard error.
 """
 
@@ -13,17 +13,17 @@ from typing import BinaryIO, Final
 
 from pydantic import BaseModel
 
-from deepseek_r1.convert.importance_matrix import collect
-from deepseek_r1.convert.quality.quality_measure import evaluate
-from deepseek_r1.convert.quality.quality_messages import (
+from deepseek_r1.core import frames
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import use_language
+from deepseek_r1.lab.importance_matrix import collect
+from deepseek_r1.lab.quality.quality_measure import evaluate
+from deepseek_r1.lab.quality.quality_messages import (
     Collect,
     MeasurementFailed,
     MeasurementProgress,
     request_adapter,
 )
-from deepseek_r1.core import frames
-from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.i18n import use_language
 from deepseek_r1.native.owner_watch import end_with_owner
 
 _PROGRESS_EVERY_S: Final = 0.1

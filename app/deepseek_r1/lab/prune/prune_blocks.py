@@ -15,10 +15,10 @@ from typing import Final
 import numpy as np
 
 from deepseek_r1.convert.gguf.key_values import KeyValue, replaced, text, u32
-from deepseek_r1.convert.quality.quality_errors import PruningRefused
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.lab.quality.quality_errors import PruningRefused
 
 # Families whose blocks are all alike.
 _UNIFORM: Final = ("llama", "qwen2", "qwen3")

@@ -8,15 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deepseek_r1.convert.quality.quality_messages import (
-    Collect,
-    Collected,
-    Evaluate,
-    Measurement,
-    MeasurementFailed,
-    MeasurementProgress,
-    reply_adapter,
-)
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_process import (
     ChildProcess,
@@ -27,6 +18,15 @@ from deepseek_r1.core.child_process import (
 )
 from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.lab.quality.quality_messages import (
+    Collect,
+    Collected,
+    Evaluate,
+    Measurement,
+    MeasurementFailed,
+    MeasurementProgress,
+    reply_adapter,
+)
 
 CHILD_ARGUMENT: Final = "--measure-model"  # a bundle starts itself with it
 _DETAIL_CHARACTERS: Final = 400
@@ -53,7 +53,7 @@ class Launch:
             "-X",
             "utf8",
             "-m",
-            "deepseek_r1.convert.quality.quality_worker",
+            "deepseek_r1.lab.quality.quality_worker",
         ]
 
 

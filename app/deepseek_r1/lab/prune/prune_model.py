@@ -25,18 +25,18 @@ import numpy as np
 import numpy.typing as npt
 
 from deepseek_r1.convert.gguf.key_values import replaced, text, u32
-from deepseek_r1.convert.importance_matrix import WINDOW, Activations, activations
 from deepseek_r1.convert.job import ConversionRequest, ConversionResult, OnProgress, convert
-from deepseek_r1.convert.prune.prune_blocks import least_turning, require_removable, without_blocks
-from deepseek_r1.convert.prune.prune_fit import blocks_of_rows, fit_mib, fitted_columns
-from deepseek_r1.convert.quality.quality_child import Launch
-from deepseek_r1.convert.quality.quality_child import OnProgress as OnText
-from deepseek_r1.convert.quality.quality_errors import FitTooLarge, NoSpaceForLogits, PruningRefused
-from deepseek_r1.convert.quality.quality_messages import Collect
-from deepseek_r1.convert.quality.quality_run import DISK_LIMIT_MIB
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.lab.importance_matrix import WINDOW, Activations, activations
+from deepseek_r1.lab.prune.prune_blocks import least_turning, require_removable, without_blocks
+from deepseek_r1.lab.prune.prune_fit import blocks_of_rows, fit_mib, fitted_columns
+from deepseek_r1.lab.quality.quality_child import Launch
+from deepseek_r1.lab.quality.quality_child import OnProgress as OnText
+from deepseek_r1.lab.quality.quality_errors import FitTooLarge, NoSpaceForLogits, PruningRefused
+from deepseek_r1.lab.quality.quality_messages import Collect
+from deepseek_r1.lab.quality.quality_run import DISK_LIMIT_MIB
 from deepseek_r1.memory import meter
 
 BLOCK: Final = 256  # channels are kept in whole blocks of the K-quants

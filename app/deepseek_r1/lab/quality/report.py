@@ -8,8 +8,8 @@ from math import exp
 from pathlib import Path
 from typing import Any, Final
 
-from deepseek_r1.convert.quality.quality_messages import Measurement
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.lab.quality.quality_messages import Measurement
 
 _MIB: Final = 1 << 20
 CONFIDENCE: Final = 1.96  # standard errors on each side of a 95 % interval of a normal distribution

@@ -15,12 +15,12 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from deepseek_r1.convert.quality.quality_child import Launch, OnProgress, run_request
-from deepseek_r1.convert.quality.quality_load import load, piece_within, read_text, windows
-from deepseek_r1.convert.quality.quality_messages import Collect, Collected
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.engine.llama.activations import ActivationObserver
 from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.lab.quality.quality_child import Launch, OnProgress, run_request
+from deepseek_r1.lab.quality.quality_load import load, piece_within, read_text, windows
+from deepseek_r1.lab.quality.quality_messages import Collect, Collected
 from deepseek_r1.memory.meter import peak_mib
 
 Floats = npt.NDArray[np.float32]

@@ -1,30 +1,15 @@
-"""The options and progress bars that `prune` and `convert --prune` share."""
+"""Prunes a file for `prune` and `convert --prune`, with progress bars."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
-from deepseek_r1.cli.command import PATH
 from deepseek_r1.cli.quality_command import launch, model_bar
 from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionResult
-from deepseek_r1.convert.prune.prune_model import Pruning, prune
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import resources_dir
-
-layers_option = click.option(
-    "--prune-layers",
-    type=click.IntRange(min=0),
-    default=0,
-    help=tr("How many whole blocks to remove."),
-)
-text_option = click.option(
-    "--text",
-    type=PATH,
-    help=tr("A calibration text in UTF-8. Default: a general one of the installation."),
-)
+from deepseek_r1.lab.prune.prune_model import Pruning, prune
 
 
 def calibration_text(text: Path | None) -> Path:

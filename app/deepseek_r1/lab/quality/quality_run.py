@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deepseek_r1.convert.quality.quality_child import Launch, run_request
-from deepseek_r1.convert.quality.quality_messages import Evaluate, Measurement
 from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.lab.quality.quality_child import Launch, run_request
+from deepseek_r1.lab.quality.quality_messages import Evaluate, Measurement
 
 WINDOW: Final = 512
 MOST_SCORED: Final = 4096

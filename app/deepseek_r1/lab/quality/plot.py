@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from deepseek_r1.convert.quality.quality_errors import PlotsMissing
-from deepseek_r1.convert.quality.quality_messages import Measurement
-from deepseek_r1.convert.quality.report import CONFIDENCE, perplexity
+from deepseek_r1.lab.quality.quality_errors import PlotsMissing
+from deepseek_r1.lab.quality.quality_messages import Measurement
+from deepseek_r1.lab.quality.report import CONFIDENCE, perplexity
 
 _COLOURS: Final = ("#4c72b0", "#dd8452", "#55a868", "#937860")
 _MIB: Final = 1 << 20

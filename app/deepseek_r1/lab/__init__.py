@@ -1,0 +1,1 @@
+"""Measures models and machines: quality, importance, pruning, speed. For the command line."""
