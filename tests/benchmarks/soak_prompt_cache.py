@@ -36,8 +36,8 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import Engine, OpenRequest
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
-from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference.registry import open_engine
 from support.gguf_files import tiny_qwen2
 
 CHATS, LONGEST_S = 10, 1.5

@@ -27,8 +27,8 @@ from deepseek_r1.core.events import AnswerDelta, GenerationFinished, ThinkingDel
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import Engine, OpenRequest
-from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessOverhead, plan_streaming
 from deepseek_r1.weights.placement.residency import least_weights_mib, plan_residency

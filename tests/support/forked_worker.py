@@ -149,8 +149,8 @@ def forked_workers() -> Iterator[ForkedWorkers]:
 
 def _serve(owner: socket.socket) -> None:
     """Fork and wait for processes as the owner requests, until it closes the socket."""
-    from deepseek_r1.engine.legacy import legacy_worker  # noqa: PLC0415 - in this process alone
-    from deepseek_r1.engine.legacy.legacy_library import library  # noqa: PLC0415
+    from deepseek_r1.legacy import legacy_worker  # noqa: PLC0415 - in this process alone
+    from deepseek_r1.legacy.legacy_library import library  # noqa: PLC0415
     from deepseek_r1.native.native_library import native  # noqa: PLC0415
 
     library(), native()

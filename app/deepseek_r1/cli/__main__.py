@@ -18,17 +18,17 @@ def main() -> None:
         template_renderer.main()
     from deepseek_r1.catalogue.header_process import HEADER_ARGUMENT  # noqa: PLC0415
     from deepseek_r1.catalogue.network_process import NETWORK_ARGUMENT  # noqa: PLC0415
-    from deepseek_r1.engine.legacy.legacy_process import LEGACY_ARGUMENT  # noqa: PLC0415
     from deepseek_r1.host.environment import ENGINE_ARGUMENT  # noqa: PLC0415
     from deepseek_r1.host.sharing_protocol import SHARED_SERVER_ARGUMENT  # noqa: PLC0415
     from deepseek_r1.lab.quality.quality_child import CHILD_ARGUMENT  # noqa: PLC0415
+    from deepseek_r1.legacy.legacy_process import LEGACY_ARGUMENT  # noqa: PLC0415
 
     if sys.argv[1:2] == [ENGINE_ARGUMENT]:
         from deepseek_r1.host import child  # noqa: PLC0415 - the engine does not import the commands
 
         child.main()
     if sys.argv[1:2] == [LEGACY_ARGUMENT]:
-        from deepseek_r1.engine.legacy import legacy_worker  # noqa: PLC0415 - native libraries
+        from deepseek_r1.legacy import legacy_worker  # noqa: PLC0415 - native libraries
 
         legacy_worker.main()
     if sys.argv[1:2] == [HEADER_ARGUMENT]:

@@ -14,7 +14,6 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.base import DraftRequest, Engine, OpenRequest
 from deepseek_r1.engine.llama.speculative.vocabulary_map import compared_vocabularies
-from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.engine.template_families import open_template
 from deepseek_r1.engine.template_process import end_renderer, start_renderer
 from deepseek_r1.formats.gguf import ModelHeader, read_header
@@ -22,6 +21,7 @@ from deepseek_r1.hardware import default_threads
 from deepseek_r1.inference.arguments import with_options
 from deepseek_r1.inference.draft_profile import draft_key, load_draft_times, save_draft_times
 from deepseek_r1.inference.process_overhead import process_share, with_measured
+from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.inference.thread_profile import load_profile
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.draft_choice import draft_header

@@ -18,8 +18,8 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.context import AbortedError
-from deepseek_r1.engine.registry import open_engine
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.weights.placement.residency import plan_residency
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 from support.deepseek2 import tiny_deepseek2

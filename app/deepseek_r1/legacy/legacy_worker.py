@@ -1,6 +1,6 @@
 """The process that holds a model of an old file.
 
-It is started as `python -m deepseek_r1.engine.legacy.legacy_worker`, reads `LegacyCall`s from
+It is started as `python -m deepseek_r1.legacy.legacy_worker`, reads `LegacyCall`s from
 standard input and answers each. It ends with its owner.
 """
 
@@ -20,10 +20,10 @@ from deepseek_r1.core.errors import EngineFailed, R1Error
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.legacy.legacy_library import library
-from deepseek_r1.engine.legacy.legacy_model import LegacyFile, LegacyModel
-from deepseek_r1.engine.legacy.legacy_process import LegacyCall, LegacyFailure, LegacyResult
 from deepseek_r1.hardware.process_lock import lock_files, lock_process
+from deepseek_r1.legacy.legacy_library import library
+from deepseek_r1.legacy.legacy_model import LegacyFile, LegacyModel
+from deepseek_r1.legacy.legacy_process import LegacyCall, LegacyFailure, LegacyResult
 from deepseek_r1.native.native_library import native
 from deepseek_r1.native.owner_watch import end_with_owner
 

@@ -4,7 +4,7 @@
 Neither torch nor transformers is among this project's dependencies. In an environment of its own:
 
     python -m venv /tmp/reference && /tmp/reference/bin/pip install torch transformers numpy
-    /tmp/reference/bin/python tests/engine/legacy/make_reference.py
+    /tmp/reference/bin/python tests/legacy/make_reference.py
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.legacy.legacy_library import library
-from deepseek_r1.engine.legacy.legacy_model import LegacyModel, legacy_file
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.legacy.legacy_library import library
+from deepseek_r1.legacy.legacy_model import LegacyModel, legacy_file
 from support.ggml_files import write_gpt2
 
 pytestmark = pytest.mark.integration

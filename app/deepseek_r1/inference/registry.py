@@ -15,7 +15,7 @@ def open_engine(request: OpenRequest) -> Engine:
     Raises ModelRefused, EngineStartFailed.
     """
     if request.header.legacy:
-        from deepseek_r1.engine.legacy.legacy_runner import LegacyEngine  # noqa: PLC0415 - native, so late
+        from deepseek_r1.legacy.legacy_runner import LegacyEngine  # noqa: PLC0415 - native, so late
 
         return LegacyEngine(request)
     from deepseek_r1.engine.llama.runner import LlamaEngine  # noqa: PLC0415 - native, so late
@@ -33,7 +33,7 @@ def converts_f16_slowly() -> bool:
 def load_library(*, legacy: bool) -> None:
     """Load the engine's library into this process. Raises EngineStartFailed."""
     if legacy:
-        from deepseek_r1.engine.legacy.legacy_library import library as old  # noqa: PLC0415 - native
+        from deepseek_r1.legacy.legacy_library import library as old  # noqa: PLC0415 - native
 
         old()
     else:

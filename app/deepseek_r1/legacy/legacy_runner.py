@@ -25,13 +25,13 @@ from deepseek_r1.engine.base import AnswerBatch, GenerationResult, OpenRequest
 from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.engine.generation_output import GenerationOutput, ResultCollector
-from deepseek_r1.engine.legacy.legacy_library import library, version
-from deepseek_r1.engine.legacy.legacy_model import MAX_SEED, LegacyModel, legacy_file
-from deepseek_r1.engine.legacy.legacy_process import LegacyModelProcess
-from deepseek_r1.engine.legacy.legacy_prompt import PlainPromptBuilder
 from deepseek_r1.engine.repetition import RepetitionDetector
 from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import default_threads, default_threads_prefill
+from deepseek_r1.legacy.legacy_library import library, version
+from deepseek_r1.legacy.legacy_model import MAX_SEED, LegacyModel, legacy_file
+from deepseek_r1.legacy.legacy_process import LegacyModelProcess
+from deepseek_r1.legacy.legacy_prompt import PlainPromptBuilder
 from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib, process_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB

@@ -27,11 +27,11 @@ from deepseek_r1.core.errors import EngineDied, EngineStartFailed, ErrorReport, 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.detokenizer import to_utf8
-from deepseek_r1.engine.legacy.legacy_model import LegacyFile, Progress
+from deepseek_r1.legacy.legacy_model import LegacyFile, Progress
 from deepseek_r1.memory.meter import process_mib
 
 LEGACY_ARGUMENT = "--legacy-model"  # a bundle starts itself with it
-LEGACY_MODULE = "deepseek_r1.engine.legacy.legacy_worker"
+LEGACY_MODULE = "deepseek_r1.legacy.legacy_worker"
 _POLL_S = 0.1
 
 
