@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.command import COMMAND, environment, run
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.errors import ModelFileDamaged, TemplateUnusable
 from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
+from support.command import COMMAND, environment, run
 from support.gguf_files import tiny_llama
 from support.hostile import CASES
 from support.raw_gguf import ARRAY, I32, STRING, RawGguf, RawTensor, array

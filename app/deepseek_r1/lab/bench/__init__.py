@@ -1,1 +1,1 @@
-"""What `deepseek-r1 bench` runs: one run of the engine, and the load of a server."""
+"""The measurements of `deepseek-r1 bench`: one run of the engine, and the load of a server."""
