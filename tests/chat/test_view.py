@@ -113,11 +113,11 @@ def test_a_conversation_of_100_000_tokens_opens_at_once_at_its_end(
 def test_scrolling_builds_what_comes_into_view_and_forgets_the_rest(
     view: ChatView, settled: Settled
 ) -> None:
-    messages = conversation(40_000)
+    messages = conversation(100_000)
     view.show_branch(messages)
     bar = view.column.verticalScrollBar()
-    for share in range(8, -1, -1):
-        bar.setValue(bar.maximum() * share // 8)
+    for share in range(20, -1, -1):
+        bar.setValue(bar.maximum() * share // 20)
         settled(view)
         assert view.built_count <= MAX_BUILT
     bar.setValue(0)
