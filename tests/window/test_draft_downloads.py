@@ -16,7 +16,7 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
-from deepseek_r1.core.settings import DraftMode, LoadSettings
+from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import LoadRequest
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
 from r1desk.models.widgets.catalogue_page import CataloguePage
@@ -29,7 +29,7 @@ from support.gguf_files import tiny_llama
 from support.hostile_server import HostileServer
 from support.hub_server import hub_server
 from window.catalogue_pages import shown_page
-from window.session_fixture import ready_session, running_session, wait_ready
+from window.session_fixture import running_session, wait_ready
 
 QUICK = RetryPolicy(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
 SEVEN = "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
@@ -216,25 +216,6 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         assert engine.received(LoadRequest)[-1].settings.draft_model.endswith(draft.file)
 
 
-def test_it_is_loaded_from_the_panel_although_drafts_were_off(
-    qtbot: QtBot, own_profile: Path, seven: Path, hub: HostileServer, draft: KnownDraft
-) -> None:
-    def without_drafts(stored: Preferences) -> None:
-        with_model(seven, stored)
-        stored.load = stored.load.model_copy(update={"drafts": DraftMode.LOOKUP})
-
-    with running_session(qtbot, own_profile, without_drafts) as session:
-        session.downloads.policy = QUICK
-        wait_ready(qtbot, session)
-        with qtbot.waitSignal(session.downloads.finished):
-            session.downloads.start(download_spec.spec_for_draft(draft))
-        listed = session.window.downloads.rows[draft.file]
-        with qtbot.waitSignal(session.models.loaded):
-            qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
-        assert session.preferences.load.drafts is DraftMode.AUTO
-        assert draft_of(session) == draft.file
-
-
 def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
     qtbot: QtBot, own_profile: Path, tmp_path: Path, hub: HostileServer, draft: KnownDraft
 ) -> None:
@@ -251,18 +232,6 @@ def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
             qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
         assert session.models.path.name == SEVEN
         assert draft_of(session) == draft.file
-
-
-def test_choosing_the_present_model_again_does_not_take_the_other_one_s_draft_model(
-    qtbot: QtBot, own_profile: Path, seven: Path, tmp_path: Path
-) -> None:
-    with ready_session(qtbot, own_profile) as session:
-        present = session.models.path
-        session.models.choose(seven, tiny_llama(tmp_path / "draft.gguf"))
-        with qtbot.waitSignal(session.models.loaded):
-            session.models.choose(present)
-        assert session.models.path == present
-        assert session.preferences.load.draft_model == ""
 
 
 def test_a_draft_model_of_another_model_has_no_button(

@@ -10,11 +10,9 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core.errors import BudgetTooSmall, ModelFileMissing
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
-from deepseek_r1.host.protocol import LoadRequest
 from r1desk import preferences as prefs
 from r1desk.models import controller
 from support.engine_script import EngineScript, refuses
-from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click
 from window.session_fixture import ready_session, running_session, wait_ready
 
@@ -52,25 +50,6 @@ def test_a_refused_model_is_loaded_with_the_settings_that_fit(
         assert session.window.panel.load.edited == session.preferences.load
         assert not session.window.panel.load.pending
         assert not session.window.notices.isVisible(), "the refusal is over"
-
-
-def test_a_model_with_a_shorter_context_is_loaded_with_it_at_a_click(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
-) -> None:
-    def longer(stored: prefs.Preferences) -> None:
-        stored.load = LoadSettings(context_length=1024)
-
-    path = tiny_llama(tmp_path / "tiny.gguf")  # trained for 512 tokens
-    with ready_session(qtbot, own_profile, longer, engine) as session:
-        session.models.choose(path)
-        button = session.window.notices.action_button
-        qtbot.waitUntil(button.isVisible)
-        assert "512 tokens or less" in session.window.notices.label.text()
-        assert session.models.loaded_path != path
-        click(button)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path)
-        assert engine.received(LoadRequest)[-1].settings.context_length == 512
-        assert session.preferences.load.context_length == 512
 
 
 def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(

@@ -17,7 +17,7 @@ from support.patience import PATIENCE_S, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 TESTS = Path(__file__).resolve().parents[1]
-RACERS = 8
+RACERS = 5
 # The application itself; a line for each time its window is raised, and for a modal box.
 PROGRAM = """
 import sys

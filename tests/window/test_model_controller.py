@@ -1,0 +1,308 @@
+"""Which model is in use, what is remembered of a load, and what a refusal leaves as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from deepseek_r1.core.errors import (
+    BudgetTooSmall,
+    ContextTooLarge,
+    DraftUnfit,
+    ModelLoadFailed,
+    R1Error,
+    TemplateUnusable,
+)
+from deepseek_r1.core.events import (
+    Bill,
+    BillItem,
+    BillLine,
+    BudgetChanged,
+    Event,
+    LoadProgress,
+    ModelFacts,
+    ModelLoaded,
+)
+from deepseek_r1.core.settings import DraftMode, LoadSettings
+from deepseek_r1.hardware.pressure import MemoryReading
+from deepseek_r1.host.protocol import (
+    CancelRequest,
+    DoneReply,
+    ErrorReply,
+    EventReply,
+    LoadRequest,
+    SetBudgetRequest,
+    UnloadRequest,
+)
+from deepseek_r1.host.supervisor_events import EngineState, StateChanged
+from deepseek_r1.memory.advice import Advice
+from deepseek_r1.memory.estimate import Estimate
+from r1desk.models import controller
+from r1desk.models.chosen_templates import ChosenTemplate
+from r1desk.models.controller import LoadAlternative, ModelController
+from r1desk.preferences import Preferences
+from support.engine_double import EngineDouble
+
+ONE, TWO = Path("/models/one.gguf"), Path("/models/two.gguf")
+SHORT = LoadSettings(context_length=512)
+TOO_SMALL = BudgetTooSmall(
+    needed_mib=900, budget_mib=512, weights_mib=700, kv_mib=150, rest_mib=50, advice=""
+)
+
+
+def bill(budget_mib: float = 2048.0, **lines: float) -> Bill:
+    sizes = lines or {"weights": 700.0, "window": 100.0}
+    planned = tuple(BillLine(name=BillItem(name), planned_mib=mib) for name, mib in sizes.items())
+    return Bill(lines=planned, budget_mib=budget_mib)
+
+
+class Models:
+    """The controller, with the test as the engine."""
+
+    def __init__(self) -> None:
+        self.engine, self.stored = EngineDouble(), Preferences(model_path=str(ONE))
+        self.models = ModelController(self.engine.bridge, self.stored)
+        self.failures: list[str] = []
+        self.alternatives: list[LoadAlternative] = []
+        self.models.load_failed.connect(lambda report: self.failures.append(report.code))
+        self.models.alternative_found.connect(self.alternatives.append)
+
+    @property
+    def asked(self) -> LoadRequest:
+        """The load that was asked for last."""
+        request: LoadRequest = self.engine.of_kind(LoadRequest)[-1]
+        return request
+
+    def event(self, event: Event) -> None:
+        """An event of that load."""
+        self.engine.reply(EventReply(id=self.asked.id, event=event))
+
+    def succeed(self, of: Bill | None = None) -> None:
+        """Let that load succeed."""
+        facts = ModelFacts(
+            path=self.asked.path, name=Path(self.asked.path).stem, architecture="llama",
+            file_mib=1, parameters=1, quantisation="Q4_K_M", context_length=512,
+            context_trained=8192, vocabulary=1, reasons=False, engine="",
+        )  # fmt: skip
+        self.event(LoadProgress(fraction=0.0))
+        self.event(ModelLoaded(
+            facts=facts, bill=of or bill(), load_s=0, threads=1, threads_prefill=1
+        ))  # fmt: skip
+        self.engine.reply(DoneReply(id=self.asked.id))
+
+    def fail(self, error: R1Error) -> None:
+        """Let that load be refused."""
+        self.engine.reply(ErrorReply(id=self.asked.id, report=error.report()))
+
+    def load(self, path: Path = ONE) -> None:
+        """Load a model."""
+        self.models.choose(path)
+        self.succeed()
+
+
+@pytest.fixture
+def one(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> Models:
+    """A model is loaded; no memory is free for more."""
+    monkeypatch.setattr(controller, "memory_reading", lambda: MemoryReading(64_000.0, 0.0))
+    made = Models()
+    made.load()
+    return made
+
+
+# ---- loads
+
+
+def test_a_question_that_waits_loads_the_remembered_model_once(qapp: QApplication) -> None:
+    made = Models()
+    made.models.ensure_loading()
+    made.models.ensure_loading()
+    assert [request.path for request in made.engine.of_kind(LoadRequest)] == [str(ONE)]
+    made.succeed()
+    made.models.ensure_loading()
+    assert len(made.engine.of_kind(LoadRequest)) == 1
+    assert made.models.ready
+
+
+def test_another_model_is_remembered_once_it_has_loaded(one: Models) -> None:
+    one.models.choose(TWO)
+    assert (one.models.next_path, one.models.loaded_path) == (TWO, ONE)
+    assert one.stored.model_path == str(ONE)
+    one.event(LoadProgress(fraction=0.5))
+    assert one.models.current is None, "the engine has unloaded the model before it"
+    one.succeed()
+    assert one.models.loaded_path == TWO
+    assert one.stored.model_path == str(TWO)
+    assert one.stored.recent_models == [str(TWO), str(ONE)]
+
+
+def test_a_refused_model_leaves_the_one_before_in_use(one: Models) -> None:
+    one.models.choose(TWO)
+    one.fail(ModelLoadFailed(path=str(TWO), detail="no"))
+    assert one.failures == ["ModelLoadFailed"]
+    assert (one.models.loaded_path, one.models.ready) == (ONE, True)
+    assert one.stored.model_path == str(ONE)
+    assert one.stored.recent_models == [str(ONE)]
+
+
+def test_a_second_choice_takes_the_place_of_the_first(one: Models) -> None:
+    one.models.choose(TWO)
+    first = one.asked
+    one.models.choose(ONE)
+    assert one.engine.of_kind(CancelRequest)[-1].id == first.id
+    one.engine.reply(ErrorReply(id=first.id, report=ModelLoadFailed(path="", detail="").report()))
+    assert one.failures == []
+    one.succeed()
+    assert one.models.loaded_path == ONE
+
+
+def test_settings_are_in_force_once_a_model_has_loaded_with_them(one: Models) -> None:
+    back: list[LoadSettings] = []
+    one.models.settings_refused.connect(back.append)
+    before = one.stored.load
+    one.models.apply(SHORT)
+    one.fail(ModelLoadFailed(path=str(ONE), detail="no"))
+    assert (one.stored.load, back) == (before, [before])
+    one.models.apply(SHORT)
+    assert one.stored.load == before
+    one.succeed()
+    assert one.stored.load == SHORT
+    assert one.asked.settings == SHORT
+
+
+def test_an_engine_that_ended_has_no_model(one: Models) -> None:
+    one.engine.reply(StateChanged(EngineState.STOPPED, ""))
+    assert one.models.current is None
+
+
+# ---- what a refusal offers
+
+
+def test_a_budget_that_is_too_small_offers_the_settings_that_fit(one: Models) -> None:
+    one.models.apply(LoadSettings(memory_budget=512))
+    one.fail(TOO_SMALL)
+    assert one.alternatives == []
+    advice = Advice(SHORT, "It fits with 512 tokens.")
+    one.engine.bills.requests[-1].done.emit(Estimate(bill(512.0), advice))
+    (found,) = one.alternatives
+    assert (found.path, found.settings) == (ONE, SHORT)
+    assert "It fits with 512 tokens." in found.refused.text()
+    one.models.load_alternative(found)
+    one.succeed()
+    assert one.stored.load == SHORT
+
+
+def test_where_memory_is_free_a_larger_budget_is_offered_first(
+    one: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "memory_reading", lambda: MemoryReading(64_000.0, 32_000.0))
+    one.models.apply(LoadSettings(memory_budget=512))
+    one.fail(TOO_SMALL)
+    one.engine.bills.requests[-1].done.emit(Estimate(bill(512.0), Advice(SHORT, "Or shorter.")))
+    assert one.alternatives[0].settings == LoadSettings(memory_budget=832)
+    assert "832 MiB, which is free now" in one.alternatives[0].refused.text()
+
+
+def test_a_context_the_model_was_not_trained_for_offers_a_shorter_one(one: Models) -> None:
+    one.models.apply(LoadSettings(context_length=9000))
+    one.fail(ContextTooLarge(asked=9000, trained=8192))
+    assert one.alternatives[0].settings == LoadSettings(context_length=8192)
+
+
+def test_a_draft_model_that_does_not_suit_can_be_left_out(one: Models) -> None:
+    one.models.apply_draft(Path("/models/draft.gguf"))
+    one.fail(DraftUnfit(path="/models/draft.gguf", detail="no"))
+    assert one.alternatives[0].without_draft
+    assert one.alternatives[0].settings.draft_model == ""
+
+
+def test_a_model_whose_own_template_cannot_be_used_is_told(one: Models) -> None:
+    told: list[Path] = []
+    one.models.own_template_refused.connect(told.append)
+    one.models.choose(TWO)
+    one.fail(TemplateUnusable(detail="line 1"))
+    assert told == [TWO]
+    one.models.choose_template(ONE, ChosenTemplate("llama3"))
+    one.fail(TemplateUnusable(detail="line 1"))
+    assert told == [TWO], "this one was chosen"
+    assert one.stored.chat_templates == {}
+
+
+def test_a_chosen_template_is_remembered_for_its_model(one: Models) -> None:
+    one.models.choose_template(ONE, ChosenTemplate("llama3"))
+    assert one.asked.chat_template == "llama3"
+    one.succeed()
+    assert one.stored.chat_templates == {str(ONE): "llama3"}
+    one.models.choose(TWO)
+    assert one.asked.chat_template == ""
+
+
+# ---- draft models
+
+
+def test_each_model_keeps_its_own_draft_model(one: Models) -> None:
+    one.models.choose(TWO, Path("/models/draft.gguf"))
+    one.models.choose(ONE)  # meanwhile, the present one again
+    assert one.asked.settings.draft_model == ""
+    one.succeed()
+    one.models.choose(TWO, Path("/models/draft.gguf"))
+    one.succeed()
+    one.load(ONE)
+    assert one.stored.load.draft_model == ""
+    one.models.choose(TWO)
+    assert one.asked.settings.draft_model == "/models/draft.gguf"
+
+
+def test_a_draft_model_that_is_applied_is_used_although_drafts_were_off(one: Models) -> None:
+    one.stored.load = LoadSettings(drafts=DraftMode.LOOKUP)
+    one.models.apply_draft(Path("/models/draft.gguf"))
+    assert one.asked.settings.drafts is DraftMode.AUTO
+
+
+# ---- without a reload
+
+
+def test_a_model_that_writes_or_is_on_its_way_is_not_unloaded(one: Models) -> None:
+    one.engine.reply(StateChanged(EngineState.GENERATING, ""))
+    one.models.unload()
+    one.engine.reply(StateChanged(EngineState.IDLE, ""))
+    one.models.choose(TWO)
+    one.models.unload()
+    assert one.engine.of_kind(UnloadRequest) == []
+    one.succeed()
+    one.models.unload()
+    assert (one.models.current, one.models.resting) == (None, True)
+    one.models.ensure_loading()
+    assert one.asked.path == str(TWO)
+
+
+def test_a_budget_is_remembered_once_it_is_in_force(one: Models) -> None:
+    one.models.set_budget(4096)
+    request = one.engine.of_kind(SetBudgetRequest)[-1]
+    assert one.stored.load.memory_budget == LoadSettings().memory_budget
+    one.engine.reply(EventReply(id=request.id, event=BudgetChanged(bill=bill(4096.0))))
+    one.engine.reply(DoneReply(id=request.id))
+    assert one.stored.load.memory_budget == 4096
+    assert one.models.current is not None
+    assert one.models.current.bill.budget_mib == 4096
+    one.models.set_budget(300)
+    request = one.engine.of_kind(SetBudgetRequest)[-1]
+    one.engine.reply(ErrorReply(id=request.id, report=TOO_SMALL.report()))
+    assert one.stored.load.memory_budget == 4096
+
+
+def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(
+    qapp: QApplication,
+) -> None:
+    made = Models()
+    made.models.ensure_loading()
+    made.succeed(bill(768.0, slots=40.0, window=100.0))
+    made.models.set_budget(512)
+    made.models.grow_window_share(20.0)  # the bill still says 768
+    budgets = made.engine.of_kind(SetBudgetRequest)
+    assert [request.memory_budget for request in budgets] == [512]
+    made.engine.reply(DoneReply(id=budgets[0].id))
+    made.models.grow_window_share(20.0)
+    last = made.engine.of_kind(SetBudgetRequest)[-1]
+    assert (last.memory_budget, last.window_mib) == (768, 120.0)
