@@ -8,7 +8,6 @@ where that is quick.
 from __future__ import annotations
 
 import sys
-from math import ceil
 from pathlib import Path
 
 import pytest
@@ -22,15 +21,10 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
-from deepseek_r1.engine.draft_times import DraftTimes
-from deepseek_r1.formats.gguf import read_draft_header, read_header
-from deepseek_r1.hardware import default_threads
+from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.inference.draft_profile import draft_key, save_draft_times
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessOverhead, plan
-from support.budgets import engine_extra_mib
-from support.eagle_heads import starter_head
 from support.r1_shaped import r1_shaped
 
 pytestmark = pytest.mark.integration
@@ -119,33 +113,6 @@ def test_slots_that_fill_while_a_model_loads_are_not_taken_for_the_engine(tmp_pa
     assert lines["slots"].measured_mib == lines["slots"].planned_mib > 30
     more = lines["runtime"].measured_mib - calm["runtime"].measured_mib
     assert abs(more) < lines["slots"].planned_mib / 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("linux_mib", "context"), [(2048, 1024), (256, 2048)], ids=["resident", "streamed"]
-)
-def test_the_bill_of_a_model_with_a_head_is_its_peak(starter, tmp_path, linux_mib, context):
-    """While it drafts as much as it can."""
-    head = starter_head(tmp_path / "head.gguf", starter, range(300, 4300))
-    settings = LoadSettings(
-        context_length=context,
-        memory_budget=linux_mib + ceil(engine_extra_mib(starter)),
-        swap_enabled=True,
-        draft_model=str(head),
-    )
-    times = DraftTimes(rows_s={1: 1.0, 16: 1.5}, read_mib_s=0.0, token_s=0.001)
-    for streams in (False, True):
-        headers = read_header(starter), read_draft_header(head)
-        save_draft_times(draft_key(*headers, default_threads(), streams=streams), times)
-    loaded, stats, peak_mib = peak_of(starter, settings, filled=True)
-    bill = loaded.bill
-    assert bill.fits
-    assert bill.streams is (linux_mib == 256)
-    assert stats.drafted
-    assert peak_mib < (1 + TOLERANCE) * bill.total_mib
-    if not bill.streams:
-        assert peak_mib > (1 - TOLERANCE) * bill.total_mib
 
 
 def measured_lines(path: Path, settings: LoadSettings) -> dict[str, BillLine]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepseek_r1.native.native_library import (
-    ContextCallback,
     CustomNodeLayout,
     NodeKernels,
     native,
@@ -95,7 +94,7 @@ class Node:
 
 def announce(kernels: NodeKernels, node: Node) -> None:
     """Call the eval callback, as llama.cpp does before a node is computed."""
-    native().context_on_node(node.address, True, ctypes.byref(ContextCallback(kernels, None)))
+    native().kernels_on_node(node.address, True, ctypes.byref(kernels))
 
 
 def compute_all(

@@ -65,7 +65,6 @@ def loaded(
     strategy: CacheStrategy = CacheStrategy.AUTO,
     sequences: int = 1,
     draft_tokens: int = 0,
-    copied_layers: tuple[int, ...] = (),
     repack: bool = False,
 ) -> Iterator[Bench]:
     """The model in memory, or streamed with `weights_mib` MiB for its weights."""
@@ -84,7 +83,6 @@ def loaded(
         threads=1,
         threads_prefill=1,
         draft_tokens=draft_tokens,
-        copied_layers=copied_layers,
     )
     context = LlamaContext(library(), model, shape, weights)
     try:

@@ -19,7 +19,6 @@ from deepseek_r1.inference import CPUInference
 from deepseek_r1.memory.cost_model import kv_cache_bytes
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
 from deepseek_r1.weights.kv_memory import KVMemory
-from deepseek_r1.weights.memory_region import PAGE
 from deepseek_r1.weights.placement.residency import plan_residency
 
 pytestmark = [
@@ -180,21 +179,6 @@ def test_a_context_of_an_unexpected_size_keeps_its_memory() -> None:
     memory.find_cells()
     assert memory.bytes_from(0) == memory.scratch_bytes == 0
     memory.release_cells(0)
-
-
-def test_a_part_of_an_output_buffer_is_released_in_whole_pages(shallow_starter: Path) -> None:
-    """What lies around it stays; elsewhere nothing is released."""
-    with streaming(shallow_starter, weights_mib=SHALLOW_MIB) as engine:
-        memory = engine._context._kv_memory
-        region = memory._kv_buffer.region
-        page = 2 * PAGE
-        region.bytes[: 3 * page] = b"\1" * (3 * page)
-        memory.release_range(region.address + 1, 2 * page)
-        memory.release_range(region.address - page, page)
-        kept = bytes(region.bytes[: 3 * page])
-    assert kept[:PAGE] == b"\1" * PAGE
-    assert not any(kept[PAGE : 2 * page])
-    assert kept[2 * page :] == b"\1" * page
 
 
 def test_a_short_conversation_reads_what_the_bill_predicts(starter_int8: Path) -> None:

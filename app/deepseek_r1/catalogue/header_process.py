@@ -46,7 +46,6 @@ class Reading(StrEnum):
 
     CONTAINER = "container"  # of this one file
     MODEL = "model"  # all of the model that it belongs to
-    DRAFT = "draft"  # the same, of a model that drafts for another one
     LOADABLE = "loadable"  # of a model, and what a load uses beside its header
 
 
@@ -111,11 +110,11 @@ class HeaderProcess:
         Those are the chat template and metadata of more than `LONGEST_TEXT` characters. Raises a
         ModelRefused.
         """
-        return self._header(path, Reading.MODEL)
-
-    def read_draft_header(self, path: Path) -> ModelHeader:
-        """The same of a model that drafts for another one."""
-        return self._header(path, Reading.DRAFT)
+        reply = self._call(ReadHeader(path=str(path)), path)
+        if reply.header is None:
+            raise _unreadable(path, tr("the process that reads it sent no header"))
+        parts = tuple(Path(part) for part in reply.parts)
+        return replace(reply.header, path=Path(reply.path), parts=parts)
 
     def check_file(self, path: Path, whole: bool) -> None:
         """Check a whole model, or one file's container alone. Raises a ModelRefused."""
@@ -145,13 +144,6 @@ class HeaderProcess:
             if isinstance(event, FrameReceived):
                 process.frame_handled()
         process.close()
-
-    def _header(self, path: Path, reading: Reading) -> ModelHeader:
-        reply = self._call(ReadHeader(path=str(path), reading=reading), path)
-        if reply.header is None:
-            raise _unreadable(path, tr("the process that reads it sent no header"))
-        parts = tuple(Path(part) for part in reply.parts)
-        return replace(reply.header, path=Path(reply.path), parts=parts)
 
     def _call(self, request: ReadHeader, path: Path) -> HeaderRead:
         process = self._started(path)

@@ -29,7 +29,7 @@ from deepseek_r1.core.errors import ModelFileDamaged, ModelFileUnreadable, R1Err
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.formats.container import read_container
-from deepseek_r1.formats.gguf import read_draft_header, read_header
+from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.formats.header import ModelHeader, Value
 from deepseek_r1.hardware.process_lock import lock_process
 from deepseek_r1.native.owner_watch import end_with_owner
@@ -82,8 +82,6 @@ def _read(request: ReadHeader) -> HeaderRead:
         case Reading.LOADABLE:
             _check_loadable(path, request.draft_path, request.chat_template)
             return HeaderRead()
-        case Reading.DRAFT:
-            header = read_draft_header(path)
         case Reading.MODEL:
             header = read_header(path)
     return HeaderRead(
@@ -101,7 +99,7 @@ def _check_loadable(path: Path, draft_path: str, chat_template: str) -> None:
     if not header.legacy:
         open_template(header, chat_template)
     if draft_path:
-        vocabulary_map.compared_vocabularies(header, read_draft_header(Path(draft_path)))
+        vocabulary_map.compared_vocabularies(header, read_header(Path(draft_path)))
 
 
 def _without_long_texts(header: ModelHeader) -> ModelHeader:

@@ -22,10 +22,6 @@ class Headers(Protocol):
         """The header of a model."""
         ...
 
-    def read_draft_header(self, path: Path) -> ModelHeader:
-        """The header of a draft model."""
-        ...
-
 
 def model_bill(
     headers: Headers,
@@ -62,4 +58,4 @@ def _header_and_share(
 ) -> tuple[ModelHeader, ProcessOverhead]:
     header = headers.read_header(path)
     share = planned_share(window_mib)
-    return header, with_draft(share, settings, header, headers.read_draft_header)
+    return header, with_draft(share, settings, header, headers.read_header)

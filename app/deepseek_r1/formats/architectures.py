@@ -28,13 +28,5 @@ CHAT: Final = PLAIN | frozenset({
 })
 # fmt: on
 
-# A head that drafts for a model of another family: it computes with that model's hidden states.
-EAGLE3: Final = "eagle3"
-# Families of which llama.cpp gives out what a layer gets (`t_layer_inp` in `src/models`); for
-# another one it aborts.
-GIVES_LAYER_INPUTS: Final = frozenset({"llama", "qwen3", "qwen3moe"})
-# Families whose layers' outputs are nodes called `l_out` in `src/models`, which can be copied.
-NAMES_LAYER_OUTPUTS: Final = frozenset({"qwen2"})
-
 # The tokenizers of those families; llama.cpp knows more, for encoders and experiments.
 TOKENIZERS: Final = frozenset({"llama", "gpt2", "gemma4"})

@@ -18,10 +18,9 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
-from deepseek_r1.formats.architectures import CHAT, EAGLE3
+from deepseek_r1.formats.architectures import CHAT
 from deepseek_r1.formats.chat_markers import chat_markers, end_text
 from deepseek_r1.formats.container import Container, TensorEntry
-from deepseek_r1.formats.eagle3 import check_head
 from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
 from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader, TensorInfo, Value
@@ -30,7 +29,7 @@ from deepseek_r1.formats.shape import check_weights, read_shape
 from deepseek_r1.formats.split import read_parts
 from deepseek_r1.formats.vocabulary import check_vocabulary
 
-__all__ = ["ModelHeader", "TensorInfo", "read_draft_header", "read_header"]
+__all__ = ["ModelHeader", "TensorInfo", "read_header"]
 
 NAME_CHARACTERS = 120  # of a model's name; files may state megabytes
 _FIRST_GGUF_FAMILIES = ("llama", "falcon")  # those that the engine for old files supports
@@ -42,24 +41,13 @@ def read_header(path: Path) -> ModelHeader:
     Raises a `ModelRefused`: missing, unreadable, empty, not a model, too old, truncated, damaged,
     without weights, of a kind that cannot chat, or with a part missing.
     """
-    return _read(Path(path), CHAT)
-
-
-def read_draft_header(path: Path) -> ModelHeader:
-    """The header of a model that drafts for another one, which may be an EAGLE-3 head.
-
-    Raises as `read_header` does.
-    """
-    return _read(Path(path), CHAT | {EAGLE3})
-
-
-def _read(path: Path, families: frozenset[str]) -> ModelHeader:
+    path = Path(path)
     if is_ggml(path):
         return read_ggml_header(path)
     parts = read_parts(path)
     first = parts[0]
     keys = Metadata(first)
-    architecture = _architecture(first, keys, families)
+    architecture = _architecture(first, keys)
     tensors = _tensors(parts)
     for part in parts:
         if part.needed_bytes > part.file_bytes:
@@ -70,8 +58,7 @@ def _read(path: Path, families: frozenset[str]) -> ModelHeader:
         raise ModelWithoutWeights(path=str(first.path))
     shape = read_shape(first, architecture)
     vocabulary = check_vocabulary(first)
-    check = check_head if architecture == EAGLE3 else check_weights
-    check(first, tensors, shape, vocabulary)
+    check_weights(first, tensors, shape, vocabulary)
     return ModelHeader(
         path=first.path,
         parts=tuple(part.path for part in parts),
@@ -120,12 +107,12 @@ def _merges(file: Container) -> int:
     return 0 if merges is None else merges.length
 
 
-def _architecture(file: Container, keys: Metadata, families: frozenset[str]) -> str:
+def _architecture(file: Container, keys: Metadata) -> str:
     architecture = keys.text("general.architecture")
     if architecture is None:
         raise keys.damaged(tr("the key {key} is missing", key="general.architecture"))
     kind = keys.text("general.type") or "model"
-    known = _FIRST_GGUF_FAMILIES if file.version == FIRST_GGUF else families
+    known = _FIRST_GGUF_FAMILIES if file.version == FIRST_GGUF else CHAT
     if architecture not in known or kind != "model":
         shown = architecture if kind == "model" else f"{architecture}, {kind}"
         shown = "".join(c for c in shown[:60] if c.isprintable())

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.formats.architectures import EAGLE3, PLAIN
+from deepseek_r1.formats.architectures import PLAIN
 from deepseek_r1.formats.container import Container, TensorEntry
 from deepseek_r1.formats.ggml_types import F32
 from deepseek_r1.formats.metadata import Metadata
@@ -98,7 +98,7 @@ def _check_rope(keys: Metadata, architecture: str, shape: ModelShape) -> None:
         raise keys.damaged(tr("the key {key} has the value {value}", key=name, value=scaling[:40]))
     rotated_key = f"{architecture}.rope.dimension_count"
     rotated = keys.number(rotated_key, 2, shape.key_length, shape.key_length)
-    plain = architecture in PLAIN or architecture == EAGLE3
+    plain = architecture in PLAIN
     if rotated % 2 or (plain and not rotated == shape.key_length == shape.value_length):
         raise keys.damaged(
             tr("the key {key} has the value {value}", key=rotated_key, value=rotated)

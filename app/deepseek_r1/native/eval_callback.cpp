@@ -28,12 +28,10 @@ std::vector<uint64_t> EvalCallback::begin_pass() {
 bool EvalCallback::on_node(char *node, bool ask) {
     if (!ask) return on_computed(node);
     kernels_.substitute(node);
-    const bool copied = layer_outputs_ != nullptr && layer_outputs_->is_copied(node);
-    return prepare(node) || copied;
+    return prepare(node);
 }
 
 bool EvalCallback::on_computed(char *node) {
-    if (layer_outputs_ != nullptr) layer_outputs_->copy(node);
     if (computed_runs_) return handlers_.on_node(reinterpret_cast<uint64_t>(node), 0) != 0;
     ring_.release();
     return true;

@@ -11,7 +11,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "layer_outputs.hpp"
 #include "node_kernels.hpp"
 #include "prefetch_ring.hpp"
 #include "tensor_offsets.hpp"
@@ -39,8 +38,6 @@ class EvalCallback {
     void admit(uint64_t tensor) { nonresident_.erase(tensor); }
     // Whether the handler is called for nodes of integers, and after each computed run of nodes.
     void set_filter(bool integer_nodes, bool computed_runs);
-    // Also copy the outputs of layers from now on; null for none.
-    void set_layer_outputs(LayerOutputs *outputs) { layer_outputs_ = outputs; }
     // The kernels that compute nodes from now on.
     void set_kernels(NodeKernels kernels) { kernels_ = kernels; }
     // Records that a node needs a weight. Where this pass has needed it before, another pass begins.
@@ -69,7 +66,6 @@ class EvalCallback {
     std::vector<uint64_t> touched_;                          // in this pass
     int pass_ = 1;
     bool integer_nodes_ = false, computed_runs_ = false;
-    LayerOutputs *layer_outputs_ = nullptr;
     NodeKernels kernels_{};
 };
 

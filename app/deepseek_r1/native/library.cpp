@@ -3,10 +3,8 @@
 #include <cmath>
 
 #include "attention.hpp"
-#include "context_callback.hpp"
 #include "decode_loop.hpp"
 #include "eval_callback.hpp"
-#include "layer_outputs.hpp"
 #include "owner_watch.hpp"
 #include "prefetch_ring.hpp"
 #include "thread_restriction.hpp"
@@ -79,10 +77,6 @@ EXPORT void callback_set_filter(EvalCallback *callback, int integer_nodes, int c
     callback->set_filter(integer_nodes != 0, computed_runs != 0);
 }
 
-EXPORT void callback_set_layer_outputs(EvalCallback *callback, LayerOutputs *outputs) {
-    callback->set_layer_outputs(outputs);
-}
-
 EXPORT void callback_set_kernels(EvalCallback *callback, NodeKernels kernels) {
     callback->set_kernels(kernels);
 }
@@ -103,23 +97,11 @@ EXPORT bool callback_on_node(char *node, bool ask, void *callback) {
     return static_cast<EvalCallback *>(callback)->on_node(node, ask);
 }
 
-EXPORT LayerOutputs *layer_outputs_new(TensorOffsets offsets, int64_t width, int64_t rows) {
-    return new LayerOutputs(offsets, width, rows);
-}
-
-EXPORT void layer_outputs_free(LayerOutputs *outputs) { delete outputs; }
-
-EXPORT void layer_outputs_add(LayerOutputs *outputs, int layer, float *to) {
-    outputs->add(layer, to);
-}
-
-EXPORT void layer_outputs_clear(LayerOutputs *outputs) { outputs->clear(); }
-
-EXPORT int layer_outputs_take_count(LayerOutputs *outputs) { return outputs->take_count(); }
-
-// What llama.cpp calls where no weights are streamed, with a ContextCallback as its user data.
-EXPORT bool context_on_node(char *node, bool ask, const ContextCallback *callback) {
-    return callback->on_node(node, ask);
+// What llama.cpp calls where no weights are streamed, with the kernels as its user data. They replace
+// nodes before these are computed, and need to see none afterwards.
+EXPORT bool kernels_on_node(char *node, bool ask, const NodeKernels *kernels) {
+    if (ask) kernels->substitute(node);
+    return !ask;
 }
 
 namespace {

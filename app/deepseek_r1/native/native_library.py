@@ -64,8 +64,7 @@ class TensorOffsets(ctypes.Structure):
     """Offsets in bytes of the fields of a ggml_tensor that are read, and the numbers of types."""
 
     _fields_ = tuple(
-        (name, c_int64)
-        for name in ("type", "extent", "source", "data", "name", "type_f32", "type_i32")
+        (name, c_int64) for name in ("type", "extent", "source", "data", "type_f32", "type_i32")
     )
 
 
@@ -94,12 +93,6 @@ class NodeKernels(ctypes.Structure):
     """The kernels of a context: addresses of an Attention and of a MulMat, or 0."""
 
     _fields_ = (("attention", c_void_p), ("mul_mat", c_void_p))
-
-
-class ContextCallback(ctypes.Structure):
-    """The user data of `context_on_node`: the kernels, and the address of LayerOutputs or 0."""
-
-    _fields_ = (("kernels", NodeKernels), ("outputs", c_void_p))
 
 
 class Handlers(ctypes.Structure):
@@ -177,14 +170,8 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "callback_touch": (c_int, c_void_p, c_uint64),
     "callback_begin_pass": (c_int, c_void_p, POINTER(c_uint64), c_int),
     "callback_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
-    "callback_set_layer_outputs": (None, c_void_p, c_void_p),
     "callback_set_kernels": (None, c_void_p, NodeKernels),
-    "layer_outputs_new": (c_void_p, TensorOffsets, c_int64, c_int64),
-    "layer_outputs_free": (None, c_void_p),
-    "layer_outputs_add": (None, c_void_p, c_int, c_void_p),
-    "layer_outputs_clear": (None, c_void_p),
-    "layer_outputs_take_count": (c_int, c_void_p),
-    "context_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, POINTER(ContextCallback)),
+    "kernels_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, POINTER(NodeKernels)),
     "attention_vector_bits": (c_int,),
     "attention_new": (c_void_p, c_int),
     "attention_set_layout": (None, c_void_p, POINTER(CustomNodeLayout)),
@@ -228,14 +215,8 @@ class Native:
     callback_touch: Any
     callback_begin_pass: Any
     callback_on_node: Any
-    callback_set_layer_outputs: Any
     callback_set_kernels: Any
-    layer_outputs_new: Any
-    layer_outputs_free: Any
-    layer_outputs_add: Any
-    layer_outputs_clear: Any
-    layer_outputs_take_count: Any
-    context_on_node: Any
+    kernels_on_node: Any
     attention_vector_bits: Any
     attention_new: Any
     attention_set_layout: Any

@@ -5,9 +5,9 @@
 
 namespace streaming {
 
-// Offsets in bytes of `type`, `ne`, `src`, `data` and `name`, and ggml's numbers for two types.
+// Offsets in bytes of `type`, `ne`, `src` and `data`, and ggml's numbers for two types.
 struct TensorOffsets {
-    int64_t type, extent, source, data, name;
+    int64_t type, extent, source, data;
     int64_t type_f32, type_i32;
 };
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, InterceptedBuffer
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
-from deepseek_r1.weights.memory_region import page_down, page_up
+from deepseek_r1.weights.memory_region import page_up
 
 _USAGE_ANY, _USAGE_COMPUTE = 0, 2  # ggml_backend_buffer_usage: ggml-backend.h
 
@@ -60,15 +60,6 @@ class KVMemory:
         if self._kv_buffer is not None:
             for start, nbytes in self._cell_bytes.items():
                 self._kv_buffer.release(start + first * nbytes, start + self.cells * nbytes)
-
-    def release_range(self, address: int, nbytes: int) -> None:
-        """Release memory in one of the buffers, whole pages of it, where nothing is read again."""
-        for buffer in self._interceptor.buffers(_USAGE_ANY):
-            start = address - buffer.region.address
-            if start >= 0 and start + nbytes <= buffer.region.nbytes:
-                first, last = page_up(start), page_down(start + nbytes)
-                if first < last:
-                    buffer.release(first, last)
 
     @property
     def scratch_bytes(self) -> int:

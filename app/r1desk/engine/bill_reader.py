@@ -39,7 +39,3 @@ class _KnownHeaders:
     def read_header(self, path: Path) -> ModelHeader:
         """See `HeaderProcess.read_header`."""
         return read_once(path, self._process.read_header)
-
-    def read_draft_header(self, path: Path) -> ModelHeader:
-        """See `HeaderProcess.read_draft_header`."""
-        return self._process.read_draft_header(path)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from deepseek_r1.core.errors import (
     EngineFailed,
@@ -20,19 +20,17 @@ from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.attention import make_attention
-from deepseek_r1.engine.llama.layer_outputs import LayerOutputs
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.mul_mat import make_mul_mat
 from deepseek_r1.native.native_library import (
-    ContextCallback,
     LlamaBatch,
     NodeKernels,
     native,
 )
-from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
+from deepseek_r1.weights.ggml.tensor_layout import address_of
 from deepseek_r1.weights.kv_memory import KVMemory
-from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
+from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 
 # What llama_decode returns.
 _NO_KV_SLOT = 1
@@ -51,7 +49,6 @@ class ContextParams:
     threads_prefill: int
     draft_tokens: int = 0  # the most that are computed along with a chosen token
     snapshots: bool = False  # one more sequence, through which ranges of cells are copied
-    copied_layers: tuple[int, ...] = ()  # whose inputs llama.cpp does not expose
 
     @property
     def snapshot_sequence(self) -> int:
@@ -113,18 +110,6 @@ class BatchToken(NamedTuple):
     wants_logits: bool
 
 
-class CellListener(Protocol):
-    """Follows the cells of sequence 0, in the computing thread. Its methods must not raise."""
-
-    def on_computed(self, first: int) -> None:
-        """All cells from number `first` on were computed just now, in one computation."""
-        ...
-
-    def on_truncated(self, length: int) -> None:
-        """No more than the first `length` cells are left."""
-        ...
-
-
 def default_context_params(api: Any, context_length: int, batch: int) -> Any:
     """Return `llama_context_params` for one sequence, with everything on the processor."""
     params = api.llama_context_default_params()
@@ -162,11 +147,10 @@ class LlamaContext:
         self.params = params
         self.batch_limit = params.micro_batch  # prompt tokens of one computation
         self.abort = AbortFlag()
-        self.layer_outputs = self._copy_layers(model)
         ggml = weights.ggml if weights is not None else None
         self._attention = make_attention(library, ggml)
         self._mul_mat = make_mul_mat(library, ggml)
-        self._callback = ContextCallback()  # kept alive: the eval callback's user data
+        self._kernels = NodeKernels()  # kept alive: the eval callback's user data
         with kv_memory.intercept() if kv_memory is not None else nullcontext():
             native_params = self._native_params()
             self.pointer: Any = self._api.llama_init_from_model(model.pointer, native_params)
@@ -184,9 +168,6 @@ class LlamaContext:
                 raise
         self.memory = self._api.llama_get_memory(self.pointer)
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
-        self.listener: CellListener | None = None
-        self._buffers_change = False  # in the next computation
-        self._most_outputs = 1  # rows of logits of one computation so far
         self.whole_pieces = 0  # leading cells that were filled in whole pieces: `prompt_pieces`
         self.batched_cells = 0
         """The cells of all sequences, where there are several; `cells` is empty then."""
@@ -196,36 +177,25 @@ class LlamaContext:
         self._batch_of_one = self._api.llama_batch_get_one(self.one, 1)
         self._token_batch = self._api.llama_batch_init(params.most_rows, 0, 1)
 
-    def _copy_layers(self, model: LlamaModel) -> LayerOutputs | None:
-        params, weights = self.params, self._weights
-        if not params.copied_layers:
-            return None
-        ggml = Ggml(self._library.functions) if weights is None else weights.ggml
-        outputs = LayerOutputs(ggml.fields, params.copied_layers, model.width, params.most_rows)
-        if weights is not None:
-            weights.set_layer_outputs(outputs.user_data)
-        return outputs
-
     def _free_callback_objects(self) -> None:
         """Free what the eval callback uses, after the context."""
         if self._weights is not None:
-            self._weights.set_layer_outputs(None)
             self._weights.set_kernels(NodeKernels())
-        for each in (self.layer_outputs, self._attention, self._mul_mat):
+        for each in (self._attention, self._mul_mat):
             if each is not None:
                 each.close()
 
     def _set_eval_callback(self, native_params: Any) -> None:
-        parts = (self._attention, self._mul_mat, self.layer_outputs)
-        attention, mul_mat, outputs = (None if each is None else each.user_data for each in parts)
-        kernels = NodeKernels(attention, mul_mat)
+        parts = (self._attention, self._mul_mat)
+        self._kernels = kernels = NodeKernels(
+            *(None if each is None else each.user_data for each in parts)
+        )
         if self._weights is not None:
             self._weights.set_kernels(kernels)
             callback, user_data = self._weights.eval_callback, self._weights.eval_user_data
-        elif any((attention, mul_mat, outputs)):
-            self._callback = ContextCallback(kernels, outputs)
-            callback = address_of(native().context_on_node)
-            user_data = ctypes.addressof(self._callback)
+        elif any(parts):
+            callback = address_of(native().kernels_on_node)
+            user_data = ctypes.addressof(kernels)
         else:
             return
         native_params.cb_eval = ctypes.cast(callback, self._api.ggml_backend_sched_eval_callback)
@@ -289,30 +259,6 @@ class LlamaContext:
         limit = self._weights.tokens_at_once if self._weights is not None else 0
         return min(self.params.micro_batch, limit or self.params.micro_batch)
 
-    def on_graph_changed(self) -> None:
-        """Note a change of the graph: the next computation allocates its buffers anew."""
-        self._buffers_change = True
-
-    def release_memory(self, address: int, nbytes: int) -> None:
-        """Release memory that llama.cpp allocated for outputs and does not use any more.
-
-        Only buffers in `kv_memory` can be released; others stay allocated.
-        """
-        if self._kv_memory is not None:
-            self._kv_memory.release_range(address, nbytes)
-
-    def provide_embedding(self, tokens: Sequence[int]) -> None:
-        """Put the embedding rows of `tokens` into memory, for another context of this thread.
-
-        Raises EngineFailed where they cannot be read.
-        """
-        if self._weights is None:
-            return
-        try:
-            self._weights.provide_embedding(tokens)
-        except WeightsUnreadableError as error:
-            raise EngineFailed(detail=str(error)) from error
-
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads for decode and prefill, from the next token on."""
         self._api.llama_set_n_threads(self.pointer, threads, threads_prefill)
@@ -334,8 +280,6 @@ class LlamaContext:
             return 0
         del self.cells[length:]
         self.whole_pieces = min(self.whole_pieces, length)
-        if self.listener is not None:
-            self.listener.on_truncated(length)
         return length
 
     def compute(self, tokens: Sequence[int]) -> None:
@@ -345,25 +289,11 @@ class LlamaContext:
         self._batch.n_tokens = count
         self.check(self._decode(self._batch))
         self.cells += tokens
-        self._on_computed(count)
 
     def _decode(self, batch: Any) -> int:
-        if self._buffers_change:
-            return self._decode_into_new_buffers(batch)
         with self.interruptible():
             status: int = self._api.llama_decode(self.pointer, batch)
         return status
-
-    def _decode_into_new_buffers(self, batch: Any) -> int:
-        """Compute while llama.cpp allocates its buffers anew, in `kv_memory` where there is one."""
-        self._buffers_change = False
-        memory = self._kv_memory
-        with memory.intercept() if memory is not None else nullcontext():
-            return self._decode(batch)
-
-    def _on_computed(self, count: int) -> None:
-        if self.listener is not None:
-            self.listener.on_computed(len(self.cells) - count)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -386,7 +316,6 @@ class LlamaContext:
         if status:
             self.check(status)
         self.cells.append(token)
-        self._on_computed(1)
 
     def compute_embedding(self, token: int) -> list[float]:
         """Append a token and return its embedding, scaled to length 1. Raises as `compute` does."""
@@ -403,15 +332,11 @@ class LlamaContext:
     def compute_with_drafts(self, tokens: Sequence[int]) -> None:
         """Append up to `params.max_outputs` tokens, with logits for each. Raises as `compute`."""
         first, batch = len(self.cells), self._token_batch
-        if len(tokens) > self._most_outputs:  # llama.cpp allocates its outputs anew
-            self._most_outputs = len(tokens)
-            self._buffers_change = self._buffers_change or self.listener is not None
         for i, token in enumerate(tokens):
             self._set_batch_token(i, BatchToken(token, first + i, 0, wants_logits=True))
         batch.n_tokens = len(tokens)
         self.check(self._decode(batch))
         self.cells += tokens
-        self._on_computed(len(tokens))
 
     def compute_batch(self, tokens: Sequence[BatchToken]) -> None:
         """Compute up to `max_batch_tokens` of several sequences at once, while `cells` is empty.
@@ -443,8 +368,6 @@ class LlamaContext:
         """Free the cells of all sequences."""
         self._api.llama_memory_clear(self.memory, False)
         self.cells.clear()
-        if self.listener is not None:
-            self.listener.on_truncated(0)
         self.whole_pieces = 0
         self.batched_cells = 0
 

@@ -53,30 +53,9 @@ EXPORTED_BY: Final[dict[str, str]] = {
 }
 """The library of each function, without "lib" and the suffix."""
 
-CPP_NAMES: Final[dict[str, tuple[str, str]]] = {
-    "llama_get_embeddings_layer_inp": (
-        "_Z30llama_get_embeddings_layer_inpP13llama_contextj",
-        "?llama_get_embeddings_layer_inp@@YAPEAMPEAUllama_context@@I@Z",
-    ),
-    "llama_get_embeddings_nextn": (
-        "_Z26llama_get_embeddings_nextnP13llama_context",
-        "?llama_get_embeddings_nextn@@YAPEAMPEAUllama_context@@@Z",
-    ),
-    "llama_set_embeddings_layer_inp": (
-        "_Z30llama_set_embeddings_layer_inpP13llama_contextjb",
-        "?llama_set_embeddings_layer_inp@@YAXPEAUllama_context@@I_N@Z",
-    ),
-    "llama_set_embeddings_nextn": (
-        "_Z26llama_set_embeddings_nextnP13llama_contextbb",
-        "?llama_set_embeddings_nextn@@YAXPEAUllama_context@@_N1@Z",
-    ),
-}
-"""Functions of libllama that are declared for C++ (`llama-ext.h`), each with the name that GCC and
-Clang give it and that of Microsoft's compiler."""
-
 
 class ExportedFunctions:
-    """The functions in `EXPORTED_BY` and `CPP_NAMES` as attributes, with ctypes' default types.
+    """The functions in `EXPORTED_BY` as attributes, with ctypes' default types.
 
     The libraries are those that the binding has loaded; none is loaded a second time.
     """
@@ -88,17 +67,9 @@ class ExportedFunctions:
 
     def __getattr__(self, name: str) -> Any:
         """Return the function. Raises AttributeError if it is unlisted or its file lacks it."""
-        if name in CPP_NAMES:
-            return self._cpp_function(name)
         if name not in EXPORTED_BY:
             raise AttributeError(f"no library is listed for the function {name!r}")
         return getattr(self._handle(EXPORTED_BY[name]), name)
-
-    def _cpp_function(self, name: str) -> Any:
-        for exported in CPP_NAMES[name]:
-            if (found := getattr(self._llama, exported, None)) is not None:
-                return found
-        raise AttributeError(f"llama.cpp exports no function {name!r}")
 
     def _handle(self, library: str) -> Any:
         if sys.platform == "win32" and library not in self._handles:

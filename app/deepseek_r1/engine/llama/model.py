@@ -45,15 +45,13 @@ class LlamaModel:
         weights: StreamedWeights | None = None,
         *,
         repack: bool = True,
-        head: bool = False,
     ) -> None:
         """Read the weights of all `parts`, in order; with `weights`, only those that are pinned.
 
         They are read, not mapped, and repacked for this CPU's instructions while they are read, so
         each weight is in memory once. Streamed weights are never repacked. `on_progress` gets
-        fractions and stops the load by returning False (LoadStopped). A `head` drafts for another
-        model and has an encoder. Raises ModelLoadFailed with llama.cpp's own error,
-        ArchitectureUnknown.
+        fractions and stops the load by returning False (LoadStopped). Raises
+        ModelLoadFailed with llama.cpp's own error, ArchitectureUnknown.
         """
         self._api = library.api
         # The model points to this and to `_ordinary`.
@@ -72,13 +70,12 @@ class LlamaModel:
                 library, parts, on_read, weights, overrides=overrides, repack=repack
             )
         self.vocab = self._api.llama_model_get_vocab(self.pointer)
-        has_encoder = bool(self._api.llama_model_has_encoder(self.pointer))
-        if has_encoder is not head or not self._api.llama_model_has_decoder(self.pointer):
+        has_encoder = self._api.llama_model_has_encoder(self.pointer)
+        if has_encoder or not self._api.llama_model_has_decoder(self.pointer):
             architecture = self._metadata("general.architecture")
             self.close()
             raise ArchitectureUnknown(path=str(parts[0]), architecture=architecture)
         self.vocabulary: int = self._api.llama_vocab_n_tokens(self.vocab)
-        self.width: int = self._api.llama_model_n_embd(self.pointer)
         self.bos: int = self._api.llama_vocab_bos(self.vocab)
         self.bos_text = self.text_of(self.bos)
         self.eos_text = self.text_of(self._api.llama_vocab_eos(self.vocab))

@@ -40,7 +40,6 @@ from deepseek_r1.engine.llama.recent_answers import RecentAnswers
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_setup import (
     LoadShares,
-    copied_layers,
     make_drafting,
     open_draft,
 )
@@ -113,13 +112,11 @@ class LlamaEngine:
                 threads_prefill=threads[1],
                 draft_tokens=decode_rows(settings, streams=self._weights is not None) - 1,
                 snapshots=request.prompt_cache is not None,
-                copied_layers=copied_layers(request),
             ),
             self._weights,
             memory,
         )
         opened.callback(self._context.close)
-        opened.callback(self._draft_memory.close)  # before the context that a head follows
         self.name, self.reasons = engine_name(), template.reasons
         self.ignored: tuple[str, ...] = ()
         return memory

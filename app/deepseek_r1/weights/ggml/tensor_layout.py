@@ -147,7 +147,6 @@ def native_offsets(fields: TensorFields) -> TensorOffsets:
         extent=fields.extent,
         source=fields.sources,
         data=fields.data,
-        name=fields.name,
         type_f32=TYPE_F32,
         type_i32=TYPE_I32,
     )

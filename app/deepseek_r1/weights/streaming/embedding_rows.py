@@ -39,9 +39,9 @@ class EmbeddingRows:
             raise TypeError("the embedding is used for something else than its rows")
         count = word_at(tokens + self._fields.extent)
         numbers = (ctypes.c_int32 * count).from_address(word_at(tokens + self._fields.data))
-        self.fetch_rows(set(numbers))
+        self._fetch_rows(set(numbers))
 
-    def fetch_rows(self, rows: Iterable[int]) -> None:
+    def _fetch_rows(self, rows: Iterable[int]) -> None:
         """Read rows that are not in memory. Raises WeightsUnreadableError."""
         needed = {page for row in rows for page in self._pages(row)}
         missing = needed - self._resident_pages

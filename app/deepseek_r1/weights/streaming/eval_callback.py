@@ -73,10 +73,6 @@ class EvalCallback:
         """Whether the handler is called for nodes of integers, and after each computed run."""
         self._native.callback_set_filter(self.user_data, integer_nodes, computed_runs)
 
-    def set_layer_outputs(self, outputs: int | None) -> None:
-        """Have this native `LayerOutputs` copy the outputs of layers; None for none."""
-        self._native.callback_set_layer_outputs(self.user_data, outputs)
-
     def set_kernels(self, kernels: NodeKernels) -> None:
         """Have these kernels compute nodes in llama.cpp's place.
 

@@ -10,7 +10,7 @@ mixture's experts are fetched once the routing is known (`weights.moe.expert_str
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from deepseek_r1.core import log
@@ -107,10 +107,6 @@ class StreamedWeights:
     def eval_user_data(self) -> int:
         """Address of the context's `cb_eval_user_data`."""
         return self._callback.user_data
-
-    def set_layer_outputs(self, outputs: int | None) -> None:
-        """Have this native `LayerOutputs` copy the outputs of layers; None for none."""
-        self._callback.set_layer_outputs(outputs)
 
     def set_kernels(self, kernels: NodeKernels) -> None:
         """Have these kernels compute nodes in llama.cpp's place.
@@ -255,17 +251,6 @@ class StreamedWeights:
         set_word(weight.tensor + self.ggml.fields.data, self._temporary.read(weight))
         self._update_filter()
         return True
-
-    def provide_embedding(self, tokens: Sequence[int]) -> None:
-        """Have the embedding's rows of these tokens in memory, between two computations.
-
-        They stay until the next computation. Raises WeightsUnreadableError.
-        """
-        table = self._tensors.by_name.get(EMBEDDING)
-        if table is not None and table in self._background.pending:
-            self._wait_for_load(table)
-        if self._embedding is not None:
-            self._embedding.fetch_rows(set(tokens))
 
     def _on_viewed(self, weight: Weight) -> None:
         """A graph has a view of a weight: if it is streamed, its next use is an error."""

@@ -14,6 +14,7 @@ import pytest
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import BillItem
+from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.draft_times import DraftTimes
 from deepseek_r1.engine.llama.speculative.draft_memory import (
@@ -87,7 +88,6 @@ def test_a_budget_that_moves_while_the_draft_model_is_freed_leaves_one_plan() ->
         memory.set_residency(after, after_without)
         freeing.join()
         assert memory.residencies == (in_force[-1], in_force[-1])
-        assert in_force[-1].total_mib <= after.total_mib  # nothing was loaded: nothing came back
 
 
 class SmallBlocks:
@@ -114,6 +114,7 @@ def test_the_weights_get_what_the_process_gave_back(is_freed: bool, mib: int) ->
     in_force: list[Residency] = []
     model = cast(ModelProposer, SmallBlocks(is_freed=is_freed))
     memory = DraftMemory(model, plan_of(90), plan_of(130), in_force.append, plan_of)
+    trim_heap()  # what other tests left is given back now
     memory.release()
     assert mib - 9 < in_force[-1].total_mib <= mib
     memory.set_residency(plan_of(100), plan_of(140))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1 import CPUInference
-from deepseek_r1.core.errors import BudgetTooSmall, DraftMissing, DraftUnfit
+from deepseek_r1.core.errors import ArchitectureUnknown, BudgetTooSmall, DraftMissing, DraftUnfit
 from deepseek_r1.core.events import BillItem, FinishReason
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
@@ -25,6 +25,8 @@ from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware import default_threads
 from deepseek_r1.inference.draft_profile import draft_key, load_draft_times, save_draft_times
+from deepseek_r1.memory.draft_choice import draft_header
+from support.raw_gguf import STRING, RawGguf
 
 # A drive on which a pass takes long, and drafting hardly any time.
 SLOW_DRIVE = DraftTimes(rows_s={1: 1.0, 16: 1.5}, read_mib_s=0.0, token_s=0.001)
@@ -133,6 +135,13 @@ def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(
             on_accepted=lambda _files: accepted.append(True),
         )
     assert not accepted
+
+
+def test_an_eagle_head_is_refused_as_a_draft_model(starter: Path, tmp_path: Path) -> None:
+    head = RawGguf.parse(starter.read_bytes())
+    head.set("general.architecture", STRING, b"eagle3").write(tmp_path / "head.gguf")
+    with pytest.raises(ArchitectureUnknown, match="eagle3"):
+        draft_header(LoadSettings(draft_model=str(tmp_path / "head.gguf")), read_header(starter))
 
 
 @pytest.mark.integration

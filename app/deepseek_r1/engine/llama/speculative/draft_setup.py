@@ -16,12 +16,8 @@ from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.drafting import Drafting
-from deepseek_r1.engine.llama.speculative.eagle_head import EagleHead
 from deepseek_r1.engine.llama.speculative.measure_rows import measure_rows
 from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
-from deepseek_r1.engine.llama.speculative.target_features import gives_features
-from deepseek_r1.formats.architectures import NAMES_LAYER_OUTPUTS
-from deepseek_r1.formats.eagle3 import head_facts
 from deepseek_r1.hardware.storage import RawFile, SystemFile
 
 
@@ -69,53 +65,29 @@ class CacheDropping:
         return self._on_progress(fraction)
 
 
-def copied_layers(request: OpenRequest) -> tuple[int, ...]:
-    """Return the target's layers whose inputs have to be copied for the head of a request."""
-    facts = head_facts(request.draft.header) if request.draft is not None else None
-    if facts is None or request.header.architecture not in NAMES_LAYER_OUTPUTS:
-        return ()
-    return facts.layers
-
-
 def open_draft(
     library: Library,
     request: OpenRequest,
     threads: tuple[int, int],
     on_progress: Callable[[float], bool],
 ) -> ModelProposer | None:
-    """Load the draft model or head of a request; None where there is none.
+    """Load the draft model of a request; None where there is none.
 
-    `make_drafting` attaches a head to the target's context. Raises DraftUnfit, ModelLoadFailed,
-    LoadStopped.
+    Raises DraftUnfit, ModelLoadFailed, LoadStopped.
     """
     draft = request.draft
     if draft is None:
         return None
-    facts = head_facts(draft.header)
-    if facts is not None and not gives_features(library):
-        detail = tr(
-            "llama.cpp gives out no hidden states of the family {family}.",
-            family=request.header.architecture,
-        )
-        raise _unfit(draft, request, detail)
     token_s = request.draft_times.token_s if request.draft_times else 0.0
     with ExitStack() as opened:
         files = [SystemFile(part, direct=False) for part in draft.header.parts]
         for file in files:
             opened.callback(file.close)
-        model = LlamaModel(
-            library,
-            draft.header.parts,
-            CacheDropping(files, on_progress),
-            head=facts is not None,
-        )
+        model = LlamaModel(library, draft.header.parts, CacheDropping(files, on_progress))
     try:
-        if facts is not None:
-            return EagleHead(
-                library, model, draft.vocabulary, facts, threads=threads, token_s=token_s
-            )
         if not model.can_truncate:
-            raise _unfit(draft, request, tr("Tokens cannot be taken back from its memory."))
+            detail = tr("Tokens cannot be taken back from its memory.")
+            raise DraftUnfit(draft=draft.header.name, model=request.header.name, detail=detail)
         return DraftModel(
             library,
             model,
@@ -127,10 +99,6 @@ def open_draft(
     except BaseException:
         model.close()
         raise
-
-
-def _unfit(draft: DraftRequest, request: OpenRequest, detail: str) -> DraftUnfit:
-    return DraftUnfit(draft=draft.header.name, model=request.header.name, detail=detail)
 
 
 def make_drafting(
@@ -157,8 +125,6 @@ def make_drafting(
             raise LoadStopped
 
     times, draft = request.draft_times, memory.model
-    if isinstance(draft, EagleHead):
-        draft.attach(context)
     if times is None and mode in (DraftMode.LOOKUP, DraftMode.MODEL):
         times = measure_rows(context, model.vocabulary, draft, weights_stats, go_on)
         if draft is not None:
