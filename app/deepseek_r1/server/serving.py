@@ -19,7 +19,7 @@ from deepseek_r1.host.supervisor import SHUTDOWN_S
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.http_app import create_app
-from deepseek_r1.server.http_protocol import HttpProtocol
+from deepseek_r1.server.http_protocol import HttpProtocol, most_connections
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.warm_prompt import WarmPrompt
 
@@ -139,6 +139,7 @@ class DrainingServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=HttpProtocol,
+                backlog=most_connections(),
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=round(options.drain_s + CUT_OFF_S),
