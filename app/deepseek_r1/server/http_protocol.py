@@ -42,7 +42,7 @@ class HttpProtocol(H11Protocol):
         super().connection_made(transport)
         self.made_at = self.loop.time()
         if len(self.connections) > self.config.backlog:
-            self._make_room()
+            self._evict_one()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -96,7 +96,7 @@ class HttpProtocol(H11Protocol):
         """Whether no request is complete that is still to be answered."""
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
-    def _make_room(self) -> None:
+    def _evict_one(self) -> None:
         """Close the oldest connection without a request, of the client that has most of them."""
         waiting = [
             each
