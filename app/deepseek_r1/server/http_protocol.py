@@ -16,7 +16,7 @@ _FREE_DESCRIPTORS = 64  # for everything but connections
 
 
 def most_connections() -> int:
-    """How many clients may be connected: at most half of what the process may open."""
+    """The number of clients that may be connected: half of what the process may open at most."""
     if sys.platform == "win32":
         return 512
     import resource  # noqa: PLC0415 - Windows has none
@@ -93,7 +93,7 @@ class HttpProtocol(H11Protocol):
 
     @property
     def sends_nothing(self) -> bool:
-        """Whether no request is complete that is still to be answered."""
+        """True where no complete request is still to be answered."""
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     def _evict_one(self) -> None:
