@@ -18,8 +18,8 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
-from r1desk.engine.bill_reader import BillRequest
 from r1desk.engine.engine_bridge import EngineBridge, EngineThread
+from r1desk.platform.background_thread import BackgroundAnswer
 
 
 class Bills:
@@ -27,14 +27,14 @@ class Bills:
 
     def __init__(self) -> None:
         self.asked: list[LoadSettings] = []
-        self.requests: list[BillRequest] = []
+        self.requests: list[BackgroundAnswer] = []
 
     def ask(
         self, _path: Path, settings: LoadSettings, _window_mib: float, **_: object
-    ) -> BillRequest:
+    ) -> BackgroundAnswer:
         """As `BillReader.ask`."""
         self.asked.append(settings)
-        self.requests.append(BillRequest())
+        self.requests.append(BackgroundAnswer())
         return self.requests[-1]
 
 

@@ -130,33 +130,25 @@ def test_down_goes_from_the_search_into_the_hits(qtbot: QtBot, own_profile: Path
         assert focused() is session.window.sidebar.list
 
 
-@pytest.mark.parametrize(
-    ("age_days", "language", "shown"),
-    [(0, "en", "Today"), (1, "zh_CN", "昨天"), (40, "en", None), (40, "zh_CN", None)],
-)
-def test_a_search_hit_has_the_date_of_its_conversation(
-    qtbot: QtBot, own_profile: Path, age_days: int, language: str, shown: str | None
+def test_a_search_hit_has_the_date_of_its_conversation_as_the_language_writes_it(
+    qtbot: QtBot, own_profile: Path
 ) -> None:
     zebra = store_conversation(own_profile, "Apples?", "A red zebra.")
-    then = datetime.now().astimezone() - timedelta(days=age_days)
+    then = datetime.now().astimezone() - timedelta(days=40)
     with Profile.open(own_profile) as profile, Store(profile.database) as store:
         store.conversations.set_times(zebra, then.timestamp(), then.timestamp())
     with running_session(qtbot, own_profile) as session:
-        wait_shown(qtbot, session, "A red zebra.")
         before = session.window
-        session.set_language(language)
+        session.set_language("zh_CN")
         qtbot.waitUntil(lambda: session.window is not before)
         wait_shown(qtbot, session, "A red zebra.")
-        list_view = session.window.sidebar.list
+        hits = session.window.sidebar.list.model()
         session.window.search_action.trigger()
         type_text("zebra")
-        qtbot.waitUntil(lambda: list_view.model().rowCount() == 1)
-        hit = list_view.model().index(0, 0)
-        expected = shown or QLocale(language).toString(
-            QDate(then.year, then.month, then.day), QLocale.FormatType.ShortFormat
-        )
-        assert hit.data(ItemRole.DATE) == expected
-        assert expected in hit.data(Qt.ItemDataRole.AccessibleTextRole)
+        qtbot.waitUntil(lambda: hits.rowCount() == 1)
+        day = QDate(then.year, then.month, then.day)
+        written = QLocale("zh_CN").toString(day, QLocale.FormatType.ShortFormat)
+        assert hits.index(0, 0).data(ItemRole.DATE) == written
 
 
 def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -> None:

@@ -18,7 +18,7 @@ from r1desk.shell.session import Session
 from r1desk.store import StoreFull
 from r1desk.store.conversation_store import ConversationStore
 from r1desk.widgets.notice_bar import NoticeBar
-from window.mouse_and_keys import NO_KEYS, click, click_row, press, type_text
+from window.mouse_and_keys import NO_KEYS, click, press, type_text
 from window.session_fixture import running_session
 from window.stored_conversations import store_conversation
 
@@ -134,46 +134,6 @@ def test_ctrl_z_undoes_one_change_after_the_other(qtbot: QtBot, own_profile: Pat
         press(Qt.Key.Key_Z, CTRL)  # nothing is left
         qtbot.wait(200)
         assert contents(session) == texts
-
-
-def test_undoing_an_edit_keeps_what_was_written_below_it(qtbot: QtBot, own_profile: Path) -> None:
-    conversation = store_conversation(own_profile, "Apples?", "Red.")
-    with running_session(qtbot, own_profile) as session:
-        choose(opened(qtbot, session, 2)[1], "edit")
-        type_text(" Or yellow.")
-        press(Qt.Key.Key_Return, CTRL)
-        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or yellow.")
-        edited = session.window.chat.messages[1].id
-        session.store.call(
-            lambda store: store.messages.append_user(conversation, "Why?", edited).id
-        )
-        opened(qtbot, session, 2)
-        press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: contents(session)[:2] == ["Apples?", "Red."])
-        message = session.window.chat.messages[1]
-        assert (message.sibling_index, message.sibling_count) == (0, 2)
-        view = session.window.chat.view(message.id)
-        assert isinstance(view, AnswerView)
-        click(
-            next(b for b in view.findChildren(QToolButton) if b.accessibleName() == "Next version")
-        )
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red. Or yellow.", "Why?"])
-
-
-def test_undo_shows_the_conversation_in_which_it_changes_something(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    other = store_conversation(own_profile, "Pears?", "Green.")
-    first = store_conversation(own_profile, "Apples?", "Red.")
-    with running_session(qtbot, own_profile) as session:
-        choose(opened(qtbot, session, 2)[1], "delete")
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?"])
-        click_row(session.window.sidebar.list, "Pears?")
-        qtbot.waitUntil(lambda: session.chat.conversation_id == other)
-        opened(qtbot, session, 2)
-        press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: session.chat.conversation_id == first)
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
 
 
 def test_ctrl_z_takes_a_conversation_out_of_the_trash(qtbot: QtBot, own_profile: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from r1desk.store import Profile, ProfileInUse
+from support.engine_script import EngineScript
 from support.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -20,12 +23,14 @@ TESTS = Path(__file__).resolve().parents[1]
 RACERS = 5
 # The application itself; a line for each time its window is raised, and for a modal box.
 PROGRAM = """
-import sys
+import json, os, sys
 from PySide6.QtWidgets import QApplication, QMessageBox
 from r1desk.shell import startup
 from r1desk.shell.session import Session
 from r1desk.shell.main_window import MainWindow
 from r1desk.models.controller import ModelController
+from deepseek_r1.host import environment
+environment.engine_command = lambda: json.loads(os.environ["SCRIPTED_ENGINE"])
 def raised(window, real=MainWindow.raise_to_front):
     real(window)
     print("raised", flush=True)
@@ -54,19 +59,21 @@ def started(profile: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "R1DESK_PROFILE": str(profile), "QT_QPA_PLATFORM": "offscreen"}
     environment |= {"PYTHONPATH": str(TESTS.parent / "app"), "LANGUAGE": "en"}
     environment["PYTHONIOENCODING"] = "utf-8"  # for the names that are printed
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+    with tempfile.TemporaryDirectory(prefix="r1desk-engine-") as folder:
+        environment["SCRIPTED_ENGINE"] = json.dumps(EngineScript(Path(folder)).command)
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
 
 def held(profile: Path) -> bool:

@@ -1,0 +1,138 @@
+"""Messages are deleted and changed by hand, and each change can be undone, the newest first."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.chat_stack import ChatStack
+from r1desk.chat.message_actions import MessageActions
+from r1desk.chat.undo_history import MOST_CHANGES, UndoHistory
+
+TEXTS = ["Apples?", "Red.", "Pears?", "Green."]
+
+
+class Changes:
+    """The actions on the messages of a chat, and their history."""
+
+    def __init__(self, stack: ChatStack) -> None:
+        self.stack, chat = stack, stack.chat
+        self.history = UndoHistory(lambda conversation: chat.answering == conversation, chat)
+        self.actions = MessageActions(stack.store, chat, self.history, chat)
+        self.undone: list[str] = []
+        self.refused: list[str] = []
+        self.history.undone.connect(lambda change: self.undone.append(change.text))
+        self.history.refused.connect(lambda _change, report: self.refused.append(report.code))
+
+    def delete(self, position: int) -> None:
+        """Delete a message of the branch shown, and all below it."""
+        self.actions.delete(self.stack.shown[position].id)
+        self.stack.settle()
+
+    def edit(self, position: int, text: str) -> None:
+        """Change an answer by hand."""
+        self.actions.edit_answer(self.stack.shown[position].id, text)
+        self.stack.settle()
+
+    def undo(self) -> None:
+        """Undo the newest change."""
+        self.history.undo()
+        self.stack.settle()
+
+
+@pytest.fixture
+def changes(stack: ChatStack) -> Changes:
+    stack.exchange(*TEXTS[:2])
+    stack.exchange(*TEXTS[2:])
+    return Changes(stack)
+
+
+def test_one_change_after_the_other_is_undone(changes: Changes, stack: ChatStack) -> None:
+    changes.delete(3)
+    assert stack.texts == TEXTS[:3]
+    changes.edit(1, "Red. Or yellow.")
+    assert stack.texts == ["Apples?", "Red. Or yellow."]
+    assert (stack.shown[1].edited, stack.shown[1].sibling_count) == (True, 2)
+    changes.undo()
+    assert stack.texts == TEXTS[:3]
+    assert stack.shown[1].sibling_count == 1
+    changes.undo()
+    assert stack.texts == TEXTS
+    assert changes.undone[-1] == "The message was deleted."
+    changes.undo()  # nothing is left
+    assert stack.texts == TEXTS
+    assert len(changes.undone) == 2
+
+
+def test_undoing_an_edit_keeps_what_was_written_below_it(
+    changes: Changes, stack: ChatStack
+) -> None:
+    changes.edit(1, "Red. Or yellow.")
+    edited = stack.shown[1].id
+    stack.read(lambda store: store.messages.append_user(1, "Why?", edited))
+    changes.undo()
+    assert stack.texts == TEXTS
+    assert (stack.shown[1].sibling_index, stack.shown[1].sibling_count) == (0, 2)
+    stack.chat.select_sibling(stack.shown[1].id, 1)
+    stack.settle()
+    assert stack.texts == ["Apples?", "Red. Or yellow.", "Why?"]
+
+
+def test_undo_shows_the_conversation_in_which_it_changes_something(
+    changes: Changes, stack: ChatStack
+) -> None:
+    changes.delete(1)
+    stack.open(None)
+    changes.undo()
+    assert stack.chat.conversation_id == 1
+    assert stack.texts == TEXTS
+
+
+def test_an_undo_that_the_disk_refuses_can_be_tried_again(
+    changes: Changes, stack: ChatStack
+) -> None:
+    changes.delete(1)
+    stack.disk.full = True
+    changes.undo()
+    changes.undo()
+    assert changes.refused == ["StoreFull", "StoreFull"]
+    assert stack.texts == TEXTS[:1]
+    stack.disk.full = False
+    changes.undo()
+    assert stack.texts == TEXTS
+
+
+def test_nothing_changes_while_an_answer_is_written_there(
+    changes: Changes, stack: ChatStack
+) -> None:
+    changes.delete(3)
+    stack.send("Plums?")
+    changes.delete(0)
+    changes.undo()
+    assert stack.texts == [*TEXTS[:3], "Plums?", ""]
+    stack.engine.say("Blue.")
+    stack.finish()
+    changes.undo()
+    assert stack.texts == TEXTS
+
+
+def test_what_was_deleted_for_good_or_long_ago_is_forgotten(
+    changes: Changes, stack: ChatStack
+) -> None:
+    changes.delete(3)
+    changes.history.forget([1])
+    changes.undo()
+    assert changes.undone == []
+    for number in range(MOST_CHANGES + 1):
+        changes.history.add(str(number), 1, lambda _refused: None)
+    for _ in range(MOST_CHANGES + 1):
+        changes.history.undo()
+    assert (changes.undone[0], changes.undone[-1]) == (str(MOST_CHANGES), "1")
+
+
+def test_a_new_conversation_begins_at_any_message(changes: Changes, stack: ChatStack) -> None:
+    changes.actions.branch_off(stack.shown[1].id, "Branch of Apples")
+    stack.settle()
+    assert stack.chat.conversation_id == 2
+    assert stack.texts == TEXTS[:2]
+    title = stack.read(lambda store: store.conversations.get(2).title)
+    assert title == "Branch of Apples"

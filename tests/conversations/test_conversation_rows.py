@@ -1,0 +1,75 @@
+"""The rows of the list of conversations: headings by age, hits with their date, marks, titles."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from PySide6.QtCore import QDate, QLocale, Qt
+
+from deepseek_r1.core.i18n import use_language
+from r1desk.conversations.widgets.conversation_rows import (
+    ItemRole,
+    Row,
+    RowModel,
+    rows_by_day,
+    rows_of_hits,
+)
+from r1desk.store import ConversationInfo, SearchHit
+
+NOW = datetime(2026, 11, 29, 12, 0).astimezone()
+
+
+def updated(days_ago: int) -> float:
+    return (NOW - timedelta(days=days_ago)).timestamp()
+
+
+def test_conversations_stand_under_their_age_and_pinned_ones_first() -> None:
+    ages = {"Pin": 9, "Now": 0, "Later": 0, "Before": 1, "Some days": 5, "Long ago": 40}
+    infos = [
+        ConversationInfo(
+            id=number, title=title, created_at=0.0, updated_at=updated(age), pinned=title == "Pin"
+        )
+        for number, (title, age) in enumerate(ages.items(), 1)
+    ]
+    titles = [row.title for row in rows_by_day(infos, NOW)]
+    assert titles == [
+        "Pinned", "Pin", "Today", "Now", "Later", "Yesterday", "Before",
+        "This week", "Some days", "Older", "Long ago",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("age_days", "language", "shown"),
+    [(0, "en", "Today"), (1, "en", "Yesterday"), (1, "zh_CN", "昨天"), (40, "en", None)],
+)
+def test_a_search_hit_has_the_date_of_its_conversation(
+    age_days: int, language: str, shown: str | None
+) -> None:
+    use_language(language)
+    hit = SearchHit(1, "Apples?", updated(age_days), 2, "A red zebra.", ((6, 5),), ())
+    (row,) = rows_of_hits([hit], "zebra", NOW)
+    then = (NOW - timedelta(days=age_days)).date()
+    short = QLocale().toString(
+        QDate(then.year, then.month, then.day), QLocale.FormatType.ShortFormat
+    )
+    assert row.date == (shown or short)
+    assert (row.message_id, row.query, row.marks) == (2, "zebra", ((6, 5),))
+    model = RowModel()
+    model.show_rows([row])
+    assert row.date in model.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
+
+
+def test_only_the_conversation_being_answered_is_marked_and_only_titles_are_renamed() -> None:
+    model = RowModel()
+    model.show_rows([Row("Today"), Row("Apples?", 1), Row("Pears?", 2)])
+    model.set_answering(2)
+    marked = [model.index(number).data(ItemRole.IS_ANSWERING) for number in range(3)]
+    assert marked == [False, False, True]
+    assert "being written" in model.index(2).data(Qt.ItemDataRole.ToolTipRole)
+    renamed: list[tuple[int, str]] = []
+    model.renamed.connect(lambda conversation, title: renamed.append((conversation, title)))
+    assert not model.setData(model.index(0), "Tomorrow")
+    assert not model.setData(model.index(1), "  ")
+    assert model.setData(model.index(1), " Plums? ")
+    assert renamed == [(1, "Plums?")]
