@@ -31,6 +31,7 @@ from support.raw_gguf import (
 
 Damaged = errors.ModelFileDamaged
 Truncated = errors.ModelFileTruncated
+Unknown = errors.ModelFileUnknown
 TOKENS = "tokenizer.ggml.tokens"
 NAN, INF = float("nan"), float("inf")
 
@@ -127,6 +128,18 @@ def _header_only(model: RawGguf) -> bytes:
     return model.header()
 
 
+def _set_type(model: RawGguf, kind: int) -> None:
+    model.tensor("output.weight").kind = kind
+
+
+def _in_groups_of_128(model: RawGguf) -> None:
+    """As another program packs type 42: 34 bytes for 128 values, where llama.cpp has 18 for 64."""
+    tensor = model.tensor("token_embd.weight")
+    rows = tensor.shape[1] // 2 * 2
+    tensor.shape, tensor.kind, tensor.data = [64, rows], 42, bytes(64 * rows // 128 * 34)
+    model.lay_out()
+
+
 def _vocabulary_only(model: RawGguf) -> bytes:
     model.tensors = []
     return model.bytes()
@@ -214,8 +227,10 @@ TABLE = [
     _tensor("sizes whose product is 2^64 + 64", "output.weight", shape=[64, (1 << 58) + 1]),
     _tensor("sizes whose bytes overflow", "output.weight", shape=[1 << 62]),
     _tensor("a row that is no multiple of its block", "token_embd.weight", shape=[63, 470]),
-    _tensor("type 4, removed", "output.weight", kind=4),
-    _tensor("type 43, not yet", "output.weight", kind=43),
+    _edit("type 4, removed", lambda m: _set_type(m, 4), Unknown),
+    _edit("type 43, not yet", lambda m: _set_type(m, 43), Unknown),
+    _edit("Q2_0 in groups of 128", _in_groups_of_128, Unknown),
+    _key("rotated weights", "prism.hadamard.block", U32, 128, Unknown),
     _tensor("type -1", "output.weight", kind=0xFFFFFFFF),
     _tensor("an offset behind the file", "output.weight", offset=1 << 40),
     _tensor("an offset that wraps", "output.weight", offset=(1 << 64) - 32),
@@ -280,10 +295,10 @@ VOCABULARY = [
     _edit("no tokenizer", lambda m: m.drop("tokenizer.ggml.model")),
     _edit("no tokens", lambda m: m.drop(TOKENS)),
     _edit("no merges", lambda m: m.set("tokenizer.ggml.model", STRING, "gpt2")),
-    _key("tokenizer none", "tokenizer.ggml.model", STRING, "none"),
-    _key("tokenizer no_vocab", "tokenizer.ggml.model", STRING, "no_vocab"),
-    _key("tokenizer bert", "tokenizer.ggml.model", STRING, "bert"),
-    _key("tokenizer rwkv", "tokenizer.ggml.model", STRING, "rwkv"),
+    _key("tokenizer none", "tokenizer.ggml.model", STRING, "none", Unknown),
+    _key("tokenizer no_vocab", "tokenizer.ggml.model", STRING, "no_vocab", Unknown),
+    _key("tokenizer bert", "tokenizer.ggml.model", STRING, "bert", Unknown),
+    _key("tokenizer rwkv", "tokenizer.ggml.model", STRING, "rwkv", Unknown),
     _key("tokens that are numbers", TOKENS, ARRAY, array(U32, [1, 2, 3])),
     _key("an empty vocabulary", TOKENS, ARRAY, array(STRING, [])),
     _key("a vocabulary of one", TOKENS, ARRAY, array(STRING, ["a"])),

@@ -138,6 +138,16 @@ class GgufVersionUnknown(ModelRefused):
     todo = N_("Look for a newer file of the same model, or update this application.")
 
 
+class ModelFileUnknown(ModelRefused):
+    """The file may be sound, but has something in it that this version cannot compute."""
+
+    what = N_("{path} has something in it that this application does not know.")
+    why = N_("{detail}")
+    todo = N_(
+        "Look for another file of the same model, Q4_K_M for example, or update this application."
+    )
+
+
 class ModelFileTruncated(ModelRefused):
     """The table of tensors points beyond the end of the file."""
 

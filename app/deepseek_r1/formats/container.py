@@ -28,6 +28,7 @@ Scalar = str | int | float | bool
 
 MAX_KEYS: Final = 4096
 MAX_KEY_BYTES: Final = 256
+MAX_TENSOR_TYPE: Final = 256  # a higher number is of no version
 MAX_TENSORS: Final = 4096  # four times the largest model; llama.cpp takes minutes for 60,000
 MAX_TOKENS: Final = 1_000_000  # real vocabularies reach 262,144
 MAX_NUMBERS: Final = 16_000_000  # in one array
@@ -230,6 +231,8 @@ def _read_tensor(cursor: Cursor) -> TensorEntry:
     shape = tuple(cursor.count() for _ in range(dimensions))
     number, offset = cursor.u32(), cursor.u64()
     kind = TENSOR_TYPES.get(number)
+    if kind is None and number < MAX_TENSOR_TYPE:
+        raise cursor.unknown(tr("The tensor {name} has the type {n}.", name=name, n=number))
     if kind is None:
         raise cursor.damaged(tr("the tensor {name} has the unknown type {n}", name=name, n=number))
     elements = 1
@@ -244,11 +247,13 @@ def _check_layout(cursor: Cursor, file: Container, alignment: int) -> None:
     """Check that tensors have neither gaps nor overlaps: the engine accepts nothing else."""
     names: set[str] = set()
     end = 0
-    for tensor in file.tensors:
+    for at, tensor in enumerate(file.tensors):
         if tensor.name in names:
             raise cursor.damaged(tr("the tensor {name} is there twice", name=tensor.name))
         names.add(tensor.name)
         if tensor.offset != end:
+            if _has_large_groups(file.tensors[at - 1], tensor.offset, alignment):
+                raise cursor.unknown(tr("Its Q2_0 has groups of 128 values."))
             raise cursor.damaged(tr("the tensor {name} is at the wrong offset", name=tensor.name))
         end = -(-(tensor.offset + tensor.nbytes) // alignment) * alignment
     if file.tensors:
@@ -257,3 +262,13 @@ def _check_layout(cursor: Cursor, file: Container, alignment: int) -> None:
         file.needed_bytes = file.data_start + last.offset + last.nbytes
     else:
         file.needed_bytes = cursor.position
+
+
+def _has_large_groups(tensor: TensorEntry, end: int, alignment: int) -> bool:
+    """Return whether a tensor that ends at `end` is Q2_0 as another program packs it.
+
+    Its groups are 128 values in 34 bytes; those of llama.cpp are 64 in 18.
+    """
+    nbytes = tensor.elements // 128 * 34
+    padded = -(-(tensor.offset + nbytes) // alignment) * alignment
+    return tensor.kind.name == "Q2_0" and end == padded

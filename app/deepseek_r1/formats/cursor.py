@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from deepseek_r1.core.errors import ModelFileDamaged, ModelFileTruncated
+from deepseek_r1.core.errors import ModelFileDamaged, ModelFileTruncated, ModelFileUnknown
 from deepseek_r1.core.i18n import tr
 
 MAX_HEADER_BYTES: Final = 64 << 20  # real ones reach about 20 MiB
@@ -32,6 +32,10 @@ class Cursor:
     def damaged(self, detail: str) -> ModelFileDamaged:
         """The error for a header that contradicts itself."""
         return ModelFileDamaged(path=str(self.path), detail=detail)
+
+    def unknown(self, detail: str) -> ModelFileUnknown:
+        """The error for what a later version may know."""
+        return ModelFileUnknown(path=str(self.path), detail=detail)
 
     def _fill(self, end: int) -> None:
         """Read the bytes before `end` into the buffer, or refuse the file."""

@@ -117,6 +117,8 @@ def _architecture(file: Container, keys: Metadata) -> str:
         shown = architecture if kind == "model" else f"{architecture}, {kind}"
         shown = "".join(c for c in shown[:60] if c.isprintable())
         raise ArchitectureUnknown(path=str(file.path), architecture=shown)
+    if any(key.startswith("prism.hadamard.") for key in file.kinds):
+        raise keys.unknown(tr("Its weights are rotated (prism.hadamard)."))
     return architecture
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from deepseek_r1.core.errors import ModelFileDamaged
+from deepseek_r1.core.errors import ModelFileDamaged, ModelFileUnknown
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Array, Container, Scalar
 
@@ -18,6 +18,10 @@ class Metadata:
     def damaged(self, detail: str) -> ModelFileDamaged:
         """The error for a header that contradicts itself."""
         return ModelFileDamaged(path=str(self._file.path), detail=detail)
+
+    def unknown(self, detail: str) -> ModelFileUnknown:
+        """The error for what a later version may know."""
+        return ModelFileUnknown(path=str(self._file.path), detail=detail)
 
     def __contains__(self, key: str) -> bool:
         return key in self._file.kinds

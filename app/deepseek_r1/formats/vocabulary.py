@@ -22,7 +22,9 @@ def check_vocabulary(file: Container) -> int:
     if model is None:
         raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.model"))
     if model not in TOKENIZERS:
-        raise keys.damaged(tr("its tokenizer “{model}” is not one for chat", model=model[:40]))
+        raise keys.unknown(
+            tr("Its tokenizer is “{model}”.", model="".join(filter(str.isprintable, model[:40])))
+        )
     tokens = keys.array("tokenizer.ggml.tokens", "str")
     if tokens is None:
         raise keys.damaged(tr("the key {key} is missing", key="tokenizer.ggml.tokens"))
