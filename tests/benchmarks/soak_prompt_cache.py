@@ -5,8 +5,8 @@
 
 Each round a process of its own goes through ten chats of a small model, in a folder whose disk
 budget holds about half of them, and is killed (SIGKILL) after a random time. Every other round
-files are flipped, cut, exchanged or filled with noise, or the index is. Then an engine of this
-process answers one of the chats from what is left.
+files are flipped, cut, exchanged or filled with noise, or the file of owners is. Then an engine of
+this process answers one of the chats from what is left.
 
 After the rounds one engine answers its chats while their segments are damaged, one for each answer
 and `--segments` in all; they are also exchanged for those of another model of the same shape.
@@ -106,8 +106,8 @@ def size_of_all(model: Path, folder: Path) -> int:
 
 def damage(folder: Path, rng: random.Random) -> str:
     files = sorted((folder / "segments").glob("*.kv"))
-    kind = rng.choice(["flipped", "cut", "exchanged", "noise", "index"])
-    path = folder / "index.sqlite" if kind == "index" or not files else rng.choice(files)
+    kind = rng.choice(["flipped", "cut", "exchanged", "noise", "owners"])
+    path = folder / "owners.json" if kind == "owners" or not files else rng.choice(files)
     data = bytearray(path.read_bytes()) if path.exists() else bytearray(b"x")
     match kind:
         case "cut":

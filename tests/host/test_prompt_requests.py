@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.prompt_requests import PromptRequests
 from deepseek_r1.host.protocol import PromptCacheFolder
 
 pytestmark = pytest.mark.integration
@@ -170,6 +172,20 @@ def test_a_folder_in_use_is_a_reason_for_the_window_and_an_error_for_who_named_i
             shallow_starter, SETTINGS, prompt_cache=folder.model_copy(update={"save_answers": True})
         )
     other.close()
+
+
+def test_a_full_disk_at_the_start_is_no_reason_to_refuse_an_answer(
+    folder: PromptCacheFolder, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    requests = PromptRequests()
+    assert requests.open(folder.model_copy(update={"save_answers": True})) is None
+    state = requests.state()
+    assert state is not None
+    assert "No space left" in state.problem
 
 
 def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(

@@ -15,6 +15,7 @@ from deepseek_r1.core.events import (
     FinishReason,
     GenerationStats,
     LoadProgress,
+    PromptCacheState,
     TemplateSource,
     TemplateUsed,
     ThinkingEnd,
@@ -74,9 +75,11 @@ class ShortageNotifier:
 
 
 def show_progress(event: Event) -> None:
-    """Show the progress of a load."""
+    """Show the progress of a load, and why prompts are not saved where they cannot be."""
     if isinstance(event, LoadProgress):
         console.status(tr("Loading the model: {percent} %", percent=round(100 * event.fraction)))
+    elif isinstance(event, PromptCacheState) and event.problem:
+        console.note(event.problem)
 
 
 def note_template(used: TemplateUsed) -> None:

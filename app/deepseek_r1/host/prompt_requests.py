@@ -5,6 +5,7 @@ For the main thread of the engine's process, which computes.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,8 @@ class PromptRequests:
     def open(self, wanted: PromptCacheFolder | None) -> PromptCache | None:
         """The cache in the requested folder; None without one.
 
-        Raises PromptCacheUnavailable where answers are to be saved; else the state has the reason.
+        Where the disk is full, or where answers need not be saved, the state has the reason why
+        there is none. Raises PromptCacheUnavailable for everything else.
         """
         if wanted is None or (self._folder and self._folder.path != wanted.path):
             self.close()
@@ -59,7 +61,7 @@ class PromptRequests:
         try:
             self._cache = PromptCache(Path(wanted.path), wanted.budget_mib * _MIB)
         except PromptCacheUnavailable as error:
-            if wanted.save_answers:
+            if wanted.save_answers and not _is_full(error.__cause__):
                 raise
             log.engine.warning("prompts are not kept on disk: %s", error)
             self._problem = str(error)
@@ -106,3 +108,7 @@ class PromptRequests:
         cache = self.open(request.folder)
         if cache is not None:
             cache.retain_owners(request.owners)
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)

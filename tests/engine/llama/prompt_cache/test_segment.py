@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from deepseek_r1.engine.llama.prompt_cache.segment import (
     write_file,
 )
 
-ROOT, KEY = b"r" * 32, b"k" * 32
+ROOT, KEY = b"r" * 16, b"k" * 32
 STATE = bytes(random.Random(1).randbytes(5000))
 
 
@@ -66,7 +67,7 @@ def test_an_id_depends_on_every_token_and_on_what_comes_before() -> None:
         segment_id(ROOT, [1, 2, 4]),
         segment_id(ROOT, [1, 2]),
         segment_id(segment_id(ROOT, [1]), [2, 3]),
-        segment_id(b"s" * 32, [1, 2, 3]),
+        segment_id(b"s" * 16, [1, 2, 3]),
     }
     assert len(ids) == 5
 
@@ -101,7 +102,7 @@ def test_no_damaged_file_reaches_who_would_use_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [segment(21), segment(root=b"q" * 32), segment(first=256)],
+    [segment(21), segment(root=b"q" * 16), segment(first=256)],
     ids=["other tokens", "another model", "another place"],
 )
 def test_another_segments_file_is_refused(tmp_path: Path, other: Segment) -> None:
@@ -124,9 +125,22 @@ def test_a_header_is_believed_only_where_name_length_and_id_fit(tmp_path: Path) 
         with pytest.raises(SegmentDamagedError):
             read_header(path)
     path.write_bytes(good)
-    renamed = path.rename(tmp_path / ("0" * 64 + ".kv"))
-    with pytest.raises(SegmentDamagedError):
-        read_header(renamed)
+    for part in range(3):  # root, parent, id
+        names = path.name.removesuffix(".kv").split("-")
+        names[part] = "0" * 32
+        renamed = path.rename(tmp_path / ("-".join(names) + ".kv"))
+        with pytest.raises(SegmentDamagedError):
+            read_header(renamed)
+        renamed.rename(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs rights for links there")
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    (tmp_path / segment().file_name).with_suffix(".kv.new").symlink_to(elsewhere)
+    assert state_of(segment(), written(tmp_path, segment())) == STATE
+    assert elsewhere.read_text() == "mine"
 
 
 def test_a_write_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

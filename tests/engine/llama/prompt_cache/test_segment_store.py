@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
-import sqlite3
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from deepseek_r1.core.errors import PromptCacheUnavailable
 from deepseek_r1.engine.llama.prompt_cache.segment import SEGMENT_TOKENS, make_segment
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 
-ROOT, OTHER_ROOT = b"r" * 32, b"q" * 32
+ROOT, OTHER_ROOT = b"r" * 16, b"q" * 16
 STATE_BYTES = 10_000
 MIB = 1 << 20
 
@@ -49,9 +50,7 @@ def state_for(prefix: list[int]) -> bytes:
     return random.Random(str(prefix)).randbytes(STATE_BYTES)
 
 
-def save(
-    cache: PromptCache, prompt: list[int], owner: str = "1", root: bytes = ROOT, cost: float = 1.0
-) -> int:
+def save(cache: PromptCache, prompt: list[int], owner: str = "1", root: bytes = ROOT) -> int:
     """Write a prompt's segments that are not there; how many were written."""
     parent, chain, written = root, [], 0
     for first in range(0, len(prompt), SEGMENT_TOKENS):
@@ -63,7 +62,7 @@ def save(
             def fill(view: memoryview, state: bytes = state) -> None:
                 view[:] = state
 
-            written += cache.write(one, owner, cost, fill, chain)
+            written += cache.write(one, owner, fill, chain)
         parent = one.id
         chain.append(parent)
     return written
@@ -140,18 +139,21 @@ def test_the_budget_holds_and_leaves_go_before_their_parents(tmp_path: Path) -> 
     cache.close()
 
 
-def test_what_is_used_often_outlives_what_is_not(tmp_path: Path) -> None:
+def test_what_was_used_last_outlives_what_was_not(tmp_path: Path) -> None:
     size = make_segment(ROOT, ROOT, 0, tokens(SEGMENT_TOKENS), STATE_BYTES).file_bytes
     cache = PromptCache(tmp_path / "prompts", 3 * size)
-    often, seldom = tokens(SEGMENT_TOKENS), tokens(SEGMENT_TOKENS, 2)
-    save(cache, often)
-    save(cache, seldom)
-    for _ in range(5):
-        assert found(cache, often) == SEGMENT_TOKENS
+    used, unused = tokens(SEGMENT_TOKENS), tokens(SEGMENT_TOKENS, 2)
+    save(cache, used)
+    save(cache, unused)
+    for age, path in enumerate(files(tmp_path), start=1):  # both were used before, at some time
+        os.utime(path, (age, age))
+    cache.close()
+    cache = PromptCache(tmp_path / "prompts", 3 * size)
     for seed in (3, 4):
+        assert found(cache, used) == SEGMENT_TOKENS
         save(cache, tokens(SEGMENT_TOKENS, seed))
-    assert found(cache, often) == SEGMENT_TOKENS
-    assert found(cache, seldom) == 0
+    assert found(cache, used) == SEGMENT_TOKENS
+    assert found(cache, unused) == 0
     cache.close()
 
 
@@ -203,7 +205,7 @@ def test_damaged_segments_are_deleted_and_their_tokens_not_found(
     assert found(cache, prompt) == 600
 
 
-def test_files_and_index_agree_again_after_a_crash(
+def test_what_a_crash_left_behind_is_deleted(
     reopened: Callable[[], PromptCache], tmp_path: Path
 ) -> None:
     prompt = tokens(4 * SEGMENT_TOKENS)
@@ -211,49 +213,79 @@ def test_files_and_index_agree_again_after_a_crash(
     folder = tmp_path / "prompts" / "segments"
     chain = [match.segment for match in reopened().match(ROOT, prompt)]
     (folder / chain[2].file_name).unlink()
-    (folder / ("a" * 64 + ".kv")).write_bytes(b"not a segment")
-    (folder / ("b" * 64 + ".kv.new")).write_bytes(b"cut short by a crash")
+    (folder / ("a" * 64 + ".kv")).write_bytes(b"a segment of the version before")
+    (folder / f"{ROOT.hex()}-{ROOT.hex()}-{'b' * 32}.kv.new").write_bytes(b"cut short by a crash")
     cache = reopened()
     assert found(cache, prompt) == 2 * SEGMENT_TOKENS
     assert {path.name for path in files(tmp_path)} == {one.file_name for one in chain[:2]}
     assert cache.usage().segments == 2
 
 
+def test_the_folder_of_the_version_before_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "prompts"
+    (folder / "segments").mkdir(parents=True)
+    (folder / "key").write_bytes(b"k" * 32)
+    for name in ("index.sqlite", "index.sqlite-journal", "segments/" + "a" * 64 + ".kv"):
+        (folder / name).write_bytes(b"R1KVSEG2")
+    cache = PromptCache(folder, 100 * MIB)
+    assert {path.name for path in folder.iterdir()} == {"key", "lock", "segments"}
+    assert files(tmp_path) == []
+    save(cache, tokens(600))
+    assert found(cache, tokens(600)) == 600
+    cache.close()
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"no database" * 1000, None], ids=["empty", "text", "gone"]
+    "content",
+    [b"", b"no JSON" * 1000, b'{"owners": {"1": [7]}}', b"[" * 100_000, None],
+    ids=["empty", "text", "other values", "deep", "gone"],
 )
-def test_a_lost_index_is_made_anew_from_the_files(
+def test_without_the_file_of_owners_no_segment_has_one(
     reopened: Callable[[], PromptCache], tmp_path: Path, content: bytes | None
 ) -> None:
     cache, prompt = reopened(), tokens(600)
     save(cache, prompt)
     cache.close()
-    index = tmp_path / "prompts" / "index.sqlite"
-    index.unlink() if content is None else index.write_bytes(content)
-    assert found(reopened(), prompt) == 600
+    owners = tmp_path / "prompts" / "owners.json"
+    owners.unlink() if content is None else owners.write_bytes(content)
+    cache = reopened()
+    assert found(cache, prompt) == 600
+    cache.retain_owners(["1"])
+    assert files(tmp_path) == []
 
 
-def test_rows_that_lie_lead_to_nothing(reopened: Callable[[], PromptCache], tmp_path: Path) -> None:
+def test_names_that_lie_lead_to_nothing(
+    reopened: Callable[[], PromptCache], tmp_path: Path
+) -> None:
     prompt = tokens(600)
-    save(reopened(), prompt)
-    lies = (
-        "UPDATE segment SET tokens = (SELECT tokens FROM segment ORDER BY first DESC LIMIT 1)",
-        "UPDATE segment SET state_bytes = state_bytes + 1",
-        "UPDATE segment SET first = first + 256",
-        f"UPDATE segment SET root = x'{OTHER_ROOT.hex()}', parent = x'{OTHER_ROOT.hex()}'",
-        "UPDATE segment SET tokens = x'010203'",
-        "UPDATE segment SET tokens = 'text'",
-    )
-    for lie in lies:
-        reopened().close()
-        with sqlite3.connect(tmp_path / "prompts" / "index.sqlite") as db:
-            db.execute(lie)
-        db.close()
+    for part, lie in itertools.product(range(3), (OTHER_ROOT.hex(), "0" * 32)):
+        save(reopened(), prompt)
+        for path in files(tmp_path):
+            names = path.name.removesuffix(".kv").split("-")
+            names[part] = lie
+            path.rename(path.with_name("-".join(names) + ".kv"))
         cache = reopened()
-        assert found(cache, prompt) in (0, 256, 512, 600)
-        assert found(cache, prompt, OTHER_ROOT) == 0
+        assert found(cache, prompt) == found(cache, prompt, OTHER_ROOT) == 0
         save(cache, prompt)
         assert found(cache, prompt) == 600
+        cache.clear()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs rights for links there")
+def test_no_link_in_the_folder_is_followed_for_writing(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "prompts", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "mine.kv").write_text("mine")
+    (folder / "segments").symlink_to(elsewhere)
+    for name in ("key", "owners.json", "owners.json.new", "index.sqlite"):
+        (folder / name).symlink_to(tmp_path / f"made by {name}")
+    cache = PromptCache(folder, 100 * MIB)
+    save(cache, tokens(600))
+    assert found(cache, tokens(600)) == 600
+    cache.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"prompts", "elsewhere"}
+    assert [path.name for path in elsewhere.iterdir()] == ["mine.kv"]
 
 
 def test_another_key_makes_everything_unreadable(

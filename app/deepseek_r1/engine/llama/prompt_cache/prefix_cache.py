@@ -38,13 +38,12 @@ class PrefixCache:
         snapshot: SequenceSnapshot,
         *,
         cell_bytes: int,
-        token_cost: float,
         reserve: Callable[[int], None],
         poll: Callable[[], None],
     ) -> None:
-        """`cell_bytes` bounds the state of a token; `token_cost` is the cost of computing one."""
+        """`cell_bytes` bounds the state of a token."""
         self._cache, self._root, self._context, self._snapshot = cache, root, context, snapshot
-        self._cell_bytes, self._token_cost = cell_bytes, token_cost
+        self._cell_bytes = cell_bytes
         self._reserve, self._poll = reserve, poll
         self._pieces = PromptPieces(context)
 
@@ -157,7 +156,6 @@ class PrefixCache:
         return self._cache.write(
             segment,
             owner,
-            self._token_cost * len(tokens),
             lambda state: self._snapshot.save(first, end, state),
             chain,
         )

@@ -16,7 +16,7 @@ from deepseek_r1.engine.llama.prompt_cache.fingerprint import Facts, fingerprint
 from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache
 from deepseek_r1.engine.llama.prompt_cache.snapshot import SequenceSnapshot
 from deepseek_r1.hardware import cpu
-from deepseek_r1.memory.cost_model import kv_cache_bytes, padded, token_weights_bytes
+from deepseek_r1.memory.cost_model import kv_cache_bytes, padded
 
 _ROPE_BY_LENGTH = "rope_factors_long"  # of models whose rotation depends on the context's length
 
@@ -44,7 +44,6 @@ def prefix_cache(
         context,
         SequenceSnapshot(library.api, context.pointer, context.params.snapshot_sequence),
         cell_bytes=2 * kv_cache_bytes(header, request.settings) // cells,
-        token_cost=float(token_weights_bytes(header)),
         reserve=reserve,
         poll=poll,
     )

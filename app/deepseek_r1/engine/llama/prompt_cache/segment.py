@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import struct
 import sys
 from array import array
@@ -22,12 +23,13 @@ from deepseek_r1.core.atomic_write import sync_folder
 
 SEGMENT_TOKENS = 256
 KEY_BYTES = 32
-ID_BYTES = 32
+ID_BYTES = 16
 SUFFIX = ".kv"
 TEMPORARY_SUFFIX = ".kv.new"
-_MAGIC = b"R1KVSEG2"
+_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{32})-([0-9a-f]{32})\.kv")
+_MAGIC = b"R1KVSEG3"
 # Magic, root, id, parent, first, tokens, tokens of a piece, state bytes.
-_HEADER = struct.Struct("<8s32s32s32sIIIQ")
+_HEADER = struct.Struct("<8s16s16s16sIIIQ")
 _HASH_BYTES = 32
 _TOKEN_BYTES = 4
 _PERSON = b"r1 kv segment"
@@ -76,8 +78,8 @@ class Segment:
 
     @property
     def file_name(self) -> str:
-        """The name of its file, without a folder."""
-        return self.id.hex() + SUFFIX
+        """The name of its file, without a folder. It says root, parent and id."""
+        return f"{self.root.hex()}-{self.parent.hex()}-{self.id.hex()}{SUFFIX}"
 
     @property
     def _state_offset(self) -> int:
@@ -87,7 +89,7 @@ class Segment:
         """Return the bytes before the state."""
         ids, counts = (self.root, self.id, self.parent), (self.first, len(self.tokens))
         header = _HEADER.pack(_MAGIC, *ids, *counts, self.piece_tokens, self.state_bytes)
-        return header + token_bytes(self.tokens)
+        return header + _token_bytes(self.tokens)
 
     def encode(self, key: bytes, fill: Callable[[memoryview], None]) -> bytearray:
         """Return the whole file in a new buffer; `fill` writes the state into its view."""
@@ -112,7 +114,7 @@ class Segment:
     def _checked(self, path: Path, key: bytes) -> bytearray:
         with path.open("rb", buffering=0) as file:
             if os.fstat(file.fileno()).st_size != self.file_bytes:
-                raise SegmentDamagedError("another length than the index has")
+                raise SegmentDamagedError("another length than its header says")
             buffer = bytearray(self.file_bytes)
             with memoryview(buffer) as view:
                 done = 0
@@ -124,7 +126,7 @@ class Segment:
                     done += count
             drop_from_page_cache(file.fileno())
         if buffer[: self._state_offset] != self.header():
-            raise SegmentDamagedError("another header than the index has")
+            raise SegmentDamagedError("another header than it had")
         if not hmac.compare_digest(buffer[-_HASH_BYTES:], self._hash(key, buffer)):
             raise SegmentDamagedError("its hash does not match")
         return buffer
@@ -153,11 +155,11 @@ def make_segment(
 def segment_id(parent: bytes, tokens: Sequence[int]) -> bytes:
     """Return the id of the segment of these tokens after `parent`."""
     hashed = hashlib.blake2b(parent, digest_size=ID_BYTES, person=_PERSON)
-    hashed.update(token_bytes(tokens))
+    hashed.update(_token_bytes(tokens))
     return hashed.digest()
 
 
-def token_bytes(tokens: Sequence[int]) -> bytes:
+def _token_bytes(tokens: Sequence[int]) -> bytes:
     """Return token ids as 32-bit little-endian numbers."""
     values = array("i", tokens)
     if sys.byteorder == "big":
@@ -165,8 +167,8 @@ def token_bytes(tokens: Sequence[int]) -> bytes:
     return values.tobytes()
 
 
-def tokens_from(data: bytes) -> tuple[int, ...]:
-    """Return the token ids of `token_bytes`. Raises ValueError."""
+def _tokens_from(data: bytes) -> tuple[int, ...]:
+    """Return the token ids of `_token_bytes`."""
     values = array("i")
     values.frombytes(data)
     if sys.byteorder == "big":
@@ -174,8 +176,17 @@ def tokens_from(data: bytes) -> tuple[int, ...]:
     return tuple(values)
 
 
+def ids_of(file_name: str) -> tuple[bytes, bytes, bytes] | None:
+    """Return root, parent and id that a file's name says; None for another name."""
+    found = _NAME.fullmatch(file_name)
+    if found is None:
+        return None
+    root, parent, own_id = map(bytes.fromhex, found.groups())
+    return root, parent, own_id
+
+
 def read_header(path: Path) -> Segment:
-    """Return the segment that a file claims to hold, for a new index, without checking the hash.
+    """Return the segment that a file claims to hold, without checking the hash.
 
     Raises SegmentDamagedError, OSError.
     """
@@ -190,7 +201,7 @@ def read_header(path: Path) -> Segment:
         ids = file.read(count * _TOKEN_BYTES) or b""
     if len(ids) != count * _TOKEN_BYTES:
         raise SegmentDamagedError("it is too short for its tokens")
-    segment = make_segment(root, parent, first, tokens_from(ids), state_bytes, piece_tokens=piece)
+    segment = make_segment(root, parent, first, _tokens_from(ids), state_bytes, piece_tokens=piece)
     if segment.id != claimed or segment.file_name != path.name or segment.file_bytes != size:
         raise SegmentDamagedError("its name, its length or its id is another one's")
     return segment
@@ -202,8 +213,9 @@ def write_file(path: Path, data: bytearray) -> None:
     Nothing of it stays in the page cache, which a memory limit would count as ours.
     """
     fresh = path.with_suffix(TEMPORARY_SUFFIX)
+    fresh.unlink(missing_ok=True)  # of a crash, or a link that would lead elsewhere
     try:
-        with fresh.open("wb", buffering=0) as file:
+        with fresh.open("xb", buffering=0) as file:
             with memoryview(data) as view:
                 done = 0
                 while done < len(view):

@@ -1,8 +1,9 @@
 """The segments in a folder, within a disk budget. Safe from any thread; one process at a time.
 
-A folder holds `key` (of the hashes, readable by the user alone), `index.sqlite`, `lock` and
-`segments/`. Whatever is wrong with a segment, it is deleted and its tokens are computed again; a
-disk that refuses a write ends the writing, never an answer.
+A folder holds `key` (of the hashes, readable by the user alone), `owners.json`, `lock` and
+`segments/`. A segment's file says in its name what it is and by its time when it was last used.
+Whatever is wrong with a segment, it is deleted and its tokens are computed again; a disk that
+refuses a write ends the writing, never an answer.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import sqlite3
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -23,6 +23,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import PromptCacheUnavailable
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.common_prefix import common_length
+from deepseek_r1.engine.llama.prompt_cache.owners import SegmentOwners
 from deepseek_r1.engine.llama.prompt_cache.segment import (
     KEY_BYTES,
     SEGMENT_TOKENS,
@@ -30,18 +31,27 @@ from deepseek_r1.engine.llama.prompt_cache.segment import (
     TEMPORARY_SUFFIX,
     Segment,
     SegmentDamagedError,
+    ids_of,
     read_header,
     write_file,
 )
-from deepseek_r1.engine.llama.prompt_cache.segment_index import SegmentIndex
 
 LOCK_WAIT_S = 2.0  # an engine before this one may still be ending
 _LEFT_FREE_BYTES = 512 << 20  # of the drive, for everything else
 _WORTH_TOKENS = 8  # fewer are computed sooner than read
-_INDEX_FILES = ("index.sqlite", "index.sqlite-journal", "index.sqlite-wal", "index.sqlite-shm")
-_DAMAGED = (sqlite3.Error, ValueError, TypeError, OverflowError)  # of an index file
+# Version 0.1.0 had an index of its segments, whose files had other names and ids.
+_FORMER_FILES = ("index.sqlite", "index.sqlite-journal", "index.sqlite-wal", "index.sqlite-shm")
 
-Result = TypeVar("Result")
+
+@dataclass(slots=True)
+class _File:
+    """A segment's file: what its name says, its size, and when it was last used."""
+
+    path: Path
+    root: bytes
+    parent: bytes
+    nbytes: int
+    used: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +82,9 @@ class PromptCache:
         self._budget_bytes = budget_bytes
         self._guard = threading.RLock()
         self._problem, self._closed = "", False
+        self._files: dict[bytes, _File] = {}  # by the segment's id
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._segments.mkdir(mode=0o700, exist_ok=True)
             self._lock = FileLock(folder / "lock", timeout=lock_wait_s, thread_local=False)
             self._lock.acquire()
         except Timeout as error:
@@ -83,19 +93,17 @@ class PromptCache:
         except OSError as error:
             raise PromptCacheUnavailable(path=str(folder), detail=str(error)) from error
         try:
-            self._key = self._read_key()
-            self._index = self._open_index()
-            self._use_index(self._reconcile, None)
-        except (OSError, sqlite3.Error) as error:
+            self._open()
+        except OSError as error:
             self._lock.release()
             raise PromptCacheUnavailable(path=str(folder), detail=str(error)) from error
 
     def close(self) -> None:
-        """Close the index and release the folder to other processes. May be called twice."""
+        """Release the folder to other processes. May be called twice."""
         with self._guard:
             if not self._closed:
                 self._closed = True
-                self._index.close()
+                self._files.clear()
                 self._lock.release()
 
     # ---- reading ----------------------------------------------------------------------------
@@ -107,33 +115,44 @@ class PromptCache:
 
         With `piece_tokens` only tokens match that were computed in whole pieces of that size.
         """
-
-        def find() -> list[SegmentMatch]:
+        with self._guard:
             found: list[SegmentMatch] = []
             parent, first = root, 0
-            while best := self._best_child(parent, first, tokens, piece_tokens):
+            while best := self._best_child(root, parent, tokens[first:], first, piece_tokens):
                 found.append(best)
                 if best.tokens < SEGMENT_TOKENS:
                     break
                 parent, first = best.segment.id, first + best.tokens
             return found
 
-        with self._guard:
-            return self._use_index(find, [])
-
     def _best_child(
-        self, parent: bytes, first: int, tokens: Sequence[int], piece_tokens: int
+        self, root: bytes, parent: bytes, tokens: Sequence[int], first: int, piece_tokens: int
     ) -> SegmentMatch | None:
-        wanted = tokens[first : first + SEGMENT_TOKENS]
         best: SegmentMatch | None = None
-        for child in self._index.children(parent):
-            if child.first != first:
+        for child in self._children(parent):
+            if (child.root, child.first) != (root, first):
                 continue
-            same = child.reusable(common_length(child.tokens, wanted), piece_tokens)
+            same = child.reusable(common_length(child.tokens, tokens), piece_tokens)
             worth = same >= min(_WORTH_TOKENS, len(child.tokens))
             if worth and (best is None or same > best.tokens):
                 best = SegmentMatch(child, same)
         return best
+
+    def _children(self, parent: bytes) -> list[Segment]:
+        ids = [segment for segment, file in self._files.items() if file.parent == parent]
+        return [header for segment in ids if (header := self._header(segment)) is not None]
+
+    def _header(self, segment: bytes) -> Segment | None:
+        """The segment with this id as its file says; None where there is no good one."""
+        file = self._files.get(segment)
+        if file is None:
+            return None
+        try:
+            return read_header(file.path)
+        except (SegmentDamagedError, OSError) as error:
+            log.engine.warning("a prompt's segment is deleted: %s", error)
+            self._delete(segment)
+            return None
 
     def read(self, segment: Segment, use: Callable[[memoryview], bool]) -> bool:
         """Hand a segment's checked state to `use`; False where it cannot be used.
@@ -141,16 +160,27 @@ class PromptCache:
         A file that is not the segment it should be is deleted, and so is one that `use` refuses.
         """
         with self._guard:
-            if self._closed:
+            file = self._files.get(segment.id)
+            if file is None:
                 return False
             try:
-                good = segment.read(self._path(segment), self._key, use)
+                good = segment.read(file.path, self._key, use)
             except (SegmentDamagedError, OSError) as error:
                 log.engine.warning("a prompt's segment cannot be used and is deleted: %s", error)
                 good = False
-            after = self._index.used if good else self._delete
-            self._use_index(lambda: after(segment), None)
+            if good:
+                self._touch(file)
+            else:
+                self._delete(segment.id)
             return good
+
+    def _touch(self, file: _File) -> None:
+        """The file was used now; its time says so at the next start."""
+        file.used = time.time()
+        try:
+            os.utime(file.path, follow_symlinks=os.utime not in os.supports_follow_symlinks)
+        except OSError as error:  # a disk that can only be read
+            self._problem = str(error)
 
     # ---- writing ----------------------------------------------------------------------------
 
@@ -159,143 +189,162 @@ class PromptCache:
 
         One that was computed in whole pieces replaces one that was not.
         """
-
-        def keep() -> bool:
-            there = self._index.get(segment.id)
+        with self._guard:
+            there = self._header(segment.id)
             if there is None:
                 return False
             if (there.root, there.first) != (segment.root, segment.first):
-                self._delete(there)
+                self._delete(segment.id)
                 return False
-            self._index.add_owner(segment, owner)
+            if self._owners.add(segment.id, owner):
+                self._save_owners()
             return bool(there.piece_tokens or not segment.piece_tokens)
-
-        with self._guard:
-            return self._use_index(keep, otherwise=False)
 
     def write(
         self,
         segment: Segment,
         owner: str,
-        cost: float,
         fill: Callable[[memoryview], None],
         chain: Collection[bytes] = (),
     ) -> bool:
         """Write a segment whose state `fill` gives; False where the disk or the budget refuses.
 
-        An unfinished segment that `owner` had in its place is deleted. `cost` is what computing
-        would cost, in any unit that is the same for all; `chain` are the ids that lead to it.
+        An unfinished segment that `owner` had in its place is deleted. `chain` are the ids that
+        lead to it.
         """
-
-        def register() -> None:
-            with self._index.transaction():
-                self._index.add(segment, cost)
-                self._index.add_owner(segment, owner)
-                self._index.add_written(segment.file_bytes)
-            self._delete_superseded(segment, owner)
-
         with self._guard:
+            if self._closed:
+                return False
+            path = self._segments / segment.file_name
             try:
                 if not self._fits(segment, chain):
                     return False
-                write_file(self._path(segment), segment.encode(self._key, fill))
+                self._owners.add(segment.id, owner)
+                self._owners.add_written(segment.file_bytes)
+                self._owners.save()  # first: a segment without an owner would be deleted
+                write_file(path, segment.encode(self._key, fill))
             except OSError as error:
                 self._problem = str(error)
                 log.engine.warning("a prompt's segment cannot be written: %s", error)
                 return False
             self._problem = ""
-            self._use_index(register, None)
+            size, now = segment.file_bytes, time.time()
+            self._files[segment.id] = _File(path, segment.root, segment.parent, size, now)
+            self._delete_superseded(segment, owner)
             return True
 
     def _fits(self, segment: Segment, chain: Collection[bytes]) -> bool:
         if shutil.disk_usage(self._folder).free < segment.file_bytes + _LEFT_FREE_BYTES:
             self._problem = tr("the drive is nearly full")
             return False
+        self._evict(segment.file_bytes, chain)
+        return self._total_bytes() + segment.file_bytes <= self._budget_bytes
 
-        def evicted_enough() -> bool:
-            self._evict(segment.file_bytes, chain)
-            return self._index.total_bytes() + segment.file_bytes <= self._budget_bytes
-
-        return self._use_index(evicted_enough, otherwise=False)
-
-    def _evict(self, needed_bytes: int, keep: Collection[bytes] = ()) -> None:
-        while self._index.total_bytes() + needed_bytes > self._budget_bytes:
-            evicted = self._index.evict(keep)
-            if evicted is None:
+    def _evict(self, needed_bytes: int = 0, keep: Collection[bytes] = ()) -> None:
+        """Delete what was not used for longest, ends before beginnings, until that much fits."""
+        while self._total_bytes() + needed_bytes > self._budget_bytes:
+            parents = {file.parent for file in self._files.values()}
+            ends = [each for each in self._files if each not in parents and each not in keep]
+            if not ends:
                 return
-            self._unlink(evicted)
+            self._delete(min(ends, key=lambda each: self._files[each].used))
 
     def _delete_superseded(self, segment: Segment, owner: str) -> None:
-        for sibling in list(self._index.children(segment.parent)):
+        for sibling in self._children(segment.parent):
             count = len(sibling.tokens)
             shorter = count < len(segment.tokens) and sibling.tokens == segment.tokens[:count]
-            if shorter and self._index.owners(sibling) <= {owner}:
-                self._delete(sibling)
+            if shorter and self._owners.of(sibling.id) <= {owner}:
+                self._delete(sibling.id)
 
     # ---- deleting ---------------------------------------------------------------------------
 
     def retain_owners(self, owners: Iterable[str]) -> None:
         """Delete every segment that belongs to none of `owners`."""
-
-        def retain() -> None:
-            with self._index.transaction():
-                self._index.retain_owners(owners)
-            for segment in list(self._index.unowned()):
-                self._delete(segment)
-            self._delete_orphans()
-
         with self._guard:
-            self._use_index(retain, None)
+            if self._closed:
+                return
+            self._owners.retain(set(owners), self._files)
+            for segment in list(self._files):
+                if not self._owners.of(segment):
+                    self._delete(segment)
+            self._delete_orphans()
+            self._save_owners()
 
     def set_budget(self, budget_bytes: int) -> None:
         """Another disk budget; what is too much is evicted now."""
         with self._guard:
             self._budget_bytes = budget_bytes
-            self._use_index(lambda: self._evict(0), None)
+            self._evict()
 
     def clear(self) -> None:
         """Delete everything."""
         self.retain_owners(())
 
-    def _delete(self, segment: Segment) -> None:
-        """The file first: a row without a file is found at the next start."""
-        self._unlink(segment)
-        self._index.remove(segment)
-
-    def _unlink(self, segment: Segment) -> None:
+    def _delete(self, segment: bytes) -> None:
         try:
-            self._path(segment).unlink(missing_ok=True)
+            self._files.pop(segment).path.unlink(missing_ok=True)
         except OSError as error:  # it is found again at the next start
             self._problem = str(error)
             log.engine.warning("a prompt's segment cannot be deleted: %s", error)
 
     def _delete_orphans(self) -> None:
-        while orphans := list(self._index.orphans()):
-            for segment in orphans:
+        """Delete the segments whose parent is missing, which no prompt can reach."""
+
+        def orphans() -> list[bytes]:
+            files = self._files
+            return [
+                segment
+                for segment, file in files.items()
+                if file.parent != file.root and file.parent not in files
+            ]
+
+        while found := orphans():
+            for segment in found:
                 self._delete(segment)
+
+    def _save_owners(self) -> None:
+        try:
+            self._owners.save()
+        except OSError as error:
+            self._problem = str(error)
+            log.engine.warning("the prompts' owners cannot be written: %s", error)
 
     # ---- what is there ----------------------------------------------------------------------
 
     def usage(self) -> PromptCacheUsage:
         """Sizes and counts of this moment."""
-
-        def count() -> tuple[int, int, int]:
-            index = self._index
-            return index.total_bytes(), index.count(), index.written_today()
-
         with self._guard:
-            nbytes, segments, written = self._use_index(count, (0, 0, 0))
-            return PromptCacheUsage(nbytes, self._budget_bytes, segments, written, self._problem)
+            return PromptCacheUsage(
+                self._total_bytes(),
+                self._budget_bytes,
+                len(self._files),
+                self._owners.written_today,
+                self._problem,
+            )
 
-    def _path(self, segment: Segment) -> Path:
-        return self._segments / segment.file_name
+    def _total_bytes(self) -> int:
+        return sum(file.nbytes for file in self._files.values())
 
     # ---- opening ----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Raises OSError."""
+        if self._segments.is_symlink():  # nothing is written where it leads
+            self._segments.unlink()
+        self._segments.mkdir(mode=0o700, exist_ok=True)
+        for name in _FORMER_FILES:
+            (self._folder / name).unlink(missing_ok=True)
+        self._key = self._read_key()
+        self._owners = SegmentOwners(self._folder / "owners.json")
+        self._find_files()
+        self._delete_orphans()
+        self._evict()
+        self._owners.retain(self._owners.everyone(), self._files)
 
     def _read_key(self) -> bytes:
         """The key of the hashes; a new one makes all segments there are unreadable."""
         path = self._folder / "key"
-        if path.is_file():
+        if path.is_file() and not path.is_symlink():
             key = path.read_bytes()
             if len(key) == KEY_BYTES:
                 return key
@@ -309,81 +358,22 @@ class PromptCache:
             old.unlink()
         return key
 
-    def _open_index(self) -> SegmentIndex:
-        path = self._folder / _INDEX_FILES[0]
-        try:
-            return SegmentIndex(path)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.Error as error:
-            log.engine.warning("the index of prompts is damaged and is rebuilt: %s", error)
-        for name in _INDEX_FILES:
-            (self._folder / name).unlink(missing_ok=True)
-        return SegmentIndex(path)
-
-    def _use_index(self, use: Callable[[], Result], otherwise: Result) -> Result:
-        """Return the result of `use`, or `otherwise` where the index is unusable or closed.
-
-        A damaged index is rebuilt from the files. A disk error is kept as the problem that is
-        shown.
-        """
-        if self._closed:
-            return otherwise
-        try:
-            return use()
-        except sqlite3.OperationalError as error:
-            self._problem = str(error)
-            log.engine.warning("the index of prompts cannot be used: %s", error)
-        except _DAMAGED as error:
-            self._problem = str(error)
-            log.engine.warning("the index of prompts is damaged and is rebuilt: %s", error)
-            self._rebuild_index()
-        return otherwise
-
-    def _rebuild_index(self) -> None:
-        self._index.close()
-        try:
-            for name in _INDEX_FILES:
-                (self._folder / name).unlink(missing_ok=True)
-            self._index = SegmentIndex(self._folder / _INDEX_FILES[0])
-            self._reconcile()
-        except (OSError, sqlite3.Error) as error:
-            self._problem = str(error)
-            log.engine.warning("the index of prompts cannot be made anew: %s", error)
-
-    def _reconcile(self) -> None:
-        """Make index and files agree after a crash: what either lacks is adopted or deleted."""
-        sizes = self._file_sizes()
-        known = set()
-        for segment in list(self._index.all()):
-            if sizes.get(segment.file_name) == segment.file_bytes:
-                known.add(segment.file_name)
-            else:
-                self._delete(segment)
-        for name in sizes.keys() - known:
-            self._adopt(self._segments / name)
-        self._delete_orphans()
-        self._evict(0)
-
-    def _file_sizes(self) -> dict[str, int]:
-        """Bytes of each segment's file; whatever else lies there is deleted."""
-        sizes = {}
+    def _find_files(self) -> None:
+        """Find the segments' files; other versions' and what a crash left behind are deleted."""
         with os.scandir(self._segments) as entries:
             for entry in entries:
-                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
-                    sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
-                elif entry.name.endswith(TEMPORARY_SUFFIX) or entry.is_symlink():
-                    Path(entry.path).unlink(missing_ok=True)
-        return sizes
-
-    def _adopt(self, path: Path) -> None:
-        try:
-            segment = read_header(path)
-        except (SegmentDamagedError, OSError) as error:
-            log.engine.warning("a file among the prompts' segments is deleted: %s", error)
-            path.unlink(missing_ok=True)
-        else:
-            self._index.add(segment, cost=float(len(segment.tokens)))
+                path, ids = Path(entry.path), ids_of(entry.name)
+                if not entry.is_file(follow_symlinks=False):
+                    if entry.is_symlink():
+                        path.unlink()
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                if ids is not None and status.st_size <= self._budget_bytes:
+                    root, parent, segment = ids
+                    size, used = status.st_size, status.st_mtime
+                    self._files[segment] = _File(path, root, parent, size, used)
+                elif entry.name.endswith((SUFFIX, TEMPORARY_SUFFIX)):
+                    path.unlink()
 
 
 def _for_the_user_alone(path: str, flags: int) -> int:
