@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 from PySide6.QtWidgets import QApplication, QScrollArea
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.widgets.link_dialog import ask_to_open
+from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.shell.main_window import MainWindow
 from support.photographer import Photographer, chat_photographer
 
@@ -44,7 +44,7 @@ def take(folder: Path, language: str, theme: str, large: Path | None) -> None:
     photographer.save_dialog(
         "link", lambda: ask_to_open(address, window, tr("Open this address in your browser?"))
     )
-    photographer.save_dialog("trash", photographer.session.conversations._on_trash_view)
+    photographer.save_dialog("trash", window.sidebar.trash_button.click)
     if large is not None:
         load_streamed(photographer, large)
         photographer.save("streamed")

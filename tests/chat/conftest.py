@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from chat.chat_stack import ChatStack, chat_stack
-from r1desk.chat.widgets.markdown_view import MarkdownView
-from r1desk.chat.widgets.text_style import TextStyle
-from r1desk.chat.widgets.time_slicer import Slicer
-from r1desk.chat.widgets.view import STYLE_SHEET, ChatView
+from r1desk.chat.messages.view import STYLE_SHEET, ChatView
+from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.time_slicer import Slicer
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from r1desk.chat.formulas.formula_service import FormulaService
-from r1desk.chat.widgets.markdown_view import MarkdownView
-from r1desk.chat.widgets.text_style import TextStyle
-from r1desk.chat.widgets.time_slicer import Slicer
-from r1desk.chat.widgets.view import STYLE_SHEET
+from r1desk.chat.messages.view import STYLE_SHEET
+from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.time_slicer import Slicer
 from support.answer_corpus import answers
 
 ANSWERS = answers()

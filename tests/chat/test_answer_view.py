@@ -13,11 +13,11 @@ from pytestqt.qtbot import QtBot
 from chat.shown_messages import answer, user
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
-from r1desk.chat.context_options import ContextOption, ContextOptions, ContextWay
-from r1desk.chat.widgets.code_box import CodeBox
-from r1desk.chat.widgets.markdown_view import MarkdownView
-from r1desk.chat.widgets.prose_view import ProseView
-from r1desk.chat.widgets.view import ChatView
+from r1desk.chat.messages.view import ChatView
+from r1desk.chat.text.code_box import CodeBox
+from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.prose_view import ProseView
+from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
 from support.long_chat import ANSWER, conversation
 
 Settled = Callable[[ChatView], None]

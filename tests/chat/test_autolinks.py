@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from r1desk.chat.widgets.markdown_blocks import groups_of, inlined
+from r1desk.chat.text.markdown_blocks import groups_of, inlined
 
 
 def links(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from hostile_texts import TEXTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r1desk.chat.widgets.block_splitter import MAX_CODE_LINES, BlockSplitter, MarkdownBlock
+from r1desk.chat.text.block_splitter import MAX_CODE_LINES, BlockSplitter, MarkdownBlock
 from support.long_chat import ANSWER
 
 

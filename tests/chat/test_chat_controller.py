@@ -9,7 +9,7 @@ from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, ThinkingEnd, ThinkingFinished
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import CancelRequest, EndThinkingRequest, GenerateRequest
-from r1desk.chat import answer_generation, pending_writes
+from r1desk.chat.answers import answer_generation, pending_writes
 from r1desk.store import ConversationSettings
 
 

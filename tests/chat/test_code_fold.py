@@ -8,9 +8,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.widgets.block_splitter import MAX_CODE_LINES
-from r1desk.chat.widgets.code_box import FOLD_OVER, FOLDED_LINES, CodeBox
-from r1desk.chat.widgets.markdown_view import MarkdownView
+from r1desk.chat.text.block_splitter import MAX_CODE_LINES
+from r1desk.chat.text.code_box import FOLD_OVER, FOLDED_LINES, CodeBox
+from r1desk.chat.text.markdown_view import MarkdownView
 
 Bodies = Callable[[], MarkdownView]
 

@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtGui import QColor, QPalette
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.widgets.colours import ChatColours, contrast
+from r1desk.chat.text.colours import ChatColours, contrast
 from r1desk.theme.theme import palette
 from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 

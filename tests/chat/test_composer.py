@@ -11,8 +11,8 @@ from PySide6.QtGui import QInputMethodEvent, QPaintEvent
 from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.intents import EditLastQuestion, Intent, SaveDraft, Send, StopAnswer
-from r1desk.chat.widgets.composer import Composer
+from r1desk.chat.composer.composer import Composer
+from r1desk.chat.values.intents import EditLastQuestion, Intent, SaveDraft, Send, StopAnswer
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.protocol import CountTokensRequest, GenerateRequest
 from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.estimate import Estimate
-from r1desk.chat.context_options import ContextOption, ContextOptions, ContextWay
-from r1desk.chat.context_overflow import ContextOverflow, ModelInUse
-from r1desk.chat.measured_speed import MeasuredSpeed
-from r1desk.chat.summary_controller import SummaryController
-from r1desk.chat.token_counter import TokenCounter
+from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
+from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.summary_controller import SummaryController
+from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
 
 FACTS = ModelFacts(
     path="/model.gguf", name="Model", architecture="llama", file_mib=1, parameters=1,

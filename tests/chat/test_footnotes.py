@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from r1desk.chat.widgets.markdown_view import MarkdownView
+from r1desk.chat.text.markdown_view import MarkdownView
 
 
 def shown(make_body: Callable[[], MarkdownView], text: str) -> str:

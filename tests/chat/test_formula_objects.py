@@ -11,10 +11,10 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from r1desk.chat.formulas.formula_service import FormulaService
-from r1desk.chat.widgets.markdown_view import MarkdownView
-from r1desk.chat.widgets.prose_view import ProseView
-from r1desk.chat.widgets.text_style import TextStyle
-from r1desk.chat.widgets.time_slicer import Slicer
+from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.prose_view import ProseView
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.time_slicer import Slicer
 
 ANSWER = r"""The equation \( ax^2 + bx + c = 0 \) has the roots
 

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.formulas.formula_service import FormulaService
-from r1desk.chat.message import ChatMessage
-from r1desk.chat.widgets.view import ChatView
+from r1desk.chat.messages.view import ChatView
+from r1desk.chat.values.message import ChatMessage
 from support.formula_corpus import FORMULAS, HOSTILE
 
 LIMIT_MS = 50.0

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from pygments.lexers import find_lexer_class_by_name
 
-from r1desk.chat.widgets.highlight import prepared_lexer
+from r1desk.chat.text.highlight import prepared_lexer
 
 LANGUAGES = ("python", "c++", "javascript", "bash", "html", "sql", "css", "ruby", "perl", "php")
 

@@ -15,10 +15,10 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage, QTextDocument
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.message import ChatMessage
-from r1desk.chat.widgets.markdown_view import MarkdownView
-from r1desk.chat.widgets.prose_view import ProseView
-from r1desk.chat.widgets.view import ChatView
+from r1desk.chat.messages.view import ChatView
+from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.prose_view import ProseView
+from r1desk.chat.values.message import ChatMessage
 
 Bodies = Callable[[], MarkdownView]
 WITHOUT_REPETITION = 2_000  # characters; the longer texts only go on with the same

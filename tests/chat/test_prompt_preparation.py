@@ -16,8 +16,8 @@ from deepseek_r1.host.protocol import (
     PrepareRequest,
     RetainPromptsRequest,
 )
-from r1desk.chat import prompt_preparation
-from r1desk.chat.prompt_preparation import PromptPreparation
+from r1desk.chat.answers import prompt_preparation
+from r1desk.chat.answers.prompt_preparation import PromptPreparation
 
 NOTHING = PromptCacheSettings(disk_mib=0, prepare_next_turn=False)
 

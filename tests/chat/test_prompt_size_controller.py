@@ -10,10 +10,10 @@ from pytestqt.qtbot import QtBot
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.chat.attachments import with_attachments
-from r1desk.chat.message import ChatMessage
-from r1desk.chat.prompt_size_controller import PromptSizeController
-from r1desk.chat.token_counter import Counting
+from r1desk.chat.context.prompt_size_controller import PromptSizeController
+from r1desk.chat.context.token_counter import Counting
+from r1desk.chat.values.attachments import with_attachments
+from r1desk.chat.values.message import ChatMessage
 from r1desk.store import Attachment
 
 FACTS = ModelFacts(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from r1desk.chat.duration import duration_text
-from r1desk.chat.reading_estimate import ReadingEstimate
-from r1desk.chat.widgets.stats_line import reading_line
+from r1desk.chat.messages.stats_line import reading_line
+from r1desk.chat.presenters.reading_estimate import ReadingEstimate
+from r1desk.chat.values.duration import duration_text
 
 
 class Clock:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
-from r1desk.chat.message import ChatMessage
-from r1desk.chat.started_answer import merged_stats, started_answer
+from r1desk.chat.values.message import ChatMessage
+from r1desk.chat.values.started_answer import merged_stats, started_answer
 
 
 def stats(reason: FinishReason, **more: object) -> GenerationStats:

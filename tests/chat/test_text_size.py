@@ -9,7 +9,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.widgets.view import ChatView
+from r1desk.chat.messages.view import ChatView
 from support.long_chat import conversation
 
 Settled = Callable[[ChatView], None]

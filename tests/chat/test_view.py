@@ -12,7 +12,16 @@ from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats
-from r1desk.chat.intents import (
+from r1desk.chat.composer.composer import Composer
+from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.message_list import MAX_BUILT
+from r1desk.chat.messages.stats_line import stats_line
+from r1desk.chat.messages.user_view import UserView
+from r1desk.chat.messages.view import ChatView
+from r1desk.chat.messages.welcome import EXAMPLES
+from r1desk.chat.text.code_text import CodeText
+from r1desk.chat.text.prose_view import ProseView
+from r1desk.chat.values.intents import (
     EditQuestion,
     Intent,
     OpenLink,
@@ -21,15 +30,6 @@ from r1desk.chat.intents import (
     SelectVersion,
     SendExample,
 )
-from r1desk.chat.widgets.answer_view import AnswerView
-from r1desk.chat.widgets.code_text import CodeText
-from r1desk.chat.widgets.composer import Composer
-from r1desk.chat.widgets.message_list import MAX_BUILT
-from r1desk.chat.widgets.prose_view import ProseView
-from r1desk.chat.widgets.stats_line import stats_line
-from r1desk.chat.widgets.user_view import UserView
-from r1desk.chat.widgets.view import ChatView
-from r1desk.chat.widgets.welcome import EXAMPLES
 from support.long_chat import ANSWER, conversation
 
 Settled = Callable[[ChatView], None]

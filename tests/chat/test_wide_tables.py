@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from r1desk.chat.widgets.markdown_view import MarkdownView
-from r1desk.chat.widgets.prose_view import ProseView
+from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.prose_view import ProseView
 
 WIDE = (
     "| " + " | ".join(f"column_number_{n}" for n in range(12)) + " |\n" + "|---" * 12 + "|\n"

@@ -15,6 +15,7 @@ SHARED_MODULE_NAMES = {
     "errors": "each package that raises errors of its own keeps them in a module of this name",
     "controller": "every feature of the window has one",
     "presenter": "every feature of the window has one",
+    "feature": "every feature of the window has one",
 }
 
 BANNED_WORDS = frozenset(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it.token import Token
 
 from r1desk.chat.formulas.delimiters import formula_at
-from r1desk.chat.widgets.markdown_blocks import groups_of, inlined
+from r1desk.chat.text.markdown_blocks import groups_of, inlined
 
 
 def tokens(text: str, *, open_end: bool = False) -> list[Token]:

@@ -16,7 +16,7 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from r1desk import preferences as prefs
-from r1desk.chat.controller import ChatController
+from r1desk.chat.answers.controller import ChatController
 from r1desk.shell.session import Session
 from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread

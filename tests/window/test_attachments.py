@@ -9,8 +9,8 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.widgets.attachment_chip import AttachmentRow
-from r1desk.chat.widgets.attachment_dialog import AttachmentDialog
+from r1desk.chat.presenters.attachment_dialog import AttachmentDialog
+from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.shell.session import Session
 from window.mouse_and_keys import click, press, type_text
 from window.session_fixture import ready_session, running_session, wait_answered

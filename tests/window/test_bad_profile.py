@@ -17,8 +17,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from r1desk import preferences as prefs
-from r1desk.chat import pending_writes
-from r1desk.chat.intents import EditQuestion
+from r1desk.chat.answers import pending_writes
+from r1desk.chat.values.intents import EditQuestion
 from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
 from support.engine_script import EngineScript, says, waits_for
@@ -230,7 +230,7 @@ def test_strange_but_valid_settings_do_no_harm(qtbot: QtBot, own_profile: Path) 
     }
     (own_profile / prefs.FILE_NAME).write_text(json.dumps(strange), encoding="utf-8")
     with ready_session(qtbot, own_profile) as session:
-        session.window.models_requested.emit()
+        session.window.models_action.trigger()
         qtbot.wait(300)
         assert notice(session) == ""
     kept = json.loads((own_profile / prefs.FILE_NAME).read_text(encoding="utf-8"))

@@ -17,7 +17,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import TextTooLong
-from r1desk.chat.intents import EditQuestion, OpenLink, SelectVersion
+from r1desk.chat.values.intents import EditQuestion, OpenLink, SelectVersion
+from r1desk.conversations.conversation_intents import RenameConversation, SearchConversations
 from r1desk.shell.session import Session
 from r1desk.store import MessageState, Profile, Store
 from support.engine_script import EngineScript, refuses
@@ -100,8 +101,8 @@ def test_what_is_no_text_is_made_visible_and_answered(
         ask(qtbot, session, "More.")
         wait_answered(qtbot, session)
         assert_answered(session)
-        session.window.sidebar.rename_requested.emit(conversation, typed)
-        session.window.sidebar.search_requested.emit(typed)
+        session.window.sidebar.requested.emit(RenameConversation(conversation, typed))
+        session.window.sidebar.requested.emit(SearchConversations(typed))
         qtbot.wait(100)
         assert session.window.notices.notice is None
     with ready_session(qtbot, own_profile) as session:

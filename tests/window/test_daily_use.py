@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.conversation_rows import ItemRole
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
 from r1desk.shell.session import Session
@@ -68,7 +69,7 @@ def test_a_double_click_opens_it_once(qtbot: QtBot, own_profile: Path) -> None:
         wait_shown(qtbot, session, "Yellow.")
         wait_rows(qtbot, session, 3)
         opened: list[int] = []
-        session.window.sidebar.opened.connect(opened.append)
+        session.window.sidebar.requested.connect(opened.append)
         click_row(session.window.sidebar.list, "Apples", double=True)
         wait_shown(qtbot, session, "Red.")
         assert len(opened) == 1
@@ -316,7 +317,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
     with running_session(qtbot, own_profile, engine=engine) as session:
         wait_shown(qtbot, session, "Yellow.")
         wait_ready(qtbot, session)
-        session.window.sidebar.new_requested.emit()
+        session.window.sidebar.requested.emit(NewChat())
         ask(qtbot, session, "Write a long story about a fox.")
         with qtbot.waitSignal(session.chat.answer_streamed):
             pass
@@ -452,7 +453,7 @@ def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
         ask(qtbot, session, "Name a fruit.")
         wait_answered(qtbot, session)
         session.chat_settings.set_system_prompt("")  # of this conversation
-        session.window.sidebar.new_requested.emit()
+        session.window.sidebar.requested.emit(NewChat())
         assert session.window.chat.instructions == "Instructions: Be brief."
 
 

@@ -15,8 +15,8 @@ from support.patience import PATIENCE_S
 
 COPY_AND_END = """
 from PySide6.QtWidgets import QApplication
-from r1desk.chat.widgets.text_style import TextStyle
-from r1desk.chat.widgets.prose_view import ProseView
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.prose_view import ProseView
 from r1desk.platform.clipboard import let_copied_text_outlive_python
 
 app = QApplication([])

@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtWidgets import QFileDialog, QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
+from r1desk.conversations.conversation_intents import ExportConversations
 from r1desk.shell.session import Session
 from window.session_fixture import running_session
 from window.stored_conversations import store_conversation
@@ -73,7 +74,7 @@ def test_all_conversations_are_exported_for_another_computer_unless_a_form_is_ch
 ) -> None:
     store_conversation(own_profile, "Bananas?", "Yellow.")
     with running_session(qtbot, own_profile) as session:
-        session.window.sidebar.export_requested.emit(None)
+        session.window.sidebar.requested.emit(ExportConversations())
         dialog = session.window.findChild(QFileDialog)
         assert dialog.selectedNameFilter().endswith("(*.json)")
         assert dialog.defaultSuffix() == "json"

@@ -13,7 +13,7 @@ from deepseek_r1.catalogue.app_folders import AppFile, Owner
 from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.chat.widgets.welcome import Welcome
+from r1desk.chat.messages.welcome import Welcome
 from r1desk.models.forecast.forecast import MachineSpeed, estimate_fit
 from r1desk.models.recommendation import RecommendedDownload
 from r1desk.models.widgets.first_start_card import FirstStartCard

@@ -9,9 +9,9 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
-from r1desk.chat.widgets.answer_view import AnswerView
-from r1desk.chat.widgets.context_card import ContextCard
-from r1desk.chat.widgets.user_view import UserView
+from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.context_card import ContextCard
+from r1desk.chat.messages.user_view import UserView
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.session import Session
 from window.mouse_and_keys import click, press, type_text, wait_still

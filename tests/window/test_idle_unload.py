@@ -24,7 +24,7 @@ def short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
 def unload_after_five(session: Session) -> None:
     """Of the short minutes above: a tenth of a second."""
     session.preferences.unload_after_min = 5
-    session.idle_unload.restart()
+    session.models_feature.idle_unload.restart()
 
 
 def wait_unloaded(qtbot: QtBot, session: Session) -> None:

@@ -11,9 +11,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QMenu, QTextEdit, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.widgets.answer_view import AnswerView
-from r1desk.chat.widgets.message_menu import MessageMenu
-from r1desk.chat.widgets.message_selection import selected_text, text_boxes
+from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.message_menu import MessageMenu
+from r1desk.chat.text.message_selection import selected_text, text_boxes
 from r1desk.shell.session import Session
 from r1desk.store import StoreFull
 from r1desk.store.conversation_store import ConversationStore

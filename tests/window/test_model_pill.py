@@ -46,7 +46,7 @@ def entry(menu: QMenu, path: Path) -> QAction:
 
 
 def recent_read(session: Session) -> bool:
-    return all(item.fit or item.missing for item in session.recent_models.items)
+    return all(item.fit or item.missing for item in session.models_feature.recent.items)
 
 
 def test_the_pill_shows_name_state_and_after_an_answer_the_speed(

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QAbstractButton, QDialogButtonBox, QMenu
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.i18n import use_language
-from r1desk.chat.presets import built_in_presets
+from r1desk.chat.answers.presets import built_in_presets
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.performance.widgets.preset_row import PresetDialog, PresetRow
 from r1desk.shell.session import Session
@@ -139,8 +139,8 @@ def test_unreadable_presets_are_left_out(qtbot: QtBot, own_profile: Path) -> Non
         good = {"name": "Good", "key": "a1"}
         store.key_value.set("presets", [7, {"name": 3}, {"sampling": {"seed": -9}}, good])
     with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(lambda: any(p.name == "Good" for p in session.presets.presets))
-        assert len(session.presets.presets) == len(built_in_presets()) + 1
+        qtbot.waitUntil(lambda: any(p.name == "Good" for p in session.chat_feature.presets.presets))
+        assert len(session.chat_feature.presets.presets) == len(built_in_presets()) + 1
 
 
 def test_built_in_presets_speak_the_language_of_the_window() -> None:

@@ -30,12 +30,13 @@ from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk import preferences as prefs
-from r1desk.chat.context_options import ContextWay
-from r1desk.chat.widgets.answer_view import AnswerView
-from r1desk.chat.widgets.thinking import ThinkingBox
-from r1desk.chat.widgets.user_view import UserView
+from r1desk.chat.feature import PROMPTS_FOLDER
+from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.thinking import ThinkingBox
+from r1desk.chat.messages.user_view import UserView
+from r1desk.chat.values.context_ways import ContextWay
 from r1desk.models import controller, idle_unload
-from r1desk.shell.session import PROMPTS_FOLDER, Session
+from r1desk.shell.session import Session
 from support import hostile
 from support.budgets import engine_extra_mib
 from support.gguf_files import tiny_llama
@@ -182,11 +183,11 @@ def test_a_conversation_goes_past_its_context_three_times_and_loses_nothing(
             wait_answered(qtbot, session)
             if session.chat.shown_branch[-1].state == "failed":
                 break
-        qtbot.waitUntil(lambda: session.context.overflow.options is not None)
+        qtbot.waitUntil(lambda: session.chat_feature.context.overflow.options is not None)
         return [message.content for message in session.chat.shown_branch[:-1]]
 
     def go_on(session: Session, way: ContextWay, question: str) -> None:
-        options, card = session.context.overflow.options, last_view(session).card
+        options, card = session.chat_feature.context.overflow.options, last_view(session).card
         assert options is not None
         assert card is not None
         click(card.buttons[[option.way for option in options.options].index(way)])
@@ -333,7 +334,10 @@ def segments(profile: Path) -> list[Path]:
 def wait_saved(qtbot: QtBot, session: Session) -> None:
     """Until the disk holds the conversation as its next turn will need it."""
     qtbot.waitUntil(
-        lambda: session.prompts.state is not None and session.prompts.state.segments > 0,
+        lambda: (
+            session.chat_feature.prompts.state is not None
+            and session.chat_feature.prompts.state.segments > 0
+        ),
     )
 
 
@@ -400,11 +404,11 @@ def test_a_conversation_that_is_deleted_for_good_leaves_nothing(
         conversation = session.chat.conversation_id
         assert conversation is not None
         session.store.call(lambda store: store.conversations.trash(conversation))
-        session.prompts.retain_present()
+        session.chat_feature.prompts.retain_present()
         qtbot.wait(200)
         assert segments(own_profile)  # it can still be taken out of the trash
         session.store.call(lambda store: store.conversations.purge([conversation]))
-        session.conversations.purged.emit()
+        session.conversations_feature.presenter.purged.emit()
         qtbot.waitUntil(lambda: not segments(own_profile))
         click(session.window.sidebar.new_button)
         answered(qtbot, session, QUESTION)
@@ -607,7 +611,7 @@ def test_the_unused_model_is_unloaded_and_the_next_message_is_answered(
     monkeypatch.setattr(idle_unload, "MINUTE_MS", 100)
     with real_session(qtbot, own_profile, short_answers) as session:
         session.preferences.unload_after_min = 5
-        session.idle_unload.restart()
+        session.models_feature.idle_unload.restart()
         qtbot.waitUntil(lambda: session.models.resting)
         qtbot.waitUntil(lambda: session.engine.state is EngineState.READY)
         answered(qtbot, session, "Are you there?")

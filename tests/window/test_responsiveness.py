@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from benchmarks.bench_window import fill
-from r1desk.chat.message_loading import load_branch
-from r1desk.chat.widgets import quiet_cursor
-from r1desk.chat.widgets.composer import Composer
+from r1desk.chat.answers.message_loading import load_branch
+from r1desk.chat.composer.composer import Composer
+from r1desk.chat.text import quiet_cursor
 from r1desk.store import Profile, Store
 from window.measured_process import MeasuredProcess
 from window.measured_window import PaintCounter

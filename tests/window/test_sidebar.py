@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
+from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.store import ConversationInfo
 
@@ -39,7 +40,7 @@ def a_conversation(number: int) -> ConversationInfo:
 
 def test_walking_through_the_list_with_tab_opens_nothing(sidebar: Sidebar, qtbot: QtBot) -> None:
     sidebar.set_current(None)
-    with qtbot.assertNotEmitted(sidebar.opened):
+    with qtbot.assertNotEmitted(sidebar.requested):
         sidebar.list.setFocus(Qt.FocusReason.TabFocusReason)
         assert sidebar.list.hasFocus()
 
@@ -47,14 +48,14 @@ def test_walking_through_the_list_with_tab_opens_nothing(sidebar: Sidebar, qtbot
 def test_enter_opens_the_row_that_tab_came_to(sidebar: Sidebar, qtbot: QtBot) -> None:
     sidebar.set_current(None)
     sidebar.list.setFocus(Qt.FocusReason.TabFocusReason)
-    with qtbot.waitSignal(sidebar.opened) as opened:
+    with qtbot.waitSignal(sidebar.requested) as opened:
         qtbot.keyClick(sidebar.list, Qt.Key.Key_Return)
-    assert opened.args == [NEW]
+    assert opened.args == [OpenConversation(NEW)]
 
 
 def test_the_arrows_open_conversations(sidebar: Sidebar, qtbot: QtBot) -> None:
     sidebar.set_current(NEW)
     sidebar.list.setFocus(Qt.FocusReason.TabFocusReason)
-    with qtbot.waitSignal(sidebar.opened) as opened:
+    with qtbot.waitSignal(sidebar.requested) as opened:
         qtbot.keyClick(sidebar.list, Qt.Key.Key_Down)
-    assert opened.args == [OLD]
+    assert opened.args == [OpenConversation(OLD)]

@@ -8,8 +8,8 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.widgets.answer_view import AnswerView
-from r1desk.chat.widgets.thinking import ThinkingBox
+from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, says, thinks, thinks_on
 from window.mouse_and_keys import click, press

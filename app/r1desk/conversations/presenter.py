@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from PySide6.QtCore import QObject, Signal, Slot
-from PySide6.QtWidgets import QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.controller import ChatController
-from r1desk.chat.undo_history import UndoHistory
-from r1desk.chat.widgets.composer import Composer
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.undo_history import UndoHistory
+from r1desk.chat.composer.composer import Composer
+from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archive_presenter import ArchivePresenter
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.conversations.widgets.trash_dialog import TrashDialog
@@ -25,28 +25,29 @@ TRASH_DAYS = 30
 LAST_CONVERSATION = "last_conversation"
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationWidgets:
-    """The widgets of one window that show conversations."""
+class ConversationsWindow(Protocol):
+    """The main window, the parent of dialogs, as the conversations use it."""
 
-    window: QWidget  # parent of dialogs
     sidebar: Sidebar
     composer: Composer
     notices: NoticeBar
-    set_title: Callable[[str], None]
+
+    def set_title(self, title: str) -> None:
+        """Show the title of the conversation on the screen."""
 
 
 class ConversationsPresenter(QObject):
     """Keeps the sidebar and the window's title equal to what the store holds."""
 
     purged = Signal()  # conversations were deleted for good
+    opened = Signal()  # a person has opened a conversation
 
     def __init__(self, store: StoreBridge, chat: ChatController, history: UndoHistory) -> None:
         super().__init__()
         self._history = history
         self._store = store
         self._chat = chat
-        self._widgets: ConversationWidgets | None = None
+        self._window: ConversationsWindow | None = None
         self._titles: dict[int, str] = {}
         self._archives = ArchivePresenter(store, self)
         self._archives.imported.connect(self._on_imported)
@@ -54,27 +55,51 @@ class ConversationsPresenter(QObject):
         chat.branch_shown.connect(self._on_branch_shown)
         chat.busy_changed.connect(self._on_busy_changed)
 
-    def attach(self, widgets: ConversationWidgets) -> None:
-        """Serve these widgets until `detach`."""
-        self._widgets = widgets
-        self._archives.attach(widgets.window, widgets.notices, self._title_of)
-        sidebar = widgets.sidebar
-        sidebar.new_requested.connect(self._on_new)
-        sidebar.opened.connect(self._chat.open)
-        sidebar.hit_opened.connect(self._chat.open_at)
-        sidebar.chosen.connect(widgets.composer.setFocus)
-        sidebar.rename_requested.connect(self._on_rename)
-        sidebar.trash_requested.connect(self._on_trash)
-        sidebar.pin_requested.connect(self._on_pin)
-        sidebar.duplicate_requested.connect(self._on_duplicate)
-        sidebar.export_requested.connect(self._archives.choose_export)
-        sidebar.import_requested.connect(self._archives.choose_import)
-        sidebar.trash_view_requested.connect(self._on_trash_view)
-        sidebar.search_requested.connect(self._on_search)
+    def attach(self, window: ConversationsWindow) -> None:
+        """Serve this window until `detach`."""
+        self._window = window
+        self._archives.attach(window, window.notices, self._title_of)
+        window.sidebar.requested.connect(self.handle)
+        window.sidebar.chosen.connect(window.composer.setFocus)
 
     def detach(self) -> None:
-        """Drop the widgets of a window that is about to be closed or replaced."""
-        self._widgets = None
+        """Let go of a window that is about to be closed or replaced."""
+        self._window = None
+
+    @Slot(object)
+    def handle(self, intent: intents.ConversationIntent) -> None:
+        """Carry out what a person asks for."""
+        match intent:
+            case intents.NewChat():
+                self._new_chat()
+            case intents.OpenConversation(conversation, message, query):
+                self._chat.open_at(conversation, message, query)
+                self.opened.emit()
+            case intents.RenameConversation(conversation, title):
+                self._change(lambda store: store.conversations.rename(conversation, title))
+            case intents.PinConversation(conversation, pinned):
+                self._change(lambda store: store.conversations.set_pinned(conversation, pinned))
+            case intents.DuplicateConversation(conversation):
+                self._store.call(
+                    lambda store: duplicate(store, conversation),
+                    lambda key: self._on_imported([key]),
+                )
+            case intents.TrashConversation(conversation):
+                self._trash(conversation)
+            case intents.ExportConversations(conversation):
+                self._archives.choose_export(conversation)
+            case intents.ImportConversations():
+                self._archives.choose_import()
+            case intents.ShowTrash():
+                self._show_trash()
+            case intents.SearchConversations(query):
+                self._search(query)
+            case _:
+                raise NotImplementedError(intent)
+
+    def _change(self, change: Callable[[Store], None]) -> None:
+        """Change a conversation in the list."""
+        self._store.call(change, lambda _: self.refresh())
 
     def open_last(self) -> None:
         """Show the conversation of last time, or a new one; empty the old trash."""
@@ -101,7 +126,7 @@ class ConversationsPresenter(QObject):
     @property
     def _has_typed_text(self) -> bool:
         """True once something is typed: it belongs into the empty conversation on the screen."""
-        return self._widgets is not None and bool(self._widgets.composer.text())
+        return self._window is not None and bool(self._window.composer.text())
 
     @Slot()
     def refresh(self) -> None:
@@ -110,21 +135,20 @@ class ConversationsPresenter(QObject):
 
     def _on_list(self, conversations: Sequence[ConversationInfo]) -> None:
         self._titles = {info.id: info.title for info in conversations}
-        if self._widgets is not None:
-            self._widgets.sidebar.show_conversations(conversations)
+        if self._window is not None:
+            self._window.sidebar.show_conversations(conversations)
             self._on_busy_changed()
             self._show_title()
 
-    @Slot()
-    def _on_new(self) -> None:
+    def _new_chat(self) -> None:
         self._chat.new_chat()
-        if self._widgets is not None:
-            self._widgets.composer.setFocus()
+        if self._window is not None:
+            self._window.composer.setFocus()
 
     @Slot(object, list)
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
-        if self._widgets is not None:
-            self._widgets.sidebar.set_current(conversation_id)
+        if self._window is not None:
+            self._window.sidebar.set_current(conversation_id)
         self._show_title()
         self._store.call(
             lambda store: (
@@ -134,24 +158,11 @@ class ConversationsPresenter(QObject):
 
     @Slot()
     def _on_busy_changed(self) -> None:
-        if self._widgets is not None:
-            self._widgets.sidebar.set_answering(self._chat.answering)
+        if self._window is not None:
+            self._window.sidebar.set_answering(self._chat.answering)
 
     def _title_of(self, conversation_id: int | None) -> str:
         return self._titles.get(conversation_id or 0, "")
-
-    @Slot(int, bool)
-    def _on_pin(self, conversation_id: int, pinned: bool) -> None:
-        self._store.call(
-            lambda store: store.conversations.set_pinned(conversation_id, pinned),
-            lambda _: self.refresh(),
-        )
-
-    @Slot(int)
-    def _on_duplicate(self, conversation_id: int) -> None:
-        self._store.call(
-            lambda store: duplicate(store, conversation_id), lambda key: self._on_imported([key])
-        )
 
     @Slot(list)
     def _on_imported(self, conversation_ids: list[int]) -> None:
@@ -160,18 +171,10 @@ class ConversationsPresenter(QObject):
             self._chat.open(conversation_ids[0])
 
     def _show_title(self) -> None:
-        if self._widgets is not None:
-            self._widgets.set_title(self._title_of(self._chat.conversation_id))
+        if self._window is not None:
+            self._window.set_title(self._title_of(self._chat.conversation_id))
 
-    @Slot(int, str)
-    def _on_rename(self, conversation_id: int, title: str) -> None:
-        self._store.call(
-            lambda store: store.conversations.rename(conversation_id, title),
-            lambda _: self.refresh(),
-        )
-
-    @Slot(int)
-    def _on_trash(self, conversation_id: int) -> None:
+    def _trash(self, conversation_id: int) -> None:
         self._chat.stop_conversation(conversation_id)
         title = self._title_of(conversation_id)
 
@@ -207,22 +210,20 @@ class ConversationsPresenter(QObject):
 
         self._store.call(work, restored)
 
-    @Slot(str)
-    def _on_search(self, query: str) -> None:
-        if self._widgets is None:
+    def _search(self, query: str) -> None:
+        if self._window is None:
             return  # the window is closing
 
         def found(hits: Sequence[SearchHit]) -> None:
-            if self._widgets is not None:
-                self._widgets.sidebar.show_hits(query, hits)
+            if self._window is not None:
+                self._window.sidebar.show_hits(query, hits)
 
         self._store.call(lambda store: store.search(query), found)
 
-    @Slot()
-    def _on_trash_view(self) -> None:
-        if self._widgets is None:
+    def _show_trash(self) -> None:
+        if self._window is None:
             return
-        dialog = TrashDialog(self._widgets.window)
+        dialog = TrashDialog(self._window)
 
         def show() -> None:
             self._store.call(

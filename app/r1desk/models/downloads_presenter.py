@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from deepseek_r1.catalogue.known_models import draft_for_file, find_draft
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.controller import ChatController
+from r1desk.chat.answers.controller import ChatController
+from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
 from r1desk.models.other_source import other_source
 from r1desk.models.presenter import ModelPresenter
-from r1desk.models.widgets.download_list import DownloadList
+from r1desk.models.widgets.download_list import DownloadAction, DownloadList
 
 if TYPE_CHECKING:
     from r1desk.models.widgets.chooser import ModelChooser
 
 
-class DownloadPresenter(QObject):
+class DownloadPresenter(Presenter):
     """Shows the downloads, carries out their buttons, and loads a model that was waited for."""
 
     def __init__(
@@ -42,7 +43,7 @@ class DownloadPresenter(QObject):
         self._models = models
         self._chat = chat
         self._chooser: ModelChooser | None = None
-        self._connect(download_list)
+        download_list.requested.connect(self._on_requested)
         model_presenter.chooser_opened.connect(self._on_chooser)
         downloads.changed.connect(self._on_changed)
         downloads.finished.connect(self._on_finished)
@@ -57,22 +58,29 @@ class DownloadPresenter(QObject):
         models = self._models
         for signal in (models.load_started, models.loaded, models.load_failed):
             signal.disconnect(self._on_changed)
-        self.deleteLater()
+        super().close()
 
-    def _connect(self, rows: DownloadList) -> None:
-        rows.pause_requested.connect(self._downloads.pause)
-        rows.resume_requested.connect(self._downloads.resume)
-        rows.other_source_requested.connect(self._on_other_source)
-        rows.dismiss_requested.connect(self._downloads.dismiss)
-        rows.delete_requested.connect(self._on_delete)
-        rows.load_requested.connect(self._on_load)
+    @Slot(object, str)
+    def _on_requested(self, action: DownloadAction, file: str) -> None:
+        match action:
+            case DownloadAction.LOAD:
+                self._load(file)
+            case DownloadAction.PAUSE:
+                self._downloads.pause(file)
+            case DownloadAction.RESUME:
+                self._downloads.resume(file)
+            case DownloadAction.OTHER_SOURCE:
+                self._download_from_other(file)
+            case DownloadAction.DELETE:
+                self._ask_to_delete(file)
+            case DownloadAction.DISMISS:
+                self._downloads.dismiss(file)
 
     @Slot(object)
     def _on_chooser(self, chooser: ModelChooser) -> None:
         self._chooser = chooser
-        self._connect(chooser.catalogue.downloads)
-        self._connect(chooser.files.downloads)
-        self._connect(chooser.hub.downloads)
+        for page in (chooser.catalogue, chooser.files, chooser.hub):
+            page.downloads.requested.connect(self._on_requested)
         chooser.hub.policy = self._downloads.policy
         chooser.hub.download_requested.connect(self._downloads.start)
         chooser.catalogue.download_requested.connect(self._downloads.start)
@@ -95,8 +103,7 @@ class DownloadPresenter(QObject):
     def _find(self, file: str) -> Download | None:
         return next((each for each in self._downloads.items if each.order.file == file), None)
 
-    @Slot(str)
-    def _on_load(self, file: str) -> None:
+    def _load(self, file: str) -> None:
         download = self._find(file)
         if download is not None and download.path is not None:
             if find_draft(file) is not None:
@@ -111,7 +118,7 @@ class DownloadPresenter(QObject):
     def _on_finished(self, download: Download) -> None:
         """Load a model that was requested for a chat, unless that would cut off an answer."""
         if download.load_after and not self._chat.busy:
-            self._on_load(download.order.file)
+            self._load(download.order.file)
 
     def _loadable_draft(self) -> str:
         """The file of the present model's draft model, unless it has one or another is loading."""
@@ -121,16 +128,14 @@ class DownloadPresenter(QObject):
         draft = draft_for_file(model.name)
         return draft.file if draft is not None else ""
 
-    @Slot(str)
-    def _on_other_source(self, file: str) -> None:
+    def _download_from_other(self, file: str) -> None:
         """Try the next host; the part that is here is used where the host's file is the same."""
         download = self._find(file)
         other = other_source(download.order) if download is not None else None
         if download is not None and other is not None:
             self._downloads.start(other.spec, load_after=download.load_after, draft=download.draft)
 
-    @Slot(str)
-    def _on_delete(self, file: str) -> None:
+    def _ask_to_delete(self, file: str) -> None:
         """Ask first: hours of downloading must not be lost by one click."""
         download = self._find(file)
         if download is None:

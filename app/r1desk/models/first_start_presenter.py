@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Slot
+from PySide6.QtCore import QTimer, Slot
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.paths import starter_model
-from r1desk.chat.controller import ChatController
-from r1desk.chat.widgets.welcome import Welcome
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.messages.welcome import Welcome
+from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
 from r1desk.models.forecast.service import ForecastService
@@ -28,7 +29,7 @@ from r1desk.preferences import Preferences
 _MEASURE_AFTER_MS = 1000  # by then the machine is quiet after the load
 
 
-class FirstStartPresenter(QObject):
+class FirstStartPresenter(Presenter):
     """Shows the card until one of its buttons was used, or another model was loaded."""
 
     def __init__(
@@ -57,8 +58,8 @@ class FirstStartPresenter(QObject):
         self._card = card = FirstStartCard(welcome)
         welcome.set_card(card)
         card.download_requested.connect(self._on_download)
-        card.starter_requested.connect(self._end)
-        card.file_requested.connect(self._on_file)
+        card.starter_button.clicked.connect(self._end)
+        card.file_button.clicked.connect(self._on_file)
         card.found_requested.connect(models.choose)
         models.load_started.connect(self._on_load_started)
         models.load_failed.connect(self._on_load_failed)
@@ -66,10 +67,6 @@ class FirstStartPresenter(QObject):
         self._measure_timer = QTimer(self, singleShot=True, interval=_MEASURE_AFTER_MS)
         self._measure_timer.timeout.connect(self._measure)
         QTimer.singleShot(0, self, self._look)  # after the window is shown
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.deleteLater()
 
     @Slot()
     def _look(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import Slot
 
 from deepseek_r1.core.events import Event, GenerationFinished, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast.forecast import format_rate
 from r1desk.models.presenter import ModelPresenter
@@ -16,7 +17,7 @@ from r1desk.models.recent_models import RecentModels
 from r1desk.models.widgets.model_pill import ModelPill, PillState
 
 
-class PillPresenter(QObject):
+class PillPresenter(Presenter):
     """Shows name, state and speed of the model, and loads another one of the pill's menu."""
 
     def __init__(
@@ -46,10 +47,6 @@ class PillPresenter(QObject):
         engine.state_changed.connect(self._show)
         self._on_recent_changed()
         self._show()
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.deleteLater()
 
     @Slot()
     def _on_recent_changed(self) -> None:

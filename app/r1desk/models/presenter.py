@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.template_names import FAMILY
+from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import LoadAlternative, ModelController
 from r1desk.models.forecast.service import ForecastService
@@ -18,7 +19,7 @@ from r1desk.preferences import Preferences
 from r1desk.widgets.notice_bar import Notice, NoticeBar
 
 
-class ModelPresenter(QObject):
+class ModelPresenter(Presenter):
     """Lets the user choose a model, and offers what helps where one was refused.
 
     Signals:
@@ -47,10 +48,6 @@ class ModelPresenter(QObject):
         models.load_failed.connect(self._on_load_failed)
         models.own_template_refused.connect(self._on_own_template_refused)
         models.load_started.connect(self._on_load_started)
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.deleteLater()
 
     @Slot(ErrorReport)
     def _on_load_failed(self, report: ErrorReport) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import Slot
 
 from deepseek_r1.core.errors import ErrorReport, TemplateFileUnusable
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.template_file import read_template_file
-from r1desk.chat.widgets.template_button import TemplateButton
+from r1desk.chat.composer.template_button import TemplateButton
+from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
 from r1desk.models.widgets.file_dialog import open_template_dialog
@@ -19,7 +20,7 @@ from r1desk.platform.background_thread import ask_in_background
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
-class TemplatePresenter(QObject):
+class TemplatePresenter(Presenter):
     """Connects the button below the composer with the model's controller."""
 
     def __init__(self, button: TemplateButton, notices: NoticeBar, models: ModelController) -> None:
@@ -30,10 +31,6 @@ class TemplatePresenter(QObject):
         models.loaded.connect(self._on_loaded)
         if models.current is not None:
             self._show(models.current)
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.deleteLater()
 
     @Slot(str)
     def _on_name_chosen(self, name: str) -> None:

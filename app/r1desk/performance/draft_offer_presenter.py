@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import Slot
 
 from deepseek_r1.catalogue.download_spec import spec_for_draft
 from deepseek_r1.catalogue.known_models import KnownDraft, draft_for_file
 from deepseek_r1.core.i18n import tr
+from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads, DownloadState
 from r1desk.models.formatting import format_size
@@ -15,13 +16,13 @@ from r1desk.performance.widgets.load_section import LoadSection
 _ON_ITS_WAY = (DownloadState.QUEUED, DownloadState.RUNNING)
 
 
-class DraftOfferPresenter(QObject):
+class DraftOfferPresenter(Presenter):
     """Offers the download; then the model is loaded with the file."""
 
     def __init__(self, section: LoadSection, models: ModelController, downloads: Downloads) -> None:
         super().__init__(section)
         self._section, self._models, self._downloads = section, models, downloads
-        section.draft_offer_taken.connect(self._on_taken)
+        section.draft_model.offered.clicked.connect(self._on_taken)
         models.loaded.connect(self._show)
         downloads.changed.connect(self._show)
         self._show()
@@ -30,7 +31,7 @@ class DraftOfferPresenter(QObject):
         """Disconnect before the window goes."""
         self._models.loaded.disconnect(self._show)
         self._downloads.changed.disconnect(self._show)
-        self.deleteLater()
+        super().close()
 
     @property
     def _draft(self) -> KnownDraft | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import Slot
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
+from r1desk.features import Presenter
 from r1desk.models.controller import ModelController, window_mib
 from r1desk.models.recent_models import RecentModels
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.preferences import Preferences
 
 
-class LoadPresenter(QObject):
+class LoadPresenter(Presenter):
     """Shows the model and its bill in the panel, and sends changed settings to the engine."""
 
     def __init__(
@@ -64,10 +65,6 @@ class LoadPresenter(QObject):
         models.unloaded.connect(panel.show_unloaded)
         models.budget_moved.connect(self._on_budget_moved)
         models.settings_refused.connect(panel.load.restore)
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.deleteLater()
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import Slot
 
 from deepseek_r1.core import events
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
 from deepseek_r1.host.protocol import EnginePhase, Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.chat.controller import ChatController
+from r1desk.chat.answers.controller import ChatController
 from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.performance.budget_guard import BudgetGuard
 from r1desk.performance.engine_activity import EngineActivity, format_engine_state
@@ -26,7 +27,7 @@ from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 _AT_WORK = (EngineState.STARTING, EngineState.LOADING, EngineState.GENERATING)
 
 
-class PerformancePresenter(QObject):
+class PerformancePresenter(Presenter):
     """Joins the sampler's measurements, the engine's heartbeats and its events in one strip."""
 
     def __init__(
@@ -66,10 +67,6 @@ class PerformancePresenter(QObject):
         gauge.state_clicked.connect(self._on_state_clicked)
         gauge.stop_clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.deleteLater()
 
     @Slot(object)
     def _on_sampled(self, sample: ResourceSample) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.presets import Preset, PresetController
-from r1desk.chat.settings_controller import ChatSettingsController
+from r1desk.chat.answers.presets import Preset, PresetController
+from r1desk.chat.answers.settings_controller import ChatSettingsController
+from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.performance.widgets.preset_row import PresetDialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 
-class PresetPresenter(QObject):
+class PresetPresenter(Presenter):
     """Applies, saves, renames and deletes presets for one window."""
 
     def __init__(
@@ -44,10 +45,6 @@ class PresetPresenter(QObject):
         settings.shown.connect(self._show)
         settings.values_changed.connect(self._show)
         self._show()
-
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.deleteLater()
 
     @Slot(object)
     def apply(self, preset: Preset) -> None:

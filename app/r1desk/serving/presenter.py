@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QTimer, Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QWidget
 from shiboken6 import isValid
 
 from deepseek_r1.memory import meter
+from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.serving.controller import ServingController
 from r1desk.serving.serving_state import ServingState
@@ -16,7 +17,7 @@ from r1desk.serving.widgets.serving_dialog import ServingDialog
 MEMORY_EVERY_MS = 2000
 
 
-class ServingPresenter(QObject):
+class ServingPresenter(Presenter):
     """Opens the dialog, one at a time, and keeps it and the button up to date."""
 
     def __init__(
@@ -36,17 +37,13 @@ class ServingPresenter(QObject):
         button.clicked.connect(self.open)
         button.show_state(serving.state)
 
-    def close(self) -> None:
-        """Disconnect before the window goes."""
-        self.deleteLater()
-
     @Slot()
     def open(self) -> None:
         """Show the dialog, or bring it to the front."""
         if self._dialog is None or not isValid(self._dialog):
             self._dialog = dialog = ServingDialog(self._window)
-            dialog.switched.connect(self._on_switched)
-            dialog.port_chosen.connect(self._serving.set_port)
+            dialog.switch.clicked.connect(self._on_switched)
+            dialog.port.valueChanged.connect(self._serving.set_port)
             dialog.new_key_requested.connect(self._serving.make_new_key)
             dialog.finished.connect(self._on_closed)
             dialog.show_state(self._serving.state)

@@ -29,10 +29,11 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.widgets.composer import Composer
-from r1desk.chat.widgets.composer_field import local_files
-from r1desk.chat.widgets.composer_footer import ComposerFooter
-from r1desk.chat.widgets.view import ChatView
+from r1desk.chat.composer.composer import Composer
+from r1desk.chat.composer.composer_field import local_files
+from r1desk.chat.composer.composer_footer import ComposerFooter
+from r1desk.chat.messages.view import ChatView
+from r1desk.conversations.conversation_intents import NewChat
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
@@ -57,13 +58,7 @@ class MainWindow(QMainWindow):
     closed = Signal()
     model_dropped = Signal(Path)
     files_dropped = Signal(list)  # of paths of files to attach
-    settings_requested = Signal()
     text_size_changed = Signal(int)  # -1 smaller, 0 the system's, +1 larger
-    models_requested = Signal()
-    about_requested = Signal()
-    shortcuts_requested = Signal()
-    doctor_requested = Signal()
-    serving_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,10 +156,12 @@ class MainWindow(QMainWindow):
         self.menu_action = self._action(tr("Menu"), "F10", self._on_menu)
         # Not the button's own shortcut: Qt clicks a button 100 ms after the keys, and what is typed
         # meanwhile would be sent into the chat before.
-        self.new_chat_action = self._action(tr("New chat"), "Ctrl+N", self.sidebar.new_requested)
-        self.settings_action = self._action(tr("Settings…"), "Ctrl+,", self.settings_requested)
+        self.new_chat_action = self._action(
+            tr("New chat"), "Ctrl+N", lambda: self.sidebar.requested.emit(NewChat())
+        )
+        self.settings_action = self._action(tr("Settings…"), "Ctrl+,", None)
         self.search_action = self._action(tr("Search conversations"), "Ctrl+K", self._on_search)
-        self.models_action = self._action(tr("Choose a model…"), "Ctrl+O", self.models_requested)
+        self.models_action = self._action(tr("Choose a model…"), "Ctrl+O", None)
         self.larger_action = self._action(
             tr("Larger text"), "Ctrl++", lambda: self.text_size_changed.emit(1)
         )
@@ -178,14 +175,10 @@ class MainWindow(QMainWindow):
         self.stop_action = self._action(tr("Stop the answer"), "Esc", None)
         self.stop_action.setEnabled(False)  # else Esc belongs to whatever has the focus
         self.regenerate_action = self._action(tr("Another answer"), "Ctrl+R", None)
-        self.shortcuts_action = self._action(
-            tr("Keyboard shortcuts"), "F1", self.shortcuts_requested
-        )
-        self.serving_action = self._action(
-            tr("Serve on this computer…"), "", self.serving_requested
-        )
-        self.doctor_action = self._action(tr("Check this computer…"), "", self.doctor_requested)
-        self.about_action = self._action(tr("About"), "", self.about_requested)
+        self.shortcuts_action = self._action(tr("Keyboard shortcuts"), "F1", None)
+        self.serving_action = self._action(tr("Serve on this computer…"), "", None)
+        self.doctor_action = self._action(tr("Check this computer…"), "", None)
+        self.about_action = self._action(tr("About"), "", None)
         self.quit_action = self._action(tr("Quit"), "Ctrl+Q", self.close)
 
     def _toggle(self, name: str, text: str, keys: str, widget: QWidget) -> QAction:
@@ -199,7 +192,7 @@ class MainWindow(QMainWindow):
     def _action(self, text: str, keys: str, slot: object | None) -> QAction:
         action = QAction(text, self)
         action.setShortcut(QKeySequence(keys))
-        if slot is not None:  # else a presenter connects it
+        if slot is not None:  # else a feature connects it
             action.triggered.connect(slot)
         self.addAction(action)
         return action

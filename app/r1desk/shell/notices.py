@@ -65,8 +65,3 @@ def preferences_not_saved(error: OSError) -> Notice:
     """Report that the preferences could not be written."""
     text = tr("The settings could not be saved: {reason}.", reason=error.strerror or error)
     return Notice(text, Level.WARNING)
-
-
-def saved_after_all() -> Notice:
-    """Report that text which the disk refused is saved now."""
-    return Notice(tr("What could not be saved before is saved now."), Level.INFO)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pygments.lexer import Lexer
 
-from r1desk.chat.widgets.colours import ChatColours
-from r1desk.chat.widgets.highlight import coloured, prepared_lexer
+from r1desk.chat.text.colours import ChatColours
+from r1desk.chat.text.highlight import coloured, prepared_lexer
 
 Run = tuple[str, str]  # text, and the name of its colour: "" is the plain one
 _STEP = 200  # runs between two pauses

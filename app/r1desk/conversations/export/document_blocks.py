@@ -9,8 +9,8 @@ from markdown_it.token import Token
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.formula_service import FormulaKey
-from r1desk.chat.widgets.block_splitter import BlockSplitter, MarkdownBlock
-from r1desk.chat.widgets.stats_line import duration_text
+from r1desk.chat.messages.stats_line import duration_text
+from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
 from r1desk.store import Attachment, MessageNode
 
 _STEP = 2_000  # characters of Markdown that are parsed at once

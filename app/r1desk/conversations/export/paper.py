@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtGui import QColor, QPalette
 
-from r1desk.chat.widgets.colours import ChatColours
+from r1desk.chat.text.colours import ChatColours
 
 CODE_CLASSES = {
     "code_keyword": "k",

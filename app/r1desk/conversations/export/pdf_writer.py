@@ -23,12 +23,12 @@ from PySide6.QtGui import (
 )
 
 from r1desk.chat.formulas.settled_formulas import SettledFormulas
-from r1desk.chat.widgets import display_text
-from r1desk.chat.widgets.block_splitter import MarkdownBlock
-from r1desk.chat.widgets.chat_fonts import mono, scaled
-from r1desk.chat.widgets.markdown_renderer import MarkdownRenderer, plain_font
-from r1desk.chat.widgets.quote_bars import paint_quote_bars
-from r1desk.chat.widgets.text_style import TextStyle
+from r1desk.chat.text import display_text
+from r1desk.chat.text.block_splitter import MarkdownBlock
+from r1desk.chat.text.chat_fonts import mono, scaled
+from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font
+from r1desk.chat.text.quote_bars import paint_quote_bars
+from r1desk.chat.text.text_style import TextStyle
 from r1desk.conversations.export.code_runs import code_runs
 from r1desk.conversations.export.document_blocks import (
     ExportedConversation,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from PySide6.QtCore import (
     QItemSelectionModel,
@@ -12,7 +13,6 @@ from PySide6.QtCore import (
     Qt,
     QTimer,
     Signal,
-    SignalInstance,
     Slot,
 )
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
@@ -30,6 +30,18 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
+from r1desk.conversations.conversation_intents import (
+    DuplicateConversation,
+    ExportConversations,
+    ImportConversations,
+    NewChat,
+    OpenConversation,
+    PinConversation,
+    RenameConversation,
+    SearchConversations,
+    ShowTrash,
+    TrashConversation,
+)
 from r1desk.conversations.widgets.conversation_rows import (
     ItemRole,
     RowModel,
@@ -42,6 +54,8 @@ from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import put_inside
 
 SEARCH_DELAY_MS = 150
+
+_OfChosen = TrashConversation | DuplicateConversation | ExportConversations
 
 
 class ConversationListView(QListView):
@@ -83,25 +97,12 @@ class Sidebar(QWidget):
     """New chat, search, the list, and the way to the trash.
 
     Signals:
-        opened: a conversation was chosen.
-        hit_opened: a search hit was chosen: conversation, message (0 where only the title
-            matched) and the query.
+        requested: a `ConversationIntent`. Walking the list opens each conversation.
         chosen: a conversation was chosen for good, by click or Enter, not by walking the list.
-        search_requested: the query; "" shows the whole list again.
     """
 
-    new_requested = Signal()
-    opened = Signal(int)
-    hit_opened = Signal(int, int, str)
+    requested = Signal(object)
     chosen = Signal()
-    rename_requested = Signal(int, str)
-    trash_requested = Signal(int)
-    pin_requested = Signal(int, bool)
-    duplicate_requested = Signal(int)
-    export_requested = Signal(object)  # a conversation, or None for all
-    import_requested = Signal()
-    trash_view_requested = Signal()
-    search_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,12 +111,12 @@ class Sidebar(QWidget):
         self._current: int | None = None
         self._opens_first_hit = False  # Enter was pressed before the hits were there
         self._model = RowModel()
-        self._model.renamed.connect(self.rename_requested)
+        self._model.renamed.connect(self._on_renamed)
         self._build()
 
     def _build(self) -> None:
         self.new_button = QPushButton(icon("plus"), tr("New chat"))
-        self.new_button.clicked.connect(self.new_requested)
+        self.new_button.clicked.connect(lambda: self.requested.emit(NewChat()))
         self.search = SearchField(clearButtonEnabled=True, placeholderText=tr("Search"))
         self.search.setAccessibleName(tr("Search in titles and messages"))
         self.search.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
@@ -131,7 +132,7 @@ class Sidebar(QWidget):
         self.nothing.setForegroundRole(self.nothing.palette().ColorRole.PlaceholderText)
         self.trash_button = QToolButton(text=tr("Trash"), icon=icon("trash"), autoRaise=True)
         self.trash_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.trash_button.clicked.connect(self.trash_view_requested)
+        self.trash_button.clicked.connect(lambda: self.requested.emit(ShowTrash()))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 10, 8)
         for widget in (self.new_button, self.search, self.nothing):
@@ -149,8 +150,9 @@ class Sidebar(QWidget):
         button.setToolTip(tr("Export and import"))
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
-        menu.addAction(tr("Export all conversations…"), lambda: self.export_requested.emit(None))
-        menu.addAction(tr("Import conversations…"), self.import_requested.emit)
+        emit = self.requested.emit
+        menu.addAction(tr("Export all conversations…"), lambda: emit(ExportConversations()))
+        menu.addAction(tr("Import conversations…"), lambda: emit(ImportConversations()))
         button.setMenu(menu)
         return button
 
@@ -181,13 +183,13 @@ class Sidebar(QWidget):
         rename.triggered.connect(self._on_rename)
         trash = QAction(icon("trash"), tr("Move to trash"), view)
         trash.setShortcut(QKeySequence("Ctrl+Del"))
-        trash.triggered.connect(self._on_trash)
+        trash.triggered.connect(partial(self._request, TrashConversation))
         self._pin = QAction(tr("Pin"), view)
         self._pin.triggered.connect(self._on_pin)
         duplicate = QAction(icon("copy"), tr("Duplicate"), view)
-        duplicate.triggered.connect(lambda: self._emit_chosen(self.duplicate_requested))
+        duplicate.triggered.connect(partial(self._request, DuplicateConversation))
         export = QAction(icon("download"), tr("Export…"), view)
-        export.triggered.connect(lambda: self._emit_chosen(self.export_requested))
+        export.triggered.connect(partial(self._request, ExportConversations))
         actions = [rename, self._pin, duplicate, export, trash]
         for action in actions:
             action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
@@ -265,10 +267,11 @@ class Sidebar(QWidget):
         if conversation_id is None:
             return False
         if query := index.data(ItemRole.QUERY):
-            self.hit_opened.emit(conversation_id, index.data(ItemRole.MESSAGE_ID) or 0, query)
+            message = index.data(ItemRole.MESSAGE_ID) or 0  # 0 where only the title has the query
+            self.requested.emit(OpenConversation(conversation_id, message, query))
         elif conversation_id != self._current:
             self._current = conversation_id  # a double click opens it once
-            self.opened.emit(conversation_id)
+            self.requested.emit(OpenConversation(conversation_id))
         return True
 
     def _first_conversation(self) -> QModelIndex:
@@ -308,7 +311,7 @@ class Sidebar(QWidget):
     def _on_search(self) -> None:
         query = self.search.text().strip()
         if query:
-            self.search_requested.emit(query)
+            self.requested.emit(SearchConversations(query))
         else:
             self._show_list()
 
@@ -336,16 +339,18 @@ class Sidebar(QWidget):
             self.list.edit(self.list.currentIndex())
 
     @Slot()
-    def _on_trash(self) -> None:
-        self._emit_chosen(self.trash_requested)
-
-    @Slot()
     def _on_pin(self) -> None:
         chosen = self._chosen()
         if chosen is not None:
-            self.pin_requested.emit(chosen, not self.list.currentIndex().data(ItemRole.IS_PINNED))
+            pinned = not self.list.currentIndex().data(ItemRole.IS_PINNED)
+            self.requested.emit(PinConversation(chosen, pinned))
 
-    def _emit_chosen(self, signal: SignalInstance) -> None:
+    @Slot(int, str)
+    def _on_renamed(self, conversation: int, title: str) -> None:
+        self.requested.emit(RenameConversation(conversation, title))
+
+    def _request(self, intent: type[_OfChosen], _checked: bool = False) -> None:
+        """Ask for this of the chosen conversation."""
         chosen = self._chosen()
         if chosen is not None:
-            signal.emit(chosen)
+            self.requested.emit(intent(chosen))

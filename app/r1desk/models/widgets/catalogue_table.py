@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.catalogue.download_spec import default_source
 from deepseek_r1.catalogue.known_models import catalogue
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.widgets.link_dialog import ask_to_open
+from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.forecast.forecast import format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
@@ -38,17 +39,21 @@ _ORDER = (
 )
 
 
+class DownloadAction(Enum):
+    """A button of a download."""
+
+    LOAD = auto()
+    PAUSE = auto()
+    RESUME = auto()
+    OTHER_SOURCE = auto()
+    DELETE = auto()
+    DISMISS = auto()
+
+
 class DownloadRow(QFrame):
-    """One download. Its signals carry the file's name."""
+    """One download. Its buttons call `request` with the file's name."""
 
-    pause_requested = Signal(str)
-    resume_requested = Signal(str)
-    other_source_requested = Signal(str)
-    delete_requested = Signal(str)
-    dismiss_requested = Signal(str)
-    load_requested = Signal(str)
-
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, request: Callable[[DownloadAction, str], None]) -> None:
         super().__init__()
         set_role(self, "card")
         self.file = file
@@ -60,20 +65,20 @@ class DownloadRow(QFrame):
         self.bar.setAccessibleName(tr("Progress of {file}", file=file))
         self.load_button = QPushButton()
         set_role(self.load_button, "primary")
-        self.load_button.clicked.connect(lambda: self.load_requested.emit(self.file))
+        self.load_button.clicked.connect(lambda: request(DownloadAction.LOAD, file))
         self.pause_button = QPushButton(tr("Pause"))
-        self.pause_button.clicked.connect(lambda: self.pause_requested.emit(self.file))
+        self.pause_button.clicked.connect(lambda: request(DownloadAction.PAUSE, file))
         self.resume_button = QPushButton(tr("Resume"))
-        self.resume_button.clicked.connect(lambda: self.resume_requested.emit(self.file))
+        self.resume_button.clicked.connect(lambda: request(DownloadAction.RESUME, file))
         self.other_button = QPushButton()
-        self.other_button.clicked.connect(lambda: self.other_source_requested.emit(self.file))
+        self.other_button.clicked.connect(lambda: request(DownloadAction.OTHER_SOURCE, file))
         self.delete_button = QPushButton(tr("Delete…"))
-        self.delete_button.clicked.connect(lambda: self.delete_requested.emit(self.file))
+        self.delete_button.clicked.connect(lambda: request(DownloadAction.DELETE, file))
         self.dismiss_button = QToolButton(self, icon=icon("close"), autoRaise=True)
         self.dismiss_button.setIconSize(QSize(18, 18))
         self.dismiss_button.setToolTip(tr("Hide; the file is kept"))
         self.dismiss_button.setAccessibleName(self.dismiss_button.toolTip())
-        self.dismiss_button.clicked.connect(lambda: self.dismiss_requested.emit(self.file))
+        self.dismiss_button.clicked.connect(lambda: request(DownloadAction.DISMISS, file))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 6, 8)
         layout.setSpacing(4)
@@ -126,14 +131,13 @@ class DownloadRow(QFrame):
 
 
 class DownloadList(QWidget):
-    """The rows of the downloads, at most `most` of them, those that run first."""
+    """The rows of the downloads, at most `most` of them, those that run first.
 
-    pause_requested = Signal(str)
-    resume_requested = Signal(str)
-    other_source_requested = Signal(str)
-    delete_requested = Signal(str)
-    dismiss_requested = Signal(str)
-    load_requested = Signal(str)
+    Signals:
+        requested: the `DownloadAction` and the file's name.
+    """
+
+    requested = Signal(object, str)
 
     def __init__(self, most: int = 1000) -> None:
         super().__init__()
@@ -158,21 +162,11 @@ class DownloadList(QWidget):
                 row.deleteLater()
         for place, (file, download) in enumerate(wanted.items()):
             if file not in self.rows:
-                self.rows[file] = self._new_row(file)
+                self.rows[file] = DownloadRow(file, self.requested.emit)
             if self._layout.indexOf(self.rows[file]) != place:
                 self._layout.insertWidget(place, self.rows[file])
             self.rows[file].show_download(download, loadable_draft)
         self.setVisible(bool(wanted))
-
-    def _new_row(self, file: str) -> DownloadRow:
-        row = DownloadRow(file)
-        row.pause_requested.connect(self.pause_requested)
-        row.resume_requested.connect(self.resume_requested)
-        row.other_source_requested.connect(self.other_source_requested)
-        row.delete_requested.connect(self.delete_requested)
-        row.dismiss_requested.connect(self.dismiss_requested)
-        row.load_requested.connect(self.load_requested)
-        return row
 
 
 def _format_status(download: Download) -> str:

@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.catalogue.app_folders import AppFile
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.widgets import display_text
-from r1desk.chat.widgets.buttons import text_button
-from r1desk.chat.widgets.chat_fonts import scaled
-from r1desk.chat.widgets.welcome import WelcomeCard
+from r1desk.chat.messages.welcome import WelcomeCard
+from r1desk.chat.text import display_text
+from r1desk.chat.text.buttons import text_button
+from r1desk.chat.text.chat_fonts import scaled
 from r1desk.models.file_facts import owner_name
 from r1desk.models.forecast.forecast import format_rate
 from r1desk.models.formatting import breakable_address, format_bill_summary, format_download
@@ -36,11 +36,9 @@ ICON_PX = 16
 
 
 class FirstStartCard(WelcomeCard):
-    """Shows a recommendation. Its owner carries out the requests and hides the card."""
+    """Shows a recommendation. Its owner connects the buttons and hides the card."""
 
     download_requested = Signal(object)  # RecommendedDownload
-    starter_requested = Signal()
-    file_requested = Signal()
     found_requested = Signal(object)  # the Path of a model that is on this computer
 
     def __init__(self, parent: QWidget) -> None:
@@ -61,9 +59,7 @@ class FirstStartCard(WelcomeCard):
         self._found: Path | None = None
         self.found_button.clicked.connect(lambda: self.found_requested.emit(self._found))
         self.starter_button = QPushButton(tr("Use the starter model now"), self)
-        self.starter_button.clicked.connect(self.starter_requested)
         self.file_button = QPushButton(tr("I have a file…"), self)
-        self.file_button.clicked.connect(self.file_requested)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 14, 12, 14)
         layout.setSpacing(10)

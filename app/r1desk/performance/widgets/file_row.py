@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from deepseek_r1.core.i18n import tr
@@ -19,13 +19,8 @@ from r1desk.widgets.layouts import put_inside
 class FileRow(SettingRow):
     """The name of a file on a button that opens a dialog for another one, and a way to none.
 
-    Where no file is chosen, one can be offered.
-
-    Signals:
-        offer_taken: the user wants what was offered.
+    Where no file is chosen, one can be offered, on the button `offered`.
     """
-
-    offer_taken = Signal()
 
     def __init__(self, info: SettingInfo) -> None:
         super().__init__(info)
@@ -49,7 +44,6 @@ class FileRow(SettingRow):
         self._box.addWidget(self.cost)
         self.button.clicked.connect(self._on_choose)
         self.none.clicked.connect(lambda: self._choose(""))
-        self.offered.clicked.connect(self.offer_taken)
         self.set_value("")
 
     def _controls(self) -> Sequence[QWidget]:

@@ -55,21 +55,18 @@ class LoadSection(QObject):
         plan_wanted: 150 ms after the last change, with the edited settings.
         threads_changed: for writing and for reading; in force at once.
         budget_changed: MiB, 150 ms after the last change, where the loaded model can follow.
-        draft_offer_taken: the user wants the draft model that was offered in its row.
     """
 
     edited_changed = Signal()
     plan_wanted = Signal(object)
     threads_changed = Signal(int, int)
     budget_changed = Signal(int)
-    draft_offer_taken = Signal()
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.applied = LoadSettings()
         self.edited = self.applied
         self.draft_model = FileRow(LoadSettings.info("draft_model"))
-        self.draft_model.offer_taken.connect(self.draft_offer_taken)
         self.rows = _create_rows() | {"draft_model": self.draft_model}
         for key, row in self.rows.items():
             SettingRelay(key, row, self.change, self)

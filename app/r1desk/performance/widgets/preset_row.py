@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.presets import NAME_CHARACTERS, Preset
-from r1desk.chat.widgets.key_forwarder import is_typed_text
+from r1desk.chat.answers.presets import NAME_CHARACTERS, Preset
+from r1desk.chat.presenters.key_forwarder import is_typed_text
 from r1desk.theme import explain
 from r1desk.theme.icons import icon
 from r1desk.widgets.text_label import text_label

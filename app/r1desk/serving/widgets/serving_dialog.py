@@ -30,16 +30,12 @@ _HIDDEN_KEY = "•" * 16
 
 
 class ServingDialog(BoundedDialog):
-    """Shows a `ServingState`; every change is in force at once.
+    """Shows a `ServingState`; every change of `switch` and `port` is in force at once.
 
     Signals:
-        switched: whether the server is wanted.
-        port_chosen: the port of the next start.
         new_key_requested: the key is to be replaced.
     """
 
-    switched = Signal(bool)
-    port_chosen = Signal(int)
     new_key_requested = Signal()
 
     def __init__(self, parent: QWidget | None) -> None:
@@ -48,7 +44,6 @@ class ServingDialog(BoundedDialog):
         self.setWindowTitle(tr("Serve on this computer"))
         self._state = ServingState()
         self.switch = QCheckBox(tr("Serve on this computer"))
-        self.switch.clicked.connect(self.switched)
         self.status = text_label("")
         self.problem = text_label("", "danger")
         self.address = _value_label(tr("Address"))
@@ -59,7 +54,6 @@ class ServingDialog(BoundedDialog):
         self.port.setGroupSeparatorShown(False)
         self.port.setKeyboardTracking(False)
         self.port.setAccessibleName(tr("Port"))
-        self.port.valueChanged.connect(self.port_chosen)
         self.copy_address = push_button(tr("Copy"), self._on_copy_address)
         self.copy_address.setAccessibleName(tr("Copy the address"))
         self.copy_key = push_button(tr("Copy"), self._on_copy_key)

@@ -1,0 +1,176 @@
+"""The answer being written: from the engine's events to the memory, the disk and the view.
+
+What the model says is on disk at least once a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from deepseek_r1.core import events
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.messages import Message, PartialAnswer
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.host.protocol import GenerateRequest
+from r1desk.chat.answers.pending_writes import FinishedAnswer, PendingWrites
+from r1desk.chat.answers.streaming_answer import StreamingAnswer
+from r1desk.chat.values.answer_queue import QueuedAnswer
+from r1desk.chat.values.started_answer import merged_stats
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.store import MessageState
+
+SAVE_EVERY_MS = 500
+
+
+class AnswerGeneration(QObject):
+    """One answer at a time; its signals are for the conversation on the screen only."""
+
+    answer_streamed = Signal(int, str)  # message, text
+    thinking_streamed = Signal(int, str)
+    thinking_finished = Signal(int, float, object)  # message, seconds, ThinkingEnd
+    prefill_progressed = Signal(int, object)  # message, PrefillProgress
+
+    def __init__(
+        self,
+        engine: EngineBridge,
+        pending_writes: PendingWrites,
+        is_shown: Callable[[int], bool],
+        parent: QObject,
+    ) -> None:
+        """`is_shown` tells whether a conversation is on the screen."""
+        super().__init__(parent)
+        self._engine = engine
+        self._pending_writes = pending_writes
+        self._is_shown = is_shown
+        self.answer: StreamingAnswer | None = None
+        self._save_timer = QTimer(self, interval=SAVE_EVERY_MS)
+        self._save_timer.timeout.connect(self.save)
+
+    def expect(self, queued: QueuedAnswer) -> None:
+        """From here on this message, which is stored, is the answer being written."""
+        if self.answer is not None and self.answer.message_id == queued.message_id:
+            return
+        self.answer = StreamingAnswer.of(queued)
+        self._save_timer.start()
+
+    def ask(
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingSettings,
+        *,
+        reserve: int = 0,
+        continues: PartialAnswer | None = None,
+    ) -> None:
+        """Have the expected answer written, where the context has `reserve` tokens free for it."""
+        assert self.answer is not None  # noqa: S101 - `expect` was called
+        request = self._engine.submit(
+            GenerateRequest,
+            messages=tuple(messages),
+            sampling=sampling,
+            reserve=reserve,
+            continues=continues,
+        )
+        request.event.connect(partial(self._on_event, self.answer))
+        request.failed.connect(partial(self._on_failed, self.answer))
+        self.answer.request = request
+        if self.answer.stop_wanted:
+            request.cancel()
+
+    def discard(self) -> None:
+        """Expect no answer any more; nothing of it was written."""
+        self._save_timer.stop()
+        self.answer = None
+
+    def answer_now(self) -> None:
+        """End the thinking; the answer follows."""
+        if self.answer is not None and self.answer.request is not None:
+            self.answer.request.end_thinking()
+
+    def stop(self) -> None:
+        """End the answer; what is there stays."""
+        if self.answer is not None:
+            self.answer.stop_wanted = True
+            if self.answer.request is not None:
+                self.answer.request.cancel()
+
+    @Slot()
+    def save(self) -> None:
+        """Save what there is of the answer, if the store has less."""
+        answer = self.answer
+        if answer is None or not answer.dirty:
+            return
+        answer.dirty = False
+        self._pending_writes.save_progress(answer.message_id, answer.text, answer.thinking_text)
+
+    def close(self) -> None:
+        """Save what there is for the last time. What the engine says afterwards finds no answer.
+
+        At the next start the store counts such an answer as stopped.
+        """
+        self.save()
+        self._save_timer.stop()
+        self.answer = None
+
+    # ---- the engine's events ----------------------------------------------------------------
+
+    def _on_event(self, answer: StreamingAnswer, event: events.Event) -> None:
+        if answer is not self.answer:
+            return
+        shown = self._is_shown(answer.conversation_id)
+        match event:
+            case events.AnswerDelta(text=text):
+                answer.content.append(text)
+                answer.dirty = True
+                if shown:
+                    self.answer_streamed.emit(answer.message_id, text)
+            case events.ThinkingDelta(text=text, elapsed_s=elapsed_s):
+                answer.thinking.append(text)
+                answer.thinking_so_far_s = answer.thinking_before_s + elapsed_s
+                answer.dirty = True
+                if shown:
+                    self.thinking_streamed.emit(answer.message_id, text)
+            case events.ThinkingFinished(seconds=seconds, end=end):
+                answer.thinking_s = answer.thinking_before_s + seconds
+                end = events.ThinkingEnd.REQUEST if answer.answers_now else end
+                if shown:
+                    self.thinking_finished.emit(answer.message_id, answer.thinking_s, end)
+            case events.PrefillProgress():
+                if shown:
+                    self.prefill_progressed.emit(answer.message_id, event)
+            case events.GenerationFinished(stats=stats):
+                stopped = stats.finish_reason == events.FinishReason.CANCELLED
+                state = MessageState.STOPPED if stopped else MessageState.COMPLETE
+                if answer.answers_now and stats.thinking_end is not None:
+                    request = events.ThinkingEnd.REQUEST
+                    stats = stats.model_copy(update={"thinking_end": request})
+                self._finish(answer, state, stats, None)
+
+    def _on_failed(self, answer: StreamingAnswer, report: ErrorReport) -> None:
+        if answer is self.answer:
+            self._finish(answer, MessageState.FAILED, None, report)
+
+    def _finish(
+        self,
+        answer: StreamingAnswer,
+        state: MessageState,
+        stats: events.GenerationStats | None,
+        report: ErrorReport | None,
+    ) -> None:
+        """Store the end of the answer; `PendingWrites` says when it is, or could not be."""
+        self.answer = None
+        self._save_timer.stop()
+        self._pending_writes.finish(
+            FinishedAnswer(
+                answer.conversation_id,
+                answer.message_id,
+                answer.text,
+                answer.thinking_text,
+                answer.thinking_s or answer.thinking_so_far_s,  # it may end inside of the thinking
+                merged_stats(answer.before, stats),
+                state,
+                report,
+            )
+        )

@@ -1,0 +1,161 @@
+"""Generates one answer at a time; the others wait in a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QObject, Signal
+
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat.answers.answer_generation import AnswerGeneration
+from r1desk.chat.answers.message_loading import load_ancestors, load_branch
+from r1desk.chat.answers.pending_writes import FinishedAnswer, PendingWrites
+from r1desk.chat.values.answer_queue import AnswerQueue, QueuedAnswer
+from r1desk.chat.values.message import ChatMessage
+from r1desk.chat.values.prompt_messages import prompt_messages
+from r1desk.chat.values.prompt_size import answer_reserve
+from r1desk.chat.values.started_answer import StartedAnswer
+from r1desk.store import ConversationSettings, MessageState, Store
+from r1desk.store.store_bridge import StoreBridge
+
+Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
+
+
+class AnswerScheduler(QObject):
+    """Hands stored, empty answers to the engine, in the order in which they were asked for."""
+
+    begun = Signal(int, list)  # conversation and its branch: an answer of the queue has its turn
+    model_wanted = Signal()  # a question waits for a model
+
+    def __init__(
+        self,
+        generation: AnswerGeneration,
+        store: StoreBridge,
+        pending_writes: PendingWrites,
+        defaults: Defaults,
+        context_length: Callable[[], int],
+    ) -> None:
+        """`defaults` are for conversations that were stored without settings of their own.
+
+        `context_length` is that of the model that answers next, in tokens.
+        """
+        super().__init__(generation)
+        self._generation = generation
+        self._store = store
+        self._pending_writes = pending_writes
+        self._defaults = defaults
+        self._context_length = context_length
+        self._queue = AnswerQueue()
+
+    @property
+    def conversations(self) -> frozenset[int]:
+        """The conversations that have an answer in the queue."""
+        return self._queue.conversations
+
+    def is_queued(self, message_id: int) -> bool:
+        """True for an answer whose generation has not begun."""
+        return message_id in self._queue
+
+    def submit(
+        self,
+        answer: QueuedAnswer,
+        before: Sequence[ChatMessage],
+        settings: ConversationSettings,
+    ) -> None:
+        """Generate an answer to the messages before it, now or when its turn comes."""
+        if self._generation.answer is not None or self._queue:
+            self._queue.add(answer)
+        else:
+            self._generate(answer, before, settings)
+
+    def generate_next(self) -> None:
+        """Begin the answer that has waited longest, if none is being written."""
+        queued = None if self._generation.answer is not None else self._queue.pop()
+        if queued is None:
+            return
+        self._generation.expect(queued)
+        unsaved = self._pending_writes.unsaved_answers()
+
+        def read(
+            store: Store,
+        ) -> tuple[list[ChatMessage], ConversationSettings, list[ChatMessage]]:
+            for answer in unsaved:
+                answer.write(store)
+            settings = store.conversations.settings(queued.conversation_id)
+            before = load_ancestors(store, queued.message_id)
+            return before, settings, load_branch(store, queued.conversation_id)
+
+        def loaded(
+            result: tuple[list[ChatMessage], ConversationSettings, list[ChatMessage]],
+        ) -> None:
+            before, settings, branch = result
+            self._pending_writes.forget_answers(unsaved)
+            self._generate(queued, before, settings)
+            self.begun.emit(queued.conversation_id, branch)
+
+        def refused(error: Exception) -> None:
+            if not isinstance(error, R1Error):
+                raise error
+            self._generation.discard()
+            self._finish_unwritten(queued, MessageState.FAILED, error.report())
+
+        self._store.call(read, loaded, refused)
+
+    def stop_conversation(self, conversation_id: int) -> None:
+        """End all answers of a conversation, those in the queue too."""
+        for queued in self._queue.remove_conversation(conversation_id):
+            self._finish_unwritten(queued, MessageState.STOPPED, None)
+        answer = self._generation.answer
+        if answer is not None and answer.conversation_id == conversation_id:
+            self._generation.stop()
+
+    def _generate(
+        self,
+        answer: QueuedAnswer,
+        before: Sequence[ChatMessage],
+        settings: ConversationSettings,
+    ) -> None:
+        sampling, system_prompt = effective(settings, self._defaults)
+        sampling = answer.sampling or sampling
+        if answer.answers_now:
+            sampling = sampling.model_copy(update={"thinking_budget": 0})
+        read = [message for message in before if message.id not in answer.left_out]
+        reserve = answer_reserve(self._context_length(), sampling)
+        self._generation.expect(answer)
+        self.model_wanted.emit()
+        self._generation.ask(
+            prompt_messages(read, system_prompt),
+            sampling,
+            reserve=0 if answer.fills_context else reserve,
+            continues=answer.continues.partial if answer.continues is not None else None,
+        )
+
+    def _finish_unwritten(
+        self, queued: QueuedAnswer, state: MessageState, report: ErrorReport | None
+    ) -> None:
+        """Store that an answer of the queue was never begun; the text that it continues stays."""
+        started = queued.continues or StartedAnswer("", "", 0.0, False, None)
+        self._pending_writes.finish(
+            FinishedAnswer(
+                queued.conversation_id,
+                queued.message_id,
+                started.content,
+                started.thinking,
+                started.thinking_s,
+                started.stats,
+                state,
+                report,
+            )
+        )
+
+
+def effective(settings: ConversationSettings, defaults: Defaults) -> tuple[SamplingSettings, str]:
+    """The sampling and the system prompt of a conversation.
+
+    One that was stored without sampling, as earlier versions did, follows the defaults.
+    """
+    if settings.sampling is None:
+        sampling, system_prompt = defaults()
+        return sampling, settings.system_prompt or system_prompt
+    return settings.sampling, settings.system_prompt

@@ -1,0 +1,437 @@
+"""Sends, edits, regenerates and stores: between the store, the engine and the view.
+
+The rule that everything here follows: what the user wrote is on disk before it goes to the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from r1desk.chat.answers.answer_generation import AnswerGeneration
+from r1desk.chat.answers.answer_scheduler import AnswerScheduler, Defaults
+from r1desk.chat.answers.message_loading import OpenedConversation, load_branch, load_conversation
+from r1desk.chat.answers.message_storing import Begun, MessageStoring
+from r1desk.chat.answers.pending_writes import FinishedAnswer, PendingWrites
+from r1desk.chat.answers.streaming_answer import StreamingAnswer
+from r1desk.chat.values.answer_queue import QueuedAnswer
+from r1desk.chat.values.message import ChatMessage, discardable
+from r1desk.chat.values.started_answer import started_answer
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.store import Attachment, Store
+from r1desk.store.store_bridge import StoreBridge
+
+
+class ChatController(QObject):
+    """Owns the conversation on the screen and the answer being written. Main thread."""
+
+    branch_shown = Signal(object, list)  # conversation or None, list of ChatMessage
+    match_requested = Signal(int, str)  # message, query: scroll to it and mark the query's words
+    answer_started = Signal(int)  # message
+    answer_finished = Signal(object)  # ChatMessage, of the conversation shown
+    generation_ended = Signal()  # of any conversation
+    busy_changed = Signal()
+    list_changed = Signal()
+    leaving = Signal()  # another conversation is about to be shown
+    stopped = Signal()  # the user wants nothing to be computed for the conversation shown
+    preparing_changed = Signal()
+    draft_restored = Signal(str)
+    attachments_restored = Signal(tuple)  # of Attachment: those of the draft
+    failed = Signal(ErrorReport)
+
+    def __init__(
+        self,
+        engine: EngineBridge,
+        store: StoreBridge,
+        model_name: Callable[[], str],
+        defaults: Defaults,
+        *,
+        model_path: Callable[[], str] = str,
+        context_length: Callable[[], int] = int,
+    ) -> None:
+        """`model_name`, `model_path` and `context_length` are of the model that answers next."""
+        super().__init__()
+        self._store = store
+        self._model_name = model_name
+        self.new_chat_defaults: Defaults = defaults  # of a conversation that is stored just now
+        self.conversation_id: int | None = None
+        self.trashed = False  # the conversation shown is in the trash
+        self.preparing = False  # its next turn is being computed, before it is asked for
+        self._branch: list[ChatMessage] = []
+        store.failed.connect(self._on_store_failed)
+        self.pending_writes = PendingWrites(store)
+        self.pending_writes.saved.connect(self._on_saved)
+        self.pending_writes.kept.connect(self._on_kept)
+        self.pending_writes.failed.connect(self.failed)
+        self.recovered = self.pending_writes.recovered  # what could not be saved is saved
+        self._generation = AnswerGeneration(
+            engine,
+            self.pending_writes,
+            lambda conversation: conversation == self.conversation_id,
+            self,
+        )
+        self._scheduler = AnswerScheduler(
+            self._generation, store, self.pending_writes, defaults, context_length
+        )
+        self._storing = MessageStoring(
+            store, self.pending_writes, self._scheduler, model_path, lambda: self.conversation_id
+        )
+        self._storing.changed.connect(self.busy_changed)
+        self._storing.stored.connect(self._on_stored)
+        self.unsent_restored = self._storing.unsent  # it precedes what is written now
+        self.send_failed = self._storing.failed
+        self._scheduler.begun.connect(self._show)
+        self.model_wanted = self._scheduler.model_wanted  # a question waits for a model
+        self.answer_streamed = self._generation.answer_streamed
+        self.thinking_streamed = self._generation.thinking_streamed
+        self.thinking_finished = self._generation.thinking_finished
+        self.prefill_progressed = self._generation.prefill_progressed
+
+    # ---- what is shown ----------------------------------------------------------------------
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model that answers next."""
+        return self._model_name()
+
+    @property
+    def answer(self) -> StreamingAnswer | None:
+        """The answer being written."""
+        return self._generation.answer
+
+    @property
+    def busy(self) -> bool:
+        """True while an answer is being written or a message being stored."""
+        return self.answer is not None or self._storing.active
+
+    @property
+    def busy_here(self) -> bool:
+        """True while the answer being written belongs to the conversation shown."""
+        return self.busy and (
+            self.answer is None or self.answer.conversation_id == self.conversation_id
+        )
+
+    @property
+    def answering(self) -> int | None:
+        """The conversation whose answer is being written."""
+        return self.answer.conversation_id if self.answer is not None else None
+
+    @property
+    def queued(self) -> frozenset[int]:
+        """The conversations with a message that waits for its answer."""
+        return self._scheduler.conversations
+
+    @property
+    def shown_branch(self) -> list[ChatMessage]:
+        """The messages on screen."""
+        return self._branch
+
+    def new_chat(self) -> None:
+        """Show an empty conversation; it is stored with its first message."""
+        self.leaving.emit()
+        self.begin()
+
+    def begin(self) -> None:
+        """Show an empty conversation at the start; what is typed by now stays."""
+        self.conversation_id = None
+        self.trashed = False
+        self._show(None, [])
+        self._store.call(
+            lambda store: (store.conversations.draft(None), store.attachments.drafts(None)),
+            lambda draft: self._restore(None, *draft),
+        )
+
+    @Slot(int)
+    def open(self, conversation_id: int) -> None:
+        """Show a stored conversation, from its end."""
+        self._open(conversation_id, 0, "")
+
+    @Slot(int, int, str)
+    def open_at(self, conversation_id: int, message_id: int, query: str) -> None:
+        """Show a stored conversation at a message; 0 stands for none, which shows its end."""
+        self._open(conversation_id, message_id, query)
+
+    def _open(self, conversation_id: int, message_id: int, query: str) -> None:
+        def shown(opened: OpenedConversation) -> None:
+            if conversation_id != self.conversation_id:
+                return  # the user has gone on to another one
+            self.trashed = opened.trashed
+            self._show(conversation_id, opened.branch)
+            self._restore(conversation_id, opened.draft, opened.attachments)
+            if self._position(message_id) is not None:
+                self.match_requested.emit(message_id, query)
+
+        self.leaving.emit()
+        self.conversation_id = conversation_id
+        self._store.call(lambda store: load_conversation(store, conversation_id, message_id), shown)
+
+    def reopen(self) -> None:
+        """Show the present conversation again, for a window that is new."""
+        if self.conversation_id is None:
+            self.new_chat()
+        else:
+            self.open(self.conversation_id)
+
+    def save_draft(self, text: str) -> None:
+        """Keep what is typed but not sent."""
+        self.pending_writes.save_draft(self.conversation_id, text)
+
+    def save_draft_attachments(self, attachments: tuple[Attachment, ...]) -> None:
+        """Keep the files that are attached to what is typed."""
+        self.pending_writes.save_attachments(self.conversation_id, attachments)
+
+    def _restore(
+        self,
+        conversation_id: int | None,
+        stored_draft: str,
+        attachments: tuple[Attachment, ...],
+    ) -> None:
+        if conversation_id == self.conversation_id:
+            pending = self.pending_writes
+            self.attachments_restored.emit(pending.attachments(conversation_id, attachments))
+            self.draft_restored.emit(pending.draft(conversation_id, stored_draft))
+
+    def close(self) -> None:
+        """Save what there is before the store is closed."""
+        self._generation.close()
+        self.pending_writes.close()
+
+    def _show(self, conversation_id: int | None, branch: list[ChatMessage]) -> None:
+        if conversation_id != self.conversation_id:
+            return  # the user has gone on to another one
+        answer = self.answer
+        branch = [self._current(message) for message in branch]
+        self._branch = branch
+        self.branch_shown.emit(conversation_id, branch)
+        if answer is not None and self._position(answer.message_id) is not None:
+            self.answer_started.emit(answer.message_id)
+        self.busy_changed.emit()
+
+    def show_changed(self, conversation_id: int, branch: list[ChatMessage]) -> None:
+        """Show a branch whose messages were changed in the store."""
+        self._show(conversation_id, branch)
+        self.list_changed.emit()
+
+    def _current(self, stored: ChatMessage) -> ChatMessage:
+        """A stored message with what only the memory has of it."""
+        if self._scheduler.is_queued(stored.id):
+            return stored.with_state("queued")
+        message = self.pending_writes.shown(stored)
+        return self.answer.over(message) if self.answer is not None else message
+
+    # ---- what the user asks for -------------------------------------------------------------
+
+    def send(self, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
+        """Store the user's message, then ask the model; during an answer it is queued."""
+        if self._storing.active:  # a moment: the end of the branch is not known yet
+            self._storing.defer(partial(self.send, text, attachments), text, attachments)
+            return
+        self._ask(text, self._branch[-1].id if self._branch else None, attachments)
+
+    def edit(self, message_id: int, text: str) -> None:
+        """Begin a new branch with another wording; the old one is kept."""
+        if self._storing.active:
+            self._storing.defer(partial(self.edit, message_id, text), text)
+            return
+        position = self._position(message_id)
+        if position is not None:
+            above = self._branch[position - 1].id if position else None
+            self._ask(text, above, self._branch[position].attachments, is_edit=True)
+
+    def regenerate(
+        self,
+        message_id: int,
+        *,
+        fills_context: bool = False,
+        before: Callable[[Store], None] | None = None,
+    ) -> None:
+        """Write another answer to the same message; the old one is kept if it has any text.
+
+        `fills_context`: also where less than the reserve is free for it. `before` is a change of
+        the store in the same transaction.
+        """
+        position = self._position(message_id)
+        if not position or self._storing.active or self.conversation_id is None:
+            return
+        old, question = self._branch[position], self._branch[position - 1].id
+        if old.state in ("streaming", "queued"):
+            return
+        conversation, model = self.conversation_id, self._model_name()
+
+        def begin(store: Store) -> Begun:
+            with store.transaction():
+                if before is not None:
+                    before(store)
+                if discardable(old):
+                    store.messages.delete_answer(old.id)
+                answer = store.messages.begin_answer(conversation, question, model)
+            queued = QueuedAnswer(conversation, answer.id, fills_context=fills_context)
+            return queued, load_branch(store, conversation)
+
+        self._storing.start(begin, conversation)
+
+    def continue_answer(
+        self,
+        message_id: int,
+        *,
+        answers_now: bool = False,
+        before: Callable[[Store], None] | None = None,
+    ) -> None:
+        """Let an answer that was cut go on; `answers_now` ends its thinking first.
+
+        `before` is a change of the store in the same transaction.
+        """
+        position, conversation = self._position(message_id), self.conversation_id
+        started = started_answer(self._branch[position]) if position else None
+        if started is None or self._storing.active or conversation is None:
+            return
+
+        def begin(store: Store) -> Begun:
+            with store.transaction():
+                if before is not None:
+                    before(store)
+                store.messages.reopen_answer(message_id)
+            queued = QueuedAnswer(
+                conversation, message_id, continues=started, answers_now=answers_now
+            )
+            return queued, load_branch(store, conversation)
+
+        self._storing.start(begin, conversation)
+
+    def start_answer(self, begin: Callable[[Store], Begun], conversation_id: int) -> None:
+        """Generate an answer that `begin` stores in this conversation."""
+        if self._storing.active:
+            self._storing.defer(partial(self.start_answer, begin, conversation_id))
+            return
+        self._storing.start(begin, conversation_id)
+
+    def change_branch(self, change: Callable[[Store], None]) -> None:
+        """Carry out a change of the messages shown, and show them anew."""
+        conversation = self.conversation_id
+        if conversation is None or self.busy_here:
+            return
+
+        def work(store: Store) -> list[ChatMessage]:
+            change(store)
+            return load_branch(store, conversation)
+
+        self._store.call(work, lambda branch: self._show(conversation, branch))
+
+    @Slot()
+    def answer_now(self) -> None:
+        """End the thinking of the answer being written; the answer follows."""
+        self._generation.answer_now()
+
+    @Slot()
+    def regenerate_last(self) -> None:
+        """Write another answer to the last question shown."""
+        if self._branch and self._branch[-1].is_answer:
+            self.regenerate(self._branch[-1].id)
+
+    def select_sibling(self, message_id: int, delta: int) -> None:
+        """Show the branch of the next or previous version of a message."""
+        conversation = self.conversation_id
+        if conversation is None or self.busy_here:
+            return
+
+        def select(store: Store) -> list[ChatMessage]:
+            siblings = store.messages.siblings(message_id)
+            position = siblings.index(message_id) + delta
+            if 0 <= position < len(siblings):
+                store.messages.select_branch(siblings[position])
+            return load_branch(store, conversation)
+
+        self._store.call(select, lambda branch: self._show(conversation, branch))
+
+    @Slot()
+    def stop(self) -> None:
+        """End the answer being written, or the preparation of the next; what is there stays."""
+        self._generation.stop()
+        self.stopped.emit()
+
+    def set_preparing(self, preparing: bool) -> None:
+        """Say that the next turn is being computed, which `stop` ends, or no longer is."""
+        self.preparing = preparing
+        self.preparing_changed.emit()
+
+    def stop_conversation(self, conversation_id: int) -> None:
+        """End all answers of a conversation, those in the queue too."""
+        self._scheduler.stop_conversation(conversation_id)
+
+    def _position(self, message_id: int) -> int | None:
+        return next((i for i, m in enumerate(self._branch) if m.id == message_id), None)
+
+    def _ask(
+        self,
+        text: str,
+        parent: int | None,
+        attachments: tuple[Attachment, ...] = (),
+        *,
+        is_edit: bool = False,
+    ) -> None:
+        if not text.strip() and not attachments:
+            return
+        shown, model = self.conversation_id, self._model_name()
+        defaults = self.new_chat_defaults()
+        if not is_edit:  # else the draft is another message
+            self.pending_writes.drop_draft(shown)
+
+        def begin(store: Store) -> Begun:
+            conversation = shown
+            with store.transaction():
+                if conversation is None:
+                    sampling, system_prompt = defaults
+                    conversation = store.conversations.create(
+                        sampling=sampling, system_prompt=system_prompt
+                    ).id
+                question = store.messages.append_user(conversation, text, parent, attachments)
+                answer = store.messages.begin_answer(conversation, question.id, model)
+                if not is_edit:
+                    store.conversations.save_draft(shown, "")
+                    store.attachments.save_drafts(shown, ())
+            return QueuedAnswer(conversation, answer.id), load_branch(store, conversation)
+
+        self._storing.start(begin, shown, text, attachments)
+
+    @Slot(object, int, list)
+    def _on_stored(self, before: int | None, stored: int, branch: list[ChatMessage]) -> None:
+        if self.conversation_id == before:
+            self.conversation_id = stored
+        self._show(stored, branch)
+        self.list_changed.emit()
+
+    # ---- how answers end --------------------------------------------------------------------
+
+    @Slot(object, list)
+    def _on_saved(self, finished: FinishedAnswer, branch: list[ChatMessage]) -> None:
+        self._show_finished(finished, branch)
+        self.generation_ended.emit()
+        self._scheduler.generate_next()
+        self.list_changed.emit()
+        self.busy_changed.emit()
+
+    @Slot(object)
+    def _on_kept(self, finished: FinishedAnswer) -> None:
+        """The disk is full, say: the text stays in the view, and the user can go on."""
+        self._show_finished(finished, self._branch)
+        self.generation_ended.emit()
+        self._scheduler.generate_next()
+        self.busy_changed.emit()
+
+    def _show_finished(self, finished: FinishedAnswer, branch: list[ChatMessage]) -> None:
+        if finished.conversation_id != self.conversation_id:
+            return
+        branch = [self._current(message) for message in branch]
+        message = next((m for m in branch if m.id == finished.message_id), None)
+        if message is not None:  # else another branch is shown by now
+            self._branch = branch
+            self.answer_finished.emit(message)
+
+    @Slot(object)
+    def _on_store_failed(self, error: Exception) -> None:
+        if not isinstance(error, R1Error):
+            raise error
+        self.failed.emit(error.report())

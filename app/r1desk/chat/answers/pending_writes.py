@@ -1,0 +1,245 @@
+"""Finished answers and drafts that are not on disk yet; refused writes are tried again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.events import GenerationStats
+from r1desk.chat.answers.message_loading import load_branch
+from r1desk.chat.values.message import ChatMessage
+from r1desk.store import Attachment, MessageState, Store
+from r1desk.store.store_bridge import StoreBridge
+
+RETRY_MS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedAnswer:
+    """The end of an answer, as it is to be stored."""
+
+    conversation_id: int
+    message_id: int
+    content: str
+    thinking: str
+    thinking_s: float
+    stats: GenerationStats | None
+    state: MessageState
+    error: ErrorReport | None
+
+    def write(self, store: Store) -> None:
+        """Store it; harmless when done twice."""
+        store.messages.finish_answer(
+            self.message_id,
+            self.content,
+            self.thinking,
+            self.thinking_s,
+            self.stats,
+            self.state,
+            self.error,
+        )
+
+    def over(self, stored: ChatMessage) -> ChatMessage:
+        """The stored message with this end."""
+        return replace(
+            stored,
+            content=self.content,
+            thinking=self.thinking,
+            thinking_s=self.thinking_s,
+            stats=self.stats,
+            state=self.state,
+            error_text=self.error.text() if self.error else "",
+            error=self.error,
+        )
+
+
+class PendingWrites(QObject):
+    """Saves; where the disk refuses, keeps the text in memory and tries again every few seconds.
+
+    A refusal is reported once, and again only after something could be saved.
+    """
+
+    saved = Signal(object, list)  # FinishedAnswer, its branch as stored
+    kept = Signal(object)  # FinishedAnswer, which is only in memory
+    failed = Signal(ErrorReport)
+    recovered = Signal()  # after a failure, all is saved
+
+    def __init__(self, store: StoreBridge) -> None:
+        super().__init__()
+        self._store = store
+        self._unsaved_answers: dict[int, FinishedAnswer] = {}  # by message
+        self._drafts: dict[int | None, str] = {}  # by conversation
+        self._attachments: dict[int | None, tuple[Attachment, ...]] = {}  # of drafts
+        self._reported_code = ""
+        self._closed = False
+        self._retry = QTimer(self, singleShot=True, interval=RETRY_MS)
+        self._retry.timeout.connect(self._try_again)
+
+    # ---- answers ----------------------------------------------------------------------------
+
+    def finish(self, finished: FinishedAnswer) -> None:
+        """Store the end of an answer; `saved` or `kept` follows."""
+        self._unsaved_answers[finished.message_id] = finished
+        self._write(finished, first=True)
+
+    def _write(self, finished: FinishedAnswer, *, first: bool = False) -> None:
+        def work(store: Store) -> list[ChatMessage]:
+            finished.write(store)
+            return load_branch(store, finished.conversation_id)
+
+        def done(branch: list[ChatMessage]) -> None:
+            self._unsaved_answers.pop(finished.message_id, None)
+            self.saved.emit(finished, branch)
+            self.check_recovered()
+
+        def refused(error: Exception) -> None:
+            if first:
+                self.kept.emit(finished)
+            self.report_failure(error)
+
+        self._store.call(work, done, refused)
+
+    def unsaved_answers(self) -> tuple[FinishedAnswer, ...]:
+        """The answers that must be stored before anything is built upon them."""
+        return tuple(self._unsaved_answers.values())
+
+    def forget_answers(self, unsaved_answers: tuple[FinishedAnswer, ...]) -> None:
+        """Drop answers that were stored elsewhere."""
+        for finished in unsaved_answers:
+            self._unsaved_answers.pop(finished.message_id, None)
+        self.check_recovered()
+
+    def shown(self, stored: ChatMessage) -> ChatMessage:
+        """A stored message with the end that is not on disk yet."""
+        finished = self._unsaved_answers.get(stored.id)
+        return finished.over(stored) if finished is not None else stored
+
+    def save_progress(self, message_id: int, content: str, thinking: str) -> None:
+        """Store what there is of an answer; the next state makes up for one that is refused."""
+        self._store.save_progress(message_id, content, thinking, self.report_failure)
+
+    # ---- drafts -----------------------------------------------------------------------------
+
+    def save_draft(self, conversation_id: int | None, text: str) -> None:
+        """Keep what is typed and not sent. In view-only mode it is kept in memory only."""
+        self._drafts[conversation_id] = text
+
+        def work(store: Store) -> bool:
+            if store.writable:
+                store.conversations.save_draft(conversation_id, text)
+            return store.writable
+
+        def done(on_disk: bool) -> None:
+            if on_disk and self._drafts.get(conversation_id) == text:
+                del self._drafts[conversation_id]
+            if on_disk:
+                self.check_recovered()
+
+        self._store.call(work, done, self.report_failure)
+
+    def save_attachments(
+        self, conversation_id: int | None, attachments: tuple[Attachment, ...]
+    ) -> None:
+        """Keep the files of a draft. In view-only mode they are kept in memory only."""
+        self._attachments[conversation_id] = attachments
+
+        def work(store: Store) -> bool:
+            if store.writable:
+                store.attachments.save_drafts(conversation_id, attachments)
+            return store.writable
+
+        def done(on_disk: bool) -> None:
+            if on_disk and self._attachments.get(conversation_id) is attachments:
+                del self._attachments[conversation_id]
+            if on_disk:
+                self.check_recovered()
+
+        self._store.call(work, done, self.report_failure)
+
+    def keep_draft(
+        self, conversation_id: int | None, text: str, attachments: tuple[Attachment, ...]
+    ) -> None:
+        """Keep a message that was just refused, before what was written since."""
+        if text:
+            since = self._drafts.get(conversation_id, "")
+            self._drafts[conversation_id] = f"{text}\n\n{since}" if since else text
+        if attachments:
+            later = self._attachments.get(conversation_id, ())
+            self._attachments[conversation_id] = attachments + later
+        self._retry.start()
+
+    def draft(self, conversation_id: int | None, stored: str) -> str:
+        """The newest draft of a conversation."""
+        return self._drafts.get(conversation_id, stored)
+
+    def attachments(
+        self, conversation_id: int | None, stored: tuple[Attachment, ...]
+    ) -> tuple[Attachment, ...]:
+        """The files of the newest draft of a conversation."""
+        return self._attachments.get(conversation_id, stored)
+
+    def drop_draft(self, conversation_id: int | None) -> None:
+        """Drop a draft that is being sent, with its files."""
+        self._drafts.pop(conversation_id, None)
+        self._attachments.pop(conversation_id, None)
+
+    # ---- refusals ---------------------------------------------------------------------------
+
+    def report_failure(self, error: Exception) -> None:
+        """Report a refusal once, and try again later. Raises anything that is not an R1Error."""
+        if not isinstance(error, R1Error):
+            raise error
+        report = error.report()
+        if self._closed:
+            _log(error)  # there is no later
+            return
+        self._retry.start()
+        if report.code != self._reported_code:
+            self._reported_code = report.code
+            self.failed.emit(report)
+
+    def set_reported(self, report: ErrorReport) -> None:
+        """Note a refusal that was reported with the message it refused; retries stay silent."""
+        self._reported_code = report.code
+
+    def check_recovered(self) -> None:
+        """Report the recovery once nothing is left to save."""
+        if self._reported_code and not self._unsaved_answers and not self._has_drafts:
+            self._reported_code = ""
+            self.recovered.emit()
+
+    @Slot()
+    def _try_again(self) -> None:
+        for finished in self.unsaved_answers():
+            self._write(finished)
+        self._save_drafts()
+
+    def _save_drafts(self) -> None:
+        for conversation_id, text in tuple(self._drafts.items()):
+            self.save_draft(conversation_id, text)
+        for conversation_id, attachments in tuple(self._attachments.items()):
+            self.save_attachments(conversation_id, attachments)
+
+    @property
+    def _has_drafts(self) -> bool:
+        return bool(self._drafts or self._attachments)
+
+    @property
+    def waiting(self) -> bool:
+        """True while something would be lost with this process."""
+        return bool(self._unsaved_answers) or (bool(self._reported_code) and self._has_drafts)
+
+    def close(self) -> None:
+        """Try for the last time."""
+        self._closed = True
+        self._retry.stop()
+        for finished in self.unsaved_answers():
+            self._store.call(finished.write, otherwise=self.report_failure)
+        self._save_drafts()
+
+
+def _log(error: Exception) -> None:
+    log.window.error("not saved before the end: %s", type(error).__name__)

@@ -1,0 +1,162 @@
+"""Has the engine ready what the next message of the conversation on the screen will need.
+
+A conversation that is opened is restored from disk, which computes nothing. After a
+complete answer, what the template will make of it is prefilled while the user reads, where the
+setting allows that and until the user stops it or leaves the conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import Event, PromptCacheState
+from deepseek_r1.core.settings import PromptCacheSettings
+from deepseek_r1.hardware.battery import battery_low
+from deepseek_r1.host.protocol import (
+    PrepareRequest,
+    PromptCacheFolder,
+    RetainPromptsRequest,
+)
+from r1desk.chat.answers.answer_scheduler import Defaults, effective
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.pending_writes import FinishedAnswer
+from r1desk.chat.values.message import ChatMessage, fills_context
+from r1desk.chat.values.prompt_messages import prompt_messages
+from r1desk.chat.values.started_answer import started_answer
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.store import ConversationSettings, Store
+from r1desk.store.store_bridge import StoreBridge
+
+
+class PromptPreparation(QObject):
+    """Asks for preparations and deletes the prompts of deleted conversations. Main thread."""
+
+    state_changed = Signal(object)  # events.PromptCacheState
+
+    def __init__(
+        self,
+        engine: EngineBridge,
+        store: StoreBridge,
+        chat: ChatController,
+        folder: Path | None,
+        settings: Callable[[], PromptCacheSettings],
+        *,
+        defaults: Defaults,
+    ) -> None:
+        """`folder` is where prompts are kept; None where nothing may be written.
+
+        `defaults` are for conversations that were stored without settings of their own.
+        """
+        super().__init__()
+        self._engine, self._store, self._chat = engine, store, chat
+        self._folder, self._settings, self._defaults = folder, settings, defaults
+        self.state: PromptCacheState | None = None
+        self._computing: EngineRequest | None = None  # the preparation that computes
+        engine.event.connect(self._on_event)
+        chat.branch_shown.connect(self._on_branch_shown)
+        chat.stopped.connect(self.stop)
+        chat.leaving.connect(self.stop)
+        chat.pending_writes.saved.connect(self._on_answer_saved)
+        self.apply_settings()
+
+    def apply_settings(self) -> None:
+        """Take up changed settings. Nothing is kept on disk with a budget of 0."""
+        self._engine.prompt_cache = self._cache_folder()
+
+    @Slot()
+    def retain_present(self) -> None:
+        """Delete the prompts of conversations that are in no list and in no trash any more."""
+        folder = self._cache_folder()
+        if folder is None or not Path(folder.path).exists():
+            return
+
+        def present(store: Store) -> list[str]:
+            infos = store.conversations.infos() + store.conversations.infos(trashed=True)
+            return [str(info.id) for info in infos]
+
+        def retain(owners: list[str]) -> None:
+            kept = owners if folder.budget_mib else []
+            request = self._engine.submit(RetainPromptsRequest, folder=folder, owners=tuple(kept))
+            request.failed.connect(self._on_failed)
+
+        self._store.call(present, retain)
+
+    @Slot()
+    def stop(self) -> None:
+        """End a preparation that computes; what it has read stays in the engine."""
+        if self._computing is not None:
+            self._computing.cancel()
+
+    @Slot()
+    def restore_shown(self) -> None:
+        """Restore the conversation on the screen; nothing is computed."""
+        if self._chat.conversation_id is not None and not self._chat.busy:
+            self._prepare(self._chat.conversation_id, self._chat.shown_branch, compute=False)
+
+    def _cache_folder(self) -> PromptCacheFolder | None:
+        if self._folder is None:
+            return None
+        return PromptCacheFolder(path=str(self._folder), budget_mib=self._settings().disk_mib)
+
+    @Slot(object, list)
+    def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
+        if branch:
+            self.restore_shown()
+
+    @Slot(object, list)
+    def _on_answer_saved(self, answer: FinishedAnswer, branch: list[ChatMessage]) -> None:
+        if self._chat.busy:  # the user was faster
+            return
+        if branch and fills_context(branch[-1]):
+            return  # the user decides how it goes on
+        if branch and branch[-1].thinking and started_answer(branch[-1]) is not None:
+            return  # it may go on from its cells; the next turn has none of its thinking
+        wanted = answer.state == "complete" and answer.conversation_id == self._chat.conversation_id
+        compute = wanted and self._settings().prepare_next_turn and not battery_low()
+        self._prepare(answer.conversation_id, branch, compute=compute)
+
+    def _prepare(self, conversation_id: int, branch: list[ChatMessage], *, compute: bool) -> None:
+        folder = self._engine.prompt_cache
+        if not compute and (folder is None or not folder.budget_mib):
+            return
+
+        def submit(settings: ConversationSettings) -> None:
+            if self._chat.busy:  # the user was faster
+                return
+            request = self._engine.submit(
+                PrepareRequest,
+                messages=prompt_messages(branch, effective(settings, self._defaults)[1]),
+                owner=str(conversation_id),
+                compute=compute,
+            )
+            request.failed.connect(self._on_failed)
+            if compute:
+                self._computing = request
+                request.done.connect(self._on_computed)
+                request.failed.connect(self._on_computed)
+                self._chat.set_preparing(True)
+            if conversation_id != self._chat.conversation_id:
+                request.done.connect(self.restore_shown)  # the user is elsewhere by now
+
+        self._store.call(lambda store: store.conversations.settings(conversation_id), submit)
+
+    @Slot(object)
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, PromptCacheState):
+            self.state = event
+            self.state_changed.emit(event)
+
+    @Slot()
+    def _on_computed(self) -> None:
+        self._computing = None
+        self._chat.set_preparing(False)
+
+    @Slot(ErrorReport)
+    def _on_failed(self, report: ErrorReport) -> None:
+        """Nothing is lost: the next message is read from its beginning."""
+        log.window.info("the next turn is not prepared: %s", report.text())

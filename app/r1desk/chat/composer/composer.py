@@ -1,0 +1,346 @@
+"""The box a message is written in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import (
+    QGuiApplication,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QPen,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.composer.composer_field import LARGE_PASTE, ComposerField
+from r1desk.chat.text.attachment_chip import AttachmentRow
+from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
+from r1desk.chat.text.colours import ChatColours
+from r1desk.chat.text.text_style import column_span
+from r1desk.chat.values.intents import (
+    AttachFiles,
+    ChooseFiles,
+    EditLastQuestion,
+    SaveDraft,
+    Send,
+    StopAnswer,
+)
+from r1desk.store import Attachment
+from r1desk.widgets.layouts import put_inside
+
+_MAX_LINES = 8
+_MAX_CHIP_ROWS = 2.5  # more rows of files scroll; the half one shows that
+_DRAFT_MS = 500
+_SHEET = """QPlainTextEdit, QPlainTextEdit:focus, QPlainTextEdit:disabled {
+  border: none; padding: 0; background: transparent; }"""
+
+
+def _area_for(row: AttachmentRow, parent: QWidget) -> QScrollArea:
+    """Let many files scroll, so that they do not push the conversation away."""
+    area = QScrollArea(parent)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(row)
+    row.setAutoFillBackground(False)
+    area.viewport().setAutoFillBackground(False)
+    area.hide()
+    return area
+
+
+class Composer(QWidget):
+    """Grows with its text to eight lines; one button sends or stops.
+
+    Signals:
+        requested: an `Intent`. The box is empty when it is `Send`; `SaveDraft` comes half a second
+            after the last change.
+        text_changed: all that would be sent, at once.
+    """
+
+    requested = Signal(object)
+    text_changed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._busy = False
+        self._reason = ""
+        self._hint = ""
+        self._large = ""
+        self._reported_draft = ""
+        self.setStyleSheet(_SHEET)
+        self._field = ComposerField(self)
+        self._field.setAccessibleName(tr("Message"))
+        self._field.setPlaceholderText(tr("Write a message"))
+        self._field.sent.connect(self._on_sent)
+        self._field.escaped.connect(self._on_stop)
+        self._field.last_requested.connect(lambda: self.requested.emit(EditLastQuestion()))
+        self._field.large_pasted.connect(self._on_large_pasted)
+        self._field.files_pasted.connect(self._on_files_pasted)
+        self._field.textChanged.connect(self._on_changed)
+        self._field.focus_changed.connect(self.update)  # the frame shows the focus
+        self._chip = text_button("close", "", self)
+        self._chip.setToolTip(tr("Remove the pasted text"))
+        self._chip.clicked.connect(self._on_chip)
+        self._chip.hide()
+        self.attachments = AttachmentRow(self.requested.emit, self, removable=True)
+        self._attachment_area = _area_for(self.attachments, self)
+        self._has_attachments = self._reading = False
+        self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
+        self._attach.clicked.connect(lambda: self.requested.emit(ChooseFiles()))
+        self._hint_label = QLabel(self)
+        self._hint_label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
+        self._hint_label.setTextFormat(Qt.TextFormat.PlainText)
+        self._button = self._make_button()
+        self._draft_timer = QTimer(self)
+        self._draft_timer.setSingleShot(True)
+        self._draft_timer.setInterval(_DRAFT_MS)
+        self._draft_timer.timeout.connect(self._report_draft)
+        self._arrange()
+        self.setFocusProxy(self._field)
+        self._refresh()
+
+    def _make_button(self) -> RoundButton:
+        button = RoundButton("send", tr("Send"), self, filled=True)
+        button.clicked.connect(self._on_button)
+        return button
+
+    def _arrange(self) -> None:
+        em = self.fontMetrics().height()
+        column = QVBoxLayout(self)
+        self._set_margins()
+        column.setSpacing(4)
+        column.addWidget(self._hint_label)
+        column.addWidget(self._chip, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self._attachment_area)
+        row = put_inside(column, QHBoxLayout())
+        row.setSpacing(round(em * 0.4))
+        row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
+        row.addWidget(self._field, 1, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
+
+    def _side(self) -> int:
+        """The space left and right of the box, which is as wide as the messages above it."""
+        return column_span(self.width(), self.fontMetrics().height())[0]
+
+    def _set_margins(self) -> None:
+        em = self.fontMetrics().height()
+        pad, side = round(em * 0.5), self._side()
+        if layout := self.layout():
+            layout.setContentsMargins(side + round(em * 0.9), pad, side + pad, pad)
+
+    # ---- text
+
+    def text(self) -> str:
+        """All that would be sent."""
+        typed = self._field.toPlainText()
+        return f"{typed}\n\n{self._large}" if typed and self._large else typed or self._large
+
+    def set_text(self, text: str) -> None:
+        """Put a draft into the box; this is not a change of the user's."""
+        self._large = text if len(text) > LARGE_PASTE else ""
+        self._field.setPlainText("" if self._large else text)
+        self._field.moveCursor(self._field.textCursor().MoveOperation.End)
+        self._reported_draft = self.text()
+        self._draft_timer.stop()
+        self._refresh()
+        self.text_changed.emit(self._reported_draft)
+
+    def restore_unsent(self, text: str) -> None:
+        """Put text that could not be sent before what was typed since; both are the draft now."""
+        since = self.text()
+        self.set_text(f"{text}\n\n{since}" if since else text)
+        self.requested.emit(SaveDraft(self.text()))
+
+    def insert_quote(self, text: str) -> None:
+        """Quote a text where the cursor is; what is typed next stands below it."""
+        lines = text.strip("\n").split("\n")
+        quoted = "\n".join(f"> {line}".rstrip() for line in lines)
+        before = "\n\n" if self._field.toPlainText().strip() else ""
+        if len(quoted) > LARGE_PASTE:
+            self._on_large_pasted(quoted)
+        else:
+            self._field.moveCursor(self._field.textCursor().MoveOperation.End)
+            self._field.insertPlainText(f"{before}{quoted}\n\n")
+            self._field.ensureCursorVisible()
+        self._field.setFocus()
+
+    def clear(self) -> None:
+        """Empty the box."""
+        self.set_text("")
+
+    def flush_draft(self) -> None:
+        """Report a changed draft now: the box is about to show something else."""
+        if self._draft_timer.isActive():
+            self._draft_timer.stop()
+            self._report_draft()
+
+    @property
+    def editor(self) -> QWidget:
+        """The widget that takes the keys."""
+        return self._field
+
+    def submit(self) -> None:
+        """Send what is in the box, as Enter does."""
+        self._on_sent()
+
+    # ---- state
+
+    def set_busy(self, busy: bool) -> None:
+        """Turn Send into Stop while an answer is written."""
+        self._busy = busy
+        self._refresh()
+
+    def set_enabled_reason(self, reason: str | None) -> None:
+        """Why nothing can be sent now, or None. Writing stays possible."""
+        self._reason = reason or ""
+        self._refresh()
+
+    def set_hint(self, hint: str) -> None:
+        """Say what Enter does now; an empty text stands for sending at once."""
+        self._hint = hint
+        self._refresh()
+
+    def set_attachments(
+        self, attachments: Sequence[Attachment], fitting: Sequence[bool], reading: bool
+    ) -> None:
+        """Show the files that go with the message; nothing is sent while one is being read."""
+        self.attachments.show_attachments(attachments, fitting)
+        self._has_attachments, self._reading = bool(attachments), reading
+        self._refresh()
+
+    def hint(self) -> str:
+        """The explanation of Enter, where it does not send at once."""
+        return self._hint
+
+    def _refresh(self) -> None:
+        name, label = ("stop", tr("Stop")) if self._busy else ("send", tr("Send"))
+        can_send = self._can_send()
+        self._button.setEnabled(self._busy or can_send)
+        self._button.set_action(name, label)
+        hint = tr("Stop (Esc)") if self._busy else self._reason or tr("Send (Enter)")
+        self._button.setToolTip(hint)
+        self._field.setPlaceholderText(self._reason or self._hint or tr("Write a message"))
+        self._field.viewport().update()  # Qt repaints only where a placeholder appears
+        self._hint_label.setText(self._hint)
+        self._hint_label.setVisible(bool(self._hint and self.text()))
+        self._chip.setVisible(bool(self._large))
+        if self._large:
+            count = f"{len(self._large):,}"
+            self._chip.setText(tr("Pasted text, {count} characters", count=count))
+            self._chip.setAccessibleName(
+                tr("Remove the pasted text of {count} characters", count=count)
+            )
+        self._fit_height()
+
+    def _can_send(self) -> bool:
+        has_something = bool(self.text().strip()) or self._has_attachments
+        return has_something and not self._reason and not self._reading
+
+    def _fit_height(self) -> None:
+        if self._has_attachments:
+            layout = self.layout()
+            assert layout is not None  # noqa: S101 - for the type checker
+            width = self.rect().marginsRemoved(layout.contentsMargins()).width()
+            bar = self._attachment_area.verticalScrollBar().sizeHint().width()
+            height = self.attachments.fit_width(max(width - bar, 1))
+            most = self.attachments.fit_height(_MAX_CHIP_ROWS)
+            self._attachment_area.setFixedHeight(min(height, most))
+        self._attachment_area.setVisible(self._has_attachments)
+        lines = min(max(1, math.ceil(self._field.document().size().height())), _MAX_LINES)
+        line = self._field.fontMetrics().lineSpacing()
+        policy = Qt.ScrollBarPolicy
+        scrolls = self._field.document().size().height() > _MAX_LINES
+        self._field.setVerticalScrollBarPolicy(
+            policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
+        )
+        margin = 2 * self._field.document().documentMargin()
+        self._field.setFixedHeight(math.ceil(lines * line + margin) + 2)
+
+    # ---- what the user does
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self._refresh()
+        self.text_changed.emit(self.text())
+        self._draft_timer.start()
+
+    @Slot()
+    def _report_draft(self) -> None:
+        text = self.text()
+        if text != self._reported_draft:
+            self._reported_draft = text
+            self.requested.emit(SaveDraft(text))
+
+    @Slot()
+    def _on_button(self) -> None:
+        if self._busy:
+            self._on_stop()
+        else:
+            self._on_sent()
+
+    @Slot()
+    def _on_sent(self) -> None:
+        text = self.text()
+        if not self._can_send():
+            return
+        self.clear()
+        self.requested.emit(Send(text))
+
+    @Slot()
+    def _on_stop(self) -> None:
+        self.requested.emit(StopAnswer())  # also ends the preparation of the next turn
+
+    @Slot(list)
+    def _on_files_pasted(self, paths: list[str]) -> None:
+        self.requested.emit(AttachFiles(tuple(paths)))
+
+    @Slot(str)
+    def _on_large_pasted(self, text: str) -> None:
+        self._large = f"{self._large}\n\n{text}" if self._large else text
+        self._on_changed()
+
+    @Slot()
+    def _on_chip(self) -> None:
+        self._large = ""
+        self._on_changed()
+        self._field.setFocus()
+
+    # ---- events of Qt
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width wraps anew."""
+        super().resizeEvent(event)
+        self._set_margins()
+        self._fit_height()
+
+    def mousePressEvent(self, _event: QMouseEvent) -> None:
+        """All of the box is there to write in."""
+        self._field.setFocus()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Other colours."""
+        super().changeEvent(event)
+        if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.FontChange}:
+            self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """A rounded box, framed in the accent while it has the keyboard."""
+        colours = ChatColours.from_palette(QGuiApplication.palette())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        focused = self._field.hasFocus()
+        width = 2.0 if focused else 1.0
+        painter.setPen(QPen(colours.accent if focused else colours.dim, width))
+        painter.setBrush(colours.background)
+        inset = width / 2
+        painter.drawRoundedRect(self.box().adjusted(inset, inset, -inset, -inset), 14, 14)
+
+    def box(self) -> QRectF:
+        """The frame's outer edge."""
+        return QRectF(self.rect()).adjusted(self._side(), 0, -self._side(), 0)

@@ -1,0 +1,80 @@
+"""The text box of the composer: Enter sends, Up asks for the last message."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent
+from PySide6.QtWidgets import QFrame, QWidget
+
+from r1desk.chat.text.editor import MessageField
+from r1desk.chat.text.quiet_cursor import QuietCursor
+
+LARGE_PASTE = 20_000  # characters; from here on a paste is kept beside the box
+
+
+class ComposerField(MessageField):
+    """The text box.
+
+    Signals:
+        last_requested: Up in the empty box.
+        files_pasted: paths of files that were copied elsewhere.
+        large_pasted: a paste too large to be edited here.
+        focus_changed: it has the keyboard now, or no more.
+    """
+
+    last_requested = Signal()
+    large_pasted = Signal(str)
+    files_pasted = Signal(list)
+    focus_changed = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._cursor = QuietCursor(self)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTabChangesFocus(True)
+        self.viewport().setAutoFillBackground(False)
+        self.document().setDocumentMargin(2)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Let the cursor blink for a while."""
+        self._cursor.wake()
+        super().focusInEvent(event)
+        self.focus_changed.emit()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Remove the frame around the box."""
+        super().focusOutEvent(event)
+        self.focus_changed.emit()
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
+        """Let the cursor blink for a while."""
+        self._cursor.wake()
+        super().inputMethodEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Up in the empty box asks for the last message; the rest is the box's own."""
+        self._cursor.wake()
+        if event.key() == Qt.Key.Key_Up and self.document().isEmpty():
+            self.last_requested.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        """Leave dragged files to the window, which attaches them."""
+        return not local_files(source) and super().canInsertFromMimeData(source)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """Insert plain text only; a large text goes beside the box, files are attached."""
+        if files := local_files(source):
+            self.files_pasted.emit(files)
+            return
+        text = source.text()
+        if len(text) > LARGE_PASTE:
+            self.large_pasted.emit(text)
+        else:
+            super().insertFromMimeData(source)
+
+
+def local_files(data: QMimeData) -> list[str]:
+    """The paths of the files of this computer that are dragged or copied."""
+    return [url.toLocalFile() for url in data.urls() if url.isLocalFile()]

@@ -1,0 +1,1 @@
+"""The conversation beside the context of the model: sizes, costs, ways to go on."""

@@ -1,0 +1,79 @@
+"""The controllers that measure the conversation shown against the context of the loaded model."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QTimer, Slot
+
+from deepseek_r1.core.events import ModelLoaded
+from deepseek_r1.core.heap import return_free_memory
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.settings_controller import ChatSettingsController
+from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
+from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.memory_controller import MemoryController
+from r1desk.chat.context.prompt_size_controller import PromptSizeController
+from r1desk.chat.context.summary_controller import SummaryController
+from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.chat.values.message import ChatMessage
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.platform.helper_processes import window_and_helpers_mib
+from r1desk.preferences import Preferences
+
+TRIM_DELAY_MS = 3000  # after another conversation is shown
+
+
+class ContextControllers(QObject):
+    """Creates and connects them; they live as long as the application. Main thread."""
+
+    def __init__(
+        self,
+        engine: EngineBridge,
+        models: AnsweringModel,
+        chat: ChatController,
+        settings: ChatSettingsController,
+        *,
+        preferences: Preferences,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._models, self._chat, self._preferences = models, chat, preferences
+        self.speed = MeasuredSpeed(engine)
+        counter = TokenCounter(engine, lambda: models.ready, self)
+        self.sizes = PromptSizeController(
+            chat, counter, lambda: models.facts, lambda: settings.present
+        )
+        self.memory = MemoryController(chat)
+        self.summaries = SummaryController(chat)
+        self.overflow = ContextOverflow(
+            chat,
+            counter,
+            engine,
+            model=self._model_in_use,
+            settings=lambda: settings.present,
+            speed=self.speed,
+            summaries=self.summaries,
+        )
+        self.overflow.settings_wanted.connect(models.apply)
+        self._trim_timer = QTimer(self, singleShot=True, interval=TRIM_DELAY_MS)
+        self._trim_timer.timeout.connect(return_free_memory)
+        models.loaded.connect(self._on_model_loaded)
+        chat.branch_shown.connect(self._on_branch_shown)
+
+    def _model_in_use(self) -> ModelInUse | None:
+        current = self._models.current
+        if current is None:
+            return None
+        return ModelInUse(
+            current.facts, current.bill, self._preferences.load, window_and_helpers_mib()
+        )
+
+    @Slot(object)
+    def _on_model_loaded(self, loaded: ModelLoaded) -> None:
+        self.speed.reset(self._chat.shown_branch, loaded.facts.name)
+        self.overflow.refresh()
+
+    @Slot(object, list)
+    def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
+        self.speed.fill(branch, self._models.name)
+        self._trim_timer.start()  # texts of the conversation before are free by now

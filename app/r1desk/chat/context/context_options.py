@@ -1,0 +1,131 @@
+"""Ways to go on where the context is full, each with its price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepseek_r1.core.i18n import join_sentences, tr, trn
+from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
+from r1desk.chat.values.duration import duration_text
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The messages before `start` are left out; `tokens` are those of the prompt that remains."""
+
+    start: int
+    messages: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryOffer:
+    """The conversation to summarise: `tokens` are read, `most` are written.
+
+    `left_out` are the ids of the messages that are not read; for `not_fitting` of them there is
+    no room, the others are above the place where memory begins.
+    """
+
+    tokens: int
+    most: int
+    left_out: frozenset[int]
+    not_fitting: int
+
+
+def heading_text(total: int, reserve: int, context: int, *, was_cut: bool) -> str:
+    """Why the conversation cannot simply go on."""
+    numbers = {"total": f"{total:,}", "reserve": f"{reserve:,}", "context": f"{context:,}"}
+    if was_cut:
+        return tr("The context of {context} tokens is full, so the answer ended early.", **numbers)
+    return tr(
+        "The conversation has {total} tokens and {reserve} are kept for the answer: together more "
+        "than the context of {context}. Nothing was cut off. How should it go on?",
+        **numbers,
+    )
+
+
+def fitting_options(message_id: int, total: int, context: int, *, was_cut: bool) -> ContextOptions:
+    """The context was enlarged elsewhere: the answer can simply be written."""
+    heading = tr(
+        "The conversation fits by now: {total} of {context} tokens.",
+        total=f"{total:,}",
+        context=f"{context:,}",
+    )
+    price = tr("{left} tokens are left for the answer.", left=f"{context - total:,}")
+    title = tr("Continue") if was_cut else tr("Answer now")
+    return ContextOptions(message_id, heading, (ContextOption(ContextWay.FITS, title, price),))
+
+
+def leave_out_option(left: LeftOut | None, total: int, speed: MeasuredSpeed) -> ContextOption:
+    """The model reads from a later message on."""
+    if left is None:
+        return ContextOption(
+            ContextWay.LEAVE_OUT,
+            tr("Leave out the oldest messages"),
+            tr("The last message alone is too long for this context."),
+            possible=False,
+        )
+    parts = [
+        tr(
+            "{count} tokens fewer, {left} remain. Nothing is deleted: a line shows where the "
+            "memory begins, and can be moved.",
+            count=f"{max(0, total - left.tokens):,}",
+            left=f"{left.tokens:,}",
+        )
+    ]
+    if (seconds := speed.reading_s(left.tokens)) is not None:
+        parts.append(tr("Reading them: about {duration}.", duration=_unbroken(seconds)))
+    title = trn("Leave out the oldest message", "Leave out the oldest {n} messages", left.messages)
+    return ContextOption(ContextWay.LEAVE_OUT, title, join_sentences(parts))
+
+
+def summary_option(
+    summary: SummaryOffer | None, speed: MeasuredSpeed, *, has_history: bool
+) -> ContextOption:
+    """A new branch that begins with a summary."""
+    title = tr("New branch with a summary")
+    if summary is None:
+        price = (
+            tr("Not even the last turn fits into this context together with a summary.")
+            if has_history
+            else tr("There is nothing before this message to summarise.")
+        )
+        return ContextOption(ContextWay.SUMMARY, title, price, possible=False)
+    numbers = {"read": f"{summary.tokens:,}", "most": f"{summary.most:,}"}
+    parts = [
+        tr(
+            "The model reads {read} tokens and writes at most {most}, then answers. This branch "
+            "stays.",
+            **numbers,
+        )
+    ]
+    reading, writing = speed.reading_s(summary.tokens), speed.writing_s(summary.most)
+    if reading is not None and writing is not None:
+        duration = _unbroken(reading + writing)
+        parts.append(tr("The summary takes about {duration}.", duration=duration))
+    if count := summary.not_fitting:
+        parts.append(
+            trn(
+                "The oldest message does not fit into it.",
+                "The oldest {n} messages do not fit into it.",
+                count,
+            )
+        )
+    return ContextOption(ContextWay.SUMMARY, title, join_sentences(parts))
+
+
+def _unbroken(seconds: float) -> str:
+    """A duration that stays on one line."""
+    return duration_text(seconds).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def anyway_option(total: int, context: int) -> ContextOption | None:
+    """Answer in what is left; None where nothing is."""
+    if total >= context:
+        return None
+    return ContextOption(
+        ContextWay.ANYWAY,
+        tr("Answer all the same"),
+        tr("{left} tokens are left for the answer.", left=f"{context - total:,}"),
+    )

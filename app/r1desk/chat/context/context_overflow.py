@@ -1,0 +1,291 @@
+"""Works out how a conversation can go on that has filled the context, and does what is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import Bill, ModelFacts
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.memory.estimate import Estimate
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.context_options import (
+    LeftOut,
+    SummaryOffer,
+    anyway_option,
+    fitting_options,
+    heading_text,
+    leave_out_option,
+    summary_option,
+)
+from r1desk.chat.context.longer_context import (
+    fitting_settings,
+    longer_context,
+    longer_option,
+    too_long_option,
+)
+from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.summary_controller import SummaryController, summary_request
+from r1desk.chat.context.token_counter import Counting, TokenCounter
+from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
+from r1desk.chat.values.message import ChatMessage, fills_context
+from r1desk.chat.values.prompt_messages import memory_start, prompt_messages
+from r1desk.chat.values.prompt_size import answer_reserve
+from r1desk.chat.values.started_answer import started_answer
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.store import Store
+
+LEAST_SUMMARY_TOKENS = 64
+MOST_SUMMARY_TOKENS = 512
+Fitting = Generator[tuple[Message, ...], int, tuple[int, int] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInUse:
+    """The loaded model: its facts, its bill, and the settings it was loaded with."""
+
+    facts: ModelFacts
+    bill: Bill
+    settings: LoadSettings
+    window_mib: float
+
+
+@dataclass(slots=True)
+class _Found:
+    """The ways that were worked out for one branch."""
+
+    branch: list[ChatMessage]
+    left: LeftOut | None = None
+    summary: SummaryOffer | None = None
+    settings: LoadSettings | None = None  # with a longer context that fits
+
+
+class ContextOverflow(QObject):
+    """Follows the last message of the conversation shown. Main thread.
+
+    Signals:
+        options_changed: ContextOptions, or None where the last answer needs none.
+        settings_wanted: LoadSettings: the model is to be loaded with them.
+    """
+
+    options_changed = Signal(object)
+    settings_wanted = Signal(object)
+
+    def __init__(
+        self,
+        chat: ChatController,
+        counter: TokenCounter,
+        engine: EngineBridge,
+        *,
+        model: Callable[[], ModelInUse | None],
+        settings: Callable[[], tuple[SamplingSettings, str]],
+        speed: MeasuredSpeed,
+        summaries: SummaryController,
+    ) -> None:
+        """`settings` of the conversation shown: sampling and system prompt."""
+        super().__init__()
+        self._chat, self._counter, self._engine = chat, counter, engine
+        self._model, self._settings = model, settings
+        self._speed, self._summaries = speed, summaries
+        self._run = 0  # tells which countings are outdated
+        self._found: _Found | None = None
+        self.options: ContextOptions | None = None
+        chat.branch_shown.connect(self.refresh)
+        chat.answer_finished.connect(self.refresh)
+        chat.busy_changed.connect(self._on_busy_changed)
+        engine.state_changed.connect(self._on_engine_state)
+
+    @Slot()
+    def refresh(self) -> None:
+        """Work out the ways anew: another conversation, answer or model."""
+        self._run += 1
+        self._found = None
+        branch = self._chat.shown_branch
+        if len(branch) < 2 or not fills_context(branch[-1]) or self._chat.trashed:
+            if self.options is not None:
+                self._emit(None)
+        elif (
+            self._counter.available and not self._chat.busy and (model := self._model()) is not None
+        ):
+            self._counter.run(self._working_out(self._run, _Found(branch), model))
+
+    @Slot()
+    def _on_busy_changed(self) -> None:
+        if not self._chat.busy and self._found is None:
+            self.refresh()
+
+    @Slot(object, str)
+    def _on_engine_state(self, state: EngineState, _detail: str) -> None:
+        """A loaded model can count only after its load."""
+        if state is EngineState.IDLE:
+            self._on_busy_changed()
+
+    # ---- what is possible
+
+    def _working_out(self, run: int, found: _Found, model: ModelInUse) -> Counting:
+        sampling, prompt = self._settings()
+        branch, context = found.branch, model.facts.context_length
+        reserve = answer_reserve(context, sampling)
+        was_cut = branch[-1].state != "failed"
+        thought = _thinking_tokens(branch[-1]) if was_cut else 0  # read again to go on from there
+        total = thought + (yield prompt_messages(branch, prompt))
+        if total + reserve <= context:
+            if run == self._run:
+                self._found = found
+                self._emit(fitting_options(branch[-1].id, total, context, was_cut=was_cut))
+            return
+        found.left = yield from _left_out(branch, prompt, context - thought, reserve)
+        found.summary = yield from _summary(branch, prompt, context)
+        if run != self._run:
+            return
+        self._found = found
+        options = [
+            leave_out_option(found.left, total, self._speed),
+            summary_option(found.summary, self._speed, has_history=len(branch) > 2),
+        ]
+        if not was_cut and (anyway := anyway_option(total, context)) is not None:
+            options.append(anyway)
+        heading = heading_text(total, reserve, context, was_cut=was_cut)
+        shown = ContextOptions(branch[-1].id, heading, tuple(options))
+        length = longer_context(model.facts, total + reserve)
+        if length is None:
+            self._emit(_with_first(shown, too_long_option(model.facts)))
+        else:
+            self._ask_bill(run, shown, model, length)
+
+    def _ask_bill(self, run: int, shown: ContextOptions, model: ModelInUse, length: int) -> None:
+        settings = model.settings.model_copy(update={"context_length": length})
+        path = Path(model.facts.path)
+        request = self._engine.bills.ask(path, settings, model.window_mib, measure_disk=False)
+        request.done.connect(partial(self._on_billed, run, shown, model, settings))
+        request.failed.connect(partial(self._on_not_billed, run, shown))
+
+    def _on_billed(
+        self,
+        run: int,
+        shown: ContextOptions,
+        model: ModelInUse,
+        settings: LoadSettings,
+        estimate: Estimate,
+    ) -> None:
+        if run == self._run and self._found is not None:
+            chosen = self._found.settings = fitting_settings(estimate, settings)
+            option = longer_option(estimate, settings, chosen, model.bill)
+            self._emit(_with_first(shown, option))
+
+    def _on_not_billed(self, run: int, shown: ContextOptions, report: ErrorReport) -> None:
+        if run == self._run:
+            title = tr("Longer context")
+            option = ContextOption(ContextWay.LONGER, title, report.text(), possible=False)
+            self._emit(_with_first(shown, option))
+
+    def _emit(self, options: ContextOptions | None) -> None:
+        self.options = options
+        self.options_changed.emit(options)
+
+    # ---- what is chosen
+
+    @Slot(str)
+    def choose(self, way: str) -> None:
+        """Take one of the ways."""
+        found = self._found
+        if found is None or self._chat.busy or found.branch[-1].id != self._last_id():
+            return
+        match ContextWay(way):
+            case ContextWay.FITS:
+                self._go_on(found.branch[-1])
+            case ContextWay.LONGER if found.settings is not None:
+                self.settings_wanted.emit(found.settings)
+                self._go_on(found.branch[-1])
+            case ContextWay.LEAVE_OUT if found.left is not None:
+                first, leaf = found.branch[found.left.start].id, found.branch[-2].id
+
+                def mark(store: Store) -> None:
+                    store.messages.set_memory_start(leaf, first)
+
+                self._go_on(found.branch[-1], mark)
+            case ContextWay.SUMMARY if found.summary is not None:
+                question, parent = found.branch[-2], found.branch[-3]
+                summary, sampling = found.summary, self._settings()[0]
+                self._summaries.start(question, parent.id, summary.left_out, summary.most, sampling)
+            case ContextWay.ANYWAY:
+                self._chat.regenerate(found.branch[-1].id, fills_context=True)
+            case _:
+                pass
+
+    def _last_id(self) -> int | None:
+        branch = self._chat.shown_branch
+        return branch[-1].id if branch else None
+
+    def _go_on(self, answer: ChatMessage, before: Callable[[Store], None] | None = None) -> None:
+        if started_answer(answer) is not None:
+            self._chat.continue_answer(answer.id, before=before)
+        else:
+            self._chat.regenerate(answer.id, before=before)
+
+
+def _thinking_tokens(message: ChatMessage) -> int:
+    return message.stats.thinking_tokens if message.stats is not None else 0
+
+
+def _with_first(shown: ContextOptions, option: ContextOption) -> ContextOptions:
+    return replace(shown, options=(option, *shown.options))
+
+
+def _left_out(
+    branch: Sequence[ChatMessage], prompt: str, context: int, reserve: int
+) -> Generator[tuple[Message, ...], int, LeftOut | None]:
+    """The earliest later start with half of the context left, else with the reserve left."""
+    before = memory_start(branch)
+    starts = [i for i in range(before + 1, len(branch)) if not branch[i].is_answer]
+    for limit in (min(context // 2, context - reserve), context - reserve):
+        found = yield from _first_fitting([branch[i:] for i in starts], prompt, limit)
+        if found is not None:
+            position, tokens = found
+            start = starts[position]
+            return LeftOut(start, start - before, tokens)
+    return None
+
+
+def _summary(
+    branch: Sequence[ChatMessage], prompt: str, context: int
+) -> Generator[tuple[Message, ...], int, SummaryOffer | None]:
+    """What can be summarised: an earlier summary and the latest messages that fit with it."""
+    most = max(LEAST_SUMMARY_TOKENS, min(MOST_SUMMARY_TOKENS, context // 5))
+    history = list(branch[memory_start(branch) : -2])
+    if not history or not history[-1].is_answer:
+        return None
+    earlier = 2 if len(history) > 1 and history[1].memory_start else 0
+    request = ChatMessage(0, Role.USER, summary_request())
+    starts = [i for i in range(earlier, len(history)) if not history[i].is_answer]
+    texts = [[*history[:earlier], *history[i:], request] for i in starts]
+    found = yield from _first_fitting(texts, prompt, context - most)
+    if found is None:
+        return None
+    position, tokens = found
+    not_fitting = history[earlier : starts[position]]
+    above = branch[: memory_start(branch)]
+    left_out = frozenset(message.id for message in (*above, *not_fitting))
+    return SummaryOffer(tokens, most, left_out, len(not_fitting))
+
+
+def _first_fitting(texts: Sequence[Sequence[ChatMessage]], prompt: str, limit: int) -> Fitting:
+    """The first of ever shorter conversations that fits, and its tokens; None where none does."""
+    low, high = 0, len(texts)
+    found: tuple[int, int] | None = None
+    while low < high:
+        middle = (low + high) // 2
+        tokens = yield prompt_messages(texts[middle], prompt)
+        if tokens <= limit:
+            found, high = (middle, tokens), middle
+        else:
+            low = middle + 1
+    return found

@@ -1,0 +1,161 @@
+"""Measures the next message before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from shiboken6 import isValid
+
+from deepseek_r1.core.events import ModelFacts
+from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.context.token_counter import Counting, TokenCounter
+from r1desk.chat.values.attachments import (
+    conversation_tokens,
+    estimated_tokens,
+    tokens_of,
+    with_attachments,
+)
+from r1desk.chat.values.prompt_messages import memory_start, prompt_messages
+from r1desk.chat.values.prompt_size import PromptSize, answer_reserve
+from r1desk.store import Attachment
+
+DELAY_MS = 300
+SLOW_MS = 600  # without a count an estimate is shown
+
+
+class PromptSizeController(QObject):
+    """Follows the text that is typed and the conversation shown. Main thread.
+
+    While an answer is written or no model is loaded there is nothing to measure.
+    """
+
+    changed = Signal(object)  # PromptSize, or None where nothing is known
+
+    def __init__(
+        self,
+        chat: ChatController,
+        counter: TokenCounter,
+        facts: Callable[[], ModelFacts | None],
+        settings: Callable[[], tuple[SamplingSettings, str]],
+    ) -> None:
+        """`facts` are of the loaded model; `settings` of the conversation shown: sampling and
+        system prompt.
+        """
+        super().__init__()
+        self._chat, self._counter = chat, counter
+        self._facts, self._settings = facts, settings
+        self._text = ""
+        self._attachments: tuple[Attachment, ...] = ()
+        self._history: int | None = None  # tokens of the conversation shown
+        self._run = 0  # counts the countings, to tell which are outdated
+        self._is_counting = False
+        self._is_outdated = False  # the text or the conversation has changed during a count
+        self.size: PromptSize | None = None
+        self._slow = QTimer(self, singleShot=True, interval=SLOW_MS)
+        self._slow.timeout.connect(self._on_slow)
+        self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
+        self._delay.timeout.connect(self._count)
+        chat.branch_shown.connect(self.refresh)
+        chat.answer_finished.connect(self.refresh)
+        chat.busy_changed.connect(self._on_busy_changed)
+
+    def set_message(self, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
+        """The message in the composer is another one; counted once typing pauses."""
+        if text == self._text and attachments == self._attachments:
+            return
+        self._text, self._attachments = text, attachments
+        if self._history is not None or self.size is not None:
+            self._show(self._estimated_tokens(), exact=False)
+        self._delay.start()
+
+    @property
+    def _is_empty(self) -> bool:
+        return not self._text.strip() and not self._attachments
+
+    def _estimated_tokens(self) -> int:
+        """Runs at each key: what is known of the files is not estimated again."""
+        typed = estimated_tokens(self._text) if self._text else 0
+        return typed + sum(tokens_of(attachment) for attachment in self._attachments)
+
+    @Slot()
+    def refresh(self) -> None:
+        """Measure anew: another conversation, model or setting."""
+        self._history = None
+        self._run += 1
+        self._delay.start()
+
+    @Slot()
+    def _on_busy_changed(self) -> None:
+        if self._chat.busy:
+            self._run += 1
+            self._history = None
+            self._emit(None)
+        else:
+            self._delay.start()
+
+    @Slot()
+    def _count(self) -> None:
+        if self._chat.busy or not self._counter.available:
+            self._emit(None)
+            return
+        if self._is_counting:  # one count at a time: it may have to wait for a preparation
+            self._is_outdated = True
+            return
+        self._run += 1
+        self._is_counting, self._is_outdated = True, False
+        self._slow.start()
+        self._counter.run(self._counting(self._run))
+
+    @Slot()
+    def _on_slow(self) -> None:
+        """The engine prepares the next turn, and the count waits for it."""
+        if self._is_counting and not self._chat.busy:
+            self._show(self._estimated_tokens(), exact=self._is_empty)
+
+    def _counting(self, run: int) -> Counting:
+        try:
+            yield from self._count_parts(run)
+        finally:  # also where the engine gave the count up
+            if isValid(self):  # else the application is at its end, and the timers are gone
+                self._end_count()
+
+    def _end_count(self) -> None:
+        self._is_counting = False
+        self._slow.stop()
+        if self._is_outdated:
+            self._delay.start()
+
+    def _count_parts(self, run: int) -> Counting:
+        before = prompt_messages(self._chat.shown_branch, self._settings()[1])
+        is_empty, text = self._is_empty, with_attachments(self._text, self._attachments)
+        history = self._history
+        if history is None:
+            history = (yield before) if before else 0
+        tokens = 0
+        if not is_empty:
+            tokens = max(0, (yield (*before, Message(role=Role.USER, content=text))) - history)
+        if run == self._run:
+            self._history = history
+            self._show(tokens)
+
+    def _show(self, text_tokens: int, *, exact: bool = True) -> None:
+        facts = self._facts()
+        history = self._history
+        if history is None:
+            branch = self._chat.shown_branch
+            history = conversation_tokens(branch[memory_start(branch) :]) if branch else 0
+        if facts is None or not (history or text_tokens):
+            self._emit(None)
+            return
+        context = facts.context_length
+        reserve = answer_reserve(context, self._settings()[0])
+        known = self._history is not None
+        self._emit(PromptSize(text_tokens, history, reserve, context, exact, known))
+
+    def _emit(self, size: PromptSize | None) -> None:
+        if size != self.size:
+            self.size = size
+            self.changed.emit(size)

@@ -1,0 +1,296 @@
+"""One answer: thinking, status, text, note or error, and the row under it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, Qt, Slot
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QLabel, QPushButton, QWidget
+
+from deepseek_r1.core.events import ThinkingEnd
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.messages.answer_note import AnswerNote, note_for
+from r1desk.chat.messages.context_card import ContextCard
+from r1desk.chat.messages.continue_row import ContinueRow, can_continue
+from r1desk.chat.messages.editable_message import EditableMessage
+from r1desk.chat.messages.status_line import StatusLine
+from r1desk.chat.messages.thinking import ThinkingBox
+from r1desk.chat.text import display_text as fit
+from r1desk.chat.text.buttons import BUTTON_INSET_EM
+from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.time_slicer import Slicer
+from r1desk.chat.values.context_ways import ContextOptions
+from r1desk.chat.values.intents import OpenLink, Regenerate, Request
+from r1desk.chat.values.message import ChatMessage, fills_context
+
+_MAX_ERROR = 4_000
+
+
+class ErrorBox(QWidget):
+    """A box with an error and a button to try again."""
+
+    def __init__(
+        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
+        self._style = style
+        text = message.error_text or tr("The answer failed.")
+        self._label = QLabel(fit.breakable(fit.code(text[:_MAX_ERROR])), self)
+        self._label.setTextFormat(Qt.TextFormat.PlainText)
+        self._label.setWordWrap(True)
+        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        palette = self._label.palette()
+        palette.setColor(palette.ColorRole.WindowText, style.colours.text)
+        self._label.setPalette(palette)
+        self._again = QPushButton(tr("Try again"), self)
+        self._again.clicked.connect(lambda: request(Regenerate(message.id)))
+        self.setAccessibleName(tr("Error: {reason}", reason=text[:_MAX_ERROR]))
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        pad = round(self._style.em_px * 0.75)
+        button = self._again.sizeHint()
+        inner = width - 2 * pad
+        height = self._label.heightForWidth(inner)
+        self._label.setGeometry(pad, pad, inner, height)
+        below = pad + height + round(pad * 0.8)
+        self._again.setGeometry(pad, below, button.width(), button.height())
+        total = below + button.height() + pad
+        self.resize(width, total)
+        return total
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """A box in the colour of danger."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(self._style.colours.error_edge, 1))
+        painter.setBrush(self._style.colours.error_background)
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
+
+
+class AnswerView(EditableMessage):
+    """All of an answer, also while it is being written."""
+
+    def __init__(
+        self,
+        message: ChatMessage,
+        style: TextStyle,
+        slicer: Slicer,
+        request: Request,
+        parent: QWidget,
+        *,
+        is_last: bool,
+        open_thinking: set[int],
+    ) -> None:
+        """`is_last`: only the last answer of a conversation can go on.
+
+        `open_thinking`: the messages whose thinking is unfolded. It is kept here for the next
+        widget of this message.
+        """
+        super().__init__(message, style, slicer, request, parent)
+        self._is_last = is_last
+        self._open_thinking = open_thinking
+        self._context_options: ContextOptions | None = None
+        self._card: ContextCard | None = None
+        self._continue: ContinueRow | None = None
+        self._thinking: ThinkingBox | None = None
+        self._status: StatusLine | None = None
+        self._error: ErrorBox | None = None
+        self._note: AnswerNote | None = None
+        self._body = self._new_body()
+        self.setAccessibleName(tr("Answer"))
+        if message.thinking:
+            self._thinking_box().load(
+                message.thinking,
+                message.thinking_s,
+                _end_of(message),
+                final=message.state != "streaming" or bool(message.content),
+            )
+        if message.state == "streaming":
+            self._body.load(message.content, final=False)
+        elif message.state == "queued":
+            self._body.load("", final=False)
+            self.show_status(tr("Waits until the answer being written is finished."), None)
+        else:
+            self._body.load(message.content)
+            self._conclude(message)
+
+    # ---- streaming
+
+    def show_status(self, text: str, fraction: float | None) -> None:
+        """Show what the engine is doing."""
+        if self._status is None:
+            self._status = StatusLine(self._style, self)
+            self._status.show()
+        self._status.show_status(text, fraction)
+
+    def feed_thinking(self, text: str) -> None:
+        """More thinking."""
+        self._remove_status()
+        self._thinking_box().feed(text)
+
+    def finish_thinking(self, seconds: float, end: ThinkingEnd | None = None) -> None:
+        """The thinking is over, for the reason `end`."""
+        if self._thinking:
+            self._thinking.finish(seconds, end)
+
+    def set_last(self, is_last: bool) -> None:
+        """Another message is the last one now, or this one is."""
+        if is_last != self._is_last:
+            self._is_last = is_last
+            if self._footer and self._message.state != "streaming":
+                self._show_ways_on(self._message)
+                self.grown.emit()
+
+    def show_context_options(self, options: ContextOptions | None) -> None:
+        """Show the ways to go on in a full context; None removes them."""
+        self._context_options = options
+        if self._footer:
+            self._show_ways_on(self._message)
+            self.grown.emit()
+
+    def feed(self, text: str) -> None:
+        """More of the answer."""
+        self._remove_status()
+        self._body.feed(text)
+
+    def finish(self, message: ChatMessage) -> None:
+        """The answer is complete: make what is drawn exactly what is stored."""
+        self._message = message
+        self._remove_status()
+        if message.thinking or self._thinking:
+            box = self._thinking_box()
+            box.finish(message.thinking_s, _end_of(message))
+            if box.text != message.thinking:
+                box.replace(message.thinking, message.thinking_s)
+        if self._body.source == message.content:
+            self._body.finish()
+        else:
+            old = self._body
+            self._body = self._new_body()
+            self._body.load(message.content)
+            self._body.show()
+            old.hide()
+            old.deleteLater()
+        self._conclude(message)
+
+    # ---- parts
+
+    @property
+    def thinking(self) -> ThinkingBox | None:
+        """The box of the thinking, if there is any."""
+        return self._thinking
+
+    @property
+    def note(self) -> str:
+        """Why there is no answer below the thinking; empty where there is one."""
+        return self._note.text() if self._note else ""
+
+    @property
+    def card(self) -> ContextCard | None:
+        """The ways to go on in a full context."""
+        return self._card
+
+    @property
+    def continue_row(self) -> ContinueRow | None:
+        """The buttons that let a cut answer go on."""
+        return self._continue
+
+    @property
+    def body(self) -> MarkdownView:
+        """The text."""
+        return self._body
+
+    def _new_body(self) -> MarkdownView:
+        body = MarkdownView(self._style, self._slicer, self)
+        body.grown.connect(self.grown)
+        body.link_chosen.connect(lambda address: self._request(OpenLink(address)))
+        return body
+
+    def _thinking_box(self) -> ThinkingBox:
+        if self._thinking is None:
+            is_open = self._message.id in self._open_thinking
+            self._thinking = ThinkingBox(
+                self._style, self._slicer, self._request, self, is_open=is_open
+            )
+            self._thinking.opened.connect(self._on_thinking_opened)
+            self._thinking.grown.connect(self.grown)
+            self._thinking.show()
+        return self._thinking
+
+    @Slot(bool)
+    def _on_thinking_opened(self, opened: bool) -> None:
+        if opened:
+            self._open_thinking.add(self._message.id)
+        else:
+            self._open_thinking.discard(self._message.id)
+
+    def _remove_status(self) -> None:
+        if self._status:
+            self._status.hide()
+            self._status.deleteLater()
+            self._status = None
+
+    def _conclude(self, message: ChatMessage) -> None:
+        for old in (self._error, self._note, self._footer):
+            if old:
+                old.hide()
+                old.deleteLater()
+        self._error = self._note = None
+        if note := note_for(message):
+            self._note = AnswerNote(note, self._style, self)
+            self._note.show()
+        if message.state == "failed" and not fills_context(message):
+            self._error = ErrorBox(message, self._style, self._request, self)
+            self._error.show()
+        self._add_footer().show()
+        self._show_ways_on(message)
+
+    def _show_ways_on(self, message: ChatMessage) -> None:
+        for old in (self._card, self._continue):
+            if old:
+                old.hide()
+                old.deleteLater()
+        self._card = self._continue = None
+        if self._context_options or (message.state == "failed" and fills_context(message)):
+            self._card = ContextCard(message.error_text, self._style, self._request, self)
+            if self._context_options:
+                self._card.show_options(self._context_options)
+            self._card.show()
+        elif self._is_last and can_continue(message):
+            self._continue = ContinueRow(message, self._style, self._request, self)
+            self._continue.show()
+
+    def _set_text_visible(self, visible: bool) -> None:
+        self._body.setVisible(visible)
+
+    # ---- geometry
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        em = self._style.em_px
+        y = 0
+        body = self._editor or (self._body if self._body.source else None)
+        parts = (
+            (self._thinking, 0.45),
+            (self._status, 0.3),
+            (body, 0.45),
+            (self._note, 0.45),
+            (self._error, 0.45),
+            (self._card, 0.45),
+            (self._continue, 0.3),
+        )
+        for part, gap in parts:
+            if part:
+                part.move(0, y)
+                y += part.fit_width(width) + round(gap * em)
+        if self._footer:
+            inset = round(em * BUTTON_INSET_EM)
+            self._footer.move(-inset, y)
+            y += self._footer.fit_width(width + inset)
+        self.resize(width, y)
+        return y
+
+
+def _end_of(message: ChatMessage) -> ThinkingEnd | None:
+    return message.stats.thinking_end if message.stats is not None else None

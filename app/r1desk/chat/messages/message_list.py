@@ -1,0 +1,344 @@
+"""A long list of messages of which only those near the screen exist as widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.messages.message_positions import (
+    MessagePosition,
+    MessageView,
+    near,
+    position_at,
+    stops,
+)
+from r1desk.chat.text.text_style import column_span
+from r1desk.chat.text.time_slicer import Slicer
+
+MAX_BUILT = 60
+_KEPT_SCREENS = 2.0  # built this far above and below what is visible
+_NEAR_END_PX = 24
+_GAP_EM = 0.7
+
+
+class MessageList(QScrollArea):
+    """Builds, lays out and forgets message widgets as the user scrolls.
+
+    Signals:
+        end_shown: True when the end of the conversation came into view, False when it left.
+    """
+
+    end_shown = Signal(bool)
+
+    def __init__(
+        self,
+        build: Callable[[int, QWidget], MessageView],
+        estimate: Callable[[int, int], int],
+        slicer: Slicer,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._build = build
+        self._estimate = estimate
+        self._slicer = slicer
+        self._positions: list[MessagePosition] = []
+        self._by_key: dict[int, MessagePosition] = {}
+        self._following = True
+        self._end_was_shown = True
+        self._placing = False
+        self._filling = False
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.setAccessibleName(tr("Conversation"))
+        self._content = QWidget()
+        self.setWidget(self._content)
+        self._content.setAutoFillBackground(False)
+        self.viewport().setAutoFillBackground(False)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self.place)
+        bar = self.verticalScrollBar()
+        bar.valueChanged.connect(self._on_scrolled)
+        bar.rangeChanged.connect(self._on_range)
+        bar.setEnabled(False)
+
+    # ---- contents
+
+    def show_keys(self, keys: list[int], same: AbstractSet[int] = frozenset()) -> None:
+        """Show other messages, from their end. Those of `same` stay as they are built."""
+        kept = {key: position for key in same if (position := self._by_key.get(key))}
+        for position in self._positions:
+            if position.key not in kept:
+                self._forget(position)
+        width = self.column_width()
+        self._positions = [
+            kept.get(key) or MessagePosition(key, self._estimate(key, width)) for key in keys
+        ]
+        self._by_key = {position.key: position for position in self._positions}
+        self._following = True
+        self.place()
+
+    def add_key(self, key: int) -> None:
+        """Add a message at the end."""
+        position = MessagePosition(key, self._estimate(key, self.column_width()))
+        self._positions.append(position)
+        self._by_key[key] = position
+        self.place()
+
+    def rebuild(self, key: int | None = None) -> None:
+        """Build one message anew, or all of them; the reader's place stays and is never empty."""
+        visible = {position.key for position in self._near(0.0)}
+        for position in self._positions:
+            if key is None or position.key == key:
+                if position.key in visible:
+                    self._set_aside(position)
+                else:
+                    self._forget(position)
+        self.place()
+
+    def view(self, key: int) -> MessageView | None:
+        """The widget of a message, if it is built."""
+        position = self._by_key.get(key)
+        return position.view if position else None
+
+    def build_now(self, key: int) -> MessageView:
+        """The widget of a message, built if need be."""
+        position = self._by_key[key]
+        self._build_position(position)
+        self.place()
+        assert position.view is not None  # noqa: S101 - just built
+        return position.view
+
+    def pin(self, key: int, pinned: bool) -> None:
+        """Keep a message's widget although it is far from the screen."""
+        self._by_key[key].pinned = pinned
+
+    @property
+    def built(self) -> int:
+        """The number of message widgets."""
+        return sum(position.view is not None for position in self._positions)
+
+    # ---- scrolling
+
+    def to_end(self) -> None:
+        """Go to the end and stay there."""
+        self._following = True
+        self.place()
+
+    def show_key(self, key: int, below_px: int = 0) -> None:
+        """Scroll to a message, or to what is so far below its upper edge."""
+        position = self._by_key[key]
+        self._following = False
+        above = self._margin() if not below_px else self.viewport().height() // 3
+        self.verticalScrollBar().setValue(position.top + below_px - above)
+
+    def top_key(self) -> int | None:
+        """The message at the upper edge of the screen."""
+        position = position_at(self._positions, self.verticalScrollBar().value())
+        return position.key if position else None
+
+    def stop_following(self) -> None:
+        """Stay where the reader is."""
+        self._following = False
+
+    @Slot(int)
+    def _on_scrolled(self, value: int) -> None:
+        if self._placing:
+            return
+        self._following = value >= self.verticalScrollBar().maximum() - _NEAR_END_PX
+        self._fill()
+        self._report_end()
+
+    @Slot(int, int)
+    def _on_range(self, least: int, most: int) -> None:
+        # The bar keeps its room, or text would wrap anew; with nothing to scroll it is unseen.
+        self.verticalScrollBar().setEnabled(most > least)
+
+    def _report_end(self) -> None:
+        bar = self.verticalScrollBar()
+        shown = bar.value() >= bar.maximum() - _NEAR_END_PX
+        if shown != self._end_was_shown:
+            self._end_was_shown = shown
+            self.end_shown.emit(shown)
+
+    # ---- geometry
+
+    def column_width(self) -> int:
+        """The width of the messages: readable, whatever the window's."""
+        return column_span(self.width(), self.fontMetrics().height())[1]
+
+    def _margin(self) -> int:
+        return round(self.fontMetrics().height() * 1.2)
+
+    @Slot()
+    def place_later(self) -> None:
+        """Lay out once the events of this moment are through."""
+        if not self._later.isActive():
+            self._later.start(0)
+
+    @Slot()
+    def place(self) -> None:
+        """Lay out what is near the screen and keep the reader's place."""
+        if self._placing:
+            return
+        self._placing = True
+        bar = self.verticalScrollBar()
+        anchor = None if self._following else position_at(self._positions, bar.value())
+        offset = bar.value() - anchor.top if anchor else 0
+        width = self.column_width()
+        visible = {position.key for position in self._near(0.0)}
+        for position in self._positions:
+            # What grows is laid out anew cheaply; another width costs, so out of sight it waits.
+            grown = position.changed and position.width in {0, width}
+            if position.view and (grown or position.key in visible):
+                self._lay_out(position, width)
+        self._set_tops()
+        bar.setValue(anchor.top + offset if anchor else bar.maximum())
+        self._placing = False
+        self._fill()
+        self._report_end()
+
+    def _lay_out(self, position: MessagePosition, width: int) -> None:
+        if position.width == width and not position.changed:
+            return
+        assert position.view is not None  # noqa: S101 - the caller looked
+        position.height = position.view.fit_width(width)
+        position.width = width
+        position.changed = False
+
+    def _set_tops(self) -> None:
+        left, _ = column_span(self.width(), self.fontMetrics().height())
+        gap = round(self.fontMetrics().height() * _GAP_EM)
+        y = self._margin()
+        for position in self._positions:
+            position.top = y
+            if position.view:
+                spot = QPoint(left, y)
+                if position.view.pos() != spot:
+                    position.view.move(spot)
+                if position.view.isHidden():
+                    position.view.show()
+                    self._end(position.former)
+                    position.former = None
+            y += position.height + gap
+        self._content.resize(self.viewport().width(), y + self._margin())
+
+    # ---- building
+
+    def _near(self, screens: float) -> Iterator[MessagePosition]:
+        """The messages on the screen and this many screens above and below it."""
+        height = self.viewport().height()
+        return near(self._positions, self.verticalScrollBar().value(), height, screens)
+
+    def _fill(self) -> None:
+        if not self._filling and self._next_to_build():
+            self._filling = True
+            self._slicer.add(self, self._filling_steps(), urgent=True)
+
+    def _next_to_build(self) -> MessagePosition | None:
+        missing = [position for position in self._near(0.0) if self._is_stale(position)]
+        if not missing:
+            missing = [
+                position for position in self._near(_KEPT_SCREENS / 2) if self._is_stale(position)
+            ]
+        return missing[-1] if missing and self._following else next(iter(missing), None)
+
+    def _is_stale(self, position: MessagePosition) -> bool:
+        return position.view is None or position.width != self.column_width()
+
+    def _filling_steps(self) -> Iterator[None]:
+        try:
+            while position := self._next_to_build():
+                self._build_position(position)
+                yield
+                if position.view:  # else other messages are shown since
+                    self._lay_out(position, self.column_width())
+                self._thin_out()
+                self.place()
+                yield
+        finally:
+            self._filling = False
+        self.order_focus()
+
+    def order_focus(self) -> None:
+        """Let Tab go from top to bottom, whatever was built first."""
+        last: QWidget = self
+        for position in self._positions:
+            for widget in stops(position.view) if position.view else ():
+                QWidget.setTabOrder(last, widget)
+                last = widget
+
+    def _build_position(self, position: MessagePosition) -> None:
+        if position.view is None:
+            view = self._build(position.key, self._content)
+            view.grown.connect(self._on_grown)
+            position.view = view
+            position.changed = True
+
+    def _thin_out(self) -> None:
+        """Forget what is far away when there are too many."""
+        built = [position for position in self._positions if position.view and not position.pinned]
+        if len(built) < MAX_BUILT:
+            return
+        keep = {position.key for position in self._near(_KEPT_SCREENS)}
+        middle = self.verticalScrollBar().value() + self.viewport().height() // 2
+        built.sort(key=lambda position: abs(position.top + position.height // 2 - middle))
+        for position in built[MAX_BUILT - 5 :]:
+            if position.key not in keep or len(built) > MAX_BUILT:
+                self._forget(position)
+
+    def _set_aside(self, position: MessagePosition) -> None:
+        """Show the widget until another one is laid out in its place."""
+        if position.former is None:
+            position.former, position.view = position.view, None
+        self._forget(position, former=False)
+
+    def _forget(self, position: MessagePosition, *, former: bool = True) -> None:
+        if former:
+            self._end(position.former)
+            position.former = None
+        self._end(position.view)
+        position.view = None
+        position.changed = True
+
+    @staticmethod
+    def _end(view: MessageView | None) -> None:
+        if view is not None:
+            view.hide()
+            view.deleteLater()
+
+    @Slot()
+    def _on_grown(self) -> None:
+        sender = self.sender()
+        for position in self._positions:
+            if position.view is sender:
+                position.changed = True
+        self.place_later()
+
+    def changed(self, key: int) -> None:
+        """A message got more to show."""
+        self._by_key[key].changed = True
+
+    # ---- events of Qt
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Wrap anew."""
+        super().resizeEvent(event)
+        self.place()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Home and End too."""
+        bar = self.verticalScrollBar()
+        if event.key() == Qt.Key.Key_End:
+            self.to_end()
+        elif event.key() == Qt.Key.Key_Home:
+            self.stop_following()
+            bar.setValue(0)
+        else:
+            super().keyPressEvent(event)

@@ -1,0 +1,78 @@
+"""The numbers under an answer, as text."""
+
+from __future__ import annotations
+
+from deepseek_r1.core.events import FinishReason, GenerationStats
+from deepseek_r1.core.i18n import N_, tr, trn
+from r1desk.chat.values.duration import duration_text
+
+_REASONS = {
+    FinishReason.STOP: N_("finished"),
+    FinishReason.LENGTH: N_("length limit reached"),
+    FinishReason.CONTEXT: N_("context full"),
+    FinishReason.REPETITION: N_("repeated itself"),
+    FinishReason.CANCELLED: N_("stopped"),
+    FinishReason.ERROR: N_("engine failed"),
+}
+
+
+def stats_line(stats: GenerationStats) -> str:
+    """Rate, tokens, time to the first token, and why it ended."""
+    parts = []
+    if stats.decode_tok_s > 0:
+        parts.append(tr("{rate} tok/s", rate=f"{stats.decode_tok_s:.1f}"))
+    if stats.accepted:
+        parts.append(tr("{each} tokens a pass", each=f"{stats.tokens_per_pass:.1f}"))
+    if stats.completion_tokens:
+        parts.append(trn("{n:,} token", "{n:,} tokens", stats.completion_tokens))
+    if stats.ttft_s > 0:
+        parts.append(tr("{seconds} s to first token", seconds=f"{stats.ttft_s:.1f}"))
+    parts.append(tr(_REASONS[stats.finish_reason]))
+    return " · ".join(parts)
+
+
+def stats_details(stats: GenerationStats, model_name: str) -> str:
+    """Every count, one a line."""
+    reading = f"{stats.prefill_tok_s:.0f}"
+    lines = [
+        tr("Prompt: {count} tokens, {cached} of them remembered",
+           count=f"{stats.prompt_tokens:,}", cached=f"{stats.cached_tokens:,}"),
+        tr("Reading: {seconds} s ({rate} tok/s)", seconds=f"{stats.prefill_s:.1f}", rate=reading),
+        tr("Answer: {count} tokens, {thinking} of them thinking",
+           count=f"{stats.completion_tokens:,}", thinking=f"{stats.thinking_tokens:,}"),
+        tr("Writing: {seconds} s ({rate} tok/s)",
+           seconds=f"{stats.decode_s:.1f}", rate=f"{stats.decode_tok_s:.1f}"),
+        tr("Context used: {count} tokens", count=f"{stats.context_used:,}"),
+        tr("Seed: {seed}", seed=stats.seed),
+    ]  # fmt: skip
+    if stats.drafted:
+        lines.append(
+            tr(
+                "Drafted: {right} of {count} tokens were right, {each} tokens a pass",
+                right=f"{stats.accepted:,}",
+                count=f"{stats.drafted:,}",
+                each=f"{stats.tokens_per_pass:.2f}",
+            )
+        )
+    if stats.draft_released:
+        lines.append(tr("The draft model was freed: its memory makes the model faster."))
+    if stats.peak_mib:
+        lines.append(tr("Peak memory of the engine: {mib} MiB", mib=f"{stats.peak_mib:,.0f}"))
+    if model_name:
+        lines.insert(0, model_name)
+    return "\n".join(lines)
+
+
+def reading_line(done: int, total: int, cached: int, left_s: float | None = None) -> str:
+    """Progress of reading the prompt, with the time left where it is known."""
+    numbers = {"done": f"{done:,}", "total": f"{total:,}"}
+    if cached:
+        remembered = f"{cached:,}"
+        line = tr(
+            "Reading {done} of {total} tokens ({cached} remembered)", cached=remembered, **numbers
+        )
+    else:
+        line = tr("Reading {done} of {total} tokens", **numbers)
+    if left_s is None:
+        return line
+    return f"{line} · {tr('about {duration} left', duration=duration_text(left_s))}"

@@ -1,0 +1,248 @@
+"""The model's thinking: one line with its duration and last words, and all of it when opened."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QPushButton, QWidget
+
+from deepseek_r1.core.events import ThinkingEnd
+from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.text import display_text as fit
+from r1desk.chat.text.buttons import BUTTON_INSET_EM, text_button
+from r1desk.chat.text.chat_fonts import ASIDE_SCALE, scaled
+from r1desk.chat.text.markdown_view import MarkdownView
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.time_slicer import Slicer
+from r1desk.chat.values.duration import duration_text
+from r1desk.chat.values.intents import AnswerNow, OpenLink, Request
+from r1desk.theme.icons import icon
+from r1desk.widgets.elided_label import ElidedLabel
+
+_TICK_MS = 1_000
+_MOMENT_S = 2.0
+_END_NOTES = {
+    ThinkingEnd.BUDGET: N_("The thinking budget was used up, so the model had to answer."),
+    ThinkingEnd.REPETITION: N_("The thinking only repeated itself, so the model had to answer."),
+    ThinkingEnd.REQUEST: N_("Ended by “Answer now”."),
+}
+_LAST_LINE_CHARACTERS = 400  # of the end of the thinking, searched for its last line
+
+
+class ThinkingBox(QWidget):
+    """A header button; below it, when open, the thinking in smaller and dimmer text.
+
+    Signals:
+        grown: the height may have changed.
+        opened: whether the user wants to see the thinking.
+    """
+
+    grown = Signal()
+    opened = Signal(bool)
+
+    def __init__(
+        self,
+        style: TextStyle,
+        slicer: Slicer,
+        request: Request,
+        parent: QWidget,
+        *,
+        is_open: bool = False,
+    ) -> None:
+        super().__init__(parent)
+        self._style, self._slicer, self._request = style, slicer, request
+        self._body: MarkdownView | None = None
+        self._seconds = 0.0
+        self._end: ThinkingEnd | None = None
+        self._since: float | None = None
+        self._open = is_open
+        self.text = ""
+        self._header = text_button("brain", "", self)
+        self._header.setObjectName("thinking")
+        self._header.clicked.connect(self._on_clicked)
+        self._last_line = ElidedLabel(self)
+        self._last_line.setTextFormat(Qt.TextFormat.PlainText)
+        self._last_line.setFont(scaled(style.font, ASIDE_SCALE))
+        palette = self._last_line.palette()
+        palette.setColor(palette.ColorRole.WindowText, style.colours.dim)
+        self._last_line.setPalette(palette)
+        self._last_line.hide()
+        self._end_note = ElidedLabel(self)
+        self._end_note.setTextFormat(Qt.TextFormat.PlainText)
+        self._end_note.setFont(self._last_line.font())
+        self._end_note.setPalette(palette)
+        self._end_note.hide()
+        self._answer_now = QPushButton(tr("Answer now"), self)
+        self._answer_now.setFont(self._last_line.font())
+        self._answer_now.setToolTip(tr("{name} ({keys})", name=tr("Answer now"), keys="Ctrl+Enter"))
+        self._answer_now.clicked.connect(self._on_answer_now)
+        self._answer_now.hide()
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TICK_MS)
+        self._timer.timeout.connect(self._name_header)
+        self._name_header()
+
+    @property
+    def is_open(self) -> bool:
+        """True while the text is shown."""
+        return self._open
+
+    def header_text(self) -> str:
+        """The line people read."""
+        return self._header.text()
+
+    def last_line(self) -> str:
+        """The end of the thinking, shown while it is folded."""
+        return "" if self._last_line.isHidden() else self._last_line.text()
+
+    @property
+    def answer_now(self) -> QPushButton:
+        """The button that ends the thinking, shown while it grows."""
+        return self._answer_now
+
+    def end_note(self) -> str:
+        """Why the thinking was ended from outside; empty where the model ended it."""
+        return "" if self._end_note.isHidden() else self._end_note.text()
+
+    def load(
+        self, text: str, seconds: float, end: ThinkingEnd | None = None, *, final: bool = True
+    ) -> None:
+        """Show thinking that is over, for the reason `end`, or goes on if it is not `final`."""
+        self.text = text
+        self._seconds = seconds
+        self._end = end
+        self._show_last_line()
+        self._name_header()
+        if self._open and self._body is None:
+            self._show_body(final=final)
+
+    @Slot()
+    def _on_answer_now(self) -> None:
+        self._answer_now.setEnabled(False)  # it takes a moment
+        self._request(AnswerNow())
+
+    def feed(self, text: str) -> None:
+        """More of it arrives."""
+        if self._since is None:
+            self._since = time.monotonic()
+            self._timer.start()
+            self._answer_now.setEnabled(True)
+            self._answer_now.show()
+            self._name_header()
+        self.text += text
+        if self._body:
+            self._body.feed(text)
+        elif self._open:
+            self._show_body(final=False)
+        self._show_last_line()
+
+    def _show_last_line(self) -> None:
+        line = "" if self._open else fit.prose(last_line_of(self.text))
+        self._last_line.setText(line)
+        self._last_line.setVisible(bool(line))
+        note = "" if self._since is not None or self._end is None else _END_NOTES.get(self._end, "")
+        self._end_note.setText(tr(note) if note else "")
+        self._end_note.setVisible(bool(note))
+
+    def finish(self, seconds: float, end: ThinkingEnd | None = None) -> None:
+        """It took `seconds` and was over for the reason `end`."""
+        self._timer.stop()
+        self._since = None
+        self._seconds = seconds
+        self._end = end or self._end
+        self._answer_now.hide()
+        self._show_last_line()
+        if self._body:
+            self._body.finish()
+        self._name_header()
+
+    def replace(self, text: str, seconds: float) -> None:
+        """Show other text than what was fed."""
+        self.load(text, seconds, self._end)
+        if self._body:
+            self._body.hide()
+            self._body.deleteLater()
+            self._body = None
+            self._show_body(final=True)
+
+    @Slot()
+    def _name_header(self) -> None:
+        if self._since is not None:
+            seconds = self._seconds + time.monotonic() - self._since
+            text = tr("Thinking… {duration}", duration=duration_text(seconds))
+        elif self._seconds <= 0:
+            text = tr("Thoughts")
+        elif self._seconds < _MOMENT_S:
+            text = tr("Thought for a moment")
+        else:
+            text = tr("Thought for {duration}", duration=duration_text(self._seconds))
+        self._header.setText(text)
+        self._header.setIcon(icon("chevron-down" if self.is_open else "chevron-right", "text_dim"))
+        self._header.setAccessibleName(text)
+        action = tr("Hide the thinking") if self.is_open else tr("Show the thinking")
+        self._header.setToolTip(action)
+        self._header.resize(self._header.sizeHint())
+
+    @Slot()
+    def _on_clicked(self) -> None:
+        self._open = not self._open
+        self._show_last_line()
+        self._name_header()
+        self._show_body(final=self._since is None)
+        self.opened.emit(self._open)
+
+    def _show_body(self, *, final: bool) -> None:
+        if self._open and self._body is None:
+            self._body = MarkdownView(self._style.as_aside(), self._slicer, self)
+            self._body.grown.connect(self.grown)
+            self._body.link_chosen.connect(lambda address: self._request(OpenLink(address)))
+            self._body.load(self.text.strip("\n") if final else self.text, final=final)
+        if self._body:
+            self._body.setVisible(self._open)
+        self.update()
+        self.grown.emit()
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        header = self._header.sizeHint()
+        left = self._style.em_px * BUTTON_INSET_EM
+        self._header.setGeometry(-round(left), 0, min(width, header.width()), header.height())
+        height = header.height()
+        beside = self._header.geometry().right() + round(self._style.em_px * 0.4)
+        end = width
+        if not self._answer_now.isHidden():
+            size = self._answer_now.sizeHint()
+            height = max(height, size.height())
+            end -= size.width()
+            self._answer_now.setGeometry(end, 0, size.width(), size.height())
+            end -= round(self._style.em_px * 0.4)
+        self._last_line.setGeometry(beside, 0, max(0, end - beside), header.height())
+        if self.is_open and self._body:
+            indent = round(self._style.em_px * 0.9)
+            gap = round(self._style.em_px * 0.3)
+            self._body.move(indent, height + gap)
+            height += gap + self._body.fit_width(width - indent)
+        if not self._end_note.isHidden():
+            line = self._end_note.sizeHint().height()
+            left = round(self._style.em_px * 0.25)
+            self._end_note.setGeometry(left, height, max(0, width - left), line)
+            height += line
+        self.resize(width, height)
+        return height
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """A quiet line beside the open text."""
+        if self.is_open and self._body:
+            painter = QPainter(self)
+            box = QRectF(self._body.geometry())
+            painter.fillRect(QRectF(4, box.top(), 2, box.height()), self._style.colours.edge)
+
+
+def last_line_of(text: str) -> str:
+    """The last line with any words of the end of `text`; the newest words of a long one."""
+    lines = [line.strip() for line in text[-_LAST_LINE_CHARACTERS:].splitlines()]
+    line = next((line for line in reversed(lines) if any(c.isalnum() for c in line)), "")
+    ends = [line.rfind(mark, 0, -1) for mark in (". ", "? ", "! ", "。", "？", "！")]
+    return line[max(ends) + 1 :].strip() if len(line) > 80 and max(ends) > 0 else line

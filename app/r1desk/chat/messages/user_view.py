@@ -1,0 +1,190 @@
+"""One message of the user: a soft bubble on the right, its exact text, an editor in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PySide6.QtCore import QRectF, Qt, Slot
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QToolButton, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.messages.editable_message import EditableMessage
+from r1desk.chat.messages.memory_line import MemoryLine
+from r1desk.chat.text import display_text as fit
+from r1desk.chat.text.attachment_chip import AttachmentRow
+from r1desk.chat.text.buttons import BUTTON_INSET_EM, text_button
+from r1desk.chat.text.prose_view import ProseView
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.time_slicer import Slicer
+from r1desk.chat.values.intents import Request
+from r1desk.chat.values.message import ChatMessage
+
+FOLD_OVER = 20_000  # characters
+FOLD_OVER_LINES = 40
+_FOLDED = 2_000
+_FOLDED_LINES = 12
+_SLICE = 4_000
+_WIDEST = 0.85  # of the column
+_RADIUS = 14.0
+
+
+class UserView(EditableMessage):
+    """A bubble with the message's text, or the editor of it."""
+
+    def __init__(
+        self,
+        message: ChatMessage,
+        style: TextStyle,
+        slicer: Slicer,
+        request: Request,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(message, style, slicer, request, parent)
+        self._pieces: list[ProseView] = []
+        self._more: QToolButton | None = None
+        self._bubble = QRectF()
+        self._memory_line: MemoryLine | None = None
+        self.setAccessibleName(tr("Your message"))
+        content = message.content
+        self._attached: AttachmentRow | None = None
+        if message.attachments:
+            right = Qt.AlignmentFlag.AlignRight
+            self._attached = AttachmentRow(request, self, alignment=right)
+            self._attached.show_attachments(message.attachments)
+        beginning = folded_text(content)
+        if len(beginning) < len(content):
+            self._add_piece(beginning)
+            self._more = text_button("chevron-down", _unfold_label(content), self)
+            self._more.clicked.connect(self._on_more)
+        elif len(content) > _SLICE:
+            first, *rest = fit.paragraph_slices(content, _SLICE)
+            self._add_piece(first)
+            slicer.add(self, self._unfolding(rest), urgent=True)
+        else:
+            self._add_piece(content)
+        self._footer = self._add_footer()
+
+    @property
+    def is_folded(self) -> bool:
+        """True while only the beginning is shown."""
+        return self._more is not None
+
+    def plain_text(self) -> str:
+        """The text that is drawn."""
+        return "\n".join(piece.plain_text() for piece in self._pieces)
+
+    def _add_piece(self, content: str) -> None:
+        piece = ProseView(self._style, self)
+        piece.append_text(content.removesuffix("\n"))
+        piece.setVisible(self._editor is None)
+        self._pieces.append(piece)
+
+    def unfold(self) -> None:
+        """Show all of the text."""
+        if self._more:
+            self._on_more()
+
+    @Slot()
+    def _on_more(self) -> None:
+        if self._more:
+            self._more.hide()
+            self._more.deleteLater()
+            self._more = None
+        content = self._message.content
+        remaining = content[len(folded_text(content)) :]
+        self._slicer.add(self, self._unfolding(fit.paragraph_slices(remaining, _SLICE)))
+
+    def _unfolding(self, rest: list[str]) -> Iterator[None]:
+        for piece in rest:
+            self._add_piece(piece)
+            self.grown.emit()
+            yield
+
+    def show_memory_line(self) -> None:
+        """Show above the message that the model reads from here on."""
+        self._memory_line = MemoryLine(self._style, self._request, self)
+
+    @property
+    def memory_line(self) -> MemoryLine | None:
+        """The line above the message, where memory begins here."""
+        return self._memory_line
+
+    def _set_text_visible(self, visible: bool) -> None:
+        for part in (*self._pieces, self._footer, self._more, self._attached, self._memory_line):
+            if part:
+                part.setVisible(visible)
+
+    # ---- geometry
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        if self._editor:
+            height = self._editor.fit_width(width)
+            self.resize(width, height)
+            return height
+        em = self._style.em_px
+        pad_x, pad_y = round(em * 0.85), round(em * 0.55)
+        widest = round(width * _WIDEST) - 2 * pad_x
+        top = 0
+        if self._memory_line:
+            top = self._memory_line.fit_width(width) + round(em * 0.6)
+        if self._attached:
+            self._attached.move(0, top)
+            top += self._attached.fit_width(width) + round(em * 0.3)
+        heights = [piece.fit_width(widest) for piece in self._pieces]
+        inner = min(widest, max(piece.ideal_width() for piece in self._pieces) + 1)
+        if self._more:
+            inner = max(inner, self._more.sizeHint().width())
+        left = width - inner - pad_x
+        y = top + pad_y
+        for piece, height in zip(self._pieces, heights, strict=True):
+            piece.move(left, y)
+            y += height
+        if self._more:
+            size = self._more.sizeHint()
+            self._more.setGeometry(left, y, size.width(), size.height())
+            y += size.height()
+        y += round(pad_y * 0.75)  # the last line has its own space below
+        self._bubble = QRectF(left - pad_x, top, inner + 2 * pad_x, y - top).adjusted(
+            0.5, 0.5, -0.5, -0.5
+        )
+        if self._attached and not self._message.content:
+            self._bubble = QRectF()
+            y = top
+        y += round(em * 0.15)
+        size = self._footer.sizeHint()
+        self._footer.setGeometry(
+            width - size.width() + round(em * BUTTON_INSET_EM), y, size.width(), size.height()
+        )
+        y += size.height()
+        self.resize(width, y)
+        self.update()
+        return y
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The bubble."""
+        if self._editor:
+            return
+        colours = self._style.colours
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        edge = QPen(colours.edge, 1) if colours.high_contrast else QPen(Qt.PenStyle.NoPen)
+        painter.setPen(edge)
+        painter.setBrush(colours.bubble)
+        painter.drawRoundedRect(self._bubble, _RADIUS, _RADIUS)
+
+
+def folded_text(content: str) -> str:
+    """The part of a message that is shown at first: its beginning if it is long, else all of it."""
+    if len(content) <= FOLD_OVER and content.count("\n") < FOLD_OVER_LINES:
+        return content
+    lines = content[:_FOLDED].splitlines(keepends=True)[:_FOLDED_LINES]
+    beginning = "".join(lines)
+    return beginning if beginning.endswith("\n") else fit.slices(beginning, _FOLDED)[0]
+
+
+def _unfold_label(content: str) -> str:
+    if content.count("\n") >= FOLD_OVER_LINES and len(content) <= FOLD_OVER:
+        return tr("Show all {count} lines", count=f"{len(content.splitlines()):,}")
+    return tr("Show all {count} characters", count=f"{len(content):,}")

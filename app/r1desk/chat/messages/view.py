@@ -1,0 +1,404 @@
+"""The chat view: a branch of a conversation, and the answer that is being written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePath
+
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
+
+from deepseek_r1.core.events import ThinkingEnd
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.messages import Role
+from r1desk.chat.formulas.formula_service import FormulaService
+from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.find_bar import FindBar
+from r1desk.chat.messages.instructions_chip import InstructionsChip
+from r1desk.chat.messages.message_list import MessageList
+from r1desk.chat.messages.message_positions import MessageView, estimated_height
+from r1desk.chat.messages.stats_line import reading_line
+from r1desk.chat.messages.text_finder import TextFinder
+from r1desk.chat.messages.user_view import UserView
+from r1desk.chat.messages.welcome import Welcome
+from r1desk.chat.text.buttons import RoundButton, text_button
+from r1desk.chat.text.draw_throttle import DrawThrottle
+from r1desk.chat.text.message_selection import MESSAGE
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.time_slicer import Slicer
+from r1desk.chat.values.context_ways import ContextOptions
+from r1desk.chat.values.intents import LoadModel, ReturnToComposer
+from r1desk.chat.values.message import ChatMessage
+from r1desk.chat.values.prompt_messages import memory_start
+from r1desk.widgets.layouts import put_inside
+
+STYLE_SHEET = """
+QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
+  border: none; padding: 0; margin: 0; background: transparent; border-radius: 0; }
+"""
+
+
+class ChatView(QWidget):
+    """Shows messages; it changes nothing by itself.
+
+    Signals:
+        requested: an `Intent` of this widget or of one inside it.
+    """
+
+    requested = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setStyleSheet(STYLE_SHEET)
+        # It takes what the others leave; its own wish must not squeeze a notice above it.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+        self._messages: dict[int, ChatMessage] = {}
+        self._streaming: int | None = None
+        self._memory_line: int | None = None  # the message above which the line is drawn
+        self._context_options: ContextOptions | None = None
+        self._open_thinking: set[int] = set()  # messages whose thinking the user has unfolded
+        self._thinking_buffer: list[str] = []
+        self._answer_buffer: list[str] = []
+        self._slicer = Slicer(self)
+        self._formulas = FormulaService(self)
+        self._style = TextStyle.of(QGuiApplication.palette(), self.font(), self._formulas)
+        self._column = MessageList(self._build, self._estimate, self._slicer, self)
+        self._column.end_shown.connect(self._on_end_shown)
+        self.welcome = Welcome(self.requested.emit, self)
+        self.welcome.set_model_name("")
+        self._instructions = InstructionsChip(self)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        self._find_bar = FindBar(self)
+        self._find_bar.text_changed.connect(self._on_find_text)
+        self._find_bar.stepped.connect(self._on_find_stepped)
+        self._find_bar.closed.connect(self._on_find_closed)
+        column.addWidget(self._find_bar)
+        column.addWidget(self._instructions, 0, Qt.AlignmentFlag.AlignHCenter)
+        self._model_offer = text_button("refresh", "", self)
+        self._model_offer.setAccessibleName(tr("Load the model of this conversation"))
+        self._model_offer.clicked.connect(self._on_model_offer)
+        self._model_offer.hide()
+        self._offered_model = ""
+        column.addWidget(self._model_offer, 0, Qt.AlignmentFlag.AlignHCenter)
+        self._stack = put_inside(column, QStackedLayout())
+        self._stack.addWidget(self.welcome)
+        self._stack.addWidget(self._column)
+        self._finder = TextFinder(self._column, self._slicer)
+        self._jump = self._make_jump()
+        self._throttle = DrawThrottle(self)
+        self._throttle.due.connect(self._flush)
+
+    def _make_jump(self) -> RoundButton:
+        jump = RoundButton("arrow-down", tr("Jump to the end"), self, filled=False)
+        jump.setObjectName("jump")
+        jump.clicked.connect(self.jump_to_end)
+        jump.hide()
+        return jump
+
+    # ---- messages
+
+    @property
+    def messages(self) -> list[ChatMessage]:
+        """The messages shown, first one first."""
+        return list(self._messages.values())
+
+    @property
+    def built_count(self) -> int:
+        """The number of messages that exist as widgets."""
+        return self._column.built
+
+    @property
+    def column(self) -> MessageList:
+        """The scrolling part."""
+        return self._column
+
+    def set_model_name(self, name: str, note: str = "") -> None:
+        """The model that answers, and what to expect of it, for the greeting."""
+        self.welcome.set_model_name(name, note)
+
+    @property
+    def instructions(self) -> str:
+        """The line about the system prompt; empty without one."""
+        return self._instructions.text()
+
+    @Slot(str)
+    def show_instructions(self, text: str) -> None:
+        """Show that the conversation has a system prompt; an empty one hides it."""
+        self._instructions.set_instructions(text)
+
+    def offer_model(self, path: str) -> None:
+        """Offer to load the model that answered here before; an empty path offers nothing."""
+        self._offered_model = path
+        name = PurePath(path).stem
+        self._model_offer.setText(tr("Load {name}, which answered here before", name=name))
+        self._model_offer.setAccessibleName(self._model_offer.text())
+        self._model_offer.setVisible(bool(path))
+
+    @Slot()
+    def _on_model_offer(self) -> None:
+        self.requested.emit(LoadModel(self._offered_model))
+
+    def show_branch(self, messages: Sequence[ChatMessage]) -> None:
+        """Show this conversation, from its end. A message that is streaming streams on."""
+        self._find_bar.close_bar()
+        self._finder.clear()
+        self._flush()  # else what is drawn would differ from the message, and be drawn anew
+        self._end_stream()
+        before, line_before = self._messages, self._memory_line
+        self._messages = {message.id: message for message in messages}
+        start = memory_start(messages)
+        self._memory_line = messages[start].id if start else None
+        self._context_options = None
+        self._stack.setCurrentWidget(self._column if messages else self.welcome)
+        same = {message.id for message in messages if before.get(message.id) == message}
+        if line_before != self._memory_line:
+            same -= {line_before, self._memory_line}
+        self._column.show_keys(list(self._messages), same)
+        self._mark_last()
+        self._jump.setVisible(False)
+        if streaming := next((m.id for m in messages if m.state == "streaming"), None):
+            self.begin_stream(streaming)
+
+    def show_context_options(self, options: ContextOptions | None) -> None:
+        """Show below an answer how a full context can go on; None shows nothing."""
+        before, self._context_options = self._context_options, options
+        for shown in {o.message_id for o in (before, options) if o is not None}:
+            view = self._column.view(shown) if shown in self._messages else None
+            if isinstance(view, AnswerView):
+                view.show_context_options(
+                    options if options and options.message_id == shown else None
+                )
+                self._grew(shown)  # at once: buttons that are not laid out yet would be seen
+        self._column.order_focus()
+
+    def _mark_last(self) -> None:
+        """Only the last answer can be continued."""
+        last = next(reversed(self._messages), None)
+        for key in self._messages:
+            view = self._column.view(key)
+            if isinstance(view, AnswerView):
+                view.set_last(key == last)
+
+    def append(self, message: ChatMessage) -> None:
+        """Add one message at the end and go there."""
+        self._messages[message.id] = message
+        self._mark_last()
+        self._stack.setCurrentWidget(self._column)
+        self._column.add_key(message.id)
+        self._column.to_end()
+
+    def view(self, message_id: int) -> MessageView | None:
+        """The widget of a message, if it is built."""
+        return self._column.view(message_id)
+
+    @Slot(int, str)
+    def show_match(self, message_id: int, query: str) -> None:
+        """Scroll to the first place of a message that has a word of `query`, and mark them all."""
+        if message_id in self._messages:
+            self._finder.show(message_id, query)
+
+    @Slot()
+    def open_find_bar(self) -> None:
+        """Let the user look for text in this conversation."""
+        self._find_bar.open_bar()
+
+    @Slot()
+    def _on_find_closed(self) -> None:
+        self.requested.emit(ReturnToComposer())
+
+    @Slot(int)
+    def _on_find_stepped(self, delta: int) -> None:
+        self._finder.step(delta)
+
+    @Slot(str)
+    def _on_find_text(self, text: str) -> None:
+        self._find_bar.show_count(self._finder.find(self.messages, text))
+
+    def edit_last(self) -> None:
+        """Open the editor of the user's last message."""
+        for message in reversed(self._messages.values()):
+            if not message.is_answer:
+                self._column.show_key(message.id)
+                view = self._column.build_now(message.id)
+                if isinstance(view, UserView):
+                    view.edit()
+                return
+
+    @Slot()
+    def jump_to_end(self) -> None:
+        """Go to the end and follow it."""
+        self._column.to_end()
+
+    # ---- streaming
+
+    def begin_stream(self, message_id: int) -> None:
+        """The message will grow; one that is not shown yet is added."""
+        self._end_stream()
+        if message_id not in self._messages:
+            self.append(ChatMessage(message_id, Role.ASSISTANT, "", state="streaming"))
+        message = self._messages[message_id]
+        if message.state != "streaming":
+            self._messages[message_id] = replace(message, state="streaming")
+            self._column.rebuild(message_id)
+        self._streaming = message_id
+        self._column.build_now(message_id)
+        self._column.pin(message_id, True)
+        self._column.to_end()
+
+    def stream_status(self, message_id: int, text: str, fraction: float | None = None) -> None:
+        """Show what the engine is doing, with a bar when `fraction` (0 to 1) is given."""
+        if view := self._stream_view(message_id):
+            view.show_status(text, fraction)
+            self._grew(message_id)
+
+    def stream_reading(
+        self, message_id: int, done: int, total: int, cached: int = 0, left_s: float | None = None
+    ) -> None:
+        """Show how far the prompt is read, in tokens, and the time left in seconds."""
+        fraction = done / total if total else None
+        self.stream_status(message_id, reading_line(done, total, cached, left_s), fraction)
+
+    def stream_thinking(self, message_id: int, text: str) -> None:
+        """More thinking; drawn with the next flush."""
+        if message_id == self._streaming:
+            self._thinking_buffer.append(text)
+            self._throttle.start()
+
+    def thinking_finished(
+        self, message_id: int, seconds: float, end: ThinkingEnd | None = None
+    ) -> None:
+        """The thinking took `seconds` and ended for the reason `end`."""
+        if view := self._stream_view(message_id):
+            self._flush()
+            view.finish_thinking(seconds, end)
+            message = self._messages[message_id]
+            self._messages[message_id] = replace(message, thinking_s=seconds)
+            self._grew(message_id)
+
+    def stream_answer(self, message_id: int, text: str) -> None:
+        """More of the answer; drawn with the next flush."""
+        if message_id == self._streaming:
+            self._answer_buffer.append(text)
+            self._throttle.start()
+
+    def finish_stream(self, message: ChatMessage) -> None:
+        """The answer is complete; what is drawn becomes exactly this message."""
+        streamed = message.id == self._streaming
+        if streamed:
+            self._flush()
+            self._end_stream()
+        if message.id not in self._messages:
+            return
+        self._messages[message.id] = message
+        view = self._column.view(message.id)
+        if streamed and isinstance(view, AnswerView):
+            view.finish(message)
+            self._grew(message.id)
+            self._column.order_focus()
+        else:
+            self._column.rebuild(message.id)
+
+    def _stream_view(self, message_id: int) -> AnswerView | None:
+        view = self._column.view(message_id) if message_id == self._streaming else None
+        return view if isinstance(view, AnswerView) else None
+
+    def _end_stream(self) -> None:
+        self._throttle.stop()
+        self._thinking_buffer.clear()
+        self._answer_buffer.clear()
+        if self._streaming in self._messages:
+            self._column.pin(self._streaming, False)
+        self._streaming = None
+
+    @Slot()
+    def _flush(self) -> None:
+        """Draw what has arrived since the last time."""
+        if not (self._thinking_buffer or self._answer_buffer) or self._streaming is None:
+            self._throttle.stop()
+            return
+        key = self._streaming
+        thinking, answer = "".join(self._thinking_buffer), "".join(self._answer_buffer)
+        self._thinking_buffer.clear()
+        self._answer_buffer.clear()
+        message = self._messages[key]
+        self._messages[key] = replace(
+            message, thinking=message.thinking + thinking, content=message.content + answer
+        )
+        view = self._column.view(key)
+        if isinstance(view, AnswerView):
+            if thinking:
+                view.feed_thinking(thinking)
+            if answer:
+                view.feed(answer)
+            self._grew(key)
+
+    def _grew(self, message_id: int) -> None:
+        self._column.changed(message_id)
+        self._column.place()
+
+    # ---- building
+
+    def _build(self, message_id: int, parent: QWidget) -> MessageView:
+        message, request = self._messages[message_id], self.requested.emit
+        view: MessageView
+        if message.is_answer:
+            view = AnswerView(
+                message,
+                self._style,
+                self._slicer,
+                request,
+                parent,
+                is_last=message_id == next(reversed(self._messages), None),
+                open_thinking=self._open_thinking,
+            )
+            options = self._context_options
+            if options is not None and options.message_id == message_id:
+                view.show_context_options(options)
+        else:
+            view = UserView(message, self._style, self._slicer, request, parent)
+            if message_id == self._memory_line:
+                view.show_memory_line()
+        view.setProperty(MESSAGE, message_id)
+        return view
+
+    def _estimate(self, message_id: int, width: int) -> int:
+        return estimated_height(self._messages[message_id], width, self._style.em_px)
+
+    # ---- events of Qt
+
+    @Slot(bool)
+    def _on_end_shown(self, shown: bool) -> None:
+        self._jump.setVisible(not shown)
+        if not shown:
+            self._place_jump()
+
+    def _place_jump(self) -> None:
+        size = self._jump.sizeHint()
+        x = (self.width() - size.width()) // 2
+        self._jump.setGeometry(x, self.height() - size.height() - 12, size.width(), size.height())
+        self._jump.raise_()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the button at the bottom."""
+        super().resizeEvent(event)
+        self._place_jump()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Other colours or another font: build what is visible anew."""
+        super().changeEvent(event)
+        kinds = QEvent.Type
+        if event.type() in {kinds.PaletteChange, kinds.FontChange, kinds.ApplicationFontChange}:
+            style = TextStyle.of(QGuiApplication.palette(), self.font(), self._formulas)
+            if style != self._style:
+                self._style = style
+                self._formulas.clear_pixmaps()
+                self.update()
+                self._column.rebuild()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The colour one reads on."""
+        QPainter(self).fillRect(self.rect(), self._style.colours.background)

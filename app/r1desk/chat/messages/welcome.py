@@ -1,0 +1,163 @@
+"""The empty conversation: a greeting, and questions or the card of the first start."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QPalette, QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.text.chat_fonts import scaled
+from r1desk.chat.text.text_style import column_span
+from r1desk.chat.values.intents import Request, SendExample
+from r1desk.widgets.layouts import put_inside
+
+EXAMPLES = (
+    N_("Explain why the sky is blue, for a ten-year-old"),
+    N_("Write a Python function that finds prime numbers"),
+    N_("Give me three ideas for a rainy Sunday"),
+    N_("How many days from 3 March to 17 May?"),
+)
+
+
+class WelcomeCard(QFrame):
+    """A card that an empty conversation shows in place of its questions.
+
+    Signals:
+        resized: its height for a width may have changed.
+    """
+
+    resized = Signal()
+
+
+class Welcome(QWidget):
+    """The greeting with questions that can be sent, or with the card."""
+
+    def __init__(self, request: Request, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._request = request
+        self._title = QLabel(tr("What would you like to know?"), self)
+        self._title.setFont(scaled(self.font(), 1.7))
+        self._line = QLabel("", self)
+        self._note = QLabel("", self)
+        self._note.setForegroundRole(QPalette.ColorRole.PlaceholderText)
+        self._note.hide()
+        self._labels = (self._title, self._line, self._note)
+        for label in self._labels:
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            label.setWordWrap(True)
+        self.card: WelcomeCard | None = None
+        self._card_shown = False
+        em = self.fontMetrics().height()
+        self._buttons: list[QPushButton] = []
+        for example in EXAMPLES:
+            button = QPushButton(tr(example), self)
+            button.setMinimumHeight(round(em * 2.6))
+            button.setCursor(Qt.CursorShape.PointingHandCursor)
+            button.clicked.connect(self._on_clicked)
+            self._buttons.append(button)
+        self._inner = inner = QWidget(self)
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(round(em * 0.8))
+        column.addStretch(3)
+        column.addWidget(self._title)
+        column.addWidget(self._line)
+        column.addWidget(self._note)
+        self._column = column
+        self._grid = put_inside(column, QGridLayout())
+        self._grid.setContentsMargins(0, em, 0, 0)  # gone with the questions
+        self._grid.setSpacing(round(em * 0.6))
+        self._set_columns(2)
+        column.addStretch(4)
+        self._area = area = QScrollArea(self)  # a card too tall for the window is read by scrolling
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.viewport().setAutoFillBackground(False)
+        area.setWidget(inner)
+        inner.setAutoFillBackground(False)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(area)
+
+    def _set_columns(self, columns: int) -> None:
+        self._columns = columns
+        for index, button in enumerate(self._buttons):
+            self._grid.addWidget(button, index // columns, index % columns)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """One below the other where there is no room for two."""
+        super().resizeEvent(event)
+        self._inner.setMaximumWidth(self._inner_width())
+        widest = max(button.sizeHint().width() for button in self._buttons)
+        two = 2 * widest + self._grid.spacing()
+        self._set_columns(2 if two <= self._inner_width() else 1)
+        self._show_what_fits()
+
+    def _inner_width(self) -> int:
+        return column_span(self.width(), self.fontMetrics().height())[1]
+
+    @Slot()
+    def _show_what_fits(self) -> None:
+        """The card in place of the questions; in a low window it is more than the greeting."""
+        width, gap = self._inner_width(), 12
+        texts = self._labels[:2] if self._card_shown else self._labels
+        above = sum(label.heightForWidth(width) + gap for label in texts if label.text())
+        rows = len(self._buttons) // self._columns
+        below = rows * (self._buttons[0].sizeHint().height() + self._grid.spacing())
+        if self._card_shown and self.card is not None:
+            below = self.card.heightForWidth(self.card.width())
+        fits = above + below + 2 * self.fontMetrics().height() <= self.height()
+        for label in (self._title, self._line):
+            label.setVisible(fits or not self._card_shown)
+        for button in self._buttons:
+            button.setVisible(fits and not self._card_shown)
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrow windows are fine."""
+        return QSize(self.fontMetrics().height() * 16, 0)
+
+    def set_card(self, card: WelcomeCard) -> None:
+        """Add the card, hidden, below the greeting."""
+        self.card = card
+        card.hide()
+        card.resized.connect(self._show_what_fits)
+        self._column.insertWidget(self._column.indexOf(self._note) + 1, card)
+
+    def show_card(self, shown: bool) -> None:
+        """Show the card, or the questions where `shown` is false or there is no card."""
+        self._card_shown = shown and self.card is not None
+        if self.card is not None:
+            self.card.setVisible(shown)
+        self._note.setVisible(not self._card_shown and bool(self._note.text()))
+        self._show_what_fits()
+
+    def set_model_name(self, name: str, note: str = "") -> None:
+        """Say who answers, and what to expect of it."""
+        if name:
+            text = tr("{model} answers on this computer. Nothing leaves it.", model=name)
+        else:
+            text = tr("The model answers on this computer. Nothing leaves it.")
+        self._line.setText(text)
+        self._note.setText(note)
+        self._note.setVisible(bool(note) and not self._card_shown)
+        self._show_what_fits()
+
+    @Slot()
+    def _on_clicked(self) -> None:
+        button = self.sender()
+        if isinstance(button, QPushButton):
+            self._request(SendExample(button.text()))

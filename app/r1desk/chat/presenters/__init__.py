@@ -1,0 +1,1 @@
+"""The presenters of the chat, and the handler of what a person asks for."""

@@ -1,0 +1,34 @@
+"""The main window, as the chat uses it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from PySide6.QtCore import SignalInstance
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QLabel
+
+from r1desk.chat.composer.composer import Composer
+from r1desk.chat.composer.composer_footer import ComposerFooter
+from r1desk.chat.messages.view import ChatView
+from r1desk.widgets.notice_bar import NoticeBar
+
+
+class ChatWindow(Protocol):
+    """A QMainWindow with these.
+
+    Signals:
+        files_dropped: the list of paths of files to attach.
+    """
+
+    chat: ChatView
+    composer: Composer
+    composer_footer: ComposerFooter
+    notices: NoticeBar
+    title: QLabel
+    stop_action: QAction
+    regenerate_action: QAction
+    files_dropped: SignalInstance
+
+    def hold_open(self, reason: str) -> None:
+        """Ask with this reason before closing; an empty one lets the window close at once."""

@@ -1,0 +1,177 @@
+"""Connects the chat controller with the widgets of the window's centre."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QApplication
+
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import ModelLoaded, PrefillProgress
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.paths import STARTER_NAME
+from deepseek_r1.host.supervisor_events import EngineState
+from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
+from r1desk.chat.presenters.chat_window import ChatWindow
+from r1desk.chat.presenters.key_forwarder import KeyForwarder
+from r1desk.chat.presenters.reading_estimate import ReadingEstimate
+from r1desk.chat.values.message import ChatMessage
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.features import Presenter
+from r1desk.store import Attachment
+from r1desk.widgets.notice_bar import Level, Notice
+
+
+class ChatPresenter(Presenter):
+    """Shows what the controller does and asks it for what the user wants."""
+
+    def __init__(
+        self,
+        window: ChatWindow,
+        chat: ChatController,
+        engine: EngineBridge,
+        is_model_ready: Callable[[], bool],
+    ) -> None:
+        super().__init__(window)
+        self._window = window
+        self._chat = chat
+        self._is_model_ready = is_model_ready
+        self._estimate = ReadingEstimate()
+        self._view_only = ""  # why nothing can be sent at all
+        self._find_action = QAction(tr("Find in this conversation"), window)
+        self._find_action.setShortcut(QKeySequence(QKeySequence.StandardKey.Find))
+        self._find_action.triggered.connect(window.chat.open_find_bar)
+        window.addAction(self._find_action)
+        self.attachments = AttachmentPresenter(
+            window, window.composer, window.notices, chat, engine
+        )
+        self._forwarder = KeyForwarder(window, window.composer.editor)
+        self._connect_controller()
+        window.stop_action.triggered.connect(chat.stop)
+        window.regenerate_action.triggered.connect(self._on_regenerate_last)
+        engine.state_changed.connect(self._on_engine_state)
+        self._on_busy_changed()
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.attachments.close()
+        super().close()
+
+    def _connect_controller(self) -> None:
+        view, chat = self._window.chat, self._chat
+        chat.branch_shown.connect(self._on_branch_shown)
+        chat.match_requested.connect(view.show_match)
+        chat.answer_started.connect(view.begin_stream)
+        chat.thinking_streamed.connect(view.stream_thinking)
+        chat.answer_streamed.connect(view.stream_answer)
+        chat.thinking_finished.connect(view.thinking_finished)
+        chat.prefill_progressed.connect(self._on_prefill)
+        chat.answer_finished.connect(view.finish_stream)
+        chat.generation_ended.connect(self._on_generation_ended)
+        chat.busy_changed.connect(self._on_busy_changed)
+        chat.preparing_changed.connect(self._enable_stop)
+        chat.leaving.connect(self._on_leaving)
+        chat.draft_restored.connect(self._on_draft_restored)
+        chat.unsent_restored.connect(self._on_unsent_restored)
+        chat.send_failed.connect(self._on_send_failed)
+
+    @Slot()
+    def _on_regenerate_last(self) -> None:
+        self._chat.regenerate_last()
+        self._window.composer.setFocus()
+
+    @Slot(object, list)
+    def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
+        self._window.chat.show_branch(branch)
+        self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        """Until the first sign of the answer, show what is being waited for."""
+        answer = self._chat.answer
+        if answer is None or not self._chat.busy_here or answer.content or answer.thinking:
+            return
+        if self._is_model_ready():
+            text = tr("Reading…")
+        else:
+            text = tr("The message is saved and goes to the model as soon as it is loaded.")
+        self._window.chat.stream_status(answer.message_id, text, None)
+
+    @Slot(int, object)
+    def _on_prefill(self, message_id: int, progress: PrefillProgress) -> None:
+        if progress.done < progress.total:  # else the first word is about to take its place
+            done, total, cached = progress.done, progress.total, progress.cached
+            left_s = self._estimate.seconds_left(message_id, done, total)
+            self._window.chat.stream_reading(message_id, done, total, cached, left_s)
+
+    @Slot()
+    def _on_generation_ended(self) -> None:
+        """Slow answers are left alone: the task bar says when one is ready."""
+        if not self._window.isActiveWindow():
+            QApplication.alert(self._window)
+
+    @Slot()
+    def _on_leaving(self) -> None:
+        self._window.composer.flush_draft()
+        self._window.composer.clear()
+
+    @Slot(str)
+    def _on_draft_restored(self, text: str) -> None:
+        if not self._window.composer.text():  # else the user is already typing
+            self._window.composer.set_text(text)
+
+    @Slot(str, tuple)
+    def _on_unsent_restored(self, text: str, attachments: tuple[Attachment, ...]) -> None:
+        if text:
+            self._window.composer.restore_unsent(text)
+        self.attachments.controller.restore_unsent(attachments)
+
+    @Slot(ErrorReport)
+    def _on_send_failed(self, report: ErrorReport) -> None:
+        self._window.notices.show_notice(Notice(report.text(), Level.ERROR))
+
+    @Slot()
+    def _on_busy_changed(self) -> None:
+        composer = self._window.composer
+        composer.set_busy(self._chat.busy_here)
+        self._enable_stop()
+        trashed = tr("This conversation is in the trash. Restore it to write in it.")
+        composer.set_enabled_reason(self._view_only or (trashed if self._chat.trashed else ""))
+        composer.set_hint(self._queue_hint())
+
+    @Slot()
+    def _enable_stop(self) -> None:
+        self._window.stop_action.setEnabled(self._chat.busy_here or self._chat.preparing)
+
+    def _queue_hint(self) -> str:
+        """Explain Enter while an answer is being written; empty while none is."""
+        if self._chat.answering is None:
+            return ""
+        if self._chat.busy_here:
+            return tr("Enter: sent when this answer is finished")
+        return tr("Enter: sent when the answer in the other conversation is finished")
+
+    def set_view_only(self, reason: str) -> None:
+        """Nothing can be sent in this profile, and why; empty where it can."""
+        self._view_only = reason
+        self._on_busy_changed()
+
+    @Slot(object)
+    def on_model_loaded(self, loaded: ModelLoaded) -> None:
+        """Name the model in the greeting, and put the cursor where a question is written."""
+        note = tr(
+            "It is a very small model to try things out with: English only, and often wrong.\n"
+            "For real questions choose one of DeepSeek-R1's models at the top of the window."
+        )
+        is_starter = loaded.facts.name == STARTER_NAME
+        self._window.chat.set_model_name(loaded.facts.name, note if is_starter else "")
+        self.attachments.controller.on_model_loaded(loaded.facts.context_length)
+        self._forwarder.take_idle_focus()
+
+    @Slot(object, str)
+    def _on_engine_state(self, state: EngineState, _detail: str) -> None:
+        if state in (EngineState.STARTING, EngineState.LOADING):
+            self._show_waiting()
+            self._forwarder.take_idle_focus()

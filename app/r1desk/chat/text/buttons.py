@@ -1,0 +1,87 @@
+"""The small buttons of the chat."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QToolButton, QWidget
+
+from r1desk.chat.text.colours import ChatColours
+from r1desk.theme.icons import icon
+
+BUTTON_INSET_EM = 0.3  # a flat button's padding: moved out so that its icon lines up with text
+
+
+def icon_button(name: str, label: str, parent: QWidget) -> QToolButton:
+    """A flat button with an icon; `label` is its tooltip and its name for screen readers."""
+    button = QToolButton(parent)
+    side = round(parent.fontMetrics().height() * 0.95)
+    button.setIcon(icon(name, "text_dim"))
+    button.setIconSize(QSize(side, side))
+    button.setAutoRaise(True)
+    button.setToolTip(label)
+    button.setAccessibleName(label)
+    button.setCursor(Qt.CursorShape.PointingHandCursor)
+    return button
+
+
+def text_button(name: str, text: str, parent: QWidget) -> QToolButton:
+    """A flat button with an icon and words."""
+    button = icon_button(name, text, parent)
+    button.setText(text)
+    button.setToolTip("")
+    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    return button
+
+
+class RoundButton(QToolButton):
+    """A disc with an icon: filled with the accent, or quiet with an edge."""
+
+    def __init__(self, name: str, label: str, parent: QWidget, *, filled: bool) -> None:
+        super().__init__(parent)
+        self._filled = filled
+        self._name = ""
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.set_action(name, label)
+
+    def set_action(self, name: str, label: str) -> None:
+        """Show another icon, and say what the button does now."""
+        self._name = name
+        self.setToolTip(label)
+        self.setAccessibleName(label)
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """Large enough to be hit."""
+        side = round(self.fontMetrics().height() * 1.9)
+        return QSize(side, side)
+
+    minimumSizeHint = sizeHint
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Draw the disc, its edge, the icon, and a ring while it has the keyboard."""
+        colours = ChatColours.from_palette(QGuiApplication.palette())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        disc = QRectF(self.rect()).adjusted(2, 2, -2, -2)
+        colour = "text"
+        if self._filled and self.isEnabled():
+            colour = "accent_text"
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colours.accent.darker(112) if self.underMouse() else colours.accent)
+        elif self._filled:
+            colour = "text_dim"
+            painter.setPen(QPen(colours.edge, 1))
+            painter.setBrush(colours.hover)
+        else:
+            painter.setPen(QPen(colours.edge, 1))
+            painter.setBrush(colours.code_background if self.underMouse() else colours.background)
+        painter.drawEllipse(disc)
+        side = round(disc.width() * 0.52)
+        spot = QRectF(0, 0, side, side)
+        spot.moveCenter(disc.center())
+        icon(self._name, colour).paint(painter, spot.toRect())
+        if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(colours.text, 2))
+            painter.drawEllipse(disc.adjusted(-1, -1, 1, 1))

@@ -1,0 +1,266 @@
+"""A code block: its language, a copy button, and the code in colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PySide6.QtCore import QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import (
+    QBrush,
+    QGuiApplication,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QTextCharFormat,
+    QTextLayout,
+)
+from PySide6.QtWidgets import QLabel, QToolButton, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.text import display_text
+from r1desk.chat.text.buttons import icon_button, text_button
+from r1desk.chat.text.chat_fonts import scaled
+from r1desk.chat.text.code_text import CodeText
+from r1desk.chat.text.highlight import coloured, prepared_lexer
+from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.time_slicer import Slicer
+from r1desk.theme.icons import icon
+
+FOLD_OVER = 80  # lines; a longer block is folded
+FOLDED_LINES = 60  # that are shown of it
+_MAX_LINE = 2_000  # characters; a longer one is drawn in several
+_RADIUS = 8.0
+_COPIED_MS = 1_500
+
+
+class CodeBox(QWidget):
+    """One code block, or one part of a long one (`continued`: no header of its own).
+
+    A block of more than `FOLD_OVER` lines shows the first `FOLDED_LINES` and a button.
+
+    Signals:
+        fold_changed: the user wants to see more or less of it; the height differs.
+    """
+
+    fold_changed = Signal()
+    lead_em = 0.7  # the space above
+
+    def __init__(
+        self, style: TextStyle, slicer: Slicer, *, language: str, continued: bool, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
+        self._style = style
+        self._slicer = slicer
+        self.language = language
+        self.continued = continued
+        self.followed = False  # another part comes right below
+        self._parts: list[str] = []  # of later boxes
+        self._code = ""
+        self._shown = ""
+        self._final = False
+        self._unfolded = False  # by the user
+        self._text = CodeText(style, self)
+        self._label: QLabel | None = None
+        self._copy: QToolButton | None = None
+        self._fold: QToolButton | None = None  # made for a long block
+        if not continued:
+            self._make_header()
+        name = language or tr("Code")
+        self._text.setAccessibleName(tr("Code in {language}", language=name))
+
+    def _make_header(self) -> None:
+        self._label = QLabel(display_text.code(self.language)[:40] or tr("Code"), self)
+        self._label.setTextFormat(Qt.TextFormat.PlainText)
+        self._label.setFont(scaled(self._style.font, 0.88))
+        palette = self._label.palette()
+        palette.setColor(palette.ColorRole.WindowText, self._style.colours.dim)
+        self._label.setPalette(palette)
+        self._copy = icon_button("copy", tr("Copy code"), self)
+        self._copy.clicked.connect(self._on_copy)
+
+    @property
+    def code(self) -> str:
+        """The code of this box and of the boxes that continue it."""
+        return "\n".join([self._code, *self._parts])
+
+    def plain_text(self) -> str:
+        """The drawn text."""
+        return self._text.toPlainText()
+
+    def add_part(self, code: str) -> None:
+        """Tell the first box what a later one shows, so that copying takes all."""
+        self._parts.append(code)
+        self._update_fold()
+
+    @property
+    def line_count(self) -> int:
+        """The lines of this box and of the boxes that continue it."""
+        return sum(part.count("\n") + 1 for part in [self._code, *self._parts])
+
+    @property
+    def is_folded(self) -> bool:
+        """True while only the first lines are shown; boxes that continue it are hidden."""
+        return not (self.continued or self._unfolded) and self.line_count > FOLD_OVER
+
+    def set_code(self, code: str, *, final: bool) -> None:
+        """Show `code`; colours come when it is final."""
+        self._code = code
+        self._final = final
+        self._show_code()
+
+    def _show_code(self) -> None:
+        """Draw what is to be seen of the code."""
+        self._update_fold()
+        code = self._code
+        if self.is_folded:
+            code = "\n".join(code.split("\n", FOLDED_LINES)[:FOLDED_LINES])
+        shown = _broken_lines(display_text.code(code))
+        if shown.startswith(self._shown):
+            if len(shown) > len(self._shown):
+                self._text.append_code(shown[len(self._shown) :])
+        else:
+            self._text.replace_code(shown)
+        self._shown = shown
+        if self._final and self.language:
+            self._slicer.add(self, self._colouring())
+
+    def _update_fold(self) -> None:
+        """Make the button of a long block say what it does."""
+        if self.continued or self.line_count <= FOLD_OVER:
+            return
+        if self._fold is None:
+            self._fold = text_button("chevron-down", "", self)
+            self._fold.clicked.connect(self._on_fold_clicked)
+            self._fold.show()
+        if self.is_folded:
+            self._fold.setText(tr("Show all {count} lines", count=self.line_count))
+        else:
+            self._fold.setText(tr("Show fewer lines"))
+        self._fold.setIcon(icon("chevron-down" if self.is_folded else "chevron-up", "text_dim"))
+        self._fold.setAccessibleName(self._fold.text())
+
+    @Slot()
+    def _on_fold_clicked(self) -> None:
+        self._unfolded = not self._unfolded
+        self._show_code()
+        self.fold_changed.emit()
+
+    def _colouring(self) -> Iterator[None]:
+        """Colour the lines one by one."""
+        lexer = yield from prepared_lexer(self.language)
+        if lexer is None:
+            return
+        block = self._text.document().begin()
+        runs: list[QTextLayout.FormatRange] = []
+        for start, length, colour in coloured(self._shown, lexer, self._style.colours):
+            at, end = start, start + length
+            while at < end:
+                while at >= block.position() + block.length():
+                    self._colour_block(block, runs)
+                    runs = []
+                    block = block.next()
+                    yield
+                stop = min(end, block.position() + block.length())
+                run = QTextLayout.FormatRange()
+                run.start, run.length = at - block.position(), stop - at
+                run.format = QTextCharFormat()
+                run.format.setForeground(QBrush(colour))
+                runs.append(run)
+                at = stop
+            if len(runs) % 16 == 15:
+                yield
+        self._colour_block(block, runs)
+
+    def _colour_block(self, block: object, runs: list[QTextLayout.FormatRange]) -> None:
+        if runs:
+            block.layout().setFormats(runs)  # type: ignore[attr-defined]
+            self._text.document().markContentsDirty(block.position(), block.length())  # type: ignore[attr-defined]
+
+    # ---- geometry
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        pad = round(self._style.em_px * 0.7)
+        top = 0 if self.continued else self._header_height()
+        inner = max(10, width - 2 * pad)
+        height = self._text.needed_height(inner)
+        above = 0 if self.continued else round(pad * 0.6)
+        below = 0 if self.followed and not self.is_folded else round(pad * 0.8)
+        self._text.setGeometry(pad, top + above, inner, height)
+        if self._fold:
+            below = self._place_fold(width, top, top + above + height) or below
+        if self._label and self._copy:
+            side = self._copy.sizeHint()
+            self._copy.setGeometry(
+                width - side.width() - 4, (top - side.height()) // 2, side.width(), side.height()
+            )
+            self._label.setGeometry(pad, 0, inner - side.width(), top)
+        total = top + above + height + below
+        self.resize(width, total)
+        return total
+
+    def _place_fold(self, width: int, header: int, bottom: int) -> int:
+        """Put the button below the folded code, or in the header; returns what it adds below."""
+        if self._fold is None or self._copy is None:
+            return 0
+        gap = round(self._style.em_px * 0.3)
+        size = self._fold.sizeHint()
+        if self.is_folded:
+            self._fold.setGeometry(gap, bottom + gap, size.width(), size.height())
+            return size.height() + 2 * gap
+        left = width - self._copy.sizeHint().width() - size.width() - 8
+        self._fold.setGeometry(left, (header - size.height()) // 2, size.width(), size.height())
+        return 0
+
+    def _header_height(self) -> int:
+        return round(self._style.em_px * 1.75)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Draw the rounded box under header and code."""
+        colours = self._style.colours
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        # A part of a long block hides its rounded corners outside of the widget.
+        outer = box.adjusted(
+            0,
+            -2 * _RADIUS if self.continued else 0,
+            0,
+            2 * _RADIUS if self.followed and not self.is_folded else 0,
+        )
+        path = QPainterPath()
+        path.addRoundedRect(outer, _RADIUS, _RADIUS)
+        painter.fillPath(path, colours.code_background)
+        if not self.continued:
+            painter.save()
+            painter.setClipPath(path)
+            header = QRectF(0, 0, self.width(), self._header_height())
+            painter.fillRect(header, colours.code_header)
+            painter.setPen(QPen(colours.edge, 1))
+            painter.drawLine(header.bottomLeft(), header.bottomRight())
+            painter.restore()
+        painter.setPen(QPen(colours.edge, 1))
+        painter.drawPath(path)
+
+    @Slot()
+    def _on_copy(self) -> None:
+        QGuiApplication.clipboard().setText(self.code)
+        if self._copy:
+            self._copy.setIcon(icon("check"))
+            QTimer.singleShot(_COPIED_MS, self._copy, self._restore_icon)
+
+    def _restore_icon(self) -> None:
+        if self._copy:
+            self._copy.setIcon(icon("copy"))
+
+
+def _broken_lines(code: str) -> str:
+    """`code` with its extremely long lines drawn as several."""
+    if len(code) <= _MAX_LINE:
+        return code
+    lines = []
+    for line in code.split("\n"):
+        pieces = [line[at : at + _MAX_LINE] for at in range(0, len(line), _MAX_LINE)]
+        lines.append(f"{display_text.BREAK}\n".join(pieces))
+    return "\n".join(lines)

@@ -1,0 +1,158 @@
+"""Editing a message that was sent, in its place."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetricsF, QInputMethodEvent, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.text import display_text as fit
+from r1desk.theme.stylesheet import set_role
+from r1desk.widgets.layouts import put_inside
+
+_MIN_LINES = 3
+_MAX_LINES = 16
+
+
+class PlainEdit(QPlainTextEdit):
+    """A plain text box that never wraps a word too long to wrap in time."""
+
+    def setPlainText(self, text: str) -> None:
+        """Show `text`."""
+        self.guard(text)
+        super().setPlainText(text)
+
+    def guard(self, text: str) -> None:
+        """Choose the wrapping that `text` can bear."""
+        longest = max((len(line) for line in text.split("\n")), default=0)
+        mode = QPlainTextEdit.LineWrapMode
+        long = longest > fit.MAX_WORD * 5
+        self.setLineWrapMode(mode.NoWrap if long else mode.WidgetWidth)
+
+
+def is_escape(event: QEvent) -> bool:
+    """True for a key event of Escape without modifiers."""
+    return (
+        isinstance(event, QKeyEvent)
+        and event.key() == Qt.Key.Key_Escape
+        and event.modifiers() == Qt.KeyboardModifier.NoModifier
+    )
+
+
+class MessageField(PlainEdit):
+    """A text box in which Enter sends and Shift+Enter breaks the line.
+
+    Signals:
+        sent: Enter or Ctrl+Enter.
+        escaped: Escape.
+    """
+
+    sent = Signal()
+    escaped = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._composing = False  # an input method shows a word that is not chosen yet
+
+    def event(self, event: QEvent) -> bool:
+        """Keep Escape, the window's shortcut for stopping an answer; leave it an idle Ctrl+Z."""
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and event.matches(QKeySequence.StandardKey.Undo)
+            and not self.document().isUndoAvailable()
+        ):
+            event.ignore()
+            return False
+        if event.type() == QEvent.Type.ShortcutOverride and is_escape(event):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
+        """Remember whether a word is still being composed."""
+        self._composing = bool(event.preeditString())
+        super().inputMethodEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter belongs to the input method while it composes a word."""
+        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}:
+            if self._composing:
+                event.ignore()
+            elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+                self.insertPlainText("\n")
+                self.ensureCursorVisible()
+            else:
+                self.sent.emit()
+        elif event.key() == Qt.Key.Key_Escape:
+            self.escaped.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+class AnswerField(MessageField):
+    """A text box in which Enter breaks the line and Ctrl+Enter saves."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter without Ctrl is a letter like others."""
+        is_enter = event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}
+        if is_enter and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            PlainEdit.keyPressEvent(self, event)
+        else:
+            super().keyPressEvent(event)
+
+
+class MessageEditor(QWidget):
+    """A text box with Send and Cancel.
+
+    Signals:
+        sent: the new text.
+        left: nothing was changed.
+    """
+
+    sent = Signal(str)
+    left = Signal()
+
+    def __init__(self, text: str, parent: QWidget, *, saves: bool = False) -> None:
+        """`saves`: an answer is changed; Enter breaks the line there, Ctrl+Enter saves."""
+        super().__init__(parent)
+        self._field = AnswerField(self) if saves else MessageField(self)
+        self._field.setPlainText(text)
+        self._field.setAccessibleName(tr("Edit the answer") if saves else tr("Edit your message"))
+        self._field.moveCursor(self._field.textCursor().MoveOperation.End)
+        self._field.sent.connect(self._on_sent)
+        self._field.escaped.connect(self.left)
+        self._send = QPushButton(tr("Save as a version") if saves else tr("Send"), self)
+        self._send.setToolTip(tr("Ctrl+Enter") if saves else tr("Enter"))
+        set_role(self._send, "primary")
+        self._send.clicked.connect(self._on_sent)
+        cancel = QPushButton(tr("Cancel"), self)
+        cancel.setToolTip(tr("Esc"))
+        cancel.clicked.connect(self.left)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._field, 1)
+        row = put_inside(column, QHBoxLayout())
+        row.addStretch(1)
+        row.addWidget(cancel)
+        row.addWidget(self._send)
+        self.setFocusProxy(self._field)
+
+    def text(self) -> str:
+        """The text in the box."""
+        return self._field.toPlainText()
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        lines = min(max(self._field.document().blockCount(), _MIN_LINES), _MAX_LINES)
+        line = QFontMetricsF(self._field.font()).lineSpacing()
+        height = round((lines + 1) * line) + self._send.sizeHint().height() + 18
+        self.resize(QSize(width, height))
+        return height
+
+    @Slot()
+    def _on_sent(self) -> None:
+        text = self._field.toPlainText()
+        if text.strip():
+            self.sent.emit(text)

@@ -1,0 +1,283 @@
+"""Formulas inside a QTextDocument: as objects once they are set, as their source before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from markdown_it.token import Token
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Signal, Slot
+from PySide6.QtGui import (
+    QFontInfo,
+    QFontMetricsF,
+    QPainter,
+    QPyTextObject,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+)
+
+from r1desk.chat.formulas.formula_layout import FormulaLayout, Span
+from r1desk.chat.formulas.formula_painter import FormulaStyle, lines_size
+from r1desk.chat.formulas.formula_service import FormulaKey, FormulaService
+from r1desk.chat.formulas.settled_formulas import SettledFormulas
+from r1desk.chat.text import display_text
+from r1desk.chat.text.formula_source import FORMULA_OBJECT, insert_source
+from r1desk.chat.text.text_style import TextStyle
+
+FORMULA_INDEX: Final = QTextFormat.Property.UserProperty.value + 3
+WAITING_NUMBER: Final = QTextFormat.Property.UserProperty.value + 4
+_X_HEIGHT_OF_FONT: Final = 0.474  # of STIX Two Math, in em
+_SCALES: Final = (0.96, 1.18)  # of the formula's em beside the text's
+_UNITS: Final = 1_000.0
+_SMALLER: Final = 0.88  # drawn so small, a formula is not broken into lines
+
+
+@dataclass(frozen=True, slots=True)
+class SetFormula:
+    """A formula that stands in the document as one object."""
+
+    layout: FormulaLayout
+    text: str  # as it was written, delimiters included
+    style: FormulaStyle
+    x_height: float  # of the text around it, in pixels
+    text_descent: float
+    own_line: bool  # nothing else stands in its paragraph
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A formula whose source stands in the document until it is known whether it can be set."""
+
+    key: FormulaKey
+    text: str
+    fmt: QTextCharFormat
+    own_line: bool
+
+
+class FormulaObjects(QPyTextObject):
+    """Puts formulas into one document and draws them.
+
+    Signals:
+        changed: sources gave way to formulas; the height may differ.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self, document: QTextDocument, style: TextStyle, service: FormulaService | SettledFormulas
+    ) -> None:
+        super().__init__(document)
+        self._document = document
+        self._style = style
+        self._service = service
+        self._formulas: list[SetFormula] = []
+        self._waiting: dict[int, _Waiting] = {}  # by the number that marks the source
+        self._number = 0
+        self._listening = False
+        document.documentLayout().registerHandler(FORMULA_OBJECT, self)
+
+    def clear(self) -> None:
+        """The document is empty again."""
+        self._formulas.clear()
+        self._waiting.clear()
+
+    def insert(
+        self, cursor: QTextCursor, token: Token, fmt: QTextCharFormat, *, own_line: bool = False
+    ) -> None:
+        """Insert a formula at `cursor`: its object where the layout is known, else its source."""
+        text = token.markup + token.content + token.info
+        key = FormulaKey(token.content.strip(), bool(token.meta.get("display")))
+        layout = self._service.layout(key)
+        if layout is not None:
+            self._insert_object(cursor, layout, text, fmt, own_line=own_line)
+            return
+        if self._service.is_settled(key):
+            insert_source(cursor, text, fmt, self._style)
+            return
+        self._number += 1
+        self._waiting[self._number] = _Waiting(key, text, QTextCharFormat(fmt), own_line)
+        marked = QTextCharFormat(fmt)
+        marked.setProperty(WAITING_NUMBER, self._number)
+        insert_source(cursor, text, marked, self._style, joined=True)
+        self._listen()
+        self._service.request(key)
+
+    def text_of(self, fmt: QTextCharFormat) -> str:
+        """The source of the object that `fmt` belongs to, with its delimiters."""
+        return self._formulas[fmt.intProperty(FORMULA_INDEX)].text
+
+    def accessible_text_of(self, fmt: QTextCharFormat) -> str:
+        """The formula in words, for screen readers."""
+        formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
+        return formula.layout.speech or formula.text
+
+    # ---- waiting for the service
+
+    def _listen(self) -> None:
+        if not self._listening:
+            self._service.settled.connect(self._on_settled)
+            self._listening = True
+
+    @Slot(object)
+    def _on_settled(self, keys: frozenset[FormulaKey]) -> None:
+        ready = {number for number, waiting in self._waiting.items() if waiting.key in keys}
+        if not ready:
+            return
+        replaced = False
+        cursor = QTextCursor(self._document)
+        cursor.beginEditBlock()
+        for number, start, end in reversed(self._marked_places()):
+            waiting = self._waiting.get(number)
+            layout = self._service.layout(waiting.key) if waiting and number in ready else None
+            if waiting is None or number not in ready:
+                continue
+            cursor.setPosition(start)
+            cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+            cursor.removeSelectedText()
+            if layout is None:
+                insert_source(cursor, waiting.text, waiting.fmt, self._style)
+            else:
+                own_line = waiting.own_line
+                self._insert_object(cursor, layout, waiting.text, waiting.fmt, own_line=own_line)
+            replaced = True
+        cursor.endEditBlock()
+        for number in ready:
+            del self._waiting[number]
+        if not self._waiting:
+            self._service.settled.disconnect(self._on_settled)
+            self._listening = False
+        if replaced:
+            self.changed.emit()
+
+    def _marked_places(self) -> list[tuple[int, int, int]]:
+        """Number, start and end of each source that waits, in the order of the document."""
+        places: list[tuple[int, int, int]] = []
+        block = self._document.begin()
+        while block.isValid():
+            iterator = block.begin()
+            while not iterator.atEnd():
+                fragment = iterator.fragment()
+                number = fragment.charFormat().intProperty(WAITING_NUMBER)
+                start, end = fragment.position(), fragment.position() + fragment.length()
+                if number and places and places[-1][0] == number and places[-1][2] == start:
+                    places[-1] = (number, places[-1][1], end)
+                elif number:
+                    places.append((number, start, end))
+                iterator += 1
+            block = block.next()
+        return places
+
+    # ---- the object
+
+    def _insert_object(
+        self,
+        cursor: QTextCursor,
+        layout: FormulaLayout,
+        text: str,
+        fmt: QTextCharFormat,
+        *,
+        own_line: bool,
+    ) -> None:
+        font = fmt.font().resolve(self._document.defaultFont())
+        metrics = QFontMetricsF(font)
+        pixels = QFontInfo(font).pixelSize()
+        ratio = metrics.xHeight() / (_X_HEIGHT_OF_FONT * pixels)
+        colours = self._style.colours
+        formula = SetFormula(
+            layout=layout,
+            text=text,
+            style=FormulaStyle(
+                em_px=pixels * min(max(ratio, _SCALES[0]), _SCALES[1]),
+                colour=fmt.foreground().color(),
+                font=font,
+                keep_colours=not colours.high_contrast,
+            ),
+            x_height=metrics.xHeight(),
+            text_descent=metrics.descent(),
+            own_line=own_line,
+        )
+        self._formulas.append(formula)
+        object_format = QTextCharFormat(fmt)
+        object_format.setObjectType(FORMULA_OBJECT)
+        object_format.setProperty(FORMULA_INDEX, len(self._formulas) - 1)
+        object_format.setToolTip("")
+        if not own_line and self._descends(formula):
+            object_format.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignMiddle)
+        if cursor.atBlockStart() and not own_line:
+            cursor.insertText(
+                display_text.BREAK, fmt
+            )  # a line of formulas alone is as high as one of text
+        cursor.insertText("\ufffc", object_format)
+
+    @staticmethod
+    def _descends(formula: SetFormula) -> bool:
+        """Whether it reaches further below the line than letters do.
+
+        Qt puts an object either on the baseline or, with as much below as above, beside the middle
+        of a small letter. The first may still be drawn a little below its box.
+        """
+        below = formula.layout.descent * formula.style.em_px / _UNITS
+        return below > formula.text_descent * 1.15
+
+    def intrinsicSize(self, _document: QTextDocument, position: int, fmt: QTextFormat) -> QSizeF:
+        """The box that Qt keeps free in the line."""
+        formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
+        scale = self._scale(formula, position)
+        above = formula.layout.ascent * scale
+        lines = self._lines(formula, position)
+        if formula.own_line or len(lines) > 1:
+            return lines_size(formula.layout, lines) * scale
+        if self._descends(formula):
+            quarter = formula.x_height / 4
+            below = formula.layout.descent * scale
+            return QSizeF(formula.layout.width * scale, 2 * max(above - quarter, below + quarter))
+        return QSizeF(formula.layout.width * scale, above)
+
+    def drawObject(
+        self,
+        painter: QPainter,
+        rect: QRectF,
+        _document: QTextDocument,
+        position: int,
+        fmt: QTextFormat,
+    ) -> None:
+        """Paint the formula into its box."""
+        formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
+        style = formula.style
+        scale = self._scale(formula, position)
+        shown = FormulaStyle(scale * _UNITS, style.colour, style.font, style.keep_colours)
+        lines = self._lines(formula, position)
+        baseline = rect.bottom()
+        if formula.own_line or len(lines) > 1:
+            baseline = rect.top() + formula.layout.ascent * scale
+        elif self._descends(formula):
+            baseline = rect.top() + rect.height() / 2 + formula.x_height / 4
+        self._service.painter.paint(
+            painter, QPointF(rect.left(), baseline), formula.layout, shown, lines
+        )
+
+    def _scale(self, formula: SetFormula, position: int) -> float:
+        """Pixels of a thousandth of an em, smaller where the formula is wider than its line."""
+        scale = formula.style.em_px / _UNITS
+        width = lines_size(formula.layout, self._lines(formula, position)).width() * scale
+        free = self._free_width(position)
+        return scale if width <= free else scale * free / width
+
+    def _lines(self, formula: SetFormula, position: int) -> tuple[Span, ...]:
+        """The formula in lines as wide as the column; one that is a little wider stays whole."""
+        units = self._free_width(position) * _UNITS / formula.style.em_px
+        if formula.layout.width * _SMALLER <= units:
+            return ((0.0, formula.layout.width),)
+        return formula.layout.lines(units)
+
+    def _free_width(self, position: int) -> float:
+        block = self._document.findBlock(position)
+        fmt: QTextBlockFormat = block.blockFormat()
+        indent = fmt.indent()
+        if block.textList() is not None:
+            indent += block.textList().format().indent()
+        taken = indent * self._document.indentWidth() + fmt.leftMargin()
+        return max(40.0, self._document.textWidth() - taken)

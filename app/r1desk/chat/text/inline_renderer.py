@@ -1,0 +1,180 @@
+"""Inserts the inline content of Markdown into a document: emphasis, code, links, formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from markdown_it.token import Token
+from PySide6.QtGui import (
+    QBrush,
+    QFont,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+)
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.text import display_text
+from r1desk.chat.text.chat_fonts import mono
+from r1desk.chat.text.formula_source import insert_source
+from r1desk.chat.text.links import disguised, web_address
+from r1desk.chat.text.text_style import TextStyle
+
+if TYPE_CHECKING:
+    from r1desk.chat.text.formula_objects import FormulaObjects
+
+_MAX_ADDRESS = 300  # characters of an address
+
+
+class InlineRenderer:
+    """Inserts inline tokens into one document. `has_links`: some can be followed."""
+
+    def __init__(
+        self,
+        document: QTextDocument,
+        style: TextStyle,
+        formulas: Callable[[], FormulaObjects | None],
+    ) -> None:
+        self._document = document
+        self._style = style
+        self._formulas = formulas
+        self._cursor = QTextCursor(document)
+        self._code_font: QFont | None = None
+        self.has_links = False
+
+    def set(
+        self, cursor: QTextCursor, token: Token, plain: QTextCharFormat, *, in_list: bool
+    ) -> None:
+        """Insert the children of an inline token at `cursor`."""
+        self._cursor = cursor
+        styles = [plain]
+        children = list(token.children or ())
+        if in_list:
+            self._replace_task_mark(children)
+        label_from: list[tuple[str, int]] = []
+        for child in children:
+            kind = child.type
+            fmt = styles[-1]
+            if kind in {"text", "text_special"}:
+                self._insert(child.content, fmt)
+            elif kind in {"softbreak", "hardbreak"}:
+                self._cursor.insertText(display_text.LINE, fmt)
+            elif kind == "code_inline":
+                self._cursor.insertText(
+                    display_text.breakable(display_text.code(child.content)), self._code(fmt)
+                )
+            elif kind in {"math_inline", "math_open"}:
+                self._insert_formula(child, fmt)
+            elif kind == "footnote_ref":
+                self._insert(f"[{child.content}]", raised(fmt))
+            elif kind == "image":
+                self._insert_blocked(child, fmt)
+            elif kind == "link_open":
+                styles.append(self._link(fmt, str(child.attrGet("href") or "")))
+                label_from.append((str(child.attrGet("href") or ""), self._cursor.position()))
+            elif kind == "link_close" and label_from:
+                styles.pop()
+                self._append_address(*label_from.pop(), styles[-1])
+            elif kind.endswith("_open"):
+                styles.append(_styled(fmt, kind))
+            elif kind.endswith("_close") and len(styles) > 1:
+                styles.pop()
+
+    def _insert(self, content: str, fmt: QTextCharFormat) -> None:
+        self._cursor.insertText(
+            display_text.breakable(content).replace("\n", display_text.LINE), fmt
+        )
+
+    def _code(self, fmt: QTextCharFormat) -> QTextCharFormat:
+        code = QTextCharFormat(fmt)
+        if self._code_font is None:  # asking the system for it takes longer than all the rest
+            self._code_font = mono(self._style.font)
+        code.setFontFamilies(self._code_font.families())
+        code.setFontPointSize(self._code_font.pointSizeF())
+        code.setBackground(QBrush(self._style.colours.inline_background))
+        return code
+
+    def _insert_formula(self, token: Token, fmt: QTextCharFormat) -> None:
+        objects = self._formulas() if token.type == "math_inline" else None
+        if objects:
+            objects.insert(self._cursor, token, fmt)
+        else:
+            text = token.markup + token.content + token.info
+            joined = token.type == "math_open"
+            insert_source(self._cursor, text, fmt, self._style, joined=joined)
+
+    def _insert_blocked(self, token: Token, fmt: QTextCharFormat) -> None:
+        note = QTextCharFormat(fmt)
+        note.setForeground(QBrush(self._style.colours.dim))
+        note.setFontItalic(True)
+        alt = token.content.strip()
+        self._insert(tr("[image blocked: {alt}]", alt=alt) if alt else tr("[image blocked]"), note)
+
+    def _link(self, fmt: QTextCharFormat, href: str) -> QTextCharFormat:
+        address = web_address(href)
+        link = QTextCharFormat(fmt)
+        if address:
+            self.has_links = True
+            link.setAnchor(True)
+            link.setAnchorHref(address)
+            link.setToolTip(address)
+            link.setForeground(QBrush(self._style.colours.link))
+            link.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)
+        return link
+
+    def _append_address(self, href: str, start: int, fmt: QTextCharFormat) -> None:
+        """Append the address of a link whose text hides it, or that cannot be followed."""
+        label = QTextCursor(self._document)
+        label.setPosition(start)
+        label.setPosition(self._cursor.position(), QTextCursor.MoveMode.KeepAnchor)
+        shown = display_text.unbroken(label.selectedText())
+        address: str | None = disguised(shown, href) if web_address(href) else href
+        if address and address != shown:
+            address = address if len(address) <= _MAX_ADDRESS else f"{address[:_MAX_ADDRESS]}…"
+            note = QTextCharFormat(fmt)
+            note.setForeground(QBrush(self._style.colours.dim))
+            self._insert(f" ({display_text.code(address)})", note)
+
+    def _replace_task_mark(self, children: list[Token]) -> None:
+        """Turn a leading "[ ]" or "[x]" of a list item into a box."""
+        if not (children and children[0].type == "text"):
+            return
+        mark = children[0].content[:4]
+        if mark not in {"[ ] ", "[x] ", "[X] "}:
+            return
+        fmt = self._cursor.blockFormat()
+        ticked = mark != "[ ] "
+        fmt.setMarker(
+            QTextBlockFormat.MarkerType.Checked if ticked else QTextBlockFormat.MarkerType.Unchecked
+        )
+        self._cursor.setBlockFormat(fmt)
+        rest = children[0].copy()
+        rest.content = rest.content[4:]
+        children[0] = rest
+
+
+def raised(fmt: QTextCharFormat) -> QTextCharFormat:
+    """`fmt` as of the number of a footnote."""
+    result = QTextCharFormat(fmt)
+    result.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignSuperScript)
+    return result
+
+
+def set_mono(fmt: QTextCharFormat, font: QFont) -> None:
+    """Give `fmt` the code font that goes with `font`."""
+    code = mono(font)
+    fmt.setFontFamilies(code.families())
+    fmt.setFontPointSize(code.pointSizeF())
+
+
+def _styled(fmt: QTextCharFormat, kind: str) -> QTextCharFormat:
+    result = QTextCharFormat(fmt)
+    if kind == "strong_open":
+        result.setFontWeight(QFont.Weight.Bold)
+    elif kind == "em_open":
+        result.setFontItalic(True)
+    elif kind == "s_open":
+        result.setFontStrikeOut(True)
+    return result

@@ -1,0 +1,359 @@
+"""Markdown tokens set into a QTextDocument, without HTML in between.
+
+Only what is named here can appear in the document: text, emphasis, lists, quotes, tables, rules
+and http(s) links. Nothing that loads anything exists in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from markdown_it.token import Token
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import (
+    QBrush,
+    QFont,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextList,
+    QTextListFormat,
+    QTextTable,
+)
+
+from r1desk.chat.text import display_text
+from r1desk.chat.text.chat_fonts import points
+from r1desk.chat.text.formula_source import insert_source
+from r1desk.chat.text.inline_renderer import InlineRenderer, set_mono
+from r1desk.chat.text.table_renderer import insert_table
+from r1desk.chat.text.text_style import TextStyle
+
+if TYPE_CHECKING:
+    from r1desk.chat.text.formula_objects import FormulaObjects
+
+QUOTE_LEVEL = QTextFormat.Property.UserProperty.value + 1
+RULE = QTextFormat.Property.UserProperty.value + 2
+_HEADINGS = {"h1": 1.4, "h2": 1.25, "h3": 1.12, "h4": 1.0, "h5": 1.0, "h6": 1.0}
+QUOTE_STEP_EM = 0.95
+_LINE_GAP_EM = 0.38  # between lines; a share of their height would tear formulas apart
+_PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
+_LINE_DISTANCE = QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
+_FORMULA_GAP_EM = 0.5
+_BELOW_FORMULA_EM = 0.8  # as far as the line above, which ends with the gap between lines
+_FOOTNOTE_SCALE = 0.9
+_FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
+
+
+class MarkdownRenderer(QObject):
+    """Appends blocks to one document.
+
+    Signals:
+        formulas_changed: formulas took the place of their sources; the height may differ.
+    """
+
+    formulas_changed = Signal()
+
+    def __init__(self, document: QTextDocument, style: TextStyle) -> None:
+        super().__init__(document)
+        self._document = document
+        self._style = style
+        self._cursor = QTextCursor(document)
+        self._fresh = True  # the current block is empty and waits to be used
+        self._first = True  # nothing stands above in this document
+        self._lists: list[tuple[QTextListFormat, QTextList | None]] = []
+        self._quote = 0
+        self._in_item = False
+        self.formulas: FormulaObjects | None = None  # made for the first formula
+        self._inline = InlineRenderer(document, style, self._formula_objects)
+        self._blocks: dict[str, Callable[[Token], None]] = {
+            "heading_open": self._open_heading,
+            "bullet_list_open": self._open_list,
+            "ordered_list_open": self._open_list,
+            "bullet_list_close": self._close_list,
+            "ordered_list_close": self._close_list,
+            "list_item_open": self._open_item,
+            "blockquote_open": self._open_quote,
+            "blockquote_close": self._close_quote,
+            "paragraph_open": self._open_paragraph,
+            "fence": self._set_code,
+            "code_block": self._set_code,
+            "footnote_open": self._open_footnote,
+            "hr": self._set_rule,
+            "math_block": self._set_formula,
+            "math_open": self._set_formula,
+        }
+
+    @property
+    def has_links(self) -> bool:
+        """True when there is something to follow."""
+        return self._inline.has_links
+
+    def clear(self) -> None:
+        """Empty the document."""
+        self._document.clear()
+        if self.formulas:
+            self.formulas.clear()
+        self._cursor = QTextCursor(self._document)
+        self._fresh = self._first = True
+        self._lists.clear()
+        self._quote = 0
+        self._inline.has_links = False
+
+    def append(self, tokens: Sequence[Token]) -> None:
+        """Set one or more top-level blocks."""
+        self._cursor.beginEditBlock()
+        index = 0
+        self._plain = self._text_format()
+        while index < len(tokens):
+            token = tokens[index]
+            if token.type == "table_open":
+                index = self._set_table(tokens, index)
+            elif token.type == "inline":
+                self._set_inline(token)
+            elif action := self._blocks.get(token.type):
+                action(token)
+            index += 1
+        self._cursor.endEditBlock()
+
+    def append_plain(self, text: str) -> None:
+        """Set `text` as it is, lines and spaces included."""
+        self._cursor.beginEditBlock()
+        for line in display_text.breakable(display_text.prose(display_text.newlines(text))).split(
+            "\n"
+        ):
+            self._start_block(gap=0.0)
+            self._cursor.insertText(line, self._text_format())
+        self._cursor.endEditBlock()
+
+    # ---- formats
+
+    def _text_format(self) -> QTextCharFormat:
+        fmt = QTextCharFormat()
+        colours = self._style.colours
+        fmt.setForeground(QBrush(colours.dim if self._style.aside else colours.text))
+        return fmt
+
+    def _block_format(self, gap: float) -> QTextBlockFormat:
+        fmt = QTextBlockFormat()
+        em = self._style.em_px
+        fmt.setLineHeight(_LINE_GAP_EM * em, _LINE_DISTANCE)
+        fmt.setTopMargin(0 if self._first else gap * em)
+        if self._lists:
+            fmt.setIndent(len(self._lists))
+        if self._quote:
+            fmt.setLeftMargin(self._quote * QUOTE_STEP_EM * em)
+            fmt.setProperty(QUOTE_LEVEL, self._quote)
+        return fmt
+
+    def _start_block(self, gap: float, fmt: QTextBlockFormat | None = None) -> None:
+        fmt = fmt or self._block_format(gap)
+        if self._fresh:
+            self._cursor.setBlockFormat(fmt)
+        else:
+            self._cursor.insertBlock(fmt, self._text_format())
+        self._fresh = False
+        self._first = False
+
+    # ---- blocks
+
+    def _open_paragraph(self, token: Token) -> None:
+        self._plain = self._text_format()
+        if self._in_item:
+            self._in_item = False  # the item's own block is already there
+            return
+        gap = 0.0 if token.meta.get("continued") else 0.25 if token.hidden else 0.6
+        self._start_block(gap)
+
+    def _open_heading(self, token: Token) -> None:
+        if not self._in_item:
+            self._start_block(gap=0.9)
+        self._in_item = False
+        self._plain = self._text_format()
+        self._plain.setFontWeight(QFont.Weight.DemiBold)
+        size = points(self._style.font)
+        self._plain.setFontPointSize(size * (1.0 if self._style.aside else _HEADINGS[token.tag]))
+
+    def _open_list(self, token: Token) -> None:
+        fmt = QTextListFormat()
+        fmt.setIndent(len(self._lists) + 1)
+        if token.type == "ordered_list_open":
+            fmt.setStyle(QTextListFormat.Style.ListDecimal)
+            fmt.setStart(min(int(token.attrGet("start") or 1), 999_999_999))
+        else:
+            fmt.setStyle(QTextListFormat.Style.ListDisc)
+        self._lists.append((fmt, None))
+
+    def _close_list(self, _token: Token) -> None:
+        self._lists.pop()
+        self._in_item = False
+
+    def _open_item(self, _token: Token) -> None:
+        fmt, made = self._lists[-1]
+        first = made is None and len(self._lists) == 1
+        block = self._block_format(0.5 if first else 0.2)
+        block.setIndent(0)  # the list's own indent counts
+        self._start_block(0, block)
+        if made is None:
+            self._lists[-1] = (fmt, self._cursor.createList(fmt))
+        else:
+            made.add(self._cursor.block())
+        self._in_item = True
+
+    def _open_quote(self, _token: Token) -> None:
+        self._quote += 1
+        self._in_item = False
+
+    def _close_quote(self, _token: Token) -> None:
+        self._quote -= 1
+
+    def _set_code(self, token: Token) -> None:
+        fmt = self._block_format(0.6)
+        fmt.setBackground(QBrush(self._style.colours.code_background))
+        if not self._in_item:
+            self._start_block(0, fmt)
+        self._in_item = False
+        source = display_text.breakable(display_text.code(token.content.removesuffix("\n")))
+        char = self._text_format()
+        set_mono(char, self._style.font)
+        self._cursor.insertText(source.replace("\n", display_text.LINE), char)
+
+    def _formula_objects(self) -> FormulaObjects | None:
+        if self.formulas is None and self._style.formulas is not None:
+            from r1desk.chat.text.formula_objects import (  # noqa: PLC0415 - not at the start
+                FormulaObjects,
+            )
+
+            self.formulas = FormulaObjects(self._document, self._style, self._style.formulas)
+            self.formulas.changed.connect(self.formulas_changed)
+        return self.formulas
+
+    def formula_text(self, fmt: QTextCharFormat) -> str:
+        """The LaTeX of the formula that `fmt` belongs to, with its delimiters."""
+        return self.formulas.text_of(fmt) if self.formulas else ""
+
+    def accessible_formula_text(self, fmt: QTextCharFormat) -> str:
+        """The formula that `fmt` belongs to, in words."""
+        return self.formulas.accessible_text_of(fmt) if self.formulas else ""
+
+    def _set_formula(self, token: Token) -> None:
+        """Set a formula on a line of its own."""
+        fmt = self._block_format(_FORMULA_GAP_EM)
+        is_open = token.type == "math_open"
+        if not is_open:  # centred, what is still growing would move with each letter
+            fmt.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        fmt.setLineHeight(100, _PROPORTIONAL)
+        fmt.setBottomMargin(_BELOW_FORMULA_EM * self._style.em_px)
+        if not self._in_item:
+            self._start_block(0, fmt)
+        self._in_item = False
+        if is_open and self._style.formulas:
+            self._style.formulas.prepare()
+        objects = None if is_open else self._formula_objects()
+        if objects:
+            objects.insert(self._cursor, token, self._text_format(), own_line=True)
+        else:
+            text = token.markup + token.content + token.info
+            insert_source(self._cursor, text, self._text_format(), self._style, joined=is_open)
+
+    def _set_inline(self, token: Token) -> None:
+        """Set what stands inside of lines; formulas that ask for it get a line of their own."""
+        in_list = bool(self._lists)
+        for index, part in enumerate(_parted(token)):
+            if part.type != "inline":
+                self._set_formula(part)
+                continue
+            if index:
+                self._start_block(_FORMULA_GAP_EM)
+            self._inline.set(self._cursor, part, self._plain, in_list=in_list and not index)
+
+    def _open_footnote(self, token: Token) -> None:
+        self._plain = self._text_format()
+        self._plain.setFontPointSize(points(self._style.font) * _FOOTNOTE_SCALE)
+        self._plain.setForeground(QBrush(self._style.colours.dim))
+        self._start_block(gap=0.25)
+        self._in_item = False
+        self._cursor.insertText(display_text.code(f"[{token.content}] "), self._plain)
+
+    def _set_rule(self, _token: Token) -> None:
+        fmt = self._block_format(0.4)
+        fmt.setLineHeight(self._style.em_px * 0.5, _FIXED)
+        fmt.setProperty(RULE, True)
+        self._start_block(0, fmt)
+        self._in_item = False
+
+    def _set_table(self, tokens: Sequence[Token], start: int) -> int:
+        end = start
+        while tokens[end].type != "table_close":
+            end += 1
+        if not self._fresh:
+            self._start_block(0.6)
+            self._cursor.block()
+        made = insert_table(self._cursor, tokens[start : end + 1], self._style, self._set_cell)
+        if isinstance(made, QTextTable):
+            self._cursor.movePosition(QTextCursor.MoveOperation.End)
+            self._fresh = True
+            self._shrink_trailing_block()
+        self._in_item = False
+        return end
+
+    def _shrink_trailing_block(self) -> None:
+        fmt = QTextBlockFormat()
+        fmt.setLineHeight(1, _FIXED)
+        self._cursor.setBlockFormat(fmt)
+
+    def _set_cell(self, cursor: QTextCursor, token: Token, heading: bool) -> None:
+        fmt = self._text_format()
+        if heading:
+            fmt.setFontWeight(QFont.Weight.DemiBold)
+        self._inline.set(cursor, token, fmt, in_list=False)
+
+
+def _parted(token: Token) -> list[Token]:
+    """An inline token cut at the formulas that stand in it with a line of their own."""
+    parts: list[Token] = []
+    children: list[Token] = []
+    depth = 0
+    for child in token.children or ():
+        depth += child.nesting
+        if depth == 0 and child.type == "math_inline" and child.meta["display"]:
+            parts += [*_line_of(token, children), child]
+            children = []
+        else:
+            children.append(child)
+    return [*parts, *_line_of(token, children)] if parts else [token]
+
+
+def _line_of(token: Token, children: list[Token]) -> list[Token]:
+    """The part of `token` with these children, without breaks and blanks around; none if empty."""
+    while children and _is_blank(children[0]):
+        children = children[1:]
+    while children and _is_blank(children[-1]):
+        children = children[:-1]
+    return [token.copy(children=children)] if children else []
+
+
+def _is_blank(token: Token) -> bool:
+    return token.type in {"softbreak", "hardbreak"} or (
+        token.type == "text" and not token.content.strip()
+    )
+
+
+def wrap_at_spaces(document: QTextDocument) -> None:
+    """Break lines between words only: what holds them may become wider than the document."""
+    option = document.defaultTextOption()
+    option.setWrapMode(option.WrapMode.WordWrap)
+    document.setDefaultTextOption(option)
+
+
+def plain_font(document: QTextDocument, font: QFont) -> None:
+    """Set the font and the measures that go with it."""
+    document.setDefaultFont(font)
+    document.setDocumentMargin(0)
+    document.setUndoRedoEnabled(False)
+    option = document.defaultTextOption()
+    option.setWrapMode(option.WrapMode.WrapAtWordBoundaryOrAnywhere)
+    option.setAlignment(Qt.AlignmentFlag.AlignLeading)
+    document.setDefaultTextOption(option)

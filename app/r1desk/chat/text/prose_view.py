@@ -1,0 +1,176 @@
+"""A piece of running text that can be selected but loads and opens nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from markdown_it.token import Token
+from PySide6.QtCore import QMimeData, QRectF, QSize, Qt, QUrl, Signal, Slot
+from PySide6.QtGui import (
+    QAccessible,
+    QImage,
+    QPainter,
+    QPaintEvent,
+    QTextCursor,
+)
+from PySide6.QtWidgets import QFrame, QTextBrowser, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.text.document_text import document_text
+from r1desk.chat.text.markdown_renderer import (
+    MarkdownRenderer,
+    plain_font,
+    wrap_at_spaces,
+)
+from r1desk.chat.text.message_text_box import MessageTextBox
+from r1desk.chat.text.quote_bars import paint_quote_bars
+from r1desk.chat.text.text_style import TextStyle
+
+_BLOCK_CHARS = 40
+_FIRST_WIDTH = 720
+
+
+class ProseView(MessageTextBox, QTextBrowser):
+    """Text set by a `MarkdownRenderer`, exactly as high as it needs to be.
+
+    One that `scrolls` keeps words whole and scrolls sideways where they do not fit: for tables.
+
+    Signals:
+        link_chosen: an http(s) address was clicked or chosen by keyboard.
+        formulas_changed: formulas took the place of their sources; the height may differ.
+    """
+
+    link_chosen = Signal(str)
+    formulas_changed = Signal()
+    lead_em = 0.6  # the space above
+
+    def __init__(
+        self, style: TextStyle, parent: QWidget | None = None, *, scrolls: bool = False
+    ) -> None:
+        super().__init__(parent)
+        self.scrolls = scrolls
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        policy = Qt.ScrollBarPolicy
+        self.setHorizontalScrollBarPolicy(
+            policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
+        )
+        self.setLineWrapMode(QTextBrowser.LineWrapMode.FixedPixelWidth)
+        self.viewport().setAutoFillBackground(False)
+        self.setOpenLinks(False)
+        self.setAcceptDrops(False)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName(tr("Text"))
+        self.anchorClicked.connect(self._on_anchor_clicked)
+        self._style = style
+        # Never zero before the first layout: each character would become a line of its own.
+        self._width = _FIRST_WIDTH
+        self.setLineWrapColumnOrWidth(_FIRST_WIDTH)
+        plain_font(self.document(), style.font)
+        self.document().setIndentWidth(style.em_px * 1.45)
+        if scrolls:
+            wrap_at_spaces(self.document())
+        self._renderer = MarkdownRenderer(self.document(), style)
+        self._renderer.formulas_changed.connect(self._on_formulas_changed)
+
+    @property
+    def filled(self) -> int:
+        """The amount of text: characters, with a line's worth added for each block."""
+        return self.document().characterCount() + _BLOCK_CHARS * self.document().blockCount()
+
+    def append_tokens(self, tokens: Sequence[Token]) -> None:
+        """Add blocks of Markdown."""
+        self._renderer.append(tokens)
+        if self.scrolls:  # the text pushed the cursor on, and the first show scrolls to it
+            self.setTextCursor(QTextCursor(self.document()))
+        self._set_focus_policy()
+
+    def replace_tokens(self, tokens: Sequence[Token]) -> None:
+        """Show these blocks instead of what was there."""
+        self._renderer.clear()
+        self.append_tokens(tokens)
+
+    def append_text(self, text: str) -> None:
+        """Add plain text."""
+        self._renderer.append_plain(text)
+
+    def _set_focus_policy(self) -> None:
+        # Reachable with Tab only where there is something to do.
+        links = self._renderer.has_links
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if links else Qt.FocusPolicy.ClickFocus)
+        self._describe()
+
+    @Slot()
+    def _on_formulas_changed(self) -> None:
+        self._describe()
+        self.formulas_changed.emit()
+
+    def _describe(self) -> None:
+        """Give screen readers the text with its formulas in words."""
+        if self._renderer.formulas and QAccessible.isActive():
+            self.setAccessibleDescription(self.accessible_text())
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        if width != self._width:
+            self._width = width
+            self.setLineWrapColumnOrWidth(width)
+        size = self.document().size()
+        height = math.ceil(size.height())
+        if self.scrolls and size.width() > width + 1:
+            height += self.horizontalScrollBar().sizeHint().height()
+        self.resize(width, height)
+        return height
+
+    def plain_text(self) -> str:
+        """The drawn text."""
+        return document_text(self.document(), self._renderer.formula_text, markers=False)
+
+    def accessible_text(self) -> str:
+        """The drawn text with formulas in words, for screen readers."""
+        return document_text(self.document(), self._renderer.accessible_formula_text)
+
+    def ideal_width(self) -> int:
+        """The width of the longest line when nothing is wrapped beyond what is set now."""
+        return math.ceil(self.document().idealWidth())
+
+    # ---- what Qt asks
+
+    def loadResource(self, _kind: int, _name: QUrl | str) -> QImage:
+        """Never load anything: an empty picture also stops Qt from opening the path itself."""
+        image = QImage(1, 1, QImage.Format.Format_ARGB32)
+        image.fill(Qt.GlobalColor.transparent)
+        return image
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        """The selected characters as plain text, formulas as their LaTeX."""
+        cursor = self.textCursor()
+        data = QMimeData()
+        data.setText(
+            document_text(
+                self.document(),
+                self._renderer.formula_text,
+                cursor.selectionStart(),
+                cursor.selectionEnd(),
+            )
+        )
+        return data
+
+    def sizeHint(self) -> QSize:
+        """The size it has."""
+        return self.size()
+
+    def minimumSizeHint(self) -> QSize:
+        """None: the conversation decides."""
+        return QSize(0, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the bars beside quotes and the rules, then the text."""
+        painter = QPainter(self.viewport())
+        paint_quote_bars(painter, self.document(), self.width(), self._style, QRectF(event.rect()))
+        painter.end()
+        super().paintEvent(event)
+
+    def _on_anchor_clicked(self, url: QUrl) -> None:
+        self.link_chosen.emit(url.toString(QUrl.ComponentFormattingOption.FullyEncoded))

@@ -1,0 +1,61 @@
+"""Colours, font and measures of text in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QFont, QFontMetricsF, QPalette
+
+from r1desk.chat.formulas.formula_service import FormulaService
+from r1desk.chat.text.chat_fonts import ASIDE_SCALE, scaled
+from r1desk.chat.text.colours import ChatColours
+from r1desk.theme.reading_width import reading_width_factor
+
+if TYPE_CHECKING:
+    from r1desk.chat.formulas.settled_formulas import SettledFormulas
+
+_READABLE_EM = 44.0
+_READABLE_PX = 760
+_LEAST_PX = 120
+_MARGIN_EM = 1.2  # wider than a scroll bar
+
+
+def column_span(whole_px: int, em_px: float) -> tuple[int, int]:
+    """Left edge and width of the column of text in a view of `whole_px`, in pixels.
+
+    Messages, the greeting and the box one writes in share it, so that their edges are one line.
+    """
+    readable = max(_READABLE_PX, em_px * _READABLE_EM)
+    readable = round(readable * reading_width_factor())
+    width = max(_LEAST_PX, min(readable, whole_px - 2 * round(em_px * _MARGIN_EM)))
+    return max(0, (whole_px - width) // 2), width
+
+
+@dataclass(frozen=True, slots=True)
+class TextStyle:
+    """The colours, the font, and whether the text is an aside (the thinking)."""
+
+    colours: ChatColours
+    font: QFont
+    em_px: float  # height of a line of `font`; all spacing is measured in it
+    aside: bool = False
+    # None: formulas are shown as their source
+    formulas: FormulaService | SettledFormulas | None = None
+
+    @classmethod
+    def of(
+        cls,
+        palette: QPalette,
+        font: QFont,
+        formulas: FormulaService | SettledFormulas | None = None,
+    ) -> TextStyle:
+        """The style that goes with a palette and a font."""
+        em_px = QFontMetricsF(font).height()
+        return cls(ChatColours.from_palette(palette), QFont(font), em_px, formulas=formulas)
+
+    def as_aside(self) -> TextStyle:
+        """Smaller and dimmer."""
+        font = scaled(self.font, ASIDE_SCALE)
+        em_px = QFontMetricsF(font).height()
+        return TextStyle(self.colours, font, em_px, aside=True, formulas=self.formulas)

@@ -1,0 +1,1 @@
+"""Values of the chat: messages, intents, sizes; they know no controller and no widget."""

@@ -1,0 +1,68 @@
+"""A feature of the window wires itself: its services, its presenters, its life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QMainWindow
+
+from deepseek_r1.core.errors import ErrorReport
+from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.preferences import Preferences
+from r1desk.store.store_bridge import StoreBridge
+from r1desk.widgets.notice_bar import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Made once by the session, for all windows of its life.
+
+    `profile` is the profile's folder; it `can_write` unless another process has its lock or the
+    drive refuses. `notify` and `show_error` use the window that is shown just then.
+    """
+
+    engine: EngineBridge
+    store: StoreBridge
+    preferences: Preferences
+    save_preferences: Callable[[], None]  # soon, all changes of a moment together
+    notify: Callable[[Notice], None]
+    show_error: Callable[[ErrorReport], None]
+    profile: Path
+    can_write: bool
+
+
+class Presenter(QObject):
+    """Connects controllers with the widgets of one window; both are handed to it."""
+
+    def close(self) -> None:
+        """Disconnect before the window goes."""
+        self.deleteLater()
+
+
+class Feature(QObject):
+    """Controllers that live as long as the application, and presenters for the present window.
+
+    The session has a list of them. A feature is handed `Services` and the features below it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.presenters: list[Presenter] = []
+
+    def attach(self, window: QMainWindow) -> None:
+        """Connect the controllers with the widgets of a new window."""
+
+    def start(self) -> None:
+        """Begin what may take a moment: the window is on the screen."""
+
+    def detach(self) -> None:
+        """Let go of the window, which is about to be closed or replaced."""
+        for presenter in self.presenters:
+            presenter.close()
+        self.presenters = []
+
+    def close(self) -> None:
+        """Save what there is and end what runs; `detach` came before."""

@@ -1,0 +1,99 @@
+"""The strip below the window and the panel: measurements, and the settings of all that is said."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from PySide6.QtWidgets import QMenu
+
+from r1desk.chat.feature import ChatFeature
+from r1desk.features import Feature, Services
+from r1desk.models.controller import ModelController
+from r1desk.models.feature import ModelsFeature
+from r1desk.performance.budget_guard import BudgetGuard
+from r1desk.performance.draft_offer_presenter import DraftOfferPresenter
+from r1desk.performance.load_presenter import LoadPresenter
+from r1desk.performance.presenter import PerformancePresenter
+from r1desk.performance.preset_presenter import PresetPresenter
+from r1desk.performance.resource_sampler import ResourceSampler
+from r1desk.performance.widgets.gauge import Gauge
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.widgets.notice_bar import NoticeBar
+
+
+class PerformanceWindow(Protocol):
+    """The main window, as the measurements use it."""
+
+    gauge: Gauge
+    panel: PerformancePanel
+    presets_menu: QMenu
+    notices: NoticeBar
+
+
+class PerformanceFeature(Feature):
+    """Owns the sampler and the budget's guard. Main thread."""
+
+    def __init__(
+        self,
+        services: Services,
+        models: ModelController,
+        chat: ChatFeature,
+        models_feature: ModelsFeature,
+    ) -> None:
+        super().__init__()
+        self._services, self._models = services, models
+        self._chat, self._models_feature = chat, models_feature
+        self.sampler = ResourceSampler(self)
+        self.sampler.follow(services.engine)
+        self.guard = BudgetGuard(services.engine, models, self.sampler, self)
+
+    def attach(self, window: PerformanceWindow) -> None:
+        """Show the measurements in this window."""
+        chat, models, panel = self._chat, self._models, window.panel
+        preferences, downloads = self._services.preferences, self._models_feature.downloads
+        self.presenters = [
+            PresetPresenter(
+                window,
+                panel=panel,
+                menu=window.presets_menu,
+                notices=window.notices,
+                presets=chat.presets,
+                settings=chat.settings,
+                models=models,
+            ),
+            LoadPresenter(panel, models, self._models_feature.recent, preferences),
+            DraftOfferPresenter(panel.load, models, downloads),
+            PerformancePresenter(
+                gauge=window.gauge,
+                panel=panel,
+                notices=window.notices,
+                engine=self._services.engine,
+                models=models,
+                chat=chat.controller,
+                sampler=self.sampler,
+                guard=self.guard,
+            ),
+        ]
+        panel.model.choose_requested.connect(self._models_feature.choose)
+        self._attach_settings(panel)
+
+    def _attach_settings(self, panel: PerformancePanel) -> None:
+        """Connect the settings of the chat."""
+        chat, settings = self._chat, self._chat.settings
+        panel.sampling.sampling_changed.connect(settings.set_sampling)
+        panel.system_prompt.system_prompt_changed.connect(settings.set_system_prompt)
+        chat.controller.leaving.connect(panel.flush_answer_settings)
+        settings.shown.connect(panel.show_answer_settings)
+        settings.emit_shown()
+        panel.next_turn.set_settings(self._services.preferences.prompts)
+        panel.next_turn.show_state(chat.prompts.state)
+        panel.next_turn.settings_changed.connect(chat.set_prompt_settings)
+        chat.prompts.state_changed.connect(panel.next_turn.show_state)
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self.sampler.start()
+
+    def close(self) -> None:
+        """End measuring."""
+        self.sampler.stop()

@@ -1,0 +1,41 @@
+"""The switch that lets other programs use the model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from PySide6.QtGui import QAction
+
+from r1desk.features import Feature, Services
+from r1desk.models.controller import ModelController
+from r1desk.serving.controller import ServingController
+from r1desk.serving.presenter import ServingPresenter
+from r1desk.serving.widgets.serving_button import ServingButton
+
+
+class ServingWindow(Protocol):
+    """The main window, as serving uses it."""
+
+    serving_button: ServingButton
+    serving_action: QAction
+
+
+class ServingFeature(Feature):
+    """Owns the server's controller. Main thread."""
+
+    def __init__(self, services: Services, models: ModelController) -> None:
+        super().__init__()
+        self._models = models
+        self.controller = ServingController(services.engine, models, services.preferences, self)
+        self.controller.preferences_changed.connect(services.save_preferences)
+
+    def attach(self, window: ServingWindow) -> None:
+        """Show the button in this window."""
+        button = window.serving_button
+        presenter = ServingPresenter(window, button, self.controller, self._models)
+        window.serving_action.triggered.connect(presenter.open)
+        self.presenters = [presenter]
+
+    def close(self) -> None:
+        """End the server."""
+        self.controller.close()
