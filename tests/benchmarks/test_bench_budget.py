@@ -18,6 +18,7 @@ as_root = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="memory limits need root on Linux"
 )
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.integration,
     pytest.mark.skipif(sys.platform != "linux", reason="on Linux"),
 ]

@@ -73,6 +73,7 @@ def test_a_group_has_half_a_core_in_both_versions(tmp_path: Path, monkeypatch, v
         assert (folder / "cgroup.procs").read_text() == f"{os.getpid()}\n"
 
 
+@pytest.mark.slow
 @as_root
 @pytest.mark.integration
 def test_a_slowed_drive_reads_that_slowly(tmp_path):
@@ -110,6 +111,7 @@ def test_a_drive_without_read_ahead_is_reported(tmp_path: Path, monkeypatch):
         pass
 
 
+@pytest.mark.slow
 @as_root
 @pytest.mark.integration
 def test_a_real_group_counts_limits_and_goes_away(tmp_path):

@@ -195,6 +195,7 @@ def test_without_checksum_a_whole_file_that_does_not_say_it_is_the_same_begins_a
         assert server.requests[1].headers["if-range"] == ETAG
 
 
+@pytest.mark.slow
 def test_a_killed_download_costs_at_most_sixteen_megabytes(
     starter: Path, tmp_path: Path, own_profile: Path
 ) -> None:

@@ -12,7 +12,7 @@ from deepseek_r1.cli import bench_command
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.lab.bench.engine_run import RunTimes
 from deepseek_r1.lab.bench.serve_load import machines_for
-from support.command import run
+from support.command import run_here
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="runs on Linux only")
 
@@ -22,8 +22,8 @@ def bench(*words: object) -> None:
 
 
 def test_unknown_thread_counts_are_refused():
-    assert run("bench", "engine", "--threads", "two").returncode == 2
-    assert run("bench", "engine", "--threads", "0").returncode == 2
+    assert run_here("bench", "engine", "--threads", "two").returncode == 2
+    assert run_here("bench", "engine", "--threads", "0").returncode == 2
 
 
 @on_linux
@@ -68,6 +68,6 @@ def test_machines_are_counted_with_room_for_uneven_requests():
 
 def test_wrong_rates_are_refused():
     for wrong in ("a", "0", "-1", "1,,2", "5000"):
-        done = run("bench", "serve", "--rates", wrong)
+        done = run_here("bench", "serve", "--rates", wrong)
         assert done.returncode == 2
         assert "--rates" in done.stderr

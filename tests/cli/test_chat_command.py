@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from deepseek_r1.cli.app import app
 from deepseek_r1.core.events import LoadProgress
 from deepseek_r1.host.client import EngineClient
-from support.command import COMMAND, environment, run
+from support.command import COMMAND, environment, run, run_here
 from support.terminal import Terminal, on_terminal
 
 pytestmark = pytest.mark.integration
@@ -28,7 +28,7 @@ SHORT = ["--max-tokens", "12", "--temperature", "0", "--context-length", "1024"]
 def test_a_pipe_gets_the_answers_and_nothing_else(tmp_path: Path):
     saved = tmp_path / "talk.md"
     text = f'Hello\n/think\n/nonsense\nSay \\\nhi\n"""a\nb"""\n/regenerate\n/save {saved}\n'
-    done = run("chat", *SHORT, text=text)
+    done = run_here("chat", *SHORT, text=text)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") >= 4
     for command in ("think", "nonsense", "regenerate", "save", "›"):
@@ -42,7 +42,7 @@ def test_a_pipe_gets_the_answers_and_nothing_else(tmp_path: Path):
 
 def test_a_cut_answer_goes_on_as_the_uncut_one():
     text = "Tell me about dragons.\n/continue\n/continue\n"
-    done = run("chat", "--json", *SHORT, text=text)
+    done = run_here("chat", "--json", *SHORT, text=text)
     parts = [json.loads(line) for line in done.stdout.splitlines()]
     assert [part["finish_reason"] for part in parts] == ["length"] * 3
     whole = run("generate", "--json", *SHORT[2:], "--max-tokens", "36", "Tell me about dragons.")
@@ -54,7 +54,9 @@ def test_thinking_that_was_cut_goes_on_or_answers_now(shallow_starter: Path, tmp
     template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>\\n' }}")
     options = ["--chat-template", template, "--temperature", "5", "--top-p", "1", "--seed", "1"]
     options += ["--max-tokens", "6", "--context-length", "256", "--model", shallow_starter]
-    done = run("chat", "--json", *options, text="Hello\n/answer\n/answer\n/new\nHello\n/continue\n")
+    done = run_here(
+        "chat", "--json", *options, text="Hello\n/answer\n/answer\n/new\nHello\n/continue\n"
+    )
     cut, answered, _, thought_on = (json.loads(line) for line in done.stdout.splitlines())
     assert (cut["finish_reason"], cut["inside_thinking"]) == ("context", True)
     assert (answered["thinking_end"], answered["completion_tokens"]) == ("budget", 6)
@@ -66,7 +68,7 @@ def test_thinking_that_was_cut_goes_on_or_answers_now(shallow_starter: Path, tmp
 
 def test_the_conversation_is_remembered_and_begun_anew():
     text = "My name is Ann.\nHello\n/new\nHello\n"
-    done = run("chat", "--json", *SHORT, text=text)
+    done = run_here("chat", "--json", *SHORT, text=text)
     first, second, anew = (json.loads(line) for line in done.stdout.splitlines())
     assert second["prompt_tokens"] > first["prompt_tokens"]
     assert anew["prompt_tokens"] < second["prompt_tokens"]
@@ -74,7 +76,7 @@ def test_the_conversation_is_remembered_and_begun_anew():
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path):
     (tmp_path / "there.md").write_text("mine")
-    done = run("chat", *SHORT, text=f"/save {tmp_path / 'there.md'}\n")
+    done = run_here("chat", *SHORT, text=f"/save {tmp_path / 'there.md'}\n")
     assert "cannot be written" in done.stderr
     assert (tmp_path / "there.md").read_text() == "mine"
 
@@ -83,7 +85,7 @@ def test_another_model_is_called_by_its_name_as_well(starter: Path, own_profile:
     path = own_profile / "models" / "again.gguf"
     path.parent.mkdir(parents=True)
     shutil.copy(starter, path)
-    done = run("chat", *SHORT, text="/model again\n/model\n/model nowhere\n")
+    done = run_here("chat", *SHORT, text="/model again\n/model\n/model nowhere\n")
     assert str(path) in done.stderr
     assert done.returncode == 3  # the last one is not there
 
@@ -122,21 +124,21 @@ def test_ctrl_c_stops_a_change_of_model_and_the_chat_goes_on_with_the_one_before
 
 def test_a_change_to_a_file_of_no_use_leaves_the_model_and_the_chat(tmp_path: Path):
     (tmp_path / "text.gguf").write_text("not a model")
-    done = run("chat", *SHORT, text=f"/model {tmp_path / 'text.gguf'}\nHello\n")
+    done = run_here("chat", *SHORT, text=f"/model {tmp_path / 'text.gguf'}\nHello\n")
     assert done.returncode == 3
     assert done.stdout.strip()
 
 
 def test_too_long_a_message_is_refused_and_the_chat_goes_on():
     long = "word " * 2000
-    done = run("chat", *SHORT, text=f"{long}\nHello\n")
+    done = run_here("chat", *SHORT, text=f"{long}\nHello\n")
     assert done.returncode == 1  # for a script: something was not answered
     assert "tokens and the context holds" in done.stderr
     assert done.stdout.strip()
 
 
 def test_a_model_that_is_refused_is_exit_code_3(tmp_path: Path):
-    done = run("chat", "--model", tmp_path / "none.gguf", text="Hello\n")
+    done = run_here("chat", "--model", tmp_path / "none.gguf", text="Hello\n")
     assert (done.returncode, done.stdout) == (3, "")
 
 

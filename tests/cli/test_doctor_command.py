@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 
-from support.command import run
+import pytest
+
+from support.command import run_here
 
 
 def test_the_doctor_tells_what_is_here(starter):
-    found = json.loads(run("doctor", "--json").stdout)
+    found = json.loads(run_here("doctor", "--json").stdout)
     assert found["cpu"]["physical_cores"] >= found["cpu"]["threads"] >= 1
     assert found["memory"]["total_mb"] >= found["memory"]["available_mb"] > 0
     assert found["starter_model"] == str(starter)
@@ -19,14 +21,14 @@ def test_the_doctor_tells_what_is_here(starter):
 
 
 def test_the_doctor_speaks_to_people_too(own_profile):
-    done = run("doctor")
+    done = run_here("doctor")
     assert done.returncode == 0, done.stdout
     assert f"✓ Profile: {own_profile}\n" in done.stdout
     assert "Traceback" not in done.stderr
 
 
 def test_each_finding_has_a_verdict_and_what_is_wrong_says_what_to_do():
-    found = json.loads(run("doctor", "--json").stdout)
+    found = json.loads(run_here("doctor", "--json").stdout)
     keys = {finding["key"] for finding in found["findings"]}
     assert {
         "kernel", "processor", "cores", "load", "memory", "pressure", "profile", "room", "drive",
@@ -42,15 +44,16 @@ def test_each_finding_has_a_verdict_and_what_is_wrong_says_what_to_do():
 def test_what_does_not_work_is_exit_code_1(tmp_path):
     (tmp_path / "file").write_text("no folder")
     models = tmp_path / "file" / "profile"  # below a file nothing can be written
-    done = run("doctor", "--json", R1DESK_PROFILE=str(models))
+    done = run_here("doctor", "--json", R1DESK_PROFILE=str(models))
     found = {finding["key"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert found["profile"]["verdict"] == "problem"
     assert "R1DESK_PROFILE" in found["profile"]["todo"]
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_the_doctor_measures_threads_when_asked(own_profile):
-    found = json.loads(run("doctor", "--measure-threads", "--json").stdout)["threads_measured"]
+    found = json.loads(run_here("doctor", "--measure-threads", "--json").stdout)["threads_measured"]
     assert str(found["threads"]) in found["decode_tok_s"]
     assert min(found["prefill_tok_s"].values()) > 0
     assert (own_profile / "measured" / "threads.json").is_file()
@@ -61,7 +64,7 @@ def test_models_lists_the_starter_and_the_users_own(starter, own_profile):
     folder.mkdir(parents=True)
     shutil.copy(starter, folder / "mine.gguf")
     (folder / "broken.gguf").write_bytes(b"")
-    models = json.loads(run("models", "list", "--json").stdout)["models"]
+    models = json.loads(run_here("models", "list", "--json").stdout)["models"]
     assert [m["path"] for m in models] == [
         str(starter), str(folder / "broken.gguf"), str(folder / "mine.gguf"),
     ]  # fmt: skip
@@ -70,7 +73,7 @@ def test_models_lists_the_starter_and_the_users_own(starter, own_profile):
 
 
 def test_models_lists_for_people():
-    done = run("models", "list")
+    done = run_here("models", "list")
     assert "Q4_1" in done.stdout
 
 

@@ -15,7 +15,7 @@ from deepseek_r1.catalogue.errors import RepositoryNotListed
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.cli import pull_command
 from deepseek_r1.cli.app import app
-from support.command import run, start
+from support.command import run, run_here, start
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer
 from support.hub_server import hub_server, page
@@ -30,11 +30,11 @@ def model(tmp_path):
 
 
 def test_what_can_be_downloaded_is_listed_with_what_to_type():
-    models = json.loads(run("models", "list", "--available", "--json").stdout)["models"]
+    models = json.loads(run_here("models", "list", "--available", "--json").stdout)["models"]
     assert {m["path"] for m in models} >= {"deepseek-r1-distill-qwen-7b/Q4_K_M"}
     assert all(m["needs_mb"] > m["mb"] > 0 for m in models)
     assert sum(not m["verifiable"] for m in models) == 3
-    listed = run("models", "list", "--available")
+    listed = run_here("models", "list", "--available")
     assert "deepseek-r1-distill-qwen-1.5b/Q4_K_M" in listed.stdout
     assert "is a draft model for DeepSeek-R1-Distill-Qwen-7B, " in listed.stderr
 
@@ -44,46 +44,46 @@ def test_a_model_is_pulled_verified_and_removed(model, own_profile):
     digest = hashlib.sha256(data).hexdigest()
     with HostileServer(lambda _, reply: reply.file(data)).running() as server:
         url = f"{server.url}/tiny.gguf"
-        done = run("models", "pull", url, "--sha256", digest.upper(), **LOOPBACK)
+        done = run_here("models", "pull", url, "--sha256", digest.upper(), **LOOPBACK)
     path = own_profile / "models" / "tiny.gguf"
     assert (done.returncode, done.stdout) == (0, f"{path}\n")
     assert url in done.stderr
     assert path.read_bytes() == data
 
-    found = json.loads(run("models", "verify", "--json").stdout)
+    found = json.loads(run_here("models", "verify", "--json").stdout)
     assert found["sound"]
     assert found["files"][0]["verdict"] == "unchanged"
     path.write_bytes(data[:-1] + b"!")
-    done = run("models", "verify", "tiny")
+    done = run_here("models", "verify", "tiny")
     assert done.returncode == 3
     assert "CHANGED" in done.stdout
 
-    done = run("models", "remove", "tiny", text="n\n")
+    done = run("models", "remove", "tiny", text="n\n")  # click echoes in this process
     assert done.returncode == 1
     assert path.exists()
     assert done.stdout == ""
-    done = run("models", "remove", "tiny", text="y\n")
+    done = run_here("models", "remove", "tiny", text="y\n")
     assert done.returncode == 0
     assert not path.exists()
-    assert run("models", "remove", "tiny", "--yes").returncode == 2
+    assert run_here("models", "remove", "tiny", "--yes").returncode == 2
 
 
 def test_a_wrong_file_ends_with_three_and_a_dead_server_with_one(model, own_profile):
     with HostileServer(lambda _, reply: reply.file(model.read_bytes())).running() as server:
         url = f"{server.url}/tiny.gguf"
-        done = run("models", "pull", url, "--sha256", "0" * 64, **LOOPBACK)
+        done = run_here("models", "pull", url, "--sha256", "0" * 64, **LOOPBACK)
         assert done.returncode == 3
         assert "is not the expected" in done.stderr
-        assert run("models", "pull", url, **LOOPBACK).returncode == 3
+        assert run_here("models", "pull", url, **LOOPBACK).returncode == 3
     missing = HostileServer(lambda _, reply: reply.head(404, "Content-Length: 0"))
     with missing.running() as server:
-        done = run("models", "pull", f"{server.url}/x.gguf", "--accept-unverified", **LOOPBACK)
+        done = run_here("models", "pull", f"{server.url}/x.gguf", "--accept-unverified", **LOOPBACK)
     assert done.returncode == 1
     assert not list((own_profile / "models").glob("*.gguf"))
 
 
 def test_plain_http_is_refused_without_the_switch_for_tests():
-    done = run("models", "pull", "http://127.0.0.1:9/x.gguf", "--accept-unverified")
+    done = run_here("models", "pull", "http://127.0.0.1:9/x.gguf", "--accept-unverified")
     assert done.returncode == 1
     assert "https" in done.stderr
 
@@ -103,7 +103,7 @@ def test_plain_http_is_refused_without_the_switch_for_tests():
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(arguments):
-    done = run("models", "pull", *arguments)
+    done = run_here("models", "pull", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
 
 
@@ -117,7 +117,7 @@ def test_what_makes_no_sense_is_wrong_usage(arguments):
     ],
 )
 def test_a_draft_model_is_downloaded_with_models_that_have_one(arguments, reason):
-    done = run("models", "pull", *arguments, "--with-draft")
+    done = run_here("models", "pull", *arguments, "--with-draft")
     assert done.returncode == 2
     assert reason in done.stderr
 
@@ -171,22 +171,23 @@ def test_a_hub_without_the_draft_model_does_not_withhold_the_model(
 
 
 def test_a_known_file_without_a_checksum_is_not_fetched():
-    done = run("models", "pull", "deepseek-r1-0528-qwen3-8b/Q8_0")
+    done = run_here("models", "pull", "deepseek-r1-0528-qwen3-8b/Q8_0")
     assert done.returncode == 3
     assert "--accept-unverified" in done.stderr
 
 
 def test_a_file_is_imported(model, own_profile):
-    found = json.loads(run("models", "import", model, "--move", "--json").stdout)
+    found = json.loads(run_here("models", "import", model, "--move", "--json").stdout)
     assert found["path"] == str(own_profile / "models" / "tiny.gguf")
     assert not model.exists()
     named, by_path = (
-        run("plan", name, "--context-length", "256", "--json") for name in ("tiny", found["path"])
+        run_here("plan", name, "--context-length", "256", "--json")
+        for name in ("tiny", found["path"])
     )
     assert (named.returncode, named.stdout) == (0, by_path.stdout)
-    assert run("plan", "tiny2").returncode == 3
-    assert run("models", "import", model, "--move", "--link").returncode == 2
-    assert run("models", "import", model).returncode == 3
+    assert run_here("plan", "tiny2").returncode == 3
+    assert run_here("models", "import", model, "--move", "--link").returncode == 2
+    assert run_here("models", "import", model).returncode == 3
 
 
 def test_an_interrupted_download_ends_at_once_and_goes_on_later(model, own_profile, monkeypatch):
@@ -209,22 +210,22 @@ def test_an_interrupted_download_ends_at_once_and_goes_on_later(model, own_profi
         assert (process.returncode, stdout) == (130, "")
         assert "Traceback" not in stderr
         assert part.stat().st_size == 100_000
-        assert run("models", "pull", *order).returncode == 0
+        assert run_here("models", "pull", *order).returncode == 0
 
 
 def test_a_repository_is_listed_and_a_file_of_it_is_pulled(model, own_profile):
     data = model.read_bytes()
     files = {"m-Q4_K_M.gguf": data, "m-Q8_0.gguf": data + bytes(64)}
     with hub_server(files).running() as server:
-        done = run("models", "files", page(server), "--json", **LOOPBACK)
+        done = run_here("models", "files", page(server), "--json", **LOOPBACK)
         rows = json.loads(done.stdout)["files"]
         assert [row["quantisation"] for row in rows] == ["Q4_K_M", "Q8_0"]
         assert all(row["needs_mb"] > 0 and row["fits"] for row in rows)
-        assert "m-Q8_0.gguf" in run("models", "files", page(server), **LOOPBACK).stdout
-        done = run("models", "pull", f"{page(server)}:Q4_K_M", **LOOPBACK)
+        assert "m-Q8_0.gguf" in run_here("models", "files", page(server), **LOOPBACK).stdout
+        done = run_here("models", "pull", f"{page(server)}:Q4_K_M", **LOOPBACK)
         assert done.returncode == 0, done.stderr
         assert "The checksum is right." in done.stderr
-        done = run("models", "pull", f"{page(server)}:Q2_K", **LOOPBACK)
+        done = run_here("models", "pull", f"{page(server)}:Q2_K", **LOOPBACK)
         assert done.returncode == 1
         assert "Q4_K_M, Q8_0" in done.stderr
     assert (own_profile / "models" / "m-Q4_K_M.gguf").read_bytes() == data
@@ -232,7 +233,7 @@ def test_a_repository_is_listed_and_a_file_of_it_is_pulled(model, own_profile):
 
 
 def test_a_name_that_is_no_repository_is_wrong_usage():
-    assert run("models", "files", "../..").returncode == 2
-    done = run("models", "pull", "deepseek-r1-distill-qwen-7b/Q9_X")
+    assert run_here("models", "files", "../..").returncode == 2
+    done = run_here("models", "pull", "deepseek-r1-distill-qwen-7b/Q9_X")
     assert done.returncode == 2
     assert "Q4_K_M" in done.stderr, "the types of the catalogue's model are named"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.command import run, run_code
+from support.command import run, run_code, run_here
 
 PUBLISHED = {
     "memory_budget": ["512"],
@@ -30,7 +30,7 @@ def test_a_command_takes_every_published_option(command: str, spelling: str):
     options = []
     for name, values in PUBLISHED.items():
         options += [f"--{name.replace('_', spelling)}", *values]
-    done = run(command, *options, *COMMANDS[command])
+    done = run_here(command, *options, *COMMANDS[command])
     assert done.returncode == 0, done.stderr
 
 

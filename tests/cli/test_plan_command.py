@@ -5,14 +5,14 @@ import re
 
 import pytest
 
-from support.command import run, run_code
+from support.command import run_code, run_here
 from support.gguf_files import CONTEXT, tiny_llama
 
 LINES = ["weights", "kv_cache", "compute", "output", "runtime", "window", "reserve"]
 
 
 def planned(*args):
-    done = run("plan", "--json", *args)
+    done = run_here("plan", "--json", *args)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     return json.loads(done.stdout)
@@ -98,14 +98,14 @@ def test_a_model_over_the_budget_streams_when_it_may(starter, starter_int8):
 
 
 def test_people_read_what_is_read(starter_int8):
-    done = run("plan", starter_int8, "--memory-budget=256", "--swap_enabled")
+    done = run_here("plan", starter_int8, "--memory-budget=256", "--swap_enabled")
     assert re.search(r"Weights in memory +\d+ MiB\n", done.stdout)
     words = done.stdout.replace("\n", " ")
     assert re.search(r"MiB are read for every token, in a long conversation \d+\. Roughly", words)
 
 
 def test_people_read_mib():
-    done = run("plan", "--memory-budget", "256", "--context-length", "4096")
+    done = run_here("plan", "--memory-budget", "256", "--context-length", "4096")
     assert done.returncode == 0
     assert re.search(r"Weights +92 MiB\n", done.stdout)
     assert "It does not fit. It fits with" in done.stdout
@@ -122,7 +122,7 @@ def test_no_native_library_is_needed(starter):
 
 def test_chinese_for_those_who_speak_it():
     # Whatever the catalogue holds, the language is chosen and the numbers are there.
-    done = run("plan", "--json", LANGUAGE="zh_CN", LANG="zh_CN.UTF-8")
+    done = run_here("plan", "--json", language="zh_CN")
     assert json.loads(done.stdout)["fits"] is True
 
 
@@ -130,13 +130,13 @@ def test_a_model_with_less_context_is_planned_with_what_it_has(tmp_path):
     model = tiny_llama(tmp_path / "short.gguf")
     assert CONTEXT < 4096
     assert planned(model) == planned(model, "--context-length", str(CONTEXT))
-    refused = run("plan", model, "--context-length", "4096")
+    refused = run_here("plan", model, "--context-length", "4096")
     assert refused.returncode == 3
     assert "4,096" in refused.stderr
 
 
 def test_a_context_too_short_for_any_answer_is_refused_with_the_shortest():
-    done = run("plan", "--context-length", "100")
+    done = run_here("plan", "--context-length", "100")
     assert done.returncode == 2
     assert "--context-length must be 0 or at least 256." in done.stderr
 

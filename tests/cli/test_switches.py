@@ -9,7 +9,7 @@ import pytest
 from deepseek_r1.cli.command import with_values_named
 from deepseek_r1.cli.generate_command import generate
 from deepseek_r1.core.errors import WrongUsage
-from support.command import run
+from support.command import run_here
 
 ON, OFF = "--swap-enabled", "--no-swap-enabled"
 
@@ -63,6 +63,6 @@ def test_a_word_that_is_no_value_is_named():
 @pytest.mark.integration
 @pytest.mark.parametrize(("value", "streams"), [("true", True), ("false", False)])
 def test_the_commands_heed_it(value: str, streams: bool):
-    done = run("plan", "--memory_budget", "256", "--swap_enabled", value, "--json")
+    done = run_here("plan", "--memory_budget", "256", "--swap_enabled", value, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["streams"] is streams

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.command import run
+from support.command import run_here
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from support.command import run
     ids=" ".join,
 )
 def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
-    done = run(*args)
+    done = run_here(*args)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip()
 
@@ -62,7 +62,7 @@ def test_wrong_usage_is_exit_code_2_and_a_word_on_standard_error(args):
     ids=str,
 )
 def test_wrong_usage_is_told_in_the_language_in_force(args, words):
-    done = run(*args, LANG="zh_CN.UTF-8")
+    done = run_here(*args, language="zh_CN")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"错误：{words}")
 
@@ -70,7 +70,7 @@ def test_wrong_usage_is_told_in_the_language_in_force(args, words):
 def test_a_picture_as_chat_template_is_wrong_usage(tmp_path):
     path = tmp_path / "picture.jinja"
     path.write_bytes(b"\x89PNG{")
-    done = run("generate", "--chat-template", path, "Hi")
+    done = run_here("generate", "--chat-template", path, "Hi")
     assert (done.returncode, done.stdout) == (2, "")
     assert "picture.jinja cannot be used as a chat template" in done.stderr
 
@@ -103,7 +103,7 @@ def bad_file(folder, kind):
 def test_a_bad_file_is_exit_code_3_with_our_words(tmp_path, command, kind, message):
     path = bad_file(tmp_path, kind)
     prompt = ["Hi"] if command == "generate" else []
-    done = run(command, "--model", path, *prompt)
+    done = run_here(command, "--model", path, *prompt)
     assert (done.returncode, done.stdout) == (3, "")
     assert str(path) in done.stderr
     assert message in done.stderr
@@ -111,11 +111,11 @@ def test_a_bad_file_is_exit_code_3_with_our_words(tmp_path, command, kind, messa
 
 
 def test_the_context_of_the_model_is_the_limit():
-    done = run("plan", "--context-length", "9000")
+    done = run_here("plan", "--context-length", "9000")
     assert done.returncode == 3
     assert "Set the context to 8,192 tokens or less." in done.stderr
 
 
 def test_help_and_version():
-    assert "--memory-budget" in run("generate", "--help").stdout
-    assert run("--version").stdout.startswith("deepseek-r1 ")
+    assert "--memory-budget" in run_here("generate", "--help").stdout
+    assert run_here("--version").stdout.startswith("deepseek-r1 ")

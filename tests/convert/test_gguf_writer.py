@@ -107,6 +107,7 @@ def test_a_disk_too_small_is_noticed_before_writing(
     assert not (tmp_path / "out.gguf").exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_what_is_sound(
     starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,7 @@ while times:
 """
 
 
+@pytest.mark.slow
 def test_the_lock_is_one_processs_at_a_time_and_leaves_nothing(tmp_path: Path) -> None:
     code = [sys.executable, "-c", TAKE_IT_OFTEN, str(tmp_path / "out.gguf"), "1200"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

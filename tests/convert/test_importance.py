@@ -11,7 +11,7 @@ from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 from support import command
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 TEXT = "The bridge was built of stone. People cross it every day, in the sun and in the rain. " * 40
 

@@ -29,8 +29,10 @@ pytestmark = pytest.mark.integration
 
 WIDTH = 256  # whole blocks of every type
 NEEDS_IMPORTANCE = {"iq1_s", "iq2_xxs", "iq2_xs"}
+COMMON = {"f16", "int8", "q4_0", "q4_k", "q6_k", "iq4_xs"}
 TERNARY = {"tq1_0", "tq2_0"}  # for models trained with -1, 0 and 1 only
 SLOW = {"IQ1_S", "IQ1_M"}  # ggml prepares tables for ten seconds and more
+SLOW_HERE = {"IQ2_S", "IQ2_XS", "IQ2_XXS"}  # and for some seconds for these
 LIKENESS = ((8.0, 0.999), (6.0, 0.99), (4.0, 0.9), (3.0, 0.75), (2.0, 0.5), (0.0, 0.1))
 
 
@@ -76,7 +78,13 @@ def wide_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", sorted(PACKED - SLOW))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_HERE else [])
+        for name in sorted(PACKED - SLOW)
+    ],
+)
 def test_what_is_packed_is_unpacked_as_by_the_formats_own_library(
     rows: np.ndarray, quantiser: Quantiser, name: str
 ) -> None:
@@ -132,7 +140,13 @@ def test_what_would_end_the_process_is_refused(
         quantiser.pack(change(rows).astype(np.float32), TYPES_BY_NAME[kind])
 
 
-@pytest.mark.parametrize("name", sorted(set(names()) - NEEDS_IMPORTANCE - {"iq1_m"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in COMMON else [pytest.mark.slow])
+        for name in sorted(set(names()) - NEEDS_IMPORTANCE - {"iq1_m"})
+    ],
+)
 def test_the_engine_computes_every_precision(wide_folder: Path, to_gguf, name: str) -> None:
     """Random weights are the hardest case; the loosest types keep only a rough likeness."""
     exact, stored = to_gguf(wide_folder).path, to_gguf(wide_folder, name, "stored.gguf").path

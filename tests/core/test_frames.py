@@ -166,6 +166,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.slow
 def test_twenty_thousand_mutated_streams_end_in_messages_or_in_one_named_error():
     chance = random.Random(20261124)
     whole = b"".join(frames.pack(reply, frames.FROM_CHILD_CAP) for reply in REPLIES)

@@ -13,7 +13,7 @@ import pytest
 from support.file_verdicts import FileChecker, Verdict, checked_mutants
 from support.gguf_files import ALL
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 COUNT = 2000
 

@@ -80,7 +80,13 @@ def text_until_failure(client: EngineClient, script: str, error: type[EngineFail
     return "".join(texts), caught.value
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+OFTEN = {"exit=3", "signal=SIGSEGV", "signal=SIGKILL", "half", "garbage", "wrongkind", "early"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.slow]) for name in FAULTS],
+)
 def test_a_fault_keeps_the_text_names_the_cause_and_the_next_question_is_answered(scripted, fault):
     error, how = FAULTS[fault]
     client = scripted()

@@ -188,6 +188,7 @@ def test_a_full_disk_at_the_start_is_no_reason_to_refuse_an_answer(
     assert "No space left" in state.problem
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(
     shallow_starter, folder, client
 ):

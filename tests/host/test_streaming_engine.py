@@ -107,6 +107,7 @@ def test_an_idle_budget_moves_at_once(client):
     assert pinned < 100
 
 
+@pytest.mark.slow
 def test_threads_are_measured_and_kept_for_the_next_load(client, starter, own_profile, window_mib):
     found = client.measure_threads()
     assert found.threads in found.decode_tok_s

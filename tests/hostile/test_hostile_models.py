@@ -60,6 +60,7 @@ def with_key(sound: RawGguf, path: Path, key: str, text: str) -> Path:
     return sound.copy().set(key, STRING, text).write(path)
 
 
+@pytest.mark.slow
 def test_a_template_that_does_not_end_is_refused_by_the_command_line(
     sound: RawGguf, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def _special_tokens_only(sound: RawGguf) -> None:
     sound.set("tokenizer.ggml.token_type", ARRAY, array(I32, [3] * count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_many_merges, _special_tokens_only])
 def test_the_bill_of_an_odd_vocabulary_holds(
     sound: RawGguf, tmp_path: Path, client: EngineClient, change: Callable[[RawGguf], None]

@@ -235,14 +235,14 @@ def test_the_second_turn_reads_only_what_is_new(model: CPUInference) -> None:
     assert answer.stats.prompt_tokens <= stats.cached_tokens < stats.prompt_tokens
 
 
-def test_a_second_turn_is_answered_as_without_the_first_in_the_cache(starter: Path) -> None:
+def test_a_second_turn_is_answered_as_without_the_first_in_the_cache(shallow_starter: Path) -> None:
     """At temperature 0 the answer is the same whatever the cache holds."""
     first = [user("Name a colour. " + "Here are some words that you need not read. " * 40)]
-    with CPUInference(starter) as warm:
+    with CPUInference(shallow_starter) as warm:
         answer = warm.complete(first, 20, sampling=GREEDY)
         second = [*first, assistant(answer.text), user("And another one?")]
         reused = warm.complete(second, 30, sampling=GREEDY)
-    with CPUInference(starter) as cold:
+    with CPUInference(shallow_starter) as cold:
         fresh = cold.complete(second, 30, sampling=GREEDY)
     assert fresh.stats.cached_tokens == 0 < reused.stats.cached_tokens
     assert reused.text == fresh.text
@@ -256,8 +256,8 @@ def test_the_same_question_again_reads_one_token(model: CPUInference) -> None:
 
 
 @pytest.mark.parametrize("kv_type", list(KVType))
-def test_every_kind_of_cache_answers(starter: Path, kv_type: KVType) -> None:
-    with CPUInference(starter, context_length=512, kv_type=kv_type) as model:
+def test_every_kind_of_cache_answers(shallow_starter: Path, kv_type: KVType) -> None:
+    with CPUInference(shallow_starter, context_length=512, kv_type=kv_type) as model:
         assert len(model.generate("What is the capital of France?", 12, sampling=GREEDY)) > 10
 
 
@@ -416,11 +416,12 @@ def test_threads_change_between_two_tokens(model: CPUInference) -> None:
         model.set_threads(-1, 0)
 
 
-def test_progress_is_reported_while_it_works(model: CPUInference) -> None:
+def test_progress_is_reported_while_it_works(shallow_starter: Path) -> None:
     seen = set()
-    for _ in model.stream("q" + LONG_TEXT[:4000], 5):
-        seen.add(model.last_progress)
-        assert time.monotonic() - model.last_progress < 30
+    with CPUInference(shallow_starter) as model:
+        for _ in model.stream("q" + LONG_TEXT[:4000], 5):
+            seen.add(model.last_progress)
+            assert time.monotonic() - model.last_progress < 30
     assert len(seen) > 5
 
 
@@ -435,8 +436,8 @@ def test_a_closed_model_refuses_to_answer(starter: Path) -> None:
         model.generate("Hi")
 
 
-def test_closing_ends_an_answer_in_another_thread(starter: Path) -> None:
-    model = CPUInference(starter)
+def test_closing_ends_an_answer_in_another_thread(shallow_starter: Path) -> None:
+    model = CPUInference(shallow_starter)
     begun = threading.Event()
     reasons: list[FinishReason] = []
 
@@ -510,9 +511,9 @@ def test_settings_and_options_go_together(starter: Path) -> None:
         assert model.threads == (1, 1)
 
 
-def test_every_published_option_is_taken(starter: Path) -> None:
+def test_every_published_option_is_taken(shallow_starter: Path) -> None:
     with CPUInference(
-        starter,
+        shallow_starter,
         batch_size=2,
         thread_count=1,
         memory_budget=ROOMY_MIB,
@@ -523,4 +524,4 @@ def test_every_published_option_is_taken(starter: Path) -> None:
     ) as model:
         assert model.generate("Hello", max_tokens=4)
     with pytest.raises(WrongUsage):
-        CPUInference(starter, enable_chunk_loading="perhaps")
+        CPUInference(shallow_starter, enable_chunk_loading="perhaps")

@@ -39,11 +39,21 @@ GREEDY = SamplingSettings(temperature=0.0)
 
 
 @pytest.fixture(scope="module")
-def thinker(starter: Path) -> Iterator[CPUInference]:
-    with CPUInference(
-        starter, memory_budget=ROOMY_MIB, context_length=256, chat_template=THINKING
-    ) as model:
+def thinker(shallow_starter: Path) -> Iterator[CPUInference]:
+    with opened(shallow_starter) as model:
         yield model
+
+
+@pytest.fixture(scope="module")
+def deep_thinker(starter: Path) -> Iterator[CPUInference]:
+    """One that repeats itself only where it is made to."""
+    with opened(starter) as model:
+        yield model
+
+
+def opened(path: Path, **options: int) -> CPUInference:
+    chosen = {"memory_budget": ROOMY_MIB, "context_length": 256} | options
+    return CPUInference(path, chat_template=THINKING, **chosen)
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +113,10 @@ def test_the_end_of_the_budget_is_reported_and_the_answer_follows(
 
 
 def test_the_answer_after_a_closed_thought_follows_from_the_same_cells(
-    thinker: CPUInference,
+    deep_thinker: CPUInference,
 ) -> None:
-    closed = thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=30).stats
-    closing = len(thinker.tokenize("\n</think>\n\n", special=True))
+    closed = deep_thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=30).stats
+    closing = len(deep_thinker.tokenize("\n</think>\n\n", special=True))
     last = 1  # it was sampled and not computed
     assert closed.context_used == closed.prompt_tokens + 30 + closing + 12 - last
 
@@ -167,9 +177,13 @@ def test_a_cancel_after_ending_the_thinking_still_ends_the_answer(thinker: CPUIn
     assert stats_of(events).finish_reason is FinishReason.CANCELLED
 
 
-def test_a_list_of_prompts_has_the_same_limits(starter: Path) -> None:
+def test_a_list_of_prompts_has_the_same_limits(shallow_starter: Path) -> None:
     with CPUInference(
-        starter, memory_budget=ROOMY_MIB, context_length=512, batch_size=2, chat_template=THINKING
+        shallow_starter,
+        memory_budget=ROOMY_MIB,
+        context_length=512,
+        batch_size=2,
+        chat_template=THINKING,
     ) as model:
         answers = model.complete_many([STORY, "And a cat?"], 10, sampling=RANDOM, thinking_budget=8)
     for answer in answers:
@@ -178,6 +192,7 @@ def test_a_list_of_prompts_has_the_same_limits(starter: Path) -> None:
         assert stats.thinking_end is ThinkingEnd.BUDGET
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line", ["I am a humble dragon, and I fly.", "龙飞过山，龙飞过海，龙飞过天。"]
 )
@@ -193,9 +208,9 @@ def test_a_loop_of_the_starter_is_ended(model: CPUInference, line: str) -> None:
     assert free.stats.finish_reason is FinishReason.LENGTH
 
 
-def test_a_loop_in_the_thinking_closes_it(thinker: CPUInference) -> None:
+def test_a_loop_in_the_thinking_closes_it(deep_thinker: CPUInference) -> None:
     begun = PartialAnswer(thinking="I am a dragon, and I fly.\n" * 6, inside_thinking=True)
-    events = list(thinker.stream(STORY, 5, sampling=GREEDY, continues=begun))
+    events = list(deep_thinker.stream(STORY, 5, sampling=GREEDY, continues=begun))
     assert ends_of(events) == [ThinkingEnd.REPETITION]
     assert not stats_of(events).inside_thinking
 
@@ -205,31 +220,33 @@ def test_a_loop_in_the_thinking_closes_it(thinker: CPUInference) -> None:
 
 @pytest.fixture(scope="module")
 def uncut(model: CPUInference) -> str:
-    return model.generate(STORY, 60, sampling=GREEDY)
+    return model.generate(STORY, 40, sampling=GREEDY)
 
 
-@pytest.mark.parametrize("cut", [1, 2, 17, 40])
+@pytest.mark.parametrize("cut", [1, 17])
 def test_a_cut_answer_goes_on_as_the_uncut_one(model: CPUInference, uncut: str, cut: int) -> None:
     begun = model.complete(STORY, cut, sampling=GREEDY)
-    events = list(model.stream(STORY, 60 - cut, sampling=GREEDY, continues=begun.partial))
+    events = list(model.stream(STORY, 40 - cut, sampling=GREEDY, continues=begun.partial))
     assert begun.text + text_of(events, AnswerDelta) == uncut
     first = events[0]
     assert isinstance(first, PrefillProgress)
     assert first.total - first.cached == 1  # nothing but the last token was computed again
 
 
-def test_a_stopped_answer_goes_on_in_its_thinking(thinker: CPUInference) -> None:
-    whole = thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=50)
+def test_a_stopped_answer_goes_on_in_its_thinking(deep_thinker: CPUInference) -> None:
+    whole = deep_thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=50)
     before: list[GenerationEvent] = []
-    for event in thinker.stream(STORY, 12, sampling=GREEDY):
+    for event in deep_thinker.stream(STORY, 12, sampling=GREEDY):
         before.append(event)
         if isinstance(event, ThinkingDelta) and event.completion_tokens == 20:
-            thinker.cancel()
+            deep_thinker.cancel()
     stats = stats_of(before)
     assert stats.inside_thinking
     partial = PartialAnswer(thinking=text_of(before, ThinkingDelta), inside_thinking=True)
     left = 50 - stats.completion_tokens
-    rest = thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=left, continues=partial)
+    rest = deep_thinker.complete(
+        STORY, 12, sampling=GREEDY, thinking_budget=left, continues=partial
+    )
     together = partial.extended(rest.partial)
     assert (together.thinking, together.text) == (whole.thinking, whole.text)
 

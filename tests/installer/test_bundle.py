@@ -13,6 +13,8 @@ import native
 import needs
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = PurePosixPath("/site/llama_cpp")
 WHEEL = [

@@ -9,6 +9,8 @@ import package
 import pytest
 import try_deb
 
+pytestmark = pytest.mark.slow
+
 LINUX = Path(__file__).resolve().parents[2] / "installer" / "linux"
 
 

@@ -10,6 +10,8 @@ import icons
 import pytest
 import sbom
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "installer").rglob("*.sh"))
 

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from chat_on_disk import Chat, stored
 
 from r1desk.store import Store
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_chat_is_read_while_the_window_has_its_database_open(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 WINE = ROOT / "installer" / "windows" / "wine"
 sys.path.insert(0, str(WINE))

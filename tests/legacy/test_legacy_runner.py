@@ -170,6 +170,7 @@ def test_a_conversation_is_continued(gpt2: CPUInference) -> None:
     assert gpt2.count_tokens(messages) == gpt2.count_tokens("hello\n\nworld\n\nagain")
 
 
+@pytest.mark.slow
 def test_a_budget_too_small_is_refused_without_talk_of_swapping(tmp_path: Path) -> None:
     path = tiny_gpt2(tmp_path / "wide.bin", width=1280, blocks=3)  # 225 MiB
     with pytest.raises(BudgetTooSmall) as refused:
@@ -182,6 +183,7 @@ def test_a_load_that_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
         opened(tiny_gpt2(tmp_path / "tiny.bin"), on_progress=lambda _share: False)
 
 
+@pytest.mark.slow
 def test_the_bill_is_near_what_the_process_takes(tmp_path: Path) -> None:
     path = tiny_gpt2(tmp_path / "wide.bin", width=1024, blocks=4, context=512)
     with EngineClient() as engine:

@@ -188,6 +188,7 @@ def test_results_do_not_depend_on_the_number_of_threads(
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
+@pytest.mark.slow
 def test_nodes_of_all_shapes_follow_one_another(attention: tuple[int, CustomNodeLayout]) -> None:
     """Memory that one node has filled must not be seen by the next."""
     for seed in range(3):

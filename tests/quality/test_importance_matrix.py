@@ -17,7 +17,7 @@ from deepseek_r1.lab.quality.quality_messages import Collect
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def test_every_matrix_of_a_model_is_met(starter: Path, started: Launch, tmp_path: Path):

@@ -35,7 +35,7 @@ from deepseek_r1.lab.quality.quality_errors import FitTooLarge, NoSpaceForLogits
 from quality.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")

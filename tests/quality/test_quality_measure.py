@@ -27,7 +27,7 @@ from deepseek_r1.lab.quality.quality_load import read_text
 from deepseek_r1.lab.quality.quality_measure import divergence, grouped, log_softmax, margins
 from deepseek_r1.lab.quality.quality_run import MeasurementSettings, compare
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def nobody(_model: Path, _done: int, _total: int) -> None:

@@ -10,7 +10,7 @@ from deepseek_r1.lab.bench.serve_load import ServerLoad
 from support.command import run
 from support.servers import RunningServer, get
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def measured(server: RunningServer, *options: str) -> dict[str, object]:

@@ -57,6 +57,7 @@ def can_lock_memory() -> bool:
     return os.geteuid() == 0 or limit == resource.RLIM_INFINITY
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.skipif(not can_lock_memory(), reason="memory is pinned on Linux, where ulimit -l lets")
 def test_the_first_request_finds_the_system_prompt_and_so_does_one_after_a_stranger(

@@ -25,7 +25,7 @@ from deepseek_r1.server.api_requests import (
 )
 from support.servers import RunningServer
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 EXAMPLES = int(os.environ.get("R1_FUZZED_REQUESTS", "40"))
 BODIES: dict[str, tuple[type, dict[str, Any]]] = {

@@ -17,6 +17,7 @@ from support.patience import PATIENCE_S, wait_until
 from support.servers import RunningServer, end, is_ready, post, started
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.integration,
     pytest.mark.skipif(sys.platform == "win32", reason="instances share a socket"),
 ]

@@ -1,12 +1,20 @@
-"""Runs the real command in a process of its own."""
+"""Runs the real command, in this process or in one of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
+import click
+from click.testing import CliRunner
+
+from deepseek_r1.cli.app import app
+from deepseek_r1.cli.app import run as run_commands
+from deepseek_r1.core.i18n import use_language
 from support.patience import PATIENCE_S
 
 SOURCE = Path(__file__).resolve().parents[2] / "app"
@@ -17,8 +25,38 @@ def environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(SOURCE), "LANG": "C.UTF-8", "COLUMNS": "200", **extra}
 
 
+@cache
+def import_all_commands() -> None:
+    """In English: the help of an option is translated when its command is imported."""
+    use_language("en")
+    for name in app.list_commands(click.Context(app)):
+        app.get_command(click.Context(app), name)
+
+
+def run_here(
+    *args: str | Path, text: str = "", language: str = "en", **env: str
+) -> subprocess.CompletedProcess[str]:
+    """The command in this process, which saves a second; what it measures of itself is wrong."""
+    import_all_commands()
+    use_language(language)
+    words = ["deepseek-r1", *map(str, args)]
+    with (
+        patch.object(sys, "argv", words),
+        patch.dict(os.environ, {"COLUMNS": "200", "LANGUAGE": language, **env}),  # click reads it
+        CliRunner().isolation(input=text) as (out, err, *_),
+    ):
+        try:
+            code: int | str | None = run_commands()
+        except SystemExit as ended:
+            code = ended.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        written = [stream.getvalue().decode("utf-8") for stream in (out, err)]
+    return subprocess.CompletedProcess(words, code, *written)
+
+
 def run(*args: str | Path, text: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    """The finished command; its output as text."""
+    """The finished command in a process of its own; its output as text."""
     return subprocess.run(
         [*COMMAND, *map(str, args)],
         input=text,

@@ -26,8 +26,8 @@ PIECES = (200, 1, 1, 13, 256, 7, 64, 100, 1)  # tokens of one computation
 
 
 @pytest.fixture(scope="module")
-def model(starter: Path) -> Iterator[LlamaModel]:
-    made = LlamaModel(library(), [starter], lambda _fraction: True)
+def model(shallow_starter: Path) -> Iterator[LlamaModel]:
+    made = LlamaModel(library(), [shallow_starter], lambda _fraction: True)
     yield made
     made.close()
 

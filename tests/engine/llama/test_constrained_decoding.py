@@ -80,16 +80,13 @@ def test_the_answer_parses_and_validates(
     model: CPUInference, name: str, temperature: float
 ) -> None:
     schema, validates = CASES[name]
-    complete = 0
     for seed in range(3):
         sampling = SamplingSettings(temperature=temperature, seed=seed, max_tokens=120)
         answer = model.complete("Say something as JSON.", sampling=sampling, json_schema=schema)
         if answer.stats.finish_reason is FinishReason.STOP:
-            complete += 1
             assert validates(json.loads(answer.text)), answer.text
-        if temperature == 0.0:
-            break
-    assert complete or (temperature == 0.0 and name == "a list that contains its like")
+            return
+    assert temperature == 0.0  # the likeliest answer may be one that does not end
 
 
 def test_each_prompt_of_a_list_is_held(model: CPUInference) -> None:

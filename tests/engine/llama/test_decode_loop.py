@@ -43,6 +43,7 @@ def test_the_same_seed_gives_the_same_text(model: CPUInference, max_tokens: int)
     assert of_runs.completion_tokens == max_tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", [" sea", "The sea is wide and deep.\n"])
 def test_a_repetition_ends_a_run_at_the_same_token(model: CPUInference, word: str) -> None:
     looping = SamplingSettings(

@@ -12,7 +12,7 @@ from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.repetition import RepetitionDetector
 from support.answer_corpus import answers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 ROOT = Path(__file__).parents[3]
 FILES = 100
 

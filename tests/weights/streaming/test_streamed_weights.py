@@ -145,6 +145,7 @@ def test_what_is_kept_of_a_conversation_is_not_computed_again(tmp_path: Path) ->
         assert bench.logits([*FIRST, 7, 9, 11]) == resident
 
 
+@pytest.mark.slow
 def test_the_real_model_gives_the_same_answer(starter: Path) -> None:
     """A model in memory has repacked weights, so a close call may fall the other way late in it."""
     header = read_header(starter)

@@ -97,6 +97,7 @@ def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
     assert same(greedy(engine, CHAT), wanted)
 
 
+@pytest.mark.slow
 def test_edit_another_answer_and_change_of_version_after_a_restart(
     opened: Openers, cache: PromptCache
 ) -> None:
@@ -125,6 +126,7 @@ def test_edit_another_answer_and_change_of_version_after_a_restart(
         assert answer.stats.cached_tokens >= 2 * PIECE, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
 def test_a_chat_saved_under_one_budget_is_the_same_under_another(
     model: Path, open_next: Opener, cache: PromptCache, kv_type: KVType
@@ -140,6 +142,7 @@ def test_a_chat_saved_under_one_budget_is_the_same_under_another(
         assert found.stats.restored_tokens > PIECE
 
 
+@pytest.mark.slow
 def test_a_prompt_of_any_answer_is_saved_in_whole_pieces(
     starter: Path, open_next: Opener, cache: PromptCache
 ) -> None:
