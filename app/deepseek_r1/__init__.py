@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from deepseek_r1.core.version import VERSION as __version__  # noqa: N811 - Python's name for it
 
 if TYPE_CHECKING:
-    from deepseek_r1.core import errors
+    from deepseek_r1 import errors
     from deepseek_r1.core.errors import (
         EngineBusy,
         EngineFailed,
@@ -72,7 +72,7 @@ __all__ = [
     "template_names",
 ]
 
-# The names above are imported when first used: `errors` is a module of `core`.
+# The names above are imported when first used.
 _MODULES = {
     "core.errors": (
         "EngineBusy", "EngineFailed", "ModelRefused", "PromptTooLong", "R1Error", "WrongUsage",
@@ -92,7 +92,7 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     if name == "errors":
-        return importlib.import_module("deepseek_r1.core.errors")
+        return importlib.import_module("deepseek_r1.errors")
     for module, names in _MODULES.items():
         if name in names:
             return getattr(importlib.import_module(f"deepseek_r1.{module}"), name)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import deepseek_r1
+from deepseek_r1.errors import PromptTooLong
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,3 +45,7 @@ def test_the_published_lines_run_as_a_program(starter: Path, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert done.stderr == ""
+
+
+def test_errors_are_imported_as_the_guide_says():
+    assert issubclass(PromptTooLong, deepseek_r1.errors.R1Error)

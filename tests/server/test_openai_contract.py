@@ -246,6 +246,18 @@ def test_embeddings_come_as_numbers(client: openai.OpenAI, model: str):
     assert plain.data[0].embedding == pytest.approx(first, abs=1e-2)
 
 
+def test_embeddings_of_tokens_are_those_of_their_text(
+    server: RunningServer, client: openai.OpenAI, model: str
+):
+    with server.http() as http:
+        tokens = http.post("/tokenize", json={"prompt": "a cat"}).json()["tokens"]
+    text, of_tokens = (
+        client.embeddings.create(model=model, input=given).data[0].embedding
+        for given in ("a cat", [tokens, tokens[:1]])
+    )
+    assert of_tokens == pytest.approx(text, abs=1e-2)
+
+
 def test_the_asynchronous_client_is_answered(server: RunningServer, model: str):
     async def main() -> list[str]:
         async with openai.AsyncOpenAI(base_url=f"{server.address}/v1", api_key="none") as client:

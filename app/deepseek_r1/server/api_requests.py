@@ -207,9 +207,16 @@ class EmbeddingsRequest(_Body):
     """The body of `/v1/embeddings`."""
 
     model: str | None = None
-    input: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+    input: str | TokenIds | list[str] | list[TokenIds]  # tokens are the model's own
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = None
+
+    def inputs(self) -> list[str | list[int]]:
+        """Return each text, or its tokens. Raises ApiError."""
+        given: Any = self.input
+        if not given or given == [[]]:
+            raise ApiError(400, "`input` is empty.", param="input")
+        return [given] if isinstance(given, str) or _is_id(given[0]) else list(given)
 
 
 class TokenizeBody(_Body):

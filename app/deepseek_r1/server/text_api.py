@@ -43,10 +43,13 @@ class TextApi:
         """An embedding of each text."""
         self._service.require_ready()
         self._service.require_model_name(body.model)
-        texts = [body.input] if isinstance(body.input, str) else body.input
         rows, tokens = [], 0
         async with self._service.deadline(), self._service.queue.place(client_of(request)):
-            for text in texts:
+            for given in body.inputs():
+                if isinstance(given, str):
+                    text = given
+                else:
+                    text = await self._engine.detokenize(tuple(given))
                 rows.append(await cancel_on_disconnect(request, self._engine.embed(text)))
                 tokens += len(await self._engine.tokenize(text, special=False))
         if body.dimensions not in (None, len(rows[0])):
