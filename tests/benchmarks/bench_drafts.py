@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--resident", action="store_true", help="the model may be in memory whole")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    profile = tempfile.TemporaryDirectory()  # what passes take is measured anew, in the first load
+    profile = tempfile.TemporaryDirectory()  # of no load before, which may have given a pair up
     os.environ["R1DESK_PROFILE"] = profile.name
     temperatures = [float(each) for each in given.temperatures.split(",")]
     keys = [(kind, each) for each in temperatures for kind in given.kinds.split(",")]

@@ -29,7 +29,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
-from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
+from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
 from deepseek_r1.hardware import cpu
 
@@ -49,13 +49,13 @@ class PlayedBack(SpeculativeDecoder):
         return super().verify(token)
 
 
-def choose_as_played_back(proposer: ModelProposer) -> tuple[int, float]:
+def choose_as_played_back(proposer: DraftModel) -> tuple[int, float]:
     """The draft model's most likely token, with the probability of being right."""
     token, _ = _choose(proposer)
     return token, PlayedBack.acceptance
 
 
-_choose = ModelProposer._choose
+_choose = DraftModel._choose
 
 
 def load(given: argparse.Namespace, *, drafted: bool) -> CPUInference:
@@ -94,7 +94,7 @@ def main() -> None:
     profile = tempfile.TemporaryDirectory()
     os.environ["R1DESK_PROFILE"] = profile.name
     drafting.SpeculativeDecoder = PlayedBack
-    ModelProposer._choose = choose_as_played_back
+    DraftModel._choose = choose_as_played_back
     print(f"{cpu().name}, {cpu().usable_cores} cores; {given.target.name} in {given.budget} MiB, "
           f"draft {given.draft.name}\n{'':12} accepted   with  without  ratio  a pass  drafting  "
           "freed")  # fmt: skip

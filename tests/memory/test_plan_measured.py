@@ -8,6 +8,7 @@ where that is quick.
 from __future__ import annotations
 
 import sys
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessOverhead, plan
+from support.budgets import engine_extra_mib
 from support.r1_shaped import r1_shaped
 
 pytestmark = pytest.mark.integration
@@ -113,6 +115,22 @@ def test_slots_that_fill_while_a_model_loads_are_not_taken_for_the_engine(tmp_pa
     assert lines["slots"].measured_mib == lines["slots"].planned_mib > 30
     more = lines["runtime"].measured_mib - calm["runtime"].measured_mib
     assert abs(more) < lines["slots"].planned_mib / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("linux_mib", [2048, 290], ids=["resident", "streamed"])
+def test_the_bill_of_a_model_with_a_draft_model_is_its_peak(starter, shallow_starter, linux_mib):
+    settings = LoadSettings(
+        context_length=2048,
+        memory_budget=linux_mib + ceil(engine_extra_mib(starter)),
+        swap_enabled=True,
+        draft_model=str(shallow_starter),
+    )
+    loaded, stats, peak_mib = peak_of(starter, settings, filled=True)
+    assert loaded.bill.fits
+    assert loaded.bill.streams is (linux_mib == 290)
+    assert stats.draft_s > 0
+    assert peak_mib < (1 + TOLERANCE) * loaded.bill.total_mib
 
 
 def measured_lines(path: Path, settings: LoadSettings) -> dict[str, BillLine]:

@@ -11,15 +11,23 @@ from unittest.mock import patch
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.draft_times import DraftTimes
-from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.inference.draft_profile import draft_key, save_draft_times
+from deepseek_r1.engine.llama.speculative import pass_times
+from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from support import gguf_files
 
 TOKENS = 3
 _LEAST_EXPECTED = 5.0  # of a cell of the table, as usual for the test
 # Drafts of up to three tokens cost nothing, longer ones a fortune.
-_TIMES = DraftTimes(rows_s={1: 1.0, 4: 1.0, 5: 1e6, 16: 1e6}, token_s=1e-9)
+_ROWS_S = ((1, 1.0), (4, 0.1), (5, 1e6), (16, 1e6))
+
+
+def passes(rows_s: dict[int, float]) -> PassTimes:
+    """Times of passes in memory, after one pass with each of these rows."""
+    times = PassTimes(streams=False)
+    for rows in range(1, 17):
+        nearest = max(each for each in rows_s if each <= rows)
+        times.observe(rows, rows_s[nearest])
+    return times
 
 
 def tiny_pair(folder: Path) -> tuple[Path, float]:
@@ -37,15 +45,10 @@ def draw_tokens(
 ) -> tuple[list[tuple[int, ...]], int]:
     """Return the first tokens of `draws` texts after `prompt`, and how many were drafted for them.
 
-    Each answer has a seed of its own, from `seed` on. The profile of the process gets the times
-    with which tokens are drafted; it should be a temporary one.
+    Each answer has a seed of its own, from `seed` on.
     """
-    header = read_header(target)
-    if draft is not None:
-        key = draft_key(header, read_header(draft), threads=1, streams=False)
-        save_draft_times(key, _TIMES)
     found, drafted = [], 0
-    with CPUInference(
+    with patch.object(pass_times, "_IN_MEMORY", _ROWS_S), CPUInference(
         target, draft_model=draft, drafts=None if draft else "off", memory_budget=8192,
         context_length=512, thread_count=1,
     ) as model:  # fmt: skip

@@ -304,7 +304,7 @@ class MemoryState(_Event):
     batch: int  # tokens of a prompt read at once
     short: bool
     streams: bool  # it runs from the disk, so its budget can change
-    draft_released: bool = False  # the draft model was freed, since it was not worth its memory
+    draft_released: bool = False  # the draft model is freed: answers are slower with it
 
 
 class GenerationStats(_Event):
@@ -335,7 +335,7 @@ class GenerationStats(_Event):
     drafted: int = 0  # tokens that proposers drafted and that were computed along
     accepted: int = 0  # of the drafted tokens, those the sampler chose
     draft_s: float = 0.0  # part of `decode_s`, spent on drafting
-    draft_released: bool = False  # the draft model was freed, since it was not worth its memory
+    draft_released: bool = False  # the draft model is freed: answers are slower with it
     weights: WeightsStats | None = None  # of a model that runs from the disk
 
     @property

@@ -20,7 +20,6 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.placement.residency import Residency
 
 if TYPE_CHECKING:
-    from deepseek_r1.engine.draft_times import DraftTimes
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
     from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
 
@@ -66,9 +65,9 @@ class OpenRequest:
     `residency` is the plan for streamed weights, None where all weights are in memory.
     `automatic_threads` are those for decode and prefill where the settings say 0, None where only
     the processor's defaults are known. `prompt_cache` keeps prompts on the disk. `isolated`: an old
-    file is read by a child process. `draft` is the draft model, None without one; `draft_times` are
-    the stored ones, None to measure where needed. `residency_without_draft` is the plan for
-    streamed weights once the draft model is freed.
+    file is read by a child process. `draft` is the draft model, None without one;
+    `residency_without_draft` is the plan for streamed weights once it is freed. `draft_released`:
+    it is left out, since answers were slower with it.
     """
 
     header: ModelHeader
@@ -81,8 +80,8 @@ class OpenRequest:
     chat_template: str = ""
     isolated: bool = False
     draft: DraftRequest | None = None
-    draft_times: DraftTimes | None = None
     residency_without_draft: Residency | None = None
+    draft_released: bool = False
 
 
 class AnswerBatch(Protocol):
@@ -148,11 +147,6 @@ class Engine(Protocol):
         ...
 
     @property
-    def draft_times(self) -> DraftTimes | None:
-        """The times of passes and drafts, stored or measured by the load; None where unknown."""
-        ...
-
-    @property
     def context_used(self) -> int:
         """Tokens in the context."""
         ...
@@ -164,7 +158,7 @@ class Engine(Protocol):
 
     @property
     def draft_released(self) -> bool:
-        """Whether a draft model was loaded and freed again, since it was not worth its memory."""
+        """Whether the draft model was freed, in this load or before, since answers are slower."""
         ...
 
     def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:

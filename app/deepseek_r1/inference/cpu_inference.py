@@ -175,6 +175,7 @@ class CPUInference:
             loaded_model.loaded.load_s,
             lock,
             before_close,
+            self._budget.on_answer,
             save_prompts=cache is not None and save_prompts,
         )
         if give_back:

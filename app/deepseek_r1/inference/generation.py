@@ -38,16 +38,18 @@ class GenerationRunner:
         load_s: float,
         lock: GenerationLock,
         before_close: Callable[[], None],
+        on_answer: Callable[[GenerationStats], None],
         *,
         save_prompts: bool = False,
     ) -> None:
         """`before_close` is called when no answer is computed any more and the engine is still
-        open.
+        open, `on_answer` with the stats of each answer.
 
         `save_prompts`: after each answer its conversation is written to the engine's prompt cache.
         """
         self._engine, self._load_s, self._lock = engine, load_s, lock
         self._save_prompts, self._process = save_prompts, os.getpid()
+        self._on_answer = on_answer
         self._finalizer = weakref.finalize(self, _close_engine, before_close, engine, self._process)
         self._stream: _StreamReference | None = None  # of the last answer that was begun
         self._cancelled: _StreamReference | None = None
@@ -116,6 +118,7 @@ class GenerationRunner:
                     collector.add(event)
                 if isinstance(event, GenerationFinished):
                     stats, after = event.stats, engine.weights_stats
+                    self._on_answer(stats)
                     weights = after.since(before) if after and before else None
                     added = {"load_s": self._load_s, "weights": weights}
                     yield GenerationFinished(stats=stats.model_copy(update=added))

@@ -8,10 +8,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.events import Bill, BillItem, MemoryState
+from deepseek_r1.core.events import Bill, BillItem, GenerationStats, MemoryState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.inference.loading import LoadedModel
+from deepseek_r1.inference.slow_drafts import remember_slow
 from deepseek_r1.memory.advice import refuse_misfit
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
 from deepseek_r1.memory.plan import (
@@ -35,7 +36,7 @@ class LiveBudget:
     ) -> None:
         engine, header, settings = loaded_model.engine, loaded_model.header, loaded_model.settings
         self._engine, self._header, self._settings = engine, header, settings
-        self._overhead = loaded_model.overhead
+        self._overhead, self._draft = loaded_model.overhead, loaded_model.draft
         self._least_mib = self._least_mib_under(loaded_model.overhead)
         self._idle = idle
         self._lock = threading.RLock()
@@ -67,6 +68,13 @@ class LiveBudget:
             streams=self._streams,
             draft_released=self._engine.draft_released,
         )
+
+    def on_answer(self, stats: GenerationStats) -> None:
+        """Remember a draft model with which an answer was slower, unless memory was short."""
+        with self._lock:
+            if stats.draft_released and self._draft is not None and not self._allowed.short:
+                remember_slow(self._header, self._draft, self._settings.memory_budget)
+                self._draft = None
 
     def set_budget(self, budget_mib: int, before: Bill, window_mib: float | None = None) -> Bill:
         """Set the user's new budget. Returns the bill under it, with measured sizes of `before`.

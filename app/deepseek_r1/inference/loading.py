@@ -17,11 +17,10 @@ from deepseek_r1.engine.llama.speculative.vocabulary_map import compared_vocabul
 from deepseek_r1.engine.template_families import open_template
 from deepseek_r1.engine.template_process import end_renderer, start_renderer
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.hardware import default_threads
 from deepseek_r1.inference.arguments import with_options
-from deepseek_r1.inference.draft_profile import draft_key, load_draft_times, save_draft_times
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
+from deepseek_r1.inference.slow_drafts import is_slow
 from deepseek_r1.inference.thread_profile import load_profile
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.draft_choice import draft_header
@@ -50,6 +49,7 @@ class LoadedModel:
     settings: LoadSettings
     overhead: ProcessOverhead
     loaded: ModelLoaded
+    draft: ModelHeader | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class _AcceptedModel:
     planned: MemoryPlan
     draft: ModelHeader | None
     drafting: DraftRequest | None
+    draft_is_slow: bool  # so it is not loaded
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -85,6 +86,8 @@ def _accepted(
     if not 1 <= batch_size <= MAX_BATCH:
         raise WrongUsage(detail=tr("batch_size must be between 1 and {most}.", most=MAX_BATCH))
     draft = draft_header(chosen, header)
+    slow = draft is not None and is_slow(header, draft, chosen.memory_budget)
+    draft = None if slow else draft
     overhead = process_share(window_mib, legacy=header.legacy, isolated=isolated)
     if draft is not None:
         overhead = replace(overhead, draft_mib=draft_mib(draft, chosen))
@@ -97,7 +100,7 @@ def _accepted(
     drafting = None
     if draft is not None:
         drafting = DraftRequest(draft, compared_vocabularies(header, draft))
-    return _AcceptedModel(header, chosen, overhead, planned, draft, drafting)
+    return _AcceptedModel(header, chosen, overhead, planned, draft, drafting, slow)
 
 
 def open_model(
@@ -128,14 +131,11 @@ def open_model(
         chat_template=chat_template,
         isolated=isolated,
     )
-    header, chosen, draft = accepted.header, accepted.settings, accepted.draft
+    header, chosen = accepted.header, accepted.settings
     planned, overhead = accepted.planned, accepted.overhead
     on_accepted(accepted.files)
     measured = load_profile(header)
-    threads = chosen.threads or (measured.threads if measured else default_threads())
     without_draft = plan_without_draft(header, chosen, overhead) if planned.residency else None
-    key = draft_key(header, draft, threads, streams=planned.residency is not None)
-    times = load_draft_times(key)
     engine = open_engine(
         OpenRequest(
             header,
@@ -148,14 +148,10 @@ def open_model(
             chat_template=chat_template,
             isolated=isolated,
             draft=accepted.drafting,
-            draft_times=times,
             residency_without_draft=without_draft.residency if without_draft else None,
+            draft_released=accepted.draft_is_slow,
         )
     )
-    if engine.draft_released and without_draft is not None:
-        planned, overhead = without_draft, replace(overhead, draft_mib=0.0)
-    if times is None and engine.draft_times is not None and engine.draft_times.calm:
-        save_draft_times(key, engine.draft_times)
     threads, threads_prefill = engine.threads
     loaded = ModelLoaded(
         facts=_facts(
@@ -172,7 +168,7 @@ def open_model(
         threads_prefill=threads_prefill,
         measured=measured,
     )
-    return LoadedModel(engine, header, chosen, overhead, loaded)
+    return LoadedModel(engine, header, chosen, overhead, loaded, accepted.draft)
 
 
 def _facts(

@@ -84,7 +84,7 @@ class LegacyEngine:
         self.name = f"ctransformers {version()}".rstrip()
         self.reasons = False
         self.template = TemplateUsed(source=TemplateSource.COMPLETION)
-        self.draft_times, self.draft_released = None, False
+        self.draft_released = False
         self.ignored: tuple[str, ...] = IGNORED
 
     def _open_model(self, request: OpenRequest) -> LegacyModel | LegacyModelProcess:

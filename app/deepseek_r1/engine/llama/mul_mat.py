@@ -21,8 +21,7 @@ from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 _VERSION: Final = 1  # of the kernels' results
 _NO_LIMIT: Final = 1 << 31
 # The fewest and the most rows. With AVX2, one row takes as long with ggml's kernels, and from more
-# rows on its tiled kernel is faster (tests/benchmarks/bench_kernels.py). Whoever changes these
-# numbers raises `inference.draft_profile`'s version: stored times depend on them.
+# rows on its tiled kernel is faster (tests/benchmarks/bench_kernels.py).
 _ROWS: Final = {
     MulMatKernel.SSE42: (1, _NO_LIMIT),
     MulMatKernel.AVX2: (2, 12),

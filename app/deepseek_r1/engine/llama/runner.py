@@ -20,7 +20,6 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.base import GenerationResult, OpenRequest
-from deepseek_r1.engine.draft_times import DraftTimes
 from deepseek_r1.engine.engine_names import engine_name
 from deepseek_r1.engine.generation_output import GenerationOutput
 from deepseek_r1.engine.llama.answer_decoding import AnswerDecoder, DecodeMachine
@@ -69,7 +68,7 @@ class LlamaEngine:
         with ExitStack() as opened:
             progress = LoadShares(request, self._progress_callback(request))
             memory = self._open(request, progress, opened)
-            self._assemble(request, progress, memory)
+            self._assemble(request, memory)
             self._closing = opened.pop_all()
 
     def _open(
@@ -94,6 +93,7 @@ class LlamaEngine:
             lambda mib: plan_weights(request.header, settings, mib),
         )
         opened.callback(self._draft_memory.close)
+        self._draft_was_released = request.draft_released
         self._model = LlamaModel(
             self._library, request.header.parts, progress.of_model, self._weights
         )
@@ -121,9 +121,7 @@ class LlamaEngine:
         self.ignored: tuple[str, ...] = ()
         return memory
 
-    def _assemble(
-        self, request: OpenRequest, progress: LoadShares, memory: KVMemory | None
-    ) -> None:
+    def _assemble(self, request: OpenRequest, memory: KVMemory | None) -> None:
         """Make what computes with the context."""
         self._cancelled = self._thinking_ended = False
         self._decoder: AnswerDecoder | None = None  # of the running answer
@@ -158,8 +156,6 @@ class LlamaEngine:
             self._context,
             self._model,
             self._draft_memory,
-            weights_stats=lambda: self.weights_stats,
-            on_progress=progress.of_model,
         )
         self._next_turn = NextTurn(
             self._context,
@@ -181,11 +177,6 @@ class LlamaEngine:
     def threads(self) -> tuple[int, int]:
         """Threads for decode and prefill, in force with the next token at the latest."""
         return self._threads.counts
-
-    @property
-    def draft_times(self) -> DraftTimes | None:
-        """The times of passes and drafts here, stored or measured during the load."""
-        return self._drafting.times
 
     @property
     def context_used(self) -> int:
@@ -216,8 +207,8 @@ class LlamaEngine:
 
     @property
     def draft_released(self) -> bool:
-        """Whether a draft model was loaded and freed again, since it was not worth its memory."""
-        return self._draft_memory.released
+        """Whether the draft model was freed, in this load or before, since answers are slower."""
+        return self._draft_memory.released or self._draft_was_released
 
     def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
         """Set the plan of streamed weights. From any thread; no effect without streaming."""
@@ -294,6 +285,7 @@ class LlamaEngine:
     ) -> Iterator[GenerationEvent]:
         """Prefill the tokens that the cache lacks, then decode."""
         self._leave_batch()
+        self._drafting.free_slow_model()
         started = time.perf_counter()
         length = self._context.params.context_length
         prompt, thinking_open = self._prompts.build(messages, most_tokens=length)
@@ -345,7 +337,7 @@ class LlamaEngine:
                 )
             finally:
                 if speculation is not None:
-                    speculation.close()
+                    self._drafting.end(speculation)
                 self._remember(prompt, whole, decoder)
         yield from output.finish(cut=reason is not FinishReason.STOP)
         yield GenerationFinished(
@@ -360,7 +352,7 @@ class LlamaEngine:
     def _draft_counts(self, speculation: SpeculativeDecoder | None) -> dict[str, float]:
         """Return what the stats of an answer have about drafts."""
         counts = speculation.counts if speculation is not None else {}
-        return counts | {"draft_released": self.draft_released}
+        return counts | {"draft_released": self.draft_released or self._drafting.was_slower}
 
     def _prefill_and_decode(
         self,
@@ -413,6 +405,7 @@ class LlamaEngine:
     def open_batch(self) -> SequenceBatch:
         """Return the batch, with the cells of its last answers if nothing came between."""
         if self._batch is None:
+            self._drafting.free_slow_model()
             self._context.clear()
             self._batch = SequenceBatch(
                 BatchParts(
@@ -462,6 +455,7 @@ class LlamaEngine:
     ) -> Iterator[PrefillProgress]:
         """Restore and prefill the prefix of the next prompt, with half the threads."""
         self._leave_batch()
+        self._drafting.free_slow_model()
         prefix = self._prompts.build_prefix(messages)
         if len(prefix) + 1 <= self._context.params.context_length:
             yield from self._next_turn.prepare(prefix, owner, compute=compute)

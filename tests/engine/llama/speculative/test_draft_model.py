@@ -14,22 +14,17 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import GenerationResult
-from deepseek_r1.engine.draft_times import DraftTimes
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
+from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
-from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.hardware import default_threads
-from deepseek_r1.inference.draft_profile import draft_key, load_draft_times, save_draft_times
 from deepseek_r1.memory.draft_choice import draft_header
+from support.distribution import passes
 from support.raw_gguf import STRING, RawGguf
 
-# A drive on which a pass takes long, and drafting hardly any time.
-SLOW_DRIVE = DraftTimes(rows_s={1: 1.0, 16: 1.5}, read_mib_s=0.0, token_s=0.001)
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=48)
 STORY = "Tell me a story about a fox."
 
@@ -44,11 +39,9 @@ def starter() -> Path:
 @pytest.fixture(scope="module")
 def pair(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CPUInference]:
     """The starter model, streamed, with itself as its draft model."""
-    header = read_header(starter)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("R1DESK_PROFILE", str(tmp_path_factory.mktemp("profile")))
-        key = draft_key(header, header, default_threads(), streams=True)
-        save_draft_times(key, SLOW_DRIVE)
+        patch.setattr(drafting, "_LEAST_TOKENS", 10_000)  # it stays, however slow it is here
         with CPUInference(
             starter,
             draft_model=starter,
@@ -150,25 +143,6 @@ def test_drafts_by_a_model_need_one(starter: Path) -> None:
         CPUInference(starter, drafts="model", memory_budget=2048)
 
 
-@pytest.mark.integration
-def test_the_times_are_measured_once_and_stored(
-    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
-    header = read_header(starter)
-    key = draft_key(header, header, default_threads(), streams=False)
-    options = {"draft_model": starter, "memory_budget": 2048, "context_length": 256}
-    with CPUInference(starter, **options) as model:
-        measured, stored = model._engine.draft_times, load_draft_times(key)
-    assert stored == (measured if measured.calm else None)
-    save_draft_times(key, measured)
-    assert set(measured.rows_s) == {1, 2, 4, 7, 12, 16}
-    assert all(seconds > 0 for seconds in measured.rows_s.values())
-    assert measured.token_s > 0
-    with CPUInference(starter, **options):
-        assert load_draft_times(key) == measured  # not measured again
-
-
 @pytest.fixture
 def twin(starter: Path) -> Iterator[Callable[[], DraftModel]]:
     """Makes draft models for a target with the starter's vocabulary, with 256 cells each."""
@@ -186,7 +160,7 @@ def twin(starter: Path) -> Iterator[Callable[[], DraftModel]]:
         draft.close()
 
 
-FREE = LengthRule(RowCurve({1: 1e3, 16: 1e3}))  # passes that outweigh any drafting
+FREE = passes({1: 1e3})  # they outweigh any drafting
 COUNTED = "one two three four five one two three four five one two three four five one two"
 
 

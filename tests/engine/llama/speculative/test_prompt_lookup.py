@@ -6,19 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
+from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.prompt_lookup import MOST_TOKENS, PromptLookup
-from deepseek_r1.engine.llama.speculative.row_curve import RowCurve
 from deepseek_r1.engine.llama.speculative.suffix_automaton import SuffixAutomaton
 from deepseek_r1.memory.plan import LOOKUP_MIB
+from support.distribution import passes
 
-FREE_ROWS = RowCurve({1: 1.0, 16: 1.0})
+FREE_ROWS = passes({1: 1.0})
+DEAR_ROWS = passes({rows: 1 + (rows - 1) / 5 for rows in range(1, 17)})
 
 
-def looked_up(text: list[int], most: int = 15, *, curve: RowCurve = FREE_ROWS) -> list[int]:
+def looked_up(text: list[int], most: int = 15, *, times: PassTimes = FREE_ROWS) -> list[int]:
     lookup = PromptLookup()
     lookup.begin(text, reproducible=True)
-    return list(lookup.propose(LengthRule(curve), most).tokens)
+    return list(lookup.propose(times, most).tokens)
 
 
 def test_what_followed_on_the_same_tokens_is_drafted() -> None:
@@ -43,42 +44,42 @@ def test_nothing_is_drafted_where_nothing_repeats(text: list[int]) -> None:
 def test_longer_matches_bring_longer_drafts() -> None:
     """With rows that cost something, a short match is worth less than a long one."""
     text = list(range(40))
-    curve = RowCurve({1: 1.0, 16: 4.0})
-    short, long = (looked_up([*text, *text[:matched]], curve=curve) for matched in (3, 20))
+    short, long = (looked_up([*text, *text[:matched]], times=DEAR_ROWS) for matched in (3, 20))
     assert 0 <= len(short) < len(long)
 
 
 def test_nothing_is_drafted_where_a_row_costs_as_much_as_a_token() -> None:
-    assert looked_up([*range(9), *range(8)], curve=RowCurve({1: 1.0, 16: 16.0})) == []
+    dear = passes({rows: float(rows) for rows in range(1, 17)})
+    assert looked_up([*range(9), *range(8)], times=dear) == []
 
 
 def test_earlier_answers_are_looked_up_unless_the_answer_must_be_reproducible() -> None:
-    lookup, rule = PromptLookup(), LengthRule(FREE_ROWS)
+    lookup, times = PromptLookup(), FREE_ROWS
     lookup.begin([1, 2, 3], reproducible=False)
     lookup.observe([4, 5, 6, 7, 8])
     lookup.begin([9, 4, 5, 6], reproducible=False)
-    assert lookup.propose(rule, 2).tokens == (7, 8)
+    assert lookup.propose(times, 2).tokens == (7, 8)
     lookup.begin([9, 4, 5, 6], reproducible=True)
-    assert lookup.propose(rule, 2).tokens == ()
+    assert lookup.propose(times, 2).tokens == ()
 
 
 def test_a_draft_never_reaches_into_another_conversation() -> None:
-    lookup, rule = PromptLookup(), LengthRule(FREE_ROWS)
+    lookup, times = PromptLookup(), FREE_ROWS
     lookup.begin([1, 2, 3, 4], reproducible=False)
     lookup.begin([7, 8, 9], reproducible=False)
     lookup.observe([3, 4])
-    assert lookup.propose(rule, 4).tokens == ()
+    assert lookup.propose(times, 4).tokens == ()
 
 
 def test_drafts_that_keep_failing_are_given_up_and_tried_again_later() -> None:
-    lookup, rule = PromptLookup(), LengthRule(RowCurve({1: 1.0, 16: 5.0}))
+    lookup, times = PromptLookup(), DEAR_ROWS
     lookup.begin([*range(9), *range(8)], reproducible=False)
     for _ in range(40):
-        lookup.on_verified(lookup.propose(rule, 8), 0)
-    assert not lookup.propose(rule, 8)
+        lookup.on_verified(lookup.propose(times, 8), 0)
+    assert not lookup.propose(times, 8)
     for _ in range(2000):
         lookup.on_plain()
-    assert lookup.propose(rule, 8)
+    assert lookup.propose(times, 8)
 
 
 def test_its_memory_stays_within_the_plan() -> None:

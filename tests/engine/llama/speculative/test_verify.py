@@ -10,11 +10,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.draft_times import DraftTimes
 from deepseek_r1.engine.schema import Schema
-from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.hardware import default_threads
-from deepseek_r1.inference.draft_profile import draft_key, save_draft_times
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 
 LIST = "Say these words again, ten times: red green blue red green blue red green blue."
@@ -38,23 +34,19 @@ def from_the_disk() -> Iterator[CPUInference]:
 
 
 @pytest.fixture(scope="module")
-def by_name(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CPUInference]:
-    """The same with drafts from the text by name, and stored times under which they pay."""
+def by_name() -> Iterator[CPUInference]:
+    """The same with drafts from the text by name."""
     path = starter_model()
     assert path is not None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("R1DESK_PROFILE", str(tmp_path_factory.mktemp("profile")))
-        key = draft_key(read_header(path), None, default_threads(), streams=True)
-        save_draft_times(key, DraftTimes(rows_s={1: 1.0, 16: 1.5}))
-        with CPUInference(
-            path,
-            drafts="lookup",
-            memory_budget=256,
-            context_length=512,
-            swap_enabled=True,
-            window_mib=110.0,
-        ) as model:
-            yield model
+    with CPUInference(
+        path,
+        drafts="lookup",
+        memory_budget=256,
+        context_length=512,
+        swap_enabled=True,
+        window_mib=110.0,
+    ) as model:
+        yield model
 
 
 def answered(

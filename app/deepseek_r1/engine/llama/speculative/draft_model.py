@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
-from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
+from deepseek_r1.engine.llama.speculative.acceptance import AcceptanceTable
+from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
+from deepseek_r1.engine.llama.speculative.proposer import Draft
+from deepseek_r1.engine.llama.speculative.vocabulary_map import UNMAPPED, VocabularyMap
 from deepseek_r1.memory.draft_costs import DRAFT_BATCH, DRAFT_KV_TYPE, draft_cells
 from deepseek_r1.memory.plan import DRAFT_TOKENS
+from deepseek_r1.native.native_library import native
 
 _KEPT_DIVISOR = 2  # a full cache keeps the newest half of its cells
 _READ_MOST = 1024  # tokens of a prompt that the draft model reads before its first draft
+_BUCKETS = 10  # of the draft model's own probability for its token
+_PRIORS = tuple(0.9 * (bucket + 0.5) / _BUCKETS + 0.05 for bucket in range(_BUCKETS))
+_NEW_WEIGHT = 0.25  # of a new time in the moving average
+_ASSUMED_TOKEN_S = 0.1  # of drafting a token in a reproducible answer, in plain passes
 
 
-class DraftModel(ModelProposer):
-    """A llama.cpp model with a context of its own, for one sequence.
+class DraftModel:
+    """A `Proposer`: a llama.cpp model with a context of its own, for one sequence.
 
     Its cells are those of a window at the end of the target's text, translated token by token. They
     are brought in step with the text before each draft: what differs is dropped, what is missing is
@@ -35,11 +42,9 @@ class DraftModel(ModelProposer):
         *,
         context_length: int,
         threads: tuple[int, int],
-        token_s: float = 0.0,
     ) -> None:
-        """`token_s`: the stored time of a drafted token. Raises ModelLoadFailed."""
-        super().__init__(model, vocabulary, token_s)
-        self._api = library.api
+        """Raises ModelLoadFailed."""
+        self._api, self._model, self._vocabulary = library.api, model, vocabulary
         params = ContextParams(
             context_length=draft_cells(context_length),
             micro_batch=DRAFT_BATCH,
@@ -51,6 +56,10 @@ class DraftModel(ModelProposer):
         self._context = LlamaContext(library, model, params)
         self.measured_mib = sum(library.log.buffers_mib().values())
         self.abort = self._context.abort
+        self._best_token = native().best_token
+        self._table = AcceptanceTable(_PRIORS)
+        self._reproducible = False
+        self._token_s = 0.0  # of drafting, a moving average
         self._text: list[int] = []  # the target's text in the draft model's tokens
         self._first = 0  # the position in the text of the first cell
         self._known = 0  # leading cells that match the text
@@ -72,26 +81,29 @@ class DraftModel(ModelProposer):
         For a `reproducible` answer the cache begins empty: cells computed one by one and in a batch
         differ in their last bits.
         """
-        to_draft = self._vocabulary.to_draft
-        self._text = [to_draft[token] for token in prompt]
-        super().begin(prompt, reproducible=reproducible)
+        self._text = []
+        self.observe(prompt)
+        self._reproducible = reproducible
         if reproducible:
+            self._table.reset()
             self._context.clear()
         self._known = common_length(self._context.cells, self._text[self._first :])
 
     def observe(self, tokens: Sequence[int]) -> None:
         """Append tokens to the text."""
-        self._text += [self._vocabulary.to_draft[token] for token in tokens]
+        to_draft = self._vocabulary.to_draft
+        self._text += [to_draft[token] for token in tokens]
 
     def read_text(self) -> None:
         """Compute the text before a draft is wanted. Raises AbortedError, EngineFailed."""
         if self._text:
             self._synchronise(DRAFT_TOKENS)
 
-    def _synchronise(self, spare: int) -> bool:
+    def _synchronise(self, spare: int) -> None:
         """Bring the cells in step with the text, and leave `spare` cells.
 
-        The text's last token is always computed, since its logits are needed.
+        The text's last token is always computed, since its logits are needed. Raises AbortedError,
+        EngineFailed.
         """
         context, cells = self._context, self._context.cells
         space, end = context.params.context_length - spare, len(self._text)
@@ -107,7 +119,6 @@ class DraftModel(ModelProposer):
         while (at := self._first + len(cells)) < end:
             context.compute(self._text[at : at + DRAFT_BATCH])
         self._known = len(cells)
-        return True
 
     def _shift(self, end: int, space: int) -> None:
         """Move the window on, so that the text up to `end` fits into `space` cells."""
@@ -125,22 +136,62 @@ class DraftModel(ModelProposer):
 
     # ---- drafting ---------------------------------------------------------------------------
 
-    def _logits(self) -> Any:
-        return self._api.llama_get_logits_ith(self._context.pointer, -1)
+    @property
+    def _draft_token_s(self) -> float:
+        return _ASSUMED_TOKEN_S if self._reproducible else self._token_s
 
-    def _compute_drafted(self, token: int) -> None:
-        self._context.compute_one(token)
+    def expected_s(self, times: PassTimes, most: int) -> float:
+        """Return the seconds of a token with a draft of the usual quality."""
+        return times.best([self._table.usual] * most, self._draft_token_s)[1]
 
-    def measure_token_s(self, tokens: int) -> float:
-        """Return the seconds of drafting a token, the least of `tokens`. Empties the cache."""
-        context = self._context
-        context.clear()
-        self._first = self._known = 0
-        seconds = []
-        for token in range(tokens):
-            began = time.perf_counter()
-            context.compute_one(token % self._model.vocabulary)
-            self._choose()
-            seconds.append(time.perf_counter() - began)
-        context.clear()
-        return min(seconds)
+    def propose(self, times: PassTimes, most: int) -> Draft:
+        """Draft the most likely tokens one by one, while further ones are worth it.
+
+        Raises AbortedError, EngineFailed.
+        """
+        self._synchronise(most)
+        tokens: list[int] = []
+        chances: list[float] = []
+        buckets: list[int] = []
+        began = time.perf_counter()
+        while True:
+            token, probability = self._choose()
+            target = self._vocabulary.to_target[token]
+            if target == UNMAPPED or not probability > 0:  # not a number where the logits are not
+                break
+            bucket = min(_BUCKETS - 1, int(probability * _BUCKETS))
+            tokens.append(target)
+            buckets.append(bucket)
+            chances.append(self._table.chance(bucket))
+            further = [*chances, *[self._table.usual] * (most - len(chances))]
+            length, _ = times.best(further, self._draft_token_s)
+            if length <= len(tokens) or self._model.is_end(token):
+                break
+            self._context.compute_one(token)
+        if len(tokens) > 1:
+            self._on_timed((time.perf_counter() - began) / (len(tokens) - 1))
+        draft = Draft(tuple(tokens), tuple(chances), tuple(buckets))
+        return draft.shortened(times.best(chances)[0])
+
+    def _choose(self) -> tuple[int, float]:
+        """Return the most likely token that the target has, and its probability."""
+        probability, vocabulary = ctypes.c_float(), self._vocabulary
+        token: int = self._best_token(
+            ctypes.cast(self._api.llama_get_logits_ith(self._context.pointer, -1), ctypes.c_void_p),
+            vocabulary.address,
+            len(vocabulary.to_target),
+            ctypes.byref(probability),
+        )
+        return token, probability.value
+
+    def _on_timed(self, seconds: float) -> None:
+        before = self._token_s
+        self._token_s = before + _NEW_WEIGHT * (seconds - before) if before else seconds
+
+    def on_verified(self, draft: Draft, kept: int) -> None:
+        """Record how many tokens of a draft were kept."""
+        self._table.observe_draft(draft.buckets, kept)
+
+    def on_plain(self) -> None:
+        """Let old failures fade."""
+        self._table.fade()

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from deepseek_r1.core.errors import DraftUnfit, LoadStopped
-from deepseek_r1.core.events import WeightsStats
+from deepseek_r1.core.errors import DraftUnfit
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.settings import DraftMode, LoadSettings
-from deepseek_r1.engine.base import DraftRequest, OpenRequest
+from deepseek_r1.core.settings import DraftMode
+from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.context import LlamaContext
 from deepseek_r1.engine.llama.library import Library
 from deepseek_r1.engine.llama.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.drafting import Drafting
-from deepseek_r1.engine.llama.speculative.measure_rows import measure_rows
-from deepseek_r1.engine.llama.speculative.model_proposer import ModelProposer
 from deepseek_r1.hardware.storage import RawFile, SystemFile
+from deepseek_r1.memory.disk_throughput import unhidden_compute_s
 
 
 class LoadShares:
@@ -70,7 +68,7 @@ def open_draft(
     request: OpenRequest,
     threads: tuple[int, int],
     on_progress: Callable[[float], bool],
-) -> ModelProposer | None:
+) -> DraftModel | None:
     """Load the draft model of a request; None where there is none.
 
     Raises DraftUnfit, ModelLoadFailed, LoadStopped.
@@ -78,7 +76,6 @@ def open_draft(
     draft = request.draft
     if draft is None:
         return None
-    token_s = request.draft_times.token_s if request.draft_times else 0.0
     with ExitStack() as opened:
         files = [SystemFile(part, direct=False) for part in draft.header.parts]
         for file in files:
@@ -94,7 +91,6 @@ def open_draft(
             draft.vocabulary,
             context_length=request.settings.context_length,
             threads=threads,
-            token_s=token_s,
         )
     except BaseException:
         model.close()
@@ -106,32 +102,12 @@ def make_drafting(
     context: LlamaContext,
     model: LlamaModel,
     memory: DraftMemory,
-    *,
-    weights_stats: Callable[[], WeightsStats | None],
-    on_progress: Callable[[float], bool],
 ) -> Drafting:
-    """Return the drafting of a loaded target.
-
-    Where drafts were chosen by name and no times are stored, the times are measured now, which
-    takes two dozen passes. Raises ModelLoadFailed, and LoadStopped where `on_progress` returns
-    False meanwhile.
-    """
-    mode = _mode_of(request.settings, request.draft)
+    """Return the drafting of a loaded target. A chosen draft model counts as drafts by name."""
+    mode = request.settings.drafts
+    if request.draft is not None or request.draft_released:
+        mode = DraftMode.MODEL
     if not model.can_truncate:
         mode = DraftMode.OFF
-
-    def go_on() -> None:
-        if not on_progress(1.0):
-            raise LoadStopped
-
-    times, draft = request.draft_times, memory.model
-    if times is None and mode in (DraftMode.LOOKUP, DraftMode.MODEL):
-        times = measure_rows(context, model.vocabulary, draft, weights_stats, go_on)
-        if draft is not None:
-            draft.token_s = times.token_s
-    return Drafting(context, mode, times, memory)
-
-
-def _mode_of(settings: LoadSettings, draft: DraftRequest | None) -> DraftMode:
-    """Return the mode in force: a chosen draft model counts as drafts by name."""
-    return settings.drafts if draft is None else DraftMode.MODEL
+    compute_s = unhidden_compute_s(request.header, context.params.threads)
+    return Drafting(context, mode, memory, compute_s=compute_s)

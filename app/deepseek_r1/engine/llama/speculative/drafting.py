@@ -1,23 +1,22 @@
-"""Decides for each answer whether tokens are drafted, and by which proposers."""
+"""Decides for each answer whether tokens are drafted, and whether a draft model has to go."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from deepseek_r1.core.settings import DraftMode, SamplingSettings
-from deepseek_r1.engine.draft_times import DraftTimes
 from deepseek_r1.engine.llama.context import LlamaContext
-from deepseek_r1.engine.llama.speculative.draft_length import LengthRule, LossGuard
-from deepseek_r1.engine.llama.speculative.draft_memory import (
-    DraftMemory,
-    MemoryGuard,
-    is_worth_loading,
-)
+from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
+from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.prompt_lookup import PromptLookup
 from deepseek_r1.engine.llama.speculative.proposer import Proposer
-from deepseek_r1.engine.llama.speculative.row_curve import GUESSED_CURVE, LiveRowCurve, RowCurve
-from deepseek_r1.engine.llama.speculative.verify import DraftModelPrice, SpeculativeDecoder
+from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
+from deepseek_r1.memory.disk_throughput import UNHIDDEN_SHARE
+from deepseek_r1.memory.plan import AUTOMATIC_ROWS
 from deepseek_r1.weights.placement.residency import Residency
+
+_LEAST_TOKENS = 32  # of an answer that says something about a draft model
+_SLOWER = 1.05  # than without: what is less may be chance, and a freed draft model does not return
 
 
 class Drafting:
@@ -25,46 +24,36 @@ class Drafting:
 
     A pass of several tokens adds up in another order than a pass of one, so its last bits differ.
     So an answer that has to be reproducible is drafted only where drafts were chosen by name; the
-    lengths of its drafts then depend on its text and on the stored curve alone.
+    lengths of its drafts then depend on its text alone, never on the clock.
     """
 
     def __init__(
         self,
         context: LlamaContext,
         mode: DraftMode,
-        times: DraftTimes | None,
         memory: DraftMemory,
+        *,
+        compute_s: float,
     ) -> None:
-        """`memory` has the residency of a target that runs from the disk.
+        """`memory` has the draft model, and the residency of a target that runs from the disk.
 
-        Its draft model is freed at once where drafts could not make up for its memory.
+        `compute_s`: of a plain pass, what reading does not hide.
         """
-        self._context, self._memory, self.times = context, memory, times
-        residency, _ = memory.residencies
+        self._context, self._memory = context, memory
+        self._compute_s = compute_s
+        self._streams = memory.residencies[0] is not None
         self._automatic = mode is DraftMode.AUTO
-        streams = residency is not None
-        self._wanted = streams if self._automatic else mode is not DraftMode.OFF
-        self._live_guard, self._live_memory_guard = LossGuard(), MemoryGuard()
-        self._live_rule = LengthRule(LiveRowCurve(_stored_curve(times, residency)))
+        self._wanted = self._streams if self._automatic else mode is not DraftMode.OFF
+        self._times = PassTimes(streams=self._streams)
         self._lookup = PromptLookup()
-        if not self._draft_model_is_worth_loading():
-            self._release_model(self._live_rule)
+        self.was_slower = False
+        """Whether the last answer was slower than without the draft model, which is freed then."""
 
     @property
     def proposers(self) -> Sequence[Proposer]:
         """The lookup, which costs nothing, and the draft model where there is one."""
         model = self._memory.model
         return (self._lookup,) if model is None else (self._lookup, model)
-
-    def _draft_model_is_worth_loading(self) -> bool:
-        model, (residency, without) = self._memory.model, self._memory.residencies
-        curve, plain = (_stored_curve(self.times, each) for each in (residency, without))
-        if model is None or residency is None or without is None or curve is None or plain is None:
-            return True
-        read_mib_s = self.times.read_mib_s if self.times is not None else 0.0
-        refill_mib = max(0.0, residency.streamed_mib - without.streamed_mib)
-        refill_s = refill_mib / read_mib_s if read_mib_s else 0.0
-        return is_worth_loading(curve, plain, model.token_s, refill_s)
 
     def drafts(self, sampling: SamplingSettings) -> bool:
         """Return whether an answer with this sampling is drafted."""
@@ -75,9 +64,15 @@ class Drafting:
 
         Raises AbortedError, EngineFailed.
         """
-        if (model := self._memory.model) is not None:
+        if (model := self._memory.model) is not None and not self.was_slower:
             model.begin(prefix, reproducible=False)
             model.read_text()
+
+    def free_slow_model(self) -> None:
+        """Free a draft model with which the last answer was slower, before the next one."""
+        if self.was_slower and self._memory.model is not None:
+            self._memory.release()
+            self._times = PassTimes(streams=self._streams)  # passes read less now
 
     def decoder(
         self, prompt: Sequence[int], sampling: SamplingSettings
@@ -85,50 +80,42 @@ class Drafting:
         """Return the speculative decoder of an answer to `prompt`; None for a plain answer."""
         if not self.drafts(sampling):
             return None
+        most = self._context.params.draft_tokens
+        assumed = None
+        if sampling.reproducible:
+            most = min(most, AUTOMATIC_ROWS - 1)  # what more rows take depends on the machine
+            assumed = PassTimes(streams=self._streams)
         for proposer in self.proposers:
             proposer.begin(prompt, reproducible=sampling.reproducible)
-        # A new budget changes them; this answer keeps these.
-        residency, without = self._memory.residencies
-        curve = _stored_curve(self.times, residency)
-        if sampling.reproducible:
-            rule, guard, memory_guard = (
-                LengthRule(curve or GUESSED_CURVE), LossGuard(), MemoryGuard()
-            )  # fmt: skip
-        else:
-            rule, guard = self._live_rule, self._live_guard
-            memory_guard = self._live_memory_guard
         return SpeculativeDecoder(
             self._context,
             self.proposers,
-            rule,
-            guard,
+            self._times,
+            assumed,
             observed=len(prompt),
-            timed=not sampling.reproducible,
-            price=self._price(curve, without, memory_guard),
+            most=most,
         )
 
-    def _price(
-        self, curve: RowCurve | None, without: Residency | None, guard: MemoryGuard
-    ) -> DraftModelPrice | None:
-        """Return the price of the draft model's memory; None where there is none to pay."""
-        plain = _stored_curve(self.times, without) if without is not None else None
-        if self._memory.model is None or curve is None or plain is None:
-            return None
-        return DraftModelPrice(guard, plain.seconds(1) / curve.seconds(1), self._release_model)
-
-    def _release_model(self, rule: LengthRule) -> Sequence[Proposer]:
-        self._memory.release()
-        curve = _stored_curve(self.times, self._memory.residencies[0])
-        for each in {rule, self._live_rule}:
-            live = each is self._live_rule
-            each.restart(LiveRowCurve(curve) if live else curve or GUESSED_CURVE)
-        return self.proposers
+    def end(self, decoder: SpeculativeDecoder) -> None:
+        """End an answer, and note whether it was slower than without the draft model."""
+        decoder.close()
+        residency, without = self._memory.residencies
+        if self._memory.model is None or residency is None or without is None:
+            return
+        plain_s = undrafted_s(self._times.plain_s, self._compute_s, residency, without)
+        self.was_slower = (
+            decoder.tokens >= _LEAST_TOKENS and decoder.seconds > _SLOWER * decoder.tokens * plain_s
+        )
 
 
-def _stored_curve(times: DraftTimes | None, residency: Residency | None) -> RowCurve | None:
-    """The row curve of stored times for a residency; None without times."""
-    if times is None:
-        return None
-    streamed_mib = residency.streamed_mib if residency is not None else 0.0
-    read_s = streamed_mib / times.read_mib_s if times.read_mib_s else 0.0
-    return RowCurve(times.rows_s, read_s, times.unhidden)
+def undrafted_s(
+    plain_s: float, compute_s: float, residency: Residency, without: Residency
+) -> float:
+    """Return the seconds of a plain pass without the draft model, whose memory holds weights then.
+
+    With it, a plain pass takes `plain_s`. Each reads what its residency streams, at the same rate,
+    and takes `compute_s` beyond that; see `memory.disk_throughput`.
+    """
+    share = without.streamed_mib / residency.streamed_mib if residency.streamed_mib else 1.0
+    read_s = max(0.0, plain_s - compute_s)
+    return min(plain_s, max(share * read_s + compute_s, compute_s / UNHIDDEN_SHARE))

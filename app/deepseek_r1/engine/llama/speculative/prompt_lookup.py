@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.speculative.acceptance import AcceptanceTable
-from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
+from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.proposer import Draft
 from deepseek_r1.engine.llama.speculative.suffix_automaton import SuffixAutomaton
 
@@ -22,7 +22,6 @@ _KEPT_TOKENS = MOST_TOKENS // 2  # after dropping
 # stories a fifth of all drafted tokens was kept.
 _LENGTHS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 _PRIORS = (0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.95)
-_REPRODUCIBLE, _ANY = 0, 1
 
 
 class PromptLookup:
@@ -32,13 +31,7 @@ class PromptLookup:
         self._automaton = self._shared = SuffixAutomaton()
         self._conversation: list[int] = []  # the prompt and answer at the shared one's end
         self._boundaries = 0
-        self._tables = AcceptanceTable(_PRIORS), AcceptanceTable(_PRIORS)
-        self._table = self._tables[_ANY]
-
-    @property
-    def token_s(self) -> float:
-        """Looking a draft up takes no time worth counting."""
-        return 0.0
+        self._table = AcceptanceTable(_PRIORS)
 
     @property
     def bytes(self) -> int:
@@ -48,7 +41,6 @@ class PromptLookup:
 
     def begin(self, prompt: Sequence[int], *, reproducible: bool) -> None:
         """Begin an answer, with all earlier texts unless it has to be `reproducible`."""
-        self._table = self._tables[_REPRODUCIBLE if reproducible else _ANY]
         if reproducible:
             self._table.reset()
             self._automaton = SuffixAutomaton()
@@ -85,23 +77,23 @@ class PromptLookup:
         for token in kept:
             self._shared.extend(token)
 
-    def expected_s(self, rule: LengthRule, most: int) -> float:
-        """Return the seconds that the draft would save."""
-        return rule.best(self._following(most, rule).chances)[1]
+    def expected_s(self, times: PassTimes, most: int) -> float:
+        """Return the seconds of a token with the draft that would be made."""
+        return times.best(self._following(most).chances)[1]
 
-    def propose(self, rule: LengthRule, most: int) -> Draft:
-        """Draft what followed the longest repeated end, as long as `rule` finds it worthwhile."""
-        draft = self._following(most, rule)
-        return draft.shortened(rule.best(draft.chances)[0])
+    def propose(self, times: PassTimes, most: int) -> Draft:
+        """Draft what followed the longest repeated end, as far as it is worth verifying."""
+        draft = self._following(most)
+        return draft.shortened(times.best(draft.chances)[0])
 
-    def _following(self, most: int, rule: LengthRule) -> Draft:
-        """Return all that followed, up to the longest draft that can be verified."""
+    def _following(self, most: int) -> Draft:
+        """Return up to `most` tokens that followed."""
         matched, start = self._automaton.match()
         if matched < LEAST_MATCH:
             return Draft()
         following = self._automaton.text[start:]
         tokens: list[int] = []
-        for depth in range(min(most, rule.most)):
+        for depth in range(most):
             token = following[depth % len(following)]  # repeated where the match overlaps itself
             if token < 0:
                 break

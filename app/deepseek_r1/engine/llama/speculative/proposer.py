@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from deepseek_r1.engine.llama.speculative.draft_length import LengthRule
+from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +20,19 @@ class Draft:
     """Tokens that may follow the text.
 
     `chances` are the estimated probabilities that each is chosen where all before it were, and
-    `buckets` the rows of the acceptance table that they come from. `computed` tokens were computed
-    to make the draft.
+    `buckets` the rows of the acceptance table that they come from.
     """
 
     tokens: tuple[int, ...] = ()
     chances: tuple[float, ...] = ()
     buckets: tuple[int, ...] = ()
-    computed: int = 0
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def shortened(self, length: int) -> Draft:
         """Return a draft of the first `length` tokens."""
-        return Draft(
-            self.tokens[:length], self.chances[:length], self.buckets[:length], self.computed
-        )
+        return Draft(self.tokens[:length], self.chances[:length], self.buckets[:length])
 
 
 class Proposer(Protocol):
@@ -50,21 +46,16 @@ class Proposer(Protocol):
         """
         ...
 
-    @property
-    def token_s(self) -> float:
-        """The seconds that drafting one token takes."""
-        ...
-
     def observe(self, tokens: Sequence[int]) -> None:
         """Append tokens that the sampler chose."""
         ...
 
-    def expected_s(self, rule: LengthRule, most: int) -> float:
-        """Return the seconds that a draft is expected to save; 0 where none is worthwhile."""
+    def expected_s(self, times: PassTimes, most: int) -> float:
+        """Return the seconds that a token is expected to take with a draft of this proposer."""
         ...
 
-    def propose(self, rule: LengthRule, most: int) -> Draft:
-        """Draft up to `most` tokens, as many as `rule` finds worth verifying.
+    def propose(self, times: PassTimes, most: int) -> Draft:
+        """Draft up to `most` tokens, as many as are worth verifying by the `times` of passes.
 
         Raises AbortedError, EngineFailed.
         """
