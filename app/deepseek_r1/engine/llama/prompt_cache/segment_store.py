@@ -178,7 +178,15 @@ class PromptCache:
         """The file was used now; its time says so at the next start."""
         file.used = time.time()
         try:
-            os.utime(file.path, follow_symlinks=os.utime not in os.supports_follow_symlinks)
+            if os.utime not in os.supports_fd:  # Windows
+                os.utime(file.path)
+                return
+            # By its descriptor: a locked process may change the times of no other file.
+            descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.utime(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as error:  # a disk that can only be read
             self._problem = str(error)
 
