@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import sys
 
+from deepseek_r1.core.processes import run_child
+
 
 def main() -> int:
     """Run the application; return its exit status."""
-    if (status := _run_child(sys.argv[1:2])) is not None:
-        return status
-    if "--serve-shared-engine" in sys.argv[1:2]:
-        import runpy  # noqa: PLC0415 - the window has no other use for the server
-
-        runpy.run_module("deepseek_r1.server.shared_server", run_name="__main__")
+    if run_child(sys.argv[1:]):
         return 0
     from r1desk.platform import interpreter_setup  # noqa: F401, PLC0415 - first
 
@@ -36,34 +33,6 @@ def main() -> int:
     from r1desk.shell.startup import run  # noqa: PLC0415 - Qt, see above
 
     return run(sys.argv)
-
-
-def _run_child(argument: list[str]) -> int | None:
-    """Run the child process that the argument selects; None where it selects none."""
-    match argument:
-        case ["--engine-host"]:
-            from deepseek_r1.host import child  # noqa: PLC0415 - the child alone needs it
-
-            child.main()
-        case ["--template-renderer"]:
-            from deepseek_r1.host import renderer_start  # noqa: PLC0415 - likewise
-
-            renderer_start.main()
-        case ["--read-headers"]:
-            from deepseek_r1.catalogue import header_worker  # noqa: PLC0415 - likewise
-
-            header_worker.main()
-        case ["--network"]:
-            from deepseek_r1.catalogue import network_worker  # noqa: PLC0415 - likewise
-
-            network_worker.main()
-        case ["--typeset-formulas"]:
-            from r1desk.chat.formulas import formula_worker  # noqa: PLC0415 - likewise
-
-            return formula_worker.main()
-        case _:
-            return None
-    return 0
 
 
 def _report_without_qt(text: str) -> None:

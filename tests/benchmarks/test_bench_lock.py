@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.hardware.process_lock import SECCOMP, missing_parts
+from deepseek_r1.core.process_lock import SECCOMP, missing_parts
 
 pytestmark = [
     pytest.mark.integration,

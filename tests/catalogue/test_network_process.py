@@ -32,16 +32,18 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.hub_reference import HubReference, parse_reference
-from deepseek_r1.catalogue.network_messages import ListRequest, NetworkFailure, reply_adapter
-from deepseek_r1.catalogue.network_process import NETWORK_ARGUMENT, NetworkProcess
+from deepseek_r1.catalogue.network_messages import ListRequest, reply_adapter
+from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.catalogue.staging_lock import staging_lock
 from deepseek_r1.core import frames
+from deepseek_r1.core.child_call import ChildFailure
 from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.core.errors import GgufVersionUnknown, ProtocolBroken
 from deepseek_r1.core.i18n import use_language
-from deepseek_r1.hardware.process_lock import missing_parts
+from deepseek_r1.core.process_lock import missing_parts
+from deepseek_r1.core.processes import ChildKind
 from support.hostile_server import Halting, HostileServer, Reply, Request
 from support.hub_server import hub_server, page
 from support.patience import PATIENCE_S
@@ -206,7 +208,7 @@ def test_a_bundles_programs_are_started_as_this_process_by_an_argument(program: 
         assert isinstance(reference, HubReference)
         request = ListRequest(reference=reference, policy=QUICK)
         with subprocess.Popen(
-            [sys.executable, "-m", program, NETWORK_ARGUMENT],
+            [sys.executable, "-m", program, ChildKind.NETWORK.value.argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=child_environment(),
@@ -217,7 +219,7 @@ def test_a_bundles_programs_are_started_as_this_process_by_an_argument(program: 
             process.stdin.write(frames.pack(request, frames.TO_CHILD_CAP))
             body = frames.read(process.stdout, frames.FROM_CHILD_CAP)
     assert body is not None
-    assert isinstance(frames.parse(body, reply_adapter), NetworkFailure)
+    assert isinstance(frames.parse(body, reply_adapter), ChildFailure)
     assert process.returncode == 0
 
 
@@ -314,7 +316,7 @@ def test_the_environments_proxy_is_used(
 
 def test_no_other_process_gets_the_proxys_password() -> None:
     own = {"HTTPS_PROXY": "http://user:password@proxy.example", "PATH": "/bin"}
-    assert own.items() <= child_environment(own, network=True).items()
+    assert own.items() <= child_environment(own, proxies=True).items()
     assert "HTTPS_PROXY" not in child_environment(own)
 
 

@@ -20,8 +20,8 @@ from deepseek_r1.checks import (
     software_checks,
     worst,
 )
+from deepseek_r1.core.process_lock import missing_of_landlock
 from deepseek_r1.hardware.pressure import MemoryReading
-from deepseek_r1.hardware.process_lock import missing_of_landlock
 from deepseek_r1.native.native_library import native
 from support.gguf_files import tiny_llama
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deepseek_r1.core.processes import ChildKind
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -79,3 +81,27 @@ def test_the_seam_names_the_pinned_version_and_tests_that_exist():
     named = set(re.findall(r"`(?:[\w/]*/)?(test_\w+\.py)", page))
     assert len(named) > 15
     assert [name for name in named if not any(file.endswith("/" + name) for file in files)] == []
+
+
+KEEPS = {
+    "connects": "connections",
+    "serves": "its socket",
+    "starts_children": "child processes",
+    "everything": "everything",
+}
+
+
+def test_the_page_on_security_lists_every_child_process_and_what_its_lock_leaves():
+    page = (ROOT / "docs" / "security.md").read_text("utf-8")
+    listed = {
+        found["module"]: found["keeps"]
+        for found in re.finditer(
+            r"^\|[^|]*\(`(?P<module>[\w.]+)`\)[^|]*\|[^|]*\| (?P<keeps>[^|]*) \|",
+            page,
+            re.MULTILINE,
+        )
+    }
+    for kind in ChildKind:
+        words = [word for name, word in KEEPS.items() if getattr(kind.value.lock, name)]
+        assert listed.pop(kind.value.module) == (", ".join(words) or "nothing")
+    assert listed == {}

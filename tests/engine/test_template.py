@@ -18,15 +18,14 @@ import jinja2.debug
 import psutil
 import pytest
 
-from deepseek_r1.core.child_environment import child_environment, module_command
+from deepseek_r1.core.child_environment import child_command, child_environment
 from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine import template_process
 from deepseek_r1.engine.template import ChatTemplate
 from deepseek_r1.engine.template_frames import LENGTH, OWNER_PIPE, encoded
 from deepseek_r1.engine.template_process import (
-    RENDERER_ARGUMENT,
-    RENDERER_MODULE,
     renderer_mib,
     renderer_pid,
     start_renderer,
@@ -228,22 +227,25 @@ def test_an_interpreter_that_fails_for_want_of_memory_is_not_the_templates_reaso
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
 def test_only_the_end_of_its_owner_signals_the_renderer() -> None:
     """The system also sends signals for bytes and readers of the pipes of requests and replies."""
-    slow = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    body = encoded({"source": slow, "calls": [{"messages": []}], "language": "en"})
+
+    def request(turns: int) -> bytes:
+        inner = "{% for j in range(9999) %}{% endfor %}"
+        slow = f"{{% for i in range({turns}) %}}{inner}{{% endfor %}}"
+        body = encoded({"source": slow, "calls": [{"messages": []}], "language": "en"})
+        return LENGTH.pack(len(body)) + body
+
     renderer_end, owner_end = os.pipe()
-    command = module_command(RENDERER_MODULE, RENDERER_ARGUMENT)
+    command = child_command(ChildKind.TEMPLATES)
     environment = child_environment() | {OWNER_PIPE: str(renderer_end)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pass_fds": (renderer_end,)}
     with subprocess.Popen(command, env=environment, bufsize=0, **pipes) as renderer:
         os.close(renderer_end)
-        assert frame(renderer.stdout) == "ready"
-        renderer.stdin.write(LENGTH.pack(len(body)) + body)
-        time.sleep(0.3)
-        renderer.stdin.write(LENGTH.pack(len(body)))  # as if the first one's signal came late
-        ((outcome, text),) = frame(renderer.stdout)
-        assert outcome == "failed"
-        assert "limits" in text
-        renderer.stdin.write(body)
+        renderer.stdin.write(request(1_000))
+        time.sleep(0.1)
+        endless = request(99_999)
+        renderer.stdin.write(endless[: LENGTH.size])  # as if the first one's signal came late
+        assert frame(renderer.stdout) == [["text", ""]]
+        renderer.stdin.write(endless[LENGTH.size :])
         time.sleep(0.3)
         os.close(owner_end)
         assert renderer.wait(PATIENCE_S) == -signal.SIGIO

@@ -92,7 +92,7 @@ def test_after_a_crash_the_next_formula_is_set(service: FormulaService, qtbot: Q
 def test_without_a_process_formulas_stay_source(
     service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "module_command", lambda *_: ["/nowhere/r1desk"])
+    monkeypatch.setattr(module, "child_command", lambda _kind: ["/nowhere/r1desk"])
     settle(service, qtbot, HALF)
     assert service.layout(HALF) is None
 
@@ -101,7 +101,7 @@ def test_a_child_that_writes_nonsense_is_ended(
     service: FormulaService, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talk = 'import sys; sys.stdin.readline(); print(\'{"number": 1, "layout": {"width": -1}}\')'
-    monkeypatch.setattr(module, "module_command", lambda *_: [sys.executable, "-c", talk])
+    monkeypatch.setattr(module, "child_command", lambda _kind: [sys.executable, "-c", talk])
     settle(service, qtbot, HALF)
     assert service.layout(HALF) is None
 

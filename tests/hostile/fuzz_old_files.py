@@ -37,11 +37,11 @@ sys.path[:0] = [str(HERE.parent / "app"), str(HERE)]
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineDied, R1Error
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.formats.ggml_file import is_ggml
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference import loading
-from deepseek_r1.legacy.legacy_process import LEGACY_MODULE
 from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
@@ -156,7 +156,7 @@ def _ended_after(seconds: float) -> Iterator[None]:
     def end() -> None:
         for each in psutil.Process().children(recursive=True):
             forked = each.ppid() != os.getpid()  # by the child that has the libraries loaded
-            if forked or LEGACY_MODULE in each.cmdline():
+            if forked or ChildKind.OLD_MODEL.value.module in each.cmdline():
                 each.kill()
 
     timer = threading.Timer(seconds, end)

@@ -13,7 +13,8 @@ APP = Path(__file__).parents[2] / "app"
 
 PROGRAM = """
 import ctypes, json, os, pathlib, signal, socket, subprocess, sys, threading
-from deepseek_r1.hardware.process_lock import lock_files, lock_process, network_files
+from deepseek_r1.core.process_lock import lock_files, lock_process, network_files
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.native.native_library import native
 
 place = pathlib.Path(os.environ["PLACE"])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.events import AnswerDelta
+from deepseek_r1.core.process_lock import missing_parts
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware.process_lock import missing_parts
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 from hostile import intruder_engine

@@ -10,7 +10,7 @@ import pytest
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_environment import child_environment
-from deepseek_r1.hardware.process_lock import missing_parts
+from deepseek_r1.core.process_lock import missing_parts
 from deepseek_r1.host.sharing_protocol import SharingBegan, SharingStart, from_server_adapter
 from support.servers import post
 

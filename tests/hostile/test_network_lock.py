@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepseek_r1.hardware.process_lock import missing_parts
+from deepseek_r1.core.process_lock import missing_parts
 from hostile.locked_program import locked_outcomes
 from hostile.test_process_lock import REFUSED as REFUSED_TO_THE_ENGINE
 
@@ -57,7 +57,7 @@ NEEDED = {
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return locked_outcomes(
-        "lock_process(network=True)",
+        "lock_process(ChildKind.NETWORK.value.lock)",
         "lock_files(network_files(), [folder], native().restrict_threads)",
         REFUSED | NEEDED,
         tmp_path_factory.mktemp("places"),

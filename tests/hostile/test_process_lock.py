@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from deepseek_r1.hardware import process_lock
-from deepseek_r1.hardware.process_lock import missing_parts
+from deepseek_r1.core import process_lock
+from deepseek_r1.core.process_lock import missing_parts
 from hostile.locked_program import APP, locked_outcomes
 
 pytestmark = pytest.mark.skipif(
@@ -82,7 +82,7 @@ NEEDED = {
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What becomes of each attempt in a program that locks itself as the engine does."""
     return locked_outcomes(
-        "lock_process()",
+        "lock_process(ChildKind.ENGINE.value.lock)",
         "lock_files([model], [folder], native().restrict_threads)",
         REFUSED | NEEDED,
         tmp_path_factory.mktemp("places"),
@@ -104,10 +104,11 @@ def test_a_thread_that_blocks_the_signal_fails_the_lock() -> None:
 import os, pathlib, signal, sys, threading, time
 sys.path.insert(0, {str(APP)!r})
 from deepseek_r1.core.errors import EngineStartFailed
-from deepseek_r1.hardware.process_lock import lock_files, lock_process
+from deepseek_r1.core.process_lock import lock_files, lock_process
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.native.native_library import native
 
-lock_process()
+lock_process(ChildKind.ENGINE.value.lock)
 deaf = threading.Event()
 
 def block():

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from deepseek_r1.cli.app import app
+from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
 from deepseek_r1.lab.quality import report
 from deepseek_r1.lab.quality.quality_child import Launch
@@ -132,16 +133,6 @@ def test_a_missing_model_is_named(
         compare(tmp_path / "none.gguf", [], short_terms, started, nobody)
 
 
-class _Instead(Launch):
-    """Another program in place of the one that measures."""
-
-    program = ""
-
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-c", self.program]
-
-
 @pytest.mark.parametrize(
     ("program", "error"),
     [
@@ -158,11 +149,10 @@ class _Instead(Launch):
 def test_a_process_that_dies_or_writes_nonsense_is_reported_as_that(
     program: str, error: type, short_terms: MeasurementSettings, started: Launch, f16: Path
 ):
-    wrong = _Instead(started.environment, started.options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Instead, "program", program)
+        patch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", program])
         with pytest.raises(error):
-            compare(f16, [], short_terms, wrong, nobody)
+            compare(f16, [], short_terms, started, nobody)
 
 
 def test_the_command_prints_one_object_and_draws_a_picture(

@@ -16,10 +16,10 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
 from deepseek_r1.catalogue.download_spec import DownloadSpec, find_known, spec_for_known
 from deepseek_r1.catalogue.known_models import known_models
-from deepseek_r1.catalogue.network_process import NETWORK_MODULE
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.i18n import use_language
+from deepseek_r1.core.processes import ChildKind
 from r1desk.models.downloads import Download, Downloads, DownloadState
 from r1desk.models.forecast import service
 from r1desk.models.forecast.forecast import MachineSpeed
@@ -160,7 +160,7 @@ def test_a_failed_download_says_why_and_can_be_tried_again(
 def network_process() -> psutil.Process:
     """The process of the running download."""
     own = psutil.Process().children()
-    (found,) = (each for each in own if NETWORK_MODULE in each.cmdline())
+    (found,) = (each for each in own if ChildKind.NETWORK.value.module in each.cmdline())
     return found
 
 

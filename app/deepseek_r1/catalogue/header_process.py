@@ -6,8 +6,6 @@ reading process, hangs it or fills its memory is refused like any other unusable
 
 from __future__ import annotations
 
-import queue
-import time
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,23 +14,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from deepseek_r1.core import frames
-from deepseek_r1.core.child_environment import background_options, child_environment, module_command
-from deepseek_r1.core.child_process import (
-    ChildProcess,
-    FrameReceived,
-    ProcessEvent,
-    ProcessExited,
-    StreamBroken,
-    signal_name,
-)
-from deepseek_r1.core.errors import ErrorReport, ModelFileUnreadable
+from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure, ChildTooSlow
+from deepseek_r1.core.errors import ModelFileUnreadable, ProtocolBroken
 from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.formats.gguf import ModelHeader
 
-HEADER_ARGUMENT: Final = "--read-headers"  # a bundle starts itself with it
-HEADER_MODULE: Final = "deepseek_r1.catalogue.header_worker"
 DEADLINE_S: Final = 30.0  # for one file; a large vocabulary takes 0.3 s, a sleeping drive seconds
 LONGEST_TEXT: Final = 256  # characters of a metadata value that crosses the pipe
 
@@ -67,15 +55,8 @@ class HeaderRead(_HeaderFrame):
     header: ModelHeader | None = None
 
 
-class HeaderRefused(_HeaderFrame):
-    """The reason why the file cannot be used."""
-
-    kind: Literal["refused"] = "refused"
-    report: ErrorReport
-
-
-header_reply_adapter: TypeAdapter[HeaderRead | HeaderRefused] = TypeAdapter(
-    Annotated[HeaderRead | HeaderRefused, Field(discriminator="kind")],
+header_reply_adapter: TypeAdapter[HeaderRead | ChildFailure] = TypeAdapter(
+    Annotated[HeaderRead | ChildFailure, Field(discriminator="kind")],
     config=ConfigDict(defer_build=True),
 )
 
@@ -85,8 +66,7 @@ class HeaderProcess:
 
     def __init__(self, deadline_s: float = DEADLINE_S) -> None:
         self._deadline_s = deadline_s
-        self._events: queue.SimpleQueue[ProcessEvent] = queue.SimpleQueue()
-        self._process: ChildProcess | None = None
+        self._child: ChildCall | None = None
 
     def __enter__(self) -> HeaderProcess:
         return self
@@ -102,7 +82,7 @@ class HeaderProcess:
     @property
     def process_id(self) -> int | None:
         """The process's number while it runs."""
-        return self._process.pid if self._process is not None else None
+        return self._child.pid if self._child is not None and self._child.running else None
 
     def read_header(self, path: Path) -> ModelHeader:
         """The header, as `formats.gguf.read_header` returns it, without long texts.
@@ -136,61 +116,23 @@ class HeaderProcess:
 
     def close(self) -> None:
         """End the process. Does nothing where none runs."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        while not isinstance(event := self._events.get(), ProcessExited):
-            if isinstance(event, FrameReceived):
-                process.frame_handled()
-        process.close()
+        if self._child is not None:
+            self._child.close()
 
     def _call(self, request: ReadHeader, path: Path) -> HeaderRead:
-        process = self._started(path)
         try:
-            process.send(frames.pack(request, frames.TO_CHILD_CAP))
-            reply = self._reply(process, path)
-        except BaseException:  # its late reply would be taken for that to the next request
-            self.close()
-            raise
-        if isinstance(reply, HeaderRefused):
-            raise reply.report.error
-        return reply
-
-    def _started(self, path: Path) -> ChildProcess:
-        if self._process is None:
-            try:
-                self._process = ChildProcess(
-                    module_command(HEADER_MODULE, HEADER_ARGUMENT),
-                    child_environment(),
-                    header_reply_adapter,
-                    self._events.put,
-                    background_options(),
-                )
-            except OSError as error:
-                raise _unreadable(path, str(error)) from error
-        return self._process
-
-    def _reply(self, process: ChildProcess, path: Path) -> HeaderRead | HeaderRefused:
-        due = time.monotonic() + self._deadline_s
-        while True:
-            try:
-                event = self._events.get(timeout=max(0.0, due - time.monotonic()))
-            except queue.Empty:
-                detail = tr("its header took longer than {n:,} seconds", n=round(self._deadline_s))
-                raise _unreadable(path, detail) from None
-            match event:
-                case FrameReceived(reply=HeaderRead() | HeaderRefused() as reply):
-                    process.frame_handled()
-                    return reply
-                case StreamBroken(error=error):
-                    raise _unreadable(path, str(error))
-                case ProcessExited(returncode=returncode):
-                    self._process = None
-                    process.close()
-                    how = signal_name(returncode) if returncode < 0 else str(returncode)
-                    detail = tr("the process that reads it ended ({how})", how=how)
-                    raise _unreadable(path, detail)
+            if self._child is None or not self._child.running:
+                self._child = ChildCall(ChildKind.HEADERS, header_reply_adapter)
+            read: HeaderRead = self._child.ask(request, deadline_s=self._deadline_s)
+        except ChildTooSlow:
+            detail = tr("its header took longer than {n:,} seconds", n=round(self._deadline_s))
+        except ChildDied as died:
+            detail = tr("the process that reads it ended ({how})", how=died.how)
+        except (OSError, ProtocolBroken) as error:
+            detail = str(error)
+        else:
+            return read
+        raise _unreadable(path, detail)
 
 
 def _unreadable(path: Path, detail: str) -> ModelFileUnreadable:

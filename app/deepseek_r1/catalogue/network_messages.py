@@ -19,7 +19,7 @@ from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.known_models import Sha256
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.catalogue.retry_policy import RetryPolicy
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.child_call import ChildFailure, ChildProgress
 from deepseek_r1.core.file_path import FilePath
 
 
@@ -50,7 +50,7 @@ class StopRequest(_NetworkFrame):
     kind: Literal["stop"] = "stop"
 
 
-class ProgressReport(_NetworkFrame):
+class ProgressReport(ChildProgress):
     """The progress of a download."""
 
     kind: Literal["progress"] = "progress"
@@ -85,21 +85,14 @@ class RepositoryListed(_NetworkFrame):
         return self
 
 
-class NetworkFailure(_NetworkFrame):
-    """The error of ours that ended the work."""
-
-    kind: Literal["failed"] = "failed"
-    report: ErrorReport
-
-
 NetworkRequest = PullRequest | ListRequest
-NetworkResult = FilesPulled | RepositoryListed | NetworkFailure
+NetworkResult = FilesPulled | RepositoryListed
 
 request_adapter: TypeAdapter[NetworkRequest] = TypeAdapter(
     Annotated[NetworkRequest, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
 )
 stop_adapter: TypeAdapter[StopRequest] = TypeAdapter(StopRequest)
-reply_adapter: TypeAdapter[ProgressReport | NetworkResult] = TypeAdapter(
-    Annotated[ProgressReport | NetworkResult, Field(discriminator="kind")],
+reply_adapter: TypeAdapter[ProgressReport | NetworkResult | ChildFailure] = TypeAdapter(
+    Annotated[ProgressReport | NetworkResult | ChildFailure, Field(discriminator="kind")],
     config=ConfigDict(defer_build=True),
 )

@@ -7,15 +7,10 @@ settings of the network, and for a download the models' folder.
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-import sys
 import threading
 from pathlib import Path
 from typing import BinaryIO
-
-from pydantic import BaseModel
 
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.disk_errors import disk_errors
@@ -26,7 +21,6 @@ from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.network_messages import (
     FilesPulled,
     ListRequest,
-    NetworkFailure,
     NetworkRequest,
     ProgressReport,
     PullRequest,
@@ -38,30 +32,25 @@ from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.pull import pull
 from deepseek_r1.catalogue.staging_lock import prepare_staging
 from deepseek_r1.core import frames
+from deepseek_r1.core.child_call import ChildFailure
 from deepseek_r1.core.errors import EngineStartFailed, R1Error
-from deepseek_r1.core.i18n import tr, use_language
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_folders_file
-from deepseek_r1.core.private_pipes import private_pipes
-from deepseek_r1.hardware.process_lock import LANDLOCK, lock_files, lock_process, network_files
+from deepseek_r1.core.process_lock import LANDLOCK, lock_files, network_files
+from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.native.child_start import Child, start_child
 from deepseek_r1.native.native_library import native
-from deepseek_r1.native.owner_watch import end_with_owner
 
 
 def main() -> None:
     """Carry out the owner's request."""
-    pipe_in, pipe_out = private_pipes()
-    lockable = LANDLOCK not in lock_process(network=True)
-    end_with_owner(pipe_in)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
-    source = os.fdopen(pipe_in, "rb", buffering=0)
-    body = frames.read(source, frames.TO_CHILD_CAP)
+    child = start_child(ChildKind.NETWORK)
+    body = frames.read(child.source, frames.TO_CHILD_CAP)
     if body is not None:
         stop = Stop()
-        threading.Thread(target=_watch, args=(source, stop), name="owner", daemon=True).start()
-        work = _Work(os.fdopen(pipe_out, "wb", buffering=0), stop, lockable=lockable)
-        work.run(frames.parse(body, request_adapter))
+        watched = (child.source, stop)
+        threading.Thread(target=_watch, args=watched, name="owner", daemon=True).start()
+        _Work(child, stop).run(frames.parse(body, request_adapter))
     os._exit(0)
 
 
@@ -78,23 +67,21 @@ def _watch(source: BinaryIO, stop: Stop) -> None:
 class _Work:
     """The work on one request."""
 
-    def __init__(self, sink: BinaryIO, stop: Stop, *, lockable: bool) -> None:
-        """`lockable`: the system can take files away from this process."""
-        self._sink, self._stop, self._lockable = sink, stop, lockable
+    def __init__(self, child: Child, stop: Stop) -> None:
+        self._child, self._stop = child, stop
 
     def run(self, request: NetworkRequest) -> None:
         """Carry the request out and send its reply."""
         try:
             match request:
                 case PullRequest():
-                    frame = self._pull(request)
+                    self._pull(request)
                 case ListRequest():
-                    frame = self._list(request)
+                    self._list(request)
         except R1Error as error:
-            frame = _frame(NetworkFailure(report=error.report()))
-        frames.write(self._sink, frame)
+            self._child.send(ChildFailure(report=error.report()))
 
-    def _pull(self, request: PullRequest) -> bytes:
+    def _pull(self, request: PullRequest) -> None:
         folder, file = Path(request.folder), request.specs[0].file
         with disk_errors(file, folder):
             prepare_staging(folder)
@@ -112,12 +99,12 @@ class _Work:
                 stop=self._stop,
                 check=headers.check_file,
             )
-        return _frame(FilesPulled(sha256=pulled.sha256, new=pulled.new))
+        self._child.send(FilesPulled(sha256=pulled.sha256, new=pulled.new))
 
     def _on_progress(self, progress: DownloadProgress) -> None:
-        frames.write(self._sink, _frame(ProgressReport(progress=progress)))
+        self._child.send(ProgressReport(progress=progress))
 
-    def _list(self, request: ListRequest) -> bytes:
+    def _list(self, request: ListRequest) -> None:
         name = request.reference.repository
         try:
             self._lock_files([], [])
@@ -125,20 +112,15 @@ class _Work:
             raise RepositoryNotListed(repository=name, detail=error.sentences()[1]) from error
         listing = list_repository(request.reference, request.policy, self._stop)
         try:
-            return _frame(RepositoryListed(models=listing.models, outline=listing.outline))
+            self._child.send(RepositoryListed(models=listing.models, outline=listing.outline))
         except frames.FrameTooLong as error:
             detail = tr("The host's list of files is too long.")
             raise RepositoryNotListed(repository=name, detail=detail) from error
 
     def _lock_files(self, reads: list[Path], writes: list[Path]) -> None:
         """Raises EngineStartFailed where the system can lock this process and does not."""
-        if self._lockable:
+        if LANDLOCK not in self._child.not_locked:
             lock_files([*network_files(), *reads], writes, native().restrict_threads)
-
-
-def _frame(message: BaseModel) -> bytes:
-    """Raises FrameTooLong."""
-    return frames.pack(message, frames.FROM_CHILD_CAP)
 
 
 if __name__ == "__main__":

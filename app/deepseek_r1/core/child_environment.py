@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from deepseek_r1.core.i18n import current_language
+from deepseek_r1.core.processes import ChildKind
 
 # A process needs these to find its files and to use the user's language. Nothing else is passed
 # on: children read untrusted files in native code, so they hold no secret that they could leak.
@@ -20,20 +22,19 @@ _PASSED = frozenset({
     "PROCESSOR_ARCHITECTURE", "PROCESSOR_IDENTIFIER", "PYTHONPYCACHEPREFIX",
     "PYTHONDONTWRITEBYTECODE", "LLAMA_CPP_LIB_PATH",
 })  # fmt: skip
-# A process that downloads gets these too; the address of a proxy may contain a password.
+# A process that connects to servers gets these too; the address of a proxy may contain a password.
 _NETWORK = frozenset({
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
 })  # fmt: skip
 _PASSED_PREFIXES = ("LC_", "XDG_", "R1DESK_", "OMP_", "GOMP_", "KMP_", "GGML_")
 
 
-def module_command(module: str, argument: str) -> list[str]:
-    """The command line that runs `module`: in a wheel or a checkout by its name, in a bundle by
-    the `argument` that stands for it."""
+def child_command(kind: ChildKind) -> list[str]:
+    """The command line of a child process, in a bundle, a wheel or a checkout."""
     if getattr(sys, "frozen", False):
-        return [sys.executable, argument]
+        return [sys.executable, kind.value.argument]
     # -P: a module in the current folder must not stand in for one of ours.
-    return [sys.executable, "-P", "-X", "utf8", "-m", module]
+    return [sys.executable, "-P", "-X", "utf8", "-m", kind.value.module]
 
 
 def background_options() -> dict[str, Any]:
@@ -45,11 +46,11 @@ def background_options() -> dict[str, Any]:
 
 
 def child_environment(
-    own: Mapping[str, str] | None = None, *, network: bool = False
+    own: Mapping[str, str] | None = None, *, proxies: bool = False
 ) -> dict[str, str]:
     """The variables that a child process gets, taken from `own` (default: this process's).
 
-    With `network` also those of proxies and certificates.
+    With `proxies` also those of proxies and certificates.
     """
     own = os.environ if own is None else own
     passed = {
@@ -57,8 +58,11 @@ def child_environment(
         for key, value in own.items()
         if key.upper() in _PASSED or key.upper().startswith(_PASSED_PREFIXES)
     }
-    if network:
+    if proxies:
         passed |= {key: value for key, value in own.items() if key.upper() in _NETWORK}
+    if sys.platform != "win32" and "HOME" not in passed:
+        with suppress(RuntimeError):  # a locked process cannot look it up by itself
+            passed["HOME"] = str(Path.home())
     passed["R1DESK_LANGUAGE"] = current_language()
     source = Path(__file__).resolve().parents[2]
     if source.name not in {"site-packages", "dist-packages"}:

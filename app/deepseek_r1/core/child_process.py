@@ -74,8 +74,13 @@ class ChildProcess:
         adapter: TypeAdapter[Any],
         on_event: Callable[[ProcessEvent], None],
         options: Mapping[str, Any],
+        *,
+        most_bytes: int = frames.FROM_CHILD_CAP,
+        memory_bytes: int = 0,
     ) -> None:
+        """`most_bytes` of a frame are read; on Windows it commits at most `memory_bytes`."""
         self._adapter = adapter
+        self._most_bytes = most_bytes
         self._on_event = on_event
         self._popen = subprocess.Popen(
             list(command),
@@ -88,7 +93,7 @@ class ChildProcess:
             **options,
         )
         if sys.platform == "win32":
-            end_with_this_process(int(self._popen._handle))
+            end_with_this_process(int(self._popen._handle), memory_bytes=memory_bytes)
         self.pid = self._popen.pid
         self.last_frame_at = time.monotonic()
         self._blocked_since: float | None = None
@@ -99,8 +104,13 @@ class ChildProcess:
             threading.Thread(target=body, name=f"child-{body.__name__[1:]}", daemon=True)
             for body in (self._write, self._read_stderr, self._read)
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:  # the system has no memory for a thread
+            self._popen.kill()
+            self._popen.wait()
+            raise OSError(str(error)) from error
 
     def send(self, frame: bytes) -> None:
         """Queue a packed frame for the child. Never blocks."""
@@ -137,6 +147,14 @@ class ChildProcess:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(JOIN_S)
+        self._close_pipes()
+
+    def forget(self) -> None:
+        """Close the pipes only: this process was forked from the one that started it."""
+        self._popen.returncode = 0
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
         for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
             if pipe is not None:
                 pipe.close()
@@ -165,7 +183,7 @@ class ChildProcess:
     def _read(self) -> None:
         pipe = cast("BinaryIO", self._popen.stdout)
         try:
-            while (body := frames.read(pipe, frames.FROM_CHILD_CAP)) is not None:
+            while (body := frames.read(pipe, self._most_bytes)) is not None:
                 self.last_frame_at = time.monotonic()
                 reply = frames.parse(body, self._adapter)
                 self._unhandled.acquire()

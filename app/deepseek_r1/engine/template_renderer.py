@@ -4,8 +4,7 @@ A template can keep one call of C busy for hours, where no check written in Pyth
 the system itself limits this process: its memory, and the processor's time of each request, after
 which it is killed. It is also killed when its owner exits in the middle of a request.
 
-A request is `{"source", "calls", "language"}`, its reply a list of `[outcome, text]`; the first
-frame, `"ready"`, is sent at start.
+A request is `{"source", "calls", "language"}`, its reply a list of `[outcome, text]`.
 Only the standard library and Jinja are imported here: the process is part of the memory budget.
 """
 
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepseek_r1.core.i18n import use_language
+from deepseek_r1.core.process_lock import lock_without_files
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine.template_frames import (
     LENGTH,
     OUT_OF_MEMORY_EXIT,
@@ -32,7 +33,7 @@ from deepseek_r1.engine.template_rendering import OUT_OF_MEMORY_ERRORS, render_c
 
 MEMORY_BYTES = 64 << 20  # that a template may use beyond the process's own
 CONTENT_BYTES = 64  # and for each byte of the request: texts of four bytes a character, copied
-CPU_SECONDS = 2.5  # of one request; the sandbox's own limit is shorter and gives a reason
+CPU_SECONDS = 2.5  # of one request
 
 
 def main() -> None:
@@ -42,8 +43,8 @@ def main() -> None:
     if sys.platform != "win32":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     owner_pipe = int(os.environ.get(OWNER_PIPE, "-1"))
+    lock_without_files(ChildKind.TEMPLATES.value.lock)
     gc.freeze()
-    _write(sink, "ready")
     try:
         _serve(source, sink, owner_pipe)
     except OUT_OF_MEMORY_ERRORS:  # the next request gets a new process with all of its memory

@@ -7,15 +7,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from deepseek_r1.core.child_environment import background_options, child_environment, module_command
+from deepseek_r1.core.child_environment import background_options, child_command, child_environment
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine.llama.openmp import wait_policy
-
-ENGINE_ARGUMENT = "--engine-host"
 
 
 def engine_command() -> list[str]:
     """The command line of the engine's process, in a bundle, a wheel or a checkout."""
-    return module_command("deepseek_r1.host.child", ENGINE_ARGUMENT)
+    return child_command(ChildKind.ENGINE)
 
 
 def engine_environment(own: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from deepseek_r1.core.child_environment import module_command
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.host.protocol import (
@@ -29,14 +28,8 @@ from deepseek_r1.host.protocol import (
     TokenizeRequest,
 )
 
-SHARED_SERVER_ARGUMENT = "--serve-shared-engine"
 MAX_CLIENTS = 8
 MAX_NAME_CHARACTERS = 80
-
-
-def shared_server_command() -> list[str]:
-    """The command line of the server's process, in a bundle, a wheel or a checkout."""
-    return module_command("deepseek_r1.server.shared_server", SHARED_SERVER_ARGUMENT)
 
 
 class _SharingFrame(BaseModel):

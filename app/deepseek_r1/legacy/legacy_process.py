@@ -6,33 +6,20 @@ hold. `LegacyModelProcess` has the methods of `LegacyModel`; each is one request
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from deepseek_r1.core import frames
-from deepseek_r1.core.child_environment import background_options, child_environment, module_command
-from deepseek_r1.core.child_process import (
-    ChildProcess,
-    FrameReceived,
-    ProcessEvent,
-    ProcessExited,
-    StreamBroken,
-    signal_name,
-)
-from deepseek_r1.core.errors import EngineDied, EngineStartFailed, ErrorReport, LoadStopped, R1Error
+from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure
+from deepseek_r1.core.errors import EngineDied, EngineStartFailed, LoadStopped
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.detokenizer import to_utf8
 from deepseek_r1.legacy.legacy_model import LegacyFile, Progress
 from deepseek_r1.memory.meter import process_mib
-
-LEGACY_ARGUMENT = "--legacy-model"  # a bundle starts itself with it
-LEGACY_MODULE = "deepseek_r1.legacy.legacy_worker"
-_POLL_S = 0.1
 
 
 class _LegacyFrame(BaseModel):
@@ -53,15 +40,8 @@ class LegacyResult(_LegacyFrame):
     value: Any = None
 
 
-class LegacyFailure(_LegacyFrame):
-    """The error of ours that it raised."""
-
-    kind: Literal["failure"] = "failure"
-    report: ErrorReport
-
-
-legacy_reply_adapter: TypeAdapter[LegacyResult | LegacyFailure] = TypeAdapter(
-    Annotated[LegacyResult | LegacyFailure, Field(discriminator="kind")]
+legacy_reply_adapter: TypeAdapter[LegacyResult | ChildFailure] = TypeAdapter(
+    Annotated[LegacyResult | ChildFailure, Field(discriminator="kind")]
 )
 
 
@@ -78,20 +58,13 @@ class LegacyModelProcess:
 
         Raises ModelLoadFailed, LoadStopped, EngineStartFailed, EngineDied.
         """
-        self._events: queue.SimpleQueue[ProcessEvent] = queue.SimpleQueue()
         try:
-            self._process: ChildProcess | None = ChildProcess(
-                module_command(LEGACY_MODULE, LEGACY_ARGUMENT),
-                child_environment(),
-                legacy_reply_adapter,
-                self._events.put,
-                background_options(),
-            )
+            self._child = ChildCall(ChildKind.OLD_MODEL, legacy_reply_adapter)
         except OSError as error:
             raise EngineStartFailed(detail=str(error)) from error
-        self.process_id = self._process.pid
+        self.process_id = self._child.pid
 
-        def on_wait() -> None:
+        def on_wait(_waited_s: float) -> None:
             share = process_mib(self.process_id) / max(weights_mib, 1.0)
             if not on_progress(min(0.99, share)):
                 raise LoadStopped
@@ -107,12 +80,7 @@ class LegacyModelProcess:
 
     def close(self) -> None:
         """End the process."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            while not isinstance(self._events.get(), ProcessExited):
-                pass
-            process.close()
+        self._child.close()
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
         """Return the tokens of `text`; with `begin` after the token that begins a text, if any."""
@@ -138,44 +106,17 @@ class LegacyModelProcess:
         text, is_end = self._call("piece", token)
         return bytes.fromhex(text), bool(is_end)
 
-    def _call(self, method: Any, *arguments: Any, on_wait: Any = lambda: None) -> Any:
-        """Send a request and wait for its result. The process does not outlive an exception."""
-        if self._process is None:
+    def _call(self, method: Any, *arguments: Any, on_wait: Any = lambda _waited_s: None) -> Any:
+        """Send a request and wait for its result."""
+        if not self._child.running:
             raise EngineDied(how="", detail=tr("It left no message."))
-        request = LegacyCall(method=method, arguments=list(arguments))
-        self._process.send(frames.pack(request, frames.TO_CHILD_CAP))
         try:
-            reply = self._reply(self._process, on_wait)
-        except BaseException:  # Ctrl-C too: its late reply would be taken for that to the next call
-            self.close()
-            raise
-        if isinstance(reply, LegacyFailure):
-            raise reply.report.error
-        return reply.value
-
-    def _reply(self, process: ChildProcess, on_wait: Any) -> LegacyResult | LegacyFailure:
-        while True:
-            try:
-                event = self._events.get(timeout=_POLL_S)
-            except queue.Empty:
-                on_wait()
-                continue
-            match event:
-                case FrameReceived(reply=LegacyResult() | LegacyFailure() as reply):
-                    process.frame_handled()
-                    return reply
-                case StreamBroken(error=error):
-                    raise error
-                case ProcessExited(returncode=returncode):
-                    self._process = None
-                    process.close()
-                    raise _died(returncode)
+            call = LegacyCall(method=method, arguments=list(arguments))
+            return self._child.ask(call, on_wait=on_wait).value
+        except ChildDied as died:
+            detail = tr("It met a state it could not go on from.")
+            raise EngineDied(how=died.how, detail=detail) from died
 
 
 def _as_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
-
-
-def _died(returncode: int) -> R1Error:
-    how = signal_name(returncode) if returncode < 0 else str(returncode)
-    return EngineDied(how=how, detail=tr("It met a state it could not go on from."))

@@ -6,61 +6,39 @@ standard input and answers each. It ends with its owner.
 
 from __future__ import annotations
 
-import faulthandler
-import os
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from deepseek_r1.core import frames
 from deepseek_r1.core.errors import EngineFailed, R1Error
-from deepseek_r1.core.i18n import use_language
-from deepseek_r1.core.private_pipes import private_pipes
+from deepseek_r1.core.process_lock import lock_files
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.hardware.process_lock import lock_files, lock_process
 from deepseek_r1.legacy.legacy_library import library
 from deepseek_r1.legacy.legacy_model import LegacyFile, LegacyModel
-from deepseek_r1.legacy.legacy_process import LegacyCall, LegacyFailure, LegacyResult
+from deepseek_r1.legacy.legacy_process import LegacyCall, LegacyResult
+from deepseek_r1.native.child_start import serve, start_child
 from deepseek_r1.native.native_library import native
-from deepseek_r1.native.owner_watch import end_with_owner
 
 
 def main() -> None:
     """Serve the owner until it closes the pipe."""
-    pipe_in, pipe_out = private_pipes()  # the library prints
-    source, sink = os.fdopen(pipe_in, "rb", buffering=0), os.fdopen(pipe_out, "wb", buffering=0)
-    lock_process()  # before the first thread; `doctor` shows what the system does not support
-    end_with_owner(pipe_in, thread_lasts=False)
-    faulthandler.enable()
-    if sys.platform != "win32":
-        import resource  # noqa: PLC0415 - not on Windows
-
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    use_language(os.environ.get("R1DESK_LANGUAGE", "en"))
-    adapter = TypeAdapter(LegacyCall)
     model: LegacyModel | None = None
-    while (body := frames.read(source, frames.TO_CHILD_CAP)) is not None:
-        call = frames.parse(body, adapter)
-        reply: LegacyResult | LegacyFailure
-        try:
-            if call.method == "load":
-                model = _load(*call.arguments)
-                value: Any = [model.vocabulary, model.context_length]
-            else:
-                assert model is not None  # noqa: S101 - the owner loads first
-                value = _serve(model, call)
-            reply = LegacyResult(value=value)
-        except R1Error as error:
-            reply = LegacyFailure(report=error.report())
-        except Exception as error:  # noqa: BLE001 - reported to the owner
-            failed = EngineFailed(detail=f"{type(error).__name__}: {error}"[:400])
-            reply = LegacyFailure(report=failed.report())
-        frames.write(sink, frames.pack(reply, frames.FROM_CHILD_CAP))
-    os._exit(0)
+
+    def answer(call: LegacyCall) -> LegacyResult:
+        nonlocal model
+        if call.method == "load":
+            model = _load(*call.arguments)
+            return LegacyResult(value=[model.vocabulary, model.context_length])
+        assert model is not None  # noqa: S101 - the owner loads first
+        return LegacyResult(value=_serve(model, call))
+
+    serve(start_child(ChildKind.OLD_MODEL), TypeAdapter(LegacyCall), answer, _failure)
+
+
+def _failure(_call: LegacyCall, error: Exception) -> R1Error:
+    return EngineFailed(detail=f"{type(error).__name__}: {error}"[:400])
 
 
 def _load(path: str, family: str, context_length: int) -> LegacyModel:

@@ -18,8 +18,6 @@ from deepseek_r1.native.owner_watch import end_with_owner
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serving import serve_on
 
-INSTANCE_ARGUMENT = "--serve-instance"
-
 
 class InstanceStart(BaseModel):
     """The options of an instance and the descriptors of its sockets."""

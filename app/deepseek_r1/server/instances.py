@@ -6,7 +6,6 @@ for a gateway before them. One that ends by itself is started again.
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -16,12 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.child_environment import child_environment, module_command
+from deepseek_r1.core.child_environment import child_command, child_environment
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LEAST_BUDGET_MIB
 from deepseek_r1.hardware import cpu
-from deepseek_r1.server.instance import INSTANCE_ARGUMENT, InstanceStart
+from deepseek_r1.server.instance import InstanceStart
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serving import END_S, address_of, ending_signals, listen
 
@@ -120,8 +120,8 @@ class InstanceSupervisor:
 
     def _start(self, instance: _Instance) -> None:
         process = subprocess.Popen(
-            module_command("deepseek_r1.server.instance", INSTANCE_ARGUMENT),
-            env=child_environment(os.environ),
+            child_command(ChildKind.INSTANCE),
+            env=child_environment(),
             stdin=subprocess.PIPE,
             pass_fds=instance.start.descriptors,
             start_new_session=True,  # Ctrl-C in a terminal reaches this process only

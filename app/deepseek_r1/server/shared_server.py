@@ -18,8 +18,9 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.private_pipes import private_pipes
+from deepseek_r1.core.process_lock import lock_files, lock_process
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware.process_lock import lock_files, lock_process
 from deepseek_r1.host.protocol import ShutdownRequest
 from deepseek_r1.host.sharing_protocol import (
     ModelShared,
@@ -122,7 +123,7 @@ def main() -> None:
         return
     try:
         server = SharedServer(shared, start)
-        lock_process(serves=True)  # before the first thread
+        lock_process(ChildKind.SHARED_SERVER.value.lock)  # before the first thread
         lock_files((), (), native().restrict_threads)
     except R1Error as error:
         shared.send(SharingRefused(report=error.report()))

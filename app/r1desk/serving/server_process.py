@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core import frames, log
-from deepseek_r1.core.child_environment import background_options, child_environment
+from deepseek_r1.core.child_environment import background_options, child_command, child_environment
 from deepseek_r1.core.child_process import (
     ChildProcess,
     FrameReceived,
@@ -17,8 +17,9 @@ from deepseek_r1.core.child_process import (
     ProcessExited,
     StreamBroken,
 )
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host.protocol import ShutdownRequest
-from deepseek_r1.host.sharing_protocol import from_server_adapter, shared_server_command
+from deepseek_r1.host.sharing_protocol import from_server_adapter
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
 WAIT_S = 0.005  # between looks for the end of a killed process
@@ -44,7 +45,7 @@ class ServerProcess(QObject):
         self._over = False
         self._pending.connect(self._on_pending, Qt.ConnectionType.QueuedConnection)
         self._process = ChildProcess(
-            shared_server_command(),
+            child_command(ChildKind.SHARED_SERVER),
             child_environment(),
             from_server_adapter,
             self._on_process_event,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.child_call import ChildFailure, ChildProgress
 
 
 class _Message(BaseModel):
@@ -49,7 +49,7 @@ class Collect(_Message):
     threads: int
 
 
-class MeasurementProgress(_Message):
+class MeasurementProgress(ChildProgress):
     """The progress of the work."""
 
     kind: Literal["progress"] = "progress"
@@ -121,22 +121,15 @@ class Collected(_Message):
     peak_mib: float
 
 
-class MeasurementFailed(_Message):
-    """An expected error, as a report."""
-
-    kind: Literal["failed"] = "failed"
-    report: ErrorReport
-
-
 Evaluate.model_rebuild()
 Divergence.model_rebuild()
 Measurement.model_rebuild()
 
 Request = Annotated[Evaluate | Collect, Field(discriminator="kind")]
 Reply = Annotated[
-    MeasurementProgress | Measurement | Collected | MeasurementFailed, Field(discriminator="kind")
+    MeasurementProgress | Measurement | Collected | ChildFailure, Field(discriminator="kind")
 ]
 request_adapter: TypeAdapter[Evaluate | Collect] = TypeAdapter(Request)
-reply_adapter: TypeAdapter[MeasurementProgress | Measurement | Collected | MeasurementFailed] = (
+reply_adapter: TypeAdapter[MeasurementProgress | Measurement | Collected | ChildFailure] = (
     TypeAdapter(Reply)
 )

@@ -22,8 +22,9 @@ from PySide6.QtCore import (
     Slot,
 )
 
-from deepseek_r1.core.child_environment import child_environment, module_command
+from deepseek_r1.core.child_environment import child_command, child_environment
 from deepseek_r1.core.i18n import current_language
+from deepseek_r1.core.processes import ChildKind
 from r1desk.chat.formulas.formula_limits import MAX_REPLY, MAX_SOURCE
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from r1desk.chat.formulas.formula_layout import FormulaLayout, GlyphOutlines
     from r1desk.chat.formulas.formula_painter import FormulaPainter
 
-WORKER_ARGUMENT: Final = "--typeset-formulas"  # a bundle starts itself with it
-WORKER_MODULE: Final = "r1desk.chat.formulas.formula_worker"
 
 _IN_FLIGHT: Final = 8  # requests that the child has at once
 _MAX_WAITING: Final = 20_000  # formulas asked for and not sent yet; more stay source
@@ -224,7 +223,7 @@ class FormulaService(QObject):
         process.readyReadStandardOutput.connect(self._on_ready_read)
         process.finished.connect(self._on_finished)
         process.errorOccurred.connect(self._on_error)
-        program, *arguments = module_command(WORKER_MODULE, WORKER_ARGUMENT)
+        program, *arguments = child_command(ChildKind.FORMULAS)
         process.started.connect(self._on_started)
         process.start(program, arguments)
         self.destroyed.connect(process.kill)

@@ -14,6 +14,8 @@ import sys
 from typing import BinaryIO, Final
 
 from deepseek_r1.core.heap import trim_heap
+from deepseek_r1.core.process_lock import lock_without_files
+from deepseek_r1.core.processes import ChildKind
 from r1desk.chat.formulas.latex import CannotTypeset, typeset
 
 _LARGE_REQUEST: Final = 1_000  # bytes
@@ -24,6 +26,7 @@ def main() -> int:
     """Answer requests until standard input ends; returns the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the window
     _limit_memory()
+    lock_without_files(ChildKind.FORMULAS.value.lock)
     source, sink = _pipes()
     for line in source:
         sink.write(json.dumps(_reply(json.loads(line))).encode() + b"\n")

@@ -1,19 +1,17 @@
-"""Locks the engine's process: no network, no other programs, and only the files of its model.
+"""Locks a child process: no network, no other programs, and only the files that it needs.
 
-Native code parses strangers' files in it, so the system takes away what such code would want. The
-process that talks to servers is locked in the same way, but may connect; the window's server keeps
-the socket on which it listens, starts no program at all and has the installation's files alone.
-Linux only:
+It handles what strangers have made, so the system takes away what hostile code would want; what a
+kind of process keeps is in the table of `core.processes`. Linux only:
 
 - `lock_process`, before the first thread is started: root keeps no capability but those to open
   other users' files and to lock memory, since others lead past Landlock. seccomp refuses system
   calls for sockets, tracing, other processes' memory and limits, `unshare`, `setns`, `mount`,
   modules, a file's mode, owner, times and attributes, watching folders, System V's shared memory
   and io_uring (which could do the same past the filter) with EPERM. Landlock refuses to execute any
-  file but the interpreter, which the template renderer is, and from its later versions on TCP and
+  file but the interpreter, where the process has children, and from its later versions on TCP and
   signals to processes outside.
-- `lock_files`, before native code opens the model: Landlock refuses to read any file but the
-  model's and the installation's, and to write any but those of the folders that are given.
+- `lock_files`, before a stranger's file is opened: Landlock refuses to read any file but those
+  given and the installation's, and to write any but those of the folders that are given.
 
 Source of the filter: Documentation/userspace-api/seccomp_filter.rst of Linux.
 """
@@ -28,10 +26,10 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from deepseek_r1.core.errors import EngineStartFailed
+from deepseek_r1.core import landlock
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.paths import catalogue_dir, resources_dir
-from deepseek_r1.hardware import landlock
+from deepseek_r1.core.processes import Lock
 
 _CAPABILITY_VERSION = 0x20080522
 _KEPT_CAPABILITIES = 1 << 1 | 1 << 2 | 1 << 14  # CAP_DAC_OVERRIDE, _DAC_READ_SEARCH, _IPC_LOCK
@@ -98,22 +96,22 @@ TRUNCATION = N_("truncating other files (Linux 6.2)")
 SIGNALS = N_("signals to other programs (Linux 6.12)")
 
 
-def lock_process(*, network: bool = False, serves: bool = False) -> tuple[str, ...]:
-    """Lock the calling thread and those that it will start.
+def lock_process(lock: Lock) -> tuple[str, ...]:
+    """Lock the calling thread and those that it will start, but for what `lock` keeps.
 
-    With `network` it may connect to servers, and move files from one folder to another. With
-    `serves` it goes on serving on a socket that is bound already, and starts no program.
     Returns the parts that this system does not have: of `SECCOMP` and `LANDLOCK`.
     """
+    if lock.everything:
+        return ()
     if sys.platform != "linux":
         return SECCOMP, LANDLOCK
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return SECCOMP, LANDLOCK
     _drop_capabilities(libc)
-    executables = () if serves else _executables()
-    missing = () if _restrict_execution(executables, network=network) else (LANDLOCK,)
-    allowed = (_CONNECTING if network else set()) | (_SERVING if serves else set())
+    executables = _executables() if lock.starts_children else ()
+    missing = () if _restrict_execution(executables, connects=lock.connects) else (LANDLOCK,)
+    allowed = (_CONNECTING if lock.connects else set()) | (_SERVING if lock.serves else set())
     return missing if _filter_calls(libc, allowed) else (*missing, SECCOMP)
 
 
@@ -201,14 +199,14 @@ def _install_filter(libc: ctypes.CDLL, program: bytes) -> bool:
     return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0)
 
 
-def _restrict_execution(executables: Iterable[Path], *, network: bool) -> bool:
-    least = landlock.REFER_FROM_VERSION if network else 1  # version 1 never lets a file be moved
+def _restrict_execution(executables: Iterable[Path], *, connects: bool) -> bool:
+    least = landlock.REFER_FROM_VERSION if connects else 1  # version 1 never lets a file be moved
     if landlock.version() < least:
         return False
-    rights = landlock.EXECUTE | (landlock.REFER if network else 0)
-    with landlock.Ruleset(rights, tcp=not network, scopes=True) as rules:
+    rights = landlock.EXECUTE | (landlock.REFER if connects else 0)
+    with landlock.Ruleset(rights, tcp=not connects, scopes=True) as rules:
         rules.allow(executables, landlock.EXECUTE)
-        if network:
+        if connects:
             rules.allow((Path("/"),), landlock.REFER)
         rules.restrict_this_thread()
     return True
@@ -242,9 +240,17 @@ def lock_files(
             if failed := restrict(rules.descriptor):
                 raise OSError(failed, os.strerror(failed))
     except OSError as error:
+        from deepseek_r1.core.errors import EngineStartFailed  # noqa: PLC0415 - it loads pydantic
+
         detail = tr("It could not be locked: {reason}.", reason=error.strerror)
         raise EngineStartFailed(detail=detail) from error
     return True
+
+
+def lock_without_files(lock: Lock) -> None:
+    """Lock a process that has one thread, and needs no file but the installation's."""
+    if LANDLOCK not in lock_process(lock):
+        lock_files((), (), landlock.restrict_this_thread)
 
 
 def network_files() -> set[Path]:

@@ -1,0 +1,184 @@
+"""Asks a child process: starts it, sends requests, waits for each reply, and ends it."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from deepseek_r1.core import frames
+from deepseek_r1.core.child_environment import background_options, child_command, child_environment
+from deepseek_r1.core.child_process import (
+    ChildProcess,
+    FrameReceived,
+    ProcessEvent,
+    ProcessExited,
+    StreamBroken,
+    signal_name,
+)
+from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.processes import ChildKind
+
+POLL_S: Final = 0.1  # on Windows, Ctrl-C does not interrupt a longer wait
+
+
+class ChildProgress(BaseModel):
+    """Base of the messages that may come before a reply."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ChildFailure(BaseModel):
+    """The reply in place of a result: the error of ours that ended the work."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["failed"] = "failed"
+    report: ErrorReport
+
+
+class ChildDied(Exception):
+    """The process has ended without a reply. `how` is its signal or exit code."""
+
+    def __init__(self, returncode: int, stderr: str) -> None:
+        self.returncode, self.stderr = returncode, stderr
+        self.how = signal_name(returncode) if returncode < 0 else str(returncode)
+        super().__init__(self.how)
+
+
+class ChildTooSlow(Exception):
+    """No reply came in time."""
+
+
+class ChildCall:
+    """One process that answers one request after the other.
+
+    A context manager. For one thread at a time, except for `send` and `hurry`.
+    """
+
+    def __init__(
+        self,
+        kind: ChildKind,
+        replies: TypeAdapter[Any],
+        *,
+        environment: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        most_bytes: int = frames.FROM_CHILD_CAP,
+        request_bytes: int = frames.TO_CHILD_CAP,
+        memory_bytes: int = 0,
+    ) -> None:
+        """Start the process. Raises OSError.
+
+        `replies` validates what it sends, frames of up to `most_bytes`; it gets up to
+        `request_bytes`. `environment` and `options` of Popen are those of `kind` by default. On
+        Windows it commits at most `memory_bytes`.
+        """
+        self._request_bytes = request_bytes
+        self._due = float("inf")
+        self._events: queue.SimpleQueue[ProcessEvent] = queue.SimpleQueue()
+        self._process = ChildProcess(
+            child_command(kind),
+            environment or child_environment(proxies=kind.value.uses_proxies),
+            replies,
+            self._events.put,
+            options or background_options(),
+            most_bytes=most_bytes,
+            memory_bytes=memory_bytes,
+        )
+        self.pid = self._process.pid
+        self.running = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def ask(
+        self,
+        request: BaseModel,
+        *,
+        deadline_s: float = float("inf"),
+        on_progress: Callable[[Any], object] = lambda _progress: None,
+        on_wait: Callable[[float], object] = lambda _waited_s: None,
+    ) -> Any:
+        """Send a request and return its reply. Raises the error that the process reports.
+
+        `on_wait` is called ten times a second, with the seconds waited, and may raise. The process
+        does not outlive other exceptions: ChildDied, ChildTooSlow, ProtocolBroken, FrameTooLong.
+        """
+        try:
+            began = time.monotonic()
+            self._due = began + deadline_s
+            self.send(request)
+            while isinstance(reply := self._next(began, on_wait), ChildProgress):
+                on_progress(reply)
+        except BaseException:  # a late reply would be taken for that to the next request
+            self.close()
+            raise
+        if isinstance(reply, ChildFailure):
+            raise reply.report.error
+        return reply
+
+    def send(self, message: BaseModel) -> None:
+        """Send a message that has no reply of its own. Raises FrameTooLong."""
+        self._process.send(frames.pack(message, self._request_bytes))
+
+    def hurry(self, seconds: float) -> None:
+        """Let the present reply come in this time, or not at all."""
+        self._due = min(self._due, time.monotonic() + seconds)
+
+    def close(self, patience_s: float = float("inf")) -> bool:
+        """Kill the process. False where it does not end in time, since it waits for a drive."""
+        if not self.running:
+            return True
+        self.running = False
+        self._process.kill()
+        due = time.monotonic() + patience_s
+        while not isinstance(event := self._event(due), ProcessExited):
+            if event is None and time.monotonic() >= due:
+                return False
+            if isinstance(event, FrameReceived):
+                self._process.frame_handled()
+        self._process.close()
+        return True
+
+    def forget(self) -> None:
+        """Leave the process alone: it belongs to the process that this one was forked from."""
+        self.running = False
+        self._process.forget()
+
+    def _next(self, began: float, on_wait: Callable[[float], object]) -> Any:
+        """The next message."""
+        while True:
+            event = self._event(self._due)
+            match event:
+                case None if time.monotonic() >= self._due:
+                    raise ChildTooSlow
+                case None:
+                    on_wait(time.monotonic() - began)
+                case FrameReceived(reply=reply):
+                    self._process.frame_handled()
+                    return reply
+                case StreamBroken(error=error):
+                    raise error
+                case ProcessExited(returncode=returncode):
+                    self.running = False
+                    self._process.close()
+                    raise ChildDied(returncode, self._process.stderr)
+
+    def _event(self, due: float) -> ProcessEvent | None:
+        """The next event; None for a while without one."""
+        try:
+            return self._events.get(timeout=max(0.0, min(POLL_S, due - time.monotonic())))
+        except queue.Empty:
+            return None
