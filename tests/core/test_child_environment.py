@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +31,24 @@ def test_windows_processor_name_is_passed_on_and_no_secret() -> None:
     passed = child_environment(own)
     assert passed["PROCESSOR_IDENTIFIER"] == "Intel64 Family 6"
     assert "HF_TOKEN" not in passed
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no HOME")
+def test_a_locked_child_finds_the_profile_where_its_owner_has_no_home() -> None:
+    """As below `env -i`, systemd or cron: a locked process may not look in /etc/passwd."""
+    source = (
+        "from deepseek_r1.core.paths import profile_dir\n"
+        "from deepseek_r1.core.process_lock import lock_without_files\n"
+        "from deepseek_r1.core.processes import Lock\n"
+        "lock_without_files(Lock())\n"
+        "print(profile_dir())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env=child_environment({"PATH": os.defpath}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert Path(done.stdout.rstrip()).is_absolute(), done.stderr

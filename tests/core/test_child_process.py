@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import sys
+import threading
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
@@ -66,3 +67,16 @@ def test_a_killed_child_has_exited():
     process.close()
     assert isinstance(exited, ProcessExited)
     assert exited.returncode != 0
+
+
+def test_without_memory_for_its_threads_a_process_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`ulimit -v 200000 deepseek-r1 generate`: the reason is the system's, not the closing."""
+
+    def no_thread(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(OSError, match="can't start new thread"):
+        started(ECHO)

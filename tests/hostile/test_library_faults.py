@@ -57,6 +57,24 @@ def test_ctrl_c_in_a_load_is_a_keyboard_interrupt(starter: Path, when: str) -> N
     assert "ignored" not in done.stderr
 
 
+def test_ctrl_c_at_the_start_of_a_load_leaves_no_other_trace(starter: Path) -> None:
+    """The renderer's process is just being started then."""
+    source = """
+    import signal, sys, threading
+    from deepseek_r1 import CPUInference
+
+    threading.Timer(float(sys.argv[2]), signal.raise_signal, (signal.SIGINT,)).start()
+    try:
+        with CPUInference(sys.argv[1]) as model:
+            model.generate("Hello", 4)
+    except KeyboardInterrupt:
+        pass
+    """
+    for after_s in ("0.02", "0.05", "0.1"):
+        done = finished(source, starter, after_s)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_model_refuses_to_work_in_a_forked_process(starter: Path) -> None:
     source = """
     import os, sys

@@ -110,6 +110,11 @@ class ChildProcess:
         except RuntimeError as error:  # the system has no memory for a thread
             self._popen.kill()
             self._popen.wait()
+            self._outbox.put(None)
+            for thread in self._threads[:-1]:  # those before the one that reads frames
+                if thread.is_alive():
+                    thread.join(JOIN_S)
+            self._close_pipes()
             raise OSError(str(error)) from error
 
     def send(self, frame: bytes) -> None:
