@@ -191,7 +191,7 @@ class Measured(QObject):
         self._hub.list_button.click()
         query = self._hub._query
         queued = Qt.ConnectionType.QueuedConnection
-        query.found.connect(lambda offer: say("listed", models=len(offer.models)), queued)
+        query.done.connect(lambda offer: say("listed", models=len(offer.models)), queued)
         query.failed.connect(lambda report: say("failed", text=report.text()), queued)
 
     def do_pull(self) -> None:
