@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPoint, Qt
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QWidget
 from pytestqt.qtbot import QtBot
@@ -74,3 +77,31 @@ def press_button(inside: QWidget, name: str) -> None:
     """Click the visible button with this text or accessible name."""
     buttons = (b for b in inside.findChildren(QAbstractButton) if b.isVisible())
     click(next(b for b in buttons if name in (b.text(), b.accessibleName())))
+
+
+def files_of(*paths: Path) -> QMimeData:
+    """Files as a file manager hands them over."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    data.setText("\n".join(str(path) for path in paths))
+    return data
+
+
+def drag(window: QWidget, data: QMimeData) -> tuple[object, ...]:
+    """Hold something over a window; the arguments of a drop there, without its place.
+
+    The caller keeps `data`.
+    """
+    arguments = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, NO_KEYS)
+    enter = QDragEnterEvent(QPoint(5, 5), *arguments)
+    QApplication.sendEvent(window, enter)
+    assert enter.isAccepted()
+    return arguments
+
+
+def drop(window: QWidget, *paths: Path) -> None:
+    """Drop files onto a window."""
+    data = files_of(*paths)  # Qt's events only point to it
+    event = QDropEvent(QPointF(5, 5), *drag(window, data))
+    QApplication.sendEvent(window, event)
+    assert event.isAccepted()

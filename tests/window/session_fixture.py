@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -109,3 +110,24 @@ def ask(qtbot: QtBot, session: Session, text: str) -> None:
     composer.setFocus()
     qtbot.keyClicks(composer.editor, text)
     qtbot.keyClick(composer.editor, Qt.Key.Key_Return)
+
+
+def texts(session: Session) -> list[str]:
+    """The messages of the conversation shown."""
+    return [message.content for message in session.chat.shown_branch]
+
+
+def shown_texts(session: Session) -> list[str]:
+    """The messages that the view was given."""
+    return [message.content for message in session.window.chat.messages]
+
+
+def notice_text(session: Session) -> str:
+    """What the notice bar says; empty where it is not there."""
+    notice = session.window.notices.notice
+    return notice.text if notice is not None else ""
+
+
+def last_view(session: Session) -> Any:
+    """The view of the last answer, once it is built."""
+    return session.window.chat.view(session.chat.shown_branch[-1].id)

@@ -4,39 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QToolButton
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QToolButton
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.presenters.attachment_dialog import AttachmentDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.shell.session import Session
-from window.mouse_and_keys import click, press, type_text
-from window.session_fixture import ready_session, running_session, wait_answered
+from window.mouse_and_keys import click, drop, files_of, press, type_text
+from window.session_fixture import notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
-
-
-def files_of(*paths: Path) -> QMimeData:
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    data.setText("\n".join(str(path) for path in paths))
-    return data
-
-
-def drop(session: Session, data: QMimeData) -> None:
-    """Drop onto the text box, where the pointer is most of the time."""
-    spot = QPointF(5, 5)
-    arguments = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
-                 Qt.KeyboardModifier.NoModifier)  # fmt: skip
-    window = session.window
-    QApplication.sendEvent(window, QDragEnterEvent(spot.toPoint(), *arguments))
-    assert window.drop_target.isVisible()
-    QApplication.sendEvent(window, QDropEvent(spot, *arguments))
-
-
-def notice(session: Session) -> str:
-    return " ".join(label.text() for label in session.window.notices.findChildren(QLabel))
 
 
 def labels(session: Session) -> list[str]:
@@ -53,7 +31,7 @@ def test_dropped_files_go_to_the_model_with_the_question(
     table = tmp_path / "prices.csv"
     table.write_text("fruit,price\napple,3\n", encoding="utf-8")
     with ready_session(qtbot, own_profile) as session:
-        drop(session, files_of(table))
+        drop(session.window, table)
         wait_chips(qtbot, session, 1)
         qtbot.waitUntil(lambda: "about" not in labels(session)[0])
         assert labels(session)[0].startswith("prices.csv · ")
@@ -103,7 +81,7 @@ def test_attached_files_are_part_of_the_draft(
     store_conversation(own_profile, "Apples?", "Red.")
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
-        drop(session, files_of(notes))
+        drop(session.window, notes)
         wait_chips(qtbot, session, 1)
         click(session.window.sidebar.new_button)
         assert labels(session) == []
@@ -120,8 +98,8 @@ def test_files_dropped_while_others_are_read_are_attached_too(
     for file in (first, second):
         file.write_text("text", encoding="utf-8")
     with running_session(qtbot, own_profile) as session:
-        drop(session, files_of(first))
-        drop(session, files_of(second))  # before the first is there
+        drop(session.window, first)
+        drop(session.window, second)  # before the first is there
         wait_chips(qtbot, session, 2)
 
 
@@ -131,13 +109,13 @@ def test_binary_and_large_files_are_refused_with_a_sentence(
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     with running_session(qtbot, own_profile) as session:
-        drop(session, files_of(picture))
-        qtbot.waitUntil(lambda: "picture.png is not a text file" in notice(session))
+        drop(session.window, picture)
+        qtbot.waitUntil(lambda: "picture.png is not a text file" in notice_text(session))
         assert labels(session) == []
         huge = tmp_path / "huge.txt"
         huge.write_bytes(b"a" * (2**20 + 1))
-        drop(session, files_of(huge))
-        qtbot.waitUntil(lambda: "huge.txt is too large" in notice(session))
+        drop(session.window, huge)
+        qtbot.waitUntil(lambda: "huge.txt is too large" in notice_text(session))
 
 
 def test_a_file_larger_than_the_context_does_not_fit(
@@ -146,7 +124,7 @@ def test_a_file_larger_than_the_context_does_not_fit(
     long = tmp_path / "long.txt"
     long.write_text("All work and no play. " * 9_000, encoding="utf-8")
     with ready_session(qtbot, own_profile) as session:
-        drop(session, files_of(long))
+        drop(session.window, long)
         wait_chips(qtbot, session, 1)
         assert labels(session)[0].endswith("does not fit")
 
@@ -175,9 +153,9 @@ def test_many_files_leave_the_conversation_its_place(
         file.write_text("text", encoding="utf-8")
     with running_session(qtbot, own_profile) as session:
         session.window.resize(720, 480)
-        drop(session, files_of(*files))
+        drop(session.window, *files)
         wait_chips(qtbot, session, 10)
-        assert "at most 10 files" in notice(session)
+        assert "at most 10 files" in notice_text(session)
         assert session.window.composer.height() < session.window.height() / 2
         assert session.window.composer.attachments.chips[0].isVisible()
 
@@ -189,7 +167,7 @@ def test_a_file_that_does_not_fit_leaves_the_others_fitting(
     long.write_text("All work and no play. " * 9_000, encoding="utf-8")
     short.write_text("Short.", encoding="utf-8")
     with ready_session(qtbot, own_profile) as session:
-        drop(session, files_of(long, short))
+        drop(session.window, long, short)
         wait_chips(qtbot, session, 2)
         assert labels(session)[0].endswith("does not fit")
         assert labels(session)[1].endswith("fits the context")

@@ -7,11 +7,11 @@ said by `hostile/test_hostile_models.py`, and through the window by `test_real_s
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
+from PySide6.QtGui import QDragLeaveEvent
 from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -24,41 +24,9 @@ from r1desk.shell.session import Session
 from support.engine_script import EngineScript, refuses
 from support.gguf_files import tiny_llama
 from support.raw_gguf import STRING, RawGguf
-from window.mouse_and_keys import click, press_button
+from window.mouse_and_keys import click, drag, drop, files_of, press_button
 from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
 from window.stall_meter import answering_window
-
-
-def drag(session: Session, path: Path) -> QMimeData:
-    """Hold a file over the window, as a file manager does."""
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path))])
-    window = session.window
-    enter = QDragEnterEvent(
-        window.rect().center(),
-        Qt.DropAction.CopyAction,
-        data,
-        Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    QApplication.sendEvent(window, enter)
-    assert enter.isAccepted()
-    return data
-
-
-def drop(session: Session, path: Path) -> None:
-    """Let go of a file over the window, as a file manager does."""
-    data = drag(session, path)
-    window = session.window
-    event = QDropEvent(
-        QPointF(window.rect().center()),
-        Qt.DropAction.CopyAction,
-        data,
-        Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    QApplication.sendEvent(window, event)
-    assert event.isAccepted()
 
 
 def assert_still_answers(qtbot: QtBot, session: Session) -> None:
@@ -76,10 +44,10 @@ def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(
     with ready_session(qtbot, own_profile) as session:
         before, received = session.models.current, []
         session.engine.event.connect(received.append)
-        for give in (drop, lambda session, path: session.models.choose(path)):
+        for give in (partial(drop, session.window), session.models.choose):
             session.window.notices.clear()
             with answering_window(), qtbot.waitSignal(session.models.load_failed) as said:
-                give(session, path)
+                give(path)
             assert session.window.notices.label.text() == said.args[0].text()
             assert "Still in use" in session.window.panel.model.state.text()
         assert not any(isinstance(each, LoadProgress) for each in received), "nothing was unloaded"
@@ -149,7 +117,7 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
         answer = session.chat.shown_branch[-1]
         assert answer.state == "failed"
         assert answer.error_text == errors.ModelNotLoaded().report().text()
-        drop(session, starter)
+        drop(session.window, starter)
         wait_ready(qtbot, session)
         press_button(session.window.chat.view(answer.id), "Try again")
         wait_answered(qtbot, session)
@@ -161,7 +129,8 @@ def test_while_a_file_is_dragged_the_window_says_what_a_drop_does(
 ) -> None:
     with running_session(qtbot, own_profile) as session:
         window = session.window
-        drag(session, tmp_path / "model.gguf")
+        held = files_of(tmp_path / "model.gguf")
+        drag(window, held)
         assert window.drop_target.isVisible()
         assert window.drop_target.size() == window.size()
         QApplication.sendEvent(window, QDragLeaveEvent())
@@ -178,7 +147,7 @@ def test_where_a_models_own_template_cannot_be_used_another_one_is_offered(
     path = broken.set("tokenizer.chat_template", STRING, "{% for %}").write(tmp_path / "b.gguf")
     with ready_session(qtbot, own_profile, engine=engine) as session:
         bar = session.window.notices
-        drop(session, path)
+        drop(session.window, path)
         qtbot.waitUntil(lambda: bar.action_button.text() == "Use another template")
         engine.knows(template={"source": TemplateSource.CHOSEN, "name": COMPLETION})
         click(bar.action_button)
@@ -195,11 +164,11 @@ def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
         button, label = session.window.composer_footer.template, session.window.notices.label
         assert button.isHidden()  # the starter model has its own
         engine.knows(template={"source": TemplateSource.FAMILY, "name": "gemma"})
-        drop(session, path)
+        drop(session.window, path)
         qtbot.waitUntil(lambda: button.text() == "Template: gemma")
         assert "The template of its family is used: gemma." in label.text()
         engine.knows(template={"source": TemplateSource.COMPLETION, "name": COMPLETION})
-        drop(session, path)
+        drop(session.window, path)
         qtbot.waitUntil(lambda: "has no chat template" in label.text())
         assert not button.isHidden()
         engine.knows(template={"source": TemplateSource.CHOSEN, "name": "llama3"})

@@ -25,8 +25,10 @@ from support.engine_script import EngineScript, says, waits_for
 from window.disks import Disk
 from window.session_fixture import (
     ask,
+    notice_text,
     ready_session,
     running_session,
+    texts,
     wait_answered,
     wait_ready,
 )
@@ -64,15 +66,6 @@ def fill_profile(folder: Path, reply: str = REPLY) -> None:
         store.key_value.set("last_conversation", conversation)
 
 
-def notice(session: Session) -> str:
-    shown = session.window.notices.notice
-    return shown.text if shown is not None else ""
-
-
-def texts(session: Session) -> list[str]:
-    return [message.content for message in session.chat.shown_branch]
-
-
 @contextmanager
 def opened(
     qtbot: QtBot,
@@ -94,8 +87,8 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
 ) -> None:
     disk.set_writable(False)
     with opened(qtbot, profile) as session:
-        assert "cannot be written" in notice(session)
-        assert str(profile) in notice(session)
+        assert "cannot be written" in notice_text(session)
+        assert str(profile) in notice_text(session)
         wait_ready(qtbot, session)
         composer = session.window.composer
         qtbot.keyClicks(composer.editor, "May I?")
@@ -104,7 +97,7 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
         assert composer.text() == "May I?", "what was typed stays"
         assert not composer._button.isEnabled()
         assert "cannot be written" in composer._button.toolTip()
-        assert "cannot be written" in notice(session), "and nothing else is complained about"
+        assert "cannot be written" in notice_text(session), "and nothing else is complained about"
         session.window.sidebar.search.setText("before")
         rows = session.window.sidebar.list.model()
         qtbot.waitUntil(lambda: rows.rowCount() == 1)
@@ -141,7 +134,7 @@ def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
         with qtbot.waitSignal(session.chat.send_failed):
             session.window.composer.submit()
         assert session.window.composer.text() == long
-        assert "the drive is full" in notice(session)
+        assert "the drive is full" in notice_text(session)
         assert texts(session) == [HELLO, REPLY]
         session.chat.new_chat()
         qtbot.waitUntil(lambda: session.window.composer.text() == "")
@@ -167,7 +160,7 @@ def test_files_attached_while_the_disk_is_full_are_kept_and_saved_later(
         row = session.window.composer.attachments
         disk.fill()
         session.window.files_dropped.emit([str(notes)])
-        qtbot.waitUntil(lambda: "the drive is full" in notice(session))
+        qtbot.waitUntil(lambda: "the drive is full" in notice_text(session))
         session.chat.new_chat()
         qtbot.waitUntil(lambda: not row.chips)
         session.chat.open(1)
@@ -191,7 +184,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
         disk.fill()
         engine.open_gate("full")
         qtbot.waitUntil(lambda: session.chat.answer is None)
-        qtbot.waitUntil(lambda: "the drive is full" in notice(session))
+        qtbot.waitUntil(lambda: "the drive is full" in notice_text(session))
         assert texts(session)[1] == whole
         assert not session.chat.busy
         assert not session.window.close(), "it asks before text is lost"
@@ -200,7 +193,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
         disk.free()
         with qtbot.waitSignal(session.chat.recovered):
             pass
-        assert "is saved now" in notice(session)
+        assert "is saved now" in notice_text(session)
         assert session.chat.shown_branch[1].state == "complete"
     with running_session(qtbot, profile) as session:
         qtbot.waitUntil(lambda: len(texts(session)) == 2)
@@ -211,7 +204,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(
 def test_a_first_start_on_a_full_disk_says_so_and_keeps_the_text(qtbot: QtBot, disk: Disk) -> None:
     disk.fill()
     with running_session(qtbot, disk.folder / "profile") as session:
-        qtbot.waitUntil(lambda: "the drive is full" in notice(session))
+        qtbot.waitUntil(lambda: "the drive is full" in notice_text(session))
         session.window.composer.set_text("Is there room?")
         session.window.composer.submit()
         qtbot.waitUntil(lambda: session.window.composer.text() == "Is there room?")
@@ -232,7 +225,7 @@ def test_strange_but_valid_settings_do_no_harm(qtbot: QtBot, own_profile: Path) 
     with ready_session(qtbot, own_profile) as session:
         session.window.models_action.trigger()
         qtbot.wait(300)
-        assert notice(session) == ""
+        assert notice_text(session) == ""
     kept = json.loads((own_profile / prefs.FILE_NAME).read_text(encoding="utf-8"))
     assert kept["from_the_future"] == {"a": [1]}
 
@@ -248,9 +241,9 @@ def test_damaged_settings_are_set_aside_and_said(
         own_profile.mkdir()
         file.write_bytes(b"{")
     with running_session(qtbot, own_profile) as session:
-        assert "settings file was damaged" in notice(session)
+        assert "settings file was damaged" in notice_text(session)
         [aside] = own_profile.glob("preferences.damaged-*.json")
-        assert aside.name in notice(session)
+        assert aside.name in notice_text(session)
         assert session.preferences.load == prefs.Preferences().load
     assert file.is_file()
 
@@ -264,11 +257,11 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
         file.seek(100)
         file.write(b"\xff" * 60)
     with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(lambda: "conversation file was damaged" in notice(session))
+        qtbot.waitUntil(lambda: "conversation file was damaged" in notice_text(session))
         [aside] = own_profile.glob("conversations.damaged-*.db")
-        assert aside.name in notice(session)
+        assert aside.name in notice_text(session)
         session.window.notices.clear()
-        assert "settings file was damaged" in notice(session)
+        assert "settings file was damaged" in notice_text(session)
         wait_ready(qtbot, session)
         ask(qtbot, session, "Does it go on?")
         wait_answered(qtbot, session)
@@ -279,4 +272,4 @@ def test_a_database_that_is_no_database_is_set_aside(qtbot: QtBot, own_profile: 
     own_profile.mkdir()
     (own_profile / "conversations.db").write_bytes(b"not a database at all" * 1000)
     with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(lambda: "conversation file was damaged" in notice(session))
+        qtbot.waitUntil(lambda: "conversation file was damaged" in notice_text(session))

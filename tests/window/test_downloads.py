@@ -9,8 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QApplication, QMessageBox, QPushButton
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
@@ -29,6 +28,7 @@ from r1desk.platform import helper_processes
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from support.hostile_server import Halting, HostileServer, Reply, Request
+from window.mouse_and_keys import click
 from window.session_fixture import ready_session, running_session, wait_ready
 
 QUICK = RetryPolicy(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
@@ -244,10 +244,6 @@ def test_a_half_download_survives_a_restart_and_then_talks(
             assert not session.window.downloads.isVisible()
 
 
-def click(qtbot: QtBot, button: QAbstractButton) -> None:
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-
-
 def test_a_part_is_deleted_only_after_a_question(
     qtbot: QtBot, own_profile: Path, content: bytes
 ) -> None:
@@ -257,12 +253,12 @@ def test_a_part_is_deleted_only_after_a_question(
         session.downloads.policy = QUICK
         session.downloads.start(order(server, content))
         wait_halted(qtbot, session.downloads)
-        click(qtbot, session.window.downloads.rows[FILE].delete_button)
+        click(session.window.downloads.rows[FILE].delete_button)
         dialog(QMessageBox).reject()
         assert state_of(session.downloads) is DownloadState.RUNNING
-        click(qtbot, session.window.downloads.rows[FILE].delete_button)
+        click(session.window.downloads.rows[FILE].delete_button)
         box = dialog(QMessageBox)
-        click(qtbot, next(b for b in box.findChildren(QPushButton) if b.text() == "Delete"))
+        click(next(b for b in box.findChildren(QPushButton) if b.text() == "Delete"))
         wait_state(qtbot, session.downloads, None)
 
 
@@ -285,12 +281,12 @@ def test_the_cross_of_a_failed_download_hides_it_and_keeps_its_part(
         wait_halted(qtbot, session.downloads)
         row = session.window.downloads.rows[FILE]
         assert not row.dismiss_button.isVisible(), "what runs is paused or deleted, not hidden"
-        click(qtbot, row.pause_button)
+        click(row.pause_button)
         wait_state(qtbot, session.downloads, DownloadState.PAUSED)
-        click(qtbot, row.resume_button)
+        click(row.resume_button)
         wait_state(qtbot, session.downloads, DownloadState.FAILED)
         assert row.resume_button.text() == "Try again"
-        click(qtbot, row.dismiss_button)
+        click(row.dismiss_button)
         assert QApplication.activeModalWidget() is None
         wait_state(qtbot, session.downloads, None)
         assert not session.window.downloads.isVisible()
@@ -317,7 +313,7 @@ def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(
         session.downloads.changed.emit()
         row = session.window.downloads.rows[spec.file]
         assert row.other_button.text() == "From hf-mirror instead"
-        click(qtbot, row.other_button)
+        click(row.other_button)
         assert [other.url.split("/")[2] for other in started] == ["hf-mirror.com"]
         assert started[0].sha256 == spec.sha256
 
@@ -327,7 +323,7 @@ def chooser_of(qtbot: QtBot, session: Session) -> ModelChooser:
     session.window.models_action.trigger()
     chooser = dialog(ModelChooser)
     chooser.tabs.setCurrentIndex(1)
-    click(qtbot, chooser.catalogue.fold)
+    click(chooser.catalogue.fold)
     qtbot.waitUntil(lambda: chooser.catalogue.table.tree.topLevelItemCount() > 0)
     return chooser
 
@@ -358,12 +354,12 @@ def test_the_catalogue_shows_address_size_room_and_bill_before_anything_is_fetch
         assert "4.68 GB to download" in page.table.detail.text()
         assert "MiB of the budget of 2,048 MiB" in page.table.detail.text()
         assert page.table.address.text().replace("\u200b", "").startswith("https://huggingface.co/")
-        click(qtbot, page.table.draft)
-        click(qtbot, page.table.download_button)
+        click(page.table.draft)
+        click(page.table.download_button)
         (wanted,) = asked
         assert wanted.url == page.table.address.text().replace("\u200b", "")
         page.table.source.setCurrentText("ModelScope")
-        click(qtbot, page.table.download_button)
+        click(page.table.download_button)
         assert asked[1].url.startswith("https://modelscope.cn/")
         chooser.reject()
 
@@ -378,10 +374,10 @@ def test_a_file_without_a_checksum_is_fetched_only_after_a_warning(
         page.download_requested.disconnect()
         page.download_requested.connect(asked.append)
         select(chooser, "deepseek-r1-0528-qwen3-8b", "Q8_0")
-        click(qtbot, page.table.download_button)
+        click(page.table.download_button)
         dialog(QMessageBox).reject()
         assert asked == []
-        click(qtbot, page.table.download_button)
+        click(page.table.download_button)
         box = dialog(QMessageBox)
         texts = {b.text(): b for b in box.findChildren(QPushButton)}
         texts["Download all the same"].click()

@@ -9,13 +9,12 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
-from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.context_card import ContextCard
 from r1desk.chat.messages.user_view import UserView
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.session import Session
 from window.mouse_and_keys import click, press, type_text, wait_still
-from window.session_fixture import ask, ready_session, running_session, wait_answered
+from window.session_fixture import ask, last_view, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
 
 LONG = " ".join(f"The {n}th sheep jumps over the fence." for n in range(33))
@@ -31,9 +30,8 @@ def last_card(qtbot: QtBot, session: Session, least: int = 3) -> ContextCard:
     """The card below the last answer, once it has its ways."""
 
     def card() -> ContextCard | None:
-        branch = session.chat.shown_branch
-        view = session.window.chat.view(branch[-1].id) if branch else None
-        return view.card if isinstance(view, AnswerView) else None
+        view = last_view(session) if session.chat.shown_branch else None
+        return view.card if view is not None else None
 
     qtbot.waitUntil(lambda: (found := card()) is not None and len(found.buttons) >= least)
     found = card()

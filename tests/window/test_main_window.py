@@ -15,7 +15,7 @@ from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
 from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.theme.reading_width import ReadingWidth, set_reading_width
-from window.mouse_and_keys import press, type_text
+from window.mouse_and_keys import click, press, type_text
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
 
@@ -34,10 +34,6 @@ def window(qapp: QApplication, qtbot: QtBot) -> Iterator[MainWindow]:
     window.deleteLater()
 
 
-def click(qtbot: QtBot, widget: QWidget) -> None:
-    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=widget.rect().center())
-
-
 def place(widget: QWidget) -> QPoint:
     return widget.mapToGlobal(QPoint(0, 0))
 
@@ -52,7 +48,7 @@ def test_the_chat_has_the_window_to_itself_at_first(window: MainWindow) -> None:
 def test_a_click_on_the_strip_opens_the_panel_at_its_place(
     window: MainWindow, qtbot: QtBot, part: str, tab: PanelTab
 ) -> None:
-    click(qtbot, getattr(window.gauge, f"_{part}"))
+    click(getattr(window.gauge, f"_{part}"))
     assert window.panel.isVisible()
     assert window.panel.tabs.currentWidget() is window.panel.pages[tab]
 
@@ -78,11 +74,11 @@ def test_no_control_moves_while_messages_come_and_go(window: MainWindow, qtbot: 
         qtbot.wait(20)
         assert [place(widget) for widget in watched] == before
 
-    click(qtbot, rows["swap_enabled"].check)
+    click(rows["swap_enabled"].check)
     unmoved()
     panel.show_plan(a_bill(budget_mib=700), "A budget of 1,600 MiB holds it.", LoadSettings())
     unmoved()
-    click(qtbot, panel.message.undo_button)
+    click(panel.message.undo_button)
     unmoved()
     panel.show_peak(1200.0, 110.0)
     unmoved()

@@ -19,7 +19,7 @@ from r1desk.store import StoreFull
 from r1desk.store.conversation_store import ConversationStore
 from r1desk.widgets.notice_bar import NoticeBar
 from window.mouse_and_keys import NO_KEYS, click, press, type_text
-from window.session_fixture import running_session
+from window.session_fixture import notice_text, running_session, shown_texts
 from window.stored_conversations import store_conversation
 
 pytestmark = [
@@ -48,15 +48,6 @@ def opened(qtbot: QtBot, session: Session, count: int) -> list[QWidget]:
     return [view.view(message.id) for message in view.messages]
 
 
-def notice_text(session: Session) -> str:
-    notice = session.window.notices.notice
-    return notice.text if notice is not None else ""
-
-
-def contents(session: Session) -> list[str]:
-    return [message.content for message in session.window.chat.messages]
-
-
 def choose(message: QWidget, action: str) -> None:
     """Open the menu with the button below a message and choose an entry."""
     more = next(b for b in message.findChildren(QToolButton) if b.accessibleName() == "More")
@@ -82,11 +73,11 @@ def test_an_answer_is_changed_by_hand_and_taken_back(qtbot: QtBot, own_profile: 
         press(Qt.Key.Key_Return)  # a line, not the end
         type_text("green.")
         press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
-        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or\ngreen.")
+        qtbot.waitUntil(lambda: shown_texts(session)[1] == "Red. Or\ngreen.")
         message = session.window.chat.messages[1]
         assert (message.edited, message.sibling_count) == (True, 2)
         undo(session)
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
+        qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
         assert session.window.chat.messages[1].sibling_count == 1
 
 
@@ -96,18 +87,18 @@ def test_a_deleted_message_comes_back_with_all_below_it(qtbot: QtBot, own_profil
     with running_session(qtbot, own_profile) as session:
         question = opened(qtbot, session, 4)[2]
         choose(question, "delete")
-        qtbot.waitUntil(lambda: contents(session) == texts[:2])
+        qtbot.waitUntil(lambda: shown_texts(session) == texts[:2])
         undo(session)
-        qtbot.waitUntil(lambda: contents(session) == texts)
+        qtbot.waitUntil(lambda: shown_texts(session) == texts)
         choose(opened(qtbot, session, 4)[2], "delete")
-        qtbot.waitUntil(lambda: contents(session) == texts[:2])
+        qtbot.waitUntil(lambda: shown_texts(session) == texts[:2])
         session.window.activateWindow()
         qtbot.waitUntil(session.window.isActiveWindow)
         session.window.composer.setFocus()
         keys = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
         assert session.window.notices.isVisible()
         press(Qt.Key.Key_Z, keys)
-        qtbot.waitUntil(lambda: contents(session) == texts)
+        qtbot.waitUntil(lambda: shown_texts(session) == texts)
         qtbot.waitUntil(lambda: notice_text(session).startswith("Undone"))
         assert not session.window.notices.action_button.isVisible()
 
@@ -117,23 +108,23 @@ def test_ctrl_z_undoes_one_change_after_the_other(qtbot: QtBot, own_profile: Pat
     store_conversation(own_profile, *texts)
     with running_session(qtbot, own_profile) as session:
         choose(opened(qtbot, session, 4)[3], "delete")
-        qtbot.waitUntil(lambda: contents(session) == texts[:3])
+        qtbot.waitUntil(lambda: shown_texts(session) == texts[:3])
         choose(opened(qtbot, session, 3)[1], "edit")
         type_text(" Or yellow.")
         press(Qt.Key.Key_Return, CTRL)
-        qtbot.waitUntil(lambda: contents(session)[1] == "Red. Or yellow.")
+        qtbot.waitUntil(lambda: shown_texts(session)[1] == "Red. Or yellow.")
         opened(qtbot, session, 2)
         type_text("a draft")  # the box has the keyboard, and its own undo comes first
         press(Qt.Key.Key_Z, CTRL)
         assert session.window.composer.text() == ""
         press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: contents(session) == texts[:3])
+        qtbot.waitUntil(lambda: shown_texts(session) == texts[:3])
         press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: contents(session) == texts)
+        qtbot.waitUntil(lambda: shown_texts(session) == texts)
         assert notice_text(session) == "Undone: The message was deleted."
         press(Qt.Key.Key_Z, CTRL)  # nothing is left
         qtbot.wait(200)
-        assert contents(session) == texts
+        assert shown_texts(session) == texts
 
 
 def test_ctrl_z_takes_a_conversation_out_of_the_trash(qtbot: QtBot, own_profile: Path) -> None:
@@ -147,7 +138,7 @@ def test_ctrl_z_takes_a_conversation_out_of_the_trash(qtbot: QtBot, own_profile:
         assert notice_text(session) == "“Apples?” was moved to the trash."
         press(Qt.Key.Key_Z, CTRL)
         qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
+        qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
 
 
 def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(
@@ -173,7 +164,7 @@ def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(
                 assert session.chat.conversation_id is None
         undo(session)
         qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
+        qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
         assert notice_text(session).startswith("Undone")
 
 
@@ -182,12 +173,12 @@ def test_a_new_chat_begins_at_any_message(qtbot: QtBot, own_profile: Path) -> No
     with running_session(qtbot, own_profile) as session:
         choose(opened(qtbot, session, 4)[1], "branch")
         qtbot.waitUntil(lambda: session.chat.conversation_id not in (None, first))
-        qtbot.waitUntil(lambda: contents(session) == ["Apples?", "Red."])
+        qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
         qtbot.waitUntil(lambda: session.window.title.text().startswith("Branch of Apples"))
         session.chat.open(first)
         choose(opened(qtbot, session, 4)[2], "branch")
         qtbot.waitUntil(lambda: session.window.composer.text() == "Pears?")
-        assert contents(session) == ["Apples?", "Red."]
+        assert shown_texts(session) == ["Apples?", "Red."]
 
 
 def test_a_selection_is_quoted(qtbot: QtBot, own_profile: Path) -> None:

@@ -31,7 +31,6 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk import preferences as prefs
 from r1desk.chat.feature import PROMPTS_FOLDER
-from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.values.context_ways import ContextWay
@@ -45,6 +44,7 @@ from window.mouse_and_keys import click, press
 from window.session_fixture import (
     Adapt,
     ask,
+    last_view,
     session_with,
     short_answers,
     wait_answered,
@@ -91,12 +91,6 @@ def answered(qtbot: QtBot, session: Session, question: str = "Say hello.") -> st
     assert answer.state == "complete", answer.error_text
     assert answer.content
     return answer.content
-
-
-def last_view(session: Session) -> AnswerView:
-    view = session.window.chat.view(session.chat.shown_branch[-1].id)
-    assert isinstance(view, AnswerView)
-    return view
 
 
 # ---- a whole chat -------------------------------------------------------------------------------

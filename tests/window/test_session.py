@@ -9,12 +9,14 @@ from PySide6.QtWidgets import QApplication, QDialog
 from pytestqt.qtbot import QtBot
 
 from r1desk.shell import main_window
-from r1desk.shell.session import Session
-from window.session_fixture import ask, ready_session, running_session, short_answers, wait_answered
-
-
-def texts(session: Session) -> list[str]:
-    return [message.content for message in session.chat.shown_branch]
+from window.session_fixture import (
+    ask,
+    ready_session,
+    running_session,
+    short_answers,
+    texts,
+    wait_answered,
+)
 
 
 def test_everything_is_found_again_after_a_restart(qtbot: QtBot, own_profile: Path) -> None:

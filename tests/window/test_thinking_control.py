@@ -8,12 +8,11 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, says, thinks, thinks_on
 from window.mouse_and_keys import click, press
-from window.session_fixture import ask, ready_session, wait_answered
+from window.session_fixture import ask, last_view, ready_session, wait_answered
 
 
 @pytest.fixture
@@ -22,12 +21,6 @@ def engine(engine: EngineScript) -> EngineScript:
     engine.knows(reasons=True)
     engine.answers(thinks_on(), says("Two."))
     return engine
-
-
-def last_view(session: Session) -> AnswerView:
-    view = session.window.chat.view(session.chat.shown_branch[-1].id)
-    assert isinstance(view, AnswerView)
-    return view
 
 
 def wait_thinking(qtbot: QtBot, session: Session) -> ThinkingBox:
