@@ -11,7 +11,7 @@ from deepseek_r1.host.protocol import UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.models import idle_unload
 from r1desk.shell.session import Session
-from support.engine_script import EngineScript, says, waits_for
+from support.engine_script import EngineScript
 from window.mouse_and_keys import click, click_row
 from window.session_fixture import ask, ready_session, wait_answered
 
@@ -53,28 +53,6 @@ def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
         ask(qtbot, session, "Are you there?")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"
-
-
-def test_an_answer_is_never_cut_off(qtbot: QtBot, own_profile: Path, engine: EngineScript) -> None:
-    engine.answers(says("Once upon "), waits_for(engine.gate("more")), says("a time."))
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        with qtbot.waitSignal(session.chat.answer_streamed):
-            ask(qtbot, session, "Write a story")
-        unload_after_five(session)
-        qtbot.wait(250)
-        session.models.unload()
-        assert session.models.current is not None
-        engine.open_gate("more")
-        wait_answered(qtbot, session)
-        assert session.chat.shown_branch[-1].content == "Once upon a time."
-
-
-def test_a_message_right_after_the_unloading_is_answered(qtbot: QtBot, own_profile: Path) -> None:
-    with ready_session(qtbot, own_profile) as session:
-        session.models.unload()  # the engine has not taken it up when the message comes
-        ask(qtbot, session, "Hello")
-        wait_answered(qtbot, session)
-        assert session.chat.shown_branch[-1].content
 
 
 def test_never_is_never(qtbot: QtBot, own_profile: Path, engine: EngineScript) -> None:

@@ -299,20 +299,20 @@ def test_a_stopped_thought_goes_on_and_is_answered(qtbot: QtBot, own_profile: Pa
         begun = session.chat.shown_branch[-1]
         assert not begun.content
         row = last_view(session).continue_row
-        assert row is not None
-        click(row.buttons[1])  # go on thinking
+        assert [button.text() for button in row.buttons] == ["Answer now", "Go on thinking"]
+        click(row.buttons[1])
         wait_thinking(qtbot, session, len(begun.thinking) + 1)
         press(Qt.Key.Key_Escape)
         wait_answered(qtbot, session)
         longer = session.chat.shown_branch[-1]
         assert longer.thinking.startswith(begun.thinking)
         assert len(longer.thinking) > len(begun.thinking)
-        row = last_view(session).continue_row
-        assert row is not None
-        click(row.buttons[0])  # answer now
+        click(last_view(session).continue_row.buttons[0])
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].thinking == longer.thinking
         assert session.chat.shown_branch[-1].content
+        assert last_view(session).thinking.end_note() == "Ended by “Answer now”."
+        assert last_view(session).continue_row is not None  # twelve tokens: it was cut
 
 
 # ---- prompts on disk ----------------------------------------------------------------------------

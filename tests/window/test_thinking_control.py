@@ -10,8 +10,8 @@ from pytestqt.qtbot import QtBot
 
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.shell.session import Session
-from support.engine_script import EngineScript, says, thinks, thinks_on
-from window.mouse_and_keys import click, press
+from support.engine_script import EngineScript, says, thinks_on
+from window.mouse_and_keys import press
 from window.session_fixture import ask, last_view, ready_session, wait_answered
 
 
@@ -47,29 +47,6 @@ def test_ctrl_enter_ends_the_thinking_and_the_answer_follows(
         assert answer.content == "Two."
         assert box.end_note() == "Ended by “Answer now”."
         assert not box.answer_now.isVisible()
-
-
-def test_a_stopped_thought_can_go_on_or_be_answered(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
-) -> None:
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        ask(qtbot, session, "How many?")
-        wait_thinking(qtbot, session)
-        press(Qt.Key.Key_Escape)
-        wait_answered(qtbot, session)
-        begun = session.chat.shown_branch[-1]
-        assert not begun.content
-        row = last_view(session).continue_row
-        assert row is not None
-        assert [button.text() for button in row.buttons] == ["Answer now", "Go on thinking"]
-        engine.answers(thinks("of course"), says("Two."))
-        click(row.buttons[0])
-        wait_answered(qtbot, session)
-        answered = session.chat.shown_branch[-1]
-        assert (answered.thinking, answered.content) == (begun.thinking, "Two.")
-        view = last_view(session)
-        assert view.thinking is not None
-        assert view.thinking.end_note() == "Ended by “Answer now”."
 
 
 def test_a_budget_of_the_conversation_ends_the_thinking(
