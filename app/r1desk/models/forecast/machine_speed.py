@@ -45,10 +45,9 @@ def machine_speed() -> MachineSpeed:
     Each of the first calls on a computer measures memory again, for half a second.
     """
     with _lock:
-        if not _measured:
-            _restore()
+        before = known_speed()
         if len(_measured) < MEASUREMENTS:
-            _measured.append(_measure(known_speed()))
+            _measured.append(_measure(before))
             _store(_measured[-1], len(_measured))
         return _measured[-1]
 
@@ -57,7 +56,7 @@ def _restore() -> None:
     stored = load_measured(measured_dir() / FILE_NAME, _key(), _StoredSpeed)
     if stored is not None:
         speed = MachineSpeed(stored.memory_mib_s, stored.disk_mib_s, hardware.cpu().threads)
-        _measured.extend([speed] * stored.count)
+        _measured[:] = [speed] * stored.count
 
 
 def _store(speed: MachineSpeed, count: int) -> None:
@@ -92,5 +91,7 @@ def _measure(before: MachineSpeed) -> MachineSpeed:
 
 
 def known_speed() -> MachineSpeed:
-    """The speeds if they were measured before, else unknown ones. Any thread; does not wait."""
+    """The speeds if they were ever measured on this computer, else unknown ones. Does not wait."""
+    if not _measured:
+        _restore()
     return _measured[-1] if _measured else MachineSpeed(threads=hardware.cpu().threads)

@@ -22,7 +22,7 @@ class MeasuredRate(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    file_bytes: int = Field(gt=0)
+    file_bytes: int = Field(ge=0)
     tok_s: float = Field(gt=0, allow_inf_nan=False)
     budget_mib: int = Field(ge=0)
 
