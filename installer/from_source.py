@@ -203,13 +203,20 @@ def pytest_commands(command: str, arguments: list[str]) -> list[list[str]]:
     No test is part of `test` and of `test-all`.
     """
     parallel = ["pytest", "-n", str(workers()), "--dist", "loadfile", "--durations", "15"]
-    alone = ["pytest", "--durations", "15"]
+    alone = ["pytest", "--durations", "15", *([] if arguments else quiet_files())]
     runs = {
         "check": [[*parallel, "-m", "not (integration or quiet or slow)"]],
         "test": [[*parallel, "-m", "not (quiet or slow)"], [*alone, "-m", "quiet and not slow"]],
         "test-all": [[*parallel, "-m", "slow and not quiet"], [*alone, "-m", "slow and quiet"]],
     }
     return [[*run, *arguments] for run in runs[command]]
+
+
+def quiet_files() -> list[str]:
+    """The files with quiet tests: to collect all others would take longer than the tests."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    quiet = [each for each in files if "mark.quiet" in each.read_text(encoding="utf-8")]
+    return [str(each.relative_to(ROOT)) for each in quiet]
 
 
 def workers() -> int:

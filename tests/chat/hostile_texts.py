@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+LONG_TEXT = 20_000  # characters
 _FENCE = "```"
 _BOMBS = {
     "brackets": "[" * 20_000,
@@ -109,3 +112,9 @@ _ROLES = {
 }
 
 TEXTS: dict[str, str] = _BOMBS | _MARKUP | _LINKS | _CHARACTERS | _ROLES
+
+# The long ones are drawn in `make test-all` alone.
+EACH = [
+    pytest.param(name, marks=[pytest.mark.slow] if len(text) >= LONG_TEXT else [])
+    for name, text in TEXTS.items()
+]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hostile_texts import TEXTS
+from hostile_texts import EACH, TEXTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QUrl
@@ -34,8 +34,9 @@ def test_the_corpus_is_large() -> None:
     assert len(TEXTS) >= 80
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", list(TEXTS))
 def test_no_step_of_drawing_a_hostile_text_takes_long(
     name: str, qtbot: QtBot, make_body: Bodies
 ) -> None:
@@ -58,7 +59,7 @@ def longest_step(body: MarkdownView, source: str) -> float:
     return max(longest, time.thread_time() - started)
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", EACH)
 def test_no_picture_and_no_foreign_link_is_ever_in_a_document(
     name: str, qtbot: QtBot, make_body: Bodies
 ) -> None:
@@ -73,7 +74,7 @@ def test_no_picture_and_no_foreign_link_is_ever_in_a_document(
                 assert address.host()
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", EACH)
 def test_copying_gives_the_exact_text(name: str, view: ChatView, qtbot: QtBot) -> None:
     text = TEXTS[name]
     view.show_branch([ChatMessage(1, "assistant", text, thinking="secret", thinking_s=1.0)])

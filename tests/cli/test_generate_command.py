@@ -234,17 +234,6 @@ def test_an_answer_held_to_a_schema_is_in_the_bill(tmp_path: Path):
     assert memory["peak_mb"] > 0.8 * memory["planned_mb"]
 
 
-@pytest.mark.integration
-def test_a_prompt_kept_in_a_folder_is_not_read_again(tmp_path: Path, starter: Path) -> None:
-    command = (
-        "generate", "Count: " + "one two three " * 60, "--model", starter, "--max-tokens", "4",
-        "--temperature", "0.001", "--prompt-cache", tmp_path / "kept", "--json",
-    )  # fmt: skip
-    first, second = (json.loads(run(*command).stdout) for _ in range(2))
-    assert first["cached_tokens"] == 0
-    assert second["cached_tokens"] > 150
-
-
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(
     tmp_path: Path, starter: Path
 ) -> None:

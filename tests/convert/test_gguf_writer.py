@@ -171,6 +171,7 @@ def test_the_lock_is_one_processs_at_a_time_and_leaves_nothing(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_an_ended_run_goes_on_where_it_was(starter: Path, tmp_path: Path, share: float) -> None:
     whole = convert(wish_for(starter, tmp_path / "whole.gguf", "q4_0"))

@@ -243,7 +243,8 @@ def test_an_unknown_precision_names_the_known() -> None:
         precision_named("int9")
 
 
-def test_a_gguf_is_stored_in_another_precision(starter: Path, to_gguf) -> None:
+def test_a_gguf_is_stored_in_another_precision(shallow_starter: Path, to_gguf) -> None:
+    starter = shallow_starter
     finer = to_gguf(starter, "f16").path
     tokens = list(range(100, 160))
     with PlainLlama(starter) as one, PlainLlama(finer) as other:
@@ -274,8 +275,8 @@ def test_metadata_survives_and_says_where_it_comes_from(starter: Path, to_gguf) 
     assert after.metadata["r1desk.precision"] == "q4_0"
 
 
-def test_a_source_with_few_bits_is_remarked_on(starter: Path, to_gguf) -> None:
-    assert "bits per weight" in to_gguf(starter, "q4_0").remarks[0]
+def test_a_source_with_few_bits_is_remarked_on(shallow_starter: Path, to_gguf) -> None:
+    assert "bits per weight" in to_gguf(shallow_starter, "q4_0").remarks[0]
 
 
 def test_eight_bit_floats_have_the_values_of_their_definition(tmp_path: Path) -> None:

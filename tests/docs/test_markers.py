@@ -29,3 +29,9 @@ def test_no_test_has_another_marker() -> None:
         for name in re.findall(r"pytest\.mark\.([a-z]+)\b", path.read_text(encoding="utf-8"))
     }
     assert {each for each in used if each[1] not in declared() | PYTEST_OWN} == set()
+
+
+def test_a_quiet_test_says_so_in_its_file() -> None:
+    """`installer/from_source.py` finds quiet tests by their files."""
+    others = [each for each in (ROOT / "tests").rglob("*.py") if not each.name.startswith("test_")]
+    assert [each.name for each in others if "mark.quiet" in each.read_text(encoding="utf-8")] == []

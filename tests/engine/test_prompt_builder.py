@@ -81,6 +81,7 @@ def assistant(text: str) -> Message:
     return Message(role=Role.ASSISTANT, content=text)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(CONTENTS, CONTENTS, CONTENTS)
 def test_ordinary_texts_become_the_tokens_of_the_whole_text(

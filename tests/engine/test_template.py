@@ -317,6 +317,7 @@ def test_methods_of_published_templates_work(source: str, expected: str) -> None
     assert render(source, user("x")) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_long_conversation_stays_inside_the_limits() -> None:
     messages = [user("word " * 200_000), assistant("answer " * 50), user("again")] * 10

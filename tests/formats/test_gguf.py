@@ -174,6 +174,7 @@ def test_a_hostile_file_is_refused_by_name_and_at_once(
     assert "?" not in str(caught.value), "a fact of the message is missing"
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_the_longest_header_that_is_read_at_all_takes_seconds(
     sound: RawGguf, tmp_path: Path
@@ -188,6 +189,7 @@ def test_the_longest_header_that_is_read_at_all_takes_seconds(
     assert time.perf_counter() - start < 5.0
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 @pytest.mark.parametrize(
     ("count", "size"),

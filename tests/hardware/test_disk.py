@@ -23,6 +23,7 @@ def nothing_measured(monkeypatch):
     monkeypatch.setattr(disk, "_measured", {})
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 @pytest.mark.parametrize("direct", [True, False])
 def test_a_drive_has_a_speed_and_is_asked_for_a_moment(file, direct):

@@ -8,6 +8,7 @@ from deepseek_r1.hardware import linux, memory_speed
 from deepseek_r1.hardware.memory_speed import buffer_bytes, memory_read_mib_s
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_memory_has_a_speed_that_is_found_in_a_moment():
     began = time.monotonic()

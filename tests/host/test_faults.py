@@ -99,6 +99,7 @@ def test_a_fault_keeps_the_text_names_the_cause_and_the_next_question_is_answere
         assert answer(client, "say=again") == "again"
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 @pytest.mark.parametrize("fault", ["hang", "silence sleep=60", "stubborn hang"])
 def test_a_process_without_a_pulse_is_ended_as_hung(scripted, fault):
@@ -133,6 +134,7 @@ def test_a_loop_that_stands_still_is_cancelled_first(scripted):
     assert client.pid == pid
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_loop_that_stands_still_and_is_deaf_is_ended(scripted):
     client = scripted(limits=IMPATIENT)
@@ -141,6 +143,7 @@ def test_a_loop_that_stands_still_and_is_deaf_is_ended(scripted):
     assert text == "so"
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_cancelled_answer_that_does_not_end_is_ended(scripted):
     client = scripted(limits=IMPATIENT)
@@ -155,6 +158,7 @@ def test_a_cancelled_answer_that_does_not_end_is_ended(scripted):
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_an_engine_that_takes_no_requests_is_ended_as_hung(scripted):
     client = scripted(limits=IMPATIENT)
@@ -233,6 +237,7 @@ def test_a_running_engine_can_be_started_anew_and_keeps_what_was_asked_meanwhile
     assert client.pid != first
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_question_asked_while_the_last_engine_is_being_ended_is_answered_by_the_next(scripted):
     client = scripted(limits=IMPATIENT)

@@ -70,6 +70,7 @@ def gone(pid: int, within_s: float = PATIENCE_S) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.quiet  # a neighbour on the same core costs processor time too
 def test_the_real_child_greets_within_half_a_second_of_computing():
     # Of its own processor time; other work makes it longer, never shorter.
@@ -153,6 +154,7 @@ def test_a_child_that_holds_the_interpreter_does_not_outlive_a_killed_owner(tmp_
     assert_ends_with_its_owner(tmp_path, BUSY_OWNER, str(child), means)
 
 
+@pytest.mark.slow
 @pytest.mark.quiet  # in another second the renderer's own limit would end it
 def test_a_template_that_does_not_end_does_not_outlive_a_killed_owner(tmp_path):
     assert_ends_with_its_owner(tmp_path, TEMPLATE_OWNER, within_s=2)

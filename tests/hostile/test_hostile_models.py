@@ -71,6 +71,7 @@ def test_a_template_that_does_not_end_is_refused_by_the_command_line(
     assert "too long" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_template_that_does_not_end_leaves_the_engine_and_its_model(
     sound: RawGguf, starter: Path, tmp_path: Path, client: EngineClient
@@ -164,6 +165,7 @@ def test_input_that_is_not_read_is_mentioned(starter: Path, tmp_path: Path) -> N
     assert "Standard input is not read" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_file_of_thousands_of_tensors_is_refused_at_once(
     sound: RawGguf, tmp_path: Path, client: EngineClient

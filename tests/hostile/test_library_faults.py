@@ -30,6 +30,7 @@ def finished(source: str, *arguments: str | Path) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["0.0", "0.5", "0.9"])
 def test_ctrl_c_in_a_load_is_a_keyboard_interrupt(starter: Path, when: str) -> None:
     source = """

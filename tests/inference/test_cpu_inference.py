@@ -195,6 +195,7 @@ def test_a_random_seed_is_reported_and_reproduces_the_text(model: CPUInference) 
     assert model.generate("Tell a story.", 16, sampling=again) == drawn.text
 
 
+@pytest.mark.slow
 def test_every_sampler_setting_matters_or_is_harmless(model: CPUInference) -> None:
     plain = model.generate("Count to five.", 24, sampling=GREEDY)
     one = SamplingSettings(temperature=1.0, top_k=1, seed=1)
@@ -338,12 +339,14 @@ def seconds_to_stop(
     return ended_at - stopped_at[0]
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_stopping_while_it_writes(model: CPUInference) -> None:
     seconds = [seconds_to_stop(model, "Tell a long story.", AnswerDelta, 0.1) for _ in range(3)]
     assert statistics.median(seconds) < STOP_SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_stopping_while_it_reads(model: CPUInference) -> None:
     seconds = []
@@ -486,6 +489,7 @@ def test_answers_wait_for_space_in_the_context(shallow_starter: Path) -> None:
             model.generate(["Hi", "word " * 400], 5)
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_batch_can_be_stopped(model: CPUInference) -> None:
     threading.Timer(0.5, model.cancel).start()

@@ -65,6 +65,7 @@ def press_ctrl_c() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_ctrl_c_does_not_wait_until_the_prompt_is_read(model: CPUInference) -> None:
     expected = answer(model)

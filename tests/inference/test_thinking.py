@@ -143,6 +143,7 @@ def test_the_thinking_ends_on_request_and_the_answer_follows(thinker: CPUInferen
     assert stats.thinking_tokens < 12
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_the_thinking_ends_within_300_ms(thinker: CPUInference) -> None:
     began = 0.0
@@ -265,6 +266,7 @@ def test_an_answer_that_ended_in_its_thinking_answers_now_or_thinks_on(
     assert thought.stats.context_used == 256
 
 
+@pytest.mark.slow
 def test_an_answer_goes_on_after_others_were_given(model: CPUInference) -> None:
     whole = model.complete(STORY, 40, sampling=GREEDY)
     begun = model.complete(STORY, 15, sampling=GREEDY)

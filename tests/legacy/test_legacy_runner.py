@@ -95,6 +95,7 @@ def test_a_character_that_is_spread_over_tokens_arrives_whole(gpt2: CPUInference
     "".join(pieces).encode("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_an_answer_is_stopped_between_two_tokens(gpt2: CPUInference) -> None:
     events = gpt2.stream("hello", sampling=SamplingSettings(seed=1, max_tokens=200))

@@ -49,6 +49,7 @@ def test_the_machine_has_at_least_what_is_used_and_free():
     assert memory.total_mib <= psutil.virtual_memory().total / (1 << 20)
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_busy_loop_shows_on_one_core():
     before = meter.cpu_times()

@@ -284,6 +284,7 @@ def test_answers_that_outlast_the_drain_end_with_an_error(start_server: StartSer
     assert "Traceback" not in complaints
 
 
+@pytest.mark.slow
 def test_an_engine_that_does_not_react_cannot_withhold_that_error(start_server: StartServer):
     server = start_server("--parallel", "1", "--drain-timeout", "0.3")
     (engine,) = (

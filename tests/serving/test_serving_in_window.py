@@ -128,6 +128,7 @@ def test_it_is_off_until_it_is_switched_on_and_then_answers_with_the_key_alone(
         dialog.close()
 
 
+@pytest.mark.slow
 def test_the_users_own_answer_comes_first_and_the_served_one_goes_on_afterwards(
     qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:

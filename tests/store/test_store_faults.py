@@ -212,6 +212,7 @@ def test_a_failed_opening_leaves_no_file_open(
         Plan.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
 @pytest.mark.parametrize("sticky", [False, True])
 def test_opening_fails_in_our_words_or_works(

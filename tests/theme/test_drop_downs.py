@@ -11,8 +11,9 @@ from r1desk.theme import ThemeChoice, apply_theme
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support")
-@pytest.mark.parametrize("choice", [ThemeChoice.LIGHT, ThemeChoice.HIGH_CONTRAST])
-@pytest.mark.parametrize("current", [0, 2])
+@pytest.mark.parametrize(
+    ("choice", "current"), [(ThemeChoice.LIGHT, 2), (ThemeChoice.HIGH_CONTRAST, 0)]
+)
 def test_the_last_entry_of_a_drop_down_is_not_cut(
     qtbot: QtBot, choice: ThemeChoice, current: int
 ) -> None:

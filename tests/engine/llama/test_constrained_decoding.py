@@ -75,7 +75,7 @@ def model(starter: Path) -> Iterator[CPUInference]:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("temperature", [0.0, 2.0])
+@pytest.mark.parametrize("temperature", [0.0, pytest.param(2.0, marks=pytest.mark.slow)])
 def test_the_answer_parses_and_validates(
     model: CPUInference, name: str, temperature: float
 ) -> None:

@@ -32,6 +32,7 @@ def context(starter_weights: LlamaModel) -> Iterator[LlamaContext]:
     made.close()
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_the_abort_ends_one_long_call_and_leaves_the_context_usable(context: LlamaContext) -> None:
     tokens = list(range(1000, 3048))

@@ -67,6 +67,7 @@ def test_a_full_context_ends_a_run(model: CPUInference) -> None:
     assert stats.context_used == 256
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_a_cancel_does_not_wait_for_a_run(model: CPUInference) -> None:
     events = model.stream(STORY, sampling=SamplingSettings(max_tokens=200), text_every_s=1e6)

@@ -231,6 +231,7 @@ def test_after_a_file_was_cut_no_unread_expert_is_resident(tmp_path: Path) -> No
         assert bench.answer(FIRST, 4) == resident
 
 
+@pytest.mark.slow
 @pytest.mark.quiet
 def test_an_abort_ends_the_reading_of_experts_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

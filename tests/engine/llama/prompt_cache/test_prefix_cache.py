@@ -52,6 +52,7 @@ def test_a_restored_chat_goes_on_as_one_that_was_never_closed(
     same_after_restore(lambda: opened(cache, kind=kind), chat)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", STREAMED])
 @pytest.mark.parametrize("kv_type", [KVType.Q8_0, KVType.Q4_0])
 def test_a_quantised_cache_is_restored_too(

@@ -16,6 +16,7 @@ _DRAWS = 200
 _PROMPT = "My favourite animal is"
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_drafted_tokens_are_distributed_as_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

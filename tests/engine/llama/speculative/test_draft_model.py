@@ -182,6 +182,7 @@ def test_an_edited_text_is_drafted_as_a_new_one(twin: Callable[[], DraftModel]) 
         assert used.propose(FREE, 1).tokens == new.propose(FREE, 1).tokens != ()
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_a_text_longer_than_the_draft_models_cache_moves_its_window_on(
     twin: Callable[[], DraftModel],
