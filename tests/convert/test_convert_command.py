@@ -56,7 +56,7 @@ def test_each_refusal_has_its_status_and_a_sentence(
     folder: Path, tmp_path: Path, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
     paths = {"SOURCE": folder, "TARGET": tmp_path / "out.gguf", "NOTHING": tmp_path / "nothing"}
-    done = run(*(paths.get(each, each) for each in arguments))
+    done = command.run_here("convert", *(paths.get(each, each) for each in arguments))
     assert (done.returncode, done.stdout) == (status, "")
     assert words in done.stderr
     assert "Traceback" not in done.stderr

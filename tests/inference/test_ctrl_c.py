@@ -100,6 +100,7 @@ def ask_on_and_on(model: CPUInference, questions: list[str]) -> None:
         model.generate([*questions, f"{number} {LONG}"], max_tokens=8, temperature=0)
 
 
+@pytest.mark.slow
 def test_ctrl_c_among_several_answers_leaves_no_wrong_cells(model: CPUInference) -> None:
     questions = [CAPITAL, CAPITAL + " " + LONG]
     assert "Paris" in model.generate(questions, max_tokens=12, temperature=0)[0]
