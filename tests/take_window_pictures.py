@@ -20,11 +20,11 @@ TESTS = Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS.parent / "app"), str(TESTS)]
 
 from PySide6.QtWidgets import QApplication
+from window.day import Screen
 
 from r1desk import preferences as prefs
 from r1desk.performance.widgets.panel import PanelTab
 from support.photographer import Photographer
-from window.day import Screen
 from window.stored_conversations import store_conversation
 
 LOOKS = (("en", "light"), ("en", "dark"), ("en", "high_contrast"), ("zh_CN", "light"),

@@ -32,7 +32,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[2] / "app"), str(Path(__file__).parents[1])]
 
 from deepseek_r1.core.events import AnswerDelta, GenerationFinished, ThinkingDelta
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import Engine, OpenRequest
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
@@ -69,7 +69,7 @@ def answer(engine: Engine, messages: list[Message]) -> tuple[str, int]:
     """Its text, and how many tokens of the prompt came from the disk."""
     text, restored = "", 0
     following = [*messages, Message(role=Role.USER, content="And then?")]
-    for event in engine.stream(following, GREEDY):
+    for event in engine.stream(AnswerRequest(following, GREEDY)):
         if isinstance(event, AnswerDelta | ThinkingDelta):
             text += event.text
         elif isinstance(event, GenerationFinished):

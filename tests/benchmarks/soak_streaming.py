@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "app"))
 
 from deepseek_r1.core.events import AnswerDelta, GenerationFinished, ThinkingDelta
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import Engine, OpenRequest
 from deepseek_r1.formats.gguf import ModelHeader, read_header
@@ -73,7 +73,7 @@ def soak(
     while written < tokens:
         sampling = SamplingSettings(temperature=0.9, max_tokens=tokens - written)
         before, answers = written, answers + 1
-        for event in engine.stream(QUESTION, sampling):
+        for event in engine.stream(AnswerRequest(QUESTION, sampling)):
             if isinstance(event, AnswerDelta | ThinkingDelta):
                 written = before + event.completion_tokens
             elif isinstance(event, GenerationFinished):

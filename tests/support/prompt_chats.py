@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.core.events import AnswerDelta, GenerationFinished, GenerationStats, ThinkingDelta
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import Engine, OpenRequest
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
@@ -80,7 +80,7 @@ def long_text(seed: int, count: int = 300) -> str:
 def answered(engine: Engine, messages: list[Message], sampling: SamplingSettings) -> Answered:
     text, stats = "", None
     logprobs: list[float] = []
-    for event in engine.stream(messages, sampling):
+    for event in engine.stream(AnswerRequest(messages, sampling)):
         if isinstance(event, AnswerDelta):
             logprobs += (each.logprob for each in event.logprobs)
         if isinstance(event, AnswerDelta | ThinkingDelta):

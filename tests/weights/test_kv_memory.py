@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.events import GenerationFinished
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.library import LibraryLog, library
@@ -61,7 +61,7 @@ def shallow_streaming(shallow_starter: Path) -> Streaming:
 def answer(engine: LlamaEngine, prompt: str, tokens: int) -> str:
     chosen = SamplingSettings(temperature=0.0, max_tokens=tokens, end_repetition=False)
     text = ""
-    for event in engine.stream([Message(role=Role.USER, content=prompt)], chosen):
+    for event in engine.stream(AnswerRequest([Message(role=Role.USER, content=prompt)], chosen)):
         text += getattr(event, "text", "")
     assert isinstance(event, GenerationFinished)
     return text
@@ -165,7 +165,7 @@ def test_a_prompt_does_not_wait_for_weights_to_be_pinned(shallow_streaming: Stre
     """The memory is used after the prompt, so the first token comes as early as ever."""
     with shallow_streaming() as engine:
         events = engine.stream(
-            [Message(role=Role.USER, content=SHORT)], SamplingSettings(max_tokens=4)
+            AnswerRequest([Message(role=Role.USER, content=SHORT)], SamplingSettings(max_tokens=4))
         )
         next(events)
         assert engine._weights.reclaimable_mib == 0.0

@@ -1,8 +1,9 @@
-"""The messages of a conversation, as the engine sees them."""
+"""The messages of a conversation as the engine sees them, and the answer that is wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import SamplingSettings
 
 
 class Role(StrEnum):
@@ -107,3 +109,25 @@ def _content_text(content: object) -> str:
             )
         parts.append(text)
     return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """One answer that is wanted, to a conversation or a raw prompt.
+
+    `json_schema`, as JSON text, constrains the answer after the thinking. `continues` is an answer
+    to the same messages that ended early: the events have what follows it; not together with a
+    schema. `text_every_s`: a fast model's text comes in fewer events, at least this far apart; all
+    of it comes, also before a failure.
+    """
+
+    messages: PromptInput
+    sampling: SamplingSettings
+    json_schema: str = ""
+    continues: PartialAnswer | None = None
+    text_every_s: float = 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Whether the text is all answer, thinking tags included: that to a raw prompt."""
+        return isinstance(self.messages, RawPrompt)

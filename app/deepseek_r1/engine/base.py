@@ -14,7 +14,7 @@ from deepseek_r1.core.events import (
     TokenLogprob,
     WeightsStats,
 )
-from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput
+from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, PromptInput
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.weights.placement.residency import Residency
@@ -95,16 +95,8 @@ class AnswerBatch(Protocol):
         """Whether there is an answer."""
         ...
 
-    def add(
-        self,
-        key: int,
-        messages: PromptInput,
-        sampling: SamplingSettings,
-        *,
-        json_schema: str = "",
-        text_every_s: float = 0.0,
-    ) -> None:
-        """Take a prompt. Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed."""
+    def add(self, key: int, request: AnswerRequest) -> None:
+        """Take a request. Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed."""
         ...
 
     def step(self) -> list[tuple[int, GenerationEvent]]:
@@ -202,22 +194,10 @@ class Engine(Protocol):
         """
         ...
 
-    def stream(
-        self,
-        messages: PromptInput,
-        sampling: SamplingSettings,
-        *,
-        json_schema: str = "",
-        continues: PartialAnswer | None = None,
-        text_every_s: float = 0.0,
-    ) -> Iterator[GenerationEvent]:
+    def stream(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Generate one answer. Its last event, and only that, is a GenerationFinished.
 
-        `json_schema`, as JSON text, constrains the answer after the thinking. `continues` is an
-        answer to the same messages that ended early: the events have what follows it; not together
-        with a schema. `text_every_s`: a
-        fast model's text comes in fewer events, at least this far apart; all of it comes, also
-        before a failure. Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed.
+        Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed.
         """
         ...
 

@@ -98,13 +98,7 @@ class BatchRequests:
         try:
             if request.continues is not None:
                 raise EngineFailed(detail="a batch continues no answers")
-            batch.add(
-                request.id,
-                request.messages if request.raw is None else request.raw,
-                request.sampling,
-                json_schema=request.json_schema,
-                text_every_s=self._text_every_s,
-            )
+            batch.add(request.id, request.answer(self._text_every_s))
         except R1Error as error:
             self._end(request.id, error)
         else:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Event, MemoryState, WeightsStats
 from deepseek_r1.core.file_path import FilePath
-from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt
+from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 
 VERSION = 3
@@ -87,6 +87,11 @@ class GenerateRequest(_Frame):
     continues: PartialAnswer | None = None
     reserve: Count = 0
     yields: bool = False
+
+    def answer(self, text_every_s: float) -> AnswerRequest:
+        """Return the answer that is wanted, whose text comes at least that far apart."""
+        prompt = self.messages if self.raw is None else self.raw
+        return AnswerRequest(prompt, self.sampling, self.json_schema, self.continues, text_every_s)
 
 
 class PrepareRequest(_Frame):

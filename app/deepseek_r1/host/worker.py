@@ -7,7 +7,6 @@ requests do not wait for an answer. The process ends at once when its owner has 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -313,14 +312,7 @@ class Worker:
         self._current = request.id
         if request.reserve and request.continues is None and request.raw is None:
             _require_reserve(model, request.messages, request.reserve)
-        schema = json.loads(request.json_schema) if request.json_schema else None
-        events = model.stream(
-            request.messages if request.raw is None else request.raw,
-            sampling=request.sampling,
-            json_schema=schema,
-            continues=request.continues,
-            text_every_s=TEXT_EVERY_S,
-        )
+        events = model.answer(request.answer(TEXT_EVERY_S))
         if request.id in self._cancelled:  # a cancel that arrived before the stream began
             model.cancel()
         if request.id in self._thinking_ended:

@@ -22,7 +22,7 @@ from deepseek_r1.core.events import (
     WeightsStats,
 )
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt
+from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import (
     CacheStrategy,
     DraftMode,
@@ -273,7 +273,14 @@ class CPUInference:
         """
         schema = schema_json(json_schema) if json_schema is not None else ""
         chosen = sampling_for(sampling, max_tokens, options)
-        return self._runner.stream(as_messages(prompt), chosen, schema, continues, text_every_s)
+        return self.answer(
+            AnswerRequest(as_messages(prompt), chosen, schema, continues, text_every_s)
+        )
+
+    def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
+        """Generate the answer as events, as `stream` does, to a request that is complete."""
+        as_messages(request.messages)  # raises WrongUsage for an empty conversation
+        return self._runner.stream(request)
 
     @overload
     def complete_many(

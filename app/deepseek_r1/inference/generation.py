@@ -6,7 +6,6 @@ import os
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 from deepseek_r1.core.errors import ModelNotLoaded, ModelOfAnotherProcess
 from deepseek_r1.core.events import (
@@ -16,7 +15,13 @@ from deepseek_r1.core.events import (
     GenerationStats,
     PrefillProgress,
 )
-from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput, RawPrompt, Role
+from deepseek_r1.core.messages import (
+    AnswerRequest,
+    Message,
+    PromptInput,
+    RawPrompt,
+    Role,
+)
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.base import AnswerBatch, Engine, GenerationResult
 from deepseek_r1.engine.generation_output import ResultCollector
@@ -67,14 +72,7 @@ class GenerationRunner:
             raise ModelNotLoaded
         return self._engine
 
-    def stream(
-        self,
-        messages: PromptInput,
-        sampling: SamplingSettings,
-        json_schema: str,
-        continues: PartialAnswer | None,
-        text_every_s: float,
-    ) -> Iterator[GenerationEvent]:
+    def stream(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Generate one answer. A cancel counts from here on; in a queue, from its turn on.
 
         Raises EngineBusy, ModelNotLoaded.
@@ -84,16 +82,8 @@ class GenerationRunner:
         if not self._lock.queues:
             self._lock.require_free()
             engine.reset_cancel()
-        begin = partial(
-            engine.stream,
-            messages,
-            sampling,
-            json_schema=json_schema,
-            continues=continues,
-            text_every_s=text_every_s,
-        )
         reference: list[_StreamReference] = []  # filled below, since it needs the generator
-        events = self._events(engine, reference, begin, messages, continues)
+        events = self._events(engine, reference, request)
         reference.append(weakref.ref(events))
         return events
 
@@ -101,9 +91,7 @@ class GenerationRunner:
         self,
         engine: Engine,
         reference: Sequence[_StreamReference],
-        begin: Callable[[], Iterator[GenerationEvent]],
-        messages: PromptInput,
-        continues: PartialAnswer | None,
+        request: AnswerRequest,
     ) -> Generator[GenerationEvent, None, None]:
         self._end_cancelled_stream()
         with self._lock.generating():
@@ -113,7 +101,7 @@ class GenerationRunner:
                 engine.reset_cancel()
             before, collector = engine.weights_stats, ResultCollector()
             stats = GenerationStats(finish_reason=FinishReason.ERROR)
-            for event in begin():
+            for event in engine.stream(request):
                 if self._save_prompts:
                     collector.add(event)
                 if isinstance(event, GenerationFinished):
@@ -124,9 +112,9 @@ class GenerationRunner:
                     yield GenerationFinished(stats=stats.model_copy(update=added))
                 else:
                     yield event
+            messages, begun = request.messages, request.continues
             if self._save_prompts and not isinstance(messages, RawPrompt) and not _to_go_on(stats):
-                before_text = continues.text if continues is not None else ""
-                _save(engine, messages, before_text + collector.text)
+                _save(engine, messages, (begun.text if begun else "") + collector.text)
 
     def prepare(
         self, messages: Sequence[Message], owner: str, *, compute: bool

@@ -19,7 +19,7 @@ from deepseek_r1.core.events import (
     WeightsStats,
 )
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput
+from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.base import AnswerBatch, GenerationResult, OpenRequest
 from deepseek_r1.engine.common_prefix import common_length
@@ -196,30 +196,25 @@ class LegacyEngine:
 
     # ---- one answer -------------------------------------------------------------------------
 
-    def stream(
-        self,
-        messages: PromptInput,
-        sampling: SamplingSettings,
-        *,
-        json_schema: str = "",
-        continues: PartialAnswer | None = None,
-        text_every_s: float = 0.0,
-    ) -> Iterator[GenerationEvent]:
+    def stream(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Prefill the tokens that the context lacks, then decode token by token."""
-        if json_schema:
+        if request.json_schema:
             raise WrongUsage(
                 detail=tr("The engine for old model files cannot follow a JSON schema.")
             )
-        if continues is not None:
+        if request.continues is not None:
             raise WrongUsage(detail=tr("The engine for old model files cannot continue an answer."))
         started = time.perf_counter()
-        prompt = self._prompts.build(messages)
+        prompt, sampling = self._prompts.build(request.messages), request.sampling
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
         if len(prompt) + 1 > self._model.context_length:
             raise PromptTooLong(tokens=len(prompt), context=self._model.context_length)
         output = GenerationOutput(
-            thinking_open=False, started=started, text_every_s=text_every_s, sampling=sampling
+            thinking_open=False,
+            started=started,
+            text_every_s=request.text_every_s,
+            sampling=sampling,
         )
         output.prompt_tokens = len(prompt)
         seed = secrets.randbelow(MAX_SEED) if sampling.seed < 0 else sampling.seed
@@ -259,7 +254,7 @@ class LegacyEngine:
         answers = []
         for messages in prompts:
             collector = ResultCollector()
-            collector.add(*self.stream(messages, sampling))
+            collector.add(*self.stream(AnswerRequest(messages, sampling)))
             answers.append(collector.result())
         return answers
 

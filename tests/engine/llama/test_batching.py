@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillProgress
-from deepseek_r1.core.messages import Message, RawPrompt, Role
+from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.base import AnswerBatch
 from deepseek_r1.engine.llama.batching import batch_scheduler, prefill_share
@@ -127,7 +127,7 @@ def test_each_answer_follows_its_own_schema(model: CPUInference):
     with model.batch() as batch:
         for key, word in enumerate(["alpha", "beta", "gamma", "delta"]):
             schema = schema_json(only(word))
-            batch.add(key, user("?"), SamplingSettings(), json_schema=schema)
+            batch.add(key, AnswerRequest(user("?"), SamplingSettings(), json_schema=schema))
         events = run(batch)
     for key, word in enumerate(["alpha", "beta", "gamma", "delta"]):
         text = "".join(getattr(event, "text", "") for event in events[key])
@@ -140,7 +140,10 @@ def test_a_shared_beginning_is_computed_once(model: CPUInference):
     system = Message(role=Role.SYSTEM, content="You are a careful assistant. " * 20)
     with model.batch() as batch:
         for key in range(3):
-            batch.add(key, [system, *user(f"Question {key}")], SamplingSettings(max_tokens=2))
+            batch.add(
+                key,
+                AnswerRequest([system, *user(f"Question {key}")], SamplingSettings(max_tokens=2)),
+            )
         events = run(batch)
     cached = [finished(events[key]).stats.cached_tokens for key in range(3)]
     assert cached[0] < 20
@@ -165,7 +168,7 @@ def test_short_prompts_share_a_step(starter: Path, monkeypatch: pytest.MonkeyPat
     with fresh, fresh.batch() as batch:
         for key in range(4):
             prompt = RawPrompt(tokens=tuple(words(200 + key, 30)))
-            batch.add(key, prompt, SamplingSettings(max_tokens=2))
+            batch.add(key, AnswerRequest(prompt, SamplingSettings(max_tokens=2)))
         run(batch)
     # The first prompt alone; then 60 tokens of others beside the first answer.
     assert sizes[0] == 30
@@ -176,10 +179,10 @@ def test_short_prompts_share_a_step(starter: Path, monkeypatch: pytest.MonkeyPat
 def test_an_answer_that_ended_leaves_a_warm_beginning(model: CPUInference):
     prompt = RawPrompt(text="one two three four five six seven eight nine ten " * 4)
     with model.batch() as batch:
-        batch.add(1, prompt, SamplingSettings(max_tokens=2))
+        batch.add(1, AnswerRequest(prompt, SamplingSettings(max_tokens=2)))
         run(batch)
     with model.batch() as batch:
-        batch.add(2, prompt, SamplingSettings(max_tokens=2))
+        batch.add(2, AnswerRequest(prompt, SamplingSettings(max_tokens=2)))
         stats = finished(run(batch)[2]).stats
     assert stats.cached_tokens == stats.prompt_tokens - 1
 
@@ -197,7 +200,7 @@ def many(shallow_starter: Path) -> Iterator[CPUInference]:
 
 def cached_tokens(model: CPUInference, tokens: Sequence[int]) -> int:
     with model.batch() as batch:
-        batch.add(1, RawPrompt(tokens=tuple(tokens)), SamplingSettings(max_tokens=1))
+        batch.add(1, AnswerRequest(RawPrompt(tokens=tuple(tokens)), SamplingSettings(max_tokens=1)))
         return finished(run(batch)[1]).stats.cached_tokens
 
 
@@ -264,7 +267,9 @@ def test_all_answers_end_where_the_cache_holds_only_one_of_them(shallow_starter:
     with model, model.batch() as batch:
         schema = schema_json(only("x" * 160))  # about 100 tokens each
         for key in range(5):
-            batch.add(key, user(f"Question {key}"), SamplingSettings(), json_schema=schema)
+            batch.add(
+                key, AnswerRequest(user(f"Question {key}"), SamplingSettings(), json_schema=schema)
+            )
         events = run(batch)
     for key in range(5):
         text = "".join(getattr(event, "text", "") for event in events[key])
@@ -275,8 +280,10 @@ def test_all_answers_end_where_the_cache_holds_only_one_of_them(shallow_starter:
 def test_a_cancelled_answer_ends_alone(model: CPUInference):
     endless = schema_json(ENDLESS)
     with model.batch() as batch:
-        batch.add(1, user("?"), SamplingSettings(), json_schema=endless)
-        batch.add(2, user("?"), SamplingSettings(), json_schema=schema_json(only("ok")))
+        batch.add(1, AnswerRequest(user("?"), SamplingSettings(), json_schema=endless))
+        batch.add(
+            2, AnswerRequest(user("?"), SamplingSettings(), json_schema=schema_json(only("ok")))
+        )
         for _ in range(4):
             batch.step()
         batch.cancel(1)
@@ -288,10 +295,12 @@ def test_a_cancelled_answer_ends_alone(model: CPUInference):
 @pytest_native
 def test_an_answer_that_comes_later_does_not_wait_for_a_long_one(model: CPUInference):
     with model.batch() as batch:
-        batch.add(1, user("?"), SamplingSettings(), json_schema=schema_json(ENDLESS))
+        batch.add(1, AnswerRequest(user("?"), SamplingSettings(), json_schema=schema_json(ENDLESS)))
         for _ in range(10):
             batch.step()
-        batch.add(2, user("?"), SamplingSettings(), json_schema=schema_json(only("ok")))
+        batch.add(
+            2, AnswerRequest(user("?"), SamplingSettings(), json_schema=schema_json(only("ok")))
+        )
         order: list[int] = []
         while 2 not in order:
             order += [key for key, event in batch.step() if isinstance(event, GenerationFinished)]

@@ -11,7 +11,7 @@ import pytest
 
 from deepseek_r1.core.errors import EngineFailed, TemplateUnusable
 from deepseek_r1.core.events import AnswerDelta, GenerationEvent
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama import runner
@@ -39,7 +39,9 @@ def test_r1s_file_opens_and_writes(r1_shaped: Path) -> None:
         assert engine.reasons
         question = [Message(role=Role.USER, content="Hello")]
         assert engine.count_tokens(question) == 4  # begin, user, Hello, assistant
-        events = list(engine.stream(question, SamplingSettings(max_tokens=8, seed=1)))
+        events = list(
+            engine.stream(AnswerRequest(question, SamplingSettings(max_tokens=8, seed=1)))
+        )
         assert events[-1].kind == "generation_finished"
     finally:
         engine.close()
@@ -69,10 +71,12 @@ def test_text_that_waits_comes_before_the_failure(
     question = [Message(role=Role.USER, content="Name three colours.")]
     try:
         events = engine.stream(
-            question,
-            SamplingSettings(temperature=0.0, max_tokens=8),
-            json_schema='{"const": "red, green and blue"}',
-            text_every_s=1e6,
+            AnswerRequest(
+                question,
+                SamplingSettings(temperature=0.0, max_tokens=8),
+                json_schema='{"const": "red, green and blue"}',
+                text_every_s=1e6,
+            )
         )
         seen: list[GenerationEvent] = []
         with pytest.raises(EngineFailed):

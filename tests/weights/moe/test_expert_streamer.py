@@ -17,8 +17,7 @@ import pytest
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings, SamplingSettings
-from deepseek_r1.engine.llama.batch import answer_all
-from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch
+from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
 from deepseek_r1.engine.llama.context import AbortedError
 from deepseek_r1.engine.llama.library import library
 from deepseek_r1.engine.prompt_builder import PromptBuilder

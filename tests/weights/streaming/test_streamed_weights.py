@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from deepseek_r1.core.errors import EngineFailed, LoadStopped
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama.context import AbortedError
@@ -159,7 +159,7 @@ def test_the_real_model_gives_the_same_answer(starter: Path) -> None:
         )
         try:
             text = ""
-            for count, event in enumerate(engine.stream(QUESTION, greedy)):
+            for count, event in enumerate(engine.stream(AnswerRequest(QUESTION, greedy))):
                 text += getattr(event, "text", "")
                 if disturb and count in (5, 15):
                     engine.set_residency(plan_residency(header, 60.0 if count == 5 else 110.0))

@@ -17,14 +17,20 @@ from deepseek_r1.core.events import (
     WeightsStats,
 )
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput, RawPrompt, Role
+from deepseek_r1.core.messages import (
+    AnswerRequest,
+    Message,
+    PartialAnswer,
+    PromptInput,
+    RawPrompt,
+    Role,
+)
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.base import GenerationResult, OpenRequest
 from deepseek_r1.engine.engine_names import engine_name
 from deepseek_r1.engine.generation_output import GenerationOutput
 from deepseek_r1.engine.llama.answer_decoding import AnswerDecoder, DecodeMachine
-from deepseek_r1.engine.llama.batch import answer_all
-from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch
+from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
 from deepseek_r1.engine.llama.constrained_decoding import SamplerPair
 from deepseek_r1.engine.llama.context import AbortedError, ContextParams, LlamaContext
 from deepseek_r1.engine.llama.decode_loop import DecodeLoop
@@ -274,34 +280,27 @@ class LlamaEngine:
 
     # ---- one answer -------------------------------------------------------------------------
 
-    def stream(
-        self,
-        messages: PromptInput,
-        sampling: SamplingSettings,
-        *,
-        json_schema: str = "",
-        continues: PartialAnswer | None = None,
-        text_every_s: float = 0.0,
-    ) -> Iterator[GenerationEvent]:
+    def stream(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Prefill the tokens that the cache lacks, then decode."""
         self._leave_batch()
         self._drafting.free_slow_model()
+        sampling, continues = request.sampling, request.continues
         started = time.perf_counter()
         length = self._context.params.context_length
-        prompt, thinking_open = self._prompts.build(messages, most_tokens=length)
+        prompt, thinking_open = self._prompts.build(request.messages, most_tokens=length)
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
-        plain = isinstance(messages, RawPrompt)
+        plain = request.plain
         output = GenerationOutput(
             thinking_open=thinking_open,
             started=started,
-            text_every_s=text_every_s,
+            text_every_s=request.text_every_s,
             sampling=sampling,
             plain=plain,
         )
         begun: list[int] = []  # tokens of the answer that were there before
         if continues is not None:
-            if json_schema:
+            if request.json_schema:
                 raise WrongUsage(detail=tr("An answer with a schema cannot be continued."))
             begun = self._begun_answer(prompt, continues, thinking_open=thinking_open, plain=plain)
             output.resume(self._recent.text_of(begun), continues)
@@ -315,7 +314,7 @@ class LlamaEngine:
             sampling,
             self._model,
             self._context.pointer,
-            json_schema,
+            request.json_schema,
             thinking_open=thinking_open,
             reasons=self.reasons and not plain,
         )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from deepseek_r1.core.errors import PromptTooLong, WrongUsage
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import PromptInput, RawPrompt
+from deepseek_r1.core.messages import AnswerRequest, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.generation_output import GenerationOutput
+from deepseek_r1.engine.base import GenerationResult
+from deepseek_r1.engine.generation_output import GenerationOutput, ResultCollector
 from deepseek_r1.engine.llama.batching.batch_scheduler import BatchEvent, BatchScheduler
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
@@ -57,41 +58,34 @@ class SequenceBatch:
         """Whether there is an answer."""
         return self._scheduler.busy
 
-    def add(
-        self,
-        key: int,
-        messages: PromptInput,
-        sampling: SamplingSettings,
-        *,
-        json_schema: str = "",
-        text_every_s: float = 0.0,
-        index: int = 0,
-    ) -> None:
-        """Take a prompt; its events have this key."""
+    def add(self, key: int, request: AnswerRequest, index: int = 0) -> None:
+        """Take a request; its events have this key.
+
+        `index` distinguishes several answers to one request.
+        """
         parts, started = self._parts, time.perf_counter()
         length = parts.context.params.context_length
-        prompt, thinking_open = parts.prompts.build(messages, most_tokens=length)
+        prompt, thinking_open = parts.prompts.build(request.messages, most_tokens=length)
         if not prompt:
             raise WrongUsage(detail=tr("The question is empty."))
         if len(prompt) + 1 > length:
             raise PromptTooLong(tokens=len(prompt), context=length)
-        plain = isinstance(messages, RawPrompt)
         output = GenerationOutput(
             thinking_open=thinking_open,
             started=started,
-            text_every_s=text_every_s,
-            sampling=sampling,
-            plain=plain,
+            text_every_s=request.text_every_s,
+            sampling=request.sampling,
+            plain=request.plain,
         )
         output.prompt_tokens = len(prompt)
         samplers = SamplerPair(
             parts.library,
-            sampling,
+            request.sampling,
             parts.model,
             parts.context.pointer,
-            json_schema,
+            request.json_schema,
             thinking_open=thinking_open,
-            reasons=parts.reasons and not plain,
+            reasons=parts.reasons and not request.plain,
             index=index,
         )
         answer = BatchedAnswer(
@@ -100,10 +94,10 @@ class SequenceBatch:
             model=parts.model,
             samplers=samplers,
             output=output,
-            sampling=sampling,
+            sampling=request.sampling,
             closing_tokens=parts.closing_tokens,
             context_length=length,
-            logprobs=parts.logprobs(sampling),
+            logprobs=parts.logprobs(request.sampling),
         )
         self._scheduler.add(answer)
 
@@ -131,3 +125,23 @@ class SequenceBatch:
     def clear(self) -> None:
         """Free the cells that ended answers left. Only while there are no answers."""
         self._scheduler.clear()
+
+
+def answer_all(
+    batch: SequenceBatch, prompts: Sequence[PromptInput], sampling: SamplingSettings
+) -> list[GenerationResult]:
+    """Return an answer to each prompt, in their order.
+
+    Raises PromptTooLong and WrongUsage before any work, EngineFailed.
+    """
+    collectors = [ResultCollector() for _ in prompts]
+    try:
+        for index, messages in enumerate(prompts):
+            batch.add(index, AnswerRequest(messages, sampling), index=index)
+        while batch.busy:
+            for index, event in batch.step():
+                collectors[index].add(event)
+    except BaseException:
+        batch.drop_all()
+        raise
+    return [collector.result() for collector in collectors]
