@@ -39,7 +39,7 @@ from deepseek_r1.engine.llama.prompt_cache.segment import (
 LOCK_WAIT_S = 2.0  # an engine before this one may still be ending
 _LEFT_FREE_BYTES = 512 << 20  # of the drive, for everything else
 _WORTH_TOKENS = 8  # fewer are computed sooner than read
-# Version 0.1.0 had an index of its segments, whose files had other names and ids.
+# An earlier version had an index of the segments, whose files had other names and ids.
 _FORMER_FILES = ("index.sqlite", "index.sqlite-journal", "index.sqlite-wal", "index.sqlite-shm")
 
 
