@@ -284,10 +284,6 @@ class PromptCache:
             self._budget_bytes = budget_bytes
             self._evict()
 
-    def clear(self) -> None:
-        """Delete everything."""
-        self.retain_owners(())
-
     def _delete(self, segment: bytes) -> None:
         try:
             self._files.pop(segment).path.unlink(missing_ok=True)
