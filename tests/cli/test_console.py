@@ -100,3 +100,30 @@ def test_a_pipe_is_utf8_where_windows_has_a_code_page_unless_one_was_chosen(chos
     command = [sys.executable, "-c", WITH_CODE_PAGE]
     done = subprocess.run(command, input="天空".encode(), env=env, capture_output=True, check=True)
     assert done.stdout.decode() == written
+
+
+@posix
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("redirection", "reason"),
+    [
+        (">&-", "It is closed."),
+        pytest.param(
+            "> /dev/full",
+            "No space left on device.",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux has this device"),
+        ),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_named(redirection: str, reason: str):
+    command = f'"{sys.executable}" -m deepseek_r1.cli generate --max-tokens 2 hi {redirection}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: The output cannot be written.\n" + reason)
+    assert "Traceback" not in done.stderr

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deepseek_r1 import CPUInference
@@ -41,7 +42,7 @@ def test_a_file_that_ends_the_engine_leaves_the_caller_an_error(tmp_path: Path) 
     path = FAMILIES["falcon"](tmp_path / "falcon.bin")
     with CPUInference(path, context_length=256, thread_count=1) as model:
         engine = model._runner.require_engine()
-        engine._model._process.kill()  # as a crash of native code would
+        psutil.Process(engine._model.process_id).kill()  # as a crash of native code would
         with pytest.raises(EngineDied):
             model.generate("hello", 2)
         with pytest.raises(R1Error):

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _CODE_PAGE = re.compile(r"cp\d+|mbcs|gbk|gb2312|gb18030|big5", re.IGNORECASE)
@@ -33,21 +33,49 @@ def use_utf8_for_pipes() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
 
 
+class StandardOutputUnwritable(R1Error):
+    """Standard output is closed, or what it leads to takes no more."""
+
+    what = N_("The output cannot be written.")
+    why = N_("{detail}")
+    todo = N_("Let the output go to a terminal, or to a file on a drive with room for it.")
+    exit_code = 1
+
+
 def result(text: str) -> None:
-    """Print a line of the result, without control characters."""
-    print(_encodable(without_controls(text), sys.stdout), flush=True)  # noqa: T201 - the only module that prints
+    """Print a line of the result, without control characters. Raises StandardOutputUnwritable."""
+    _write(_encodable(without_controls(text), sys.stdout) + "\n")
 
 
 def result_json(value: dict[str, Any]) -> None:
-    """Print the result as one JSON object, escaped unless the output is Unicode."""
-    print(json.dumps(value, ensure_ascii=not _unicode(sys.stdout)), flush=True)  # noqa: T201
+    """Print the result as one JSON object, escaped unless the output is Unicode.
+
+    Raises StandardOutputUnwritable.
+    """
+    _write(json.dumps(value, ensure_ascii=not _unicode(sys.stdout)) + "\n")
 
 
 def answer(text: str) -> None:
-    """Print a piece of the model's answer; on a terminal without control characters."""
-    shown = without_controls(text) if sys.stdout.isatty() else text
-    sys.stdout.write(_encodable(shown, sys.stdout))
-    sys.stdout.flush()
+    """Print a piece of the model's answer; on a terminal without control characters.
+
+    Raises StandardOutputUnwritable.
+    """
+    shown = without_controls(text) if sys.stdout and sys.stdout.isatty() else text
+    _write(_encodable(shown, sys.stdout))
+
+
+def _write(text: str) -> None:
+    if sys.stdout is None:
+        raise StandardOutputUnwritable(detail=tr("It is closed."))
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has left, which is no fault
+        raise
+    except OSError as error:
+        # What is buffered would be written again, and fail again, when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StandardOutputUnwritable(detail=f"{error.strerror}.") from error
 
 
 def thinking(text: str) -> None:
@@ -102,12 +130,12 @@ def _shown(text: str, *, dim: bool) -> str:
 
 
 def _unicode(stream: Any) -> bool:
-    return str(stream.encoding or "").lower().replace("-", "").startswith("utf")
+    return str(getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")
 
 
 def _encodable(text: str, stream: Any) -> str:
     """Returns `text` with characters replaced that the stream's encoding does not have."""
     if _unicode(stream):
         return text
-    encoding = stream.encoding or "ascii"
+    encoding = getattr(stream, "encoding", None) or "ascii"
     return text.encode(encoding, errors="replace").decode(encoding)
