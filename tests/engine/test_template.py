@@ -154,7 +154,13 @@ def test_instructions_join_the_question_where_there_is_no_place_for_them(source:
     assert render(source, system("Be brief."), user("Hello")) == "[Be brief.\n\nHello]"
 
 
-@pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(source, id=name, marks=[pytest.mark.slow] if number % 4 else [])
+        for number, (name, source) in enumerate(HOSTILE.items())
+    ],
+)
 def test_hostile_templates_end_soon_with_a_sentence(source: str) -> None:
     before_s = renderers_seconds()
     with pytest.raises(TemplateUnusable) as caught:
