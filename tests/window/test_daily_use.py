@@ -340,8 +340,8 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         assert session.chat.shown_branch[2].content == "And apples?"
         session.chat.stop()  # of the story
         qtbot.waitUntil(lambda: session.chat.answering == other)
-        press(Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
-        press(Qt.Key.Key_Down)  # from the search into the list
+        conversations.setCurrentIndex(row_of(conversations, "Bananas"))
+        conversations.setFocus()
         press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: session.window.composer.hint() == "")
         qtbot.waitUntil(lambda: not session.chat.busy)
