@@ -11,7 +11,7 @@ from unittest.mock import patch
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.speculative import pass_times
+from deepseek_r1.engine.llama.speculative import pass_times, verify
 from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from support import gguf_files
 
@@ -48,10 +48,14 @@ def draw_tokens(
     Each answer has a seed of its own, from `seed` on.
     """
     found, drafted = [], 0
-    with patch.object(pass_times, "_IN_MEMORY", _ROWS_S), CPUInference(
-        target, draft_model=draft, drafts=None if draft else "off", memory_budget=8192,
-        context_length=512, thread_count=1,
-    ) as model:  # fmt: skip
+    with (
+        patch.object(pass_times, "_IN_MEMORY", _ROWS_S),
+        patch.object(verify, "_PLAIN_PASSES", 1),
+        CPUInference(
+            target, draft_model=draft, drafts=None if draft else "off", memory_budget=8192,
+            context_length=512, thread_count=1,
+        ) as model,
+    ):  # fmt: skip
         recent = model._engine._recent._answers  # its tokens, where the text merges characters
         for number in range(draws):
             sampling = SamplingSettings(

@@ -16,7 +16,7 @@ from deepseek_r1.memory.plan import AUTOMATIC_ROWS
 from deepseek_r1.weights.placement.residency import Residency
 
 _LEAST_TOKENS = 32  # of an answer that says something about a draft model
-_SLOWER = 1.05  # than without: what is less may be chance, and a freed draft model does not return
+_SLOWER = 1.1  # than without: less may be an error of the estimate, and what is freed stays away
 
 
 class Drafting:

@@ -10,6 +10,7 @@ from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.proposer import Draft, Proposer
 
 _PROBE_PASSES = 64  # with drafts, before the time of a plain pass is measured again
+_PLAIN_PASSES = 2  # at an answer's beginning; weights still arrive in the first, so it is not timed
 
 
 class SpeculativeDecoder:
@@ -39,11 +40,11 @@ class SpeculativeDecoder:
         self._observed = observed  # tokens of the text that the proposers have
         self._draft, self._proposer = Draft(), proposers[0]
         self._kept = 0  # tokens of the draft that were verified
-        self._since_plain = _PROBE_PASSES  # passes: the first one is plain
+        self._passes = self._since_plain = 0
         self.row = -1
         self.drafted = self.accepted = self.tokens = 0
         self.draft_s = self.seconds = 0.0
-        """The seconds of drafting, and of all passes with their drafting, which gave `tokens`."""
+        """The seconds of drafting, and of the timed passes with their drafting: `tokens`' time."""
 
     @property
     def counts(self) -> dict[str, float]:
@@ -78,11 +79,13 @@ class SpeculativeDecoder:
         else:
             self._context.compute_one(token)
         ended = time.perf_counter()
-        self._times.observe(1 + len(draft), ended - drafted)
         self.draft_s += drafted - began
-        self.seconds += ended - began
-        self.tokens += 1
         self.drafted += len(draft)
+        self._passes += 1
+        if self._passes > 1:
+            self._times.observe(1 + len(draft), ended - drafted)
+            self.seconds += ended - began
+            self.tokens += 1
         if draft:
             self._draft, self._proposer, self._kept, self.row = draft, proposer, 0, 0
             self._since_plain += 1
@@ -108,7 +111,7 @@ class SpeculativeDecoder:
         free_cells = context.params.context_length - len(context.cells) - 2
         most = min(self._most, free_cells, context.max_batch_tokens - 1)
         best, best_s = (Draft(), self._proposers[0]), times.plain_s
-        if most < 1 or self._since_plain >= _PROBE_PASSES:
+        if most < 1 or self._passes < _PLAIN_PASSES or self._since_plain >= _PROBE_PASSES:
             return best
         for proposer in self._proposers:
             if proposer.expected_s(times, most) >= best_s:
