@@ -33,7 +33,7 @@ PAGES = {
         (
             "deepseek_r1.inference.cpu_inference",
             "deepseek_r1.inference.async_inference",
-            "deepseek_r1.engine.base",
+            "deepseek_r1.engine.protocol.base",
         ),
     ),
     "messages": ("Messages", ("deepseek_r1.core.messages",)),

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
     from deepseek_r1.core.paths import starter_model
     from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-    from deepseek_r1.engine.base import GenerationResult
-    from deepseek_r1.engine.template_families import template_names
+    from deepseek_r1.engine.prompt.template_families import template_names
+    from deepseek_r1.engine.protocol.base import GenerationResult
     from deepseek_r1.inference import AsyncCPUInference, CPUInference
 
 __all__ = [
@@ -84,8 +84,8 @@ _MODULES = {
     "core.messages": ("Message", "PartialAnswer", "RawPrompt", "Role"),
     "core.paths": ("starter_model",),
     "core.settings": ("LoadSettings", "SamplingSettings"),
-    "engine.base": ("GenerationResult",),
-    "engine.template_families": ("template_names",),
+    "engine.protocol.base": ("GenerationResult",),
+    "engine.prompt.template_families": ("template_names",),
     "inference": ("AsyncCPUInference", "CPUInference"),
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deepseek_r1.core.errors import ModelLoadFailed
-from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.binding.library import library
 
 _TOKEN = 1  # any
 _MICRO_BATCH = 256

@@ -4,7 +4,8 @@
 
 Each block is bare, ours, ours, bare, or begins with ours, with the same prompt, seed, samplers and
 context, from an empty cache. "Bare" is the shortest loop over llama.cpp's C functions: no text, no
-events, and its samplers without the one that we put before them (`engine/llama/sampler.py`).
+events, and its samplers without the one that we put before them
+(`engine/llama/binding/sampler.py`).
 Prefill is timed from the request to the first sampled token (our template and tokeniser included),
 decode from there to the last token. The ratio is ours / bare in tokens a second.
 """
@@ -29,7 +30,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
-from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.runner import LlamaEngine
 
 PREFILL, DECODE = 512, 128

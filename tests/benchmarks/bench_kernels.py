@@ -29,9 +29,9 @@ from benchmarks.runner import Report, argument_parser, in_turns, middle, numbers
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama import attention, mul_mat
 from deepseek_r1.engine.llama import context as context_module
-from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware import cpu
 from deepseek_r1.native.native_library import MulMatKernel, native

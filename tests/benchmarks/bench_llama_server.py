@@ -16,9 +16,9 @@ prompts that neither server has cached, the same samplers, and answers that do n
 ratio is ours / theirs.
 
 Beside other programs the servers cannot be compared as they are: between operations the threads of
-llama.cpp's server spin for milliseconds where ours sleep (`engine/llama/openmp.py`). Spinning keeps
-the other programs off the cores, or waits in vain for a thread that they displaced. With
---same-waiting the threads of both sleep.
+llama.cpp's server spin for milliseconds where ours sleep (`engine/llama/binding/openmp.py`).
+Spinning keeps the other programs off the cores, or waits in vain for a thread that they displaced.
+With --same-waiting the threads of both sleep.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.runner import Report, argument_parser, in_turns, middle, numbers, ratio
-from deepseek_r1.engine.llama.openmp import wait_policy
+from deepseek_r1.engine.llama.binding.openmp import wait_policy
 from deepseek_r1.hardware import cpu
 from deepseek_r1.lab.bench.serve_load import ServerLoad
 from support.servers import foreign_server, free_port, post, started

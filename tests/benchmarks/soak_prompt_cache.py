@@ -34,8 +34,8 @@ sys.path[:0] = [str(Path(__file__).parents[2] / "app"), str(Path(__file__).paren
 from deepseek_r1.core.events import AnswerDelta, GenerationFinished, ThinkingDelta
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.engine.base import Engine, OpenRequest
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
+from deepseek_r1.engine.protocol.base import Engine, OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.registry import open_engine
 from support.gguf_files import tiny_qwen2

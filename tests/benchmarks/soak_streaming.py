@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "app"))
 from deepseek_r1.core.events import AnswerDelta, GenerationFinished, ThinkingDelta
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.engine.base import Engine, OpenRequest
+from deepseek_r1.engine.protocol.base import Engine, OpenRequest
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory import meter

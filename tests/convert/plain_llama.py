@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.binding.library import library
 
 
 class PlainLlama:

@@ -20,7 +20,7 @@ from deepseek_r1.convert.hf.tensor_files import read_tensor_table
 from deepseek_r1.convert.precision import names, precision_named
 from deepseek_r1.convert.source_tensors import SourceTensor
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.engine.llama.quantise import PACKED, Quantiser
+from deepseek_r1.engine.llama.binding.quantise import PACKED, Quantiser
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.ggml_types import TYPES_BY_NAME
 from deepseek_r1.formats.gguf import read_header

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_r1.engine.detokenizer import Detokenizer, to_utf8
+from deepseek_r1.engine.output.detokenizer import Detokenizer, to_utf8
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 

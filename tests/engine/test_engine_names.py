@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deepseek_r1.checks import software_checks
-from deepseek_r1.engine.engine_names import engine_name
+from deepseek_r1.engine.protocol.engine_names import engine_name
 
 
 def test_the_engine_is_called_llama_cpp_with_the_version_of_its_package() -> None:

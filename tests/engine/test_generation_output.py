@@ -17,7 +17,7 @@ from deepseek_r1.core.events import (
     ThinkingDelta,
     ThinkingFinished,
 )
-from deepseek_r1.engine.generation_output import GenerationOutput
+from deepseek_r1.engine.output.generation_output import GenerationOutput
 
 EVERY_S = 0.05
 
@@ -36,7 +36,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     stopped = Clock()
     with monkeypatch.context() as patch:
-        patch.setattr("deepseek_r1.engine.generation_output.time.perf_counter", stopped)
+        patch.setattr("deepseek_r1.engine.output.generation_output.time.perf_counter", stopped)
         yield stopped
 
 
@@ -79,7 +79,7 @@ def summarize(
 ) -> Summary:
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("deepseek_r1.engine.generation_output.time.perf_counter", clock)
+        patch.setattr("deepseek_r1.engine.output.generation_output.time.perf_counter", clock)
         output = GenerationOutput(
             thinking_open=thinking_open, started=0.0, text_every_s=text_every_s
         )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_r1.engine.reasoning import ReasoningSplitter, SegmentKind
+from deepseek_r1.engine.output.reasoning import ReasoningSplitter, SegmentKind
 
 SNIPPETS = st.sampled_from(
     ["<think>", "</think>", "<", "</", "think>", ">", "\n", " ", "\n\n", "a", "思考", "`", "```\n"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_r1.engine.repetition import LINE_TIMES, NGRAM_TOKENS, RepetitionDetector
+from deepseek_r1.engine.output.repetition import LINE_TIMES, NGRAM_TOKENS, RepetitionDetector
 
 NOISE = random.Random(11)
 

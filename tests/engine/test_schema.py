@@ -7,7 +7,7 @@ import json
 import pytest
 
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.engine.schema import MAX_DEPTH, schema_grammar, schema_json
+from deepseek_r1.engine.output.schema import MAX_DEPTH, schema_grammar, schema_json
 
 REFUSED = {
     "a pattern": ({"type": "string", "pattern": "^a$"}, "pattern"),

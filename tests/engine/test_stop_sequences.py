@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from deepseek_r1.core.events import AnswerDelta, ThinkingDelta
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.generation_output import GenerationOutput
-from deepseek_r1.engine.stop_sequences import StopMatcher
+from deepseek_r1.engine.output.generation_output import GenerationOutput
+from deepseek_r1.engine.output.stop_sequences import StopMatcher
 
 
 def passed(pieces: list[str], sequences: list[str]) -> tuple[str, str]:

@@ -23,15 +23,15 @@ from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine import template_process
-from deepseek_r1.engine.template import ChatTemplate
-from deepseek_r1.engine.template_frames import LENGTH, OWNER_PIPE, encoded
-from deepseek_r1.engine.template_process import (
+from deepseek_r1.engine.prompt.template import ChatTemplate
+from deepseek_r1.engine.prompt.template_frames import LENGTH, OWNER_PIPE, encoded
+from deepseek_r1.engine.prompt.template_process import (
     renderer_mib,
     renderer_pid,
     start_renderer,
 )
-from deepseek_r1.engine.template_renderer import CPU_SECONDS
-from deepseek_r1.engine.template_rendering import OUT_OF_MEMORY_ERRORS, render_calls
+from deepseek_r1.engine.prompt.template_renderer import CPU_SECONDS
+from deepseek_r1.engine.prompt.template_rendering import OUT_OF_MEMORY_ERRORS, render_calls
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 from support.hostile_templates import HOSTILE, SHARED_LISTS

@@ -40,7 +40,7 @@ llama_model_loader: loaded meta data with 30 key-value pairs
 Fatal Python error: Aborted
 
 Current thread 0x00007f3c (most recent call first):
-  File "/app/deepseek_r1/engine/llama/model.py", line 40 in load
+  File "/app/deepseek_r1/engine/llama/binding/model.py", line 40 in load
 """
 
 

@@ -135,8 +135,8 @@ time.sleep(60)
 """
 
 TEMPLATE_OWNER = """
-from deepseek_r1.engine.template import ChatTemplate
-from deepseek_r1.engine.template_process import renderer_pid, start_renderer
+from deepseek_r1.engine.prompt.template import ChatTemplate
+from deepseek_r1.engine.prompt.template_process import renderer_pid, start_renderer
 
 start_renderer()
 print(renderer_pid(), flush=True)

@@ -28,9 +28,9 @@ sys.path[:0] = [str(HERE.parent / "app"), str(HERE)]
 from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.template_names import TEMPLATE_NAMES
-from deepseek_r1.engine.template import ChatTemplate
-from deepseek_r1.engine.template_families import _SOURCES
-from deepseek_r1.engine.template_process import end_renderer, renderer_pid
+from deepseek_r1.engine.prompt.template import ChatTemplate
+from deepseek_r1.engine.prompt.template_families import _SOURCES
+from deepseek_r1.engine.prompt.template_process import end_renderer, renderer_pid
 from deepseek_r1.memory.meter import peak_mib
 from support.hostile_templates import HOSTILE
 from support.template_mutants import template_mutants

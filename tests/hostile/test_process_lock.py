@@ -72,7 +72,7 @@ NEEDED = {
     "own memory": "import psutil; psutil.Process().memory_full_info()",
     "processors": "os.listdir('/sys/devices/system/cpu')",
     "the template renderer": (
-        "from deepseek_r1.engine.template_process import render_in_process\n"
+        "from deepseek_r1.engine.prompt.template_process import render_in_process\n"
         "assert render_in_process('{{ 1 }}', [{'messages': []}])"
     ),
 }

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.mul_mat import MulMat, supported_kernels
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.mul_mat import MulMat, supported_kernels
 from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.core.settings import CacheStrategy, KVType
-from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.weights.placement.residency import least_weights_mib, plan_residency
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights

@@ -29,7 +29,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.base import GenerationResult
+from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 

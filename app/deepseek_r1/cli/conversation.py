@@ -21,8 +21,8 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.base import GenerationResult
-from deepseek_r1.engine.generation_output import ResultCollector
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
 
 TIMER_EVERY_S = 0.2

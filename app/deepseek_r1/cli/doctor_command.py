@@ -136,7 +136,7 @@ def report(kernel: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
 
 def _kernel() -> dict[str, Any]:
     """Returns the CPU variant of llama.cpp that is loaded, or why none is."""
-    from deepseek_r1.engine.llama.library import library  # noqa: PLC0415 - loads native libraries
+    from deepseek_r1.engine.llama.binding.library import library  # noqa: PLC0415 - loads native libraries
 
     try:
         kernel = library().cpu_variant

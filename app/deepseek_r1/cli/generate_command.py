@@ -36,9 +36,9 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.base import GenerationResult
-from deepseek_r1.engine.generation_output import ResultCollector
-from deepseek_r1.engine.schema import MAX_SCHEMA_CHARACTERS, schema_grammar
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.engine.output.schema import MAX_SCHEMA_CHARACTERS, schema_grammar
+from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.memory import meter

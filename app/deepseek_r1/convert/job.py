@@ -28,7 +28,7 @@ from deepseek_r1.convert.hf.folder_source import read_folder
 from deepseek_r1.convert.precision import Precision
 from deepseek_r1.convert.source_tensors import ModelSource
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.engine.llama.quantise import Quantiser
+from deepseek_r1.engine.llama.binding.quantise import Quantiser
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory import meter
 

@@ -13,7 +13,7 @@ from typing import Final
 from deepseek_r1.convert.source_tensors import SourceTensor
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.engine.llama.quantise import PACKED
+from deepseek_r1.engine.llama.binding.quantise import PACKED
 from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TYPES_BY_NAME, TensorType
 
 _ALIASES: Final = {"INT8": "Q8_0", "FP16": "F16", "FP32": "F32", "MIXED": "MIXED"}

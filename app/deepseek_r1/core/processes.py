@@ -50,7 +50,9 @@ class ChildKind(Enum):
         Lock(connects=True, starts_children=True),
         uses_proxies=True,
     )
-    TEMPLATES = ChildProgram("--template-renderer", "deepseek_r1.engine.template_renderer", Lock())
+    TEMPLATES = ChildProgram(
+        "--template-renderer", "deepseek_r1.engine.prompt.template_renderer", Lock()
+    )
     OLD_MODEL = ChildProgram(
         "--legacy-model", "deepseek_r1.legacy.legacy_worker", Lock(), own_threads=False
     )

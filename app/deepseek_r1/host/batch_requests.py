@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from deepseek_r1.core.errors import EngineFailed, R1Error
 from deepseek_r1.core.events import Event, GenerationFinished
 from deepseek_r1.core.frames import without_surrogates
-from deepseek_r1.engine.base import AnswerBatch
+from deepseek_r1.engine.protocol.base import AnswerBatch
 from deepseek_r1.host import protocol
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deepseek_r1.engine.template_process import renderer_mib
+from deepseek_r1.engine.prompt.template_process import renderer_mib
 from deepseek_r1.host.protocol import EnginePhase, Heartbeat
 from deepseek_r1.memory import meter
 

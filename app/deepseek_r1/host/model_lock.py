@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepseek_r1.core.measured_file import make_private_dir, measured_dir
 from deepseek_r1.core.process_lock import lock_files
-from deepseek_r1.engine.template_process import end_renderer, renderer_pid, start_renderer
+from deepseek_r1.engine.prompt.template_process import end_renderer, renderer_pid, start_renderer
 from deepseek_r1.host.protocol import PromptCacheFolder
 from deepseek_r1.native.native_library import native
 

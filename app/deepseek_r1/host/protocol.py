@@ -52,8 +52,8 @@ class LoadRequest(_Frame):
 
     Once its files are accepted, the process can open no others. For other ones the owner has them
     checked by the header process first, and replaces the process then.
-    `chat_template` is a name from `engine.template_families` or a template's source; empty uses the
-    file's own or, without one, that of the model's family. `ModelFacts.template` is the result.
+    `chat_template` is a name of `template_families` or a template's source; empty uses the file's
+    own or, without one, that of the model's family. `ModelFacts.template` is the result.
     """
 
     kind: Literal["load"] = "load"

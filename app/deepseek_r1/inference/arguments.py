@@ -11,7 +11,7 @@ from deepseek_r1.core.errors import PromptTooLong, R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PromptInput, RawPrompt, Role, message_from
 from deepseek_r1.core.settings import LoadSettings, SamplingOptions, SamplingSettings
-from deepseek_r1.engine.base import Engine
+from deepseek_r1.engine.protocol.base import Engine
 
 Prompt = str | Sequence[Message | Mapping[str, Any]] | RawPrompt
 

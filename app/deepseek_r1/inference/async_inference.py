@@ -13,9 +13,9 @@ from typing import Any, Self, TypeVar, Unpack
 from deepseek_r1.core.events import GenerationEvent
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingOptions, SamplingSettings
-from deepseek_r1.engine.base import GenerationResult
-from deepseek_r1.engine.generation_output import ResultCollector
-from deepseek_r1.engine.schema import Schema
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.engine.output.schema import Schema
+from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.inference.arguments import Prompt, sampling_for
 from deepseek_r1.inference.cpu_inference import CPUInference
 

@@ -31,9 +31,9 @@ from deepseek_r1.core.settings import (
     SamplingOptions,
     SamplingSettings,
 )
-from deepseek_r1.engine.base import AnswerBatch, GenerationResult
-from deepseek_r1.engine.generation_output import ResultCollector
-from deepseek_r1.engine.schema import Schema, schema_json
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.engine.output.schema import Schema, schema_json
+from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult
 from deepseek_r1.hardware import cpu
 from deepseek_r1.inference.arguments import (
     Prompt,
@@ -219,7 +219,7 @@ class CPUInference:
         A prompt is a text, a conversation (messages, or dicts with `role` and `content`) or a
         `RawPrompt`. `max_tokens` and `options` (`temperature=0`, `stop="###"`, ...) override
         `sampling`. With a `json_schema` the answer is JSON that validates, unless `max_tokens` cuts
-        it off; see `engine.schema` for what a schema may contain. Raises PromptTooLong, WrongUsage,
+        it off; see `output.schema` for what a schema may contain. Raises PromptTooLong, WrongUsage,
         EngineBusy, EngineFailed.
         """
         chosen = sampling_for(sampling, max_tokens, options)

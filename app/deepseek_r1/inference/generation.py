@@ -23,8 +23,8 @@ from deepseek_r1.core.messages import (
     Role,
 )
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.base import AnswerBatch, Engine, GenerationResult
-from deepseek_r1.engine.generation_output import ResultCollector
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.engine.protocol.base import AnswerBatch, Engine, GenerationResult
 from deepseek_r1.inference.generation_lock import GenerationLock
 
 _CLOSE_SECONDS = 10.0

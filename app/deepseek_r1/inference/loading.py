@@ -12,10 +12,10 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import ModelFacts, ModelLoaded, TemplateUsed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.engine.base import DraftRequest, Engine, OpenRequest
-from deepseek_r1.engine.llama.speculative.vocabulary_map import compared_vocabularies
-from deepseek_r1.engine.template_families import open_template
-from deepseek_r1.engine.template_process import end_renderer, start_renderer
+from deepseek_r1.engine.prompt.template_families import open_template
+from deepseek_r1.engine.prompt.template_process import end_renderer, start_renderer
+from deepseek_r1.engine.protocol.base import DraftRequest, Engine, OpenRequest
+from deepseek_r1.engine.protocol.vocabulary_map import compared_vocabularies
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.arguments import with_options
 from deepseek_r1.inference.process_overhead import process_share, with_measured

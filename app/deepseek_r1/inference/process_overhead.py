@@ -8,8 +8,8 @@ from functools import cache
 from deepseek_r1.core import log
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.measured_file import measured_dir, save_measured
-from deepseek_r1.engine.base import Engine
-from deepseek_r1.engine.template_process import render_in_process, renderer_mib
+from deepseek_r1.engine.prompt.template_process import render_in_process, renderer_mib
+from deepseek_r1.engine.protocol.base import Engine
 from deepseek_r1.inference.registry import converts_f16_slowly, load_library
 from deepseek_r1.memory import engine_memory
 from deepseek_r1.memory.engine_memory import FILE_NAME, EngineMemory

@@ -6,7 +6,7 @@ its first version and the formats before it.
 
 from __future__ import annotations
 
-from deepseek_r1.engine.base import Engine, OpenRequest
+from deepseek_r1.engine.protocol.base import Engine, OpenRequest
 
 
 def open_engine(request: OpenRequest) -> Engine:
@@ -25,7 +25,7 @@ def open_engine(request: OpenRequest) -> Engine:
 
 def converts_f16_slowly() -> bool:
     """Whether llama.cpp's code is slow with f16 numbers. Loads it. Raises EngineStartFailed."""
-    from deepseek_r1.engine.llama.library import library  # noqa: PLC0415 - native, so late
+    from deepseek_r1.engine.llama.binding.library import library  # noqa: PLC0415 - native, so late
 
     return library().cpu_variant.converts_f16_slowly
 
@@ -37,6 +37,6 @@ def load_library(*, legacy: bool) -> None:
 
         old()
     else:
-        from deepseek_r1.engine.llama.library import library as new  # noqa: PLC0415 - native
+        from deepseek_r1.engine.llama.binding.library import library as new  # noqa: PLC0415 - native
 
         new()

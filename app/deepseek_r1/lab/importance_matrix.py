@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepseek_r1.core.errors import EngineFailed
-from deepseek_r1.engine.llama.activations import ActivationObserver
+from deepseek_r1.engine.llama.binding.activations import ActivationObserver
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.lab.quality.quality_child import Launch, OnProgress, run_request
 from deepseek_r1.lab.quality.quality_load import load, piece_within, read_text, windows

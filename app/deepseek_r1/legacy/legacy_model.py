@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from deepseek_r1.core.errors import EngineFailed, LoadStopped, ModelLoadFailed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.detokenizer import to_utf8
+from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.formats.header import GGUF, ModelHeader
 from deepseek_r1.legacy.legacy_library import LegacyLibrary
 from deepseek_r1.memory.meter import process_mib

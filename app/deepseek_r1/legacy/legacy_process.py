@@ -17,7 +17,7 @@ from deepseek_r1.core.errors import EngineDied, EngineStartFailed, LoadStopped
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.detokenizer import to_utf8
+from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.legacy.legacy_model import LegacyFile, Progress
 from deepseek_r1.memory.meter import process_mib
 

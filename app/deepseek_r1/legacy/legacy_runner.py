@@ -21,11 +21,11 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.base import AnswerBatch, GenerationResult, OpenRequest
-from deepseek_r1.engine.common_prefix import common_length
-from deepseek_r1.engine.detokenizer import to_utf8
-from deepseek_r1.engine.generation_output import GenerationOutput, ResultCollector
-from deepseek_r1.engine.repetition import RepetitionDetector
+from deepseek_r1.engine.output.detokenizer import to_utf8
+from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
+from deepseek_r1.engine.output.repetition import RepetitionDetector
+from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult, OpenRequest
 from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import default_threads, default_threads_prefill
 from deepseek_r1.legacy.legacy_library import library, version
@@ -57,7 +57,7 @@ _NOT_TRUNCATABLE = frozenset({"falcon"})
 
 
 class LegacyEngine:
-    """An `engine.base.Engine`; see there for the contract and its threads."""
+    """An `engine.protocol.base.Engine`; see there for the contract and its threads."""
 
     def __init__(self, request: OpenRequest) -> None:
         """Load the file. Raises ModelRefused, EngineStartFailed."""

@@ -11,8 +11,8 @@ from fastapi.responses import Response
 
 from deepseek_r1.core.events import Event
 from deepseek_r1.core.messages import RawPrompt
-from deepseek_r1.engine.base import GenerationResult
-from deepseek_r1.engine.generation_output import ResultCollector
+from deepseek_r1.engine.output.generation_output import ResultCollector
+from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answer_stream import (
     ChatChunks,

@@ -12,10 +12,10 @@ import pytest
 
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama import attention, context
-from deepseek_r1.engine.llama.attention import attention_vector_bits, make_attention
-from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.attention import attention_vector_bits, make_attention
+from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 
 pytestmark = [
     pytest.mark.integration,

@@ -13,11 +13,11 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillProgress
 from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.base import AnswerBatch
 from deepseek_r1.engine.llama.batching import batch_scheduler, prefill_share
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
-from deepseek_r1.engine.llama.context import BatchToken, LlamaContext
-from deepseek_r1.engine.schema import schema_json
+from deepseek_r1.engine.llama.binding.context import BatchToken, LlamaContext
+from deepseek_r1.engine.output.schema import schema_json
+from deepseek_r1.engine.protocol.base import AnswerBatch
 from support.forced_answers import ENDLESS, only
 
 # ---- cells ----------------------------------------------------------------------------------

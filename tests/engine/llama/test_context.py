@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.settings import KVType
-from deepseek_r1.engine.llama.context import AbortedError, ContextParams, LlamaContext
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 
 pytestmark = pytest.mark.integration
 

@@ -6,8 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from deepseek_r1.engine.llama import cpu_variant
-from deepseek_r1.engine.llama.cpu_variant import CpuVariant, loaded_cpu_variant, variant_in_log_line
-from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.binding.cpu_variant import (
+    CpuVariant,
+    loaded_cpu_variant,
+    variant_in_log_line,
+)
+from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.hardware import cpu
 
 pytestmark = pytest.mark.integration

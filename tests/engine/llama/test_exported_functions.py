@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.engine.llama.exported_functions import EXPORTED_BY
-from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.binding.exported_functions import EXPORTED_BY
+from deepseek_r1.engine.llama.binding.library import library
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware.processor import packs_weights
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor

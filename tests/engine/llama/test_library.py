@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.engine.llama.library import LibraryLog
+from deepseek_r1.engine.llama.binding.library import LibraryLog
 
 pytestmark = pytest.mark.integration
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 def test_importing_the_engine_stays_light() -> None:
     """The binding's package would bring its high-level class, numpy and more."""
     code = (
-        "import sys; from deepseek_r1.engine.llama.library import library; library(); "
+        "import sys; from deepseek_r1.engine.llama.binding.library import library; library(); "
         "print([name for name in ('numpy', 'llama_cpp.llama', 'diskcache') if name in sys.modules])"
     )
     app = Path(__file__).parents[3] / "app"

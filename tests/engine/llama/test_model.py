@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.errors import ModelLoadFailed
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_qwen2
 from support.raw_gguf import I32, U16, RawGguf

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.engine.repetition import RepetitionDetector
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.output.repetition import RepetitionDetector
 from support.answer_corpus import answers
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

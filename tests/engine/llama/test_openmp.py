@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.engine.llama.openmp import SPIN_COUNT, wait_policy, wait_policy_set
+from deepseek_r1.engine.llama.binding.openmp import SPIN_COUNT, wait_policy, wait_policy_set
 
 
 def test_a_program_that_loads_the_library_itself_gets_the_same_way_of_waiting():
-    code = "from deepseek_r1.engine.llama.library import library; library()"
+    code = "from deepseek_r1.engine.llama.binding.library import library; library()"
     asked = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP", "OMP"))}
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -13,9 +13,9 @@ from deepseek_r1.core.errors import EngineFailed, TemplateUnusable
 from deepseek_r1.core.events import AnswerDelta, GenerationEvent
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.engine.base import OpenRequest
 from deepseek_r1.engine.llama import runner
-from deepseek_r1.engine.llama.decode_loop import DecodeLoop
+from deepseek_r1.engine.llama.answer.decode_loop import DecodeLoop
+from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.native.native_library import LlamaBatch

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepseek_r1.core.errors import StreamingUnavailable
-from deepseek_r1.engine.llama.library import library
+from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.weights.ggml import tensor_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
 

@@ -18,10 +18,10 @@ from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
-from deepseek_r1.engine.llama.context import AbortedError
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.prompt_builder import PromptBuilder
-from deepseek_r1.engine.template import ChatTemplate
+from deepseek_r1.engine.llama.binding.context import AbortedError
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
+from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.plan import MIXTURE_ITEMS, ProcessOverhead, plan_streaming
 from deepseek_r1.weights.memory_region import PAGE, page_down, page_up

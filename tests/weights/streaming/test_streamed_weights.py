@@ -16,8 +16,8 @@ import pytest
 from deepseek_r1.core.errors import EngineFailed, LoadStopped
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.engine.base import OpenRequest
-from deepseek_r1.engine.llama.context import AbortedError
+from deepseek_r1.engine.llama.binding.context import AbortedError
+from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.weights.placement.residency import plan_residency

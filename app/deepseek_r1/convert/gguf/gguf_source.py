@@ -12,7 +12,7 @@ from deepseek_r1.convert.gguf.key_values import copied
 from deepseek_r1.convert.hf.tensor_files import as_float32, read_bytes
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.engine.llama.quantise import Quantiser
+from deepseek_r1.engine.llama.binding.quantise import Quantiser
 from deepseek_r1.formats.container import Container, TensorEntry
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.formats.split import read_parts

@@ -11,7 +11,7 @@ from deepseek_r1.convert.errors import ImportanceNeeded, NumbersUnfit
 from deepseek_r1.convert.gguf.file_layout import TensorPlacement
 from deepseek_r1.convert.source_tensors import Floats
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.engine.llama.quantise import PACKED, Quantiser
+from deepseek_r1.engine.llama.binding.quantise import PACKED, Quantiser
 
 # Bytes per number during a conversion: stored, as float32 (twice if rows are permuted or bits
 # widened), quantised, and a mask of the finite numbers.

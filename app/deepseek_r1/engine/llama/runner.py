@@ -26,22 +26,19 @@ from deepseek_r1.core.messages import (
     Role,
 )
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.base import GenerationResult, OpenRequest
-from deepseek_r1.engine.engine_names import engine_name
-from deepseek_r1.engine.generation_output import GenerationOutput
-from deepseek_r1.engine.llama.answer_decoding import AnswerDecoder, DecodeMachine
+from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, DecodeMachine
+from deepseek_r1.engine.llama.answer.constrained_decoding import SamplerPair
+from deepseek_r1.engine.llama.answer.decode_loop import DecodeLoop
+from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
 from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
-from deepseek_r1.engine.llama.constrained_decoding import SamplerPair
-from deepseek_r1.engine.llama.context import AbortedError, ContextParams, LlamaContext
-from deepseek_r1.engine.llama.decode_loop import DecodeLoop
-from deepseek_r1.engine.llama.engine_threads import EngineThreads
-from deepseek_r1.engine.llama.kv_reclaim import make_kv_memory, make_kv_reclaim
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.engine.llama.next_turn import NextTurn
+from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.kv_reclaim import make_kv_memory, make_kv_reclaim
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.binding.streaming_setup import make_streamed_weights
+from deepseek_r1.engine.llama.prefill.next_turn import NextTurn
+from deepseek_r1.engine.llama.prefill.prompt_prefill import PromptPrefill
 from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
-from deepseek_r1.engine.llama.prompt_prefill import PromptPrefill
-from deepseek_r1.engine.llama.recent_answers import RecentAnswers
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_setup import (
     LoadShares,
@@ -49,22 +46,25 @@ from deepseek_r1.engine.llama.speculative.draft_setup import (
     open_draft,
 )
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.engine.llama.streaming_setup import make_streamed_weights
-from deepseek_r1.engine.llama.threads import ThreadGovernor
-from deepseek_r1.engine.prompt_builder import PromptBuilder
-from deepseek_r1.engine.template_families import open_template
-from deepseek_r1.engine.template_process import renderer_mib
+from deepseek_r1.engine.llama.threads.engine_threads import EngineThreads
+from deepseek_r1.engine.llama.threads.threads import ThreadGovernor
+from deepseek_r1.engine.output.generation_output import GenerationOutput
+from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
+from deepseek_r1.engine.prompt.template_families import open_template
+from deepseek_r1.engine.prompt.template_process import renderer_mib
+from deepseek_r1.engine.protocol.base import GenerationResult, OpenRequest
+from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.placement.residency import Residency
 
 if TYPE_CHECKING:
-    from deepseek_r1.engine.llama.logprobs import LogprobReader
+    from deepseek_r1.engine.llama.binding.logprobs import LogprobReader
 
 
 class LlamaEngine:
-    """An `engine.base.Engine`; see there for the contract and its threads."""
+    """An `engine.protocol.base.Engine`; see there for the contract and its threads."""
 
     def __init__(self, request: OpenRequest) -> None:
         """Load the weights and create the context. Raises ModelRefused, EngineStartFailed."""
@@ -482,7 +482,7 @@ class LlamaEngine:
     def _logprob_reader(self, sampling: SamplingSettings) -> LogprobReader | None:
         if not sampling.logprobs:
             return None
-        from deepseek_r1.engine.llama.logprobs import (  # noqa: PLC0415 - imports numpy
+        from deepseek_r1.engine.llama.binding.logprobs import (  # noqa: PLC0415 - imports numpy
             LogprobReader,
         )
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.engine.llama.evaluate import Evaluator
+from deepseek_r1.engine.llama.binding.evaluate import Evaluator
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import default_threads_prefill
 from deepseek_r1.lab.quality.quality_errors import TextTooShort, TextUnreadable

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from deepseek_r1.engine.llama.evaluate import Evaluator
+from deepseek_r1.engine.llama.binding.evaluate import Evaluator
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.lab.quality.quality_errors import NoSpaceForLogits, VocabulariesDiffer
 from deepseek_r1.lab.quality.quality_load import load, piece_within, read_text, windows

@@ -13,12 +13,12 @@ from deepseek_r1.core.events import BillItem, FinishReason
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.engine.base import GenerationResult
-from deepseek_r1.engine.llama.library import library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
-from deepseek_r1.engine.llama.speculative.vocabulary_map import VocabularyMap
+from deepseek_r1.engine.protocol.base import GenerationResult
+from deepseek_r1.engine.protocol.vocabulary_map import VocabularyMap
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.draft_choice import draft_header

@@ -10,7 +10,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.schema import Schema
+from deepseek_r1.engine.output.schema import Schema
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 
 LIST = "Say these words again, ten times: red green blue red green blue red green blue."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepseek_r1.core.errors import DraftUnfit
-from deepseek_r1.engine.llama.speculative.vocabulary_map import UNMAPPED, VocabularyMap
+from deepseek_r1.engine.protocol.vocabulary_map import UNMAPPED, VocabularyMap
 
 WORDS = [b"w%d" % number for number in range(100)]
 

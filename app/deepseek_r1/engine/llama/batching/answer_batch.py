@@ -10,19 +10,19 @@ from deepseek_r1.core.errors import PromptTooLong, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.base import GenerationResult
-from deepseek_r1.engine.generation_output import GenerationOutput, ResultCollector
+from deepseek_r1.engine.llama.answer.constrained_decoding import SamplerPair
 from deepseek_r1.engine.llama.batching.batch_scheduler import BatchEvent, BatchScheduler
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
-from deepseek_r1.engine.llama.constrained_decoding import SamplerPair
-from deepseek_r1.engine.llama.context import LlamaContext
-from deepseek_r1.engine.llama.library import Library
-from deepseek_r1.engine.llama.model import LlamaModel
-from deepseek_r1.engine.prompt_builder import PromptBuilder
+from deepseek_r1.engine.llama.binding.context import LlamaContext
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
+from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
+from deepseek_r1.engine.protocol.base import GenerationResult
 
 if TYPE_CHECKING:
-    from deepseek_r1.engine.llama.logprobs import LogprobReader
+    from deepseek_r1.engine.llama.binding.logprobs import LogprobReader
 
 
 class BatchParts(NamedTuple):
@@ -40,7 +40,7 @@ class BatchParts(NamedTuple):
 
 
 class SequenceBatch:
-    """Implements `engine.base.AnswerBatch` with the sequences of one context."""
+    """Implements `engine.protocol.base.AnswerBatch` with the sequences of one context."""
 
     def __init__(self, parts: BatchParts) -> None:
         self._parts, context = parts, parts.context

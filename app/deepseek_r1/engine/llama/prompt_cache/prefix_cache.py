@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from deepseek_r1.core import log
-from deepseek_r1.engine.common_prefix import common_length
-from deepseek_r1.engine.llama.context import LlamaContext
+from deepseek_r1.engine.llama.binding.context import LlamaContext
+from deepseek_r1.engine.llama.prompt_cache.prompt_pieces import PromptPieces
 from deepseek_r1.engine.llama.prompt_cache.segment import (
     SEGMENT_TOKENS,
     Segment,
@@ -15,7 +15,7 @@ from deepseek_r1.engine.llama.prompt_cache.segment import (
 )
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache, SegmentMatch
 from deepseek_r1.engine.llama.prompt_cache.snapshot import SequenceSnapshot
-from deepseek_r1.engine.llama.prompt_pieces import PromptPieces
+from deepseek_r1.engine.prompt.common_prefix import common_length
 
 _SAVED_LEAST = 16  # tokens of an unfinished segment
 _GAINED_LEAST = 8  # tokens, that reading must bring

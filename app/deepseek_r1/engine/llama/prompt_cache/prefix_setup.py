@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable
 
 from deepseek_r1.core import log
-from deepseek_r1.engine.base import OpenRequest
-from deepseek_r1.engine.llama.context import LlamaContext
-from deepseek_r1.engine.llama.library import Library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.context import LlamaContext
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.prompt_cache.fingerprint import Facts, fingerprint
 from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache
 from deepseek_r1.engine.llama.prompt_cache.snapshot import SequenceSnapshot
+from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.hardware import cpu
 from deepseek_r1.memory.cost_model import kv_cache_bytes, padded
 

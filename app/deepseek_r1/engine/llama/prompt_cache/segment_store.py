@@ -22,7 +22,6 @@ from filelock import FileLock, Timeout
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import PromptCacheUnavailable
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.prompt_cache.owners import SegmentOwners
 from deepseek_r1.engine.llama.prompt_cache.segment import (
     KEY_BYTES,
@@ -35,6 +34,7 @@ from deepseek_r1.engine.llama.prompt_cache.segment import (
     read_header,
     write_file,
 )
+from deepseek_r1.engine.prompt.common_prefix import common_length
 
 LOCK_WAIT_S = 2.0  # an engine before this one may still be ending
 _LEFT_FREE_BYTES = 512 << 20  # of the drive, for everything else

@@ -6,14 +6,14 @@ import ctypes
 import time
 from collections.abc import Sequence
 
-from deepseek_r1.engine.common_prefix import common_length
-from deepseek_r1.engine.llama.context import ContextParams, LlamaContext
-from deepseek_r1.engine.llama.library import Library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.acceptance import AcceptanceTable
 from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.proposer import Draft
-from deepseek_r1.engine.llama.speculative.vocabulary_map import UNMAPPED, VocabularyMap
+from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.engine.protocol.vocabulary_map import UNMAPPED, VocabularyMap
 from deepseek_r1.memory.draft_costs import DRAFT_BATCH, DRAFT_KV_TYPE, draft_cells
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 from deepseek_r1.native.native_library import native

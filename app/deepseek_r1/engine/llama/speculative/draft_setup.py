@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from deepseek_r1.core.errors import DraftUnfit
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode
-from deepseek_r1.engine.base import OpenRequest
-from deepseek_r1.engine.llama.context import LlamaContext
-from deepseek_r1.engine.llama.library import Library
-from deepseek_r1.engine.llama.model import LlamaModel
+from deepseek_r1.engine.llama.binding.context import LlamaContext
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.drafting import Drafting
+from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.hardware.storage import RawFile, SystemFile
 from deepseek_r1.memory.disk_throughput import unhidden_compute_s
 

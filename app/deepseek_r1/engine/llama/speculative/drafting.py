@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deepseek_r1.core.settings import DraftMode, SamplingSettings
-from deepseek_r1.engine.llama.context import LlamaContext
+from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.prompt_lookup import PromptLookup

@@ -1,9 +1,9 @@
 """The times of passes by their rows, and the length of drafts that follows from them.
 
 Rows, the tokens that a pass computes, are not free: only computing that reading hides costs
-nothing. What a further row costs depends on the kernels. With those of `engine.llama.mul_mat` it is
-a fraction of the first; llama.cpp's take as long for each of the first seven, and compute 8 to 16
-of them, tiled, in nearly the same time.
+nothing. What a further row costs depends on the kernels. With those of `binding.mul_mat` it is a
+fraction of the first; llama.cpp's take as long for each of the first seven, and compute 8 to 16 of
+them, tiled, in nearly the same time.
 """
 
 from __future__ import annotations

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deepseek_r1.engine.common_prefix import common_length
 from deepseek_r1.engine.llama.speculative.acceptance import AcceptanceTable
 from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.proposer import Draft
 from deepseek_r1.engine.llama.speculative.suffix_automaton import SuffixAutomaton
+from deepseek_r1.engine.prompt.common_prefix import common_length
 
 LEAST_MATCH = 2  # tokens that must repeat
 MOST_TOKENS = 16_384  # of all texts together; older ones are dropped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from deepseek_r1.engine.llama.context import LlamaContext
+from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.proposer import Draft, Proposer
 

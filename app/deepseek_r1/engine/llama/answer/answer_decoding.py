@@ -1,0 +1,227 @@
+"""Decodes one answer: samples and computes, and closes its thinking block where that has to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd, TokenLogprob
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.llama.answer.answer_end import AnswerEnd
+from deepseek_r1.engine.llama.answer.constrained_decoding import SamplerPair
+from deepseek_r1.engine.llama.answer.decode_loop import DecodeLoop
+from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
+from deepseek_r1.engine.llama.threads.threads import ThreadGovernor
+from deepseek_r1.engine.output.generation_output import GenerationOutput
+from deepseek_r1.memory.plan import DECODE_ROWS
+
+_MOST_RESERVE = 256  # cells that thinking leaves for an answer
+_RESERVE_SHARE = 8  # or this part of the context, if that is less
+
+if TYPE_CHECKING:
+    from deepseek_r1.engine.llama.binding.logprobs import LogprobReader
+
+
+class DecodeMachine(NamedTuple):
+    """The parts of an engine that decode.
+
+    `begin` is called once, when the prompt is computed and the first token sampled. `poll` is
+    called between computations; it raises AbortedError for a cancel. `reserve` gets the number of
+    cells that a computation fills. `cells_end` returns the number that can be filled before the
+    next `poll`, `governor` that of automatic threads, `cancelled` whether the answer was cancelled.
+    """
+
+    model: LlamaModel
+    context: LlamaContext
+    loop: DecodeLoop
+    begin: Callable[[], None]
+    poll: Callable[[ThreadGovernor | None], None]
+    reserve: Callable[[int], None]
+    cells_end: Callable[[], int]
+    governor: Callable[[], ThreadGovernor | None]
+    cancelled: Callable[[], bool]
+    closing_tokens: Sequence[int]  # of a thinking block
+
+
+class AnswerDecoder:
+    """Decodes one answer after its prompt is computed. For the computing thread.
+
+    `end_thinking` may come from any thread.
+    """
+
+    def __init__(
+        self,
+        machine: DecodeMachine,
+        samplers: SamplerPair,
+        output: GenerationOutput,
+        sampling: SamplingSettings,
+        *,
+        speculation: SpeculativeDecoder | None,
+        logprobs: LogprobReader | None = None,
+    ) -> None:
+        self._machine, self._samplers, self._output = machine, samplers, output
+        self._sampling, self._speculation, self._logprobs = sampling, speculation, logprobs
+        self._row = -1  # of the logits that the last token was sampled from
+        self._context, self._length = machine.context, machine.context.params.context_length
+        self._thinking_length = self._length  # cells at which thinking ends
+        self._end = AnswerEnd(sampling, output, samplers)
+        self._aborted_for_end = self._running = False
+        self.uncomputed: list[int] = []
+        """The last tokens of the answer, while they are not in the cells."""
+
+    def end_thinking(self) -> None:
+        """Close the thinking block, in the middle of a computation too. From any thread."""
+        self._end.thinking_end_wanted = True
+        if self._running and self._output.thinking and self._machine.model.can_truncate:
+            self._aborted_for_end = True
+            self._context.abort.set()
+
+    def run(self) -> Generator[GenerationEvent, None, FinishReason]:
+        """Decode until the answer ends. Raises AbortedError for a cancel, EngineFailed.
+
+        llama.cpp divides long attention among the threads, and the sum depends a little on their
+        number: where the answer has to be reproducible, the number stays.
+        """
+        self._running = True
+        with_reserve = self._length - min(_MOST_RESERVE, self._length // _RESERVE_SHARE)
+        if len(self._context.cells) < with_reserve:  # else the user wants it to think on
+            self._thinking_length = with_reserve
+        try:
+            token = yield from self._first_token()
+            while token is not None:
+                piece = self._machine.model.token_text(token)
+                if events := self._output.on_token(piece, self._logprob(token)):
+                    yield from events
+                if piece is None or self._output.stopped:
+                    return FinishReason.STOP
+                self.uncomputed = [token]
+                self._end.observe([token], piece)
+                if (reason := self._finish_reason()) is not None:
+                    return reason
+                if self._speculation is not None and self._speculation.verify(token):
+                    self.uncomputed = []
+                    token = self._sample(self._speculation.row)
+                else:
+                    token = yield from self._next_token(token)
+            return FinishReason.CONTEXT
+        finally:
+            self._running = False
+
+    def _sample(self, row: int) -> int:
+        self._row = row
+        return self._samplers.sample(row)
+
+    def _logprob(self, token: int) -> TokenLogprob | None:
+        return self._logprobs.read(token, self._row) if self._logprobs is not None else None
+
+    def _first_token(self) -> Generator[GenerationEvent, None, int | None]:
+        """Sample the first token, or close a thinking block that the prompt opened."""
+        if (end := self._end.thinking_end) is not None:
+            self._machine.begin()
+            return (yield from self._close_thinking(end))
+        token = self._sample(-1)
+        self._machine.begin()
+        if self._samplers.first_token_decides and not self._samplers.on_first_token(token):
+            token = self._sample(-1)
+        return token
+
+    def _next_token(self, token: int) -> Generator[GenerationEvent, None, int | None]:
+        """Compute `token` and return the one sampled after it.
+
+        Closes the thinking block where it has to end; None where the context is too full for that.
+        """
+        while (end := self._end.thinking_end) is None:
+            try:
+                return self._compute_and_sample(token)
+            except AbortedError:
+                self._resume()
+                token = self.uncomputed[-1]
+        return (yield from self._close_thinking(end))
+
+    def _compute_and_sample(self, token: int) -> int:
+        """One run of the decode loop, or one drafted pass."""
+        machine, speculation = self._machine, self._speculation
+        governor = None if self._sampling.reproducible else machine.governor()
+        machine.poll(governor)
+        if speculation is not None:
+            began = time.perf_counter()
+            drafted = speculation.compute(token)
+            times_s = [] if drafted else [time.perf_counter() - began]
+            chosen = self._sample(speculation.row)
+        else:
+            loop, self._row = machine.loop, -1
+            try:
+                chosen = loop.run(token, self._samplers.chain, self._output, self._tokens_left())
+            except AbortedError:
+                self.uncomputed = [loop.last_token]
+                raise
+            finally:
+                self._end.observe(loop.text_tokens, loop.text)
+            times_s = loop.times_s
+        self.uncomputed = []
+        if governor is not None and times_s:
+            governor.observe(times_s, time.perf_counter())
+        return chosen
+
+    def _tokens_left(self) -> int:
+        """The most tokens of text after which this class has to decide again."""
+        if self._samplers.until_answer:
+            return 0
+        left = min(self._end.next_tokens, self._machine.cells_end() - len(self._context.cells))
+        if not self._output.thinking:
+            left = min(left, self._sampling.max_tokens - self._output.answer_tokens)
+        else:
+            left = min(left, self._thinking_length - len(self._context.cells))
+            if (budget := self._sampling.thinking_budget) is not None:
+                left = min(left, budget - self._output.tokens)
+        return max(0, left - 1)
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def _finish_reason(self) -> FinishReason | None:
+        if (reason := self._end.finish_reason) is not None:
+            return reason
+        most = self._thinking_length if self._output.thinking else self._length
+        return FinishReason.CONTEXT if len(self._context.cells) >= most else None
+
+    def _close_thinking(self, end: ThinkingEnd) -> Generator[GenerationEvent, None, int | None]:
+        """Close the thinking block with the model's own tokens, then sample the answer's first.
+
+        The events come first: computing the tokens may take long. None where the context is full.
+        """
+        if self._speculation is not None:
+            self._speculation.close()
+        closing = [*self.uncomputed, *self._machine.closing_tokens]
+        if len(self._context.cells) + len(closing) >= self._length:
+            return None
+        yield from self._output.close_thinking(end)
+        self.uncomputed = closing
+        self._samplers.accept(self._machine.closing_tokens)
+        self._end.on_thinking_closed()
+        while self.uncomputed:
+            try:
+                self._compute_some()
+            except AbortedError:
+                self._resume()
+        return self._sample(-1)
+
+    def _compute_some(self) -> None:
+        """Compute the next of the uncomputed tokens."""
+        most = min(DECODE_ROWS, self._context.max_batch_tokens)
+        some = self.uncomputed[:most]
+        self._machine.reserve(len(self._context.cells) + len(some))
+        self._context.compute(some)
+        del self.uncomputed[:most]
+
+    def _resume(self) -> None:
+        """Go on after an abort that ends the thinking. Raises AbortedError for a cancel."""
+        if not self._aborted_for_end:
+            raise AbortedError
+        self._aborted_for_end = False
+        self._context.abort.clear()
+        if self._machine.cancelled():
+            self._context.abort.set()
+            raise AbortedError

@@ -1,0 +1,71 @@
+"""Remembers the tokens of recent answers, so that an answer can be continued from its cells.
+
+The text of an answer does not determine its tokens: a tokenizer would cut it in another way than
+it was sampled, most of all where it ended. With the sampled tokens the continuation finds its
+cells, and is the text that would have followed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from deepseek_r1.core.messages import PartialAnswer
+from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
+
+_REMEMBERED = 8  # answers, each with its prompt: 4 bytes a token
+
+
+@dataclass(frozen=True, slots=True)
+class _RecentAnswer:
+    prompt: array[int]
+    answer: array[int]
+
+
+class RecentAnswers:
+    """The tokens of the last answers and their prompts. For the computing thread."""
+
+    def __init__(self, token_text: Callable[[int], bytes | None]) -> None:
+        """`token_text` returns a token's text, None for one that ends an answer."""
+        self._token_text = token_text
+        self._answers: deque[_RecentAnswer] = deque(maxlen=_REMEMBERED)
+
+    def add(self, prompt: Sequence[int], answer: Sequence[int]) -> None:
+        """Remember an answer. With no token of it there is nothing to continue."""
+        if answer:
+            self._answers.append(_RecentAnswer(array("i", prompt), array("i", answer)))
+
+    def find(
+        self,
+        prompt: Sequence[int],
+        partial: PartialAnswer,
+        *,
+        thinking_open: bool,
+        plain: bool = False,
+    ) -> list[int] | None:
+        """Return the tokens of the last answer to `prompt` with exactly this text, or None.
+
+        `thinking_open` and `plain` are those of the answer's `GenerationOutput`.
+        """
+        wanted = array("i", prompt)
+        for each in reversed(self._answers):
+            if each.prompt == wanted:
+                output = GenerationOutput(thinking_open=thinking_open, started=0.0, plain=plain)
+                if self._shown(each.answer, output) == partial:
+                    return list(each.answer)
+        return None
+
+    def text_of(self, tokens: Sequence[int]) -> bytes:
+        """Return the text of `tokens`."""
+        return b"".join(self._token_text(token) or b"" for token in tokens)
+
+    def _shown(self, answer: Sequence[int], output: GenerationOutput) -> PartialAnswer:
+        """Return what these tokens had in their events."""
+        collector = ResultCollector()
+        output.on_text(self.text_of(answer), len(answer))
+        collector.add(*output.finish(cut=True))
+        return PartialAnswer(
+            thinking=collector.thinking, text=collector.text, inside_thinking=output.thinking
+        )

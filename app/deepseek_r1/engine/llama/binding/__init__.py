@@ -1,0 +1,1 @@
+"""llama.cpp's library, model, context and sampler."""

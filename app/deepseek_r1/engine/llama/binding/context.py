@@ -1,0 +1,394 @@
+"""A llama.cpp context: the KV cache, and the computation of tokens into it."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from deepseek_r1.core.errors import (
+    EngineFailed,
+    EngineStartFailed,
+    ModelLoadFailed,
+    StreamingUnavailable,
+)
+from deepseek_r1.core.interrupts import deferred_interrupt
+from deepseek_r1.core.settings import KVType
+from deepseek_r1.engine.llama.binding.attention import make_attention
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.binding.mul_mat import make_mul_mat
+from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.native.native_library import (
+    LlamaBatch,
+    NodeKernels,
+    native,
+)
+from deepseek_r1.weights.ggml.tensor_layout import address_of
+from deepseek_r1.weights.kv_memory import KVMemory
+from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
+
+# What llama_decode returns.
+_NO_KV_SLOT = 1
+_ABORTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ContextParams:
+    """The parameters of a context. Lengths are in tokens."""
+
+    context_length: int  # cells of the KV cache, shared by all sequences
+    micro_batch: int
+    kv_type: KVType
+    sequences: int
+    threads: int
+    threads_prefill: int
+    draft_tokens: int = 0  # the most that are computed along with a chosen token
+    snapshots: bool = False  # one more sequence, through which ranges of cells are copied
+
+    @property
+    def snapshot_sequence(self) -> int:
+        """The number of the sequence for snapshots, after all others."""
+        return self.sequences
+
+    @property
+    def max_outputs(self) -> int:
+        """The most rows of logits of one computation."""
+        return max(self.all_sequences, 1 + self.draft_tokens)
+
+    @property
+    def most_rows(self) -> int:
+        """The most tokens of one computation."""
+        return max(self.micro_batch, self.max_outputs)
+
+    @property
+    def all_sequences(self) -> int:
+        """The sequences and the one for snapshots. llama.cpp needs a row of logits for each."""
+        return self.sequences + int(self.snapshots)
+
+
+class AbortFlag:
+    """Stops a running computation from any thread, without Python in the computing threads.
+
+    llama.cpp calls its abort callback after every operation of the graph. The callback here is
+    the C library's own `strlen` on our two bytes: b"\\0" has length 0, which means "go on"; b"\\1"
+    has length 1, which means "abort". It needs no lock and no interpreter, and is set by one store.
+    """
+
+    def __init__(self) -> None:
+        libc = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+        self.function = ctypes.cast(libc.strlen, ctypes.c_void_p).value or 0
+        self._bytes = ctypes.create_string_buffer(2)
+        self.address = ctypes.addressof(self._bytes)
+        self.raised = False  # mirrors the bytes, and is cheaper to read than they are
+
+    def set(self) -> None:
+        """Make the running and every later computation end at once."""
+        self.raised = True
+        self._bytes[0] = b"\1"
+
+    def clear(self) -> None:
+        """Allow computing again."""
+        self._bytes[0] = b"\0"
+        self.raised = False
+
+
+class AbortedError(Exception):
+    """An `AbortFlag` ended a computation; the cells that it had begun are removed again."""
+
+
+class BatchToken(NamedTuple):
+    """A token for one of several sequences."""
+
+    token: int
+    position: int
+    sequence: int
+    wants_logits: bool
+
+
+def default_context_params(api: Any, context_length: int, batch: int) -> Any:
+    """Return `llama_context_params` for one sequence, with everything on the processor."""
+    params = api.llama_context_default_params()
+    params.n_ctx = context_length
+    params.n_batch = params.n_ubatch = batch
+    params.n_seq_max = 1
+    params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
+    params.no_perf = True
+    params.offload_kqv = params.op_offload = False
+    return params
+
+
+class LlamaContext:
+    """Owns a `llama_context` and records which tokens are in its cells. For one thread.
+
+    Any thread may use `abort` and lower `batch_limit`.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        model: LlamaModel,
+        params: ContextParams,
+        weights: StreamedWeights | None = None,
+        kv_memory: KVMemory | None = None,
+    ) -> None:
+        """Allocate the KV cache and the buffers, in `kv_memory` if it is given.
+
+        Raises ModelLoadFailed where that fails, StreamingUnavailable.
+        """
+        self._api = library.api
+        self._weights = weights
+        self._kv_memory = kv_memory  # kept alive: ggml frees the buffers in it at `close`
+        self._library = library
+        self.params = params
+        self.batch_limit = params.micro_batch  # prompt tokens of one computation
+        self.abort = AbortFlag()
+        ggml = weights.ggml if weights is not None else None
+        self._attention = make_attention(library, ggml)
+        self._mul_mat = make_mul_mat(library, ggml)
+        self._kernels = NodeKernels()  # kept alive: the eval callback's user data
+        with kv_memory.intercept() if kv_memory is not None else nullcontext():
+            native_params = self._native_params()
+            self.pointer: Any = self._api.llama_init_from_model(model.pointer, native_params)
+        if not self.pointer:
+            self._free_callback_objects()
+            detail = library.log.last_error() or "the context could not be created"
+            raise ModelLoadFailed(path="", detail=detail)
+        if weights is not None:
+            weights.on_failure = self.abort.set
+            try:
+                weights.on_context_created(lambda: self.abort.raised)
+            except StreamingUnavailable:
+                self._api.llama_free(self.pointer)
+                self._free_callback_objects()
+                raise
+        self.memory = self._api.llama_get_memory(self.pointer)
+        self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
+        self.whole_pieces = 0  # leading cells that were filled in whole pieces: `prompt_pieces`
+        self.batched_cells = 0
+        """The cells of all sequences, where there are several; `cells` is empty then."""
+        self._tokens = (self._api.llama_token * params.micro_batch)()
+        self._batch = self._api.llama_batch_get_one(self._tokens, params.micro_batch)
+        self.one = (self._api.llama_token * 1)()
+        self._batch_of_one = self._api.llama_batch_get_one(self.one, 1)
+        self._token_batch = self._api.llama_batch_init(params.most_rows, 0, 1)
+
+    def _free_callback_objects(self) -> None:
+        """Free what the eval callback uses, after the context."""
+        if self._weights is not None:
+            self._weights.set_kernels(NodeKernels())
+        for each in (self._attention, self._mul_mat):
+            if each is not None:
+                each.close()
+
+    def _set_eval_callback(self, native_params: Any) -> None:
+        parts = (self._attention, self._mul_mat)
+        self._kernels = kernels = NodeKernels(
+            *(None if each is None else each.user_data for each in parts)
+        )
+        if self._weights is not None:
+            self._weights.set_kernels(kernels)
+            callback, user_data = self._weights.eval_callback, self._weights.eval_user_data
+        elif any(parts):
+            callback = address_of(native().kernels_on_node)
+            user_data = ctypes.addressof(kernels)
+        else:
+            return
+        native_params.cb_eval = ctypes.cast(callback, self._api.ggml_backend_sched_eval_callback)
+        native_params.cb_eval_user_data = user_data
+
+    def _native_params(self) -> Any:
+        api, params = self._api, self.params
+        llama = default_context_params(api, params.context_length, params.micro_batch)
+        llama.n_seq_max = params.all_sequences
+        llama.kv_unified = True
+        # Only the last token of a sequence and the drafts need logits. Without this bound their
+        # buffer is micro-batch x vocabulary x 4 bytes: 148 MiB at 256 x 151,936.
+        llama.n_outputs_max = params.max_outputs
+        llama.n_threads, llama.n_threads_batch = params.threads, params.threads_prefill
+        llama.type_k = llama.type_v = {
+            KVType.F16: api.GGML_TYPE_F16,
+            KVType.Q8_0: api.GGML_TYPE_Q8_0,
+            KVType.Q4_0: api.GGML_TYPE_Q4_0,
+        }[params.kv_type]
+        llama.abort_callback = ctypes.cast(self.abort.function, api.ggml_abort_callback)
+        llama.abort_callback_data = self.abort.address
+        self._set_eval_callback(llama)
+        return llama
+
+    def close(self) -> None:
+        """Free the KV cache and the buffers."""
+        if self.pointer is not None:
+            self._api.llama_batch_free(self._token_batch)
+            self._api.llama_free(self.pointer)
+            self.pointer = None
+            self._free_callback_objects()
+
+    @property
+    def single_token_batch(self) -> LlamaBatch:
+        """The batch that `compute_one` computes: the token in `one`. Raises EngineStartFailed."""
+        if ctypes.sizeof(LlamaBatch) != ctypes.sizeof(self._batch_of_one):
+            raise EngineStartFailed(detail="llama.cpp lays out its batch in another way")
+        return LlamaBatch.from_buffer_copy(self._batch_of_one)
+
+    @property
+    def kernels_name(self) -> str:
+        """The kernels that compute in llama.cpp's place; empty for none.
+
+        Others give other last digits.
+        """
+        return "; ".join(each.name for each in (self._attention, self._mul_mat) if each is not None)
+
+    @property
+    def used(self) -> int:
+        """Cells in use."""
+        return len(self.cells) + self.batched_cells
+
+    @property
+    def max_batch_tokens(self) -> int:
+        """The most tokens of one computation: the micro-batch, or fewer where memory is short."""
+        return min(self.batch_limit, self.most_tokens)
+
+    @property
+    def most_tokens(self) -> int:
+        """The most tokens of one computation that there is memory for."""
+        limit = self._weights.tokens_at_once if self._weights is not None else 0
+        return min(self.params.micro_batch, limit or self.params.micro_batch)
+
+    def set_threads(self, threads: int, threads_prefill: int) -> None:
+        """Set the threads for decode and prefill, from the next token on."""
+        self._api.llama_set_n_threads(self.pointer, threads, threads_prefill)
+
+    def keep_prefix(self, prompt: Sequence[int]) -> int:
+        """Drop all cells that do not begin `prompt`. Returns how many of its tokens are cached.
+
+        At least one token is left to compute: the logits after it are needed.
+        """
+        return self.truncate(common_length(self.cells, prompt[:-1]))
+
+    def truncate(self, length: int) -> int:
+        """Keep the first `length` cells; none where the model's memory cannot be cut there.
+
+        Returns how many are kept.
+        """
+        if not self._api.llama_memory_seq_rm(self.memory, 0, length, -1):
+            self.clear()
+            return 0
+        del self.cells[length:]
+        self.whole_pieces = min(self.whole_pieces, length)
+        return length
+
+    def compute(self, tokens: Sequence[int]) -> None:
+        """Append up to `max_batch_tokens` tokens. Raises AbortedError, EngineFailed."""
+        count = len(tokens)
+        self._tokens[:count] = tokens
+        self._batch.n_tokens = count
+        self.check(self._decode(self._batch))
+        self.cells += tokens
+
+    def _decode(self, batch: Any) -> int:
+        with self.interruptible():
+            status: int = self._api.llama_decode(self.pointer, batch)
+        return status
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C end a computation at once. Raises KeyboardInterrupt after the block."""
+        try:
+            with deferred_interrupt(self.abort.set):
+                yield
+        except KeyboardInterrupt:
+            self.abort.clear()
+            if self._weights is not None:
+                self._weights.abort_pass()
+            if not self.batched_cells:  # those of several sequences are removed by their owner
+                self.truncate(len(self.cells))  # removes what the computation had begun
+            raise
+
+    def compute_one(self, token: int) -> None:
+        """Append a single token without building a batch. Raises as `compute` does."""
+        self.one[0] = token
+        status = self._decode(self._batch_of_one)
+        if status:
+            self.check(status)
+        self.cells.append(token)
+
+    def compute_embedding(self, token: int) -> list[float]:
+        """Append a token and return its embedding, scaled to length 1. Raises as `compute` does."""
+        self._api.llama_set_embeddings(self.pointer, True)
+        try:
+            self.compute_one(token)
+            width = self._api.llama_model_n_embd_out(self._api.llama_get_model(self.pointer))
+            values: list[float] = self._api.llama_get_embeddings_ith(self.pointer, -1)[:width]
+        finally:
+            self._api.llama_set_embeddings(self.pointer, False)
+        length = math.hypot(*values)
+        return [value / length for value in values] if length else values
+
+    def compute_with_drafts(self, tokens: Sequence[int]) -> None:
+        """Append up to `params.max_outputs` tokens, with logits for each. Raises as `compute`."""
+        first, batch = len(self.cells), self._token_batch
+        for i, token in enumerate(tokens):
+            self._set_batch_token(i, BatchToken(token, first + i, 0, wants_logits=True))
+        batch.n_tokens = len(tokens)
+        self.check(self._decode(batch))
+        self.cells += tokens
+
+    def compute_batch(self, tokens: Sequence[BatchToken]) -> None:
+        """Compute up to `max_batch_tokens` of several sequences at once, while `cells` is empty.
+
+        Adds them to `batched_cells`. Raises as `compute` does; the caller then removes what the
+        computation has begun, and corrects `batched_cells`.
+        """
+        batch = self._token_batch
+        batch.n_tokens = len(tokens)
+        for i, token in enumerate(tokens):
+            self._set_batch_token(i, token)
+        self.batched_cells += len(tokens)  # also where it fails
+        self.check(self._decode(batch))
+
+    def _set_batch_token(self, at: int, one: BatchToken) -> None:
+        batch = self._token_batch
+        batch.token[at], batch.pos[at], batch.logits[at] = one.token, one.position, one.wants_logits
+        batch.n_seq_id[at], batch.seq_id[at][0] = 1, one.sequence
+
+    def remove(self, sequence: int, length: int) -> bool:
+        """Keep the first `length` cells of one of several sequences. Returns whether it could."""
+        return bool(self._api.llama_memory_seq_rm(self.memory, sequence, length, -1))
+
+    def share(self, source: int, target: int, length: int) -> None:
+        """Add the first `length` cells of `source` to the empty sequence `target`."""
+        self._api.llama_memory_seq_cp(self.memory, source, target, 0, length)
+
+    def clear(self) -> None:
+        """Free the cells of all sequences."""
+        self._api.llama_memory_clear(self.memory, False)
+        self.cells.clear()
+        self.whole_pieces = 0
+        self.batched_cells = 0
+
+    def check(self, status: int) -> None:
+        """Check what llama_decode returned. Raises AbortedError, EngineFailed."""
+        if status == 0:
+            return
+        failure = self._weights.abort_pass() if self._weights is not None else None
+        if not self.batched_cells:  # several sequences are cleared by their owner
+            self.truncate(len(self.cells))  # removes what the computation had begun
+        if failure is not None:
+            raise EngineFailed(detail=str(failure)) from failure
+        check_status(status, self._library)
+
+
+def check_status(status: int, library: Library) -> None:
+    """Check what llama_decode or llama_encode returned. Raises AbortedError, EngineFailed."""
+    if status == 0:
+        return
+    if status == _ABORTED:
+        raise AbortedError
+    if status == _NO_KV_SLOT:
+        raise EngineFailed(detail="the context is full")
+    raise EngineFailed(detail=library.log.last_error() or f"llama_decode returned {status}")

@@ -1,0 +1,174 @@
+"""llama.cpp's shared library: opened once per process, with its log and its CPU back ends.
+
+Only the binding's low-level module is used. Importing it through the package would run
+`llama_cpp/__init__.py`, which imports the high-level class, numpy, jinja2 and diskcache: 38 MiB and
+0.31 s instead of 15 MiB and 0.05 s (measured on Linux, Python 3.11). So the package becomes a bare
+module object with only a search path before its submodule is imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import EngineStartFailed
+from deepseek_r1.engine.llama.binding.cpu_variant import loaded_cpu_variant, variant_in_log_line
+from deepseek_r1.engine.llama.binding.exported_functions import ExportedFunctions
+from deepseek_r1.engine.llama.binding.openmp import wait_policy_set
+from deepseek_r1.engine.low_level import import_low_level
+
+_LEVEL_DEBUG, _LEVEL_WARN, _LEVEL_ERROR, _LEVEL_CONTINUED = 1, 3, 4, 5
+_LINES_KEPT = 400
+_BUFFER = re.compile(r"(model|KV|RS|compute|output) buffer size\s*=\s*([0-9.]+) MiB")
+_FLASH_ATTENTION = "Flash Attention enabled"
+_BILL_LINES = {
+    "model": "weights",
+    "KV": "kv_cache",
+    "RS": "kv_cache",  # the state of recurrent layers, which replaces it
+    "compute": "compute",
+    "output": "output",
+}
+
+
+class LibraryLog:
+    """The newest lines of llama.cpp's log. Any of its threads writes them."""
+
+    def __init__(self) -> None:
+        self._lines: deque[tuple[int, str]] = deque(maxlen=_LINES_KEPT)
+        self._skipping = False
+
+    def add(self, level: int, text: bytes) -> None:
+        """Handle one call of llama.cpp's log function: a line, or more of the line before."""
+        if level != _LEVEL_CONTINUED:
+            # The debug log has a line for each tensor, which would push out everything else.
+            self._skipping = level <= _LEVEL_DEBUG
+        if self._skipping:
+            return
+        line_text = text.decode("utf-8", "replace")
+        if level == _LEVEL_CONTINUED and self._lines:
+            before, line = self._lines[-1]
+            self._lines[-1] = (before, line + line_text.rstrip("\n"))
+            return
+        self._lines.append((level, line_text.rstrip("\n")))
+        if level >= _LEVEL_WARN:
+            log.engine.debug("llama.cpp: %s", line_text.rstrip("\n"))
+
+    def clear(self) -> None:
+        """Drop all lines, before the next operation."""
+        self._lines.clear()
+
+    def last_error(self) -> str:
+        """Return the newest error lines, oldest first; empty when there are none."""
+        errors = [line for level, line in self._lines if level == _LEVEL_ERROR and line.strip()]
+        return "; ".join(errors[-3:])
+
+    def variant(self) -> str:
+        """Return the CPU variant that was loaded from a separate file; empty for none."""
+        return next(filter(None, (variant_in_log_line(line) for _, line in self._lines)), "")
+
+    def flash_attention(self) -> bool:
+        """Return whether the context created since `clear` uses flash attention.
+
+        The values of a token are contiguous then.
+        """
+        return any(_FLASH_ATTENTION in line for _, line in list(self._lines))
+
+    def buffers_mib(self) -> dict[str, float]:
+        """Return the sizes of buffers created since `clear`, by the names of the bill's lines."""
+        sizes: dict[str, float] = {}
+        for _, line in list(self._lines):
+            if found := _BUFFER.search(line):
+                name = _BILL_LINES[found[1]]
+                sizes[name] = sizes.get(name, 0.0) + float(found[2])
+        return sizes
+
+
+class Library:
+    """The binding's module and its state that belongs to the process as a whole."""
+
+    def __init__(self) -> None:
+        """Raises EngineStartFailed where the library is missing or does not load."""
+        self.log = LibraryLog()
+        try:
+            with wait_policy_set():
+                self.api: Any = import_low_level("llama_cpp", "llama_cpp", "llama-cpp-python")
+        except (ImportError, OSError, RuntimeError, AttributeError) as error:
+            raise EngineStartFailed(detail=str(error)) from error
+        self.functions = ExportedFunctions(self.api)
+        self._log_callback = self.api.llama_log_callback(self._on_log)
+        self.api.llama_log_set(self._log_callback, None)
+        try:
+            with wait_policy_set():
+                _load_cpu_back_ends(Path(self.api._base_path), self.functions)
+            self.cpu_variant = loaded_cpu_variant(self.functions, self.log.variant())
+        except OSError as error:
+            raise EngineStartFailed(detail=str(error)) from error
+        self.api.llama_backend_init()
+        self.version: str = _version(self.functions)
+
+    @property
+    def name(self) -> str:
+        """The display name: "llama.cpp 1.2.3, haswell"."""
+        parts = (f"llama.cpp {self.version}".rstrip(), self.cpu_variant.variant)
+        return ", ".join(filter(None, parts))
+
+    @property
+    def build(self) -> str:
+        """Which instructions it was compiled for, and the size of its file."""
+        features = (self.api.llama_print_system_info() or b"").decode("ascii", "replace")
+        return f"{features} {Path(self.api._lib._name).stat().st_size}"
+
+    def _on_log(self, level: int, text: bytes, _user_data: int | None) -> None:
+        self.log.add(level, text)
+
+
+_library_lock = threading.Lock()
+_library: Library | None = None
+
+
+def library() -> Library:
+    """Return the process's one `Library`, opened at the first call."""
+    global _library  # noqa: PLW0603 - a shared library is loaded once a process
+    with _library_lock:
+        if _library is None:
+            _library = Library()
+        return _library
+
+
+def _load_cpu_back_ends(folder: Path, functions: ExportedFunctions) -> None:
+    """Load the CPU back ends of a build with GGML_BACKEND_DL, which loads none by itself.
+
+    They are loaded by the very libggml that libllama uses: a second copy would register them where
+    libllama never looks.
+    """
+    folders = [folder for folder in (folder, folder.parents[1] / "bin") if _has_back_ends(folder)]
+    if not folders:
+        return
+    count = functions.ggml_backend_dev_count
+    count.restype, count.argtypes = ctypes.c_size_t, []
+    load = functions.ggml_backend_load_all_from_path
+    load.restype, load.argtypes = None, [ctypes.c_char_p]
+    for place in folders:
+        if count() == 0:
+            load(str(place).encode("utf-8"))
+    if count() == 0:
+        raise OSError(f"there is no usable CPU back end in {', '.join(map(str, folders))}")
+
+
+def _has_back_ends(folder: Path) -> bool:
+    """Return whether the folder has CPU back ends, such as libggml-cpu-haswell.so."""
+    return any(folder.glob("*ggml-cpu-*.so")) or any(folder.glob("ggml-cpu-*.dll"))
+
+
+def _version(functions: ExportedFunctions) -> str:
+    try:
+        native = functions.llama_version
+    except AttributeError:
+        return ""
+    native.restype, native.argtypes = ctypes.c_char_p, []
+    return (native() or b"").decode("ascii", "replace")

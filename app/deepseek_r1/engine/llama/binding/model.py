@@ -1,0 +1,270 @@
+"""A llama.cpp model: its weights and vocabulary in memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import (
+    ArchitectureUnknown,
+    LoadStopped,
+    ModelLoadFailed,
+    StreamingUnavailable,
+)
+from deepseek_r1.core.interrupts import Interrupt, deferred_interrupt
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.output.detokenizer import to_utf8
+from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
+from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, PlainBufferType
+from deepseek_r1.weights.ggml.tensor_layout import Ggml
+from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights, WeightsUnreadableError
+
+_EMBEDDING = rb"^token_embd\.weight$"
+_ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16
+_PIECE_BYTES = 64
+_TEXTS_CACHED = 4096  # most tokens of a text, in less than 1 MiB
+
+Progress = Callable[[float], bool]
+
+
+class LlamaModel:
+    """Owns a `llama_model`. Reading the vocabulary is safe from any thread."""
+
+    def __init__(
+        self,
+        library: Library,
+        parts: Sequence[Path],
+        on_progress: Progress,
+        weights: StreamedWeights | None = None,
+        *,
+        repack: bool = True,
+    ) -> None:
+        """Read the weights of all `parts`, in order; with `weights`, only those that are pinned.
+
+        They are read, not mapped, and repacked for this CPU's instructions while they are read, so
+        each weight is in memory once. Streamed weights are never repacked. `on_progress` gets
+        fractions and stops the load by returning False (LoadStopped). Raises
+        ModelLoadFailed with llama.cpp's own error, ArchitectureUnknown.
+        """
+        self._api = library.api
+        # The model points to this and to `_ordinary`.
+        self._huge_pages = _huge_page_buffers(library) if weights is None else None
+        with ExitStack() as allocating:
+            if self._huge_pages is not None:
+                allocating.enter_context(self._huge_pages.intercept())
+            self._ordinary = PlainBufferType(library.functions, _EMBEDDING)
+
+            def on_read(fraction: float) -> bool:
+                allocating.close()  # all buffers exist before the first weight is read
+                return on_progress(fraction)
+
+            overrides = (weights or self._ordinary).overrides
+            self.pointer = _load(
+                library, parts, on_read, weights, overrides=overrides, repack=repack
+            )
+        self.vocab = self._api.llama_model_get_vocab(self.pointer)
+        has_encoder = self._api.llama_model_has_encoder(self.pointer)
+        if has_encoder or not self._api.llama_model_has_decoder(self.pointer):
+            architecture = self._metadata("general.architecture")
+            self.close()
+            raise ArchitectureUnknown(path=str(parts[0]), architecture=architecture)
+        self.vocabulary: int = self._api.llama_vocab_n_tokens(self.vocab)
+        self.bos: int = self._api.llama_vocab_bos(self.vocab)
+        self.bos_text = self.text_of(self.bos)
+        self.eos_text = self.text_of(self._api.llama_vocab_eos(self.vocab))
+        self.adds_bos: bool = self._api.llama_vocab_get_add_bos(self.vocab) and self.bos >= 0
+        self.fill_in_tokens: tuple[int, int, int] = (
+            self._api.llama_vocab_fim_pre(self.vocab),
+            self._api.llama_vocab_fim_suf(self.vocab),
+            self._api.llama_vocab_fim_mid(self.vocab),
+        )
+        heads: int = self._api.llama_model_n_head(self.pointer)
+        self.attention_heads = heads * int(self._api.llama_model_n_layer(self.pointer))
+        """Those of all layers."""
+        recurrent = self._api.llama_model_is_recurrent(self.pointer)
+        self.can_truncate = not (recurrent or self._api.llama_model_is_hybrid(self.pointer))
+        """Whether the last tokens of a context can be removed."""
+        self.context_trained: int = self._api.llama_model_n_ctx_train(self.pointer)
+        self.thinking_tags = self._thinking_tags()
+        self.token_text: Callable[[int], bytes | None] = lru_cache(_TEXTS_CACHED)(self._token_text)
+        """Returns a token's text; None for one that ends the answer. Caches frequent tokens."""
+
+    def close(self) -> None:
+        """Free the memory. Contexts created from the model must be closed before."""
+        if self.pointer is not None:
+            self._api.llama_model_free(self.pointer)
+            self.pointer = None
+
+    def _metadata(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        name = key.encode("utf-8")
+        self._api.llama_model_meta_val_str(self.pointer, name, buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    # ---- vocabulary -------------------------------------------------------------------------
+
+    def text_of(self, token: int) -> str:
+        """Return a token as the vocabulary spells it; empty for one that does not exist."""
+        if not 0 <= token < self.vocabulary:
+            return ""
+        return (self._api.llama_vocab_get_text(self.vocab, token) or b"").decode("utf-8", "replace")
+
+    @cached_property
+    def longest_token(self) -> int:
+        """The most bytes of a token, or a few more: its spelling may be longer than its text."""
+        get_text = self._api.llama_vocab_get_text
+        texts = (get_text(self.vocab, token) for token in range(self.vocabulary))
+        return max((len(text or b"") for text in texts), default=1) or 1
+
+    def _token_text(self, token: int) -> bytes | None:
+        return None if self.is_end(token) else self.piece(token)
+
+    def is_end(self, token: int) -> bool:
+        """Return whether a token ends an answer."""
+        return bool(self._api.llama_vocab_is_eog(self.vocab, token))
+
+    def markers(self) -> Iterator[str]:
+        """Yield control tokens and texts like `<|...|>`. See `prompt_builder.Tokenizer`."""
+        attribute = self._api.llama_vocab_get_attr
+        for token in range(self.vocabulary):
+            kind = attribute(self.vocab, token)
+            if kind & (_ATTR_CONTROL | _ATTR_UNKNOWN):
+                yield self.text_of(token)
+            elif kind & _ATTR_USER_DEFINED and _looks_like_marker(text := self.text_of(token)):
+                yield text
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Return the tokens of `text` alone."""
+        raw = to_utf8(text)
+        capacity = len(raw) + 16  # a token has at least a byte; prefixes may add a few
+        tokens = (self._api.llama_token * capacity)()
+        count = self._api.llama_tokenize(
+            self.vocab, raw, len(raw), tokens, capacity, False, special
+        )
+        if count < 0:
+            raise ValueError(f"{-count} tokens from {len(raw)} bytes")
+        made: list[int] = tokens[:count]
+        return made
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's text; control tokens have none, except the thinking tags."""
+        size = _PIECE_BYTES
+        while True:
+            buffer = ctypes.create_string_buffer(size)  # its own: any thread may call
+            count = self._api.llama_token_to_piece(
+                self.vocab, token, buffer, size, 0, token in self.thinking_tags
+            )
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def _thinking_tags(self) -> frozenset[int]:
+        single = (self.tokenize(tag, special=True) for tag in (OPEN_TAG, CLOSE_TAG))
+        return frozenset(tokens[0] for tokens in single if len(tokens) == 1)
+
+
+def _huge_page_buffers(library: Library) -> BufferInterceptor | None:
+    """Return what puts the weights into huge pages; None where there are none.
+
+    Every token reads all weights, and with small pages the processor looks up the address of each
+    4 KiB. With huge ones it decodes 1.06 times as fast (tests/benchmarks/bench_huge_pages.py).
+    Linux alone gives them to any program that asks. Intel's AMX has buffers of its own, which stay
+    in small pages.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        return BufferInterceptor(Ggml(library.functions), huge_pages=True)
+    except (StreamingUnavailable, OSError) as error:  # OSError: no address space
+        log.engine.warning("the weights are in small pages: %s", error)
+        return None
+
+
+def _looks_like_marker(text: str) -> bool:
+    return text.startswith(("<|", "<｜")) and text.endswith(("|>", "｜>"))
+
+
+def _load(
+    library: Library,
+    parts: Sequence[Path],
+    on_progress: Progress,
+    weights: StreamedWeights | None,
+    *,
+    overrides: int,
+    repack: bool,
+) -> Any:
+    """Return the model's pointer. Python exceptions cannot cross C, so they are raised here."""
+    api = library.api
+    errors: list[BaseException] = []
+
+    interrupt = Interrupt()
+
+    def progress(fraction: float, _user_data: int | None) -> bool:
+        if interrupt.pressed:
+            return False
+        try:
+            return on_progress(fraction)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+            return False
+
+    stopped = False
+
+    def cancellable_progress(fraction: float, user_data: int | None) -> bool:
+        nonlocal stopped
+        go_on = progress(fraction, user_data)
+        stopped = stopped or not go_on
+        return go_on
+
+    params = api.llama_model_default_params()
+    params.n_gpu_layers = 0
+    params.load_mode = api.LLAMA_LOAD_MODE_NONE
+    params.use_extra_bufts = repack and weights is None  # repacked, they are not the file's bytes
+    params.progress_callback = api.llama_progress_callback(cancellable_progress)
+    params.tensor_buft_overrides = overrides
+    names = [_native_path(part) for part in parts]
+    library.log.clear()
+    pointer = None
+    try:
+        with deferred_interrupt() as interrupt:
+            pointer = _load_files(api, names, params)
+    except KeyboardInterrupt:
+        if pointer:
+            api.llama_model_free(pointer)
+        raise
+    if errors:
+        raise errors[0]
+    if stopped:
+        raise LoadStopped
+    if not pointer:
+        detail = library.log.last_error() or "no reason given"
+        raise ModelLoadFailed(path=str(parts[0]), detail=detail)
+    if weights is not None:
+        try:
+            weights.finish_load(on_progress)
+        except WeightsUnreadableError as error:
+            api.llama_model_free(pointer)
+            raise ModelLoadFailed(path=str(parts[0]), detail=str(error)) from error
+        except BaseException:
+            api.llama_model_free(pointer)
+            raise
+    return pointer
+
+
+def _load_files(api: Any, names: Sequence[bytes], params: Any) -> Any:
+    if len(names) == 1:
+        return api.llama_model_load_from_file(names[0], params)
+    listed = (ctypes.c_char_p * len(names))(*names)
+    return api.llama_model_load_from_splits(listed, len(names), params)
+
+
+def _native_path(path: Path) -> bytes:
+    """Encode a path for llama.cpp: UTF-8 on Windows, the system's own bytes elsewhere."""
+    return str(path).encode("utf-8") if sys.platform == "win32" else os.fsencode(path)

@@ -1,0 +1,1 @@
+"""Turns tokens into the events of an answer."""

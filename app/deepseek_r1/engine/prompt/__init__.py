@@ -1,0 +1,1 @@
+"""Turns messages into the text and the tokens of a prompt."""
