@@ -1,1 +1,1 @@
-"""What an engine is to its callers."""
+"""The contract between an engine and its callers."""

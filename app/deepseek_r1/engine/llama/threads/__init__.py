@@ -1,1 +1,1 @@
-"""How many threads compute."""
+"""Chooses the number of threads that compute, and changes it while they do."""
