@@ -17,6 +17,7 @@ from deepseek_r1.host.protocol import CountTokensRequest, GenerateRequest
 from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
+from r1desk.chat.context.longer_context import longer_context
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.summary_controller import SummaryController
 from r1desk.chat.context.token_counter import TokenCounter
@@ -267,3 +268,8 @@ def test_the_ways_are_offered_again_after_a_restart(full: Overflow) -> None:
     again.count()
     again.bill()
     assert again.option(ContextWay.LEAVE_OUT).possible
+
+
+def test_an_engine_that_says_nothing_of_its_context_stops_no_window() -> None:
+    silent = FACTS.model_copy(update={"context_length": 0, "context_trained": 0})
+    assert longer_context(silent, needed=300) == 512

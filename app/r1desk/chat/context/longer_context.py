@@ -17,7 +17,7 @@ LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered
 
 def longer_context(facts: ModelFacts, needed: int) -> int | None:
     """The next length, by doubling, that holds `needed` tokens; None where none does."""
-    length = facts.context_length * 2
+    length = max(facts.context_length, 1) * 2
     while length < needed:
         length *= 2
     if 0 < facts.context_trained < length:
