@@ -14,13 +14,13 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS.parent / "app"), str(TESTS)]
 
 from PySide6.QtWidgets import QApplication
-from window.day import Screen
 
 from r1desk import preferences as prefs
 from r1desk.performance.widgets.panel import PanelTab
@@ -126,11 +126,17 @@ def main() -> None:
     if arguments.size:
         take(arguments.folder, arguments.size, arguments.short)
         return
-    with Screen(arguments.display) as screen:
-        for size, (scale, _, _) in SIZES.items():
-            command = [sys.executable, *sys.argv, "--size", size]
-            environment = {**os.environ, **screen.environment, "QT_SCALE_FACTOR": scale}
-            subprocess.run(command, env=environment, check=True)
+    environment = {**os.environ, "DISPLAY": arguments.display, "QT_QPA_PLATFORM": "xcb"}
+    server = ["Xvfb", arguments.display, "-screen", "0", "1366x768x24", "-nolisten", "tcp"]
+    with subprocess.Popen(server, stderr=subprocess.DEVNULL) as screen:
+        time.sleep(1.0)
+        with subprocess.Popen(["openbox"], env=environment) as manager:
+            for size, (scale, _, _) in SIZES.items():
+                command = [sys.executable, *sys.argv, "--size", size]
+                scaled = {**environment, "QT_SCALE_FACTOR": scale}
+                subprocess.run(command, env=scaled, check=True)
+            manager.terminate()
+        screen.terminate()
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.runner import Report, argument_parser, in_turns, middle, numbers, ratio
 from deepseek_r1.core.settings import KVType
-from deepseek_r1.engine.llama import attention, mul_mat
-from deepseek_r1.engine.llama import context as context_module
+from deepseek_r1.engine.llama.binding import attention, mul_mat
+from deepseek_r1.engine.llama.binding import context as context_module
 from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import TextTooLong
 from deepseek_r1.core.messages import Message, RawPrompt, Role
-from deepseek_r1.engine import prompt_builder
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.prompt import prompt_builder
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.formats.gguf import read_header

@@ -22,7 +22,7 @@ from deepseek_r1.core.child_environment import child_command, child_environment
 from deepseek_r1.core.errors import TemplateUnusable
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.processes import ChildKind
-from deepseek_r1.engine import template_process
+from deepseek_r1.engine.prompt import template_process
 from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.engine.prompt.template_frames import LENGTH, OWNER_PIPE, encoded
 from deepseek_r1.engine.prompt.template_process import (

@@ -83,6 +83,7 @@ def test_the_limit_counts_the_answer_and_not_the_thinking(thinker: CPUInference)
     assert not stats.inside_thinking
 
 
+@pytest.mark.slow
 def test_without_a_budget_the_context_ends_the_thinking_with_space_for_an_answer(
     thinker: CPUInference,
 ) -> None:

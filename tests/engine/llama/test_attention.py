@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deepseek_r1.core.settings import KVType
-from deepseek_r1.engine.llama import attention, context
+from deepseek_r1.engine.llama.binding import attention, context
 from deepseek_r1.engine.llama.binding.attention import attention_vector_bits, make_attention
 from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
@@ -49,7 +49,7 @@ def log_probabilities(model: LlamaModel, kv_type: KVType) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
-@pytest.mark.parametrize("bits", [256, 512])
+@pytest.mark.parametrize("bits", [256, pytest.param(512, marks=pytest.mark.slow)])
 def test_the_kernels_compute_what_llama_cpp_computes(
     model: LlamaModel, kv_type: KVType, bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deepseek_r1.engine.llama import cpu_variant
+from deepseek_r1.engine.llama.binding import cpu_variant
 from deepseek_r1.engine.llama.binding.cpu_variant import (
     CpuVariant,
     loaded_cpu_variant,

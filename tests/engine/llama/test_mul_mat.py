@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepseek_r1.engine.llama import context
+from deepseek_r1.engine.llama.binding import context
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.mul_mat import make_mul_mat, supported_kernels
 from deepseek_r1.native.native_library import MulMatKernel, native
