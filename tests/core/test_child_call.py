@@ -84,6 +84,17 @@ def test_progress_comes_before_the_reply(child: ChildCall) -> None:
     assert [step.number for step in steps] == [0, 1, 2]
 
 
+def test_a_process_that_another_thread_closes_ends_the_wait_of_who_asks(child: ChildCall) -> None:
+    closed: list[bool] = []
+    closing = threading.Timer(0.3, lambda: closed.append(child.close(PATIENCE_S)))
+    closing.start()
+    with pytest.raises(ChildDied):
+        child.ask(Act(act="time.sleep(600)"), deadline_s=PATIENCE_S)
+    closing.join()
+    assert closed == [True]
+    assert is_gone(child)
+
+
 def test_an_error_that_the_process_reports_does_not_end_it(child: ChildCall) -> None:
     with pytest.raises(ModelFileMissing):
         child.ask(Act(act=f"send(kind='failed', report={MISSING})"))

@@ -26,6 +26,8 @@ from deepseek_r1.engine.prompt import template_process
 from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.engine.prompt.template_frames import LENGTH, OWNER_PIPE, encoded
 from deepseek_r1.engine.prompt.template_process import (
+    end_renderer,
+    render_in_process,
     renderer_mib,
     renderer_pid,
     start_renderer,
@@ -255,6 +257,16 @@ def test_only_the_end_of_its_owner_signals_the_renderer() -> None:
         time.sleep(0.3)
         os.close(owner_end)
         assert renderer.wait(PATIENCE_S) == -signal.SIGIO
+
+
+def test_a_renderer_that_starts_slowly_is_no_fault_of_the_template(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end_renderer()
+    monkeypatch.setattr(template_process, "RENDER_S", 0.0)  # its start alone takes longer
+    monkeypatch.setattr(template_process, "BUSY_S", 0.1)
+    ((_, text),) = render_in_process("hello", [{"messages": []}])
+    assert text == "hello"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")

@@ -122,6 +122,7 @@ class NetworkProcess:
 
         try:
             stop.set_wake(ask_to_stop)
+            stop.check(name)
             result: NetworkResult = child.ask(
                 request, on_progress=lambda report: on_progress(report.progress)
             )

@@ -24,6 +24,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.processes import ChildKind
 
 POLL_S: Final = 0.1  # on Windows, Ctrl-C does not interrupt a longer wait
+CLOSE_S: Final = 2.0  # for a killed process to end; one that waits for a drive takes longer
 
 
 class ChildProgress(BaseModel):
@@ -57,7 +58,7 @@ class ChildTooSlow(Exception):
 class ChildCall:
     """One process that answers one request after the other.
 
-    A context manager. For one thread at a time, except for `send` and `hurry`.
+    A context manager. For one thread at a time, except for `send`, `hurry` and `close`.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class ChildCall:
         )
         self.pid = self._process.pid
         self.running = True
+        self._exit: ProcessExited | None = None  # once it has ended
+        self._forgotten = False
 
     def __enter__(self) -> Self:
         return self
@@ -137,24 +140,23 @@ class ChildCall:
         """Let the present reply come in this time, or not at all."""
         self._due = min(self._due, time.monotonic() + seconds)
 
-    def close(self, patience_s: float = float("inf")) -> bool:
+    def close(self, patience_s: float = CLOSE_S) -> bool:
         """Kill the process. False where it does not end in time, since it waits for a drive."""
-        if not self.running:
-            return True
-        self.running = False
-        self._process.kill()
+        if self.running:
+            self.running = False
+            self._process.kill()
         due = time.monotonic() + patience_s
-        while not isinstance(event := self._event(due), ProcessExited):
-            if event is None and time.monotonic() >= due:
-                return False
+        while not self._forgotten and self._exit is None:
+            event = self._event(due)
             if isinstance(event, FrameReceived):
                 self._process.frame_handled()
-        self._process.close()
+            elif event is None and time.monotonic() >= due:
+                return False
         return True
 
     def forget(self) -> None:
         """Leave the process alone: it belongs to the process that this one was forked from."""
-        self.running = False
+        self.running, self._forgotten = False, True
         self._process.forget()
 
     def _next(self, began: float, on_wait: Callable[[float], object]) -> Any:
@@ -162,6 +164,9 @@ class ChildCall:
         while True:
             event = self._event(self._due)
             match event:
+                case None | ProcessExited() if self._exit is not None:
+                    self.running = False
+                    raise ChildDied(self._exit.returncode, self._process.stderr)
                 case None if time.monotonic() >= self._due:
                     raise ChildTooSlow
                 case None:
@@ -171,14 +176,14 @@ class ChildCall:
                     return reply
                 case StreamBroken(error=error):
                     raise error
-                case ProcessExited(returncode=returncode):
-                    self.running = False
-                    self._process.close()
-                    raise ChildDied(returncode, self._process.stderr)
 
     def _event(self, due: float) -> ProcessEvent | None:
         """The next event; None for a while without one."""
         try:
-            return self._events.get(timeout=max(0.0, min(POLL_S, due - time.monotonic())))
+            event = self._events.get(timeout=max(0.0, min(POLL_S, due - time.monotonic())))
         except queue.Empty:
             return None
+        if isinstance(event, ProcessExited):
+            self._process.close()
+            self._exit = event
+        return event

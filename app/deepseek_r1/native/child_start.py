@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -54,8 +55,12 @@ def start_child(kind: ChildKind) -> Child:
     if sys.platform != "win32":
         import resource  # noqa: PLC0415 - not on Windows
 
-        # A core file would hold gigabytes, and private text.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        # A core file would hold gigabytes, and private text. Where the system forbids the setting,
+        # in a container for instance, its own stays.
+        with suppress(OSError, ValueError):
+            resource.setrlimit(
+                resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
+            )
     if program.memory_mib:
         _limit_memory(program.memory_mib << 20)
     return Child(FileIO(pipe_in, "rb"), FileIO(pipe_out, "wb"), missing)

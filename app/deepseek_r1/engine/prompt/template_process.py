@@ -25,6 +25,7 @@ from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine.prompt.template_frames import OUT_OF_MEMORY_EXIT, OWNER_PIPE
 from deepseek_r1.memory.meter import cpu_seconds, unshared_mib
 
+START_S = 30.0  # from the process's start to its first reply
 RENDER_S = 6.0  # for one request of a process that gets the processor
 STARVED_S = 30.0  # for one request, however little of the processor it gets
 BUSY_S = 0.5  # of processor time: a process that had less in RENDER_S waits for others
@@ -80,24 +81,22 @@ class TemplateProcess:
             if renderer_end is not None:
                 os.close(renderer_end)
         self.pid, self.owner = self._child.pid, os.getpid()
+        self._ready = False
 
     def request(self, request: _Render) -> list[tuple[str, str]]:
-        """Send a request and return its reply. Raises RendererLostError.
+        """Send a request and return its reply. Raises RendererLostError, EngineStartFailed.
 
         After any exception, Ctrl-C's too, the process is gone.
         """
-        used_s = cpu_seconds(self.pid)
-
-        def check_time(waited_s: float) -> None:
-            if waited_s >= RENDER_S and cpu_seconds(self.pid) - used_s >= BUSY_S:
-                raise ChildTooSlow
-
         try:
-            reply: list[tuple[str, str]] = self._child.ask(
-                request, deadline_s=STARVED_S, on_wait=check_time
-            )
+            if not self._ready:  # its start is no time of the template's
+                self._child.ask(_Render(source="", calls=(), language=""), deadline_s=START_S)
+                self._ready = True
+            return self._render(request)
         except ChildTooSlow:
-            raise RendererLostError(tr("the template takes too long")) from None
+            if self._ready:
+                raise RendererLostError(tr("the template takes too long")) from None
+            raise EngineStartFailed(detail=tr("It did not answer in time.")) from None
         except (ProtocolBroken, FrameTooLong):
             raise RendererLostError(tr("the template needs too much memory")) from None
         except ChildDied as died:
@@ -105,6 +104,17 @@ class TemplateProcess:
         finally:
             if not self._child.running:
                 self._close_owner_pipe()
+
+    def _render(self, request: _Render) -> list[tuple[str, str]]:
+        used_s = cpu_seconds(self.pid)
+
+        def check_time(waited_s: float) -> None:
+            if waited_s >= RENDER_S and cpu_seconds(self.pid) - used_s >= BUSY_S:
+                raise ChildTooSlow
+
+        reply: list[tuple[str, str]] = self._child.ask(
+            request, deadline_s=STARVED_S, on_wait=check_time
+        )
         return reply
 
     def kill(self) -> None:

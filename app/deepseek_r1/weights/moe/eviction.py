@@ -13,9 +13,8 @@ from typing import Final, Protocol
 
 from deepseek_r1.core.settings import CacheStrategy
 
-_DECAY_PASSES: Final = (
-    4.0  # an LFU count fades to 50 % in so many passes: `tests/benchmarks/bench_experts.py`
-)
+# An LFU count fades to 50 % in so many passes; measured in docs/measurements/streaming.md.
+_DECAY_PASSES: Final = 4.0
 _LARGEST: Final = 1e200  # counts are divided before they exceed what a float can hold
 
 

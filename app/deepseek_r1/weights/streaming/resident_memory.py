@@ -125,8 +125,13 @@ class UnreadWeights:
 
     def restore(self) -> None:
         """Point the tensors to where they pointed before. Not inside a computation."""
-        for tensor, (address, zeros) in self._zeros.items():
+        for tensor, (address, _zeros) in self._zeros.items():
             set_word(tensor + self._data, address)
+        self.close()
+
+    def close(self) -> None:
+        """Free the zeros. Nothing may be computed with the tensors any more."""
+        for _address, zeros in self._zeros.values():
             zeros.close()
         self._zeros.clear()
 

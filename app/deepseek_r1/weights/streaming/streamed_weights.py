@@ -204,12 +204,12 @@ class StreamedWeights:
 
     def _on_node(self, node: int, ask: int) -> int:
         """Handle a node that the native callback leaves to this module."""
-        weight = self._callback.needed_by(node) if ask else None
         stops = False
         try:
             if not ask:
                 self._on_computed()
                 return True
+            weight = self._callback.needed_by(node)
             if self.failure is None and weight is not None:
                 stops = self._provide(node, weight)
             elif self.failure is None:
@@ -218,8 +218,8 @@ class StreamedWeights:
             self._fail(error)
         if self.failure is None:
             return stops
-        if weight is not None:
-            self._unread.point_to_zeros(weight)
+        if ask and (unread := self._callback.needed_by(node)) is not None:
+            self._unread.point_to_zeros(unread)
         return False
 
     def _on_pass(self) -> int:
@@ -392,7 +392,7 @@ class StreamedWeights:
         if self._experts is not None:
             self._experts.cache.close()
         self._resident.close()
-        self._unread.restore()
+        self._unread.close()
         for file in self._files:
             file.close()
         self._type.close()

@@ -57,6 +57,7 @@ class PromptPreparation(QObject):
         self._folder, self._settings, self._defaults = folder, settings, defaults
         self.state: PromptCacheState | None = None
         self._computing: EngineRequest | None = None  # the preparation that computes
+        self._stops = 0
         engine.event.connect(self._on_event)
         chat.branch_shown.connect(self._on_branch_shown)
         chat.stopped.connect(self.stop)
@@ -89,6 +90,7 @@ class PromptPreparation(QObject):
     @Slot()
     def stop(self) -> None:
         """End a preparation that computes; what it has read stays in the engine."""
+        self._stops += 1
         if self._computing is not None:
             self._computing.cancel()
 
@@ -125,8 +127,10 @@ class PromptPreparation(QObject):
         if not compute and (folder is None or not folder.budget_mib):
             return
 
+        stops = self._stops
+
         def submit(settings: ConversationSettings) -> None:
-            if self._chat.busy:  # the user was faster
+            if self._chat.busy or (compute and stops != self._stops):  # the user was faster
                 return
             request = self._engine.submit(
                 PrepareRequest,
@@ -153,8 +157,9 @@ class PromptPreparation(QObject):
 
     @Slot()
     def _on_computed(self) -> None:
-        self._computing = None
-        self._chat.set_preparing(False)
+        if self.sender() is self._computing:  # else the next one has taken its place
+            self._computing = None
+            self._chat.set_preparing(False)
 
     @Slot(ErrorReport)
     def _on_failed(self, report: ErrorReport) -> None:
