@@ -25,25 +25,21 @@ CONTEXT = 400  # tokens, of the model that answers
 
 
 class SmallDisk(StoreThread):
-    """A store whose disk can be full; it knows whether all its work is done."""
+    """A store whose disk can be full; it counts what it was asked for."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.full = False
-        self._begun = self._done = 0
+        self.asked = 0
 
     def submit(self, work: Callable[[Store], Result]) -> Any:
-        return self._counted(super().submit(self._limited(work)))
+        self.asked += 1
+        return super().submit(self._limited(work))
 
     def save_progress(self, message_id: int, content: str, thinking: str = "") -> Any:
         return self.submit(
             lambda store: store.messages.save_progress(message_id, content, thinking)
         )
-
-    @property
-    def at_rest(self) -> bool:
-        """True while no work waits."""
-        return self._begun == self._done
 
     def _limited(self, work: Callable[[Store], Result]) -> Callable[[Store], Result]:
         def limited(store: Store) -> Result:
@@ -52,11 +48,6 @@ class SmallDisk(StoreThread):
             return work(store)
 
         return limited
-
-    def _counted(self, future: Any) -> Any:
-        self._begun += 1
-        future.add_done_callback(lambda _: setattr(self, "_done", self._done + 1))
-        return future
 
 
 class ChatStack:
@@ -77,15 +68,20 @@ class ChatStack:
         self.disk.start()
 
     def settle(self) -> None:
-        """Until the store has done all it was asked for, and what follows from it."""
+        """Until the results of all that the store was asked for have arrived, and what follows.
+
+        The store works in order and its results arrive in order: the last one is ours.
+        """
+        arrived: list[object] = []
+        asked = self.disk.asked + 1
+        self.store.call(lambda _store: None, arrived.append, arrived.append)
 
         def settled() -> bool:
             QCoreApplication.processEvents()
-            return self.disk.at_rest
+            return bool(arrived)
 
         wait_until(settled)
-        QCoreApplication.processEvents()  # the last result
-        if not self.disk.at_rest:
+        if self.disk.asked > asked:
             self.settle()
 
     def send(self, text: str) -> None:
