@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.core.errors import ModelFileMissing
+from deepseek_r1.core.errors import ErrorReport, ModelFileMissing
 from r1desk.platform.background_thread import (
     ask_in_background,
     in_background,
@@ -105,6 +105,20 @@ def test_an_error_of_the_users_world_is_a_report(qtbot: QtBot) -> None:
     ask_in_background(work).failed.connect(receiver.on_call)
     qtbot.waitUntil(lambda: bool(receiver.calls))
     assert receiver.calls[0][0] == ModelFileMissing(path="gone.gguf").report()
+
+
+def test_a_bug_is_reported_and_leaves_nobody_waiting(
+    qtbot: QtBot, reported: list[BaseException | None]
+) -> None:
+    def divide() -> object:
+        return 1 // 0
+
+    failed: list[ErrorReport] = []
+    ask_in_background(divide).failed.connect(failed.append)
+    qtbot.waitUntil(lambda: bool(failed) and bool(reported))
+    assert failed[0].code == "EngineFailed"
+    assert "ZeroDivisionError" in failed[0].text()
+    assert isinstance(reported[0], ZeroDivisionError)
 
 
 def test_what_was_abandoned_says_nothing(qtbot: QtBot) -> None:

@@ -13,7 +13,7 @@ import shiboken6
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error
 
 _started: list[tuple[threading.Thread, QObject]] = []
 
@@ -37,7 +37,7 @@ class BackgroundAnswer(QObject):
 
     Signals:
         done: a result of the work.
-        failed: the report of the R1Error that ended it.
+        failed: the report of the R1Error that ended it, or of an EngineFailed for a bug.
     """
 
     done = Signal(object)
@@ -86,6 +86,9 @@ def stream_in_background(work: Callable[[], Iterator[object]]) -> BackgroundAnsw
         except R1Error as error:
             log.window.warning("work beside the window ended: %s", error)
             answer.give(error.report())
+        except Exception as error:  # a bug, which is reported as one; who waits must not wait on
+            answer.give(EngineFailed(detail=f"{type(error).__name__}: {error}").report())
+            raise
 
     in_background(answer, run)
     return answer
