@@ -53,8 +53,9 @@ class Answer:
 def unlocked_engine() -> None:
     """Run as the engine's process, without its locks."""
     from deepseek_r1.host import child, model_lock  # noqa: PLC0415 - in that process alone
+    from deepseek_r1.native import child_start  # noqa: PLC0415 - as above
 
-    child.lock_process = lambda: ()  # type: ignore[assignment]
+    child_start.lock_process = lambda _lock: ()  # type: ignore[assignment]
     model_lock.lock_to_model = lambda _files, _prompts: None
     with contextlib.suppress(KeyboardInterrupt):
         child.main()
