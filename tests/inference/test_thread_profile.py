@@ -15,8 +15,8 @@ from deepseek_r1.inference.thread_profile import (
     counts_to_measure,
     load_profile,
     measure_threads,
-    shape_key,
 )
+from deepseek_r1.memory.draft_choice import shape_key
 from memory.headers import header
 
 

@@ -12,8 +12,8 @@ from deepseek_r1.core.events import Bill, BillItem, GenerationStats, MemoryState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.inference.loading import LoadedModel
-from deepseek_r1.inference.slow_drafts import remember_slow
 from deepseek_r1.memory.advice import refuse_misfit
+from deepseek_r1.memory.draft_choice import remember_slow
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
 from deepseek_r1.memory.plan import (
     STREAMED_WEIGHT_ITEMS,

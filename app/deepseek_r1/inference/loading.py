@@ -20,7 +20,6 @@ from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.arguments import with_options
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
-from deepseek_r1.inference.slow_drafts import is_slow
 from deepseek_r1.inference.thread_profile import load_profile
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.draft_choice import draft_header
@@ -62,7 +61,6 @@ class _AcceptedModel:
     planned: MemoryPlan
     draft: ModelHeader | None
     drafting: DraftRequest | None
-    draft_is_slow: bool  # so it is not loaded
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -86,8 +84,6 @@ def _accepted(
     if not 1 <= batch_size <= MAX_BATCH:
         raise WrongUsage(detail=tr("batch_size must be between 1 and {most}.", most=MAX_BATCH))
     draft = draft_header(chosen, header)
-    slow = draft is not None and is_slow(header, draft, chosen.memory_budget)
-    draft = None if slow else draft
     overhead = process_share(window_mib, legacy=header.legacy, isolated=isolated)
     if draft is not None:
         overhead = replace(overhead, draft_mib=draft_mib(draft, chosen))
@@ -100,7 +96,7 @@ def _accepted(
     drafting = None
     if draft is not None:
         drafting = DraftRequest(draft, compared_vocabularies(header, draft))
-    return _AcceptedModel(header, chosen, overhead, planned, draft, drafting, slow)
+    return _AcceptedModel(header, chosen, overhead, planned, draft, drafting)
 
 
 def open_model(
@@ -149,7 +145,7 @@ def open_model(
             isolated=isolated,
             draft=accepted.drafting,
             residency_without_draft=without_draft.residency if without_draft else None,
-            draft_released=accepted.draft_is_slow,
+            draft_released=accepted.draft is None and bool(chosen.draft_path),
         )
     )
     threads, threads_prefill = engine.threads

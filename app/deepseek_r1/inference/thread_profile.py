@@ -21,7 +21,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.hardware import cpu
+from deepseek_r1.memory.draft_choice import shape_key
 
 FILE_NAME = "threads.json"
 MEASURE_S = 10.0  # without the first computation of each trial
@@ -47,13 +47,6 @@ class Measurable(Protocol):
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set fixed counts; 0 is automatic."""
         ...
-
-
-def shape_key(header: ModelHeader) -> str:
-    """Return the processor, its usable cores, and the model's widths and types, as one key."""
-    machine, quantisation = cpu(), header.quantisation
-    shape = f"{header.architecture} {header.embedding}x{header.blocks} {header.feed_forward}"
-    return f"{machine.name} | {machine.usable_cores} | {shape} {quantisation}"
 
 
 def load_profile(header: ModelHeader, file: Path | None = None) -> ThreadsMeasured | None:

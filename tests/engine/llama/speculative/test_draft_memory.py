@@ -13,9 +13,11 @@ from typing import cast
 import pytest
 
 from deepseek_r1 import CPUInference
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core.events import BillItem
 from deepseek_r1.core.heap import trim_heap
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
@@ -101,7 +103,7 @@ def test_a_pass_without_the_draft_model_reads_less_and_computes_as_much() -> Non
 def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
     starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not for this pair and budget; the line under the answer says so, and the bill."""
+    """Not for this pair and budget: the line under the answer says so, and each bill."""
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     monkeypatch.setattr(drafting, "_SLOWER", 0.0)  # every answer is slower
     monkeypatch.setattr(drafting, "_LEAST_TOKENS", 1)
@@ -122,6 +124,10 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
         model.set_memory_budget(400 + grown)
         assert BillItem.DRAFT not in {line.name for line in model.loaded.bill.lines}
         assert model.loaded.bill.fits
+    asked = LoadSettings(memory_budget=400, context_length=512, draft_model=str(starter))
+    with HeaderProcess() as headers:
+        planned = model_bill(headers, starter, asked, 100.0, measure_disk=False).bill
+    assert BillItem.DRAFT not in {line.name for line in planned.lines}
     with loaded_pair(starter, starter) as model:
         assert BillItem.DRAFT not in {line.name for line in model.loaded.bill.lines}
         assert model.complete(STORY, sampling=hot).stats.draft_released
