@@ -46,7 +46,7 @@ from deepseek_r1.core.events import FinishReason, GenerationStats
 from deepseek_r1.host.environment import engine_environment
 from host.scripted_engine import TEXT
 from r1desk.store import Store
-from r1desk.store.profile import Profile
+from r1desk.store.store import Profile
 from window.measured_process import Fact, MeasuredProcess
 from window.measured_process import platform as qt_platform
 

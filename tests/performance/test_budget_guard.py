@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from r1desk.performance.budget_guard import LASTING_S, MARGIN_MIB, SETTLING_S, OverrunDetector
+from r1desk.performance.resource_sampler import LASTING_S, MARGIN_MIB, SETTLING_S, OverrunDetector
 
 
 def test_within_the_budget_nothing_moves() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepseek_r1.core import events
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.performance.engine_activity import Activity, EngineActivity, format_engine_state
+from r1desk.performance.readings import Activity, EngineActivity, format_engine_state
 
 
 def delta(kind: type, tokens: int, elapsed_s: float) -> events.Event:

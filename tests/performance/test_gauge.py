@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from performance.samples import gauge_values
-from r1desk.performance.rates import StreamingRates
+from r1desk.performance.readings import StreamingRates
 from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.meters import level_colour
 from r1desk.theme import LIGHT, ThemeChoice, apply_theme

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepseek_r1.core.events import WeightsStats
-from r1desk.performance.rates import StreamingRateMeter
+from r1desk.performance.readings import StreamingRateMeter
 
 
 def stats(read_mib: float, io_wait_s: float = 0.0, hits: int = 0, misses: int = 0) -> WeightsStats:

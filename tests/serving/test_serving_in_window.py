@@ -18,7 +18,7 @@ from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.preferences import Preferences
 from r1desk.serving.serving_state import ServingPhase
-from r1desk.serving.widgets.serving_dialog import ServingDialog
+from r1desk.serving.widgets import ServingDialog
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, goes_on
 from support.patience import PATIENCE_S

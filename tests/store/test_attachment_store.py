@@ -10,9 +10,8 @@ import pytest
 
 from r1desk.store import Attachment, Profile, Store
 from r1desk.store.archive import archive_of, duplicate, parse_archive, restore_archive
-from r1desk.store.database_opening import open_database
+from r1desk.store.database_opening import open_database, recover_database
 from r1desk.store.migrations import MIGRATIONS
-from r1desk.store.recovery.database_recovery import recover_database
 
 NOTES = Attachment("notes.md", "# Notes\n\n中文", 7)
 TABLE = Attachment("table.csv", "a,b\n1,2\n", 6)

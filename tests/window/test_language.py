@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.i18n import use_language
-from r1desk.shell.language import install_qt_translations
+from r1desk.shell.desktop_application import install_qt_translations
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,10 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
-from r1desk.performance.budget_guard import BudgetGuard
-from r1desk.performance.draft_offer_presenter import DraftOfferPresenter
-from r1desk.performance.load_presenter import LoadPresenter
+from r1desk.performance.load_presenter import DraftOfferPresenter, LoadPresenter
 from r1desk.performance.presenter import PerformancePresenter
 from r1desk.performance.preset_presenter import PresetPresenter
-from r1desk.performance.resource_sampler import ResourceSampler
+from r1desk.performance.resource_sampler import BudgetGuard, ResourceSampler
 from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.widgets.notice_bar import NoticeBar

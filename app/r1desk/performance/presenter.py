@@ -15,11 +15,15 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
-from r1desk.performance.budget_guard import BudgetGuard
-from r1desk.performance.engine_activity import EngineActivity, format_engine_state
-from r1desk.performance.rates import StreamingRateMeter, StreamingRates
-from r1desk.performance.readings import GaugeValues, ResourceSample
-from r1desk.performance.resource_sampler import ResourceSampler
+from r1desk.performance.readings import (
+    EngineActivity,
+    GaugeValues,
+    ResourceSample,
+    StreamingRateMeter,
+    StreamingRates,
+    format_engine_state,
+)
+from r1desk.performance.resource_sampler import BudgetGuard, ResourceSampler
 from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar

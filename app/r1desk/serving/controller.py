@@ -35,10 +35,16 @@ from deepseek_r1.host.sharing_protocol import (
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController
 from r1desk.preferences import Preferences
-from r1desk.serving.errors import NoMemoryForServer, ServerEnded, ServerLibrariesMissing
 from r1desk.serving.served_answer import ServedAnswer
 from r1desk.serving.server_process import ServerProcess
-from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
+from r1desk.serving.serving_state import (
+    SERVER_MIB,
+    NoMemoryForServer,
+    ServerEnded,
+    ServerLibrariesMissing,
+    ServingPhase,
+    ServingState,
+)
 
 KEY_BYTES = 24
 LEAST_KEY_CHARACTERS = 16

@@ -10,7 +10,7 @@ from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.serving.controller import ServingController
 from r1desk.serving.presenter import ServingPresenter
-from r1desk.serving.widgets.serving_button import ServingButton
+from r1desk.serving.widgets import ServingButton
 
 
 class ServingWindow(Protocol):

@@ -11,8 +11,7 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.serving.controller import ServingController
 from r1desk.serving.serving_state import ServingState
-from r1desk.serving.widgets.serving_button import ServingButton
-from r1desk.serving.widgets.serving_dialog import ServingDialog
+from r1desk.serving.widgets import ServingButton, ServingDialog
 
 MEMORY_EVERY_MS = 2000
 

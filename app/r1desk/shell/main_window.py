@@ -39,7 +39,7 @@ from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.performance.widgets.gauge import Gauge
 from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
-from r1desk.serving.widgets.serving_button import ServingButton
+from r1desk.serving.widgets import ServingButton
 from r1desk.theme.icons import app_icon, icon
 from r1desk.widgets.drop_target import DropTarget
 from r1desk.widgets.elided_label import ElidedLabel

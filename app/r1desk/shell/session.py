@@ -27,7 +27,7 @@ from r1desk.performance.feature import PerformanceFeature
 from r1desk.platform.main_thread_gc import MainThreadCollector
 from r1desk.serving.feature import ServingFeature
 from r1desk.shell import notices
-from r1desk.shell.language import install_qt_translations
+from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import MenuFeature
 from r1desk.store import Opening, Profile, StoreThread

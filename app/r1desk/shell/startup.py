@@ -30,10 +30,13 @@ from deepseek_r1.core.paths import profile_dir
 from r1desk import preferences as prefs
 from r1desk.platform.clipboard import let_copied_text_outlive_python
 from r1desk.platform.main_thread_gc import exempt_from_collection
-from r1desk.shell.desktop_application import DesktopApplication
-from r1desk.shell.language import install_qt_translations
+from r1desk.shell.desktop_application import (
+    DesktopApplication,
+    RaiseListener,
+    install_qt_translations,
+    raise_running_window,
+)
 from r1desk.shell.session import Session
-from r1desk.shell.single_instance import RaiseListener, raise_running_window
 from r1desk.store import Profile, ProfileInUse, StoreError, StoreThread
 from r1desk.theme import ThemeChoice, apply_theme
 from r1desk.theme.icons import app_icon

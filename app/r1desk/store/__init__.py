@@ -14,7 +14,6 @@ from r1desk.store.errors import (
     StoreNewer,
     StoreReadOnly,
 )
-from r1desk.store.profile import Profile
 from r1desk.store.records import (
     Attachment,
     ConversationInfo,
@@ -24,7 +23,7 @@ from r1desk.store.records import (
     Opening,
     SearchHit,
 )
-from r1desk.store.store import Store
+from r1desk.store.store import Profile, Store
 from r1desk.store.thread import StoreThread
 
 __all__ = [

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from r1desk.store.database import Database
+from r1desk.store.database import Database, transactional
 from r1desk.store.records import Attachment
 from r1desk.store.stored_text import clean, text_of
-from r1desk.store.transactional import transactional
 
 _FIELDS = "tokens, CAST(name AS BLOB), CAST(content AS BLOB)"
 

@@ -6,10 +6,9 @@ import json
 from dataclasses import dataclass, replace
 
 from r1desk.store.conversation_store import ConversationStore
-from r1desk.store.database import Database, Row, Value
+from r1desk.store.database import Database, Row, Value, transactional
 from r1desk.store.message_store import MessageStore
 from r1desk.store.records import MessageNode, MessageState
-from r1desk.store.transactional import transactional
 
 _DOWN = """WITH RECURSIVE down (id) AS (SELECT ? UNION ALL
         SELECT m.id FROM down JOIN messages AS m ON m.parent_id = down.id)"""

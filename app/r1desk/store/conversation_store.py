@@ -1,4 +1,4 @@
-"""Conversations: their list, titles, trash, drafts and settings."""
+"""Conversations: their list, titles, trash, drafts and settings; and small values kept by name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from pydantic import ValidationError
 
 from deepseek_r1.core import log
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.store.database import Database, Row
-from r1desk.store.key_value import KeyValueStore
+from r1desk.store.database import Database, Row, transactional
 from r1desk.store.records import ConversationInfo, ConversationSettings
 from r1desk.store.stored_text import clean, kept_path, one_line, text_of, title_from
-from r1desk.store.transactional import transactional
 
 _DRAFT_OF_NEW_CHAT = "draft of the new chat"
 _PINNED = "pinned conversations"
@@ -22,6 +20,40 @@ _DAY_S = 86_400.0
 # Texts are read as bytes: a flipped bit must not make a whole list unreadable.
 _INFO = """id, CAST(title AS BLOB), created_at, updated_at, CAST(model_path AS BLOB), trashed_at,
     CAST(preview AS BLOB)"""
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+class KeyValueStore:
+    """JSON values by name."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def get(self, key: str, default: Json = None) -> Json:
+        """The value under `key`, or `default`."""
+        row = self._db.first(
+            "SELECT CAST(value_json AS BLOB) FROM remembered WHERE key = ?", (key,)
+        )
+        if row is None:
+            return default
+        try:
+            value: Json = json.loads(row[0])
+        except ValueError:
+            log.store.warning("the value of %r is unreadable", key)
+            return default
+        return value
+
+    def set(self, key: str, value: Json) -> None:
+        """Keep a JSON value under `key`; None deletes it."""
+        if value is None:
+            self._db.execute("DELETE FROM remembered WHERE key = ?", (key,))
+            return
+        self._db.execute(
+            "INSERT INTO remembered (key, value_json) VALUES (?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET value_json = excluded.value_json",
+            (key, json.dumps(value)),
+        )
 
 
 class ConversationStore:

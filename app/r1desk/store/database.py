@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import apsw
 
@@ -222,3 +223,34 @@ def sync_file(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     sync_folder(path.parent)
+
+
+class _HasDatabase(Protocol):
+    """A part of the store, which has its database."""
+
+    _db: Database
+
+
+Part = TypeVar("Part", bound=_HasDatabase)
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+
+def transactional(
+    method: Callable[Concatenate[Part, Args], Result],
+) -> Callable[Concatenate[Part, Args], Result]:
+    """Make a method one transaction, done again if only the search index was damaged."""
+
+    @wraps(method)
+    def as_one(self: Part, /, *args: Args.args, **keywords: Args.kwargs) -> Result:
+        database = self._db
+        try:
+            with database.transaction():
+                return method(self, *args, **keywords)
+        except SearchIndexRepaired:
+            if database.in_transaction:
+                raise
+        with database.transaction():
+            return method(self, *args, **keywords)
+
+    return as_one

@@ -14,10 +14,9 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.messages import Role
 from r1desk.store.attachment_store import AttachmentStore
-from r1desk.store.database import Database, Row
+from r1desk.store.database import Database, Row, transactional
 from r1desk.store.records import Attachment, MessageNode, MessageState
 from r1desk.store.stored_text import clean, one_line, text_of, title_from
-from r1desk.store.transactional import transactional
 
 Model = TypeVar("Model", bound=BaseModel)
 

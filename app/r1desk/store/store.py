@@ -1,4 +1,4 @@
-"""The store: conversations on disk. One thread owns it; see `StoreThread`.
+"""The profile, and the store in it: conversations on disk. One thread owns it; see `StoreThread`.
 
 Every method either has done its work on disk when it returns, or raises and has done nothing.
 What the disk or the system does wrong is raised as a `StoreError`; an unknown id as LookupError.
@@ -6,21 +6,80 @@ What the disk or the system does wrong is raised as a `StoreError`; an unknown i
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from filelock import FileLock, Timeout
+
 from r1desk.store.branch_store import BranchStore
-from r1desk.store.conversation_store import ConversationStore
+from r1desk.store.conversation_store import ConversationStore, KeyValueStore
 from r1desk.store.database_opening import open_database
-from r1desk.store.errors import StoreFull, StoreReadOnly
-from r1desk.store.key_value import KeyValueStore
+from r1desk.store.errors import (
+    ProfileInUse,
+    StoreFull,
+    StoreReadOnly,
+    translated_errors,
+    user_error,
+)
 from r1desk.store.message_store import MessageStore
 from r1desk.store.records import Opening, SearchHit
 from r1desk.store.search import search
 
 SEARCH_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """An open profile. Close it when the window has let go of the store."""
+
+    folder: Path
+    lock: FileLock | None  # None where the folder cannot be written: nothing can collide there
+
+    @property
+    def database(self) -> Path:
+        """The file with the conversations."""
+        return self.folder / "conversations.db"
+
+    @classmethod
+    def open(cls, folder: Path) -> Profile:
+        """Make the folder if needed, private to the user, and take its lock.
+
+        Raises ProfileInUse if another process (or this one) holds it.
+        """
+        with translated_errors(folder):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if os.name == "posix" and folder.stat().st_mode & 0o077:
+                    folder.chmod(0o700)
+                lock = FileLock(folder / "lock", timeout=0, mode=0o600)
+                lock.acquire()
+            except Timeout as problem:
+                raise ProfileInUse(path=str(folder)) from problem
+            except OSError as problem:
+                if isinstance(user_error(problem, folder), StoreReadOnly) and folder.is_dir():
+                    return cls(folder, None)
+                raise
+        return cls(folder, lock)
+
+    def close(self) -> None:
+        """Let other windows have the profile."""
+        if self.lock is not None:
+            self.lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class Store:

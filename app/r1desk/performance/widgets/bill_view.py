@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVB
 
 from deepseek_r1.core.events import Bill, BillLine
 from deepseek_r1.core.i18n import tr
-from r1desk.performance.bill_parts import (
+from r1desk.performance.hints import (
     BillPart,
     PartSum,
     bill_parts,

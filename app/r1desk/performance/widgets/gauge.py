@@ -13,8 +13,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.performance.rates import rates_summary, rates_tooltip
-from r1desk.performance.readings import GaugeValues
+from r1desk.performance.readings import GaugeValues, rates_summary, rates_tooltip
 from r1desk.performance.widgets.meters import CoreBars, Meter, Sparkline
 from r1desk.theme import icon, tokens
 

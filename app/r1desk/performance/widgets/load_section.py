@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from deepseek_r1.core.events import Bill, ModelFacts, ThreadsMeasured
 from deepseek_r1.core.i18n import tr
@@ -20,7 +21,6 @@ from deepseek_r1.hardware import (
     default_threads_prefill,
     machine_memory_mib,
 )
-from r1desk.performance.bill_parts import line_mib
 from r1desk.performance.hints import (
     budget_marks,
     format_budget_hint,
@@ -28,8 +28,8 @@ from r1desk.performance.hints import (
     format_context_hint,
     format_disk_hint,
     format_draft_hint,
+    line_mib,
 )
-from r1desk.performance.slider_steps import budget_steps, even_steps, power_steps
 from r1desk.performance.widgets.file_row import FileRow
 from r1desk.performance.widgets.setting_rows import (
     ChoiceRow,
@@ -37,14 +37,70 @@ from r1desk.performance.widgets.setting_rows import (
     SettingRelay,
     SettingRow,
     SwitchRow,
+    budget_steps,
+    even_steps,
+    power_steps,
 )
 from r1desk.theme import explain
+from r1desk.widgets.text_label import text_label
 
 PLAN_DELAY_MS = 150
 # Lines kept below a control, so that nothing moves when its sentence gets longer.
 _RESERVED_LINES = {"memory_budget": 1, "swap_enabled": 3, "drafts": 2, "context_length": 2}
 AUTOMATIC_AT_0 = ("context_length", "threads", "threads_prefill")
 CONTEXT_SHOWN = 32_768  # the slider's end while no model says more
+
+
+class ThreadsBox(QWidget):
+    """Shows measured thread counts; measures nothing before its button is pressed."""
+
+    measure_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = text_label("", "dim")
+        self.button = QPushButton(tr("Find the fastest"))
+        explain(
+            self.button,
+            tr(
+                "Tries thread counts with the loaded model for about 20 seconds and keeps the best."
+            ),
+        )
+        self.button.clicked.connect(self._on_clicked)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.text, 1)
+        row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignTop)
+        self.show_measured(None, loaded=False)
+
+    def show_measured(self, measured: ThreadsMeasured | None, *, loaded: bool = True) -> None:
+        """Show what was measured; None where nothing was. Nothing is measured without a model."""
+        self.button.setEnabled(loaded)
+        if measured is None:
+            self.text.setText(tr("Speed: automatic, follows the load of this computer."))
+            return
+        self.text.setText(
+            tr(
+                "Fastest threads: {threads} for writing ({written:.1f} tokens a second), {all} for "
+                "reading ({read:.0f}). Automatic starts from there and follows the load.",
+                threads=measured.threads,
+                all=measured.threads_prefill,
+                written=measured.decode_tok_s.get(measured.threads, 0.0),
+                read=measured.prefill_tok_s.get(measured.threads_prefill, 0.0),
+            )
+        )
+
+    def show_failed(self, text: str) -> None:
+        """Show why nothing could be measured."""
+        self.button.setEnabled(True)
+        self.text.setText(text)
+
+    @Slot()
+    def _on_clicked(self) -> None:
+        self.button.setEnabled(False)
+        self.text.setText(tr("Measuring, about 20 seconds once no answer is being written…"))
+        self.measure_requested.emit()
 
 
 class LoadSection(QObject):

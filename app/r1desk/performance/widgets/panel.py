@@ -16,16 +16,12 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from r1desk.models.widgets.model_box import ModelBox
 from r1desk.performance.widgets.bill_view import BillView
-from r1desk.performance.widgets.collapsible import Collapsible
-from r1desk.performance.widgets.context_meter import ContextMeter
-from r1desk.performance.widgets.load_section import LoadSection
-from r1desk.performance.widgets.next_turn_section import NextTurnSection
-from r1desk.performance.widgets.panel_message import PanelMessage
-from r1desk.performance.widgets.panel_page import PanelPage
+from r1desk.performance.widgets.load_section import LoadSection, ThreadsBox
+from r1desk.performance.widgets.next_turn_section import ContextMeter, NextTurnSection
+from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, PanelPage
 from r1desk.performance.widgets.preset_row import PresetRow
 from r1desk.performance.widgets.sampling_section import SamplingSection, SystemPrompt
 from r1desk.performance.widgets.setting_rows import grey_out
-from r1desk.performance.widgets.threads_box import ThreadsBox
 from r1desk.theme import explain
 from r1desk.widgets.layouts import keep_place
 from r1desk.widgets.text_label import text_label

@@ -1,18 +1,114 @@
-"""One tab of the panel: a scrolled column, with an Expert fold at its end."""
+"""Parts of the tabs of the panel: a scrolled column, a fold, a place for messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1.core.i18n import tr
-from r1desk.performance.widgets.collapsible import Collapsible
-from r1desk.theme import set_role
+from r1desk.theme import icon, set_role
+from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.scrolled_column import ScrolledColumn
+from r1desk.widgets.text_label import text_label
 
+_LINES = 2
 _SPACING_PX = 12
+
+
+class Collapsible(QWidget):
+    """A flat button with a chevron and a body; closed unless `opened`."""
+
+    def __init__(self, title: str, body: QWidget, opened: bool = False) -> None:
+        super().__init__()
+        self.body = body
+        self.button = QPushButton(title)
+        self.button.setCheckable(True)
+        self.button.setAccessibleName(title)
+        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        set_role(self.button, "fold")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(12)
+        layout.addWidget(self.button)
+        layout.addWidget(body)
+        self.button.toggled.connect(self._on_toggled)
+        self.button.setChecked(opened)
+        self._on_toggled(opened)
+
+    @Slot(bool)
+    def _on_toggled(self, opened: bool) -> None:
+        self.button.setIcon(icon("chevron-down" if opened else "chevron-right", "text_dim"))
+        self.body.setVisible(opened)
+
+
+class PanelMessage(QFrame):
+    """One text and the buttons that belong to it, always in the same place and visible.
+
+    It keeps its height without a text, so that no control moves when one appears; in a low panel,
+    where that height would be a third of the panel, it takes what it needs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._retains_height = True
+        set_role(self, "bar")
+        self.text = text_label("", "dim")
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.apply_button = QPushButton(tr("Apply and reload"))
+        set_role(self.apply_button, "primary")
+        self.advice_button = QPushButton(tr("Use these settings"))
+        self.undo_button = QPushButton(tr("Undo"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(14, 8, 14, 10)
+        column.setSpacing(6)
+        column.addWidget(self.text, 1)
+        buttons = put_inside(column, QHBoxLayout())
+        buttons.setSpacing(8)
+        buttons.addWidget(self.advice_button, 1)
+        buttons.addWidget(self.apply_button, 1)
+        buttons.addWidget(self.undo_button)
+        self.show_buttons(pending=False, advice=False)
+        self._reserve()
+
+    def set_retain_height(self, retained: bool) -> None:
+        """Retain the height without a text and buttons, or take what they need."""
+        if retained != self._retains_height:
+            self._retains_height = retained
+            self._reserve()
+
+    def show_text(self, text: str, role: str = "dim") -> None:
+        """Show `text` in the colour of `role`."""
+        if text != self.text.text():
+            self.text.setText(text)
+        set_role(self.text, role)
+
+    def show_buttons(self, *, pending: bool, advice: bool) -> None:
+        """Show the buttons for settings that wait for a reload, and for advice."""
+        self.apply_button.setVisible(pending and not advice)
+        self.undo_button.setVisible(pending)
+        self.advice_button.setVisible(advice)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._reserve()
+
+    def _reserve(self) -> None:
+        lines = _LINES if self._retains_height else 1
+        self.text.setMinimumHeight(lines * self.text.fontMetrics().lineSpacing() + 2)
+        policy = self.undo_button.sizePolicy()
+        policy.setRetainSizeWhenHidden(self._retains_height)  # the row of buttons keeps its height
+        self.undo_button.setSizePolicy(policy)
 
 
 class PanelPage(QScrollArea):

@@ -7,8 +7,13 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.performance.slider_steps import even_steps, power_steps
-from r1desk.performance.widgets.setting_rows import NumberRow, SettingRelay, SwitchRow
+from r1desk.performance.widgets.setting_rows import (
+    NumberRow,
+    SettingRelay,
+    SwitchRow,
+    even_steps,
+    power_steps,
+)
 from r1desk.theme import explain
 from r1desk.widgets.text_label import text_label
 

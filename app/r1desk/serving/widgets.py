@@ -1,4 +1,4 @@
-"""The dialog with the switch "Serve on this computer", and what is known about the server."""
+"""The switch "Serve on this computer": a button in the header while it is on, and the dialog."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QSpinBox,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -20,6 +21,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.sharing_protocol import SharingClient
 from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
 from r1desk.theme import set_role
+from r1desk.theme.icons import icon
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.push_button import push_button
@@ -27,6 +29,27 @@ from r1desk.widgets.text_label import text_label
 
 PORTS = 1024, 65_535
 _HIDDEN_KEY = "•" * 16
+
+
+class ServingButton(QToolButton):
+    """Shows that other programs can use the model; opens the dialog of the server."""
+
+    def __init__(self) -> None:
+        super().__init__(autoRaise=True)
+        self.setIcon(icon("link", "accent"))
+        self.setIconSize(QSize(18, 18))
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        self.hide()
+
+    def show_state(self, state: ServingState) -> None:
+        """Show this state; nothing while the server is off."""
+        self.setVisible(state.wanted)
+        running = sum(client.running for client in state.clients)
+        text = tr("Other programs can use the model at {address}", address=state.address or "…")
+        if running:
+            text += tr(", being answered: {n}", n=running)
+        self.setToolTip(text)
+        self.setAccessibleName(text)
 
 
 class ServingDialog(BoundedDialog):

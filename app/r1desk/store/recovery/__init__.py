@@ -1,1 +1,0 @@
-"""Recovers messages from a damaged database."""
