@@ -1,44 +1,67 @@
 """Streaming from the drive beside llama.cpp's mapped file, under one real memory limit.
 
     sudo .venv/bin/python tests/benchmarks/bench_budget.py [MODEL] [--budgets 50%,800]
-        [--arms ours,mmap-1] [--blocks 1] [--tokens 16] [--prompt-tokens 32]
-        [--drive-mib-s 0] [--json]
+        [--arms ours,mmap-1] [--blocks 1] [--tokens 16] [--prompt-tokens 32] [--json]
 
-Every arm is a child process in a control group with empty caches. Needs root on Linux.
+Every arm is a child process in a control group with empty caches, in the order A B B A, so that
+other programs slow all of them alike. The raw speed of the drive is measured before each run.
+Needs root on Linux.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.budget_figures import summary
-from benchmarks.budget_runs import ARMS, DEFAULT_ARMS, Run, Work, measure
-from benchmarks.machine_limits import read_ahead_kib
-from deepseek_r1.cli.bench_command import machine
-from deepseek_r1.cli.options import chosen_model
+from benchmarks.budget_arm import ArmRequest
+from benchmarks.machine_limits import MIB, MemoryGroup, drop_caches
+from benchmarks.runner import Report, argument_parser, in_turns, middle, ratio
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.core.events import Bill
+from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, read_header
+from deepseek_r1.hardware.disk import measure_mib_s
+from deepseek_r1.lab.bench.engine_run import RunTimes, run_in_process
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 
-_MIB = 1 << 20
-_CONTEXT_LENGTH = 4096  # the same for all arms: llama.cpp alone has no automatic context
-_COLUMNS = ("arm", "tok/s", "prompt", "1st s", "MiB/tok", "CPU s/tok", "faults", "peak MiB",
-            "hits", "disk MiB/s")  # fmt: skip
+ARM_PROGRAM = Path(__file__).with_name("budget_arm.py")
+CONTEXT_LENGTH = 4096  # the same for all arms: llama.cpp alone has no automatic context
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A configuration to compare. `threads` 0 is our engine's choice."""
+
+    kind: str
+    threads: int = 0
+    limited: bool = True
+
+
+ARMS = {
+    "ours": Arm("ours"),
+    "mmap-1": Arm("mapped", 1),
+    "mmap-2": Arm("mapped", 2),
+    "resident": Arm("resident", 2, limited=False),
+    "ours-resident": Arm("ours", limited=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of an arm. `peak_mib` is that of the group, including page cache."""
+
+    times: RunTimes
+    raw_mib_s: float  # of the drive, just before the run
+    peak_mib: float
+    limit_hits: int
 
 
 def budgets_in(text: str, file_mib: float) -> list[int]:
@@ -61,9 +84,9 @@ def arms_in(text: str) -> list[str]:
     return names
 
 
-def bill_for(header: ModelHeader, budget_mib: int, context_length: int) -> Bill:
+def bill_for(header: ModelHeader, budget_mib: int) -> Bill:
     """Returns the bill of the streamed model under this budget."""
-    settings = LoadSettings(context_length=context_length, swap_enabled=True)
+    settings = LoadSettings(context_length=CONTEXT_LENGTH, swap_enabled=True)
     settings = settings.model_copy(update={"memory_budget": budget_mib})
     return plan(header, settings, ProcessOverhead()).bill
 
@@ -74,134 +97,95 @@ def needed_mib(bill: Bill) -> int:
     return least if least > bill.budget_mib else 0
 
 
-def benchmark(options: argparse.Namespace) -> dict[str, Any]:
-    """Runs all arms under each budget and returns the report."""
-    path = chosen_model(options.model).resolve()
-    header = read_header(path)
-    file_mib = header.file_bytes / _MIB
-    work = Work(
-        path, options.prompt_tokens, options.tokens, options.context_length, options.threads,
-        drive_mib_s=float(options.drive_mib_s),
-    )  # fmt: skip
-    report: dict[str, Any] = {
-        **machine(),
-        "model": path.name,
-        "file_mib": round(file_mib, 1),
-        "prompt_tokens": options.prompt_tokens,
-        "tokens": options.tokens,
-        "read_ahead_kib": read_ahead_kib(path),
-        "drive_mib_s": options.drive_mib_s,
-        "budgets": [],
-    }
-    for budget_mib in budgets_in(options.budgets, file_mib):
-        bill = bill_for(header, budget_mib, options.context_length)
-        if needed := needed_mib(bill):
-            report["budgets"].append({"budget_mib": budget_mib, "needed_mib": needed})
-            continue
-        ring_mib = sum(line.planned_mib for line in bill.lines if line.name == "slots")
-        arms = [ARMS[each] for each in options.arms]
-        runs = measure(
-            replace(work, ring_mib=ring_mib), budget_mib, arms, options.blocks, _print_run
+def run_arm(given: argparse.Namespace, bill: Bill, arm: Arm) -> Run:
+    """Run one arm in its own process and group. Raises LimitUnavailable, SystemExit."""
+    raw_mib_s = measure_mib_s(given.model, memory_mib=bill.mib_of(BillItem.SLOTS))
+    group = MemoryGroup(bill.budget_mib if arm.limited else None)
+    try:
+        drop_caches()
+        request = ArmRequest(
+            model=given.model,
+            kind=arm.kind,
+            budget_mib=int(bill.budget_mib) if arm.limited else 0,
+            threads=arm.threads or given.threads,
+            prompt_tokens=given.prompt_tokens,
+            tokens=given.tokens,
+            context_length=CONTEXT_LENGTH,
+            started_at=time.monotonic(),
         )
-        figures = summary(runs, options.arms, file_mib)
-        plain = [_plain(run) for run in runs]
-        report["budgets"].append({**figures, "budget_mib": budget_mib, "runs": plain})
-    return report
+        times, failure = run_in_process(request, [str(ARM_PROGRAM)], preexec_fn=group.join)
+        if times is None:
+            raise SystemExit(f"{arm}: {failure}")
+        return Run(times, raw_mib_s, group.peak_mib, group.limit_hits)
+    finally:
+        group.remove()
 
 
-def _print_run(run: Run) -> None:
-    rate = f"{run.times.tok_s:.2f} tok/s" if run.times else run.failure
-    print(f"{run.arm}: {rate}", file=sys.stderr)
-
-
-def _plain(run: Run) -> dict[str, Any]:
-    plain = asdict(run)
-    plain["times"] = run.times.model_dump() if run.times else None
-    return plain
-
-
-def show(report: dict[str, Any]) -> None:
-    """Prints the report as tables."""
-    print(report["machine"])
-    for figures in report["budgets"]:
-        if "needed_mib" in figures:
-            needed = f"It needs a budget of at least {figures['needed_mib']:,} MiB."
-            print(f"{figures['budget_mib']} MiB: {needed}")
-            continue
-        limit = f"limit {figures['budget_mib']} MiB, read-ahead {report['read_ahead_kib']} KiB"
-        print(f"{report['model']}, {report['file_mib']:.0f} MiB, {limit}")
-        if report["drive_mib_s"]:
-            print(f"the drive is limited to {report['drive_mib_s']} MiB/s")
-        _show_figures(figures)
-
-
-def _show_figures(figures: dict[str, Any]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in _COLUMNS:
-        table.add_column(name, justify="left" if name == "arm" else "right")
-    for row in figures["rows"]:
-        table.add_row(
-            row["arm"], f"{row['tok_s']:.2f}", f"{row['prefill_tok_s']:.1f}",
-            f"{row['first_token_s']:.2f}", f"{row['read_mib_token']:.0f}",
-            f"{row['cpu_s_token']:.3f}", f"{row['major_faults_token']:.0f}",
-            f"{row['peak_mib']:.0f}", str(row["limit_hits"]), f"{row['raw_mib_s']:.0f}",
-        )  # fmt: skip
-    Console(highlight=False, width=110).print(table)
-    for row in figures["rows"]:
-        for failure in row["failures"]:
-            print(f"{row['arm']}: {failure}")
-    if "bound_tok_s" in figures:
-        share, bound = figures["share_of_disk"], figures["bound_tok_s"]
-        print(f"Share of the drive's bound: {share:.2f}. Bound {bound:.2f} tok/s.")
-    for name, ratio in figures["against"].items():
-        numbers = f"{ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
-        print(f"Ours to {name}: {numbers}")
-        if ratio["bound"]:
-            print(f"Without any loss it would be {ratio['bound']:.2f}")
-    _show_first_token(figures)
-
-
-def _show_first_token(figures: dict[str, Any]) -> None:
-    ours = next((row for row in figures["rows"] if row["arm"] == "ours"), None)
-    if ours is None or "read_file_s" not in figures:
+def show(report: Report, budget_mib: int, runs: dict[str, list[list[Run]]]) -> None:
+    """Report an arm a row, then what our engine reaches of the drive's speed and of the others'."""
+    rates = {
+        arm: [[run.times.tok_s for run in block] for block in blocks]
+        for arm, blocks in runs.items()
+    }
+    for arm, blocks in runs.items():
+        done = [run for block in blocks for run in block]
+        row = {
+            "tok_s": middle(rates[arm]),
+            "prompt_tok_s": middle([[run.times.prefill_tok_s for run in done]]),
+            "first_token_s": middle([[run.times.first_token_s for run in done]]),
+            "read_mib_token": middle([[run.times.read_mib_token for run in done]]),
+            "peak_mib": max(run.peak_mib for run in done),
+            "limit_hits": max(run.limit_hits for run in done),
+        }
+        texts = "   ".join(f"{name} {value:.2f}" for name, value in row.items())
+        report.row(f"{budget_mib} MiB  {arm:14} {texts}", budget_mib=budget_mib, arm=arm, **row)
+    if "ours" not in runs:
         return
-    print(
-        f"First token after {figures['first_token_to_read_file']:.1f} times the time to read the "
-        f"file ({figures['read_file_s']:.2f} s): start of the process {ours['start_s']:.2f} s, "
-        f"load {ours['load_s']:.2f} s, prompt {ours['prompt_s']:.2f} s."
-    )
+    ours = [run for block in runs["ours"] for run in block]
+    raw_mib_s = middle([[run.raw_mib_s for run in ours]])
+    if streamed_mib := ours[0].times.streamed_mib:
+        share = middle(rates["ours"]) * streamed_mib / raw_mib_s
+        report.row(f"of the drive's {raw_mib_s:.0f} MiB/s: {share:.2f}", share_of_disk=share)
+    for arm in runs:
+        if arm != "ours":
+            found = ratio(rates["ours"], rates[arm])
+            report.row(f"ours to {arm}: {found}", against=arm, **found._asdict())
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", type=Path)
+    parser = argument_parser(__doc__)
     parser.add_argument("--budgets", default="50%", help="MiB, or percents of the file")
-    parser.add_argument("--arms", type=arms_in, default=list(DEFAULT_ARMS))
+    parser.add_argument("--arms", type=arms_in, default=list(ARMS))
     parser.add_argument("--blocks", type=int, default=1, help="rounds, each in both orders")
     parser.add_argument("--tokens", type=int, default=16, help="tokens to write")
     parser.add_argument("--prompt-tokens", type=int, default=32, help="tokens to read")
-    parser.add_argument("--drive-mib-s", type=int, default=0, help="limit of the drive, 0: none")
-    parser.add_argument("--context-length", type=int, default=_CONTEXT_LENGTH)
     parser.add_argument("--threads", type=int, default=0, help="of our engine, 0: its choice")
-    parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
 
 
 def main() -> int:
-    """Runs the command line."""
-    options = parsed()
+    """Run the command line. Returns the exit status."""
+    given = parsed()
     try:
-        report = benchmark(options)
+        header = read_header(given.model)
+        report = Report(given, file_mib=round(header.file_bytes / MIB), arms=", ".join(given.arms))
+        for budget_mib in budgets_in(given.budgets, header.file_bytes / MIB):
+            bill = bill_for(header, budget_mib)
+            if needed := needed_mib(bill):
+                text = f"{budget_mib} MiB: It needs a budget of at least {needed:,} MiB."
+                report.row(text, budget_mib=budget_mib, needed_mib=needed)
+                continue
+
+            def run(arm: str, _block: int, bill: Bill = bill) -> Run:
+                return run_arm(given, bill, ARMS[arm])
+
+            show(report, budget_mib, in_turns(given.arms, given.blocks, run, warm_up=0))
     except R1Error as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    if options.json:
-        print(json.dumps(report))
-    else:
-        show(report)
-    measured = [figures for figures in report["budgets"] if "rows" in figures]
-    return 0 if any(row["tok_s"] for figures in measured for row in figures["rows"]) else 1
+    report.end()
+    return 0
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
-from benchmarks.budget_arm import CHANGE_CODE, CODE
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -40,6 +39,25 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.hardware import cpu
 
+# Answers about code repeat much of it, which prompt lookup drafts from.
+CODE = """
+def total_price(items, discount):
+    total = 0
+    for item in items:
+        if item.price is None:
+            continue
+        total += item.price * item.count
+    if discount is not None:
+        total -= total * discount.percent / 100
+    return round(total, 2)
+
+
+def total_weight(items):
+    total = 0
+    for item in items:
+        total += item.weight * item.count
+    return total
+"""
 _TEXT = """The committee met on Tuesday in the old town hall. Anna Berg, who has led the committee
 since 2019, reported that the new bridge over the river Alm will cost 4.2 million, half a million
 more than was planned. The mayor, Jonas Lind, said that the town can pay for the bridge if the sale
@@ -51,7 +69,7 @@ QUESTIONS = {
     "chinese": "请用中文解释一下为什么天空是蓝色的，并举一个生活中的例子。",
     "code": "Write a Python class for a bank account with deposit, withdraw and a history, and "
     "tests for it.",
-    "edit": CHANGE_CODE,
+    "edit": f"Add type hints to both functions and show the whole file again:\n{CODE}",
     "json": f"List every person and every sum in this text as JSON with a name, a role and a value "
     f"each:\n\n{_TEXT}",
     "explain": f"Explain this code line by line, quoting each line:\n{CODE}",

@@ -2,79 +2,86 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.errors import ModelLoadFailed
+from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.lab.bench.engine_run import ProcessCounters, RunRequest, RunTimes, measure_engine
 
-# Answers about code repeat much of it, which prompt lookup drafts from.
-CODE = """
-def total_price(items, discount):
-    total = 0
-    for item in items:
-        if item.price is None:
-            continue
-        total += item.price * item.count
-    if discount is not None:
-        total -= total * discount.percent / 100
-    return round(total, 2)
-
-
-def total_weight(items):
-    total = 0
-    for item in items:
-        total += item.weight * item.count
-    return total
-"""
-CHANGE_CODE = f"Add type hints to both functions and show the whole file again:\n{CODE}"
+_TOKEN = 1  # any: the same token costs the same as others
+_MICRO_BATCH = 256
 
 
 class ArmRequest(RunRequest):
     """A run of our engine, or of llama.cpp alone with the file mapped or read to memory."""
 
-    kind: Literal["ours", "drafted", "mapped", "resident"]
+    kind: Literal["ours", "mapped", "resident"]
+
+
+class BareModel:
+    """The shortest loop over llama.cpp's functions: no text, no sampling, no events.
+
+    The file is mapped and not repacked, or read and repacked.
+    """
+
+    def __init__(self, request: ArmRequest) -> None:
+        """Raises ModelLoadFailed, EngineStartFailed."""
+        native = library()
+        self._api = api = native.api
+        mapped, params = request.kind == "mapped", api.llama_model_default_params()
+        params.n_gpu_layers = 0
+        params.load_mode = api.LLAMA_LOAD_MODE_MMAP if mapped else api.LLAMA_LOAD_MODE_NONE
+        params.use_extra_bufts = not mapped  # repacking would be a second copy of a mapped file
+        self._model: Any = api.llama_model_load_from_file(os.fsencode(request.model), params)
+        if not self._model:
+            raise ModelLoadFailed(path=str(request.model), detail=native.log.last_error())
+        shape = api.llama_context_default_params()
+        shape.n_ctx, shape.n_outputs_max = request.context_length, 1
+        shape.n_batch = shape.n_ubatch = _MICRO_BATCH
+        shape.n_threads = shape.n_threads_batch = request.threads
+        self._context: Any = api.llama_init_from_model(self._model, shape)
+        if not self._context:
+            raise ModelLoadFailed(path=str(request.model), detail=native.log.last_error())
+
+    def read(self, count: int) -> None:
+        """Compute a prompt."""
+        for done in range(0, count, _MICRO_BATCH):
+            self._compute(min(_MICRO_BATCH, count - done))
+
+    def write(self, count: int) -> None:
+        """Compute tokens one by one."""
+        for _ in range(count):
+            self._compute(1)
+
+    def _compute(self, count: int) -> None:
+        tokens = (self._api.llama_token * count)(*[_TOKEN] * count)
+        self._api.llama_decode(self._context, self._api.llama_batch_get_one(tokens, count))
 
 
 def run_llama(request: ArmRequest) -> RunTimes:
     """Times llama.cpp alone."""
-    from benchmarks.bare_model import BareModel  # noqa: PLC0415 - not in the arms of our engine
-
-    began, clock = time.monotonic(), time.perf_counter()
-    model = BareModel(
-        request.model,
-        mapped=request.kind == "mapped",
-        threads=request.threads,
-        context_length=request.context_length,
-    )
-    prompt = model.decode(request.prompt_tokens, 0)
-    before = ProcessCounters()
-    written = model.decode(0, request.tokens)
-    after = ProcessCounters()
-    model.close()
+    model = BareModel(request)
+    loaded_at = time.monotonic()
+    model.read(request.prompt_tokens)
+    read_at, before = time.monotonic(), ProcessCounters()
+    model.write(request.tokens)
+    written_at, after = time.monotonic(), ProcessCounters()
     return RunTimes(
-        tok_s=request.tokens / written.decode_s,
-        prefill_tok_s=request.prompt_tokens / prompt.prefill_s,
-        first_token_s=began + prompt.first_token_at - clock - request.started_at,
+        tok_s=request.tokens / (written_at - read_at),
+        prefill_tok_s=request.prompt_tokens / (read_at - loaded_at),
+        first_token_s=read_at - request.started_at,
         threads=request.threads,
         **after.since(before, request.tokens),
     )
 
 
-def run_arm(request: ArmRequest) -> RunTimes:
-    """Times the arm that the request names."""
-    if request.kind == "ours":
-        return measure_engine(request)
-    if request.kind == "drafted":
-        sampled = [SamplingSettings(max_tokens=request.tokens)] * 9  # random: each one differs
-        return measure_engine(request.model_copy(update={"prompt": CHANGE_CODE}), sampled)
-    return run_llama(request)
-
-
 if __name__ == "__main__":
-    print(run_arm(ArmRequest.model_validate_json(sys.stdin.read())).model_dump_json())
+    wanted = ArmRequest.model_validate_json(sys.stdin.read())
+    print((measure_engine if wanted.kind == "ours" else run_llama)(wanted).model_dump_json())

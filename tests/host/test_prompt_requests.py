@@ -193,7 +193,7 @@ def test_a_full_disk_at_the_start_is_no_reason_to_refuse_an_answer(
 def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(
     shallow_starter, folder, client
 ):
-    """The short form of `tests/benchmarks/soak_prompt_cache.py`."""
+    """Its long form had 500 kills and 2,000 damaged segments (docs/measurements/prompts.md)."""
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     list(client.prepare(chat(), owner="7"))
     wanted = [e.text for e in client.generate(following(chat()), GREEDY) if hasattr(e, "text")]
