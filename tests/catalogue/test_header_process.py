@@ -6,18 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from deepseek_r1.catalogue import header_process
 from deepseek_r1.catalogue.header_process import LONGEST_TEXT, HeaderProcess
 from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.core.errors import ModelFileMissing, ModelFileUnreadable, NotAModelFile
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.formats.gguf import read_header
-from support.gguf_files import tiny_qwen2
+from support.gguf_files import tiny_llama, tiny_qwen2
 from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.integration
@@ -79,8 +81,8 @@ def test_a_file_that_ends_the_process_is_refused_and_the_next_one_is_read(
     assert process.process_id is not None
     os.kill(process.process_id, signal.SIGKILL)
     with pytest.raises(ModelFileUnreadable, match="SIGKILL"):
-        process.read_header(path)
-    assert process.read_header(path).path == path
+        process.check_file(path, True)
+    process.check_file(path, True)
 
 
 @unix
@@ -93,9 +95,42 @@ def test_a_file_that_hangs_the_process_is_refused_after_a_while(tmp_path: Path) 
         process._deadline_s = 0.3
         held.suspend()
         with pytest.raises(ModelFileUnreadable, match="longer"):
-            process.read_header(path)
+            process.check_file(path, True)
         assert process.process_id is None
         held.wait(PATIENCE_S)
+
+
+def test_a_drive_that_never_answers_holds_up_its_own_file_once(
+    process: HeaderProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, far, answers = tiny_qwen2(tmp_path / "a.gguf"), tmp_path / "far.gguf", threading.Event()
+
+    def look(path: Path) -> bool:
+        return path != far or answers.wait()
+
+    monkeypatch.setattr(os.path, "lexists", look)
+    monkeypatch.setattr(header_process, "DRIVE_S", 0.3)
+    for _ in range(2):
+        with pytest.raises(ModelFileUnreadable, match="longer"):
+            process.read_header(far)
+        monkeypatch.setattr(header_process, "DRIVE_S", PATIENCE_S)
+    assert process.read_header(sound).path == sound
+    answers.set()
+    header_process._late.pop(far).join()
+    with pytest.raises(ModelFileMissing):
+        process.read_header(far)
+
+
+def test_a_header_is_read_again_where_its_file_has_changed(
+    process: HeaderProcess, tmp_path: Path
+) -> None:
+    path = tiny_qwen2(tmp_path / "a.gguf")
+    first = process.read_header(path)
+    process.close()
+    assert process.read_header(path) is first
+    assert process.process_id is None
+    tiny_llama(path)
+    assert process.read_header(path).architecture == "llama"
 
 
 def test_the_process_ends_when_it_is_closed(tmp_path: Path) -> None:

@@ -97,13 +97,3 @@ def test_a_strange_file_under_a_known_name_is_not_recognised(tmp_path: Path) -> 
     (found,) = [each for each in installed_models([path]) if each.origin is Origin.OPENED]
     assert found.known is None
     assert found.name == "Tiny qwen2"
-
-
-def test_a_file_that_was_replaced_is_read_again(folder: Path) -> None:
-    path = tiny_llama(folder / "model.gguf")
-    assert installed_models()[1].name == "Tiny llama"
-    path.unlink()
-    tiny_qwen2(path)
-    assert installed_models()[1].name == "Tiny qwen2"
-    path.unlink()
-    assert len(installed_models()) == 1

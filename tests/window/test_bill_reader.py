@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.core.child_call import ChildCall
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.engine.bill_reader import BillReader
 from support.gguf_files import tiny_llama
@@ -17,13 +20,13 @@ from support.gguf_files import tiny_llama
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that a header process has read."""
     paths: list[Path] = []
-    read_header = HeaderProcess.read_header
+    read = HeaderProcess._read
 
     def recorded(process: HeaderProcess, path: Path) -> object:
         paths.append(path)
-        return read_header(process, path)
+        return read(process, path)
 
-    monkeypatch.setattr(HeaderProcess, "read_header", recorded)
+    monkeypatch.setattr(HeaderProcess, "_read", recorded)
     return paths
 
 
@@ -62,3 +65,22 @@ def test_a_question_that_another_one_replaced_stays_silent(qtbot: QtBot, tmp_pat
     before.done.connect(lambda _estimate: pytest.fail("it was abandoned"))
     before.abandon()
     bill(qtbot, bills, path, LoadSettings(context_length=512))
+
+
+def test_bills_start_one_process_at_a_time_which_ends_when_the_window_closes(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, paths = threading.Event(), [tmp_path / f"{n}.gguf" for n in range(3)]
+
+    def hangs(process: ChildCall, message: object) -> None:
+        """The process never gets to know of the file."""
+        begun.set()
+
+    monkeypatch.setattr(ChildCall, "send", hangs)
+    bills, before = BillReader(), set(psutil.Process().children())
+    requests = [bills.ask(tiny_llama(path), LoadSettings(), 100.0) for path in paths]
+    begun.wait()
+    (child,) = set(psutil.Process().children()) - before
+    with qtbot.waitSignals([request.failed for request in requests]):
+        bills.close()
+    assert not child.is_running()

@@ -6,6 +6,8 @@ reading process, hangs it or fills its memory is refused like any other unusable
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,8 +23,12 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.formats.gguf import ModelHeader
 
+DRIVE_S: Final = 10.0  # for a drive to wake up; a dead network share never answers
 DEADLINE_S: Final = 30.0  # for one file; a large vocabulary takes 0.3 s, a sleeping drive seconds
 LONGEST_TEXT: Final = 256  # characters of a metadata value that crosses the pipe
+_MOST_HEADERS = 64  # some 150 KB each
+_known: dict[tuple[Path, int, int, int], ModelHeader] = {}  # by all processes, of unchanged files
+_late: dict[Path, threading.Thread] = {}  # that wait for a file's drive
 
 
 class _HeaderFrame(BaseModel):
@@ -87,9 +93,27 @@ class HeaderProcess:
     def read_header(self, path: Path) -> ModelHeader:
         """The header, as `formats.gguf.read_header` returns it, without long texts.
 
-        Those are the chat template and metadata of more than `LONGEST_TEXT` characters. Raises a
-        ModelRefused.
+        Those are the chat template and metadata of more than `LONGEST_TEXT` characters. It comes
+        from memory where the file has not changed: reading takes 0.1 s. Models in several files are
+        always read: any of their parts may be another one by now. Raises a ModelRefused.
         """
+        if not drive_answers(path):
+            raise _too_slow(path, DRIVE_S)
+        try:
+            found = path.stat()
+        except (OSError, ValueError):  # ValueError: no system has such a name
+            return self._read(path)
+        key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
+        if key not in _known:
+            header = self._read(path)
+            if len(header.parts) > 1:
+                return header
+            if len(_known) >= _MOST_HEADERS:
+                _known.clear()
+            _known[key] = header
+        return _known[key]
+
+    def _read(self, path: Path) -> ModelHeader:
         reply = self._call(ReadHeader(path=str(path)), path)
         if reply.header is None:
             raise _unreadable(path, tr("the process that reads it sent no header"))
@@ -125,7 +149,7 @@ class HeaderProcess:
                 self._child = ChildCall(ChildKind.HEADERS, header_reply_adapter)
             read: HeaderRead = self._child.ask(request, deadline_s=self._deadline_s)
         except ChildTooSlow:
-            detail = tr("its header took longer than {n:,} seconds", n=round(self._deadline_s))
+            raise _too_slow(path, self._deadline_s) from None
         except ChildDied as died:
             detail = tr("the process that reads it ended ({how})", how=died.how)
         except (OSError, ProtocolBroken) as error:
@@ -133,6 +157,22 @@ class HeaderProcess:
         else:
             return read
         raise _unreadable(path, detail)
+
+
+def drive_answers(path: Path) -> bool:
+    """False for a file whose drive does not answer: calls for such a file never return."""
+    if path not in _late or not _late[path].is_alive():
+        look = threading.Thread(target=os.path.lexists, args=(path,), daemon=True)
+        look.start()
+        look.join(DRIVE_S)
+        if not look.is_alive():
+            return True
+        _late[path] = look
+    return False
+
+
+def _too_slow(path: Path, seconds: float) -> ModelFileUnreadable:
+    return _unreadable(path, tr("its header took longer than {n:,} seconds", n=round(seconds)))
 
 
 def _unreadable(path: Path, detail: str) -> ModelFileUnreadable:

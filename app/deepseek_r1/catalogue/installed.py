@@ -21,9 +21,6 @@ _LATER_PART = re.compile(r".*-(?!00001)\d{5}-of-\d{5}\.gguf", re.DOTALL)
 
 HeaderSource = Callable[[Path], ModelHeader]  # raises ModelRefused
 
-_MOST_HEADERS = 64  # some 150 KB each
-_headers: dict[tuple[Path, int, int, int], ModelHeader] = {}
-
 
 class Origin(StrEnum):
     """The reason why a model is in the list."""
@@ -111,33 +108,12 @@ def resolved(path: Path) -> Path:
         return path
 
 
-def read_once(path: Path, read: HeaderSource) -> ModelHeader:
-    """Returns the header, from memory where the file has not changed. Raises ModelRefused.
-
-    A header takes 0.1 s and up to ten MiB to read. Models in several files are always read: any of
-    their parts may be another one by now.
-    """
-    try:
-        found = path.stat()
-        key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
-    except (OSError, ValueError):  # ValueError: no system has such a name
-        return read(path)
-    header = _headers.get(key)
-    if header is None:
-        header = read(path)
-        if len(header.parts) == 1:
-            if len(_headers) >= _MOST_HEADERS:
-                _headers.clear()
-            _headers[key] = header
-    return header
-
-
 def _describe(
     path: Path, origin: Origin, file: AppFile | None, read: HeaderSource
 ) -> InstalledModel:
     owner = file.owner if file is not None else None
     try:
-        header = read_once(path, read)
+        header = read(path)
     except ModelRefused as error:
         return InstalledModel(path, origin, path.stem, None, None, error.report(), owner)
     known = known_by(header)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
@@ -15,16 +14,8 @@ from deepseek_r1.memory.estimate import Estimate, estimate
 from deepseek_r1.memory.plan import ProcessOverhead, require_context, with_context
 
 
-class Headers(Protocol):
-    """Reads headers: a `HeaderProcess`, or what keeps its results."""
-
-    def read_header(self, path: Path) -> ModelHeader:
-        """The header of a model."""
-        ...
-
-
 def model_bill(
-    headers: Headers,
+    headers: HeaderProcess,
     path: Path,
     settings: LoadSettings,
     window_mib: float,
@@ -54,7 +45,7 @@ def require_loadable(
 
 
 def _header_and_share(
-    headers: Headers, path: Path, settings: LoadSettings, window_mib: float
+    headers: HeaderProcess, path: Path, settings: LoadSettings, window_mib: float
 ) -> tuple[ModelHeader, ProcessOverhead]:
     header = headers.read_header(path)
     share = planned_share(window_mib)

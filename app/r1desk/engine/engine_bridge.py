@@ -141,6 +141,7 @@ class EngineBridge(QObject):
         Events that are still pending are dropped: nobody is left who could act on them.
         """
         self._stopped = True
+        self.bills.close()
         self._text_timer.stop()
         self._thread.supervisor.request_stop()
         self._thread.wait()

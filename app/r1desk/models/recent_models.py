@@ -15,6 +15,7 @@ from r1desk.models.controller import ModelController
 from r1desk.models.forecast.forecast import format_fit
 from r1desk.models.forecast.service import Forecaster, ForecastService
 from r1desk.models.recent_model import RecentModel
+from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.preferences import Preferences
 
 
@@ -34,11 +35,11 @@ class RecentModels(QObject):
         self._models = models
         self._preferences = preferences
         self.forecasts = forecasts
+        self._reading: BackgroundAnswer | None = None
         self._names: dict[Path, str] = {}  # as the files call themselves
         self.items: tuple[RecentModel, ...] = ()
         models.loaded.connect(self.refresh)
         models.load_failed.connect(self.refresh)
-        forecasts.changed.connect(self.refresh)
         self._show(tuple(RecentModel(path, self._name(path)) for path in self._paths()))
 
     def _paths(self) -> tuple[Path, ...]:
@@ -64,7 +65,9 @@ class RecentModels(QObject):
             for path in self._paths()
         )
         self._show(known)
-        self.forecasts.ask(partial(_read_all, known), self._on_read)
+        if self._reading is not None:
+            self._reading.abandon()
+        self._reading = self.forecasts.ask(partial(_read_all, known), self._on_read)
 
     @Slot(tuple)
     def _on_read(self, items: tuple[RecentModel, ...]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deepseek_r1.catalogue.app_folders import app_files
 from deepseek_r1.catalogue.file_names import files_of
+from deepseek_r1.catalogue.header_process import drive_answers
 from deepseek_r1.catalogue.installed import InstalledModel, installed_models, resolved
 from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import Forecaster
@@ -34,8 +35,9 @@ def find_models(opened: Sequence[Path], forecaster: Forecaster) -> Iterator[tupl
     """The models on this computer, `opened` among them; a question for the `ForecastService`.
 
     First our own and the opened ones, then again with those of other applications, whose folders
-    take longer to search.
+    take longer to search. A file on a network share that does not answer is left out.
     """
+    opened = [path for path in opened if drive_answers(path)]
     yield _describe_all(installed_models(opened, read=forecaster.read_header), forecaster)
     if others := app_files():
         models = installed_models(opened, others, forecaster.read_header)

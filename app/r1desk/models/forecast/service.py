@@ -1,6 +1,6 @@
 """Answers how model files would run here, for every list, card and menu that shows it.
 
-The questions are worked off one after another outside the main thread: a header is read by a child
+The questions are worked off outside the main thread, a few at once: a header is read by a child
 process, and a first measurement of the computer takes two seconds.
 """
 
@@ -14,10 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.installed import read_once
 from deepseek_r1.core.events import Event, GenerationFinished, ModelFacts, ModelLoaded
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
@@ -26,9 +25,15 @@ from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.forecast.forecast import Fit, Forecast, MachineSpeed, estimate_fit
 from r1desk.models.forecast.machine_speed import known_speed, machine_speed
 from r1desk.models.forecast.measured_rates import MeasuredRate, measured_tok_s, store_rate
-from r1desk.platform.background_thread import stream_in_background
+from r1desk.platform.background_thread import (
+    BackgroundAnswer,
+    ask_in_background,
+    stream_in_background,
+)
 from r1desk.preferences import Preferences
 
+AT_ONCE = 3
+TURN_S = 15.0  # a question waits for its turn; then those before it hang at a drive
 LEAST_TOKENS = 32  # of an answer whose speed says something
 _MIB = 1 << 20
 AnswerT = TypeVar("AnswerT")
@@ -58,8 +63,8 @@ class Forecaster:
         self._process.close()
 
     def read_header(self, path: Path) -> ModelHeader:
-        """The header, from memory where the file has not changed. Raises ModelRefused."""
-        return read_once(path, self._process.read_header)
+        """The header, see `HeaderProcess`. Raises ModelRefused."""
+        return self._process.read_header(path)
 
     def measure(self) -> None:
         """Measure the computer, unless that was done often enough: half a second to two seconds."""
@@ -79,19 +84,13 @@ class Forecaster:
 
 
 class ForecastService(QObject):
-    """Lives in the main thread.
-
-    Signals:
-        changed: an answer was written, so its model's speed is another one.
-    """
-
-    changed = Signal()
+    """Lives in the main thread."""
 
     def __init__(self, preferences: Preferences, engine: EngineBridge | None = None) -> None:
         """`engine` is the one whose answers are measured."""
         super().__init__()
         self._preferences = preferences
-        self._turn = threading.Lock()
+        self._turns = threading.Semaphore(AT_ONCE)
         self._facts: ModelFacts | None = None
         if engine is not None:
             engine.model_loaded.connect(self._on_loaded)
@@ -102,18 +101,27 @@ class ForecastService(QObject):
         """The settings in force, for which questions are answered."""
         return self._preferences.load
 
-    def ask(self, question: Question[AnswerT], on_answer: Callable[[AnswerT], None]) -> None:
+    def ask(
+        self, question: Question[AnswerT], on_answer: Callable[[AnswerT], None]
+    ) -> BackgroundAnswer:
         """Have `question` answered in a thread; `on_answer`, a slot, is called in the main one.
 
         Nothing is called where the receiver has been deleted meanwhile.
         """
-        turn, settings = self._turn, self.settings
+        turns, settings = self._turns, self.settings
 
         def answers() -> Iterator[AnswerT]:
-            with turn, Forecaster(settings) as forecaster:
-                yield from question(forecaster)
+            in_turn = turns.acquire(timeout=TURN_S)
+            try:
+                with Forecaster(settings) as forecaster:
+                    yield from question(forecaster)
+            finally:
+                if in_turn:
+                    turns.release()
 
-        stream_in_background(answers).done.connect(on_answer)
+        answer = stream_in_background(answers)
+        answer.done.connect(on_answer)
+        return answer
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
@@ -132,13 +140,4 @@ class ForecastService(QObject):
             tok_s=stats.decode_tok_s,
             budget_mib=self.settings.memory_budget if stats.weights is not None else 0,
         )
-        self.ask(partial(_store, Path(self._facts.path), rate), self._on_stored)
-
-    @Slot(object)
-    def _on_stored(self, _rate: MeasuredRate) -> None:
-        self.changed.emit()
-
-
-def _store(path: Path, rate: MeasuredRate, _forecaster: Forecaster) -> Iterator[MeasuredRate]:
-    store_rate(path, rate)
-    yield rate
+        ask_in_background(partial(store_rate, Path(self._facts.path), rate))

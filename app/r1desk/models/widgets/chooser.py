@@ -32,6 +32,7 @@ from r1desk.models.widgets.file_dialog import open_model_dialog
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.models.widgets.hub_page import HubPage
 from r1desk.models.widgets.model_row_delegate import ModelRowDelegate
+from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import size_within_screen
 
@@ -61,6 +62,7 @@ class ModelChooser(QDialog):
         self.setWindowTitle(tr("Choose a model"))
         self._current, self._loaded = current, loaded
         self._recent, self._forecasts = [Path(path) for path in recent], forecasts
+        self._looking: BackgroundAnswer | None = None
         self.list = self._build_list()
         self.catalogue = CataloguePage(forecasts)
         self.catalogue.use_requested.connect(self._on_catalogue_use)
@@ -82,7 +84,9 @@ class ModelChooser(QDialog):
 
     def look_again(self) -> None:
         """Look for the models anew; what was shown stays until the answer comes."""
-        self._forecasts.ask(partial(find_models, self._recent), self._on_found)
+        if self._looking is not None:
+            self._looking.abandon()
+        self._looking = self._forecasts.ask(partial(find_models, self._recent), self._on_found)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Take the size that suits the pages, within the screen."""
