@@ -53,7 +53,7 @@ def make_body(qtbot: QtBot) -> Iterator[Callable[[], MarkdownView]]:
     slicer = Slicer(window)
 
     def make() -> MarkdownView:
-        body = MarkdownView(TextStyle.of(window.palette(), window.font()), slicer, window)
+        body = MarkdownView(TextStyle.of(window.font()), slicer, window)
         body.show()
         return body
 

@@ -42,7 +42,7 @@ def make_body(qtbot: QtBot, service: FormulaService) -> Iterator[Bodies]:
     slicer = Slicer(window)
 
     def make() -> MarkdownView:
-        body = MarkdownView(TextStyle.of(window.palette(), window.font(), service), slicer, window)
+        body = MarkdownView(TextStyle.of(window.font(), service), slicer, window)
         body.show()
         body.fit_width(620)
         return body

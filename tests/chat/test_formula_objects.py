@@ -52,7 +52,7 @@ def make_body(qtbot: QtBot, service: FormulaService) -> Iterator[Callable[[], Ma
     slicer = Slicer(window)
 
     def make() -> MarkdownView:
-        style = TextStyle.of(window.palette(), window.font(), service)
+        style = TextStyle.of(window.font(), service)
         body = MarkdownView(style, slicer, window)
         body.show()
         body.fit_width(700)
@@ -184,7 +184,7 @@ def test_a_formula_wider_than_the_column_is_drawn_smaller(
 def test_without_a_typesetter_formulas_are_readable_source(qtbot: QtBot) -> None:
     window = QWidget()
     qtbot.addWidget(window)
-    body = MarkdownView(TextStyle.of(window.palette(), window.font()), Slicer(window), window)
+    body = MarkdownView(TextStyle.of(window.font()), Slicer(window), window)
     body.load(ANSWER)
     assert drawn(body) == 0
     assert r"\boxed{42}" in text_of(body)

@@ -20,7 +20,7 @@ from r1desk.chat.text.prose_view import ProseView
 from r1desk.platform.clipboard import let_copied_text_outlive_python
 
 app = QApplication([])
-prose = ProseView(TextStyle.of(app.palette(), app.font()))
+prose = ProseView(TextStyle.of(app.font()))
 prose.setPlainText("copied")
 prose.selectAll()
 prose.copy()

@@ -11,10 +11,10 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
 from performance.samples import a_bill, a_model, gauge_values
+from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
 from r1desk.theme import ThemeChoice, apply_theme
-from r1desk.theme.reading_width import ReadingWidth, set_reading_width
 from window.mouse_and_keys import click, press, type_text
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")

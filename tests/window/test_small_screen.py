@@ -7,7 +7,7 @@ from PySide6.QtCore import QRect
 from pytestqt.qtbot import QtBot
 
 from r1desk.shell.main_window import MainWindow
-from r1desk.widgets.elided_label import ElidedLabel
+from r1desk.widgets.text_label import ElidedLabel
 
 
 class Screen:

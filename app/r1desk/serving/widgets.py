@@ -24,8 +24,7 @@ from r1desk.theme import set_role
 from r1desk.theme.icons import icon
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.push_button import push_button
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import push_button, text_label
 
 PORTS = 1024, 65_535
 _HIDDEN_KEY = "•" * 16

@@ -42,9 +42,9 @@ from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.serving.widgets import ServingButton
 from r1desk.theme.icons import app_icon, icon
 from r1desk.widgets.drop_target import DropTarget
-from r1desk.widgets.elided_label import ElidedLabel
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.notice_bar import NoticeBar
+from r1desk.widgets.text_label import ElidedLabel
 
 SIDEBAR_PX, PANEL_PX = 240, 340
 LEAST_PX = 720, 480

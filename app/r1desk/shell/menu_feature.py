@@ -12,6 +12,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import log_dir
 from r1desk.chat.feature import PROMPTS_FOLDER
+from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
 from r1desk.preferences import Preferences
@@ -19,7 +20,6 @@ from r1desk.shell.about import about, shortcuts
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
 from r1desk.theme import ThemeChoice, apply_theme
-from r1desk.theme.reading_width import ReadingWidth, set_reading_width
 
 
 class Appearance(QObject):

@@ -24,14 +24,13 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import LANGUAGES, tr, trn
 from deepseek_r1.core.models_folders import default_models_dir
+from r1desk.chat.text.text_style import ReadingWidth
 from r1desk.models.idle_unload import CHOICES_MIN
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import ThemeChoice, set_role
-from r1desk.theme.reading_width import ReadingWidth
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.elided_label import ElidedLabel
 from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import ElidedLabel, text_label
 
 TEXT_SIZES_PT = (8, 24)
 _MB = 1_000_000

@@ -26,6 +26,7 @@ BUNDLED_FILE = "r1desk-sc.ttf"
 # What a Linux without a font of its own falls back to; our font is made for reading on screens.
 _LAST_RESORTS = ("DejaVu Sans", "Bitstream Vera Sans", "FreeSans")
 _MONO_FAMILIES = ("Cascadia Mono", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono")
+_MONO_SCALE = 0.94  # fixed-width families look larger than others of the same size
 
 
 def ui_font(base: QFont) -> QFont:
@@ -61,11 +62,25 @@ def bundled_families() -> tuple[str, ...]:
     return tuple(QFontDatabase.applicationFontFamilies(number))
 
 
-def mono_font(size_pt: float | None = None) -> QFont:
-    """For code: the system's fixed-width font; `size_pt` None keeps its size."""
-    font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
-    font.setFamilies(list(dict.fromkeys([font.family(), *_MONO_FAMILIES, *chinese_families()])))
-    font.setStyleHint(QFont.StyleHint.Monospace)
-    if size_pt is not None:
-        font.setPointSizeF(size_pt)
-    return font
+def mono(font: QFont) -> QFont:
+    """The system's fixed-width font, to stand beside `font`."""
+    result = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+    result.setFamilies(list(dict.fromkeys([result.family(), *_MONO_FAMILIES, *chinese_families()])))
+    result.setStyleHint(QFont.StyleHint.Monospace)
+    result.setPointSizeF(points(font) * _MONO_SCALE)
+    return result
+
+
+def scaled(font: QFont, factor: float) -> QFont:
+    """`font` larger or smaller."""
+    result = QFont(font)
+    if font.pointSizeF() > 0:
+        result.setPointSizeF(font.pointSizeF() * factor)
+    else:
+        result.setPixelSize(max(1, round(font.pixelSize() * factor)))
+    return result
+
+
+def points(font: QFont) -> float:
+    """The size of `font` in points, also where it was set in pixels."""
+    return font.pointSizeF() if font.pointSizeF() > 0 else font.pixelSize() * 0.75

@@ -23,11 +23,6 @@ def _source(name: str) -> str:
     return (resources_dir() / "icons" / f"{name}.svg").read_text(encoding="utf-8")
 
 
-def icon_names() -> tuple[str, ...]:
-    """All icons there are, the application's own included."""
-    return tuple(sorted(path.stem for path in (resources_dir() / "icons").glob("*.svg")))
-
-
 def icon(name: str, colour: str = "text") -> QIcon:
     """The icon `name` in the colour `colour`, a field of `Tokens`.
 
@@ -36,14 +31,6 @@ def icon(name: str, colour: str = "text") -> QIcon:
     """
     _source(name)
     return QIcon(_TintedEngine(name, colour))
-
-
-def pixmap(name: str, size_px: int, colour: str = "text", scale: float = 1.0) -> QPixmap:
-    """The icon as a picture of `size_px` logical pixels for a screen of `scale`."""
-    device = round(size_px * scale)
-    result = _rendered(name, QSize(device, device), getattr(tokens(), colour))
-    result.setDevicePixelRatio(scale)
-    return result
 
 
 def app_icon() -> QIcon:

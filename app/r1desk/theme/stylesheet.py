@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import cache
+from html import escape
 from string import Template
 
 from PySide6.QtWidgets import QApplication, QWidget
@@ -68,3 +69,12 @@ def set_role(widget: QWidget, role: str) -> None:
     style = QApplication.style()
     style.unpolish(widget)
     style.polish(widget)
+
+
+def explain(widget: QWidget, text: str) -> None:
+    """Give `widget` a tooltip of one sentence or more, and screen readers the same text.
+
+    Qt breaks rich text into lines; a plain sentence would be one line across the screen.
+    """
+    widget.setToolTip(f"<qt>{escape(text)}</qt>" if text else "")
+    widget.setAccessibleDescription(text)

@@ -125,15 +125,10 @@ def apply_theme(app: QApplication, choice: ThemeChoice) -> Theme:
     return theme
 
 
-def current_theme() -> Theme | None:
-    """The theme that `apply_theme` made, or None before it."""
-    app = QGuiApplication.instance()
-    return app.findChild(Theme) if app is not None else None
-
-
 def tokens() -> Tokens:
     """The colours in force; the light ones before `apply_theme`."""
-    theme = current_theme()
+    app = QGuiApplication.instance()
+    theme = app.findChild(Theme) if app is not None else None
     return theme.tokens if theme is not None else LIGHT
 
 

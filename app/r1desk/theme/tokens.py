@@ -28,7 +28,6 @@ class Tokens:
     accent_soft: str  # a tint behind text
     link: str
     danger: str  # as text or icon on background, surface, raised
-    danger_text: str  # on a danger fill
     warning: str
     success: str
     selection: str
@@ -70,7 +69,6 @@ LIGHT = Tokens(
     accent_soft="#e3ecfb",
     link="#2457b8",
     danger="#b3261e",
-    danger_text="#ffffff",
     warning="#855000",
     success="#1c6e45",
     selection="#2f62c4",
@@ -120,7 +118,6 @@ DARK = Tokens(
     accent_soft="#25344c",
     link="#8fb8f7",
     danger="#f2938c",
-    danger_text="#2a0d0a",
     warning="#e6b566",
     success="#7fcb9d",
     selection="#35568c",
@@ -170,7 +167,6 @@ HIGH_CONTRAST = Tokens(
     accent_soft="#003340",
     link="#00ffff",
     danger="#ffb0a8",
-    danger_text="#000000",
     warning="#ffff00",
     success="#00ffff",
     selection="#ffff00",

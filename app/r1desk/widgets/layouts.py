@@ -1,4 +1,4 @@
-"""Puts layouts into layouts without a crash of the binding.
+"""Puts layouts into layouts without a crash of the binding, and keeps places and heights.
 
 When a layout is put into another one, PySide makes a Python object of each of its items, and keeps
 it when Qt deletes the item. A widget that is made at the same address later is then taken for that
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QBoxLayout, QLayout, QWidget
 
 Inner = TypeVar("Inner", bound=QLayout)
@@ -32,3 +33,15 @@ def keep_place(widget: QWidget, lines: int = 0) -> None:
     widget.setSizePolicy(policy)
     if lines:
         widget.setMinimumHeight(lines * widget.fontMetrics().lineSpacing())
+
+
+class ScrolledColumn(QWidget):
+    """The content of a scroll area, as tall as its texts are at its width: none is cut off.
+
+    Qt's own least height adds up the lines that each text would have at another width.
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        least = super().minimumSizeHint()
+        height = self.heightForWidth(max(self.width(), least.width()))
+        return QSize(least.width(), height) if height >= 0 else least  # -1: no text wraps

@@ -1,9 +1,10 @@
-"""Makes labels of plain text."""
+"""Labels and buttons with a line of plain text."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QPushButton
 
 from r1desk.theme import set_role
 
@@ -16,3 +17,32 @@ def text_label(text: str, role: str = "") -> QLabel:
     if role:
         set_role(result, role)
     return result
+
+
+def push_button(text: str, slot: object) -> QPushButton:
+    """A button that is connected to `slot`, and that Enter in a field beside it does not press."""
+    button = QPushButton(text, autoDefault=False)
+    button.clicked.connect(slot)
+    return button
+
+
+class ElidedLabel(QLabel):
+    """Plain text in one line; a `QLabel` would cut it in the middle of a letter.
+
+    Screen readers get all of the text.
+    """
+
+    def shown(self) -> str:
+        """The part of the text that fits."""
+        width = self.contentsRect().width()
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, width)
+
+    def minimumSizeHint(self) -> QSize:
+        """Wide enough for a few letters."""
+        return QSize(3 * self.fontMetrics().averageCharWidth(), super().minimumSizeHint().height())
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        painter.drawText(self.contentsRect(), self.alignment(), self.shown())
+        painter.end()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
-    QGuiApplication,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -21,7 +20,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.composer.composer_field import LARGE_PASTE, ComposerField
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.text.buttons import RoundButton, icon_button, text_button
-from r1desk.chat.text.colours import ChatColours
+from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values.intents import (
     AttachFiles,
@@ -331,7 +330,7 @@ class Composer(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """A rounded box, framed in the accent while it has the keyboard."""
-        colours = ChatColours.from_palette(QGuiApplication.palette())
+        colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         focused = self._field.hasFocus()

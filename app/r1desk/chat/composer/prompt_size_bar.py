@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QGuiApplication, QPainter, QPainterPath, QPaintEvent
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
-from r1desk.chat.text.chat_fonts import scaled
-from r1desk.chat.text.colours import ChatColours
+from r1desk.chat.text.colours import ChatColours, chat_colours
 from r1desk.chat.values.prompt_size import PromptSize
+from r1desk.theme.fonts import scaled
 
 _BAR_EM = 7.0
 _FONT_SCALE = 0.85
@@ -48,7 +48,7 @@ class PromptSizeBar(QWidget):
         size = self._size
         if size is None:
             return
-        colours = ChatColours.from_palette(QGuiApplication.palette())
+        colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(_text_colour(size, colours))

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.template_names import COMPLETION, TEMPLATE_NAMES
-from r1desk.chat.text.chat_fonts import scaled
+from r1desk.theme.fonts import scaled
 
 _FONT_SCALE = 0.85
 _NAME_CHARACTERS = 32

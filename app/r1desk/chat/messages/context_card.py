@@ -6,10 +6,10 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
-from r1desk.chat.text.chat_fonts import scaled
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.context_ways import ContextOption, ContextOptions
 from r1desk.chat.values.intents import Request, TakeWay
+from r1desk.theme.fonts import scaled
 
 _PRICE_SCALE = 0.9
 

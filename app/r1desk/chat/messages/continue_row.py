@@ -7,11 +7,11 @@ from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
-from r1desk.chat.text.chat_fonts import scaled
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import ContinueAnswer, Request
 from r1desk.chat.values.message import ChatMessage
 from r1desk.chat.values.started_answer import ended_inside_thinking, started_answer
+from r1desk.theme.fonts import scaled
 
 _FONT_SCALE = 0.94
 _REASONS = {

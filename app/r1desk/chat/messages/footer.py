@@ -10,12 +10,12 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.stats_line import stats_details, stats_line
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
-from r1desk.chat.text.chat_fonts import scaled
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import Regenerate, Request, SelectVersion
 from r1desk.chat.values.message import ChatMessage
+from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
-from r1desk.widgets.elided_label import ElidedLabel
+from r1desk.widgets.text_label import ElidedLabel
 
 _COPIED_MS = 1_500
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
-from r1desk.chat.text.chat_fonts import scaled
-from r1desk.chat.text.colours import ChatColours
-from r1desk.widgets.elided_label import ElidedLabel
+from r1desk.chat.text.colours import chat_colours
+from r1desk.theme.fonts import scaled
+from r1desk.widgets.text_label import ElidedLabel
 
 MAX_CHARACTERS = 400
 TOP_PX = 5  # above the frame
@@ -48,7 +48,7 @@ class InstructionsChip(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw the frame."""
-        colours = ChatColours.from_palette(QGuiApplication.palette())
+        colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(colours.edge, 1))

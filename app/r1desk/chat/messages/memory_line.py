@@ -8,9 +8,9 @@ from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text.buttons import icon_button
-from r1desk.chat.text.chat_fonts import scaled
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import MoveMemory, Request
+from r1desk.theme.fonts import scaled
 
 _FONT_SCALE = 0.88
 

@@ -6,8 +6,8 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from r1desk.chat.text.chat_fonts import scaled
 from r1desk.chat.text.text_style import TextStyle
+from r1desk.theme.fonts import scaled
 
 
 class StatusLine(QWidget):

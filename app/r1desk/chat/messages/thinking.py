@@ -12,14 +12,14 @@ from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import BUTTON_INSET_EM, text_button
-from r1desk.chat.text.chat_fonts import ASIDE_SCALE, scaled
 from r1desk.chat.text.markdown_view import MarkdownView
-from r1desk.chat.text.text_style import TextStyle
+from r1desk.chat.text.text_style import ASIDE_SCALE, TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.duration import duration_text
 from r1desk.chat.values.intents import AnswerNow, OpenLink, Request
+from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
-from r1desk.widgets.elided_label import ElidedLabel
+from r1desk.widgets.text_label import ElidedLabel
 
 _TICK_MS = 1_000
 _MOMENT_S = 2.0

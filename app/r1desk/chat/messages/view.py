@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from PySide6.QtCore import QEvent, Qt, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
@@ -63,7 +63,7 @@ class ChatView(QWidget):
         self._answer_buffer: list[str] = []
         self._slicer = Slicer(self)
         self._formulas = FormulaService(self)
-        self._style = TextStyle.of(QGuiApplication.palette(), self.font(), self._formulas)
+        self._style = TextStyle.of(self.font(), self._formulas)
         self._column = MessageList(self._build, self._estimate, self._slicer, self)
         self._column.end_shown.connect(self._on_end_shown)
         self.welcome = Welcome(self.requested.emit, self)
@@ -392,7 +392,7 @@ class ChatView(QWidget):
         super().changeEvent(event)
         kinds = QEvent.Type
         if event.type() in {kinds.PaletteChange, kinds.FontChange, kinds.ApplicationFontChange}:
-            style = TextStyle.of(QGuiApplication.palette(), self.font(), self._formulas)
+            style = TextStyle.of(self.font(), self._formulas)
             if style != self._style:
                 self._style = style
                 self._formulas.clear_pixmaps()

@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import N_, tr
-from r1desk.chat.text.chat_fonts import scaled
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.values.intents import Request, SendExample
+from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import put_inside
 
 EXAMPLES = (

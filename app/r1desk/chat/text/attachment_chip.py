@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button, text_button
-from r1desk.chat.text.colours import ChatColours
+from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.values.attachments import tokens_of
 from r1desk.chat.values.intents import OpenAttachment, RemoveAttachment, Request
 from r1desk.store import Attachment
@@ -79,7 +79,7 @@ class AttachmentChip(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw the frame, in the colour of a warning where the file does not fit."""
-        colours = ChatColours.from_palette(QGuiApplication.palette())
+        colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(colours.error_edge if self._warns else colours.edge, 1))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QToolButton, QWidget
 
-from r1desk.chat.text.colours import ChatColours
+from r1desk.chat.text.colours import chat_colours
 from r1desk.theme.icons import icon
 
 BUTTON_INSET_EM = 0.3  # a flat button's padding: moved out so that its icon lines up with text
@@ -60,7 +60,7 @@ class RoundButton(QToolButton):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw the disc, its edge, the icon, and a ring while it has the keyboard."""
-        colours = ChatColours.from_palette(QGuiApplication.palette())
+        colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         disc = QRectF(self.rect()).adjusted(2, 2, -2, -2)

@@ -20,11 +20,11 @@ from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
 from r1desk.chat.text.buttons import icon_button, text_button
-from r1desk.chat.text.chat_fonts import scaled
 from r1desk.chat.text.code_text import CodeText
 from r1desk.chat.text.highlight import coloured, prepared_lexer
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
+from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
 
 FOLD_OVER = 80  # lines; a longer block is folded

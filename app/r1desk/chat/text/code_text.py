@@ -14,9 +14,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
 
 from r1desk.chat.text import display_text
-from r1desk.chat.text.chat_fonts import mono
 from r1desk.chat.text.message_text_box import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
+from r1desk.theme.fonts import mono
 
 _LINE_HEIGHT = 125.0  # percent
 

@@ -7,8 +7,8 @@ from typing import Final
 from PySide6.QtGui import QBrush, QTextCharFormat, QTextCursor, QTextFormat
 
 from r1desk.chat.text import display_text
-from r1desk.chat.text.chat_fonts import mono
 from r1desk.chat.text.text_style import TextStyle
+from r1desk.theme.fonts import mono
 
 FORMULA_OBJECT: Final = QTextFormat.ObjectTypes.UserObject.value + 1  # type of an object's format
 

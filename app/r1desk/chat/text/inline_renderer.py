@@ -17,10 +17,10 @@ from PySide6.QtGui import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
-from r1desk.chat.text.chat_fonts import mono
 from r1desk.chat.text.formula_source import insert_source
 from r1desk.chat.text.links import disguised, web_address
 from r1desk.chat.text.text_style import TextStyle
+from r1desk.theme.fonts import mono
 
 if TYPE_CHECKING:
     from r1desk.chat.text.formula_objects import FormulaObjects

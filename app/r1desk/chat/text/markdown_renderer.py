@@ -25,11 +25,11 @@ from PySide6.QtGui import (
 )
 
 from r1desk.chat.text import display_text
-from r1desk.chat.text.chat_fonts import points
 from r1desk.chat.text.formula_source import insert_source
 from r1desk.chat.text.inline_renderer import InlineRenderer, set_mono
 from r1desk.chat.text.table_renderer import insert_table
 from r1desk.chat.text.text_style import TextStyle
+from r1desk.theme.fonts import points
 
 if TYPE_CHECKING:
     from r1desk.chat.text.formula_objects import FormulaObjects

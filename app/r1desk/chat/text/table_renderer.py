@@ -17,8 +17,8 @@ from PySide6.QtGui import (
     QTextTableFormat,
 )
 
-from r1desk.chat.text.chat_fonts import mono
 from r1desk.chat.text.text_style import TextStyle
+from r1desk.theme.fonts import mono
 
 _MAX_COLUMNS = 24
 _ALIGNMENTS = {

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint
 from PySide6.QtGui import QColor, QTextCursor
 from PySide6.QtWidgets import QTextEdit, QWidget
 
-from r1desk.chat.text.colours import ChatColours
+from r1desk.chat.text.colours import ChatColours, chat_colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _utf16_length(text: str) -> int:
 
 def mark(view: QWidget, matches: list[TextMatch], current: TextMatch | None = None) -> None:
     """Mark these matches in a message, and no others; the current one stands out."""
-    colours = ChatColours.from_palette(view.palette())
+    colours = chat_colours()
     for field in view.findChildren(QTextEdit):
         own = [match for match in matches if match.field is field]
         if own or field.extraSelections():

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from PySide6.QtGui import QFont, QFontMetricsF, QPalette
+from PySide6.QtGui import QFont, QFontMetricsF, QGuiApplication
 
 from r1desk.chat.formulas.formula_service import FormulaService
-from r1desk.chat.text.chat_fonts import ASIDE_SCALE, scaled
-from r1desk.chat.text.colours import ChatColours
-from r1desk.theme.reading_width import reading_width_factor
+from r1desk.chat.text.colours import ChatColours, chat_colours
+from r1desk.theme.fonts import scaled
 
 if TYPE_CHECKING:
     from r1desk.chat.formulas.settled_formulas import SettledFormulas
 
+ASIDE_SCALE = 0.92
 _READABLE_EM = 44.0
 _READABLE_PX = 760
 _LEAST_PX = 120
 _MARGIN_EM = 1.2  # wider than a scroll bar
+_WIDTH_PROPERTY = "r1desk_reading_width"
+
+
+class ReadingWidth(StrEnum):
+    """The width of a line of a conversation, the user's choice."""
+
+    NARROW = "narrow"
+    NORMAL = "normal"
+    WIDE = "wide"
+
+
+_FACTORS = {ReadingWidth.NARROW: 0.8, ReadingWidth.NORMAL: 1.0, ReadingWidth.WIDE: 1.45}
+
+
+def set_reading_width(width: ReadingWidth) -> None:
+    """Put `width` in force; what is on the screen follows when it is laid out again."""
+    QGuiApplication.instance().setProperty(_WIDTH_PROPERTY, width.value)
 
 
 def column_span(whole_px: int, em_px: float) -> tuple[int, int]:
@@ -26,8 +44,8 @@ def column_span(whole_px: int, em_px: float) -> tuple[int, int]:
 
     Messages, the greeting and the box one writes in share it, so that their edges are one line.
     """
-    readable = max(_READABLE_PX, em_px * _READABLE_EM)
-    readable = round(readable * reading_width_factor())
+    chosen = QGuiApplication.instance().property(_WIDTH_PROPERTY) or ReadingWidth.NORMAL
+    readable = round(max(_READABLE_PX, em_px * _READABLE_EM) * _FACTORS[ReadingWidth(chosen)])
     width = max(_LEAST_PX, min(readable, whole_px - 2 * round(em_px * _MARGIN_EM)))
     return max(0, (whole_px - width) // 2), width
 
@@ -46,13 +64,12 @@ class TextStyle:
     @classmethod
     def of(
         cls,
-        palette: QPalette,
         font: QFont,
         formulas: FormulaService | SettledFormulas | None = None,
     ) -> TextStyle:
-        """The style that goes with a palette and a font."""
+        """The style that goes with a font, in the colours in force."""
         em_px = QFontMetricsF(font).height()
-        return cls(ChatColours.from_palette(palette), QFont(font), em_px, formulas=formulas)
+        return cls(chat_colours(), QFont(font), em_px, formulas=formulas)
 
     def as_aside(self) -> TextStyle:
         """Smaller and dimmer."""

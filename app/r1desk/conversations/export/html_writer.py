@@ -10,7 +10,7 @@ from markdown_it.token import Token
 from deepseek_r1.core.i18n import current_language, tr
 from r1desk.chat.formulas.settled_formulas import SettledFormulas
 from r1desk.chat.text.block_splitter import MarkdownBlock
-from r1desk.chat.text.colours import ChatColours
+from r1desk.chat.text.colours import colours_of
 from r1desk.conversations.export.code_runs import code_runs
 from r1desk.conversations.export.document_blocks import (
     ExportedConversation,
@@ -22,9 +22,17 @@ from r1desk.conversations.export.document_blocks import (
 )
 from r1desk.conversations.export.formula_svg import formula_svg
 from r1desk.conversations.export.html_tokens import HtmlTokens
-from r1desk.conversations.export.paper import CODE_CLASSES, code_style, paper_palette
 from r1desk.store import MessageNode
+from r1desk.theme.tokens import DARK, LIGHT, Tokens
 
+_CODE_CLASSES = {
+    "code_keyword": "k",
+    "code_string": "s",
+    "code_number": "n",
+    "code_comment": "c",
+    "code_name": "f",
+    "code_error": "e",
+}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark; --line: #d5d9e0; --dim: #5a6472; --box: #f4f6f9; --you: #e8f0fd; }
@@ -50,8 +58,15 @@ nav a, nav { line-height: 1.9; }
 
 
 def _style() -> str:
-    dark = code_style(dark=True)
-    return f"{_STYLE}{code_style(dark=False)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n"
+    dark = _code_style(DARK)
+    return f"{_STYLE}{_code_style(LIGHT)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n"
+
+
+def _code_style(theme: Tokens) -> str:
+    """CSS rules with the colours of code."""
+    return " ".join(
+        f".{name} {{ color: {getattr(theme, field)}; }}" for field, name in _CODE_CLASSES.items()
+    )
 
 
 class HtmlWriter:
@@ -61,9 +76,9 @@ class HtmlWriter:
         """`pause` is called while long code is coloured."""
         self._pause = pause
         self._formulas = formulas
-        self._colours = ChatColours.from_palette(paper_palette())
+        self._colours = colours_of(LIGHT)
         self._class_of = {
-            getattr(self._colours, field).name(): name for field, name in CODE_CLASSES.items()
+            getattr(self._colours, field).name(): name for field, name in _CODE_CLASSES.items()
         }
         self._tokens = HtmlTokens(self._formula)
         self._titles: list[str] = []

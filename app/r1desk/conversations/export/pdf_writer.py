@@ -11,6 +11,7 @@ from PySide6.QtGui import (
     QBrush,
     QColor,
     QFont,
+    QFontMetricsF,
     QGuiApplication,
     QPageLayout,
     QPageSize,
@@ -25,7 +26,7 @@ from PySide6.QtGui import (
 from r1desk.chat.formulas.settled_formulas import SettledFormulas
 from r1desk.chat.text import display_text
 from r1desk.chat.text.block_splitter import MarkdownBlock
-from r1desk.chat.text.chat_fonts import mono, scaled
+from r1desk.chat.text.colours import colours_of
 from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font
 from r1desk.chat.text.quote_bars import paint_quote_bars
 from r1desk.chat.text.text_style import TextStyle
@@ -37,8 +38,10 @@ from r1desk.conversations.export.document_blocks import (
     thinking_label,
 )
 from r1desk.conversations.export.page_breaks import page_parts
-from r1desk.conversations.export.paper import paper_palette
 from r1desk.store import MessageNode
+from r1desk.theme.fonts import mono, scaled
+from r1desk.theme.theme import palette
+from r1desk.theme.tokens import LIGHT
 
 _TEXT_PT = 10.5
 _MARGIN_MM = 20.0
@@ -76,8 +79,9 @@ class PdfWriter:
         font = QFont(QGuiApplication.font())
         font.setPointSizeF(_TEXT_PT)
         font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
-        self._palette = paper_palette()
-        self._style = TextStyle.of(self._palette, font, formulas)
+        self._palette = palette(LIGHT)
+        em_px = QFontMetricsF(font).height()
+        self._style = TextStyle(colours_of(LIGHT), font, em_px, formulas=formulas)
         self._aside = self._style.as_aside()
         self._current = self._style
         self._painter = QPainter(self._pdf)

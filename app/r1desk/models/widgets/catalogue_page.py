@@ -35,8 +35,7 @@ from r1desk.models.widgets.model_card import ModelCard
 from r1desk.models.widgets.unverified_box import UnverifiedBox
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import icon, set_role
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.scrolled_column import ScrolledColumn
+from r1desk.widgets.layouts import ScrolledColumn, put_inside
 from r1desk.widgets.text_label import text_label
 
 

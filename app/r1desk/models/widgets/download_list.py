@@ -26,8 +26,8 @@ from r1desk.models.formatting import format_duration, format_size
 from r1desk.models.other_source import other_source
 from r1desk.theme import explain, set_role
 from r1desk.theme.icons import icon
-from r1desk.widgets.elided_label import ElidedLabel
 from r1desk.widgets.layouts import put_inside
+from r1desk.widgets.text_label import ElidedLabel
 
 _STEPS = 1000
 _ORDER = (

@@ -33,8 +33,7 @@ from r1desk.models.widgets.model_tree import ModelTree
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.notice_bar import NoticeBar
-from r1desk.widgets.push_button import push_button
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import push_button, text_label
 
 FOUND_ROLE = Qt.ItemDataRole.UserRole
 

@@ -51,8 +51,7 @@ from r1desk.platform.background_thread import (
 )
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.push_button import push_button
-from r1desk.widgets.text_label import text_label
+from r1desk.widgets.text_label import push_button, text_label
 
 MODEL_ROLE = Qt.ItemDataRole.UserRole
 FIT_COLUMN = 3

@@ -17,8 +17,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.theme import icon, set_role
-from r1desk.widgets.layouts import put_inside
-from r1desk.widgets.scrolled_column import ScrolledColumn
+from r1desk.widgets.layouts import ScrolledColumn, put_inside
 from r1desk.widgets.text_label import text_label
 
 _LINES = 2
