@@ -14,8 +14,7 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.values.message import ChatMessage
-from r1desk.store import Store, StoreFull, StoreThread
+from r1desk.store import ChatMessage, Store, StoreFull, StoreThread
 from r1desk.store.store_bridge import StoreBridge
 from support.engine_double import EngineDouble
 from support.patience import wait_until

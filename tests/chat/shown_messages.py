@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 
 
 def user(number: int, content: str, **more: object) -> ChatMessage:

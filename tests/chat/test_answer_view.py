@@ -288,7 +288,7 @@ def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
 
 def test_tab_visits_the_ways_to_go_on_in_reading_order(view: ChatView, settled: Settled) -> None:
     report = PromptTooLong(tokens=479, context=512, reserve=100).report()
-    refused = answer(2, "", state="failed", error=report, error_text=report.text())
+    refused = answer(2, "", state="failed", error=report)
     view.show_branch([user(1, "Hello"), refused])
     settled(view)
     ways = (ContextWay.LONGER, ContextWay.LEAVE_OUT, ContextWay.SUMMARY)

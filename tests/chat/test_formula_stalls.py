@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.view import ChatView
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 from support.formula_corpus import FORMULAS, HOSTILE
 
 LIMIT_MS = 50.0

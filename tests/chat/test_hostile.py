@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.prose_view import ProseView
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 
 Bodies = Callable[[], MarkdownView]
 WITHOUT_REPETITION = 2_000  # characters; the longer texts only go on with the same

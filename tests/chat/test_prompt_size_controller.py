@@ -13,8 +13,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import Counting
 from r1desk.chat.values.attachments import with_attachments
-from r1desk.chat.values.message import ChatMessage
-from r1desk.store import Attachment
+from r1desk.store import Attachment, ChatMessage
 
 FACTS = ModelFacts(
     path="", name="", architecture="", file_mib=0, parameters=0, quantisation="",

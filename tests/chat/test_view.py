@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import answer, user
+from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.messages.answer_view import AnswerView
@@ -188,7 +189,8 @@ def test_the_first_version_has_none_before_it(view: ChatView, settled: Settled) 
 def test_a_failed_answer_says_why_and_can_be_tried_again(
     view: ChatView, qtbot: QtBot, settled: Settled
 ) -> None:
-    view.show_branch([answer(7, "half", state="failed", error_text="The engine <b>died</b>.")])
+    died = EngineFailed(detail="The engine <b>died</b>.").report()
+    view.show_branch([answer(7, "half", state="failed", error=died)])
     settled(view)
     again = next(b for b in view.view(7).findChildren(QPushButton) if b.isVisible())
     with qtbot.waitSignal(view.requested) as asked:

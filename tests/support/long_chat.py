@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from host.scripted_engine import TEXT
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 
 CHARACTERS_PER_TOKEN = 4
 ANSWER = TEXT

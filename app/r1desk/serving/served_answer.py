@@ -21,7 +21,7 @@ from deepseek_r1.host.protocol import (
     GenerateRequest,
 )
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.chat.values.started_answer import merged_stats
+from r1desk.chat.values.message import merged_stats
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 
 LOOK_AGAIN_MS = 200  # whether the engine is free again

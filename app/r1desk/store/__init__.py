@@ -16,9 +16,9 @@ from r1desk.store.errors import (
 )
 from r1desk.store.records import (
     Attachment,
+    ChatMessage,
     ConversationInfo,
     ConversationSettings,
-    MessageNode,
     MessageState,
     Opening,
     SearchHit,
@@ -28,9 +28,9 @@ from r1desk.store.thread import StoreThread
 
 __all__ = [
     "Attachment",
+    "ChatMessage",
     "ConversationInfo",
     "ConversationSettings",
-    "MessageNode",
     "MessageState",
     "Opening",
     "Profile",

@@ -14,7 +14,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store.errors import ArchiveUnreadable
-from r1desk.store.records import Attachment, ConversationSettings, MessageNode, MessageState
+from r1desk.store.records import Attachment, ChatMessage, ConversationSettings, MessageState
 from r1desk.store.store import Store
 
 FORMAT = "r1desk-conversations"
@@ -108,7 +108,7 @@ def _conversation(store: Store, conversation_id: int) -> ArchivedConversation:
     )
 
 
-def _message(node: MessageNode) -> ArchivedMessage:
+def _message(node: ChatMessage) -> ArchivedMessage:
     unfinished = node.state is MessageState.STREAMING
     return ArchivedMessage(
         number=node.id,
@@ -186,7 +186,7 @@ def _restore(store: Store, archived: ArchivedConversation) -> int:
     new_id: dict[int | None, int | None] = {None: None}
     for message in archived.messages:
         new_id[message.number] = store.messages.insert(
-            MessageNode(
+            ChatMessage(
                 id=0,
                 conversation_id=key,
                 parent_id=new_id[message.parent],

@@ -19,7 +19,7 @@ from r1desk.store.archive import (
     without_stored,
 )
 from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable
-from r1desk.store.records import MessageNode
+from r1desk.store.records import ChatMessage
 from r1desk.store.store import Store
 
 _HEADINGS = {Role.USER: "User", Role.ASSISTANT: "Assistant", Role.SYSTEM: "System"}
@@ -88,7 +88,7 @@ def markdown_of(store: Store, conversation_id: int) -> str:
     return "\n\n".join([f"# {title}", *(_section(message) for message in messages)])
 
 
-def _section(message: MessageNode) -> str:
+def _section(message: ChatMessage) -> str:
     heading = _HEADINGS[message.role]
     if message.model_name:
         heading += f" ({message.model_name})"

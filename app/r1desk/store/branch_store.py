@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from r1desk.store.conversation_store import ConversationStore
 from r1desk.store.database import Database, Row, Value, transactional
 from r1desk.store.message_store import MessageStore
-from r1desk.store.records import MessageNode, MessageState
+from r1desk.store.records import ChatMessage, MessageState
 
 _DOWN = """WITH RECURSIVE down (id) AS (SELECT ? UNION ALL
         SELECT m.id FROM down JOIN messages AS m ON m.parent_id = down.id)"""
@@ -84,7 +84,7 @@ class BranchStore:
         self._messages.end_branch(deleted.conversation_id, deleted.head)
 
     @transactional
-    def add_edited(self, message_id: int, content: str) -> MessageNode:
+    def add_edited(self, message_id: int, content: str) -> ChatMessage:
         """Store an answer with another text as one more version, marked as edited; show it."""
         answer = self._messages.get(message_id)
         edited = replace(

@@ -15,7 +15,7 @@ from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.messages import Role
 from r1desk.store.attachment_store import AttachmentStore
 from r1desk.store.database import Database, Row, transactional
-from r1desk.store.records import Attachment, MessageNode, MessageState
+from r1desk.store.records import Attachment, ChatMessage, MessageState
 from r1desk.store.stored_text import clean, one_line, text_of, title_from
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -39,18 +39,18 @@ class MessageStore:
         self.attachments = AttachmentStore(db)
         self.writable = True  # False: nobody is writing what is marked as being written
 
-    def get(self, message_id: int) -> MessageNode:
+    def get(self, message_id: int) -> ChatMessage:
         """One message. Raises LookupError for an unknown id."""
         row = self._db.first(f"SELECT {_NODE} FROM messages AS m WHERE id = ?", (message_id,))  # noqa: S608
         if row is None:
             raise LookupError(f"no message {message_id}")
         return self._nodes([row])[0]
 
-    def path(self, conversation_id: int) -> list[MessageNode]:
+    def path(self, conversation_id: int) -> list[ChatMessage]:
         """The branch that is shown, first message first."""
         return self.path_to(self._head(conversation_id))
 
-    def path_to(self, message_id: int | None) -> list[MessageNode]:
+    def path_to(self, message_id: int | None) -> list[ChatMessage]:
         """A message and all above it, first message first; nothing for None."""
         rows = self._db.execute(
             f"{_UP} SELECT {_NODE} FROM up JOIN messages AS m ON m.id = up.id "  # noqa: S608
@@ -81,7 +81,7 @@ class MessageStore:
         return {key: below[parent_id] for key, parent_id in rows}
 
     @transactional
-    def select_branch(self, message_id: int) -> list[MessageNode]:
+    def select_branch(self, message_id: int) -> list[ChatMessage]:
         """Show the branch through a message, with what was last shown below it; return it."""
         chosen = self.get(message_id)
         (leaf,) = self._db.execute(
@@ -111,7 +111,7 @@ class MessageStore:
         text: str,
         parent_id: int | None,
         attachments: Sequence[Attachment] = (),
-    ) -> MessageNode:
+    ) -> ChatMessage:
         """Add the user's message below `parent_id` (None: at the beginning) and show it.
 
         An edited message is one more child of the same parent.
@@ -130,7 +130,7 @@ class MessageStore:
     @transactional
     def begin_answer(
         self, conversation_id: int, parent_id: int, model_name: str = ""
-    ) -> MessageNode:
+    ) -> ChatMessage:
         """Add an empty answer that is being written, and show it.
 
         Another answer to the same message is one more child of it.
@@ -170,7 +170,7 @@ class MessageStore:
         stats: GenerationStats | None = None,
         state: MessageState = MessageState.COMPLETE,
         error: ErrorReport | None = None,
-    ) -> MessageNode:
+    ) -> ChatMessage:
         """Save an answer for good; from now on it can be found by searching."""
         changed = self._db.execute(
             "UPDATE messages SET content = ?, thinking = ?, thinking_s = ?, stats_json = ?, "
@@ -190,7 +190,7 @@ class MessageStore:
         self._refresh(changed[0][0])
         return self.get(message_id)
 
-    def all_of(self, conversation_id: int) -> list[MessageNode]:
+    def all_of(self, conversation_id: int) -> list[ChatMessage]:
         """All messages of a conversation, each after its parent."""
         rows = self._db.execute(
             f"SELECT {_NODE} FROM messages AS m WHERE conversation_id = ? ORDER BY id",  # noqa: S608
@@ -199,7 +199,7 @@ class MessageStore:
         return self._nodes(rows)
 
     @transactional
-    def insert(self, message: MessageNode, *, show: bool = True) -> int:
+    def insert(self, message: ChatMessage, *, show: bool = True) -> int:
         """Store a message as it is under a new id, which is returned.
 
         Without `show`, the branch shown stays; what is stored takes the same time at any height.
@@ -346,7 +346,7 @@ class MessageStore:
             ),
         )
 
-    def _nodes(self, rows: Iterable[Row]) -> list[MessageNode]:
+    def _nodes(self, rows: Iterable[Row]) -> list[ChatMessage]:
         nodes = [self._node(row) for row in rows]
         attached = self.attachments.of_messages(node.id for node in nodes)
         return [
@@ -354,7 +354,7 @@ class MessageStore:
             for node in nodes
         ]
 
-    def _node(self, row: Row) -> MessageNode:
+    def _node(self, row: Row) -> ChatMessage:
         (
             key,
             conversation_id,
@@ -374,7 +374,7 @@ class MessageStore:
         known_state = MessageState(state)
         if known_state is MessageState.STREAMING and not self.writable:
             known_state = MessageState.STOPPED  # nobody is writing it, and recover() may not
-        return MessageNode(
+        return ChatMessage(
             id=key,
             conversation_id=conversation_id,
             parent_id=parent_id,

@@ -17,6 +17,7 @@ class MessageState(StrEnum):
 
     COMPLETE = "complete"
     STREAMING = "streaming"  # being written now
+    QUEUED = "queued"  # waits for another answer; on disk it is `STREAMING`
     STOPPED = "stopped"  # by the user, or by a window that was killed
     FAILED = "failed"  # the engine failed; what came before is kept
 
@@ -45,24 +46,40 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageNode:
-    """One message of a conversation's tree."""
+class ChatMessage:
+    """One message of a conversation's tree.
+
+    `content` is the exact text: Markdown for an answer, plain text for a user. Its place among its
+    versions, counted from 0, is filled in where a branch is loaded for the screen.
+    """
 
     id: int
-    conversation_id: int
-    parent_id: int | None
     role: Role
     content: str
-    created_at: float
     thinking: str = ""
     thinking_s: float = 0.0
     state: MessageState = MessageState.COMPLETE
     stats: GenerationStats | None = None
     error: ErrorReport | None = None
     model_name: str = ""
+    conversation_id: int = 0
+    parent_id: int | None = None
+    created_at: float = 0.0
     attachments: tuple[Attachment, ...] = ()
     edited: bool = False  # an answer that the user wrote or changed
     memory_start: bool = False  # the model reads the branch from here on
+    sibling_index: int = 0
+    sibling_count: int = 1
+
+    @property
+    def is_answer(self) -> bool:
+        """True for what a model wrote."""
+        return self.role == Role.ASSISTANT
+
+    @property
+    def error_text(self) -> str:
+        """Why the answer failed, for people."""
+        return self.error.text() if self.error is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ _DAMAGE = (
     UnicodeDecodeError,
 )
 
+_STATES = set(MessageState) - {MessageState.QUEUED}
 Record = dict[str, Any]
 
 
@@ -228,7 +229,7 @@ def _message(record: Record) -> Record:
         else 2**40,
         "parent_id": parent if isinstance(parent, int) and parent < record["id"] else None,
         "role": role if role in set(Role) else Role.USER.value,
-        "state": state if state in set(MessageState) else MessageState.STOPPED.value,
+        "state": state if state in _STATES else MessageState.STOPPED.value,
         "created_at": _number(record.get("created_at"), time.time()),
         "thinking_s": _number(record.get("thinking_s"), 0.0),
         "model_name": _text(record.get("model_name")) or "",

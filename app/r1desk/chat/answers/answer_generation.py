@@ -15,10 +15,9 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.messages import Message, PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import GenerateRequest
-from r1desk.chat.answers.pending_writes import FinishedAnswer, PendingWrites
+from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.answers.streaming_answer import StreamingAnswer
 from r1desk.chat.values.answer_queue import QueuedAnswer
-from r1desk.chat.values.started_answer import merged_stats
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import MessageState
 
@@ -51,7 +50,7 @@ class AnswerGeneration(QObject):
 
     def expect(self, queued: QueuedAnswer) -> None:
         """From here on this message, which is stored, is the answer being written."""
-        if self.answer is not None and self.answer.message_id == queued.message_id:
+        if self.answer is not None and self.answer.begun is queued.message:
             return
         self.answer = StreamingAnswer.of(queued)
         self._save_timer.start()
@@ -128,12 +127,12 @@ class AnswerGeneration(QObject):
                     self.answer_streamed.emit(answer.message_id, text)
             case events.ThinkingDelta(text=text, elapsed_s=elapsed_s):
                 answer.thinking.append(text)
-                answer.thinking_so_far_s = answer.thinking_before_s + elapsed_s
+                answer.thinking_so_far_s = answer.begun.thinking_s + elapsed_s
                 answer.dirty = True
                 if shown:
                     self.thinking_streamed.emit(answer.message_id, text)
             case events.ThinkingFinished(seconds=seconds, end=end):
-                answer.thinking_s = answer.thinking_before_s + seconds
+                answer.thinking_s = answer.begun.thinking_s + seconds
                 end = events.ThinkingEnd.REQUEST if answer.answers_now else end
                 if shown:
                     self.thinking_finished.emit(answer.message_id, answer.thinking_s, end)
@@ -162,15 +161,4 @@ class AnswerGeneration(QObject):
         """Store the end of the answer; `PendingWrites` says when it is, or could not be."""
         self.answer = None
         self._save_timer.stop()
-        self._pending_writes.finish(
-            FinishedAnswer(
-                answer.conversation_id,
-                answer.message_id,
-                answer.text,
-                answer.thinking_text,
-                answer.thinking_s or answer.thinking_so_far_s,  # it may end inside of the thinking
-                merged_stats(answer.before, stats),
-                state,
-                report,
-            )
-        )
+        self._pending_writes.finish(answer.ended(state, stats, report))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.answer_generation import AnswerGeneration
-from r1desk.chat.answers.message_loading import load_ancestors, load_branch
-from r1desk.chat.answers.pending_writes import FinishedAnswer, PendingWrites
+from r1desk.chat.answers.message_loading import load_branch
+from r1desk.chat.answers.pending_writes import PendingWrites, write_answer
 from r1desk.chat.values.answer_queue import AnswerQueue, QueuedAnswer
-from r1desk.chat.values.message import ChatMessage
+from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt_messages import prompt_messages
 from r1desk.chat.values.prompt_size import answer_reserve
-from r1desk.chat.values.started_answer import StartedAnswer
-from r1desk.store import ConversationSettings, MessageState, Store
+from r1desk.store import ChatMessage, ConversationSettings, MessageState, Store
 from r1desk.store.store_bridge import StoreBridge
 
 Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
@@ -75,16 +75,17 @@ class AnswerScheduler(QObject):
         if queued is None:
             return
         self._generation.expect(queued)
+        message, conversation = queued.message, queued.message.conversation_id
         unsaved = self._pending_writes.unsaved_answers()
 
         def read(
             store: Store,
         ) -> tuple[list[ChatMessage], ConversationSettings, list[ChatMessage]]:
             for answer in unsaved:
-                answer.write(store)
-            settings = store.conversations.settings(queued.conversation_id)
-            before = load_ancestors(store, queued.message_id)
-            return before, settings, load_branch(store, queued.conversation_id)
+                write_answer(store, answer)
+            settings = store.conversations.settings(conversation)
+            before = store.messages.path_to(message.id)[:-1]
+            return before, settings, load_branch(store, conversation)
 
         def loaded(
             result: tuple[list[ChatMessage], ConversationSettings, list[ChatMessage]],
@@ -92,20 +93,20 @@ class AnswerScheduler(QObject):
             before, settings, branch = result
             self._pending_writes.forget_answers(unsaved)
             self._generate(queued, before, settings)
-            self.begun.emit(queued.conversation_id, branch)
+            self.begun.emit(conversation, branch)
 
         def refused(error: Exception) -> None:
             if not isinstance(error, R1Error):
                 raise error
             self._generation.discard()
-            self._finish_unwritten(queued, MessageState.FAILED, error.report())
+            self._finish_unwritten(message, MessageState.FAILED, error.report())
 
         self._store.call(read, loaded, refused)
 
     def stop_conversation(self, conversation_id: int) -> None:
         """End all answers of a conversation, those in the queue too."""
         for queued in self._queue.remove_conversation(conversation_id):
-            self._finish_unwritten(queued, MessageState.STOPPED, None)
+            self._finish_unwritten(queued.message, MessageState.STOPPED, None)
         answer = self._generation.answer
         if answer is not None and answer.conversation_id == conversation_id:
             self._generation.stop()
@@ -128,26 +129,14 @@ class AnswerScheduler(QObject):
             prompt_messages(read, system_prompt),
             sampling,
             reserve=0 if answer.fills_context else reserve,
-            continues=answer.continues.partial if answer.continues is not None else None,
+            continues=partial_answer(answer.message),
         )
 
     def _finish_unwritten(
-        self, queued: QueuedAnswer, state: MessageState, report: ErrorReport | None
+        self, message: ChatMessage, state: MessageState, report: ErrorReport | None
     ) -> None:
         """Store that an answer of the queue was never begun; the text that it continues stays."""
-        started = queued.continues or StartedAnswer("", "", 0.0, False, None)
-        self._pending_writes.finish(
-            FinishedAnswer(
-                queued.conversation_id,
-                queued.message_id,
-                started.content,
-                started.thinking,
-                started.thinking_s,
-                started.stats,
-                state,
-                report,
-            )
-        )
+        self._pending_writes.finish(replace(message, state=state, error=report))
 
 
 def effective(settings: ConversationSettings, defaults: Defaults) -> tuple[SamplingSettings, str]:

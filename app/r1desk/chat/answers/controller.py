@@ -6,6 +6,7 @@ The rule that everything here follows: what the user wrote is on disk before it 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -15,13 +16,12 @@ from r1desk.chat.answers.answer_generation import AnswerGeneration
 from r1desk.chat.answers.answer_scheduler import AnswerScheduler, Defaults
 from r1desk.chat.answers.message_loading import OpenedConversation, load_branch, load_conversation
 from r1desk.chat.answers.message_storing import Begun, MessageStoring
-from r1desk.chat.answers.pending_writes import FinishedAnswer, PendingWrites
+from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.answers.streaming_answer import StreamingAnswer
 from r1desk.chat.values.answer_queue import QueuedAnswer
-from r1desk.chat.values.message import ChatMessage, discardable
-from r1desk.chat.values.started_answer import started_answer
+from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.store import Attachment, Store
+from r1desk.store import Attachment, ChatMessage, MessageState, Store
 from r1desk.store.store_bridge import StoreBridge
 
 
@@ -218,7 +218,7 @@ class ChatController(QObject):
     def _current(self, stored: ChatMessage) -> ChatMessage:
         """A stored message with what only the memory has of it."""
         if self._scheduler.is_queued(stored.id):
-            return stored.with_state("queued")
+            return replace(stored, state=MessageState.QUEUED)
         message = self.pending_writes.shown(stored)
         return self.answer.over(message) if self.answer is not None else message
 
@@ -268,7 +268,7 @@ class ChatController(QObject):
                 if discardable(old):
                     store.messages.delete_answer(old.id)
                 answer = store.messages.begin_answer(conversation, question, model)
-            queued = QueuedAnswer(conversation, answer.id, fills_context=fills_context)
+            queued = QueuedAnswer(answer, fills_context=fills_context)
             return queued, load_branch(store, conversation)
 
         self._storing.start(begin, conversation)
@@ -284,9 +284,9 @@ class ChatController(QObject):
 
         `before` is a change of the store in the same transaction.
         """
-        position, conversation = self._position(message_id), self.conversation_id
-        started = started_answer(self._branch[position]) if position else None
-        if started is None or self._storing.active or conversation is None:
+        position = self._position(message_id)
+        message = self._branch[position] if position else None
+        if message is None or not can_go_on(message) or self._storing.active:
             return
 
         def begin(store: Store) -> Begun:
@@ -294,12 +294,10 @@ class ChatController(QObject):
                 if before is not None:
                     before(store)
                 store.messages.reopen_answer(message_id)
-            queued = QueuedAnswer(
-                conversation, message_id, continues=started, answers_now=answers_now
-            )
-            return queued, load_branch(store, conversation)
+            queued = QueuedAnswer(message, answers_now=answers_now)
+            return queued, load_branch(store, message.conversation_id)
 
-        self._storing.start(begin, conversation)
+        self._storing.start(begin, message.conversation_id)
 
     def start_answer(self, begin: Callable[[Store], Begun], conversation_id: int) -> None:
         """Generate an answer that `begin` stores in this conversation."""
@@ -392,7 +390,7 @@ class ChatController(QObject):
                 if not is_edit:
                     store.conversations.save_draft(shown, "")
                     store.attachments.save_drafts(shown, ())
-            return QueuedAnswer(conversation, answer.id), load_branch(store, conversation)
+            return QueuedAnswer(answer), load_branch(store, conversation)
 
         self._storing.start(begin, shown, text, attachments)
 
@@ -406,7 +404,7 @@ class ChatController(QObject):
     # ---- how answers end --------------------------------------------------------------------
 
     @Slot(object, list)
-    def _on_saved(self, finished: FinishedAnswer, branch: list[ChatMessage]) -> None:
+    def _on_saved(self, finished: ChatMessage, branch: list[ChatMessage]) -> None:
         self._show_finished(finished, branch)
         self.generation_ended.emit()
         self._scheduler.generate_next()
@@ -414,18 +412,18 @@ class ChatController(QObject):
         self.busy_changed.emit()
 
     @Slot(object)
-    def _on_kept(self, finished: FinishedAnswer) -> None:
+    def _on_kept(self, finished: ChatMessage) -> None:
         """The disk is full, say: the text stays in the view, and the user can go on."""
         self._show_finished(finished, self._branch)
         self.generation_ended.emit()
         self._scheduler.generate_next()
         self.busy_changed.emit()
 
-    def _show_finished(self, finished: FinishedAnswer, branch: list[ChatMessage]) -> None:
+    def _show_finished(self, finished: ChatMessage, branch: list[ChatMessage]) -> None:
         if finished.conversation_id != self.conversation_id:
             return
         branch = [self._current(message) for message in branch]
-        message = next((m for m in branch if m.id == finished.message_id), None)
+        message = next((m for m in branch if m.id == finished.id), None)
         if message is not None:  # else another branch is shown by now
             self._branch = branch
             self.answer_finished.emit(message)

@@ -12,8 +12,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_loading import load_branch
 from r1desk.chat.answers.undo_history import UndoHistory
-from r1desk.chat.values.message import ChatMessage
-from r1desk.store import Store
+from r1desk.store import ChatMessage, Store
 from r1desk.store.branch_store import DeletedBranch
 from r1desk.store.store_bridge import StoreBridge
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from r1desk.chat.values.message import ChatMessage
-from r1desk.store import Attachment, MessageNode, Store
+from r1desk.store import Attachment, ChatMessage, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +35,10 @@ def load_branch(store: Store, conversation_id: int) -> list[ChatMessage]:
     """The branch of a conversation that is shown, first message first."""
     versions = store.messages.versions(conversation_id)
     return [
-        chat_message(node, versions.get(node.id, [node.id]))
-        for node in store.messages.path(conversation_id)
+        replace(
+            message,
+            sibling_index=versions[message.id].index(message.id),
+            sibling_count=len(versions[message.id]),
+        )
+        for message in store.messages.path(conversation_id)
     ]
-
-
-def load_ancestors(store: Store, message_id: int) -> list[ChatMessage]:
-    """The messages above a message, first message first, whatever branch is shown."""
-    return [chat_message(node, [node.id]) for node in store.messages.path_to(message_id)[:-1]]
-
-
-def chat_message(node: MessageNode, siblings: list[int]) -> ChatMessage:
-    """One message with its place among its versions."""
-    return ChatMessage(
-        id=node.id,
-        role=node.role,
-        content=node.content,
-        thinking=node.thinking,
-        thinking_s=node.thinking_s,
-        state=node.state,
-        stats=node.stats,
-        error_text=node.error.text() if node.error else "",
-        model_name=node.model_name,
-        sibling_index=siblings.index(node.id),
-        sibling_count=len(siblings),
-        attachments=node.attachments,
-        edited=node.edited,
-        memory_start=node.memory_start,
-        error=node.error,
-    )

@@ -9,10 +9,9 @@ from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from r1desk.chat.answers.answer_scheduler import AnswerScheduler
-from r1desk.chat.answers.pending_writes import PendingWrites
+from r1desk.chat.answers.pending_writes import PendingWrites, write_answer
 from r1desk.chat.values.answer_queue import QueuedAnswer
-from r1desk.chat.values.message import ChatMessage
-from r1desk.store import Attachment, ConversationSettings, Store
+from r1desk.store import Attachment, ChatMessage, ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
 
 Begun = tuple[QueuedAnswer, list[ChatMessage]]  # a stored, empty answer; the branch with it
@@ -85,10 +84,10 @@ class MessageStoring(QObject):
 
         def work(store: Store) -> tuple[Begun, ConversationSettings]:
             for answer in unsaved:
-                answer.write(store)
+                write_answer(store, answer)
             with store.transaction():  # one for all: each waits for the disk once, before the model
                 begun = begin(store)
-                key = begun[0].conversation_id
+                key = begun[0].message.conversation_id
                 stored = store.conversations.settings(key)
                 settings = replace(stored, model_path=model_path)
                 if settings != stored:
@@ -101,8 +100,8 @@ class MessageStoring(QObject):
             self.active = False
             # First: the engine reads while the view draws.
             self._scheduler.submit(answer, branch[:-1], settings)
-            self.stored.emit(conversation, answer.conversation_id, branch)
-            self._run_deferred(conversation, answer.conversation_id)
+            self.stored.emit(conversation, answer.message.conversation_id, branch)
+            self._run_deferred(conversation, answer.message.conversation_id)
 
         def refused(error: Exception) -> None:
             self.active = False

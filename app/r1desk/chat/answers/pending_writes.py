@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
-from deepseek_r1.core.events import GenerationStats
 from r1desk.chat.answers.message_loading import load_branch
-from r1desk.chat.values.message import ChatMessage
-from r1desk.store import Attachment, MessageState, Store
+from r1desk.store import Attachment, ChatMessage, Store
 from r1desk.store.store_bridge import StoreBridge
 
 RETRY_MS = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedAnswer:
-    """The end of an answer, as it is to be stored."""
-
-    conversation_id: int
-    message_id: int
-    content: str
-    thinking: str
-    thinking_s: float
-    stats: GenerationStats | None
-    state: MessageState
-    error: ErrorReport | None
-
-    def write(self, store: Store) -> None:
-        """Store it; harmless when done twice."""
-        store.messages.finish_answer(
-            self.message_id,
-            self.content,
-            self.thinking,
-            self.thinking_s,
-            self.stats,
-            self.state,
-            self.error,
-        )
-
-    def over(self, stored: ChatMessage) -> ChatMessage:
-        """The stored message with this end."""
-        return replace(
-            stored,
-            content=self.content,
-            thinking=self.thinking,
-            thinking_s=self.thinking_s,
-            stats=self.stats,
-            state=self.state,
-            error_text=self.error.text() if self.error else "",
-            error=self.error,
-        )
+def write_answer(store: Store, answer: ChatMessage) -> None:
+    """Store the end of an answer; harmless when done twice."""
+    store.messages.finish_answer(
+        answer.id,
+        answer.content,
+        answer.thinking,
+        answer.thinking_s,
+        answer.stats,
+        answer.state,
+        answer.error,
+    )
 
 
 class PendingWrites(QObject):
@@ -62,15 +35,15 @@ class PendingWrites(QObject):
     A refusal is reported once, and again only after something could be saved.
     """
 
-    saved = Signal(object, list)  # FinishedAnswer, its branch as stored
-    kept = Signal(object)  # FinishedAnswer, which is only in memory
+    saved = Signal(object, list)  # ChatMessage, its branch as stored
+    kept = Signal(object)  # ChatMessage, which is only in memory
     failed = Signal(ErrorReport)
     recovered = Signal()  # after a failure, all is saved
 
     def __init__(self, store: StoreBridge) -> None:
         super().__init__()
         self._store = store
-        self._unsaved_answers: dict[int, FinishedAnswer] = {}  # by message
+        self._unsaved_answers: dict[int, ChatMessage] = {}  # by message
         self._drafts: dict[int | None, str] = {}  # by conversation
         self._attachments: dict[int | None, tuple[Attachment, ...]] = {}  # of drafts
         self._reported_code = ""
@@ -80,18 +53,18 @@ class PendingWrites(QObject):
 
     # ---- answers ----------------------------------------------------------------------------
 
-    def finish(self, finished: FinishedAnswer) -> None:
+    def finish(self, finished: ChatMessage) -> None:
         """Store the end of an answer; `saved` or `kept` follows."""
-        self._unsaved_answers[finished.message_id] = finished
+        self._unsaved_answers[finished.id] = finished
         self._write(finished, first=True)
 
-    def _write(self, finished: FinishedAnswer, *, first: bool = False) -> None:
+    def _write(self, finished: ChatMessage, *, first: bool = False) -> None:
         def work(store: Store) -> list[ChatMessage]:
-            finished.write(store)
+            write_answer(store, finished)
             return load_branch(store, finished.conversation_id)
 
         def done(branch: list[ChatMessage]) -> None:
-            self._unsaved_answers.pop(finished.message_id, None)
+            self._unsaved_answers.pop(finished.id, None)
             self.saved.emit(finished, branch)
             self.check_recovered()
 
@@ -102,20 +75,23 @@ class PendingWrites(QObject):
 
         self._store.call(work, done, refused)
 
-    def unsaved_answers(self) -> tuple[FinishedAnswer, ...]:
+    def unsaved_answers(self) -> tuple[ChatMessage, ...]:
         """The answers that must be stored before anything is built upon them."""
         return tuple(self._unsaved_answers.values())
 
-    def forget_answers(self, unsaved_answers: tuple[FinishedAnswer, ...]) -> None:
+    def forget_answers(self, unsaved_answers: tuple[ChatMessage, ...]) -> None:
         """Drop answers that were stored elsewhere."""
         for finished in unsaved_answers:
-            self._unsaved_answers.pop(finished.message_id, None)
+            self._unsaved_answers.pop(finished.id, None)
         self.check_recovered()
 
     def shown(self, stored: ChatMessage) -> ChatMessage:
         """A stored message with the end that is not on disk yet."""
         finished = self._unsaved_answers.get(stored.id)
-        return finished.over(stored) if finished is not None else stored
+        if finished is None:
+            return stored
+        index, count = stored.sibling_index, stored.sibling_count
+        return replace(finished, sibling_index=index, sibling_count=count)
 
     def save_progress(self, message_id: int, content: str, thinking: str) -> None:
         """Store what there is of an answer; the next state makes up for one that is refused."""
@@ -237,7 +213,7 @@ class PendingWrites(QObject):
         self._closed = True
         self._retry.stop()
         for finished in self.unsaved_answers():
-            self._store.call(finished.write, otherwise=self.report_failure)
+            self._store.call(partial(write_answer, answer=finished), otherwise=self.report_failure)
         self._save_drafts()
 
 

@@ -24,12 +24,10 @@ from deepseek_r1.host.protocol import (
 )
 from r1desk.chat.answers.answer_scheduler import Defaults, effective
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.answers.pending_writes import FinishedAnswer
-from r1desk.chat.values.message import ChatMessage, fills_context
+from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt_messages import prompt_messages
-from r1desk.chat.values.started_answer import started_answer
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
-from r1desk.store import ConversationSettings, Store
+from r1desk.store import ChatMessage, ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
 
 
@@ -111,12 +109,12 @@ class PromptPreparation(QObject):
             self.restore_shown()
 
     @Slot(object, list)
-    def _on_answer_saved(self, answer: FinishedAnswer, branch: list[ChatMessage]) -> None:
+    def _on_answer_saved(self, answer: ChatMessage, branch: list[ChatMessage]) -> None:
         if self._chat.busy:  # the user was faster
             return
         if branch and fills_context(branch[-1]):
             return  # the user decides how it goes on
-        if branch and branch[-1].thinking and started_answer(branch[-1]) is not None:
+        if branch and branch[-1].thinking and can_go_on(branch[-1]):
             return  # it may go on from its cells; the next turn has none of its thinking
         wanted = answer.state == "complete" and answer.conversation_id == self._chat.conversation_id
         compute = wanted and self._settings().prepare_next_turn and not battery_low()

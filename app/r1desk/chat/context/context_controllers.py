@@ -15,10 +15,10 @@ from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.summary_controller import SummaryController
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.answering_model import AnsweringModel
-from r1desk.chat.values.message import ChatMessage
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
+from r1desk.store import ChatMessage
 
 TRIM_DELAY_MS = 3000  # after another conversation is shown
 

@@ -36,12 +36,11 @@ from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.summary_controller import SummaryController, summary_request
 from r1desk.chat.context.token_counter import Counting, TokenCounter
 from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
-from r1desk.chat.values.message import ChatMessage, fills_context
+from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt_messages import memory_start, prompt_messages
 from r1desk.chat.values.prompt_size import answer_reserve
-from r1desk.chat.values.started_answer import started_answer
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.store import Store
+from r1desk.store import ChatMessage, Store
 
 LEAST_SUMMARY_TOKENS = 64
 MOST_SUMMARY_TOKENS = 512
@@ -226,7 +225,7 @@ class ContextOverflow(QObject):
         return branch[-1].id if branch else None
 
     def _go_on(self, answer: ChatMessage, before: Callable[[Store], None] | None = None) -> None:
-        if started_answer(answer) is not None:
+        if can_go_on(answer):
             self._chat.continue_answer(answer.id, before=before)
         else:
             self._chat.regenerate(answer.id, before=before)

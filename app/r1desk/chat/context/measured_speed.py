@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.events import Event, GenerationFinished, GenerationStats
-from r1desk.chat.values.message import ChatMessage
 from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.store import ChatMessage
 
 LEAST_TOKENS = 8  # of an answer or a prompt that says something about the speed
 

@@ -11,10 +11,8 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_loading import load_branch
 from r1desk.chat.answers.message_storing import Begun
-from r1desk.chat.answers.pending_writes import FinishedAnswer
 from r1desk.chat.values.answer_queue import QueuedAnswer
-from r1desk.chat.values.message import ChatMessage
-from r1desk.store import MessageState, Store
+from r1desk.store import ChatMessage, MessageState, Store
 
 
 @dataclass(slots=True)
@@ -64,17 +62,15 @@ class SummaryController(QObject):
             asked = store.messages.append_user(conversation, request, parent_id)
             summary = store.messages.begin_answer(conversation, asked.id, name)
             pending.message_id = summary.id
-            queued = QueuedAnswer(
-                conversation, summary.id, left_out=left_out, sampling=chosen, fills_context=True
-            )
+            queued = QueuedAnswer(summary, left_out=left_out, sampling=chosen, fills_context=True)
             return queued, load_branch(store, conversation)
 
         self._chat.start_answer(begin, conversation)
 
     @Slot(object, list)
-    def _on_saved(self, finished: FinishedAnswer, _branch: list[ChatMessage]) -> None:
+    def _on_saved(self, finished: ChatMessage, _branch: list[ChatMessage]) -> None:
         pending = self._pending
-        if pending is None or finished.message_id != pending.message_id:
+        if pending is None or finished.id != pending.message_id:
             return
         self._pending = None
         question = pending.question
@@ -85,12 +81,12 @@ class SummaryController(QObject):
         name, conversation = self._chat.model_name, finished.conversation_id
 
         def begin(store: Store) -> Begun:
-            store.messages.set_memory_start(finished.message_id, finished.message_id)
+            store.messages.set_memory_start(finished.id, finished.id)
             asked = store.messages.append_user(
-                conversation, question.content, finished.message_id, question.attachments
+                conversation, question.content, finished.id, question.attachments
             )
             answer = store.messages.begin_answer(conversation, asked.id, name)
-            return QueuedAnswer(conversation, answer.id), load_branch(store, conversation)
+            return QueuedAnswer(answer), load_branch(store, conversation)
 
         self._chat.start_answer(begin, conversation)
 

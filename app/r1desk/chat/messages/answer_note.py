@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 
 _STILL_THINKING = {
     FinishReason.STOP: N_("The model ended inside of its thinking and wrote no answer."),

@@ -21,7 +21,8 @@ from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.context_ways import ContextOptions
 from r1desk.chat.values.intents import OpenLink, Regenerate, Request
-from r1desk.chat.values.message import ChatMessage, fills_context
+from r1desk.chat.values.message import fills_context
+from r1desk.store import ChatMessage
 
 _MAX_ERROR = 4_000
 

@@ -9,8 +9,8 @@ from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import ContinueAnswer, Request
-from r1desk.chat.values.message import ChatMessage
-from r1desk.chat.values.started_answer import ended_inside_thinking, started_answer
+from r1desk.chat.values.message import can_go_on, ended_inside_thinking
+from r1desk.store import ChatMessage
 from r1desk.theme.fonts import scaled
 
 _FONT_SCALE = 0.94
@@ -25,7 +25,7 @@ _REASONS = {
 def can_continue(message: ChatMessage) -> bool:
     """Whether the row belongs below an answer: it was cut, and the context has room."""
     full = message.stats is not None and message.stats.finish_reason is FinishReason.CONTEXT
-    return not full and started_answer(message) is not None
+    return not full and can_go_on(message)
 
 
 class ContinueRow(QWidget):

@@ -11,7 +11,7 @@ from r1desk.chat.text.editor import MessageEditor
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.intents import EditAnswer, EditQuestion, Request, ReturnToComposer
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 
 
 class EditableMessage(QWidget):

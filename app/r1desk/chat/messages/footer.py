@@ -12,7 +12,7 @@ from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import Regenerate, Request, SelectVersion
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
 from r1desk.widgets.text_label import ElidedLabel

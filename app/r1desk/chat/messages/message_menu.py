@@ -13,7 +13,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
 from r1desk.chat.text.message_selection import select_all, selected_text, text_boxes
 from r1desk.chat.values.intents import BranchOff, DeleteMessage, Quote, Request
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 from r1desk.theme.icons import icon
 
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.user_view import UserView, folded_text
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 
 MessageView = AnswerView | UserView
 

@@ -18,7 +18,7 @@ from r1desk.chat.text.prose_view import ProseView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.intents import Request
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 
 FOLD_OVER = 20_000  # characters
 FOLD_OVER_LINES = 40

@@ -30,8 +30,8 @@ from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.context_ways import ContextOptions
 from r1desk.chat.values.intents import LoadModel, ReturnToComposer
-from r1desk.chat.values.message import ChatMessage
 from r1desk.chat.values.prompt_messages import memory_start
+from r1desk.store import ChatMessage, MessageState
 from r1desk.widgets.layouts import put_inside
 
 STYLE_SHEET = """
@@ -239,10 +239,10 @@ class ChatView(QWidget):
         """The message will grow; one that is not shown yet is added."""
         self._end_stream()
         if message_id not in self._messages:
-            self.append(ChatMessage(message_id, Role.ASSISTANT, "", state="streaming"))
+            self.append(ChatMessage(message_id, Role.ASSISTANT, "", state=MessageState.STREAMING))
         message = self._messages[message_id]
         if message.state != "streaming":
-            self._messages[message_id] = replace(message, state="streaming")
+            self._messages[message_id] = replace(message, state=MessageState.STREAMING)
             self._column.rebuild(message_id)
         self._streaming = message_id
         self._column.build_now(message_id)

@@ -18,10 +18,9 @@ from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.key_forwarder import KeyForwarder
 from r1desk.chat.presenters.reading_estimate import ReadingEstimate
-from r1desk.chat.values.message import ChatMessage
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
-from r1desk.store import Attachment
+from r1desk.store import Attachment, ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
 
@@ -91,7 +90,7 @@ class ChatPresenter(Presenter):
     def _show_waiting(self) -> None:
         """Until the first sign of the answer, show what is being waited for."""
         answer = self._chat.answer
-        if answer is None or not self._chat.busy_here or answer.content or answer.thinking:
+        if answer is None or not self._chat.busy_here or answer.text or answer.thinking_text:
             return
         if self._is_model_ready():
             text = tr("Reading…")

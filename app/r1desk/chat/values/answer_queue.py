@@ -6,22 +6,19 @@ from collections import deque
 from dataclasses import dataclass
 
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.chat.values.started_answer import StartedAnswer
+from r1desk.store import ChatMessage
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedAnswer:
-    """A stored answer whose generation has not begun.
+    """A stored answer whose generation has not begun: `message` is empty, or goes on.
 
-    `continues` is the text of one that goes on; None for an empty one. `left_out` are messages of
-    its branch that its prompt does not have. `sampling` stands in place of the conversation's.
-    `fills_context`: it is generated even where less than the reserve is free. `answers_now`: its
-    thinking is ended at once.
+    `left_out` are messages of its branch that its prompt does not have. `sampling` stands in place
+    of the conversation's. `fills_context`: it is generated even where less than the reserve is
+    free. `answers_now`: its thinking is ended at once.
     """
 
-    conversation_id: int
-    message_id: int
-    continues: StartedAnswer | None = None
+    message: ChatMessage
     left_out: frozenset[int] = frozenset()
     sampling: SamplingSettings | None = None
     fills_context: bool = False
@@ -38,7 +35,7 @@ class AnswerQueue:
         return len(self._waiting)
 
     def __contains__(self, message_id: int) -> bool:
-        return any(queued.message_id == message_id for queued in self._waiting)
+        return any(queued.message.id == message_id for queued in self._waiting)
 
     def add(self, queued: QueuedAnswer) -> None:
         """Put an answer at the end."""
@@ -50,11 +47,11 @@ class AnswerQueue:
 
     def remove_conversation(self, conversation_id: int) -> list[QueuedAnswer]:
         """Remove and return all answers of a conversation."""
-        removed = [q for q in self._waiting if q.conversation_id == conversation_id]
-        self._waiting = deque(q for q in self._waiting if q.conversation_id != conversation_id)
+        removed = [q for q in self._waiting if q.message.conversation_id == conversation_id]
+        self._waiting = deque(q for q in self._waiting if q not in removed)
         return removed
 
     @property
     def conversations(self) -> frozenset[int]:
         """The conversations that have an answer in the queue."""
-        return frozenset(queued.conversation_id for queued in self._waiting)
+        return frozenset(queued.message.conversation_id for queued in self._waiting)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from r1desk.chat.values.message import ChatMessage
-from r1desk.store import Attachment
+from r1desk.store import Attachment, ChatMessage
 
 _CHARACTERS_A_TOKEN = 3.5  # of Latin text and code
 _TOKENS_A_WIDE_CHARACTER = 0.7  # of Chinese

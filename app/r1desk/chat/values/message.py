@@ -1,51 +1,19 @@
-"""A message of the conversation on the screen, as a value."""
+"""Questions about a message: does it fill the context, can it go on, and with which numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
-
-from deepseek_r1.core.errors import ErrorReport, PromptTooLong
+from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason, GenerationStats
-from deepseek_r1.core.messages import Role
-from r1desk.store import Attachment
+from deepseek_r1.core.messages import PartialAnswer
+from r1desk.store import ChatMessage
 
-# "queued": an empty answer that waits until another one is finished; the store knows "streaming".
-MessageStatus = Literal["complete", "streaming", "queued", "stopped", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
-    """One message of the branch on screen, with its place among its versions.
-
-    `content` is the exact text: Markdown for an answer, plain text for a user. `sibling_index`
-    counts from 0. `error_text` is meant for people and shown for a failed answer.
-    """
-
-    id: int
-    role: Role | Literal["user", "assistant", "system"]
-    content: str
-    thinking: str = ""
-    thinking_s: float = 0.0
-    state: MessageStatus | str = "complete"
-    stats: GenerationStats | None = None
-    error_text: str = ""
-    model_name: str = ""
-    sibling_index: int = 0
-    sibling_count: int = 1
-    attachments: tuple[Attachment, ...] = ()
-    edited: bool = False
-    memory_start: bool = False  # the model reads the conversation from here on
-    error: ErrorReport | None = None
-
-    @property
-    def is_answer(self) -> bool:
-        """True for what a model wrote."""
-        return self.role == Role.ASSISTANT
-
-    def with_state(self, state: MessageStatus) -> ChatMessage:
-        """The same message in another state."""
-        return replace(self, state=state)
+_CUT = {
+    FinishReason.LENGTH,
+    FinishReason.CONTEXT,
+    FinishReason.CANCELLED,
+    FinishReason.REPETITION,
+    FinishReason.ERROR,
+}
 
 
 def fills_context(message: ChatMessage) -> bool:
@@ -61,3 +29,42 @@ def discardable(message: ChatMessage) -> bool:
     """True for an ended answer without any text: it is replaced, not kept as a version."""
     ended = message.state in {"failed", "stopped"}
     return message.is_answer and ended and not message.content and not message.thinking
+
+
+def can_go_on(message: ChatMessage) -> bool:
+    """Whether an answer ended early; not one that is complete, empty or changed."""
+    if not message.is_answer or message.edited or not (message.content or message.thinking):
+        return False
+    if message.state != "complete":
+        return message.state in {"stopped", "failed"}
+    was_cut = message.stats is not None and message.stats.finish_reason in _CUT
+    return was_cut or ended_inside_thinking(message)
+
+
+def ended_inside_thinking(message: ChatMessage) -> bool:
+    """Whether an ended answer has a thought that was not closed."""
+    if message.stats is not None and message.stats.thinking_end is not None:
+        return False
+    return bool(message.thinking) and not message.content
+
+
+def partial_answer(message: ChatMessage) -> PartialAnswer | None:
+    """The beginning of an answer as the engine takes it; None while it is empty."""
+    if not (message.content or message.thinking):
+        return None
+    inside = ended_inside_thinking(message)
+    return PartialAnswer(thinking=message.thinking, text=message.content, inside_thinking=inside)
+
+
+def merged_stats(
+    before: GenerationStats | None, after: GenerationStats | None
+) -> GenerationStats | None:
+    """The numbers of an answer and of its continuation as those of one answer."""
+    if before is None or after is None:
+        return after
+    summed = ("completion_tokens", "thinking_tokens", "decode_s", "prefill_s", "thinking_s")
+    update: dict[str, object] = {key: getattr(before, key) + getattr(after, key) for key in summed}
+    update["prompt_tokens"], update["cached_tokens"] = before.prompt_tokens, before.cached_tokens
+    update["ttft_s"] = before.ttft_s
+    update["thinking_end"] = after.thinking_end or before.thinking_end
+    return after.model_copy(update=update)

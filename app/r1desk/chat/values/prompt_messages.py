@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from deepseek_r1.core.messages import Message, Role
 from r1desk.chat.values.attachments import with_attachments
-from r1desk.chat.values.message import ChatMessage
+from r1desk.store import ChatMessage
 
 
 def prompt_messages(branch: Iterable[ChatMessage], system_prompt: str) -> tuple[Message, ...]:

@@ -11,7 +11,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.formula_service import FormulaKey
 from r1desk.chat.messages.stats_line import duration_text
 from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
-from r1desk.store import Attachment, MessageNode
+from r1desk.store import Attachment, ChatMessage
 
 _STEP = 2_000  # characters of Markdown that are parsed at once
 
@@ -21,10 +21,10 @@ class ExportedConversation:
     """A conversation's title and the branch that is shown."""
 
     title: str
-    messages: tuple[MessageNode, ...]
+    messages: tuple[ChatMessage, ...]
 
 
-def author_of(message: MessageNode) -> str:
+def author_of(message: ChatMessage) -> str:
     """The heading over a message: its author, with the model's name."""
     if message.role.value != "assistant":
         return tr("You")
@@ -32,7 +32,7 @@ def author_of(message: MessageNode) -> str:
     return tr("{name} (edited)", name=name) if message.edited else name
 
 
-def thinking_label(message: MessageNode) -> str:
+def thinking_label(message: ChatMessage) -> str:
     """The heading over the thinking, with the time it took."""
     if not message.thinking_s:
         return tr("Thinking")

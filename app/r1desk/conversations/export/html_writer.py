@@ -22,7 +22,7 @@ from r1desk.conversations.export.document_blocks import (
 )
 from r1desk.conversations.export.formula_svg import formula_svg
 from r1desk.conversations.export.html_tokens import HtmlTokens
-from r1desk.store import MessageNode
+from r1desk.store import ChatMessage
 from r1desk.theme.tokens import DARK, LIGHT, Tokens
 
 _CODE_CLASSES = {
@@ -91,7 +91,7 @@ class HtmlWriter:
         kind = ' class="next"' if number else ""
         self._parts.append(f'<h1 id="c{number}"{kind}>{escape(conversation.title)}</h1>\n')
 
-    def add_question(self, message: MessageNode) -> None:
+    def add_question(self, message: ChatMessage) -> None:
         """Add a user's message with its files."""
         self.add_author(message)
         for attachment in message.attachments:
@@ -103,11 +103,11 @@ class HtmlWriter:
         if message.content:
             self._parts.append(f'<div class="you">{escape(message.content)}</div>\n')
 
-    def add_author(self, message: MessageNode) -> None:
+    def add_author(self, message: ChatMessage) -> None:
         """Add the heading over a message."""
         self._parts.append(f'<h2 class="author">{escape(author_of(message))}</h2>\n')
 
-    def begin_thinking(self, message: MessageNode) -> None:
+    def begin_thinking(self, message: ChatMessage) -> None:
         """Begin the thinking of an answer."""
         self._parts.append(f"<details><summary>{escape(thinking_label(message))}</summary>\n")
 

@@ -38,7 +38,7 @@ from r1desk.conversations.export.document_blocks import (
     thinking_label,
 )
 from r1desk.conversations.export.page_breaks import page_parts
-from r1desk.store import MessageNode
+from r1desk.store import ChatMessage
 from r1desk.theme.fonts import mono, scaled
 from r1desk.theme.theme import palette
 from r1desk.theme.tokens import LIGHT
@@ -100,13 +100,13 @@ class PdfWriter:
         self._conversations += 1
         self._add_line(conversation.title, 1.5, self._style.colours.text, bold=True)
 
-    def add_author(self, message: MessageNode) -> None:
+    def add_author(self, message: ChatMessage) -> None:
         """Add the heading over a message."""
         self._y += 1.2 * self._style.em_px
         self._keep_together()
         self._add_line(author_of(message), 0.9, self._style.colours.dim, bold=True)
 
-    def add_question(self, message: MessageNode) -> None:
+    def add_question(self, message: ChatMessage) -> None:
         """Add a user's message with its files."""
         self.add_author(message)
         colours = self._style.colours
@@ -121,7 +121,7 @@ class PdfWriter:
             MarkdownRenderer(document, self._style).append_plain(piece.removesuffix("\n"))
             self._place(document, colours.bubble)
 
-    def begin_thinking(self, message: MessageNode) -> None:
+    def begin_thinking(self, message: ChatMessage) -> None:
         """Begin the thinking of an answer."""
         self._current = self._aside
         self._keep_together()
