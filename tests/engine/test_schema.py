@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import BaseModel
 
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.engine.output.schema import MAX_DEPTH, schema_grammar, schema_json
@@ -75,3 +76,11 @@ def test_annotations_are_no_constraint() -> None:
     assert schema_grammar('{"type": "null", "title": "T", "default": 1}') == schema_grammar(
         '{"type": "null"}'
     )
+
+
+def test_a_class_of_pydantic_stands_for_its_schema() -> None:
+    class City(BaseModel):
+        name: str
+        people: int
+
+    assert json.loads(schema_json(City)) == City.model_json_schema()

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from deepseek_r1.core.child_environment import child_command, child_environment
-from deepseek_r1.core.errors import TemplateUnusable
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.errors import ConversationRefused, TemplateUnusable
+from deepseek_r1.core.messages import Message, Role, message_from
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine.prompt import template_process
 from deepseek_r1.engine.prompt.template import ChatTemplate
@@ -360,3 +360,47 @@ def test_a_template_is_not_refused_because_the_machine_is_busy(
         assert render("{{ messages[0]['content'] }}", user("Hello")) == "Hello"
     finally:
         timer.join()
+
+
+CALLED = [
+    message_from({"role": "user", "content": "The weather?"}),
+    message_from(
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "c1", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+            ],
+        }
+    ),
+    message_from({"role": "tool", "tool_call_id": "c1", "content": "18 degrees"}),
+]
+AS_JSON = (
+    "{% for m in messages %}{% for call in m.tool_calls or [] %}"
+    "{{ call.function.arguments | tojson }}{% endfor %}{{ m.content or '' }}{% endfor %}"
+)
+
+
+def test_calls_of_tools_and_their_results_are_written_as_the_template_has_them() -> None:
+    text = ChatTemplate(r1_source()).render(CALLED)
+    assert (
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n"
+        '{"city": "Rome"}\n```<｜tool▁call▁end｜>'
+        "<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>18 degrees<｜tool▁output▁end｜>"
+    ) in text
+    assert ChatTemplate(AS_JSON).render(CALLED) == 'The weather?{"city": "Rome"}18 degrees'
+
+
+def test_a_template_that_knows_no_calls_gets_an_empty_answer_in_their_place() -> None:
+    source = "{% for m in messages %}[{{ m.role + ':' + m.content }}]{% endfor %}"
+    written = "[user:The weather?][assistant:][tool:18 degrees]"
+    assert ChatTemplate(source).render(CALLED) == written
+
+
+def test_a_conversation_that_the_template_refuses_is_no_fault_of_the_model() -> None:
+    source = (
+        "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('No tools.') }}"
+        "{% endif %}{{ m.content }}{% endfor %}"
+    )
+    with pytest.raises(ConversationRefused, match="No tools"):
+        ChatTemplate(source).render(CALLED)

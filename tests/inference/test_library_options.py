@@ -92,6 +92,9 @@ def test_a_text_survives_its_tokens(model: CPUInference):
     assert len(model.tokenize("<|im_end|>", special=True)) == 1
     with pytest.raises(WrongUsage, match="no token"):
         model.detokenize([10**9])
+    with pytest.raises(WrongUsage, match="whole number"):
+        model.detokenize([1.5])
+    assert repr(model) == f"<CPUInference '{model.loaded.facts.name}', context 1024>"
 
 
 def test_embeddings_have_length_one_and_depend_on_the_text(model: CPUInference):

@@ -148,7 +148,7 @@ def test_content_may_come_in_parts_and_an_empty_answer_at_the_end(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("n", 2),
+        ("n", 17),
         ("functions", [{"name": "f", "parameters": {}}]),
         ("temperature", 9.0),
         ("response_format", {"type": "grammar"}),
@@ -169,11 +169,64 @@ def test_what_cannot_be_honoured_is_refused_by_name(
         assert field in f"{refused.value.param} {refused.value}"
 
 
+def test_several_answers_to_one_prompt_have_their_own_numbers_and_seeds(
+    client: openai.OpenAI, model: str
+):
+    ask = partial(client.chat.completions.create, model=model, messages=HI, max_tokens=8)
+    one = ask(seed=7, temperature=1.5)
+    three = ask(seed=7, temperature=1.5, n=3)
+    texts = [choice.message.content for choice in three.choices]
+    assert [choice.index for choice in three.choices] == [0, 1, 2]
+    assert texts[0] == one.choices[0].message.content
+    assert len(set(texts)) == 3
+    assert three.usage.prompt_tokens == one.usage.prompt_tokens
+    streamed = ["", "", ""]
+    for chunk in ask(seed=7, temperature=1.5, n=3, stream=True):
+        for choice in chunk.choices:
+            streamed[choice.index] += choice.delta.content or ""
+    assert streamed == texts
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_echo_begins_with_the_prompt(
+    server: RunningServer, client: openai.OpenAI, model: str, stream: bool
+):
+    with server.http() as http:
+        tokens = http.post("/tokenize", json={"content": "Three, four,"}).json()["tokens"]
+    for prompt, text in (("One, two,", "One, two,"), (tokens, "Three, four,")):
+        ask = partial(client.completions.create, model=model, prompt=prompt, temperature=0)
+        plain = ask(max_tokens=4).choices[0].text
+        echoed = ask(max_tokens=4, echo=True, stream=stream)
+        whole = "".join(each.choices[0].text for each in ([echoed], echoed)[stream])
+        assert whole == text + plain
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+
+
+def test_a_history_with_tools_goes_on(client: openai.OpenAI, model: str):
+    result = {"role": "tool", "tool_call_id": "c1", "content": "eighteen degrees"}
+    history = [*HI, {"role": "assistant", "content": None, "tool_calls": [CALL]}, result]
+    ask = partial(client.chat.completions.create, model=model, max_tokens=1)
+    answer = ask(messages=[*history, *HI])
+    assert answer.usage.prompt_tokens > ask(messages=[*history[:2], *HI]).usage.prompt_tokens
+    for wrong in ([1], [{"function": "f"}], [CALL | {"function": {"arguments": "{}"}}]):
+        with pytest.raises(openai.BadRequestError, match="a name and arguments"):
+            ask(messages=[*HI, {"role": "assistant", "content": None, "tool_calls": wrong}, *HI])
+
+
+def test_more_messages_than_the_context_holds_are_a_bad_request(server: RunningServer):
+    with server.http() as http:
+        refused = http.post("/v1/chat/completions", json={"messages": HI * 20_000})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "messages")
+    assert "the context holds 1,024" in refused.json()["error"]["message"]
+
+
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
 
 
 @pytest.mark.parametrize("choice", [{}, {"tool_choice": "auto"}, {"tool_choice": "none"}])
-def test_tools_that_need_not_be_called_change_nothing(
+def test_tools_that_need_not_be_called_change_nothing_and_a_warning_says_so(
     client: openai.OpenAI, model: str, choice: dict[str, str]
 ):
     """Open WebUI offers its tools with every message."""
@@ -181,6 +234,9 @@ def test_tools_that_need_not_be_called_change_nothing(
     answer = ask(max_tokens=8, tools=TOOLS, **choice)
     assert answer.choices[0].message.content == ask(max_tokens=8).choices[0].message.content
     assert answer.choices[0].message.tool_calls is None
+    *_, last = ask(max_tokens=1, tools=TOOLS, stream=True, **choice)
+    for each in (answer, last):
+        assert ("call no tools" in str(each.model_extra)) == (choice != {"tool_choice": "none"})
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])

@@ -70,8 +70,10 @@ def test_a_web_page_cannot_use_a_server_without_a_key(server: RunningServer):
     with server.http() as http:
         page = http.post(CHAT, json=SHORT, headers={"Origin": "https://evil.example"})
         assert page.status_code == 403
-        renamed = http.get("/v1/models", headers={"Host": "evil.example"})
-        assert renamed.status_code == 403
+        for host in ("evil.example", "evil.example@localhost", "localhost#.evil.example", ""):
+            assert http.get("/v1/models", headers={"Host": host}).status_code == 403, host
+        for host in ("localhost", "LocalHost:8080", "127.0.0.1:1", "[::1]:1", "[::1]"):
+            assert http.get("/v1/models", headers={"Host": host}).status_code == 200, host
 
 
 def test_a_body_that_is_too_large_is_refused_unread(server: RunningServer):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from deepseek_r1.checks.software_checks import process_lock_finding
 from deepseek_r1.cli import console
 from deepseek_r1.cli.command import INTERRUPTED
 from deepseek_r1.core.errors import R1Error
@@ -21,9 +23,10 @@ from deepseek_r1.core.events import (
     ThinkingEnd,
 )
 from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.process_lock import LANDLOCK, SECCOMP, missing_parts
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
-from deepseek_r1.host.protocol import Heartbeat
+from deepseek_r1.host.protocol import Handshake, Heartbeat
 from deepseek_r1.host.supervisor_events import HostEvent
 
 
@@ -61,17 +64,30 @@ def interrupting(engine: EngineClient) -> Iterator[Callable[[], bool]]:
 
 
 class ShortageNotifier:
-    """Prints a line when the computer runs short of memory, and one when the shortage is over."""
+    """Prints a line when the computer runs short of memory, and one when the shortage is over.
+
+    And one where Linux cannot lock the engine, once.
+    """
 
     def __init__(self) -> None:
-        self._short = False
+        self._short = self._started = False
 
     def __call__(self, notice: HostEvent) -> None:
         """Handle an event of the host."""
+        if isinstance(notice, Handshake) and not self._started:
+            self._started = True
+            note_missing_lock()
         memory = notice.memory if isinstance(notice, Heartbeat) else None
         if memory is not None and memory.short != self._short:
             self._short = memory.short
             console.note(shortage_text(memory) if memory.short else shortage_over_text())
+
+
+def note_missing_lock() -> None:
+    """Tell where this Linux, an old one or a container's, cannot lock the engine's process."""
+    if sys.platform == "linux" and {SECCOMP, LANDLOCK} & set(missing := missing_parts()):
+        finding = process_lock_finding(missing)
+        console.note(f"{finding.title}: {finding.value}. {finding.todo}")
 
 
 def show_progress(event: Event) -> None:

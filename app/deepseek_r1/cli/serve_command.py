@@ -10,7 +10,7 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Command
-from deepseek_r1.cli.generation_progress import show_progress
+from deepseek_r1.cli.generation_progress import note_missing_lock, show_progress
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
@@ -166,6 +166,7 @@ def serve(
         system_prompt=_text_of(system_prompt_file),
     )
     options = with_profile(options, ServeProfile(profile))
+    note_missing_lock()
     if instances > 1:
         InstanceSupervisor(options, instances, _show_address).run()
         return

@@ -242,6 +242,13 @@ class TemplateUnusable(ModelRefused):
     todo = N_("Choose another chat template, or another file of the same model.")
 
 
+class ConversationRefused(TemplateUnusable):
+    """The chat template has no form for these messages: for their roles, or for their order."""
+
+    what = N_("The chat template has no form for this conversation.")
+    todo = N_("Change the conversation, or choose another chat template.")
+
+
 # ---- a request is refused -------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,18 +21,34 @@ class Role(StrEnum):
     SYSTEM = "system"
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"  # the result of a call in the answer before it
+
+
+class ToolCall(BaseModel):
+    """A call in a past answer, of a model that calls tools. `arguments` are JSON text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
 
 
 class Message(BaseModel):
     """One message of a conversation.
 
     The thinking of past answers is not sent to the model, so a message does not contain it.
+    `tool_calls` are those of an answer; `name` and `tool_call_id` say which of them a tool's
+    message belongs to.
     """
 
     model_config = ConfigDict(frozen=True)
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+    tool_call_id: str = ""
 
 
 class PartialAnswer(BaseModel):
@@ -78,8 +95,8 @@ _ROLES = {"developer": Role.SYSTEM}  # OpenAI's other name
 def message_from(given: Mapping[str, Any]) -> Message:
     """Return the message of a dict with `role` and `content`, as OpenAI's clients write it.
 
-    The content is a text or a list of parts of the type `text`; other keys are ignored. Raises
-    WrongUsage.
+    The content is a text or a list of parts of the type `text`. Calls of tools and their results
+    are kept, other keys are ignored. Raises WrongUsage.
     """
     role = given.get("role")
     try:
@@ -89,7 +106,26 @@ def message_from(given: Mapping[str, Any]) -> Message:
         raise WrongUsage(
             detail=tr("A message's role is one of {roles}, not “{role}”.", roles=roles, role=role)
         ) from None
-    return Message(role=known, content=_content_text(given.get("content")))
+    try:
+        calls = tuple(map(_tool_call, given.get("tool_calls") or ()))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise WrongUsage(
+            detail=tr("A call of a tool has a function with a name and arguments.")
+        ) from error
+    of_tool = {
+        key: str(given[key])
+        for key in ("name", "tool_call_id")
+        if known is Role.TOOL and given.get(key)
+    }
+    content = _content_text(given.get("content"))
+    return Message(role=known, content=content, tool_calls=calls, **of_tool)
+
+
+def _tool_call(given: Mapping[str, Any]) -> ToolCall:
+    function = given["function"]
+    arguments = function.get("arguments") or "{}"
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(name=function["name"], arguments=text, id=given.get("id") or "")
 
 
 def _content_text(content: object) -> str:

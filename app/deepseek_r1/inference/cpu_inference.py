@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast, overload
@@ -218,8 +219,9 @@ class CPUInference:
 
         A prompt is a text, a conversation (messages, or dicts with `role` and `content`) or a
         `RawPrompt`. `max_tokens` and `options` (`temperature=0`, `stop="###"`, ...) override
-        `sampling`. With a `json_schema` the answer is JSON that validates, unless `max_tokens` cuts
-        it off; see `output.schema` for what a schema may contain. Raises PromptTooLong, WrongUsage,
+        `sampling`. With a `json_schema`, or a class of pydantic's in its place, the answer is JSON
+        that validates, unless `max_tokens` cuts it off; see `output.schema` for what a schema may
+        contain. Raises PromptTooLong, WrongUsage,
         EngineBusy, EngineFailed.
         """
         chosen = sampling_for(sampling, max_tokens, options)
@@ -380,7 +382,11 @@ class CPUInference:
 
         Raises WrongUsage for a token that does not exist.
         """
-        data = self._runner.require_engine().token_bytes(tokens)
+        try:
+            ids = [index(token) for token in tokens]
+        except TypeError:
+            raise WrongUsage(detail=tr("A token is a whole number.")) from None
+        data = self._runner.require_engine().token_bytes(ids)
         return data.decode("utf-8", "replace")
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
@@ -480,6 +486,10 @@ class CPUInference:
         Raises EngineBusy if another thread's answer does not end.
         """
         self._runner.close()
+
+    def __repr__(self) -> str:
+        facts, state = self.loaded.facts, "" if self._runner.open else ", closed"
+        return f"<CPUInference {facts.name!r}, context {facts.context_length}{state}>"
 
     def __enter__(self) -> Self:
         return self

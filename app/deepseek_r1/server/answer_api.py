@@ -15,23 +15,17 @@ from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answer_stream import (
-    ChatChunks,
+    Answer,
+    ChatChoice,
     EventStream,
-    TextChunks,
+    TextChoice,
     answer_parts,
     cancel_on_disconnect,
     wait_for_first_part,
 )
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_requests import ChatRequest, CompletionRequest, SamplingFields
-from deepseek_r1.server.api_responses import (
-    ResponseHead,
-    chat_logprobs,
-    completion_logprobs,
-    finish_reason,
-    timings,
-    usage,
-)
+from deepseek_r1.server.api_responses import ResponseHead
 
 
 class AnswerApi:
@@ -48,66 +42,71 @@ class AnswerApi:
             self.router.add_api_route(path, endpoint, methods=["POST"], response_model=None)
 
     async def chat(self, request: Request, body: ChatRequest) -> Response | dict[str, Any]:
-        """The answer to a conversation."""
+        """The answers to a conversation."""
         self._check(body)
         body.refuse_unsupported()
         messages = self._service.warm_prompt.with_system_prompt(body.prompt())
         schema = body.answer_schema()
         sampling = body.chat_sampling(self._options.max_tokens)
-        head = ResponseHead(self._service.served_name, "chatcmpl", "chat.completion")
-        begin = partial(
-            self._service.events,
-            client_of(request),
-            messages=messages,
-            sampling=sampling,
-            json_schema=schema,
+        head = ResponseHead(
+            self._service.served_name, "chatcmpl", "chat.completion", body.n or 1, body.warning
         )
-        if body.stream:
-            chunks = ChatChunks(head, logprobs=sampling.logprobs)
-            return await self._stream(request, body, [(chunks, begin)])
-        answer = await cancel_on_disconnect(request, _collected(begin))
-        choice = _chat_choice(answer, logprobs=sampling.logprobs)
-        return head.body([choice]) | _usage_and_timings([answer])
+        answers: list[Answer] = [
+            (
+                ChatChoice(index, logprobs=sampling.logprobs),
+                partial(
+                    self._service.events,
+                    client_of(request),
+                    messages=messages,
+                    sampling=each,
+                    json_schema=schema,
+                ),
+            )
+            for index, each in enumerate(body.several(sampling))
+        ]
+        return await self._respond(request, body, head, answers)
 
     async def completions(
         self, request: Request, body: CompletionRequest
     ) -> Response | dict[str, Any]:
-        """The continuation of one or several texts."""
+        """The continuations of one or several texts."""
         self._check(body)
         prompts, sampling = body.prompts(), body.completion_sampling(self._options.max_tokens)
-        head = ResponseHead(self._service.served_name, "cmpl", "text_completion")
+        head = ResponseHead(self._service.served_name, "cmpl", "text_completion", body.n or 1)
+        answers: list[Answer] = []
+        for prompt in prompts:
+            echoed = await self._text_of(prompt) if body.echo else ""
+            for each in body.several(sampling):
+                choice = TextChoice(len(answers), logprobs=sampling.logprobs, echoed=echoed)
+                begin = partial(self._service.events, client_of(request), raw=prompt, sampling=each)
+                answers.append((choice, begin))
+        return await self._respond(request, body, head, answers)
 
-        def begin(prompt: RawPrompt) -> AsyncIterator[Event]:
-            return self._service.events(client_of(request), raw=prompt, sampling=sampling)
-
-        if body.stream:
-            answers = [
-                (TextChunks(head, index, logprobs=sampling.logprobs), partial(begin, prompt))
-                for index, prompt in enumerate(prompts)
-            ]
-            return await self._stream(request, body, answers)
-        collected = [
-            await cancel_on_disconnect(request, _collected(partial(begin, prompt)))
-            for prompt in prompts
-        ]
-        choices = [
-            _text_choice(index, answer, logprobs=sampling.logprobs)
-            for index, answer in enumerate(collected)
-        ]
-        return head.body(choices) | _usage_and_timings(collected)
+    async def _text_of(self, prompt: RawPrompt) -> str:
+        if not prompt.tokens:
+            return prompt.text
+        async with self._service.deadline():
+            return await self._service.engine.detokenize(prompt.tokens)
 
     def _check(self, body: SamplingFields) -> None:
         self._service.require_model_name(body.model)
         self._service.require_ready()
 
-    async def _stream(self, request: Request, body: SamplingFields, answers: Any) -> Response:
-        wanted = body.stream_options
-        parts = answer_parts(
-            answers,
-            include_usage=wanted is not None and wanted.include_usage,
-            ping_s=self._options.ping_s,
-        )
-        return EventStream(await wait_for_first_part(request, parts))
+    async def _respond(
+        self, request: Request, body: SamplingFields, head: ResponseHead, answers: list[Answer]
+    ) -> Response | dict[str, Any]:
+        if body.stream:
+            wanted = body.stream_options
+            parts = answer_parts(
+                head,
+                answers,
+                include_usage=wanted is not None and wanted.include_usage,
+                ping_s=self._options.ping_s,
+            )
+            return EventStream(await wait_for_first_part(request, parts))
+        whole = [await cancel_on_disconnect(request, _collected(begin)) for _, begin in answers]
+        choices = [choice.whole(each) for (choice, _), each in zip(answers, whole, strict=True)]
+        return head.body(choices) | head.end([each.stats for each in whole])
 
 
 async def _collected(begin: Callable[[], AsyncIterator[Event]]) -> GenerationResult:
@@ -115,29 +114,3 @@ async def _collected(begin: Callable[[], AsyncIterator[Event]]) -> GenerationRes
     async for event in begin():
         collector.add(event)
     return collector.result()
-
-
-def _chat_choice(answer: GenerationResult, *, logprobs: bool) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
-    if answer.thinking:
-        message |= {"reasoning_content": answer.thinking, "reasoning": answer.thinking}
-    return {
-        "index": 0,
-        "message": message,
-        "logprobs": chat_logprobs(answer.logprobs) if logprobs else None,
-        "finish_reason": finish_reason(answer.stats),
-    }
-
-
-def _text_choice(index: int, answer: GenerationResult, *, logprobs: bool) -> dict[str, Any]:
-    return {
-        "index": index,
-        "text": answer.text,
-        "logprobs": completion_logprobs(answer.logprobs) if logprobs else None,
-        "finish_reason": finish_reason(answer.stats),
-    }
-
-
-def _usage_and_timings(answers: list[GenerationResult]) -> dict[str, Any]:
-    stats = [each.stats for each in answers]
-    return {"usage": usage(stats), "timings": timings(stats[-1])}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -17,7 +18,9 @@ from deepseek_r1.core.events import (
     GenerationFinished,
     GenerationStats,
     ThinkingDelta,
+    TokenLogprob,
 )
+from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.server import sse
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.api_responses import (
@@ -25,8 +28,6 @@ from deepseek_r1.server.api_responses import (
     chat_logprobs,
     completion_logprobs,
     finish_reason,
-    timings,
-    usage,
 )
 
 _T = TypeVar("_T")
@@ -97,98 +98,113 @@ async def wait_for_first_part(request: Request, parts: AsyncIterator[str]) -> As
     return all_parts()
 
 
-class ChunkWriter:
-    """Makes the chunks of one answer. Subclasses make their choices."""
+@dataclass(frozen=True)
+class ChatChoice:
+    """Writes an answer of a chat completion, whole or in the chunks of a stream.
 
-    def __init__(self, head: ResponseHead, index: int = 0, *, logprobs: bool = False) -> None:
-        self.head, self.index, self._logprobs = head, index, logprobs
+    Thinking comes as `reasoning_content` and `reasoning`.
+    """
 
-    def first(self) -> dict[str, Any] | None:
-        """Return the choice that opens the answer, if there is one."""
-        return None
-
-    def delta(self, event: Event) -> dict[str, Any] | None:
-        """Return the choice of an event; None for one that the client does not see."""
-        raise NotImplementedError
-
-    def last(self, stats: GenerationStats) -> dict[str, Any]:
-        """Return the choice that ends the answer."""
-        raise NotImplementedError
-
-
-class ChatChunks(ChunkWriter):
-    """The chunks of a chat completion. Thinking comes as `reasoning_content` and `reasoning`."""
+    index: int
+    logprobs: bool
 
     def _choice(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
         return {"index": self.index, "delta": delta, "logprobs": None, "finish_reason": reason}
 
     def first(self) -> dict[str, Any] | None:
-        """Return the choice with the role."""
+        """Return the role."""
         return self._choice({"role": "assistant", "content": ""})
 
     def delta(self, event: Event) -> dict[str, Any] | None:
-        """Return the choice with a piece of the answer or the thinking."""
+        """Return a piece of the answer or of the thinking."""
         match event:
             case AnswerDelta(text=text, logprobs=logprobs):
                 choice = self._choice({"content": text})
-                return choice | {"logprobs": chat_logprobs(logprobs)} if self._logprobs else choice
+                return choice | {"logprobs": chat_logprobs(logprobs)} if self.logprobs else choice
             case ThinkingDelta(text=text):
                 return self._choice({"reasoning_content": text, "reasoning": text})
         return None
 
     def last(self, stats: GenerationStats) -> dict[str, Any]:
-        """Return the choice with the finish reason."""
+        """Return the finish reason."""
         return self._choice({}, finish_reason(stats))
 
+    def whole(self, answer: GenerationResult) -> dict[str, Any]:
+        """Return the message."""
+        message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+        if answer.thinking:
+            message |= {"reasoning_content": answer.thinking, "reasoning": answer.thinking}
+        return {
+            "index": self.index,
+            "message": message,
+            "logprobs": chat_logprobs(answer.logprobs) if self.logprobs else None,
+            "finish_reason": finish_reason(answer.stats),
+        }
 
-class TextChunks(ChunkWriter):
-    """The chunks of a completion."""
 
-    def _choice(self, text: str, reason: str | None = None) -> dict[str, Any]:
-        return {"index": self.index, "text": text, "logprobs": None, "finish_reason": reason}
+@dataclass(frozen=True)
+class TextChoice:
+    """Writes a continuation of a text, whole or in chunks. `echoed` is the text, if it is asked."""
+
+    index: int
+    logprobs: bool
+    echoed: str = ""
+
+    def _choice(
+        self, text: str, logprobs: Sequence[TokenLogprob] | None = None, reason: str | None = None
+    ) -> dict[str, Any]:
+        given = logprobs if self.logprobs else None
+        shown = None if given is None else completion_logprobs(given)
+        return {"index": self.index, "text": text, "logprobs": shown, "finish_reason": reason}
+
+    def first(self) -> dict[str, Any] | None:
+        """Return the prompt, where it is echoed."""
+        return self._choice(self.echoed) if self.echoed else None
 
     def delta(self, event: Event) -> dict[str, Any] | None:
-        """Return the choice with a piece of the text."""
-        if not isinstance(event, AnswerDelta):
-            return None
-        choice = self._choice(event.text)
-        if self._logprobs:
-            choice["logprobs"] = completion_logprobs(event.logprobs)
-        return choice
+        """Return a piece of the text."""
+        return self._choice(event.text, event.logprobs) if isinstance(event, AnswerDelta) else None
 
     def last(self, stats: GenerationStats) -> dict[str, Any]:
-        """Return the choice with the finish reason."""
-        return self._choice("", finish_reason(stats))
+        """Return the finish reason."""
+        return self._choice("", reason=finish_reason(stats))
+
+    def whole(self, answer: GenerationResult) -> dict[str, Any]:
+        """Return the text."""
+        text, reason = self.echoed + answer.text, finish_reason(answer.stats)
+        return self._choice(text, answer.logprobs, reason)
+
+
+Answer = tuple[ChatChoice | TextChoice, Callable[[], AsyncIterator[Event]]]
 
 
 async def answer_parts(
-    answers: Sequence[tuple[ChunkWriter, Callable[[], AsyncIterator[Event]]]],
-    *,
-    include_usage: bool,
-    ping_s: float,
+    head: ResponseHead, answers: Sequence[Answer], *, include_usage: bool, ping_s: float
 ) -> AsyncIterator[str]:
     """Yield the server-sent events of one or several answers, one answer after the other.
 
     Raises ApiError for an error before the first event; a later one is an event of its own.
     """
-    started, finished, head = False, [], answers[0][0].head
+    started, finished = False, []
     try:
-        for writer, begin in answers:
-            first = writer.first()
+        for choice, begin in answers:
+            first = choice.first()
             async with aclosing(sse.with_pings(begin(), ping_s)) as events:
                 async for event in events:
-                    if first is not None and event is not None:
-                        yield sse.data(head.body([first], chunk=True))
-                        first = None
-                        started = True
                     if event is None:
                         yield sse.PING
                         started = True
-                    elif isinstance(event, GenerationFinished):
+                        continue
+                    if first is not None:
+                        yield sse.data(head.body([first], chunk=True))
+                        first = None
+                        started = True
+                    if isinstance(event, GenerationFinished):
                         finished.append(event.stats)
-                        yield sse.data(head.body([writer.last(event.stats)], chunk=True))
-                    elif (choice := writer.delta(event)) is not None:
-                        yield sse.data(head.body([choice], chunk=True))
+                        chunk = head.body([choice.last(event.stats)], chunk=True)
+                        yield sse.data(chunk | head.warned)
+                    elif (delta := choice.delta(event)) is not None:
+                        yield sse.data(head.body([delta], chunk=True))
                         started = True
     except ApiError as error:
         if not started:
@@ -196,6 +212,5 @@ async def answer_parts(
         yield sse.data(error.body)
         return
     if include_usage:
-        extra = {"usage": usage(finished), "timings": timings(finished[-1])}
-        yield sse.data(head.body([], chunk=True) | extra)
+        yield sse.data(head.body([], chunk=True) | head.end(finished))
     yield sse.DONE

@@ -13,6 +13,7 @@ from deepseek_r1.core.errors import (
     ModelRefused,
     PromptTooLong,
     R1Error,
+    TemplateUnusable,
     WrongUsage,
 )
 
@@ -66,6 +67,7 @@ _STATUSES: tuple[tuple[type[R1Error], int, str], ...] = (
     (WrongUsage, 400, "invalid_value"),
     (EngineBusy, 429, "queue_full"),
     (ModelNotLoaded, 503, "model_not_loaded"),
+    (TemplateUnusable, 400, "invalid_value"),  # it was tried when the model was loaded
     (ModelRefused, 500, "model_refused"),
     (EngineFailed, 503, "engine_failed"),
 )
@@ -78,7 +80,7 @@ def api_error(error: R1Error, param: str | None = None) -> ApiError:
         if isinstance(error, kind):
             status, code = known_status, known_code
             break
-    if isinstance(error, PromptTooLong):
+    if isinstance(error, PromptTooLong | TemplateUnusable):
         param = "messages"
     return ApiError(status, str(error), param=param, code=code)
 

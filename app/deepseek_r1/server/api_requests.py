@@ -18,6 +18,7 @@ from deepseek_r1.server.api_errors import ApiError, api_error, not_supported
 
 # OpenAI's efforts as budgets of thinking tokens; the others are not limited.
 EFFORTS = {"none": 0, "minimal": 128, "low": 512, "medium": 2048}
+MOST_ANSWERS = 16  # of one request
 MAX_TOP_LOGPROBS = int(SamplingSettings.bounds("top_logprobs")[1])
 _ANY_OBJECT = '{"type": "object"}'
 
@@ -47,15 +48,20 @@ class SamplingFields(_Body):
     top_k: int | None = None
     repetition_penalty: float | None = None  # vLLM's name for `repeat_penalty`
     seed: int | None = None
-    n: int | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_ANSWERS)] | None = None
+
+    def several(self, sampling: SamplingSettings) -> list[SamplingSettings]:
+        """Return the settings of each of the `n` answers to one prompt."""
+        if sampling.seed < 0:
+            return [sampling] * (self.n or 1)
+        seeds = [(sampling.seed + number) % (2**32 - 1) for number in range(self.n or 1)]
+        return [sampling.model_copy(update={"seed": seed}) for seed in seeds]
 
     def sampling(self, most_tokens: int, **more: Any) -> SamplingSettings:
         """Return the settings, with `more` of them, of an answer of at most `most_tokens`.
 
         Raises ApiError with the name of a wrong field.
         """
-        if self.n not in (None, 1):
-            raise not_supported("n", "one answer per request")
         others = self.model_extra or {}
         given = {key: others[key] for key in SamplingSettings.model_fields if key in others} | more
         if self.repetition_penalty is not None:
@@ -119,6 +125,12 @@ class ChatRequest(SamplingFields):
             raise ApiError(400, "There is no message to answer.", param="messages")
         return tuple(messages)
 
+    @property
+    def warning(self) -> str:
+        """A sentence about what is not done; empty where everything is."""
+        offered = self.tools and self.tool_choice != "none"
+        return "`tools` were ignored: this server's models call no tools." if offered else ""
+
     def refuse_unsupported(self) -> None:
         """Raise ApiError for a field that cannot be honoured."""
         if self.tools and self.tool_choice not in (None, "auto", "none"):
@@ -174,10 +186,10 @@ class CompletionRequest(SamplingFields):
 
     def prompts(self) -> list[RawPrompt]:
         """Return the prompts. Raises ApiError for fields that cannot be honoured."""
-        if self.echo:
-            raise not_supported("echo")
-        if self.best_of not in (None, 1):
-            raise not_supported("best_of", "one answer per prompt")
+        if self.echo and self.logprobs is not None:
+            raise not_supported("echo", "together with logprobs")
+        if self.best_of not in (None, self.n or 1):
+            raise not_supported("best_of", "all answers are returned")
         given = self.prompt
         several = given if isinstance(given, list) and given and not _is_id(given[0]) else [given]
         return [_raw_prompt(each, self.suffix) for each in several]

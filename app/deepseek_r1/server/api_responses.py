@@ -24,6 +24,8 @@ class ResponseHead:
     model: str
     prefix: str  # of the id
     kind: str  # "chat.completion" or "text_completion"
+    n: int = 1  # answers to each prompt
+    warning: str = ""  # what of the request is not done
     created: int = field(default_factory=lambda: int(time.time()))
     key: str = field(default_factory=lambda: secrets.token_hex(12))
 
@@ -38,28 +40,38 @@ class ResponseHead:
             "choices": choices,
         }
 
+    def end(self, stats: Sequence[GenerationStats]) -> dict[str, Any]:
+        """Return the fields that follow all answers."""
+        return {"usage": _usage(stats, self.n), "timings": _timings(stats[-1]), **self.warned}
+
+    @property
+    def warned(self) -> dict[str, str]:
+        """The field with the warning, where there is one."""
+        return {"warning": self.warning} if self.warning else {}
+
 
 def finish_reason(stats: GenerationStats) -> str:
     """Return OpenAI's word for the end of an answer."""
     return _FINISH_REASONS.get(stats.finish_reason, "stop")
 
 
-def usage(stats: Sequence[GenerationStats]) -> dict[str, Any]:
-    """Return the token counts of one or several answers."""
-    prompt = sum(each.prompt_tokens for each in stats)
+def _usage(stats: Sequence[GenerationStats], answers_each: int) -> dict[str, Any]:
+    """Return the token counts of one or several answers; a prompt with several counts once."""
+    prompts = stats[::answers_each]
+    prompt = sum(each.prompt_tokens for each in prompts)
     completion = sum(each.completion_tokens for each in stats)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": sum(each.cached_tokens for each in stats)},
+        "prompt_tokens_details": {"cached_tokens": sum(each.cached_tokens for each in prompts)},
         "completion_tokens_details": {
             "reasoning_tokens": sum(each.thinking_tokens for each in stats)
         },
     }
 
 
-def timings(stats: GenerationStats) -> dict[str, float | int]:
+def _timings(stats: GenerationStats) -> dict[str, float | int]:
     """Return the times of an answer, under llama-server's names."""
     return {
         "cache_n": stats.cached_tokens,

@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 
@@ -56,11 +58,14 @@ _BASE: Final = {
     '([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9])',
 }
 
-Schema = Mapping[str, Any]
+_Object = Mapping[str, Any]
+Schema = _Object | type[BaseModel]
 
 
 def schema_json(schema: Schema) -> str:
     """Serialize the schema for the host's pipe. Raises WrongUsage for an unsupported schema."""
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        schema = schema.model_json_schema()
     try:
         text = json.dumps(schema, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -129,7 +134,7 @@ class _Grammar:
             return self._constants(keywords)
         return self._typed(keywords, depth)
 
-    def _reference(self, schema: Schema, depth: int) -> str:
+    def _reference(self, schema: _Object, depth: int) -> str:
         _reject_others(schema, {"$ref"})
         path = schema["$ref"]
         if not isinstance(path, str) or not (path == "#" or path.startswith("#/")):
@@ -158,21 +163,21 @@ class _Grammar:
         self._resolving = resolving
         return name
 
-    def _union(self, schema: Schema, key: str, depth: int) -> str:
+    def _union(self, schema: _Object, key: str, depth: int) -> str:
         _reject_others(schema, {key})
         parts = _list(schema, key)
         if key == "allOf" and len(parts) > 1:
             raise _refused(_unsupported("allOf"))
         return self._add(" | ".join(self._rule(part, depth + 1) for part in parts))
 
-    def _constants(self, schema: Schema) -> str:
+    def _constants(self, schema: _Object) -> str:
         _reject_others(schema, {"const", "enum", "type"})
         values = [schema["const"]] if "const" in schema else _list(schema, "enum")
         if len(values) > MAX_REPEATED:
             raise _refused(tr("it is too large"))
         return self._add(" | ".join(_literal(value) for value in values))
 
-    def _typed(self, schema: Schema, depth: int) -> str:
+    def _typed(self, schema: _Object, depth: int) -> str:
         kinds = schema.get("type")
         if kinds is None:  # the keywords imply the type
             kinds = [k for k, keys in _KEYWORDS.items() if keys & schema.keys()][:1] or [None]
@@ -184,7 +189,7 @@ class _Grammar:
         names = [self._one_type(kind, schema, depth) for kind in kinds]
         return names[0] if len(names) == 1 else self._add(" | ".join(names))
 
-    def _one_type(self, kind: str, schema: Schema, depth: int) -> str:
+    def _one_type(self, kind: str, schema: _Object, depth: int) -> str:
         match kind:
             case "object":
                 return self._object(schema, depth)
@@ -196,7 +201,7 @@ class _Grammar:
                 return self._integer(schema)
         return kind
 
-    def _object(self, schema: Schema, depth: int) -> str:
+    def _object(self, schema: _Object, depth: int) -> str:
         properties, required = schema.get("properties", {}), schema.get("required", [])
         if not isinstance(properties, dict) or not isinstance(required, list):
             raise _refused(_unsupported("properties"))
@@ -232,7 +237,7 @@ class _Grammar:
         member = self._add(f'string ws ":" ws {self._nested(values, depth + 1)}')
         return self._add(f'"{{" ws ({member} (ws "," ws {member})*)? ws "}}"')
 
-    def _array(self, schema: Schema, depth: int) -> str:
+    def _array(self, schema: _Object, depth: int) -> str:
         item = self._nested(schema.get("items", True), depth + 1)
         least, most = _range(schema, "minItems", "maxItems")
         if most == 0:
@@ -242,7 +247,7 @@ class _Grammar:
         inner = filled if least else f"({filled})?"
         return self._add(f'"[" ws {inner} ws "]"')
 
-    def _string(self, schema: Schema) -> str:
+    def _string(self, schema: _Object) -> str:
         if "format" in schema:
             _reject_others(schema, {"type", "format"})
             form = _FORMATS.get(str(schema["format"]))
@@ -254,7 +259,7 @@ class _Grammar:
             return "string"
         return self._add(f'"\\"" char{_repetition(least, most)} "\\""')
 
-    def _integer(self, schema: Schema) -> str:
+    def _integer(self, schema: _Object) -> str:
         if "minimum" not in schema and "maximum" not in schema:
             return "integer"
         least, most = schema.get("minimum"), schema.get("maximum")
@@ -273,7 +278,7 @@ def _literal(value: Any) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _reject_others(schema: Schema, allowed: frozenset[str] | set[str]) -> None:
+def _reject_others(schema: _Object, allowed: frozenset[str] | set[str]) -> None:
     """Refuse keywords whose meaning would be lost."""
     if others := [key for key in schema if key not in allowed]:
         raise _refused(_unsupported(others[0]))
@@ -283,14 +288,14 @@ def _unsupported(keyword: str) -> str:
     return tr("a grammar cannot guarantee “{keyword}”", keyword=_shorten(keyword))
 
 
-def _list(schema: Schema, key: str) -> Sequence[Any]:
+def _list(schema: _Object, key: str) -> Sequence[Any]:
     found = schema[key]
     if not isinstance(found, list) or not found:
         raise _refused(_unsupported(key))
     return found
 
 
-def _range(schema: Schema, least_key: str, most_key: str) -> tuple[int, int | None]:
+def _range(schema: _Object, least_key: str, most_key: str) -> tuple[int, int | None]:
     least, most = schema.get(least_key, 0), schema.get(most_key)
     for key, bound in ((least_key, least), (most_key, most)):
         if bound is not None and not (type(bound) is int and 0 <= bound <= MAX_REPEATED):

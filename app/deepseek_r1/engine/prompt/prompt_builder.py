@@ -10,12 +10,19 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 from deepseek_r1.core.errors import TextTooLong, WrongUsage
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import Message, PartialAnswer, PromptInput, RawPrompt, Role
+from deepseek_r1.core.messages import (
+    Message,
+    PartialAnswer,
+    PromptInput,
+    RawPrompt,
+    Role,
+    ToolCall,
+)
 from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
 from deepseek_r1.engine.prompt.common_prefix import common_length
@@ -110,8 +117,8 @@ class PromptBuilder:
         They are the common beginning of two prompts with different next messages: a template may
         render the last message in another way than those before it.
         """
-        after_answer = bool(messages) and messages[-1].role is not Role.USER
-        role = Role.USER if after_answer else Role.ASSISTANT
+        before_answer = not messages or messages[-1].role in (Role.USER, Role.TOOL)
+        role = Role.ASSISTANT if before_answer else Role.USER
         one, other = (
             self._build([*messages, Message(role=role, content=text)], generation_prompt=False)[0]
             for text in _UNLIKE
@@ -156,12 +163,7 @@ class PromptBuilder:
                 typed_markers.append(found[0])
             return nonce + chr(_PRIVATE + typed_markers.index(found[0]))
 
-        replaced = [
-            message.model_copy(
-                update={"content": self._pattern(message.role).sub(placeholder, message.content)}
-            )
-            for message in messages
-        ]
+        replaced = [self._replaced(message, placeholder) for message in messages]
         text = self._template.render(
             replaced,
             bos=self._tokenizer.bos_text,
@@ -171,8 +173,21 @@ class PromptBuilder:
         self._require_fitting(text.replace(nonce, ""), most_tokens)
         return self._tokens(text, nonce, typed_markers), opens_thinking(text)
 
-    def _pattern(self, role: Role) -> re.Pattern[str]:
-        return self._answer_markers if role is Role.ASSISTANT else self._markers
+    def _replaced(self, message: Message, by: Callable[[re.Match[str]], str]) -> Message:
+        """Return the message with something else in place of typed markers."""
+        answer = message.role is Role.ASSISTANT
+        markers = self._answer_markers if answer else self._markers
+        changes: dict[str, Any] = {"content": markers.sub(by, message.content)}
+        if message.tool_calls or message.name or message.tool_call_id:
+            changes |= {
+                "name": self._markers.sub(by, message.name),
+                "tool_call_id": self._markers.sub(by, message.tool_call_id),
+                "tool_calls": tuple(
+                    ToolCall(**{key: self._markers.sub(by, text) for key, text in call})
+                    for call in message.tool_calls
+                ),
+            }
+        return message.model_copy(update=changes)
 
     def _tokens(self, text: str, nonce: str, typed_markers: list[str]) -> list[int]:
         first, *rest = text.split(nonce)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deepseek_r1.core.errors import TemplateUnusable
+from deepseek_r1.core.errors import ConversationRefused, TemplateUnusable
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
@@ -48,15 +48,16 @@ class ChatTemplate:
     ) -> str:
         """The prompt for `messages`, ending where the assistant's next words belong.
 
-        `bos` and `eos` are the texts of the model's own begin and end tokens.
+        `bos` and `eos` are the texts of the model's own begin and end tokens. Raises
+        ConversationRefused for messages that it has no form for.
         """
         if not self._supports_system:
             messages = _system_into_user(messages)
-        rendered = [{"role": m.role.value, "content": m.content} for m in messages]
+        rendered = [_variables(m, takes_calls="tool_calls" in self._source) for m in messages]
         call = _call(rendered, bos=bos, eos=eos, generation_prompt=generation_prompt)
         ((outcome, text),) = render_in_process(self._source, [call])
         if outcome != RenderOutcome.TEXT:
-            raise TemplateUnusable(detail=text)
+            raise ConversationRefused(detail=text)
         return text
 
     def _try_out(self) -> tuple[bool, bool]:
@@ -72,8 +73,22 @@ class ChatTemplate:
         return _QUESTION in text, supports_system
 
 
+def _variables(message: Message, *, takes_calls: bool) -> dict[str, Any]:
+    variables: dict[str, Any] = {"role": message.role.value, "content": message.content}
+    if message.tool_calls and takes_calls:
+        functions = [each.model_dump(include={"name", "arguments"}) for each in message.tool_calls]
+        variables["content"] = message.content or None
+        variables["tool_calls"] = [
+            {"type": "function", "id": call.id, "function": function}
+            for call, function in zip(message.tool_calls, functions, strict=True)
+        ]
+    if message.role is Role.TOOL:
+        variables |= {"name": message.name, "tool_call_id": message.tool_call_id}
+    return variables
+
+
 def _call(
-    messages: list[dict[str, str]], *, bos: str = "", eos: str = "", generation_prompt: bool = True
+    messages: list[dict[str, Any]], *, bos: str = "", eos: str = "", generation_prompt: bool = True
 ) -> Mapping[str, Any]:
     """The variables of one rendering."""
     return {

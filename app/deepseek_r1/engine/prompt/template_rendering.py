@@ -6,6 +6,7 @@ controls, tojson, raise_exception, strftime_now), in Jinja's immutable sandbox.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -81,8 +82,29 @@ def _compiled(source: str) -> Template:
 
 
 def _render(template: Template, variables: Mapping[str, Any]) -> tuple[str, str]:
+    """Some templates write the arguments of a call as JSON; others expect JSON's text."""
+    parsed = [_with_parsed_arguments(message) for message in variables["messages"]]
+    outcome, text = _render_once(template, {**variables, "messages": parsed})
+    if outcome == RenderOutcome.FAILED and parsed != variables["messages"]:
+        return _render_once(template, variables)
+    return outcome, text
+
+
+def _with_parsed_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not message.get("tool_calls"):
+        return message
+    calls = []
+    for call in message["tool_calls"]:
+        arguments = call["function"]["arguments"]
+        with contextlib.suppress(ValueError, RecursionError):
+            arguments = json.loads(arguments)
+        calls.append({**call, "function": {**call["function"], "arguments": arguments}})
+    return {**message, "tool_calls": calls}
+
+
+def _render_once(template: Template, variables: Mapping[str, Any]) -> tuple[str, str]:
     messages = variables["messages"]
-    length = sum(len(message["content"]) for message in messages)
+    length = sum(len(str(message)) for message in messages)
     try:
         text = template.render(variables)
     except _RefusalError as error:
