@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from support.command import run_here
+from support.gguf_files import tiny_qwen2
+from support.raw_gguf import U32, RawGguf
 
 
 @pytest.mark.parametrize(
@@ -86,10 +88,15 @@ def bad_file(folder, kind):
             path.write_bytes(b"tjgg" + bytes(100))
         case "cut":
             path.write_bytes(b"GGUF" + (3).to_bytes(4, "little"))
+        case "vocabulary":
+            RawGguf(RawGguf.parse(tiny_qwen2(path).read_bytes()).keys, []).write(path)
+        case "one token":
+            sound = RawGguf.parse(tiny_qwen2(path).read_bytes())
+            sound.set("qwen2.context_length", U32, 1).write(path)
     return path
 
 
-@pytest.mark.parametrize("command", ["plan", "generate"])
+@pytest.mark.parametrize("command", ["plan", "generate", "bench engine"])
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
@@ -98,12 +105,14 @@ def bad_file(folder, kind):
         ("text", "is not a GGUF model."),
         ("old", "old GGJT format"),
         ("cut", "The model file"),
+        ("vocabulary", "contains no weights."),
+        ("one token", "the key qwen2.context_length has the value 1"),
     ],
 )
 def test_a_bad_file_is_exit_code_3_with_our_words(tmp_path, command, kind, message):
     path = bad_file(tmp_path, kind)
-    prompt = ["Hi"] if command == "generate" else []
-    done = run_here(command, "--model", path, *prompt)
+    model = [path] if command == "bench engine" else ["--model", path]
+    done = run_here(*command.split(), *model, *(["Hi"] if command == "generate" else []))
     assert (done.returncode, done.stdout) == (3, "")
     assert str(path) in done.stderr
     assert message in done.stderr

@@ -12,11 +12,12 @@ import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import PATH, Group
+from deepseek_r1.cli.command import PATH, Group, option
 from deepseek_r1.cli.serve_command import api_key
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware import cpu, machine_memory_mib
 from deepseek_r1.lab.bench.engine_run import (
     RunRequest,
@@ -43,26 +44,18 @@ def bench() -> None:
     ),
 )
 @o.model_argument
-@click.option("--threads", default="", help=tr("Thread counts to compare: 1,2,4."))
-@click.option(
+@option("--threads", tr("Thread counts to compare: 1,2,4."), default="")
+@option(
     "--blocks",
-    type=click.IntRange(min=1),
+    tr("The number of rounds; each runs all in both orders."),
+    click.IntRange(min=1),
     default=2,
-    help=tr("The number of rounds; each runs all in both orders."),
 )
-@click.option("--tokens", type=click.IntRange(min=1), default=64, help=tr("Tokens to write."))
-@click.option(
-    "--prompt-tokens", type=click.IntRange(min=32), default=256, help=tr("Tokens to read.")
-)
+@option("--tokens", tr("Tokens to write."), click.IntRange(min=1), default=64)
+@option("--prompt-tokens", tr("Tokens to read."), click.IntRange(min=32), default=256)
 @o.json_option
 def bench_engine(
-    *,
-    file: Path | None,
-    threads: str,
-    blocks: int,
-    tokens: int,
-    prompt_tokens: int,
-    as_json: bool,
+    *, file: Path | None, threads: str, blocks: int, tokens: int, prompt_tokens: int, as_json: bool
 ) -> None:
     """Measure reading and writing with the whole model in memory for several thread counts."""
     if sys.platform != "linux":
@@ -70,6 +63,7 @@ def bench_engine(
             detail=tr("“bench engine” needs Linux's process counters; it runs on Linux only.")
         )
     path = o.chosen_model(file).resolve()
+    read_header(path)  # a file that is refused is refused here, not by each run
     counts = _counts("--threads", threads or ",".join(map(str, range(1, cpu().usable_cores + 1))))
     times: dict[int, list[RunTimes]] = {count: [] for count in counts}
     failures: dict[int, list[str]] = {count: [] for count in counts}
@@ -112,39 +106,35 @@ def bench_engine(
 @bench.command(
     "serve", help=tr("Measure a running server, with users who ask again or at a rate of requests.")
 )
-@click.option("--url", default="http://127.0.0.1:8080", help=tr("The server's address."))
-@click.option("--users", default="1,2,4,8", help=tr("Numbers of users to compare: 1,2,4,8."))
-@click.option(
-    "--requests", type=click.IntRange(min=1), default=4, help=tr("Requests of each user.")
-)
-@click.option(
+@option("--url", tr("The server's address."), default="http://127.0.0.1:8080")
+@option("--users", tr("Numbers of users to compare: 1,2,4,8."), default="1,2,4,8")
+@option("--requests", tr("Requests of each user."), click.IntRange(min=1), default=4)
+@option(
     "--rates",
+    tr("Requests per second to compare, in place of users: 0.5,1,2 (an open loop)."),
     default="",
-    help=tr("Requests per second to compare, in place of users: 0.5,1,2 (an open loop)."),
 )
-@click.option(
+@option(
     "--seconds",
-    type=click.FloatRange(min=1),
+    tr("How long requests come at each rate."),
+    click.FloatRange(min=1),
     default=60.0,
-    help=tr("How long requests come at each rate."),
 )
-@click.option("--tokens", type=click.IntRange(min=1), default=64, help=tr("Tokens of an answer."))
-@click.option(
-    "--prompt-tokens", type=click.IntRange(min=32), default=64, help=tr("Tokens to read.")
-)
-@click.option(
+@option("--tokens", tr("Tokens of an answer."), click.IntRange(min=1), default=64)
+@option("--prompt-tokens", tr("Tokens to read."), click.IntRange(min=32), default=64)
+@option(
     "--wanted-rate",
-    type=click.FloatRange(min=0),
+    tr("Also compute the machines for so many requests per second."),
+    click.FloatRange(min=0),
     default=0.0,
-    help=tr("Also compute the machines for so many requests per second."),
 )
-@click.option(
+@option(
     "--machine-price",
-    type=click.FloatRange(min=0),
+    tr("The price of a machine like this for an hour."),
+    click.FloatRange(min=0),
     default=0.0,
-    help=tr("The price of a machine like this for an hour."),
 )
-@click.option("--api-key-file", type=PATH, help=tr("A file with the servers' key."))
+@option("--api-key-file", tr("A file with the servers' key."), PATH)
 @o.json_option
 def bench_serve(
     *,

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import click
-
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import Command
+from deepseek_r1.cli.command import command
 from deepseek_r1.cli.conversation import Conversation, ConversationAnswer, save
 from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.cli.generation_progress import (
@@ -28,7 +26,7 @@ from deepseek_r1.core.events import Event, LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.paths import profile_dir
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
@@ -36,10 +34,9 @@ from deepseek_r1.host.protocol import PromptCacheFolder
 HISTORY_FILE = "chat_history"
 
 
-@click.command(
+@command(
     "chat",
-    cls=Command,
-    help=tr("Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."),
+    tr("Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."),
 )
 @o.model_option
 @o.system_option
@@ -53,19 +50,12 @@ def chat(
     model: Path | None,
     system: str,
     sampling: SamplingSettings,
-    load: o.LoadOptions,
+    load: LoadSettings,
     prompt_cache: Path | None,
     chat_template: str,
     as_json: bool,
 ) -> None:
     """Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."""
-    if load.batch_size > 1:
-        console.note(
-            tr(
-                "A chat has one prompt at a time: batch size {n} changes nothing.",
-                n=load.batch_size,
-            )
-        )
     path = o.chosen_model(model).absolute()
     with (
         EngineClient(on_event=ShortageNotifier()) as engine,
@@ -89,7 +79,7 @@ class _Session:
         self,
         engine: EngineClient,
         lines: LineInput,
-        load: o.LoadOptions,
+        load: LoadSettings,
         sampling: SamplingSettings,
         *,
         as_json: bool,
@@ -125,7 +115,7 @@ class _Session:
         try:
             self._loaded = self._engine.load(
                 path,
-                self._load.settings,
+                self._load,
                 window_mib=o.COMMAND_LINE_MIB,
                 chat_template=self.chat_template,
                 prompt_cache=self.prompt_cache,

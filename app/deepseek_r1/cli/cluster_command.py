@@ -11,34 +11,26 @@ from pathlib import Path
 import click
 
 from deepseek_r1.cli import console
-from deepseek_r1.cli.command import PATH, Command
+from deepseek_r1.cli.command import PATH, command, flag, option
 from deepseek_r1.cli.serve_command import api_key
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.server.gateway import checked_servers, haproxy_configuration, smg_arguments
 
 
-@click.command(
-    "cluster",
-    cls=Command,
-    help=tr("Start a gateway before several servers, or print its configuration."),
-)
-@click.option(
-    "--server", multiple=True, help=tr("A server's address, http://HOST:PORT. May be repeated.")
-)
-@click.option("--host", default="127.0.0.1", help=tr("The address to listen on."))
-@click.option("--port", type=click.IntRange(min=1, max=65_535), default=8000)
-@click.option("--api-key-file", type=PATH, help=tr("A file with the servers' key."))
-@click.option(
+@command("cluster", tr("Start a gateway before several servers, or print its configuration."))
+@option("--server", tr("A server's address, http://HOST:PORT. May be repeated."), multiple=True)
+@option("--host", tr("The address to listen on."), default="127.0.0.1")
+@click.option("--port", type=click.IntRange(1, 65_535), default=8000)
+@option("--api-key-file", tr("A file with the servers' key."), PATH)
+@option(
     "--per-server",
-    type=click.IntRange(min=1),
+    tr("HAProxy: requests that a server gets at once."),
+    click.IntRange(min=1),
     default=8,
-    help=tr("HAProxy: requests that a server gets at once."),
 )
-@click.option("--print-smg", is_flag=True, help=tr("Print smg's command line, start nothing."))
-@click.option(
-    "--print-haproxy", is_flag=True, help=tr("Print a file for HAProxy 3, start nothing.")
-)
+@flag("--print-smg", tr("Print smg's command line, start nothing."))
+@flag("--print-haproxy", tr("Print a file for HAProxy 3, start nothing."))
 def cluster(
     *,
     server: tuple[str, ...],

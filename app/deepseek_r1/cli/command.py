@@ -8,7 +8,7 @@ from __future__ import annotations
 import gettext
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ CLICK_TEXTS = (
     Nn_("Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})"),
     Nn_("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)"),
 )
+Function = Callable[..., None]
+Decorator = Callable[[Function], Function]
 INTERRUPTED = 130  # the exit code after Ctrl-C
 PATH = click.Path(path_type=Path)
 _NOT_AT_THE_BEGINNING = "，。；：、！？）”》…)"
@@ -115,6 +117,21 @@ class Group(Command, click.Group):
     """A group of such commands."""
 
     command_class = Command
+
+
+def command(name: str, text: str) -> Callable[[Function], click.Command]:
+    """Returns a decorator that makes a function a command; `text` is its help."""
+    return click.command(name, cls=Command, help=text)
+
+
+def option(names: str, text: str, kind: Any = None, **more: Any) -> Decorator:
+    """Returns an option by its names, with spaces between, its help and its kind."""
+    return click.option(*names.split(), help=text, type=kind, **more)
+
+
+def flag(names: str, text: str) -> Decorator:
+    """Returns an option without a value, which is off where it is not given."""
+    return click.option(*names.split(), help=text, is_flag=True)
 
 
 def normalised(option: str) -> str:

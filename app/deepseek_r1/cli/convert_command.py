@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,19 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as Bar
+from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import INTERRUPTED, PATH, Command
+from deepseek_r1.cli.command import INTERRUPTED, PATH, command, option
+from deepseek_r1.cli.progress import bars
 from deepseek_r1.convert.job import (
     ConversionProgress,
     ConversionRequest,
@@ -36,52 +28,39 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 
 _MIB = 1 << 20
-layers_option = click.option(
-    "--prune-layers",
-    type=click.IntRange(min=0),
-    default=0,
-    help=tr("How many whole blocks to remove."),
+layers_option = option(
+    "--prune-layers", tr("How many whole blocks to remove."), click.IntRange(min=0), default=0
 )
-text_option = click.option(
-    "--text",
-    type=PATH,
-    help=tr("A calibration text in UTF-8. Default: a general one of the installation."),
+text_option = option(
+    "--text", tr("A calibration text in UTF-8. Default: a general one of the installation."), PATH
 )
 
 
-@click.command(
+@command(
     "convert",
-    cls=Command,
-    help=tr("Write a model as a GGUF file of another precision. An interrupted run is continued."),
+    tr("Write a model as a GGUF file of another precision. An interrupted run is continued."),
 )
 @click.argument(
     "source", type=PATH, required=False, help=tr("A GGUF file, or a folder from Hugging Face.")
 )
 @click.argument("target", type=PATH, required=False, help=tr("The GGUF file to write."))
-@click.option("--input", "-i", "input_path", type=PATH, help=tr("The same as the first argument."))
-@click.option(
-    "--output", "-o", "output_path", type=PATH, help=tr("The same as the second argument.")
-)
+@option("--input -i input_path", tr("The same as the first argument."), PATH)
+@option("--output -o output_path", tr("The same as the second argument."), PATH)
 @o.precision_option
-@click.option(
+@option(
     "--imatrix-text",
-    type=PATH,
-    help=tr("A calibration text that shows which weights matter; the source must be a GGUF file."),
+    tr("A calibration text that shows which weights matter; the source must be a GGUF file."),
+    PATH,
 )
-@click.option(
+@option(
     "--prune",
-    type=click.FloatRange(min=0.01, max=0.9),
-    help=tr("The share of feed-forward channels to remove, 0.30 for instance."),
+    tr("The share of feed-forward channels to remove, 0.30 for instance."),
+    click.FloatRange(0.01, 0.9),
 )
 @layers_option
 @text_option
 @o.budget_option
-@click.option(
-    "--threads",
-    type=click.IntRange(min=0, max=512),
-    default=0,
-    help=tr("Threads for quantising. 0: all cores."),
-)
+@option("--threads", tr("Threads for quantising. 0: all cores."), click.IntRange(0, 512), default=0)
 @o.force_option
 @o.json_option
 def convert(
@@ -100,7 +79,7 @@ def convert(
     force: bool,
     as_json: bool,
 ) -> None:
-    "Write a model as a GGUF file of another precision. An interrupted run is continued."
+    """Write a model as a GGUF file of another precision. An interrupted run is continued."""
     request = ConversionRequest(
         source=_one(source, input_path, "--input"),
         output=_one(target, output_path, "--output"),
@@ -115,7 +94,9 @@ def convert(
         if imatrix_text is not None:
             request = _with_importance(request, imatrix_text)
         if prunes:
-            converted = _pruned(request, prune or 0.0, text, prune_layers)
+            from deepseek_r1.cli.prune_command import prune_file  # noqa: PLC0415 - seldom wanted
+
+            converted = prune_file(request, prune or 0.0, text, prune_layers)
         else:
             with _bar() as on_progress:
                 converted = convert_model(request, on_progress)
@@ -181,18 +162,9 @@ def _check_texts(*, prunes: bool, text: Path | None, imatrix_text: Path | None) 
         )
 
 
-def _pruned(
-    request: ConversionRequest, share: float, text: Path | None, layers: int
-) -> ConversionResult:
-    from deepseek_r1.cli.pruning import calibration_text, prune_file  # noqa: PLC0415 - seldom wanted
-    from deepseek_r1.lab.prune.prune_model import Pruning  # noqa: PLC0415
-
-    return prune_file(request, Pruning(share, calibration_text(text), layers))
-
-
 def _with_importance(request: ConversionRequest, text: Path) -> ConversionRequest:
     """Returns the request with an importance matrix of the source on the text."""
-    from deepseek_r1.cli.pruning import require_file  # noqa: PLC0415 - seldom wanted
+    from deepseek_r1.cli.prune_command import require_file  # noqa: PLC0415 - seldom wanted
     from deepseek_r1.cli.quality_command import launch, model_bar  # noqa: PLC0415
     from deepseek_r1.lab.importance_matrix import collect_importance  # noqa: PLC0415
 
@@ -212,15 +184,7 @@ def _with_importance(request: ConversionRequest, text: Path) -> ConversionReques
 @contextmanager
 def _bar() -> Iterator[OnProgress]:
     """Show a progress bar on standard error if it is a terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Bar(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+    with bars(DownloadColumn(binary_units=True), TransferSpeedColumn()) as bar:
         task = bar.add_task("", total=None)
         stage: ConversionStage | None = None
 

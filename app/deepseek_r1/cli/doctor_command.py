@@ -9,14 +9,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import click
-
 from deepseek_r1 import __version__, hardware
 from deepseek_r1.checks import Finding, Severity, examine, worst
 from deepseek_r1.checks.processor_checks import KERNELS
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import Command
+from deepseek_r1.cli.command import command, flag
 from deepseek_r1.cli.generation_progress import show_progress
 from deepseek_r1.core.errors import EngineStartFailed, WrongUsage
 from deepseek_r1.core.events import ThreadsMeasured
@@ -29,24 +27,17 @@ from deepseek_r1.memory import meter
 _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}
 
 
-@click.command(
+@command(
     "doctor",
-    cls=Command,
-    help=tr("Check this computer and say what to do. Exit status 1 where something does not work."),
+    tr("Check this computer and say what to do. Exit status 1 where something does not work."),
 )
-@click.option(
+@flag(
     "--measure-threads",
-    is_flag=True,
-    help=tr("Load the model and find the best thread counts on this computer; about 20 seconds."),
+    tr("Load the model and find the best thread counts on this computer; about 20 seconds."),
 )
 @o.model_option
 @o.json_option
-def doctor(
-    *,
-    measure_threads: bool,
-    model: Path | None,
-    as_json: bool,
-) -> None:
+def doctor(*, measure_threads: bool, model: Path | None, as_json: bool) -> None:
     """Check this computer and say what to do. Exit status 1 where something does not work."""
     if model is not None and not measure_threads:
         raise WrongUsage(detail=tr("--model belongs to --measure-threads."))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import INTERRUPTED, PATH, Command
+from deepseek_r1.cli.command import INTERRUPTED, PATH, command, flag, option
 from deepseek_r1.cli.generation_progress import (
     ShortageNotifier,
     interrupting,
@@ -35,9 +33,9 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
-from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.engine.output.schema import MAX_SCHEMA_CHARACTERS, schema_grammar
+from deepseek_r1.engine.output.schema import schema_grammar
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
@@ -49,12 +47,9 @@ MAX_PROMPT_BYTES = 8 * _MIB  # JSON may double it, and a frame has at most 16 Mi
 UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)  # of an answer
 
 
-@click.command(
+@command(
     "generate",
-    cls=Command,
-    help=tr(
-        "Answer one question. The answer goes to standard output, the thinking to the terminal."
-    ),
+    tr("Answer one question. The answer goes to standard output, the thinking to the terminal."),
 )
 @click.argument(
     "prompt",
@@ -66,29 +61,23 @@ UNFINISHED = GenerationStats(finish_reason=FinishReason.ERROR)  # of an answer
 @o.system_option
 @o.sampling_options
 @o.load_options
-@click.option(
+@option(
     "--json-schema",
-    type=PATH,
-    help=tr("A file with a JSON schema that the answer follows, after the thinking."),
+    tr("A file with a JSON schema that the answer follows, after the thinking."),
+    PATH,
 )
 @o.prompt_cache_option
 @o.chat_template_option
-@click.option(
-    "--raw", is_flag=True, help=tr("Continue the text as it is, without the model's chat template.")
-)
+@flag("--raw", tr("Continue the text as it is, without the model's chat template."))
 @o.json_option
-@click.option(
-    "--json-lines",
-    is_flag=True,
-    help=tr("Print each event as a JSON object on a line, as it comes."),
-)
+@flag("--json-lines", tr("Print each event as a JSON object on a line, as it comes."))
 def generate(
     *,
     prompt: str,
     model: Path | None,
     system: str,
     sampling: SamplingSettings,
-    load: o.LoadOptions,
+    load: LoadSettings,
     json_schema: Path | None,
     prompt_cache: Path | None,
     chat_template: str,
@@ -101,11 +90,9 @@ def generate(
         ("--json", as_json, "--json-lines", json_lines), ("--raw", raw, "--system", bool(system))
     )
     messages = RawPrompt(text=_text(prompt)) if raw else _conversation(prompt, system)
-    schema = _schema(json_schema) if json_schema is not None else ""
-    if load.batch_size > 1:
-        console.note(
-            tr("There is one prompt, so a batch size of {n} changes nothing.", n=load.batch_size)
-        )
+    schema = o.text_in(json_schema) if json_schema is not None else ""
+    if schema:
+        schema_grammar(schema)  # raises WrongUsage
     collector = ResultCollector(UNFINISHED)
     path = o.chosen_model(model).absolute()
     # The grammar is needed for this answer only, so its memory is counted with this process's.
@@ -113,7 +100,7 @@ def generate(
     with EngineClient(on_event=ShortageNotifier()) as engine, interrupting(engine) as pressed:
         loaded = engine.load(
             path,
-            load.settings,
+            load,
             window_mib=ours_mib,
             chat_template=o.chat_template(chat_template),
             prompt_cache=o.prompt_cache_folder(prompt_cache),
@@ -221,32 +208,8 @@ def _text(prompt: str) -> str:
         text = raw.decode("utf-8", "replace")
     else:
         text = o.clean_text(prompt)
-        if _input_waits():
-            console.note(tr("Standard input is not read: the question is on the command line."))
     if not text.strip():
         raise WrongUsage(detail=tr("The question is empty."))
-    return text
-
-
-def _input_waits() -> bool:
-    """Whether a file was given as standard input."""
-    try:
-        return stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
-    except (OSError, ValueError, AttributeError):  # there is none
-        return False
-
-
-def _schema(path: Path) -> str:
-    """Returns the JSON schema in a file after checking it. Raises WrongUsage."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MAX_SCHEMA_CHARACTERS + 1)
-        schema_grammar(text)
-    except OSError as error:
-        detail = tr("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error)
-        raise WrongUsage(detail=detail) from error
-    except UnicodeDecodeError as error:
-        raise WrongUsage(detail=tr("The schema is not JSON: {detail}.", detail=error)) from error
     return text
 
 

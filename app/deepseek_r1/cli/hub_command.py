@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from deepseek_r1.catalogue.errors import ReferenceUnusable
 from deepseek_r1.catalogue.hub_reference import (
@@ -19,10 +18,11 @@ from deepseek_r1.catalogue.hub_reference import (
     parse_reference,
 )
 from deepseek_r1.catalogue.known_models import known_models
+from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import Command
-from deepseek_r1.cli.retry_options import retry_policy
+from deepseek_r1.cli.command import command, option
+from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
@@ -33,17 +33,20 @@ if TYPE_CHECKING:
     from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 
 _MIB = 1 << 20
-_WHOLE = 4096  # columns, wider than any name
-
-
+LOOPBACK_VARIABLE = "R1DESK_LOOPBACK_HTTP"
 HOSTS: dict[str, HubHost] = {  # as typed on the command line
     "huggingface": HUGGING_FACE,
     "hf-mirror": HF_MIRROR,
     "modelscope": MODELSCOPE,
 }
-source_option = click.option(
-    "--source", type=click.Choice(list(HOSTS)), help=tr("Where a model is downloaded from.")
+source_option = option(
+    "--source", tr("Where a model is downloaded from."), click.Choice(list(HOSTS))
 )
+
+
+def retry_policy() -> RetryPolicy:
+    """Returns the default policy. For tests, `R1DESK_LOOPBACK_HTTP=1` allows local http."""
+    return RetryPolicy(loopback_http=os.environ.get(LOOPBACK_VARIABLE) == "1")
 
 
 def is_hub_name(text: str) -> bool:
@@ -76,45 +79,35 @@ def list_hub(text: str, source: str | None, quantisation: str | None = None) -> 
     return list_repository(reference, policy)
 
 
-@click.command(
-    "files",
-    cls=Command,
-    help=tr("List the GGUF files of a repository of Hugging Face or ModelScope."),
-)
+@command("files", tr("List the GGUF files of a repository of Hugging Face or ModelScope."))
 @click.argument("repository", help=tr("owner/name, or the address of the repository's page."))
 @source_option
 @o.json_option
-def list_files(
-    *,
-    repository: str,
-    source: str | None,
-    as_json: bool,
-) -> None:
-    "List the GGUF files of a repository of Hugging Face or ModelScope."
+def list_files(*, repository: str, source: str | None, as_json: bool) -> None:
+    """List the GGUF files of a repository of Hugging Face or ModelScope."""
     listing = list_hub(repository, source)
     rows = [_row(listing, model) for model in listing.models]
     if as_json:
         console.result_json({"repository": listing.reference.repository, "files": rows})
         return
-    table = Table(box=None, pad_edge=False)
-    for title in (tr("Type"), tr("Size"), tr("Needs"), tr("Fit"), tr("File")):
-        table.add_column(title)
-    for row in rows:
-        needs = f"{row['needs_mb']:,.0f} MiB" if row["needs_mb"] else "?"
-        fits = {True: tr("fits"), False: tr("from the disk, or with a larger budget"), None: "?"}
-        cells = (
-            str(row["quantisation"]),
-            f"{row['mb']:,.0f} MiB",
-            needs,
-            fits[row["fits"]],  # type: ignore[index]
-            str(row["file"]),
-        )
-        table.add_row(*map(console.cell, cells))
-    Console(highlight=False, markup=False, width=_WHOLE).print(table)
+    fits = {True: tr("fits"), False: tr("from the disk, or with a larger budget"), None: "?"}
+    print_table(
+        (tr("Type"), tr("Size"), tr("Needs"), tr("Fit"), tr("File")),
+        (
+            (
+                row["quantisation"],
+                f"{row['mb']:,.0f} MiB",
+                f"{row['needs_mb']:,.0f} MiB" if row["needs_mb"] else "?",
+                fits[row["fits"]],
+                row["file"],
+            )
+            for row in rows
+        ),
+    )
 
 
-def _row(listing: HubListing, model: HubModel) -> dict[str, str | float | bool | None]:
-    row: dict[str, str | float | bool | None] = {
+def _row(listing: HubListing, model: HubModel) -> dict[str, Any]:
+    row: dict[str, Any] = {
         "file": model.name,
         "parts": len(model.files),
         "quantisation": model.quantisation,

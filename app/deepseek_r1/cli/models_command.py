@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from deepseek_r1.catalogue.file_names import files_of
 from deepseek_r1.catalogue.installed import model_files
@@ -16,8 +14,8 @@ from deepseek_r1.catalogue.known_models import catalogue, known_models
 from deepseek_r1.catalogue.model_folder import Verified, VerifyResult, find_model, remove, verify
 from deepseek_r1.cli import console, hub_command, pull_command
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import Group
-from deepseek_r1.cli.progress import file_progress
+from deepseek_r1.cli.command import Group, flag
+from deepseek_r1.cli.progress import file_progress, print_table
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs, user_models_dir
@@ -28,7 +26,6 @@ from deepseek_r1.memory.engine_memory import planned_share
 from deepseek_r1.memory.plan import plan
 
 MIB = 1 << 20
-_WHOLE = 4096  # columns, wider than any path
 _CHANGED = 3  # the exit code of a refused model
 
 
@@ -46,29 +43,28 @@ models.add_command(hub_command.list_files)
     "list",
     help=tr("List the models that can be used, with what each needs at the default settings."),
 )
-@click.option("--available", is_flag=True, help=tr("List the models that can be downloaded."))
+@flag("--available", tr("List the models that can be downloaded."))
 @o.json_option
-def list_models(
-    *,
-    available: bool,
-    as_json: bool,
-) -> None:
+def list_models(*, available: bool, as_json: bool) -> None:
     """List the models that can be used, with what each needs at the default settings."""
     rows = _available() if available else [_describe(path) for path in _files()]
     if as_json:
         console.result_json({"models": rows})
         return
     last = tr("To download") if available else tr("File")
-    table = Table(box=None, pad_edge=False)
-    for title in (tr("Model"), tr("Type"), tr("Size"), tr("Needs")):
-        table.add_column(title)
-    table.add_column(last)
-    for row in rows:
-        needs = row["error"] or f"{row['needs_mb']:,.0f} MiB"
-        cells = (row["name"], row["quantisation"], f"{row['mb']:,.0f} MiB", needs, row["path"])
-        table.add_row(*map(console.cell, cells))
-    # Names and paths are copied by users, so they are never cut to the terminal's width.
-    Console(highlight=False, markup=False, width=_WHOLE).print(table)
+    print_table(
+        (tr("Model"), tr("Type"), tr("Size"), tr("Needs"), last),
+        (
+            (
+                row["name"],
+                row["quantisation"],
+                f"{row['mb']:,.0f} MiB",
+                row["error"] or f"{row['needs_mb']:,.0f} MiB",
+                row["path"],
+            )
+            for row in rows
+        ),
+    )
     if available:
         _note_drafts()
 
@@ -97,13 +93,8 @@ def _note_drafts() -> None:
 )
 @click.argument("name", required=False, help=tr("One model. Default: all."))
 @o.json_option
-def verify_models(
-    *,
-    name: str | None,
-    as_json: bool,
-) -> None:
-    "Read models completely and compare them with their checksums. Exit status 3 if"
-    "one differs."
+def verify_models(*, name: str | None, as_json: bool) -> None:
+    """Compare models with their checksums. Exit status 3 if one differs."""
     folder = user_models_dir()
     paths = [find_model(name, *models_dirs())] if name is not None else _own_files()
     with file_progress() as on_progress:
@@ -145,14 +136,9 @@ def _verify_text(each: Verified) -> str:
 
 @models.command("remove", help=tr("Delete a model from the models' folder, after asking."))
 @click.argument("name", help=tr("The model's file name or catalogue id."))
-@click.option("--yes", "-y", is_flag=True, help=tr("Do not ask."))
+@flag("--yes -y", tr("Do not ask."))
 @o.json_option
-def remove_model(
-    *,
-    name: str,
-    yes: bool,
-    as_json: bool,
-) -> None:
+def remove_model(*, name: str, yes: bool, as_json: bool) -> None:
     """Delete a model from the models' folder, after asking."""
     path = find_model(name, *models_dirs())
     files = files_of(path)

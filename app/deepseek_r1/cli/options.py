@@ -6,23 +6,23 @@ Names have hyphens; `command.normalised` accepts underscores as well.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from enum import Enum
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
+from pydantic import ValidationError
 
-from deepseek_r1.cli.command import PATH
+from deepseek_r1.cli import console
+from deepseek_r1.cli.command import PATH, Decorator, Function, flag, option
 from deepseek_r1.core.errors import ModelFileMissing, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import (
     LEAST_CONTEXT_LENGTH,
-    MOST_STOP_CHARACTERS,
-    MOST_STOP_SEQUENCES,
     THINKING_BUDGETS,
     LoadSettings,
     SamplingSettings,
@@ -33,11 +33,9 @@ from deepseek_r1.formats.template_file import read_template_file
 from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.protocol import PromptCacheFolder
 
+_MOST_TEXT_BYTES = 1 << 20
 # Memory of this process besides the engine, in MiB: interpreter, click, rich, pydantic.
 COMMAND_LINE_MIB = 42.0
-
-Function = Callable[..., None]
-Decorator = Callable[[Function], Function]
 
 # The names of options that are not the setting's key with hyphens, or more than that.
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -84,61 +82,40 @@ def _kind(model: type[LoadSettings | SamplingSettings], key: str) -> Any:
     return click.FloatRange(least, most)
 
 
-model_option = click.option(
-    "--model",
-    "-m",
-    "--model-path",
-    "model",
-    type=PATH,
-    help=tr("A GGUF file, or the name of a downloaded model. Default: the starter model."),
+_MODEL = tr("A GGUF file, or the name of a downloaded model. Default: the starter model.")
+model_option = option("--model -m --model-path model", _MODEL, PATH)
+model_argument = click.argument("file", metavar="[MODEL]", type=PATH, required=False, help=_MODEL)
+system_option = option(
+    "--system", tr("Instructions for the model (the system prompt)."), default=""
 )
-model_argument = click.argument(
-    "file",
-    metavar="[MODEL]",
-    type=PATH,
-    required=False,
-    help=tr("A GGUF file, or the name of a downloaded model. Default: the starter model."),
-)
-system_option = click.option(
-    "--system", default="", help=tr("Instructions for the model (the system prompt).")
-)
-precision_option = click.option(
-    "--precision",
-    "-p",
+precision_option = option(
+    "--precision -p",
+    tr("f32, f16, bf16, int8, mixed, draft, q4_k_m or a ggml type."),
     default="int8",
-    help=tr("f32, f16, bf16, int8, mixed, draft, q4_k_m or a ggml type."),
 )
-force_option = click.option("--force", is_flag=True, help=tr("Replace the output if it exists."))
-json_option = click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help=tr("Print one JSON object and nothing else. Sizes (mb) are MiB, times seconds."),
+force_option = flag("--force", tr("Replace the output if it exists."))
+json_option = flag(
+    "--json as_json",
+    tr("Print one JSON object and nothing else. Sizes (mb) are MiB, times seconds."),
 )
-prompt_cache_option = click.option(
+prompt_cache_option = option(
     "--prompt-cache",
-    type=PATH,
-    help=tr(
+    tr(
         "A folder that keeps prompts, up to 2 GiB. The beginning that a prompt shares "
         "with an earlier one is not read again."
     ),
+    PATH,
 )
 budget_option = setting(LoadSettings, "memory_budget")
 threads_option = setting(LoadSettings, "threads")
-chat_template_option = click.option(
+chat_template_option = option(
     "--chat-template",
-    metavar="NAME|FILE",
-    default="",
-    help=tr(
+    tr(
         "A chat template in place of the model's own: a file, or one of {names}.",
         names=", ".join(template_names()),
     ),
-)
-_batch_size_option = click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=1,
-    help=tr("The most prompts to answer together."),
+    metavar="NAME|FILE",
+    default="",
 )
 _LOAD: dict[str, dict[str, Any]] = {  # what differs from the declarations
     "memory_budget": {
@@ -168,49 +145,54 @@ _SAMPLING: dict[str, dict[str, Any]] = {
 }
 
 
-class LoadOptions(NamedTuple):
-    """The options of a load. `batch_size` is accepted, with a note that it changes nothing."""
-
-    settings: LoadSettings
-    batch_size: int
-
-
 def load_options(command: Function) -> Function:
-    """Adds the options of a load to a command, which gets them as `load`."""
+    """Adds the options of a load to a command, which gets them as `load`.
 
-    @wraps(command)
-    def with_load(*, batch_size: int, **given: Any) -> None:
-        values = {key: given.pop(key) for key in LoadSettings.model_fields}
-        command(load=LoadOptions(_load(values), batch_size), **given)
-
-    options = [
-        setting(LoadSettings, key, **_LOAD.get(key, {})) for key in LoadSettings.model_fields
-    ]
-    return _with([*options, _batch_size_option], with_load)
+    `--batch-size` is one of the published options, and changes nothing here.
+    """
+    options = {
+        key: setting(LoadSettings, key, **_LOAD.get(key, {})) for key in LoadSettings.model_fields
+    }
+    options["batch_size"] = option(
+        "--batch-size", tr("The most prompts to answer together."), click.IntRange(1), default=1
+    )
+    return _gathered("load", options, _load)(command)
 
 
 def sampling_options(command: Function) -> Function:
     """Adds the options of sampling to a command, which gets them as `sampling`."""
-    keys = [key for key in SamplingSettings.model_fields if key not in _NOT_HERE]
-
-    @wraps(command)
-    def with_sampling(**given: Any) -> None:
-        values = {key: given.pop(key) for key in keys}
-        values["stop"] = _stop_sequences(values["stop"])
-        values["thinking_budget"] = _thinking_budget(values["thinking_budget"])
-        command(sampling=SamplingSettings(**values), **given)
-
-    options = [setting(SamplingSettings, key, **_SAMPLING.get(key, {})) for key in keys]
-    return _with(options, with_sampling)
+    options = {
+        key: setting(SamplingSettings, key, **_SAMPLING.get(key, {}))
+        for key in SamplingSettings.model_fields
+        if key not in _NOT_HERE
+    }
+    return _gathered("sampling", options, _sampling)(command)
 
 
-def _with(options: Sequence[Decorator], command: Function) -> Function:
-    for option in reversed(options):  # as decorators: the last one is the first that is applied
-        command = option(command)
-    return command
+def _gathered(
+    name: str, options: dict[str, Decorator], make: Callable[[dict[str, Any]], Any]
+) -> Decorator:
+    """Returns a decorator that adds options to a command, which gets what `make` makes of them."""
+
+    def decorate(command: Function) -> Function:
+        @wraps(command)
+        def gathering(**given: Any) -> None:
+            values = {key: given.pop(key) for key in options}
+            command(**given, **{name: make(values)})
+
+        decorated: Function = gathering
+        for each in reversed(options.values()):  # the last one is the first that is applied
+            decorated = each(decorated)
+        return decorated
+
+    return decorate
 
 
 def _load(values: dict[str, Any]) -> LoadSettings:
+    if (n := values.pop("batch_size")) > 1:
+        console.note(
+            tr("--batch-size is for a program's list of prompts: {n} changes nothing here.", n=n)
+        )
     if 0 < values["context_length"] < LEAST_CONTEXT_LENGTH:
         raise WrongUsage(
             detail=tr("--context-length must be 0 or at least {n}.", n=LEAST_CONTEXT_LENGTH)
@@ -221,18 +203,13 @@ def _load(values: dict[str, Any]) -> LoadSettings:
     return LoadSettings(**values)
 
 
-def _stop_sequences(given: Iterable[str]) -> tuple[str, ...]:
-    texts = tuple(map(clean_text, given))
-    fitting = all(0 < len(text) <= MOST_STOP_CHARACTERS for text in texts)
-    if len(texts) > MOST_STOP_SEQUENCES or not fitting:
-        raise WrongUsage(
-            detail=tr(
-                "--stop takes up to {n} texts of 1 to {most} characters.",
-                n=MOST_STOP_SEQUENCES,
-                most=MOST_STOP_CHARACTERS,
-            )
-        )
-    return texts
+def _sampling(values: dict[str, Any]) -> SamplingSettings:
+    values["stop"] = tuple(map(clean_text, values["stop"]))
+    values["thinking_budget"] = _thinking_budget(values["thinking_budget"])
+    try:
+        return SamplingSettings(**values)
+    except ValidationError as error:  # of the stop sequences: click knows the other ranges
+        raise WrongUsage(detail=f"--stop: {error.errors()[0]['msg']}") from error
 
 
 def _thinking_budget(given: str) -> int | None:
@@ -292,6 +269,21 @@ def _model_named(path: Path) -> Path:
         return find_model(path.as_posix(), *models_dirs())
     except ModelNotHere:
         return path
+
+
+def text_in(path: Path) -> str:
+    """Returns the stripped text of a file. Raises WrongUsage where it has none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_TEXT_BYTES + 1)
+        text = data.decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUsage(
+            detail=tr("{path} cannot be read: {reason}.", path=path, reason=error)
+        ) from error
+    if not text or len(data) > _MOST_TEXT_BYTES:
+        raise WrongUsage(detail=tr("{path} is empty or longer than 1 MiB.", path=path))
+    return text
 
 
 def clean_text(text: str) -> str:

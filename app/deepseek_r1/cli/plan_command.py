@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.table import Table
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import Command
+from deepseek_r1.cli.command import command
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import join_sentences, tr
+from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.advice import speed_text
 from deepseek_r1.memory.draft_choice import with_draft
@@ -23,32 +23,19 @@ from deepseek_r1.memory.estimate import estimate
 from deepseek_r1.memory.plan import require_context
 
 
-@click.command(
-    "plan", cls=Command, help=tr("Show what a model would cost in memory. Nothing is loaded.")
-)
+@command("plan", tr("Show what a model would cost in memory. Nothing is loaded."))
 @o.model_argument
 @o.model_option
 @o.load_options
 @o.json_option
-def plan(
-    *,
-    file: Path | None,
-    model: Path | None,
-    load: o.LoadOptions,
-    as_json: bool,
-) -> None:
+def plan(*, file: Path | None, model: Path | None, load: LoadSettings, as_json: bool) -> None:
     """Show what a model would cost in memory. Nothing is loaded."""
     if file and model:
         raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=file, b=model))
-    if load.batch_size > 1:
-        console.note(
-            tr("The bill is for one prompt; {n} prompts share its context.", n=load.batch_size)
-        )
     header = read_header(o.chosen_model(file or model))
-    settings = load.settings
-    require_context(header, settings)
-    share = with_draft(planned_share(o.COMMAND_LINE_MIB), settings, header)
-    estimated = estimate(header, settings, share)
+    require_context(header, load)
+    share = with_draft(planned_share(o.COMMAND_LINE_MIB), load, header)
+    estimated = estimate(header, load, share)
     if as_json:
         console.result_json(plan_report(estimated.bill, estimated.advice.text))
     else:

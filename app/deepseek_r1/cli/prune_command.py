@@ -3,43 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import PATH, Command
+from deepseek_r1.cli.command import PATH, command, option
 from deepseek_r1.cli.convert_command import layers_option, show_converted, text_option
-from deepseek_r1.cli.pruning import calibration_text, prune_file
-from deepseek_r1.cli.quality_command import disk_limit_option, scratch_option
-from deepseek_r1.convert.job import ConversionRequest
+from deepseek_r1.cli.quality_command import (
+    disk_limit_option,
+    launch,
+    model_bar,
+    scratch_option,
+)
+from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionResult
 from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.paths import resources_dir
 from deepseek_r1.lab.prune.prune_model import Pruning
+from deepseek_r1.lab.prune.prune_model import prune as prune_model
 
 _USUAL_SHARE = 0.3  # without --prune and --prune-layers
 
 
-@click.command(
+def require_file(source: Path) -> None:
+    """Raise WrongUsage for a folder, which cannot evaluate a text."""
+    if source.is_dir():
+        detail = tr("A folder cannot evaluate a text. Convert it to f16 first, then use that file.")
+        raise WrongUsage(detail=detail)
+
+
+def prune_file(
+    request: ConversionRequest, share: float, text: Path | None, blocks: int, **more: Any
+) -> ConversionResult:
+    """Prune with one progress bar for the text and one for the output. Raises WrongUsage.
+
+    `text` is that of the installation without one; `more` are other fields of `Pruning`.
+    """
+    require_file(request.source)
+    text = text or resources_dir() / "calibration" / "calibration.txt"
+    with model_bar() as on_model:
+
+        def on_text(done: int, total: int) -> None:
+            on_model(request.source, done, total)
+
+        def on_progress(progress: ConversionProgress) -> None:
+            on_model(request.output, progress.done, progress.total)
+
+        pruning = Pruning(share, text, blocks, **more)
+        return prune_model(request, pruning, launch(), on_text, on_progress)
+
+
+@command(
     "prune",
-    cls=Command,
-    help=tr("Remove the least important feed-forward channels. Loses quality: compare before use."),
+    tr("Remove the least important feed-forward channels. Loses quality: compare before use."),
 )
 @click.argument("source", type=PATH, help=tr("A GGUF file of a dense model."))
 @click.argument("target", type=PATH, help=tr("The GGUF file to write."))
 @text_option
-@click.option(
-    "--prune",
-    "share",
-    type=click.FloatRange(min=0.01, max=0.9),
-    help=tr("The share of feed-forward channels to remove."),
+@option(
+    "--prune share",
+    tr("The share of feed-forward channels to remove."),
+    click.FloatRange(0.01, 0.9),
     show_default=tr("{share}, or none with --prune-layers", share=_USUAL_SHARE),
 )
 @layers_option
-@click.option(
+@option(
     "--compensate/--no-compensate",
+    tr("Fit the remaining weights to the calibration text."),
     default=True,
-    help=tr("Fit the remaining weights to the calibration text."),
 )
 @o.precision_option
 @o.budget_option
@@ -70,13 +104,14 @@ def prune(
     request = ConversionRequest(
         source, target, precision_named(precision), memory_budget, force, threads
     )
-    pruning = Pruning(
-        share=share,
-        text=calibration_text(text),
-        blocks=prune_layers,
+    pruned = prune_file(
+        request,
+        share,
+        text,
+        prune_layers,
         compensate=compensate,
         disk_limit_mib=disk_limit,
         scratch=scratch,
     )
-    show_converted(request, prune_file(request, pruning), as_json=as_json)
+    show_converted(request, pruned, as_json=as_json)
     console.note(tr("See what it cost: deepseek-r1 quality SOURCE OUTPUT --text ANOTHER_TEXT"))

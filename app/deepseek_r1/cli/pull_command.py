@@ -23,21 +23,25 @@ from deepseek_r1.catalogue.importing import ImportMethod, import_model
 from deepseek_r1.catalogue.known_models import KnownDraft, draft_of, find_draft
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import PATH, Command
-from deepseek_r1.cli.hub_command import HOSTS, is_hub_name, list_hub, source_option
+from deepseek_r1.cli.command import PATH, command, flag, option
+from deepseek_r1.cli.hub_command import (
+    HOSTS,
+    is_hub_name,
+    list_hub,
+    retry_policy,
+    source_option,
+)
 from deepseek_r1.cli.progress import file_progress
-from deepseek_r1.cli.retry_options import retry_policy
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 
-_name_option = click.option("--name", help=tr("Another name for the file in the models' folder."))
+_name_option = option("--name", tr("Another name for the file in the models' folder."))
 
 
-@click.command(
+@command(
     "pull",
-    cls=Command,
-    help=tr("Download a model into the models' folder; an interrupted download is continued."),
+    tr("Download a model into the models' folder; an interrupted download is continued."),
 )
 @click.argument(
     "what",
@@ -48,18 +52,16 @@ _name_option = click.option("--name", help=tr("Another name for the file in the 
         "as owner/name or owner/name:type; or https addresses."
     ),
 )
-@click.option("--quantisation", help=tr("The type of the file. Default: Q4_K_M."))
+@option("--quantisation", tr("The type of the file. Default: Q4_K_M."))
 @source_option
-@click.option(
+@option(
     "--sha256",
+    tr("The file's SHA-256; for several addresses one each, in their order."),
     multiple=True,
-    help=tr("The file's SHA-256; for several addresses one each, in their order."),
 )
 @_name_option
-@click.option(
-    "--accept-unverified", is_flag=True, help=tr("Accept a file for which no checksum is known.")
-)
-@click.option("--with-draft", is_flag=True, help=tr("Download the model's draft model as well."))
+@flag("--accept-unverified", tr("Accept a file for which no checksum is known."))
+@flag("--with-draft", tr("Download the model's draft model as well."))
 @o.json_option
 def pull_model(
     *,
@@ -72,7 +74,7 @@ def pull_model(
     with_draft: bool,
     as_json: bool,
 ) -> None:
-    "Download a model into the models' folder; an interrupted download is continued."
+    """Download a model into the models' folder; an interrupted download is continued."""
     from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
 
     drafts = [_draft_spec(what, source, accept_unverified)] if with_draft else []
@@ -174,27 +176,20 @@ def _checked_sha256(text: str) -> str:
     return digest
 
 
-@click.command(
+@command(
     "import",
-    cls=Command,
-    help=tr("Import a model file of this computer into the models' folder after checking it."),
+    tr("Import a model file of this computer into the models' folder after checking it."),
 )
 @click.argument("file", type=PATH, help=tr("A GGUF file, or any part of a split model."))
-@click.option("--move", is_flag=True, help=tr("Move it instead of copying."))
-@click.option("--link", is_flag=True, help=tr("Link it instead of copying."))
-@click.option("--sha256", help=tr("The expected SHA-256."))
+@flag("--move", tr("Move it instead of copying."))
+@flag("--link", tr("Link it instead of copying."))
+@option("--sha256", tr("The expected SHA-256."))
 @_name_option
 @o.json_option
 def import_file(
-    *,
-    file: Path,
-    move: bool,
-    link: bool,
-    sha256: str | None,
-    name: str | None,
-    as_json: bool,
+    *, file: Path, move: bool, link: bool, sha256: str | None, name: str | None, as_json: bool
 ) -> None:
-    "Import a model file of this computer into the models' folder after checking it."
+    """Import a model file of this computer into the models' folder after checking it."""
     if move and link:
         raise WrongUsage(detail=tr("Use either --move or --link."))
     with file_progress() as on_progress:

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from rich.table import Table
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import PATH, Command
+from deepseek_r1.cli.command import PATH, command, option
+from deepseek_r1.cli.progress import bars
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host.environment import engine_environment, start_options
 from deepseek_r1.lab.quality import plot as plots
@@ -31,42 +32,28 @@ from deepseek_r1.lab.quality.quality_run import (
     compare,
 )
 
-scratch_option = click.option(
-    "--scratch", type=PATH, help=tr("A folder for temporary files. Default: the system's.")
+scratch_option = option(
+    "--scratch", tr("A folder for temporary files. Default: the system's."), PATH
 )
-disk_limit_option = click.option(
+disk_limit_option = option(
     "--disk-limit",
-    type=click.IntRange(min=1),
+    tr("The most MiB that temporary files may take."),
+    click.IntRange(min=1),
     default=DISK_LIMIT_MIB,
-    help=tr("The most MiB that temporary files may take."),
 )
 
 
-@click.command(
+@command(
     "quality",
-    cls=Command,
-    help=tr("Compare two versions of a model on a text: quality, size, memory and speed."),
+    tr("Compare two versions of a model on a text: quality, size, memory and speed."),
 )
 @click.argument("base", type=PATH, help=tr("The model to compare with, a GGUF file."))
 @click.argument("other", type=PATH, help=tr("Another version of the same model."))
-@click.option(
-    "--text",
-    type=PATH,
-    required=True,
-    help=tr("A text of the kind the model will be used for, UTF-8."),
-)
-@click.option("--plot", type=PATH, help=tr("Write the comparison as a picture, PNG."))
-@click.option(
-    "--tokens",
-    type=click.IntRange(min=16),
-    default=MOST_SCORED,
-    help=tr("The most tokens to score."),
-)
-@click.option(
-    "--window",
-    type=click.IntRange(min=32, max=8192),
-    default=WINDOW,
-    help=tr("Tokens in one window of the text."),
+@option("--text", tr("A text of the kind the model will be used for, UTF-8."), PATH, required=True)
+@option("--plot", tr("Write the comparison as a picture, PNG."), PATH)
+@option("--tokens", tr("The most tokens to score."), click.IntRange(min=16), default=MOST_SCORED)
+@option(
+    "--window", tr("Tokens in one window of the text."), click.IntRange(32, 8192), default=WINDOW
 )
 @o.threads_option
 @o.budget_option
@@ -125,20 +112,13 @@ def launch() -> Launch:
 @contextmanager
 def model_bar() -> Iterator[OnModel]:
     """Show a progress bar for each model on standard error if it is a terminal."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    terminal = Console(stderr=True)
-    with Progress(*columns, console=terminal, disable=not sys.stderr.isatty()) as bars:
+    with bars(TextColumn("{task.percentage:>3.0f} %")) as shown:
         tasks: dict[Path, Any] = {}
 
         def on_model(model: Path, done: int, total: int) -> None:
             if model not in tasks:
-                tasks[model] = bars.add_task(model.name, total=total)
-            bars.update(tasks[model], completed=done, total=total)
+                tasks[model] = shown.add_task(model.name, total=total)
+            shown.update(tasks[model], completed=done, total=total)
 
         yield on_model
 

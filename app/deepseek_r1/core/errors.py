@@ -274,7 +274,10 @@ class PromptTooLong(R1Error):
     why = N_(
         "No part of a conversation is dropped silently, so the message was not sent to the model."
     )
-    todo = N_("Set a larger context, shorten the message, or start a new conversation.")
+    todo = N_(
+        "Shorten the message, start a new conversation, or set a larger context if the model was "
+        "trained for one."
+    )
 
 
 class TextTooLong(PromptTooLong):

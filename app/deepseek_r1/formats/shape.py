@@ -20,7 +20,7 @@ from deepseek_r1.formats.metadata import Metadata
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 MAX_WIDTH = 1 << 20
-MAX_CONTEXT = 1 << 30
+LEAST_CONTEXT, MAX_CONTEXT = 16, 1 << 30  # a shorter one holds no chat template
 _SCALINGS = ("none", "linear", "yarn", "longrope")
 _BLOCK = re.compile(r"blk\.(\d{1,9})\.")
 
@@ -54,7 +54,7 @@ def read_shape(file: Container, architecture: str) -> ModelShape:
     if heads % heads_kv:
         raise keys.damaged(tr("{heads} heads cannot share {kv}", heads=heads, kv=heads_kv))
     shape = ModelShape(
-        context_trained=keys.number(key("context_length"), 1, MAX_CONTEXT),
+        context_trained=keys.number(key("context_length"), LEAST_CONTEXT, MAX_CONTEXT),
         blocks=blocks,
         embedding=embedding,
         feed_forward=keys.largest(key("feed_forward_length"), 0, MAX_WIDTH, blocks, 0),
