@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import QObject
 
-from r1desk.chat.text.draw_throttle import FASTEST_MS, SLOWEST_MS, DrawThrottle
+from r1desk.chat.text.time_slicer import FASTEST_MS, SLOWEST_MS, DrawThrottle
 
 
 def clock_of(cost_s: float) -> Iterator[float]:

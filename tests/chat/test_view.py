@@ -20,7 +20,7 @@ from r1desk.chat.messages.stats_line import stats_line
 from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.messages.welcome import EXAMPLES
-from r1desk.chat.text.code_text import CodeText
+from r1desk.chat.text.code_box import CodeText
 from r1desk.chat.text.prose_view import ProseView
 from r1desk.chat.values.intents import (
     EditQuestion,

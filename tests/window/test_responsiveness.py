@@ -9,16 +9,11 @@ import statistics
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication
-from pytestqt.qtbot import QtBot
 
 from benchmarks.bench_window import fill
 from r1desk.chat.answers.message_loading import load_branch
-from r1desk.chat.composer.composer import Composer
-from r1desk.chat.text import quiet_cursor
 from r1desk.store import Profile, Store
 from window.measured_process import MeasuredProcess
-from window.measured_window import PaintCounter
 
 LONGEST_STALL_MS = 250
 MEDIAN_GAP_MS = 10
@@ -68,24 +63,3 @@ def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Pa
             store._db.connection.trace_v2(0, None)
             counts.append(len(statements))
     assert counts[0] == counts[1] <= 4
-
-
-def test_an_idle_window_paints_nothing(qtbot: QtBot, monkeypatch, own_profile: Path) -> None:
-    monkeypatch.setattr(quiet_cursor, "STILL_AFTER_MS", 300)
-    composer = Composer()
-    qtbot.addWidget(composer)
-    composer.show()
-    qtbot.waitExposed(composer)
-    composer.activateWindow()
-    composer.editor.setFocus()
-    qtbot.keyClicks(composer.editor, "a")
-    hints = QApplication.styleHints()
-    assert hints.cursorFlashTime() > 0
-    qtbot.waitUntil(lambda: hints.cursorFlashTime() == 0)
-    qtbot.wait(100)
-    paints = PaintCounter()
-    composer.editor.viewport().installEventFilter(paints)
-    qtbot.wait(1500)
-    assert paints.count == 0
-    qtbot.keyClicks(composer.editor, "b")
-    assert hints.cursorFlashTime() > 0, "typing wakes it"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from typing import ClassVar
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication
 
 from r1desk.theme.fonts import ui_font
@@ -46,6 +47,7 @@ class Theme(QObject):
     """
 
     changed = Signal()
+    in_force: ClassVar[Tokens] = LIGHT
 
     def __init__(self, app: QApplication) -> None:
         super().__init__(app)
@@ -54,7 +56,6 @@ class Theme(QObject):
         self._system_palette = QPalette(app.palette())
         self._system_font = QFont(app.font())
         self._choice = ThemeChoice.SYSTEM
-        self.tokens = LIGHT
         app.setStyle("Fusion")
         app.setFont(ui_font(self._system_font))
         hints = app.styleHints()
@@ -96,7 +97,7 @@ class Theme(QObject):
         return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
 
     def _apply(self, wanted: Tokens) -> None:
-        self.tokens = wanted
+        Theme.in_force = wanted
         self._app.setPalette(palette(wanted))
         self._app.setStyleSheet(stylesheet(wanted, self._app.font().pointSizeF()))
         self.changed.emit()
@@ -127,9 +128,7 @@ def apply_theme(app: QApplication, choice: ThemeChoice) -> Theme:
 
 def tokens() -> Tokens:
     """The colours in force; the light ones before `apply_theme`."""
-    app = QGuiApplication.instance()
-    theme = app.findChild(Theme) if app is not None else None
-    return theme.tokens if theme is not None else LIGHT
+    return Theme.in_force
 
 
 def palette(tokens: Tokens) -> QPalette:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QMimeData, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QInputMethodEvent, QKeyEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from r1desk.chat.text.editor import MessageField
-from r1desk.chat.text.quiet_cursor import QuietCursor
 
 LARGE_PASTE = 20_000  # characters; from here on a paste is kept beside the box
 
@@ -29,15 +28,13 @@ class ComposerField(MessageField):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._cursor = QuietCursor(self)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.viewport().setAutoFillBackground(False)
         self.document().setDocumentMargin(2)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
-        """Let the cursor blink for a while."""
-        self._cursor.wake()
+        """Put the frame around the box."""
         super().focusInEvent(event)
         self.focus_changed.emit()
 
@@ -46,14 +43,8 @@ class ComposerField(MessageField):
         super().focusOutEvent(event)
         self.focus_changed.emit()
 
-    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
-        """Let the cursor blink for a while."""
-        self._cursor.wake()
-        super().inputMethodEvent(event)
-
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Up in the empty box asks for the last message; the rest is the box's own."""
-        self._cursor.wake()
         if event.key() == Qt.Key.Key_Up and self.document().isEmpty():
             self.last_requested.emit()
         else:

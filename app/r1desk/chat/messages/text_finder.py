@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject
 
 from r1desk.chat.messages.message_list import MessageList
 from r1desk.chat.messages.user_view import UserView
-from r1desk.chat.text.text_matches import mark, matches_in, pattern_of
+from r1desk.chat.text.message_selection import mark, matches_in, pattern_of
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.store import ChatMessage
 

@@ -24,10 +24,9 @@ from r1desk.chat.messages.text_finder import TextFinder
 from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.chat.text.buttons import RoundButton, text_button
-from r1desk.chat.text.draw_throttle import DrawThrottle
 from r1desk.chat.text.message_selection import MESSAGE
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.text.time_slicer import Slicer
+from r1desk.chat.text.time_slicer import DrawThrottle, Slicer
 from r1desk.chat.values.context_ways import ContextOptions
 from r1desk.chat.values.intents import LoadModel, ReturnToComposer
 from r1desk.chat.values.prompt_messages import memory_start

@@ -15,9 +15,10 @@ from markdown_it.token import Token
 
 from r1desk.chat.text import display_text
 from r1desk.chat.text.markdown_blocks import (
+    MAX_BLOCK,
+    MAX_BLOCK_LINES,
+    MAX_TABLE,
     SourceBlock,
-    cut_block,
-    cut_lines,
     groups_of,
     inlined,
 )
@@ -27,6 +28,8 @@ MAX_CODE_CHARS = 16_000  # of one part of a code block
 CONTINUED = "continued"  # key of a paragraph's meta: no space above it
 _STEP = 1_000  # characters taken at once: what lies open is parsed again for each
 
+_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s|[。！？]")
+_LIST_ITEM = re.compile(r"\n(?=(?:[-+*]|\d{1,9}[.)])[ \t])")
 _FENCE_START = re.compile(r" {0,3}(?:`{3,}[^`\n]*|~{3,}[^\n]*)\n")
 _FENCE_END = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*\Z")
 
@@ -121,7 +124,7 @@ class BlockSplitter:
 
     def _commit_text(self) -> list[MarkdownBlock] | None:
         """Blocks that are final, or None when only the open end is left."""
-        self._pending = cut_lines(self._pending)
+        self._pending = _cut_lines(self._pending)
         whole = self._pending.rfind("\n") + 1
         # A fence is known by its first line: what follows it is not parsed again for each fence.
         fence = _FENCE_START.match(self._pending)
@@ -163,7 +166,7 @@ class BlockSplitter:
 
     def _split_off(self, group: SourceBlock) -> MarkdownBlock:
         """Commit the first part of a block that grew too long; the rest stays pending."""
-        head, rest = cut_block(group)
+        head, rest = _cut_block(group)
         self._pending = rest + self._pending[group.start + len(group.source) :]
         parts = self._marked(groups_of(head))
         is_paragraph = group.tokens[0].type == "paragraph_open"
@@ -243,3 +246,57 @@ def _block(group: SourceBlock, *, open_end: bool = False) -> MarkdownBlock:
             code=code, language=_language(token.info), is_code=True, size=len(group.source)
         )
     return MarkdownBlock(tokens=tuple(inlined(group, open_end=open_end)), size=len(group.source))
+
+
+def _cut_lines(source: str) -> str:
+    """`source` with no line longer than `MAX_BLOCK`, cut at the end of a sentence or word."""
+    if len(source) <= MAX_BLOCK:
+        return source
+    lines = []
+    for line in source.split("\n"):
+        rest = line
+        while len(rest) > MAX_BLOCK:
+            end = _cut_place(rest, MAX_BLOCK)
+            lines.append(rest[:end])
+            rest = rest[end:].lstrip(" ")
+        lines.append(rest)
+    return "\n".join(lines)
+
+
+def _cut_place(text: str, limit: int) -> int:
+    """Finds where to cut `text` before `limit`: after a sentence, at a space, or anywhere."""
+    ends = [found.end() for found in _SENTENCE_END.finditer(text, limit // 2, limit)]
+    if ends:
+        return ends[-1]
+    space = text.rfind(" ", limit // 2, limit)
+    return space if space > 0 else limit
+
+
+def _limit(source: str, max_size: int) -> int:
+    """The most characters of a long block that are committed at once."""
+    end = 0
+    for _ in range(MAX_BLOCK_LINES):
+        end = source.find("\n", end) + 1
+        if end == 0 or end > max_size:
+            return max_size
+    return end
+
+
+def _cut_block(group: SourceBlock) -> tuple[str, str]:
+    """A long block as a first part of at most about `max_size` characters, and the rest."""
+    source = group.source
+    kind = group.tokens[0].type
+    limit = _limit(source, group.max_size)
+    if kind in {"bullet_list_open", "ordered_list_open"}:
+        items = [match.end() for match in _LIST_ITEM.finditer(source, 0, limit)]
+        if items:
+            return source[: items[-1]], source[items[-1] :]
+    newline = source.rfind("\n", 1, limit)
+    end = newline + 1 if newline >= 0 else _cut_place(source, limit)
+    head, rest = source[:end], source[end:]
+    if kind == "table_open":
+        lines = source.split("\n", 2)
+        titles = "\n".join(lines[:2]) + "\n"
+        if 2 * len(titles) < MAX_TABLE and end > len(titles):
+            return head, titles + rest
+    return head, rest

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from PySide6.QtCore import QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QMimeData, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QBrush,
     QGuiApplication,
@@ -12,25 +13,28 @@ from PySide6.QtGui import (
     QPainterPath,
     QPaintEvent,
     QPen,
+    QTextBlockFormat,
     QTextCharFormat,
+    QTextCursor,
     QTextLayout,
 )
-from PySide6.QtWidgets import QLabel, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QTextEdit, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
 from r1desk.chat.text.buttons import icon_button, text_button
-from r1desk.chat.text.code_text import CodeText
 from r1desk.chat.text.highlight import coloured, prepared_lexer
+from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.theme.fonts import scaled
+from r1desk.theme.fonts import mono, scaled
 from r1desk.theme.icons import icon
 
 FOLD_OVER = 80  # lines; a longer block is folded
 FOLDED_LINES = 60  # that are shown of it
 _MAX_LINE = 2_000  # characters; a longer one is drawn in several
 _RADIUS = 8.0
+_LINE_HEIGHT = 125.0  # percent
 _COPIED_MS = 1_500
 
 
@@ -264,3 +268,61 @@ def _broken_lines(code: str) -> str:
         pieces = [line[at : at + _MAX_LINE] for at in range(0, len(line), _MAX_LINE)]
         lines.append(f"{display_text.BREAK}\n".join(pieces))
     return "\n".join(lines)
+
+
+class CodeText(MessageTextBox, QTextEdit):
+    """The code itself, exactly as high as it needs to be; long lines scroll sideways."""
+
+    def __init__(self, style: TextStyle, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("code")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setReadOnly(True)
+        self.setUndoRedoEnabled(False)
+        self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.viewport().setAutoFillBackground(False)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAcceptDrops(False)
+        self.setFont(mono(style.font))
+        self.document().setDefaultFont(mono(style.font))
+        self.document().setDocumentMargin(0)
+        self.setTabStopDistance(self.fontMetrics().horizontalAdvance(" ") * 4)
+        self._plain = QTextCharFormat()
+        self._plain.setForeground(QBrush(style.colours.code_text))
+        self._lines = QTextBlockFormat()
+        self._lines.setLineHeight(
+            _LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
+        )
+        QTextCursor(self.document()).setBlockFormat(self._lines)
+
+    def append_code(self, code: str) -> None:
+        """Add more characters at the end."""
+        was_empty = self.document().isEmpty()
+        cursor = QTextCursor(self.document())
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.insertText(code, self._plain)
+        if was_empty:  # the text pushed the box's own cursor on, and the first show scrolls to it
+            self.setTextCursor(QTextCursor(self.document()))
+
+    def replace_code(self, code: str) -> None:
+        """Show other code."""
+        self.document().clear()
+        QTextCursor(self.document()).setBlockFormat(self._lines)
+        self.append_code(code)
+
+    def needed_height(self, width: int) -> int:
+        """The height of all lines, and of the scroll bar if one is needed."""
+        size = self.document().size()
+        bar = self.horizontalScrollBar().sizeHint().height() if size.width() > width else 0
+        return math.ceil(size.height()) + bar
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        """The selected characters as plain text, lines of our own making joined again."""
+        data = QMimeData()
+        selected = self.textCursor().selectedText().replace("\u2029", "\n")
+        data.setText(
+            selected.replace(f"{display_text.BREAK}\n", "").replace(display_text.BREAK, "")
+        )
+        return data

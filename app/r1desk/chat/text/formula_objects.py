@@ -24,7 +24,7 @@ from r1desk.chat.formulas.formula_painter import FormulaStyle, lines_size
 from r1desk.chat.formulas.formula_service import FormulaKey, FormulaService
 from r1desk.chat.formulas.settled_formulas import SettledFormulas
 from r1desk.chat.text import display_text
-from r1desk.chat.text.formula_source import FORMULA_OBJECT, insert_source
+from r1desk.chat.text.inline_renderer import FORMULA_OBJECT, insert_source
 from r1desk.chat.text.text_style import TextStyle
 
 FORMULA_INDEX: Final = QTextFormat.Property.UserProperty.value + 3

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QColor
 
@@ -30,6 +30,8 @@ _FIELDS = {
     "Name.Attribute": "code_name",
     "Error": "code_error",
 }
+Run = tuple[str, str]  # text, and the name of its colour: "" is the plain one
+_PAUSED_RUNS = 200  # between two pauses
 _MAX_NAME = 40  # characters of a fence's language word
 
 
@@ -61,65 +63,29 @@ def _lexer_class(name: str) -> type[Lexer] | None:
 
 
 def _compiled(kind: type[Lexer]) -> Iterator[None]:
-    """Compile the rules of a lexer as `RegexLexerMeta` does at the first instance, one by one."""
+    """Compile a lexer's expressions one by one.
+
+    Its first instance compiles them all at once, 60 ms for Python's; the `re` module keeps the last
+    512 and finds them again.
+    """
     from pygments.lexer import RegexLexerMeta  # noqa: PLC0415 - see above
 
     if not isinstance(kind, RegexLexerMeta) or "_tokens" in kind.__dict__:
         return
-    if hasattr(kind, "token_variants") and kind.token_variants:
+    if getattr(kind, "token_variants", False):
         return
-    states = kind.get_tokendefs()
-    processed: dict[str, object] = {}
-    kind._all_tokens = {"": processed}
-    kind._tmpname = 0
-    begun: set[str] = set()
-    for state in list(states):
-        yield from _compiled_state(kind, states, processed, state, begun)
-    kind._tokens = processed
-
-
-def _compiled_state(
-    kind: Any,  # its methods for this are private, and in no stub
-    states: dict[str, list[object]],
-    processed: dict[str, object],
-    state: str,
-    begun: set[str],
-) -> Iterator[None]:
-    """Compile one state, those that it includes first.
-
-    `_process_state` compiles all of that at once, 60 ms for Python's. So each rule is compiled
-    before it: the `re` module keeps the last 512 and finds them again.
-    """
-    if state in begun:
-        return
-    begun.add(state)
-    for rule in states[state]:
-        for included in _states_within(rule):
-            yield from _compiled_state(kind, states, processed, included, begun)
-        if type(rule) is tuple:
-            kind._process_regex(rule[0], kind.flags, state)
-            yield
-    kind._process_state(states, processed, state)
-    yield
-
-
-def _states_within(rule: object) -> Sequence[str]:
-    """The states whose rules become part of this rule's state, or of one made for it."""
-    from pygments.lexer import combined, include  # noqa: PLC0415 - see above
-
-    if isinstance(rule, include):
-        return (str(rule),)
-    if type(rule) is tuple and len(rule) > 2 and isinstance(rule[2], combined):
-        return tuple(rule[2])
-    return ()
+    for state, rules in kind.get_tokendefs().items():
+        for rule in rules:
+            if type(rule) is tuple:
+                kind._process_regex(rule[0], kind.flags, state)
+                yield
 
 
 @cache
 def _field(token: _TokenType) -> str | None:
     from pygments.token import string_to_tokentype  # noqa: PLC0415 - see above
 
-    fields = _FIELDS.items()
-    return next((field for name, field in fields if token in string_to_tokentype(name)), None)
+    return next((f for name, f in _FIELDS.items() if token in string_to_tokentype(name)), None)
 
 
 def coloured(code: str, lexer: Lexer, colours: ChatColours) -> Iterator[tuple[int, int, QColor]]:
@@ -128,3 +94,34 @@ def coloured(code: str, lexer: Lexer, colours: ChatColours) -> Iterator[tuple[in
         field = _field(token)
         if field and value:
             yield start, len(value), getattr(colours, field)
+
+
+def code_runs(
+    code: str, language: str, colours: ChatColours, pause: Callable[[], None]
+) -> list[Run]:
+    """Code cut into runs of one colour; `pause` is called in between."""
+    lexer = _lexer(language, pause) if language else None
+    if lexer is None:
+        return [(code, "")]
+    runs: list[Run] = []
+    done = 0
+    for number, (start, length, colour) in enumerate(coloured(code, lexer, colours)):
+        if start > done:
+            runs.append((code[done:start], ""))
+        runs.append((code[start : start + length], colour.name()))
+        done = start + length
+        if number % _PAUSED_RUNS == 0:
+            pause()
+    runs.append((code[done:], ""))
+    return runs
+
+
+def _lexer(language: str, pause: Callable[[], None]) -> Lexer | None:
+    steps = prepared_lexer(language)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Lexer | None = end.value
+            return found
+        pause()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from markdown_it.token import Token
 from PySide6.QtGui import (
@@ -13,18 +13,20 @@ from PySide6.QtGui import (
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
+    QTextFormat,
 )
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
-from r1desk.chat.text.formula_source import insert_source
-from r1desk.chat.text.links import disguised, web_address
+from r1desk.chat.text.markdown_blocks import disguised, web_address
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.theme.fonts import mono
 
 if TYPE_CHECKING:
     from r1desk.chat.text.formula_objects import FormulaObjects
 
+# type of the format of a drawn formula; `formula_objects` is imported for the first one
+FORMULA_OBJECT: Final = QTextFormat.ObjectTypes.UserObject.value + 1
 _MAX_ADDRESS = 300  # characters of an address
 
 
@@ -153,6 +155,22 @@ class InlineRenderer:
         rest = children[0].copy()
         rest.content = rest.content[4:]
         children[0] = rest
+
+
+def insert_source(
+    cursor: QTextCursor, text: str, fmt: QTextCharFormat, style: TextStyle, *, joined: bool = False
+) -> None:
+    """Insert LaTeX that is not drawn as a formula: quiet, in the font of code, every sign kept.
+
+    With `joined` its lines become one, about as high as the formula that is to come.
+    """
+    text = " ".join(text.split("\n")) if joined else text
+    quiet = QTextCharFormat(fmt)
+    set_mono(quiet, style.font)
+    quiet.setForeground(QBrush(style.colours.dim))
+    cursor.insertText(
+        display_text.breakable(display_text.code(text)).replace("\n", display_text.LINE), quiet
+    )
 
 
 def raised(fmt: QTextCharFormat) -> QTextCharFormat:

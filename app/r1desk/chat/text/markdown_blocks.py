@@ -1,17 +1,18 @@
-"""The top-level blocks of a piece of Markdown, and how those that grow too long are cut."""
+"""Markdown parsed: its top-level blocks, with formulas, footnotes and bare addresses as links."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from r1desk.chat.formulas.markdown_math import OPEN_END, add_math_rules
-from r1desk.chat.text.autolinks import with_autolinks
-from r1desk.chat.text.footnotes import add_footnote_rules
 
 MAX_BLOCK = 8_000  # characters; what grows longer is committed in parts
 MAX_TABLE = 4_000
@@ -19,8 +20,16 @@ MAX_BLOCK_LINES = 120
 MAX_NESTING = 20
 _MAX_BRACKETS = 150  # in one paragraph; matching them up is quadratic
 _MAX_STARS = 600
-_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s|[。！？]")
-_LIST_ITEM = re.compile(r"\n(?=(?:[-+*]|\d{1,9}[.)])[ \t])")
+_ADDRESS = re.compile(
+    r"(?<![A-Za-z0-9])https?://[^\s<>\"'`|\u3000-\u303f\uff00-\uffef\u2018-\u201d\u4e00-\u9fff]+",
+    re.IGNORECASE,
+)
+_TRAILING = re.compile(r"[.,;:!?*_~'\"]+\Z")
+_MAX_LINKS = 200  # in one paragraph
+_REFERENCE = re.compile(r"\[\^([^\s\[\]^]{1,40})\](?!:)")
+_DEFINITION = re.compile(r"\[\^([^\s\[\]^]{1,40})\]:[ \t]*")
+_DOMAIN = re.compile(r"(?:https?://)?(?:[^\s/@]+@)?((?:[\w-]+\.)+[^\W\d]{2,})", re.IGNORECASE)
+_MAX_ADDRESS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +53,65 @@ class SourceBlock:
         return MAX_TABLE if self.tokens[0].type == "table_open" else MAX_BLOCK
 
 
+def _add_footnote_rules(parser: MarkdownIt) -> None:
+    """Teach `parser` GitHub's footnotes, without waiting for the end of the text.
+
+    A reference `[^1]` is a raised number; a definition `[^1]: …` stays where it was written.
+
+        footnote_ref     inside a line; `content` is the label
+        footnote_open, inline, footnote_close     a definition; `content` of the first is the label
+    """
+    alternatives = {"alt": ["paragraph", "reference"]}
+    parser.block.ruler.before("reference", "footnote_definition", _definition, alternatives)
+    parser.inline.ruler.before("link", "footnote_reference", _reference)
+
+
+def _reference(state: StateInline, silent: bool) -> bool:
+    found = _REFERENCE.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        state.push("footnote_ref", "", 0).content = found[1]
+    state.pos = found.end()
+    return True
+
+
+def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    if state.sCount[start] - state.blkIndent > 3:
+        return False
+    found = _DEFINITION.match(_line(state, start))
+    if found is None:
+        return False
+    if silent:
+        return True
+    lines = [_line(state, start)[found.end() :]]
+    following = start + 1
+    while following < end and not state.isEmpty(following):
+        if state.sCount[following] < state.blkIndent or _DEFINITION.match(_line(state, following)):
+            break
+        lines.append(_line(state, following))
+        following += 1
+    opening = state.push("footnote_open", "", 1)
+    opening.content = found[1]
+    opening.map = [start, following]
+    inline = state.push("inline", "", 0)
+    inline.content = "\n".join(lines)
+    inline.map = [start, following]
+    inline.children = []
+    state.push("footnote_close", "", -1)
+    state.line = following
+    return True
+
+
+def _line(state: StateBlock, line: int) -> str:
+    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
+
+
 def _parser(*off: str) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable(["html_block", "html_inline", *off])
     add_math_rules(parser)
-    add_footnote_rules(parser)
+    _add_footnote_rules(parser)
     # Which links may be followed is decided where they are drawn, with their text kept.
     parser.validateLink = lambda _url: True  # type: ignore[method-assign]
     return parser
@@ -99,7 +162,7 @@ def inlined(group: SourceBlock, *, open_end: bool = False) -> Sequence[Token]:
             environment = {OPEN_END: open_end and token is last}
             token.children = []
             parser.inline.parse(token.content, parser, environment, token.children)
-            token.children = with_autolinks(token.children)
+            token.children = _with_autolinks(token.children)
     return group.tokens
 
 
@@ -112,55 +175,76 @@ def _inline_parser(content: str) -> MarkdownIt:
     return _FULL
 
 
-def cut_lines(source: str) -> str:
-    """`source` with no line longer than `MAX_BLOCK`, cut at the end of a sentence or word."""
-    if len(source) <= MAX_BLOCK:
-        return source
-    lines = []
-    for line in source.split("\n"):
-        rest = line
-        while len(rest) > MAX_BLOCK:
-            end = _cut_place(rest, MAX_BLOCK)
-            lines.append(rest[:end])
-            rest = rest[end:].lstrip(" ")
-        lines.append(rest)
-    return "\n".join(lines)
+def _with_autolinks(children: list[Token]) -> list[Token]:
+    """`children` of an inline token, with links for bare addresses, as on GitHub."""
+    if not any("://" in child.content for child in children if child.type == "text"):
+        return children
+    result: list[Token] = []
+    inside_link = 0
+    for child in children:
+        if child.type in {"link_open", "link_close"}:
+            inside_link += child.nesting
+        if child.type == "text" and not inside_link and len(result) < _MAX_LINKS:
+            result.extend(_parted(child))
+        else:
+            result.append(child)
+    return result
 
 
-def _cut_place(text: str, limit: int) -> int:
-    """Finds where to cut `text` before `limit`: after a sentence, at a space, or anywhere."""
-    ends = [found.end() for found in _SENTENCE_END.finditer(text, limit // 2, limit)]
-    if ends:
-        return ends[-1]
-    space = text.rfind(" ", limit // 2, limit)
-    return space if space > 0 else limit
+def _parted(text: Token) -> list[Token]:
+    parts: list[Token] = []
+    done = 0
+    for found in _ADDRESS.finditer(text.content):
+        address = _trimmed(found.group())
+        if len(address) <= len("https://"):
+            continue
+        parts += _text(text, text.content[done : found.start()])
+        opening = Token("link_open", "a", 1, attrs={"href": address}, level=text.level)
+        parts += [opening, *_text(text, address), Token("link_close", "a", -1, level=text.level)]
+        done = found.start() + len(address)
+    return [*parts, *_text(text, text.content[done:])] if parts else [text]
 
 
-def _limit(source: str, max_size: int) -> int:
-    """The most characters of a long block that are committed at once."""
-    end = 0
-    for _ in range(MAX_BLOCK_LINES):
-        end = source.find("\n", end) + 1
-        if end == 0 or end > max_size:
-            return max_size
-    return end
+def _trimmed(address: str) -> str:
+    """Without what ends the sentence around it, or closes a parenthesis that it did not open."""
+    while True:
+        shorter = _TRAILING.sub("", address)
+        if shorter.endswith(")") and shorter.count(")") > shorter.count("("):
+            shorter = shorter[:-1]
+        if shorter == address:
+            return address
+        address = shorter
 
 
-def cut_block(group: SourceBlock) -> tuple[str, str]:
-    """A long block as a first part of at most about `max_size` characters, and the rest."""
-    source = group.source
-    kind = group.tokens[0].type
-    limit = _limit(source, group.max_size)
-    if kind in {"bullet_list_open", "ordered_list_open"}:
-        items = [match.end() for match in _LIST_ITEM.finditer(source, 0, limit)]
-        if items:
-            return source[: items[-1]], source[items[-1] :]
-    newline = source.rfind("\n", 1, limit)
-    end = newline + 1 if newline >= 0 else _cut_place(source, limit)
-    head, rest = source[:end], source[end:]
-    if kind == "table_open":
-        lines = source.split("\n", 2)
-        titles = "\n".join(lines[:2]) + "\n"
-        if 2 * len(titles) < MAX_TABLE and end > len(titles):
-            return head, titles + rest
-    return head, rest
+def _text(like: Token, content: str) -> list[Token]:
+    return [like.copy(content=content)] if content else []
+
+
+def web_address(href: str) -> str | None:
+    """`href` if it is a complete http or https address, else None.
+
+    An address with user-info (`https://docs.example@evil.example/`) is none: nobody links so, and
+    it hides the host.
+    """
+    if len(href) > _MAX_ADDRESS or any(ord(c) <= 0x20 or c in "\\\x7f" for c in href):
+        return None
+    try:
+        parts = urlsplit(href)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
+        return None
+    return href
+
+
+def disguised(label: str, href: str) -> str | None:
+    """The true host of `href` when `label` reads like the address of another one."""
+    named = _DOMAIN.match(label.strip())
+    host = urlsplit(href).hostname or ""
+    if not named:
+        return None
+    return (
+        None if named.group(1).lower().removeprefix("www.") == host.removeprefix("www.") else host
+    )

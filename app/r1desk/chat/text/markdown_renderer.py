@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from markdown_it.token import Token
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QBrush,
     QFont,
+    QPainter,
+    QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
@@ -25,8 +27,7 @@ from PySide6.QtGui import (
 )
 
 from r1desk.chat.text import display_text
-from r1desk.chat.text.formula_source import insert_source
-from r1desk.chat.text.inline_renderer import InlineRenderer, set_mono
+from r1desk.chat.text.inline_renderer import InlineRenderer, insert_source, set_mono
 from r1desk.chat.text.table_renderer import insert_table
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.theme.fonts import points
@@ -357,3 +358,28 @@ def plain_font(document: QTextDocument, font: QFont) -> None:
     option.setWrapMode(option.WrapMode.WrapAtWordBoundaryOrAnywhere)
     option.setAlignment(Qt.AlignmentFlag.AlignLeading)
     document.setDefaultTextOption(option)
+
+
+def paint_quote_bars(
+    painter: QPainter, document: QTextDocument, width: float, style: TextStyle, clip: QRectF
+) -> None:
+    """Paint the bars beside quotes and the rules of a document, as far as they are in `clip`."""
+    block: QTextBlock = document.begin()
+    layout = document.documentLayout()
+    edge = style.colours.edge
+    above, bottom = 0, 0.0
+    while block.isValid():
+        fmt = block.blockFormat()
+        levels = int(fmt.property(QUOTE_LEVEL) or 0)
+        ruled = bool(fmt.property(RULE))
+        if levels or ruled:
+            box = layout.blockBoundingRect(block)
+            if ruled and box.intersects(clip):
+                painter.fillRect(QRectF(0, box.center().y(), width, 1), edge)
+            for level in range(levels):
+                top = bottom if level < above else box.top()
+                x = level * style.em_px * QUOTE_STEP_EM + 1
+                painter.fillRect(QRectF(x, top, 3, box.bottom() - top), edge)
+            bottom = box.bottom()
+        above = levels
+        block = block.next()

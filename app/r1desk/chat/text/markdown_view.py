@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeGuard
 
+from markdown_it.token import Token
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
@@ -16,6 +17,7 @@ from r1desk.chat.text.time_slicer import Slicer
 
 _GROUP_SIZE = 2_500  # of running text in one view: what a change has to lay out again
 _SLICE_CHARS, _SLICE_LINES = 800, 60  # each three lines may be a code block, a widget of its own
+_MAX_CODE_BOXES = 200  # in one message: each is a widget of 0.14 MiB; further code is plain text
 _GAP_EM = 0.6
 _HEADING_GAP_EM = 0.9
 
@@ -41,6 +43,7 @@ class MarkdownView(QWidget):
         self._pieces: list[Piece] = []
         self._tail: list[Piece] = []
         self._code_head: CodeBox | None = None
+        self._code_blocks = 0  # committed ones
         self._heights: dict[Piece, int] = {}
         self._width = 0
         self._consumed = 0  # characters of the source given to the splitter
@@ -107,11 +110,19 @@ class MarkdownView(QWidget):
     # ---- pieces
 
     def _commit(self, blocks: list[MarkdownBlock]) -> None:
-        for block in _merged(blocks, _GROUP_SIZE):
+        for block in _merged(self._without_excess_code(blocks), _GROUP_SIZE):
             if block.is_code:
                 self._commit_code(block)
             else:
                 self._commit_prose(block)
+
+    def _without_excess_code(self, blocks: list[MarkdownBlock]) -> list[MarkdownBlock]:
+        """Blocks to commit, those of code as text where a message has very many of them."""
+        kept: list[MarkdownBlock] = []
+        for block in blocks:
+            self._code_blocks += block.is_code and not block.continued
+            kept.append(_as_text(block) if self._code_blocks > _MAX_CODE_BOXES else block)
+        return kept
 
     def _commit_code(self, block: MarkdownBlock) -> None:
         open_box = self._tail[0] if len(self._tail) == 1 else None
@@ -154,7 +165,8 @@ class MarkdownView(QWidget):
 
     def _show_tail(self, blocks: list[MarkdownBlock]) -> None:
         """Draw the open end, in the widgets it had before where their kind still fits."""
-        wanted = _merged(blocks)
+        most = _MAX_CODE_BOXES - self._code_blocks
+        wanted = _merged([_as_text(b) if most < (not b.continued) else b for b in blocks])
         for index, block in enumerate(wanted):
             piece = self._tail[index] if index < len(self._tail) else None
             if piece is None or not _fits(piece, block):
@@ -240,6 +252,13 @@ class MarkdownView(QWidget):
     def plain_text(self) -> str:
         """The drawn text, for tests and screen readers."""
         return "\n".join(piece.plain_text() for piece in [*self._pieces, *self._tail])
+
+
+def _as_text(block: MarkdownBlock) -> MarkdownBlock:
+    """A block of code as a part of running text, which needs no widget of its own."""
+    if not block.is_code:
+        return block
+    return MarkdownBlock((Token("fence", "code", 0, content=f"{block.code}\n"),), size=block.size)
 
 
 def _fits(piece: Piece, block: MarkdownBlock) -> bool:

@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.text.links import disguised, web_address
+from r1desk.chat.text.markdown_blocks import disguised, web_address
 from r1desk.conversations.export.document_blocks import formula_key, formula_source
 
 Environment = MutableMapping[str, Any]

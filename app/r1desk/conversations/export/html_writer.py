@@ -11,7 +11,7 @@ from deepseek_r1.core.i18n import current_language, tr
 from r1desk.chat.formulas.settled_formulas import SettledFormulas
 from r1desk.chat.text.block_splitter import MarkdownBlock
 from r1desk.chat.text.colours import colours_of
-from r1desk.conversations.export.code_runs import code_runs
+from r1desk.chat.text.highlight import code_runs
 from r1desk.conversations.export.document_blocks import (
     ExportedConversation,
     attachment_label,

@@ -27,10 +27,9 @@ from r1desk.chat.formulas.settled_formulas import SettledFormulas
 from r1desk.chat.text import display_text
 from r1desk.chat.text.block_splitter import MarkdownBlock
 from r1desk.chat.text.colours import colours_of
-from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font
-from r1desk.chat.text.quote_bars import paint_quote_bars
+from r1desk.chat.text.highlight import code_runs
+from r1desk.chat.text.markdown_renderer import MarkdownRenderer, paint_quote_bars, plain_font
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.conversations.export.code_runs import code_runs
 from r1desk.conversations.export.document_blocks import (
     ExportedConversation,
     attachment_label,
