@@ -20,7 +20,7 @@ def main() -> int:
     # isort: split
     from deepseek_r1.core.errors import R1Error  # noqa: PLC0415 - not for the child
     from deepseek_r1.core.i18n import use_language  # noqa: PLC0415
-    from deepseek_r1.hardware.baseline import require_usable_processor  # noqa: PLC0415
+    from deepseek_r1.hardware.processor import require_usable_processor  # noqa: PLC0415
     from r1desk.platform.no_display import require_window  # noqa: PLC0415
 
     use_language(None)  # until the preferences are read

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.hardware import linux
+from deepseek_r1.hardware.pressure import linux_reading
 from deepseek_r1.hardware.processor import CpuFacts, facts_from
 
 
@@ -140,7 +141,9 @@ UNLIMITED = {
 )
 def test_the_tightest_limit_of_the_control_groups_counts(tmp_path, files, memory, cores):
     root = write(tmp_path, files)
-    assert linux.memory_limit_bytes(root) == memory
+    whole_kib = 16 << 20
+    write(root, {"proc/meminfo": f"MemTotal: {whole_kib} kB\nMemAvailable: 9000 kB"})
+    assert linux_reading(root).total_mib == (memory or whole_kib << 10) >> 20
     assert linux.cpu_quota(root) == cores
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.hardware.own_files import drop_own_page_cache
+from deepseek_r1.hardware.own_memory import drop_own_page_cache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its page cache")
 

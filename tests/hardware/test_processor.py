@@ -8,6 +8,9 @@ import psutil
 import pytest
 
 from deepseek_r1 import hardware
+from deepseek_r1.core.errors import ProcessorTooOld
+from deepseek_r1.hardware import processor as module
+from deepseek_r1.hardware.linux import CpuInfo
 
 
 def test_this_processor_is_consistent():
@@ -37,3 +40,48 @@ def test_a_process_bound_to_one_core_uses_one_thread():
     path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     out = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, check=True)
     assert out.stdout.split() == [b"1", b"1"]
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """Makes this machine one with these features."""
+
+    def make(*features: str, machine: str = "x86_64") -> None:
+        monkeypatch.setattr(sys, "platform", "linux")
+        monkeypatch.setattr(module.platform, "machine", lambda: machine)
+        monkeypatch.setattr(module.linux, "read_cpuinfo", lambda: CpuInfo("any", features))
+
+    return make
+
+
+def test_without_sse4_2_the_application_is_refused_with_what_is_missing(processor):
+    processor("sse", "sse2", "ssse3", "sse4_1")
+    with pytest.raises(ProcessorTooOld, match=r"too old.*SSE4\.2.*newer computer"):
+        module.require_usable_processor()
+
+
+def refused() -> bool:
+    try:
+        module.require_usable_processor()
+    except ProcessorTooOld:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("features", "machine"), [(("sse4_2",), "x86_64"), (("asimd",), "aarch64"), ((), "x86_64")]
+)
+def test_a_processor_with_it_or_of_another_kind_or_unknown_is_accepted(
+    processor, features, machine
+):
+    processor(*features, machine=machine)
+    assert not refused()
+
+
+def test_the_check_itself_needs_neither_qt_nor_numpy():
+    code = (
+        "import sys; from deepseek_r1.hardware import processor;"
+        " processor.require_usable_processor();"
+        " sys.exit(any(name in sys.modules for name in ('numpy', 'PySide6')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from deepseek_r1.hardware.storage import linux_storage, macos_storage, windows_storage
+from deepseek_r1.hardware.storage import SystemRegion, posix_storage, windows_storage
 from deepseek_r1.hardware.storage.protocols import PAGE, page_down, page_up
 from support import windows_memory
 
@@ -255,7 +255,7 @@ def test_windows_memory_is_committed_where_it_is_used_and_given_back(kernel) -> 
 def test_linux_asks_for_huge_pages_inside_a_range_only() -> None:
     """A huge page over the range's end would take memory that belongs to nobody."""
 
-    class Watched(linux_storage.LinuxRegion):
+    class Watched(posix_storage.LinuxRegion):
         def __init__(self) -> None:
             super().__init__(32 << 20, huge_pages=False)
             self.asked: list[tuple[int, int]] = []
@@ -288,11 +288,11 @@ def test_windows_itself_is_asked_on_windows_only() -> None:
 def test_macos_turns_the_cache_off_and_reads_at_positions(path: Path, monkeypatch) -> None:
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr(
-        macos_storage.fcntl, "fcntl", lambda _fd, what, on: asked.append((what, on))
+        posix_storage.fcntl, "fcntl", lambda _fd, what, on: asked.append((what, on))
     )
     expected = path.read_bytes()
     for direct in (True, False):
-        file = macos_storage.MacFile(path, direct=direct)
+        file = posix_storage.MacFile(path, direct=direct)
         page = bytearray(PAGE)
         assert file.read_into(memoryview(page), 4 * PAGE) == PAGE
         assert page == expected[4 * PAGE : 5 * PAGE]
@@ -306,16 +306,16 @@ def test_macos_refuses_a_file_without_direct_reads_and_closes_it(path: Path, mon
     def refuse(_fd: int, _what: int, _on: int) -> None:
         raise OSError(errno.ENOTSUP, "not on this volume")
 
-    monkeypatch.setattr(macos_storage.fcntl, "fcntl", refuse)
+    monkeypatch.setattr(posix_storage.fcntl, "fcntl", refuse)
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(OSError, match="volume"):
-        macos_storage.MacFile(path, direct=True)
+        posix_storage.MacFile(path, direct=True)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @linux_only
 def test_macos_pages_are_marked_reusable_and_claimed_before_their_use() -> None:
-    class Watched(macos_storage.MacRegion):
+    class Watched(posix_storage.MacRegion):
         asked: list[tuple[int, int, int]]
 
         def __init__(self) -> None:
@@ -330,3 +330,16 @@ def test_macos_pages_are_marked_reusable_and_claimed_before_their_use() -> None:
     region.discard(5, 3 * PAGE + 5)
     region.commit(PAGE + 5, 2 * PAGE + 5)
     assert region.asked == [(7, PAGE, 2 * PAGE), (8, PAGE, 2 * PAGE)]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there bytes may stay")
+def test_discarded_memory_reads_as_zeros_and_its_edges_stay() -> None:
+    region = SystemRegion(4 * PAGE, huge_pages=False)
+    region.commit(0, 4 * PAGE)
+    region.bytes[:] = b"x" * (4 * PAGE)
+    region.discard(100, 3 * PAGE + 100)
+    region.commit(PAGE, 3 * PAGE)
+    assert bytes(region.bytes[PAGE : 3 * PAGE]) == b"\0" * (2 * PAGE)
+    assert bytes(region.bytes[:PAGE]) == b"x" * PAGE
+    assert bytes(region.bytes[3 * PAGE :]) == b"x" * PAGE
+    region.close()

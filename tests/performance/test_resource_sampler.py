@@ -44,13 +44,13 @@ def test_without_an_engine_its_memory_is_zero(sampler: ResourceSampler, qtbot):
 
 def test_measuring_is_not_done_in_the_windows_thread(sampler: ResourceSampler, qtbot, monkeypatch):
     threads: list[QThread] = []
-    real = sampler_module.meter.machine_memory
+    real = sampler_module.memory_reading
 
     def noted() -> object:
         threads.append(QThread.currentThread())
         return real()
 
-    monkeypatch.setattr(sampler_module.meter, "machine_memory", noted)
+    monkeypatch.setattr(sampler_module, "memory_reading", noted)
     with qtbot.waitSignal(sampler.sampled):
         sampler.start()
     assert threads
@@ -93,14 +93,14 @@ def test_a_measurement_that_failed_is_reported_and_the_next_one_comes(
 ):
     failed: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: failed.append(args.exc_value))
-    real, gone = sampler_module.meter.machine_memory, OSError("/proc is gone")
+    real, gone = sampler_module.memory_reading, OSError("/proc is gone")
 
     def failing_once() -> object:
         if not failed:
             raise gone
         return real()
 
-    monkeypatch.setattr(sampler_module.meter, "machine_memory", failing_once)
+    monkeypatch.setattr(sampler_module, "memory_reading", failing_once)
     sampler.start()
     qtbot.waitUntil(lambda: failed == [gone])
     with qtbot.waitSignal(sampler.sampled):

@@ -15,7 +15,7 @@ def main() -> None:
 
     use_language(None)
     from deepseek_r1.core.errors import ProcessorTooOld  # noqa: PLC0415 - translated
-    from deepseek_r1.hardware.baseline import require_usable_processor  # noqa: PLC0415
+    from deepseek_r1.hardware.processor import require_usable_processor  # noqa: PLC0415
 
     try:
         require_usable_processor()

@@ -21,8 +21,8 @@ from deepseek_r1.core.events import ThreadsMeasured
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import profile_dir, starter_model
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.memory import meter
 
 _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}
 
@@ -95,7 +95,7 @@ def _show_threads(measured: ThreadsMeasured) -> None:
 
 def report(kernel: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
     """Returns the JSON contract of `doctor`. Sizes (mb) are MiB."""
-    cpu, memory = hardware.cpu(), meter.machine_memory()
+    cpu, memory = hardware.cpu(), memory_reading()
     profile, starter = profile_dir(), starter_model()
     existing = next(place for place in (profile, *profile.parents) if place.exists())
     return {

@@ -5,6 +5,7 @@ Limits count as the machine: a process that may use two cores and 4 GB has two c
 
 from __future__ import annotations
 
+from deepseek_r1.hardware.pressure import machine_memory_mib
 from deepseek_r1.hardware.processor import (
     CpuFacts,
     converts_f16_slowly,
@@ -13,7 +14,6 @@ from deepseek_r1.hardware.processor import (
     default_threads_prefill,
     packs_weights,
 )
-from deepseek_r1.hardware.ram import machine_memory_mib
 
 __all__ = [
     "CpuFacts",

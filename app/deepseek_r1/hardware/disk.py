@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,33 +49,28 @@ def read_speed_mib_s(path: Path) -> float:
 
 
 def measure_mib_s(
-    path: Path,
-    *,
-    seconds: float = _MOST_S,
-    direct: bool = True,
-    memory_mib: float = _MEMORY_MIB,
-    read_bytes: int = READ_BYTES,
+    path: Path, *, seconds: float = _MOST_S, memory_mib: float = _MEMORY_MIB
 ) -> float:
     """Measure once: read the file, again and again, until the time is up. Raises OSError.
 
-    It reads `read_bytes` at once into `memory_mib` of memory, over and over. A file that cannot
-    bypass the page cache is read only once.
+    It reads into `memory_mib` of memory, over and over. A file that cannot bypass the page cache is
+    read only once.
     """
-    with _opened(path, direct=direct) as (file, is_direct):
+    direct = _direct(path)
+    with contextlib.closing(direct or SystemFile(path, direct=False)) as file:
         if not file.nbytes:
             return 0.0
-        if not is_direct:
+        if direct is None:
             file.drop_cache(0, file.nbytes)
-        buffers = max(READERS, round(memory_mib * _MIB) // read_bytes)
-        memory = SystemRegion(buffers * read_bytes, huge_pages=True)
+        memory = SystemRegion(max(READERS, round(memory_mib)) * READ_BYTES, huge_pages=True)
         try:
             memory.commit(0, memory.nbytes)
-            benchmark = _ReadBenchmark(file, memory, read_bytes, seconds, repeat=is_direct)
+            benchmark = _ReadBenchmark(file, memory, seconds, repeat=direct is not None)
             with ThreadPoolExecutor(READERS, thread_name_prefix="disk") as threads:
                 list(threads.map(benchmark.read, range(READERS)))
         finally:
             memory.close()
-        if not is_direct:
+        if direct is None:
             file.drop_cache(0, file.nbytes)
     return benchmark.mib_s
 
@@ -84,12 +78,8 @@ def measure_mib_s(
 class _ReadBenchmark:
     """Hands out reads until the time is up, and counts the bytes read after the warm-up."""
 
-    def __init__(
-        self, file: RawFile, memory: Region, read_bytes: int, seconds: float, *, repeat: bool
-    ) -> None:
+    def __init__(self, file: RawFile, memory: Region, seconds: float, *, repeat: bool) -> None:
         self._file, self._memory, self._repeat = file, memory, repeat
-        self._read_bytes = read_bytes
-        self._memory_bytes = memory.nbytes // read_bytes * read_bytes
         self._started_at = time.monotonic()
         self._ends_at = self._started_at + seconds
         self._file_offset, self._memory_offset, self._lock = 0, 0, threading.Lock()
@@ -111,7 +101,7 @@ class _ReadBenchmark:
         """Read until the time is up. Each thread runs this."""
         while (offsets := self._next_offsets()) is not None:
             start, into_start = offsets
-            nbytes = min(self._read_bytes, page_up(self._file.nbytes - start))
+            nbytes = min(READ_BYTES, page_up(self._file.nbytes - start))
             with self._memory.bytes[into_start : into_start + nbytes] as into:
                 count = self._file.read_into(into, start)
             with self._lock:
@@ -127,22 +117,9 @@ class _ReadBenchmark:
             if self._reads and time.monotonic() >= self._ends_at:
                 return None
             start, into_start = self._file_offset, self._memory_offset
-            self._file_offset += self._read_bytes
-            self._memory_offset = (into_start + self._read_bytes) % self._memory_bytes
+            self._file_offset += READ_BYTES
+            self._memory_offset = (into_start + READ_BYTES) % self._memory.nbytes
             return start, into_start
-
-
-@contextlib.contextmanager
-def _opened(path: Path, *, direct: bool) -> Iterator[tuple[RawFile, bool]]:
-    """The open file, and whether its reads bypass the page cache."""
-    file = _direct(path) if direct else None
-    is_direct = file is not None
-    if file is None:
-        file = SystemFile(path, direct=False)
-    try:
-        yield file, is_direct
-    finally:
-        file.close()
 
 
 def _direct(path: Path) -> RawFile | None:

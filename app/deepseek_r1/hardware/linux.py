@@ -111,20 +111,6 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
     return min(quotas, default=None)
 
 
-def memory_limit_bytes(root: Path = _ROOT) -> int | None:
-    """The tightest memory limit of the control groups; None without a limit.
-
-    Version 1 writes a huge number for "no limit"; callers take the minimum with the machine's
-    memory.
-    """
-    limits = []
-    for folder in control_groups(root, "memory"):
-        limit = small_text(folder / "memory.max") or small_text(folder / "memory.limit_in_bytes")
-        if limit.isdigit():
-            limits.append(int(limit))
-    return min(limits, default=None)
-
-
 def control_groups(root: Path, controller: str) -> list[Path]:
     """Folders of our control group and its parents, innermost first, for both versions.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
-from deepseek_r1.hardware.cores import CoreCounts
+from deepseek_r1.hardware.processor import CoreCounts
 
 # Apple's name of a feature, and Linux's, which we use.
 _ARM_FEATURES = {

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from dataclasses import dataclass
 from functools import cache
 
+import psutil
+
+from deepseek_r1.core.errors import ProcessorTooOld
 from deepseek_r1.hardware import linux
 
+_NEEDED = "sse4_2"
+_X86 = {"x86_64", "amd64"}
+_LOW_PERCENT = 30  # of a battery
 _SPARE_ABOVE = 2  # with more cores than this, one is left to the window and the system
+
+
+@dataclass(frozen=True, slots=True)
+class CoreCounts:
+    """The numbers of cores, for systems that give no more; some of the `physical` are fast."""
+
+    physical: int
+    logical: int
+    performance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,26 @@ def facts_from(
         # For a process that may run on slow cores only, they count as the fast ones.
         usable_performance_cores=min(len(fast) or most, most),
     )
+
+
+def require_usable_processor() -> None:
+    """Raise ProcessorTooOld where the processor lacks instructions that the libraries use.
+
+    llama.cpp supports older ones, but PyPI's builds of Qt and numpy use SSE4.2 without checking:
+    the program would end at its first such instruction, without a message. So this is called
+    before they are imported. Every Mac with a supported macOS is new enough.
+    """
+    if platform.machine().lower() not in _X86 or sys.platform == "darwin":
+        return
+    if (features := cpu().features) and _NEEDED not in features:
+        raise ProcessorTooOld(missing="SSE4.2")
+
+
+def battery_low() -> bool:
+    """True on a battery below 30 percent that is not being charged."""
+    sensors = getattr(psutil, "sensors_battery", None)  # not on every system
+    battery = sensors() if sensors is not None else None
+    return battery is not None and not battery.power_plugged and battery.percent < _LOW_PERCENT
 
 
 @cache

@@ -12,7 +12,7 @@ import sys
 
 import psutil
 
-from deepseek_r1.hardware.cores import CoreCounts
+from deepseek_r1.hardware.processor import CoreCounts
 
 # PF_..._INSTRUCTIONS_AVAILABLE of winnt.h, and Linux's name of the feature.
 _FEATURES = {36: "ssse3", 37: "sse4_1", 38: "sse4_2", 39: "avx", 40: "avx2", 41: "avx512f"}

@@ -34,7 +34,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message
 from deepseek_r1.engine.protocol.engine_names import engine_name
-from deepseek_r1.hardware.memory_lock import MemoryNotLocked, lock_memory
+from deepseek_r1.hardware.own_memory import MemoryNotLocked, lock_memory
 from deepseek_r1.host import protocol
 from deepseek_r1.host.batch_requests import BatchRequests, WorkerRequest
 from deepseek_r1.host.heartbeat import HeartbeatSender

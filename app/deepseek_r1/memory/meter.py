@@ -1,4 +1,4 @@
-"""Measures what is in use now: memory of processes and of the machine, and the load of each core.
+"""Measures what is in use now: the memory of processes, and the load of each core.
 
 Each function takes one reading; there is no state and no thread. A process that ended counts as 0.
 """
@@ -11,25 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from deepseek_r1.hardware.pressure import memory_reading
-
 _MIB = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class MachineMemory:
-    """Memory of the machine in MiB; a control group's limit counts as the machine's size.
-
-    `available_mib` is what programs can still get without swapping.
-    """
-
-    total_mib: float
-    available_mib: float
-
-    @property
-    def used_mib(self) -> float:
-        """Memory in use that cannot simply be released."""
-        return self.total_mib - self.available_mib
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +84,7 @@ def peak_mib(pid: int | None = None) -> float:
     others, their present memory is returned.
     """
     if sys.platform == "linux":
-        return _linux_peak_mib("self" if pid is None else str(pid))
+        return _linux_status_mib("self" if pid is None else str(pid), "VmHWM:")
     elif sys.platform == "win32":  # noqa: RET505 - mypy knows a platform's branch
         try:
             return float(psutil.Process(pid).memory_info().peak_wset) / _MIB
@@ -116,10 +98,6 @@ def peak_mib(pid: int | None = None) -> float:
         return process_mib(pid)
 
 
-def _linux_peak_mib(process: str) -> float:
-    return _linux_status_mib(process, "VmHWM:")
-
-
 def _linux_status_mib(process: str, name: str) -> float:
     """A size of `/proc/PID/status` in MiB; 0 elsewhere, or when the process is gone."""
     try:
@@ -128,12 +106,6 @@ def _linux_status_mib(process: str, name: str) -> float:
         return 0.0
     line = next((line for line in status.splitlines() if line.startswith(name)), "")
     return int(line.split()[1]) / 1024 if line else 0.0  # a zombie has no memory and no line
-
-
-def machine_memory() -> MachineMemory:
-    """The machine's memory now; a control group with a tighter limit counts as the machine."""
-    now = memory_reading()
-    return MachineMemory(now.total_mib, now.available_mib)
 
 
 def cpu_times() -> CpuTimes:

@@ -8,7 +8,7 @@ from ctypes import POINTER, c_char, c_double, c_float, c_int, c_int64, c_size_t,
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepseek_r1.core.errors import EngineStartFailed
 
@@ -194,42 +194,9 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
 class Native:
     """The library's functions. None of them holds Python's lock."""
 
-    watch_owner: Any
-    restrict_threads: Any
-    ring_new: Any
-    ring_free: Any
-    ring_add: Any
-    ring_set_order: Any
-    ring_acquire: Any
-    ring_release: Any
-    ring_acquired: Any
-    ring_restart: Any
-    ring_stop: Any
-    ring_set_memory: Any
-    ring_counters: Any
-    callback_new: Any
-    callback_free: Any
-    callback_evict: Any
-    callback_admit: Any
-    callback_set_filter: Any
-    callback_touch: Any
-    callback_begin_pass: Any
-    callback_on_node: Any
-    callback_set_kernels: Any
-    kernels_on_node: Any
-    attention_vector_bits: Any
-    attention_new: Any
-    attention_set_layout: Any
-    attention_free: Any
-    attention_compute: Any
-    mul_mat_supported: Any
-    mul_mat_new: Any
-    mul_mat_set_layout: Any
-    mul_mat_set_rows: Any
-    mul_mat_free: Any
-    mul_mat_compute: Any
-    best_token: Any
-    decode_loop_run: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, handle: Any) -> None:
         for name, (result, *arguments) in _FUNCTIONS.items():

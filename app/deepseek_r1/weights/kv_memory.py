@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from deepseek_r1.hardware.storage import page_up
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, InterceptedBuffer
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
-from deepseek_r1.weights.memory_region import page_up
 
 _USAGE_ANY, _USAGE_COMPUTE = 0, 2  # ggml_backend_buffer_usage: ggml-backend.h
 

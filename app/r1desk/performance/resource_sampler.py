@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 
 from deepseek_r1.core.events import MemoryState
+from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.host.protocol import Heartbeat
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory import meter
@@ -197,7 +198,7 @@ class _SystemReader(QObject):
         now = meter.cpu_times()
         cores = now.load_since(self._before)
         self._before = now
-        machine = meter.machine_memory()
+        machine = memory_reading()
         self.measured.emit(
             ResourceSample(
                 window_mib=window_and_helpers_mib(),

@@ -16,7 +16,6 @@ from wine_results import FAILED, PASSED, SKIPPED, STARTED, Result
 CHOSEN = (
     "tests/engine/llama/test_exported_functions.py",
     "tests/hardware/test_storage.py",
-    "tests/weights/test_memory_region.py",
     "tests/weights/streaming/test_direct_file.py",
     "tests/weights/streaming/test_prefetch.py",
     "tests/weights/streaming/test_streamed_weights.py",

@@ -23,8 +23,8 @@ from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.memory.plan import MIXTURE_ITEMS, ProcessOverhead, plan_streaming
-from deepseek_r1.weights.memory_region import PAGE, page_down, page_up
 from deepseek_r1.weights.moe import routing
 from deepseek_r1.weights.moe.expert_cache import ExpertCache
 from deepseek_r1.weights.placement.expert_layout import expert_layers

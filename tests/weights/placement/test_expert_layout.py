@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.weights.memory_region import PAGE
+from deepseek_r1.hardware.storage import PAGE
 from deepseek_r1.weights.placement.expert_layout import (
     cache_bytes,
     expert_layers,

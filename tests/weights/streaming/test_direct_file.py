@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.weights.memory_region import PAGE, Region, page_down, page_up
+from deepseek_r1.hardware.storage import PAGE, SystemRegion, page_down, page_up
 from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from support.gguf_files import tiny_llama
 from support.streaming import budgets, loaded
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 def test_ranges_are_read_to_memory_with_their_remainder(path: Path, direct: bool) -> None:
     expected = path.read_bytes()
     file = WeightFile(path, direct=direct)
-    region = Region(SIZE + PAGE, huge_pages=True)  # committed at once
+    region = SystemRegion(SIZE + PAGE, huge_pages=True)  # committed at once
     for offset, nbytes in [(0, 10), (32, 5000), (4095, 2), (PAGE * 7 + 96, 6 << 20), (SIZE - 5, 5)]:
         base, end = page_down(offset), page_up(offset + nbytes)
         with region.bytes[: end - base] as into:
@@ -50,7 +50,7 @@ def test_the_page_cache_stays_clean(path: Path) -> None:
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     for direct in (True, False):
         file = WeightFile(path, direct=direct)
-        region = Region(page_up(SIZE), huge_pages=False)
+        region = SystemRegion(page_up(SIZE), huge_pages=False)
         file.read(region.bytes, 0, page_up(SIZE))
         region.close()
         file.close()
@@ -87,7 +87,7 @@ def test_a_loaded_model_leaves_nothing_of_its_file_in_the_page_cache(tmp_path: P
 def test_the_error_of_a_cut_file_names_it(path: Path) -> None:
     file = WeightFile(path)
     os.truncate(path, SIZE // 2)
-    region = Region(PAGE, huge_pages=True)
+    region = SystemRegion(PAGE, huge_pages=True)
     with pytest.raises(WeightsUnreadableError, match=r"weights\.bin is shorter"):
         file.read(region.bytes, page_down(SIZE - 1), page_up(SIZE))
     region.close()

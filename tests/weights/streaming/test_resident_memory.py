@@ -11,7 +11,7 @@ import pytest
 
 from deepseek_r1.core.errors import LoadStopped
 from deepseek_r1.hardware.disk import READ_BYTES
-from deepseek_r1.weights.memory_region import PAGE
+from deepseek_r1.hardware.storage import PAGE
 from deepseek_r1.weights.streaming.direct_file import WeightFile
 from deepseek_r1.weights.streaming.resident_memory import (
     ResidentMemory,

@@ -10,10 +10,10 @@ if sys.platform == "win32":
     from deepseek_r1.hardware.storage.windows_storage import WindowsFile as SystemFile
     from deepseek_r1.hardware.storage.windows_storage import WindowsRegion as SystemRegion
 elif sys.platform == "darwin":
-    from deepseek_r1.hardware.storage.macos_storage import MacFile as SystemFile
-    from deepseek_r1.hardware.storage.macos_storage import MacRegion as SystemRegion
+    from deepseek_r1.hardware.storage.posix_storage import MacFile as SystemFile
+    from deepseek_r1.hardware.storage.posix_storage import MacRegion as SystemRegion
 else:
-    from deepseek_r1.hardware.storage.linux_storage import LinuxFile as SystemFile
-    from deepseek_r1.hardware.storage.linux_storage import LinuxRegion as SystemRegion
+    from deepseek_r1.hardware.storage.posix_storage import LinuxFile as SystemFile
+    from deepseek_r1.hardware.storage.posix_storage import LinuxRegion as SystemRegion
 
 __all__ = ["PAGE", "RawFile", "Region", "SystemFile", "SystemRegion", "page_down", "page_up"]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ctypes import POINTER, byref, c_int, c_int64, c_size_t, c_uint32, c_void_p, c_wchar_p
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepseek_r1.hardware.storage.protocols import PAGE, page_down, page_up
 
@@ -55,14 +55,9 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
 class Kernel32:
     """The functions of kernel32 that are used here, with their types."""
 
-    CreateFileW: Any
-    GetFileSizeEx: Any
-    CreateEventW: Any
-    ReadFile: Any
-    GetOverlappedResult: Any
-    CloseHandle: Any
-    VirtualAlloc: Any
-    VirtualFree: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, library: Any, last_error: Callable[[], int]) -> None:
         """`last_error` returns the calling thread's error after a function of `library` failed."""

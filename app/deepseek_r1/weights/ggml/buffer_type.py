@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from deepseek_r1.hardware.storage import SystemRegion
 from deepseek_r1.weights.ggml.tensor_layout import (
     WORD,
     Ggml,
@@ -28,7 +29,6 @@ from deepseek_r1.weights.ggml.tensor_layout import (
     unexpected,
     word_at,
 )
-from deepseek_r1.weights.memory_region import Region
 
 _BUFT_SIZE = 8  # in words: six functions, the device, the context
 _ALLOC_BUFFER = 1  # index in the buffer type's functions
@@ -76,7 +76,7 @@ class BufferType:
     def __init__(self, ggml: Ggml, on_tensor: Callable[[int], None]) -> None:
         """Raises StreamingUnavailable where ggml's structures are not the expected ones."""
         self._ggml, self._on_tensor = ggml, on_tensor
-        self._reserved: list[Region] = []
+        self._reserved: list[SystemRegion] = []
         self._alloc = _AllocBuffer(self._on_alloc)
         self._init = _InitTensor(self._on_init)
         cpu = ggml.cpu_type()
@@ -91,7 +91,7 @@ class BufferType:
 
     def _check_buffer(self) -> None:
         """Compares a buffer of the kind that `_on_alloc` makes with the expected layout."""
-        region = Region(4096, huge_pages=False)
+        region = SystemRegion(4096, huge_pages=False)
         buffer = self._ggml.buffer_around(region.address, region.nbytes)
         expected = [self._ggml.buffer_type(buffer), region.address, self._ggml.buffer_size(buffer)]
         sound = (
@@ -107,7 +107,7 @@ class BufferType:
 
     def _on_alloc(self, _type: int, nbytes: int) -> int:
         try:
-            region = Region(nbytes, huge_pages=False)
+            region = SystemRegion(nbytes, huge_pages=False)
             self._reserved.append(region)
             buffer: int = self._ggml.buffer_around(region.address, region.nbytes)
             set_word(buffer + _INIT_TENSOR * WORD, address_of(self._init))
@@ -150,7 +150,7 @@ class PlainBufferType:
 class InterceptedBuffer:
     """A buffer in memory of ours, until ggml frees it."""
 
-    region: Region
+    region: SystemRegion
     tensors: dict[int, int] = field(default_factory=dict)  # bytes of each, by its offset
 
     def release(self, start: int, end: int) -> None:
@@ -218,7 +218,7 @@ class BufferInterceptor:
         if nbytes < _SMALL_BYTES or threading.get_ident() != self._thread:
             return int(self._original_alloc(kind, nbytes))
         try:
-            region = Region(nbytes, huge_pages=self._huge_pages)
+            region = SystemRegion(nbytes, huge_pages=self._huge_pages)
             region.commit(0, nbytes)
         except (OSError, ValueError):  # no address space: ggml reports it itself
             return int(self._original_alloc(kind, nbytes))
@@ -251,7 +251,7 @@ def _check_functions(ggml: Ggml) -> None:
     """
     calls: list[str] = []
     clear, free = _Clear(lambda *_: calls.append("clear")), _Free(lambda _: calls.append("free"))
-    region = Region(_SMALL_BYTES, huge_pages=False)
+    region = SystemRegion(_SMALL_BYTES, huge_pages=False)
     buffer = ggml.buffer_around(region.address, region.nbytes)
     set_word(buffer + _CLEAR * WORD, address_of(clear))
     set_word(buffer + _FREE * WORD, address_of(free))

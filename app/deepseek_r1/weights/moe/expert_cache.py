@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.weights.memory_region import PAGE, page_down, page_up
+from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.weights.moe.eviction import EvictionPolicy, make_policy
 from deepseek_r1.weights.moe.resident_set import ResidentSet
 from deepseek_r1.weights.placement.expert_layout import expert_layers

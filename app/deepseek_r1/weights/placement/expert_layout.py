@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
-from deepseek_r1.weights.memory_region import PAGE, page_up
+from deepseek_r1.hardware.storage import PAGE, page_up
 
 _NAME = re.compile(r"blk\.(\d+)\.ffn_(?:gate|up|down|gate_up)_exps\.weight")
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
-from deepseek_r1.weights.memory_region import PAGE, page_up
+from deepseek_r1.hardware.storage import PAGE, page_up
 from deepseek_r1.weights.placement.expert_layout import (
     ExpertLayer,
     cache_bytes,

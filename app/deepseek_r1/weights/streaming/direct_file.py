@@ -16,8 +16,7 @@ from pathlib import Path
 from deepseek_r1.core import log
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.hardware.disk import READ_BYTES
-from deepseek_r1.hardware.storage import RawFile, SystemFile
-from deepseek_r1.weights.memory_region import PAGE, Region, page_down
+from deepseek_r1.hardware.storage import PAGE, RawFile, SystemFile, SystemRegion, page_down
 
 
 class WeightsUnreadableError(Exception):
@@ -145,7 +144,7 @@ def open_files(
 
 def _page_at(file: RawFile, offset: int) -> bytes:
     """Up to a page of the file. Raises OSError."""
-    page = Region(PAGE, huge_pages=False)
+    page = SystemRegion(PAGE, huge_pages=False)
     try:
         page.commit(0, PAGE)
         return bytes(page.bytes[: file.read_into(page.bytes, offset)])

@@ -6,8 +6,8 @@ import ctypes
 import time
 from collections.abc import Iterable
 
+from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, TensorFields, word_at
-from deepseek_r1.weights.memory_region import PAGE, page_down, page_up
 from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
 from deepseek_r1.weights.weight import Weight
 

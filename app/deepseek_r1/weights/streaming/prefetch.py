@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from deepseek_r1.core import log
 from deepseek_r1.hardware.disk import READERS
+from deepseek_r1.hardware.storage import PAGE, SystemRegion
 from deepseek_r1.native.native_library import (
     AcquireOutcome,
     FallbackRead,
@@ -23,7 +24,6 @@ from deepseek_r1.native.native_library import (
     int_array,
     native,
 )
-from deepseek_r1.weights.memory_region import PAGE, Region
 from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.weight import Weight
 
@@ -43,7 +43,7 @@ class PrefetchRing:
         # Also at the interpreter's end, when a reader may still call Python.
         self._free_lock = threading.Lock()  # other threads read counters while the ring is freed
         self._finalizer = weakref.finalize(self, _free, self._native, self.ring, self._free_lock)
-        self._memory = Region(ring_bytes, huge_pages=True)
+        self._memory = SystemRegion(ring_bytes, huge_pages=True)
         self._native.ring_set_memory(self.ring, self._memory.address, self._memory.nbytes)
         self._numbers: dict[Weight, int] = {}
         self._weights: list[Weight] = []
@@ -132,7 +132,7 @@ class PrefetchRing:
         """Replace the ring's memory between two computations. Raises OSError without memory."""
         self._native.ring_stop(self.ring)
         self._memory.close()
-        self._memory = Region(ring_bytes, huge_pages=True)
+        self._memory = SystemRegion(ring_bytes, huge_pages=True)
         self._native.ring_set_memory(self.ring, self._memory.address, self._memory.nbytes)
 
     def close(self) -> None:

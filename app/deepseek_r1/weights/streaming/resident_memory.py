@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from deepseek_r1.core.errors import LoadStopped
 from deepseek_r1.hardware.disk import READ_BYTES, READERS
+from deepseek_r1.hardware.storage import SystemRegion, page_down, page_up
 from deepseek_r1.weights.ggml.tensor_layout import TensorFields, set_word, word_at
-from deepseek_r1.weights.memory_region import Region, page_down, page_up
 from deepseek_r1.weights.streaming.direct_file import WeightFile
 from deepseek_r1.weights.weight import Weight
 
@@ -27,7 +27,7 @@ class ResidentMemory:
 
     def __init__(self, files: Sequence[WeightFile]) -> None:
         self._files = files
-        self._regions = [Region(file.nbytes, huge_pages=False) for file in files]
+        self._regions = [SystemRegion(file.nbytes, huge_pages=False) for file in files]
 
     def address(self, weight: Weight) -> int:
         """The address of the weight's first byte, resident or not."""
@@ -112,12 +112,12 @@ class UnreadWeights:
 
     def __init__(self, fields: TensorFields) -> None:
         self._data = fields.data
-        self._zeros: dict[int, tuple[int, Region]] = {}  # by tensor, with its data of before
+        self._zeros: dict[int, tuple[int, SystemRegion]] = {}  # by tensor, with its data of before
 
     def point_to_zeros(self, weight: Weight) -> None:
         """Point a weight's tensor to as many zeros as it has bytes."""
         if weight.tensor not in self._zeros:
-            zeros = Region(weight.nbytes, huge_pages=False)
+            zeros = SystemRegion(weight.nbytes, huge_pages=False)
             zeros.commit(0, weight.nbytes)
             field = weight.tensor + self._data
             self._zeros[weight.tensor] = word_at(field), zeros

@@ -16,7 +16,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Event, PromptCacheState
 from deepseek_r1.core.settings import PromptCacheSettings
-from deepseek_r1.hardware.battery import battery_low
+from deepseek_r1.hardware.processor import battery_low
 from deepseek_r1.host.protocol import (
     PrepareRequest,
     PromptCacheFolder,

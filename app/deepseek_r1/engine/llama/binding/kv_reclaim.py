@@ -6,7 +6,7 @@ from deepseek_r1.core import log as _log
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.engine.llama.binding.library import Library, LibraryLog
 from deepseek_r1.engine.protocol.base import OpenRequest
-from deepseek_r1.hardware.own_files import drop_own_page_cache
+from deepseek_r1.hardware.own_memory import drop_own_page_cache
 from deepseek_r1.memory.cost_model import decode_compute_bytes, kv_cache_bytes, padded
 from deepseek_r1.memory.plan import DECODE_ROWS
 from deepseek_r1.weights.ggml.tensor_layout import Ggml

@@ -1,0 +1,120 @@
+"""Storage on Linux and macOS: files read at offsets, and private mappings without a file.
+
+Linux has O_DIRECT for files and MADV_DONTNEED for memory. macOS has F_NOCACHE, which requires no
+alignment, but unaligned reads go through the cache. Its pages have 16 KiB on Apple's processors.
+MADV_FREE leaves pages in the process's footprint until memory is short; MADV_FREE_REUSABLE removes
+them at once, but has to be undone before they are used again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from deepseek_r1.hardware.storage.protocols import PAGE, page_down, page_up
+
+if sys.platform != "win32":
+    import fcntl
+
+_HUGE = 2 << 20
+# MAP_NORESERVE: address space alone does not count as memory.
+_NO_RESERVE = 0x40 if sys.platform == "darwin" else 0x4000
+_F_NOCACHE = 48
+_MADV_FREE_REUSABLE, _MADV_FREE_REUSE = 7, 8
+
+
+class LinuxFile:
+    """A file descriptor; see `RawFile`."""
+
+    def __init__(self, path: Path, *, direct: bool) -> None:
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        self.descriptor = os.open(path, flags | os.O_DIRECT if direct else flags)
+        self.nbytes = os.fstat(self.descriptor).st_size
+
+    def read_into(self, into: memoryview, offset: int) -> int:
+        """See `RawFile`."""
+        return os.preadv(self.descriptor, [into], offset)
+
+    def drop_cache(self, offset: int, nbytes: int) -> None:
+        """See `RawFile`."""
+        os.posix_fadvise(self.descriptor, offset, nbytes, os.POSIX_FADV_DONTNEED)
+
+    def close(self) -> None:
+        """See `RawFile`."""
+        os.close(self.descriptor)
+
+
+class MacFile(LinuxFile):
+    """A file descriptor; see `RawFile`."""
+
+    def __init__(self, path: Path, *, direct: bool) -> None:
+        super().__init__(path, direct=False)
+        if direct:
+            try:
+                fcntl.fcntl(self.descriptor, _F_NOCACHE, 1)
+            except OSError:
+                self.close()
+                raise
+
+    def drop_cache(self, offset: int, nbytes: int) -> None:
+        """Does nothing: macOS has no such advice for a range."""
+
+
+class LinuxRegion:
+    """Memory whose pages appear on first use and are zero again after `discard`."""
+
+    def __init__(self, nbytes: int, *, huge_pages: bool) -> None:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
+        self._map = mmap.mmap(-1, max(page_up(nbytes), PAGE), flags=flags)
+        self.nbytes = len(self._map)
+        anchor = ctypes.c_char.from_buffer(self._map)
+        self.address = ctypes.addressof(anchor)
+        del anchor
+        self.bytes = memoryview(self._map)
+        with suppress(OSError, AttributeError):  # a system without huge pages
+            self._map.madvise(mmap.MADV_HUGEPAGE if huge_pages else mmap.MADV_NOHUGEPAGE)
+
+    def commit(self, start: int, end: int) -> None:
+        """Does nothing: the kernel provides a page when it is touched."""
+
+    def allow_huge_pages(self, start: int, end: int) -> None:
+        """See `Region`. Measured: a drive fills huge pages three times as fast."""
+        first = -(-(self.address + start) // _HUGE) * _HUGE - self.address
+        nbytes = (self.address + end) // _HUGE * _HUGE - self.address - first
+        if nbytes > 0:
+            with suppress(OSError):  # a kernel without huge pages
+                self._map.madvise(mmap.MADV_HUGEPAGE, first, nbytes)
+
+    def discard(self, start: int, end: int) -> None:
+        """See `Region`."""
+        first, last = page_up(start), page_down(end)
+        if first < last:
+            self._release(first, last - first)
+
+    def _release(self, start: int, nbytes: int) -> None:
+        self._map.madvise(mmap.MADV_DONTNEED, start, nbytes)
+
+    def close(self) -> None:
+        """See `Region`."""
+        self.bytes.release()
+        self._map.close()
+
+
+class MacRegion(LinuxRegion):
+    """Memory whose released pages may keep or lose their bytes."""
+
+    def commit(self, start: int, end: int) -> None:
+        """Count pages as used again. This has no effect on pages that were never released."""
+        first = page_down(start)
+        with suppress(OSError):  # the pages are usable nevertheless, only counted wrongly
+            self._map.madvise(_MADV_FREE_REUSE, first, page_up(end) - first)
+
+    def allow_huge_pages(self, start: int, end: int) -> None:
+        """Does nothing: macOS has no such advice."""
+
+    def _release(self, start: int, nbytes: int) -> None:
+        self._map.madvise(_MADV_FREE_REUSABLE, start, nbytes)
