@@ -1,4 +1,4 @@
-"""What Linux counts as this process's memory: kept out of the swap space, or dropped.
+"""Keeps this process's memory out of the swap space, and drops what it does not use. Linux only.
 
 Libraries are read ahead, and most of that is not used. A control group charges these pages to the
 process that read them first, also in a container: 20 MiB and more that no line of a budget
