@@ -357,6 +357,22 @@ def test_the_same_model_is_loaded_again_by_the_same_process() -> None:
     assert queue.submit(with_prompts, 2.0).check == with_prompts
 
 
+def test_an_old_file_is_loaded_again_by_a_fresh_process() -> None:
+    """The engine for old files leaves something of each load behind."""
+    facts = LOADED.facts.model_copy(update={"engine": "ctransformers 0.2.27"})
+    loaded = LOADED.model_copy(update={"facts": facts})
+    queue = RequestQueue(cancel_s=5.0, identity=str)
+    queue.submit(LOAD, 0.0)
+    queue.on_engine_ready(0.0)
+    queue.on_reply(EventReply(id=1, event=LoadProgress(fraction=0.0)), 1.0)
+    queue.on_reply(EventReply(id=1, event=loaded), 1.0)
+    queue.on_reply(DoneReply(id=1), 1.0)
+    again = LOAD.model_copy(update={"id": 20})
+    assert queue.submit(again, 2.0).check == again
+    assert queue.on_load_checked(20, None, 2.0).replace
+    assert sent(queue.on_engine_ready(3.0)) == [again]
+
+
 def test_a_file_that_took_the_models_place_is_another_model() -> None:
     identities = {LOAD.path: "first"}
     queue = with_opened_model(identities.get)

@@ -184,6 +184,16 @@ def test_a_load_that_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
         opened(tiny_gpt2(tmp_path / "tiny.bin"), on_progress=lambda _share: False)
 
 
+def test_a_falcon_is_loaded_again_by_a_fresh_process(tmp_path: Path) -> None:
+    """The 32nd load in one process would end it."""
+    path, settings = FAMILIES["falcon"](tmp_path / "model.bin"), LoadSettings(context_length=256)
+    with EngineClient() as engine:
+        engine.load(path, settings)
+        first = engine.pid
+        engine.load(path, settings)
+        assert engine.pid != first
+
+
 @pytest.mark.slow
 def test_the_bill_is_near_what_the_process_takes(tmp_path: Path) -> None:
     path = tiny_gpt2(tmp_path / "wide.bin", width=1024, blocks=4, context=512)

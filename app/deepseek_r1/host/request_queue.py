@@ -318,7 +318,10 @@ class RequestQueue:
                 self._loaded = False
                 if self._reload is None:
                     self._model = None
-            case ModelLoaded():
+            case ModelLoaded(facts=facts):
+                if facts.engine.startswith("ctransformers"):
+                    # Each load of a Falcon leaves two of ggml's 64 contexts in the process.
+                    self._opened = object()  # as other files: the next load gets a fresh one
                 self._loaded = True
                 self._model = request.model_copy(update={"deadline_s": None})
 
