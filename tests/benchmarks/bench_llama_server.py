@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.runner import Report, argument_parser, in_turns, middle, numbers, ratio
 from deepseek_r1.engine.llama.binding.openmp import wait_policy
 from deepseek_r1.hardware import cpu
-from deepseek_r1.lab.bench.serve_load import ServerLoad
+from deepseek_r1.lab.serve_load import ServerLoad
 from support.servers import foreign_server, free_port, post, started
 
 PLACES, CONTEXT = "8", 4096

@@ -13,7 +13,7 @@ sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
 from deepseek_r1.core.errors import ModelLoadFailed
 from deepseek_r1.engine.llama.binding.library import library
-from deepseek_r1.lab.bench.engine_run import ProcessCounters, RunRequest, RunTimes, measure_engine
+from deepseek_r1.lab.engine_run import ProcessCounters, RunRequest, RunTimes, measure_engine
 
 _TOKEN = 1  # any: the same token costs the same as others
 _MICRO_BATCH = 256

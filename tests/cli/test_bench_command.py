@@ -10,8 +10,8 @@ import pytest
 
 from deepseek_r1.cli import bench_command
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.lab.bench.engine_run import RunTimes
-from deepseek_r1.lab.bench.serve_load import machines_for
+from deepseek_r1.lab.engine_run import RunTimes
+from deepseek_r1.lab.serve_load import machines_for
 from support.command import run_here
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="runs on Linux only")

@@ -80,7 +80,7 @@ def test_models_lists_for_people():
 def test_a_process_of_ours_can_ask_the_program_for_a_module_of_ours_alone():
     command = [sys.executable, "-m", "deepseek_r1.cli", "-P", "-m"]
     asked = {"input": "{}", "capture_output": True, "text": True}
-    own = subprocess.run([*command, "deepseek_r1.lab.bench.engine_run"], check=False, **asked)
+    own = subprocess.run([*command, "deepseek_r1.lab.engine_run"], check=False, **asked)
     assert "validation error for RunRequest" in own.stderr
     other = subprocess.run([*command, "json.tool"], check=False, **asked)
     assert other.returncode == 2

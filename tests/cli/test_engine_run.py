@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.lab.bench.engine_run import (
+from deepseek_r1.lab.engine_run import (
     RunRequest,
     RunTimes,
     in_both_orders,

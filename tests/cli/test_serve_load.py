@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepseek_r1.lab.bench.serve_load import LoadTimes, percentile
+from deepseek_r1.lab.serve_load import LoadTimes, percentile
 from support.command import run
 
 

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.cli.quality_command import launch
 from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.paths import resources_dir
-from deepseek_r1.lab.quality.quality_child import Launch
-from deepseek_r1.lab.quality.quality_run import MeasurementSettings
+from deepseek_r1.lab.quality_run import MeasurementSettings
 from support.budgets import ROOMY_MIB
 
 TEXTS = resources_dir() / "calibration"
@@ -47,8 +45,3 @@ def short_terms() -> MeasurementSettings:
         most_scored=256,
         threads=2,
     )
-
-
-@pytest.fixture
-def started() -> Launch:
-    return launch()

@@ -15,18 +15,17 @@ from click.testing import CliRunner
 from deepseek_r1.cli.app import app
 from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
-from deepseek_r1.lab.quality import report
-from deepseek_r1.lab.quality.quality_child import Launch
-from deepseek_r1.lab.quality.quality_errors import (
+from deepseek_r1.lab import quality_report as report
+from deepseek_r1.lab.quality_load import read_text
+from deepseek_r1.lab.quality_measure import divergence, grouped, log_softmax, margins
+from deepseek_r1.lab.quality_messages import (
     NoSpaceForLogits,
     PlotsMissing,
     TextTooShort,
     TextUnreadable,
     VocabulariesDiffer,
 )
-from deepseek_r1.lab.quality.quality_load import read_text
-from deepseek_r1.lab.quality.quality_measure import divergence, grouped, log_softmax, margins
-from deepseek_r1.lab.quality.quality_run import MeasurementSettings, compare
+from deepseek_r1.lab.quality_run import MeasurementSettings, compare
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -35,12 +34,10 @@ def nobody(_model: Path, _done: int, _total: int) -> None:
     """Watches no progress."""
 
 
-def test_int8_is_close_and_half_as_large(
-    f16: Path, int8: Path, short_terms: MeasurementSettings, started: Launch
-):
+def test_int8_is_close_and_half_as_large(f16: Path, int8: Path, short_terms: MeasurementSettings):
     heard: list[Path] = []
     base, packed = compare(
-        f16, [int8], short_terms, started, lambda model, _done, _total: heard.append(model)
+        f16, [int8], short_terms, lambda model, _done, _total: heard.append(model)
     )
     assert set(heard) == {f16, int8}
     assert base.divergence is None
@@ -62,10 +59,8 @@ def test_int8_is_close_and_half_as_large(
     assert min(base.decode_tok_s, base.prefill_tok_s) > 0
 
 
-def test_a_model_is_exactly_like_itself(
-    tiny_qwen2: Path, short_terms: MeasurementSettings, started: Launch
-):
-    base, same = compare(tiny_qwen2, [tiny_qwen2], short_terms, started, nobody)
+def test_a_model_is_exactly_like_itself(tiny_qwen2: Path, short_terms: MeasurementSettings):
+    base, same = compare(tiny_qwen2, [tiny_qwen2], short_terms, nobody)
     assert same.divergence is not None
     assert (same.nll, same.correct) == (base.nll, base.correct)
     assert (same.divergence.worst, same.divergence.agreement) == (0.0, 1.0)
@@ -92,11 +87,11 @@ def test_large_logits_do_not_overflow():
 
 
 def test_models_with_other_vocabularies_are_not_compared(
-    int8: Path, tiny_qwen2: Path, short_terms: MeasurementSettings, started: Launch
+    int8: Path, tiny_qwen2: Path, short_terms: MeasurementSettings
 ):
     terms = dataclasses.replace(short_terms, window=64, most_scored=32)
     with pytest.raises(VocabulariesDiffer):
-        compare(tiny_qwen2, [int8], terms, started, nobody)
+        compare(tiny_qwen2, [int8], terms, nobody)
 
 
 @pytest.mark.parametrize(
@@ -107,30 +102,27 @@ def test_a_text_that_cannot_serve_is_refused(
     error: type,
     tiny_qwen2: Path,
     short_terms: MeasurementSettings,
-    started: Launch,
     tmp_path,
 ):
     text = tmp_path / "text.txt"
     text.write_bytes(content)
     terms = dataclasses.replace(short_terms, text=text)
     with pytest.raises(error):
-        compare(tiny_qwen2, [tiny_qwen2], terms, started, nobody)
+        compare(tiny_qwen2, [tiny_qwen2], terms, nobody)
 
 
 def test_the_memory_budget_and_the_limit_of_the_disk_hold(
-    f16: Path, tiny_qwen2: Path, short_terms: MeasurementSettings, started: Launch
+    f16: Path, tiny_qwen2: Path, short_terms: MeasurementSettings
 ):
     with pytest.raises(BudgetTooSmall):
-        compare(f16, [], dataclasses.replace(short_terms, memory_budget_mib=256), started, nobody)
+        compare(f16, [], dataclasses.replace(short_terms, memory_budget_mib=256), nobody)
     with pytest.raises(NoSpaceForLogits):
-        compare(tiny_qwen2, [], dataclasses.replace(short_terms, disk_limit_mib=0), started, nobody)
+        compare(tiny_qwen2, [], dataclasses.replace(short_terms, disk_limit_mib=0), nobody)
 
 
-def test_a_missing_model_is_named(
-    short_terms: MeasurementSettings, started: Launch, tmp_path: Path
-):
+def test_a_missing_model_is_named(short_terms: MeasurementSettings, tmp_path: Path):
     with pytest.raises(ModelFileMissing, match=r"none\.gguf"):
-        compare(tmp_path / "none.gguf", [], short_terms, started, nobody)
+        compare(tmp_path / "none.gguf", [], short_terms, nobody)
 
 
 @pytest.mark.parametrize(
@@ -147,12 +139,12 @@ def test_a_missing_model_is_named(
     ],
 )
 def test_a_process_that_dies_or_writes_nonsense_is_reported_as_that(
-    program: str, error: type, short_terms: MeasurementSettings, started: Launch, f16: Path
+    program: str, error: type, short_terms: MeasurementSettings, f16: Path
 ):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", program])
         with pytest.raises(error):
-            compare(f16, [], short_terms, started, nobody)
+            compare(f16, [], short_terms, nobody)
 
 
 def test_the_command_prints_one_object_and_draws_a_picture(
@@ -180,10 +172,8 @@ def test_without_matplotlib_a_plot_is_refused_before_anything_is_measured(
     assert isinstance(CliRunner().invoke(app, words).exception, PlotsMissing)
 
 
-def test_every_number_has_its_uncertainty(
-    tiny_qwen2: Path, short_terms: MeasurementSettings, started: Launch
-):
-    measured = compare(tiny_qwen2, [tiny_qwen2], short_terms, started, nobody)
+def test_every_number_has_its_uncertainty(tiny_qwen2: Path, short_terms: MeasurementSettings):
+    measured = compare(tiny_qwen2, [tiny_qwen2], short_terms, nobody)
     table = {row.title: row.values for row in report.rows(measured)}
     assert all("±" in value for value in table["Perplexity"])
     assert all("±" in value for value in table["Right first choice"])

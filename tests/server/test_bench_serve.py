@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deepseek_r1.lab.bench.serve_load import ServerLoad
+from deepseek_r1.lab.serve_load import ServerLoad
 from support.command import run
 from support.servers import RunningServer, get
 

@@ -19,14 +19,14 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware import cpu, machine_memory_mib
-from deepseek_r1.lab.bench.engine_run import (
+from deepseek_r1.lab.engine_run import (
     RunRequest,
     RunTimes,
     in_both_orders,
     medians,
     run_in_process,
 )
-from deepseek_r1.lab.bench.serve_load import LOAD_SHARE, ServerLoad, machines_for
+from deepseek_r1.lab.serve_load import LOAD_SHARE, ServerLoad, machines_for
 
 MOST_REQUESTS_S = 1000
 

@@ -165,7 +165,7 @@ def _check_texts(*, prunes: bool, text: Path | None, imatrix_text: Path | None) 
 def _with_importance(request: ConversionRequest, text: Path) -> ConversionRequest:
     """Returns the request with an importance matrix of the source on the text."""
     from deepseek_r1.cli.prune_command import require_file  # noqa: PLC0415 - seldom wanted
-    from deepseek_r1.cli.quality_command import launch, model_bar  # noqa: PLC0415
+    from deepseek_r1.cli.quality_command import model_bar  # noqa: PLC0415
     from deepseek_r1.lab.importance_matrix import collect_importance  # noqa: PLC0415
 
     require_file(request.source)
@@ -173,7 +173,6 @@ def _with_importance(request: ConversionRequest, text: Path) -> ConversionReques
         importance = collect_importance(
             request.source,
             text,
-            launch(),
             memory_budget_mib=request.memory_budget_mib - int(o.COMMAND_LINE_MIB),
             threads=request.threads,
             on_progress=lambda done, total: on_model(request.source, done, total),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,19 +10,14 @@ from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, option
 from deepseek_r1.cli.convert_command import layers_option, show_converted, text_option
-from deepseek_r1.cli.quality_command import (
-    disk_limit_option,
-    launch,
-    model_bar,
-    scratch_option,
-)
+from deepseek_r1.cli.quality_command import model_bar
 from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionResult
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import resources_dir
-from deepseek_r1.lab.prune.prune_model import Pruning
-from deepseek_r1.lab.prune.prune_model import prune as prune_model
+from deepseek_r1.lab.prune_model import Pruning
+from deepseek_r1.lab.prune_model import prune as prune_model
 
 _USUAL_SHARE = 0.3  # without --prune and --prune-layers
 
@@ -36,11 +30,11 @@ def require_file(source: Path) -> None:
 
 
 def prune_file(
-    request: ConversionRequest, share: float, text: Path | None, blocks: int, **more: Any
+    request: ConversionRequest, share: float, text: Path | None, blocks: int
 ) -> ConversionResult:
     """Prune with one progress bar for the text and one for the output. Raises WrongUsage.
 
-    `text` is that of the installation without one; `more` are other fields of `Pruning`.
+    `text` is that of the installation without one.
     """
     require_file(request.source)
     text = text or resources_dir() / "calibration" / "calibration.txt"
@@ -52,8 +46,7 @@ def prune_file(
         def on_progress(progress: ConversionProgress) -> None:
             on_model(request.output, progress.done, progress.total)
 
-        pruning = Pruning(share, text, blocks, **more)
-        return prune_model(request, pruning, launch(), on_text, on_progress)
+        return prune_model(request, Pruning(share, text, blocks), on_text, on_progress)
 
 
 @command(
@@ -70,16 +63,9 @@ def prune_file(
     show_default=tr("{share}, or none with --prune-layers", share=_USUAL_SHARE),
 )
 @layers_option
-@option(
-    "--compensate/--no-compensate",
-    tr("Fit the remaining weights to the calibration text."),
-    default=True,
-)
 @o.precision_option
 @o.budget_option
 @o.threads_option
-@disk_limit_option
-@scratch_option
 @o.force_option
 @o.json_option
 def prune(
@@ -89,12 +75,9 @@ def prune(
     text: Path | None,
     share: float | None,
     prune_layers: int,
-    compensate: bool,
     precision: str,
     memory_budget: int,
     threads: int,
-    disk_limit: int,
-    scratch: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -104,14 +87,6 @@ def prune(
     request = ConversionRequest(
         source, target, precision_named(precision), memory_budget, force, threads
     )
-    pruned = prune_file(
-        request,
-        share,
-        text,
-        prune_layers,
-        compensate=compensate,
-        disk_limit_mib=disk_limit,
-        scratch=scratch,
-    )
+    pruned = prune_file(request, share, text, prune_layers)
     show_converted(request, pruned, as_json=as_json)
     console.note(tr("See what it cost: deepseek-r1 quality SOURCE OUTPUT --text ANOTHER_TEXT"))

@@ -18,28 +18,15 @@ from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, option
 from deepseek_r1.cli.progress import bars
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.host.environment import engine_environment, start_options
-from deepseek_r1.lab.quality import plot as plots
-from deepseek_r1.lab.quality import report
-from deepseek_r1.lab.quality.quality_child import Launch
-from deepseek_r1.lab.quality.quality_messages import Measurement
-from deepseek_r1.lab.quality.quality_run import (
+from deepseek_r1.lab import quality_report as report
+from deepseek_r1.lab.quality_messages import Measurement
+from deepseek_r1.lab.quality_run import (
     DISK_LIMIT_MIB,
     MOST_SCORED,
     WINDOW,
     MeasurementSettings,
     OnModel,
     compare,
-)
-
-scratch_option = option(
-    "--scratch", tr("A folder for temporary files. Default: the system's."), PATH
-)
-disk_limit_option = option(
-    "--disk-limit",
-    tr("The most MiB that temporary files may take."),
-    click.IntRange(min=1),
-    default=DISK_LIMIT_MIB,
 )
 
 
@@ -57,8 +44,13 @@ disk_limit_option = option(
 )
 @o.threads_option
 @o.budget_option
-@disk_limit_option
-@scratch_option
+@option(
+    "--disk-limit",
+    tr("The most MiB that temporary files may take."),
+    click.IntRange(min=1),
+    default=DISK_LIMIT_MIB,
+)
+@option("--scratch", tr("A folder for temporary files. Default: the system's."), PATH)
 @o.json_option
 def quality(
     *,
@@ -76,7 +68,7 @@ def quality(
 ) -> None:
     """Compare two versions of a model on a text: quality, size, memory and speed."""
     if plot is not None:
-        plots.require_plots()
+        report.require_plots()
     terms = MeasurementSettings(
         text=text,
         memory_budget_mib=memory_budget - int(o.COMMAND_LINE_MIB),
@@ -87,9 +79,9 @@ def quality(
         threads=threads,
     )
     with model_bar() as on_model:
-        measured = compare(base, [other], terms, launch(), on_model)
+        measured = compare(base, [other], terms, on_model)
     if plot is not None:
-        plots.draw(measured, [base.stem, other.stem], plot)
+        report.draw(measured, [base.stem, other.stem], plot)
     if as_json:
         console.result_json(quality_report([base, other], measured, text))
     else:
@@ -102,11 +94,6 @@ def quality_report(paths: list[Path], measured: list[Measurement], text: Path) -
         **report.terms_as_json(measured[0], text),
         "models": [report.as_json(m, p) for m, p in zip(measured, paths, strict=True)],
     }
-
-
-def launch() -> Launch:
-    """Returns the start options of the measuring process; like the engine, it gets no secrets."""
-    return Launch(engine_environment(), start_options())
 
 
 @contextmanager

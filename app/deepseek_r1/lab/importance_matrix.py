@@ -7,10 +7,9 @@ The mean square of a column's input weights the error of that column. Quantisati
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,9 @@ import numpy.typing as npt
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.engine.llama.binding.activations import ActivationObserver
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.lab.quality.quality_child import Launch, OnProgress, run_request
-from deepseek_r1.lab.quality.quality_load import load, piece_within, read_text, windows
-from deepseek_r1.lab.quality.quality_messages import Collect, Collected
+from deepseek_r1.lab.quality_load import load, piece_within, read_text, windows
+from deepseek_r1.lab.quality_messages import Collect, Collected
+from deepseek_r1.lab.quality_run import OnProgress, run_request
 from deepseek_r1.memory.meter import peak_mib
 
 Floats = npt.NDArray[np.float32]
@@ -35,20 +34,17 @@ class Activations:
 
     `squares` has the mean square of each column's input by the matrix's name, shape (columns,) or
     (experts, columns). `turns` has, for each block, 1 - cosine between the residual stream before
-    and after it, NaN if it was not observed; near 0, the block changes nothing. `inputs` has the
-    files of the inputs written completely, float32 of shape (tokens, columns).
+    and after it, NaN if it was not observed; near 0, the block changes nothing.
     """
 
     squares: dict[str, Floats]
     turns: Floats
-    inputs: dict[str, Path]
     tokens: int
 
 
 def collect_importance(
     model: Path,
     text: Path,
-    launch: Launch,
     *,
     memory_budget_mib: int,
     threads: int = 0,
@@ -68,32 +64,25 @@ def collect_importance(
             memory_budget_mib=memory_budget_mib,
             threads=threads,
         )
-        return activations(request, launch, on_progress).squares
+        return activations(request, on_progress).squares
 
 
-def activations(request: Collect, launch: Launch, on_progress: OnProgress) -> Activations:
+def activations(request: Collect, on_progress: OnProgress) -> Activations:
     """Collect in a child process, and read its results from the request's folder."""
-    answer = run_request(request, launch, on_progress)
-    if not isinstance(answer, Collected):
-        raise EngineFailed(detail="the wrong answer to a request")
+    tokens = run_request(request, on_progress).tokens
     with np.load(request.folder / _SQUARES, allow_pickle=False) as file:
         squares = {name: file[name] for name in file.files}
     return Activations(
         squares=squares,
         turns=np.load(request.folder / _BLOCKS, allow_pickle=False),
-        inputs={name: _inputs_path(request, name) for name in request.kept},
-        tokens=answer.tokens,
+        tokens=tokens,
     )
-
-
-def _inputs_path(request: Collect, name: str) -> Path:
-    return request.folder / f"inputs-{request.kept.index(name)}.f32"
 
 
 # ---- inside the process that computes ------------------------------------------------------------
 
 
-def collect(request: Collect, on_progress: Callable[[int, int], None]) -> Collected:
+def collect(request: Collect, on_progress: OnProgress) -> Collected:
     """Evaluate the text and write the activations into the request's folder."""
     header = read_header(request.model)
     text = read_text(request.text)
@@ -102,11 +91,11 @@ def collect(request: Collect, on_progress: Callable[[int, int], None]) -> Collec
         for each in header.tensors
         if len(each.shape) > 1 and each.name.endswith(".weight")
     }
-    sums = _Sums(header, request)
+    sums = _Sums(header)
     piece = piece_within(header, request.window, request.memory_budget_mib, sums.nbytes / (1 << 20))
     watcher = ActivationObserver(watched, sums.on_input, sums.on_block)
     tokens = 0
-    with sums, load(header, request.window, piece, request.threads, watcher.address) as evaluator:
+    with load(header, request.window, piece, request.threads, watcher.address) as evaluator:
         most = max(1, request.most_tokens // request.window)
         cut = windows(evaluator, text, request.window, most)
         for done, window in enumerate(cut):
@@ -117,7 +106,7 @@ def collect(request: Collect, on_progress: Callable[[int, int], None]) -> Collec
                 if watcher.failure is not None:
                     raise EngineFailed(detail=str(watcher.failure)) from watcher.failure
             tokens += len(window)
-    sums.write()
+    sums.write(request.folder)
     return Collected(tokens=tokens, peak_mib=peak_mib())
 
 
@@ -134,9 +123,7 @@ class _Sums:
     """All sums of a collection."""
 
     header: ModelHeader
-    request: Collect
     matrices: dict[str, _Column] = field(default_factory=dict)
-    files: dict[str, BinaryIO] = field(default_factory=dict)
     cosines: npt.NDArray[np.float64] = field(init=False)
     seen: npt.NDArray[np.int64] = field(init=False)
     before: tuple[int, Floats] | None = None
@@ -156,22 +143,11 @@ class _Sums:
         """The memory of the sums in bytes."""
         return sum(each.squares.nbytes for each in self.matrices.values())
 
-    def __enter__(self) -> _Sums:
-        for name in self.request.kept:
-            self.files[name] = _inputs_path(self.request, name).open("wb")
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for file in self.files.values():
-            file.close()
-
     def on_input(self, name: str, rows: Floats, expert: int) -> None:
         """Add the input rows of a matrix."""
         found = self.matrices[name]
         found.squares[expert] += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
         found.rows[expert] += len(rows)
-        if name in self.files:
-            self.files[name].write(np.ascontiguousarray(rows).tobytes())
 
     def on_block(self, block: int, rows: Floats) -> None:
         """Compare the residual stream after a block with the one before it."""
@@ -183,7 +159,7 @@ class _Sums:
         self.cosines[block] += float((dots / np.maximum(lengths, 1e-12)).sum())
         self.seen[block] += len(rows)
 
-    def write(self) -> None:
+    def write(self, folder: Path) -> None:
         """Write means. Leaves out matrices without input rows."""
         means: dict[str, Any] = {}
         for name, found in self.matrices.items():
@@ -192,7 +168,7 @@ class _Sums:
                 mean[found.rows == 0] = mean[found.rows > 0].mean(axis=0)  # an unused expert
                 shape = mean.shape[1:] if len(mean) == 1 else mean.shape
                 means[name] = mean.astype(np.float32).reshape(shape)
-        np.savez(self.request.folder / _SQUARES, **means)
+        np.savez(folder / _SQUARES, **means)
         with np.errstate(invalid="ignore"):
             turns = (1.0 - self.cosines / self.seen).astype(np.float32)
-        np.save(self.request.folder / _BLOCKS, turns)
+        np.save(folder / _BLOCKS, turns)

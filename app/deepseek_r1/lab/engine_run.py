@@ -1,6 +1,6 @@
 """One timed run of the engine in a child process, and the medians of several runs.
 
-`python -m deepseek_r1.lab.bench.engine_run` reads a `RunRequest` as JSON from standard input and
+`python -m deepseek_r1.lab.engine_run` reads a `RunRequest` as JSON from standard input and
 writes `RunTimes` as JSON to standard output. Linux only: it reads the process's counters from
 `/proc`.
 """
@@ -180,7 +180,7 @@ def main() -> None:
 
 def run_in_process(
     request: RunRequest,
-    program: Sequence[str] = ("-m", "deepseek_r1.lab.bench.engine_run"),
+    program: Sequence[str] = ("-m", "deepseek_r1.lab.engine_run"),
     **options: Any,
 ) -> tuple[RunTimes | None, str]:
     """Run `program` in a child process. Returns its times, or None and why it failed.

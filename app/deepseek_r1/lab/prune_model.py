@@ -2,8 +2,8 @@
 
 A channel is a row of gate and up and a column of down. Its importance is the length of its column
 times the root mean square of its activation (as Wanda scores single weights: Sun and others, 2023).
-`prune_fit` fits the remaining channels so that they compensate for the removed ones.
-`prune_blocks` selects the blocks.
+Of the blocks those go that change the residual stream the least: 1 - cosine between the stream
+before and after (Men and others, ShortGPT, 2024).
 
 Every block loses the same number of channels, because llama.cpp gives all blocks of these families
 the first one's width, even if a file lists a width for each. Pruning loses quality; the file's
@@ -14,93 +14,76 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import struct
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from deepseek_r1.convert.gguf.key_values import replaced, text, u32
+from deepseek_r1.convert.gguf.key_values import KeyValue, replaced, text, u32
 from deepseek_r1.convert.job import ConversionRequest, ConversionResult, OnProgress, convert
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.lab.importance_matrix import WINDOW, Activations, activations
-from deepseek_r1.lab.prune.prune_blocks import least_turning, require_removable, without_blocks
-from deepseek_r1.lab.prune.prune_fit import blocks_of_rows, fit_mib, fitted_columns
-from deepseek_r1.lab.quality.quality_child import Launch
-from deepseek_r1.lab.quality.quality_child import OnProgress as OnText
-from deepseek_r1.lab.quality.quality_errors import FitTooLarge, NoSpaceForLogits, PruningRefused
-from deepseek_r1.lab.quality.quality_messages import Collect
-from deepseek_r1.lab.quality.quality_run import DISK_LIMIT_MIB
+from deepseek_r1.lab.quality_messages import Collect, PruningRefused
+from deepseek_r1.lab.quality_run import OnProgress as OnText
 from deepseek_r1.memory import meter
 
 BLOCK: Final = 256  # channels are kept in whole blocks of the K-quants
 _NARROW_BLOCK: Final = 32  # if the width is no multiple of 256
 _MOST_TOKENS: Final = 8192
-_RESERVE_MIB: Final = 104.0  # Python's memory and the largest piece being quantised
-_MIB: Final = 1 << 20
+_READ_BYTES: Final = 8 << 20  # per block of rows; a few are in memory at a time
+_UNIFORM: Final = ("llama", "qwen2", "qwen3")  # families whose blocks are all alike
+_LIST: Final = 9  # GGUF's type number of an array
+_NAME: Final = re.compile(r"blk\.(\d+)\.(.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """The `share` of channels (0 to 1) and the number of `blocks` to remove, and the text.
-
-    `disk_limit_mib` bounds the activations kept on the disk for the compensation, and so the number
-    of tokens used. `scratch` is their folder, None means the system's temporary folder.
-    """
+    """The `share` of channels (0 to 1) and the number of `blocks` to remove, and the text."""
 
     share: float
     text: Path
     blocks: int = 0
-    compensate: bool = True
-    disk_limit_mib: int = DISK_LIMIT_MIB
-    scratch: Path | None = None
 
 
 def prune(
-    request: ConversionRequest,
-    pruning: Pruning,
-    launch: Launch,
-    on_text: OnText,
-    on_progress: OnProgress,
+    request: ConversionRequest, pruning: Pruning, on_text: OnText, on_progress: OnProgress
 ) -> ConversionResult:
     """Write `request.output` with fewer channels or blocks.
 
-    Raises PruningRefused, FitTooLarge, `MeasuringRefused`, and whatever `convert` raises.
+    Raises PruningRefused, `MeasuringRefused`, and whatever `convert` raises.
     """
     header = read_header(request.source)
     kept = kept_channels(header, pruning.share) if pruning.share else header.feed_forward
     if pruning.blocks:
         require_removable(header, pruning.blocks)
-    fits = pruning.compensate and kept < header.feed_forward
-    if fits:
-        _require_memory(header, kept, request.memory_budget_mib)
-    with tempfile.TemporaryDirectory(prefix="r1desk-prune-", dir=pruning.scratch) as folder:
+    with tempfile.TemporaryDirectory(prefix="r1desk-prune-") as folder:
         collect = Collect(
             model=request.source.resolve(),
             text=pruning.text.resolve(),
             folder=Path(folder),
-            kept=_downs(header.blocks) if fits else (),
             window=WINDOW,
-            most_tokens=_most_tokens(header, pruning.disk_limit_mib) if fits else _MOST_TOKENS,
+            most_tokens=_MOST_TOKENS,
             memory_budget_mib=request.memory_budget_mib - int(meter.process_mib(os.getpid())),
             threads=request.threads,
         )
-        seen = activations(collect, launch, on_text)
-        removed = least_turning(seen.turns, pruning.blocks) if pruning.blocks else []
+        seen = activations(collect, on_text)
+    removed = least_turning(seen.turns, pruning.blocks) if pruning.blocks else []
 
-        def change(source: ModelSource) -> ModelSource:
-            if kept < header.feed_forward:
-                source = pruned(source, kept, seen, compensate=pruning.compensate)
-            smaller = without_blocks(source, removed) if removed else source
-            return labelled(smaller, header, kept, removed)
+    def change(source: ModelSource) -> ModelSource:
+        if kept < header.feed_forward:
+            source = pruned(source, kept, seen)
+        smaller = without_blocks(source, removed) if removed else source
+        return labelled(smaller, header, kept, removed)
 
-        return convert(replace(request, change=change, change_from=_digest(seen)), on_progress)
+    return convert(replace(request, change=change, change_from=_digest(seen)), on_progress)
 
 
 def _digest(seen: Activations) -> str:
@@ -109,30 +92,6 @@ def _digest(seen: Activations) -> str:
     for name in sorted(seen.squares):
         digest.update(b"\0" + name.encode() + seen.squares[name].tobytes())
     return digest.hexdigest()
-
-
-def _downs(blocks: int) -> tuple[str, ...]:
-    return tuple(f"blk.{n}.ffn_down.weight" for n in range(blocks))
-
-
-def _most_tokens(header: ModelHeader, disk_limit_mib: int) -> int:
-    """Returns the number of tokens whose activations fit on the disk. Raises NoSpaceForLogits."""
-    token_bytes = 4 * header.feed_forward * header.blocks
-    tokens = min(_MOST_TOKENS, disk_limit_mib * _MIB // token_bytes)
-    if tokens < WINDOW:
-        needed_mib = WINDOW * token_bytes // _MIB + 1
-        raise NoSpaceForLogits(needed_mib=needed_mib, given_mib=disk_limit_mib)
-    return tokens
-
-
-def _require_memory(header: ModelHeader, kept: int, budget_mib: int) -> None:
-    """Raise FitTooLarge before the text is read if the fit exceeds the budget."""
-    needed_mib = fit_mib(header.feed_forward, kept, header.embedding)
-    needed_mib += meter.process_mib(os.getpid()) + _RESERVE_MIB
-    if needed_mib > budget_mib:
-        raise FitTooLarge(
-            channels=header.feed_forward, needed_mib=int(needed_mib) + 1, budget_mib=budget_mib
-        )
 
 
 def kept_channels(header: ModelHeader, share: float) -> int:
@@ -158,21 +117,19 @@ def kept_channels(header: ModelHeader, share: float) -> int:
     return kept
 
 
-def pruned(source: ModelSource, kept: int, seen: Activations, *, compensate: bool) -> ModelSource:
+def pruned(source: ModelSource, kept: int, seen: Activations) -> ModelSource:
     """Returns `source` with `kept` channels in every block and updated keys."""
     tensors = {each.name: each for each in source.tensors}
     for block in range(source.blocks):
         gate, up, down = (f"blk.{block}.ffn_{part}.weight" for part in ("gate", "up", "down"))
         chosen = most_important(column_lengths(tensors[down]), seen.squares[down], kept)
-        inputs = seen.inputs[down] if compensate else None
-        tensors[down] = _narrowed(tensors[down], chosen, inputs)
+        tensors[down] = _narrowed(tensors[down], chosen)
         for name in (gate, up):
             tensors[name] = _shortened(tensors[name], chosen)
     width = len(seen.squares["blk.0.ffn_down.weight"])
     keys = (
         u32(f"{source.architecture}.feed_forward_length", kept),
         text("r1desk.pruned.channels", f"{width - kept} of {width} in every block"),
-        text("r1desk.pruned.compensated", "yes" if compensate else "no"),
     )
     return replace(source, keys=replaced(source.keys, keys), tensors=tuple(tensors.values()))
 
@@ -214,7 +171,7 @@ def most_important(lengths: Floats, squares: Floats, kept: int) -> npt.NDArray[n
 def column_lengths(tensor: SourceTensor) -> Floats:
     """Returns the Euclidean length of each column."""
     squares = np.zeros(tensor.columns)
-    for first, last in blocks_of_rows(tensor):
+    for first, last in _blocks_of_rows(tensor):
         rows = tensor.read_rows(first, last)
         squares += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
     lengths: Floats = np.sqrt(squares).astype(np.float32)
@@ -227,7 +184,7 @@ def _shortened(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> SourceTen
     def read_rows(first: int, last: int) -> Floats:
         wanted = chosen[first:last]
         rows = np.empty((len(wanted), tensor.columns), np.float32)
-        for start, end in blocks_of_rows(tensor):
+        for start, end in _blocks_of_rows(tensor):
             inside = slice(*np.searchsorted(wanted, (start, end)))
             if inside.start < inside.stop:
                 rows[inside] = tensor.read_rows(start, end)[wanted[inside] - start]
@@ -236,31 +193,80 @@ def _shortened(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> SourceTen
     return SourceTensor(tensor.name, (tensor.columns, len(chosen)), tensor.kind, read_rows)
 
 
-def _narrowed(
-    tensor: SourceTensor, chosen: npt.NDArray[np.int64], inputs: Path | None
-) -> SourceTensor:
-    """Returns the chosen columns, fitted to the activations in `inputs` if these are given."""
-    shape = (len(chosen), tensor.rows)
-    if inputs is None:
-        return SourceTensor(tensor.name, shape, tensor.kind, _columns(tensor, chosen))
+def _narrowed(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> SourceTensor:
+    """Returns the tensor with the chosen columns only."""
 
-    def fitted() -> Floats:
-        return fitted_columns(tensor, inputs, chosen)
-
-    def read_rows(first: int, last: int) -> Floats:
-        return _once(fitted)[first:last]
-
-    return SourceTensor(tensor.name, shape, tensor.kind, read_rows)
-
-
-def _columns(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> Callable[[int, int], Floats]:
     def read_rows(first: int, last: int) -> Floats:
         return np.ascontiguousarray(tensor.read_rows(first, last)[:, chosen])
 
-    return read_rows
+    return SourceTensor(tensor.name, (len(chosen), tensor.rows), tensor.kind, read_rows)
 
 
-@lru_cache(maxsize=1)
-def _once(fitted: Callable[[], Floats]) -> Floats:
-    """Returns a reader that fits the matrix once and caches it while its pieces are read."""
-    return fitted()
+def _blocks_of_rows(tensor: SourceTensor) -> Iterator[tuple[int, int]]:
+    """Yields the first row and the end of blocks that are a few MiB as float32."""
+    step = max(1, _READ_BYTES // (4 * tensor.columns))
+    for first in range(0, tensor.rows, step):
+        yield first, min(first + step, tensor.rows)
+
+
+# ---- blocks --------------------------------------------------------------------------------------
+
+
+def require_removable(header: ModelHeader, count: int) -> None:
+    """Raise PruningRefused if `count` blocks cannot be removed."""
+    if header.architecture not in _UNIFORM or header.experts:
+        detail = tr(
+            "Blocks are removed from these families only: {known}.", known="llama, qwen2, qwen3"
+        )
+        raise PruningRefused(detail=detail)
+    if count > header.blocks - 1:
+        detail = tr("It has {blocks} blocks, and the first one stays.", blocks=header.blocks)
+        raise PruningRefused(detail=detail)
+
+
+def least_turning(turns: Floats, count: int) -> list[int]:
+    """Returns the `count` blocks that change the stream the least, in order.
+
+    The first block always stays: the stream before it is not observed, and its change is large.
+    Raises PruningRefused if the engine does not expose the residual stream.
+    """
+    seen = np.isfinite(turns[1:])
+    if not seen.all():
+        raise PruningRefused(detail=tr("The engine does not show what its blocks do."))
+    return sorted(int(each) + 1 for each in np.argsort(turns[1:], kind="stable")[:count])
+
+
+def without_blocks(source: ModelSource, removed: Collection[int]) -> ModelSource:
+    """Returns `source` without these blocks; the others are renumbered."""
+    stays = [block for block in range(source.blocks) if block not in removed]
+    number = {old: new for new, old in enumerate(stays)}
+    tensors = [_renamed(each, number) for each in source.tensors]
+    for key in source.keys:
+        if key.key.startswith(f"{source.architecture}.") and _entries(key) == source.blocks:
+            detail = tr("Its key {key} has a value for each block.", key=key.key)
+            raise PruningRefused(detail=detail)
+    keys = (
+        u32(f"{source.architecture}.block_count", len(stays)),
+        text("r1desk.pruned.blocks", ", ".join(map(str, sorted(removed)))),
+    )
+    return replace(
+        source,
+        blocks=len(stays),
+        keys=replaced(source.keys, keys),
+        tensors=tuple(each for each in tensors if each is not None),
+    )
+
+
+def _renamed(tensor: SourceTensor, number: dict[int, int]) -> SourceTensor | None:
+    """Returns the tensor under its block's new number, None if the block is removed."""
+    found = _NAME.fullmatch(tensor.name)
+    if found is None:
+        return tensor
+    new = number.get(int(found[1]))
+    return None if new is None else replace(tensor, name=f"blk.{new}.{found[2]}")
+
+
+def _entries(key: KeyValue) -> int:
+    """Returns the length of an array, 0 for other values."""
+    kind, _element = struct.unpack_from("<II", key.payload) if len(key.payload) >= 8 else (0, 0)
+    return struct.unpack_from("<Q", key.payload, 8)[0] if kind == _LIST else 0

@@ -1,4 +1,4 @@
-"""The requests to the process that measures a model, and its replies."""
+"""The requests to the process that measures a model, its replies, and the errors of both sides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from deepseek_r1.convert.errors import ConversionRefused
 from deepseek_r1.core.child_call import ChildFailure, ChildProgress
+from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.i18n import N_
 
 
 class _Message(BaseModel):
@@ -33,16 +36,12 @@ class Evaluate(_Message):
 
 
 class Collect(_Message):
-    """Collects the activations of a text. Results go into `folder`, see `importance_matrix`.
-
-    The inputs of the matrices in `kept` are written completely, all others are summed.
-    """
+    """Collects the activations of a text. Results go into `folder`, see `importance_matrix`."""
 
     kind: Literal["collect"] = "collect"
     model: Path
     text: Path
     folder: Path
-    kept: tuple[str, ...] = ()
     window: int
     most_tokens: int
     memory_budget_mib: int
@@ -133,3 +132,60 @@ request_adapter: TypeAdapter[Evaluate | Collect] = TypeAdapter(Request)
 reply_adapter: TypeAdapter[MeasurementProgress | Measurement | Collected | ChildFailure] = (
     TypeAdapter(Reply)
 )
+
+
+# ---- errors --------------------------------------------------------------------------------------
+
+
+class MeasuringRefused(R1Error):
+    """The models or the text do not allow the measurement."""
+
+    what = N_("The quality cannot be measured.")
+
+
+class TextUnreadable(MeasuringRefused):
+    """The text file is missing, unreadable or not text."""
+
+    what = N_("The text {path} cannot be read.")
+    why = N_("{detail}")
+    todo = N_("Name a file of plain text in UTF-8.")
+
+
+class TextTooShort(MeasuringRefused):
+    """The text is shorter than one window of tokens."""
+
+    what = N_("The text has {tokens} tokens, and at least {needed} are needed.")
+    todo = N_("Use a longer text, or a smaller --window.")
+
+
+class VocabulariesDiffer(MeasuringRefused):
+    """The two models tokenize the text differently, so their predictions cannot be compared."""
+
+    what = N_("{a} and {b} read the text as different tokens.")
+    why = N_("Only versions of the same model can be compared token by token.")
+    todo = N_("Compare a model with another precision of itself.")
+
+
+class NoSpaceForLogits(MeasuringRefused):
+    """The base's predictions do not fit on the disk or within the limit."""
+
+    what = N_(
+        "The base model's predictions need {needed_mib} MiB of disk space, and "
+        "{given_mib} MiB are allowed."
+    )
+    todo = N_("Raise --disk-limit, choose another --scratch folder, or a smaller --window.")
+
+
+class PlotsMissing(MeasuringRefused):
+    """matplotlib is not installed."""
+
+    what = N_("The plot needs matplotlib, which is not installed.")
+    todo = N_("Install it with: pip install matplotlib. Everything else works without.")
+
+
+class PruningRefused(ConversionRefused):
+    """The model has no channels or blocks that can be removed."""
+
+    what = N_("This model cannot be pruned.")
+    why = N_("{detail}")
+    todo = N_("Use a lower precision instead: deepseek-r1 convert --precision q4_k_m.")

@@ -20,13 +20,14 @@ import numpy.typing as npt
 
 from deepseek_r1.engine.llama.binding.evaluate import Evaluator
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.lab.quality.quality_errors import NoSpaceForLogits, VocabulariesDiffer
-from deepseek_r1.lab.quality.quality_load import load, piece_within, read_text, windows
-from deepseek_r1.lab.quality.quality_messages import (
+from deepseek_r1.lab.quality_load import load, piece_within, read_text, windows
+from deepseek_r1.lab.quality_messages import (
     Divergence,
     Evaluate,
     Measurement,
+    NoSpaceForLogits,
     Undecided,
+    VocabulariesDiffer,
 )
 from deepseek_r1.memory.meter import peak_mib
 

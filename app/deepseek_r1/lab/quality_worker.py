@@ -1,6 +1,6 @@
 """The child process that measures one model: reads a request, writes progress and a result.
 
-It is started as `python -m deepseek_r1.lab.quality.quality_worker`. Its standard output carries
+It is started as `python -m deepseek_r1.lab.quality_worker`. Its standard output carries
 frames only; the output of native libraries goes to standard error.
 """
 
@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.lab.importance_matrix import collect
-from deepseek_r1.lab.quality.quality_measure import evaluate
-from deepseek_r1.lab.quality.quality_messages import (
+from deepseek_r1.lab.quality_measure import evaluate
+from deepseek_r1.lab.quality_messages import (
     Collect,
     Evaluate,
     MeasurementProgress,

@@ -1,1 +1,0 @@
-"""Prunes feed-forward channels and blocks."""

@@ -1,1 +1,0 @@
-"""Measures the perplexity and KL divergence of a converted model against its source."""
