@@ -21,6 +21,7 @@ from deepseek_r1.core.child_call import (
     ChildDied,
     ChildFailure,
     ChildProgress,
+    ChildTooLarge,
     ChildTooSlow,
 )
 from deepseek_r1.core.errors import ModelFileMissing, ProtocolBroken
@@ -153,3 +154,26 @@ def test_each_kind_is_a_program_with_an_argument_of_its_own() -> None:
     programs = [kind.value for kind in ChildKind]
     assert len({program.argument for program in programs}) == len(programs)
     assert all(has_main(program.module) for program in programs)
+
+
+def test_a_reply_may_be_longer_the_longer_its_request_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", CHILD])
+    long = "send(kind='said', text=100 * 'x')"
+    with ChildCall(ChildKind.HEADERS, replies, most_bytes=100, reply_share=1) as child:
+        assert child.ask(Act(act=long)).text == 100 * "x"
+        assert child.ask(HELLO).text == "hello"
+        with pytest.raises(ProtocolBroken):
+            child.ask(Act(act=long.replace("100", "999")))
+    assert is_gone(child)
+
+
+def test_where_no_system_bounds_a_childs_memory_it_is_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", CHILD])
+    monkeypatch.setattr(child_call, "WATCHES_MEMORY", True)
+    with ChildCall(ChildKind.HEADERS, replies, memory_bytes=100 << 20) as child:
+        assert child.ask(Act(act="time.sleep(0.3); send(kind='said', text='small')")).text
+        with pytest.raises(ChildTooLarge):
+            child.ask(Act(act="grown = b'x' * (200 << 20); time.sleep(60)"))
+    assert is_gone(child)

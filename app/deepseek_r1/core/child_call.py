@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import queue
+import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
+import psutil
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from deepseek_r1.core import frames
@@ -24,6 +26,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.processes import ChildKind
 
 POLL_S: Final = 0.1  # on Windows, Ctrl-C does not interrupt a longer wait
+WATCHES_MEMORY: bool = sys.platform == "darwin"  # which limits no other process's memory
 CLOSE_S: Final = 2.0  # for a killed process to end; one that waits for a drive takes longer
 
 
@@ -55,6 +58,10 @@ class ChildTooSlow(Exception):
     """No reply came in time."""
 
 
+class ChildTooLarge(Exception):
+    """It took more memory than it may."""
+
+
 class ChildCall:
     """One process that answers one request after the other.
 
@@ -69,16 +76,19 @@ class ChildCall:
         environment: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         most_bytes: int = frames.FROM_CHILD_CAP,
+        reply_share: int = 0,
         request_bytes: int = frames.TO_CHILD_CAP,
         memory_bytes: int = 0,
     ) -> None:
         """Start the process. Raises OSError.
 
-        `replies` validates what it sends, frames of up to `most_bytes`; it gets up to
-        `request_bytes`. `environment` and `options` of Popen are those of `kind` by default. On
-        Windows it commits at most `memory_bytes`.
+        `replies` validates what it sends, frames of up to `most_bytes` and `reply_share` for each
+        byte of the request; it gets up to `request_bytes`. `environment` and `options` of Popen are
+        those of `kind` by default. It has at most `memory_bytes`: Windows sees to that, and on
+        macOS whoever waits for a reply; 0 is no limit. On Linux a process limits itself.
         """
-        self._request_bytes = request_bytes
+        self._most_bytes, self._reply_share = most_bytes, reply_share
+        self._request_bytes, self._memory_bytes = request_bytes, memory_bytes
         self._due = float("inf")
         self._events: queue.SimpleQueue[ProcessEvent] = queue.SimpleQueue()
         self._process = ChildProcess(
@@ -117,7 +127,8 @@ class ChildCall:
         """Send a request and return its reply. Raises the error that the process reports.
 
         `on_wait` is called ten times a second, with the seconds waited, and may raise. The process
-        does not outlive other exceptions: ChildDied, ChildTooSlow, ProtocolBroken, FrameTooLong.
+        does not outlive other exceptions: ChildDied, ChildTooSlow, ChildTooLarge, ProtocolBroken,
+        FrameTooLong.
         """
         try:
             began = time.monotonic()
@@ -134,7 +145,9 @@ class ChildCall:
 
     def send(self, message: BaseModel) -> None:
         """Send a message that has no reply of its own. Raises FrameTooLong."""
-        self._process.send(frames.pack(message, self._request_bytes))
+        frame = frames.pack(message, self._request_bytes)
+        self._process.most_bytes = self._most_bytes + self._reply_share * len(frame)
+        self._process.send(frame)
 
     def hurry(self, seconds: float) -> None:
         """Let the present reply come in this time, or not at all."""
@@ -170,12 +183,23 @@ class ChildCall:
                 case None if time.monotonic() >= self._due:
                     raise ChildTooSlow
                 case None:
+                    self._watch_memory()
                     on_wait(time.monotonic() - began)
                 case FrameReceived(reply=reply):
                     self._process.frame_handled()
                     return reply
                 case StreamBroken(error=error):
                     raise error
+
+    def _watch_memory(self) -> None:
+        if not (WATCHES_MEMORY and self._memory_bytes):
+            return
+        try:
+            used_bytes = psutil.Process(self.pid).memory_info().rss
+        except psutil.Error:  # it has just ended
+            return
+        if used_bytes > self._memory_bytes:
+            raise ChildTooLarge
 
     def _event(self, due: float) -> ProcessEvent | None:
         """The next event; None for a while without one."""

@@ -80,7 +80,7 @@ class ChildProcess:
     ) -> None:
         """`most_bytes` of a frame are read; on Windows it commits at most `memory_bytes`."""
         self._adapter = adapter
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._on_event = on_event
         self._popen = subprocess.Popen(
             list(command),
@@ -188,7 +188,7 @@ class ChildProcess:
     def _read(self) -> None:
         pipe = cast("BinaryIO", self._popen.stdout)
         try:
-            while (body := frames.read(pipe, self._most_bytes)) is not None:
+            while (body := frames.read(pipe, lambda: self.most_bytes)) is not None:
                 self.last_frame_at = time.monotonic()
                 reply = frames.parse(body, self._adapter)
                 self._unhandled.acquire()

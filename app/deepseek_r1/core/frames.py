@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -58,10 +59,11 @@ def pack(message: BaseModel, cap: int) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def read(source: ByteSource, cap: int) -> bytes | None:
+def read(source: ByteSource, cap: int | Callable[[], int]) -> bytes | None:
     """The next frame's body, or None where the stream ends between two frames.
 
-    Raises ProtocolBroken for a frame that is empty or longer than `cap`, and StreamCutOff.
+    Raises ProtocolBroken for a frame that is empty or longer than `cap`, and StreamCutOff. A cap
+    that may change is asked for when the frame begins.
     """
     head = _read_exactly(source, _LENGTH.size)
     if not head:
@@ -69,6 +71,7 @@ def read(source: ByteSource, cap: int) -> bytes | None:
     if len(head) < _LENGTH.size:
         raise StreamCutOff
     (size,) = _LENGTH.unpack(head)
+    cap = cap() if callable(cap) else cap
     if not 0 < size <= cap:
         raise ProtocolBroken(
             detail=tr(

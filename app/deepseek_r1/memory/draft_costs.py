@@ -8,13 +8,19 @@ from deepseek_r1.hardware import packs_weights
 from deepseek_r1.memory import cost_model
 
 DRAFT_BATCH = 128  # tokens that a draft model computes at once
-DRAFT_KV_TYPE = KVType.Q8_0
 # Measured: a 1.5B with a 0.5B of its family, greedy, four tokens drafted at a time: 4.2 for
 # step-by-step arithmetic, 2.7 for chat, 2.3 for Chinese. The least of them is promised.
 EXPECTED_TOKENS_PER_PASS = 2.3
 EXPECTED_DRAFT_TOKENS = 4
 _MOST_CELLS = 2048  # a draft model sees so much of the conversation's end
+_BLOCK = 32  # values of q8_0
 _MIB = 1 << 20
+
+
+def draft_kv_type(header: ModelHeader) -> KVType:
+    """The precision of a draft model's cache: q8_0 where its blocks divide the heads."""
+    whole = header.key_length % _BLOCK == header.value_length % _BLOCK == 0
+    return KVType.Q8_0 if whole else KVType.F16
 
 
 def draft_cells(context_length: int) -> int:
@@ -28,7 +34,7 @@ def draft_mib(header: ModelHeader, settings: LoadSettings) -> float:
         update={
             "context_length": draft_cells(settings.context_length),
             "micro_batch": DRAFT_BATCH,
-            "kv_type": DRAFT_KV_TYPE,
+            "kv_type": draft_kv_type(header),
         }
     )
     vocabulary_bytes = cost_model.vocabulary_bytes(header)

@@ -13,7 +13,6 @@ from typing import Any
 
 LENGTH = struct.Struct(">I")
 OUT_OF_MEMORY_EXIT = 12  # ENOMEM: the renderer's exit code where a request needs too much memory
-OWNER_PIPE = "R1DESK_OWNER_PIPE"  # an environment variable: the descriptor of `owner_pipe`
 
 
 class RenderOutcome(StrEnum):

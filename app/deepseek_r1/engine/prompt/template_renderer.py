@@ -1,8 +1,9 @@
 """The process that renders chat templates: `python -m deepseek_r1.engine.prompt.template_renderer`.
 
-A template can keep one call of C busy for hours, where no check written in Python is reached. So
-the system itself limits this process: its memory, and the processor's time of each request, after
-which it is killed. It is also killed when its owner exits in the middle of a request.
+A template is rendered as the `transformers` library does (trim_blocks, lstrip_blocks, loop
+controls, tojson, raise_exception, strftime_now), in Jinja's immutable sandbox. It can keep one call
+of C busy for hours, where no check written in Python is reached. So the system itself limits this
+process: its memory, and the processor's time of each request, after which it is killed.
 
 A request is `{"source", "calls", "language"}`, its reply a list of `[outcome, text]`.
 Only the standard library and Jinja are imported here: the process is part of the memory budget.
@@ -16,24 +17,38 @@ import json
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
-from deepseek_r1.core.i18n import use_language
+from jinja2 import Template, Undefined
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.process_lock import lock_without_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.engine.prompt.template_frames import (
     LENGTH,
     OUT_OF_MEMORY_EXIT,
-    OWNER_PIPE,
     RenderOutcome,
     encoded,
 )
-from deepseek_r1.engine.prompt.template_rendering import OUT_OF_MEMORY_ERRORS, render_calls
 
-MEMORY_BYTES = 64 << 20  # that a template may use beyond the process's own
+MEMORY_BYTES = 20 << 20  # beyond the process's own: 32,000 characters of a template take 12 MiB
 CONTENT_BYTES = 64  # and for each byte of the request: texts of four bytes a character, copied
 CPU_SECONDS = 2.5  # of one request
+BASE_CHARACTERS = 256 * 1024  # that a prompt may have beyond the contents
+MESSAGE_CHARACTERS = 1024  # for each message
+CONTENT_COPIES = 16  # how often a prompt may repeat the contents
+_DETAIL_CHARACTERS = 300
+
+# Jinja compiles code when it reports an error, and where that code cannot be allocated, CPython may
+# raise SystemError: "<built-in function compile> returned NULL without setting an exception".
+OUT_OF_MEMORY_ERRORS = (MemoryError, SystemError)
 
 
 def main() -> None:
@@ -42,17 +57,16 @@ def main() -> None:
     os.dup2(2, 1)  # a stray print must not reach the owner as a frame
     if sys.platform != "win32":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    owner_pipe = int(os.environ.get(OWNER_PIPE, "-1"))
     lock_without_files(ChildKind.TEMPLATES.value.lock)
     gc.freeze()
     try:
-        _serve(source, sink, owner_pipe)
+        _serve(source, sink)
     except OUT_OF_MEMORY_ERRORS:  # the next request gets a new process with all of its memory
         os._exit(OUT_OF_MEMORY_EXIT)
     os._exit(0)
 
 
-def _serve(source: BinaryIO, sink: BinaryIO, owner_pipe: int) -> None:
+def _serve(source: BinaryIO, sink: BinaryIO) -> None:
     own_bytes, language = _address_space_bytes(), ""
     with contextlib.suppress(BrokenPipeError):
         while (body := _read(source)) is not None:
@@ -60,52 +74,32 @@ def _serve(source: BinaryIO, sink: BinaryIO, owner_pipe: int) -> None:
             request = json.loads(body)
             if request["language"] != language:
                 language = use_language(request["language"])
-            with _limited(owner_pipe):
+            with _limited_time():
                 results = render_calls(request["source"], request["calls"])
             _write(sink, results)
             if any(outcome != RenderOutcome.TEXT for outcome, _text in results):
                 gc.collect()  # what a template has filled is in cycles with its exception's frames
 
 
-class _limited:  # noqa: N801 - a context manager, named as its use reads
-    """Lets the system kill this process after `CPU_SECONDS`, and when its owner exits.
+@contextlib.contextmanager
+def _limited_time() -> Iterator[None]:
+    """Let the system kill this process after `CPU_SECONDS`, whatever its interpreter does.
 
-    The owner holds the other end of a pipe through which nothing is sent, so SIGIO can mean only
-    that it was closed. The pipes of requests and replies will not do: the system also sends SIGIO
-    for bytes that were read already and, in some versions of Linux, when the other side begins to
-    read. The default action of both signals ends the process at once, whatever its interpreter
-    does. Windows has neither: the owner's own deadline and job object replace them.
+    Windows has no such signal: the owner's deadline and its job object replace it.
     """
-
-    def __init__(self, owner_pipe: int) -> None:
-        self._descriptor = owner_pipe
-
-    def __enter__(self) -> None:
-        if sys.platform != "win32":
-            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-            _signal_at_end(self._descriptor, on=True)
-
-    def __exit__(self, *_: object) -> None:
-        if sys.platform != "win32":
-            _signal_at_end(self._descriptor, on=False)
-            signal.setitimer(signal.ITIMER_PROF, 0.0)
-
-
-def _signal_at_end(descriptor: int, *, on: bool) -> None:
-    """Ask for SIGIO when the other end of the pipe is closed."""
     if sys.platform == "win32":
+        yield
         return
-    import fcntl  # noqa: PLC0415 - not on Windows
-
-    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-    if on:
-        fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
 
 
 def _address_space_bytes() -> int:
     """The size of this process's address space; 0 where its limit is not set here."""
-    if sys.platform != "linux":  # macOS does not enforce it; Windows has the owner's job object
+    if sys.platform != "linux":  # macOS does not enforce it; there and on Windows the owner does
         return 0
     import resource  # noqa: PLC0415 - not on Windows
 
@@ -142,6 +136,115 @@ def _write(sink: BinaryIO, value: Any) -> None:
     body = encoded(value)
     sink.write(LENGTH.pack(len(body)) + body)
     sink.flush()
+
+
+class _RefusalError(Exception):
+    """The template refuses the conversation."""
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """The environment that `transformers` renders with."""
+
+    intercepted_binops = frozenset({"**"})
+
+    def __init__(self) -> None:
+        super().__init__(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        self.filters["tojson"] = _to_json
+        self.globals |= {
+            "tools": None,
+            "documents": None,
+            "raise_exception": _raise_exception,
+            "strftime_now": _strftime_now,
+        }
+
+    def call_binop(self, _context: Context, operator: str, _left: Any, _right: Any) -> NoReturn:
+        """Refuse powers: no chat template needs one, and few digits of it take hours."""
+        raise SecurityError(tr("the template uses the operator {sign}", sign=operator))
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        """Refuse a template that reaches for Python's internals; Jinja would write nothing."""
+        raise SecurityError(f"{attribute!r} of {type(obj).__name__!r} is unsafe.")
+
+
+def render_calls(source: str, calls: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Render `source` once for each of `calls`, the variables of a rendering.
+
+    Each result is a `RenderOutcome` and the text, or the reason where there is none. Raises one of
+    `OUT_OF_MEMORY_ERRORS` where the process's memory does not suffice.
+    """
+    try:
+        template = _compiled(source)
+    except OUT_OF_MEMORY_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001 - the template is foreign: any error is its own
+        return [(RenderOutcome.FAILED, _describe(error))] * len(calls)
+    return [_render(template, variables) for variables in calls]
+
+
+@lru_cache(maxsize=1)  # others are freed: their memory would be missing for this one
+def _compiled(source: str) -> Template:
+    return _Sandbox().from_string(source)
+
+
+def _render(template: Template, variables: Mapping[str, Any]) -> tuple[str, str]:
+    """Some templates write the arguments of a call as JSON; others expect JSON's text."""
+    parsed = [_with_parsed_arguments(message) for message in variables["messages"]]
+    outcome, text = _render_once(template, {**variables, "messages": parsed})
+    if outcome == RenderOutcome.FAILED and parsed != variables["messages"]:
+        return _render_once(template, variables)
+    return outcome, text
+
+
+def _with_parsed_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not message.get("tool_calls"):
+        return message
+    calls = []
+    for call in message["tool_calls"]:
+        arguments = call["function"]["arguments"]
+        with contextlib.suppress(ValueError, RecursionError):
+            arguments = json.loads(arguments)
+        calls.append({**call, "function": {**call["function"], "arguments": arguments}})
+    return {**message, "tool_calls": calls}
+
+
+def _render_once(template: Template, variables: Mapping[str, Any]) -> tuple[str, str]:
+    messages = variables["messages"]
+    length = sum(len(str(message)) for message in messages)
+    try:
+        text = template.render(variables)
+    except _RefusalError as error:
+        detail = tr("The template reports: {detail}", detail=str(error)[:_DETAIL_CHARACTERS])
+        return RenderOutcome.REFUSED, detail
+    except OUT_OF_MEMORY_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001 - the template is foreign: any error is its own
+        return RenderOutcome.FAILED, _describe(error)
+    if len(text) > BASE_CHARACTERS + MESSAGE_CHARACTERS * len(messages) + CONTENT_COPIES * length:
+        reason = tr("the template writes too much")
+        return RenderOutcome.FAILED, tr("It exceeds the limits: {detail}.", detail=reason)
+    return RenderOutcome.TEXT, text
+
+
+def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:
+    """Implement the filter `tojson` as chat templates expect it: no HTML or ASCII escapes."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    """Report an error, for templates that refuse a conversation."""
+    raise _RefusalError(message)
+
+
+def _strftime_now(pattern: str) -> str:
+    """Return the date, for templates that contain it."""
+    return time.strftime(pattern[:64])
+
+
+def _describe(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}"[:_DETAIL_CHARACTERS].rstrip()
+    return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 
 
 if __name__ == "__main__":

@@ -334,6 +334,8 @@ def test_a_disk_that_became_read_only_is_still_read(
         assert found(cache, prompt) == 300
         cache.retain_owners(["2"])
         assert "Read-only" in cache.usage().problem
+        assert cache.usage().segments == 2  # as long as the files are there
+    cache.retain_owners(["2"])
     assert cache.usage().segments == 0
 
 
@@ -367,3 +369,31 @@ def test_what_was_written_today_is_counted(cache: PromptCache) -> None:
     assert usage.written_today_bytes == usage.bytes > 0
     save(cache, tokens(600))
     assert cache.usage().written_today_bytes == usage.bytes
+
+
+def test_a_file_that_cannot_be_deleted_is_counted_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows keeps a file that another program has open."""
+    unlink = Path.unlink
+    first, second = tokens(SEGMENT_TOKENS, 1), tokens(SEGMENT_TOKENS, 2)
+    cache = PromptCache(tmp_path / "prompts", 100 * MIB)
+    save(cache, first, "1")
+    (held,) = files(tmp_path)
+    save(cache, second, "2")
+
+    def refusing(path: Path, **options: bool) -> None:
+        if path == held:
+            raise PermissionError(13, "in use", str(path))
+        unlink(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refusing)
+        cache.retain_owners(["2"])
+        usage = cache.usage()
+        assert (usage.segments, "in use" in usage.problem) == (2, True)
+        cache.set_budget(usage.bytes - 1)  # the other one goes in its place
+        assert files(tmp_path) == [held]
+    cache.retain_owners([])
+    assert (cache.usage().segments, files(tmp_path)) == (0, [])
+    cache.close()

@@ -107,6 +107,7 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     monkeypatch.setattr(drafting, "_SLOWER", 0.0)  # every answer is slower
     monkeypatch.setattr(drafting, "_LEAST_TOKENS", 1)
+    monkeypatch.setattr(drafting, "_LEAST_PLAIN", 0)
     hot = SamplingSettings(temperature=2.0, top_p=1.0, seed=3, max_tokens=40)
     with loaded_pair(starter, starter) as model:
         assert BillItem.DRAFT in {line.name for line in model.loaded.bill.lines}
@@ -136,11 +137,18 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
 
 
 @pytest.mark.integration
-def test_a_draft_model_that_pays_is_kept(
-    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("slower", "least_plain"), [(1e6, 0), (0.0, 10_000)])
+def test_a_draft_model_that_pays_is_kept_and_so_is_one_of_which_too_little_is_known(
+    slower: float,
+    least_plain: int,
+    starter: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A verdict on one plain pass or two threw out draft models that paid, for good."""
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
-    monkeypatch.setattr(drafting, "_SLOWER", 1e6)
+    monkeypatch.setattr(drafting, "_SLOWER", slower)
+    monkeypatch.setattr(drafting, "_LEAST_PLAIN", least_plain)
     with loaded_pair(starter, starter) as model:
         greedy = SamplingSettings(temperature=0.0, max_tokens=40)
         for _ in range(2):
@@ -156,7 +164,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.memory.meter import unshared_mib
 
-drafting._SLOWER, drafting._LEAST_TOKENS = 0.0, 1
+drafting._SLOWER, drafting._LEAST_TOKENS, drafting._LEAST_PLAIN = 0.0, 1, 0
 hot = SamplingSettings(temperature=2.0, top_p=1.0, seed=3, max_tokens=40)
 target, draft, budget_mib, window_mib = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 with CPUInference(

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1 import CPUInference
-from deepseek_r1.core.errors import ArchitectureUnknown, BudgetTooSmall, DraftMissing, DraftUnfit
+from deepseek_r1.core.errors import (
+    ArchitectureUnknown,
+    BudgetTooSmall,
+    DraftMissing,
+    DraftUnfit,
+    ModelLoadFailed,
+)
 from deepseek_r1.core.events import BillItem, FinishReason
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.paths import starter_model
@@ -23,6 +29,7 @@ from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.draft_choice import draft_header
 from support.distribution import passes
+from support.gguf_files import tiny_qwen2
 from support.raw_gguf import STRING, RawGguf
 
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=48)
@@ -205,3 +212,12 @@ def test_settings_name_the_draft_model_only_where_it_is_used() -> None:
     assert chosen.draft_path == "small.gguf"
     for mode in ("off", "lookup"):
         assert LoadSettings(draft_model="small.gguf", drafts=mode).draft_path == ""
+
+
+@pytest.mark.integration
+def test_a_draft_model_with_heads_that_q8_0_does_not_divide_drafts(tmp_path: Path) -> None:
+    tiny = tiny_qwen2(tmp_path / "tiny.gguf")
+    with CPUInference(tiny, draft_model=tiny, memory_budget=1000, context_length=512) as model:
+        assert answered(model, STORY).stats.drafted > 0
+    with pytest.raises(ModelLoadFailed, match=r"tiny\.gguf"):
+        CPUInference(tiny, memory_budget=1000, context_length=512, kv_type="q8_0")

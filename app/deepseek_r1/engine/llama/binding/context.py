@@ -157,7 +157,7 @@ class LlamaContext:
         if not self.pointer:
             self._free_callback_objects()
             detail = library.log.last_error() or "the context could not be created"
-            raise ModelLoadFailed(path="", detail=detail)
+            raise ModelLoadFailed(path=model.path, detail=detail)
         if weights is not None:
             weights.on_failure = self.abort.set
             try:

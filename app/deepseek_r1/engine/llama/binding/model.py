@@ -53,7 +53,7 @@ class LlamaModel:
         fractions and stops the load by returning False (LoadStopped). Raises
         ModelLoadFailed with llama.cpp's own error, ArchitectureUnknown.
         """
-        self._api = library.api
+        self._api, self.path = library.api, str(parts[0])
         # The model points to this and to `_ordinary`.
         self._huge_pages = _huge_page_buffers(library) if weights is None else None
         with ExitStack() as allocating:
@@ -74,7 +74,7 @@ class LlamaModel:
         if has_encoder or not self._api.llama_model_has_decoder(self.pointer):
             architecture = self._metadata("general.architecture")
             self.close()
-            raise ArchitectureUnknown(path=str(parts[0]), architecture=architecture)
+            raise ArchitectureUnknown(path=self.path, architecture=architecture)
         self.vocabulary: int = self._api.llama_vocab_n_tokens(self.vocab)
         self.bos: int = self._api.llama_vocab_bos(self.vocab)
         self.bos_text = self.text_of(self.bos)

@@ -253,9 +253,9 @@ class PromptCache:
         while self._total_bytes() + needed_bytes > self._budget_bytes:
             parents = {file.parent for file in self._files.values()}
             ends = [each for each in self._files if each not in parents and each not in keep]
-            if not ends:
+            ends.sort(key=lambda each: self._files[each].used)
+            if not any(self._delete(each) for each in ends):  # one, the first that can be
                 return
-            self._delete(min(ends, key=lambda each: self._files[each].used))
 
     def _delete_superseded(self, segment: Segment, owner: str) -> None:
         for sibling in self._children(segment.parent):
@@ -284,12 +284,16 @@ class PromptCache:
             self._budget_bytes = budget_bytes
             self._evict()
 
-    def _delete(self, segment: bytes) -> None:
+    def _delete(self, segment: bytes) -> bool:
+        """Delete a segment. A file that stays is counted on, and tried again with the next one."""
         try:
-            self._files.pop(segment).path.unlink(missing_ok=True)
-        except OSError as error:  # it is found again at the next start
+            self._files[segment].path.unlink(missing_ok=True)
+        except OSError as error:
             self._problem = str(error)
             log.engine.warning("a prompt's segment cannot be deleted: %s", error)
+            return False
+        del self._files[segment]
+        return True
 
     def _delete_orphans(self) -> None:
         """Delete the segments whose parent is missing, which no prompt can reach."""
@@ -302,9 +306,8 @@ class PromptCache:
                 if file.parent != file.root and file.parent not in files
             ]
 
-        while found := orphans():
-            for segment in found:
-                self._delete(segment)
+        while [segment for segment in orphans() if self._delete(segment)]:
+            pass
 
     def _save_owners(self) -> None:
         try:

@@ -6,6 +6,7 @@ import ctypes
 import time
 from collections.abc import Sequence
 
+from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -14,7 +15,7 @@ from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.proposer import Draft
 from deepseek_r1.engine.prompt.common_prefix import common_length
 from deepseek_r1.engine.protocol.vocabulary_map import UNMAPPED, VocabularyMap
-from deepseek_r1.memory.draft_costs import DRAFT_BATCH, DRAFT_KV_TYPE, draft_cells
+from deepseek_r1.memory.draft_costs import DRAFT_BATCH, draft_cells
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 from deepseek_r1.native.native_library import native
 
@@ -40,6 +41,7 @@ class DraftModel:
         model: LlamaModel,
         vocabulary: VocabularyMap,
         *,
+        kv_type: KVType = KVType.Q8_0,
         context_length: int,
         threads: tuple[int, int],
     ) -> None:
@@ -48,7 +50,7 @@ class DraftModel:
         params = ContextParams(
             context_length=draft_cells(context_length),
             micro_batch=DRAFT_BATCH,
-            kv_type=DRAFT_KV_TYPE,
+            kv_type=kv_type,
             sequences=1,
             threads=threads[0],
             threads_prefill=threads[1],

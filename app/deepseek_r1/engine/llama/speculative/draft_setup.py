@@ -17,6 +17,7 @@ from deepseek_r1.engine.llama.speculative.drafting import Drafting
 from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.hardware.storage import RawFile, SystemFile
 from deepseek_r1.memory.disk_throughput import unhidden_compute_s
+from deepseek_r1.memory.draft_costs import draft_kv_type
 
 
 class LoadShares:
@@ -89,6 +90,7 @@ def open_draft(
             library,
             model,
             draft.vocabulary,
+            kv_type=draft_kv_type(draft.header),
             context_length=request.settings.context_length,
             threads=threads,
         )

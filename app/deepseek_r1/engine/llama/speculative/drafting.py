@@ -16,6 +16,7 @@ from deepseek_r1.memory.plan import AUTOMATIC_ROWS
 from deepseek_r1.weights.placement.residency import Residency
 
 _LEAST_TOKENS = 32  # of an answer that says something about a draft model
+_LEAST_PLAIN = 8  # measured passes without drafts, in this answer and those before it
 _SLOWER = 1.1  # than without: less may be an error of the estimate, and what is freed stays away
 
 
@@ -102,6 +103,8 @@ class Drafting:
         residency, without = self._memory.residencies
         if self._memory.model is None or residency is None or without is None:
             return
+        if self._times.plain_passes < _LEAST_PLAIN:
+            return  # what it is held against is not known well enough
         plain_s = undrafted_s(self._times.plain_s, self._compute_s, residency, without)
         self.was_slower = (
             decoder.tokens >= _LEAST_TOKENS and decoder.seconds > _SLOWER * decoder.tokens * plain_s

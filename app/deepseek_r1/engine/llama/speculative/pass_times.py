@@ -27,6 +27,8 @@ class PassTimes:
         """`streams`: reading hides most of the computing."""
         self._guess = _STREAMED if streams else _IN_MEMORY
         self._scales: dict[int, float] = {}  # measured seconds against the guess, by rows
+        self.plain_passes = 0
+        """The number of plain passes that were measured."""
 
     @property
     def plain_s(self) -> float:
@@ -49,6 +51,7 @@ class PassTimes:
     def observe(self, rows: int, seconds: float) -> None:
         """Record a pass."""
         now, before = seconds / self._guessed(rows), self._scales.get(rows)
+        self.plain_passes += rows == 1
         self._scales[rows] = now if before is None else before + _NEW_WEIGHT * (now - before)
 
     def best(self, chances: Sequence[float], draft_token_s: float = 0.0) -> tuple[int, float]:
