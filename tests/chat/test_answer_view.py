@@ -295,7 +295,7 @@ def test_tab_visits_the_ways_to_go_on_in_reading_order(view: ChatView, settled: 
     options = tuple(ContextOption(way, way.value, "a price") for way in ways)
     view.show_context_options(ContextOptions(2, "It is full", options))
     card = view.view(2).card
-    assert card.heading() == "It is full"
+    assert card.text() == "It is full"
     first, second, third = card.buttons
     assert first.nextInFocusChain() is second
     assert second.nextInFocusChain() is third

@@ -47,7 +47,7 @@ def button(view: object, name: str) -> QToolButton:
 
 
 def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot: QtBot) -> None:
-    view.set_model_name("SmolLM2")
+    view.welcome.set_model_name("SmolLM2")
     buttons = [b for b in view.findChildren(QPushButton) if b.isVisible()]
     assert [b.text() for b in buttons] == list(EXAMPLES)
     with qtbot.waitSignal(view.requested) as chosen:
@@ -120,7 +120,7 @@ def test_scrolling_builds_what_comes_into_view_and_forgets_the_rest(
     for share in range(20, -1, -1):
         bar.setValue(bar.maximum() * share // 20)
         settled(view)
-        assert view.built_count <= MAX_BUILT
+        assert view.column.built <= MAX_BUILT
     bar.setValue(0)
     settled(view)
     first = view.view(messages[0].id)
@@ -151,12 +151,12 @@ def test_what_is_read_stays_in_place_when_messages_above_get_their_true_height(
         return [i for i, v in found if v and v.y() <= bar.value() < v.y() + v.height()]
 
     assert at_top() == []
-    built = view.built_count
+    built = view.column.built
     qtbot.waitUntil(lambda: at_top() != [])
     seen = view.view(at_top()[0])
     before = seen.y() - bar.value()
     settled(view)
-    assert view.built_count > built
+    assert view.column.built > built
     assert abs(seen.y() - bar.value() - before) <= 1
 
 

@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
-from r1desk.chat.messages.context_card import ContextCard
+from r1desk.chat.messages.answer_boxes import ContextCard
 from r1desk.chat.messages.user_view import UserView
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.session import Session
@@ -91,6 +91,6 @@ def test_after_a_longer_context_from_the_panel_the_card_just_goes_on(
         press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: len(last_card(qtbot, session, 1).buttons) == 1)
         card = last_card(qtbot, session, 1)
-        assert "fits by now" in card.heading()
+        assert "fits by now" in card.text()
         click(card.buttons[0])
         wait_completed(qtbot, session)

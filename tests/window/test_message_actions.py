@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QMenu, QTextEdit, Q
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.messages.answer_view import AnswerView
-from r1desk.chat.messages.message_menu import MessageMenu
+from r1desk.chat.messages.editable_message import MessageMenu
 from r1desk.chat.text.message_selection import selected_text, text_boxes
 from r1desk.shell.session import Session
 from r1desk.store import StoreFull
@@ -41,7 +41,7 @@ def opened(qtbot: QtBot, session: Session, count: int) -> list[QWidget]:
     view = session.window.chat
 
     def built() -> bool:
-        return len(view.messages) == count and view.built_count == count
+        return len(view.messages) == count and view.column.built == count
 
     qtbot.waitUntil(built)
     qtbot.wait(50)

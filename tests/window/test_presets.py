@@ -70,12 +70,12 @@ def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> No
         row = opened_row(qtbot, session)
         choose(row, "Short")
         assert row.box.currentText() == "Short answers"
-        assert "three sentences" in session.window.chat.instructions
+        assert "three sentences" in session.window.chat.instructions.text()
         ask(qtbot, session, "Why is the sky blue?")
         wait_answered(qtbot, session)
         assert row.box.currentText() == "Short answers"
         session.chat.new_chat()
-        assert session.window.chat.instructions == ""
+        assert session.window.chat.instructions.text() == ""
         assert session.preferences.system_prompt == ""
         conversation = 1
     with Profile.open(own_profile) as profile, Store(profile.database) as store:
@@ -131,7 +131,7 @@ def test_the_menu_applies_a_preset_while_the_panel_is_closed(
 ) -> None:
     with running_session(qtbot, own_profile) as session:
         trigger(session.window.presets_menu, "Mathematics")
-        assert "\\boxed{}" in session.window.chat.instructions
+        assert "\\boxed{}" in session.window.chat.instructions.text()
 
 
 def test_unreadable_presets_are_left_out(qtbot: QtBot, own_profile: Path) -> None:

@@ -120,7 +120,7 @@ class ChatFeature(Feature):
                 load_model=self._models.choose,
             ),
         ]
-        self.settings.system_prompt_changed.connect(window.chat.show_instructions)
+        self.settings.system_prompt_changed.connect(window.chat.instructions.set_instructions)
         presenter.set_view_only(self._view_only)
         self._hold_open_while_unsaved()
 

@@ -2,71 +2,30 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QLabel, QPushButton, QWidget
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.messages.answer_note import AnswerNote, note_for
-from r1desk.chat.messages.context_card import ContextCard
-from r1desk.chat.messages.continue_row import ContinueRow, can_continue
+from r1desk.chat.messages.answer_boxes import (
+    AnswerNote,
+    ContextCard,
+    ContinueRow,
+    ErrorBox,
+    StatusLine,
+    can_continue,
+    note_for,
+)
 from r1desk.chat.messages.editable_message import EditableMessage
-from r1desk.chat.messages.status_line import StatusLine
 from r1desk.chat.messages.thinking import ThinkingBox
-from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import BUTTON_INSET_EM
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.context_ways import ContextOptions
-from r1desk.chat.values.intents import OpenLink, Regenerate, Request
+from r1desk.chat.values.intents import OpenLink, Request
 from r1desk.chat.values.message import fills_context
 from r1desk.store import ChatMessage
-
-_MAX_ERROR = 4_000
-
-
-class ErrorBox(QWidget):
-    """A box with an error and a button to try again."""
-
-    def __init__(
-        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
-    ) -> None:
-        super().__init__(parent)
-        self._style = style
-        text = message.error_text or tr("The answer failed.")
-        self._label = QLabel(fit.breakable(fit.code(text[:_MAX_ERROR])), self)
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
-        self._label.setWordWrap(True)
-        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        palette = self._label.palette()
-        palette.setColor(palette.ColorRole.WindowText, style.colours.text)
-        self._label.setPalette(palette)
-        self._again = QPushButton(tr("Try again"), self)
-        self._again.clicked.connect(lambda: request(Regenerate(message.id)))
-        self.setAccessibleName(tr("Error: {reason}", reason=text[:_MAX_ERROR]))
-
-    def fit_width(self, width: int) -> int:
-        """Lay out for `width` pixels; returns the height that takes."""
-        pad = round(self._style.em_px * 0.75)
-        button = self._again.sizeHint()
-        inner = width - 2 * pad
-        height = self._label.heightForWidth(inner)
-        self._label.setGeometry(pad, pad, inner, height)
-        below = pad + height + round(pad * 0.8)
-        self._again.setGeometry(pad, below, button.width(), button.height())
-        total = below + button.height() + pad
-        self.resize(width, total)
-        return total
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """A box in the colour of danger."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(self._style.colours.error_edge, 1))
-        painter.setBrush(self._style.colours.error_background)
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
 
 
 class AnswerView(EditableMessage):

@@ -1,17 +1,179 @@
-"""The base of the widgets of messages: the menu, and the editor in place of the text."""
+"""The base of the widgets of messages: the row under it, the menu, and the editor."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, Signal, Slot
-from PySide6.QtWidgets import QWidget
+from collections.abc import Callable
+from functools import partial
 
-from r1desk.chat.messages.footer import Footer
-from r1desk.chat.messages.message_menu import show_message_menu
+from PySide6.QtCore import QPoint, QTimer, Signal, Slot
+from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
+
+from deepseek_r1.core.i18n import tr
+from r1desk.chat.messages.stats_line import stats_details, stats_line
+from r1desk.chat.text import display_text as fit
+from r1desk.chat.text.buttons import icon_button
 from r1desk.chat.text.editor import MessageEditor
+from r1desk.chat.text.message_selection import select_all, selected_text, text_boxes
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.chat.values.intents import EditAnswer, EditQuestion, Request, ReturnToComposer
+from r1desk.chat.values.intents import (
+    BranchOff,
+    DeleteMessage,
+    EditAnswer,
+    EditQuestion,
+    Quote,
+    Regenerate,
+    Request,
+    ReturnToComposer,
+    SelectVersion,
+)
 from r1desk.store import ChatMessage
+from r1desk.theme.icons import icon
+from r1desk.widgets.text_label import ElidedLabel
+
+_COPIED_MS = 1_500
+
+
+class MessageMenu(QMenu):
+    """Copy, quote, edit, a new chat from here, delete. Made anew for each use."""
+
+    def __init__(
+        self, view: QWidget, message: ChatMessage, request: Request, edit: Callable[[], None]
+    ) -> None:
+        super().__init__(view)
+        self._view = view
+        selection, several = selected_text(view), message.sibling_count > 1
+        if selection:
+            self._add("copy_selection", tr("Copy the selection"), partial(_copy, selection), "copy")
+            self._show_keys("Ctrl+C")
+        whole_icon = "" if selection else "copy"
+        self._add("copy", tr("Copy the message"), partial(_copy, message.content), whole_icon)
+        self._add("select_all", tr("Select all of the message"), self._select_all)
+        self._show_keys("Ctrl+A")
+        quote = tr("Quote the selection") if selection else tr("Quote the message")
+        self._add("quote", quote, partial(request, Quote(selection or message.content)))
+        self.addSeparator()
+        label = tr("Edit the answer…") if message.is_answer else tr("Edit and send again…")
+        self._add("edit", label, edit, "pencil")
+        self._add(
+            "branch", tr("New chat from here"), partial(request, BranchOff(message.id)), "plus"
+        )
+        self.addSeparator()
+        label = tr("Delete this version") if several else tr("Delete the message")
+        self._add("delete", label, partial(request, DeleteMessage(message.id)), "trash")
+
+    def _add(self, name: str, text: str, chosen: Callable[[], None], picture: str = "") -> None:
+        entry = self.addAction(text)
+        entry.triggered.connect(lambda _checked: chosen())
+        entry.setObjectName(name)
+        if picture:
+            entry.setIcon(icon(picture))
+
+    def _show_keys(self, keys: str) -> None:
+        """Name the keys of the last entry; the text that has the focus takes them."""
+        entry = self.actions()[-1]
+        entry.setText(f"{entry.text()}\t{QKeySequence(keys).toString()}")
+
+    def _select_all(self) -> None:
+        select_all(self._view)
+        if boxes := text_boxes(self._view):
+            boxes[0].setFocus()  # for Ctrl+C
+
+
+def _copy(text: str) -> None:
+    QGuiApplication.clipboard().setText(fit.clipped(text))
+
+
+class Footer(QWidget):
+    """Small buttons that are always in the same place.
+
+    `edit_button`, which a question has, and `menu_button` are left to the message above.
+    """
+
+    def __init__(
+        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
+        self._message, self._style, self._request = message, style, request
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
+        self._copy = icon_button("copy", tr("Copy"), self)
+        self._copy.clicked.connect(self._on_copy)
+        row.addWidget(self._copy)
+        self.edit_button: QToolButton | None = None
+        if message.is_answer:
+            again = icon_button("refresh", tr("Answer again"), self)
+            again.clicked.connect(lambda: request(Regenerate(message.id)))
+            row.addWidget(again)
+        else:
+            self.edit_button = icon_button("pencil", tr("Edit and send again"), self)
+            row.addWidget(self.edit_button)
+        self.menu_button = icon_button("more", tr("More"), self)
+        row.addWidget(self.menu_button)
+        if message.sibling_count > 1:
+            self._add_versions(row)
+        if message.is_answer:
+            self._add_numbers(row)
+        row.addStretch(1)
+
+    def _add_versions(self, row: QHBoxLayout) -> None:
+        index, count = self._message.sibling_index, self._message.sibling_count
+        back = self._version_button("chevron-left", tr("Version before"), -1)
+        back.setEnabled(index > 0)
+        onward = self._version_button("chevron-right", tr("Next version"), 1)
+        onward.setEnabled(index < count - 1)
+        place = self._label(f"{index + 1}/{count}")
+        place.setAccessibleName(tr("Version {index} of {count}", index=index + 1, count=count))
+        for widget in (back, place, onward):
+            row.addWidget(widget)
+
+    def _version_button(self, name: str, label: str, delta: int) -> QToolButton:
+        button = icon_button(name, label, self)
+        button.clicked.connect(lambda: self._request(SelectVersion(self._message.id, delta)))
+        return button
+
+    def _add_numbers(self, row: QHBoxLayout) -> None:
+        message = self._message
+        if message.stats:
+            text = stats_line(message.stats)
+            tooltip = stats_details(message.stats, message.model_name)
+        elif message.edited:
+            text, tooltip = tr("edited by you"), message.model_name
+        elif message.state == "stopped":
+            text, tooltip = tr("stopped"), message.model_name
+        else:
+            return
+        row.addSpacing(round(self._style.em_px * 0.4))
+        label = self._label(text, ElidedLabel(self))
+        label.setToolTip(fit.plain_tooltip(tooltip))
+        row.addWidget(label, 10)
+
+    def _label(self, text: str, label: QLabel | None = None) -> QLabel:
+        label = label or QLabel(self)
+        label.setText(text)
+        label.setMinimumWidth(10)
+        self._style.dress(label, scale=0.88)
+        return label
+
+    def fit_width(self, width: int) -> int:
+        """Lay out for `width` pixels; returns the height that takes."""
+        height = self.sizeHint().height()
+        self.resize(width, height)
+        return height
+
+    @Slot()
+    def _on_copy(self) -> None:
+        _copy(self._message.content)
+        self._copy.setIcon(icon("check", "success"))
+        self._copy.setToolTip(tr("Copied"))
+        QTimer.singleShot(_COPIED_MS, self, self._restore)
+
+    @Slot()
+    def _restore(self) -> None:
+        self._copy.setIcon(icon("copy", "text_dim"))
+        self._copy.setToolTip(tr("Copy"))
 
 
 class EditableMessage(QWidget):
@@ -54,7 +216,9 @@ class EditableMessage(QWidget):
     def open_menu(self, place: QPoint) -> None:
         """Open the message's menu at a place of the screen; not while it is being written."""
         if self._footer is not None:
-            show_message_menu(self, self._message, place, request=self._request, edit=self.edit)
+            menu = MessageMenu(self, self._message, self._request, self.edit)
+            menu.aboutToHide.connect(menu.deleteLater)
+            menu.popup(place)
 
     # ---- editor
 

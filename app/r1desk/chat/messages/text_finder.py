@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Slot
 
 from r1desk.chat.messages.message_list import MessageList
 from r1desk.chat.messages.user_view import UserView
@@ -51,6 +51,7 @@ class TextFinder(QObject):
             self._found = [message_id]
             self._show(message_id, 0)
 
+    @Slot(int)
     def step(self, delta: int) -> None:
         """Go to the next match (1) or the one before (-1); behind the last comes the first."""
         if self._message is None or self._pattern is None:
@@ -89,15 +90,8 @@ class TextFinder(QObject):
         """Runs when the text of the message, which is loaded in slices, is there."""
         yield
         view = self._column.view(message_id)
-        if (
-            view is None
-            or self._pattern is None
-            or (self._message, self._index)
-            != (
-                message_id,
-                index,
-            )
-        ):
+        shown = (self._message, self._index)
+        if view is None or self._pattern is None or shown != (message_id, index):
             return  # the user has gone on
         matches = matches_in(view, self._pattern)
         if not matches:  # the source has a match that is not shown, as in a link's address

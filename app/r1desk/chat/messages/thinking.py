@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QRectF, QTimer, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QPushButton, QWidget
 
@@ -17,7 +17,6 @@ from r1desk.chat.text.text_style import ASIDE_SCALE, TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.duration import duration_text
 from r1desk.chat.values.intents import AnswerNow, OpenLink, Request
-from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
 from r1desk.widgets.text_label import ElidedLabel
 
@@ -63,16 +62,10 @@ class ThinkingBox(QWidget):
         self._header.setObjectName("thinking")
         self._header.clicked.connect(self._on_clicked)
         self._last_line = ElidedLabel(self)
-        self._last_line.setTextFormat(Qt.TextFormat.PlainText)
-        self._last_line.setFont(scaled(style.font, ASIDE_SCALE))
-        palette = self._last_line.palette()
-        palette.setColor(palette.ColorRole.WindowText, style.colours.dim)
-        self._last_line.setPalette(palette)
+        style.dress(self._last_line, scale=ASIDE_SCALE)
         self._last_line.hide()
         self._end_note = ElidedLabel(self)
-        self._end_note.setTextFormat(Qt.TextFormat.PlainText)
-        self._end_note.setFont(self._last_line.font())
-        self._end_note.setPalette(palette)
+        style.dress(self._end_note, scale=ASIDE_SCALE)
         self._end_note.hide()
         self._answer_now = QPushButton(tr("Answer now"), self)
         self._answer_now.setFont(self._last_line.font())

@@ -15,12 +15,11 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.answer_view import AnswerView
-from r1desk.chat.messages.find_bar import FindBar
-from r1desk.chat.messages.instructions_chip import InstructionsChip
 from r1desk.chat.messages.message_list import MessageList
 from r1desk.chat.messages.message_positions import MessageView, estimated_height
 from r1desk.chat.messages.stats_line import reading_line
 from r1desk.chat.messages.text_finder import TextFinder
+from r1desk.chat.messages.top_bars import FindBar, InstructionsChip
 from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.chat.text.buttons import RoundButton, text_button
@@ -63,20 +62,19 @@ class ChatView(QWidget):
         self._slicer = Slicer(self)
         self._formulas = FormulaService(self)
         self._style = TextStyle.of(self.font(), self._formulas)
-        self._column = MessageList(self._build, self._estimate, self._slicer, self)
-        self._column.end_shown.connect(self._on_end_shown)
+        self.column = MessageList(self._build, self._estimate, self._slicer, self)
+        self.column.end_shown.connect(self._on_end_shown)
         self.welcome = Welcome(self.requested.emit, self)
         self.welcome.set_model_name("")
-        self._instructions = InstructionsChip(self)
+        self.instructions = InstructionsChip(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        self._find_bar = FindBar(self)
-        self._find_bar.text_changed.connect(self._on_find_text)
-        self._find_bar.stepped.connect(self._on_find_stepped)
-        self._find_bar.closed.connect(self._on_find_closed)
-        column.addWidget(self._find_bar)
-        column.addWidget(self._instructions, 0, Qt.AlignmentFlag.AlignHCenter)
+        self.find_bar = FindBar(self)
+        self.find_bar.text_changed.connect(self._on_find_text)
+        self.find_bar.closed.connect(self._on_find_closed)
+        column.addWidget(self.find_bar)
+        column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
         self._model_offer = text_button("refresh", "", self)
         self._model_offer.setAccessibleName(tr("Load the model of this conversation"))
         self._model_offer.clicked.connect(self._on_model_offer)
@@ -85,8 +83,9 @@ class ChatView(QWidget):
         column.addWidget(self._model_offer, 0, Qt.AlignmentFlag.AlignHCenter)
         self._stack = put_inside(column, QStackedLayout())
         self._stack.addWidget(self.welcome)
-        self._stack.addWidget(self._column)
-        self._finder = TextFinder(self._column, self._slicer)
+        self._stack.addWidget(self.column)
+        self._finder = TextFinder(self.column, self._slicer)
+        self.find_bar.stepped.connect(self._finder.step)
         self._jump = self._make_jump()
         self._throttle = DrawThrottle(self)
         self._throttle.due.connect(self._flush)
@@ -105,30 +104,6 @@ class ChatView(QWidget):
         """The messages shown, first one first."""
         return list(self._messages.values())
 
-    @property
-    def built_count(self) -> int:
-        """The number of messages that exist as widgets."""
-        return self._column.built
-
-    @property
-    def column(self) -> MessageList:
-        """The scrolling part."""
-        return self._column
-
-    def set_model_name(self, name: str, note: str = "") -> None:
-        """The model that answers, and what to expect of it, for the greeting."""
-        self.welcome.set_model_name(name, note)
-
-    @property
-    def instructions(self) -> str:
-        """The line about the system prompt; empty without one."""
-        return self._instructions.text()
-
-    @Slot(str)
-    def show_instructions(self, text: str) -> None:
-        """Show that the conversation has a system prompt; an empty one hides it."""
-        self._instructions.set_instructions(text)
-
     def offer_model(self, path: str) -> None:
         """Offer to load the model that answered here before; an empty path offers nothing."""
         self._offered_model = path
@@ -143,7 +118,7 @@ class ChatView(QWidget):
 
     def show_branch(self, messages: Sequence[ChatMessage]) -> None:
         """Show this conversation, from its end. A message that is streaming streams on."""
-        self._find_bar.close_bar()
+        self.find_bar.close_bar()
         self._finder.clear()
         self._flush()  # else what is drawn would differ from the message, and be drawn anew
         self._end_stream()
@@ -152,11 +127,11 @@ class ChatView(QWidget):
         start = memory_start(messages)
         self._memory_line = messages[start].id if start else None
         self._context_options = None
-        self._stack.setCurrentWidget(self._column if messages else self.welcome)
+        self._stack.setCurrentWidget(self.column if messages else self.welcome)
         same = {message.id for message in messages if before.get(message.id) == message}
         if line_before != self._memory_line:
             same -= {line_before, self._memory_line}
-        self._column.show_keys(list(self._messages), same)
+        self.column.show_keys(list(self._messages), same)
         self._mark_last()
         self._jump.setVisible(False)
         if streaming := next((m.id for m in messages if m.state == "streaming"), None):
@@ -166,19 +141,19 @@ class ChatView(QWidget):
         """Show below an answer how a full context can go on; None shows nothing."""
         before, self._context_options = self._context_options, options
         for shown in {o.message_id for o in (before, options) if o is not None}:
-            view = self._column.view(shown) if shown in self._messages else None
+            view = self.column.view(shown) if shown in self._messages else None
             if isinstance(view, AnswerView):
                 view.show_context_options(
                     options if options and options.message_id == shown else None
                 )
                 self._grew(shown)  # at once: buttons that are not laid out yet would be seen
-        self._column.order_focus()
+        self.column.order_focus()
 
     def _mark_last(self) -> None:
         """Only the last answer can be continued."""
         last = next(reversed(self._messages), None)
         for key in self._messages:
-            view = self._column.view(key)
+            view = self.column.view(key)
             if isinstance(view, AnswerView):
                 view.set_last(key == last)
 
@@ -186,13 +161,13 @@ class ChatView(QWidget):
         """Add one message at the end and go there."""
         self._messages[message.id] = message
         self._mark_last()
-        self._stack.setCurrentWidget(self._column)
-        self._column.add_key(message.id)
-        self._column.to_end()
+        self._stack.setCurrentWidget(self.column)
+        self.column.add_key(message.id)
+        self.column.to_end()
 
     def view(self, message_id: int) -> MessageView | None:
         """The widget of a message, if it is built."""
-        return self._column.view(message_id)
+        return self.column.view(message_id)
 
     @Slot(int, str)
     def show_match(self, message_id: int, query: str) -> None:
@@ -201,28 +176,19 @@ class ChatView(QWidget):
             self._finder.show(message_id, query)
 
     @Slot()
-    def open_find_bar(self) -> None:
-        """Let the user look for text in this conversation."""
-        self._find_bar.open_bar()
-
-    @Slot()
     def _on_find_closed(self) -> None:
         self.requested.emit(ReturnToComposer())
 
-    @Slot(int)
-    def _on_find_stepped(self, delta: int) -> None:
-        self._finder.step(delta)
-
     @Slot(str)
     def _on_find_text(self, text: str) -> None:
-        self._find_bar.show_count(self._finder.find(self.messages, text))
+        self.find_bar.show_count(self._finder.find(self.messages, text))
 
     def edit_last(self) -> None:
         """Open the editor of the user's last message."""
         for message in reversed(self._messages.values()):
             if not message.is_answer:
-                self._column.show_key(message.id)
-                view = self._column.build_now(message.id)
+                self.column.show_key(message.id)
+                view = self.column.build_now(message.id)
                 if isinstance(view, UserView):
                     view.edit()
                 return
@@ -230,7 +196,7 @@ class ChatView(QWidget):
     @Slot()
     def jump_to_end(self) -> None:
         """Go to the end and follow it."""
-        self._column.to_end()
+        self.column.to_end()
 
     # ---- streaming
 
@@ -242,11 +208,11 @@ class ChatView(QWidget):
         message = self._messages[message_id]
         if message.state != "streaming":
             self._messages[message_id] = replace(message, state=MessageState.STREAMING)
-            self._column.rebuild(message_id)
+            self.column.rebuild(message_id)
         self._streaming = message_id
-        self._column.build_now(message_id)
-        self._column.pin(message_id, True)
-        self._column.to_end()
+        self.column.build_now(message_id)
+        self.column.pin(message_id, True)
+        self.column.to_end()
 
     def stream_status(self, message_id: int, text: str, fraction: float | None = None) -> None:
         """Show what the engine is doing, with a bar when `fraction` (0 to 1) is given."""
@@ -293,16 +259,16 @@ class ChatView(QWidget):
         if message.id not in self._messages:
             return
         self._messages[message.id] = message
-        view = self._column.view(message.id)
+        view = self.column.view(message.id)
         if streamed and isinstance(view, AnswerView):
             view.finish(message)
             self._grew(message.id)
-            self._column.order_focus()
+            self.column.order_focus()
         else:
-            self._column.rebuild(message.id)
+            self.column.rebuild(message.id)
 
     def _stream_view(self, message_id: int) -> AnswerView | None:
-        view = self._column.view(message_id) if message_id == self._streaming else None
+        view = self.column.view(message_id) if message_id == self._streaming else None
         return view if isinstance(view, AnswerView) else None
 
     def _end_stream(self) -> None:
@@ -310,7 +276,7 @@ class ChatView(QWidget):
         self._thinking_buffer.clear()
         self._answer_buffer.clear()
         if self._streaming in self._messages:
-            self._column.pin(self._streaming, False)
+            self.column.pin(self._streaming, False)
         self._streaming = None
 
     @Slot()
@@ -327,7 +293,7 @@ class ChatView(QWidget):
         self._messages[key] = replace(
             message, thinking=message.thinking + thinking, content=message.content + answer
         )
-        view = self._column.view(key)
+        view = self.column.view(key)
         if isinstance(view, AnswerView):
             if thinking:
                 view.feed_thinking(thinking)
@@ -336,8 +302,8 @@ class ChatView(QWidget):
             self._grew(key)
 
     def _grew(self, message_id: int) -> None:
-        self._column.changed(message_id)
-        self._column.place()
+        self.column.changed(message_id)
+        self.column.place()
 
     # ---- building
 
@@ -396,7 +362,7 @@ class ChatView(QWidget):
                 self._style = style
                 self._formulas.clear_pixmaps()
                 self.update()
-                self._column.rebuild()
+                self.column.rebuild()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The colour one reads on."""

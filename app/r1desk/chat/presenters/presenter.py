@@ -42,7 +42,7 @@ class ChatPresenter(Presenter):
         self._view_only = ""  # why nothing can be sent at all
         self._find_action = QAction(tr("Find in this conversation"), window)
         self._find_action.setShortcut(QKeySequence(QKeySequence.StandardKey.Find))
-        self._find_action.triggered.connect(window.chat.open_find_bar)
+        self._find_action.triggered.connect(window.chat.find_bar.open_bar)
         window.addAction(self._find_action)
         self.attachments = AttachmentPresenter(
             window, window.composer, window.notices, chat, engine
@@ -165,7 +165,7 @@ class ChatPresenter(Presenter):
             "For real questions choose one of DeepSeek-R1's models at the top of the window."
         )
         is_starter = loaded.facts.name == STARTER_NAME
-        self._window.chat.set_model_name(loaded.facts.name, note if is_starter else "")
+        self._window.chat.welcome.set_model_name(loaded.facts.name, note if is_starter else "")
         self.attachments.controller.on_model_loaded(loaded.facts.context_length)
         self._forwarder.take_idle_focus()
 

@@ -27,7 +27,7 @@ from r1desk.chat.text.highlight import coloured, prepared_lexer
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.theme.fonts import mono, scaled
+from r1desk.theme.fonts import mono
 from r1desk.theme.icons import icon
 
 FOLD_OVER = 80  # lines; a longer block is folded
@@ -75,11 +75,7 @@ class CodeBox(QWidget):
 
     def _make_header(self) -> None:
         self._label = QLabel(display_text.code(self.language)[:40] or tr("Code"), self)
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
-        self._label.setFont(scaled(self._style.font, 0.88))
-        palette = self._label.palette()
-        palette.setColor(palette.ColorRole.WindowText, self._style.colours.dim)
-        self._label.setPalette(palette)
+        self._style.dress(self._label, scale=0.88)
         self._copy = icon_button("copy", tr("Copy code"), self)
         self._copy.clicked.connect(self._on_copy)
 

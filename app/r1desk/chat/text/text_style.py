@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QGuiApplication
+from PySide6.QtWidgets import QLabel
 
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.colours import ChatColours, chat_colours
@@ -70,6 +72,15 @@ class TextStyle:
         """The style that goes with a font, in the colours in force."""
         em_px = QFontMetricsF(font).height()
         return cls(chat_colours(), QFont(font), em_px, formulas=formulas)
+
+    def dress(self, label: QLabel, *, scale: float = 1.0, dim: bool = True) -> None:
+        """Let a label of plain text have this font and colour."""
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setFont(scaled(self.font, scale))
+        palette = label.palette()
+        colour = self.colours.dim if dim else self.colours.text
+        palette.setColor(palette.ColorRole.WindowText, colour)
+        label.setPalette(palette)
 
     def as_aside(self) -> TextStyle:
         """Smaller and dimmer."""
