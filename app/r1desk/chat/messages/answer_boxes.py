@@ -1,4 +1,4 @@
-"""What stands above and below the text of an answer: its progress, how it ended, the ways on."""
+"""Boxes and lines above and below the text of an answer: progress, how it ended, ways on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _reason(message: ChatMessage) -> FinishReason:
 
 
 class StatusLine(QWidget):
-    """What the engine does before the first word; below it a bar while `fraction` is known."""
+    """A line on what the engine does before the first word, with a bar if `fraction` is known."""
 
     def __init__(self, style: TextStyle, parent: QWidget) -> None:
         super().__init__(parent)
@@ -227,7 +227,7 @@ class ContextCard(_Box):
 
 
 class ContinueRow(QWidget):
-    """Why an answer ended early. For an answer: Continue. For a thought: Answer now, Go on."""
+    """Says why an answer ended early. For an answer: Continue. For a thought: Answer now, Go on."""
 
     def __init__(
         self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
