@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.catalogue.download_spec import RetryPolicy
 from support.gguf_files import tiny_qwen2
 from support.patience import PATIENCE_S
 

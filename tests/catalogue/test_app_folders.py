@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.catalogue import app_folders as module
-from deepseek_r1.catalogue.app_folders import Owner, app_files, app_folders
-from deepseek_r1.catalogue.installed import Origin, installed_models
+from deepseek_r1.catalogue import installed as module
+from deepseek_r1.catalogue.installed import Origin, Owner, app_files, app_folders, installed_models
 from support.gguf_files import tiny_llama, tiny_qwen2
 
 DIGEST = "ab" * 32

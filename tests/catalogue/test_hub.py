@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.catalogue.errors import (
     ReferenceUnusable,
     RepositoryNotListed,
@@ -27,7 +28,6 @@ from deepseek_r1.catalogue.hub_reference import (
     parse_reference,
 )
 from deepseek_r1.catalogue.outline import read_outline
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_qwen2

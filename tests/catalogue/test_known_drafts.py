@@ -11,6 +11,7 @@ import pytest
 
 from deepseek_r1.catalogue.download_spec import (
     DownloadSpec,
+    RetryPolicy,
     draft_hosts,
     renewed_draft_spec,
     spec_for_draft,
@@ -26,7 +27,6 @@ from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.partial_file import unfinished
 from deepseek_r1.catalogue.pull import pull
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.i18n import use_language
 from support.hostile_server import HostileServer
 from support.hub_server import hub_server, tree_of

@@ -16,9 +16,15 @@ from deepseek_r1.catalogue.errors import (
     ImportRunning,
     ModelNotHere,
 )
-from deepseek_r1.catalogue.importing import ImportMethod, import_model
 from deepseek_r1.catalogue.known_models import KnownFile, known_models
-from deepseek_r1.catalogue.model_folder import VerifyResult, find_model, remove, verify
+from deepseek_r1.catalogue.model_folder import (
+    ImportMethod,
+    VerifyResult,
+    find_model,
+    import_model,
+    remove,
+    verify,
+)
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.core.errors import ModelRefused, NotAModelFile, WrongUsage
 from support.gguf_files import tiny_llama, tiny_qwen2
@@ -138,9 +144,8 @@ def test_a_file_of_the_catalogue_is_held_to_the_published_checksum(
     def known_as(sha256: str) -> None:
         model = known_models()[0]
         file: KnownFile = model.files[0].model_copy(update={"sha256": sha256})
-        for module in ("importing", "model_folder"):
-            place = f"deepseek_r1.catalogue.{module}.known_by"
-            monkeypatch.setattr(place, lambda _header: (model, file))
+        place = "deepseek_r1.catalogue.model_folder.known_by"
+        monkeypatch.setattr(place, lambda _header: (model, file))
 
     known_as("0" * 64)
     with pytest.raises(ImportedFileDiffers):

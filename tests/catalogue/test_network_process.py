@@ -17,8 +17,12 @@ import psutil
 import pytest
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
-from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.download_spec import (
+    DownloadPhase,
+    DownloadProgress,
+    DownloadSpec,
+    RetryPolicy,
+)
 from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
     DownloadFailed,
@@ -32,11 +36,8 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.hub_reference import HubReference, parse_reference
-from deepseek_r1.catalogue.network_messages import ListRequest, reply_adapter
-from deepseek_r1.catalogue.network_process import NetworkProcess
-from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
-from deepseek_r1.catalogue.staging_lock import staging_lock
+from deepseek_r1.catalogue.network_process import ListRequest, NetworkProcess, reply_adapter
+from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING, staging_lock
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_call import ChildFailure
 from deepseek_r1.core.child_environment import child_environment
@@ -346,7 +347,7 @@ import sys, threading
 from pathlib import Path
 from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.network_process import NetworkProcess
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.catalogue.download_spec import RetryPolicy
 
 def on_progress(progress):
     if progress.done_bytes:

@@ -18,9 +18,11 @@ from filelock import FileLock
 
 from deepseek_r1.catalogue import disk_errors, partial_file
 from deepseek_r1.catalogue.checksums import Stop, remembered
-from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
 from deepseek_r1.catalogue.download_spec import (
+    DownloadPhase,
+    DownloadProgress,
     DownloadSpec,
+    RetryPolicy,
     find_known,
     spec_for_known,
     spec_for_url,
@@ -41,7 +43,6 @@ from deepseek_r1.catalogue.errors import (
 from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.partial_file import STAGING, unfinished
 from deepseek_r1.catalogue.pull import pull
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.errors import ModelFileTruncated
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.formats.gguf import read_header

@@ -7,9 +7,9 @@ import asyncio
 import httpx2
 import pytest
 
+from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.catalogue.errors import SourceUnsafe
 from deepseek_r1.catalogue.http_source import _refuse_inside
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 
 OUTSIDE = httpx2.URL("https://1.1.1.1/model.gguf")
 

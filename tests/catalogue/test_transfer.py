@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
 from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
     DownloadFailed,
@@ -20,7 +20,6 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.pull import pull
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from support.hostile_server import HostileServer, Reply, Request, Script, drip
 from support.patience import PATIENCE_S
 

@@ -21,7 +21,7 @@ from deepseek_r1.core.settings import (
 from deepseek_r1.hardware import machine_memory_mib
 from performance.panel_rows import number
 from performance.samples import LINES, a_bill, a_model
-from r1desk.models.recent_model import RecentModel
+from r1desk.models.widgets.model_pill import RecentModel
 from r1desk.performance.hints import BillPart, bill_parts
 from r1desk.performance.widgets.bill_view import part_colour
 from r1desk.performance.widgets.load_section import PLAN_DELAY_MS

@@ -24,7 +24,7 @@ from typing import Any
 from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.core import events
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import profile_dir

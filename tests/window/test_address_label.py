@@ -8,7 +8,7 @@ from PySide6.QtGui import QClipboard, QContextMenuEvent, QGuiApplication
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from r1desk.models.widgets.address_label import AddressLabel
+from r1desk.models.widgets.model_tree import AddressLabel
 
 # Said by the offscreen platform about every menu.
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)

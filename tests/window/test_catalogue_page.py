@@ -10,8 +10,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue import app_folders
-from deepseek_r1.catalogue.app_folders import Owner
+from deepseek_r1.catalogue import installed
+from deepseek_r1.catalogue.installed import Owner
 from deepseek_r1.core.paths import starter_model
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
 from r1desk.models.forecast import service
@@ -143,7 +143,7 @@ def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The 7B's file, downloaded with a browser; only its header has content."""
     downloads = tmp_path / "Downloads"
     downloads.mkdir()
-    monkeypatch.setattr(app_folders, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
+    monkeypatch.setattr(installed, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
     path = downloads / "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
     with path.open("wb") as file:
         file.write(r1_header().read_bytes())

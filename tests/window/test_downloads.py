@@ -12,11 +12,16 @@ import pytest
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
-from deepseek_r1.catalogue.download_spec import DownloadSpec, find_known, spec_for_known
+from deepseek_r1.catalogue.download_spec import (
+    DownloadPhase,
+    DownloadProgress,
+    DownloadSpec,
+    RetryPolicy,
+    find_known,
+    spec_for_known,
+)
 from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.partial_file import STAGING
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.processes import ChildKind
 from r1desk.models.downloads import Download, Downloads, DownloadState

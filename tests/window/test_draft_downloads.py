@@ -12,10 +12,9 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import download_spec
-from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import LoadRequest
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose

@@ -14,10 +14,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue import app_folders
-from deepseek_r1.catalogue.app_folders import Owner
+from deepseek_r1.catalogue import installed
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.installed import Owner
 from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
 from deepseek_r1.formats import split
 from r1desk.models import files_presenter
@@ -45,7 +45,7 @@ def other_apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     tiny_llama(folder / "theirs.gguf")
     found = {Owner.LM_STUDIO: (folder,)}
-    monkeypatch.setattr(app_folders, "app_folders", lambda: found)
+    monkeypatch.setattr(installed, "app_folders", lambda: found)
     return folder
 
 

@@ -8,9 +8,9 @@ import pytest
 from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue import app_folders
-from deepseek_r1.catalogue.app_folders import AppFile, Owner
+from deepseek_r1.catalogue import installed
 from deepseek_r1.catalogue.download_spec import find_known, spec_for_known
+from deepseek_r1.catalogue.installed import AppFile, Owner
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.chat.messages.welcome import Welcome
@@ -138,7 +138,7 @@ def test_a_model_in_the_downloads_folder_is_one_click_away(
     downloads.mkdir(parents=True)
     for name in ("DeepSeek-R1-Distill-Qwen-1.5B.gguf", "holiday.gguf"):
         tiny_llama(downloads / name)
-    monkeypatch.setattr(app_folders, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
+    monkeypatch.setattr(installed, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
 
     def first_start(stored: Preferences) -> None:
         stored.welcomed = False

@@ -10,12 +10,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QTreeWidgetItem
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.catalogue.download_spec import RetryPolicy
 from r1desk.models.forecast import service
 from r1desk.models.forecast.forecast import MachineSpeed
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.hub_page import HubPage
-from r1desk.models.widgets.unverified_box import UnverifiedBox
+from r1desk.models.widgets.model_tree import UnverifiedBox
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_qwen2
 from support.hostile_server import HostileServer

@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.host.protocol import UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
-from r1desk.models import idle_unload
+from r1desk.models import feature
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript
 from window.mouse_and_keys import click, click_row
@@ -18,7 +18,7 @@ from window.session_fixture import ask, ready_session, wait_answered
 
 @pytest.fixture(autouse=True)
 def short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle_unload, "MINUTE_MS", 20)
+    monkeypatch.setattr(feature, "MINUTE_MS", 20)
 
 
 def unload_after_five(session: Session) -> None:

@@ -34,7 +34,7 @@ from r1desk.chat.feature import PROMPTS_FOLDER
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.values.context_ways import ContextWay
-from r1desk.models import controller, idle_unload
+from r1desk.models import controller, feature
 from r1desk.shell.session import Session
 from support import hostile
 from support.budgets import engine_extra_mib
@@ -602,7 +602,7 @@ def test_the_unused_model_is_unloaded_and_the_next_message_is_answered(
     qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The memory of a real model is given back and taken again."""
-    monkeypatch.setattr(idle_unload, "MINUTE_MS", 100)
+    monkeypatch.setattr(feature, "MINUTE_MS", 100)
     with real_session(qtbot, own_profile, short_answers) as session:
         session.preferences.unload_after_min = 5
         session.models_feature.idle_unload.restart()

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from deepseek_r1.catalogue.download_spec import DownloadPhase, DownloadProgress, ProgressCallback
 from deepseek_r1.catalogue.errors import DownloadStopped
 from deepseek_r1.core.atomic_write import write_atomically
 
@@ -49,20 +50,18 @@ class Stop:
 
 def file_sha256(
     path: Path,
-    *,
-    on_progress: Callable[[int], object] = lambda _done: None,
-    stop: Stop | None = None,
+    stop: Stop,
+    on_progress: ProgressCallback = lambda _progress: None,
+    file: str = "",
 ) -> str:
-    """Returns the SHA-256. `on_progress` gets the bytes read. Raises OSError, DownloadStopped."""
-    digest = hashlib.sha256()
-    done = 0
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK_BYTES):
+    """Returns the SHA-256. Messages call the file `file`. Raises OSError, DownloadStopped."""
+    digest, done, size = hashlib.sha256(), 0, path.stat().st_size
+    with path.open("rb", buffering=0) as source:
+        while block := source.read(BLOCK_BYTES):
             digest.update(block)
             done += len(block)
-            on_progress(done)
-            if stop is not None:
-                stop.check(path.name)
+            on_progress(DownloadProgress(file or path.name, DownloadPhase.CHECKING, done, size))
+            stop.check(path.name)
     return digest.hexdigest()
 
 

@@ -1,8 +1,11 @@
-"""The description of a download: a file, its address, and its known size and checksum."""
+"""A download: the file, its address, known size and checksum; its limits, progress and result."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 
 from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
 from deepseek_r1.catalogue.file_names import checked_name, name_in_url
@@ -55,6 +58,58 @@ class DownloadSpec:
             return total_bytes > 0
         slack = 0 if self.size_exact else SIZE_SLACK_BYTES
         return abs(total_bytes - self.size_bytes) <= slack
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """The limits of a download; times are seconds.
+
+    Fewer than `least_bytes` within `stall_s` count as a stall. The download ends after `give_up_s`
+    without progress, or after `first_tries` attempts that all brought nothing.
+    """
+
+    connect_s: float = 15.0
+    stall_s: float = 30.0
+    least_bytes: int = 64 << 10
+    give_up_s: float = 300.0
+    first_tries: int = 4
+    pause_s: float = 1.0  # before the second attempt, doubled for each further one
+    longest_pause_s: float = 30.0
+    loopback_http: bool = False  # allow http to this computer, for test servers
+
+
+class DownloadPhase(StrEnum):
+    """The step that a download is in."""
+
+    CHECKING = "checking"  # reading the bytes of an earlier attempt
+    RECEIVING = "receiving"
+    WAITING = "waiting"  # until the next attempt
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadProgress:
+    """The progress of one file. `total_bytes` is None until known, `detail` explains a wait."""
+
+    file: str
+    phase: DownloadPhase
+    done_bytes: int
+    total_bytes: int | None
+    bytes_s: float = 0.0
+    detail: str = ""
+
+
+ProgressCallback = Callable[[DownloadProgress], object]
+
+
+@dataclass(frozen=True, slots=True)
+class PulledModel:
+    """A model that is in the folder now. `path` is its first file."""
+
+    path: Path
+    files: tuple[Path, ...]
+    sha256: tuple[str, ...]
+    verified: bool  # each file was compared with a checksum known beforehand
+    new: bool  # it was not there before
 
 
 def spec_for_known(
@@ -145,3 +200,34 @@ def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, 
             known = ", ".join(each.quantisation for each in model.files)
             raise ModelUnknown(name=f"{model.id}/{wanted}", known=known)
     raise ModelUnknown(name=name, known=", ".join(model.id for model in catalogue().models))
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSource:
+    """A host and the download of the same file from there."""
+
+    host: str
+    spec: DownloadSpec
+
+
+def other_source(spec: DownloadSpec) -> OtherSource | None:
+    """The host after the one of `spec` in the catalogue's order; None for an unknown file."""
+    if (draft := find_draft(spec.file)) is not None and spec.listed_in is not None:
+        return _other_hub(draft, spec.listed_in.host)
+    for model in catalogue().models:
+        for file in model.files:
+            if (file.file, file.sha256) != (spec.file, spec.sha256):
+                continue
+            sources = catalogue().sources(model, file)
+            urls = [str(source.url) for source in sources]
+            if len(sources) < 2 or spec.url not in urls:
+                return None
+            host = sources[(urls.index(spec.url) + 1) % len(sources)].host
+            again = spec_for_known(model, file, host, accept_unverified=spec.accept_unverified)
+            return OtherSource(host, again)
+    return None
+
+
+def _other_hub(draft: KnownDraft, host: HubHost) -> OtherSource | None:
+    others = [each for each in draft_hosts() if each != host]
+    return OtherSource(others[0].name, spec_for_draft(draft, others[0])) if others else None

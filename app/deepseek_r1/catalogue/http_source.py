@@ -13,14 +13,16 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import certifi
 import httpx2
 
-from deepseek_r1.catalogue.errors import ProxyUnusable, SourceRefused, SourceUnsafe
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_spec import RetryPolicy
+from deepseek_r1.catalogue.errors import DownloadStopped, ProxyUnusable, SourceRefused, SourceUnsafe
 from deepseek_r1.core.i18n import tr
 
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
@@ -344,3 +346,29 @@ def _is_untrusted(error: BaseException | None) -> bool:
 
 def _refused(address: httpx2.URL, file: str, detail: str) -> SourceRefused:
     return SourceRefused(file=file, host=address.host, detail=detail)
+
+
+Result = TypeVar("Result")
+
+
+def run_until_stopped(work: Coroutine[None, None, Result], stop: Stop, file: str) -> Result:
+    """Run `work` in a loop of its own until it ends or `stop` is requested; returns its result.
+
+    The loop is closed without waiting for its threads: a DNS look-up may take long. Raises
+    DownloadStopped, which names `file`.
+    """
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+    stop.set_wake(lambda: loop.call_soon_threadsafe(task.cancel))
+    try:
+        return loop.run_until_complete(task)
+    except asyncio.CancelledError as cancelled:
+        raise DownloadStopped(file=file) from cancelled
+    except KeyboardInterrupt:
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        raise
+    finally:
+        stop.set_wake(None)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from deepseek_r1.catalogue import http_source
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
 from deepseek_r1.catalogue.errors import (
     FileNameUnusable,
     ProxyUnusable,
@@ -25,13 +25,11 @@ from deepseek_r1.catalogue.errors import (
     SourceUnsafe,
 )
 from deepseek_r1.catalogue.file_names import checked_name, part_of
-from deepseek_r1.catalogue.http_source import Interrupted, RangeGone
+from deepseek_r1.catalogue.http_source import Interrupted, RangeGone, run_until_stopped
 from deepseek_r1.catalogue.hub_models import FileSize, HubFile, HubListing, HubModel, RepositoryPath
 from deepseek_r1.catalogue.hub_reference import HubHost, HubReference
 from deepseek_r1.catalogue.known_models import Sha256
-from deepseek_r1.catalogue.network_loop import run_until_stopped
 from deepseek_r1.catalogue.outline import ModelOutline, read_outline
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr

@@ -3,6 +3,8 @@
 So the caller's process, the window for instance, never loads the network's libraries. The process
 starts with a request and ends with its reply. A download whose process was killed is continued by
 the next one, as after a crash.
+
+The owner does not trust the process: sizes, checksums and names are checked when a message is read.
 """
 
 from __future__ import annotations
@@ -10,33 +12,119 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_progress import ProgressCallback, PulledModel
-from deepseek_r1.catalogue.download_spec import DownloadSpec
-from deepseek_r1.catalogue.errors import DownloadFailed, DownloadStopped, RepositoryNotListed
-from deepseek_r1.catalogue.hub_models import HubListing
-from deepseek_r1.catalogue.hub_reference import HubReference
-from deepseek_r1.catalogue.network_messages import (
-    FilesPulled,
-    ListRequest,
-    NetworkRequest,
-    NetworkResult,
-    PullRequest,
-    RepositoryListed,
-    StopRequest,
-    reply_adapter,
+from deepseek_r1.catalogue.download_spec import (
+    DownloadProgress,
+    DownloadSpec,
+    ProgressCallback,
+    PulledModel,
+    RetryPolicy,
 )
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
+from deepseek_r1.catalogue.errors import (
+    DownloadFailed,
+    DownloadStopped,
+    FileNameUnusable,
+    RepositoryNotListed,
+)
+from deepseek_r1.catalogue.file_names import checked_name
+from deepseek_r1.catalogue.hub_models import HubListing, HubModel
+from deepseek_r1.catalogue.hub_reference import HubReference
+from deepseek_r1.catalogue.known_models import Sha256
+from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.core import log
-from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildTooSlow
+from deepseek_r1.core.child_call import (
+    ChildCall,
+    ChildDied,
+    ChildFailure,
+    ChildProgress,
+    ChildTooSlow,
+)
 from deepseek_r1.core.errors import ProtocolBroken, R1Error
+from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 
 STOP_S: Final = 1.5  # from the request to stop until the process is killed
 EXIT_S: Final = 0.4  # for a killed process to end; one that waits for a drive takes longer
+
+
+class _NetworkFrame(BaseModel):
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
+
+
+class PullRequest(_NetworkFrame):
+    """Downloads the files of one model into `folder`."""
+
+    kind: Literal["pull"] = "pull"
+    specs: Annotated[tuple[DownloadSpec, ...], Field(min_length=1)]
+    folder: FilePath
+    policy: RetryPolicy
+
+
+class ListRequest(_NetworkFrame):
+    """Lists a repository."""
+
+    kind: Literal["list"] = "list"
+    reference: HubReference
+    policy: RetryPolicy
+
+
+class StopRequest(_NetworkFrame):
+    """Ends the work on the request."""
+
+    kind: Literal["stop"] = "stop"
+
+
+class ProgressReport(ChildProgress):
+    """The progress of a download."""
+
+    kind: Literal["progress"] = "progress"
+    progress: DownloadProgress
+
+
+class FilesPulled(_NetworkFrame):
+    """The files of a `PullRequest` are in the folder; `new`: one of them was not there before."""
+
+    kind: Literal["pulled"] = "pulled"
+    sha256: tuple[Sha256, ...]
+    new: bool
+
+
+class RepositoryListed(_NetworkFrame):
+    """The models of the repository of a `ListRequest`."""
+
+    kind: Literal["listed"] = "listed"
+    models: tuple[HubModel, ...]
+    outline: ModelOutline | None
+
+    @model_validator(mode="after")
+    def _check(self) -> RepositoryListed:
+        try:
+            for model in self.models:
+                for file in model.files:
+                    checked_name(file.name)
+        except FileNameUnusable as error:
+            raise ValueError(error) from error
+        if self.outline is not None and not self.outline.consistent:
+            raise ValueError("outline")
+        return self
+
+
+NetworkRequest = PullRequest | ListRequest
+NetworkResult = FilesPulled | RepositoryListed
+
+request_adapter: TypeAdapter[NetworkRequest] = TypeAdapter(
+    Annotated[NetworkRequest, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
+)
+stop_adapter: TypeAdapter[StopRequest] = TypeAdapter(StopRequest)
+reply_adapter: TypeAdapter[ProgressReport | NetworkResult | ChildFailure] = TypeAdapter(
+    Annotated[ProgressReport | NetworkResult | ChildFailure, Field(discriminator="kind")],
+    config=ConfigDict(defer_build=True),
+)
 
 
 class NetworkProcess:

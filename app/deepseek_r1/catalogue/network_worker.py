@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.disk_errors import disk_errors
-from deepseek_r1.catalogue.download_progress import DownloadProgress
+from deepseek_r1.catalogue.download_spec import DownloadProgress
 from deepseek_r1.catalogue.errors import DownloadFailed, RepositoryNotListed
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.hub_listing import list_repository
-from deepseek_r1.catalogue.network_messages import (
+from deepseek_r1.catalogue.network_process import (
     FilesPulled,
     ListRequest,
     NetworkRequest,
@@ -28,9 +28,8 @@ from deepseek_r1.catalogue.network_messages import (
     request_adapter,
     stop_adapter,
 )
-from deepseek_r1.catalogue.partial_file import STAGING
+from deepseek_r1.catalogue.partial_file import STAGING, prepare_staging
 from deepseek_r1.catalogue.pull import pull
-from deepseek_r1.catalogue.staging_lock import prepare_staging
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_call import ChildFailure
 from deepseek_r1.core.errors import EngineStartFailed, R1Error

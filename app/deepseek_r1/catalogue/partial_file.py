@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepseek_r1.catalogue.checksums import BLOCK_BYTES, Stop
+from deepseek_r1.catalogue.disk_errors import require_present
 from deepseek_r1.catalogue.download_spec import DownloadSpec
-from deepseek_r1.catalogue.errors import FileNameUnusable
+from deepseek_r1.catalogue.errors import DownloadRunning, FileNameUnusable
 from deepseek_r1.catalogue.file_names import checked_name
 from deepseek_r1.catalogue.known_models import Sha256
 from deepseek_r1.core import log
@@ -29,6 +31,7 @@ from deepseek_r1.core.atomic_write import write_atomically
 PIECE_BYTES = 8 << 20
 STAGING = ".downloads"
 _MOST_JOURNAL_BYTES = 8 << 20  # enough for the pieces of a terabyte
+_SPEC_FIELDS = ("url", "file", "sha256", "size_bytes", "size_exact", "accept_unverified")
 
 
 class DownloadJournal(BaseModel):
@@ -49,26 +52,12 @@ class DownloadJournal(BaseModel):
     @property
     def spec(self) -> DownloadSpec:
         """The spec of the download."""
-        return DownloadSpec(
-            self.url,
-            self.file,
-            self.sha256,
-            self.size_bytes,
-            self.size_exact,
-            self.accept_unverified,
-        )
+        return DownloadSpec(**{name: getattr(self, name) for name in _SPEC_FIELDS})
 
 
 def journal_of(spec: DownloadSpec) -> DownloadJournal:
     """Returns the journal of a download that has no bytes yet."""
-    return DownloadJournal(
-        url=spec.url,
-        file=spec.file,
-        sha256=spec.sha256,
-        size_bytes=spec.size_bytes,
-        size_exact=spec.size_exact,
-        accept_unverified=spec.accept_unverified,
-    )
+    return DownloadJournal(**{name: getattr(spec, name) for name in _SPEC_FIELDS})
 
 
 class PartialFile:
@@ -247,3 +236,27 @@ def _whole_lines(lines: list[bytes]) -> Iterator[str]:
         if len(line) != 64 or set(line) - set(b"0123456789abcdef"):
             return
         yield line.decode()
+
+
+def prepare_staging(folder: Path) -> None:
+    """Create the staging folder in the models' folder. Raises FolderUnusable, OSError."""
+    require_present(folder)
+    (folder / STAGING).mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def staging_lock(
+    folder: Path, file: str, error: type[DownloadRunning] = DownloadRunning
+) -> Iterator[None]:
+    """Hold the lock on `file` in an existing staging folder. Raises `error` if it is taken."""
+    lock = FileLock(folder / STAGING / f"{file}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as taken:
+        raise error(file=file) from taken
+    try:
+        yield
+    finally:
+        if os.name == "posix":  # unlinked while held: another process that has it open notices
+            Path(lock.lock_file).unlink(missing_ok=True)  # (Windows: filelock does it)
+        lock.release()

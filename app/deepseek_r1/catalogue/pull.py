@@ -13,22 +13,21 @@ from pathlib import Path
 
 from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember, remembered
 from deepseek_r1.catalogue.disk_errors import disk_errors
-from deepseek_r1.catalogue.download_progress import (
+from deepseek_r1.catalogue.download_spec import (
     DownloadPhase,
     DownloadProgress,
+    DownloadSpec,
     ProgressCallback,
     PulledModel,
+    RetryPolicy,
 )
-from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
     FileNameTaken,
 )
 from deepseek_r1.catalogue.file_names import part_of
 from deepseek_r1.catalogue.hub_listing import published_spec
-from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
-from deepseek_r1.catalogue.staging_lock import prepare_staging, staging_lock
+from deepseek_r1.catalogue.partial_file import STAGING, PartialFile, prepare_staging, staging_lock
 from deepseek_r1.catalogue.transfer import Transfer
 from deepseek_r1.core.atomic_write import sync_folder
 from deepseek_r1.core.errors import ModelRefused
@@ -110,7 +109,7 @@ def _fetch(
     place, staged = folder / spec.file, folder / STAGING / spec.file
     for path, new in ((place, False), (staged, True)):
         if path.exists():
-            found = _hash_with_progress(path, spec, on_progress, stop)
+            found = file_sha256(path, stop, on_progress)
             if found == spec.sha256:
                 return _ResolvedDownload(spec, path, found, new)
             if not new:
@@ -134,19 +133,6 @@ def _fetch(
     partial.part.replace(staged)
     partial.forget_journal()
     return _ResolvedDownload(spec, staged, sha256, new=True)
-
-
-def _hash_with_progress(
-    path: Path, spec: DownloadSpec, on_progress: ProgressCallback, stop: Stop
-) -> str:
-    size = path.stat().st_size
-    return file_sha256(
-        path,
-        on_progress=lambda done: on_progress(
-            DownloadProgress(spec.file, DownloadPhase.CHECKING, done, size)
-        ),
-        stop=stop,
-    )
 
 
 def _place(arrived: Sequence[_ResolvedDownload], folder: Path, check: FileCheck) -> list[Path]:

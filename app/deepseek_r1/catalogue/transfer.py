@@ -14,10 +14,11 @@ import httpx2
 from deepseek_r1.catalogue import http_source
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.disk_errors import require_space
-from deepseek_r1.catalogue.download_progress import (
+from deepseek_r1.catalogue.download_spec import (
     DownloadPhase,
     DownloadProgress,
     ProgressCallback,
+    RetryPolicy,
 )
 from deepseek_r1.catalogue.errors import DownloadFailed, SourceRefused
 from deepseek_r1.catalogue.http_source import (
@@ -25,10 +26,9 @@ from deepseek_r1.catalogue.http_source import (
     DownloadRequest,
     Interrupted,
     RangeGone,
+    run_until_stopped,
 )
-from deepseek_r1.catalogue.network_loop import run_until_stopped
 from deepseek_r1.catalogue.partial_file import PartialFile
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import MAGIC
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.catalogue.errors import ReferenceUnusable
 from deepseek_r1.catalogue.hub_reference import (
     HF_MIRROR,
@@ -18,7 +19,6 @@ from deepseek_r1.catalogue.hub_reference import (
     parse_reference,
 )
 from deepseek_r1.catalogue.known_models import known_models
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command, option

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from deepseek_r1.catalogue.download_progress import (
+from deepseek_r1.catalogue.download_spec import (
     DownloadPhase,
     DownloadProgress,
     ProgressCallback,

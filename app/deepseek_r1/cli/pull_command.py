@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from deepseek_r1.catalogue.download_progress import PulledModel
 from deepseek_r1.catalogue.download_spec import (
     DownloadSpec,
+    PulledModel,
     draft_hosts,
     find_known,
     spec_for_draft,
@@ -19,8 +19,8 @@ from deepseek_r1.catalogue.download_spec import (
     spec_for_url,
 )
 from deepseek_r1.catalogue.errors import DownloadStopped, DraftUnknown
-from deepseek_r1.catalogue.importing import ImportMethod, import_model
 from deepseek_r1.catalogue.known_models import KnownDraft, draft_of, find_draft
+from deepseek_r1.catalogue.model_folder import ImportMethod, import_model
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, flag, option

@@ -15,10 +15,14 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.catalogue import partial_file
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_progress import DownloadPhase, DownloadProgress
-from deepseek_r1.catalogue.download_spec import DownloadSpec, renewed_draft_spec
+from deepseek_r1.catalogue.download_spec import (
+    DownloadPhase,
+    DownloadProgress,
+    DownloadSpec,
+    RetryPolicy,
+    renewed_draft_spec,
+)
 from deepseek_r1.catalogue.errors import DownloadStopped
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.models_folders import models_dirs

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMessageBox, QWidget
 
+from deepseek_r1.catalogue.download_spec import other_source
 from deepseek_r1.catalogue.known_models import draft_for_file, find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
@@ -14,7 +15,6 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
-from r1desk.models.other_source import other_source
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.download_list import DownloadAction, DownloadList
 

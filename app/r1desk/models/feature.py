@@ -2,31 +2,113 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from PySide6.QtCore import Qt, SignalInstance, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, SignalInstance, Slot
 from PySide6.QtGui import QAction
 
-from deepseek_r1.core.models_folders import user_models_dir
+from deepseek_r1.catalogue.disk_errors import require_usable
+from deepseek_r1.catalogue.errors import FolderUnusable
+from deepseek_r1.core.models_folders import choose_models_dir, default_models_dir, user_models_dir
+from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.composer.composer_footer import ComposerFooter
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.messages.view import ChatView
+from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
 from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
 from r1desk.models.forecast.service import ForecastService
-from r1desk.models.idle_unload import IdleUnload
-from r1desk.models.models_folder import ModelsFolder
 from r1desk.models.pill_presenter import PillPresenter
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.recent_models import RecentModels
 from r1desk.models.template_presenter import TemplatePresenter
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.widgets.notice_bar import NoticeBar
+
+MINUTE_MS = 60_000
+CHOICES_MIN = (0, 5, 15, 30, 60)  # 0 is never
+
+
+class IdleUnload(QObject):
+    """Unloads the model when it was not used for some minutes, if that is set.
+
+    A load, an answer and an opened conversation count as use.
+    """
+
+    def __init__(
+        self, models: ModelController, engine: EngineBridge, minutes: Callable[[], int]
+    ) -> None:
+        """`minutes` returns the setting; 0 is never."""
+        super().__init__(models)
+        self._models = models
+        self._engine = engine
+        self._minutes = minutes
+        self._timer = QTimer(self, singleShot=True)
+        self._timer.timeout.connect(self._on_idle)
+        models.loaded.connect(self.restart)
+        engine.event.connect(self.restart)
+
+    @Slot()
+    def restart(self) -> None:
+        """Wait anew: the model was used just now, or the setting was changed."""
+        minutes = self._minutes()
+        if minutes > 0:
+            self._timer.start(minutes * MINUTE_MS)
+        else:
+            self._timer.stop()
+
+    @Slot()
+    def wake(self) -> None:
+        """A conversation was opened: load the model again if it was unloaded."""
+        self.restart()
+        if self._models.resting:
+            self._models.ensure_loading()
+
+    @Slot()
+    def _on_idle(self) -> None:
+        if self._engine.state is EngineState.IDLE:
+            self._models.unload()
+        elif self._models.current is not None:
+            self.restart()
+
+
+class ModelsFolder(QObject):
+    """The folder of downloaded models. Another one is checked in a thread; nothing is moved.
+
+    Signals:
+        changed: the Path of the folder now in use.
+        refused: the ErrorReport; the folder before stays in use.
+    """
+
+    changed = Signal(object)
+    refused = Signal(object)
+
+    def choose(self, folder: Path | None) -> None:
+        """Check the folder and use it from now on; None is the profile's."""
+        answer = ask_in_background(partial(_use_folder, folder or default_models_dir()))
+        answer.done.connect(self.changed)
+        answer.failed.connect(self.refused)
+
+
+def _use_folder(folder: Path) -> Path:
+    """Raises FolderUnusable. Not for the main thread: a drive may be slow."""
+    is_default = folder == default_models_dir()
+    if not is_default:
+        require_usable(folder)
+    try:
+        choose_models_dir(None if is_default else folder)
+    except OSError as error:  # the profile cannot be written
+        detail = error.strerror or str(error)
+        raise FolderUnusable(folder=str(default_models_dir().parent), detail=detail) from error
+    return folder
 
 
 class ModelsWindow(Protocol):
@@ -57,8 +139,7 @@ class ModelsFeature(Feature):
         self.idle_unload = IdleUnload(models, services.engine, lambda: preferences.unload_after_min)
         self.downloads = Downloads(user_models_dir(), self)
         self.folder = ModelsFolder()
-        queued = Qt.ConnectionType.QueuedConnection
-        self.folder.changed.connect(self.downloads.set_folder, queued)
+        self.folder.changed.connect(self.downloads.set_folder)
         models.preferences_changed.connect(services.save_preferences)
         models.load_failed.connect(services.show_error)
         chat.settings.model_shown.connect(self._on_chat_model)

@@ -2,23 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QFile, QObject, Slot
 
+from deepseek_r1.catalogue.checksums import forget
 from deepseek_r1.catalogue.installed import resolved
-from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.i18n import N_, tr
 from r1desk.models.controller import ModelController
-from r1desk.models.disk_space import free_models_bytes
-from r1desk.models.file_facts import PresentModel
-from r1desk.models.file_removal import Removal, delete_files, move_to_trash, restore_files
-from r1desk.models.scan import FoundModel
+from r1desk.models.scan import FoundModel, PresentModel, free_models_bytes
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.file_manager import show_in_folder
 from r1desk.widgets.notice_bar import Level, Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A model that was moved to the trash or deleted.
+
+    `moved` has each file's place before and in the trash; empty where it was deleted for good.
+    `links` has each link to such a file and its target.
+    """
+
+    name: str
+    moved: tuple[tuple[Path, Path], ...] = ()
+    links: tuple[tuple[Path, Path], ...] = ()
+
+    @property
+    def can_restore(self) -> bool:
+        """True where the files are in the trash and their places there are known."""
+        return bool(self.moved)
+
+
+class FileNotRemoved(R1Error):
+    """A file was not moved to the trash, deleted or moved back; what was moved before is back."""
+
+    what = N_("{name} could not be deleted or restored. The system reports: {detail}.")
+
+
+class PlaceTaken(R1Error):
+    """Another file is where the one in the trash was."""
+
+    what = N_("{path} is there again; the file in the trash stays there.")
+
+
+def move_to_trash(name: str, files: Sequence[Path]) -> Removal:
+    """Move a model's files to the trash; the files that links lead to, with the links."""
+    moved: list[tuple[Path, Path]] = []
+    links = tuple((file, file.resolve()) for file in files if file.is_symlink())
+    try:
+        for file in files:
+            place = file.resolve()
+            moved.append((place, _move_to_trash(place)))
+        for link, _target in links:
+            link.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the first error is the one to report
+            _put_back(moved, links)
+        raise _not_removed(name, error) from error
+    return Removal(name, tuple(moved), links)
+
+
+def delete_files(name: str, files: Sequence[Path]) -> Removal:
+    """Delete a model's files, links and what they lead to, for good."""
+    try:
+        for file in files:
+            target = file.resolve()
+            file.unlink()
+            if target != file:
+                target.unlink(missing_ok=True)
+            forget(file)
+    except OSError as error:
+        raise _not_removed(name, error) from error
+    return Removal(name)
+
+
+def restore_files(removal: Removal) -> Removal:
+    """Move the files of `removal` back from the trash."""
+    taken = next((place for place, _ in removal.moved if place.exists()), None)
+    if taken is not None:
+        raise PlaceTaken(path=str(taken))
+    try:
+        _put_back(removal.moved, removal.links)
+    except OSError as error:
+        raise _not_removed(removal.name, error) from error
+    return removal
+
+
+def _put_back(moved: Sequence[tuple[Path, Path]], links: Sequence[tuple[Path, Path]]) -> None:
+    """Raises OSError where a file is no longer in the trash."""
+    for place, in_trash in moved:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(in_trash, place)
+        info = in_trash.parent.parent / "info" / f"{in_trash.name}.trashinfo"
+        info.unlink(missing_ok=True)  # freedesktop.org's note of the place before
+    for link, target in links:
+        if not link.is_symlink():
+            link.symlink_to(target)
+
+
+def _move_to_trash(path: Path) -> Path:
+    """Returns the place in the trash. Raises OSError where the drive has no trash."""
+    file = QFile(str(path))
+    if not file.moveToTrash() or not file.fileName():
+        raise OSError(tr("there is no trash for this drive"))
+    return Path(file.fileName())
+
+
+def _not_removed(name: str, error: OSError) -> FileNotRemoved:
+    log.models.warning("not moved or deleted: %s", error)
+    return FileNotRemoved(name=name, detail=error.strerror or str(error))
 
 
 class FilesPresenter(QObject):

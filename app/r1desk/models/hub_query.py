@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import DownloadSpec
+from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
 from deepseek_r1.catalogue.errors import DownloadStopped, RepositoryWithoutModel
 from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.outline import ModelOutline
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import Forecaster

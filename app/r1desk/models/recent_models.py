@@ -14,7 +14,7 @@ from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast.forecast import format_fit
 from r1desk.models.forecast.service import Forecaster, ForecastService
-from r1desk.models.recent_model import RecentModel
+from r1desk.models.widgets.model_pill import RecentModel
 from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.preferences import Preferences
 

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from deepseek_r1 import hardware
-from deepseek_r1.catalogue.app_folders import AppFile, app_files
 from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, spec_for_known
+from deepseek_r1.catalogue.installed import AppFile, app_files
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel
 from deepseek_r1.catalogue.recommend import recommend
 from deepseek_r1.memory.engine_memory import planned_share
-from r1desk.models.disk_space import free_models_bytes
 from r1desk.models.forecast.forecast import WINDOW_MAX_MIB, Forecast
 from r1desk.models.forecast.service import Forecaster
+from r1desk.models.scan import free_models_bytes
 
 _MIB = 1 << 20
 _R1_NAME = re.compile("deepseek[-_ ]?r1", re.IGNORECASE)

@@ -1,15 +1,25 @@
-"""Finds the models on this computer and how they would run."""
+"""Finds the models on this computer: how they would run, whose they are, what they take."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from deepseek_r1.catalogue.app_folders import app_files
 from deepseek_r1.catalogue.file_names import files_of
 from deepseek_r1.catalogue.header_process import drive_answers
-from deepseek_r1.catalogue.installed import InstalledModel, installed_models, resolved
+from deepseek_r1.catalogue.installed import (
+    InstalledModel,
+    Origin,
+    Owner,
+    app_files,
+    installed_models,
+    resolved,
+)
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.models_folders import user_models_dir
 from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import Forecaster
 
@@ -69,3 +79,88 @@ def disk_use(path: Path) -> int:
         return 0
     blocks: int | None = getattr(found, "st_blocks", None)
     return found.st_size if blocks is None else blocks * _BLOCK_BYTES
+
+
+def free_models_bytes() -> int | None:
+    """The bytes free where the models folder is or will be; None where it is unknown.
+
+    Not for the main thread: a network drive may take its time.
+    """
+    folder = user_models_dir()
+    existing = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    try:
+        return shutil.disk_usage(existing).free
+    except OSError:
+        return None
+
+
+class FileState(StrEnum):
+    """The present use of a file by the application."""
+
+    NOT_USED = "not_used"
+    CHOSEN = "chosen"  # loaded at the next start or message
+    LOADED = "loaded"
+
+
+@dataclass(frozen=True, slots=True)
+class PresentModel:
+    """The paths of the chosen and the loaded model, without links; None where there is none."""
+
+    chosen: Path | None = None
+    loaded: Path | None = None
+
+    def state_of(self, path: Path) -> FileState:
+        """The state of the file at `path`."""
+        if path == self.loaded:
+            return FileState.LOADED
+        return FileState.CHOSEN if path == self.chosen else FileState.NOT_USED
+
+
+def state_text(model: InstalledModel, state: FileState) -> str:
+    """The state in a few words."""
+    if state is FileState.LOADED:
+        return tr("loaded")
+    if model.error is not None:
+        return tr("cannot be used")
+    return tr("chosen, not loaded") if state is FileState.CHOSEN else ""
+
+
+def owner_name(owner: Owner) -> str:
+    """The name of another application, or of the folder of downloads."""
+    return tr("Downloads folder") if owner is Owner.DOWNLOADS else owner.value
+
+
+def owner_text(model: InstalledModel) -> str:
+    """The name of the owner."""
+    if model.owner is not None:
+        return owner_name(model.owner)
+    return {
+        Origin.STARTER: tr("the installation"),
+        Origin.FOLDER: "R1 Desk",
+        Origin.OPENED: tr("a file you opened"),
+        Origin.OTHER_APP: tr("another application"),
+    }[model.origin]
+
+
+def why_kept(model: InstalledModel, state: FileState) -> str:
+    """The reason why a file cannot be deleted here; empty where it can."""
+    if model.origin is Origin.STARTER:
+        return tr("It came with the installation and goes with it.")
+    if model.owner is Owner.OLLAMA:
+        return tr(
+            "Ollama keeps a list of its files. Delete it with: ollama rm {name}", name=model.name
+        )
+    if state is FileState.LOADED:
+        return tr("It is loaded. Unload it before you delete it.")
+    return ""
+
+
+def deletion_note(model: InstalledModel) -> str:
+    """The effect of deleting a file for its owner."""
+    if model.owner is None and model.origin is Origin.FOLDER:
+        return tr("It is in the models folder of R1 Desk.")
+    if model.owner is Owner.DOWNLOADS or model.owner is None:
+        return tr("It is not in the models folder of R1 Desk, which only uses it where it is.")
+    return tr(
+        "It belongs to {owner}, which will no longer have this model.", owner=model.owner.value
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
@@ -148,7 +148,6 @@ class MenuFeature(Feature):
         dialog.reading_width_chosen.connect(self.appearance.set_reading_width)
         dialog.unload_after_chosen.connect(self._models.unload_after)
         dialog.models_folder_chosen.connect(folder.choose)
-        queued = Qt.ConnectionType.QueuedConnection
-        folder.changed.connect(dialog.show_models_folder, queued)
-        folder.refused.connect(dialog.show_folder_refused, queued)
+        folder.changed.connect(dialog.show_models_folder)
+        folder.refused.connect(dialog.show_folder_refused)
         dialog.open()

@@ -25,7 +25,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import LANGUAGES, tr, trn
 from deepseek_r1.core.models_folders import default_models_dir
 from r1desk.chat.text.text_style import ReadingWidth
-from r1desk.models.idle_unload import CHOICES_MIN
+from r1desk.models.feature import CHOICES_MIN
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import ThemeChoice, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog

@@ -1,16 +1,18 @@
-"""Measures how fast this computer reads its memory and the drive of the models.
+"""The measured speeds of this computer: of its memory and drive, and of the answers written on it.
 
-The results are kept in the profile: a measurement loads all cores and takes memory for a moment.
+They are kept in the profile: a measurement loads all cores and takes memory for a moment. A file
+has at most two speeds: one from memory, and one from the disk under its last budget.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1 import hardware
+from deepseek_r1.catalogue.download_spec import SIZE_SLACK_BYTES
 from deepseek_r1.catalogue.installed import model_files
 from deepseek_r1.core import log
 from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
@@ -21,77 +23,93 @@ from deepseek_r1.hardware.memory_speed import memory_read_mib_s
 from r1desk.models.forecast.forecast import MachineSpeed
 
 MEASUREMENTS = 3  # a busy moment makes memory look slow; the fastest of so many counts
-
-FILE_NAME = "machine_speed.json"
+_SECONDS = 0.25  # for each
+SPEED_FILE, RATES_FILE = "machine_speed.json", "answer_rates.json"
 
 
 class _StoredSpeed(BaseModel):
-    """The fastest of `count` measurements, in MiB a second."""
+    """In MiB a second."""
 
     model_config = ConfigDict(frozen=True)
 
     memory_mib_s: float = Field(gt=0, allow_inf_nan=False)
     disk_mib_s: float = Field(ge=0, allow_inf_nan=False)
-    count: int = Field(ge=1, le=MEASUREMENTS)
+
+
+class MeasuredRate(BaseModel):
+    """Tokens a second of the file's last answer. `budget_mib` is 0 for one in memory."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file_bytes: int = Field(ge=0)
+    tok_s: float = Field(gt=0, allow_inf_nan=False)
+    budget_mib: int = Field(ge=0)
 
 
 _lock = threading.Lock()
-_measured: list[MachineSpeed] = []  # the fastest so far is the last
+_known: dict[str, MachineSpeed] = {}
 
 
 def machine_speed() -> MachineSpeed:
-    """The speeds of this computer. A first call takes two seconds: not for the main thread.
-
-    Each of the first calls on a computer measures memory again, for half a second.
-    """
+    """The speeds of this computer. The first call on it takes two seconds, in a thread."""
     with _lock:
-        before = known_speed()
-        if len(_measured) < MEASUREMENTS:
-            _measured.append(_measure(before))
-            _store(_measured[-1], len(_measured))
-        return _measured[-1]
+        found = known_speed()
+        if not found.memory_mib_s:
+            found = _known[_machine_key()] = _measure(found.threads)
+            if found.memory_mib_s:
+                values = _StoredSpeed(memory_mib_s=found.memory_mib_s, disk_mib_s=found.disk_mib_s)
+                _store(SPEED_FILE, _machine_key(), values)
+        return found
 
 
-def _restore() -> None:
-    stored = load_measured(measured_dir() / FILE_NAME, _key(), _StoredSpeed)
-    if stored is not None:
-        speed = MachineSpeed(stored.memory_mib_s, stored.disk_mib_s, hardware.cpu().threads)
-        _measured[:] = [speed] * stored.count
+def known_speed() -> MachineSpeed:
+    """The speeds if they were ever measured on this computer, else unknown ones. Does not wait."""
+    key, threads = _machine_key(), hardware.cpu().threads
+    if key not in _known:
+        stored = load_measured(measured_dir() / SPEED_FILE, key, _StoredSpeed)
+        if stored is None:
+            return MachineSpeed(threads=threads)
+        _known[key] = MachineSpeed(stored.memory_mib_s, stored.disk_mib_s, threads)
+    return _known[key]
 
 
-def _store(speed: MachineSpeed, count: int) -> None:
-    if not speed.memory_mib_s:
-        return
-    values = _StoredSpeed(memory_mib_s=speed.memory_mib_s, disk_mib_s=speed.disk_mib_s, count=count)
+def _measure(threads: int) -> MachineSpeed:
     try:
-        save_measured(measured_dir() / FILE_NAME, _key(), values)
-    except OSError as error:
-        log.models.warning("the computer's speed cannot be stored: %s", error)
+        file = next(iter(model_files(user_models_dir())), starter_model())
+        disk_mib_s = read_speed_mib_s(file) if file is not None else 0.0
+        speeds = [memory_read_mib_s(threads, seconds=_SECONDS) for _ in range(MEASUREMENTS)]
+    except (RuntimeError, BufferError) as error:  # the interpreter ends: no more threads
+        log.models.info("the computer was not measured: %s", error)
+        return MachineSpeed(threads=threads)
+    return MachineSpeed(max(speeds), disk_mib_s, threads)
 
 
-def _key() -> str:
+def _machine_key() -> str:
     """What the speeds depend on: processor, threads, the drive of the models."""
     cpu = hardware.cpu()
     return f"{cpu.name} | {cpu.threads} | {user_models_dir()}"
 
 
-def _measure(before: MachineSpeed) -> MachineSpeed:
-    disk_mib_s = before.disk_mib_s
+def measured_tok_s(path: Path, file_bytes: int, budget_mib: int) -> float:
+    """The speed of the last answer under this budget, 0 for one in memory; 0 if there is none."""
+    found = load_measured(measured_dir() / RATES_FILE, _rate_key(path, budget_mib), MeasuredRate)
+    if found is None or abs(found.file_bytes - file_bytes) > SIZE_SLACK_BYTES:
+        return 0.0
+    return found.tok_s if found.budget_mib == budget_mib else 0.0
+
+
+def store_rate(path: Path, rate: MeasuredRate) -> None:
+    """Keep a speed for later."""
+    _store(RATES_FILE, _rate_key(path, rate.budget_mib), rate)
+
+
+def _rate_key(path: Path, budget_mib: int) -> str:
+    """What a speed depends on: processor, file, and where it runs from."""
+    return f"{hardware.cpu().name} | {path.name.casefold()} | {'disk' if budget_mib else 'memory'}"
+
+
+def _store(file: str, key: str, values: BaseModel) -> None:
     try:
-        if not disk_mib_s:
-            file = next(iter(model_files(user_models_dir())), starter_model())
-            disk_mib_s = read_speed_mib_s(file) if file is not None else 0.0
-        memory_mib_s = memory_read_mib_s(before.threads)
-    except (RuntimeError, BufferError) as error:  # the interpreter ends: no more threads
-        log.models.info("the computer was not measured: %s", error)
-        return before
-    return replace(
-        before, memory_mib_s=max(before.memory_mib_s, memory_mib_s), disk_mib_s=disk_mib_s
-    )
-
-
-def known_speed() -> MachineSpeed:
-    """The speeds if they were ever measured on this computer, else unknown ones. Does not wait."""
-    if not _measured:
-        _restore()
-    return _measured[-1] if _measured else MachineSpeed(threads=hardware.cpu().threads)
+        save_measured(measured_dir() / file, key, values)
+    except OSError as error:  # the profile cannot be written
+        log.models.warning("a measured speed cannot be stored: %s", error)

@@ -23,8 +23,13 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.pressure import memory_reading
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.forecast.forecast import Fit, Forecast, MachineSpeed, estimate_fit
-from r1desk.models.forecast.machine_speed import known_speed, machine_speed
-from r1desk.models.forecast.measured_rates import MeasuredRate, measured_tok_s, store_rate
+from r1desk.models.forecast.machine_speed import (
+    MeasuredRate,
+    known_speed,
+    machine_speed,
+    measured_tok_s,
+    store_rate,
+)
 from r1desk.platform.background_thread import (
     BackgroundAnswer,
     ask_in_background,

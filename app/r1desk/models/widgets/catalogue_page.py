@@ -24,15 +24,14 @@ from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
-from r1desk.models.disk_space import free_models_bytes
 from r1desk.models.downloads import Download
 from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import ForecastService
-from r1desk.models.scan import FoundModel
+from r1desk.models.scan import FoundModel, free_models_bytes
 from r1desk.models.widgets.catalogue_table import CatalogueTable
-from r1desk.models.widgets.download_area import DownloadArea
+from r1desk.models.widgets.download_list import DownloadArea
 from r1desk.models.widgets.model_card import ModelCard
-from r1desk.models.widgets.unverified_box import UnverifiedBox
+from r1desk.models.widgets.model_tree import UnverifiedBox
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import ScrolledColumn, put_inside

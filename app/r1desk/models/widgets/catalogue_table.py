@@ -25,10 +25,8 @@ from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.forecast.forecast import format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
-from r1desk.models.widgets.address_label import AddressLabel
-from r1desk.models.widgets.draft_check_box import DraftCheckBox
-from r1desk.models.widgets.model_card import on_this_computer
-from r1desk.models.widgets.model_tree import align_right, show_fit
+from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
+from r1desk.models.widgets.model_tree import AddressLabel, align_right, show_fit
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
 

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QShowEvent
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPalette, QShowEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QDialog,
     QDialogButtonBox,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -22,22 +26,24 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.catalogue.installed import Origin
 from deepseek_r1.core.i18n import tr
-from r1desk.models.file_facts import owner_text
 from r1desk.models.forecast.forecast import format_fit
 from r1desk.models.forecast.service import ForecastService
 from r1desk.models.formatting import format_parameters, format_size
-from r1desk.models.scan import FoundModel, find_models
+from r1desk.models.scan import FoundModel, find_models, owner_text
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.file_dialog import open_model_dialog
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.models.widgets.hub_page import HubPage
-from r1desk.models.widgets.model_row_delegate import ModelRowDelegate
 from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import size_within_screen
 
 PATH_ROLE = Qt.ItemDataRole.UserRole
 SUITED = QSize(760, 560)
+PAD_PX = 10
+GAP_PX = 3
+_WRAPPED = Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap
+Index = QModelIndex | QPersistentModelIndex
 
 
 class ModelChooser(QDialog):
@@ -212,3 +218,51 @@ def _describe(found: FoundModel) -> str:
     if model.owner is not None:
         facts.append(tr("used from {owner}", owner=owner_text(model)))
     return f"{model.name}\n{' · '.join(facts)}"
+
+
+class ModelRowDelegate(QStyledItemDelegate):
+    """Draws an item's first line as a title and the rest below it."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        self.initStyleOption(option, index)
+        title, details = _lines(index)
+        option.text = ""
+        style = QApplication.style()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        box = option.rect.adjusted(PAD_PX, PAD_PX, -PAD_PX, -PAD_PX)
+        usable = bool(option.state & QStyle.StateFlag.State_Enabled)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        role = QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text
+        dim = role if selected or not usable else QPalette.ColorRole.PlaceholderText
+        group = QPalette.ColorGroup.Active if usable else QPalette.ColorGroup.Disabled
+        painter.save()
+        painter.setFont(option.font)
+        painter.setPen(option.palette.color(group, role))
+        height = QFontMetrics(option.font).height()
+        painter.drawText(QRect(box.left(), box.top(), box.width(), height), _WRAPPED, title)
+        painter.setFont(_smaller(option.font))
+        painter.setPen(option.palette.color(group, dim))
+        painter.drawText(box.adjusted(0, height + GAP_PX, 0, 0), _WRAPPED, details)
+        painter.restore()
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        self.initStyleOption(option, index)
+        width = max(option.widget.viewport().width() - 2 * PAD_PX, 100)
+        _, details = _lines(index)
+        below = QFontMetrics(_smaller(option.font)).boundingRect(
+            QRect(0, 0, width, 10_000), _WRAPPED, details
+        )
+        height = QFontMetrics(option.font).height() + GAP_PX + below.height()
+        return QSize(width, height + 2 * PAD_PX)
+
+
+def _lines(index: Index) -> tuple[str, str]:
+    title, _, details = str(index.data(Qt.ItemDataRole.DisplayRole)).partition("\n")
+    return title, details
+
+
+def _smaller(font: QFont) -> QFont:
+    small = QFont(font)
+    small.setBold(False)
+    small.setPointSizeF(font.pointSizeF() * 0.92)
+    return small

@@ -12,18 +12,18 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from deepseek_r1.catalogue.download_progress import DownloadPhase
+from deepseek_r1.catalogue.download_spec import DownloadPhase, other_source
 from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.models.downloads import Download, DownloadState
 from r1desk.models.formatting import format_duration, format_size
-from r1desk.models.other_source import other_source
 from r1desk.theme import explain, set_role
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import put_inside
@@ -203,3 +203,20 @@ def _format_running(download: Download, amount: str) -> str:
         left_s = (progress.total_bytes - progress.done_bytes) / progress.bytes_s
         parts.append(tr("{time} left", time=format_duration(left_s)))
     return " · ".join(parts)
+
+
+class DownloadArea(QScrollArea):
+    """Holds a DownloadList, and is hidden while that is empty."""
+
+    def __init__(self, lines: int = 8) -> None:
+        """`lines` of text are the greatest height."""
+        super().__init__(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        self.downloads = DownloadList()
+        self.setWidget(self.downloads)
+        self.setMaximumHeight(self.fontMetrics().height() * lines)
+        self.hide()
+
+    def show_downloads(self, downloads: Sequence[Download]) -> None:
+        """Show these downloads."""
+        self.downloads.show_downloads(downloads)
+        self.setVisible(bool(downloads))

@@ -17,19 +17,18 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.models.downloads import Download, DownloadState
-from r1desk.models.file_facts import (
+from r1desk.models.formatting import breakable_address, format_size
+from r1desk.models.scan import (
     FileState,
+    FoundModel,
     PresentModel,
     deletion_note,
     owner_text,
     state_text,
     why_kept,
 )
-from r1desk.models.formatting import breakable_address, format_size
-from r1desk.models.scan import FoundModel
-from r1desk.models.widgets.address_label import AddressLabel
-from r1desk.models.widgets.download_area import DownloadArea
-from r1desk.models.widgets.model_tree import ModelTree
+from r1desk.models.widgets.download_list import DownloadArea
+from r1desk.models.widgets.model_tree import AddressLabel, ModelTree
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.notice_bar import NoticeBar

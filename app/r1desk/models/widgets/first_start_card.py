@@ -18,15 +18,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.catalogue.app_folders import AppFile
+from deepseek_r1.catalogue.installed import AppFile
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
 from r1desk.chat.text.buttons import text_button
-from r1desk.models.file_facts import owner_name
 from r1desk.models.forecast.forecast import format_rate
 from r1desk.models.formatting import breakable_address, format_bill_summary, format_download
 from r1desk.models.recommendation import RecommendedDownload
+from r1desk.models.scan import owner_name
 from r1desk.theme import icon, set_role
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import put_inside

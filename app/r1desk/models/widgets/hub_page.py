@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_url
+from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy, spec_for_url
 from deepseek_r1.catalogue.errors import FileNameUnusable, ReferenceUnusable
 from deepseek_r1.catalogue.hub_reference import (
     HUB_HOSTS,
@@ -31,19 +31,16 @@ from deepseek_r1.catalogue.hub_reference import (
     default_host,
     parse_reference,
 )
-from deepseek_r1.catalogue.retry_policy import RetryPolicy
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.models.disk_space import free_models_bytes
 from r1desk.models.downloads import Download
 from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.hub_query import Offer, OfferedModel, find_offers
-from r1desk.models.widgets.address_label import AddressLabel
-from r1desk.models.widgets.download_area import DownloadArea
-from r1desk.models.widgets.model_tree import ModelTree, show_fit
-from r1desk.models.widgets.unverified_box import UnverifiedBox
+from r1desk.models.scan import free_models_bytes
+from r1desk.models.widgets.download_list import DownloadArea
+from r1desk.models.widgets.model_tree import AddressLabel, ModelTree, UnverifiedBox, show_fit
 from r1desk.platform.background_thread import (
     BackgroundAnswer,
     ask_in_background,

@@ -18,8 +18,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from r1desk.models.formatting import format_size
-from r1desk.models.recent_model import RecentModel
-from r1desk.models.widgets.model_menu import fill_model_menu
+from r1desk.models.widgets.model_pill import RecentModel, fill_model_menu
 from r1desk.theme import explain, icon, set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import text_label

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source
+from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, spec_for_draft
+from deepseek_r1.catalogue.known_models import KnownDraft, draft_of
 from deepseek_r1.core.i18n import tr
 from r1desk.models.catalogue_picks import (
     CatalogueFile,
@@ -18,10 +19,51 @@ from r1desk.models.catalogue_picks import (
 )
 from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_size
-from r1desk.models.widgets.draft_check_box import DraftCheckBox
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import text_label
+
+
+class DraftCheckBox(QCheckBox):
+    """Hidden unless the model has a draft model; checked where the model runs from the disk.
+
+    There drafts can make answers faster. What the user chose stays.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._draft: KnownDraft | None = None
+        self._chosen: bool | None = None  # by the user
+        self.clicked.connect(self._on_clicked)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)  # as wide as clicks
+        self.hide()
+
+    @property
+    def wanted(self) -> KnownDraft | None:
+        """The draft model to download along with the model."""
+        return self._draft if self.isChecked() else None
+
+    def offer(self, file: CatalogueFile | None, *, here: bool) -> None:
+        """Offer the draft model of `file`, which is not offered where it is `here` already."""
+        draft = draft_of(file.model) if file is not None and not here else None
+        self._draft = draft
+        self.setVisible(draft is not None)
+        if file is None or draft is None:
+            return
+        size = format_size(draft.about_bytes)
+        self.setText(tr("With its draft model, about {size} more", size=size))
+        lines = (
+            tr("A small model that can make answers faster where the model runs from the disk."),
+            tr("Its licence is stated on {page}", page=str(draft.origin)),
+            spec_for_draft(draft).url,
+        )
+        explain(self, "\n".join(lines))
+        streams = file.forecast.bill.streams
+        self.setChecked(streams if self._chosen is None else self._chosen)
+
+    @Slot(bool)
+    def _on_clicked(self, checked: bool) -> None:
+        self._chosen = checked
 
 
 class ModelCard(QFrame):

@@ -1,8 +1,12 @@
-"""A pill in the window's header: which model answers, whether it is ready, and how fast it is."""
+"""A pill in the window's header: which model answers, whether it is ready, and how fast it is.
+
+And the menu of the models at hand, with fit and speed; the current one is ticked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,12 +15,21 @@ from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton
 
 from deepseek_r1.core.i18n import tr
-from r1desk.models.recent_model import RecentModel
-from r1desk.models.widgets.model_menu import fill_model_menu
 from r1desk.theme import explain, set_role, tokens
 
 _DOT_PX = 10
 _MAX_NAME_EMS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RecentModel:
+    """A model that can be loaded with one click, unless its file is missing."""
+
+    path: Path
+    name: str
+    fit: str = ""  # empty until the file was read
+    missing: bool = False
+    current: bool = False
 
 
 class PillState(StrEnum):
@@ -89,12 +102,9 @@ class ModelPill(QToolButton):
 
     def _fill_menu(self) -> None:
         menu = self.menu()
-        fill_model_menu(menu, self._models, self._on_chosen)
+        fill_model_menu(menu, self._models, self.model_chosen.emit)
         menu.addSeparator()
         menu.addAction(tr("Choose model…"), self.choose_requested.emit)
-
-    def _on_chosen(self, path: Path) -> None:
-        self.model_chosen.emit(path)
 
     def _draw_dot(self) -> None:
         ratio = self.devicePixelRatioF()
@@ -115,3 +125,27 @@ class ModelPill(QToolButton):
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self._draw_dot()
+
+
+def fill_model_menu(
+    menu: QMenu, models: Sequence[RecentModel], on_chosen: Callable[[Path], None]
+) -> None:
+    """Replace the menu's entries by these models."""
+    menu.clear()
+    menu.setToolTipsVisible(True)
+    for model in models:
+        action = menu.addAction(_text(model))
+        action.setToolTip(str(model.path))
+        action.setCheckable(True)
+        action.setChecked(model.current)
+        action.setEnabled(not model.missing)
+        if model.current:  # it stays loaded, and ticked
+            action.triggered.connect(lambda _checked, action=action: action.setChecked(True))
+        else:
+            action.triggered.connect(lambda _checked, path=model.path: on_chosen(path))
+
+
+def _text(model: RecentModel) -> str:
+    name = model.name.replace("&", "&&")
+    note = tr("the file is missing") if model.missing else model.fit
+    return f"{name}\t{note}" if note else name
