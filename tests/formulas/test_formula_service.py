@@ -12,8 +12,9 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from deepseek_r1.memory import meter
+from r1desk.chat.formulas import FormulaKey
 from r1desk.chat.formulas import formula_service as module
-from r1desk.chat.formulas.formula_service import FormulaKey, FormulaService
+from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from support.formula_corpus import FORMULAS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from r1desk.chat.formulas.formula_limits import MAX_PARTS
+from r1desk.chat.formulas import MAX_PARTS
 from r1desk.chat.formulas.latex import CannotTypeset, typeset
 from support.formula_corpus import FORMULAS, HOSTILE
 
@@ -34,8 +34,10 @@ def test_a_hostile_formula_is_refused_or_small(number: int) -> None:
     assert len(layout["parts"]) <= MAX_PARTS  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("source", [r"\foo{x}", r"\frac{1}{", r"\left( x", "x_1_2", "\\nosuch"])
-def test_what_is_not_known_or_not_whole_is_refused(source: str) -> None:
+@pytest.mark.parametrize(
+    "source", [r"\foo{x}", r"\frac{1}{", r"\left( x", "x_1_2", "\\nosuch", "x" * 300]
+)
+def test_what_is_not_known_not_whole_or_wider_than_any_column_is_refused(source: str) -> None:
     with pytest.raises(CannotTypeset):
         typeset(source, display=True, language="en")
 

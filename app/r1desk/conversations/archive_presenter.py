@@ -1,4 +1,4 @@
-"""Connects the dialogs for export and import with the store."""
+"""Exports and imports conversations: the dialogs for a file, the store, and the notice."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal, Slot
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QDir, QObject, QStandardPaths, Qt, Signal, Slot
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import join_sentences, tr, trn
-from r1desk.conversations.widgets.archive_dialogs import (
-    HTML_SUFFIX,
-    MARKDOWN_SUFFIX,
-    PDF_SUFFIX,
-    export_dialog,
-    import_dialog,
-)
 from r1desk.store.archive_files import (
     ImportedConversations,
     export_json,
@@ -27,6 +20,9 @@ from r1desk.store.archive_files import (
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
+MARKDOWN_SUFFIX, HTML_SUFFIX, PDF_SUFFIX = ".md", ".html", ".pdf"
+_NOT_IN_NAMES = '<>:"/\\|?*'
+_NAME_CHARACTERS = 60
 NOTICE_AFTER_S = 0.7  # a shorter export needs no word about it
 
 
@@ -34,6 +30,7 @@ class ArchivePresenter(QObject):
     """Asks for a file, lets the store write or read it, and reports how that went."""
 
     imported = Signal(list)  # the new conversations
+    closing = Signal()  # exports end, and write nothing
 
     def __init__(self, store: StoreBridge, parent: QObject) -> None:
         super().__init__(parent)
@@ -94,7 +91,6 @@ class ArchivePresenter(QObject):
                 self._notices.show_notice(Notice(waiting, Level.INFO, tr("Cancel"), export.cancel))
 
         def finished(report: ErrorReport | None) -> None:
-            export.deleteLater()
             if self._notices is not None:
                 self._notices.withdraw(waiting)
             if report is None:
@@ -104,6 +100,7 @@ class ArchivePresenter(QObject):
 
         export.progressed.connect(progressed)
         export.finished.connect(finished)
+        self.closing.connect(export.close)
         export.start()
 
     def import_file(self, file: Path) -> None:
@@ -135,3 +132,51 @@ def exported_text(file: Path) -> str:
     inside = folder != own and folder.is_relative_to(own)
     shown = folder.relative_to(own) if inside else folder
     return tr("Exported to {file} in {folder}.", file=file.name, folder=str(shown))
+
+
+def export_dialog(parent: QWidget, title: str, *, of_all: bool = False) -> QFileDialog:
+    """A dialog for a new file; the caller connects `fileSelected` and opens it.
+
+    `of_all`: all conversations are exported, most likely to be imported on another computer, so the
+    form that can be imported comes first.
+    """
+    dialog = _dialog(parent, tr("Export"))
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    texts = [
+        tr("Markdown, the text shown (*.md)"),
+        tr("Web page with formulas (*.html)"),
+        tr("PDF, for printing (*.pdf)"),
+    ]
+    archive = tr("For R1 Desk on another computer, with all versions (*.json)")
+    filters = [archive, *texts] if of_all else [*texts, archive]
+    dialog.setNameFilters(filters)
+    dialog.setDefaultSuffix(suffix_of(filters[0]))
+    dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(suffix_of(chosen)))
+    dialog.selectFile(file_name(title))
+    return dialog
+
+
+def suffix_of(name_filter: str) -> str:
+    """The suffix in a filter of the dialog, "md" in "Markdown (*.md)"."""
+    return name_filter.rpartition("*.")[2].rstrip(")")
+
+
+def import_dialog(parent: QWidget) -> QFileDialog:
+    """A dialog for an exported file; the caller connects `fileSelected` and opens it."""
+    dialog = _dialog(parent, tr("Import conversations"))
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.setNameFilters([tr("Exported conversations (*.json)"), tr("All files (*)")])
+    return dialog
+
+
+def _dialog(parent: QWidget, title: str) -> QFileDialog:
+    documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
+    dialog = QFileDialog(parent, title, documents if QDir(documents).exists() else QDir.homePath())
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    return dialog
+
+
+def file_name(title: str) -> str:
+    """A name that every system takes, from a conversation's title."""
+    kept = "".join(" " if c in _NOT_IN_NAMES or not c.isprintable() else c for c in title)
+    return " ".join(kept.split())[:_NAME_CHARACTERS].strip(" .") or "conversation"

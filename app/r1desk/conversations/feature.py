@@ -26,3 +26,7 @@ class ConversationsFeature(Feature):
     def detach(self) -> None:
         """Let go of the window."""
         self.presenter.detach()
+
+    def close(self) -> None:
+        """End what runs."""
+        self.presenter.close()

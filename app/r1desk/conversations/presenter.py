@@ -66,6 +66,10 @@ class ConversationsPresenter(QObject):
         """Let go of a window that is about to be closed or replaced."""
         self._window = None
 
+    def close(self) -> None:
+        """End exports: the store closes."""
+        self._archives.closing.emit()
+
     @Slot(object)
     def handle(self, intent: intents.ConversationIntent) -> None:
         """Carry out what a person asks for."""

@@ -37,6 +37,10 @@ class StoreBridge(QObject):
         """Do `work` in the store; then `then(result)` here, or `otherwise(error)`."""
         self._watch(self._store.submit(work), then, otherwise)
 
+    def submit(self, work: Callable[[Store], Result]) -> Future[Result]:
+        """Do `work` in the store for another thread, which waits for the future itself."""
+        return self._store.submit(work)
+
     def close(self) -> None:
         """Deliver no results any more; submitted work is still done."""
         self._closed = True

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from r1desk.chat.formulas.formula_limits import MAX_SOURCE
+from r1desk.chat.formulas import MAX_SOURCE
 
 _MAX_DOLLAR: Final = 600  # characters between two single dollars
 ENVIRONMENTS: Final = frozenset({

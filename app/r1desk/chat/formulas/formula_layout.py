@@ -12,19 +12,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from r1desk.chat.formulas.formula_limits import (
-    MAX_BREAKS,
-    MAX_EXTENT,
-    MAX_OUTLINE,
-    MAX_PARTS,
-    MAX_SPEECH,
-)
+from r1desk.chat.formulas import MAX_EXTENT, MAX_OUTLINE, MAX_PARTS, MAX_SPEECH
 
 _MAX_GLYPHS: Final = 3_000  # outlines kept for all formulas together
-
-Span = tuple[float, float]  # from where to where along the formula
-LINE_INDENT: Final = 2_000.0  # of every line but the first
-LINE_GAP: Final = 450.0  # between two lines
 
 _Length = Annotated[float, Field(ge=-MAX_EXTENT, le=MAX_EXTENT, allow_inf_nan=False)]
 _Size = Annotated[float, Field(ge=0, le=MAX_EXTENT, allow_inf_nan=False)]
@@ -50,7 +40,6 @@ class _LayoutMessage(BaseModel):
     descent: _Length
     parts: Annotated[list[_Part], Field(max_length=MAX_PARTS)]
     outlines: dict[int, _Outline]
-    breaks: Annotated[list[_Size], Field(max_length=MAX_BREAKS)]
     speech: Annotated[str, StringConstraints(max_length=MAX_SPEECH)]
 
 
@@ -76,20 +65,7 @@ class FormulaLayout:
     ascent: float
     descent: float
     parts: bytes  # JSON: a tenth of the memory of Python's objects
-    breaks: tuple[float, ...]  # where a line may end, from left to right
     speech: str
-
-    def lines(self, width: float) -> tuple[Span, ...]:
-        """The formula in lines that are no wider than `width` where it can be broken so."""
-        lines: list[Span] = []
-        start, last = 0.0, 0.0
-        for place in (*self.breaks, self.width):
-            indent = LINE_INDENT if lines else 0.0
-            if place - start + indent > width and last > start:
-                lines.append((start, last))
-                start = last
-            last = place
-        return (*lines, (start, self.width))
 
     def decoded_parts(self) -> list[list[Any]]:
         """The parts as `svg_reader` describes them."""
@@ -139,7 +115,6 @@ def read_reply(line: bytes, outlines: GlyphOutlines) -> tuple[int, FormulaLayout
         ascent=message.ascent,
         descent=message.descent,
         parts=json.dumps(message.parts, separators=(",", ":"), ensure_ascii=False).encode(),
-        breaks=tuple(message.breaks),
         speech=message.speech,
     )
     return reply.number, layout

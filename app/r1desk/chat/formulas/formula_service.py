@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import (
     QCoreApplication,
@@ -25,7 +25,7 @@ from PySide6.QtCore import (
 from deepseek_r1.core.child_environment import child_command, child_environment
 from deepseek_r1.core.i18n import current_language
 from deepseek_r1.core.processes import ChildKind
-from r1desk.chat.formulas.formula_limits import MAX_REPLY, MAX_SOURCE
+from r1desk.chat.formulas import MAX_REPLY, MAX_SOURCE, FormulaKey
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
 if TYPE_CHECKING:
@@ -45,13 +45,6 @@ _MAX_KEPT_BYTES: Final = 4 << 20
 _MAX_CRASHES: Final = 10  # of the child in a row, after which formulas stay source
 
 logger = logging.getLogger(__name__)
-
-
-class FormulaKey(NamedTuple):
-    """Identifies a layout: the LaTeX between the delimiters, and the style."""
-
-    source: str
-    display: bool
 
 
 class FormulaService(QObject):
@@ -99,16 +92,6 @@ class FormulaService(QObject):
         """The glyphs of the layouts of this service."""
         return self._made_tools()[0]
 
-    @property
-    def pixmap_bytes(self) -> int:
-        """The memory of the pixmaps that are kept."""
-        return self.painter.pixmap_bytes if self._tools else 0
-
-    def clear_pixmaps(self) -> None:
-        """Free the pixmaps: the theme has changed."""
-        if self._tools:
-            self.painter.clear_pixmaps()
-
     def _made_tools(self) -> tuple[GlyphOutlines, FormulaPainter]:
         """Imports what only the first formula needs, so that the window starts without it."""
         if self._tools is None:
@@ -144,12 +127,6 @@ class FormulaService(QObject):
         self._asked.add(key)
         self._waiting.append(key)
         self._send()
-
-    def prepare(self) -> None:
-        """Start the child process: a formula is about to come."""
-        if self._process is None and self._crashes < _MAX_CRASHES:
-            self._start()
-            self._idle_timer.start()
 
     @property
     def is_busy(self) -> bool:
@@ -201,13 +178,7 @@ class FormulaService(QObject):
             key = self._waiting.popleft()
             self._number += 1
             self._in_flight[self._number] = key
-            request = {
-                "number": self._number,
-                "source": key.source.encode("utf-8", "replace").decode(),
-                "display": key.display,
-                "language": "zh" if current_language().startswith("zh") else "en",
-            }
-            process.write(json.dumps(request).encode() + b"\n")
+            process.write(request_line(self._number, key))
         self._idle_timer.stop()
         if not self._reply_timer.isActive():
             self._reply_timer.start()
@@ -324,6 +295,17 @@ class FormulaService(QObject):
     def _announce(self, settled: set[FormulaKey]) -> None:
         if settled:
             self.settled.emit(frozenset(settled))
+
+
+def request_line(number: int, key: FormulaKey) -> bytes:
+    """What the child process is asked."""
+    request = {
+        "number": number,
+        "source": key.source.encode("utf-8", "replace").decode(),
+        "display": key.display,
+        "language": "zh" if current_language().startswith("zh") else "en",
+    }
+    return json.dumps(request).encode() + b"\n"
 
 
 def _size(key: FormulaKey, layout: FormulaLayout | None) -> int:

@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import pairwise
 from typing import Final
 
 from mathra import _mathra as engine
 
-from r1desk.chat.formulas.array_rules import mend_array_rules
-from r1desk.chat.formulas.formula_limits import MAX_SOURCE, MAX_SPEECH
-from r1desk.chat.formulas.line_breaks import break_places
-from r1desk.chat.formulas.svg_reader import SvgReader, UnreadableSvg
+from r1desk.chat.formulas import MAX_SOURCE, MAX_SPEECH
+from r1desk.chat.formulas.svg_reader import SvgReader, UnreadableSvg, mend_array_rules
 
 _MISSING_RULE: Final = "E-REC-8"
 _MISSING_TEXT: Final = re.compile(r"\(U\+([0-9A-F]{4,6})\)")
-_HARMLESS: Final[frozenset[str]] = frozenset()
 _BLACKBOARD_ONE: Final = re.compile(r"\\mathbb\s*\{1\}|\\mathbb\s*1")
-_LONG: Final = 24_000.0  # thousandths of an em; shorter ones fit in any column
-_MAX_LINE: Final = 90_000.0  # of what cannot be broken; drawn smaller it is just legible
-_TOUCHING: Final = 60.0  # of a sign over the end of what stands before it
-_NAMED: Final = frozenset({"glyph", "character"})  # parts with a name before their place
+_MAX_WIDTH: Final = 90_000.0  # thousandths of an em; drawn smaller it is just legible
 _PLACEHOLDER: Final = "a"  # any character of the font
 _MAX_MISSING: Final = 200  # characters of other fonts in one formula
 
@@ -39,7 +32,7 @@ def typeset(source: str, *, display: bool, language: str) -> dict[str, object]:
     """The layout of a formula as JSON-ready data. Raises CannotTypeset."""
     if len(source) > MAX_SOURCE:
         raise CannotTypeset("too long")
-    prepared = prepare(source)
+    prepared = _BLACKBOARD_ONE.sub("\U0001d7d9", source)  # `mathra` draws it as plain letters
     result = _render(prepared, language, display=display)
     missing = _missing_characters(result["warnings"])
     try:
@@ -49,44 +42,16 @@ def typeset(source: str, *, display: bool, language: str) -> dict[str, object]:
             _place_missing(reader, prepared, missing, display=display)
     except UnreadableSvg as error:
         raise CannotTypeset(str(error)) from error
-    breaks = _breaks(reader, prepared)
-    widest = max(end - start for start, end in pairwise([0.0, *breaks, reader.width]))
-    if widest > _MAX_LINE:
+    if reader.width > _MAX_WIDTH:
         raise CannotTypeset("wider than any column")
     return {
         "width": reader.width,
         "ascent": reader.ascent,
         "descent": reader.descent,
         "parts": reader.parts,
-        "breaks": breaks,
         "outlines": reader.outlines,
         "speech": str(result["speech"])[:MAX_SPEECH],
     }
-
-
-def _breaks(reader: SvgReader, source: str) -> list[float]:
-    """The places along the formula where a line may end, from left to right."""
-    if reader.width < _LONG:
-        return []
-    starts = sorted(float(part[2 if part[0] in _NAMED else 1]) for part in reader.parts)
-    breaks: list[float] = []
-    for place in break_places(source):
-        try:
-            before = SvgReader(
-                str(_render(source[:place], "en", display=True)["svg"]),
-                missing_glyph=_missing_glyph(),
-            )
-        except (CannotTypeset, UnreadableSvg):
-            continue
-        following = next((start for start in starts if start > before.width - _TOUCHING), None)
-        if following is not None and following > (breaks[-1] if breaks else 0.0):
-            breaks.append(following)
-    return breaks
-
-
-def prepare(source: str) -> str:
-    """`source` with commands replaced that `mathra` draws as plain letters."""
-    return _BLACKBOARD_ONE.sub("\U0001d7d9", source)
 
 
 def _render(source: str, language: str, *, display: bool) -> dict[str, object]:
@@ -105,7 +70,7 @@ def _missing_characters(warnings: object) -> frozenset[str]:
         found = _MISSING_TEXT.search(warning["description"])
         if warning["rule"] == _MISSING_RULE and found:
             missing.add(chr(int(found[1], 16)))
-        elif warning["rule"] not in _HARMLESS:
+        else:
             raise CannotTypeset(warning["description"])
     return frozenset(missing)
 
@@ -131,7 +96,7 @@ def _place_missing(
     replaced by one that the font has.
     """
     written = [index for index, letter in enumerate(source) if letter in missing]
-    places = reader.missing_places()
+    places = [index for index, part in enumerate(reader.parts) if part[0] == "character"]
     if len(written) != len(places) or len(written) > _MAX_MISSING:
         raise CannotTypeset("characters that the font lacks are drawn elsewhere")
     numbers = [0] * len(places)

@@ -11,19 +11,30 @@ each, `markup + content + info` is the text as written:
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
+from r1desk.chat.formulas import MAX_SOURCE, FormulaKey
 from r1desk.chat.formulas.delimiters import FormulaSpan, formula_at, is_open_formula
-from r1desk.chat.formulas.formula_limits import MAX_SOURCE
 
 OPEN_END: Final = "open_end"  # key of the parser's environment: the text may still grow
 MAX_LINES: Final = 100  # of one formula
 _MAX_SEARCHES: Final = 60  # for ends that are not there, in one paragraph
 _BLOCK_OPENERS = ("\\[", "$$", "\\begin{")
+
+
+def formula_key(token: Token) -> FormulaKey:
+    """The formula of a token."""
+    return FormulaKey(token.content.strip(), bool(token.meta.get("display")))
+
+
+def formula_source(token: Token) -> str:
+    """The LaTeX of a token as it was written."""
+    return token.markup + token.content + token.info
 
 
 def add_math_rules(parser: MarkdownIt) -> None:
@@ -165,7 +176,7 @@ def _ends_container(state: StateBlock, line: int) -> bool:
     return not state.isEmpty(line) and state.sCount[line] < state.blkIndent
 
 
-def _fill(token: Any, span: FormulaSpan) -> None:
+def _fill(token: Token, span: FormulaSpan) -> None:
     token.markup = span.opening
     token.content = span.source
     token.info = span.closing

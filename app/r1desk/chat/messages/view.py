@@ -360,7 +360,6 @@ class ChatView(QWidget):
             style = TextStyle.of(self.font(), self._formulas)
             if style != self._style:
                 self._style = style
-                self._formulas.clear_pixmaps()
                 self.update()
                 self.column.rebuild()
 

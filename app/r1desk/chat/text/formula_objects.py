@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from markdown_it.token import Token
@@ -19,10 +19,11 @@ from PySide6.QtGui import (
     QTextFormat,
 )
 
-from r1desk.chat.formulas.formula_layout import FormulaLayout, Span
-from r1desk.chat.formulas.formula_painter import FormulaStyle, lines_size
-from r1desk.chat.formulas.formula_service import FormulaKey, FormulaService
-from r1desk.chat.formulas.settled_formulas import SettledFormulas
+from r1desk.chat.formulas import FormulaKey
+from r1desk.chat.formulas.formula_layout import FormulaLayout
+from r1desk.chat.formulas.formula_painter import FormulaStyle
+from r1desk.chat.formulas.formula_service import FormulaService
+from r1desk.chat.formulas.markdown_math import formula_key, formula_source
 from r1desk.chat.text import display_text
 from r1desk.chat.text.inline_renderer import FORMULA_OBJECT, insert_source
 from r1desk.chat.text.text_style import TextStyle
@@ -32,7 +33,6 @@ WAITING_NUMBER: Final = QTextFormat.Property.UserProperty.value + 4
 _X_HEIGHT_OF_FONT: Final = 0.474  # of STIX Two Math, in em
 _SCALES: Final = (0.96, 1.18)  # of the formula's em beside the text's
 _UNITS: Final = 1_000.0
-_SMALLER: Final = 0.88  # drawn so small, a formula is not broken into lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,7 @@ class FormulaObjects(QPyTextObject):
 
     changed = Signal()
 
-    def __init__(
-        self, document: QTextDocument, style: TextStyle, service: FormulaService | SettledFormulas
-    ) -> None:
+    def __init__(self, document: QTextDocument, style: TextStyle, service: FormulaService) -> None:
         super().__init__(document)
         self._document = document
         self._style = style
@@ -88,8 +86,7 @@ class FormulaObjects(QPyTextObject):
         self, cursor: QTextCursor, token: Token, fmt: QTextCharFormat, *, own_line: bool = False
     ) -> None:
         """Insert a formula at `cursor`: its object where the layout is known, else its source."""
-        text = token.markup + token.content + token.info
-        key = FormulaKey(token.content.strip(), bool(token.meta.get("display")))
+        text, key = formula_source(token), formula_key(token)
         layout = self._service.layout(key)
         if layout is not None:
             self._insert_object(cursor, layout, text, fmt, own_line=own_line)
@@ -226,15 +223,14 @@ class FormulaObjects(QPyTextObject):
         """The box that Qt keeps free in the line."""
         formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
         scale = self._scale(formula, position)
-        above = formula.layout.ascent * scale
-        lines = self._lines(formula, position)
-        if formula.own_line or len(lines) > 1:
-            return lines_size(formula.layout, lines) * scale
+        above, below = formula.layout.ascent * scale, formula.layout.descent * scale
+        width = formula.layout.width * scale
+        if formula.own_line:
+            return QSizeF(width, max(0.0, above) + max(0.0, below))
         if self._descends(formula):
             quarter = formula.x_height / 4
-            below = formula.layout.descent * scale
-            return QSizeF(formula.layout.width * scale, 2 * max(above - quarter, below + quarter))
-        return QSizeF(formula.layout.width * scale, above)
+            return QSizeF(width, 2 * max(above - quarter, below + quarter))
+        return QSizeF(width, above)
 
     def drawObject(
         self,
@@ -246,38 +242,24 @@ class FormulaObjects(QPyTextObject):
     ) -> None:
         """Paint the formula into its box."""
         formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
-        style = formula.style
         scale = self._scale(formula, position)
-        shown = FormulaStyle(scale * _UNITS, style.colour, style.font, style.keep_colours)
-        lines = self._lines(formula, position)
         baseline = rect.bottom()
-        if formula.own_line or len(lines) > 1:
+        if formula.own_line:
             baseline = rect.top() + formula.layout.ascent * scale
         elif self._descends(formula):
             baseline = rect.top() + rect.height() / 2 + formula.x_height / 4
-        self._service.painter.paint(
-            painter, QPointF(rect.left(), baseline), formula.layout, shown, lines
-        )
+        shown = replace(formula.style, em_px=scale * _UNITS)
+        place = QPointF(rect.left(), baseline)
+        self._service.painter.paint(painter, place, formula.layout, shown)
 
     def _scale(self, formula: SetFormula, position: int) -> float:
         """Pixels of a thousandth of an em, smaller where the formula is wider than its line."""
         scale = formula.style.em_px / _UNITS
-        width = lines_size(formula.layout, self._lines(formula, position)).width() * scale
-        free = self._free_width(position)
-        return scale if width <= free else scale * free / width
-
-    def _lines(self, formula: SetFormula, position: int) -> tuple[Span, ...]:
-        """The formula in lines as wide as the column; one that is a little wider stays whole."""
-        units = self._free_width(position) * _UNITS / formula.style.em_px
-        if formula.layout.width * _SMALLER <= units:
-            return ((0.0, formula.layout.width),)
-        return formula.layout.lines(units)
-
-    def _free_width(self, position: int) -> float:
         block = self._document.findBlock(position)
         fmt: QTextBlockFormat = block.blockFormat()
         indent = fmt.indent()
         if block.textList() is not None:
             indent += block.textList().format().indent()
         taken = indent * self._document.indentWidth() + fmt.leftMargin()
-        return max(40.0, self._document.textWidth() - taken)
+        free = max(40.0, self._document.textWidth() - taken)
+        return min(scale, free / max(1.0, formula.layout.width))

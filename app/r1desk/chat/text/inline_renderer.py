@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 )
 
 from deepseek_r1.core.i18n import tr
+from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
 from r1desk.chat.text.markdown_blocks import disguised, web_address
 from r1desk.chat.text.text_style import TextStyle
@@ -103,9 +104,8 @@ class InlineRenderer:
         if objects:
             objects.insert(self._cursor, token, fmt)
         else:
-            text = token.markup + token.content + token.info
             joined = token.type == "math_open"
-            insert_source(self._cursor, text, fmt, self._style, joined=joined)
+            insert_source(self._cursor, formula_source(token), fmt, self._style, joined=joined)
 
     def _insert_blocked(self, token: Token, fmt: QTextCharFormat) -> None:
         note = QTextCharFormat(fmt)

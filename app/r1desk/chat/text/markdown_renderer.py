@@ -26,6 +26,7 @@ from PySide6.QtGui import (
     QTextTable,
 )
 
+from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
 from r1desk.chat.text.inline_renderer import InlineRenderer, insert_source, set_mono
 from r1desk.chat.text.table_renderer import insert_table
@@ -250,13 +251,11 @@ class MarkdownRenderer(QObject):
         if not self._in_item:
             self._start_block(0, fmt)
         self._in_item = False
-        if is_open and self._style.formulas:
-            self._style.formulas.prepare()
         objects = None if is_open else self._formula_objects()
         if objects:
             objects.insert(self._cursor, token, self._text_format(), own_line=True)
         else:
-            text = token.markup + token.content + token.info
+            text = formula_source(token)
             insert_source(self._cursor, text, self._text_format(), self._style, joined=is_open)
 
     def _set_inline(self, token: Token) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QGuiApplication
@@ -13,9 +12,6 @@ from PySide6.QtWidgets import QLabel
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.colours import ChatColours, chat_colours
 from r1desk.theme.fonts import scaled
-
-if TYPE_CHECKING:
-    from r1desk.chat.formulas.settled_formulas import SettledFormulas
 
 ASIDE_SCALE = 0.92
 _READABLE_EM = 44.0
@@ -61,13 +57,13 @@ class TextStyle:
     em_px: float  # height of a line of `font`; all spacing is measured in it
     aside: bool = False
     # None: formulas are shown as their source
-    formulas: FormulaService | SettledFormulas | None = None
+    formulas: FormulaService | None = None
 
     @classmethod
     def of(
         cls,
         font: QFont,
-        formulas: FormulaService | SettledFormulas | None = None,
+        formulas: FormulaService | None = None,
     ) -> TextStyle:
         """The style that goes with a font, in the colours in force."""
         em_px = QFontMetricsF(font).height()

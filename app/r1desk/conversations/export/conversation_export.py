@@ -1,27 +1,46 @@
-"""Exports conversations as HTML or PDF: what the window's thread does of it."""
+"""Exports conversations as HTML or PDF."""
 
 from __future__ import annotations
 
-from functools import partial
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
+from typing import TypeVar
 
-from PySide6.QtCore import QObject, Signal, Slot
+import shiboken6
+from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.atomic_write import write_atomically
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.formulas.formula_layout import FormulaLayout
-from r1desk.chat.formulas.formula_service import FormulaKey, FormulaService
-from r1desk.conversations.export.document_blocks import ExportedConversation
-from r1desk.conversations.export.export_thread import ExportThread
+from r1desk.chat.formulas.waiting_formulas import WaitingFormulas
+from r1desk.conversations.export.document_blocks import markdown_blocks
 from r1desk.conversations.export.html_writer import HtmlWriter
-from r1desk.conversations.export.pdf_writer import PdfWriter
-from r1desk.conversations.widgets.archive_dialogs import PDF_SUFFIX
-from r1desk.store import Store
+from r1desk.conversations.export.pdf_writer import PDF_SUFFIX, PdfWriter
+from r1desk.platform.background_thread import stream_in_background
+from r1desk.store import ChatMessage, Store
+from r1desk.store.errors import ArchiveNotWritten
 from r1desk.store.store_bridge import StoreBridge
+
+Result = TypeVar("Result")
+Writer = HtmlWriter | PdfWriter
+Progress = tuple[int, int]  # conversations written, and how many there are
+
+# The interpreter runs one thread at a time: after so much work the window's thread gets its turn.
+_TURN_S = 0.004
+_PAUSE_S = 0.001
+
+
+class _Cancelled(Exception):
+    """No file is to be written."""
 
 
 class ConversationExport(QObject):
-    """One export. It reads one conversation at a time from the store.
+    """One export, in a thread of its own, which reads one conversation at a time from the store.
+
+    The end of a PDF takes 0.1 ms for every different glyph in it, at once: too long for the
+    window's thread. Fonts are each thread's own in Qt: whatever touches a document is done there.
 
     Signals:
         progressed: conversations written, and how many there are.
@@ -38,122 +57,114 @@ class ConversationExport(QObject):
         """`conversation_ids` None stands for all conversations outside the trash."""
         super().__init__(parent)
         self._store, self._file, self._chosen = store, file, conversation_ids
-        self._formulas = FormulaService(self)
-        self._formulas.settled.connect(self._on_settled)
-        self._thread: ExportThread | None = None
-        self._ids: list[int] = []
-        self._done = 0
-        self._unsettled: set[FormulaKey] = set()  # the thread waits for these
-        self._layouts: dict[FormulaKey, FormulaLayout | None] = {}
-        self._cancelled = False
+        self._cancelled, self._ended = Event(), Event()
+        self._turn_began = 0.0
+        self.destroyed.connect(self._cancelled.set)
 
     def start(self) -> None:
         """Begin."""
-
-        def chosen(store: Store) -> list[int]:
-            if self._chosen is not None:
-                return self._chosen
-            return [info.id for info in store.conversations.infos()]
-
-        self._store.call(chosen, self._on_chosen, self._on_failed)
-
-    def cancel(self) -> None:
-        """Write nothing."""
-        self._cancelled = True
-        self._formulas.stop()
-        if self._thread is None:
-            self.deleteLater()
-        else:
-            self._thread.finished.connect(self.deleteLater)
-            self._thread.cancel()
-
-    # ---- from one conversation to the next
-
-    def _on_chosen(self, conversation_ids: list[int]) -> None:
-        if self._cancelled:
-            return
-        self._ids = conversation_ids
-        self._next()
-
-    def _next(self) -> None:
-        self.progressed.emit(self._done, len(self._ids))
-        if self._cancelled:  # by a receiver
-            return
-        if self._done == len(self._ids):
-            self._started_thread("").finish()
-            return
-        conversation_id = self._ids[self._done]
-
-        def load(store: Store) -> ExportedConversation:
-            title = store.conversations.get(conversation_id).title
-            return ExportedConversation(title, tuple(store.messages.path(conversation_id)))
-
-        self._store.call(load, self._on_loaded, self._on_failed)
-
-    def _on_loaded(self, conversation: ExportedConversation) -> None:
-        if not self._cancelled:
-            self._started_thread(conversation.title).add(conversation)
+        written = stream_in_background(self._written)
+        written.done.connect(self._on_step)
+        written.failed.connect(self._on_end)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.close)
 
     @Slot()
-    def _on_conversation_written(self) -> None:
-        if not self._cancelled:
-            self._done += 1
-            self._next()
+    def cancel(self) -> None:
+        """Write nothing."""
+        self._cancelled.set()
+
+    @Slot()
+    def close(self) -> None:
+        """Write nothing, and wait until the thread touches Qt no more."""
+        self._cancelled.set()
+        self._ended.wait()
 
     @Slot(object)
-    def _on_document_written(self, report: ErrorReport | None) -> None:
-        if not self._cancelled:
-            self._formulas.stop()
+    def _on_step(self, progress: Progress | None) -> None:
+        if progress is None:
+            self._on_end(None)
+        elif not self._cancelled.is_set():
+            self.progressed.emit(*progress)
+
+    @Slot(ErrorReport)
+    def _on_end(self, report: ErrorReport | None) -> None:
+        if not self._cancelled.is_set():
             self.finished.emit(report)
+        self.deleteLater()
 
-    @Slot(Exception)
-    def _on_failed(self, error: Exception) -> None:
-        if self._cancelled:
+    # ---- the thread
+
+    def _written(self) -> Iterator[Progress | None]:
+        """Write the file; yields what is done, and None at the end."""
+        formulas = WaitingFormulas()
+        try:
+            yield from self._write(formulas)
+        except _Cancelled:
+            pass
+        finally:
+            formulas.end_child()
+            shiboken6.delete(formulas)
+            self._ended.set()
+        yield None
+
+    def _write(self, formulas: WaitingFormulas) -> Iterator[Progress]:
+        chosen = self._chosen
+        if chosen is None:
+            chosen = self._read(lambda store: [info.id for info in store.conversations.infos()])
+        yield 0, len(chosen)
+        writer: Writer | None = None
+        try:
+            for done, key in enumerate(chosen, 1):
+                title = self._read(lambda store, key=key: store.conversations.get(key).title)
+                messages = self._read(lambda store, key=key: store.messages.path(key))
+                writer = writer or self._writer(formulas, title if len(chosen) == 1 else "")
+                writer.begin_conversation(title)
+                for message in messages:
+                    self._write_message(writer, message)
+                yield done, len(chosen)
+            writer = writer or self._writer(formulas, "")
+            self._pause()
+        finally:
+            if writer is not None:
+                writer.close()  # a painter must end before the document it draws on goes
+        try:
+            write_atomically(self._file, writer.document())
+        except OSError as problem:
+            detail = problem.strerror or ""
+            raise ArchiveNotWritten(path=str(self._file), detail=detail) from problem
+
+    def _read(self, work: Callable[[Store], Result]) -> Result:
+        self._pause()
+        return self._store.submit(work).result()
+
+    def _writer(self, formulas: WaitingFormulas, title: str) -> Writer:
+        if self._file.suffix.lower() == PDF_SUFFIX:
+            return PdfWriter(formulas, self._pause, title or tr("All conversations"))
+        return HtmlWriter(formulas, self._pause)
+
+    def _write_message(self, writer: Writer, message: ChatMessage) -> None:
+        self._pause()
+        if not message.is_answer:
+            writer.add_question(message)
             return
-        self._formulas.stop()
-        if self._thread is not None:
-            self._thread.cancel()
-        if not isinstance(error, R1Error):
-            raise error
-        self.finished.emit(error.report())
+        writer.add_author(message)
+        if message.thinking.strip():
+            writer.begin_thinking(message)
+            self._write_markdown(writer, message.thinking)
+            writer.end_thinking()
+        self._write_markdown(writer, message.content)
 
-    def _started_thread(self, title: str) -> ExportThread:
-        """The thread that writes; `title` is that of the first conversation."""
-        if self._thread is None:
-            is_pdf = self._file.suffix.lower() == PDF_SUFFIX
-            whole_title = title if len(self._ids) == 1 else tr("All conversations")
-            thread = self._thread = ExportThread(
-                self._file,
-                partial(PdfWriter, title=whole_title) if is_pdf else HtmlWriter,
-                self._formulas.outlines,
-            )
-            thread.formulas_wanted.connect(self._on_formulas_wanted)
-            thread.conversation_written.connect(self._on_conversation_written)
-            thread.document_written.connect(self._on_document_written)
-            thread.failed.connect(self._on_failed)
-            self.destroyed.connect(thread.cancel)
-            thread.begin()
-        return self._thread
+    def _write_markdown(self, writer: Writer, source: str) -> None:
+        for block in markdown_blocks(source, self._pause):
+            self._pause()
+            writer.add_block(block)
 
-    # ---- formulas
-
-    @Slot(object)
-    def _on_formulas_wanted(self, keys: set[FormulaKey]) -> None:
-        if self._cancelled:
-            return
-        self._layouts = {}
-        self._unsettled = set(keys)
-        for key in keys:
-            self._formulas.request(key)
-        self._on_settled(frozenset(key for key in keys if self._formulas.is_settled(key)))
-
-    @Slot(object)
-    def _on_settled(self, keys: frozenset[FormulaKey]) -> None:
-        if self._thread is None or not self._unsettled:
-            return
-        self._layouts |= {key: self._formulas.layout(key) for key in keys & self._unsettled}
-        self._unsettled -= keys
-        if not self._formulas.is_busy:  # what the service did not accept stays source
-            self._unsettled.clear()
-        if not self._unsettled:
-            self._thread.provide(self._layouts)
+    def _pause(self) -> None:
+        """Give the window's thread its turn now and then. Raises _Cancelled."""
+        if self._cancelled.is_set():
+            raise _Cancelled
+        if time.perf_counter() - self._turn_began > _TURN_S:
+            time.sleep(_PAUSE_S)
+            self._turn_began = time.perf_counter()

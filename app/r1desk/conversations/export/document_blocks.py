@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-
-from markdown_it.token import Token
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.formulas.formula_service import FormulaKey
 from r1desk.chat.messages.stats_line import duration_text
 from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
 from r1desk.store import Attachment, ChatMessage
@@ -16,17 +12,9 @@ from r1desk.store import Attachment, ChatMessage
 _STEP = 2_000  # characters of Markdown that are parsed at once
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedConversation:
-    """A conversation's title and the branch that is shown."""
-
-    title: str
-    messages: tuple[ChatMessage, ...]
-
-
 def author_of(message: ChatMessage) -> str:
     """The heading over a message: its author, with the model's name."""
-    if message.role.value != "assistant":
+    if not message.is_answer:
         return tr("You")
     name = message.model_name or tr("Answer")
     return tr("{name} (edited)", name=name) if message.edited else name
@@ -51,23 +39,3 @@ def markdown_blocks(source: str, pause: Callable[[], None]) -> Iterator[Markdown
         yield from splitter.feed(source[start : start + _STEP])
         pause()
     yield from splitter.finish()
-
-
-def formulas_of(block: MarkdownBlock) -> set[FormulaKey]:
-    """The formulas in a block."""
-    found: set[FormulaKey] = set()
-    for token in block.tokens:
-        for part in (token, *(token.children or ())):
-            if part.type in {"math_inline", "math_block"}:
-                found.add(formula_key(part))
-    return found
-
-
-def formula_key(token: Token) -> FormulaKey:
-    """The formula of a token as the formula service knows it."""
-    return FormulaKey(token.content.strip(), bool(token.meta.get("display")))
-
-
-def formula_source(token: Token) -> str:
-    """The LaTeX of a token as it was written."""
-    return token.markup + token.content + token.info

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
-from markdown_it.token import Token
-
 from deepseek_r1.core.i18n import current_language, tr
-from r1desk.chat.formulas.settled_formulas import SettledFormulas
+from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.block_splitter import MarkdownBlock
 from r1desk.chat.text.colours import colours_of
 from r1desk.chat.text.highlight import code_runs
 from r1desk.conversations.export.document_blocks import (
-    ExportedConversation,
     attachment_label,
     author_of,
-    formula_key,
-    formula_source,
     thinking_label,
 )
-from r1desk.conversations.export.formula_svg import formula_svg
 from r1desk.conversations.export.html_tokens import HtmlTokens
 from r1desk.store import ChatMessage
 from r1desk.theme.tokens import DARK, LIGHT, Tokens
@@ -72,24 +66,23 @@ def _code_style(theme: Tokens) -> str:
 class HtmlWriter:
     """Collects the parts of one document; `document` joins them."""
 
-    def __init__(self, formulas: SettledFormulas, pause: Callable[[], None]) -> None:
+    def __init__(self, formulas: FormulaService, pause: Callable[[], None]) -> None:
         """`pause` is called while long code is coloured."""
         self._pause = pause
-        self._formulas = formulas
         self._colours = colours_of(LIGHT)
         self._class_of = {
             getattr(self._colours, field).name(): name for field, name in _CODE_CLASSES.items()
         }
-        self._tokens = HtmlTokens(self._formula)
+        self._tokens = HtmlTokens(formulas)
         self._titles: list[str] = []
         self._parts: list[str] = []
 
-    def begin_conversation(self, conversation: ExportedConversation) -> None:
+    def begin_conversation(self, title: str) -> None:
         """Add a conversation's title."""
         number = len(self._titles)
-        self._titles.append(conversation.title)
+        self._titles.append(title)
         kind = ' class="next"' if number else ""
-        self._parts.append(f'<h1 id="c{number}"{kind}>{escape(conversation.title)}</h1>\n')
+        self._parts.append(f'<h1 id="c{number}"{kind}>{escape(title)}</h1>\n')
 
     def add_question(self, message: ChatMessage) -> None:
         """Add a user's message with its files."""
@@ -153,11 +146,3 @@ class HtmlWriter:
             for number, title in enumerate(self._titles)
         )
         return f"<nav><ol>\n{rows}</ol></nav>\n"
-
-    def _formula(self, token: Token) -> str | None:
-        key = formula_key(token)
-        layout = self._formulas.layout(key)
-        if layout is None:
-            return None
-        source = formula_source(token)
-        return formula_svg(layout, self._formulas.outlines, source, display=key.display)

@@ -17,13 +17,14 @@ from PySide6.QtGui import (
     QPageSize,
     QPainter,
     QPdfWriter,
+    QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
 )
 
-from r1desk.chat.formulas.settled_formulas import SettledFormulas
+from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text import display_text
 from r1desk.chat.text.block_splitter import MarkdownBlock
 from r1desk.chat.text.colours import colours_of
@@ -31,17 +32,16 @@ from r1desk.chat.text.highlight import code_runs
 from r1desk.chat.text.markdown_renderer import MarkdownRenderer, paint_quote_bars, plain_font
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.conversations.export.document_blocks import (
-    ExportedConversation,
     attachment_label,
     author_of,
     thinking_label,
 )
-from r1desk.conversations.export.page_breaks import page_parts
 from r1desk.store import ChatMessage
 from r1desk.theme.fonts import mono, scaled
 from r1desk.theme.theme import palette
 from r1desk.theme.tokens import LIGHT
 
+PDF_SUFFIX = ".pdf"
 _TEXT_PT = 10.5
 _MARGIN_MM = 20.0
 _PIECE = 4_000  # characters of plain text that are laid out at once
@@ -55,7 +55,7 @@ class PdfWriter:
     the interpreter while it lays out text, and the window needs it.
     """
 
-    def __init__(self, formulas: SettledFormulas, pause: Callable[[], None], title: str) -> None:
+    def __init__(self, formulas: FormulaService, pause: Callable[[], None], title: str) -> None:
         self._pause = pause
         self._buffer = QBuffer()
         self._buffer.open(QBuffer.OpenModeFlag.WriteOnly)
@@ -92,12 +92,12 @@ class PdfWriter:
     def _bottom(self) -> float:
         return self._pdf.height() - 2 * self._style.em_px
 
-    def begin_conversation(self, conversation: ExportedConversation) -> None:
+    def begin_conversation(self, title: str) -> None:
         """Begin a conversation on a page of its own."""
         if self._conversations:
             self._new_page()
         self._conversations += 1
-        self._add_line(conversation.title, 1.5, self._style.colours.text, bold=True)
+        self._add_line(title, 1.5, self._style.colours.text, bold=True)
 
     def add_author(self, message: ChatMessage) -> None:
         """Add the heading over a message."""
@@ -225,7 +225,7 @@ class PdfWriter:
             height -= _line_gap(document)
         while start < height:
             free = (self._bottom - self._y - 2 * pad) / scale
-            end = min(height, page_parts(document, start, free, is_whole_page=not self._y))
+            end = min(height, _part_end(document, start, free, is_whole_page=not self._y))
             if end <= start:
                 self._new_page()
                 continue
@@ -269,3 +269,57 @@ def _line_gap(document: QTextDocument) -> float:
     fmt = document.lastBlock().blockFormat()
     is_distance = fmt.lineHeightType() == QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
     return fmt.lineHeight() if is_distance else 0.0
+
+
+def _part_end(document: QTextDocument, start: float, free: float, *, is_whole_page: bool) -> float:
+    """The end of the part from `start` that fits into `free` pixels of height.
+
+    `start` itself where no line fits. A line higher than a whole page is cut.
+    """
+    height = document.size().height()
+    if height - start <= free:
+        return height
+    end = start
+    for top, bottom in _line_rows(document):
+        if bottom > start + free:
+            end = top
+            break
+    if end > start:
+        return end
+    return start + free if is_whole_page else start
+
+
+def _line_rows(document: QTextDocument) -> list[tuple[float, float]]:
+    """Upper and lower edge of each row: a line of text, or a whole row of a table."""
+    lines: list[tuple[float, float]] = []
+    cells: dict[tuple[int, int], tuple[float, float]] = {}
+    layout = document.documentLayout()
+    block = document.begin()
+    while block.isValid():
+        top = layout.blockBoundingRect(block).top()
+        text = block.layout()
+        if row := _table_row(block):
+            bottom = top + text.boundingRect().height()
+            above, below = cells.get(row, (top, bottom))
+            cells[row] = (min(above, top), max(below, bottom))
+            block = block.next()
+            continue
+        for number in range(text.lineCount()):
+            line = text.lineAt(number)
+            lines.append((top + line.y(), top + line.y() + line.height()))
+        block = block.next()
+    rows: list[tuple[float, float]] = []
+    for top, bottom in sorted([*lines, *cells.values()]):
+        if rows and top < rows[-1][1] - 0.5:
+            rows[-1] = (rows[-1][0], max(rows[-1][1], bottom))
+        else:
+            rows.append((top, bottom))
+    return rows
+
+
+def _table_row(block: QTextBlock) -> tuple[int, int] | None:
+    """The place of the block's table and the number of its row; None outside of tables."""
+    table = QTextCursor(block).currentTable()
+    if table is None:
+        return None
+    return table.firstPosition(), table.cellAt(block.position()).row()
