@@ -298,7 +298,7 @@ class FormulaService(QObject):
 
 
 def request_line(number: int, key: FormulaKey) -> bytes:
-    """What the child process is asked."""
+    """A request to the child process."""
     request = {
         "number": number,
         "source": key.source.encode("utf-8", "replace").decode(),
