@@ -31,7 +31,7 @@ from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessOverhead, plan_streaming
-from deepseek_r1.weights.placement.residency import least_weights_mib, plan_residency
+from deepseek_r1.weights.residency import least_weights_mib, plan_residency
 
 QUESTION = [Message(role=Role.USER, content="Write on and on about a dragon.")]
 

@@ -119,7 +119,7 @@ def test_no_child_outlives_a_killed_owner(tmp_path):
 
 BUSY_CHILD = """
 import os, sys
-from deepseek_r1.native.owner_watch import end_with_owner
+from deepseek_r1.native.child_start import end_with_owner
 
 if sys.argv[1] == "library":  # the parent-death signal is the other means
     sys.platform = "elsewhere"

@@ -16,7 +16,7 @@ from deepseek_r1.formats import gguf
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.inference import process_overhead
 from deepseek_r1.memory import plan as plan_module
-from deepseek_r1.weights.placement.residency import Residency, plan_residency
+from deepseek_r1.weights.residency import Residency, plan_residency
 from deepseek_r1.weights.streaming import streamed_weights
 from support.budgets import engine_extra_mib
 from support.patience import PATIENCE_S

@@ -14,7 +14,7 @@ from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.engine.protocol.base import Engine, OpenRequest
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.registry import open_engine
-from deepseek_r1.weights.placement.residency import Residency, least_weights_mib, plan_residency
+from deepseek_r1.weights.residency import Residency, least_weights_mib, plan_residency
 
 Opener = Callable[..., Engine]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.weights.moe.eviction import EvictionPolicy
-from deepseek_r1.weights.moe.resident_set import ResidentSet
+from deepseek_r1.weights.moe.expert_cache import ResidentSet
 
 Step = tuple[int, ...]
 

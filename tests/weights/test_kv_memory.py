@@ -19,7 +19,7 @@ from deepseek_r1.inference import CPUInference
 from deepseek_r1.memory.cost_model import kv_cache_bytes
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
 from deepseek_r1.weights.kv_memory import KVMemory
-from deepseek_r1.weights.placement.residency import plan_residency
+from deepseek_r1.weights.residency import plan_residency
 
 pytestmark = [
     pytest.mark.integration,

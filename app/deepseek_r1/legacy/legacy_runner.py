@@ -35,7 +35,7 @@ from deepseek_r1.legacy.legacy_prompt import PlainPromptBuilder
 from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib, process_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
-from deepseek_r1.weights.placement.residency import Residency
+from deepseek_r1.weights.residency import Residency
 
 # The sampling settings that the library uses.
 _SAMPLING = (

@@ -15,7 +15,7 @@ from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import converts_f16_slowly, packs_weights
 from deepseek_r1.memory import cost_model, legacy_costs
-from deepseek_r1.weights.placement.residency import (
+from deepseek_r1.weights.residency import (
     Residency,
     ResidencyTooSmall,
     least_weights_mib,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.native.owner_watch import end_with_owner
+from deepseek_r1.native.child_start import end_with_owner
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serving import serve_on
 

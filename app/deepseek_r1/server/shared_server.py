@@ -30,8 +30,8 @@ from deepseek_r1.host.sharing_protocol import (
     SharingRefused,
     SharingStart,
 )
+from deepseek_r1.native.child_start import end_with_owner
 from deepseek_r1.native.native_library import native
-from deepseek_r1.native.owner_watch import end_with_owner
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.client_log import ClientLog

@@ -17,7 +17,7 @@ from deepseek_r1.weights.moe.eviction import (
     Pinned,
     make_policy,
 )
-from deepseek_r1.weights.moe.resident_set import ExpertCacheTooSmallError, ResidentSet
+from deepseek_r1.weights.moe.expert_cache import ExpertCacheTooSmallError, ResidentSet
 from support.traces import Belady, Trace, popular
 
 EXPERTS = 6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import sys
 import threading
@@ -25,10 +24,10 @@ from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.memory.plan import MIXTURE_ITEMS, ProcessOverhead, plan_streaming
-from deepseek_r1.weights.moe import routing
+from deepseek_r1.weights.expert_layout import expert_layers
+from deepseek_r1.weights.moe import expert_streamer
 from deepseek_r1.weights.moe.expert_cache import ExpertCache
-from deepseek_r1.weights.placement.expert_layout import expert_layers
-from deepseek_r1.weights.placement.residency import MIB, least_weights_mib, plan_residency
+from deepseek_r1.weights.residency import MIB, least_weights_mib, plan_residency
 from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
 from support.deepseek2 import tiny_deepseek2
 from support.gguf_files import tiny_mixture, tiny_qwen3
@@ -71,7 +70,6 @@ def test_logits_are_those_of_the_model_in_memory(
                 assert bench.answer(FIRST, 8) == resident(bench.context.max_batch_tokens)
                 stats = bench.weights.stats
                 assert stats.strategy is strategy
-                assert stats.experts_separate
                 assert stats.expert_misses > 0
 
 
@@ -159,57 +157,17 @@ def test_only_experts_that_are_needed_are_read(tmp_path: Path) -> None:
         assert bench.weights.stats.read_mib * MIB <= 2 * 2 * layers[0].expert_bytes * 1.5
 
 
-@pytest.fixture
-def unknown_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_an_unknown_graph_the_answer_fails_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As if a routing were stored as another type of number."""
-    monkeypatch.setattr(routing, "TYPE_I32", 27)
-
-
-@pytest.mark.usefixtures("unknown_graph")
-@pytest.mark.parametrize("make", MIXTURES)
-def test_in_an_unknown_graph_tensors_are_read_whole_with_a_warning(
-    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = make(tmp_path / "model.gguf")
-    with loaded(path, None) as bench:
-        resident = bench.answer(FIRST, 4)
-    with loaded(path, mib_for(path, 0.7)) as bench, caplog.at_level(logging.WARNING):
-        assert bench.answer(FIRST, 4) == resident
-        stats = bench.weights.stats
-        assert not stats.experts_separate
-        assert (stats.experts_mib, stats.expert_hits) == (0.0, 0)
-    assert [record.message for record in caplog.records if "experts are needed" in record.message]
-
-
-@pytest.mark.usefixtures("unknown_graph")
-def test_in_an_unknown_graph_with_too_small_a_cache_the_answer_fails_with_a_sentence(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+    monkeypatch.setattr(expert_streamer, "TYPE_I32", 27)
     path = tiny_qwen3moe(tmp_path / "model.gguf")
-    with loaded(path, budgets(path)[0]) as bench:
-        bench.weights._experts.resize(PAGE)
-        with pytest.raises(EngineFailed, match="do not fit at once"):
-            bench.logits(FIRST)
-    caplog.clear()
-
-
-def test_a_routing_that_is_missed_later_does_not_harm_earlier_layers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The second layer's routing has another name than the first one's."""
-    path = tiny_qwen3moe(tmp_path / "model.gguf")
-    with loaded(path, None) as bench:
-        resident = bench.answer(FIRST, 3)
-    name = routing.RoutingReader._name
-    monkeypatch.setattr(
-        routing.RoutingReader,
-        "_name",
-        lambda self, node: name(self, node) + ("" if self._ggml.name(node)[-1] == "0" else "x"),
-    )
-    with loaded(path, mib_for(path, 0.7)) as bench:
-        assert bench.answer(FIRST, 3) == resident
-        assert not bench.weights.stats.experts_separate
-    caplog.clear()
+    with (
+        loaded(path, mib_for(path, 0.7)) as bench,
+        pytest.raises(EngineFailed, match=r"the routing of .* was not found"),
+    ):
+        bench.logits(FIRST)
 
 
 def test_after_a_file_was_cut_no_unread_expert_is_resident(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.core.errors import LoadStopped
 from deepseek_r1.hardware.disk import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE
 from deepseek_r1.weights.streaming.direct_file import WeightFile
@@ -53,18 +52,6 @@ def test_neighbours_are_read_together() -> None:
 def test_long_reads_are_divided() -> None:
     reads = list(coalesced_reads([(0, 0, 2 * READ_BYTES + 1)]))
     assert [end - start for _, start, end in reads] == [READ_BYTES, READ_BYTES, PAGE]
-
-
-def test_loaded_weights_have_the_files_bytes(file: WeightFile, resident: ResidentMemory) -> None:
-    fractions: list[float] = []
-    resident.load(WEIGHTS, lambda fraction: fractions.append(fraction) is None)
-    assert all(holds(resident, weight, file) for weight in WEIGHTS)
-    assert fractions[-1] == 1.0
-
-
-def test_a_stopped_load_raises(resident: ResidentMemory) -> None:
-    with pytest.raises(LoadStopped):
-        resident.load(WEIGHTS, lambda _fraction: False)
 
 
 def test_a_temporary_weight_is_released_unless_it_was_admitted(

@@ -20,7 +20,7 @@ from deepseek_r1.engine.llama.binding.context import AbortedError
 from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.registry import open_engine
-from deepseek_r1.weights.placement.residency import plan_residency
+from deepseek_r1.weights.residency import plan_residency
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 from support.deepseek2 import tiny_deepseek2
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2, tiny_qwen3

@@ -57,7 +57,7 @@ from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
 from deepseek_r1.weights.kv_memory import KVMemory
-from deepseek_r1.weights.placement.residency import Residency
+from deepseek_r1.weights.residency import Residency
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.binding.logprobs import LogprobReader

@@ -17,7 +17,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, PromptInput
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.weights.placement.residency import Residency
+from deepseek_r1.weights.residency import Residency
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache

@@ -1,4 +1,4 @@
-"""Eviction policies for experts: small classes behind one protocol.
+"""Eviction policies for experts: small classes with one base.
 
 A dense model is read in a fixed cycle, for which nothing beats pinning always the same weights.
 Which experts a token uses depends on the text, so other policies can win there;
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from heapq import heapify, heappop, heappush
-from typing import Final, Protocol
+from typing import Final
 
 from deepseek_r1.core.settings import CacheStrategy
 
@@ -18,55 +18,44 @@ _DECAY_PASSES: Final = 4.0
 _LARGEST: Final = 1e200  # counts are divided before they exceed what a float can hold
 
 
-class EvictionPolicy(Protocol):
+class EvictionPolicy:
     """Chooses which expert to evict. Keys are experts; the resident ones were passed to `admit`."""
 
     strategy: CacheStrategy
+
+    def __init__(self) -> None:
+        self._resident: dict[int, None] = {}  # in the order of admission
 
     def touch(self, uses: Mapping[int, int]) -> None:
         """A layer is about to use these experts, resident or not; the values count tokens."""
 
     def admit(self, key: int) -> None:
         """The expert is resident from now on."""
+        self._resident[key] = None
 
     def victim(self, in_use: Collection[int]) -> int:
         """The resident expert to evict; none that is `in_use`. There must be one."""
+        raise NotImplementedError
 
     def evict(self, key: int) -> None:
         """The expert is not resident any more."""
+        del self._resident[key]
 
 
-class Pinned:
+class Pinned(EvictionPolicy):
     """Keeps the experts that came first; the rest of the cache serves all others."""
 
     strategy = CacheStrategy.PINNED
-
-    def __init__(self) -> None:
-        self._resident: dict[int, None] = {}  # in the order of admission
-
-    def touch(self, uses: Mapping[int, int]) -> None:
-        """Does nothing: uses do not matter here."""
-
-    def admit(self, key: int) -> None:
-        """See `EvictionPolicy`."""
-        self._resident[key] = None
 
     def victim(self, in_use: Collection[int]) -> int:
         """The expert that was admitted last."""
         return next(key for key in reversed(self._resident) if key not in in_use)
 
-    def evict(self, key: int) -> None:
-        """See `EvictionPolicy`."""
-        del self._resident[key]
 
-
-class LeastRecentlyUsed:
-    """Evicts the expert whose last use is the longest ago."""
+class LeastRecentlyUsed(EvictionPolicy):
+    """Evicts the expert whose last use is the longest ago: uses change the order."""
 
     strategy = CacheStrategy.LRU
-
-    def __init__(self) -> None:
-        self._resident: dict[int, None] = {}  # the most recent use last
 
     def touch(self, uses: Mapping[int, int]) -> None:
         """In one batch, the expert that more tokens use counts as the more recent one."""
@@ -75,20 +64,12 @@ class LeastRecentlyUsed:
                 del self._resident[key]
                 self._resident[key] = None
 
-    def admit(self, key: int) -> None:
-        """See `EvictionPolicy`."""
-        self._resident[key] = None
-
     def victim(self, in_use: Collection[int]) -> int:
         """The least recently used expert."""
         return next(key for key in self._resident if key not in in_use)
 
-    def evict(self, key: int) -> None:
-        """See `EvictionPolicy`."""
-        del self._resident[key]
 
-
-class LeastFrequentlyUsed:
+class LeastFrequentlyUsed(EvictionPolicy):
     """Evicts the expert that the fewest tokens used; old uses count less and less.
 
     Each use adds more than the one before it, which ranks experts as if all counts decayed. Experts
@@ -99,10 +80,10 @@ class LeastFrequentlyUsed:
 
     def __init__(self, layers: int, decay_passes: float = _DECAY_PASSES) -> None:
         """`layers` calls of `touch` make one pass over the model."""
+        super().__init__()
         self._growth = 2.0 ** (1.0 / (decay_passes * max(layers, 1)))
         self._worth = 1.0  # of one use now
         self._counts: dict[int, float] = {}
-        self._resident: set[int] = set()
         self._heap: list[tuple[float, int]] = []  # some entries are out of date
 
     def touch(self, uses: Mapping[int, int]) -> None:
@@ -125,7 +106,7 @@ class LeastFrequentlyUsed:
 
     def admit(self, key: int) -> None:
         """See `EvictionPolicy`."""
-        self._resident.add(key)
+        super().admit(key)
         heappush(self._heap, (self._counts.get(key, 0.0), key))
 
     def victim(self, in_use: Collection[int]) -> int:
@@ -142,10 +123,6 @@ class LeastFrequentlyUsed:
         for each in current:
             heappush(self._heap, each)
         return key
-
-    def evict(self, key: int) -> None:
-        """See `EvictionPolicy`."""
-        self._resident.discard(key)
 
 
 def make_policy(strategy: CacheStrategy, layers: int) -> EvictionPolicy:

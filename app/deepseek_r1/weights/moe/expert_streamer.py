@@ -1,15 +1,27 @@
-"""Streams a mixture's experts while the graph is computed: reads the routing, then the experts."""
+"""Streams a mixture's experts while the graph is computed: reads the routing, then the experts.
+
+A matrix product with experts (ggml's MUL_MAT_ID) has the routing as its third operand: a tensor of
+32-bit integers with a row for each token. It has to be computed, and the graph stopped behind it,
+before the product is asked for. Node names are not guaranteed: at first the graph is stopped behind
+every tensor of integers; once the products have shown which of them are routings, only behind
+tensors of those names (`ffn_moe_topk` in llama.cpp's graphs of today). A routing that was missed is
+an error.
+"""
 
 from __future__ import annotations
 
-from deepseek_r1.core import log
+import ctypes
+from collections import Counter
+from collections.abc import Mapping
+
+from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.events import WeightsStats
-from deepseek_r1.weights.ggml.tensor_layout import Ggml
+from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, Ggml, word_at
 from deepseek_r1.weights.moe.expert_cache import ExpertCache
-from deepseek_r1.weights.moe.resident_set import ExpertCacheTooSmallError
-from deepseek_r1.weights.moe.routing import RoutingReader
-from deepseek_r1.weights.placement.residency import MIB
+from deepseek_r1.weights.residency import MIB
 from deepseek_r1.weights.weight import Weight
+
+_MOST_REMEMBERED = 4096  # graphs are rebuilt at other addresses
 
 
 class ExpertStreamer:
@@ -17,70 +29,45 @@ class ExpertStreamer:
 
     def __init__(self, cache: ExpertCache, ggml: Ggml) -> None:
         self.cache = cache
-        self.experts_separate = True  # False once a routing was missed: tensors are then read whole
         self._reader = RoutingReader(ggml)
         self._ready_layer: int | None = None  # the layer whose experts are in place
 
     def stops_at(self, node: int) -> bool:
         """Whether the node may be a routing, so that it has to be computed first."""
-        if self.experts_separate and self._reader.stops_at(node):
+        if self._reader.stops_at(node):
             self._ready_layer = None
             return True
         return False
 
-    def provide(self, node: int, weight: Weight) -> bool:
+    def provide(self, node: int, weight: Weight) -> None:
         """Make the experts that a product uses of a tensor resident.
 
-        False where the whole tensor has to be read. Raises ExpertCacheTooSmallError,
-        WeightsUnreadableError.
+        Raises ExpertCacheTooSmallError, StreamingUnavailable, WeightsUnreadableError.
         """
-        if not self.experts_separate:
-            self._check_capacity(weight)
-            return False
         layer = self.cache.layer_of(weight)
         if layer == self._ready_layer:
-            return True
+            return
         routing = self._reader.routing(node, self.cache.experts)
         if routing is None:
-            self._read_whole_tensors(weight)
-            self._check_capacity(weight)
-            return False
+            raise StreamingUnavailable(detail=f"the routing of {weight.name} was not found")
         self.cache.require(layer, routing)
         self._ready_layer = layer
-        return True
-
-    def _read_whole_tensors(self, weight: Weight) -> None:
-        """From now on read every tensor whole: the graph is of an unknown kind.
-
-        Resident experts stay until the nodes that use them are computed.
-        """
-        log.engine.warning(
-            "%s: which experts are needed was not found; all are read for every token", weight.name
-        )
-        self.experts_separate = False
-
-    def _check_capacity(self, weight: Weight) -> None:
-        if weight.nbytes > self.cache.capacity:
-            raise ExpertCacheTooSmallError(f"all experts of {weight.name} do not fit at once")
 
     def add_to(self, stats: WeightsStats, reads_mib: float) -> WeightsStats:
         """The counters with those of the experts. `reads_mib` is expected for each token."""
         cache = self.cache
-        whole_mib = sum(each.nbytes for each in cache.weights) / MIB
         return stats.model_copy(
             update={
                 "pinned_mib": stats.pinned_mib + cache.nbytes / MIB,
                 "experts_mib": cache.nbytes / MIB,
-                "streamed_mib": stats.streamed_mib
-                + (reads_mib if self.experts_separate else whole_mib),
+                "streamed_mib": stats.streamed_mib + reads_mib,
                 "read_mib": stats.read_mib + cache.read_bytes / MIB,
                 "io_wait_s": stats.io_wait_s + cache.wait_s,
                 "hits": stats.hits + cache.hits,
                 "misses": stats.misses + cache.misses,
                 "expert_hits": cache.hits,
                 "expert_misses": cache.misses,
-                "strategy": cache.strategy if self.experts_separate else stats.strategy,
-                "experts_separate": self.experts_separate,
+                "strategy": cache.strategy,
             }
         )
 
@@ -89,11 +76,52 @@ class ExpertStreamer:
         self._ready_layer = None
         self.cache.resize(capacity)
 
-    def on_computed(self) -> None:
-        """Every node that was provided for is computed."""
-        if not self.experts_separate:
-            self.cache.evict_all()
-
     def restart(self) -> None:
         """The computation begins again from its start."""
         self._ready_layer = None
+
+
+class RoutingReader:
+    """Finds routings and reads them. For the computing thread."""
+
+    def __init__(self, ggml: Ggml) -> None:
+        self._ggml, self._fields = ggml, ggml.fields
+        self._names: set[str] = set()  # of routings, without the layer's number
+        self._computed: set[int] = set()  # nodes behind which the graph was stopped
+
+    def stops_at(self, node: int) -> bool:
+        """Whether the graph has to be computed up to this node before the next one is asked for."""
+        if word_at(node) & 0xFFFFFFFF != TYPE_I32:
+            return False
+        if self._names and self._name(node) not in self._names:
+            self._computed.discard(node)
+            return False
+        if len(self._computed) > _MOST_REMEMBERED:
+            self._computed.clear()
+        self._computed.add(node)
+        return True
+
+    def routing(self, product: int, experts: int) -> Mapping[int, int] | None:
+        """The experts that a product uses, each with the number of its tokens.
+
+        None where the routing is unknown, because the graph was not stopped behind it.
+        Raises TypeError or ValueError for an impossible one.
+        """
+        chosen = word_at(product + self._fields.sources + 16)
+        if chosen not in self._computed:
+            return None
+        self._names.add(self._name(chosen))
+        used, tokens = (word_at(chosen + self._fields.extent + 8 * i) for i in range(2))
+        each, row = (word_at(chosen + self._fields.strides + 8 * i) for i in range(2))
+        if each != ctypes.sizeof(ctypes.c_int32):
+            raise TypeError("the routing tensor is laid out in another way")
+        counts: Counter[int] = Counter()
+        data = word_at(chosen + self._fields.data)
+        for token in range(tokens):
+            counts.update((ctypes.c_int32 * used).from_address(data + token * row))
+        if not all(0 <= expert < experts for expert in counts):
+            raise ValueError(f"the routing names experts beyond the {experts} of the model")
+        return counts
+
+    def _name(self, node: int) -> str:
+        return self._ggml.name(node).rpartition("-")[0]

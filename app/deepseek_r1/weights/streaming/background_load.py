@@ -11,7 +11,7 @@ from deepseek_r1.core.errors import LoadStopped
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.disk import READERS
 from deepseek_r1.hardware.storage import PAGE
-from deepseek_r1.weights.placement.residency import OUTPUT, streamable
+from deepseek_r1.weights.residency import OUTPUT, streamable
 from deepseek_r1.weights.streaming.resident_memory import (
     FileRange,
     ResidentMemory,

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Container
 
 from deepseek_r1.core.events import WeightsStats
-from deepseek_r1.weights.placement.residency import EMBEDDING, MIB
+from deepseek_r1.weights.residency import EMBEDDING, MIB
 from deepseek_r1.weights.streaming.background_load import BackgroundLoad
-from deepseek_r1.weights.streaming.embedding_rows import EmbeddingRows
-from deepseek_r1.weights.streaming.eval_callback import EvalCallback
-from deepseek_r1.weights.streaming.prefetch import PrefetchRing
-from deepseek_r1.weights.streaming.resident_memory import TemporaryReads
-from deepseek_r1.weights.streaming.tensor_registry import TensorRegistry
-from deepseek_r1.weights.weight import Weight
+from deepseek_r1.weights.streaming.prefetch import EvalCallback, PrefetchRing
+from deepseek_r1.weights.streaming.resident_memory import EmbeddingRows, TemporaryReads
+from deepseek_r1.weights.weight import TensorRegistry, Weight
 
 
 class StreamingCounters:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Container, Iterable, Iterator, Sequence
 
-from deepseek_r1.core.errors import LoadStopped
-from deepseek_r1.hardware.disk import READ_BYTES, READERS
-from deepseek_r1.hardware.storage import SystemRegion, page_down, page_up
-from deepseek_r1.weights.ggml.tensor_layout import TensorFields, set_word, word_at
+from deepseek_r1.hardware.disk import READ_BYTES
+from deepseek_r1.hardware.storage import PAGE, SystemRegion, page_down, page_up
+from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, TensorFields, set_word, word_at
 from deepseek_r1.weights.streaming.direct_file import WeightFile
 from deepseek_r1.weights.weight import Weight
 
@@ -54,20 +52,6 @@ class ResidentMemory:
         for weight in weights:
             part, start, end = weight.range
             self._regions[part].allow_huge_pages(start, end)
-
-    def load(self, weights: Sequence[Weight], on_progress: Callable[[float], bool]) -> None:
-        """Read many weights with several threads. Raises LoadStopped, WeightsUnreadableError."""
-        self.allow_huge_pages(weights)
-        ranges = list(coalesced_reads(each.range for each in weights))
-        with ThreadPoolExecutor(READERS, "weights-load") as pool:
-            reads = [pool.submit(self.read, *each) for each in ranges]
-            try:
-                for count, each in enumerate(reads):
-                    each.result()
-                    if not on_progress((count + 1) / len(reads)):
-                        raise LoadStopped
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
         """Free all memory. Nothing may be computed with the weights any more."""
@@ -134,6 +118,57 @@ class UnreadWeights:
         for _address, zeros in self._zeros.values():
             zeros.close()
         self._zeros.clear()
+
+
+class EmbeddingRows:
+    """Keeps the rows that were read until they exceed a limit; then it releases all of them."""
+
+    def __init__(
+        self,
+        weight: Weight,
+        rows: int,
+        resident: ResidentMemory,
+        fields: TensorFields,
+        most_bytes: int,
+    ) -> None:
+        self.weight = weight
+        self._row_bytes = weight.nbytes // rows
+        self._rows = rows
+        self._resident, self._fields = resident, fields
+        self._most_pages = most_bytes // PAGE
+        self._resident_pages: set[int] = set()  # by their offset in the file
+        self.read_bytes = 0
+        self.wait_s = 0.0
+
+    def fetch(self, node: int) -> None:
+        """Read the rows that a `get_rows` node needs. Raises TypeError for any other node."""
+        tokens = word_at(node + self._fields.sources + 8)
+        if word_at(tokens) & 0xFFFFFFFF != TYPE_I32:
+            raise TypeError("the embedding is used for something else than its rows")
+        count = word_at(tokens + self._fields.extent)
+        numbers = (ctypes.c_int32 * count).from_address(word_at(tokens + self._fields.data))
+        self._fetch_rows(set(numbers))
+
+    def _fetch_rows(self, rows: Iterable[int]) -> None:
+        """Read rows that are not in memory. Raises WeightsUnreadableError."""
+        needed = {page for row in rows for page in self._pages(row)}
+        missing = needed - self._resident_pages
+        if not missing:
+            return
+        if len(missing) + len(self._resident_pages) > self._most_pages:
+            self._resident.discard(*self.weight.range)
+            self._resident_pages.clear()
+            missing = needed
+        started = time.perf_counter()
+        for each in coalesced_reads((self.weight.part, page, page + PAGE) for page in missing):
+            self._resident.read(*each)
+            self.read_bytes += each[2] - each[1]
+        self.wait_s += time.perf_counter() - started
+        self._resident_pages |= missing
+
+    def _pages(self, row: int) -> range:
+        start = self.weight.offset + min(max(row, 0), self._rows - 1) * self._row_bytes
+        return range(page_down(start), page_up(start + self._row_bytes), PAGE)
 
 
 def coalesced_reads(ranges: Iterable[FileRange]) -> Iterator[FileRange]:

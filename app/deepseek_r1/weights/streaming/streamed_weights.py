@@ -2,7 +2,7 @@
 
 The engine passes `overrides` to the model and `eval_callback` to the context. The callback is
 native: before each node of the graph it finds the weight that the node's operand needs and waits
-for it in the prefetch ring (`weights.streaming.eval_callback`); weights that are not in the ring
+for it in the prefetch ring (`weights.streaming.prefetch`); weights that are not in the ring
 are requested from this module. Nothing here depends on the names or kinds of nodes; the order of
 weights is learned from the first pass, and a wrong prediction costs time, not correctness. A
 mixture's experts are fetched once the routing is known (`weights.moe.expert_streamer`).
@@ -23,7 +23,7 @@ from deepseek_r1.weights.ggml.buffer_type import BufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, set_word, word_at
 from deepseek_r1.weights.moe.expert_cache import make_expert_cache
 from deepseek_r1.weights.moe.expert_streamer import ExpertStreamer
-from deepseek_r1.weights.placement.residency import (
+from deepseek_r1.weights.residency import (
     CHUNK_BYTES,
     EMBEDDING,
     EMBEDDING_BYTES,
@@ -34,16 +34,14 @@ from deepseek_r1.weights.placement.residency import (
 from deepseek_r1.weights.streaming.background_load import BackgroundLoad, load_groups
 from deepseek_r1.weights.streaming.counters import StreamingCounters
 from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError, open_files
-from deepseek_r1.weights.streaming.embedding_rows import EmbeddingRows
-from deepseek_r1.weights.streaming.eval_callback import EvalCallback
-from deepseek_r1.weights.streaming.prefetch import PrefetchRing
+from deepseek_r1.weights.streaming.prefetch import EvalCallback, PrefetchRing
 from deepseek_r1.weights.streaming.resident_memory import (
+    EmbeddingRows,
     ResidentMemory,
     TemporaryReads,
     UnreadWeights,
 )
-from deepseek_r1.weights.streaming.tensor_registry import TensorRegistry
-from deepseek_r1.weights.weight import Weight
+from deepseek_r1.weights.weight import TensorRegistry, Weight
 
 
 class StreamedWeights:
@@ -151,7 +149,7 @@ class StreamedWeights:
         Pinned weights that the callback can wait for may still be loading when this returns.
         Raises StreamingUnavailable, LoadStopped, WeightsUnreadableError.
         """
-        self._tensors.assign_addresses(self._resident)
+        self._tensors.assign_addresses(self._resident.address)
         used, viewed = self._tensors.by_name, self._tensors.viewed
         streamed = self._to_stream()
         for each in streamed:
@@ -159,13 +157,20 @@ class StreamedWeights:
         self._stream_experts(used)
         self._stream_embedding(used, viewed)
         handled = self._background.weights.union(self._callback.nonresident)
-        self._resident.load([each for each in used.values() if each not in handled], on_progress)
+        self._load([each for each in used.values() if each not in handled], on_progress)
         for each in self._background.finish(used.values(), viewed, on_progress):
             self._callback.evict(each, streamed=False)
         for file in self._files:
             file.drop_cache()
         self._prefetch.set_order(streamed)
         self._update_filter()
+
+    def _load(self, weights: list[Weight], on_progress: Callable[[float], bool]) -> None:
+        loading = BackgroundLoad(self._resident, weights)
+        try:
+            loading.wait_for_all(weights, on_progress)
+        finally:
+            loading.stop()
 
     def _stream_experts(self, used: dict[str, Weight]) -> None:
         if capacity := self._residency.experts_bytes:
@@ -197,7 +202,7 @@ class StreamedWeights:
             if weight in self._expert_weights:
                 raise StreamingUnavailable(detail=f"others look into {weight.name}")
             log.engine.debug("%s stays in memory: others look into it", weight.name)
-            self._resident.load([weight], lambda _fraction: True)
+            self._resident.read(*weight.range)
             self._pin(weight)
 
     # ---- the computation --------------------------------------------------------------------
@@ -246,7 +251,9 @@ class StreamedWeights:
             raise RuntimeError(f"{weight.name} was moved while others look into it")
         if self._experts is None or weight not in self._expert_weights:
             self._prefetch.raise_failure()  # without a failure, it was just not on its way
-        elif not self._callback.touch(weight) or self._experts.provide(node, weight):
+        else:
+            if self._callback.touch(weight):
+                self._experts.provide(node, weight)
             return False
         set_word(weight.tensor + self.ggml.fields.data, self._temporary.read(weight))
         self._update_filter()
@@ -264,11 +271,9 @@ class StreamedWeights:
 
     def _update_filter(self) -> None:
         """Let the native callback call this module only where there is something to decide."""
-        experts = self._experts
-        reads_whole = experts is not None and not experts.experts_separate
         self._callback.set_filter(
-            integer_nodes=experts is not None and experts.experts_separate,
-            computed_runs=reads_whole or bool(self._to_pin or self._temporary.weights),
+            integer_nodes=self._experts is not None,
+            computed_runs=bool(self._to_pin or self._temporary.weights),
         )
 
     def _on_computed(self) -> None:
@@ -277,8 +282,6 @@ class StreamedWeights:
             self._pin_some([*self._prefetch.acquired, *self._temporary.weights])
         self._temporary.release(self._callback)
         self._prefetch.release()
-        if self._experts is not None:
-            self._experts.on_computed()
         self._update_filter()
 
     def _pin_some(self, used: list[Weight]) -> None:

@@ -24,7 +24,7 @@ from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.draft_setup import CacheDropping
 from deepseek_r1.engine.llama.speculative.drafting import undrafted_s
 from deepseek_r1.hardware.storage import RawFile
-from deepseek_r1.weights.placement.residency import Residency, plan_residency
+from deepseek_r1.weights.residency import Residency, plan_residency
 from memory.headers import streamable
 
 STORY = "Tell me a story about a fox."

@@ -11,7 +11,7 @@ from deepseek_r1.memory.cost_model import decode_compute_bytes, kv_cache_bytes, 
 from deepseek_r1.memory.plan import DECODE_ROWS
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
 from deepseek_r1.weights.kv_memory import KVMemory
-from deepseek_r1.weights.placement.residency import MIB
+from deepseek_r1.weights.residency import MIB
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 
 

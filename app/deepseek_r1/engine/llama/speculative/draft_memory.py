@@ -15,7 +15,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.memory.meter import unshared_mib
-from deepseek_r1.weights.placement.residency import Residency
+from deepseek_r1.weights.residency import Residency
 
 
 class DraftMemory:

@@ -13,7 +13,7 @@ from deepseek_r1.engine.llama.speculative.proposer import Proposer
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
 from deepseek_r1.memory.disk_throughput import UNHIDDEN_SHARE
 from deepseek_r1.memory.plan import AUTOMATIC_ROWS
-from deepseek_r1.weights.placement.residency import Residency
+from deepseek_r1.weights.residency import Residency
 
 _LEAST_TOKENS = 32  # of an answer that says something about a draft model
 _LEAST_PLAIN = 8  # measured passes without drafts, in this answer and those before it

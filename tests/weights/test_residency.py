@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.weights.placement.expert_layout import expert_layers
-from deepseek_r1.weights.placement.residency import (
+from deepseek_r1.weights.expert_layout import expert_layers
+from deepseek_r1.weights.residency import (
     EMBEDDING,
     ResidencyTooSmall,
     least_weights_mib,

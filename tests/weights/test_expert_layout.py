@@ -6,14 +6,14 @@ from pathlib import Path
 
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware.storage import PAGE
-from deepseek_r1.weights.placement.expert_layout import (
+from deepseek_r1.weights.expert_layout import (
     cache_bytes,
     expert_layers,
     expert_reads,
     least_cache_bytes,
     tokens_at_once,
 )
-from deepseek_r1.weights.placement.residency import MIB, least_weights_mib, plan_residency
+from deepseek_r1.weights.residency import MIB, least_weights_mib, plan_residency
 from support.gguf_files import tiny_qwen2
 from support.mixtures import EXPERTS, tiny_qwen3moe
 

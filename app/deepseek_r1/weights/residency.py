@@ -19,7 +19,7 @@ from math import ceil
 
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
 from deepseek_r1.hardware.storage import PAGE, page_up
-from deepseek_r1.weights.placement.expert_layout import (
+from deepseek_r1.weights.expert_layout import (
     ExpertLayer,
     cache_bytes,
     edge_bytes,

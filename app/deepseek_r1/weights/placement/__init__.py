@@ -1,1 +1,0 @@
-"""Plans which weights are pinned and which are streamed."""
