@@ -21,9 +21,9 @@ from deepseek_r1.catalogue.known_models import (
 )
 from deepseek_r1.core.paths import catalogue_dir
 from deepseek_r1.core.settings import KVType, LoadSettings
-from deepseek_r1.formats.architectures import CHAT
 from deepseek_r1.formats.ggml_types import FILE_TYPES, TYPES_BY_NAME
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.formats.shape import CHAT
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 from support.r1_header import r1_header
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deepseek_r1.convert import gguf_writer as output_module
 from deepseek_r1.convert.errors import (
     BudgetTooSmallToConvert,
     DiskTooSmall,
@@ -20,8 +21,7 @@ from deepseek_r1.convert.errors import (
     OutputIsInput,
     OutputUnwritable,
 )
-from deepseek_r1.convert.gguf import gguf_writer as output_module
-from deepseek_r1.convert.gguf.gguf_writer import Output
+from deepseek_r1.convert.gguf_writer import Output
 from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionStage, convert
 from deepseek_r1.convert.precision import precision_named
 from support.budgets import ROOMY_MIB
@@ -147,7 +147,7 @@ TAKE_IT_OFTEN = """
 import os, sys, time
 from pathlib import Path
 from deepseek_r1.convert.errors import OutputBusy
-from deepseek_r1.convert.gguf.gguf_writer import Output
+from deepseek_r1.convert.gguf_writer import Output
 
 target, times = Path(sys.argv[1]), int(sys.argv[2])
 witness = target.with_name("held")
@@ -190,7 +190,7 @@ def test_a_killed_process_goes_on_too(starter: Path, tmp_path: Path) -> None:
     whole = convert(wish_for(starter, tmp_path / "whole.gguf", "q4_0"))
     target = tmp_path / "out.gguf"
     program = (
-        "import sys; from pathlib import Path; from deepseek_r1.convert.gguf import gguf_writer;"
+        "import sys; from pathlib import Path; from deepseek_r1.convert import gguf_writer;"
         "from deepseek_r1.convert.job import ConversionRequest, convert;"
         "from deepseek_r1.convert.precision import precision_named;"
         "gguf_writer._SAVE_EVERY_BYTES = 1 << 20;"

@@ -14,8 +14,7 @@ from safetensors.numpy import save_file
 from convert.conftest import REFERENCE
 from convert.plain_llama import PlainLlama
 from deepseek_r1.convert.errors import ImportanceNeeded
-from deepseek_r1.convert.gguf.file_layout import TensorPlacement
-from deepseek_r1.convert.gguf.row_quantizer import PieceMaker
+from deepseek_r1.convert.file_layout import PieceMaker, TensorPlacement
 from deepseek_r1.convert.hf.tensor_files import read_tensor_table
 from deepseek_r1.convert.precision import names, precision_named
 from deepseek_r1.convert.source_tensors import SourceTensor

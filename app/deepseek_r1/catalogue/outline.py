@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepseek_r1.formats.container import Container
+from deepseek_r1.formats.container import Container, read_leading_keys
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
-from deepseek_r1.formats.leading_keys import read_leading_keys
 from deepseek_r1.formats.metadata import Metadata
 from deepseek_r1.formats.shape import MAX_CONTEXT, MAX_LAYERS, MAX_WIDTH, ModelShape, read_shape
 

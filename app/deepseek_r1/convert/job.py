@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_r1.convert.errors import BudgetTooSmallToConvert, SourceChanged, SourceMissing
-from deepseek_r1.convert.gguf.file_layout import FileLayout, aligned, plan_layout
-from deepseek_r1.convert.gguf.gguf_source import read_gguf
-from deepseek_r1.convert.gguf.gguf_writer import ConversionJournal, Output, check_output
-from deepseek_r1.convert.gguf.key_values import KeyValue, replaced, text, u32
-from deepseek_r1.convert.gguf.row_quantizer import (
+from deepseek_r1.convert.file_layout import (
     BYTES_A_NUMBER,
     MOST_NUMBERS,
+    FileLayout,
     Importance,
     PieceMaker,
+    aligned,
+    plan_layout,
     require_importance,
 )
+from deepseek_r1.convert.gguf_source import read_gguf
+from deepseek_r1.convert.gguf_writer import ConversionJournal, Output, check_output
 from deepseek_r1.convert.hf.folder_source import read_folder
+from deepseek_r1.convert.key_values import KeyValue, replaced, text, u32
 from deepseek_r1.convert.precision import Precision
 from deepseek_r1.convert.source_tensors import ModelSource
 from deepseek_r1.core.i18n import tr

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deepseek_r1.convert.gguf.key_values import KeyValue
+from deepseek_r1.convert.key_values import KeyValue
 from deepseek_r1.formats.ggml_types import F32, TensorType
 
 Floats = npt.NDArray[np.float32]

@@ -6,9 +6,11 @@ what they allow.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +19,7 @@ from deepseek_r1.core.errors import (
     GgufVersionUnknown,
     ModelFileEmpty,
     ModelFileMissing,
+    ModelFileTruncated,
     ModelFileUnreadable,
     NotAModelFile,
 )
@@ -118,6 +121,25 @@ def read_container(path: Path) -> Container:
         raise ModelFileUnreadable(path=str(path), detail=detail) from error
 
 
+def read_leading_keys(data: bytes, name: str) -> Container:
+    """The keys in a file's first bytes, up to the first that is not complete; of a list its length.
+
+    The sizes of a model stand in the first kilobyte, before its vocabulary. Without tensors. Raises
+    a ModelRefused for bytes that are no GGUF of version 2 or 3.
+    """
+    cursor = Cursor(io.BytesIO(data), Path(name), len(data))
+    if cursor.take(4) != MAGIC:
+        raise cursor.damaged(tr("it does not begin as GGUF does"))
+    version = cursor.u32()
+    if version not in (2, 3):
+        raise cursor.damaged(tr("its version is {version}", version=version))
+    cursor.u64()  # the number of tensors
+    found = Container(cursor.path, len(data), version)
+    with suppress(ModelFileTruncated):  # the rest of the header was not read
+        _read_keys(cursor, found, cursor.u64())
+    return found
+
+
 def _read(cursor: Cursor) -> Container:
     version = _check_magic(cursor)
     if version == 1:
@@ -125,11 +147,8 @@ def _read(cursor: Cursor) -> Container:
     tensor_count, key_count = cursor.count(), cursor.count()
     if tensor_count > MAX_TENSORS:
         raise cursor.damaged(tr("it claims {count} tensors", count=tensor_count))
-    if key_count > MAX_KEYS:
-        raise cursor.damaged(tr("it claims {count} keys", count=key_count))
     file = Container(cursor.path, cursor.file_bytes, version)
-    for _ in range(key_count):
-        _read_key(cursor, file)
+    _read_keys(cursor, file, key_count)
     alignment = _alignment(cursor, file)
     for _ in range(tensor_count):
         file.tensors.append(_read_tensor(cursor))
@@ -165,6 +184,13 @@ def _only_nuls(path: Path, window: int = 1 << 20) -> bool:
     return not head.strip(b"\0") and not tail.strip(b"\0")
 
 
+def _read_keys(cursor: Cursor, file: Container, count: int) -> None:
+    if count > MAX_KEYS:
+        raise cursor.damaged(tr("it claims {count} keys", count=count))
+    for _ in range(count):
+        _read_key(cursor, file)
+
+
 def _read_key(cursor: Cursor, file: Container) -> None:
     raw = cursor.string(MAX_KEY_BYTES)
     if not raw or not raw.isascii() or not raw.decode().isprintable():
@@ -174,40 +200,45 @@ def _read_key(cursor: Cursor, file: Container) -> None:
         raise cursor.damaged(tr("the key {key} is there twice", key=key))
     kind = cursor.u32()
     if kind == STRING:
-        file.kinds[key] = "str"
         file.values[key] = cursor.string().decode("utf-8", errors="replace")
+        file.kinds[key] = "str"
     elif kind == ARRAY:
-        file.kinds[key] = "arr"
-        file.arrays[key] = _read_array(cursor, file, key)
+        _read_array(cursor, file, key)
     elif kind in SCALARS:
         name, shape = SCALARS[kind]
-        file.kinds[key] = name
         (file.values[key],) = cursor.unpack(shape)
+        file.kinds[key] = name
     else:
         raise cursor.damaged(tr("the key {key} has the unknown type {kind}", key=key, kind=kind))
 
 
-def _read_array(cursor: Cursor, file: Container, key: str) -> Array:
+def _read_array(cursor: Cursor, file: Container, key: str) -> None:
+    """Read a list. Its length is known before its entries, also where these are cut off."""
     kind, count = cursor.u32(), cursor.count()
+    if kind != STRING and kind not in SCALARS:  # no engine reads the nested ones that GGUF allows
+        raise cursor.damaged(tr("the key {key} has the unknown type {kind}", key=key, kind=kind))
+    if kind != STRING and count > MAX_NUMBERS:
+        raise cursor.damaged(tr("a list has {count} entries", count=count))
+    element = "str" if kind == STRING else SCALARS[kind][0]
+    file.kinds[key], file.arrays[key] = "arr", Array(element, count)
+    short = count <= KEPT_NUMBERS
+    values: tuple[Scalar, ...] = ()
     if kind == STRING:
         tokens = key == "tokenizer.ggml.tokens" and count <= MAX_TOKENS
-        texts = cursor.strings(count, keep=tokens or count <= KEPT_NUMBERS)
+        texts = cursor.strings(count, keep=tokens or short)
         if tokens:
             file.tokens = texts
-        kept = texts if count <= KEPT_NUMBERS else []
-        return Array("str", count, tuple(each.decode("utf-8", errors="replace") for each in kept))
-    if kind not in SCALARS:  # the specification allows nested arrays, but no engine reads them
-        raise cursor.damaged(tr("the key {key} has the unknown type {kind}", key=key, kind=kind))
-    if count > MAX_NUMBERS:
-        raise cursor.damaged(tr("a list has {count} entries", count=count))
-    name, shape = SCALARS[kind]
-    raw = cursor.take(count * shape.size)
-    if key == "tokenizer.ggml.token_type" and shape.format == "<i":
-        types = struct.unpack(f"<{count}i", raw)
-        file.special_tokens = sum(map(types.count, _SPECIAL_TYPES))
-    if count > KEPT_NUMBERS:
-        return Array(name, count)
-    return Array(name, count, tuple(value for (value,) in shape.iter_unpack(raw)))
+        if short:
+            values = tuple(each.decode("utf-8", errors="replace") for each in texts)
+    else:
+        shape = SCALARS[kind][1]
+        raw = cursor.take(count * shape.size)
+        if key == "tokenizer.ggml.token_type" and shape.format == "<i":
+            types = struct.unpack(f"<{count}i", raw)
+            file.special_tokens = sum(map(types.count, _SPECIAL_TYPES))
+        if short:
+            values = tuple(value for (value,) in shape.iter_unpack(raw))
+    file.arrays[key] = Array(element, count, values)
 
 
 def _alignment(cursor: Cursor, file: Container) -> int:

@@ -31,8 +31,7 @@ from deepseek_r1.formats.ggml_layouts import (
     GgmlLayout,
     Sizes,
 )
-from deepseek_r1.formats.ggml_reader import GgmlReader
-from deepseek_r1.formats.ggml_tensors import read_tensors, read_type
+from deepseek_r1.formats.ggml_tensors import GgmlReader, read_tensors, read_type
 from deepseek_r1.formats.header import ModelHeader
 
 MAX_VOCABULARY: Final = 1_000_000

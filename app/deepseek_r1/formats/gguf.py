@@ -18,16 +18,14 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
-from deepseek_r1.formats.architectures import CHAT
-from deepseek_r1.formats.chat_markers import chat_markers, end_text
 from deepseek_r1.formats.container import Container, TensorEntry
 from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
 from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader, TensorInfo, Value
 from deepseek_r1.formats.metadata import Metadata
-from deepseek_r1.formats.shape import check_weights, read_shape
+from deepseek_r1.formats.shape import CHAT, check_weights, read_shape
 from deepseek_r1.formats.split import read_parts
-from deepseek_r1.formats.vocabulary import check_vocabulary
+from deepseek_r1.formats.vocabulary import chat_markers, check_vocabulary, end_text
 
 __all__ = ["ModelHeader", "TensorInfo", "read_header"]
 

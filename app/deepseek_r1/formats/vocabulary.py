@@ -1,18 +1,30 @@
-"""Checks that the engine can use the vocabulary: on some it would abort.
+"""Reads what the vocabulary says, and checks that the engine can use it: on some it would abort.
 
 Each check stands for one that `llama-vocab.cpp` asserts, or throws outside of its own handler.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.formats.architectures import TOKENIZERS
 from deepseek_r1.formats.container import MAX_TOKENS, Container
 from deepseek_r1.formats.metadata import Metadata
 
+# The tokenizers of chat models; llama.cpp knows more, for encoders and experiments.
+TOKENIZERS: Final = frozenset({"llama", "gpt2", "gemma4"})
 MAX_TOKEN_BYTES = 64 << 10
 # Used unless the file says otherwise, as in `llama_vocab::impl::load`.
 _DEFAULT_IDS = {"llama": (1, 2), "gpt2": (11, 11), "gemma4": (None, None)}
+# Tokens that identify the family of a model's chat format.
+KNOWN: Final = frozenset(
+    {
+        "<|im_start|>", "<|im_end|>", "<｜User｜>", "<｜Assistant｜>", "<think>",
+        "<|start_header_id|>", "<|eot_id|>", "<start_of_turn>", "<end_of_turn>",
+        "<|user|>", "<|assistant|>", "<|end|>", "<|start_of_role|>", "<|end_of_role|>", "[INST]",
+        "<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>",
+    }
+)  # fmt: skip
 
 
 def check_vocabulary(file: Container) -> int:
@@ -90,3 +102,19 @@ def _check_special(keys: Metadata, model: str, count: int) -> None:
             keys.number(key, 0, count - 1)
         elif keys.flag(f"tokenizer.ggml.add_{name}_token") and not usable:
             raise keys.damaged(tr("the key {key} is missing", key=key))
+
+
+def chat_markers(file: Container) -> frozenset[str]:
+    """Return the known markers that the vocabulary has."""
+    wanted = {marker.encode("utf-8"): marker for marker in KNOWN}
+    return frozenset(wanted[token] for token in file.tokens if token in wanted)
+
+
+def end_text(file: Container) -> str:
+    """Return the text of the token that ends an answer; empty where the file does not name one."""
+    keys = Metadata(file)
+    count = len(file.tokens)
+    if not count or "tokenizer.ggml.eos_token_id" not in keys:
+        return ""
+    token = keys.number("tokenizer.ggml.eos_token_id", 0, count - 1)
+    return file.tokens[token].decode("utf-8", "replace")

@@ -25,8 +25,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from deepseek_r1.convert.gguf.key_values import KeyValue, replaced, text, u32
 from deepseek_r1.convert.job import ConversionRequest, ConversionResult, OnProgress, convert
+from deepseek_r1.convert.key_values import KeyValue, replaced, text, u32
 from deepseek_r1.convert.source_tensors import Floats, ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.gguf import ModelHeader, read_header

@@ -12,19 +12,18 @@ from deepseek_r1.convert.errors import (
     SourceMissing,
     TokenizerUnknown,
 )
-from deepseek_r1.convert.gguf.key_values import KeyValue, name_of, parameter_label, text
-from deepseek_r1.convert.hf.checkpoint import Weights
-from deepseek_r1.convert.hf.config import Config
-from deepseek_r1.convert.hf.families import describe
-from deepseek_r1.convert.hf.strict_json import (
+from deepseek_r1.convert.hf.config import (
     MAX_INDEX_BYTES,
     MAX_TOKENIZER_BYTES,
+    Config,
     Json,
     read_capped,
     read_json,
 )
-from deepseek_r1.convert.hf.tensor_files import StoredTensor, read_tensor_table
+from deepseek_r1.convert.hf.families import describe
+from deepseek_r1.convert.hf.tensor_files import StoredTensor, Weights, read_tensor_table
 from deepseek_r1.convert.hf.tokenizer import TokenizerFiles, vocabulary_keys
+from deepseek_r1.convert.key_values import KeyValue, name_of, parameter_label, text
 from deepseek_r1.convert.source_tensors import ModelSource, SourceTensor
 from deepseek_r1.core.i18n import tr
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from deepseek_r1.convert.errors import FamilyUnknown
-from deepseek_r1.convert.hf.checkpoint import Weights
 from deepseek_r1.convert.hf.config import Config
-from deepseek_r1.convert.hf.families import deepseek, dense, experts
+from deepseek_r1.convert.hf.families import deepseek, dense
 from deepseek_r1.convert.hf.families.description import ModelDescription
+from deepseek_r1.convert.hf.tensor_files import Weights
 
 Describe = Callable[[Config, Weights], ModelDescription]
 
@@ -17,7 +17,7 @@ FAMILIES: Final[dict[str, Describe]] = {
     "LlamaForCausalLM": dense.llama,
     "Qwen2ForCausalLM": dense.qwen2,
     "Qwen3ForCausalLM": dense.qwen3,
-    "Qwen3MoeForCausalLM": experts.qwen3moe,
+    "Qwen3MoeForCausalLM": dense.qwen3moe,
     "DeepseekV2ForCausalLM": deepseek.deepseek_v2,
     "DeepseekV3ForCausalLM": deepseek.deepseek_v3,
 }
@@ -30,13 +30,7 @@ def describe(config: Config, weights: Weights) -> ModelDescription:
         known = ", ".join(each.removesuffix("ForCausalLM") for each in FAMILIES)
         shown = "".join(c for c in name[:60] if c.isprintable())
         raise FamilyUnknown(architecture=shown or "?", known=known)
-    config.require("model_type", name.removesuffix("ForCausalLM").lower(), *_model_types(name))
+    plain = name.removesuffix("ForCausalLM").lower()  # "qwen3moe" is spelt "qwen3_moe"
+    spelt = plain.replace("moe", "_moe").replace("deepseekv", "deepseek_v")
+    config.require("model_type", plain, spelt)
     return FAMILIES[name](config, weights)
-
-
-def _model_types(name: str) -> tuple[str, ...]:
-    return {
-        "Qwen3MoeForCausalLM": ("qwen3_moe",),
-        "DeepseekV2ForCausalLM": ("deepseek_v2",),
-        "DeepseekV3ForCausalLM": ("deepseek_v3",),
-    }.get(name, ())

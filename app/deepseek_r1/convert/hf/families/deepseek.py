@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepseek_r1.convert.errors import FeatureUnknown
-from deepseek_r1.convert.gguf.key_values import KeyValue, f32, flag, u32
-from deepseek_r1.convert.hf.checkpoint import Weights, kind_of, scaled
 from deepseek_r1.convert.hf.config import Config
 from deepseek_r1.convert.hf.families.description import (
     ModelDescription,
@@ -22,12 +20,14 @@ from deepseek_r1.convert.hf.families.description import (
     ends,
     expert_matrices,
     feed_forward,
-    norm,
+    layer,
     rope,
     rope_keys,
     rope_type,
     shared_keys,
 )
+from deepseek_r1.convert.hf.tensor_files import Weights, kind_of, scaled
+from deepseek_r1.convert.key_values import KeyValue, f32, flag, u32
 from deepseek_r1.convert.source_tensors import Floats, SourceTensor
 from deepseek_r1.core.i18n import tr
 
@@ -87,7 +87,7 @@ def _deepseek(config: Config, weights: Weights, gating: int, *, grouped: bool) -
         count=config.number("n_routed_experts"),
         width=config.number("moe_intermediate_size"),
         shared=config.number("n_shared_experts"),
-        dense_blocks=config.number("first_k_dense_replace", 0, least=0),
+        dense_blocks=config.number("first_k_dense_replace", 0),
     )
     _check(config, sizes, latent)
     keys = [
@@ -98,9 +98,9 @@ def _deepseek(config: Config, weights: Weights, gating: int, *, grouped: bool) -
     ]
     tensors = list(ends(config, weights, sizes))
     for block in range(sizes.blocks):
-        tensors.append(norm(weights, block, "attn_norm", "input_layernorm", sizes.width))
+        tensors.append(layer(weights, block, "attn_norm", "input_layernorm", sizes.width))
         tensors.extend(_attention(weights, block, sizes, latent))
-        tensors.append(norm(weights, block, "ffn_norm", "post_attention_layernorm", sizes.width))
+        tensors.append(layer(weights, block, "ffn_norm", "post_attention_layernorm", sizes.width))
         tensors.extend(_network(weights, block, sizes, experts))
     return ModelDescription(
         _ARCHITECTURE, sizes.blocks, sizes.vocabulary, tuple(keys), tuple(tensors)
@@ -165,34 +165,19 @@ def _expert_keys(
 def _attention(
     weights: Weights, block: int, sizes: Sizes, latent: _Latent
 ) -> Iterator[SourceTensor]:
-    source, target = f"model.layers.{block}.self_attn", f"blk.{block}"
     query_rows = sizes.heads * (latent.still + latent.turning)
     if latent.queries:
-        yield weights.plain(
-            f"{target}.attn_q_a.weight", f"{source}.q_a_proj.weight", latent.queries, sizes.width
-        )
-        yield norm(weights, block, "attn_q_a_norm", "self_attn.q_a_layernorm", latent.queries)
-        yield weights.plain(
-            f"{target}.attn_q_b.weight", f"{source}.q_b_proj.weight", query_rows, latent.queries
-        )
+        yield layer(weights, block, "attn_q_a", "self_attn.q_a_proj", latent.queries, sizes.width)
+        yield layer(weights, block, "attn_q_a_norm", "self_attn.q_a_layernorm", latent.queries)
+        yield layer(weights, block, "attn_q_b", "self_attn.q_b_proj", query_rows, latent.queries)
     else:
-        yield weights.plain(
-            f"{target}.attn_q.weight", f"{source}.q_proj.weight", query_rows, sizes.width
-        )
-    yield weights.plain(
-        f"{target}.attn_kv_a_mqa.weight",
-        f"{source}.kv_a_proj_with_mqa.weight",
-        latent.keys_values + latent.turning,
-        sizes.width,
-    )
-    yield norm(weights, block, "attn_kv_a_norm", "self_attn.kv_a_layernorm", latent.keys_values)
+        yield layer(weights, block, "attn_q", "self_attn.q_proj", query_rows, sizes.width)
+    both = latent.keys_values + latent.turning
+    yield layer(weights, block, "attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa", both, sizes.width)
+    yield layer(weights, block, "attn_kv_a_norm", "self_attn.kv_a_layernorm", latent.keys_values)
     yield from _keys_and_values(weights, block, sizes, latent)
-    yield weights.plain(
-        f"{target}.attn_output.weight",
-        f"{source}.o_proj.weight",
-        sizes.width,
-        sizes.heads * latent.value,
-    )
+    values = sizes.heads * latent.value
+    yield layer(weights, block, "attn_output", "self_attn.o_proj", sizes.width, values)
 
 
 def _keys_and_values(
@@ -244,13 +229,10 @@ def _network(
     if block < experts.dense_blocks:
         yield from feed_forward(weights, block, sizes, sizes.feed_forward)
         return
-    source, target = f"model.layers.{block}.mlp", f"blk.{block}"
-    yield weights.plain(
-        f"{target}.ffn_gate_inp.weight", f"{source}.gate.weight", experts.count, sizes.width
-    )
-    bias = f"{source}.gate.e_score_correction_bias"
+    yield layer(weights, block, "ffn_gate_inp", "mlp.gate", experts.count, sizes.width)
+    bias = f"model.layers.{block}.mlp.gate.e_score_correction_bias"
     if bias in weights:
-        yield weights.plain(f"{target}.exp_probs_b.bias", bias, experts.count)
+        yield weights.plain(f"blk.{block}.exp_probs_b.bias", bias, experts.count)
     yield from expert_matrices(weights, block, sizes, experts.count, experts.width)
     shared = experts.shared * experts.width
     theirs, ours = "mlp.shared_experts", "_shexp"

@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from deepseek_r1.convert.gguf.key_values import KeyValue, u32
-from deepseek_r1.convert.hf.checkpoint import Weights
 from deepseek_r1.convert.hf.config import Config
 from deepseek_r1.convert.hf.families.description import (
     ModelDescription,
     Sizes,
     ends,
+    expert_matrices,
     feed_forward,
-    norm,
+    layer,
     rope_factors,
     rope_keys,
     shared_keys,
 )
+from deepseek_r1.convert.hf.tensor_files import Weights
+from deepseek_r1.convert.key_values import KeyValue, u32
 from deepseek_r1.convert.source_tensors import Floats, SourceTensor
 
 
@@ -50,9 +51,9 @@ def _dense(
     ]
     tensors = [*ends(config, weights, sizes), *rope_factors(config, sizes.head)]
     for block in range(sizes.blocks):
-        tensors.append(norm(weights, block, "attn_norm", "input_layernorm", sizes.width))
+        tensors.append(layer(weights, block, "attn_norm", "input_layernorm", sizes.width))
         tensors.extend(attention(weights, block, sizes, interleaved=interleaved))
-        tensors.append(norm(weights, block, "ffn_norm", "post_attention_layernorm", sizes.width))
+        tensors.append(layer(weights, block, "ffn_norm", "post_attention_layernorm", sizes.width))
         tensors.extend(feed_forward(weights, block, sizes, sizes.feed_forward))
     return ModelDescription(
         architecture, sizes.blocks, sizes.vocabulary, tuple(keys), tuple(tensors)
@@ -76,9 +77,7 @@ def attention(
     for name, heads in (("q", sizes.heads), ("k", sizes.heads_kv), ("v", sizes.heads_kv)):
         rows = heads * sizes.head
         turn = interleaved and name != "v"
-        matrix = weights.plain(
-            f"blk.{block}.attn_{name}.weight", f"{source}.{name}_proj.weight", rows, sizes.width
-        )
+        matrix = layer(weights, block, f"attn_{name}", f"self_attn.{name}_proj", rows, sizes.width)
         yield _side_by_side(matrix, sizes.head) if turn else matrix
         if f"{source}.{name}_proj.bias" in weights:
             bias = weights.plain(
@@ -86,13 +85,11 @@ def attention(
             )
             yield _side_by_side_bias(bias, sizes.head) if turn else bias
         if f"{source}.{name}_norm.weight" in weights:
-            yield norm(weights, block, f"attn_{name}_norm", f"self_attn.{name}_norm", sizes.head)
-    output = f"blk.{block}.attn_output"
-    yield weights.plain(
-        f"{output}.weight", f"{source}.o_proj.weight", sizes.width, sizes.heads * sizes.head
-    )
+            yield layer(weights, block, f"attn_{name}_norm", f"self_attn.{name}_norm", sizes.head)
+    joined = sizes.heads * sizes.head
+    yield layer(weights, block, "attn_output", "self_attn.o_proj", sizes.width, joined)
     if f"{source}.o_proj.bias" in weights:
-        yield weights.plain(f"{output}.bias", f"{source}.o_proj.bias", sizes.width)
+        yield weights.plain(f"blk.{block}.attn_output.bias", f"{source}.o_proj.bias", sizes.width)
 
 
 def _pairs(head: int) -> list[int]:
@@ -120,3 +117,30 @@ def _side_by_side_bias(bias: SourceTensor, head: int) -> SourceTensor:
         return np.ascontiguousarray(row.reshape(-1, head)[:, order].reshape(row.shape))
 
     return SourceTensor(bias.name, bias.shape, bias.kind, read_rows)
+
+
+def qwen3moe(config: Config, weights: Weights) -> ModelDescription:
+    """Describes Qwen3 with experts in every block; the router's weights are normalised."""
+    config.require("use_sliding_window", False)
+    config.require("norm_topk_prob", True)
+    config.require("mlp_only_layers", [])
+    config.require("decoder_sparse_step", 1)
+    sizes = Sizes.of(config)
+    count = config.number("num_experts", config.number("num_local_experts", 0) or None)
+    width = config.number("moe_intermediate_size")
+    keys = [
+        *shared_keys(config, "qwen3moe", sizes),
+        *head_keys("qwen3moe", sizes),
+        *rope_keys(config, "qwen3moe"),
+        u32("qwen3moe.expert_count", count),
+        u32("qwen3moe.expert_used_count", config.number("num_experts_per_tok")),
+        u32("qwen3moe.expert_feed_forward_length", width),
+    ]
+    tensors = list(ends(config, weights, sizes))
+    for block in range(sizes.blocks):
+        tensors.append(layer(weights, block, "attn_norm", "input_layernorm", sizes.width))
+        tensors.extend(attention(weights, block, sizes, interleaved=False))
+        tensors.append(layer(weights, block, "ffn_norm", "post_attention_layernorm", sizes.width))
+        tensors.append(layer(weights, block, "ffn_gate_inp", "mlp.gate", count, sizes.width))
+        tensors.extend(expert_matrices(weights, block, sizes, count, width))
+    return ModelDescription("qwen3moe", sizes.blocks, sizes.vocabulary, tuple(keys), tuple(tensors))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepseek_r1.convert.errors import FeatureUnknown
-from deepseek_r1.convert.gguf.key_values import KeyValue, f32, text, u32
-from deepseek_r1.convert.hf.checkpoint import Weights
 from deepseek_r1.convert.hf.config import Config
+from deepseek_r1.convert.hf.tensor_files import Weights
+from deepseek_r1.convert.key_values import KeyValue, f32, text, u32
 from deepseek_r1.convert.source_tensors import SourceTensor, constant
 from deepseek_r1.core.i18n import tr
 
@@ -209,8 +209,8 @@ def expert_matrices(
         yield weights.stacked(f"blk.{block}.ffn_{name}_exps.weight", names, *shape)
 
 
-def norm(weights: Weights, block: int, target: str, source: str, width: int) -> SourceTensor:
-    """Returns a norm's vector of `width` numbers."""
+def layer(weights: Weights, block: int, target: str, source: str, *shape: int) -> SourceTensor:
+    """Returns a weight of a block, of numpy shape `shape`."""
     return weights.plain(
-        f"blk.{block}.{target}.weight", f"model.layers.{block}.{source}.weight", width
+        f"blk.{block}.{target}.weight", f"model.layers.{block}.{source}.weight", *shape
     )

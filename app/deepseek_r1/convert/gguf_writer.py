@@ -29,7 +29,7 @@ from deepseek_r1.convert.errors import (
     OutputIsInput,
     OutputUnwritable,
 )
-from deepseek_r1.convert.gguf.file_layout import FileLayout
+from deepseek_r1.convert.file_layout import FileLayout
 from deepseek_r1.core.atomic_write import sync_folder
 
 _MIB: Final = 1 << 20
