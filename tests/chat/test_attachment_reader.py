@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.errors import R1Error
-from r1desk.chat.answers.attachment_reader import (
+from r1desk.chat.answers.attachment_controller import (
     MAX_BYTES,
     AttachmentEmpty,
     AttachmentNotRead,
@@ -17,7 +17,7 @@ from r1desk.chat.answers.attachment_reader import (
     AttachmentTooLarge,
     read_attachment,
 )
-from r1desk.chat.values.attachments import estimated_tokens, with_attachments
+from r1desk.chat.values.prompt import estimated_tokens, with_attachments
 from r1desk.store import Attachment
 
 CHINESE = "埃拉托斯特尼筛法\n是一种算法，其步骤如下。\n"

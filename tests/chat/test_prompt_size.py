@@ -7,7 +7,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.composer.composer_footer import ComposerFooter
-from r1desk.chat.values.prompt_size import PromptSize, answer_reserve
+from r1desk.chat.values.prompt import PromptSize, answer_reserve
 
 
 def test_a_quarter_of_the_context_and_no_more_than_the_answer_is_kept_free() -> None:

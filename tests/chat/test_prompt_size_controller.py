@@ -12,7 +12,7 @@ from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import Counting
-from r1desk.chat.values.attachments import with_attachments
+from r1desk.chat.values.prompt import with_attachments
 from r1desk.store import Attachment, ChatMessage
 
 FACTS = ModelFacts(

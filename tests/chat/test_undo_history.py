@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chat.chat_stack import ChatStack
-from r1desk.chat.answers.message_actions import MessageActions
-from r1desk.chat.answers.undo_history import MOST_CHANGES, UndoHistory
+from r1desk.chat.answers.message_actions import MOST_CHANGES, MessageActions, UndoHistory
 
 TEXTS = ["Apples?", "Red.", "Pears?", "Green."]
 

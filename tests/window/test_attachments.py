@@ -9,7 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QToolButton
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.presenters.attachment_dialog import AttachmentDialog
+from r1desk.chat.presenters.attachment_presenter import AttachmentDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.shell.session import Session
 from window.mouse_and_keys import click, drop, files_of, press, type_text

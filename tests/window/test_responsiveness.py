@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bench_window import fill
-from r1desk.chat.answers.message_loading import load_branch
 from r1desk.store import Profile, Store
 from window.measured_process import MeasuredProcess
 
@@ -59,7 +58,7 @@ def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Pa
                 store.messages.finish_answer(parent, "Answer")
             statements: list[object] = []
             store._db.connection.trace_v2(1, statements.append)
-            load_branch(store, conversation)
+            store.messages.path(conversation)
             store._db.connection.trace_v2(0, None)
             counts.append(len(statements))
     assert counts[0] == counts[1] <= 4

@@ -7,16 +7,13 @@ from PySide6.QtCore import Slot
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings, SamplingSettings
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.answers.message_actions import MessageActions
+from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.answers.presets import PresetController
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.answers.settings_controller import ChatSettingsController
-from r1desk.chat.answers.undo_history import UndoHistory
 from r1desk.chat.context.context_controllers import ContextControllers
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.composer_footer_presenter import ComposerFooterPresenter
-from r1desk.chat.presenters.continuation_presenter import ContinuationPresenter
-from r1desk.chat.presenters.message_actions_presenter import MessageActionsPresenter
 from r1desk.chat.presenters.presenter import ChatPresenter
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.chat.values.answering_model import AnsweringModel
@@ -106,17 +103,12 @@ class ChatFeature(Feature):
         self.presenters = [
             presenter,
             footer,
-            ContinuationPresenter(
-                window, chat=chat, overflow=context.overflow, summaries=context.summaries
-            ),
-            MessageActionsPresenter(window, self.actions, self.history),
             RequestHandler(
                 window,
                 presenter.attachments,
                 chat=chat,
                 actions=self.actions,
-                overflow=context.overflow,
-                memory=context.memory,
+                context=context,
                 load_model=self._models.choose,
             ),
         ]

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.answers.undo_history import UndoHistory
+from r1desk.chat.answers.message_actions import UndoHistory
 from r1desk.chat.composer.composer import Composer
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archive_presenter import ArchivePresenter

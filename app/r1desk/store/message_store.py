@@ -47,8 +47,16 @@ class MessageStore:
         return self._nodes([row])[0]
 
     def path(self, conversation_id: int) -> list[ChatMessage]:
-        """The branch that is shown, first message first."""
-        return self.path_to(self._head(conversation_id))
+        """The branch that is shown, first message first, each with its place among its versions."""
+        versions = self._versions(conversation_id)
+        return [
+            replace(
+                message,
+                sibling_index=versions[message.id].index(message.id),
+                sibling_count=len(versions[message.id]),
+            )
+            for message in self.path_to(self._head(conversation_id))
+        ]
 
     def path_to(self, message_id: int | None) -> list[ChatMessage]:
         """A message and all above it, first message first; nothing for None."""
@@ -69,7 +77,7 @@ class MessageStore:
         )
         return [key for (key,) in rows]
 
-    def versions(self, conversation_id: int) -> dict[int, list[int]]:
+    def _versions(self, conversation_id: int) -> dict[int, list[int]]:
         """The `siblings` of each message of a conversation, in one query."""
         rows = self._db.execute(
             "SELECT id, parent_id FROM messages WHERE conversation_id = ? ORDER BY id",

@@ -6,6 +6,7 @@ What the model says is on disk at least once a second.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -16,12 +17,94 @@ from deepseek_r1.core.messages import Message, PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.pending_writes import PendingWrites
-from r1desk.chat.answers.streaming_answer import StreamingAnswer
-from r1desk.chat.values.answer_queue import QueuedAnswer
-from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.store import MessageState
+from r1desk.chat.values.message import ended_inside_thinking, merged_stats
+from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.store import ChatMessage, MessageState
 
 SAVE_EVERY_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedAnswer:
+    """A stored answer whose generation has not begun: `message` is empty, or goes on.
+
+    `left_out` are messages of its branch that its prompt does not have. `sampling` stands in place
+    of the conversation's. `fills_context`: it is generated even where less than the reserve is
+    free. `answers_now`: its thinking is ended at once.
+    """
+
+    message: ChatMessage
+    left_out: frozenset[int] = frozenset()
+    sampling: SamplingSettings | None = None
+    fills_context: bool = False
+    answers_now: bool = False
+
+
+@dataclass
+class StreamingAnswer:
+    """The answer being written, in memory; the store has it up to the last save."""
+
+    begun: ChatMessage  # what it continues
+    answers_now: bool = False  # the user ended the thinking before this continuation
+    request: EngineRequest | None = None
+    content: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    thinking_s: float = 0.0  # once the thinking is over
+    thinking_so_far_s: float = 0.0
+    dirty: bool = False
+    stop_wanted: bool = False
+
+    @classmethod
+    def of(cls, queued: QueuedAnswer) -> StreamingAnswer:
+        """An answer whose turn has come, with the text that it continues."""
+        begun = queued.message
+        answer = cls(begun, queued.answers_now, content=[begun.content], thinking=[begun.thinking])
+        if not ended_inside_thinking(begun):
+            answer.thinking_s = begun.thinking_s
+        return answer
+
+    @property
+    def message_id(self) -> int:
+        """The message that it is."""
+        return self.begun.id
+
+    @property
+    def conversation_id(self) -> int:
+        """The conversation that it belongs to."""
+        return self.begun.conversation_id
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self.content)
+
+    @property
+    def thinking_text(self) -> str:
+        """The thinking so far."""
+        return "".join(self.thinking)
+
+    def over(self, stored: ChatMessage) -> ChatMessage:
+        """A stored message with all of the text so far, if it is this answer."""
+        if stored.id != self.begun.id:
+            return stored
+        thinking_s = self.thinking_s or self.begun.thinking_s
+        return replace(
+            stored, content=self.text, thinking=self.thinking_text, thinking_s=thinking_s
+        )
+
+    def ended(
+        self, state: MessageState, stats: events.GenerationStats | None, error: ErrorReport | None
+    ) -> ChatMessage:
+        """The whole answer; it may end inside of the thinking."""
+        return replace(
+            self.begun,
+            content=self.text,
+            thinking=self.thinking_text,
+            thinking_s=self.thinking_s or self.thinking_so_far_s,
+            state=state,
+            stats=merged_stats(self.begun.stats, stats),
+            error=error,
+        )
 
 
 class AnswerGeneration(QObject):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,13 +10,10 @@ from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.chat.answers.answer_generation import AnswerGeneration
-from r1desk.chat.answers.message_loading import load_branch
+from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer
 from r1desk.chat.answers.pending_writes import PendingWrites, write_answer
-from r1desk.chat.values.answer_queue import AnswerQueue, QueuedAnswer
 from r1desk.chat.values.message import partial_answer
-from r1desk.chat.values.prompt_messages import prompt_messages
-from r1desk.chat.values.prompt_size import answer_reserve
+from r1desk.chat.values.prompt import answer_reserve, prompt_messages
 from r1desk.store import ChatMessage, ConversationSettings, MessageState, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -46,16 +44,16 @@ class AnswerScheduler(QObject):
         self._pending_writes = pending_writes
         self._defaults = defaults
         self._context_length = context_length
-        self._queue = AnswerQueue()
+        self._queue: deque[QueuedAnswer] = deque()
 
     @property
     def conversations(self) -> frozenset[int]:
         """The conversations that have an answer in the queue."""
-        return self._queue.conversations
+        return frozenset(queued.message.conversation_id for queued in self._queue)
 
     def is_queued(self, message_id: int) -> bool:
         """True for an answer whose generation has not begun."""
-        return message_id in self._queue
+        return any(queued.message.id == message_id for queued in self._queue)
 
     def submit(
         self,
@@ -65,15 +63,15 @@ class AnswerScheduler(QObject):
     ) -> None:
         """Generate an answer to the messages before it, now or when its turn comes."""
         if self._generation.answer is not None or self._queue:
-            self._queue.add(answer)
+            self._queue.append(answer)
         else:
             self._generate(answer, before, settings)
 
     def generate_next(self) -> None:
         """Begin the answer that has waited longest, if none is being written."""
-        queued = None if self._generation.answer is not None else self._queue.pop()
-        if queued is None:
+        if self._generation.answer is not None or not self._queue:
             return
+        queued = self._queue.popleft()
         self._generation.expect(queued)
         message, conversation = queued.message, queued.message.conversation_id
         unsaved = self._pending_writes.unsaved_answers()
@@ -85,7 +83,7 @@ class AnswerScheduler(QObject):
                 write_answer(store, answer)
             settings = store.conversations.settings(conversation)
             before = store.messages.path_to(message.id)[:-1]
-            return before, settings, load_branch(store, conversation)
+            return before, settings, store.messages.path(conversation)
 
         def loaded(
             result: tuple[list[ChatMessage], ConversationSettings, list[ChatMessage]],
@@ -105,8 +103,11 @@ class AnswerScheduler(QObject):
 
     def stop_conversation(self, conversation_id: int) -> None:
         """End all answers of a conversation, those in the queue too."""
-        for queued in self._queue.remove_conversation(conversation_id):
-            self._finish_unwritten(queued.message, MessageState.STOPPED, None)
+        waiting = list(self._queue)
+        self._queue = deque(q for q in waiting if q.message.conversation_id != conversation_id)
+        for queued in waiting:
+            if queued not in self._queue:
+                self._finish_unwritten(queued.message, MessageState.STOPPED, None)
         answer = self._generation.answer
         if answer is not None and answer.conversation_id == conversation_id:
             self._generation.stop()

@@ -12,13 +12,10 @@ from functools import partial
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
-from r1desk.chat.answers.answer_generation import AnswerGeneration
+from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer, StreamingAnswer
 from r1desk.chat.answers.answer_scheduler import AnswerScheduler, Defaults
-from r1desk.chat.answers.message_loading import OpenedConversation, load_branch, load_conversation
-from r1desk.chat.answers.message_storing import Begun, MessageStoring
+from r1desk.chat.answers.message_storing import MessageStoring
 from r1desk.chat.answers.pending_writes import PendingWrites
-from r1desk.chat.answers.streaming_answer import StreamingAnswer
-from r1desk.chat.values.answer_queue import QueuedAnswer
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import Attachment, ChatMessage, MessageState, Store
@@ -155,18 +152,26 @@ class ChatController(QObject):
         self._open(conversation_id, message_id, query)
 
     def _open(self, conversation_id: int, message_id: int, query: str) -> None:
-        def shown(opened: OpenedConversation) -> None:
+        def read(store: Store) -> tuple[list[ChatMessage], str, tuple[Attachment, ...], bool]:
+            branch = store.messages.path(conversation_id)
+            if message_id and store.writable and all(m.id != message_id for m in branch):
+                branch = store.messages.select_branch(message_id)
+            draft = store.conversations.draft(conversation_id)
+            trashed = store.conversations.get(conversation_id).trashed_at is not None
+            return branch, draft, store.attachments.drafts(conversation_id), trashed
+
+        def shown(opened: tuple[list[ChatMessage], str, tuple[Attachment, ...], bool]) -> None:
             if conversation_id != self.conversation_id:
                 return  # the user has gone on to another one
-            self.trashed = opened.trashed
-            self._show(conversation_id, opened.branch)
-            self._restore(conversation_id, opened.draft, opened.attachments)
+            branch, draft, attachments, self.trashed = opened
+            self._show(conversation_id, branch)
+            self._restore(conversation_id, draft, attachments)
             if self._position(message_id) is not None:
                 self.match_requested.emit(message_id, query)
 
         self.leaving.emit()
         self.conversation_id = conversation_id
-        self._store.call(lambda store: load_conversation(store, conversation_id, message_id), shown)
+        self._store.call(read, shown)
 
     def reopen(self) -> None:
         """Show the present conversation again, for a window that is new."""
@@ -261,15 +266,13 @@ class ChatController(QObject):
             return
         conversation, model = self.conversation_id, self._model_name()
 
-        def begin(store: Store) -> Begun:
-            with store.transaction():
-                if before is not None:
-                    before(store)
-                if discardable(old):
-                    store.messages.delete_answer(old.id)
-                answer = store.messages.begin_answer(conversation, question, model)
-            queued = QueuedAnswer(answer, fills_context=fills_context)
-            return queued, load_branch(store, conversation)
+        def begin(store: Store) -> QueuedAnswer:
+            if before is not None:
+                before(store)
+            if discardable(old):
+                store.messages.delete_answer(old.id)
+            answer = store.messages.begin_answer(conversation, question, model)
+            return QueuedAnswer(answer, fills_context=fills_context)
 
         self._storing.start(begin, conversation)
 
@@ -289,18 +292,16 @@ class ChatController(QObject):
         if message is None or not can_go_on(message) or self._storing.active:
             return
 
-        def begin(store: Store) -> Begun:
-            with store.transaction():
-                if before is not None:
-                    before(store)
-                store.messages.reopen_answer(message_id)
-            queued = QueuedAnswer(message, answers_now=answers_now)
-            return queued, load_branch(store, message.conversation_id)
+        def begin(store: Store) -> QueuedAnswer:
+            if before is not None:
+                before(store)
+            store.messages.reopen_answer(message_id)
+            return QueuedAnswer(message, answers_now=answers_now)
 
         self._storing.start(begin, message.conversation_id)
 
-    def start_answer(self, begin: Callable[[Store], Begun], conversation_id: int) -> None:
-        """Generate an answer that `begin` stores in this conversation."""
+    def start_answer(self, begin: Callable[[Store], QueuedAnswer], conversation_id: int) -> None:
+        """Generate an answer that `begin` stores in this conversation, in one transaction."""
         if self._storing.active:
             self._storing.defer(partial(self.start_answer, begin, conversation_id))
             return
@@ -314,7 +315,7 @@ class ChatController(QObject):
 
         def work(store: Store) -> list[ChatMessage]:
             change(store)
-            return load_branch(store, conversation)
+            return store.messages.path(conversation)
 
         self._store.call(work, lambda branch: self._show(conversation, branch))
 
@@ -340,7 +341,7 @@ class ChatController(QObject):
             position = siblings.index(message_id) + delta
             if 0 <= position < len(siblings):
                 store.messages.select_branch(siblings[position])
-            return load_branch(store, conversation)
+            return store.messages.path(conversation)
 
         self._store.call(select, lambda branch: self._show(conversation, branch))
 
@@ -377,20 +378,18 @@ class ChatController(QObject):
         if not is_edit:  # else the draft is another message
             self.pending_writes.drop_draft(shown)
 
-        def begin(store: Store) -> Begun:
+        def begin(store: Store) -> QueuedAnswer:
             conversation = shown
-            with store.transaction():
-                if conversation is None:
-                    sampling, system_prompt = defaults
-                    conversation = store.conversations.create(
-                        sampling=sampling, system_prompt=system_prompt
-                    ).id
-                question = store.messages.append_user(conversation, text, parent, attachments)
-                answer = store.messages.begin_answer(conversation, question.id, model)
-                if not is_edit:
-                    store.conversations.save_draft(shown, "")
-                    store.attachments.save_drafts(shown, ())
-            return QueuedAnswer(answer), load_branch(store, conversation)
+            if conversation is None:
+                sampling, system_prompt = defaults
+                conversation = store.conversations.create(
+                    sampling=sampling, system_prompt=system_prompt
+                ).id
+            question = store.messages.append_user(conversation, text, parent, attachments)
+            if not is_edit:
+                store.conversations.save_draft(shown, "")
+                store.attachments.save_drafts(shown, ())
+            return QueuedAnswer(store.messages.begin_answer(conversation, question.id, model))
 
         self._storing.start(begin, shown, text, attachments)
 

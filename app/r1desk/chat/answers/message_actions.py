@@ -2,19 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.answers.message_loading import load_branch
-from r1desk.chat.answers.undo_history import UndoHistory
 from r1desk.store import ChatMessage, Store
 from r1desk.store.branch_store import DeletedBranch
 from r1desk.store.store_bridge import StoreBridge
+
+MOST_CHANGES = 100  # a deleted branch is held in memory
+
+Undo = Callable[[Callable[[Exception], None]], None]  # calls what it is given where it is refused
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UndoableChange:
+    """A change in a conversation; `text` names it, `undo` reverses it."""
+
+    text: str
+    conversation_id: int
+    undo: Undo
+
+
+class UndoHistory(QObject):
+    """Holds the changes in their order, until the application ends. Main thread.
+
+    Signals:
+        added: an UndoableChange that was made just now.
+        undone: the UndoableChange that is being undone.
+        refused: one that could not be undone, and the ErrorReport; it can be tried again.
+    """
+
+    added = Signal(object)
+    undone = Signal(object)
+    refused = Signal(object, object)
+
+    def __init__(self, is_blocked: Callable[[int], bool], parent: QObject | None = None) -> None:
+        """`is_blocked` returns whether nothing can be undone in this conversation now."""
+        super().__init__(parent)
+        self._is_blocked = is_blocked
+        self._changes: list[UndoableChange] = []
+
+    def add(self, text: str, conversation_id: int, undo: Undo) -> None:
+        """Remember a change that was made; `added` follows."""
+        change = UndoableChange(text, conversation_id, undo)
+        self._keep(change)
+        self.added.emit(change)
+
+    @Slot()
+    def undo(self) -> None:
+        """Undo the newest change. Does nothing where there is none, or where it has to wait."""
+        if self._changes and not self._is_blocked(self._changes[-1].conversation_id):
+            change = self._changes.pop()
+            self.undone.emit(change)
+            change.undo(partial(self._on_refused, change))
+
+    def _on_refused(self, change: UndoableChange, error: Exception) -> None:
+        """What was deleted is nowhere else: it can be tried again, on a disk with room, say."""
+        self._keep(change)
+        if not isinstance(error, R1Error):
+            raise error
+        self.refused.emit(change, error.report())
+
+    def _keep(self, change: UndoableChange) -> None:
+        self._changes = [*self._changes, change][-MOST_CHANGES:]
+
+    def forget(self, conversation_ids: Iterable[int]) -> None:
+        """Drop the changes of conversations that were deleted for good."""
+        gone = set(conversation_ids)
+        self._changes = [each for each in self._changes if each.conversation_id not in gone]
 
 
 class MessageActions(QObject):
@@ -34,7 +95,7 @@ class MessageActions(QObject):
         super().__init__(parent)
         self._store = store
         self._chat = chat
-        self._history = history
+        self.history = history
 
     def delete(self, message_id: int) -> None:
         """Delete a message and all below it."""
@@ -44,14 +105,14 @@ class MessageActions(QObject):
 
         def work(store: Store) -> tuple[DeletedBranch, list[ChatMessage]]:
             deleted = store.branches.delete(message_id)
-            return deleted, load_branch(store, conversation)
+            return deleted, store.messages.path(conversation)
 
         def done(result: tuple[DeletedBranch, list[ChatMessage]]) -> None:
             deleted, branch = result
             is_version = message.sibling_count > 1
             text = tr("This version was deleted.") if is_version else tr("The message was deleted.")
             self._chat.show_changed(conversation, branch)
-            self._history.add(text, conversation, partial(self._restore, deleted))
+            self.history.add(text, conversation, partial(self._restore, deleted))
 
         self._store.call(work, done, self._on_failed)
 
@@ -63,14 +124,14 @@ class MessageActions(QObject):
 
         def work(store: Store) -> tuple[int, list[ChatMessage]]:
             edited = store.branches.add_edited(message_id, text).id
-            return edited, load_branch(store, conversation)
+            return edited, store.messages.path(conversation)
 
         def done(result: tuple[int, list[ChatMessage]]) -> None:
             edited, branch = result
             text = tr("Your text is now a version of this answer; the model reads it.")
             self._chat.show_changed(conversation, branch)
             discard = partial(self._discard_edit, conversation, edited, message_id)
-            self._history.add(text, conversation, discard)
+            self.history.add(text, conversation, discard)
 
         self._store.call(work, done, self._on_failed)
 
@@ -91,7 +152,7 @@ class MessageActions(QObject):
 
         def work(store: Store) -> list[ChatMessage]:
             store.branches.restore(deleted)
-            return load_branch(store, conversation)
+            return store.messages.path(conversation)
 
         self._store.call(work, partial(self._show_undone, conversation), refused)
 
@@ -109,7 +170,7 @@ class MessageActions(QObject):
                 if not store.messages.has_replies(edited):
                     store.branches.delete(edited)
                 store.messages.select_branch(message_id)
-            return load_branch(store, conversation)
+            return store.messages.path(conversation)
 
         self._store.call(work, partial(self._show_undone, conversation), refused)
 

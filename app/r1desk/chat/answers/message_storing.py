@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
+from r1desk.chat.answers.answer_generation import QueuedAnswer
 from r1desk.chat.answers.answer_scheduler import AnswerScheduler
 from r1desk.chat.answers.pending_writes import PendingWrites, write_answer
-from r1desk.chat.values.answer_queue import QueuedAnswer
 from r1desk.store import Attachment, ChatMessage, ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
-
-Begun = tuple[QueuedAnswer, list[ChatMessage]]  # a stored, empty answer; the branch with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class MessageStoring(QObject):
 
     def start(
         self,
-        begin: Callable[[Store], Begun],
+        begin: Callable[[Store], QueuedAnswer],
         conversation: int | None,
         text: str = "",
         attachments: tuple[Attachment, ...] = (),
@@ -82,20 +80,20 @@ class MessageStoring(QObject):
         self.changed.emit()
         unsaved, model_path = self._pending_writes.unsaved_answers(), self._model_path()
 
-        def work(store: Store) -> tuple[Begun, ConversationSettings]:
-            for answer in unsaved:
-                write_answer(store, answer)
+        def work(store: Store) -> tuple[QueuedAnswer, list[ChatMessage], ConversationSettings]:
+            for each in unsaved:
+                write_answer(store, each)
             with store.transaction():  # one for all: each waits for the disk once, before the model
-                begun = begin(store)
-                key = begun[0].message.conversation_id
+                answer = begin(store)
+                key = answer.message.conversation_id
                 stored = store.conversations.settings(key)
                 settings = replace(stored, model_path=model_path)
                 if settings != stored:
                     store.conversations.save_settings(key, settings)
-            return begun, settings
+            return answer, store.messages.path(key), settings
 
-        def done(result: tuple[Begun, ConversationSettings]) -> None:
-            (answer, branch), settings = result
+        def done(result: tuple[QueuedAnswer, list[ChatMessage], ConversationSettings]) -> None:
+            answer, branch, settings = result
             self._pending_writes.forget_answers(unsaved)
             self.active = False
             # First: the engine reads while the view draws.

@@ -9,7 +9,6 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
-from r1desk.chat.answers.message_loading import load_branch
 from r1desk.store import Attachment, ChatMessage, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -61,7 +60,7 @@ class PendingWrites(QObject):
     def _write(self, finished: ChatMessage, *, first: bool = False) -> None:
         def work(store: Store) -> list[ChatMessage]:
             write_answer(store, finished)
-            return load_branch(store, finished.conversation_id)
+            return store.messages.path(finished.conversation_id)
 
         def done(branch: list[ChatMessage]) -> None:
             self._unsaved_answers.pop(finished.id, None)

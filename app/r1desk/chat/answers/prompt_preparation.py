@@ -25,7 +25,7 @@ from deepseek_r1.host.protocol import (
 from r1desk.chat.answers.answer_scheduler import Defaults, effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.message import can_go_on, fills_context
-from r1desk.chat.values.prompt_messages import prompt_messages
+from r1desk.chat.values.prompt import prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.store import ChatMessage, ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge

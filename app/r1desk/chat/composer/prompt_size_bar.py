@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.colours import ChatColours, chat_colours
-from r1desk.chat.values.prompt_size import PromptSize
+from r1desk.chat.values.prompt import PromptSize
 from r1desk.theme.fonts import scaled
 
 _BAR_EM = 7.0

@@ -10,8 +10,7 @@ from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import THINKING_BUDGETS
-from r1desk.chat.values.duration import duration_text
-from r1desk.chat.values.thinking_cost import budget_cost, budget_name
+from r1desk.chat.values.duration import budget_cost, budget_name, duration_text
 from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Slot
 
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.values.prompt_messages import memory_start
+from r1desk.chat.values.prompt import memory_start
 from r1desk.store import Store
 
 

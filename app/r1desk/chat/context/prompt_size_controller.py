@@ -12,14 +12,16 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.token_counter import Counting, TokenCounter
-from r1desk.chat.values.attachments import (
+from r1desk.chat.values.prompt import (
+    PromptSize,
+    answer_reserve,
     conversation_tokens,
     estimated_tokens,
+    memory_start,
+    prompt_messages,
     tokens_of,
     with_attachments,
 )
-from r1desk.chat.values.prompt_messages import memory_start, prompt_messages
-from r1desk.chat.values.prompt_size import PromptSize, answer_reserve
 from r1desk.store import Attachment
 
 DELAY_MS = 300

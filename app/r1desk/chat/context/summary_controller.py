@@ -8,10 +8,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat.answers.answer_generation import QueuedAnswer
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.answers.message_loading import load_branch
-from r1desk.chat.answers.message_storing import Begun
-from r1desk.chat.values.answer_queue import QueuedAnswer
 from r1desk.store import ChatMessage, MessageState, Store
 
 
@@ -58,12 +56,11 @@ class SummaryController(QObject):
         chosen = sampling.model_copy(update={"max_tokens": most_tokens, "thinking_budget": 0})
         name = self._chat.model_name
 
-        def begin(store: Store) -> Begun:
+        def begin(store: Store) -> QueuedAnswer:
             asked = store.messages.append_user(conversation, request, parent_id)
             summary = store.messages.begin_answer(conversation, asked.id, name)
             pending.message_id = summary.id
-            queued = QueuedAnswer(summary, left_out=left_out, sampling=chosen, fills_context=True)
-            return queued, load_branch(store, conversation)
+            return QueuedAnswer(summary, left_out=left_out, sampling=chosen, fills_context=True)
 
         self._chat.start_answer(begin, conversation)
 
@@ -80,13 +77,12 @@ class SummaryController(QObject):
             return
         name, conversation = self._chat.model_name, finished.conversation_id
 
-        def begin(store: Store) -> Begun:
+        def begin(store: Store) -> QueuedAnswer:
             store.messages.set_memory_start(finished.id, finished.id)
             asked = store.messages.append_user(
                 conversation, question.content, finished.id, question.attachments
             )
-            answer = store.messages.begin_answer(conversation, asked.id, name)
-            return QueuedAnswer(answer), load_branch(store, conversation)
+            return QueuedAnswer(store.messages.begin_answer(conversation, asked.id, name))
 
         self._chat.start_answer(begin, conversation)
 

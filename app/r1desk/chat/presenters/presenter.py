@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Slot
@@ -17,11 +18,33 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.key_forwarder import KeyForwarder
-from r1desk.chat.presenters.reading_estimate import ReadingEstimate
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.store import Attachment, ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
+
+LEAST_S = 2.0  # of reading, before a rate is worth showing
+
+
+class ReadingEstimate:
+    """Estimates when the prompt is read, from the rate so far; one answer at a time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._message: int | None = None
+        self._first_done = 0
+        self._started = 0.0
+
+    def seconds_left(self, message_id: int, done: int, total: int) -> float | None:
+        """Seconds until `total` tokens are read; None while that is not known."""
+        now = self._clock()
+        if message_id != self._message or done < self._first_done:
+            self._message, self._first_done, self._started = message_id, done, now
+            return None
+        passed, read = now - self._started, done - self._first_done
+        if passed < LEAST_S or read <= 0:
+            return None
+        return (total - done) * passed / read
 
 
 class ChatPresenter(Presenter):

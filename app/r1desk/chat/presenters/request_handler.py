@@ -1,4 +1,4 @@
-"""Carries out what a person asks for in the chat of one window."""
+"""Carries out what a person asks for in the chat of one window, and says what became of it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Slot
+from PySide6.QtGui import QAction, QKeySequence
 
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.answers.message_actions import MessageActions
-from r1desk.chat.context.context_overflow import ContextOverflow
-from r1desk.chat.context.memory_controller import MemoryController
+from r1desk.chat.answers.message_actions import MessageActions, UndoableChange
+from r1desk.chat.context.context_controllers import ContextControllers
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.chat.values import intents
 from r1desk.features import Presenter
+from r1desk.widgets.notice_bar import Level, Notice
 
 # After these the next key is for the composer: what was clicked may be gone.
 _RETURNING = (
@@ -41,17 +43,35 @@ class RequestHandler(Presenter):
         *,
         chat: ChatController,
         actions: MessageActions,
-        overflow: ContextOverflow,
-        memory: MemoryController,
+        context: ContextControllers,
         load_model: Callable[[Path], None],
     ) -> None:
         super().__init__(window)
         self._window, self._composer = window, window.composer
         self._attachments, self._chat, self._actions = attachments, chat, actions
-        self._overflow, self._memory = overflow, memory
-        self._load_model = load_model
+        self._history, self._context, self._load_model = actions.history, context, load_model
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
+        self._answer_now = self._add_action(tr("Answer now"), chat.answer_now)
+        self._answer_now.setShortcuts([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
+        undo = self._add_action(tr("Undo the last deletion or change"), self._history.undo)
+        # The first one where no text box has its own.
+        undo.setShortcuts([QKeySequence(QKeySequence.StandardKey.Undo), QKeySequence("Ctrl+Alt+Z")])
+        context.overflow.options_changed.connect(window.chat.show_context_options)
+        context.summaries.question_returned.connect(self._composer.restore_unsent)
+        chat.busy_changed.connect(self._on_busy_changed)
+        actions.failed.connect(self._on_failed)
+        self._history.added.connect(self._on_added)
+        self._history.undone.connect(self._on_undone)
+        self._history.refused.connect(self._on_refused)
+        self._on_busy_changed()
+        window.chat.show_context_options(context.overflow.options)
+
+    def _add_action(self, text: str, slot: Callable[[], None]) -> QAction:
+        action = QAction(text, self._window)
+        action.triggered.connect(slot)
+        self._window.addAction(action)
+        return action
 
     @Slot(object)
     def handle(self, intent: intents.Intent) -> None:  # noqa: PLR0912, PLR0915 - one case for each
@@ -81,9 +101,9 @@ class RequestHandler(Presenter):
             case intents.SelectVersion(message, delta):
                 chat.select_sibling(message, delta)
             case intents.TakeWay(way):
-                self._overflow.choose(way)
+                self._context.overflow.choose(way)
             case intents.MoveMemory(turns):
-                self._memory.move(turns)
+                self._context.memory.move(turns)
             case intents.Quote(text):
                 self._composer.insert_quote(text)
             case intents.BranchOff(message):
@@ -110,3 +130,33 @@ class RequestHandler(Presenter):
                 raise NotImplementedError(intent)
         if isinstance(intent, _RETURNING):
             self._composer.setFocus()
+
+    @Slot()
+    def _on_busy_changed(self) -> None:
+        self._answer_now.setEnabled(self._chat.answer is not None and self._chat.busy_here)
+
+    @Slot(object)
+    def _on_added(self, change: UndoableChange) -> None:
+        self._notify(change.text, can_undo=True)
+        self._composer.setFocus()
+
+    @Slot(object)
+    def _on_undone(self, change: UndoableChange) -> None:
+        """Name the change: its own notice may have gone long ago."""
+        self._window.notices.withdraw(change.text)
+        self._notify(tr("Undone: {change}", change=change.text))
+
+    @Slot(object, object)
+    def _on_refused(self, change: UndoableChange, report: ErrorReport) -> None:
+        """Take the word back, and offer to try again."""
+        self._window.notices.withdraw(tr("Undone: {change}", change=change.text))
+        text = f"{tr('Not undone: {change}', change=change.text)}\n{report.text()}"
+        self._notify(text, Level.ERROR, can_undo=True)
+
+    @Slot(ErrorReport)
+    def _on_failed(self, report: ErrorReport) -> None:
+        self._notify(report.text(), Level.ERROR)
+
+    def _notify(self, text: str, level: Level = Level.INFO, *, can_undo: bool = False) -> None:
+        undo = (tr("Undo"), self._history.undo) if can_undo else ()
+        self._window.notices.show_notice(Notice(text, level, *undo))

@@ -12,8 +12,8 @@ from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
-from r1desk.chat.values.attachments import tokens_of
 from r1desk.chat.values.intents import OpenAttachment, RemoveAttachment, Request
+from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
 
 _NAME_CHARACTERS = 40

@@ -1,8 +1,17 @@
-"""Durations in words."""
+"""Durations, and thinking budgets with theirs, in words."""
 
 from __future__ import annotations
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, tr, trn
+from deepseek_r1.core.settings import THINKING_BUDGETS
+
+_NAMES = {
+    "off": N_("Off"),
+    "short": N_("Short"),
+    "normal": N_("Normal"),
+    "long": N_("Long"),
+    "unlimited": N_("No limit"),
+}
 
 
 def duration_text(seconds: float) -> str:
@@ -13,3 +22,24 @@ def duration_text(seconds: float) -> str:
     if whole < 3600:
         return tr("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
     return tr("{hours} h {minutes} min", hours=whole // 3600, minutes=whole % 3600 // 60)
+
+
+def budget_name(budget: int | None) -> str:
+    """The name of a budget, or its number."""
+    for key, tokens in THINKING_BUDGETS.items():
+        if tokens == budget:
+            return tr(_NAMES[key])
+    return trn("{n:,} token", "{n:,} tokens", budget)
+
+
+def budget_cost(budget: int | None, decode_tok_s: float) -> str:
+    """The most that thinking takes: tokens, and time where the model's speed is known."""
+    if budget is None:
+        return tr("until the model is done or the context is full")
+    if budget == 0:
+        return tr("the answer begins at once")
+    tokens = f"{budget:,}"
+    if not decode_tok_s:
+        return tr("at most {count} tokens", count=tokens)
+    duration = duration_text(budget / decode_tok_s)
+    return tr("{count} tokens: about {duration}", count=tokens, duration=duration)
