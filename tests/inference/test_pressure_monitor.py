@@ -13,8 +13,8 @@ import pytest
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineBusy
 from deepseek_r1.hardware.pressure import MemoryReading
-from deepseek_r1.inference import cpu_inference, pressure_monitor
-from deepseek_r1.inference.pressure_monitor import PressureMonitor
+from deepseek_r1.inference import cpu_inference, live_budget
+from deepseek_r1.inference.live_budget import PressureMonitor
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
 from support.patience import PATIENCE_S
 
@@ -26,7 +26,7 @@ class Model:
         self.wanted = MemoryLimits(2048, 700, 256)
         self.held: list[Allowance] = []
 
-    def hold(self, allowance: Allowance) -> None:
+    def set_limit(self, allowance: Allowance) -> None:
         self.held.append(allowance)
 
 
@@ -97,7 +97,7 @@ def test_a_model_that_cannot_do_with_less_is_not_asked_again_and_again(setting):
         refusals.append(allowance)
         raise EngineBusy
 
-    setting.model.hold = refuse
+    setting.model.set_limit = refuse
     setting.reading = SHORT
     for tick in range(8):
         setting.monitor.check(100.0 + tick)
@@ -105,7 +105,7 @@ def test_a_model_that_cannot_do_with_less_is_not_asked_again_and_again(setting):
 
 
 def test_the_monitor_survives_an_unexpected_error_and_logs_it_once(setting, monkeypatch, caplog):
-    monkeypatch.setattr(pressure_monitor, "WORKING_INTERVAL_S", 0.001)
+    monkeypatch.setattr(live_budget, "WORKING_INTERVAL_S", 0.001)
     held = threading.Event()
     failures = iter([OSError("no /proc"), OSError("no /proc")])
 
@@ -123,7 +123,7 @@ def test_the_monitor_survives_an_unexpected_error_and_logs_it_once(setting, monk
         arrived.set()
 
     arrived = threading.Event()
-    setting.model.hold = hold_at_last
+    setting.model.set_limit = hold_at_last
     monitor = PressureMonitor(setting.model, lambda: None, lambda: True, read)
     monitor.start()
     assert arrived.wait(PATIENCE_S), "it went on looking, and what was not held to was tried again"

@@ -7,8 +7,8 @@ import pytest
 
 from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.inference import process_overhead, process_share
-from deepseek_r1.memory import engine_memory
-from deepseek_r1.memory.engine_memory import planned_share
+from deepseek_r1.memory import estimate
+from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, RENDERER_MIB, ProcessOverhead
 
@@ -23,7 +23,7 @@ def test_an_engine_in_its_own_process_has_the_planned_share():
 @pytest.fixture
 def measured_here(monkeypatch):
     """As on a system where the plan's constant was not measured."""
-    monkeypatch.setattr(engine_memory, "constant_applies", False)
+    monkeypatch.setattr(estimate, "constant_applies", False)
     process_overhead._engine_runtime_mib.cache_clear()
     yield
     process_overhead._engine_runtime_mib.cache_clear()
@@ -47,7 +47,7 @@ def test_a_bill_without_the_engine_has_what_the_last_load_measured():
     measured = process_share(0.0).runtime_mib
     assert measured > ENGINE_RUNTIME_MIB
     assert planned_share(9.0) == ProcessOverhead(measured, 9.0)
-    (measured_dir() / engine_memory.FILE_NAME).write_bytes(b"{")
+    (measured_dir() / estimate.FILE_NAME).write_bytes(b"{")
     assert planned_share(9.0) == ProcessOverhead(ENGINE_RUNTIME_MIB, 9.0)
 
 

@@ -16,7 +16,7 @@ from deepseek_r1.inference.thread_profile import (
     load_profile,
     measure_threads,
 )
-from deepseek_r1.memory.draft_choice import shape_key
+from deepseek_r1.memory.drafts import shape_key
 from memory.headers import header
 
 

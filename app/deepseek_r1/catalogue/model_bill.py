@@ -8,9 +8,8 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import require_fit
-from deepseek_r1.memory.draft_choice import with_draft
-from deepseek_r1.memory.engine_memory import planned_share
-from deepseek_r1.memory.estimate import Estimate, estimate
+from deepseek_r1.memory.drafts import with_draft
+from deepseek_r1.memory.estimate import Estimate, estimate, planned_share
 from deepseek_r1.memory.plan import ProcessOverhead, require_context, with_context
 
 

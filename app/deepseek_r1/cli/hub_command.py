@@ -26,7 +26,7 @@ from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.memory.engine_memory import planned_share
+from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.plan import plan
 
 if TYPE_CHECKING:

@@ -17,9 +17,8 @@ from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.advice import speed_text
-from deepseek_r1.memory.draft_choice import with_draft
-from deepseek_r1.memory.engine_memory import planned_share
-from deepseek_r1.memory.estimate import estimate
+from deepseek_r1.memory.drafts import with_draft
+from deepseek_r1.memory.estimate import estimate, planned_share
 from deepseek_r1.memory.plan import require_context
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from operator import index
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast, overload
 
 from deepseek_r1.core.errors import R1Error, WrongUsage
@@ -47,11 +46,9 @@ from deepseek_r1.inference.arguments import (
 )
 from deepseek_r1.inference.generation import GenerationRunner
 from deepseek_r1.inference.generation_lock import GenerationLock
-from deepseek_r1.inference.live_budget import LiveBudget
+from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
 from deepseek_r1.inference.loading import open_model, open_prompt_cache
-from deepseek_r1.inference.pressure_monitor import PressureMonitor
 from deepseek_r1.inference.thread_profile import counts_to_measure, measure_threads, save_profile
-from deepseek_r1.memory.governor import Allowance, MemoryLimits
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
@@ -164,7 +161,7 @@ class CPUInference:
         self._engine = loaded_model.engine
         lock = GenerationLock(queue=queue)
         self._budget = LiveBudget(loaded_model, lock.idle)
-        monitor = PressureMonitor(self, on_memory or (lambda: None), lock.locked)
+        monitor = PressureMonitor(self._budget, on_memory or (lambda: None), lock.locked)
 
         def before_close() -> None:
             monitor.stop()
@@ -443,16 +440,6 @@ class CPUInference:
         bill = self._budget.set_budget(memory_budget, self.loaded.bill, window_mib)
         self.loaded = self.loaded.model_copy(update={"bill": bill})
 
-    def hold(self, allowance: Allowance) -> None:
-        """Apply the limits of a memory shortage; the user's own budget stays stored."""
-        self._runner.require_engine()
-        self._budget.set_limit(allowance)
-
-    @property
-    def wanted(self) -> MemoryLimits:
-        """The memory that the user allows, and the least this model can run with."""
-        return self._budget.wanted
-
     @property
     def memory(self) -> MemoryState:
         """The budget in force and the one that the user wants."""
@@ -494,10 +481,5 @@ class CPUInference:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

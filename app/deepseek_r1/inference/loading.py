@@ -22,8 +22,7 @@ from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.inference.thread_profile import load_profile
 from deepseek_r1.memory.advice import require_fit
-from deepseek_r1.memory.draft_choice import draft_header
-from deepseek_r1.memory.draft_costs import draft_mib
+from deepseek_r1.memory.drafts import draft_header, draft_mib
 from deepseek_r1.memory.plan import (
     MemoryPlan,
     ProcessOverhead,

@@ -11,8 +11,8 @@ from deepseek_r1.core.measured_file import measured_dir, save_measured
 from deepseek_r1.engine.prompt.template_process import render_in_process, renderer_mib
 from deepseek_r1.engine.protocol.base import Engine
 from deepseek_r1.inference.registry import converts_f16_slowly, load_library
-from deepseek_r1.memory import engine_memory
-from deepseek_r1.memory.engine_memory import FILE_NAME, EngineMemory
+from deepseek_r1.memory import estimate
+from deepseek_r1.memory.estimate import FILE_NAME, EngineMemory
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import (
     ENGINE_RUNTIME_MIB,
@@ -48,7 +48,7 @@ def _engine_runtime_mib() -> float:
     measured = engine_mib + max(renderer_mib(), RENDERER_MIB)
     found = EngineMemory(runtime_mib=max(measured, ENGINE_RUNTIME_MIB))
     try:
-        save_measured(measured_dir() / FILE_NAME, engine_memory.measured_key(), found)
+        save_measured(measured_dir() / FILE_NAME, estimate.measured_key(), found)
     except OSError as error:
         log.engine.warning("the engine's memory cannot be stored: %s", error)
     return found.runtime_mib
@@ -67,9 +67,7 @@ def process_share(
     """
     slow_f16 = not legacy and converts_f16_slowly()
     if window_mib is not None:
-        runtime_mib = (
-            ENGINE_RUNTIME_MIB if engine_memory.constant_applies else _engine_runtime_mib()
-        )
+        runtime_mib = ENGINE_RUNTIME_MIB if estimate.constant_applies else _engine_runtime_mib()
         return ProcessOverhead(runtime_mib, window_mib, slow_f16=slow_f16)
     return ProcessOverhead(runtime_mib=_runtime_mib(legacy, isolated), slow_f16=slow_f16)
 

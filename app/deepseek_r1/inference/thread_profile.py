@@ -21,7 +21,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.memory.draft_choice import shape_key
+from deepseek_r1.memory.drafts import shape_key
 
 FILE_NAME = "threads.json"
 MEASURE_S = 10.0  # without the first computation of each trial

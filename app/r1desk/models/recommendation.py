@@ -12,7 +12,7 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, sp
 from deepseek_r1.catalogue.installed import AppFile, app_files
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel
 from deepseek_r1.catalogue.recommend import recommend
-from deepseek_r1.memory.engine_memory import planned_share
+from deepseek_r1.memory.estimate import planned_share
 from r1desk.models.forecast.forecast import WINDOW_MAX_MIB, Forecast
 from r1desk.models.forecast.service import Forecaster
 from r1desk.models.scan import free_models_bytes

@@ -12,8 +12,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import advise
 from deepseek_r1.memory.cost_model import token_weights_bytes
-from deepseek_r1.memory.disk_throughput import CORE_MIB_S, unhidden_compute_s
-from deepseek_r1.memory.engine_memory import planned_share
+from deepseek_r1.memory.estimate import CORE_MIB_S, planned_share, unhidden_compute_s
 from deepseek_r1.memory.plan import plan
 
 BUDGET_STEP_MIB = 64
@@ -103,7 +102,7 @@ def expected_tok_s(header: ModelHeader, speed: MachineSpeed) -> float:
     """Tokens a second of a model that is in memory as a whole; 0 for an unknown memory speed.
 
     Decoding a token reads all weights except the embedding table once. Either memory bandwidth or
-    the cores' arithmetic is the bound (`memory.disk_throughput`).
+    the cores' arithmetic is the bound (`memory.estimate`).
     """
     read_mib = token_weights_bytes(header) / _MIB
     if not read_mib:

@@ -27,7 +27,7 @@ from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.engine.protocol.vocabulary_map import VocabularyMap
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.memory.draft_choice import draft_header
+from deepseek_r1.memory.drafts import draft_header
 from support.distribution import passes
 from support.gguf_files import tiny_qwen2
 from support.raw_gguf import STRING, RawGguf

@@ -15,7 +15,7 @@ from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.proposer import Draft
 from deepseek_r1.engine.prompt.common_prefix import common_length
 from deepseek_r1.engine.protocol.vocabulary_map import UNMAPPED, VocabularyMap
-from deepseek_r1.memory.draft_costs import DRAFT_BATCH, draft_cells
+from deepseek_r1.memory.drafts import DRAFT_BATCH, draft_cells
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 from deepseek_r1.native.native_library import native
 

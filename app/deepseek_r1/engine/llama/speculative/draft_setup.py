@@ -16,8 +16,8 @@ from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.drafting import Drafting
 from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.hardware.storage import RawFile, SystemFile
-from deepseek_r1.memory.disk_throughput import unhidden_compute_s
-from deepseek_r1.memory.draft_costs import draft_kv_type
+from deepseek_r1.memory.drafts import draft_kv_type
+from deepseek_r1.memory.estimate import unhidden_compute_s
 
 
 class LoadShares:

@@ -11,7 +11,7 @@ from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
 from deepseek_r1.engine.llama.speculative.prompt_lookup import PromptLookup
 from deepseek_r1.engine.llama.speculative.proposer import Proposer
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.memory.disk_throughput import UNHIDDEN_SHARE
+from deepseek_r1.memory.estimate import UNHIDDEN_SHARE
 from deepseek_r1.memory.plan import AUTOMATIC_ROWS
 from deepseek_r1.weights.residency import Residency
 
@@ -117,7 +117,7 @@ def undrafted_s(
     """Return the seconds of a plain pass without the draft model, whose memory holds weights then.
 
     With it, a plain pass takes `plain_s`. Each reads what its residency streams, at the same rate,
-    and takes `compute_s` beyond that; see `memory.disk_throughput`.
+    and takes `compute_s` beyond that; see `memory.estimate`.
     """
     share = without.streamed_mib / residency.streamed_mib if residency.streamed_mib else 1.0
     read_s = max(0.0, plain_s - compute_s)
