@@ -31,7 +31,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.runner import Report, argument_parser, in_turns, middle, numbers, ratio
-from deepseek_r1.engine.llama.binding.openmp import wait_policy
+from deepseek_r1.engine.llama.binding.library import wait_policy
 from deepseek_r1.hardware import cpu
 from deepseek_r1.lab.serve_load import ServerLoad
 from support.servers import foreign_server, free_port, post, started

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deepseek_r1.core.events import AnswerDelta, ThinkingDelta
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.generation_output import GenerationOutput
-from deepseek_r1.engine.output.stop_sequences import StopMatcher
+from deepseek_r1.engine.output.reasoning import StopMatcher
 
 
 def passed(pieces: list[str], sequences: list[str]) -> tuple[str, str]:

@@ -31,8 +31,7 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
-from deepseek_r1.engine.llama.binding.cpu_variant import CpuVariant
-from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.library import CpuVariant, library
 from deepseek_r1.hardware import default_threads, default_threads_prefill
 from support.budgets import ROOMY_MIB
 from support.forced_answers import ENDLESS, only

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepseek_r1.engine.llama.binding.attention import attention_vector_bits
+from deepseek_r1.engine.llama.binding.kernels import attention_vector_bits
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deepseek_r1.engine.llama.binding.kernels import mul_mat, supported_kernels
 from deepseek_r1.engine.llama.binding.library import library
-from deepseek_r1.engine.llama.binding.mul_mat import MulMat, supported_kernels
 from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
@@ -142,7 +142,7 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
         pytest.skip("this processor has no such instructions, or llama.cpp's bits are others")
     functions = library().functions
     ggml = Ggml(functions)
-    made = MulMat(library(), ggml, kernel)
+    made = mul_mat(library(), ggml, kernel)
     native().mul_mat_set_rows(made.user_data, 1, MOST_ROWS)
     compute = address_of(native().mul_mat_compute)
     layout = custom_node_layout(ggml, functions, "MUL_MAT", compute, made.user_data)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deepseek_r1.engine.llama.binding.kernels import mul_mat
 from deepseek_r1.engine.llama.binding.library import library
-from deepseek_r1.engine.llama.binding.mul_mat import MulMat
 from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
 from deepseek_r1.weights.ggml.custom_node import custom_node_layout
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
@@ -50,7 +50,7 @@ class Kernels:
     def __init__(self) -> None:
         functions = library().functions
         ggml = Ggml(functions)
-        self._made = MulMat(library(), ggml, MulMatKernel.SSE42)
+        self._made = mul_mat(library(), ggml, MulMatKernel.SSE42)
         self._compute = address_of(native().mul_mat_compute)
         self._user_data = self._made.user_data
         self.layout: CustomNodeLayout = custom_node_layout(

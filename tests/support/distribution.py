@@ -11,8 +11,8 @@ from unittest.mock import patch
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.speculative import pass_times, verify
-from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
+from deepseek_r1.engine.llama.speculative import proposer, verify
+from deepseek_r1.engine.llama.speculative.proposer import PassTimes
 from support import gguf_files
 
 TOKENS = 3
@@ -49,7 +49,7 @@ def draw_tokens(
     """
     found, drafted = [], 0
     with (
-        patch.object(pass_times, "_IN_MEMORY", _ROWS_S),
+        patch.object(proposer, "_IN_MEMORY", _ROWS_S),
         patch.object(verify, "_PLAIN_PASSES", 1),
         CPUInference(
             target, draft_model=draft, drafts=None if draft else "off", memory_budget=8192,

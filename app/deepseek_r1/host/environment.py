@@ -9,7 +9,7 @@ from typing import Any
 
 from deepseek_r1.core.child_environment import background_options, child_command, child_environment
 from deepseek_r1.core.processes import ChildKind
-from deepseek_r1.engine.llama.binding.openmp import wait_policy
+from deepseek_r1.engine.llama.binding.library import wait_policy
 
 
 def engine_command() -> list[str]:

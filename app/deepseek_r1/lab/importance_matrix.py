@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepseek_r1.core.errors import EngineFailed
-from deepseek_r1.engine.llama.binding.activations import ActivationObserver
+from deepseek_r1.engine.llama.binding.evaluate import ActivationObserver
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.lab.quality_load import load, piece_within, read_text, windows
 from deepseek_r1.lab.quality_messages import Collect, Collected

@@ -15,7 +15,7 @@ from importlib import metadata
 from typing import Any
 
 from deepseek_r1.core.errors import LegacyEngineUnavailable
-from deepseek_r1.engine.low_level import import_low_level
+from deepseek_r1.engine.protocol.engine_names import import_low_level
 from deepseek_r1.hardware import cpu
 
 PACKAGE = "ctransformers"

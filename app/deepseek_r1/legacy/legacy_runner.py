@@ -24,7 +24,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
 from deepseek_r1.engine.output.repetition import RepetitionDetector
-from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult, OpenRequest
 from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import default_threads, default_threads_prefill

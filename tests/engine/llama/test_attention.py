@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from deepseek_r1.core.settings import KVType
-from deepseek_r1.engine.llama.binding import attention, context
-from deepseek_r1.engine.llama.binding.attention import attention_vector_bits, make_attention
+from deepseek_r1.engine.llama.binding import context, kernels
 from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.kernels import attention_vector_bits, make_attention
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 
@@ -55,7 +55,7 @@ def test_the_kernels_compute_what_llama_cpp_computes(
 ) -> None:
     if bits > attention_vector_bits():
         pytest.skip("this processor has shorter vectors")
-    monkeypatch.setattr(attention, "attention_vector_bits", lambda: bits)
+    monkeypatch.setattr(kernels, "attention_vector_bits", lambda: bits)
     ours = log_probabilities(model, kv_type)
     monkeypatch.setattr(context, "make_attention", lambda *_: None)
     theirs = log_probabilities(model, kv_type)

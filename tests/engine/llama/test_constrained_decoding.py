@@ -14,7 +14,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.constrained_decoding import SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.output.generation_output import GenerationOutput

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from deepseek_r1.engine.llama.binding import cpu_variant
-from deepseek_r1.engine.llama.binding.cpu_variant import (
+from deepseek_r1.engine.llama.binding import library as library_module
+from deepseek_r1.engine.llama.binding.library import (
     CpuVariant,
+    library,
     loaded_cpu_variant,
     variant_in_log_line,
 )
-from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.hardware import cpu
 
 pytestmark = pytest.mark.integration
@@ -53,8 +53,8 @@ def test_code_for_a_newer_processor_is_refused_with_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     old = SimpleNamespace(features=("sse4_2", "avx"))
-    monkeypatch.setattr(cpu_variant, "cpu", lambda: old)
-    monkeypatch.setattr(cpu_variant.sys, "platform", "linux")
+    monkeypatch.setattr(library_module, "cpu", lambda: old)
+    monkeypatch.setattr(library_module.sys, "platform", "linux")
     functions = built_with(b"CPU : SSE3 = 1 | AVX = 1 | AVX2 = 1 | FMA = 1 | REPACK = 1 | ")
     with pytest.raises(OSError, match="lacks avx2, fma"):
         loaded_cpu_variant(functions, "")
@@ -73,7 +73,7 @@ def test_code_for_a_newer_processor_is_refused_with_what_is_missing(
 def test_code_without_instructions_for_f16_is_slow_with_it(
     monkeypatch: pytest.MonkeyPatch, features: bytes, slow: bool
 ) -> None:
-    monkeypatch.setattr(cpu_variant.sys, "platform", "win32")  # nothing is checked there
+    monkeypatch.setattr(library_module.sys, "platform", "win32")  # nothing is checked there
     assert loaded_cpu_variant(built_with(features), "").converts_f16_slowly == slow
 
 

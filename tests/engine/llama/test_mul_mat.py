@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from deepseek_r1.engine.llama.binding import context
+from deepseek_r1.engine.llama.binding.kernels import make_mul_mat, supported_kernels
 from deepseek_r1.engine.llama.binding.library import library
-from deepseek_r1.engine.llama.binding.mul_mat import make_mul_mat, supported_kernels
 from deepseek_r1.native.native_library import MulMatKernel, native
 from support.streaming import loaded
 

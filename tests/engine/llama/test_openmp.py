@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.engine.llama.binding.openmp import SPIN_COUNT, wait_policy, wait_policy_set
+from deepseek_r1.engine.llama.binding.library import SPIN_COUNT, wait_policy, wait_policy_set
 
 
 def test_a_program_that_loads_the_library_itself_gets_the_same_way_of_waiting():

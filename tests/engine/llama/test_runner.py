@@ -14,7 +14,7 @@ from deepseek_r1.core.events import AnswerDelta, GenerationEvent
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama import runner
-from deepseek_r1.engine.llama.answer.decode_loop import DecodeLoop
+from deepseek_r1.engine.llama.answer.answer_decoding import DecodeLoop
 from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.registry import open_engine

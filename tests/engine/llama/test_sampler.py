@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepseek_r1.engine.llama.answer.samplers import NEGLIGIBLE
 from deepseek_r1.engine.llama.binding.evaluate import Evaluator
-from deepseek_r1.engine.llama.binding.sampler import NEGLIGIBLE
 from deepseek_r1.formats.gguf import read_header
 
 pytestmark = pytest.mark.integration

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deepseek_r1.engine.llama.threads.threads import OtherProcessesLoad, ThreadGovernor, candidates
+from deepseek_r1.engine.llama.threads import OtherProcessesLoad, ThreadGovernor, candidates
 
 
 class Machine:

@@ -26,28 +26,28 @@ from deepseek_r1.core.messages import (
     Role,
 )
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, DecodeMachine
-from deepseek_r1.engine.llama.answer.constrained_decoding import SamplerPair
-from deepseek_r1.engine.llama.answer.decode_loop import DecodeLoop
+from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, DecodeLoop, DecodeMachine
 from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
-from deepseek_r1.engine.llama.binding.kv_reclaim import make_kv_memory, make_kv_reclaim
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
-from deepseek_r1.engine.llama.binding.streaming_setup import make_streamed_weights
-from deepseek_r1.engine.llama.prefill.next_turn import NextTurn
-from deepseek_r1.engine.llama.prefill.prompt_prefill import PromptPrefill
+from deepseek_r1.engine.llama.binding.streaming_setup import (
+    make_kv_memory,
+    make_kv_reclaim,
+    make_streamed_weights,
+)
+from deepseek_r1.engine.llama.prefill import NextTurn, PromptPrefill
 from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
-from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
-from deepseek_r1.engine.llama.speculative.draft_setup import (
+from deepseek_r1.engine.llama.speculative.drafting import (
+    DraftMemory,
     LoadShares,
     make_drafting,
     open_draft,
 )
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.engine.llama.threads.engine_threads import EngineThreads
-from deepseek_r1.engine.llama.threads.threads import ThreadGovernor
+from deepseek_r1.engine.llama.threads import EngineThreads, ThreadGovernor
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template_families import open_template

@@ -20,8 +20,12 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.detokenizer import Detokenizer
-from deepseek_r1.engine.output.reasoning import OutputSegment, ReasoningSplitter, SegmentKind
-from deepseek_r1.engine.output.stop_sequences import StopMatcher
+from deepseek_r1.engine.output.reasoning import (
+    OutputSegment,
+    ReasoningSplitter,
+    SegmentKind,
+    StopMatcher,
+)
 from deepseek_r1.engine.protocol.base import GenerationResult
 
 TAG_LAST_BYTE = b">"  # the last byte of every tag

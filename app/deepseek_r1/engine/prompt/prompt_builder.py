@@ -25,7 +25,6 @@ from deepseek_r1.core.messages import (
 )
 from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
-from deepseek_r1.engine.prompt.common_prefix import common_length
 from deepseek_r1.engine.prompt.template import ChatTemplate, opens_thinking
 
 _PRIVATE = 0xF0000  # a private plane of characters without case or white space
@@ -212,3 +211,9 @@ class PromptBuilder:
 
 def _pattern_of(texts: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(text) for text in texts) or r"(?!)")
+
+
+def common_length(ones: Sequence[int], others: Sequence[int]) -> int:
+    """Return how many of the first tokens are the same."""
+    shorter = min(len(ones), len(others))
+    return next((i for i in range(shorter) if ones[i] != others[i]), shorter)

@@ -1,8 +1,13 @@
-"""The engines' names and versions, found without loading them."""
+"""The engines' packages: names and versions, and their low-level modules without the rest."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
+import types
 from importlib import metadata
+from typing import Any
 
 _MAIN = ("llama.cpp", "llama-cpp-python")
 _LEGACY = ("ctransformers", "ctransformers")
@@ -16,3 +21,19 @@ def engine_name(*, legacy: bool = False) -> str:
     except metadata.PackageNotFoundError:  # a bundle may come without the packages' metadata
         return name
     return f"{name} {version}" if name == package else f"{name} ({package} {version})"
+
+
+def import_low_level(package: str, module: str, distribution: str) -> Any:
+    """Import `package.module`, with `package` as an empty module that has only a search path.
+
+    Raises ImportError, with the name of the `distribution` where it is not installed.
+    """
+    if package not in sys.modules:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.submodule_search_locations is None:
+            raise ImportError(f"{distribution} is not installed")
+        bare = types.ModuleType(package)
+        bare.__path__ = list(spec.submodule_search_locations)
+        bare.__spec__ = spec
+        sys.modules[package] = bare
+    return importlib.import_module(f"{package}.{module}")

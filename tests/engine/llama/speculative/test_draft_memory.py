@@ -19,10 +19,8 @@ from deepseek_r1.core.events import BillItem
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
-from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
-from deepseek_r1.engine.llama.speculative.draft_setup import CacheDropping
-from deepseek_r1.engine.llama.speculative.drafting import undrafted_s
+from deepseek_r1.engine.llama.speculative.drafting import CacheDropping, DraftMemory, undrafted_s
 from deepseek_r1.hardware.storage import RawFile
 from deepseek_r1.weights.residency import Residency, plan_residency
 from memory.headers import streamable

@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from deepseek_r1.engine.llama.speculative.acceptance import AcceptanceTable
-from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
+from deepseek_r1.engine.llama.speculative.proposer import AcceptanceTable, PassTimes
 from support.distribution import passes
 
 # Two rows cost hardly more than one; eight cost twice what seven do, and sixteen no more than that.

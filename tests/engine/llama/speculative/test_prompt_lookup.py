@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
-from deepseek_r1.engine.llama.speculative.prompt_lookup import MOST_TOKENS, PromptLookup
-from deepseek_r1.engine.llama.speculative.suffix_automaton import SuffixAutomaton
+from deepseek_r1.engine.llama.speculative.prompt_lookup import (
+    MOST_TOKENS,
+    PromptLookup,
+    SuffixAutomaton,
+)
+from deepseek_r1.engine.llama.speculative.proposer import PassTimes
 from deepseek_r1.memory.plan import LOOKUP_MIB
 from support.distribution import passes
 

@@ -2,27 +2,97 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd, TokenLogprob
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.answer.answer_end import AnswerEnd
-from deepseek_r1.engine.llama.answer.constrained_decoding import SamplerPair
-from deepseek_r1.engine.llama.answer.decode_loop import DecodeLoop
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
+from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.engine.llama.threads.threads import ThreadGovernor
-from deepseek_r1.engine.output.generation_output import GenerationOutput
+from deepseek_r1.engine.llama.threads import ThreadGovernor
+from deepseek_r1.engine.output.generation_output import TAG_LAST_BYTE, GenerationOutput
 from deepseek_r1.memory.plan import DECODE_ROWS
-
-_MOST_RESERVE = 256  # cells that thinking leaves for an answer
-_RESERVE_SHARE = 8  # or this part of the context, if that is less
+from deepseek_r1.native.native_library import DecodeBuffers, DecodeResult, LlamaFunctions, native
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.binding.logprobs import LogprobReader
+
+MAX_RUN_S = 0.05  # then the engine reports progress and applies changed settings
+_MAX_TOKENS = 256  # of a run
+_TEXT_BYTES = 4096
+
+
+class DecodeLoop:
+    """Runs the native loop on a context. For the computing thread."""
+
+    def __init__(self, library: Library, model: LlamaModel, context: LlamaContext) -> None:
+        self._native, self._context, api = native(), context, library.api
+        self.loop = LlamaFunctions(
+            decode=_address(api.llama_decode),
+            sampler_sample=_address(api.llama_sampler_sample),
+            vocab_is_eog=_address(api.llama_vocab_is_eog),
+            token_to_piece=_address(api.llama_token_to_piece),
+            context=_address(context.pointer),
+            vocabulary=_address(model.vocab),
+            one=context.single_token_batch,
+            token=ctypes.addressof(context.one),
+        )
+        """The functions and buffers of the native loop."""
+        self._tokens = (ctypes.c_int * (_MAX_TOKENS + 2))()
+        self._times_s = (ctypes.c_double * (_MAX_TOKENS + 1))()
+        self._text = ctypes.create_string_buffer(_TEXT_BYTES)
+        addresses = (ctypes.addressof(each) for each in (self._tokens, self._times_s, self._text))
+        self._buffers, self._result = DecodeBuffers(*addresses, _TEXT_BYTES), DecodeResult()
+        self.times_s: list[float] = []
+        """The seconds that each token of the last run took."""
+        self.text_tokens: list[int] = []
+        self.text = b""
+        """The text that the last run gave to the output, and its tokens."""
+        self.last_token = 0
+        """The last token of the last run, which was not computed; after a failure the output's."""
+
+    def run(self, token: int, chain: Any, output: GenerationOutput, max_tokens: int) -> int:
+        """Compute a chosen token, then sample the next with `chain`, for up to `max_tokens` tokens.
+
+        The run goes on while the sampled tokens are plain text that may wait; that text is given to
+        `output`. Returns the last sampled token, which is neither computed nor in the output.
+        Raises AbortedError, EngineFailed.
+        """
+        self._tokens[0], result = token, self._result
+        for_s = min(output.text_due_at - time.perf_counter(), MAX_RUN_S)
+        with self._context.interruptible():
+            self._native.decode_loop_run(
+                self.loop,
+                chain,
+                self._buffers,
+                min(max_tokens, _MAX_TOKENS),
+                for_s,
+                TAG_LAST_BYTE,
+                result,
+            )
+        computed = result.computed
+        self.times_s = self._times_s[:computed]
+        self._context.cells += self._tokens[:computed]
+        self.text_tokens = self._tokens[1 : 1 + result.text_tokens]
+        self.text = ctypes.string_at(self._text, result.text_bytes)
+        self.last_token = self._tokens[computed]
+        output.on_text(self.text, result.text_tokens)
+        self._context.check(result.status)
+        return self.last_token
+
+
+def _address(pointer: Any) -> int:
+    return ctypes.cast(pointer, ctypes.c_void_p).value or 0
+
+
+_MOST_RESERVE = 256  # cells that thinking leaves for an answer
+_RESERVE_SHARE = 8  # or this part of the context, if that is less
 
 
 class DecodeMachine(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from deepseek_r1.core.events import FinishReason, ThinkingEnd
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.constrained_decoding import SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 from deepseek_r1.engine.output.repetition import RepetitionDetector
 

@@ -10,7 +10,7 @@ from deepseek_r1.core.errors import PromptTooLong, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.constrained_decoding import SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.batching.batch_scheduler import BatchEvent, BatchScheduler
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells

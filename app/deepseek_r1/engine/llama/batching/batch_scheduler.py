@@ -29,8 +29,12 @@ from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
 from deepseek_r1.engine.llama.batching.idle_cells import IdleCells
 from deepseek_r1.engine.llama.batching.prefill_share import LEAST_TOKENS, PrefillShare
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
-from deepseek_r1.engine.llama.binding.context import AbortedError, BatchToken, LlamaContext
-from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.engine.llama.binding.context import (
+    AbortedError,
+    BatchToken,
+    LlamaContext,
+)
+from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.memory.meter import peak_mib
 
 LEAST_MEASURED = 16  # tokens of a prompt whose time is measured

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.engine.prompt.prompt_builder import common_length
 
 CELL_HEAD_S = 4e-9  # the cost of a cell for a token, in each head of each layer; about 1 us in all
 FIRST_WORTH_TOKENS = 4000.0  # as long as the time of a prompt's token is not known

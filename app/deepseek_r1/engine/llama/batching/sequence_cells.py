@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Protocol
 
-from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.engine.prompt.prompt_builder import common_length
 
 
 class SequenceMemory(Protocol):

@@ -18,11 +18,10 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.interrupts import deferred_interrupt
 from deepseek_r1.core.settings import KVType
-from deepseek_r1.engine.llama.binding.attention import make_attention
+from deepseek_r1.engine.llama.binding.kernels import make_attention, make_mul_mat
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
-from deepseek_r1.engine.llama.binding.mul_mat import make_mul_mat
-from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.native.native_library import (
     LlamaBatch,
     NodeKernels,

@@ -9,18 +9,131 @@ module object with only a search path before its submodule is imported.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
+import sys
 import threading
 from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineStartFailed
-from deepseek_r1.engine.llama.binding.cpu_variant import loaded_cpu_variant, variant_in_log_line
 from deepseek_r1.engine.llama.binding.exported_functions import ExportedFunctions
-from deepseek_r1.engine.llama.binding.openmp import wait_policy_set
-from deepseek_r1.engine.low_level import import_low_level
+from deepseek_r1.engine.protocol.engine_names import import_low_level
+from deepseek_r1.hardware import cpu
+
+# The line that ggml logs when it has loaded a variant: nothing else names the file.
+_LOADED = re.compile(r"loaded CPU backend from .*ggml-cpu-([a-z0-9_.+-]+?)\.(?:so|dll|dylib)")
+_FEATURE = re.compile(r"([A-Z][A-Z0-9_]*) = 1")
+
+# ggml's names of instruction sets, and Linux's, which `hardware` uses on every system.
+_NEEDED = {
+    "SSE42": "sse4_2",
+    "AVX": "avx",
+    "AVX2": "avx2",
+    "F16C": "f16c",
+    "FMA": "fma",
+    "BMI2": "bmi2",
+    "AVX_VNNI": "avx_vnni",
+    "AVX512": "avx512f",
+    "AVX512_VBMI": "avx512vbmi",
+    "AVX512_VNNI": "avx512_vnni",
+    "AVX512_BF16": "avx512_bf16",
+    "AMX_INT8": "amx_int8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CpuVariant:
+    """The loaded code. `variant` is empty where the build has only one.
+
+    A build with run-time variants has that code in separate libraries, named after the first
+    processors that could run them ("haswell": AVX2), and loads the best one. Any other build has
+    one, made for the build machine: an older processor would crash at an unknown instruction.
+
+    `features` are ggml's names of what the code uses: instruction sets, but also "REPACK" or
+    "OPENMP".
+    """
+
+    variant: str
+    features: tuple[str, ...]
+
+    def missing(self, processor: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the instruction sets it uses that `processor` does not list."""
+        needed = [_NEEDED[name] for name in self.features if name in _NEEDED]
+        return tuple(name for name in needed if name not in processor)
+
+    @property
+    def converts_f16_slowly(self) -> bool:
+        """Whether it is x86 code that looks f16 numbers up in a table, one by one."""
+        return "SSE3" in self.features and "F16C" not in self.features
+
+
+def loaded_cpu_variant(functions: ExportedFunctions, variant: str) -> CpuVariant:
+    """Return the variant of the loaded library. Raises OSError where this processor lacks
+    something.
+
+    A variant needs no check: ggml asks the processor before it chooses one. Only Linux lists all
+    instruction sets of a processor; elsewhere nothing is checked.
+    """
+    system_info = functions.llama_print_system_info
+    system_info.restype, system_info.argtypes = ctypes.c_char_p, []
+    loaded = CpuVariant(
+        variant, tuple(_FEATURE.findall((system_info() or b"").decode("ascii", "replace")))
+    )
+    features = cpu().features if sys.platform == "linux" else ()
+    if features and not variant and (missing := loaded.missing(features)):
+        raise OSError(f"it was built for a newer processor: this one lacks {', '.join(missing)}")
+    return loaded
+
+
+def variant_in_log_line(line: str) -> str:
+    """Return the variant that a line of ggml's log reports as loaded; empty for other lines."""
+    found = _LOADED.search(line)
+    return found[1] if found else ""
+
+
+# How often an OpenMP thread spins before it sleeps, in turns of libgomp's waiting loop. Measured
+# with two threads on two cores, the best of two or three runs, tokens/s.
+# "busy" is beside one program that never rests, on a busy machine: only the order counts.
+#
+#                     135M idle  1.5B idle  135M busy
+#     unset                 186       40.2          7
+#     spin 1000             183       40.1         21
+#     spin 300              182       36.6         50
+#     passive                71       27.3         42
+#
+# libgomp's default, milliseconds of spinning, collapses as soon as another program needs a core.
+# "passive" makes a system call at every operation of the graph. 1000 costs an idle machine 2 %.
+SPIN_COUNT = "1000"
+
+
+def wait_policy(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return variables to add to `environment`; none where it sets a wait policy already."""
+    if "OMP_WAIT_POLICY" in environment or "GOMP_SPINCOUNT" in environment:
+        return {}
+    return {"GOMP_SPINCOUNT": SPIN_COUNT}
+
+
+@contextmanager
+def wait_policy_set() -> Iterator[None]:
+    """Add the variables to this process's environment during the block.
+
+    OpenMP reads it once, when its library is loaded. The host starts the engine's process with the
+    right environment; a program that uses `CPUInference` itself gets it here.
+    """
+    added = wait_policy(os.environ)
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)
+
 
 _LEVEL_DEBUG, _LEVEL_WARN, _LEVEL_ERROR, _LEVEL_CONTINUED = 1, 3, 4, 5
 _LINES_KEPT = 400

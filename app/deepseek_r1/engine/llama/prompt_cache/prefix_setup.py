@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from deepseek_r1.core import log
 from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
-from deepseek_r1.engine.llama.prompt_cache.fingerprint import Facts, fingerprint
-from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache
-from deepseek_r1.engine.llama.prompt_cache.snapshot import SequenceSnapshot
+from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache, SequenceSnapshot
+from deepseek_r1.engine.llama.prompt_cache.segment import ID_BYTES, drop_from_page_cache
 from deepseek_r1.engine.protocol.base import OpenRequest
+from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu
 from deepseek_r1.memory.cost_model import kv_cache_bytes, padded
 
@@ -74,3 +77,41 @@ def _facts(library: Library, request: OpenRequest, context: LlamaContext) -> Fac
         "architecture": header.architecture,
         "vocabulary": header.vocabulary,
     }
+
+
+_SAMPLES, _SAMPLE_BYTES = 64, 4096  # of tensors' data
+_READ_BYTES = 1 << 20
+_PERSON = b"r1 kv root"
+
+Facts = Mapping[str, str | int | float | bool | None]
+
+
+def fingerprint(header: ModelHeader, facts: Facts) -> bytes:
+    """Hash all that a saved state depends on: the model's file, and `facts`. Raises OSError.
+
+    llama.cpp loads the state of any model of the same shape: it cannot distinguish Qwen2.5-7B's
+    from R1-Distill-Qwen-7B's.
+
+    The hash covers all bytes before the first tensor (metadata, vocabulary, table of tensors),
+    samples of the tensors' data, the file's size, and its modification time.
+    """
+    hashed = hashlib.blake2b(digest_size=ID_BYTES, person=_PERSON)
+    hashed.update(json.dumps(facts, sort_keys=True).encode())
+    for number, part in enumerate(header.parts):
+        _add_part(hashed, header, number, part)
+    return hashed.digest()
+
+
+def _add_part(hashed: hashlib.blake2b, header: ModelHeader, number: int, path: Path) -> None:
+    tensors = [tensor for tensor in header.tensors if tensor.part == number]
+    with path.open("rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        hashed.update(f"{number} {status.st_size} {status.st_mtime_ns} ".encode())
+        left = min((tensor.offset for tensor in tensors), default=status.st_size)
+        while left > 0 and (data := file.read(min(left, _READ_BYTES))):
+            hashed.update(data)
+            left -= len(data)
+        for tensor in tensors[:: max(1, len(tensors) // _SAMPLES)]:
+            file.seek(tensor.offset + max(0, tensor.nbytes - _SAMPLE_BYTES) // 2)
+            hashed.update(file.read(min(tensor.nbytes, _SAMPLE_BYTES)) or b"")
+        drop_from_page_cache(file.fileno())

@@ -34,7 +34,7 @@ from deepseek_r1.engine.llama.prompt_cache.segment import (
     read_header,
     write_file,
 )
-from deepseek_r1.engine.prompt.common_prefix import common_length
+from deepseek_r1.engine.prompt.prompt_builder import common_length
 
 LOCK_WAIT_S = 2.0  # an engine before this one may still be ending
 _LEFT_FREE_BYTES = 512 << 20  # of the drive, for everything else

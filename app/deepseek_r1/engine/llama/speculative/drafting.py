@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
+from deepseek_r1.core import log
+from deepseek_r1.core.errors import DraftUnfit
+from deepseek_r1.core.heap import trim_heap
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, SamplingSettings
 from deepseek_r1.engine.llama.binding.context import LlamaContext
-from deepseek_r1.engine.llama.speculative.draft_memory import DraftMemory
-from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
+from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.prompt_lookup import PromptLookup
-from deepseek_r1.engine.llama.speculative.proposer import Proposer
+from deepseek_r1.engine.llama.speculative.proposer import PassTimes, Proposer
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.memory.estimate import UNHIDDEN_SHARE
+from deepseek_r1.engine.protocol.base import OpenRequest
+from deepseek_r1.hardware.storage import RawFile, SystemFile
+from deepseek_r1.memory.drafts import draft_kv_type
+from deepseek_r1.memory.estimate import UNHIDDEN_SHARE, unhidden_compute_s
+from deepseek_r1.memory.meter import unshared_mib
 from deepseek_r1.memory.plan import AUTOMATIC_ROWS
 from deepseek_r1.weights.residency import Residency
 
@@ -122,3 +134,175 @@ def undrafted_s(
     share = without.streamed_mib / residency.streamed_mib if residency.streamed_mib else 1.0
     read_s = max(0.0, plain_s - compute_s)
     return min(plain_s, max(share * read_s + compute_s, compute_s / UNHIDDEN_SHARE))
+
+
+class DraftMemory:
+    """Owns a draft model, and the target's residencies: the one in force and that without it.
+
+    Within the budget it displaces weights of the target, which are then read in every pass. So it
+    has to bring more than drafting alone costs, or is freed.
+
+    `set_residency`, `residencies` and `released` are for any thread, the rest for the computing
+    one. A new budget may come while the draft model is freed: both residencies change together.
+    """
+
+    def __init__(
+        self,
+        model: DraftModel | None,
+        residency: Residency | None,
+        without: Residency | None,
+        set_residency: Callable[[Residency], None],
+        plan: Callable[[float], Residency],
+    ) -> None:
+        """`residency` is the target's, `without` the one for the time without the draft model.
+
+        Both are None where the target is not streamed. `set_residency` puts a residency in force
+        with the next computation; `plan` returns that of as many MiB.
+        """
+        self.model = model
+        self._residency, self._without, self._set_residency = residency, without, set_residency
+        self._plan = plan
+        self._lock = threading.Lock()
+        self.released = False
+        self._kept_mib = 0.0  # of the freed draft model's memory, by the process
+
+    @property
+    def residencies(self) -> tuple[Residency | None, Residency | None]:
+        """The target's residency in force and that without the draft model, both of one budget."""
+        with self._lock:
+            return self._residency, self._without
+
+    def set_residency(self, residency: Residency, without: Residency | None) -> None:
+        """Put the residency of a new budget in force: `without` once the draft model is freed."""
+        with self._lock:
+            if self.released:
+                residency = self._less(residency if without is None else without, self._kept_mib)
+            self._without = residency if self.released else without
+            self._put_in_force(residency)
+
+    def release(self) -> None:
+        """Free the draft model. The next computation uses its memory for the target's weights.
+
+        They get what the process gave back: an allocator may keep some of what was freed.
+        """
+        log.engine.info("the draft model is freed: answers are slower with it")
+        before_mib = unshared_mib(os.getpid())
+        self.close()
+        trim_heap()  # a vocabulary is many small blocks, which the heap would keep
+        returned_mib = before_mib - unshared_mib(os.getpid())
+        with self._lock:
+            self.released = True
+            if self._residency is not None and self._without is not None:
+                planned_mib = self._without.total_mib - self._residency.total_mib
+                self._kept_mib = max(0.0, planned_mib - returned_mib)
+                self._without = self._less(self._without, self._kept_mib)
+                self._put_in_force(self._without)
+
+    def _less(self, residency: Residency, mib: float) -> Residency:
+        """Return the residency that needs so much less memory."""
+        return self._plan(residency.total_mib - mib) if mib else residency
+
+    def _put_in_force(self, residency: Residency) -> None:
+        self._residency = residency
+        self._set_residency(residency)
+
+    def close(self) -> None:
+        """Free the draft model."""
+        model, self.model = self.model, None
+        if model is not None:
+            model.close()
+
+
+class LoadShares:
+    """Reports the progress of a load: the draft model first, each by the size of its file.
+
+    Its methods return False where the load has to stop, as `on_progress` does.
+    """
+
+    def __init__(self, request: OpenRequest, on_progress: Callable[[float], bool]) -> None:
+        draft_bytes = request.draft.header.file_bytes if request.draft is not None else 0
+        self._draft_share = draft_bytes / (draft_bytes + request.header.file_bytes)
+        self._on_progress = on_progress
+
+    def of_draft(self, fraction: float) -> bool:
+        """Report the fraction of the draft model that is loaded, 0 to 1."""
+        return self._on_progress(self._draft_share * fraction)
+
+    def of_model(self, fraction: float) -> bool:
+        """Report the fraction of the target that is loaded, 0 to 1."""
+        return self._on_progress(self._draft_share + (1 - self._draft_share) * fraction)
+
+
+class CacheDropping:
+    """Reports the progress of a load, and drops from the page cache what was read on the way.
+
+    llama.cpp reads a draft model through the page cache. A limit of a control group counts that,
+    too: a container would run short of memory although the plan fits.
+    """
+
+    _STEP_BYTES = 32 << 20
+
+    def __init__(self, files: Sequence[RawFile], on_progress: Callable[[float], bool]) -> None:
+        self._files, self._on_progress = files, on_progress
+        self._nbytes = sum(file.nbytes for file in files)
+        self._dropped = 0  # bytes that had been read at the last time
+
+    def __call__(self, fraction: float) -> bool:
+        """Take the fraction that is loaded, 0 to 1. Returns whether the load goes on."""
+        read = round(fraction * self._nbytes)
+        if read - self._dropped >= self._STEP_BYTES or fraction >= 1:
+            self._dropped = read
+            for file in self._files:
+                file.drop_cache(0, file.nbytes)
+        return self._on_progress(fraction)
+
+
+def open_draft(
+    library: Library,
+    request: OpenRequest,
+    threads: tuple[int, int],
+    on_progress: Callable[[float], bool],
+) -> DraftModel | None:
+    """Load the draft model of a request; None where there is none.
+
+    Raises DraftUnfit, ModelLoadFailed, LoadStopped.
+    """
+    draft = request.draft
+    if draft is None:
+        return None
+    with ExitStack() as opened:
+        files = [SystemFile(part, direct=False) for part in draft.header.parts]
+        for file in files:
+            opened.callback(file.close)
+        model = LlamaModel(library, draft.header.parts, CacheDropping(files, on_progress))
+    try:
+        if not model.can_truncate:
+            detail = tr("Tokens cannot be taken back from its memory.")
+            raise DraftUnfit(draft=draft.header.name, model=request.header.name, detail=detail)
+        return DraftModel(
+            library,
+            model,
+            draft.vocabulary,
+            kv_type=draft_kv_type(draft.header),
+            context_length=request.settings.context_length,
+            threads=threads,
+        )
+    except BaseException:
+        model.close()
+        raise
+
+
+def make_drafting(
+    request: OpenRequest,
+    context: LlamaContext,
+    model: LlamaModel,
+    memory: DraftMemory,
+) -> Drafting:
+    """Return the drafting of a loaded target. A chosen draft model counts as drafts by name."""
+    mode = request.settings.drafts
+    if request.draft is not None or request.draft_released:
+        mode = DraftMode.MODEL
+    if not model.can_truncate:
+        mode = DraftMode.OFF
+    compute_s = unhidden_compute_s(request.header, context.params.threads)
+    return Drafting(context, mode, memory, compute_s=compute_s)

@@ -6,8 +6,7 @@ import time
 from collections.abc import Sequence
 
 from deepseek_r1.engine.llama.binding.context import LlamaContext
-from deepseek_r1.engine.llama.speculative.pass_times import PassTimes
-from deepseek_r1.engine.llama.speculative.proposer import Draft, Proposer
+from deepseek_r1.engine.llama.speculative.proposer import Draft, PassTimes, Proposer
 
 _PROBE_PASSES = 64  # with drafts, before the time of a plain pass is measured again
 _PLAIN_PASSES = 2  # at an answer's beginning; weights still arrive in the first, so it is not timed

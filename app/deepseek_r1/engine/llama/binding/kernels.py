@@ -1,0 +1,133 @@
+"""Computes attention and products with kernels of our own, in place of llama.cpp's nodes.
+
+Attention: `native/attention.hpp`. Products, `native/mul_mat.hpp`: with AVX2 or later, few rows of
+weights in Q4_K and Q6_K that have the file's layout: streamed ones, and those that llama.cpp does
+not repack for the processor. Where llama.cpp was built without AVX, and computes most types one
+number at a time, any number of rows, and Q4_1, Q5_0, Q5_1 and Q8_0 as well.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any, Final
+
+from deepseek_r1.core import log as _log
+from deepseek_r1.core.errors import StreamingUnavailable
+from deepseek_r1.engine.llama.binding.library import Library
+from deepseek_r1.native.native_library import MulMatKernel, Quantizers, native
+from deepseek_r1.weights.ggml.custom_node import custom_node_layout
+from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
+
+_VERSION: Final = 1  # of the order of summation, which decides the last digits of results
+_OPERATIONS: Final = {"attention": "FLASH_ATTN_EXT", "mul_mat": "MUL_MAT"}
+_NO_LIMIT: Final = 1 << 31
+# The fewest and the most rows. With AVX2, one row takes as long with ggml's kernels, and from more
+# rows on its tiled kernel is faster (tests/benchmarks/bench_kernels.py).
+_ROWS: Final = {
+    MulMatKernel.SSE42: (1, _NO_LIMIT),
+    MulMatKernel.AVX2: (2, 12),
+    MulMatKernel.AVX_VNNI: (2, 24),
+    MulMatKernel.AVX512_VNNI: (2, 32),
+}
+_AVX2_NEEDS: Final = frozenset(("AVX2", "FMA", "F16C"))
+
+
+def supported_kernels(library: Library) -> list[MulMatKernel]:
+    """Return the kernels that this processor runs and that give this llama.cpp's bits, best first.
+
+    None on Windows, in a library that another compiler than GCC made, and where llama.cpp was built
+    with AVX but not with AVX2, FMA and F16C.
+    """
+    features = library.cpu_variant.features
+    same_bits: list[MulMatKernel] = []
+    if _AVX2_NEEDS.issubset(features):
+        same_bits = [each for each in MulMatKernel if each >= MulMatKernel.AVX2]
+    elif "SSE3" in features and "AVX" not in features:
+        same_bits = [MulMatKernel.SSE42]
+    supported = [each for each in same_bits if native().mul_mat_supported(each)]
+    return sorted(supported, reverse=True)
+
+
+def attention_vector_bits() -> int:
+    """Return the bits of the vectors that attention has here: 512, 256, or 0 without kernels.
+
+    They need a processor with AVX2, FMA and F16C, and a library compiled by GCC, not for Windows.
+    """
+    bits: int = native().attention_vector_bits()
+    return bits
+
+
+class Kernels:
+    """The kernels for one operation of a context's graph. For the context's thread."""
+
+    def __init__(self, library: Library, ggml: Ggml, kind: str, user_data: int, name: str) -> None:
+        """`kind`, a key of `_OPERATIONS`, begins the names of the native functions.
+
+        Raises StreamingUnavailable where llama.cpp's structures are not the expected ones.
+        """
+        self.name, self.user_data = name, user_data
+        self._free = getattr(native(), f"{kind}_free")
+        compute = address_of(getattr(native(), f"{kind}_compute"))
+        try:
+            layout = custom_node_layout(
+                ggml, library.functions, _OPERATIONS[kind], compute, user_data
+            )
+        except BaseException:
+            self.close()
+            raise
+        getattr(native(), f"{kind}_set_layout")(user_data, ctypes.byref(layout))
+
+    def close(self) -> None:
+        """Free its memory. The context has to be freed before."""
+        self._free(self.user_data)
+
+
+def attention(library: Library, ggml: Ggml, vector_bits: int) -> Kernels:
+    """Return the attention of a new context. Raises StreamingUnavailable."""
+    name, user_data = (
+        f"attention {_VERSION}, {vector_bits} bits",
+        native().attention_new(vector_bits),
+    )
+    return Kernels(library, ggml, "attention", user_data, name)
+
+
+def mul_mat(library: Library, ggml: Ggml, kernel: MulMatKernel) -> Kernels:
+    """Return the products of a new context. Raises StreamingUnavailable."""
+    functions = library.functions
+    try:
+        quantizers = Quantizers(
+            address_of(functions.quantize_row_q8_K_ref),
+            address_of(functions.quantize_row_q8_0_ref),
+            address_of(functions.quantize_row_q8_1_ref),
+        )
+    except AttributeError as error:
+        raise StreamingUnavailable(detail=str(error)) from error
+    least, most = _ROWS[kernel]
+    limit = f"up to {most} rows" if most < _NO_LIMIT else kernel.name
+    user_data = native().mul_mat_new(kernel, quantizers)
+    native().mul_mat_set_rows(user_data, least, most)
+    return Kernels(library, ggml, "mul_mat", user_data, f"mul_mat {_VERSION}, {limit}")
+
+
+def make_attention(library: Library, ggml: Ggml | None) -> Kernels | None:
+    """Return the attention for a new context; None where llama.cpp computes it."""
+    return _made(attention, library, ggml, attention_vector_bits())
+
+
+def make_mul_mat(library: Library, ggml: Ggml | None) -> Kernels | None:
+    """Return the products for a new context; None where llama.cpp computes them."""
+    return _made(mul_mat, library, ggml, next(iter(supported_kernels(library)), None))
+
+
+def _made(
+    make: Callable[[Library, Ggml, Any], Kernels], library: Library, ggml: Ggml | None, kernel: Any
+) -> Kernels | None:
+    """None where there are no kernels, or llama.cpp's structures are not the expected ones."""
+    if not kernel:
+        return None
+    try:
+        return make(library, ggml or Ggml(library.functions), kernel)
+    except StreamingUnavailable as error:
+        _log.engine.warning("llama.cpp computes %s itself: %s", make.__name__, error)
+        return None
