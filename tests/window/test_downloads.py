@@ -353,7 +353,7 @@ def test_the_catalogue_shows_address_size_room_and_bill_before_anything_is_fetch
         chooser = chooser_of(qtbot, session)
         page = chooser.catalogue
         page.download_requested.disconnect()
-        page.download_requested.connect(asked.append)
+        page.download_requested.connect(lambda spec, _draft: asked.append(spec))
         select(chooser, "deepseek-r1-distill-qwen-7b", "Q4_K_M")
         qtbot.waitUntil(lambda: "free on the drive" in page.table.detail.text())
         assert "4.68 GB to download" in page.table.detail.text()
@@ -377,7 +377,7 @@ def test_a_file_without_a_checksum_is_fetched_only_after_a_warning(
         page = chooser.catalogue
         asked: list[DownloadSpec] = []
         page.download_requested.disconnect()
-        page.download_requested.connect(asked.append)
+        page.download_requested.connect(lambda spec, _draft: asked.append(spec))
         select(chooser, "deepseek-r1-0528-qwen3-8b", "Q8_0")
         click(page.table.download_button)
         dialog(QMessageBox).reject()
@@ -405,8 +405,7 @@ def test_the_first_start_offers_a_model_with_its_bill_and_speed(
         qtbot.waitUntil(card.isVisible)
         assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.heading.text()
         assert "MiB of the budget of 2,048 MiB" in card.facts.text()
-        card.address_button.click()
-        assert "huggingface.co" in card.address.text()
+        assert "huggingface.co" in card.source.text()
         qtbot.waitUntil(lambda: "tokens a second" in card.speed.text())
         assert not session.downloads.items  # nothing is fetched by itself
         card.starter_button.click()
@@ -422,7 +421,7 @@ def test_download_and_start_does_both(
     model = known_models()[0]
     with HostileServer(lambda _, reply: reply.file(content)).running() as server:
         monkeypatch.setattr(
-            "r1desk.models.recommendation.spec_for_known",
+            "r1desk.models.catalogue_picks.spec_for_known",
             lambda _model, file: order(server, content, file.file),
         )
         with running_session(qtbot, own_profile, first) as session:
@@ -442,6 +441,5 @@ def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Pa
     with running_session(qtbot, own_profile, first) as session:
         card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible)
-        card.address_button.click()
-        assert "modelscope.cn" in card.address.text()
+        assert "modelscope.cn" in card.source.text()
         assert card.download_button.text() == "下载并开始"

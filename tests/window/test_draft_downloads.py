@@ -53,8 +53,7 @@ def page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
 def requested_by(qtbot: QtBot, page: CataloguePage, click: object) -> list[str]:
     """The files that a click requests."""
     files: list[str] = []
-    page.download_requested.connect(lambda spec: files.append(spec.file))
-    page.drafted_download_requested.connect(lambda *specs: files.extend(s.file for s in specs))
+    page.download_requested.connect(lambda *specs: files.extend(s.file for s in specs if s))
     qtbot.mouseClick(click, Qt.MouseButton.LeftButton)
     return files
 
@@ -134,15 +133,14 @@ def test_a_card_offers_the_draft_model_too(
     qtbot: QtBot, page: CataloguePage, draft: KnownDraft
 ) -> None:
     (file,) = (f for f in files_of(page) if fits(f, "7B"))
-    spec = download_spec.spec_for_known(file.model, file.file)
-    card = ModelCard(Pick(Purpose.SMARTEST, file), spec)
+    card = ModelCard(Pick(Purpose.SMARTEST, file))
     qtbot.addWidget(card)
     card.show()
     assert card.draft.isVisible()
     assert card.draft.isChecked()
     with qtbot.waitSignal(card.download_requested) as requested:
         qtbot.mouseClick(card.button, Qt.MouseButton.LeftButton)
-    assert requested.args == [file, draft]
+    assert requested.args == [file, "Hugging Face", draft]
     card.show_place(Path(SEVEN), in_use=False, draft_here=False)
     assert not card.draft.isVisible()
     assert card.draft.wanted is None

@@ -228,8 +228,8 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(
     part.close()
     with ready_session(qtbot, own_profile) as session:
         page = open_page(qtbot, session)
-        qtbot.waitUntil(lambda: "part.gguf" in page.downloads.rows)
-        row = page.downloads.rows["part.gguf"]
+        qtbot.waitUntil(lambda: "part.gguf" in page.window().downloads.list.rows)
+        row = page.window().downloads.list.rows["part.gguf"]
         assert row.resume_button.isVisible()
         assert row.status.text().startswith("Paused at 9 MB")
         click(row.delete_button)
@@ -237,5 +237,5 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(
         assert isinstance(box, QMessageBox)
         assert "already downloaded" in box.text()
         click(next(each for each in box.buttons() if each.text() == "Delete"))
-        qtbot.waitUntil(lambda: "part.gguf" not in page.downloads.rows)
+        qtbot.waitUntil(lambda: "part.gguf" not in page.window().downloads.list.rows)
         qtbot.waitUntil(lambda: not list((folder / STAGING).glob("part.gguf.*")))

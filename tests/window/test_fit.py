@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.core.settings import LoadSettings
+from r1desk.models import catalogue_picks
+from r1desk.models.catalogue_picks import recommend_download
 from r1desk.models.forecast.forecast import (
     Fit,
     Forecast,
@@ -13,6 +17,7 @@ from r1desk.models.forecast.forecast import (
     format_fit,
     format_raised,
 )
+from r1desk.models.forecast.service import Forecaster
 
 SETTINGS = LoadSettings(memory_budget=2048)
 SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
@@ -78,3 +83,33 @@ def test_slow_memory_bounds_many_cores_and_few_cores_bound_fast_memory() -> None
 def test_a_model_of_twice_the_bytes_is_half_as_fast() -> None:
     small = expected("deepseek-r1-distill-qwen-1.5b/Q4_K_M", 60_000.0)
     assert 3.5 < small / expected("deepseek-r1-distill-qwen-7b/Q4_K_M", 60_000.0) < 5
+
+
+def recommended(budget_mib: int, machine_mib: int = 32_768) -> str:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(catalogue_picks, "machine_memory_mib", lambda: machine_mib)
+        with Forecaster(LoadSettings(memory_budget=budget_mib)) as forecaster:
+            (found,) = recommend_download(forecaster)
+    return found.file.name.removeprefix("DeepSeek-R1-") if found is not None else ""
+
+
+@pytest.mark.parametrize(
+    ("budget_mib", "name"),
+    [
+        (600, ""),
+        (1400, "Distill-Qwen-1.5B Q3_K_M"),  # better than nothing
+        (1700, "Distill-Qwen-1.5B Q5_K_M"),
+        (2500, "Distill-Qwen-1.5B Q8_0"),  # more memory is spent on more bits
+        (5000, "Distill-Qwen-1.5B Q8_0"),  # the 7B would have three bits, or a context of 2,048
+        (5400, "Distill-Qwen-7B Q4_K_M"),
+        (8192, "0528-Qwen3-8B Q6_K"),
+        (16_384, "Distill-Qwen-14B Q8_0"),
+    ],
+)
+def test_the_best_model_that_fits_is_recommended(budget_mib: int, name: str) -> None:
+    assert recommended(budget_mib) == name
+
+
+def test_the_budget_does_not_outgrow_the_machine() -> None:
+    assert recommended(100_000, machine_mib=2600) == recommended(1950)
+    assert recommended(8192, machine_mib=700) == ""

@@ -111,8 +111,9 @@ def test_a_click_downloads_and_verifies_the_selected_file(
     with qtbot.waitSignal(session.downloads.finished) as done:
         click(hub.download_button)
     assert done.args[0].path.read_bytes() == model
-    qtbot.waitUntil(lambda: bool(hub.downloads.rows))
-    assert "verified" in next(iter(hub.downloads.rows.values())).status.text()
+    rows = hub.window().downloads.list.rows
+    qtbot.waitUntil(lambda: bool(rows))
+    assert "verified" in next(iter(rows.values())).status.text()
 
 
 def test_the_parts_of_a_split_model_are_all_downloaded(

@@ -1,18 +1,26 @@
-"""The models of the catalogue with their forecasts, and the few that most people choose between."""
+"""The models of the catalogue with their forecasts, and the few that most people choose between.
+
+Questions for the `ForecastService`: all files, and the one to download at the first start.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, spec_for_known
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, known_models
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.hardware import machine_memory_mib
+from deepseek_r1.memory.plan import preferred_context
 from r1desk.models.forecast.forecast import Fit, Forecast
 from r1desk.models.forecast.service import Forecaster
+from r1desk.models.scan import free_models_bytes
 
 MIN_BITS = 4.5  # a weight; below it a model loses more than the next smaller one has
 MIN_DISK_TOK_S = 0.25  # slower than this nobody waits for an answer
+_MACHINE_SHARE = 0.75  # of the machine's memory; the rest is the system's and other programs'
 
 
 class Purpose(StrEnum):
@@ -37,6 +45,18 @@ class CatalogueFile:
         return (self.bits >= MIN_BITS, self.model.parameters, self.file.size_bytes)
 
     @property
+    def name(self) -> str:
+        """The names of model and file."""
+        return f"{self.model.name} {self.file.quantisation}"
+
+    @property
+    def context_suffices(self) -> bool:
+        """True where the context is as long as it should be: thinking takes thousands of tokens."""
+        forecast = self.forecast
+        least = forecast.settings.context_length or preferred_context(self.model.header(self.file))
+        return forecast.bill.context_length >= least
+
+    @property
     def bits(self) -> float:
         """Bits for each weight."""
         return self.file.size_bytes * 8 / self.model.parameters
@@ -56,10 +76,7 @@ class Pick:
 
 
 def survey_catalogue(forecaster: Forecaster) -> Iterator[tuple[CatalogueFile, ...]]:
-    """All files of the catalogue, at once and again with measured speeds; a tenth of a second each.
-
-    A question for the `ForecastService`.
-    """
+    """All files of the catalogue, at once and again with measured speeds: 0.1 s each."""
     yield _files(forecaster)
     forecaster.measure()
     yield _files(forecaster)
@@ -76,11 +93,12 @@ def _files(forecaster: Forecaster) -> tuple[CatalogueFile, ...]:
 def pick(files: Sequence[CatalogueFile]) -> tuple[Pick, ...]:
     """At most one for each purpose, each file once: fastest, recommended, smartest.
 
-    The recommended one is the best that fits the budget in memory, the fastest the smallest of
-    those with enough bits, and the smartest one has the most parameters of those that run from
-    the disk.
+    The recommended one is the best that fits the budget in memory with a context that suffices,
+    the fastest the smallest of those with enough bits, and the smartest one has the most parameters
+    of those that run from the disk.
     """
-    in_memory = [each for each in files if each.forecast.fit is Fit.IN_MEMORY]
+    fitting = [each for each in files if each.forecast.fit is Fit.IN_MEMORY]
+    in_memory = [each for each in fitting if each.context_suffices] or fitting
     enough = [each for each in in_memory if each.bits >= MIN_BITS] or in_memory
     from_disk = [
         each
@@ -101,6 +119,38 @@ def pick(files: Sequence[CatalogueFile]) -> tuple[Pick, ...]:
         smartest = max(from_disk, key=lambda each: (each.model.parameters, -each.file.size_bytes))
         picks.append(Pick(Purpose.SMARTEST, smartest))
     return tuple(picks)
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedDownload:
+    """The recommended model for this machine and budget, and where it comes from."""
+
+    file: CatalogueFile
+    order: DownloadSpec
+    host: str
+    free_bytes: int | None
+
+
+def recommend_download(forecaster: Forecaster) -> Iterator[RecommendedDownload | None]:
+    """The model to recommend at the first start, None where no known one fits."""
+    budget_mib = min(forecaster.settings.memory_budget, int(machine_memory_mib() * _MACHINE_SHARE))
+    forecaster.settings = forecaster.settings.model_copy(update={"memory_budget": budget_mib})
+    picks = {each.purpose: each.file for each in pick(_files(forecaster))}
+    if (best := picks.get(Purpose.RECOMMENDED)) is None:
+        yield None
+        return
+    order, host = spec_for_known(best.model, best.file), default_source(best.model, best.file)
+    yield RecommendedDownload(best, order, host, free_models_bytes())
+
+
+def measure_download(
+    offer: RecommendedDownload, forecaster: Forecaster
+) -> Iterator[RecommendedDownload]:
+    """The same offer with its speed, once the computer is measured; none where that fails."""
+    forecaster.measure()
+    forecast = forecaster.forecast(offer.file.model.header(offer.file.file))
+    if forecast.tok_s:
+        yield replace(offer, file=replace(offer.file, forecast=forecast))
 
 
 def purpose_title(purpose: Purpose) -> str:

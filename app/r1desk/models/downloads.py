@@ -129,10 +129,11 @@ class Downloads(QObject):
             known = self._all[file]
             self.start(known.order, load_after=known.load_after, draft=known.draft)
 
-    def start_with_draft(self, order: DownloadSpec, draft: DownloadSpec) -> None:
+    def start_with_draft(self, order: DownloadSpec, draft: DownloadSpec | None) -> None:
         """Queue a model behind its draft model, so that both can be loaded when it is done."""
-        self.start(draft)
-        self.start(order, draft=draft.file)
+        if draft is not None:
+            self.start(draft)
+        self.start(order, draft=draft.file if draft is not None else "")
 
     def arrived(self, file: str) -> Path | None:
         """Where a file is that was downloaded since the start."""

@@ -79,12 +79,10 @@ class DownloadPresenter(Presenter):
     @Slot(object)
     def _on_chooser(self, chooser: ModelChooser) -> None:
         self._chooser = chooser
-        for page in (chooser.catalogue, chooser.files, chooser.hub):
-            page.downloads.requested.connect(self._on_requested)
+        chooser.downloads.list.requested.connect(self._on_requested)
         chooser.hub.policy = self._downloads.policy
         chooser.hub.download_requested.connect(self._downloads.start)
-        chooser.catalogue.download_requested.connect(self._downloads.start)
-        chooser.catalogue.drafted_download_requested.connect(self._downloads.start_with_draft)
+        chooser.catalogue.download_requested.connect(self._downloads.start_with_draft)
         chooser.finished.connect(self._on_chooser_closed)
         self._on_changed()
 
@@ -96,9 +94,7 @@ class DownloadPresenter(Presenter):
     def _on_changed(self) -> None:
         self._list.show_downloads(self._downloads.items, self._loadable_draft())
         if self._chooser is not None:
-            self._chooser.catalogue.show_downloads(self._downloads.items)
-            self._chooser.files.show_downloads(self._downloads.items)
-            self._chooser.hub.show_downloads(self._downloads.items)
+            self._chooser.downloads.show_downloads(self._downloads.items)
 
     def _find(self, file: str) -> Download | None:
         return next((each for each in self._downloads.items if each.order.file == file), None)

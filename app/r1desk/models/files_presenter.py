@@ -17,7 +17,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.models.controller import ModelController
-from r1desk.models.scan import FoundModel, PresentModel, free_models_bytes
+from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.file_manager import show_in_folder
@@ -140,17 +140,11 @@ class FilesPresenter(QObject):
         for signal in (models.loaded, models.load_failed, models.unloaded, models.load_started):
             signal.connect(self._show_present)
         self._show_present()
-        ask_in_background(free_models_bytes).done.connect(page.show_free_space)
 
     @Slot()
     def _show_present(self) -> None:
         chosen, loaded = self._models.path, self._models.loaded_path
-        self._page.show_present(
-            PresentModel(
-                resolved(chosen) if chosen is not None else None,
-                resolved(loaded) if loaded is not None else None,
-            )
-        )
+        self._page.show_present(chosen and resolved(chosen), loaded and resolved(loaded))
 
     @Slot(object)
     def _on_trash(self, found: FoundModel) -> None:
@@ -169,7 +163,7 @@ class FilesPresenter(QObject):
 
     @Slot(object)
     def _on_removed(self, removal: Removal) -> None:
-        self._look_again()
+        self._scan_again()
         if not removal.can_restore:
             self._notify(Notice(tr("{name} was deleted.", name=removal.name), Level.INFO))
             return
@@ -186,17 +180,13 @@ class FilesPresenter(QObject):
 
     @Slot(object)
     def _on_restored(self, removal: Removal) -> None:
-        self._look_again()
+        self._scan_again()
         self._notify(Notice(tr("{name} is back.", name=removal.name), Level.INFO))
 
     @Slot(object)
     def _on_failed(self, report: ErrorReport) -> None:
-        self._look_again()
-        self._notify(Notice(report.text()))
-
-    def _look_again(self) -> None:
         self._scan_again()
-        ask_in_background(free_models_bytes).done.connect(self._page.show_free_space)
+        self._notify(Notice(report.text()))
 
     def _notify(self, notice: Notice) -> None:
         self._page.notices.show_notice(notice)

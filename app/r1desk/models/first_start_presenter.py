@@ -13,15 +13,15 @@ from deepseek_r1.core.paths import starter_model
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.features import Presenter
-from r1desk.models.controller import ModelController
-from r1desk.models.downloads import Downloads
-from r1desk.models.forecast.service import ForecastService
-from r1desk.models.recommendation import (
+from r1desk.models.catalogue_picks import (
     RecommendedDownload,
-    find_r1_file,
     measure_download,
     recommend_download,
 )
+from r1desk.models.controller import ModelController
+from r1desk.models.downloads import Downloads
+from r1desk.models.forecast.service import ForecastService
+from r1desk.models.scan import find_r1_file
 from r1desk.models.widgets.file_dialog import open_model_dialog
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.preferences import Preferences

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from deepseek_r1.catalogue.file_names import files_of
 from deepseek_r1.catalogue.header_process import drive_answers
 from deepseek_r1.catalogue.installed import (
+    AppFile,
     InstalledModel,
     Origin,
     Owner,
@@ -23,6 +25,7 @@ from deepseek_r1.core.models_folders import user_models_dir
 from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import Forecaster
 
+_R1_NAME = re.compile("deepseek[-_ ]?r1", re.IGNORECASE)
 _BLOCK_BYTES = 512  # the unit of st_blocks on every system that has it
 
 
@@ -52,6 +55,24 @@ def find_models(opened: Sequence[Path], forecaster: Forecaster) -> Iterator[tupl
     if others := app_files():
         models = installed_models(opened, others, forecaster.read_header)
         yield _describe_all(models, forecaster)
+
+
+def find_r1_file(forecaster: Forecaster) -> Iterator[AppFile]:
+    """A DeepSeek-R1 model on this computer: the largest that the budget holds, else the smallest.
+
+    There is no answer without one.
+    """
+    sizes: dict[AppFile, int] = {}
+    for file in app_files():
+        if _R1_NAME.search(file.name or file.path.name):
+            with suppress(OSError):  # it has gone since it was found
+                sizes[file] = file.path.stat().st_size
+    budget_bytes = forecaster.settings.memory_budget << 20
+    fitting = [file for file, size in sizes.items() if size < budget_bytes]
+    if fitting:
+        yield max(fitting, key=lambda file: sizes[file])
+    elif sizes:
+        yield min(sizes, key=lambda file: sizes[file])
 
 
 def _describe_all(
@@ -94,37 +115,6 @@ def free_models_bytes() -> int | None:
         return None
 
 
-class FileState(StrEnum):
-    """The present use of a file by the application."""
-
-    NOT_USED = "not_used"
-    CHOSEN = "chosen"  # loaded at the next start or message
-    LOADED = "loaded"
-
-
-@dataclass(frozen=True, slots=True)
-class PresentModel:
-    """The paths of the chosen and the loaded model, without links; None where there is none."""
-
-    chosen: Path | None = None
-    loaded: Path | None = None
-
-    def state_of(self, path: Path) -> FileState:
-        """The state of the file at `path`."""
-        if path == self.loaded:
-            return FileState.LOADED
-        return FileState.CHOSEN if path == self.chosen else FileState.NOT_USED
-
-
-def state_text(model: InstalledModel, state: FileState) -> str:
-    """The state in a few words."""
-    if state is FileState.LOADED:
-        return tr("loaded")
-    if model.error is not None:
-        return tr("cannot be used")
-    return tr("chosen, not loaded") if state is FileState.CHOSEN else ""
-
-
 def owner_name(owner: Owner) -> str:
     """The name of another application, or of the folder of downloads."""
     return tr("Downloads folder") if owner is Owner.DOWNLOADS else owner.value
@@ -142,7 +132,7 @@ def owner_text(model: InstalledModel) -> str:
     }[model.origin]
 
 
-def why_kept(model: InstalledModel, state: FileState) -> str:
+def why_kept(model: InstalledModel, *, loaded: bool) -> str:
     """The reason why a file cannot be deleted here; empty where it can."""
     if model.origin is Origin.STARTER:
         return tr("It came with the installation and goes with it.")
@@ -150,7 +140,7 @@ def why_kept(model: InstalledModel, state: FileState) -> str:
         return tr(
             "Ollama keeps a list of its files. Delete it with: ollama rm {name}", name=model.name
         )
-    if state is FileState.LOADED:
+    if loaded:
         return tr("It is loaded. Unload it before you delete it.")
     return ""
 

@@ -19,20 +19,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_draft, spec_for_known
+from deepseek_r1.catalogue.download_spec import spec_for_draft, spec_for_known
 from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
-from r1desk.models.downloads import Download
 from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import ForecastService
-from r1desk.models.scan import FoundModel, free_models_bytes
+from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
-from r1desk.models.widgets.download_list import DownloadArea
 from r1desk.models.widgets.model_card import ModelCard
 from r1desk.models.widgets.model_tree import UnverifiedBox
-from r1desk.platform.background_thread import ask_in_background
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import ScrolledColumn, put_inside
 from r1desk.widgets.text_label import text_label
@@ -42,13 +39,11 @@ class CataloguePage(QWidget):
     """The cards, the fold with all files, and the downloads below.
 
     Signals:
-        download_requested: the DownloadSpec of a model.
-        drafted_download_requested: the DownloadSpecs of a model and of its draft model.
+        download_requested: the DownloadSpec of a model, and that of its draft model or None.
         use_requested: the Path of a file that is on this computer.
     """
 
-    download_requested = Signal(object)
-    drafted_download_requested = Signal(object, object)
+    download_requested = Signal(object, object)
     use_requested = Signal(object)
 
     def __init__(self, forecasts: ForecastService) -> None:
@@ -65,17 +60,14 @@ class CataloguePage(QWidget):
         set_role(self.fold, "fold")
         self.fold.toggled.connect(self._on_fold)
         self.table = CatalogueTable()
-        self.table.download_requested.connect(self._on_table_download)
+        self.table.download_requested.connect(self._on_download)
         self.table.use_requested.connect(self.use_requested)
         self.table.tree.itemSelectionChanged.connect(self._on_selection)
         self.table.hide()
-        self._download_area = DownloadArea(lines=10)
-        self.downloads = self._download_area.downloads
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self._area = self._create_scroll_area()
         layout.addWidget(self._area, stretch=1)
-        layout.addWidget(self._download_area)
         self._forecasts = forecasts
         self._started = False
 
@@ -85,7 +77,6 @@ class CataloguePage(QWidget):
         if not self._started:
             self._started = True
             self._forecasts.ask(survey_catalogue, self._on_found)
-            ask_in_background(free_models_bytes).done.connect(self.table.show_free_space)
 
     def _create_scroll_area(self) -> QScrollArea:
         content = ScrolledColumn()
@@ -100,10 +91,6 @@ class CataloguePage(QWidget):
         area.viewport().setAutoFillBackground(False)
         content.setAutoFillBackground(False)
         return area
-
-    def show_downloads(self, downloads: Sequence[Download]) -> None:
-        """Show the downloads below the models."""
-        self._download_area.show_downloads(downloads)
 
     def show_places(self, models: Sequence[FoundModel], loaded: Path | None) -> None:
         """Offer those of the catalogue that are on this computer for use, not for download."""
@@ -156,8 +143,8 @@ class CataloguePage(QWidget):
             card.deleteLater()
         self.cards = []
         for each in picks:
-            card = ModelCard(each, spec_for_known(each.file.model, each.file.file))
-            card.download_requested.connect(self._on_card_download)
+            card = ModelCard(each)
+            card.download_requested.connect(self._on_download)
             card.use_requested.connect(self.use_requested)
             self._show_place(card)
             self._card_column.addWidget(card)
@@ -180,27 +167,15 @@ class CataloguePage(QWidget):
         bar = self._area.verticalScrollBar()
         bar.setValue(min(bar.maximum(), self.fold.y()))
 
-    @Slot(object, object)
-    def _on_card_download(self, file: CatalogueFile, draft: KnownDraft | None) -> None:
-        self._download(file, None, draft)
-
     @Slot(object, str, object)
-    def _on_table_download(self, file: CatalogueFile, host: str, draft: KnownDraft | None) -> None:
-        self._download(file, host, draft)
-
-    def _download(self, file: CatalogueFile, host: str | None, draft: KnownDraft | None) -> None:
+    def _on_download(self, file: CatalogueFile, host: str, draft: KnownDraft | None) -> None:
         """Download a file; one without a known checksum only if the user insists."""
         unverified = file.file.sha256 is None
         spec = spec_for_known(file.model, file.file, host, accept_unverified=unverified)
+        draft_spec = spec_for_draft(draft) if draft is not None else None
         if not unverified:
-            self._request(spec, draft)
+            self.download_requested.emit(spec, draft_spec)
             return
         box = UnverifiedBox(self, file.file.file)
-        box.accept_button.clicked.connect(lambda: self._request(spec, draft))
+        box.accept_button.clicked.connect(lambda: self.download_requested.emit(spec, draft_spec))
         box.open()
-
-    def _request(self, spec: DownloadSpec, draft: KnownDraft | None) -> None:
-        if draft is not None:
-            self.drafted_download_requested.emit(spec, spec_for_draft(draft))
-        else:
-            self.download_requested.emit(spec)

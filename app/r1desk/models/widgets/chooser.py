@@ -29,12 +29,13 @@ from deepseek_r1.core.i18n import tr
 from r1desk.models.forecast.forecast import format_fit
 from r1desk.models.forecast.service import ForecastService
 from r1desk.models.formatting import format_parameters, format_size
-from r1desk.models.scan import FoundModel, find_models, owner_text
+from r1desk.models.scan import FoundModel, find_models, free_models_bytes, owner_text
 from r1desk.models.widgets.catalogue_page import CataloguePage
+from r1desk.models.widgets.download_list import DownloadArea
 from r1desk.models.widgets.file_dialog import open_model_dialog
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.models.widgets.hub_page import HubPage
-from r1desk.platform.background_thread import BackgroundAnswer
+from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import size_within_screen
 
@@ -82,17 +83,22 @@ class ModelChooser(QDialog):
         self.tabs = tabs
         self.buttons = self._build_buttons()
         tabs.currentChanged.connect(self._on_page)
+        self.downloads = DownloadArea(lines=10)
         layout = QVBoxLayout(self)
         layout.addWidget(tabs)
+        layout.addWidget(self.downloads)
         layout.addWidget(self.buttons)
         self.list.setFocus()
         self.look_again()
 
     def look_again(self) -> None:
-        """Look for the models anew; what was shown stays until the answer comes."""
+        """Look for the models and the free space anew; what was shown stays until then."""
         if self._looking is not None:
             self._looking.abandon()
         self._looking = self._forecasts.ask(partial(find_models, self._recent), self._on_found)
+        free = ask_in_background(free_models_bytes)
+        for page in (self.catalogue.table, self.hub, self.files):
+            free.done.connect(page.show_free_space)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Take the size that suits the pages, within the screen."""

@@ -208,15 +208,15 @@ def _format_running(download: Download, amount: str) -> str:
 class DownloadArea(QScrollArea):
     """Holds a DownloadList, and is hidden while that is empty."""
 
-    def __init__(self, lines: int = 8) -> None:
+    def __init__(self, lines: int) -> None:
         """`lines` of text are the greatest height."""
         super().__init__(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
-        self.downloads = DownloadList()
-        self.setWidget(self.downloads)
+        self.list = DownloadList()
+        self.setWidget(self.list)
         self.setMaximumHeight(self.fontMetrics().height() * lines)
         self.hide()
 
     def show_downloads(self, downloads: Sequence[Download]) -> None:
         """Show these downloads."""
-        self.downloads.show_downloads(downloads)
+        self.list.show_downloads(downloads)
         self.setVisible(bool(downloads))

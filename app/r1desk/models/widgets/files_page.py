@@ -16,18 +16,8 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr, trn
-from r1desk.models.downloads import Download, DownloadState
 from r1desk.models.formatting import breakable_address, format_size
-from r1desk.models.scan import (
-    FileState,
-    FoundModel,
-    PresentModel,
-    deletion_note,
-    owner_text,
-    state_text,
-    why_kept,
-)
-from r1desk.models.widgets.download_list import DownloadArea
+from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
 from r1desk.models.widgets.model_tree import AddressLabel, ModelTree
 from r1desk.theme import set_role
 from r1desk.widgets.layouts import put_inside
@@ -53,7 +43,8 @@ class FilesPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._present = PresentModel()
+        self._chosen: Path | None = None
+        self._loaded: Path | None = None
         self._models: tuple[FoundModel, ...] = ()
         self._free_bytes: int | None = None
         self.total = text_label(tr("Looking for models…"), "dim")
@@ -67,8 +58,6 @@ class FilesPage(QWidget):
         self.show_button = push_button(tr("Show in folder"), self._on_show)
         self.unload_button = push_button(tr("Unload"), self.unload_requested.emit)
         self.delete_button = push_button(tr("Delete…"), self._on_delete)
-        self._download_area = DownloadArea()
-        self.downloads = self._download_area.downloads
         self._arrange()
         QShortcut(
             QKeySequence(QKeySequence.StandardKey.Delete),
@@ -89,7 +78,6 @@ class FilesPage(QWidget):
         for button in (self.show_button, self.unload_button, self.delete_button):
             row.addWidget(button)
         row.addStretch()
-        layout.addWidget(self._download_area)
 
     # ---- what is shown ----------------------------------------------------------------------
 
@@ -109,9 +97,9 @@ class FilesPage(QWidget):
         self._show_total()
         self._on_selection()
 
-    def show_present(self, present: PresentModel) -> None:
-        """Show which model is chosen and which is loaded."""
-        self._present = present
+    def show_present(self, chosen: Path | None, loaded: Path | None) -> None:
+        """Show which model is chosen and which is loaded, by their paths without links."""
+        self._chosen, self._loaded = chosen, loaded
         for at in range(self.tree.topLevelItemCount()):
             self._show_item(self.tree.topLevelItem(at))
         self._on_selection()
@@ -122,24 +110,19 @@ class FilesPage(QWidget):
         self._free_bytes = free_bytes
         self._show_total()
 
-    def show_downloads(self, downloads: Sequence[Download]) -> None:
-        """Show those that are not complete."""
-        partial = [each for each in downloads if each.state is not DownloadState.DONE]
-        self._download_area.show_downloads(partial)
-
     def _show_item(self, item: QTreeWidgetItem) -> None:
         found: FoundModel = item.data(0, FOUND_ROLE)
-        model, state = found.installed, self._state(found)
+        model = found.installed
         texts = (
             model.name,
             format_size(found.disk_bytes),
-            state_text(model, state),
+            self._state_text(found),
             owner_text(model),
         )
         self.tree.fill(item, texts)
         item.setToolTip(0, f"{model.name}\n{model.path}")
         font = item.font(0)
-        font.setBold(state is FileState.LOADED)
+        font.setBold(found.place == self._loaded)
         item.setFont(0, font)
 
     def _show_total(self) -> None:
@@ -162,8 +145,12 @@ class FilesPage(QWidget):
         item = self.tree.currentItem()
         return item.data(0, FOUND_ROLE) if item is not None else None
 
-    def _state(self, found: FoundModel) -> FileState:
-        return self._present.state_of(found.place)
+    def _state_text(self, found: FoundModel) -> str:
+        if found.place == self._loaded:
+            return tr("loaded")
+        if found.installed.error is not None:
+            return tr("cannot be used")
+        return tr("chosen, not loaded") if found.place == self._chosen else ""
 
     @Slot()
     def _on_selection(self) -> None:
@@ -175,13 +162,13 @@ class FilesPage(QWidget):
             self.unload_button.setVisible(False)
             self.delete_button.setEnabled(False)
             return
-        model, state = found.installed, self._state(found)
-        kept = why_kept(model, state)
+        model, loaded = found.installed, found.place == self._loaded
+        kept = why_kept(model, loaded=loaded)
         reason = model.error.text() if model.error is not None else ""
         self.path.show_address(str(model.path))
         self.note.setText("\n".join(text for text in (reason, kept) if text))
         self.note.setVisible(bool(self.note.text()))
-        self.unload_button.setVisible(state is FileState.LOADED)
+        self.unload_button.setVisible(loaded)
         self.delete_button.setEnabled(not kept)
 
     @Slot()

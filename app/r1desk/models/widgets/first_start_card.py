@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -22,12 +21,11 @@ from deepseek_r1.catalogue.installed import AppFile
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
-from r1desk.chat.text.buttons import text_button
+from r1desk.models.catalogue_picks import RecommendedDownload
 from r1desk.models.forecast.forecast import format_rate
-from r1desk.models.formatting import breakable_address, format_bill_summary, format_download
-from r1desk.models.recommendation import RecommendedDownload
+from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.scan import owner_name
-from r1desk.theme import icon, set_role
+from r1desk.theme import explain, icon, set_role
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.text_label import ElidedLabel
@@ -48,8 +46,7 @@ class FirstStartCard(WelcomeCard):
         self._offer: RecommendedDownload | None = None
         self.heading = self._label("heading")
         self.heading.setFont(scaled(self.font(), 1.15))
-        self.size, self.facts, self.speed = (self._label("") for _ in range(3))
-        self.address = self._label("dim")
+        self.size, self.facts, self.speed, self.source = (self._label("") for _ in range(4))
         self.download_button = QPushButton(tr("Download and start"), self)
         set_role(self.download_button, "primary")
         self.download_button.clicked.connect(lambda: self.download_requested.emit(self._offer))
@@ -79,26 +76,11 @@ class FirstStartCard(WelcomeCard):
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(6)
         grid.setColumnStretch(1, 1)
-        labels = (self.size, self.facts, self.speed, self.address)
+        labels = (self.size, self.facts, self.speed, self.source)
         for row, (symbol, label) in enumerate(zip(self._symbols.values(), labels, strict=True)):
-            centred = label is self.address  # beside a button, not a text
-            side = Qt.AlignmentFlag.AlignVCenter if centred else Qt.AlignmentFlag.AlignTop
-            grid.addWidget(symbol, row, 0, side)
-            grid.addWidget(label, row if label is not self.address else row + 1, 1)
-        self.address_button = text_button("chevron-down", "", self)
-        self.address_button.clicked.connect(lambda: self._show_address(not self.address.text()))
-        self.address_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.address_button.setToolTip(tr("Show the address of the download"))
-        grid.addWidget(self.address_button, 3, 1)
+            grid.addWidget(symbol, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(label, row, 1)
         self._draw_symbols()
-
-    def _show_address(self, shown: bool) -> None:
-        """Show the whole address of the download below its host, or the host alone."""
-        self.address_button.setIcon(icon("chevron-up" if shown else "chevron-down", "text_dim"))
-        url = self._offer.order.url if shown and self._offer is not None else ""
-        self.address.setText(breakable_address(url))
-        self.address.setVisible(bool(url))
-        self.resized.emit()
 
     def _draw_symbols(self) -> None:
         for name, symbol in self._symbols.items():
@@ -147,7 +129,7 @@ class FirstStartCard(WelcomeCard):
         """Show the recommended model, or None where none fits the budget."""
         self._offer = offer
         self.download_button.setVisible(offer is not None)
-        parts = (("download", self.size), ("clock", self.speed), ("link", self.address_button))
+        parts = (("download", self.size), ("clock", self.speed), ("link", self.source))
         for name, widget in parts:
             for part in (self._symbols[name], widget):
                 part.setVisible(offer is not None)
@@ -155,20 +137,20 @@ class FirstStartCard(WelcomeCard):
             self.heading.setText(tr("No DeepSeek-R1 model fits the memory budget"))
             self.facts.setText(tr("Raise the memory budget, or start with a small model."))
             return
-        name = f"{offer.model.name} {offer.file.quantisation}"
-        self.heading.setText(tr("For this computer: {model}", model=name))
-        self.size.setText(format_download(offer.file.size_bytes, offer.free_bytes))
-        self.facts.setText(format_bill_summary(offer.forecast.bill))
+        self.heading.setText(tr("For this computer: {model}", model=offer.file.name))
+        self.size.setText(format_download(offer.file.file.size_bytes, offer.free_bytes))
+        self.facts.setText(format_bill_summary(offer.file.forecast.bill))
         self.speed.setText(tr("Measuring how fast it would be…"))
         site = urlsplit(offer.order.url).hostname or ""
-        self.address_button.setText(tr("From {host} ({site})", host=offer.host, site=site))
-        self.address_button.setAccessibleName(self.address_button.text())
-        self._show_address(False)
+        self.source.setText(tr("From {host} ({site})", host=offer.host, site=site))
+        for part in (self.source, self.download_button):
+            explain(part, offer.order.url)
+        self.resized.emit()
 
     @Slot(object)
     def show_speed(self, offer: RecommendedDownload) -> None:
         """Show the expected speed."""
-        rate = format_rate(offer.forecast.tok_s)
+        rate = format_rate(offer.file.forecast.tok_s)
         self.speed.setText(
             tr("About {rate} tokens a second, estimated from this computer's memory", rate=rate)
         )

@@ -34,16 +34,12 @@ from deepseek_r1.catalogue.hub_reference import (
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.models.downloads import Download
 from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.hub_query import Offer, OfferedModel, find_offers
-from r1desk.models.scan import free_models_bytes
-from r1desk.models.widgets.download_list import DownloadArea
 from r1desk.models.widgets.model_tree import AddressLabel, ModelTree, UnverifiedBox, show_fit
 from r1desk.platform.background_thread import (
     BackgroundAnswer,
-    ask_in_background,
     stream_in_background,
 )
 from r1desk.theme import set_role
@@ -91,8 +87,6 @@ class HubPage(QWidget):
         self.detail, self.address = text_label("", "dim"), AddressLabel()
         set_role(self.address, "dim")
         self.download_button = push_button(tr("Download now"), self._on_download)
-        self._download_area = DownloadArea()
-        self.downloads = self._download_area.downloads
         self._arrange()
         self._on_selection()
 
@@ -108,17 +102,12 @@ class HubPage(QWidget):
         last = put_inside(layout, QHBoxLayout())
         last.addWidget(self.address, stretch=1)
         last.addWidget(self.download_button)
-        layout.addWidget(self._download_area)
 
     def hideEvent(self, event: QHideEvent) -> None:
         """End a query that nobody waits for any more."""
         if not self.window().isVisible():
             self._end_query()
         super().hideEvent(event)
-
-    def show_downloads(self, downloads: Sequence[Download]) -> None:
-        """Show the downloads below the files."""
-        self._download_area.show_downloads(downloads)
 
     # ---- the query --------------------------------------------------------------------------
 
@@ -146,7 +135,6 @@ class HubPage(QWidget):
         )
         self._query.done.connect(self._on_found)
         self._query.failed.connect(self._on_failed)
-        ask_in_background(free_models_bytes).done.connect(self._on_free_space)
 
     def _end_query(self) -> None:
         if self._query is not None:
@@ -163,7 +151,8 @@ class HubPage(QWidget):
         self._show_note(report.text(), "danger")
 
     @Slot(object)
-    def _on_free_space(self, free_bytes: int | None) -> None:
+    def show_free_space(self, free_bytes: int | None) -> None:
+        """Show how much is free on the drive of the models."""
         self._free_bytes = free_bytes
         self._on_selection()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, spec_for_draft
+from deepseek_r1.catalogue.download_spec import default_source, spec_for_draft, spec_for_known
 from deepseek_r1.catalogue.known_models import KnownDraft, draft_of
 from deepseek_r1.core.i18n import tr
 from r1desk.models.catalogue_picks import (
@@ -70,25 +70,25 @@ class ModelCard(QFrame):
     """Shows a pick of the catalogue.
 
     Signals:
-        download_requested: the CatalogueFile, and the KnownDraft to download with it or None.
+        download_requested: the CatalogueFile, the host's name, and the KnownDraft to download with
+            it or None.
         use_requested: the Path of the file, where it is on this computer.
     """
 
-    download_requested = Signal(object, object)
+    download_requested = Signal(object, str, object)
     use_requested = Signal(object)
 
-    def __init__(self, pick: Pick, spec: DownloadSpec) -> None:
-        """`spec` is what the button downloads."""
+    def __init__(self, pick: Pick) -> None:
         super().__init__()
         set_role(self, "card")
         file = pick.file
         self.key = pick.key
         self.file = file
-        self._spec = spec
+        self._host = default_source(file.model, file.file)
         self._place: Path | None = None
-        self.setAccessibleName(f"{purpose_title(pick.purpose)}: {_name(file)}")
+        self.setAccessibleName(f"{purpose_title(pick.purpose)}: {file.name}")
         self.title = text_label(purpose_title(pick.purpose), "dim")
-        self.name = text_label(_name(file), "heading")
+        self.name = text_label(file.name, "heading")
         self.purpose = text_label(purpose_text(pick.purpose))
         self.purpose.setWordWrap(True)
         self.facts = text_label("", "dim")
@@ -117,8 +117,9 @@ class ModelCard(QFrame):
         self._place = place
         self.draft.offer(self.file if place is None else None, here=draft_here)
         if place is None:
-            host = default_source(self.file.model, self.file.file)
-            texts = tr("From {host}", host=host), self._download_text(), self._spec.url
+            button = tr("Download {size}", size=format_size(self.file.file.size_bytes))
+            url = spec_for_known(self.file.model, self.file.file, self._host).url
+            texts = tr("From {host}", host=self._host), button, url
         else:
             texts = on_this_computer(place), tr("Use this model"), str(place)
         source, button, tip = texts
@@ -128,13 +129,10 @@ class ModelCard(QFrame):
         for part in (self.source, self.button):
             explain(part, tip)
 
-    def _download_text(self) -> str:
-        return tr("Download {size}", size=format_size(self.file.file.size_bytes))
-
     @Slot()
     def _on_button(self) -> None:
         if self._place is None:
-            self.download_requested.emit(self.file, self.draft.wanted)
+            self.download_requested.emit(self.file, self._host, self.draft.wanted)
         else:
             self.use_requested.emit(self._place)
 
@@ -150,7 +148,3 @@ class ModelCard(QFrame):
 def on_this_computer(place: Path) -> str:
     """Says in which folder a file of the catalogue is."""
     return tr("On this computer, in {folder}", folder=place.parent.name)
-
-
-def _name(file: CatalogueFile) -> str:
-    return f"{file.model.name} {file.file.quantisation}"
