@@ -16,8 +16,8 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.protocol import CountTokensRequest, GenerateRequest
 from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.estimate import Estimate
+from r1desk.chat.context.context_options import longer_context
 from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
-from r1desk.chat.context.longer_context import longer_context
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.summary_controller import SummaryController
 from r1desk.chat.context.token_counter import TokenCounter

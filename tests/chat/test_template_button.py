@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.template_names import TEMPLATE_NAMES
 from deepseek_r1.engine.prompt import template_families
-from r1desk.chat.composer.template_button import TemplateButton
+from r1desk.chat.composer.menu_buttons import TemplateButton
 
 
 def test_every_template_of_the_engine_can_be_chosen() -> None:

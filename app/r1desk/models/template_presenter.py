@@ -11,7 +11,7 @@ from deepseek_r1.core.errors import ErrorReport, TemplateFileUnusable
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.template_file import read_template_file
-from r1desk.chat.composer.template_button import TemplateButton
+from r1desk.chat.composer.menu_buttons import TemplateButton
 from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController

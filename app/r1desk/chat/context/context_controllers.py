@@ -10,15 +10,15 @@ from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
 from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.memory_controller import MemoryController
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.summary_controller import SummaryController
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.chat.values.prompt import memory_start
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences
-from r1desk.store import ChatMessage
+from r1desk.store import ChatMessage, Store
 
 TRIM_DELAY_MS = 3000  # after another conversation is shown
 
@@ -77,3 +77,31 @@ class ContextControllers(QObject):
     def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
         self.speed.fill(branch, self._models.name)
         self._trim_timer.start()  # texts of the conversation before are free by now
+
+
+class MemoryController(QObject):
+    """Moves the line above the first message that the model reads. Main thread."""
+
+    def __init__(self, chat: ChatController) -> None:
+        super().__init__()
+        self._chat = chat
+
+    @Slot(int)
+    def move(self, turns: int) -> None:
+        """Move the line by so many turns, later with a positive number; 0 removes it."""
+        branch = self._chat.shown_branch
+        questions = [i for i, message in enumerate(branch) if not message.is_answer]
+        start = memory_start(branch)
+        if not branch or start not in questions:
+            return
+        position = questions.index(start) + turns if turns else 0
+        if position < len(questions):
+            self._set(branch[questions[position]].id if position > 0 else None)
+
+    def _set(self, message_id: int | None) -> None:
+        leaf = self._chat.shown_branch[-1].id
+
+        def change(store: Store) -> None:
+            store.messages.set_memory_start(leaf, message_id)
+
+        self._chat.change_branch(change)

@@ -22,14 +22,12 @@ from r1desk.chat.context.context_options import (
     SummaryOffer,
     anyway_option,
     fitting_options,
+    fitting_settings,
     heading_text,
     leave_out_option,
-    summary_option,
-)
-from r1desk.chat.context.longer_context import (
-    fitting_settings,
     longer_context,
     longer_option,
+    summary_option,
     too_long_option,
 )
 from r1desk.chat.context.measured_speed import MeasuredSpeed

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from r1desk.chat.formulas import MAX_EXTENT, MAX_OUTLINE, MAX_PARTS, MAX_SPEECH
 
@@ -53,10 +53,6 @@ class TypesetReply(BaseModel):
     problem: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
-class UnreadableReply(Exception):
-    """The child process wrote what the window does not accept."""
-
-
 @dataclass(frozen=True, slots=True)
 class FormulaLayout:
     """One formula, ready to be painted in any size and colour."""
@@ -73,43 +69,29 @@ class FormulaLayout:
         return decoded
 
 
-class GlyphOutlines:
+class GlyphOutlines(dict[int, str]):
     """The outlines of all glyphs seen, shared by the formulas."""
-
-    def __init__(self) -> None:
-        self._outlines: dict[int, str] = {}
 
     def add(self, outlines: dict[int, str]) -> bool:
         """Keep `outlines`; False when that is one glyph too many."""
-        if len(self._outlines) + len(outlines) > _MAX_GLYPHS:
+        if len(self) + len(outlines) > _MAX_GLYPHS:
             return False
         for glyph, outline in outlines.items():
-            self._outlines.setdefault(glyph, outline)
+            self.setdefault(glyph, outline)
         return True
-
-    def __getitem__(self, glyph: int) -> str:
-        return self._outlines[glyph]
-
-    def __contains__(self, glyph: int) -> bool:
-        return glyph in self._outlines
 
 
 def read_reply(line: bytes, outlines: GlyphOutlines) -> tuple[int, FormulaLayout | None]:
     """The number of a reply and its layout, None where the formula cannot be set.
 
-    Raises UnreadableReply.
+    Raises ValueError for a reply that the window does not accept.
     """
-    try:
-        reply = TypesetReply.model_validate_json(line)
-    except ValidationError as error:
-        raise UnreadableReply(str(error)) from error
+    reply = TypesetReply.model_validate_json(line)
     message = reply.layout
-    if message is None:
-        return reply.number, None
-    if not outlines.add(message.outlines):
+    if message is None or not outlines.add(message.outlines):
         return reply.number, None
     if any(part[0] == "glyph" and part[1] not in outlines for part in message.parts):
-        raise UnreadableReply("a glyph without an outline")
+        raise ValueError("a glyph without an outline")
     layout = FormulaLayout(
         width=message.width,
         ascent=message.ascent,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections import OrderedDict, deque
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import (
@@ -33,13 +33,11 @@ if TYPE_CHECKING:
     from r1desk.chat.formulas.formula_painter import FormulaPainter
 
 
-_IN_FLIGHT: Final = 8  # requests that the child has at once
-_MAX_WAITING: Final = 20_000  # formulas asked for and not sent yet; more stay source
+_IN_FLIGHT: Final = 8  # requests that the child has at once; reading a reply takes 1 ms at most
 _START_MS: Final = 20_000  # for the first reply of a child: a busy disk starts it slowly
 _REPLY_MS: Final = 4_000  # for each reply after that; a formula takes under 1 ms
 _IDLE_MS: Final = 30_000  # after which the child ends
 _END_MS: Final = 1_000  # a killed process ends in a few
-_SLICE_S: Final = 0.006  # of the window's thread for replies
 _MAX_KEPT: Final = 800  # formulas
 _MAX_KEPT_BYTES: Final = 4 << 20
 _MAX_CRASHES: Final = 10  # of the child in a row, after which formulas stay source
@@ -58,7 +56,6 @@ class FormulaService(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._tools: tuple[GlyphOutlines, FormulaPainter] | None = None
         self._known: OrderedDict[FormulaKey, FormulaLayout | None] = OrderedDict()
         self._known_bytes = 0
         self._waiting: deque[FormulaKey] = deque()
@@ -68,39 +65,29 @@ class FormulaService(QObject):
         self._crashes = 0
         self._process: QProcess | None = None
         self._counted = 0  # the process whose memory counts as the window's
-        self._reply_timer = self._timer(_START_MS, self._on_reply_timeout)
-        self._idle_timer = self._timer(_IDLE_MS, self.stop)
-        self._read_timer = self._timer(0, self._on_ready_read)
+        self._reply_timer = QTimer(self, singleShot=True, interval=_START_MS)
+        self._reply_timer.timeout.connect(self._on_reply_timeout)
+        self._idle_timer = QTimer(self, singleShot=True, interval=_IDLE_MS)
+        self._idle_timer.timeout.connect(self.stop)
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.close)
 
-    def _timer(self, interval_ms: int, slot: object) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(interval_ms)
-        timer.timeout.connect(slot)  # type: ignore[arg-type]
-        return timer
+    # Only the first formula needs what these import: the window starts without it.
 
-    @property
-    def painter(self) -> FormulaPainter:
-        """Paints the layouts of this service."""
-        return self._made_tools()[1]
-
-    @property
+    @cached_property
     def outlines(self) -> GlyphOutlines:
         """The glyphs of the layouts of this service."""
-        return self._made_tools()[0]
+        from r1desk.chat.formulas.formula_layout import GlyphOutlines  # noqa: PLC0415
 
-    def _made_tools(self) -> tuple[GlyphOutlines, FormulaPainter]:
-        """Imports what only the first formula needs, so that the window starts without it."""
-        if self._tools is None:
-            from r1desk.chat.formulas.formula_layout import GlyphOutlines  # noqa: PLC0415
-            from r1desk.chat.formulas.formula_painter import FormulaPainter  # noqa: PLC0415
+        return GlyphOutlines()
 
-            outlines = GlyphOutlines()
-            self._tools = (outlines, FormulaPainter(outlines))
-        return self._tools
+    @cached_property
+    def painter(self) -> FormulaPainter:
+        """Paints the layouts of this service."""
+        from r1desk.chat.formulas.formula_painter import FormulaPainter  # noqa: PLC0415
+
+        return FormulaPainter(self.outlines)
 
     # ---- asking
 
@@ -121,8 +108,6 @@ class FormulaService(QObject):
             return
         if len(key.source) > MAX_SOURCE or self._crashes >= _MAX_CRASHES:
             self._keep(key, None)
-            return
-        if len(self._waiting) >= _MAX_WAITING:
             return
         self._asked.add(key)
         self._waiting.append(key)
@@ -211,17 +196,14 @@ class FormulaService(QObject):
         if process is None:
             return
         settled = set()
-        deadline = time.perf_counter() + _SLICE_S
-        while process.canReadLine() and time.perf_counter() < deadline:
+        while process.canReadLine():
             key = self._store_reply(bytes(process.readLine(MAX_REPLY + 2).data()))
             if key is None:
                 self._on_crash("an unreadable reply")
                 break
             settled.add(key)
         else:
-            if process.canReadLine():
-                self._read_timer.start()
-            elif process.bytesAvailable() > MAX_REPLY:
+            if process.bytesAvailable() > MAX_REPLY:
                 self._on_crash("a reply without an end")
         self._announce(settled)
         if settled:
@@ -235,14 +217,11 @@ class FormulaService(QObject):
 
     def _store_reply(self, line: bytes) -> FormulaKey | None:
         """Keep one result; returns its formula, None where the child does not make sense."""
-        from r1desk.chat.formulas.formula_layout import (  # noqa: PLC0415 - see _made_tools
-            UnreadableReply,
-            read_reply,
-        )
+        from r1desk.chat.formulas.formula_layout import read_reply  # noqa: PLC0415 - as above
 
         try:
-            number, layout = read_reply(line, self._made_tools()[0])
-        except UnreadableReply as error:
+            number, layout = read_reply(line, self.outlines)
+        except ValueError as error:
             logger.warning("formulas: %s", str(error)[:300])
             return None
         key = self._in_flight.pop(number, None)

@@ -8,7 +8,7 @@ from threading import Timer
 from deepseek_r1.core.child_environment import background_options, child_command, child_environment
 from deepseek_r1.core.processes import ChildKind
 from r1desk.chat.formulas import MAX_REPLY, MAX_SOURCE, FormulaKey
-from r1desk.chat.formulas.formula_layout import FormulaLayout, UnreadableReply, read_reply
+from r1desk.chat.formulas.formula_layout import FormulaLayout, read_reply
 from r1desk.chat.formulas.formula_service import FormulaService, request_line
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
@@ -52,7 +52,7 @@ class WaitingFormulas(FormulaService):
             reply = child.stdout.readline(MAX_REPLY + 2)
             deadline.cancel()
             return read_reply(reply, self.outlines)[1]
-        except (OSError, UnreadableReply):
+        except (OSError, ValueError):
             self._failures += 1
             self.end_child()
             return None

@@ -222,9 +222,7 @@ def folded_text(content: str) -> str:
     """The part of a message that is shown at first: its beginning if it is long, else all of it."""
     if len(content) <= FOLD_OVER and content.count("\n") < FOLD_OVER_LINES:
         return content
-    lines = content[:_FOLDED].splitlines(keepends=True)[:_FOLDED_LINES]
-    beginning = "".join(lines)
-    return beginning if beginning.endswith("\n") else fit.slices(beginning, _FOLDED)[0]
+    return "".join(content[:_FOLDED].splitlines(keepends=True)[:_FOLDED_LINES])
 
 
 def _unfold_label(content: str) -> str:

@@ -39,7 +39,6 @@ class MarkdownBlock:
     """One top-level block: either Markdown tokens, or `code` with its language.
 
     A code block longer than `MAX_CODE_LINES` comes in several; all but the first are `continued`.
-    `closed`: the last line of the code has arrived.
     """
 
     tokens: tuple[Token, ...] = ()
@@ -47,7 +46,6 @@ class MarkdownBlock:
     language: str = ""
     is_code: bool = False
     continued: bool = False
-    closed: bool = True
     size: int = 0  # about how much there is to draw
 
     @property
@@ -95,7 +93,7 @@ class BlockSplitter:
     def tail(self, *, open_end: bool = True) -> list[MarkdownBlock]:
         """The open end as it looks now; with `open_end` the text may still grow."""
         if self._fence:
-            return [self._code(self._pending, closed=False)]
+            return [self._code(self._pending)]
         groups = self._marked(groups_of(self._pending, open_end=open_end))
         return [_block(group, open_end=open_end and group is groups[-1]) for group in groups]
 
@@ -108,7 +106,7 @@ class BlockSplitter:
                 lines.pop()
             rest = "\n".join(lines)
             if rest or not self._fence.continued:
-                done.append(self._code(rest, closed=True))
+                done.append(self._code(rest))
         else:
             done.extend(self.tail(open_end=False))
         self._pending, self._fence = "", None
@@ -184,18 +182,18 @@ class BlockSplitter:
             if self._closes(line):
                 self._pending = "\n".join(lines[number + 1 :])
                 inside = "\n".join(lines[:number])
-                block = self._code(inside, closed=True)
+                block = self._code(inside)
                 self._fence = None
                 return [block] if inside or not fence.continued else []
             chars += len(line) + 1
             if number + 1 >= MAX_CODE_LINES or chars > MAX_CODE_CHARS:
                 self._pending = "\n".join(lines[number + 1 :])
-                block = self._code("\n".join(lines[: number + 1]), closed=False)
+                block = self._code("\n".join(lines[: number + 1]))
                 fence.continued = True
                 return [block]
         if len(lines[-1]) > MAX_CODE_CHARS:
             self._pending = lines[-1][MAX_CODE_CHARS:]
-            block = self._code("\n".join([*lines[:-1], lines[-1][:MAX_CODE_CHARS]]), closed=False)
+            block = self._code("\n".join([*lines[:-1], lines[-1][:MAX_CODE_CHARS]]))
             fence.continued = True
             return [block]
         return None
@@ -205,7 +203,7 @@ class BlockSplitter:
         fence = self._fence
         return bool(match and fence and match.group(1).startswith(fence.marker))
 
-    def _code(self, source: str, *, closed: bool) -> MarkdownBlock:
+    def _code(self, source: str) -> MarkdownBlock:
         fence = self._fence
         assert fence is not None  # noqa: S101 - the caller looked
         if fence.indent:
@@ -215,7 +213,6 @@ class BlockSplitter:
             language=fence.language,
             is_code=True,
             continued=fence.continued,
-            closed=closed,
             size=len(source),
         )
 

@@ -57,20 +57,6 @@ def unbroken(selected: str) -> str:
     return selected.replace(BREAK, "").replace("\u2029", "\n").replace(LINE, "\n")
 
 
-def slices(text: str, size: int) -> list[str]:
-    """`text` in pieces of at most `size` characters, cut after a newline where there is one."""
-    pieces = []
-    start = 0
-    while start < len(text):
-        end = min(start + size, len(text))
-        if end < len(text):
-            newline = text.rfind("\n", start + size // 2, end)
-            end = newline + 1 if newline >= 0 else end
-        pieces.append(text[start:end])
-        start = end
-    return pieces
-
-
 def plain_tooltip(text: str) -> str:
     """`text` for a tooltip: Qt draws what looks like HTML as HTML."""
     return prose(text).replace("<", "‹").replace("&", "＆")

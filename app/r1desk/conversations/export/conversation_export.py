@@ -15,7 +15,8 @@ from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.waiting_formulas import WaitingFormulas
-from r1desk.conversations.export.document_blocks import markdown_blocks
+from r1desk.chat.messages.stats_line import duration_text
+from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
 from r1desk.conversations.export.html_writer import HtmlWriter
 from r1desk.conversations.export.pdf_writer import PDF_SUFFIX, PdfWriter
 from r1desk.platform.background_thread import stream_in_background
@@ -25,6 +26,7 @@ from r1desk.store.store_bridge import StoreBridge
 
 Result = TypeVar("Result")
 Writer = HtmlWriter | PdfWriter
+_STEP = 2_000  # characters of Markdown that are parsed at once
 Progress = tuple[int, int]  # conversations written, and how many there are
 
 # The interpreter runs one thread at a time: after so much work the window's thread gets its turn.
@@ -146,20 +148,30 @@ class ConversationExport(QObject):
 
     def _write_message(self, writer: Writer, message: ChatMessage) -> None:
         self._pause()
+        writer.add_author(_author_of(message))
         if not message.is_answer:
-            writer.add_question(message)
+            for attachment in message.attachments:
+                label = tr("Attached file: {label}", label=attachment.name)
+                writer.add_attachment(label, attachment.content)
+            writer.add_question(message.content)
             return
-        writer.add_author(message)
         if message.thinking.strip():
-            writer.begin_thinking(message)
+            writer.begin_thinking(_thinking_label(message))
             self._write_markdown(writer, message.thinking)
             writer.end_thinking()
         self._write_markdown(writer, message.content)
 
     def _write_markdown(self, writer: Writer, source: str) -> None:
-        for block in markdown_blocks(source, self._pause):
-            self._pause()
+        splitter = BlockSplitter()
+        for start in range(0, len(source), _STEP):
+            self._write_blocks(writer, splitter.feed(source[start : start + _STEP]))
+        self._write_blocks(writer, splitter.finish())
+
+    def _write_blocks(self, writer: Writer, blocks: list[MarkdownBlock]) -> None:
+        self._pause()
+        for block in blocks:
             writer.add_block(block)
+            self._pause()
 
     def _pause(self) -> None:
         """Give the window's thread its turn now and then. Raises _Cancelled."""
@@ -168,3 +180,18 @@ class ConversationExport(QObject):
         if time.perf_counter() - self._turn_began > _TURN_S:
             time.sleep(_PAUSE_S)
             self._turn_began = time.perf_counter()
+
+
+def _author_of(message: ChatMessage) -> str:
+    """The heading over a message: its author, with the model's name."""
+    if not message.is_answer:
+        return tr("You")
+    name = message.model_name or tr("Answer")
+    return tr("{name} (edited)", name=name) if message.edited else name
+
+
+def _thinking_label(message: ChatMessage) -> str:
+    """The heading over the thinking, with the time it took."""
+    if not message.thinking_s:
+        return tr("Thinking")
+    return tr("Thought for {duration}", duration=duration_text(message.thinking_s))

@@ -10,13 +10,7 @@ from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.block_splitter import MarkdownBlock
 from r1desk.chat.text.colours import colours_of
 from r1desk.chat.text.highlight import code_runs
-from r1desk.conversations.export.document_blocks import (
-    attachment_label,
-    author_of,
-    thinking_label,
-)
 from r1desk.conversations.export.html_tokens import HtmlTokens
-from r1desk.store import ChatMessage
 from r1desk.theme.tokens import DARK, LIGHT, Tokens
 
 _CODE_CLASSES = {
@@ -84,25 +78,23 @@ class HtmlWriter:
         kind = ' class="next"' if number else ""
         self._parts.append(f'<h1 id="c{number}"{kind}>{escape(title)}</h1>\n')
 
-    def add_question(self, message: ChatMessage) -> None:
-        """Add a user's message with its files."""
-        self.add_author(message)
-        for attachment in message.attachments:
-            label = escape(attachment_label(attachment))
-            content = escape(attachment.content)
-            self._parts.append(
-                f"<details><summary>{label}</summary><pre><code>{content}</code></pre></details>\n"
-            )
-        if message.content:
-            self._parts.append(f'<div class="you">{escape(message.content)}</div>\n')
-
-    def add_author(self, message: ChatMessage) -> None:
+    def add_author(self, name: str) -> None:
         """Add the heading over a message."""
-        self._parts.append(f'<h2 class="author">{escape(author_of(message))}</h2>\n')
+        self._parts.append(f'<h2 class="author">{escape(name)}</h2>\n')
 
-    def begin_thinking(self, message: ChatMessage) -> None:
+    def add_attachment(self, label: str, content: str) -> None:
+        """Add a file of a user's message."""
+        text = f"<pre><code>{escape(content)}</code></pre>"
+        self._parts.append(f"<details><summary>{escape(label)}</summary>{text}</details>\n")
+
+    def add_question(self, content: str) -> None:
+        """Add a user's message."""
+        if content:
+            self._parts.append(f'<div class="you">{escape(content)}</div>\n')
+
+    def begin_thinking(self, label: str) -> None:
         """Begin the thinking of an answer."""
-        self._parts.append(f"<details><summary>{escape(thinking_label(message))}</summary>\n")
+        self._parts.append(f"<details><summary>{escape(label)}</summary>\n")
 
     def end_thinking(self) -> None:
         """The thinking is over."""

@@ -31,12 +31,6 @@ from r1desk.chat.text.colours import colours_of
 from r1desk.chat.text.highlight import code_runs
 from r1desk.chat.text.markdown_renderer import MarkdownRenderer, paint_quote_bars, plain_font
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.conversations.export.document_blocks import (
-    attachment_label,
-    author_of,
-    thinking_label,
-)
-from r1desk.store import ChatMessage
 from r1desk.theme.fonts import mono, scaled
 from r1desk.theme.theme import palette
 from r1desk.theme.tokens import LIGHT
@@ -99,32 +93,29 @@ class PdfWriter:
         self._conversations += 1
         self._add_line(title, 1.5, self._style.colours.text, bold=True)
 
-    def add_author(self, message: ChatMessage) -> None:
+    def add_author(self, name: str) -> None:
         """Add the heading over a message."""
         self._y += 1.2 * self._style.em_px
-        self._keep_together()
-        self._add_line(author_of(message), 0.9, self._style.colours.dim, bold=True)
+        self._add_heading(name, bold=True)
 
-    def add_question(self, message: ChatMessage) -> None:
-        """Add a user's message with its files."""
-        self.add_author(message)
-        colours = self._style.colours
-        for attachment in message.attachments:
-            self._keep_together()
-            self._add_line(attachment_label(attachment), 0.9, colours.dim)
-            for piece in display_text.paragraph_slices(attachment.content, _PIECE):
-                document = self._code_document([(piece.removesuffix("\n"), "")])
-                self._place(document, colours.code_background)
-        for piece in display_text.paragraph_slices(message.content, _PIECE):
+    def add_attachment(self, label: str, content: str) -> None:
+        """Add a file of a user's message."""
+        self._add_heading(label)
+        for piece in display_text.paragraph_slices(content, _PIECE):
+            document = self._code_document([(piece.removesuffix("\n"), "")])
+            self._place(document, self._style.colours.code_background)
+
+    def add_question(self, content: str) -> None:
+        """Add a user's message."""
+        for piece in display_text.paragraph_slices(content, _PIECE):
             document = self._document(self._style)
             MarkdownRenderer(document, self._style).append_plain(piece.removesuffix("\n"))
-            self._place(document, colours.bubble)
+            self._place(document, self._style.colours.bubble)
 
-    def begin_thinking(self, message: ChatMessage) -> None:
+    def begin_thinking(self, label: str) -> None:
         """Begin the thinking of an answer."""
         self._current = self._aside
-        self._keep_together()
-        self._add_line(thinking_label(message), 0.9, self._style.colours.dim)
+        self._add_heading(label)
 
     def end_thinking(self) -> None:
         """The thinking is over."""
@@ -176,6 +167,11 @@ class PdfWriter:
             cursor.insertText(display_text.breakable(display_text.code(text)), fmt)
         return document
 
+    def _add_heading(self, text: str, *, bold: bool = False) -> None:
+        if self._bottom - self._y < _KEEP_EM * self._style.em_px:
+            self._new_page()
+        self._add_line(text, 0.9, self._style.colours.dim, bold=bold)
+
     def _add_line(self, text: str, size: float, colour: QColor, *, bold: bool = False) -> None:
         document = self._document(self._style)
         font = scaled(self._style.font, size)
@@ -188,10 +184,6 @@ class PdfWriter:
         self._y += 0.3 * self._style.em_px
 
     # ---- pages
-
-    def _keep_together(self) -> None:
-        if self._bottom - self._y < _KEEP_EM * self._style.em_px:
-            self._new_page()
 
     def _new_page(self) -> None:
         self._draw_page_number()

@@ -1,0 +1,196 @@
+"""The flat buttons below the composer, each with a menu of which one entry is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QActionGroup
+from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
+
+from deepseek_r1.core.events import TemplateSource, TemplateUsed
+from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.core.settings import THINKING_BUDGETS
+from deepseek_r1.core.template_names import COMPLETION, TEMPLATE_NAMES
+from r1desk.chat.values.duration import budget_cost, budget_name, duration_text
+from r1desk.theme.fonts import scaled
+from r1desk.theme.icons import icon
+
+_FONT_SCALE = 0.85
+_FIRST_NUMBER = 1_024
+_MOST = 1_048_576
+_NAME_CHARACTERS = 32
+_REASONS = {
+    TemplateSource.FILE: N_("The chat template is the model file's own."),
+    TemplateSource.FAMILY: N_(
+        "The model file has no chat template. This is the template of its family."
+    ),
+    TemplateSource.COMPLETION: N_(
+        "The model file has no chat template and does not show that it was trained for "
+        "conversations, so the model continues the text. Choose a template if it was."
+    ),
+    TemplateSource.CHOSEN: N_("This chat template was chosen here for this model file."),
+}
+
+
+class _MenuButton(QToolButton):
+    """Hidden at first; `_fill` puts the entries into the menu each time it is shown."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAutoRaise(True)
+        self.setFont(scaled(self.font(), _FONT_SCALE))
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._menu = QMenu(self)
+        self._menu.aboutToShow.connect(self._on_about_to_show)
+        self._group = QActionGroup(self._menu)
+        self.setMenu(self._menu)
+        self.hide()
+
+    @Slot()
+    def _on_about_to_show(self) -> None:
+        self._menu.clear()
+        self._group = QActionGroup(self._menu)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Add the entries."""
+
+    def _add(self, text: str, chosen: Callable[[], object], *, is_checked: bool) -> None:
+        action = self._menu.addAction(text)
+        action.setCheckable(True)
+        action.setChecked(is_checked)
+        self._group.addAction(action)
+        action.triggered.connect(lambda _checked: chosen())
+
+
+class ThinkingButton(_MenuButton):
+    """Shows the thinking budget in force; hidden for a model that does not think.
+
+    Signals:
+        budget_chosen: the tokens, None for no limit.
+        default_chosen: the same, for new conversations too.
+    """
+
+    budget_chosen = Signal(object)
+    default_chosen = Signal(object)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setIcon(icon("brain", "text_dim"))
+        self._budget: int | None = None
+        self._default: int | None = None
+        self._decode_tok_s = 0.0
+        self.show_budget(None)
+
+    def show_budget(self, budget: int | None) -> None:
+        """Name the budget in force."""
+        self._budget = budget
+        self._explain()
+
+    def set_default(self, budget: int | None) -> None:
+        """The budget of new conversations."""
+        self._default = budget
+
+    def set_speed(self, decode_tok_s: float) -> None:
+        """The loaded model's speed, for the times beside the budgets; 0 where unknown."""
+        self._decode_tok_s = decode_tok_s
+        self._explain()
+
+    def _explain(self) -> None:
+        text = tr("Thinking: {budget}", budget=budget_name(self._budget))
+        if self._budget and self._decode_tok_s:
+            duration = duration_text(self._budget / self._decode_tok_s)
+            text = f"{text} · {tr('at most {duration}', duration=duration)}"
+        self.setText(text)
+        self.setAccessibleName(text)
+        cost = budget_cost(self._budget, self._decode_tok_s)
+        self.setToolTip(tr("How long the model may think before it answers: {cost}", cost=cost))
+
+    def _fill(self) -> None:
+        for budget in THINKING_BUDGETS.values():
+            cost = budget_cost(budget, self._decode_tok_s)
+            self._add_budget(f"{budget_name(budget)}  –  {cost}", budget)
+        if self._budget not in THINKING_BUDGETS.values():
+            self._add_budget(budget_cost(self._budget, self._decode_tok_s), self._budget)
+        self._menu.addSeparator()
+        self._menu.addAction(tr("Another number…")).triggered.connect(self._on_number)
+        for_all = self._menu.addAction(
+            tr("“{budget}” for new chats too", budget=budget_name(self._budget))
+        )
+        for_all.setEnabled(self._budget != self._default)
+        for_all.triggered.connect(lambda: self.default_chosen.emit(self._budget))
+
+    def _add_budget(self, text: str, budget: int | None) -> None:
+        self._add(text, partial(self._choose, budget), is_checked=budget == self._budget)
+
+    def _choose(self, budget: int | None) -> None:
+        self.show_budget(budget)
+        self.budget_chosen.emit(budget)
+
+    @Slot()
+    def _on_number(self) -> None:
+        dialog = QInputDialog(self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setInputMode(QInputDialog.InputMode.IntInput)
+        dialog.setWindowTitle(tr("Thinking budget"))
+        dialog.setLabelText(tr("The most tokens that the model thinks before it answers:"))
+        dialog.setIntRange(0, _MOST)
+        dialog.setIntStep(256)
+        dialog.setIntValue(self._budget or _FIRST_NUMBER)
+        dialog.intValueSelected.connect(self._choose)
+        dialog.open()
+
+
+class TemplateButton(_MenuButton):
+    """The chat template of a model; hidden while the file's own is used.
+
+    Signals:
+        template_chosen: a name from the list; empty for the automatic choice.
+        file_requested: a template from a file is wanted.
+    """
+
+    template_chosen = Signal(str)
+    file_requested = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._used = TemplateUsed()
+        self._file_name = ""
+
+    def show_template(self, used: TemplateUsed, file_name: str = "") -> None:
+        """Name the template in force and where it is from; `file_name` of one from a file."""
+        self._used, self._file_name = used, file_name
+        text = tr("Template: {name}", name=template_title(used.name, file_name))
+        self.setText(text)
+        self.setAccessibleName(text)
+        self.setToolTip(tr(_REASONS[used.source]))
+        self.setAccessibleDescription(self.toolTip())
+        self.setVisible(used.source is not TemplateSource.FILE)
+
+    def _fill(self) -> None:
+        is_chosen = self._used.source is TemplateSource.CHOSEN
+        chosen = self._used.name if is_chosen else ""
+        self._add_name(tr("Automatic"), "", is_checked=not is_chosen)
+        self._menu.addSeparator()
+        for name in TEMPLATE_NAMES:
+            self._add_name(template_title(name), name, is_checked=name == chosen)
+        self._menu.addSeparator()
+        if is_chosen and not chosen:
+            self._add(template_title("", self._file_name), lambda: None, is_checked=True)
+        request = self._menu.addAction(tr("Template file…"))
+        request.triggered.connect(lambda _checked: self.file_requested.emit())
+
+    def _add_name(self, text: str, name: str, *, is_checked: bool) -> None:
+        self._add(text, partial(self.template_chosen.emit, name), is_checked=is_checked)
+
+
+def template_title(name: str, file_name: str = "") -> str:
+    """A template's name for people; that of its file is shortened, for a menu and a button."""
+    if name == COMPLETION:
+        return tr("none, text is continued")
+    if len(file_name) > _NAME_CHARACTERS:
+        file_name = f"{file_name[: _NAME_CHARACTERS - 1]}…"
+    return name or file_name.replace("&", "&&") or tr("from a file")
