@@ -39,6 +39,8 @@ HIDDEN_MODULES = [
     "ctransformers.logger",
     "ctransformers.utils",
     "deepseek_r1.host.child",
+    "ijson.backends._yajl2",
+    "ijson.backends.yajl2_c",
     "llama_cpp._ctypes_extensions",
     "llama_cpp._ggml",
     "llama_cpp.llama_cpp",

@@ -7,20 +7,37 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from benchmarks.bench_import import measure, write_chain
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.store import ConversationSettings, MessageState, Store
-from r1desk.store.archive import archive_of, duplicate, parse_archive, restore_archive
-from r1desk.store.archive_files import (
-    ImportedConversations,
-    export_json,
-    export_markdown,
-    import_json,
-)
-from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable
+from r1desk.store import ConversationSettings, MessageState, Store, archive_import
+from r1desk.store.archive import archive_of, duplicate
+from r1desk.store.archive_files import export_json, export_markdown
+from r1desk.store.archive_import import ImportedConversations
+from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable, StoreFull
+
+Result = TypeVar("Result")
+
+
+def import_json(store: Store, file: Path) -> ImportedConversations:
+    return archive_import.import_json(lambda work: work(store), file)
+
+
+@pytest.fixture
+def import_of(store: Store, tmp_path: Path) -> Callable[[object], tuple[int, ...]]:
+    """Import a document, given as bytes or as what JSON is made of; returns the new ids."""
+
+    def imported(document: object) -> tuple[int, ...]:
+        file = tmp_path / "import.json"
+        file.write_bytes(document if isinstance(document, bytes) else json.dumps(document).encode())
+        return import_json(store, file).ids
+
+    return imported
 
 
 def a_conversation_with_branches(store: Store) -> int:
@@ -45,21 +62,86 @@ def tree(store: Store, key: int) -> list[tuple[object, ...]]:
     ]
 
 
-def test_a_long_conversation_is_imported_in_a_time_that_grows_with_its_length(store: Store) -> None:
+def a_chain(count: int, text: str = "Hi.") -> dict[str, object]:
+    messages = [
+        {"number": n, "parent": n - 1 if n else None, "role": "user", "content": text}
+        for n in range(count)
+    ]
+    return {"conversations": [{"title": "Chain", "messages": messages}]}
+
+
+def test_a_long_conversation_is_imported_in_a_time_that_grows_with_its_length(
+    store: Store, import_of: Callable[[object], tuple[int, ...]]
+) -> None:
     def processor_s(count: int) -> float:
-        messages = [
-            {"number": n, "parent": n - 1 if n else None, "role": "user", "content": "Hi."}
-            for n in range(count)
-        ]
-        document = {"format": "r1desk-conversations", "version": 1,
-                    "conversations": [{"title": "Chain", "messages": messages}]}  # fmt: skip
         started = time.process_time()
-        (key,) = restore_archive(store, parse_archive(json.dumps(document).encode()))
+        (key,) = import_of(a_chain(count))
         taken = time.process_time() - started
         assert len(store.messages.path(key)) == count
         return taken
 
     assert processor_s(4000) < 30 * processor_s(400)  # a walk of the chain for each took 100 times
+
+
+def test_an_import_is_stored_in_slices_and_seen_at_its_end(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "chain.json"
+    file.write_text(json.dumps(a_chain(5 * archive_import.SLICE_PIECES)), "utf-8")
+    jobs = 0
+
+    def run(work: Callable[[Store], Result]) -> Result:
+        nonlocal jobs
+        jobs += 1
+        assert store.conversations.infos() == store.conversations.infos(trashed=True) == []
+        return work(store)
+
+    archive_import.import_json(run, file)
+    assert jobs > 5
+    assert [info.title for info in store.conversations.infos()] == ["Chain"]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_an_import_that_ends_early_leaves_nothing(
+    store: Store, tmp_path: Path, is_killed: bool
+) -> None:
+    file = tmp_path / "chain.json"
+    file.write_text(json.dumps(a_chain(5 * archive_import.SLICE_PIECES)), "utf-8")
+    jobs = 0
+
+    def run(work: Callable[[Store], Result]) -> Result:
+        nonlocal jobs
+        jobs += 1
+        if jobs == 4 or (jobs > 4 and is_killed):
+            raise StoreFull(path="/")
+        return work(store)
+
+    with pytest.raises(StoreFull):
+        archive_import.import_json(run, file)
+    left = store._db.first("SELECT count(*) FROM messages")
+    assert left == (2 * archive_import.SLICE_PIECES if is_killed else 0,)
+    store.conversations.purge_trash()  # as at each start
+    assert store._db.first("SELECT count(*) FROM messages") == (0,)
+
+
+def test_an_import_needs_little_memory_and_lets_others_in(tmp_path: Path) -> None:
+    """`tests/benchmarks/bench_import.py` in small."""
+    write_chain(tmp_path / "chain.json", 5000, "x" * 2000)
+    found = measure(tmp_path / "chain.json")
+    assert found["file_mib"] > 9
+    assert found["memory_more_mib"] < 100
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        (a_chain(1, "x" * (archive_import.MAX_MESSAGE_BYTES + 2**20)), "MiB in one message"),
+        ({"conversations": [{"title": [[]] * 20_000}]}, "values in one message"),
+    ],
+)
+def test_a_document_with_too_large_a_part_is_refused(
+    import_of: Callable[[object], tuple[int, ...]], document: object, found: str
+) -> None:
+    with pytest.raises(ArchiveUnreadable, match=found):
+        import_of(document)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such devices")
@@ -73,7 +155,9 @@ def test_an_import_of_a_device_or_a_pipe_is_refused_at_once(store: Store, tmp_pa
 def test_an_exported_conversation_comes_back_whole(store: Store, tmp_path: Path) -> None:
     key = a_conversation_with_branches(store)
     assert export_json(store, tmp_path / "all.json") == 1
-    (again,) = restore_archive(store, parse_archive((tmp_path / "all.json").read_bytes()))
+    store.conversations.trash(key)
+    (again,) = import_json(store, tmp_path / "all.json").ids
+    store.conversations.restore(key)
     assert again != key
     assert tree(store, again) == tree(store, key)
     shown = [m.content for m in store.messages.path(again)]
@@ -149,12 +233,10 @@ GOOD = {"number": 1, "role": "user", "content": "x"}
     ],
 )
 def test_a_document_that_does_not_fit_together_changes_nothing(
-    store: Store, document: bytes, tmp_path: Path
+    store: Store, import_of: Callable[[object], tuple[int, ...]], document: bytes
 ) -> None:
-    file = tmp_path / "bad.json"
-    file.write_bytes(document)
     with pytest.raises(ArchiveUnreadable):
-        import_json(store, file)
+        import_of(document)
     assert store.conversations.infos() == []
 
 
@@ -163,19 +245,23 @@ def test_a_document_that_does_not_fit_together_changes_nothing(
     [
         (b'{"version": 2, "theme": "dark"}', "another kind of file"),
         (b"# Notes", "another kind of file"),
+        (b'{"conversations": []} {}', "another kind of file"),
         (b'{"version": 9, "conversations": []}', "another version of this application"),
         (b'{"conversations": [{"messages": 1}]}', "conversations/0/messages: "),
     ],
 )
-def test_a_file_that_is_no_export_is_refused_in_plain_words(document: bytes, found: str) -> None:
+def test_a_file_that_is_no_export_is_refused_in_plain_words(
+    import_of: Callable[[object], tuple[int, ...]], document: bytes, found: str
+) -> None:
     with pytest.raises(ArchiveUnreadable) as refused:
-        parse_archive(document)
+        import_of(document)
     assert found in str(refused.value)
 
 
-def test_hostile_text_in_a_document_is_stored_as_any_text(store: Store) -> None:
-    document = json.dumps({"conversations": [{"messages": [{**GOOD, "content": "a\0b"}]}]})
-    (key,) = restore_archive(store, parse_archive(document.encode()))
+def test_hostile_text_in_a_document_is_stored_as_any_text(
+    store: Store, import_of: Callable[[object], tuple[int, ...]]
+) -> None:
+    (key,) = import_of({"conversations": [{"messages": [{**GOOD, "content": "a\0b"}]}]})
     assert [m.content for m in store.messages.path(key)] == ["a\u2400b"]
 
 

@@ -9,7 +9,9 @@ import apsw
 import pytest
 
 from r1desk.store import Attachment, Profile, Store
-from r1desk.store.archive import archive_of, duplicate, parse_archive, restore_archive
+from r1desk.store.archive import duplicate
+from r1desk.store.archive_files import export_json
+from r1desk.store.archive_import import import_json
 from r1desk.store.database_opening import open_database, recover_database
 from r1desk.store.migrations import MIGRATIONS
 
@@ -56,9 +58,12 @@ def test_attachments_are_deleted_for_good_with_their_conversation(store: Store, 
     assert store._db.execute("SELECT count(*) FROM attachments") == [(0,)]
 
 
-def test_an_archive_and_a_duplicate_have_the_attachments(store: Store, key: int) -> None:
-    document = archive_of(store, [key]).model_dump_json().encode()
-    (again,) = restore_archive(store, parse_archive(document))
+def test_an_archive_and_a_duplicate_have_the_attachments(
+    store: Store, key: int, tmp_path: Path
+) -> None:
+    export_json(store, tmp_path / "all.json")
+    store.conversations.trash(key)
+    (again,) = import_json(lambda work: work(store), tmp_path / "all.json").ids
     for copy in (again, duplicate(store, key)):
         assert store.messages.path(copy)[0].attachments == (NOTES, TABLE)
 

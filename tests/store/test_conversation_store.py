@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.core.events import FinishReason, GenerationStats
+from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.store import ConversationSettings, MessageState, Store
+from r1desk.store import ChatMessage, ConversationSettings, MessageState, Store
 
 
 def ask(store: Store, text: str, answer: str = "") -> int:
@@ -116,17 +118,30 @@ def test_an_answer_comes_back_as_it_was_finished(store: Store) -> None:
 def test_a_transaction_is_whole_or_absent_also_when_nested(store: Store) -> None:
     def interrupted() -> None:
         with store.transaction():
-            ask(store, "dropped")
+            with store.transaction():
+                ask(store, "dropped")
             store.messages.append_user(999, "x", None)
 
     with pytest.raises(LookupError):
         interrupted()
     assert store.conversations.infos() == []
+
+
+def test_a_branch_of_thousands_is_deleted_brought_back_and_deleted_for_good(store: Store) -> None:
+    conversation = store.conversations.create().id
+    last = None
     with store.transaction():
-        ask(store, "kept")
-        with pytest.raises(LookupError):
-            interrupted()
-    assert [c.title for c in store.conversations.infos()] == ["kept"]
+        for number in range(1500):
+            message = ChatMessage(0, Role.USER, str(number), conversation_id=conversation)
+            last = store.messages.insert(replace(message, parent_id=last), show=False)
+        store.messages.end_branch(conversation, last)
+    deleted = store.branches.delete(store.messages.path(conversation)[1].id)
+    assert len(store.messages.path(conversation)) == 1
+    store.branches.restore(deleted)
+    assert [m.content for m in store.messages.path(conversation)] == list(map(str, range(1500)))
+    store.conversations.trash(conversation)
+    assert store.conversations.purge([conversation]) == 1
+    assert store._db.first("SELECT count(*) FROM messages") == (0,)
 
 
 def test_a_message_cannot_hang_below_one_of_another_conversation(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QDir, QObject, QStandardPaths, Qt, Signal, Slot
@@ -11,12 +12,9 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import join_sentences, tr, trn
-from r1desk.store.archive_files import (
-    ImportedConversations,
-    export_json,
-    export_markdown,
-    import_json,
-)
+from r1desk.platform.background_thread import ask_in_background
+from r1desk.store.archive_files import export_json, export_markdown
+from r1desk.store.archive_import import ImportedConversations, import_json
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
@@ -114,7 +112,9 @@ class ArchivePresenter(QObject):
             self._show(text, Level.INFO)
             self.imported.emit(list(done.ids))
 
-        self._store.call(lambda store: import_json(store, file), imported, self._on_failed)
+        answer = ask_in_background(partial(import_json, self._store.run, file))
+        answer.done.connect(imported)
+        answer.failed.connect(lambda report: self._show(report.text(), Level.ERROR))
 
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, R1Error):

@@ -1,24 +1,18 @@
-"""Conversations as a JSON document, for a backup or another computer.
-
-A document comes from outside: it is checked whole before anything of it is stored.
-"""
+"""Conversations as a JSON document, for a backup or another computer; and copies of them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from deepseek_r1.core.events import GenerationStats
-from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.store.errors import ArchiveUnreadable
 from r1desk.store.records import Attachment, ChatMessage, ConversationSettings, MessageState
 from r1desk.store.store import Store
 
-FORMAT = "r1desk-conversations"
-MAX_BYTES = 512 * 2**20
+FORMAT, VERSION = "r1desk-conversations", 1
 LATEST_S = 1e11  # a time later than this, in seconds since the epoch, is no time
 Seconds = Annotated[float, Field(ge=0, le=LATEST_S)]
 
@@ -65,23 +59,12 @@ class ArchivedConversation(_ArchivePart):
     shown: int | None = None
     messages: tuple[ArchivedMessage, ...] = ()
 
-    @model_validator(mode="after")
-    def _is_a_tree(self) -> ArchivedConversation:
-        known: set[int | None] = {None}
-        for message in self.messages:
-            if message.number in known or message.parent not in known:
-                raise ValueError(f"message {message.number} has no place")
-            known.add(message.number)
-        if self.shown not in known:
-            raise ValueError("the message shown is missing")
-        return self
-
 
 class Archive(_ArchivePart):
     """The whole document."""
 
-    format: Literal["r1desk-conversations"] = "r1desk-conversations"
-    version: Literal[1] = 1
+    format: str = FORMAT
+    version: int = VERSION
     conversations: tuple[ArchivedConversation, ...]
 
 
@@ -104,11 +87,12 @@ def _conversation(store: Store, conversation_id: int) -> ArchivedConversation:
         system_prompt=settings.system_prompt,
         sampling=settings.sampling,
         shown=path[-1].id if path else None,
-        messages=tuple(_message(node) for node in store.messages.all_of(conversation_id)),
+        messages=tuple(archived_message(node) for node in store.messages.all_of(conversation_id)),
     )
 
 
-def _message(node: ChatMessage) -> ArchivedMessage:
+def archived_message(node: ChatMessage) -> ArchivedMessage:
+    """A stored message as a document has it."""
     unfinished = node.state is MessageState.STREAMING
     return ArchivedMessage(
         number=node.id,
@@ -130,86 +114,66 @@ def _message(node: ChatMessage) -> ArchivedMessage:
     )
 
 
-def parse_archive(document: bytes) -> Archive:
-    """Read a document. Raises ArchiveUnreadable where it is none, or does not fit together."""
-    try:
-        return Archive.model_validate_json(document)
-    except ValidationError as problem:
-        raise ArchiveUnreadable(detail=_what_was_found(problem)) from problem
-
-
-def _what_was_found(problem: ValidationError) -> str:
-    errors = problem.errors(include_url=False, include_input=False)
-    places = {error["loc"] for error in errors}
-    if places & {(), ("format",), ("conversations",)}:
-        return tr("another kind of file")
-    if ("version",) in places:
-        return tr("the form of another version of this application")
-    where = "/".join(str(part) for part in errors[0]["loc"])
-    return f"{where}: {errors[0]['msg']}"
-
-
-def restore_archive(store: Store, archive: Archive) -> list[int]:
-    """Store all conversations of a document as new ones; returns their ids. All or nothing."""
-    with store.transaction():
-        return [_restore(store, conversation) for conversation in archive.conversations]
-
-
-def without_stored(store: Store, archive: Archive) -> Archive:
-    """The document without what is here already: the same messages from the same time."""
-    here: dict[float, list[int]] = {}
-    for info in store.conversations.infos():
-        here.setdefault(info.created_at, []).append(info.id)
-
-    def is_here(archived: ArchivedConversation) -> bool:
-        wanted = [(m.role, m.created_at, m.thinking, m.content) for m in archived.messages]
-        return any(
-            wanted
-            == [(m.role, m.created_at, m.thinking, m.content) for m in store.messages.all_of(key)]
-            for key in here.get(archived.created_at, ())
-        )
-
-    new = tuple(each for each in archive.conversations if not is_here(each))
-    return archive.model_copy(update={"conversations": new})
-
-
 def duplicate(store: Store, conversation_id: int) -> int:
     """Store a copy of a conversation with all its branches; returns its id."""
-    (key,) = restore_archive(store, archive_of(store, [conversation_id]))
-    return key
+    (archived,) = archive_of(store, [conversation_id]).conversations
+    writer = ConversationWriter()
+    with store.transaction():
+        for piece in (*archived.messages, archived):
+            writer.write(store, piece)
+    return writer.ids[0]
 
 
-def _restore(store: Store, archived: ArchivedConversation) -> int:
-    key = store.conversations.create().id
-    settings = ConversationSettings(archived.model_path, archived.system_prompt, archived.sampling)
-    store.conversations.save_settings(key, settings)
-    new_id: dict[int | None, int | None] = {None: None}
-    for message in archived.messages:
-        new_id[message.number] = store.messages.insert(
-            ChatMessage(
-                id=0,
-                conversation_id=key,
-                parent_id=new_id[message.parent],
-                role=message.role,
-                content=message.content,
-                created_at=message.created_at,
-                thinking=message.thinking,
-                thinking_s=message.thinking_s,
-                state=MessageState(message.state),
-                stats=message.stats,
-                model_name=message.model_name,
-                attachments=tuple(
-                    Attachment(a.name, a.content, a.tokens) for a in message.attachments
-                ),
-                edited=message.edited,
-                memory_start=message.memory_start,
-            ),
-            show=False,
+class ConversationWriter:
+    """Stores archived conversations as new ones: of each its messages first, then itself.
+
+    `hidden`: they are in no list until `ConversationStore.show_hidden`.
+    """
+
+    def __init__(self, *, hidden: bool = False) -> None:
+        self.ids: list[int] = []  # of the conversations that are whole
+        self._hidden = hidden
+        self._conversation_id: int | None = None  # of the one being written
+        self._new_ids: dict[int, int] = {}  # of its messages, by their numbers
+        self._last: int | None = None
+
+    def write(self, store: Store, piece: ArchivedMessage | ArchivedConversation) -> None:
+        """Store a message, or end its conversation."""
+        if self._conversation_id is None:
+            self._conversation_id = store.conversations.create(hidden=self._hidden).id
+        if isinstance(piece, ArchivedMessage):
+            message = self._message(piece, self._conversation_id)
+            self._last = self._new_ids[piece.number] = store.messages.insert(message, show=False)
+        else:
+            self._end(store, piece, self._conversation_id)
+            self.ids.append(self._conversation_id)
+            self._conversation_id, self._new_ids, self._last = None, {}, None
+
+    def _message(self, piece: ArchivedMessage, conversation_id: int) -> ChatMessage:
+        return ChatMessage(
+            id=0,
+            conversation_id=conversation_id,
+            parent_id=None if piece.parent is None else self._new_ids[piece.parent],
+            role=piece.role,
+            content=piece.content,
+            created_at=piece.created_at,
+            thinking=piece.thinking,
+            thinking_s=piece.thinking_s,
+            state=MessageState(piece.state),
+            stats=piece.stats,
+            model_name=piece.model_name,
+            attachments=tuple(Attachment(a.name, a.content, a.tokens) for a in piece.attachments),
+            edited=piece.edited,
+            memory_start=piece.memory_start,
         )
-    shown = archived.shown if archived.shown is not None else next(reversed(new_id))
-    if shown is not None:
-        store.messages.select_branch(new_id[shown])
-    store.conversations.rename(key, archived.title)
-    if archived.updated_at:
-        store.conversations.set_times(key, archived.created_at, archived.updated_at)
-    return key
+
+    def _end(self, store: Store, archived: ArchivedConversation, conversation_id: int) -> None:
+        settings = ConversationSettings(
+            archived.model_path, archived.system_prompt, archived.sampling
+        )
+        store.conversations.save_settings(conversation_id, settings)
+        shown = self._last if archived.shown is None else self._new_ids[archived.shown]
+        store.messages.end_branch(conversation_id, shown)
+        store.conversations.rename(conversation_id, archived.title)
+        if archived.updated_at:
+            store.conversations.set_times(conversation_id, archived.created_at, archived.updated_at)

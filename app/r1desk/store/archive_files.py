@@ -1,24 +1,14 @@
-"""Archives of conversations, and conversations as Markdown, in files."""
+"""Exports conversations into files, as JSON or as Markdown."""
 
 from __future__ import annotations
 
 import re
-import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.core.atomic_write import write_atomically
-from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
-from r1desk.store.archive import (
-    MAX_BYTES,
-    Archive,
-    archive_of,
-    parse_archive,
-    restore_archive,
-    without_stored,
-)
-from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable
+from r1desk.store.archive import Archive, archive_of
+from r1desk.store.errors import ArchiveNotWritten
 from r1desk.store.records import ChatMessage
 from r1desk.store.store import Store
 
@@ -50,35 +40,6 @@ def export_markdown(store: Store, file: Path, conversation_ids: list[int] | None
         conversation_ids = [info.id for info in store.conversations.infos()]
     _write(file, "\n\n---\n\n".join(markdown_of(store, key) for key in conversation_ids) + "\n")
     return len(conversation_ids)
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedConversations:
-    """The ids of the new conversations, and how many of the file were here already."""
-
-    ids: tuple[int, ...]
-    already_here: int
-
-
-def import_json(store: Store, file: Path) -> ImportedConversations:
-    """Store the conversations of a file as new ones, but for those that are here already.
-
-    Raises ArchiveNotRead and ArchiveUnreadable; then nothing is stored.
-    """
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):  # reading a device or a pipe may never end
-            raise ArchiveUnreadable(detail=tr("another kind of file"))
-        with file.open("rb") as opened:
-            document = opened.read(MAX_BYTES + 1)
-        if len(document) > MAX_BYTES:
-            raise ArchiveUnreadable(
-                detail=tr("it is longer than {mib} MiB", mib=MAX_BYTES // 2**20)
-            )
-    except OSError as problem:
-        raise ArchiveNotRead(path=str(file), detail=problem.strerror or "") from problem
-    archive = parse_archive(document)
-    ids = restore_archive(store, without_stored(store, archive))
-    return ImportedConversations(tuple(ids), len(archive.conversations) - len(ids))
 
 
 def markdown_of(store: Store, conversation_id: int) -> str:

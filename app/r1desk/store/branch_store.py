@@ -61,7 +61,10 @@ class BranchStore:
         self._db.execute(
             "UPDATE messages SET shown_child_id = NULL WHERE shown_child_id = ?", (message_id,)
         )
-        self._db.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+        for change in ("UPDATE messages SET parent_id = NULL", "DELETE FROM messages"):
+            # Messages leave their parents first: SQLite follows a branch only so deep.
+            chosen = "WHERE id IN (SELECT value FROM json_each(?))"
+            self._db.execute(f"{change} {chosen}", (keys,))
         place = siblings.index(message_id)
         others = siblings[:place][-1:] or siblings[place + 1 :][:1]
         if others:

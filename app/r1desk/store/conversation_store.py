@@ -17,6 +17,7 @@ from r1desk.store.stored_text import clean, kept_path, one_line, text_of, title_
 _DRAFT_OF_NEW_CHAT = "draft of the new chat"
 _PINNED = "pinned conversations"
 _DAY_S = 86_400.0
+_HIDDEN = 0.0  # in the trash since then: `purge_trash` deletes what was never shown
 # Texts are read as bytes: a flipped bit must not make a whole list unreadable.
 _INFO = """id, CAST(title AS BLOB), created_at, updated_at, CAST(model_path AS BLOB), trashed_at,
     CAST(preview AS BLOB)"""
@@ -70,12 +71,17 @@ class ConversationStore:
         model_path: str = "",
         system_prompt: str = "",
         sampling: SamplingSettings | None = None,
+        hidden: bool = False,
     ) -> ConversationInfo:
-        """A new, empty conversation. It gets its title with the first message."""
+        """A new, empty conversation. It gets its title with the first message.
+
+        A `hidden` one is in no list, not even the trash's, until `show_hidden`.
+        """
         now = time.time()
         (key,) = self._db.execute(
-            "INSERT INTO conversations (created_at, updated_at) VALUES (?, ?) RETURNING id",
-            (now, now),
+            "INSERT INTO conversations (created_at, updated_at, trashed_at) VALUES (?, ?, ?) "
+            "RETURNING id",
+            (now, now, _HIDDEN if hidden else None),
         )[0]
         self.save_settings(key, ConversationSettings(model_path, system_prompt, sampling))
         return self.get(key)
@@ -89,7 +95,7 @@ class ConversationStore:
 
     def infos(self, *, trashed: bool = False) -> list[ConversationInfo]:
         """All conversations outside (or inside) the trash: pinned ones first, then the latest."""
-        where = "IS NOT NULL" if trashed else "IS NULL"
+        where = f"> {_HIDDEN}" if trashed else "IS NULL"
         rows = self._db.execute(
             f"SELECT {_INFO} FROM conversations WHERE trashed_at {where} "  # noqa: S608
             "ORDER BY updated_at DESC, id DESC"
@@ -152,6 +158,18 @@ class ConversationStore:
         """Delete for good what was trashed that long ago, and return how many conversations."""
         return self._purge("trashed_at <= ?", time.time() - older_than_days * _DAY_S)
 
+    def show_hidden(self, conversation_ids: Iterable[int]) -> None:
+        """Let conversations that were made hidden be seen, all at once."""
+        self._db.execute(
+            "UPDATE conversations SET trashed_at = NULL "
+            "WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(conversation_ids)),),
+        )
+
+    def purge_hidden(self) -> int:
+        """Delete for good what is still hidden, and return how many conversations."""
+        return self._purge("trashed_at = ?", _HIDDEN)
+
     def purge(self, conversation_ids: Iterable[int]) -> int:
         """Delete these conversations for good, as far as they are in the trash."""
         chosen = json.dumps(list(conversation_ids))
@@ -164,13 +182,18 @@ class ConversationStore:
 
         A conversation whose answer is still being written is left for the next time.
         """
+        chosen = (
+            f"FROM conversations AS c WHERE {condition} AND NOT EXISTS ("  # noqa: S608
+            "SELECT 1 FROM messages WHERE state = 'streaming' AND conversation_id = c.id)"
+        )
         with self._db.transaction():
-            gone = self._db.execute(
-                f"DELETE FROM conversations WHERE {condition} AND NOT EXISTS ("  # noqa: S608
-                "SELECT 1 FROM messages WHERE state = 'streaming' "
-                "AND conversation_id = conversations.id) RETURNING id",
+            # Messages leave their parents first: SQLite follows a branch only so deep.
+            self._db.execute(
+                "UPDATE messages SET parent_id = NULL "  # noqa: S608
+                f"WHERE conversation_id IN (SELECT id {chosen})",
                 (value,),
             )
+            gone = self._db.execute(f"DELETE {chosen} RETURNING id", (value,))
         if gone:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return len(gone)

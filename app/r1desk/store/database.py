@@ -56,7 +56,7 @@ class Database:
         check_sqlite()
         self.path = path
         self.repair_index: Callable[[apsw.Connection], None] | None = None
-        self._depth = 0
+        self.in_transaction = False  # inside `transaction`
         with translated_errors(path):
             if view_only:
                 address = f"{path.absolute().as_uri()}?immutable=1"
@@ -96,7 +96,7 @@ class Database:
             with translated_errors(self.path):
                 return self.connection.execute(sql, bindings).fetchall()
         except StoreDamaged as damage:
-            if self._depth or not self._repaired(damage):
+            if self.in_transaction or not self._repaired(damage):
                 raise
             with translated_errors(self.path):
                 return self.connection.execute(sql, bindings).fetchall()
@@ -112,39 +112,32 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, on disk when it ends. May be nested; the outermost one decides.
+        """All or nothing, on disk when it ends. One inside of another is a part of it.
 
         Raises SearchIndexRepaired where it was undone for the search index's sake alone and can
         be done again.
         """
-        self._depth += 1
-        name = f"level_{self._depth}"
-        outermost = self._depth == 1
-        begin = "BEGIN IMMEDIATE" if outermost else f"SAVEPOINT {name}"
-        commit = "COMMIT" if outermost else f"RELEASE {name}"
-        undo = "ROLLBACK" if outermost else f"ROLLBACK TO {name}; RELEASE {name}"
+        if self.in_transaction:
+            yield
+            return
+        self.in_transaction = True
         try:
             with translated_errors(self.path):
-                if outermost and self.connection.in_transaction:
+                if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")  # it failed when the disk did
-                self.connection.execute(begin)
+                self.connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield
-                    self.connection.execute(commit)
+                    self.connection.execute("COMMIT")
                 except BaseException:
-                    self._undo(undo)
+                    self._roll_back()
                     raise
         except StoreDamaged as damage:
-            if outermost and self._repaired(damage):
+            if self._repaired(damage):
                 raise SearchIndexRepaired(path=str(self.path)) from damage
             raise
         finally:
-            self._depth -= 1
-
-    @property
-    def in_transaction(self) -> bool:
-        """True inside `transaction`."""
-        return self._depth > 0
+            self.in_transaction = False
 
     def _repaired(self, damage: StoreDamaged) -> bool:
         """Make the search index anew if it was the index that was damaged."""
@@ -159,17 +152,17 @@ class Database:
                 repair(self.connection)
                 self.connection.execute("COMMIT")
             except BaseException:
-                self._undo("ROLLBACK")
+                self._roll_back()
                 raise
         self.repair_index = repair
         return True
 
-    def _undo(self, undo: str) -> None:
+    def _roll_back(self) -> None:
         """Roll back where SQLite has not done so itself, as it does when the disk fails."""
         if not self.connection.in_transaction:
             return
         try:
-            self.connection.execute(undo)
+            self.connection.execute("ROLLBACK")
         except apsw.Error as problem:
             # The failure that led here is the one to report; a bug of ours is not passed over.
             if user_error(problem, self.path) is None:

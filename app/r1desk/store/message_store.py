@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -125,8 +125,9 @@ class MessageStore:
         An edited message is one more child of the same parent.
         """
         content = clean(text)
-        key = self._add(conversation_id, parent_id, Role.USER, MessageState.COMPLETE, content)
-        self.attachments.add(key, attachments)
+        key = self._add(
+            conversation_id, parent_id, Role.USER, content=content, attachments=tuple(attachments)
+        )
         if parent_id is None:
             titled = content if content.strip() or not attachments else attachments[0].name
             self._db.execute(
@@ -143,9 +144,13 @@ class MessageStore:
 
         Another answer to the same message is one more child of it.
         """
-        key = self._add(conversation_id, parent_id, Role.ASSISTANT, MessageState.STREAMING, "")
-        self._db.execute(
-            "UPDATE messages SET model_name = ? WHERE id = ?", (clean(model_name), key)
+        key = self._add(
+            conversation_id,
+            parent_id,
+            Role.ASSISTANT,
+            content="",
+            state=MessageState.STREAMING,
+            model_name=model_name,
         )
         return self.get(key)
 
@@ -206,26 +211,32 @@ class MessageStore:
         )
         return self._nodes(rows)
 
+    def some_of(self, conversation_id: int, after_id: int, most: int) -> list[ChatMessage]:
+        """The next messages of a conversation after an id: at most so many, for a long one."""
+        rows = self._db.execute(
+            f"SELECT {_NODE} FROM messages AS m WHERE conversation_id = ? AND id > ? "  # noqa: S608
+            "ORDER BY id LIMIT ?",
+            (conversation_id, after_id, most),
+        )
+        return self._nodes(rows)
+
     @transactional
     def insert(self, message: ChatMessage, *, show: bool = True) -> int:
         """Store a message as it is under a new id, which is returned.
 
         Without `show`, the branch shown stays; what is stored takes the same time at any height.
         """
-        key = self._add(
-            message.conversation_id,
-            message.parent_id,
-            message.role,
-            message.state,
-            clean(message.content),
-            show=show,
-        )
-        self._db.execute(
-            "UPDATE messages SET created_at = ?, thinking = ?, thinking_s = ?, model_name = ?, "
-            "stats_json = ?, error_json = ?, edited = ?, memory_start = ? "
-            "WHERE id = ?",
+        key: int = self._db.execute(
+            "INSERT INTO messages (conversation_id, parent_id, role, state, created_at, content, "
+            "thinking, thinking_s, model_name, stats_json, error_json, edited, memory_start) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
+                message.conversation_id,
+                message.parent_id,
+                message.role.value,
+                message.state.value,
                 message.created_at or time.time(),
+                clean(message.content),
                 clean(message.thinking),
                 message.thinking_s,
                 clean(message.model_name),
@@ -233,10 +244,17 @@ class MessageStore:
                 _json(message.error),
                 int(message.edited),
                 int(message.memory_start),
-                key,
             ),
-        )
-        self.attachments.add(key, message.attachments)
+        )[0][0]
+        if message.attachments:
+            self.attachments.add(key, message.attachments)
+        if show:
+            self._show(message.conversation_id, key)
+            self._refresh(message.conversation_id)
+        else:
+            self._db.execute(
+                "UPDATE messages SET shown_child_id = ? WHERE id = ?", (key, message.parent_id)
+            )
         return key
 
     @transactional
@@ -296,34 +314,16 @@ class MessageStore:
         head: int | None = row[0]
         return head
 
-    def _add(
-        self,
-        conversation_id: int,
-        parent_id: int | None,
-        role: Role,
-        state: MessageState,
-        content: str,
-        *,
-        show: bool = True,
-    ) -> int:
-        with self._db.transaction():
-            self._head(conversation_id)
-            if parent_id is not None and self.get(parent_id).conversation_id != conversation_id:
-                raise LookupError(f"message {parent_id} is of another conversation")
-            key: int = self._db.execute(
-                "INSERT INTO messages "
-                "(conversation_id, parent_id, role, state, created_at, content) "
-                "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-                (conversation_id, parent_id, role.value, state.value, time.time(), content),
-            )[0][0]
-            if show:
-                self._show(conversation_id, key)
-                self._refresh(conversation_id)
-            else:
-                self._db.execute(
-                    "UPDATE messages SET shown_child_id = ? WHERE id = ?", (key, parent_id)
-                )
-        return key
+    def _add(self, conversation_id: int, parent_id: int | None, role: Role, **fields: Any) -> int:
+        """Insert a message of now below one of the same conversation, and show it."""
+        self._head(conversation_id)
+        if parent_id is not None and self.get(parent_id).conversation_id != conversation_id:
+            raise LookupError(f"message {parent_id} is of another conversation")
+        return self.insert(
+            ChatMessage(
+                id=0, role=role, conversation_id=conversation_id, parent_id=parent_id, **fields
+            )
+        )
 
     def _show(self, conversation_id: int, leaf_id: int) -> None:
         """Make the branch up from `leaf_id` the one shown, and remember each turn it takes."""

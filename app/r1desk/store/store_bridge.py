@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from deepseek_r1.core.i18n import tr
+from r1desk.store.errors import StoreFailed
 from r1desk.store.store import Store
 from r1desk.store.thread import StoreThread
 
@@ -37,9 +39,16 @@ class StoreBridge(QObject):
         """Do `work` in the store; then `then(result)` here, or `otherwise(error)`."""
         self._watch(self._store.submit(work), then, otherwise)
 
-    def submit(self, work: Callable[[Store], Result]) -> Future[Result]:
-        """Do `work` in the store for another thread, which waits for the future itself."""
-        return self._store.submit(work)
+    def run(self, work: Callable[[Store], Result]) -> Result:
+        """Do `work` in the store and wait for its result. For a thread that may wait.
+
+        Raises StoreFailed where the application is closing.
+        """
+        try:
+            future = self._store.submit(work)
+        except RuntimeError as closed:
+            raise StoreFailed(path="", detail=tr("the application is closing")) from closed
+        return future.result()
 
     def close(self) -> None:
         """Deliver no results any more; submitted work is still done."""

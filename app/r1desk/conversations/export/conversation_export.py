@@ -139,7 +139,7 @@ class ConversationExport(QObject):
 
     def _read(self, work: Callable[[Store], Result]) -> Result:
         self._pause()
-        return self._store.submit(work).result()
+        return self._store.run(work)
 
     def _writer(self, formulas: WaitingFormulas, title: str) -> Writer:
         if self._file.suffix.lower() == PDF_SUFFIX:

@@ -1,0 +1,93 @@
+"""Imports a long conversation: seconds, memory beyond what there was, waits of others in the store.
+
+tests/benchmarks/bench_import.py [--messages 200000] [--characters 60]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.runner import machine
+from r1desk.store import Store, StoreThread
+from r1desk.store.archive_import import import_json
+
+EVERY_S = 0.02
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--characters", type=int, default=60, help="of each message")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "chain.json"
+        write_chain(file, options.messages, "x" * options.characters)
+        print(json.dumps(measure(file) | {"machine": machine()}))
+
+
+def write_chain(file: Path, count: int, text: str) -> None:
+    """An export of one conversation without branches."""
+    with file.open("w", encoding="utf-8") as opened:
+        opened.write('{"conversations": [{"title": "Chain", "messages": [')
+        for number in range(count):
+            message = {
+                "number": number,
+                "parent": number - 1 if number else None,
+                "role": "assistant" if number % 2 else "user",
+                "content": f"{number} {text}",
+            }
+            opened.write((",\n" if number else "") + json.dumps(message))
+        opened.write("]}]}")
+
+
+def measure(file: Path) -> dict[str, float]:
+    """Import `file` into a store of its own, as the window does it."""
+    store = StoreThread(file.with_suffix(".db"))
+    store.start()
+    store.opened.result()
+    before_mib = _own_mib()
+    waits_s, peaks_mib = [0.0], [before_mib]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(EVERY_S):
+            asked_s = time.monotonic()
+            store.submit(lambda opened: opened.conversations.infos()).result()
+            waits_s.append(time.monotonic() - asked_s)
+            peaks_mib.append(_own_mib())
+
+    def run(work: Callable[[Store], Any]) -> Any:
+        return store.submit(work).result()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    started_s = time.monotonic()
+    try:
+        import_json(run, file)
+    finally:
+        done.set()
+        watcher.join()
+        store.close()
+    return {
+        "file_mib": round(file.stat().st_size / 2**20, 1),
+        "import_s": round(time.monotonic() - started_s, 1),
+        "memory_more_mib": round(max(peaks_mib) - before_mib, 1),
+        "longest_wait_s": round(max(waits_s), 2),
+    }
+
+
+def _own_mib() -> float:
+    return float(psutil.Process().memory_info().rss) / 2**20
+
+
+if __name__ == "__main__":
+    main()
