@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from deepseek_r1 import checks
 from deepseek_r1.checks import (
     Finding,
     Severity,
@@ -16,7 +17,6 @@ from deepseek_r1.checks import (
     examine,
     memory_checks,
     processor_checks,
-    run,
     software_checks,
     worst,
 )
@@ -46,8 +46,8 @@ def test_a_check_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
         yield Finding("first", "First", "fine")
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(run, "_CHECKS", (broken,))
-    first, second = run.examine()
+    monkeypatch.setattr(checks, "_CHECKS", (broken,))
+    first, second = examine()
     assert first.key == "first"
     assert second.verdict is Severity.NOTE
     assert "Input/output error" in second.value

@@ -2,12 +2,10 @@
 
     python tests/hostile/fuzz_old_files.py --count 100000 --seed 1
     python tests/hostile/fuzz_old_files.py --seconds 600 --keep /tmp/found
-    python tests/hostile/fuzz_old_files.py --seed 1 --first 4711 --count 1 --started
+    python tests/hostile/fuzz_old_files.py --seed 1 --first 4711 --count 1
 
 Two thirds of the files are refused by their header. The others are opened in the library's child
-process, with its lock, and generate two tokens. That process is forked from one that has the
-libraries loaded. A file that ends the engine is opened again in a process that the library starts
-as usual; `--started`, which is always on outside Linux, starts all processes that way.
+process, with its lock, and generate two tokens.
 
 The exit status is 1 if a file was neither answered nor refused within eight seconds, or if a
 process used more memory than it may. Ctrl-C ends the trial; the verdicts so far are printed.
@@ -18,7 +16,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import os
 import random
 import sys
 import tempfile
@@ -45,7 +42,6 @@ from deepseek_r1.inference import loading
 from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
-from support.forked_worker import ForkedWorkers, forked_workers
 from support.ggml_files import FAMILIES
 
 LONGEST_S = 8.0
@@ -100,16 +96,20 @@ class Findings:
     bad: list[str] = field(default_factory=list)  # files that broke a limit, and how
 
 
-def verdict_of(path: Path) -> str:
+def verdict_of(path: Path, found: Findings) -> str:
     """Open a file in the library. Returns the name of its error, or "answered"."""
     try:
         if not is_ggml(path):
             return "not old"
         with CPUInference(path, context_length=CONTEXT, thread_count=1) as model:
             model.complete("hello", sampling=GREEDY)
+            used_mib = peak_mib(model._runner.require_engine()._model.process_id)
     except R1Error as error:
         how = error.facts.get("how", "") if isinstance(error, EngineDied) else ""
         return f"{type(error).__name__} {how}".strip()
+    found.peak_mib = max(found.peak_mib, used_mib)
+    if used_mib > allowed_mib(path):
+        found.bad.append(f"{used_mib:.0f} of {allowed_mib(path):.0f} MiB")
     return "answered"
 
 
@@ -120,33 +120,18 @@ def allowed_mib(path: Path) -> float:
     return LEGACY_PROCESS_MIB + legacy_costs.weights_mib(header) + sum(parts.values())
 
 
-class Opener:
-    """Opens files, and measures the process that opened the last one."""
-
-    def __init__(self, folder: Path, workers: ForkedWorkers | None) -> None:
-        self.path, self._workers = folder / "mutant.bin", workers
-
-    def open(self, data: bytes, found: Findings, name: str) -> str:
-        """Open a file and record its time and memory. Returns its verdict."""
-        self.path.write_bytes(data)
-        if self._workers is not None:
-            self._workers.last = None
-        began = time.monotonic()
-        with _ended_after(ABANDONED_S):
-            verdict = verdict_of(self.path)
-        took_s = time.monotonic() - began
-        found.slowest_s = max(found.slowest_s, took_s)
-        if took_s > LONGEST_S:
-            found.bad.append(f"{name}: {verdict} after {took_s:.1f} s")
-        if self._workers is not None and self._workers.last is not None:
-            used_mib = self._workers.last.peak_mib
-            found.peak_mib = max(found.peak_mib, used_mib)
-            if used_mib > allowed_mib(self.path):
-                found.bad.append(f"{name}: {used_mib:.0f} of {allowed_mib(self.path):.0f} MiB")
-        if self._workers is not None and verdict.startswith("EngineDied"):
-            with self._workers.paused(), _ended_after(ABANDONED_S):
-                verdict += f", started anew: {verdict_of(self.path)}"
-        return verdict
+def open_mutant(path: Path, data: bytes, found: Findings, name: str) -> str:
+    """Open a file and record its time and memory. Returns its verdict."""
+    path.write_bytes(data)
+    began, bad = time.monotonic(), len(found.bad)
+    with _ended_after(ABANDONED_S):
+        verdict = verdict_of(path, found)
+    took_s = time.monotonic() - began
+    found.slowest_s = max(found.slowest_s, took_s)
+    if took_s > LONGEST_S:
+        found.bad.append(f"{verdict} after {took_s:.1f} s")
+    found.bad[bad:] = [f"{name}: {each}" for each in found.bad[bad:]]
+    return verdict
 
 
 @contextlib.contextmanager
@@ -155,8 +140,7 @@ def _ended_after(seconds: float) -> Iterator[None]:
 
     def end() -> None:
         for each in psutil.Process().children(recursive=True):
-            forked = each.ppid() != os.getpid()  # by the child that has the libraries loaded
-            if forked or ChildKind.OLD_MODEL.value.module in each.cmdline():
+            if ChildKind.OLD_MODEL.value.module in each.cmdline():
                 each.kill()
 
     timer = threading.Timer(seconds, end)
@@ -174,7 +158,6 @@ def trial(
     *,
     first: int = 0,
     keep: Path | None = None,
-    started: bool = sys.platform != "linux",
 ) -> Findings:
     """Open up to `count` files for up to `seconds`. `keep`: for those that end the engine."""
     found, began = Findings(), time.monotonic()
@@ -184,15 +167,15 @@ def trial(
         tempfile.TemporaryDirectory(
             prefix="fuzz-old-", dir=memory if memory.is_dir() else None
         ) as name,
-        contextlib.nullcontext() if started else forked_workers() as workers,
     ):
-        opener = Opener(Path(name), workers)
         every = enumerate(mutants(seed, Path(name)))
         for number, (family, data) in itertools.islice(every, first, first + count):
             if time.monotonic() - began > seconds:
                 break
             try:
-                verdict = opener.open(data, found, f"{number} ({family})")
+                verdict = open_mutant(
+                    Path(name) / "mutant.bin", data, found, f"{number} ({family})"
+                )
             except KeyboardInterrupt:
                 break
             found.verdicts[verdict] += 1
@@ -227,9 +210,6 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first file to open")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
     parser.add_argument("--keep", type=Path, help="folder for the files that ended the child")
-    parser.add_argument(
-        "--started", action="store_true", help="start each process instead of forking it"
-    )
     options = parser.parse_args()
     began = time.monotonic()
     found = trial(
@@ -238,7 +218,6 @@ def main() -> int:
         options.seconds,
         first=options.first,
         keep=options.keep,
-        started=options.started or sys.platform != "linux",
     )
     for verdict, count in found.verdicts.most_common():
         print(f"{count:>8}  {verdict}")

@@ -11,8 +11,8 @@ import pytest
 
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.legacy.legacy_library import library
-from deepseek_r1.legacy.legacy_model import LegacyModel, legacy_file
+from deepseek_r1.legacy.legacy_model import LegacyModel
+from deepseek_r1.legacy.legacy_process import legacy_file
 from support.ggml_files import write_gpt2
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ def weights() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def model(weights, tmp_path_factory) -> Iterator[LegacyModel]:
     path = write_gpt2(tmp_path_factory.mktemp("gpt2") / "gpt2.bin", weights, heads=HEADS)
-    loaded = LegacyModel(library(), legacy_file(read_header(path), 256), 1.0, lambda _share: True)
+    loaded = LegacyModel(legacy_file(read_header(path), 256), 1.0, lambda _share: True)
     yield loaded
     loaded.close()
 

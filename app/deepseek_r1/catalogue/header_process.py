@@ -11,7 +11,6 @@ import threading
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -77,12 +76,7 @@ class HeaderProcess:
     def __enter__(self) -> HeaderProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @property

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.core.paths import catalogue_dir
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.formats.shape import ModelShape
+from deepseek_r1.formats.header import ModelShape
 
 CATALOGUE_FILE = "catalogue.json"
 

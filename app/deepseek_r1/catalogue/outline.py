@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deepseek_r1.formats.container import Container, read_leading_keys
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+from deepseek_r1.formats.header import ModelShape
 from deepseek_r1.formats.metadata import Metadata
-from deepseek_r1.formats.shape import MAX_CONTEXT, MAX_LAYERS, MAX_WIDTH, ModelShape, read_shape
+from deepseek_r1.formats.shape import MAX_CONTEXT, MAX_LAYERS, MAX_WIDTH, read_shape
 
 _VOCABULARY = "tokenizer.ggml.tokens"
 
@@ -65,15 +66,7 @@ class ModelOutline:
             ),
             template=None,
             vocabulary=self.vocabulary,
-            context_trained=shape.context_trained,
-            blocks=shape.blocks,
-            embedding=shape.embedding,
-            feed_forward=shape.feed_forward,
-            heads=shape.heads,
-            heads_kv=shape.heads_kv,
-            key_length=shape.key_length,
-            value_length=shape.value_length,
-            experts=0,
+            **asdict(replace(shape, experts=0)),
             quantisation=quantisation,
             parameters=self.parameters,
             has_output=True,

@@ -7,7 +7,9 @@ a known message is `ProtocolBroken`. Details name the place of a fault, never th
 from __future__ import annotations
 
 import json
+import os
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -133,3 +135,21 @@ def _read_exactly(source: ByteSource, size: int) -> bytes:
         parts.append(part)
         missing -= len(part)
     return b"".join(parts)
+
+
+def private_pipes() -> tuple[int, int]:
+    """Private descriptors of standard input and output, which nothing else uses afterwards.
+
+    So they carry frames alone, whatever a library prints.
+    """
+    source, sink = os.dup(0), os.dup(1)
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - Windows only
+
+        msvcrt.setmode(source, os.O_BINARY)
+        msvcrt.setmode(sink, os.O_BINARY)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return source, sink

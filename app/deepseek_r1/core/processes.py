@@ -54,7 +54,7 @@ class ChildKind(Enum):
         "--template-renderer", "deepseek_r1.engine.prompt.template_renderer", Lock()
     )
     OLD_MODEL = ChildProgram(
-        "--legacy-model", "deepseek_r1.legacy.legacy_worker", Lock(), own_threads=False
+        "--legacy-model", "deepseek_r1.legacy.legacy_model", Lock(), own_threads=False
     )
     MEASUREMENT = ChildProgram("--measure-model", "deepseek_r1.lab.quality_worker", Lock())
     FORMULAS = ChildProgram("--typeset-formulas", "r1desk.chat.formulas.formula_worker", Lock())

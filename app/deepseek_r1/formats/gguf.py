@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from deepseek_r1.core.errors import (
@@ -79,15 +80,7 @@ def read_header(path: Path) -> ModelHeader:
         ),
         template=keys.text("tokenizer.chat_template"),
         vocabulary=vocabulary,
-        context_trained=shape.context_trained,
-        blocks=shape.blocks,
-        embedding=shape.embedding,
-        feed_forward=shape.feed_forward,
-        heads=shape.heads,
-        heads_kv=shape.heads_kv,
-        key_length=shape.key_length,
-        value_length=shape.value_length,
-        experts=shape.experts,
+        **asdict(shape),
         quantisation=_quantisation(keys, tensors),
         parameters=sum(each.elements for each in tensors.values()),
         has_output="output.weight" in tensors,

@@ -35,8 +35,23 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelHeader:
-    """The contents of a model file's header. Sizes that differ by layer are given as the largest.
+class ModelShape:
+    """The sizes of a model; of a list with one value per layer, the largest."""
+
+    context_trained: int
+    blocks: int
+    embedding: int
+    feed_forward: int
+    heads: int
+    heads_kv: int
+    key_length: int
+    value_length: int
+    experts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHeader(ModelShape):
+    """The contents of a model file's header.
 
     `metadata` has the scalars and the short arrays; long ones (the vocabulary) were only counted.
     """
@@ -51,15 +66,6 @@ class ModelHeader:
     tensors: tuple[TensorInfo, ...]
     template: str | None
     vocabulary: int
-    context_trained: int
-    blocks: int
-    embedding: int
-    feed_forward: int
-    heads: int
-    heads_kv: int
-    key_length: int
-    value_length: int
-    experts: int
     quantisation: str
     parameters: int
     has_output: bool  # `output.weight` is a tensor of its own, not the embedding

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import Container, TensorEntry
 from deepseek_r1.formats.ggml_types import F32
+from deepseek_r1.formats.header import ModelShape
 from deepseek_r1.formats.metadata import Metadata
 
 # Families whose blocks are attention and a feed-forward network, with the standard weight names.
@@ -45,21 +45,6 @@ MAX_WIDTH = 1 << 20
 LEAST_CONTEXT, MAX_CONTEXT = 16, 1 << 30  # a shorter one holds no chat template
 _SCALINGS = ("none", "linear", "yarn", "longrope")
 _BLOCK = re.compile(r"blk\.(\d{1,9})\.")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelShape:
-    """The sizes of a model; of a list with one value per layer, the largest."""
-
-    context_trained: int
-    blocks: int
-    embedding: int
-    feed_forward: int
-    heads: int
-    heads_kv: int
-    key_length: int
-    value_length: int
-    experts: int
 
 
 def read_shape(file: Container, architecture: str) -> ModelShape:

@@ -33,7 +33,7 @@ def converts_f16_slowly() -> bool:
 def load_library(*, legacy: bool) -> None:
     """Load the engine's library into this process. Raises EngineStartFailed."""
     if legacy:
-        from deepseek_r1.legacy.legacy_library import library as old  # noqa: PLC0415 - native
+        from deepseek_r1.legacy.legacy_model import library as old  # noqa: PLC0415 - native
 
         old()
     else:

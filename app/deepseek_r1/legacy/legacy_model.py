@@ -1,61 +1,94 @@
-"""A model of an old file in memory: its vocabulary, computation and sampling."""
+"""A model of an old file in memory, through ctransformers 0.2.27; and the process that holds one.
+
+Only the package's low-level module is used. Importing it through the package would pull in the
+client of Hugging Face, and by itself it starts processes to detect the CPU's features, which are
+known here. The functions are called directly: the package's own `tokenize` allocates one token a
+character, where a character may become several.
+
+`python -m deepseek_r1.legacy.legacy_model` reads and answers `LegacyCall`s.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deepseek_r1.core.errors import EngineFailed, LoadStopped, ModelLoadFailed
+from pydantic import TypeAdapter
+
+from deepseek_r1.core.errors import (
+    EngineFailed,
+    LegacyEngineUnavailable,
+    LoadStopped,
+    ModelLoadFailed,
+    R1Error,
+)
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.process_lock import lock_files
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.detokenizer import to_utf8
-from deepseek_r1.formats.header import GGUF, ModelHeader
-from deepseek_r1.legacy.legacy_library import LegacyLibrary
+from deepseek_r1.engine.protocol.engine_names import import_low_level
+from deepseek_r1.hardware import cpu
+from deepseek_r1.legacy.legacy_process import LegacyCall, LegacyFile, LegacyResult, Progress
 from deepseek_r1.memory.meter import process_mib
+from deepseek_r1.native.child_start import serve, start_child
+from deepseek_r1.native.native_library import native
 
+PACKAGE = "ctransformers"
 PENALTY_LAST_TOKENS = 64
 MAX_SEED = 0x7FFFFFFF  # the library takes a signed number and picks one for negative ones
 _POLL_S = 0.1
 
-Progress = Callable[[float], bool]
+
+class LegacyLibrary(NamedTuple):
+    """The library's settings and functions."""
+
+    config: Any
+    api: Any
 
 
-class LegacyFile(NamedTuple):
-    """A file to read, the library's name for its kind of model, and the context in tokens."""
+@cache
+def library() -> LegacyLibrary:
+    """Open the library. Raises LegacyEngineUnavailable where it is missing or does not load."""
+    features = cpu().features
+    build = next((each for each in ("avx2", "avx") if each in features), "basic")
+    try:
+        module = import_low_level(PACKAGE, "llm", PACKAGE)
+        return LegacyLibrary(module.ConfigStruct, module.load_library(build))
+    except (ImportError, OSError, AttributeError) as error:
+        detail = str(error).splitlines()[0]
+        machine = f"{platform.system()} {platform.machine()}"
+        raise LegacyEngineUnavailable(machine=machine, detail=detail) from error
 
-    path: Path
-    family: str
-    context_length: int
 
-
-def legacy_file(header: ModelHeader, context_length: int) -> LegacyFile:
-    """Return how the library is to read the file."""
-    family = "gguf" if header.container == GGUF else header.architecture
-    return LegacyFile(header.path, family, context_length)
+@cache
+def version() -> str:
+    """Return the package's version, empty where it is not installed."""
+    try:
+        return metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 class LegacyModel:
     """Owns the library's model. For one thread."""
 
-    def __init__(
-        self,
-        library: LegacyLibrary,
-        file: LegacyFile,
-        weights_mib: float,
-        on_progress: Progress,
-    ) -> None:
-        """Read the file into memory. Raises ModelLoadFailed, LoadStopped.
+    def __init__(self, file: LegacyFile, weights_mib: float, on_progress: Progress) -> None:
+        """Read the file. Raises ModelLoadFailed, LoadStopped, LegacyEngineUnavailable.
 
         The library reports no progress, so `on_progress` gets the growth of this process relative
         to `weights_mib`. The load cannot be stopped either: a stopped load is freed when it has
         ended.
         """
-        self._api = library.api
-        config = library.config(file.context_length, 0, False, False)
+        make_config, self._api = library()
+        config = make_config(file.context_length, 0, False, False)
         arguments = (os.fsencode(file.path), file.family.encode("ascii"), config)
         self.process_id = os.getpid()
         self.pointer, keep = self._create(arguments, weights_mib, on_progress)
@@ -135,3 +168,44 @@ class LegacyModel:
             seed % (MAX_SEED + 1),
         )
         return token
+
+
+def main() -> None:
+    """Serve the owner until it closes the pipe."""
+    model: LegacyModel | None = None
+
+    def answer(call: LegacyCall) -> LegacyResult:
+        nonlocal model
+        if call.method == "load":
+            model = _load(*call.arguments)
+            return LegacyResult(value=[model.vocabulary, model.context_length])
+        assert model is not None  # noqa: S101 - the owner loads first
+        return LegacyResult(value=_serve(model, call))
+
+    serve(start_child(ChildKind.OLD_MODEL), TypeAdapter(LegacyCall), answer, _failure)
+
+
+def _failure(_call: LegacyCall, error: Exception) -> R1Error:
+    return EngineFailed(detail=f"{type(error).__name__}: {error}"[:400])
+
+
+def _load(path: str, family: str, context_length: int) -> LegacyModel:
+    lock_files([Path(path)], [], native().restrict_threads)
+    return LegacyModel(LegacyFile(Path(path), family, context_length), 0.0, lambda _share: True)
+
+
+def _serve(model: LegacyModel, call: LegacyCall) -> Any:
+    match call.method, call.arguments:
+        case "tokenize", [text, begin]:
+            return model.tokenize(text, begin=begin)
+        case "compute", [tokens, past, threads]:
+            return model.compute(tokens, past, threads)
+        case "sample", [sampling, recent, seed]:
+            return model.sample(SamplingSettings.model_validate(sampling), recent, seed)
+        case "piece", [token]:
+            return [model.piece(token).hex(), model.is_end(token)]
+    raise EngineFailed(detail=f"unknown call {call.method}")
+
+
+if __name__ == "__main__":
+    main()

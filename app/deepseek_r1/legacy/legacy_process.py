@@ -6,9 +6,10 @@ hold. `LegacyModelProcess` has the methods of `LegacyModel`; each is one request
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -18,8 +19,24 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.detokenizer import to_utf8
-from deepseek_r1.legacy.legacy_model import LegacyFile, Progress
+from deepseek_r1.formats.header import GGUF, ModelHeader
 from deepseek_r1.memory.meter import process_mib
+
+Progress = Callable[[float], bool]
+
+
+class LegacyFile(NamedTuple):
+    """A file to read, the library's name for its kind of model, and the context in tokens."""
+
+    path: Path
+    family: str
+    context_length: int
+
+
+def legacy_file(header: ModelHeader, context_length: int) -> LegacyFile:
+    """Return how the library is to read the file."""
+    family = "gguf" if header.container == GGUF else header.architecture
+    return LegacyFile(header.path, family, context_length)
 
 
 class _LegacyFrame(BaseModel):

@@ -28,9 +28,8 @@ from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult, OpenRequest
 from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import default_threads, default_threads_prefill
-from deepseek_r1.legacy.legacy_library import library, version
-from deepseek_r1.legacy.legacy_model import MAX_SEED, LegacyModel, legacy_file
-from deepseek_r1.legacy.legacy_process import LegacyModelProcess
+from deepseek_r1.legacy.legacy_model import MAX_SEED, LegacyModel, version
+from deepseek_r1.legacy.legacy_process import LegacyModelProcess, legacy_file
 from deepseek_r1.legacy.legacy_prompt import PlainPromptBuilder
 from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib, process_mib
@@ -95,7 +94,7 @@ class LegacyEngine:
         )
         if request.isolated:
             return LegacyModelProcess(*arguments)
-        return LegacyModel(library(), *arguments)
+        return LegacyModel(*arguments)
 
     def _progress_callback(self, request: OpenRequest) -> Callable[[float], bool]:
         def on_progress(fraction: float) -> bool:

@@ -20,8 +20,8 @@ from pydantic import BaseModel, TypeAdapter
 from deepseek_r1.core import frames, log
 from deepseek_r1.core.child_call import ChildFailure
 from deepseek_r1.core.errors import EngineStartFailed, R1Error
+from deepseek_r1.core.frames import private_pipes
 from deepseek_r1.core.i18n import use_language
-from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.core.process_lock import lock_process
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.native.native_library import native

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.frames import private_pipes
 from deepseek_r1.core.i18n import use_language
-from deepseek_r1.core.private_pipes import private_pipes
 from deepseek_r1.core.process_lock import lock_files, lock_process
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings
