@@ -1,18 +1,22 @@
-"""`deepseek-r1 bench`: thread counts, failures, and where it runs."""
+"""`deepseek-r1 bench`: thread counts, failures, where it runs, timed runs and their medians.
+
+Of `bench serve` only what needs no server; one is measured in tests/server.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1.cli import bench_command
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.lab.engine_run import RunTimes
-from deepseek_r1.lab.serve_load import machines_for
-from support.command import run_here
+from deepseek_r1.lab.engine_run import RunRequest, RunTimes, in_both_orders, medians, run_in_process
+from deepseek_r1.lab.serve_load import LoadTimes, machines_for, percentile
+from support.command import run, run_here
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="runs on Linux only")
 
@@ -71,3 +75,51 @@ def test_wrong_rates_are_refused():
         done = run_here("bench", "serve", "--rates", wrong)
         assert done.returncode == 2
         assert "--rates" in done.stderr
+
+
+def test_runs_go_in_both_orders_in_every_round():
+    assert "".join(in_both_orders("ab", 2)) == "abbaabba"
+
+
+def test_medians_are_those_of_each_field_and_0_without_runs():
+    times = [RunTimes(tok_s=n, prefill_tok_s=10 * n, first_token_s=2.0) for n in (1.0, 5.0, 3.0)]
+    assert (medians(times)["tok_s"], medians(times)["prefill_tok_s"]) == (3.0, 30.0)
+    assert set(medians([]).values()) == {0.0}
+
+
+@on_linux
+def test_a_run_is_timed_in_its_own_process(starter: Path):
+    request = RunRequest(model=starter, tokens=4, started_at=time.monotonic())
+    times, failure = run_in_process(request)
+    assert times is not None, failure
+    assert min(times.tok_s, times.prefill_tok_s, times.rss_peak_mib, times.threads) > 0
+    parts = times.start_s + times.load_s + times.prompt_s
+    assert times.first_token_s == pytest.approx(parts)
+
+
+@on_linux
+def test_a_failed_run_says_why(tmp_path: Path):
+    times, failure = run_in_process(RunRequest(model=tmp_path / "none.gguf"))
+    assert times is None
+    assert failure.startswith("1: ")
+    assert "none.gguf" in failure
+
+
+def test_percentiles_are_values_that_were_measured():
+    values = [float(number) for number in range(1, 101)]
+    assert [percentile(values, share) for share in (50, 95, 99)] == [50.0, 95.0, 99.0]
+    assert percentile([3.0], 99) == 3.0
+    assert percentile([], 50) == 0.0
+    assert LoadTimes(1, seconds=2.0, tokens=10, first_s=[0.1] * 4).report()["requests_s"] == 2.0
+
+
+def test_a_server_that_is_not_there_is_named():
+    done = run("bench", "serve", "--url", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "http://127.0.0.1:9" in done.stderr
+
+
+def test_a_wrong_number_of_users_is_refused_by_its_option():
+    done = run("bench", "serve", "--url", "http://127.0.0.1:9", "--users", "many")
+    assert done.returncode == 2
+    assert "--users" in done.stderr

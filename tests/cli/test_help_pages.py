@@ -59,3 +59,8 @@ def test_lines_keep_to_the_width(words: list[str], width: int):
 def test_models_are_listed_with_whole_paths(starter):
     shown = run_here("models", "list", COLUMNS="40").stdout
     assert str(starter) in shown
+
+
+def test_the_help_says_how_much_goes_without_an_option():
+    shown = " ".join(run_here("prune", "--help").stdout.split())
+    assert "0.3, or none with --prune-layers" in shown

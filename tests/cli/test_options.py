@@ -16,11 +16,7 @@ PUBLISHED = {
     "swap_enabled": [],
     "enable_chunk_loading": [],
 }
-COMMANDS = {
-    "plan": [],
-    "generate": ["--max-tokens", "1", "Hi"],
-    "chat": [],
-}
+COMMANDS = {"plan": [], "generate": ["--max-tokens", "1", "Hi"], "chat": []}
 
 
 @pytest.mark.integration

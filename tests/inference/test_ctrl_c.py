@@ -142,9 +142,7 @@ def refused_elsewhere(model: CPUInference) -> None:
     assert refused
 
 
-def test_an_answer_that_another_thread_reads_is_not_ended_by_a_new_one(
-    model: CPUInference,
-) -> None:
+def test_an_answer_that_another_thread_reads_is_not_ended_by_a_new_one(model: CPUInference) -> None:
     kept = model.stream("Write a long story.", max_tokens=400)
     next(kept)
     model.cancel()

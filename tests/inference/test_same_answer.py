@@ -14,7 +14,6 @@ import pytest
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
-from inference.compare_answers import compare, prompt
 from support.k_quant import k_quant_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -117,9 +116,3 @@ def test_a_reproducible_answer_reuses_the_whole_pieces_of_its_prompt(model: CPUI
     warm = model.complete([question], sampling=GREEDY).stats
     assert cold.cached_tokens < 128
     assert warm.cached_tokens == (warm.prompt_tokens - 1) // 128 * 128 >= 128
-
-
-def test_the_command_that_compares_answers_finds_none_that_differ(k_quant: Path) -> None:
-    lines: list[str] = []
-    assert compare(k_quant, [prompt(0), prompt(51)], 8, lines.append) == 0
-    assert sum("0 of 2 differ" in line for line in lines) == 4

@@ -157,9 +157,7 @@ def test_the_thinking_ends_within_300_ms(thinker: CPUInference) -> None:
     assert began
 
 
-def test_ending_the_thinking_changes_nothing_once_the_answer_has_begun(
-    model: CPUInference,
-) -> None:
+def test_ending_the_thinking_changes_nothing_once_the_answer_has_begun(model: CPUInference) -> None:
     undisturbed = model.complete(STORY, 30, sampling=GREEDY)
     events: list[GenerationEvent] = []
     for event in model.stream(STORY, 30, sampling=GREEDY):

@@ -21,9 +21,7 @@ from deepseek_r1.weights.ggml.tensor_layout import Ggml
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.residency import plan_residency
 
-pytestmark = [
-    pytest.mark.integration,
-]
+pytestmark = [pytest.mark.integration]
 
 MIB = 1 << 20
 SETTINGS = LoadSettings(
@@ -78,9 +76,7 @@ def anonymous_mib() -> float:
     return int(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) / 1024
 
 
-def test_weights_have_the_memory_of_unused_cells(
-    starter: Path,
-) -> None:
+def test_weights_have_the_memory_of_unused_cells(starter: Path) -> None:
     with streaming(starter) as engine:
         before = pinned_mib(engine)
         answer(engine, SHORT, 3)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak_streaming import Soaked, soak
+from benchmarks.soak_streaming import soak
 from support.gguf_files import tiny_qwen2
 
 pytestmark = [
@@ -22,8 +22,3 @@ def test_a_long_answer_from_the_disk_takes_no_more_memory(tmp_path: Path) -> Non
     assert soaked.read_mib > 10
     settled = [mib for _, mib in soaked.readings[3:]]
     assert max(settled) - min(settled) < 1.0
-
-
-def test_the_slope_ignores_the_first_reading() -> None:
-    grown = [(500, 40.0), (1000, 100.0), (1500, 100.5), (2000, 101.0)]
-    assert Soaked(grown, 1, 0.0, 0.0).growth_kib == pytest.approx(1024.0)

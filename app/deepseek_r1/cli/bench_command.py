@@ -19,13 +19,7 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware import cpu, machine_memory_mib
-from deepseek_r1.lab.engine_run import (
-    RunRequest,
-    RunTimes,
-    in_both_orders,
-    medians,
-    run_in_process,
-)
+from deepseek_r1.lab.engine_run import RunRequest, RunTimes, in_both_orders, medians, run_in_process
 from deepseek_r1.lab.serve_load import LOAD_SHARE, ServerLoad, machines_for
 
 MOST_REQUESTS_S = 1000
@@ -115,10 +109,7 @@ def bench_engine(
     default="",
 )
 @option(
-    "--seconds",
-    tr("How long requests come at each rate."),
-    click.FloatRange(min=1),
-    default=60.0,
+    "--seconds", tr("How long requests come at each rate."), click.FloatRange(min=1), default=60.0
 )
 @option("--tokens", tr("Tokens of an answer."), click.IntRange(min=1), default=64)
 @option("--prompt-tokens", tr("Tokens to read."), click.IntRange(min=32), default=64)

@@ -132,10 +132,7 @@ def convert_report(request: ConversionRequest, converted: ConversionResult) -> d
         "source_bytes": converted.source_bytes,
         "source_sha256": converted.source_sha256,
         "resumed_bytes": converted.resumed_bytes,
-        "memory": {
-            "budget_mb": request.memory_budget_mib,
-            "peak_mb": round(converted.peak_mib, 2),
-        },
+        "memory": {"budget_mb": request.memory_budget_mib, "peak_mb": round(converted.peak_mib, 2)},
         "wall_s": round(converted.wall_s, 3),
         "remarks": list(converted.remarks),
     }

@@ -19,11 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from deepseek_r1.catalogue.download_spec import (
-    DownloadPhase,
-    DownloadProgress,
-    ProgressCallback,
-)
+from deepseek_r1.catalogue.download_spec import DownloadPhase, DownloadProgress, ProgressCallback
 from deepseek_r1.cli import console
 from deepseek_r1.core.i18n import tr
 

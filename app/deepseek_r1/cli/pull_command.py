@@ -24,13 +24,7 @@ from deepseek_r1.catalogue.model_folder import ImportMethod, import_model
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, flag, option
-from deepseek_r1.cli.hub_command import (
-    HOSTS,
-    is_hub_name,
-    list_hub,
-    retry_policy,
-    source_option,
-)
+from deepseek_r1.cli.hub_command import HOSTS, is_hub_name, list_hub, retry_policy, source_option
 from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
@@ -40,8 +34,7 @@ _name_option = option("--name", tr("Another name for the file in the models' fol
 
 
 @command(
-    "pull",
-    tr("Download a model into the models' folder; an interrupted download is continued."),
+    "pull", tr("Download a model into the models' folder; an interrupted download is continued.")
 )
 @click.argument(
     "what",
@@ -123,11 +116,7 @@ def _spec_of_draft(
 
 
 def _hub_specs(
-    what: Sequence[str],
-    quantisation: str | None,
-    source: str | None,
-    *,
-    accept_unverified: bool,
+    what: Sequence[str], quantisation: str | None, source: str | None, *, accept_unverified: bool
 ) -> list[DownloadSpec]:
     """The files of a repository; empty where `what` is something else."""
     if len(what) != 1 or not is_hub_name(what[0]):
@@ -177,8 +166,7 @@ def _checked_sha256(text: str) -> str:
 
 
 @command(
-    "import",
-    tr("Import a model file of this computer into the models' folder after checking it."),
+    "import", tr("Import a model file of this computer into the models' folder after checking it.")
 )
 @click.argument("file", type=PATH, help=tr("A GGUF file, or any part of a split model."))
 @flag("--move", tr("Move it instead of copying."))

@@ -31,8 +31,7 @@ from deepseek_r1.lab.quality_run import (
 
 
 @command(
-    "quality",
-    tr("Compare two versions of a model on a text: quality, size, memory and speed."),
+    "quality", tr("Compare two versions of a model on a text: quality, size, memory and speed.")
 )
 @click.argument("base", type=PATH, help=tr("The model to compare with, a GGUF file."))
 @click.argument("other", type=PATH, help=tr("Another version of the same model."))

@@ -76,9 +76,7 @@ def _served(names: str, text: str, kind: Any = None) -> Decorator:
 @_served("--max-tokens max_tokens", tr("The most tokens of an answer."), click.IntRange(min=1))
 @option("--max-body-mib", tr("The largest request."), click.IntRange(1, 16), default=4)
 @_served(
-    "--request-timeout request_s",
-    tr("Seconds that a request may take."),
-    click.FloatRange(min=1.0),
+    "--request-timeout request_s", tr("Seconds that a request may take."), click.FloatRange(min=1.0)
 )
 @_served(
     "--drain-timeout drain_s",

@@ -15,13 +15,7 @@ from deepseek_r1.core.events import (
     GenerationStats,
     PrefillProgress,
 )
-from deepseek_r1.core.messages import (
-    AnswerRequest,
-    Message,
-    PromptInput,
-    RawPrompt,
-    Role,
-)
+from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import AnswerBatch, Engine, GenerationResult
@@ -88,10 +82,7 @@ class GenerationRunner:
         return events
 
     def _events(
-        self,
-        engine: Engine,
-        reference: Sequence[_StreamReference],
-        request: AnswerRequest,
+        self, engine: Engine, reference: Sequence[_StreamReference], request: AnswerRequest
     ) -> Generator[GenerationEvent, None, None]:
         self._end_cancelled_stream()
         with self._lock.generating():

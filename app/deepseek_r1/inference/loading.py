@@ -23,12 +23,7 @@ from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.inference.thread_profile import load_profile
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.drafts import draft_header, draft_mib
-from deepseek_r1.memory.plan import (
-    MemoryPlan,
-    ProcessOverhead,
-    plan_without_draft,
-    with_context,
-)
+from deepseek_r1.memory.plan import MemoryPlan, ProcessOverhead, plan_without_draft, with_context
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
@@ -201,8 +196,6 @@ def open_prompt_cache(given: str | Path | PromptCache | None) -> PromptCache | N
     """
     if not isinstance(given, str | Path):
         return given
-    from deepseek_r1.engine.llama.prompt_cache.segment_store import (  # noqa: PLC0415 - seldom wanted
-        PromptCache,
-    )
+    from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache  # noqa: PLC0415 - seldom wanted
 
     return PromptCache(Path(given), PROMPT_CACHE_MIB << 20)

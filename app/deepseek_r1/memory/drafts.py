@@ -92,10 +92,7 @@ def draft_mib(header: ModelHeader, settings: LoadSettings) -> float:
 
 
 def with_draft(
-    overhead: ProcessOverhead,
-    settings: LoadSettings,
-    target: ModelHeader,
-    read: Read = read_header,
+    overhead: ProcessOverhead, settings: LoadSettings, target: ModelHeader, read: Read = read_header
 ) -> ProcessOverhead:
     """Add the memory of the chosen draft model. Raises as `draft_header` does."""
     draft = draft_header(settings, target, read)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import combinations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,31 +97,6 @@ def test_a_step_that_does_not_fit_changes_nothing() -> None:
     with pytest.raises(ExpertCacheTooSmallError):
         resident.admit({1: 1, 2: 1, 3: 1})
     assert (len(resident), 0 in resident) == (1, True)
-
-
-@given(steps=steps, capacity=st.integers(2, 4))
-@settings(max_examples=60)
-def test_beladys_choice_is_the_best_of_all_choices(
-    steps: tuple[tuple[int, ...], ...], capacity: int
-) -> None:
-    """Against every way to fill the cache."""
-
-    @cache
-    def most_hits(at: int, kept: frozenset[int]) -> int:
-        if at == len(steps):
-            return 0
-        step = frozenset(steps[at])
-        others = kept - step
-        fitting = min(len(others), capacity - len(step))
-        ways = combinations(sorted(others), fitting)
-        return len(step & kept) + max(most_hits(at + 1, step | set(way)) for way in ways)
-
-    trace = Trace(steps, 1, EXPERTS)
-    uses = sum(map(len, steps))
-    best = most_hits(0, frozenset()) / uses
-    assert trace.hit_rate(Belady(trace), capacity) == pytest.approx(best)
-    for strategy in STRATEGIES:
-        assert trace.hit_rate(make_policy(strategy, 1), capacity) <= best + 1e-9
 
 
 def test_learning_pays_where_there_is_something_to_learn() -> None:

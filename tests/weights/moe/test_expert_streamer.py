@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import threading
 import time
@@ -32,14 +31,11 @@ from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
 from support.deepseek2 import tiny_deepseek2
 from support.gguf_files import tiny_mixture, tiny_qwen3
 from support.mixtures import EXPERTS, tiny_qwen3moe
-from support.patience import wait_until
 from support.split import split
 from support.streaming import FIRST, Bench, budgets, loaded
 from support.windows_memory import committed_pages
 
-pytestmark = [
-    pytest.mark.integration,
-]
+pytestmark = [pytest.mark.integration]
 Make = Callable[[Path], Path]
 MIXTURES = [tiny_mixture, tiny_qwen3moe, tiny_deepseek2]
 STRATEGIES = [CacheStrategy.PINNED, CacheStrategy.LRU, CacheStrategy.LFU]
@@ -170,24 +166,6 @@ def test_in_an_unknown_graph_the_answer_fails_with_a_sentence(
         bench.logits(FIRST)
 
 
-def test_after_a_file_was_cut_no_unread_expert_is_resident(tmp_path: Path) -> None:
-    path = tiny_qwen3moe(tmp_path / "model.gguf")
-    whole, found = path.read_bytes(), path.stat()
-    with loaded(path, None, micro_batch=1) as bench:
-        resident = bench.answer(FIRST, 4)
-    with loaded(path, budgets(path)[0], micro_batch=1) as bench:
-        assert bench.answer(FIRST, 4) == resident
-        os.truncate(path, len(whole) // 3)
-        bench.context.clear()
-        with pytest.raises(EngineFailed, match=r"model\.gguf is shorter than it was"):
-            bench.answer(FIRST, 4)
-        path.write_bytes(whole)
-        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-        bench.context.abort.clear()
-        bench.context.clear()
-        assert bench.answer(FIRST, 4) == resident
-
-
 @pytest.mark.slow
 @pytest.mark.quiet
 def test_an_abort_ends_the_reading_of_experts_at_once(
@@ -220,17 +198,6 @@ def test_an_abort_ends_the_reading_of_experts_at_once(
         monkeypatch.undo()
         bench.context.abort.clear()
         assert bench.answer(FIRST, 4) == resident
-
-
-def test_threads_are_gone_after_the_end(tmp_path: Path) -> None:
-    path = tiny_qwen3moe(tmp_path / "model.gguf")
-    with loaded(path, None) as bench:
-        bench.logits(FIRST)
-    before = threading.active_count()
-    with loaded(path, budgets(path)[0]) as bench:
-        bench.logits(FIRST)
-        assert threading.active_count() > before
-    wait_until(lambda: threading.active_count() <= before)
 
 
 @pytest.mark.parametrize("make", [tiny_qwen3, tiny_qwen3moe])

@@ -28,9 +28,7 @@ from support.patience import wait_until
 from support.streaming import FIRST, budgets, loaded
 from support.windows_memory import under_wine
 
-pytestmark = [
-    pytest.mark.integration,
-]
+pytestmark = [pytest.mark.integration]
 
 MODELS = [tiny_llama, tiny_qwen2, tiny_qwen3, tiny_mixture, tiny_deepseek2]
 QUESTION = [Message(role=Role.USER, content="Tell me about the sea and the sky.")]
@@ -241,15 +239,6 @@ def test_a_file_that_is_replaced_is_read_as_it_was(tmp_path: Path) -> None:
         assert bench.answer(FIRST, 2) == before
 
 
-def test_a_file_that_is_deleted_is_read_to_the_end(tmp_path: Path) -> None:
-    path = tiny_llama(tmp_path / "model.gguf")
-    with loaded(path, budgets(path)[0]) as bench:
-        before = bench.answer(FIRST, 2)
-        path.unlink()
-        bench.context.clear()
-        assert bench.answer(FIRST, 2) == before
-
-
 def test_a_graph_that_looks_into_a_streamed_weight_is_refused(tmp_path: Path) -> None:
     path = tiny_llama(tmp_path / "model.gguf")
     with loaded(path, budgets(path)[0]) as bench:
@@ -262,8 +251,11 @@ def test_a_graph_that_looks_into_a_streamed_weight_is_refused(tmp_path: Path) ->
             bench.logits([7])
 
 
-def test_threads_and_files_are_gone_after_the_end(tmp_path: Path) -> None:
-    path = tiny_qwen2(tmp_path / "model.gguf")
+@pytest.mark.parametrize("make", [tiny_qwen2, tiny_mixture])
+def test_threads_and_files_are_gone_after_the_end(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = make(tmp_path / "model.gguf")
     with loaded(path, budgets(path)[0]) as bench:  # what the library keeps for itself
         bench.logits(FIRST)
     before = psutil.Process().num_threads(), _open_files(path)
