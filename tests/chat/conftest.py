@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
 
 from chat.chat_stack import ChatStack, chat_stack
+from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.view import STYLE_SHEET, ChatView
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
@@ -43,7 +45,7 @@ def view(qtbot: QtBot) -> Iterator[ChatView]:
 
 
 @pytest.fixture
-def make_body(qtbot: QtBot) -> Iterator[Callable[[], MarkdownView]]:
+def make_body(qtbot: QtBot) -> Callable[..., MarkdownView]:
     """Bodies inside of one shown window, styled as in the chat whatever theme is in force."""
     window = QWidget()
     window.setStyleSheet(STYLE_SHEET)
@@ -52,13 +54,37 @@ def make_body(qtbot: QtBot) -> Iterator[Callable[[], MarkdownView]]:
     window.show()
     slicer = Slicer(window)
 
-    def make() -> MarkdownView:
-        body = MarkdownView(TextStyle.of(window.font()), slicer, window)
+    def make(formulas: FormulaService | None = None) -> MarkdownView:
+        body = MarkdownView(TextStyle.of(window.font(), formulas), slicer, window)
         body.show()
         return body
 
-    yield make
-    window.close()
+    return make
+
+
+@pytest.fixture
+def service(qtbot: QtBot) -> Iterator[FormulaService]:
+    """The formulas of a test, with a child process of its own."""
+    service = FormulaService()
+    yield service
+    process = service._process
+    service.stop()
+    if process is not None:
+        qtbot.waitUntil(lambda: not isValid(process))
+
+
+@pytest.fixture
+def formula_body(
+    make_body: Callable[..., MarkdownView], service: FormulaService
+) -> Callable[[], MarkdownView]:
+    """Makes bodies with formulas."""
+
+    def make() -> MarkdownView:
+        body = make_body(service)
+        body.fit_width(700)
+        return body
+
+    return make
 
 
 @pytest.fixture

@@ -3,53 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
-from shiboken6 import isValid
 
 from r1desk.chat.formulas.formula_service import FormulaService
-from r1desk.chat.messages.view import STYLE_SHEET
 from r1desk.chat.text.markdown_view import MarkdownView
-from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.text.time_slicer import Slicer
 from support.answer_corpus import answers
 
 ANSWERS = answers()
 Bodies = Callable[[], MarkdownView]
-
-
-@pytest.fixture
-def service(qtbot: QtBot) -> Iterator[FormulaService]:
-    service = FormulaService()
-    yield service
-    process = service._process
-    service.stop()
-    if process is not None:
-        qtbot.waitUntil(lambda: not isValid(process))
-
-
-@pytest.fixture
-def make_body(qtbot: QtBot, service: FormulaService) -> Iterator[Bodies]:
-    window = QWidget()
-    window.setStyleSheet(STYLE_SHEET)  # as in the chat, whatever theme was in force before
-    window.resize(800, 600)
-    qtbot.addWidget(window)
-    window.show()
-    slicer = Slicer(window)
-
-    def make() -> MarkdownView:
-        body = MarkdownView(TextStyle.of(window.font(), service), slicer, window)
-        body.show()
-        body.fit_width(620)
-        return body
-
-    yield make
-    qtbot.waitUntil(lambda: not slicer.busy)
-    window.close()
 
 
 def picture(body: MarkdownView) -> QImage:
@@ -63,12 +28,12 @@ def test_the_corpus_has_a_hundred_answers() -> None:
 
 @pytest.mark.parametrize("first", range(0, 100, 20))
 def test_streamed_and_stored_answers_are_drawn_the_same(
-    first: int, make_body: Bodies, service: FormulaService, qtbot: QtBot
+    first: int, formula_body: Bodies, service: FormulaService, qtbot: QtBot
 ) -> None:
     chance = random.Random(first)
     for number in range(first, first + 20):
         text = ANSWERS[number]
-        streamed, stored = make_body(), make_body()
+        streamed, stored = formula_body(), formula_body()
         at = 0
         while at < len(text):
             size = chance.randint(1, 12)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
-from shiboken6 import isValid
 
-from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.prose_view import ProseView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 
+Bodies = Callable[[], MarkdownView]
 ANSWER = r"""The equation \( ax^2 + bx + c = 0 \) has the roots
 
 \[
@@ -33,35 +31,6 @@ Not known: \(\foo{x}\). **Answer:** \boxed{42}
 """
 
 
-@pytest.fixture
-def service(qtbot: QtBot) -> Iterator[FormulaService]:
-    service = FormulaService()
-    yield service
-    process = service._process
-    service.stop()
-    if process is not None:
-        qtbot.waitUntil(lambda: not isValid(process))
-
-
-@pytest.fixture
-def make_body(qtbot: QtBot, service: FormulaService) -> Iterator[Callable[[], MarkdownView]]:
-    window = QWidget()
-    window.resize(800, 600)
-    qtbot.addWidget(window)
-    window.show()
-    slicer = Slicer(window)
-
-    def make() -> MarkdownView:
-        style = TextStyle.of(window.font(), service)
-        body = MarkdownView(style, slicer, window)
-        body.show()
-        body.fit_width(700)
-        return body
-
-    yield make
-    window.close()
-
-
 def drawn(body: MarkdownView) -> int:
     """How many formulas stand in the body as objects."""
     return sum(
@@ -69,44 +38,36 @@ def drawn(body: MarkdownView) -> int:
     )
 
 
-def text_of(body: MarkdownView) -> str:
-    return body.plain_text()
-
-
-def test_formulas_of_an_answer_are_drawn(
-    make_body: Callable[[], MarkdownView], qtbot: QtBot
-) -> None:
-    body = make_body()
+def test_formulas_of_an_answer_are_drawn(formula_body: Bodies, qtbot: QtBot) -> None:
+    body = formula_body()
     with qtbot.waitSignal(body.grown):
         body.load(ANSWER)
     qtbot.waitUntil(lambda: drawn(body) == 6)
-    assert r"\(\foo{x}\)" in text_of(body)
+    assert r"\(\foo{x}\)" in body.plain_text()
 
 
 def test_before_a_formula_is_set_its_source_is_shown(
-    make_body: Callable[[], MarkdownView],
+    formula_body: Bodies,
 ) -> None:
-    body = make_body()
+    body = formula_body()
     body.load(ANSWER)
     assert drawn(body) == 0
-    assert r"\( ax^2 + bx + c = 0 \)" in text_of(body)
+    assert r"\( ax^2 + bx + c = 0 \)" in body.plain_text()
 
 
-def test_a_formula_that_is_known_is_drawn_at_once(
-    make_body: Callable[[], MarkdownView], qtbot: QtBot
-) -> None:
-    first = make_body()
+def test_a_formula_that_is_known_is_drawn_at_once(formula_body: Bodies, qtbot: QtBot) -> None:
+    first = formula_body()
     first.load(ANSWER)
     qtbot.waitUntil(lambda: drawn(first) == 6)
-    second = make_body()
+    second = formula_body()
     second.load(ANSWER)
     assert drawn(second) == 6
 
 
 def test_copied_formulas_are_latex_with_their_delimiters(
-    make_body: Callable[[], MarkdownView], qtbot: QtBot
+    formula_body: Bodies, qtbot: QtBot
 ) -> None:
-    body = make_body()
+    body = formula_body()
     body.load(ANSWER)
     qtbot.waitUntil(lambda: drawn(body) == 6)
     copied = []
@@ -123,9 +84,9 @@ def test_copied_formulas_are_latex_with_their_delimiters(
 
 
 def test_a_part_of_the_text_is_copied_without_its_neighbours(
-    make_body: Callable[[], MarkdownView], qtbot: QtBot
+    formula_body: Bodies, qtbot: QtBot
 ) -> None:
-    body = make_body()
+    body = formula_body()
     body.load(r"before \(x\) after \(y\) end")
     qtbot.waitUntil(lambda: drawn(body) == 2)
     view = body.findChild(ProseView)
@@ -138,39 +99,37 @@ def test_a_part_of_the_text_is_copied_without_its_neighbours(
     assert view.createMimeDataFromSelection().text() == r"\(x\) after "
 
 
-def test_screen_readers_get_formulas_in_words(
-    make_body: Callable[[], MarkdownView], qtbot: QtBot
-) -> None:
-    body = make_body()
+def test_screen_readers_get_formulas_in_words(formula_body: Bodies, qtbot: QtBot) -> None:
+    body = formula_body()
     body.load(r"so \(x^2 = 4\).")
     qtbot.waitUntil(lambda: drawn(body) == 1)
     assert "x squared equals 4" in body.findChild(ProseView).accessible_text()
 
 
 def test_streamed_and_stored_answers_have_the_same_formulas(
-    make_body: Callable[[], MarkdownView], qtbot: QtBot
+    formula_body: Bodies, qtbot: QtBot
 ) -> None:
-    streamed = make_body()
+    streamed = formula_body()
     for start in range(0, len(ANSWER), 3):
         streamed.feed(ANSWER[start : start + 3])
     streamed.finish()
-    stored = make_body()
+    stored = formula_body()
     stored.load(ANSWER)
     qtbot.waitUntil(lambda: drawn(streamed) == drawn(stored) == 6)
-    assert text_of(streamed) == text_of(stored)
+    assert streamed.plain_text() == stored.plain_text()
     assert streamed.fit_width(700) == stored.fit_width(700)
 
 
-def test_an_unfinished_formula_is_its_source(make_body: Callable[[], MarkdownView]) -> None:
-    body = make_body()
+def test_an_unfinished_formula_is_its_source(formula_body: Bodies) -> None:
+    body = formula_body()
     body.feed("so \\[ x_1 = *2* \\frac{1}")
-    assert text_of(body) == "so \\[ x_1 = *2* \\frac{1}"
+    assert body.plain_text() == "so \\[ x_1 = *2* \\frac{1}"
 
 
 def test_a_formula_wider_than_the_column_is_drawn_smaller(
-    make_body: Callable[[], MarkdownView], qtbot: QtBot
+    formula_body: Bodies, qtbot: QtBot
 ) -> None:
-    body = make_body()
+    body = formula_body()
     body.load("$$" + "+".join(f"a_{{{n}}}" for n in range(24)) + "$$")
     qtbot.waitUntil(lambda: drawn(body) == 1)
     body.fit_width(700)
@@ -187,4 +146,4 @@ def test_without_a_typesetter_formulas_are_readable_source(qtbot: QtBot) -> None
     body = MarkdownView(TextStyle.of(window.font()), Slicer(window), window)
     body.load(ANSWER)
     assert drawn(body) == 0
-    assert r"\boxed{42}" in text_of(body)
+    assert r"\boxed{42}" in body.plain_text()

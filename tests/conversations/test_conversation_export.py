@@ -173,22 +173,6 @@ def test_without_a_conversation_a_pdf_is_still_a_pdf(
     assert file.read_bytes().startswith(b"%PDF-")
 
 
-def test_a_cancelled_export_leaves_nothing(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
-) -> None:
-    stored(qtbot, bridge, *(conversation((f"{n}?", "Yes.")) for n in range(3)))
-    file, owner = tmp_path / "all.pdf", QObject()
-    export = ConversationExport(bridge, file, None, owner)
-    progress: list[int] = []
-    export.progressed.connect(lambda done, _count: progress.append(done))
-    export.progressed.connect(lambda done, _count: export.cancel() if done == 1 else None)
-    export.start()
-    qtbot.waitUntil(lambda: not owner.children())
-    stored(qtbot, bridge, conversation(("Last?", "Yes.")))  # what was asked for before is done
-    assert progress == [0, 1]
-    assert not file.exists()
-
-
 @pytest.mark.parametrize("suffix", ["html", "pdf"])
 def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
     qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, suffix: str
@@ -217,16 +201,6 @@ def test_an_owner_that_goes_leaves_no_file_and_no_thread(
     shiboken6.delete(owner)
     qtbot.waitUntil(lambda: psutil.Process().num_threads() <= before)
     assert not file.exists()
-
-
-def test_a_block_may_have_more_formulas_than_are_remembered(
-    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path
-) -> None:
-    text = " ".join(f"\\(x_{{{n}}}\\)" for n in range(900))
-    stored(qtbot, bridge, conversation(("Many?", text)))
-    file = tmp_path / "many.html"
-    assert exported(qtbot, bridge, file) is None
-    assert Tags(file.read_text(encoding="utf-8")).tags.count("svg") == 900
 
 
 def test_a_file_that_cannot_be_written_is_named(

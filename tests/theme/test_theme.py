@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QFontInfo, QIcon, QImage, QPainter, QPalette, QPixmap
+from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
@@ -141,11 +141,6 @@ def test_hints_in_empty_fields_keep_their_contrast(qapp: QApplication, qtbot, fi
     widget.ensurePolished()
     colour = widget.palette().color(QPalette.ColorRole.PlaceholderText)
     assert (colour.name(), colour.alpha()) == (HIGH_CONTRAST.text_dim, 255)
-
-
-def test_the_font_is_the_systems_own_not_a_fallback(qapp: QApplication):
-    apply_theme(qapp, ThemeChoice.LIGHT)
-    assert QFontInfo(qapp.font()).family() not in CJK_FAMILIES
 
 
 def drawn_share(picture: QPixmap) -> float:

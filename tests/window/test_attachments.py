@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QToolButton
@@ -15,6 +16,13 @@ from r1desk.shell.session import Session
 from window.mouse_and_keys import click, drop, files_of, press, type_text
 from window.session_fixture import notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    file = tmp_path / "notes.md"
+    file.write_text("# Notes", encoding="utf-8")
+    return file
 
 
 def labels(session: Session) -> list[str]:
@@ -55,10 +63,8 @@ def test_dropped_files_go_to_the_model_with_the_question(
 
 
 def test_a_pasted_file_is_attached_and_can_be_removed(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, own_profile: Path, notes: Path
 ) -> None:
-    notes = tmp_path / "notes.md"
-    notes.write_text("# Notes", encoding="utf-8")
     with running_session(qtbot, own_profile) as session:
         composer = session.window.composer
         qtbot.waitUntil(session.window.isActiveWindow)
@@ -73,11 +79,7 @@ def test_a_pasted_file_is_attached_and_can_be_removed(
         wait_chips(qtbot, session, 1)
 
 
-def test_attached_files_are_part_of_the_draft(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    notes = tmp_path / "notes.md"
-    notes.write_text("# Notes", encoding="utf-8")
+def test_attached_files_are_part_of_the_draft(qtbot: QtBot, own_profile: Path, notes: Path) -> None:
     store_conversation(own_profile, "Apples?", "Red.")
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
@@ -103,37 +105,7 @@ def test_files_dropped_while_others_are_read_are_attached_too(
         wait_chips(qtbot, session, 2)
 
 
-def test_binary_and_large_files_are_refused_with_a_sentence(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    picture = tmp_path / "picture.png"
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    with running_session(qtbot, own_profile) as session:
-        drop(session.window, picture)
-        qtbot.waitUntil(lambda: "picture.png is not a text file" in notice_text(session))
-        assert labels(session) == []
-        huge = tmp_path / "huge.txt"
-        huge.write_bytes(b"a" * (2**20 + 1))
-        drop(session.window, huge)
-        qtbot.waitUntil(lambda: "huge.txt is too large" in notice_text(session))
-
-
-def test_a_file_larger_than_the_context_does_not_fit(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    long = tmp_path / "long.txt"
-    long.write_text("All work and no play. " * 9_000, encoding="utf-8")
-    with ready_session(qtbot, own_profile) as session:
-        drop(session.window, long)
-        wait_chips(qtbot, session, 1)
-        assert labels(session)[0].endswith("does not fit")
-
-
-def test_files_are_chosen_with_the_keyboard(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    notes = tmp_path / "notes.md"
-    notes.write_text("# Notes", encoding="utf-8")
+def test_files_are_chosen_with_the_keyboard(qtbot: QtBot, own_profile: Path, notes: Path) -> None:
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(session.window.isActiveWindow)
         session.window.composer.setFocus()

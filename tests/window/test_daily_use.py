@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QDate, QLocale, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -47,32 +47,32 @@ def wait_rows(qtbot: QtBot, session: Session, least: int) -> None:
     qtbot.waitUntil(lambda: rows.rowCount() >= least)
 
 
+@pytest.fixture
+def fruit(qtbot: QtBot, own_profile: Path) -> Iterator[Session]:
+    """A window with two conversations, of which the second is shown."""
+    store_conversation(own_profile, "Apples?", "A red zebra.")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        wait_rows(qtbot, session, 3)
+        yield session
+
+
 # ---- opening
 
 
-def test_one_click_opens_a_conversation(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "Apples?", "Red.")
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile) as session:
-        wait_rows(qtbot, session, 3)
-        click_row(session.window.sidebar.list, "Apples")
-        wait_shown(qtbot, session, "Red.")
-        click_row(session.window.sidebar.list, "Bananas")
-        wait_shown(qtbot, session, "Yellow.")
-        assert session.window.composer.editor.hasFocus()
-
-
-def test_a_double_click_opens_it_once(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "Apples?", "Red.")
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile) as session:
-        wait_shown(qtbot, session, "Yellow.")
-        wait_rows(qtbot, session, 3)
-        opened: list[int] = []
-        session.window.sidebar.requested.connect(opened.append)
-        click_row(session.window.sidebar.list, "Apples", double=True)
-        wait_shown(qtbot, session, "Red.")
-        assert len(opened) == 1
+def test_a_click_opens_a_conversation_once(qtbot: QtBot, fruit: Session) -> None:
+    opened: list[object] = []
+    fruit.window.sidebar.requested.connect(opened.append)
+    conversations = fruit.window.sidebar.list
+    click_row(conversations, "Apples")
+    wait_shown(qtbot, fruit, "A red zebra.")
+    click_row(conversations, "Bananas")
+    wait_shown(qtbot, fruit, "Yellow.")
+    assert fruit.window.composer.editor.hasFocus()
+    click_row(conversations, "Apples", double=True)
+    wait_shown(qtbot, fruit, "A red zebra.")
+    assert len(opened) == 3
 
 
 def test_one_click_opens_a_search_hit_at_the_word(qtbot: QtBot, own_profile: Path) -> None:
@@ -106,50 +106,23 @@ def match_is_visible(session: Session) -> bool:
     return False
 
 
-def test_the_search_is_done_with_the_keyboard(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "Apples?", "A red zebra.")
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile) as session:
-        wait_shown(qtbot, session, "Yellow.")
-        session.window.search_action.trigger()
-        type_text("zebra")
-        press(Qt.Key.Key_Return)  # before the hits are there
-        wait_shown(qtbot, session, "A red zebra.")
-        assert session.window.composer.editor.hasFocus()
+def test_the_search_is_done_with_the_keyboard(qtbot: QtBot, fruit: Session) -> None:
+    window = fruit.window
+    window.search_action.trigger()
+    type_text("zebra")
+    assert (window.sidebar.search.text(), window.composer.text()) == ("zebra", "")
+    press(Qt.Key.Key_Return)  # before the hits are there
+    wait_shown(qtbot, fruit, "A red zebra.")
+    assert window.composer.editor.hasFocus()
 
 
-def test_down_goes_from_the_search_into_the_hits(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "Apples?", "A red zebra.")
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile) as session:
-        wait_shown(qtbot, session, "Yellow.")
-        session.window.search_action.trigger()
-        type_text("zebra")
-        qtbot.waitUntil(lambda: session.window.sidebar.list.model().rowCount() == 1)
-        press(Qt.Key.Key_Down)
-        wait_shown(qtbot, session, "A red zebra.")
-        assert focused() is session.window.sidebar.list
-
-
-def test_a_search_hit_has_the_date_of_its_conversation_as_the_language_writes_it(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    zebra = store_conversation(own_profile, "Apples?", "A red zebra.")
-    then = datetime.now().astimezone() - timedelta(days=40)
-    with Profile.open(own_profile) as profile, Store(profile.database) as store:
-        store.conversations.set_times(zebra, then.timestamp(), then.timestamp())
-    with running_session(qtbot, own_profile) as session:
-        before = session.window
-        session.set_language("zh_CN")
-        qtbot.waitUntil(lambda: session.window is not before)
-        wait_shown(qtbot, session, "A red zebra.")
-        hits = session.window.sidebar.list.model()
-        session.window.search_action.trigger()
-        type_text("zebra")
-        qtbot.waitUntil(lambda: hits.rowCount() == 1)
-        day = QDate(then.year, then.month, then.day)
-        written = QLocale("zh_CN").toString(day, QLocale.FormatType.ShortFormat)
-        assert hits.index(0, 0).data(ItemRole.DATE) == written
+def test_down_goes_from_the_search_into_the_hits(qtbot: QtBot, fruit: Session) -> None:
+    fruit.window.search_action.trigger()
+    type_text("zebra")
+    qtbot.waitUntil(lambda: fruit.window.sidebar.list.model().rowCount() == 1)
+    press(Qt.Key.Key_Down)
+    wait_shown(qtbot, fruit, "A red zebra.")
+    assert focused() is fruit.window.sidebar.list
 
 
 def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -> None:
@@ -177,21 +150,18 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
 # ---- the cursor
 
 
-def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "What time is it?", "Late.")
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile) as session:
-        wait_shown(qtbot, session, "Yellow.")
-        click(session.window.sidebar.new_button)
-        type_text("What")
-        assert session.window.composer.text() == "What"
-        assert session.chat.conversation_id is None
-        click_row(session.window.sidebar.list, "Bananas")
-        wait_shown(qtbot, session, "Yellow.")
-        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
-        qtbot.waitUntil(lambda: session.window.composer.text() == "What")  # its draft
-        type_text(" is")
-        assert session.window.composer.text() == "What is"
+def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, fruit: Session) -> None:
+    composer = fruit.window.composer
+    click(fruit.window.sidebar.new_button)
+    type_text("What")
+    assert composer.text() == "What"
+    assert fruit.chat.conversation_id is None
+    click_row(fruit.window.sidebar.list, "Bananas")
+    wait_shown(qtbot, fruit, "Yellow.")
+    press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: composer.text() == "What")  # its draft
+    type_text(" is")
+    assert composer.text() == "What is"
 
 
 def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(
@@ -232,37 +202,22 @@ def test_the_preparation_of_the_next_turn_ends_when_the_user_says_so(
         assert not window.stop_action.isEnabled()
 
 
-def test_letters_typed_on_list_page_and_buttons_go_to_the_composer(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    store_conversation(own_profile, "What time is it?", "Late.")
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile) as session:
-        wait_shown(qtbot, session, "Yellow.")
-        window = session.window
-        places = (
-            window.sidebar.list,
-            window.chat.column,
-            window.sidebar.trash_button,
-            window.menu_button,
-        )
-        for place in places:
-            window.composer.clear()
-            place.setFocus(Qt.FocusReason.TabFocusReason)
-            assert place.hasFocus()
-            type_text("What?")
-            assert window.composer.text() == "What?", place.objectName()
-        shown = [message.content for message in window.chat.messages]
-        assert shown == ["Bananas?", "Yellow."]  # no other conversation was opened
-
-
-def test_the_search_field_keeps_its_letters(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(session.window.isActiveWindow)
-        session.window.search_action.trigger()
-        type_text("abc")
-        assert session.window.sidebar.search.text() == "abc"
-        assert session.window.composer.text() == ""
+def test_letters_typed_on_list_page_and_buttons_go_to_the_composer(fruit: Session) -> None:
+    window = fruit.window
+    places = (
+        window.sidebar.list,
+        window.chat.column,
+        window.sidebar.trash_button,
+        window.menu_button,
+    )
+    for place in places:
+        window.composer.clear()
+        place.setFocus(Qt.FocusReason.TabFocusReason)
+        assert place.hasFocus()
+        type_text("What?")
+        assert window.composer.text() == "What?", place.objectName()
+    shown = [message.content for message in window.chat.messages]
+    assert shown == ["Bananas?", "Yellow."]  # no other conversation was opened
 
 
 def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
@@ -388,29 +343,24 @@ def test_an_answer_that_ends_while_the_window_is_elsewhere_is_announced(
 
 
 def test_a_conversation_is_pinned_duplicated_and_exported(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, fruit: Session, tmp_path: Path
 ) -> None:
-    store_conversation(own_profile, "Apples?", "Red.")
-    store_conversation(own_profile, "Bananas?", "Yellow.")
-    with running_session(qtbot, own_profile) as session:
-        wait_shown(qtbot, session, "Yellow.")
-        conversations = session.window.sidebar.list
-        wait_rows(qtbot, session, 3)
-        click_row(conversations, "Apples")
-        wait_shown(qtbot, session, "Red.")
-        actions = {action.text(): action for action in conversations.actions()}
-        actions["Pin"].trigger()
-        first = conversations.model().index(0, 0)
-        qtbot.waitUntil(lambda: first.data() == "Pinned")
-        assert row_of(conversations, "Apples").row() == 1
-        actions["Export…"].trigger()
-        dialog = session.window.findChild(QFileDialog)
-        dialog.fileSelected.emit(str(tmp_path / "apples.json"))
-        dialog.reject()
-        qtbot.waitUntil((tmp_path / "apples.json").exists)
-        actions["Duplicate"].trigger()
-        rows = conversations.model()
-        qtbot.waitUntil(lambda: rows.rowCount() == 5)
+    conversations = fruit.window.sidebar.list
+    click_row(conversations, "Apples")
+    wait_shown(qtbot, fruit, "A red zebra.")
+    actions = {action.text(): action for action in conversations.actions()}
+    actions["Pin"].trigger()
+    first = conversations.model().index(0, 0)
+    qtbot.waitUntil(lambda: first.data() == "Pinned")
+    assert row_of(conversations, "Apples").row() == 1
+    actions["Export…"].trigger()
+    dialog = fruit.window.findChild(QFileDialog)
+    dialog.fileSelected.emit(str(tmp_path / "apples.json"))
+    dialog.reject()
+    qtbot.waitUntil((tmp_path / "apples.json").exists)
+    actions["Duplicate"].trigger()
+    rows = conversations.model()
+    qtbot.waitUntil(lambda: rows.rowCount() == 5)
 
 
 # ---- settings of a conversation
