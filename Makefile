@@ -1,8 +1,9 @@
 # Short names for what installer/from_source.py and the bench commands do.
 PYTHON ?= python3
 VENV := .venv/bin
+MINUTES ?= 10
 
-.PHONY: run check test test-all shots translations bundle smoke windows clean
+.PHONY: run check test test-all campaign shots translations bundle smoke windows clean
 
 run:            ## open the window, installing what is missing
 	@$(PYTHON) installer/from_source.py run
@@ -15,6 +16,9 @@ test:           ## the checks, and the tests of what a change can break: 8 minut
 
 test-all:       ## the tests that `make test` leaves out: 15 minutes more
 	@$(PYTHON) installer/from_source.py test-all
+
+campaign:       ## hunt for inputs that break a promise, for MINUTES; the seed is printed
+	$(VENV)/python tests/hostile/campaign.py --minutes $(MINUTES)
 
 translations:   ## collect texts, then compile the catalogues
 	$(VENV)/python installer/translations.py

@@ -1,11 +1,11 @@
-"""A short run of `fuzz_gguf.py`, and what its checker must notice."""
+"""What the checker of broken model files must notice; `hostile/campaign.py` hunts with it."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -15,28 +15,11 @@ from support.gguf_files import ALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-COUNT = 2000
-
 
 @pytest.fixture
 def checker(tmp_path: Path) -> Iterator[FileChecker]:
     with FileChecker(tmp_path) as checker:
         yield checker
-
-
-@pytest.mark.slow
-def test_every_broken_file_gets_a_message_in_time(tmp_path: Path) -> None:
-    verdicts: Counter[Verdict] = Counter()
-    violations = []
-    for checked in checked_mutants(tmp_path, seed=20, count=COUNT):
-        verdicts[checked.verdict] += 1
-        if checked.verdict is Verdict.VIOLATION:
-            violations.append(checked)
-    assert violations == []
-    assert verdicts.total() == COUNT
-    assert verdicts[Verdict.DIED] == 0
-    assert verdicts[Verdict.REFUSED] > COUNT / 2
-    assert verdicts[Verdict.ANSWERED] > COUNT / 20
 
 
 def test_sound_files_are_loaded_and_answer(checker: FileChecker, tmp_path: Path) -> None:
@@ -56,6 +39,6 @@ def test_a_dead_engine_is_seen_and_replaced(checker: FileChecker, tmp_path: Path
 def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
     def run(name: str) -> list[bytes]:
         (tmp_path / name).mkdir()
-        return [each.data for each in checked_mutants(tmp_path / name, seed=5, count=12)]
+        return [each.data for each in islice(checked_mutants(tmp_path / name, seed=5), 12)]
 
     assert run("one") == run("other")

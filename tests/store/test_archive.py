@@ -225,6 +225,7 @@ GOOD = {"number": 1, "role": "user", "content": "x"}
                 ([{**GOOD, "parent": 1}], {}),
                 ([{**GOOD, "parent": 7}], {}),
                 ([{**GOOD, "role": "root"}], {}),
+                ([{**GOOD, "role": "tool"}], {}),
                 ([{**GOOD, "created_at": 1e300}], {}),
                 ([{**GOOD, "state": "streaming"}], {}),
                 ([GOOD], {"shown": 5}),

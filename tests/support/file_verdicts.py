@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import string
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -126,16 +124,11 @@ def _is_complete(error: errors.R1Error) -> bool:
     return bool(error.what) and places <= {None, *error.facts}
 
 
-def checked_mutants(folder: Path, seed: int, count: int) -> Iterator[CheckedFile]:
-    """`count` mutants of the tiny models in turn, each checked."""
+def checked_mutants(folder: Path, seed: int) -> Iterator[CheckedFile]:
+    """Endless mutants of the tiny models in turn, each checked."""
     sources = [make(folder / f"{make.__name__}.gguf") for make in ALL]
     streams = [mutants(source.read_bytes(), seed + n) for n, source in enumerate(sources)]
     in_turn = (next(stream) for _ in iter(int, 1) for stream in streams)
     with FileChecker(folder) as checker:
-        for label, data in islice(in_turn, count):
+        for label, data in in_turn:
             yield checker.check(label, data)
-
-
-def summary(checked: list[CheckedFile]) -> Counter[tuple[Verdict, str]]:
-    """How often each verdict was given with each message."""
-    return Counter((each.verdict, each.code) for each in checked)

@@ -34,7 +34,7 @@ class ArchivedMessage(_ArchivePart):
 
     number: Annotated[int, Field(ge=0)]
     parent: int | None = None
-    role: Role
+    role: Literal[Role.SYSTEM, Role.USER, Role.ASSISTANT]
     state: Literal["complete", "stopped", "failed"] = "complete"
     created_at: Seconds = 0.0
     content: str = ""

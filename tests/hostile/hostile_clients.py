@@ -1,54 +1,49 @@
-"""Puts load on a server for hours with clients of all kinds, mostly bad ones; samples its memory.
-
-    python tests/hostile/soak_server.py [--minutes 120] [--clients 12] [--seed 1] [--model FILE]
-
-Some clients ask and read their answer; others leave in its middle or before it, send garbage, half
-a request, a word of 1 MB, wrong types, ask for 10^9 tokens, hang, or come without the key. The
-exit status is 1 where the server or its engine ended, a reply had status 500, an accepted request
-did not end, a path answered without the key, or memory grew by more than `--most-kib` a minute.
-That growth is the slope over all but the first quarter of the time. Linux and macOS.
-"""
+"""Clients of a server that leave early, send garbage or any value, or come without a key."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import signal
 import socket
-import statistics
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.server.api_requests import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeBody,
+    EmbeddingsRequest,
+    TokenizeBody,
+)
 
-from deepseek_r1.core.paths import starter_model
-from deepseek_r1.memory.meter import unshared_mib
-from support.servers import started
-
-KEY = "a-key-for-the-soak-test"
+KEY = "a-key-for-hostile-clients"
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
-END_S, SAMPLE_S = 600.0, 5.0
-LIMITS = ("--max-tokens", "100", "--max-queue", "6")
-SETTLING = 0.25  # the share of the time in which caches fill
-HANG_S = 20.0
+END_S = 600.0
 WARM_WORD = "word " * 40
+BODIES: dict[str, tuple[type, dict[str, Any]]] = {
+    CHAT: (ChatRequest, {"messages": [{"role": "user", "content": "?"}]}),
+    TEXT: (CompletionRequest, {"prompt": "One"}),
+    "/v1/embeddings": (EmbeddingsRequest, {"input": "One"}),
+    "/tokenize": (TokenizeBody, {"prompt": "One"}),
+    "/detokenize": (DetokenizeBody, {"tokens": [1]}),
+}
+SCALARS = (None, True, False, -3, -1, 0, 1, 2, 3, -(2**70), 2**70, 0.5, 1e308, float("nan"),
+           float("inf"), "", "a", "漢\ud800", "user", "system", "assistant", "tool", "text",
+           "json_schema", "base64")  # fmt: skip
+KEYS = ("role", "content", "type", "text", "tool_calls", "function", "arguments", "json_schema",
+        "schema", "$ref", "enum", "name", "1", "-1")  # fmt: skip
 
 
 @dataclass
 class Seen:
-    """The outcomes of all requests. All clients' threads add to it."""
+    """The outcomes of requests. All clients' threads add to it."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -62,16 +57,16 @@ class Seen:
 
 
 class Client:
-    """One client, which does one thing after the other until the trial ends. For one thread."""
+    """One client, which does one thing after the other. For one thread."""
 
-    def __init__(self, address: str, seed: int, seen: Seen, ending: threading.Event) -> None:
+    def __init__(self, address: str, seed: int, seen: Seen) -> None:
         parts = urlsplit(address)
         self._host, self._port = str(parts.hostname), int(parts.port or 0)
         self._http = httpx2.Client(
             base_url=address, timeout=END_S, headers={"Authorization": f"Bearer {KEY}"}
         )
         self._anyone = httpx2.Client(base_url=address, timeout=END_S)
-        self._random, self._seen, self._ending = random.Random(seed), seen, ending
+        self._random, self._seen = random.Random(seed), seen
         self._kinds: dict[str, Callable[[], None]] = {
             "answer": self.answer,
             "stream": self.stream,
@@ -79,7 +74,7 @@ class Client:
             "leaves unread": self.leaves_unread,
             "garbage": self.garbage,
             "half a request": self.half_a_request,
-            "hangs": self.hangs,
+            "any values": self.any_values,
             "long word": self.long_word,
             "wrong types": self.wrong_types,
             "many tokens": self.many_tokens,
@@ -87,15 +82,19 @@ class Client:
             "texts": self.texts,
         }
 
-    def run(self) -> None:
-        """Do things, chosen at random, until the trial ends."""
-        while not self._ending.is_set():
-            kind = self._random.choice(list(self._kinds))
-            try:
-                self._kinds[kind]()
-            except (OSError, httpx2.HTTPError) as error:
-                self._seen.faults.append(f"{kind}: {error!r}")
-            self._seen.kinds[kind] += 1
+    def do_one_thing(self) -> None:
+        """Do something, chosen at random."""
+        kind = self._random.choice(list(self._kinds))
+        try:
+            self._kinds[kind]()
+        except (OSError, httpx2.HTTPError) as error:
+            self._seen.faults.append(f"{kind}: {error!r}")
+        self._seen.kinds[kind] += 1
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+        self._anyone.close()
 
     def _body(self, **fields: Any) -> dict[str, Any]:
         words = WARM_WORD * self._random.randrange(1, 5)
@@ -163,12 +162,6 @@ class Client:
         with self._connection() as connection:
             connection.sendall(self._head(CHAT, len(data)) + data[: len(data) // 2])
 
-    def hangs(self) -> None:
-        """Send the beginning of a request, wait, and leave."""
-        with self._connection() as connection:
-            connection.sendall(self._head(CHAT, 1000)[: self._random.randrange(10, 90)])
-            self._ending.wait(self._random.random() * HANG_S)
-
     def long_word(self) -> None:
         """Ask with a word of 1 MB."""
         letter = self._random.choice("aé漢\u200b")
@@ -201,6 +194,25 @@ class Client:
         path = self._random.choice((CHAT, TEXT, "/tokenize", "/detokenize", "/v1/embeddings"))
         self._post("wrong types", path, self._random.choice(wrong))
 
+    def any_values(self) -> None:
+        """Send a right body but for some fields, whose values are anything."""
+        path = self._random.choice(list(BODIES))
+        model, right = BODIES[path]
+        fields = sorted({*model.model_fields, *SamplingSettings.model_fields})
+        changed = {self._random.choice(fields): self._value() for _ in range(3)}
+        body = {"max_tokens": 2, **right, **changed}
+        if isinstance(body["max_tokens"], int) and not body.get("max_completion_tokens"):
+            body["max_completion_tokens"] = 2
+        self._post(f"any values, {changed!r},", path, body)
+
+    def _value(self, depth: int = 0) -> Any:
+        choice = self._random.randrange(4 if depth < 3 else 2)
+        if choice == 2:
+            return [self._value(depth + 1) for _ in range(self._random.randrange(3))]
+        if choice == 3:
+            return {self._random.choice(KEYS): self._value(depth + 1) for _ in range(2)}
+        return self._random.choice(SCALARS)
+
     def many_tokens(self) -> None:
         """Ask for 10^9 tokens; the server has a limit of its own."""
         self._post("many tokens", CHAT, self._body(max_tokens=10**9))
@@ -229,108 +241,3 @@ class Client:
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         ).encode()
-
-
-class Watch:
-    """Samples the memory of the server's processes."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process, self._began = process, time.monotonic()
-        self.pids = self._pids()
-        self.samples: list[tuple[float, dict[str, float]]] = []  # minutes since the start, MiB each
-
-    def _pids(self) -> dict[str, int]:
-        """Return the ids of the server's process and its engine's."""
-        children = psutil.Process(self._process.pid).children(recursive=True)
-        engine = next(each for each in children if "host.child" in " ".join(each.cmdline()))
-        return {"server": self._process.pid, "engine": engine.pid}
-
-    def sample(self) -> None:
-        """Take a sample. Raises where the server or its engine has ended."""
-        memory = {name: unshared_mib(pid) for name, pid in self.pids.items()}
-        self.samples.append(((time.monotonic() - self._began) / 60, memory))
-
-    def alive(self) -> bool:
-        """Return whether both are still the processes of the beginning."""
-        return self._process.poll() is None and self._pids() == self.pids
-
-    def slope_kib(self, name: str) -> float:
-        """Return the growth in KiB a minute, over all but the first quarter."""
-        last = self.samples[-1][0]
-        late = [(at, each[name]) for at, each in self.samples if at >= last * SETTLING]
-        times, values = zip(*late, strict=True)
-        return 1024 * statistics.linear_regression(times, values).slope
-
-    def report(self, name: str) -> str:
-        """Return a line about the memory of one process."""
-        values = [each[name] for _, each in self.samples]
-        return (
-            f"{name}: {values[0]:.1f} MiB at first, {max(values):.1f} at most, {values[-1]:.1f} at "
-            f"the end, slope {self.slope_kib(name):+.1f} KiB for a minute"
-        )
-
-
-def all_ended(address: str) -> bool:
-    """Return whether all requests end once the clients are gone."""
-    until = time.monotonic() + END_S
-    headers = {"Authorization": f"Bearer {KEY}"}
-    while time.monotonic() < until:
-        loads = httpx2.get(f"{address}/v1/loads", headers=headers, timeout=END_S).json()
-        if not loads["aggregate"]["num_total_reqs"]:
-            return True
-        time.sleep(0.5)
-    return False
-
-
-def soak(address: str, watch: Watch, options: argparse.Namespace) -> Seen:
-    """Run all clients for the time of the trial."""
-    seen, ending = Seen(), threading.Event()
-    clients = [Client(address, options.seed + i, seen, ending) for i in range(options.clients)]
-    threads = [threading.Thread(target=each.run) for each in clients]
-    for thread in threads:
-        thread.start()
-    until = time.monotonic() + options.minutes * 60
-    while time.monotonic() < until and watch.alive():
-        watch.sample()
-        ending.wait(SAMPLE_S)
-    ending.set()
-    for thread in threads:
-        thread.join()
-    return seen
-
-
-def main() -> int:
-    """Run the command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--minutes", type=float, default=120)
-    parser.add_argument("--clients", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--model", type=Path, default=None, help="default: the starter")
-    parser.add_argument("--most-kib", type=float, default=20.0)
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
-    model = options.model or starter_model()
-    with started(model, *LIMITS, key=KEY, context_length=2048) as server:
-        process = server.process
-        threading.Thread(target=sys.stderr.writelines, args=(process.stderr,), daemon=True).start()
-        watch = Watch(process)
-        seen = soak(server.address, watch, options)
-        alive, ended = watch.alive(), all_ended(server.address)
-        watch.sample()
-    print(f"{watch.samples[-1][0]:.1f} minutes, {sum(seen.kinds.values())} requests")
-    for counts in (seen.kinds, seen.statuses):
-        print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
-    growing = [name for name in watch.pids if watch.slope_kib(name) > options.most_kib]
-    for name in watch.pids:
-        print(watch.report(name))
-    for fault in seen.faults[:20]:
-        print("fault:", fault)
-    print(
-        f"same processes: {alive}; every request ended: {ended}; exit status "
-        f"{process.returncode}; faults: {len(seen.faults)}; growing: {growing or 'none'}"
-    )
-    return int(not alive or not ended or bool(seen.faults or growing or process.returncode))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
