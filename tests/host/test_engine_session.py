@@ -1,8 +1,6 @@
-"""A session ends a process that is stuck, and gives time to one that others keep from computing."""
+"""A session ends a process that does not obey a cancel."""
 
 from __future__ import annotations
-
-import pytest
 
 from deepseek_r1.core.errors import EngineHung
 from deepseek_r1.core.messages import Message, Role
@@ -10,12 +8,12 @@ from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.engine_session import EngineSession
 from deepseek_r1.host.in_flight import InFlightRequests
 from deepseek_r1.host.protocol import VERSION, EnginePhase, GenerateRequest, Handshake, Heartbeat
-from deepseek_r1.host.watchdog import HangLimits, ProcessorShare
+from deepseek_r1.host.watchdog import HangLimits
 
 LIMITS = HangLimits(cancel_s=10.0, loop_s=60.0)
 
 
-def seconds_until_condemned(processor_share: float) -> float:
+def seconds_until_condemned() -> float:
     """The seconds from the cancel of an answer that does not end to the session's verdict."""
     session, in_flight, now = EngineSession(LIMITS, 0.0), InFlightRequests(), 0.0
     session.check_order(Handshake(version=VERSION, pid=1, engine="test"), now)
@@ -29,7 +27,7 @@ def seconds_until_condemned(processor_share: float) -> float:
         beat = Heartbeat(
             phase=EnginePhase.GENERATING,
             idle_s=0.0,
-            cpu_s=processor_share * now,
+            cpu_s=now,
             rss_mib=1.0,
             peak_mib=1.0,
             context_used=0,
@@ -41,26 +39,5 @@ def seconds_until_condemned(processor_share: float) -> float:
     return now
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.9, 1.8])
-def test_an_engine_that_does_not_obey_is_ended_soon(share: float) -> None:
-    assert seconds_until_condemned(share) == LIMITS.cancel_s
-
-
-@pytest.mark.parametrize("share", [0.05, 0.3])
-def test_an_engine_that_hardly_gets_the_processor_has_more_time(share: float) -> None:
-    assert seconds_until_condemned(share) == pytest.approx(LIMITS.loop_s, abs=1.0)
-
-
-def test_an_engine_whose_heartbeats_ceased_is_not_taken_for_starved() -> None:
-    share = ProcessorShare(window_s=10.0)
-    for second in range(5):
-        share.record(second, 0.1 * second)
-    assert share.is_starved(5.0)
-    assert not share.is_starved(20.0)
-
-
-def test_heartbeats_that_arrive_at_one_time_tell_nothing() -> None:
-    share = ProcessorShare(window_s=10.0)
-    share.record(3.0, 0.1)
-    share.record(3.0, 0.2)
-    assert not share.is_starved(3.0)
+def test_an_engine_that_does_not_obey_is_ended() -> None:
+    assert seconds_until_condemned() == LIMITS.cancel_s

@@ -12,8 +12,7 @@ import pytest
 
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.settings import DraftMode, LoadSettings
-from deepseek_r1.server.serve_options import ServeOptions
-from deepseek_r1.server.serve_profile import EDGE_CONTEXT, ServeProfile, with_profile
+from deepseek_r1.server.serve_options import EDGE_CONTEXT, ServeOptions, ServeProfile, with_profile
 from support.patience import wait_until
 from support.servers import RunningServer, StartServer
 

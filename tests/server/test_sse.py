@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from deepseek_r1.server.sse import with_pings
+from deepseek_r1.server.answer_stream import with_pings
 from support.patience import PATIENCE_S
 
 LONG_S = 2 * PATIENCE_S

@@ -16,8 +16,7 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.server.serve_options import ServeOptions
-from deepseek_r1.server.serve_profile import ServeProfile, with_profile
+from deepseek_r1.server.serve_options import ServeOptions, ServeProfile, with_profile
 
 KEY_VARIABLE = "DEEPSEEK_R1_API_KEY"
 _MIB = 1 << 20

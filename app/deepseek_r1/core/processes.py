@@ -62,7 +62,7 @@ class ChildKind(Enum):
         "--serve-shared-engine", "deepseek_r1.server.shared_server", Lock(serves=True)
     )
     INSTANCE = ChildProgram(
-        "--serve-instance", "deepseek_r1.server.instance", Lock(everything=True)
+        "--serve-instance", "deepseek_r1.server.instances", Lock(everything=True)
     )
 
 

@@ -16,12 +16,11 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.host import exit_causes, protocol
-from deepseek_r1.host.in_flight import InFlightRequest, InFlightRequests
+from deepseek_r1.host.in_flight import InFlightRequests
 from deepseek_r1.host.watchdog import (
     HangLimits,
     KillLadder,
     KillStep,
-    ProcessorShare,
     Watchdog,
 )
 
@@ -36,7 +35,6 @@ class EngineSession:
         self._watchdog = Watchdog(limits, now)
         self._ladder: KillLadder | None = None
         self._loop_moved_at = 0.0
-        self._processor = ProcessorShare(limits.cancel_s)
 
     # ---- frames -----------------------------------------------------------------------------
 
@@ -67,8 +65,7 @@ class EngineSession:
         self._watchdog = Watchdog(self._limits, now)
 
     def on_heartbeat(self, heartbeat: protocol.Heartbeat, now: float) -> None:
-        """Note when the engine's loop last moved, and what it has computed."""
-        self._processor.record(now, heartbeat.cpu_s)
+        """Note when the engine's loop last moved."""
         if heartbeat.phase is not protocol.EnginePhase.IDLE:
             self._loop_moved_at = now - heartbeat.idle_s
 
@@ -92,10 +89,7 @@ class EngineSession:
         if self._ladder is not None:
             return self._climb(self._ladder, now, in_flight)
         if (late := in_flight.overdue(now)) is not None:
-            if self._is_starved(late, now):
-                in_flight.postpone(late, now + self._limits.check_s)
-            else:
-                self.condemn(EngineHung(seconds=round(now - late.sent_at)), KillStep.TERMINATE, now)
+            self.condemn(EngineHung(seconds=round(now - late.sent_at)), KillStep.TERMINATE, now)
         elif not self.ready:
             if now >= self._watchdog.started_at + self._limits.start_s:
                 seconds = self._limits.start_s
@@ -104,15 +98,6 @@ class EngineSession:
         elif now >= self._watchdog.next_at:
             self._check_silence(now, in_flight.moved_at, last_sign_at)
         return None
-
-    def _is_starved(self, late: InFlightRequest, now: float) -> bool:
-        """Whether a cancelled request is late because the engine gets too little of the processor.
-
-        Ending the engine would lose all other answers.
-        """
-        late_s = now - (late.late_since or now)
-        more_s = self._limits.loop_s - self._limits.cancel_s
-        return late.cancelled and late_s < more_s and self._processor.is_starved(now)
 
     def _check_silence(self, now: float, moved_at: float | None, last_sign_at: float) -> None:
         if moved_at is not None:

@@ -67,7 +67,6 @@ class InFlightRequest:
     sent_at: float
     deadline: float | None = None
     cancelled: bool = False
-    late_since: float | None = None  # its first deadline, where it got another one
     complete: bool = False  # its last event arrived; only the closing reply is missing
 
 
@@ -95,11 +94,6 @@ class InFlightRequests:
         entry = self._entries[request_id]
         entry.cancelled = True
         entry.deadline = min(deadline, entry.deadline or deadline)
-
-    def postpone(self, entry: InFlightRequest, deadline: float) -> None:
-        """Give an overdue request more time."""
-        entry.late_since = entry.late_since or entry.deadline
-        entry.deadline = deadline
 
     def contains_kind(self, kind: type[AnsweredRequest]) -> bool:
         """True while a request of this kind is open."""

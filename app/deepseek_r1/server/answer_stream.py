@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from anyio import CancelScope
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -21,7 +23,6 @@ from deepseek_r1.core.events import (
     TokenLogprob,
 )
 from deepseek_r1.engine.protocol.base import GenerationResult
-from deepseek_r1.server import sse
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.api_responses import (
     ResponseHead,
@@ -31,10 +32,66 @@ from deepseek_r1.server.api_responses import (
 )
 
 _T = TypeVar("_T")
+PING = ": ping\n\n"
+DONE = "data: [DONE]\n\n"
 
 
 class ClientDisconnectedError(Exception):
     """The client closed its connection before the response began."""
+
+
+def sse_data(body: dict[str, Any]) -> str:
+    """Return a body as the text of one event."""
+    return f"data: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
+
+
+async def with_pings(events: AsyncIterator[_T], every_s: float) -> AsyncGenerator[_T | None]:
+    """Yield the events, and None whenever none came for `every_s` seconds.
+
+    One task iterates over all `events`, because a timeout inside of them cancels the task that
+    entered it. Leaving the iteration cancels that task and waits for its end.
+    """
+    arrived: asyncio.Queue[tuple[_T] | None] = asyncio.Queue()
+
+    async def iterate() -> None:
+        try:
+            async for event in events:
+                arrived.put_nowait((event,))
+        finally:
+            arrived.put_nowait(None)
+
+    iterating = asyncio.ensure_future(iterate())
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(every_s):
+                    item = await arrived.get()
+            except TimeoutError:
+                yield None
+                continue
+            if item is None:
+                break
+            yield item[0]
+        await iterating  # raises the error of `events`
+    finally:
+        if not iterating.done():
+            iterating.cancel()
+            with CancelScope(shield=True), suppress(asyncio.CancelledError):
+                await iterating
+
+
+async def close_iterator(events: AsyncIterator[Any]) -> None:
+    """Close an asynchronous generator, also inside of a cancelled scope of Starlette's."""
+    close = getattr(events, "aclose", None)
+    if close is not None:
+        with CancelScope(shield=True):
+            await close()
+
+
+async def wait_for_disconnect(request: Request) -> None:
+    """Return when the client has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class EventStream(StreamingResponse):
@@ -50,7 +107,7 @@ class EventStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await sse.close_iterator(self._parts)
+            await close_iterator(self._parts)
 
 
 async def cancel_on_disconnect(request: Request, work: Awaitable[_T]) -> _T:
@@ -59,7 +116,7 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[_T]) -> _T:
     Raises ClientDisconnectedError.
     """
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(sse.wait_for_disconnect(request))
+    gone = asyncio.ensure_future(wait_for_disconnect(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -84,7 +141,7 @@ async def wait_for_first_part(request: Request, parts: AsyncIterator[str]) -> As
     try:
         first = await cancel_on_disconnect(request, first_part())
     except BaseException:
-        await sse.close_iterator(parts)
+        await close_iterator(parts)
         raise
 
     async def all_parts() -> AsyncIterator[str]:
@@ -93,7 +150,7 @@ async def wait_for_first_part(request: Request, parts: AsyncIterator[str]) -> As
             async for part in parts:
                 yield part
         finally:
-            await sse.close_iterator(parts)
+            await close_iterator(parts)
 
     return all_parts()
 
@@ -189,28 +246,28 @@ async def answer_parts(
     try:
         for choice, begin in answers:
             first = choice.first()
-            async with aclosing(sse.with_pings(begin(), ping_s)) as events:
+            async with aclosing(with_pings(begin(), ping_s)) as events:
                 async for event in events:
                     if event is None:
-                        yield sse.PING
+                        yield PING
                         started = True
                         continue
                     if first is not None:
-                        yield sse.data(head.body([first], chunk=True))
+                        yield sse_data(head.body([first], chunk=True))
                         first = None
                         started = True
                     if isinstance(event, GenerationFinished):
                         finished.append(event.stats)
                         chunk = head.body([choice.last(event.stats)], chunk=True)
-                        yield sse.data(chunk | head.warned)
+                        yield sse_data(chunk | head.warned)
                     elif (delta := choice.delta(event)) is not None:
-                        yield sse.data(head.body([delta], chunk=True))
+                        yield sse_data(head.body([delta], chunk=True))
                         started = True
     except ApiError as error:
         if not started:
             raise
-        yield sse.data(error.body)
+        yield sse_data(error.body)
         return
     if include_usage:
-        yield sse.data(head.body([], chunk=True) | head.end(finished))
-    yield sse.DONE
+        yield sse_data(head.body([], chunk=True) | head.end(finished))
+    yield DONE

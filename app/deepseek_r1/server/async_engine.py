@@ -16,7 +16,6 @@ from deepseek_r1.host.open_requests import ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
-    CountTokensRequest,
     DetokenizeRequest,
     EmbedRequest,
     ErrorReply,
@@ -140,12 +139,6 @@ class AsyncEngine:
         reply = await self._result(DetokenizeRequest, tokens=tokens)
         text: str = reply.text
         return text
-
-    async def count_tokens(self, **fields: Any) -> int:
-        """Return the length of a conversation's prompt."""
-        reply = await self._result(CountTokensRequest, **fields)
-        count: int = reply.tokens
-        return count
 
     async def embed(self, text: str) -> tuple[float, ...]:
         """Return the embedding of a text."""

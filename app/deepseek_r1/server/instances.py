@@ -2,10 +2,15 @@
 
 Every instance accepts connections from the common socket, and listens at a port of its own as well,
 for a gateway before them. One that ends by itself is started again.
+
+`main` is an instance's process: it reads its options, a frame, from standard input and finds its
+sockets by their descriptors. The pipe stays open as long as the supervisor runs: the instance ends
+with it, also after a kill.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +19,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_environment import child_command, child_environment
 from deepseek_r1.core.errors import R1Error, WrongUsage
@@ -21,9 +28,9 @@ from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LEAST_BUDGET_MIB
 from deepseek_r1.hardware import cpu
-from deepseek_r1.server.instance import InstanceStart
+from deepseek_r1.native.child_start import end_with_owner
 from deepseek_r1.server.serve_options import ServeOptions
-from deepseek_r1.server.serving import END_S, address_of, ending_signals, listen
+from deepseek_r1.server.serving import END_S, address_of, ending_signals, listen, serve_on
 
 SUPERVISOR_MIB = 48  # of this process, measured
 MAX_INSTANCES = 64
@@ -34,6 +41,15 @@ MOST_PAUSE_S = 30.0
 _POLL_S = 0.2
 _KILL_S = END_S + 5.0  # after the drain
 _REFUSED = (2, 3)  # exit statuses that another start would not change
+
+
+class InstanceStart(BaseModel):
+    """The options of an instance and the descriptors of its sockets."""
+
+    model_config = ConfigDict(frozen=True)
+
+    options: ServeOptions
+    descriptors: tuple[int, ...]
 
 
 class InstanceFailed(R1Error):
@@ -175,3 +191,24 @@ def share_of(options: ServeOptions, count: int) -> ServeOptions:
     }
     settings = options.settings.model_copy(update=changes)
     return options.model_copy(update={"settings": settings})
+
+
+def main() -> None:
+    """Serve until a signal ends the process; the exit status is the error's."""
+    body = frames.read(os.fdopen(0, "rb", buffering=0, closefd=False), frames.TO_CHILD_CAP)
+    if body is None:  # the supervisor has ended
+        return
+    end_with_owner(0)
+    start = frames.parse(body, TypeAdapter(InstanceStart))
+    listening = [socket.socket(fileno=descriptor) for descriptor in start.descriptors]
+    try:
+        serve_on(
+            listening, start.options, on_event=lambda _event: None, on_loaded=lambda _loaded: None
+        )
+    except R1Error as error:
+        print(error, file=sys.stderr, flush=True)  # noqa: T201 - the owner's terminal
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

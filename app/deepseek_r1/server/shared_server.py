@@ -12,16 +12,27 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import BaseModel
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.errors import R1Error
+from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.frames import private_pipes
-from deepseek_r1.core.i18n import use_language
+from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.process_lock import lock_files, lock_process
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.host.protocol import ShutdownRequest
+from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
+from deepseek_r1.host.protocol import (
+    AnsweredRequest,
+    ClosingReply,
+    EventReply,
+    Heartbeat,
+    ShutdownRequest,
+)
 from deepseek_r1.host.sharing_protocol import (
     ModelShared,
     ModelWanted,
@@ -29,7 +40,10 @@ from deepseek_r1.host.sharing_protocol import (
     SharingClients,
     SharingRefused,
     SharingStart,
+    ToServer,
+    to_server_adapter,
 )
+from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.native.child_start import end_with_owner
 from deepseek_r1.native.native_library import native
 from deepseek_r1.server.answers import AnswerService
@@ -38,13 +52,62 @@ from deepseek_r1.server.client_log import ClientLog
 from deepseek_r1.server.http_app import create_app
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serving import DrainingServer, address_of, listen
-from deepseek_r1.server.shared_engine import SharedEngine
 
 HOST = "127.0.0.1"
 DRAIN_S = 1.0  # for running answers when the switch is turned off
 MAX_QUEUE = 16
 MAX_BODY_BYTES = 1 << 20
 CLIENTS_EVERY_S = 0.5
+
+
+class SharedEngine:
+    """Sends requests to the application and hands its replies to those who wait for them."""
+
+    state = EngineState.IDLE
+    """Always: a failed engine has no model, and the application reports that."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        """`source` and `sink` are the raw pipes from and to the application."""
+        self._source, self._sink = source, sink
+        self._sending = threading.Lock()
+        self._requests = OpenRequests(self.send)
+        self.heartbeat: Heartbeat | None = None
+
+    def submit_as(
+        self,
+        make: Callable[[int, Callable[[], None]], ReceiverT],
+        kind: type[AnsweredRequest],
+        **fields: Any,
+    ) -> ReceiverT:
+        """Send a request whose replies go to `make(id, cancel)`. Any thread.
+
+        Raises WrongUsage for one that does not fit into a frame.
+        """
+        try:
+            return self._requests.submit(make, kind, **fields)
+        except frames.FrameTooLong:
+            raise WrongUsage(detail=tr("The message is too long.")) from None
+
+    def send(self, message: BaseModel) -> None:
+        """Write a message to the application. Any thread."""
+        frame = frames.pack(message, frames.FROM_CHILD_CAP)
+        with self._sending:
+            frames.write(self._sink, frame)
+
+    def receive(self) -> ToServer | None:
+        """Read the application's next message; None where it has ended.
+
+        Raises ProtocolBroken, StreamCutOff, OSError.
+        """
+        body = frames.read(self._source, frames.TO_CHILD_CAP)
+        return None if body is None else frames.parse(body, to_server_adapter)
+
+    def hand_over(self, reply: EventReply | ClosingReply | Heartbeat) -> None:
+        """Hand a reply to its receiver. The thread that reads."""
+        if isinstance(reply, Heartbeat):
+            self.heartbeat = reply
+        else:
+            self._requests.hand_over(reply)
 
 
 class SharedServer:
