@@ -28,10 +28,9 @@ from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationFinishe
 from deepseek_r1.host import protocol
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.supervisor_events import EngineState, RestartRequest, StateChanged
+from deepseek_r1.host.supervisor_events import EngineState, StateChanged
 from host.conftest import IMPATIENT
 from host.scripted_engine import scripted_command
-from support.engine_calls import count_tokens, set_threads, unload
 from support.gguf_files import tiny_llama
 from support.patience import PATIENCE_S, wait_until
 
@@ -225,7 +224,7 @@ def test_after_too_many_deaths_the_engine_stays_stopped_until_it_is_asked_to_sta
     assert client.state is EngineState.FAILED
     _, caught = text_until_failure(client, "say=hello", EngineKeepsDying)
     assert caught.facts["count"] == 4
-    client._supervisor.post(RestartRequest())
+    client.restart()
     assert answer(client, "say=hello") == "hello"
 
 
@@ -233,7 +232,7 @@ def test_a_running_engine_can_be_started_anew_and_keeps_what_was_asked_meanwhile
     client = scripted()
     client.load("")
     first = client.pid
-    client._supervisor.post(RestartRequest())
+    client.restart()
     assert answer(client, "say=hello") == "hello"
     assert client.pid != first
 
@@ -316,11 +315,11 @@ def test_a_message_longer_than_a_frame_is_refused_and_the_engine_lives(scripted)
 
 def test_threads_and_counts_are_answered(scripted):
     client = scripted()
-    set_threads(client, 2, 2)
+    client.set_threads(2, 2)
     client.load("")
-    set_threads(client, 1, 2)
-    assert count_tokens(client, []) == 7
-    unload(client)
+    client.set_threads(1, 2)
+    assert client.count_tokens([]) == 7
+    client.unload()
     with pytest.raises(ModelNotLoaded):
         answer(client, "say=hello")
 

@@ -24,8 +24,7 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.prompt_requests import PromptRequests
-from deepseek_r1.host.protocol import DoneReply, PromptCacheFolder, RetainPromptsRequest
-from support.engine_calls import preparing, unload
+from deepseek_r1.host.protocol import PromptCacheFolder
 
 pytestmark = pytest.mark.integration
 
@@ -71,13 +70,13 @@ def test_a_chat_is_ready_in_the_next_process(shallow_starter, folder, client):
     loaded: list[Event] = []
     client.load(shallow_starter, SETTINGS, prompt_cache=folder, on_event=loaded.append)
     assert state_of(loaded).segments == 0
-    events = list(preparing(client, chat(), owner="7"))
+    events = list(client.prepare(chat(), owner="7"))
     assert state_of(events).segments > 3
     wanted = list(client.generate(following(chat()), GREEDY))
     client.close()
     with EngineClient() as again:
         again.load(shallow_starter, SETTINGS, prompt_cache=folder)
-        opened = list(preparing(again, chat(), owner="7", compute=False))
+        opened = list(again.prepare(chat(), owner="7", compute=False))
         progress = [event for event in opened if isinstance(event, PrefillProgress)]
         assert progress[-1].done == progress[-1].total
         assert state_of(opened).problem == ""  # the locked process may set the times of its use
@@ -93,7 +92,7 @@ def test_a_question_ends_the_preparation_and_uses_what_it_did(shallow_starter, f
     progress: list[PrefillProgress] = []
 
     def prepare() -> None:
-        for event in preparing(client, chat(), owner="7"):
+        for event in client.prepare(chat(), owner="7"):
             if isinstance(event, PrefillProgress):
                 progress.append(event)
             began.set()
@@ -112,7 +111,7 @@ def test_a_question_ends_the_preparation_and_uses_what_it_did(shallow_starter, f
 def test_what_was_computed_is_written_when_the_process_ends(shallow_starter, folder, client):
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
     done = 0
-    for event in preparing(client, chat(), owner="7"):
+    for event in client.prepare(chat(), owner="7"):
         if isinstance(event, PrefillProgress):
             done = event.done
             if done > 300:
@@ -126,26 +125,26 @@ def test_what_was_computed_is_written_when_the_process_ends(shallow_starter, fol
 
 def test_nothing_is_loaded_again_for_a_preparation(shallow_starter, folder, client):
     with pytest.raises(ModelNotLoaded):
-        list(preparing(client, chat(), owner="7"))
+        list(client.prepare(chat(), owner="7"))
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    unload(client)
+    client.unload()
     with pytest.raises(ModelNotLoaded):
-        list(preparing(client, chat(), owner="7"))
+        list(client.prepare(chat(), owner="7"))
 
 
 def test_a_deleted_conversations_prompts_are_deleted(shallow_starter, folder, client):
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    list(preparing(client, chat(), owner="7"))
-    client.submit(RetainPromptsRequest, folder=folder, owners=("8", "9")).result(DoneReply)
+    list(client.prepare(chat(), owner="7"))
+    client.retain_prompts(folder, ["8", "9"])
     assert list((Path(folder.path) / "segments").iterdir()) == []
 
 
 def test_they_are_deleted_without_a_model_too(shallow_starter, folder, client):
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    list(preparing(client, chat(), owner="7"))
+    list(client.prepare(chat(), owner="7"))
     client.close()
     with EngineClient() as again:
-        again.submit(RetainPromptsRequest, folder=folder, owners=()).result(DoneReply)
+        again.retain_prompts(folder, [])
     assert list((Path(folder.path) / "segments").iterdir()) == []
 
 
@@ -196,14 +195,14 @@ def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(
 ):
     """Its long form had 500 kills and 2,000 damaged segments (docs/measurements/prompts.md)."""
     client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-    list(preparing(client, chat(), owner="7"))
+    list(client.prepare(chat(), owner="7"))
     wanted = [e.text for e in client.generate(following(chat()), GREEDY) if hasattr(e, "text")]
     for length in (160, 170, 180):
-        for event in preparing(client, chat(length), owner="8"):
+        for event in client.prepare(chat(length), owner="8"):
             if isinstance(event, PrefillProgress) and event.done == event.total:
                 psutil.Process(client.pid).kill()
                 break
         client.load(shallow_starter, SETTINGS, prompt_cache=folder)
-        list(preparing(client, chat(), owner="7"))
+        list(client.prepare(chat(), owner="7"))
         again = [e.text for e in client.generate(following(chat()), GREEDY) if hasattr(e, "text")]
         assert "".join(again) == "".join(wanted)

@@ -45,7 +45,6 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.host.watchdog import HangLimits, RestartBudget
 from host.test_lifetime import APP, gone
-from support.engine_calls import count_tokens, set_threads, unload
 from support.patience import wait_until
 
 pytestmark = pytest.mark.integration
@@ -92,7 +91,7 @@ def test_a_model_is_loaded_and_asked(client, starter):
     assert isinstance(last, GenerationFinished)
     assert last.stats.completion_tokens == GREEDY.max_tokens or last.stats.finish_reason == "stop"
     hello = (Message(role=Role.USER, content="Say hello."),)
-    assert count_tokens(client, hello) == last.stats.prompt_tokens
+    assert client.count_tokens(hello) == last.stats.prompt_tokens
 
 
 def test_a_killed_engine_answers_the_next_question_as_before(loaded):
@@ -179,7 +178,7 @@ def test_one_model_at_a_time_is_in_memory(loaded, starter):
     loaded.load(starter, LoadSettings(context_length=1024, micro_batch=64))
     wait_for_beat(loaded, lambda beat: beat.context_length == 1024)
     assert loaded.heartbeat.rss_mib < one * 1.2
-    unload(loaded)
+    loaded.unload()
     # The file alone has 94 MiB; the system takes pages back in its own time.
     wait_for_beat(loaded, lambda beat: beat.context_length == 0 and beat.rss_mib < one - 80)
 
@@ -187,7 +186,7 @@ def test_one_model_at_a_time_is_in_memory(loaded, starter):
 def test_threads_are_changed_while_an_answer_is_written(loaded, starter):
     events = loaded.generate(LONG_STORY, ENDLESS)
     next(event for event in events if isinstance(event, AnswerDelta))
-    set_threads(loaded, 1, 1)
+    loaded.set_threads(1, 1)
     assert loaded.state is EngineState.GENERATING
     loaded.cancel()
     *_, last = events
