@@ -91,7 +91,7 @@ class AnswerService:
 
         `client` is who waits in the queue, `fields` are those of `GenerateRequest`.
         """
-        timer = self.metrics.begin()
+        record = self.metrics.timer()
         try:
             async with (
                 self.deadline(),
@@ -100,7 +100,7 @@ class AnswerService:
             ):  # exited in reverse order: the answer ends before its place is free
                 self.warm_prompt.before(fields.get("messages", ()))
                 async for event in events:
-                    timer.on_event(event)
+                    record(event)
                     yield event
             self.warm_prompt.after()
         except R1Error as error:

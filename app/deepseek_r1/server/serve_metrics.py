@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -58,16 +58,22 @@ class ServeMetrics:
         """Count a request that ended with an error."""
         self._failed.labels(code).inc()
 
-    def begin(self) -> AnswerTimer:
-        """Return the timer of a request that begins now."""
-        return AnswerTimer(self)
+    def timer(self) -> Callable[[Event], None]:
+        """Return what records the events of a request that begins now, as they arrive."""
+        began, waiting = time.monotonic(), True
 
-    def first_token(self, seconds: float) -> None:
-        """Record the time to the first token of an answer."""
-        self._first.observe(seconds)
+        def on_event(event: Event) -> None:
+            nonlocal waiting
+            seconds = time.monotonic() - began
+            if waiting and isinstance(event, AnswerDelta | ThinkingDelta):
+                waiting = False
+                self._first.observe(seconds)
+            elif isinstance(event, GenerationFinished):
+                self._record(event.stats, seconds)
 
-    def finished(self, stats: GenerationStats, seconds: float) -> None:
-        """Record a whole answer."""
+        return on_event
+
+    def _record(self, stats: GenerationStats, seconds: float) -> None:
         self._prompt.inc(stats.prompt_tokens)
         self._cached.inc(stats.cached_tokens)
         self._generated.inc(stats.completion_tokens)
@@ -78,23 +84,6 @@ class ServeMetrics:
         if stats.completion_tokens > 1:
             self._between.observe(stats.decode_s / (stats.completion_tokens - 1))
         self._total.observe(seconds)
-
-
-class AnswerTimer:
-    """Times one request by its events."""
-
-    def __init__(self, metrics: ServeMetrics) -> None:
-        self._metrics, self._began = metrics, time.monotonic()
-        self._waiting = True  # for the first token
-
-    def on_event(self, event: Event) -> None:
-        """Record an event that has just arrived."""
-        seconds = time.monotonic() - self._began
-        if self._waiting and isinstance(event, AnswerDelta | ThinkingDelta):
-            self._waiting = False
-            self._metrics.first_token(seconds)
-        elif isinstance(event, GenerationFinished):
-            self._metrics.finished(event.stats, seconds)
 
 
 class _EngineState:
