@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -79,8 +80,9 @@ def connections(server: RunningServer, count: int, sent: bytes, stack: ExitStack
     return made
 
 
-def last_closed_s(held: list[socket.socket], began: float) -> float:
-    """When the server had closed all of them, in seconds since they were opened."""
+def last_closed_s(held: list[socket.socket]) -> float:
+    """When the server has closed all of them, in seconds from now."""
+    began = time.monotonic()
     for each in held:
         try:
             while each.recv(1 << 16):
@@ -106,11 +108,11 @@ def trial(
     name: str, server: RunningServer, quiet: float, attack: Callable[[ExitStack], list]
 ) -> bool:
     """Measure beside one kind of clients. Returns whether all was as promised."""
-    with ExitStack() as stack, Health(server) as health:
-        began = time.monotonic()
+    with ThreadPoolExecutor() as pool, ExitStack() as stack, Health(server) as health:
         held = attack(stack)
+        closing = pool.submit(last_closed_s, held)
         rate = honest_rate(server)
-        closed_s = last_closed_s(held, began) if held else 0.0
+        closed_s = closing.result()
         closed = f", all closed after {closed_s:.1f} s" if held else ""
     share = rate / quiet
     print(
