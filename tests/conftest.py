@@ -156,3 +156,11 @@ def clipboard_end() -> Iterator[None]:
     yield
     if QGuiApplication.instance() is not None:
         let_copied_text_outlive_python()
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers of the test are on this computer."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)

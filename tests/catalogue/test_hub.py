@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.catalogue.errors import (
     ReferenceUnusable,
     RepositoryNotListed,
@@ -31,18 +30,8 @@ from deepseek_r1.catalogue.outline import read_outline
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_qwen2
-from support.hostile_server import HostileServer, Reply, Request
+from support.hostile_server import QUICK, HostileServer, Reply, Request
 from support.hub_server import REPOSITORY, hub_server, page, tree_of
-from support.patience import PATIENCE_S
-
-QUICK = RetryPolicy(connect_s=PATIENCE_S, stall_s=PATIENCE_S, loopback_http=True)
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 def list_page(server: HostileServer, suffix: str = "") -> HubListing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from deepseek_r1.catalogue.download_spec import (
     DownloadSpec,
     RetryPolicy,
     draft_hosts,
-    renewed_draft_spec,
     spec_for_draft,
 )
 from deepseek_r1.catalogue.errors import (
@@ -109,10 +107,3 @@ def test_the_first_host_is_one_that_the_language_s_readers_can_reach() -> None:
         assert draft_hosts() == (HF_MIRROR, HUGGING_FACE)
     finally:
         use_language("en")
-
-
-def test_a_download_that_is_resumed_later_asks_the_hub_again(draft: KnownDraft) -> None:
-    spec = spec_for_draft(draft)
-    stored = replace(spec, sha256="0" * 64, size_bytes=9, size_exact=True, listed_in=None)
-    assert renewed_draft_spec(stored) == spec
-    assert renewed_draft_spec(replace(stored, url="https://x.test/a.gguf")).sha256 == "0" * 64

@@ -21,12 +21,10 @@ from deepseek_r1.catalogue.download_spec import (
     DownloadPhase,
     DownloadProgress,
     DownloadSpec,
-    RetryPolicy,
 )
 from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
     DownloadFailed,
-    DownloadRunning,
     DownloadStopped,
     FolderUnusable,
     ProxyUnusable,
@@ -37,7 +35,7 @@ from deepseek_r1.catalogue.errors import (
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.hub_reference import HubReference, parse_reference
 from deepseek_r1.catalogue.network_process import ListRequest, NetworkProcess, reply_adapter
-from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING, staging_lock
+from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_call import ChildFailure
 from deepseek_r1.core.child_environment import child_environment
@@ -45,19 +43,11 @@ from deepseek_r1.core.errors import GgufVersionUnknown, ProtocolBroken
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.process_lock import missing_parts
 from deepseek_r1.core.processes import ChildKind
-from support.hostile_server import Halting, HostileServer, Reply, Request
+from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request
 from support.hub_server import hub_server, page
 from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.integration
-QUICK = RetryPolicy(
-    connect_s=PATIENCE_S,
-    stall_s=PATIENCE_S,
-    least_bytes=64,
-    first_tries=2,
-    pause_s=0.01,
-    loopback_http=True,
-)
 FILE = "model.gguf"
 HALTED_BYTES = 2 * PIECE_BYTES
 
@@ -153,25 +143,6 @@ def test_a_file_that_is_no_model_or_another_one_is_refused_and_deleted(
     assert not (tmp_path / FILE).exists()
 
 
-def test_a_folder_that_cannot_be_used_has_a_reason(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "file").touch()
-    with (
-        HostileServer(lambda _, reply: reply.file(content)).running() as server,
-        pytest.raises(FolderUnusable),
-    ):
-        NetworkProcess().pull([spec_of(server, content)], tmp_path / "file", policy=QUICK)
-
-
-def test_what_another_process_downloads_is_left_to_it(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / STAGING).mkdir()
-    with (
-        HostileServer(lambda _, reply: reply.file(content)).running() as server,
-        staging_lock(tmp_path, FILE),
-        pytest.raises(DownloadRunning),
-    ):
-        NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
-
-
 @pytest.mark.skipif(bool(missing_parts()), reason="this system cannot lock a process")
 def test_a_download_writes_to_no_other_folder(tmp_path: Path, content: bytes) -> None:
     models, outside = tmp_path / "models", tmp_path / "outside"
@@ -222,18 +193,6 @@ def test_a_bundles_programs_are_started_as_this_process_by_an_argument(program: 
     assert body is not None
     assert isinstance(frames.parse(body, reply_adapter), ChildFailure)
     assert process.returncode == 0
-
-
-def test_a_stopped_download_goes_on_where_it_was(tmp_path: Path, large: bytes) -> None:
-    stop = Stop()
-    with HostileServer(Halting(large)).running() as server:
-        spec = spec_of(server, large)
-        with pytest.raises(DownloadStopped):
-            NetworkProcess().pull(
-                [spec], tmp_path, policy=QUICK, on_progress=once_halted(stop.request), stop=stop
-            )
-        assert NetworkProcess().pull([spec], tmp_path, policy=QUICK).path.read_bytes() == large
-        assert server.requests[1].start >= HALTED_BYTES
 
 
 def test_a_killed_download_fails_with_a_sentence_and_goes_on_where_it_was(
@@ -300,7 +259,7 @@ def test_settings_of_the_environment_that_cannot_be_used_are_an_error(
     monkeypatch.setenv(variable, value)
     with (
         HostileServer(lambda _, reply: reply.file(content)).running() as server,
-        pytest.raises(ProxyUnusable),
+        pytest.raises(ProxyUnusable, match="HTTPS_PROXY"),
     ):
         NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
 

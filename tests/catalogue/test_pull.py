@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -37,7 +33,6 @@ from deepseek_r1.catalogue.errors import (
     FolderUnusable,
     ModelUnknown,
     NoSpace,
-    ProxyUnusable,
     SourceUnsafe,
 )
 from deepseek_r1.catalogue.known_models import known_models
@@ -48,10 +43,8 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_llama
 from support.hostile_server import ETAG, HostileServer, Reply, Request
-from support.patience import PATIENCE_S, wait_until
+from support.patience import PATIENCE_S
 from support.raw_gguf import U16, RawGguf
-
-SOURCE = Path(__file__).resolve().parents[2] / "app"
 
 
 def sha(data: bytes) -> str:
@@ -196,47 +189,6 @@ def test_without_checksum_a_whole_file_that_does_not_say_it_is_the_same_begins_a
         assert server.requests[1].headers["if-range"] == ETAG
 
 
-@pytest.mark.slow
-def test_a_killed_download_costs_at_most_sixteen_megabytes(
-    starter: Path, tmp_path: Path, own_profile: Path
-) -> None:
-    content = starter.read_bytes()
-    url = ""
-
-    def slowly(request: Request, reply: Reply) -> None:
-        if request.number == 0:
-            reply.file(content, limit=60_000_000)
-            reply.wait(60)
-        else:
-            reply.file(content)
-
-    def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "deepseek_r1.cli", "models", "pull", url, "--json"]
-        names = {"PYTHONPATH": str(SOURCE), "R1DESK_LOOPBACK_HTTP": "1"}
-        return subprocess.Popen(
-            [*command, "--sha256", sha(content)],
-            env={**os.environ, **names},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-
-    with HostileServer(slowly).running() as server:
-        url = f"{server.url}/starter.gguf"
-        first = start()
-        part = own_profile / "models" / STAGING / "starter.gguf.part"
-        wait_until(lambda: part.exists() and part.stat().st_size == 60_000_000)
-        assert first.poll() is None
-        first.kill()
-        first.communicate()
-        second = start()
-        printed, _ = second.communicate(timeout=PATIENCE_S)
-        assert second.returncode == 0
-        found = json.loads(printed)
-        assert found["verified"]
-        assert Path(found["path"]).read_bytes() == content
-        assert server.body_sent - len(content) <= 16_000_000
-
-
 # ---- refused beforehand
 
 
@@ -372,26 +324,6 @@ def test_a_file_with_the_right_checksum_that_is_no_model_does_not_stay(
     with honest.running() as server, pytest.raises(ModelFileTruncated):
         pull([order(server, broken)], tmp_path, policy=quick)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense://x"])
-def test_a_proxy_that_cannot_be_used_is_said(
-    proxy: str, content: bytes, tmp_path: Path, quick: RetryPolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ALL_PROXY", proxy)
-    with pytest.raises(ProxyUnusable, match="HTTPS_PROXY"):
-        pull([DownloadSpec("https://x.test/a.gguf", "a.gguf", "0" * 64)], tmp_path, policy=quick)
-
-
-def test_the_environment_s_proxy_is_used(
-    content: bytes, tmp_path: Path, quick: RetryPolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with HostileServer(lambda _, reply: reply.file(content)).running() as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        monkeypatch.setenv("NO_PROXY", "elsewhere.test")
-        wanted = DownloadSpec("http://127.0.0.1:9/model.gguf", "model.gguf", sha(content))
-        pull([wanted], tmp_path, policy=quick)
-        assert proxy.requests[0].path == "http://127.0.0.1:9/model.gguf"
 
 
 # ---- several files

@@ -11,7 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from deepseek_r1.catalogue.download_spec import RetryPolicy
+from support.patience import PATIENCE_S
+
 ETAG = '"first"'
+QUICK = RetryPolicy(  # short pauses; only a hang is a stall
+    connect_s=PATIENCE_S,
+    stall_s=PATIENCE_S,
+    least_bytes=64,
+    first_tries=2,
+    pause_s=0.01,
+    loopback_http=True,
+)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import download_spec
-from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
+from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.settings import LoadSettings
@@ -25,12 +25,11 @@ from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript
 from support.gguf_files import tiny_llama
-from support.hostile_server import HostileServer
+from support.hostile_server import QUICK, HostileServer
 from support.hub_server import hub_server
 from window.catalogue_pages import shown_page
 from window.session_fixture import running_session, wait_ready
 
-QUICK = RetryPolicy(stall_s=30.0, least_bytes=64, first_tries=2, pause_s=0.01, loopback_http=True)
 SEVEN = "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
 
 
@@ -164,12 +163,9 @@ def with_model(path: Path, stored: Preferences) -> None:
 
 @pytest.fixture
 def hub(
-    tmp_path: Path, draft: KnownDraft, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, draft: KnownDraft, no_proxy: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HostileServer]:
     """A hub that has a file as the draft model."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
     files = {draft.file: tiny_llama(tmp_path / "hub.gguf").read_bytes()}
     with hub_server(files, repository=draft.repository).running() as server:
         here = HubHost("here", server.url)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import installed
@@ -22,7 +22,7 @@ from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
 from deepseek_r1.formats import split
 from r1desk.models import files_presenter
 from r1desk.models.widgets.chooser import ModelChooser
-from r1desk.models.widgets.files_page import DeletionBox, FilesPage
+from r1desk.models.widgets.files_page import FilesPage
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click
@@ -74,11 +74,11 @@ def rows(page: FilesPage) -> dict[str, tuple[str, str, str]]:
     return {item.text(0): (item.text(1), item.text(2), item.text(3)) for item in items}
 
 
-def answer_box(page: FilesPage, choose: Callable[[DeletionBox], QAbstractButton]) -> str:
-    """Click one of the question's buttons; returns what it said."""
-    box = page.findChild(DeletionBox)
+def answer_box(page: FilesPage, button: str) -> str:
+    """Click the question's button of this name; returns what it said."""
+    box = page.findChild(QMessageBox)
     text = f"{box.text()} {box.informativeText()}".replace("\u200b", "")
-    click(choose(box))
+    click(next(each for each in box.buttons() if each.text() == button))
     return text
 
 
@@ -132,7 +132,7 @@ def test_a_deleted_model_is_in_the_trash_and_undo_brings_it_back(
     with files_page(qtbot, own_profile, count=3) as page:
         select(page, "R1 Desk")
         click(page.delete_button)
-        text = answer_box(page, lambda box: box.trash_button)
+        text = answer_box(page, "Move to the trash")
         assert str(path) in text
         qtbot.waitUntil(lambda: not path.exists())
         assert (own_trash / "mine.gguf").exists()
@@ -149,7 +149,7 @@ def test_the_delete_key_asks_and_enter_deletes_nothing(qtbot: QtBot, own_profile
     with files_page(qtbot, own_profile, count=3) as page:
         select(page, "R1 Desk")
         qtbot.keyClick(page.tree, Qt.Key.Key_Delete)
-        box = page.findChild(DeletionBox)
+        box = page.findChild(QMessageBox)
         qtbot.keyClick(box, Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: not box.isVisible())
         qtbot.wait(100)
@@ -162,7 +162,7 @@ def test_a_file_of_another_application_is_deleted_only_under_its_name(
     with files_page(qtbot, own_profile, count=2) as page:
         select(page, "LM Studio")
         click(page.delete_button)
-        text = answer_box(page, lambda box: box.delete_button)
+        text = answer_box(page, "Delete for good")
         assert "It belongs to LM Studio" in text
         qtbot.waitUntil(lambda: not (other_apps / "theirs.gguf").exists())
 
@@ -176,7 +176,7 @@ def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
     with files_page(qtbot, own_profile, count=3) as page:
         select(page, "R1 Desk")
         click(page.delete_button)
-        answer_box(page, lambda box: box.trash_button)
+        answer_box(page, "Move to the trash")
         qtbot.waitUntil(lambda: "no trash" in page.notices.label.text())
         assert path.exists()
 
@@ -213,7 +213,7 @@ def test_the_folder_of_the_selected_file_is_shown(
         select(page, "R1 Desk")
         click(page.show_button)
         assert shown == [path]
-        assert page.path.copied() == str(path)
+        assert page.path.text() == str(path)
 
 
 def test_a_partial_download_of_last_time_is_listed_and_deleted(
@@ -232,6 +232,9 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(
         row = page.window().downloads.list.rows["part.gguf"]
         assert row.resume_button.isVisible()
         assert row.status.text().startswith("Paused at 9 MB")
+        click(row.delete_button)
+        QApplication.activeModalWidget().reject()
+        assert list((folder / STAGING).glob("part.gguf.*"))
         click(row.delete_button)
         box = QApplication.activeModalWidget()
         assert isinstance(box, QMessageBox)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepseek_r1.catalogue.download_spec import find_known
+from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models import catalogue_picks
 from r1desk.models.catalogue_picks import recommend_download
@@ -88,8 +89,8 @@ def test_a_model_of_twice_the_bytes_is_half_as_fast() -> None:
 def recommended(budget_mib: int, machine_mib: int = 32_768) -> str:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(catalogue_picks, "machine_memory_mib", lambda: machine_mib)
-        with Forecaster(LoadSettings(memory_budget=budget_mib)) as forecaster:
-            (found,) = recommend_download(forecaster)
+        settings = LoadSettings(memory_budget=budget_mib)
+        (found,) = recommend_download(Forecaster(settings, HeaderProcess()))
     return found.file.name.removeprefix("DeepSeek-R1-") if found is not None else ""
 
 

@@ -7,34 +7,24 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QTreeWidgetItem
+from PySide6.QtWidgets import QMessageBox, QTreeWidgetItem
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue.download_spec import RetryPolicy
 from r1desk.models.forecast import service
 from r1desk.models.forecast.forecast import MachineSpeed
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.hub_page import HubPage
-from r1desk.models.widgets.model_tree import UnverifiedBox
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_qwen2
-from support.hostile_server import HostileServer
+from support.hostile_server import QUICK, HostileServer
 from support.hub_server import hub_server, page
-from support.patience import PATIENCE_S
 from support.split import split
 from window.mouse_and_keys import click
 from window.session_fixture import running_session, wait_ready
 
-QUICK = RetryPolicy(
-    connect_s=PATIENCE_S, stall_s=PATIENCE_S, first_tries=2, pause_s=0.01, loopback_http=True
-)
-
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+def surroundings(no_proxy: None, monkeypatch: pytest.MonkeyPatch) -> None:
     speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
     monkeypatch.setattr(service, "machine_speed", lambda: speed)
 
@@ -99,7 +89,7 @@ def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selec
     assert hub.selected is not None
     assert hub.selected.quantisation == "Q8_0"
     assert "MiB of the budget" in hub.detail.text()
-    assert hub.address.copied().endswith("/resolve/main/m-Q8_0.gguf")
+    assert hub.address.text().endswith("/resolve/main/m-Q8_0.gguf")
     assert hub.tree.hasFocus()
 
 
@@ -153,7 +143,7 @@ def test_a_file_without_a_checksum_is_downloaded_only_after_a_question(
     click(hub.list_button)
     assert [row.text(0) for row in rows(hub)] == ["some.gguf"]
     click(hub.download_button)
-    box = hub.findChild(UnverifiedBox)
+    box = hub.findChild(QMessageBox)
     qtbot.keyClick(box, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: not box.isVisible())
     assert not session.downloads.items

@@ -153,20 +153,6 @@ def spec_for_draft(draft: KnownDraft, host: HubHost | None = None) -> DownloadSp
     return DownloadSpec(url, draft.file, sha256=None, listed_in=reference)
 
 
-def renewed_draft_spec(spec: DownloadSpec) -> DownloadSpec:
-    """Returns a draft model's spec that asks its hub again; other specs are returned unchanged.
-
-    The author of the file may have replaced it since `spec` was made.
-    """
-    draft = find_draft(spec.file)
-    if draft is not None:
-        for host in draft_hosts():
-            again = spec_for_draft(draft, host)
-            if again.url == spec.url:
-                return again
-    return spec
-
-
 def default_source(model: KnownModel, file: KnownFile) -> str:
     """Returns the host to try first: one in China in Chinese, else the catalogue's first."""
     hosts = [each.host for each in catalogue().sources(model, file)]
@@ -202,18 +188,14 @@ def find_known(name: str, quantisation: str | None = None) -> tuple[KnownModel, 
     raise ModelUnknown(name=name, known=", ".join(model.id for model in catalogue().models))
 
 
-@dataclass(frozen=True, slots=True)
-class OtherSource:
-    """A host and the download of the same file from there."""
+def other_source(spec: DownloadSpec) -> tuple[str, DownloadSpec] | None:
+    """The host after that of `spec` in the catalogue's order, and the download of the file there.
 
-    host: str
-    spec: DownloadSpec
-
-
-def other_source(spec: DownloadSpec) -> OtherSource | None:
-    """The host after the one of `spec` in the catalogue's order; None for an unknown file."""
+    None for an unknown file.
+    """
     if (draft := find_draft(spec.file)) is not None and spec.listed_in is not None:
-        return _other_hub(draft, spec.listed_in.host)
+        others = [each for each in draft_hosts() if each != spec.listed_in.host]
+        return (others[0].name, spec_for_draft(draft, others[0])) if others else None
     for model in catalogue().models:
         for file in model.files:
             if (file.file, file.sha256) != (spec.file, spec.sha256):
@@ -223,11 +205,6 @@ def other_source(spec: DownloadSpec) -> OtherSource | None:
             if len(sources) < 2 or spec.url not in urls:
                 return None
             host = sources[(urls.index(spec.url) + 1) % len(sources)].host
-            again = spec_for_known(model, file, host, accept_unverified=spec.accept_unverified)
-            return OtherSource(host, again)
+            unverified = spec.accept_unverified
+            return host, spec_for_known(model, file, host, accept_unverified=unverified)
     return None
-
-
-def _other_hub(draft: KnownDraft, host: HubHost) -> OtherSource | None:
-    others = [each for each in draft_hosts() if each != host]
-    return OtherSource(others[0].name, spec_for_draft(draft, others[0])) if others else None

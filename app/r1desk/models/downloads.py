@@ -20,7 +20,6 @@ from deepseek_r1.catalogue.download_spec import (
     DownloadProgress,
     DownloadSpec,
     RetryPolicy,
-    renewed_draft_spec,
 )
 from deepseek_r1.catalogue.errors import DownloadStopped
 from deepseek_r1.core import log
@@ -222,8 +221,7 @@ class Downloads(QObject):
     @Slot(object)
     def _on_partial_found(self, found: Sequence[_Partial]) -> None:
         for folder, files in found:
-            for stored, done in files:
-                order = renewed_draft_spec(stored)
+            for order, done in files:
                 if order.file in self._all:
                     continue
                 progress = DownloadProgress(

@@ -17,6 +17,7 @@ from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.download_list import DownloadAction, DownloadList
+from r1desk.models.widgets.model_tree import warning_box
 
 if TYPE_CHECKING:
     from r1desk.models.widgets.chooser import ModelChooser
@@ -129,7 +130,8 @@ class DownloadPresenter(Presenter):
         download = self._find(file)
         other = other_source(download.order) if download is not None else None
         if download is not None and other is not None:
-            self._downloads.start(other.spec, load_after=download.load_after, draft=download.draft)
+            _host, spec = other
+            self._downloads.start(spec, load_after=download.load_after, draft=download.draft)
 
     def _ask_to_delete(self, file: str) -> None:
         """Ask first: hours of downloading must not be lost by one click."""
@@ -140,12 +142,8 @@ class DownloadPresenter(Presenter):
         if not done:
             self._downloads.delete(file)
             return
-        box = QMessageBox(self._chooser or self._parent)
-        box.setIcon(QMessageBox.Icon.Warning)
-        box.setText(tr("Delete the {amount} already downloaded?", amount=format_size(done)))
-        box.setInformativeText(tr("“Pause” keeps them."))
+        text = tr("Delete the {amount} already downloaded?", amount=format_size(done))
+        box = warning_box(self._chooser or self._parent, text, tr("“Pause” keeps them."))
         delete = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
-        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
         delete.clicked.connect(lambda: self._downloads.delete(file))
-        box.finished.connect(box.deleteLater)
         box.open()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
 from deepseek_r1.catalogue.errors import DownloadStopped, RepositoryWithoutModel
+from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.network_process import NetworkProcess
@@ -59,10 +60,10 @@ def find_offers(
         listing = process.list_repository(reference, policy, stop)
     except DownloadStopped:
         return
-    with Forecaster(settings) as forecaster:
-        yield _offer(listing, forecaster)
-        forecaster.measure()
-        yield _offer(listing, forecaster)
+    forecaster = Forecaster(settings, HeaderProcess())
+    yield _offer(listing, forecaster)
+    forecaster.measure()
+    yield _offer(listing, forecaster)
 
 
 def _offer(listing: HubListing, forecaster: Forecaster) -> Offer:

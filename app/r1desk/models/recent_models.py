@@ -89,7 +89,7 @@ def _read_all(
 def _read(model: RecentModel, forecaster: Forecaster) -> RecentModel:
     """Add the name in the file and the fit; a file that cannot be read counts as missing."""
     try:
-        header = forecaster.read_header(model.path)
+        header = forecaster.headers.read_header(model.path)
     except (ModelRefused, ValueError):  # ValueError: no system has such a name
         return replace(model, missing=True)
     return replace(model, name=header.name, fit=format_fit(forecaster.forecast(header)))

@@ -26,7 +26,6 @@ from r1desk.models.forecast.forecast import Forecast
 from r1desk.models.forecast.service import Forecaster
 
 _R1_NAME = re.compile("deepseek[-_ ]?r1", re.IGNORECASE)
-_BLOCK_BYTES = 512  # the unit of st_blocks on every system that has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,9 @@ def find_models(opened: Sequence[Path], forecaster: Forecaster) -> Iterator[tupl
     take longer to search. A file on a network share that does not answer is left out.
     """
     opened = [path for path in opened if drive_answers(path)]
-    yield _describe_all(installed_models(opened, read=forecaster.read_header), forecaster)
+    yield _describe_all(installed_models(opened, read=forecaster.headers.read_header), forecaster)
     if others := app_files():
-        models = installed_models(opened, others, forecaster.read_header)
+        models = installed_models(opened, others, forecaster.headers.read_header)
         yield _describe_all(models, forecaster)
 
 
@@ -87,19 +86,9 @@ def _describe(model: InstalledModel, forecaster: Forecaster) -> FoundModel:
         model,
         forecaster.forecast(model.header) if model.header is not None else None,
         files,
-        sum(disk_use(file) for file in files),
+        sum(file.stat().st_size for file in files if file.is_file()),
         resolved(model.path),
     )
-
-
-def disk_use(path: Path) -> int:
-    """The bytes that a file takes on its drive, 0 where it is missing; links are followed."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # ValueError: no system has such a name
-        return 0
-    blocks: int | None = getattr(found, "st_blocks", None)
-    return found.st_size if blocks is None else blocks * _BLOCK_BYTES
 
 
 def free_models_bytes() -> int | None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, Slot
@@ -46,30 +45,12 @@ Question = Callable[["Forecaster"], Iterator[AnswerT]]
 
 
 class Forecaster:
-    """Forecasts for one question, with the settings that were in force then. Not the main thread's.
+    """Forecasts for one question, with the settings of its time. Not the main thread's."""
 
-    A context manager, because of the process that reads headers.
-    """
-
-    def __init__(self, settings: LoadSettings) -> None:
+    def __init__(self, settings: LoadSettings, headers: HeaderProcess) -> None:
         self.settings = settings
+        self.headers = headers
         self.speed = known_speed()
-        self._process = HeaderProcess()
-
-    def __enter__(self) -> Forecaster:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.close()
-
-    def read_header(self, path: Path) -> ModelHeader:
-        """The header, see `HeaderProcess`. Raises ModelRefused."""
-        return self._process.read_header(path)
 
     def measure(self) -> None:
         """Measure the computer, unless that was done often enough: half a second to two seconds."""
@@ -118,8 +99,8 @@ class ForecastService(QObject):
         def answers() -> Iterator[AnswerT]:
             in_turn = turns.acquire(timeout=TURN_S)
             try:
-                with Forecaster(settings) as forecaster:
-                    yield from question(forecaster)
+                with HeaderProcess() as headers:
+                    yield from question(Forecaster(settings, headers))
             finally:
                 if in_turn:
                     turns.release()

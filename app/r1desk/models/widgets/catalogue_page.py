@@ -29,7 +29,7 @@ from r1desk.models.forecast.service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.model_card import ModelCard
-from r1desk.models.widgets.model_tree import UnverifiedBox
+from r1desk.models.widgets.model_tree import ask_unverified
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import ScrolledColumn, put_inside
 from r1desk.widgets.text_label import text_label
@@ -176,6 +176,4 @@ class CataloguePage(QWidget):
         if not unverified:
             self.download_requested.emit(spec, draft_spec)
             return
-        box = UnverifiedBox(self, file.file.file)
-        box.accept_button.clicked.connect(lambda: self.download_requested.emit(spec, draft_spec))
-        box.open()
+        ask_unverified(self, spec.file, lambda: self.download_requested.emit(spec, draft_spec))

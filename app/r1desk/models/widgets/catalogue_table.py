@@ -26,8 +26,7 @@ from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.forecast.forecast import format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
-from r1desk.models.widgets.model_tree import AddressLabel, align_right, show_fit
-from r1desk.theme import set_role
+from r1desk.models.widgets.model_tree import AddressLine, align_right, show_fit
 from r1desk.widgets.layouts import put_inside
 
 FILE_ROLE = Qt.ItemDataRole.UserRole
@@ -60,8 +59,7 @@ class CatalogueTable(QWidget):
         self.download_button = QPushButton(tr("Download now"), autoDefault=False)
         self.download_button.clicked.connect(self._on_download)
         self.draft = DraftCheckBox()
-        self.detail, self.address = _plain_label(), AddressLabel()
-        set_role(self.address, "dim")
+        self.detail, self.address = _plain_label(), AddressLine()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tree, stretch=1)

@@ -114,8 +114,9 @@ class DownloadRow(QFrame):
         other = other_source(download.order) if failed else None
         self.other_button.setVisible(other is not None)
         if other is not None:
-            self.other_button.setText(tr("From {host} instead", host=other.host))
-            explain(self.other_button, other.spec.url)
+            host, spec = other
+            self.other_button.setText(tr("From {host} instead", host=host))
+            explain(self.other_button, spec.url)
         self.delete_button.setVisible(not done)
         amount = format_size(progress.done_bytes)
         explain(self.delete_button, tr("Delete the {amount} already downloaded", amount=amount))

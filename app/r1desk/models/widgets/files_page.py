@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -18,8 +19,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.models.formatting import breakable_address, format_size
 from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
-from r1desk.models.widgets.model_tree import AddressLabel, ModelTree
-from r1desk.theme import set_role
+from r1desk.models.widgets.model_tree import AddressLine, ModelTree, warning_box
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.text_label import push_button, text_label
@@ -52,8 +52,7 @@ class FilesPage(QWidget):
         headings = [tr("Model"), tr("On disk"), tr("State"), tr("Belongs to")]
         self.tree = ModelTree(tr("Model files"), headings, number_columns=(1,))
         self.tree.itemSelectionChanged.connect(self._on_selection)
-        self.path = AddressLabel()
-        set_role(self.path, "dim")
+        self.path = AddressLine()
         self.note = text_label("", "dim")
         self.show_button = push_button(tr("Show in folder"), self._on_show)
         self.unload_button = push_button(tr("Unload"), self.unload_requested.emit)
@@ -182,33 +181,18 @@ class FilesPage(QWidget):
         if found is None or not self.delete_button.isEnabled():
             return
         model = found.installed
-        box = DeletionBox(
-            self, model.name, format_size(found.disk_bytes), model.path, deletion_note(model)
-        )
-        box.trash_button.clicked.connect(lambda: self.trash_requested.emit(found))
-        box.delete_button.clicked.connect(lambda: self.delete_requested.emit(found))
-        box.open()
-
-
-class DeletionBox(QMessageBox):
-    """Enter cancels: the default button is Cancel."""
-
-    def __init__(self, parent: QWidget, name: str, size: str, path: Path, note: str) -> None:
-        super().__init__(parent)
-        self.setIcon(QMessageBox.Icon.Warning)
-        self.setWindowTitle(tr("Delete a model"))
-        self.setText(tr("Delete {name} ({size})?", name=name, size=size))
+        size = format_size(found.disk_bytes)
         lines = (
-            breakable_address(str(path)),
-            note,
+            breakable_address(str(model.path)),
+            deletion_note(model),
             tr("The trash keeps the file, and its space, until the trash is emptied."),
         )
-        self.setInformativeText("\n\n".join(lines))
-        self.trash_button = self.addButton(
-            tr("Move to the trash"), QMessageBox.ButtonRole.AcceptRole
-        )
-        self.delete_button = self.addButton(
-            tr("Delete for good"), QMessageBox.ButtonRole.DestructiveRole
-        )
-        self.setDefaultButton(self.addButton(QMessageBox.StandardButton.Cancel))
-        self.finished.connect(self.deleteLater)
+        text = tr("Delete {name} ({size})?", name=model.name, size=size)
+        box = warning_box(self, text, "\n\n".join(lines))
+        box.setWindowTitle(tr("Delete a model"))
+        for label, role, request in (
+            (tr("Move to the trash"), QMessageBox.ButtonRole.AcceptRole, self.trash_requested),
+            (tr("Delete for good"), QMessageBox.ButtonRole.DestructiveRole, self.delete_requested),
+        ):
+            box.addButton(label, role).clicked.connect(partial(request.emit, found))
+        box.open()

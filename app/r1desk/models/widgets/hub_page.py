@@ -37,7 +37,7 @@ from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.hub_query import Offer, OfferedModel, find_offers
-from r1desk.models.widgets.model_tree import AddressLabel, ModelTree, UnverifiedBox, show_fit
+from r1desk.models.widgets.model_tree import AddressLine, ModelTree, ask_unverified, show_fit
 from r1desk.platform.background_thread import (
     BackgroundAnswer,
     stream_in_background,
@@ -84,8 +84,7 @@ class HubPage(QWidget):
         headings = [tr("File"), tr("Download"), tr("Memory"), tr("Fit and speed")]
         self.tree = ModelTree(tr("Files of the repository"), headings, number_columns=(1, 2))
         self.tree.itemSelectionChanged.connect(self._on_selection)
-        self.detail, self.address = text_label("", "dim"), AddressLabel()
-        set_role(self.address, "dim")
+        self.detail, self.address = text_label("", "dim"), AddressLine()
         self.download_button = push_button(tr("Download now"), self._on_download)
         self._arrange()
         self._on_selection()
@@ -232,10 +231,8 @@ class HubPage(QWidget):
         if model.verifiable:
             self._request(model.specs)
             return
-        box = UnverifiedBox(self, model.name)
         accepted = [replace(spec, accept_unverified=True) for spec in model.specs]
-        box.accept_button.clicked.connect(lambda: self._request(accepted))
-        box.open()
+        ask_unverified(self, model.name, lambda: self._request(accepted))
 
     def _request(self, specs: Sequence[DownloadSpec]) -> None:
         for spec in specs:

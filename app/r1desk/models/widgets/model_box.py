@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -17,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
-from r1desk.models.formatting import format_size
+from r1desk.models.formatting import breakable_address, format_size
 from r1desk.models.widgets.model_pill import RecentModel, fill_model_menu
 from r1desk.theme import explain, icon, set_role
 from r1desk.widgets.layouts import put_inside
@@ -115,8 +114,7 @@ class ModelBox(QFrame):
         self.facts.show()
 
     def _set_name(self, name: str) -> None:
-        # File names have no spaces to break at: let them break after their own separators.
-        self.name.setText("\u200b".join(_broken(name, QFontMetrics(self.name.font()))))
+        self.name.setText(breakable_address(name))  # file names have no spaces to break at
         explain(self.name, name)
 
     def _show_state(self, text: str, role: str = "dim") -> None:
@@ -125,17 +123,6 @@ class ModelBox(QFrame):
         self.state.setWordWrap(True)
         self.state.setVisible(bool(text))
         set_role(self.state, role)
-
-
-def _broken(name: str, metrics: QFontMetrics) -> list[str]:
-    if metrics.horizontalAdvance(name) < 240:
-        return [name]
-    parts = [""]
-    for character in name:
-        parts[-1] += character
-        if character in "-_./" or len(parts[-1]) >= 20:
-            parts.append("")
-    return [part for part in parts if part]
 
 
 def facts_text(facts: ModelFacts) -> str:

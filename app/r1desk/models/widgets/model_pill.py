@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton
 
 from deepseek_r1.core.i18n import tr
-from r1desk.theme import explain, set_role, tokens
+from r1desk.theme import explain, icon, set_role
 
 _DOT_PX = 10
 _MAX_NAME_EMS = 16
@@ -65,7 +64,6 @@ class ModelPill(QToolButton):
 
     def __init__(self) -> None:
         super().__init__()
-        self._state = PillState.NONE  # first: styling changes the palette, and draws the dot
         set_role(self, "pill")
         self._models: Sequence[RecentModel] = ()
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -78,7 +76,6 @@ class ModelPill(QToolButton):
 
     def show_state(self, name: str, state: PillState, note: str = "") -> None:
         """Show the model's name, its state, and a short note: a speed or a percentage."""
-        self._state = state
         shown = name or tr("No model")
         width = _MAX_NAME_EMS * self.fontMetrics().height()
         elided = self.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideMiddle, width)
@@ -94,7 +91,7 @@ class ModelPill(QToolButton):
         explain(self, f"{shown}\n{description}")
         self.setAccessibleName(tr("Model: {name}", name=f"{shown} {note}".strip()))
         self.setAccessibleDescription(description)
-        self._draw_dot()
+        self.setIcon(icon("dot", _COLOURS[state]))
 
     def show_models(self, models: Sequence[RecentModel]) -> None:
         """Show these in the menu when it is opened next."""
@@ -105,26 +102,6 @@ class ModelPill(QToolButton):
         fill_model_menu(menu, self._models, self.model_chosen.emit)
         menu.addSeparator()
         menu.addAction(tr("Choose model…"), self.choose_requested.emit)
-
-    def _draw_dot(self) -> None:
-        ratio = self.devicePixelRatioF()
-        pixmap = QPixmap(QSize(_DOT_PX, _DOT_PX) * ratio)
-        pixmap.setDevicePixelRatio(ratio)
-        pixmap.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(pixmap)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(getattr(tokens(), _COLOURS[self._state])))
-        middle = _DOT_PX / 2
-        painter.drawEllipse(QPointF(middle, middle), middle - 1, middle - 1)
-        painter.end()
-        self.setIcon(QIcon(pixmap))
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Draw the dot in the colours of another theme."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._draw_dot()
 
 
 def fill_model_menu(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QClipboard, QContextMenuEvent, QGuiApplication, QMouseEvent
 from PySide6.QtWidgets import (
     QHeaderView,
-    QLabel,
-    QMenu,
+    QLineEdit,
     QMessageBox,
     QTreeWidget,
     QTreeWidgetItem,
@@ -18,8 +16,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.models.forecast.forecast import Fit, Forecast, format_fit, format_raised
-from r1desk.models.formatting import BREAK, breakable_address
-from r1desk.theme import icon
+from r1desk.theme import explain, icon, set_role
 
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ICONS = {
@@ -72,52 +69,33 @@ def show_fit(item: QTreeWidgetItem, column: int, forecast: Forecast) -> None:
     item.setToolTip(column, format_raised(forecast))
 
 
-class UnverifiedBox(QMessageBox):
-    """Enter cancels: the default button is Cancel."""
-
-    def __init__(self, parent: QWidget, file: str) -> None:
-        super().__init__(parent)
-        self.setIcon(QMessageBox.Icon.Warning)
-        self.setText(tr("No checksum is known for {file}.", file=file))
-        self.setInformativeText(tr("Without one the downloaded file cannot be verified."))
-        self.accept_button = self.addButton(
-            tr("Download all the same"), QMessageBox.ButtonRole.DestructiveRole
-        )
-        self.setDefaultButton(self.addButton(QMessageBox.StandardButton.Cancel))
-        self.finished.connect(self.deleteLater)
-
-
-class AddressLabel(QLabel):
-    """Holds zero-width places to break a line; copying and dragging leave them out."""
+class AddressLine(QLineEdit):
+    """Shows an address in a line that can be scrolled, selected and copied; its tip is whole."""
 
     def __init__(self) -> None:
-        super().__init__(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        super().__init__(readOnly=True, frame=False)
+        set_role(self, "dim")
 
     def show_address(self, address: str) -> None:
-        """Show this one."""
-        self.setText(breakable_address(address))
+        """Show this one from its beginning: its host says where a file comes from."""
+        self.setText(address)
+        self.setCursorPosition(0)
+        explain(self, address)
 
-    def copied(self) -> str:
-        """The text to copy: the selected part, or the whole address."""
-        return (self.selectedText() or self.text()).replace(BREAK, "")
 
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        """Copying is offered; Qt's own menu would copy the label's text as it is drawn."""
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction(tr("Copy"), lambda: QGuiApplication.clipboard().setText(self.copied()))
-        menu.popup(event.globalPos())
+def warning_box(parent: QWidget, text: str, details: str) -> QMessageBox:
+    """A question whose default button is Cancel; the caller adds the others and opens it."""
+    box = QMessageBox(QMessageBox.Icon.Warning, "", text, parent=parent)
+    box.setInformativeText(details)
+    box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+    box.finished.connect(box.deleteLater)
+    return box
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Begin a new selection, also on the old one: that would be dragged as it is drawn."""
-        if event.button() == Qt.MouseButton.LeftButton:
-            self.setSelection(0, 0)
-        super().mousePressEvent(event)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """On X11 a selection is copied when the button is let go."""
-        super().mouseReleaseEvent(event)
-        clipboard = QGuiApplication.clipboard()
-        if clipboard.supportsSelection() and self.hasSelectedText():
-            clipboard.setText(self.copied(), QClipboard.Mode.Selection)
+def ask_unverified(parent: QWidget, file: str, download: Callable[[], object]) -> None:
+    """Ask whether a file without a known checksum is to be downloaded all the same."""
+    text = tr("No checksum is known for {file}.", file=file)
+    box = warning_box(parent, text, tr("Without one the downloaded file cannot be verified."))
+    button = box.addButton(tr("Download all the same"), QMessageBox.ButtonRole.DestructiveRole)
+    button.clicked.connect(download)
+    box.open()
