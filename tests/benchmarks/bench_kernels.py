@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.runner import Report, argument_parser, in_turns, middle, numbers, ratio
+from benchmarks.runner import Report, argument_parser, in_turns, middle, ratio
 from deepseek_r1.core.settings import KVType
 from deepseek_r1.engine.llama.binding import attention, mul_mat
 from deepseek_r1.engine.llama.binding import context as context_module
@@ -142,6 +142,11 @@ def measure_mul_mat(given: argparse.Namespace) -> None:
             measure(report, model, made, FEW_CELLS, rows, given.repetitions)
     model.close()
     report.end()
+
+
+def numbers(text: str) -> list[int]:
+    """Read numbers between commas."""
+    return [int(each) for each in text.split(",")]
 
 
 def main() -> None:

@@ -68,23 +68,16 @@ def middle(blocks: Sequence[Sequence[float]]) -> float:
 
 
 def argument_parser(
-    description: str | None, *, needs_model: bool = False, program: str = ""
+    description: str | None, *, needs_model: bool = False
 ) -> argparse.ArgumentParser:
-    """Options that all benchmarks have: the model's file, and --json; and another `program`."""
+    """Options that all benchmarks have: the model's file, and --json."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
-    if program:
-        parser.add_argument(program, type=Path)
     if needs_model:
         parser.add_argument("model", type=Path)
     else:
         parser.add_argument("model", type=Path, nargs="?", default=starter_model())
     parser.add_argument("--json", action="store_true")
     return parser
-
-
-def numbers(text: str) -> list[int]:
-    """Read numbers between commas."""
-    return [int(each) for each in text.split(",")]
 
 
 def machine() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import threading
 import time
@@ -19,8 +20,7 @@ from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
 from support.ggml_files import FAMILIES, tiny_gpt2, tiny_llama_ggjt
 from support.gguf_files import tiny_llama
-from support.gguf_first import write_first_version
-from support.raw_gguf import STRING, RawGguf
+from support.raw_gguf import ARRAY, SIZES, STRING, RawGguf
 
 pytestmark = pytest.mark.integration
 
@@ -205,3 +205,41 @@ def test_the_bill_is_near_what_the_process_takes(tmp_path: Path) -> None:
     assert last.stats.peak_mib < 1.08 * bill.total_mib
     # Elsewhere the engine measures its own share, with what its libraries needed to start.
     assert last.stats.peak_mib > (0.92 if sys.platform == "linux" else 0.85) * bill.total_mib
+
+
+def write_first_version(today: Path, path: Path) -> Path:
+    """The model of a file of today in the first version's form, at `path`."""
+    raw = RawGguf.parse(today.read_bytes())
+    out = bytearray(struct.pack("<4s3I", b"GGUF", 1, len(raw.tensors), len(raw.keys)))
+    for key in raw.keys:
+        out += _text(key.name) + struct.pack("<I", key.kind) + _narrow(key.kind, key.data)
+    for each in raw.tensors:
+        out += _text(each.name) + struct.pack(f"<I{len(each.shape)}I", len(each.shape), *each.shape)
+        out += struct.pack("<IQ", each.kind, each.offset)
+    out += bytes(-len(out) % raw.alignment)
+    for each in raw.tensors:
+        out += each.data + bytes(-len(each.data) % raw.alignment)
+    path.write_bytes(bytes(out))
+    return path
+
+
+def _text(raw: bytes) -> bytes:
+    return struct.pack("<I", len(raw)) + raw
+
+
+def _narrow(kind: int, data: bytes) -> bytes:
+    if kind == STRING:
+        return _text(data[8:])
+    if kind != ARRAY:
+        return data
+    element, count = struct.unpack_from("<IQ", data)
+    head, rest = struct.pack("<II", element, count), data[12:]
+    if element != STRING:
+        assert len(rest) == count * SIZES[element]
+        return head + rest
+    at, texts = 0, []
+    for _ in range(count):
+        (size,) = struct.unpack_from("<Q", rest, at)
+        texts.append(_text(rest[at + 8 : at + 8 + size]))
+        at += 8 + size
+    return head + b"".join(texts)

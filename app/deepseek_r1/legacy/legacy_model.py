@@ -16,7 +16,6 @@ import platform
 import threading
 from collections.abc import Sequence
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,15 +65,6 @@ def library() -> LegacyLibrary:
         detail = str(error).splitlines()[0]
         machine = f"{platform.system()} {platform.machine()}"
         raise LegacyEngineUnavailable(machine=machine, detail=detail) from error
-
-
-@cache
-def version() -> str:
-    """Return the package's version, empty where it is not installed."""
-    try:
-        return metadata.version(PACKAGE)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 class LegacyModel:

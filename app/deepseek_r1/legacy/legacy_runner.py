@@ -26,9 +26,10 @@ from deepseek_r1.engine.output.generation_output import GenerationOutput, Result
 from deepseek_r1.engine.output.repetition import RepetitionDetector
 from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult, OpenRequest
+from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import default_threads, default_threads_prefill
-from deepseek_r1.legacy.legacy_model import MAX_SEED, LegacyModel, version
+from deepseek_r1.legacy.legacy_model import MAX_SEED, LegacyModel
 from deepseek_r1.legacy.legacy_process import LegacyModelProcess, legacy_file
 from deepseek_r1.legacy.legacy_prompt import PlainPromptBuilder
 from deepseek_r1.memory import legacy_costs
@@ -80,7 +81,7 @@ class LegacyEngine:
         self._cells: list[int] = []
         self._batch_limit = legacy_costs.BATCH
         self._stop = threading.Event()
-        self.name = f"ctransformers {version()}".rstrip()
+        self.name = engine_name(legacy=True)
         self.reasons = False
         self.template = TemplateUsed(source=TemplateSource.COMPLETION)
         self.draft_released = False
