@@ -103,8 +103,3 @@ def checked_prompts(
         except R1Error as error:
             outcomes.append(error)
     return outcomes
-
-
-def first_error(outcomes: Sequence[PromptInput | R1Error]) -> R1Error | None:
-    """Return the first error among the outcomes."""
-    return next((each for each in outcomes if isinstance(each, R1Error)), None)

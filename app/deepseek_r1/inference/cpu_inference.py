@@ -39,7 +39,6 @@ from deepseek_r1.inference.arguments import (
     Prompt,
     as_messages,
     checked_prompts,
-    first_error,
     is_list_of_prompts,
     sampling_for,
     with_options,
@@ -47,7 +46,7 @@ from deepseek_r1.inference.arguments import (
 from deepseek_r1.inference.generation import GenerationRunner
 from deepseek_r1.inference.generation_lock import GenerationLock
 from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
-from deepseek_r1.inference.loading import open_model, open_prompt_cache
+from deepseek_r1.inference.loading import LoadRequest, open_model, open_prompt_cache
 from deepseek_r1.inference.thread_profile import counts_to_measure, measure_threads, save_profile
 
 if TYPE_CHECKING:
@@ -130,34 +129,32 @@ class CPUInference:
         cache = open_prompt_cache(prompt_cache)
         own_cache = cache if cache is not prompt_cache else None
         try:
+            chosen = with_options(
+                settings or LoadSettings(),
+                threads=thread_count,
+                threads_prefill=thread_count,
+                memory_budget=memory_budget,
+                context_length=context_length,
+                kv_type=kv_type,
+                swap_enabled=swap_enabled,
+                cache_strategy=cache_strategy,
+                enable_chunk_loading=enable_chunk_loading,
+                drafts=drafts,
+                draft_model=None if draft_model is None else str(draft_model),
+            )
+            batch = 1 if batch_size is None else batch_size
             loaded_model = open_model(
-                Path(model_path),
-                settings,
-                {
-                    "threads": thread_count,
-                    "threads_prefill": thread_count,
-                    "memory_budget": memory_budget,
-                    "context_length": context_length,
-                    "kv_type": kv_type,
-                    "swap_enabled": swap_enabled,
-                    "cache_strategy": cache_strategy,
-                    "enable_chunk_loading": enable_chunk_loading,
-                    "drafts": drafts,
-                    "draft_model": None if draft_model is None else str(draft_model),
-                },
-                batch_size=1 if batch_size is None else batch_size,
-                window_mib=window_mib,
-                prompt_cache=cache,
-                chat_template=chat_template,
-                isolated=isolated,
-                on_accepted=on_accepted or (lambda _files: None),
-                on_progress=on_progress or (lambda _fraction: True),
+                LoadRequest(
+                    Path(model_path), chosen, batch, window_mib, cache, chat_template, isolated
+                ),
+                on_accepted or (lambda _files: None),
+                on_progress or (lambda _fraction: True),
             )
         except BaseException:
             if own_cache is not None:
                 own_cache.close()
             raise
-        self.loaded, self._header = loaded_model.loaded, loaded_model.header
+        self.loaded, self._header = loaded_model.loaded, loaded_model.accepted.header
         self._engine = loaded_model.engine
         lock = GenerationLock(queue=queue)
         self._budget = LiveBudget(loaded_model, lock.idle)
@@ -323,8 +320,10 @@ class CPUInference:
         chosen = sampling_for(sampling, max_tokens, options)
         engine = self._runner.require_engine()
         outcomes = checked_prompts(engine, self.loaded.facts.context_length, prompts)
-        if not return_exceptions and (error := first_error(outcomes)) is not None:
-            raise error
+        if not return_exceptions:
+            for each in outcomes:
+                if isinstance(each, R1Error):
+                    raise each
         accepted = [each for each in outcomes if not isinstance(each, R1Error)]
         if json_schema is not None:  # each answer has its own grammar, so they run in sequence
             answers = [

@@ -41,13 +41,13 @@ class LiveBudget:
     def __init__(
         self, loaded_model: LoadedModel, idle: Callable[[], AbstractContextManager[bool]]
     ) -> None:
-        engine, header, settings = loaded_model.engine, loaded_model.header, loaded_model.settings
-        self._engine, self._header, self._settings = engine, header, settings
-        self._overhead, self._draft = loaded_model.overhead, loaded_model.draft
-        self._least_mib = self._least_mib_under(loaded_model.overhead)
+        engine, model = loaded_model.engine, loaded_model.accepted
+        self._engine, self._header, self._settings = engine, model.header, model.settings
+        self._overhead, self._draft = model.overhead, model.draft
+        self._least_mib = self._least_mib_under(model.overhead)
         self._idle = idle
         self._lock = threading.RLock()
-        self._allowed = Allowance(settings.memory_budget, settings.micro_batch)
+        self._allowed = Allowance(model.settings.memory_budget, model.settings.micro_batch)
         self._streams = engine.weights_stats is not None
 
     @property

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.events import ModelFacts, ModelLoaded, TemplateUsed
+from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.prompt.template_families import open_template
@@ -17,7 +17,6 @@ from deepseek_r1.engine.prompt.template_process import end_renderer, start_rende
 from deepseek_r1.engine.protocol.base import DraftRequest, Engine, OpenRequest
 from deepseek_r1.engine.protocol.vocabulary_map import compared_vocabularies
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.inference.arguments import with_options
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.inference.thread_profile import load_profile
@@ -34,19 +33,20 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """An open engine, and the values it was opened with."""
+class LoadRequest:
+    """A model to load, with what the caller says about it: see `CPUInference`."""
 
-    engine: Engine
-    header: ModelHeader
+    path: Path
     settings: LoadSettings
-    overhead: ProcessOverhead
-    loaded: ModelLoaded
-    draft: ModelHeader | None
+    batch_size: int
+    window_mib: float | None
+    prompt_cache: PromptCache | None
+    chat_template: str
+    isolated: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _AcceptedModel:
+class AcceptedModel:
     """What is known of a model before native code opens its files."""
 
     header: ModelHeader
@@ -62,81 +62,64 @@ class _AcceptedModel:
         return (*self.header.parts, *(self.draft.parts if self.draft is not None else ()))
 
 
-def _accepted(
-    path: Path,
-    settings: LoadSettings | None,
-    options: dict[str, Any],
-    *,
-    batch_size: int,
-    window_mib: float | None,
-    chat_template: str,
-    isolated: bool,
-) -> _AcceptedModel:
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An open engine, and the values it was opened with."""
+
+    engine: Engine
+    accepted: AcceptedModel
+    loaded: ModelLoaded
+
+
+def _accepted(request: LoadRequest) -> AcceptedModel:
     start_renderer()  # is ready by the time the header is read
-    header = read_header(path)
-    chosen = with_options(settings or LoadSettings(), **options)
-    if not 1 <= batch_size <= MAX_BATCH:
+    header, chosen = read_header(request.path), request.settings
+    if not 1 <= request.batch_size <= MAX_BATCH:
         raise WrongUsage(detail=tr("batch_size must be between 1 and {most}.", most=MAX_BATCH))
-    draft = draft_header(chosen, header)
-    overhead = process_share(window_mib, legacy=header.legacy, isolated=isolated)
+    draft, drafting = draft_header(chosen, header), None
+    overhead = process_share(request.window_mib, legacy=header.legacy, isolated=request.isolated)
     if draft is not None:
         overhead = replace(overhead, draft_mib=draft_mib(draft, chosen))
     chosen = with_context(header, chosen, overhead)
     planned = require_fit(header, chosen, overhead)
     if header.legacy:
         end_renderer()
-    else:
-        open_template(header, chat_template)  # refused before the present model is given up
-    drafting = None
+    else:  # refused before the present model is given up
+        open_template(header, request.chat_template)
     if draft is not None:
         drafting = DraftRequest(draft, compared_vocabularies(header, draft))
-    return _AcceptedModel(header, chosen, overhead, planned, draft, drafting)
+    return AcceptedModel(header, chosen, overhead, planned, draft, drafting)
 
 
 def open_model(
-    path: Path,
-    settings: LoadSettings | None,
-    options: dict[str, Any],
-    *,
-    batch_size: int,
-    window_mib: float | None,
-    prompt_cache: PromptCache | None = None,
-    chat_template: str = "",
-    isolated: bool = False,
+    request: LoadRequest,
     on_accepted: Callable[[Sequence[Path]], None],
     on_progress: Callable[[float], bool],
 ) -> LoadedModel:
-    """Load the model; the options that are not None override `settings`.
+    """Load the model. Raises ModelRefused, WrongUsage, EngineStartFailed.
 
-    Raises ModelRefused, WrongUsage, EngineStartFailed. `on_accepted` is called with the files that
-    will be opened, and not where the model is refused by its header or its bill.
+    `on_accepted` is called with the files that will be opened, and not where the model is refused
+    by its header or its bill.
     """
     began = time.perf_counter()
-    accepted = _accepted(
-        path,
-        settings,
-        options,
-        batch_size=batch_size,
-        window_mib=window_mib,
-        chat_template=chat_template,
-        isolated=isolated,
-    )
-    header, chosen = accepted.header, accepted.settings
-    planned, overhead = accepted.planned, accepted.overhead
+    accepted = _accepted(request)
+    header, chosen, planned = accepted.header, accepted.settings, accepted.planned
     on_accepted(accepted.files)
     measured = load_profile(header)
-    without_draft = plan_without_draft(header, chosen, overhead) if planned.residency else None
+    without_draft = None
+    if planned.residency:
+        without_draft = plan_without_draft(header, chosen, accepted.overhead)
     engine = open_engine(
         OpenRequest(
             header,
             chosen,
-            batch_size,
+            request.batch_size,
             on_progress,
             residency=planned.residency,
             automatic_threads=measured.counts if measured else None,
-            prompt_cache=prompt_cache,
-            chat_template=chat_template,
-            isolated=isolated,
+            prompt_cache=request.prompt_cache,
+            chat_template=request.chat_template,
+            isolated=request.isolated,
             draft=accepted.drafting,
             residency_without_draft=without_draft.residency if without_draft else None,
             draft_released=accepted.draft is None and bool(chosen.draft_path),
@@ -144,33 +127,18 @@ def open_model(
     )
     threads, threads_prefill = engine.threads
     loaded = ModelLoaded(
-        facts=_facts(
-            header,
-            chosen.context_length,
-            engine=engine.name,
-            reasons=engine.reasons,
-            template=engine.template,
-            ignored=engine.ignored,
-        ),
+        facts=_facts(header, chosen.context_length, engine),
         bill=with_measured(planned.bill, engine),
         load_s=time.perf_counter() - began,
         threads=threads,
         threads_prefill=threads_prefill,
         measured=measured,
     )
-    return LoadedModel(engine, header, chosen, overhead, loaded, accepted.draft)
+    return LoadedModel(engine, accepted, loaded)
 
 
-def _facts(
-    header: ModelHeader,
-    context_length: int,
-    *,
-    engine: str,
-    reasons: bool,
-    template: TemplateUsed,
-    ignored: tuple[str, ...],
-) -> ModelFacts:
-    """Return the facts of the header, with those of the engine: its name and what it found."""
+def _facts(header: ModelHeader, context_length: int, engine: Engine) -> ModelFacts:
+    """Return the facts of the header, with the engine's name and what it found."""
     return ModelFacts(
         path=str(header.path),
         name=header.name,
@@ -181,11 +149,11 @@ def _facts(
         context_length=context_length,
         context_trained=header.context_trained,
         vocabulary=header.vocabulary,
-        reasons=reasons,
-        engine=engine,
+        reasons=engine.reasons,
+        engine=engine.name,
         format=header.format_name,
-        ignored=ignored,
-        template=template,
+        ignored=engine.ignored,
+        template=engine.template,
     )
 
 

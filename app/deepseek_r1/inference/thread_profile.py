@@ -7,13 +7,12 @@ counts are where the thread governor starts and the most it uses; a count set by
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from deepseek_r1.core.events import (
     AnswerDelta,
-    GenerationEvent,
     PrefillProgress,
     ThinkingDelta,
     ThreadsMeasured,
@@ -22,6 +21,9 @@ from deepseek_r1.core.measured_file import load_measured, measured_dir, save_mea
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.drafts import shape_key
+
+if TYPE_CHECKING:
+    from deepseek_r1.inference.cpu_inference import CPUInference
 
 FILE_NAME = "threads.json"
 MEASURE_S = 10.0  # without the first computation of each trial
@@ -33,20 +35,6 @@ _MAX_COUNTS = 5
 
 
 Clock = Callable[[], float]
-
-
-class Measurable(Protocol):
-    """The part of `CPUInference` that is needed here."""
-
-    def stream(
-        self, prompt: str, max_tokens: int | None = None, *, sampling: SamplingSettings
-    ) -> Iterator[GenerationEvent]:
-        """Generate an answer as events."""
-        ...
-
-    def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Set fixed counts; 0 is automatic."""
-        ...
 
 
 def load_profile(header: ModelHeader, file: Path | None = None) -> ThreadsMeasured | None:
@@ -67,7 +55,7 @@ def counts_to_measure(most: int) -> tuple[int, ...]:
 
 
 def measure_threads(
-    model: Measurable,
+    model: CPUInference,
     counts: Sequence[int],
     context_length: int,
     go_on: Callable[[], bool] = lambda: True,
@@ -111,10 +99,10 @@ def _fewest_near_best(rates: dict[int, float]) -> int:
     return min(count for count, rate in rates.items() if rate >= _NEAR_BEST * best)
 
 
-def _prefill_rate(model: Measurable, prompt: str, trial_s: float, clock: Clock) -> float:
+def _prefill_rate(model: CPUInference, prompt: str, trial_s: float, clock: Clock) -> float:
     """Return prompt tokens a second, until the prompt is computed or the time is over."""
     span = _Span()
-    for event in _events(model, prompt, SamplingSettings(max_tokens=1)):
+    for event in model.stream(prompt, sampling=SamplingSettings(max_tokens=1)):
         if isinstance(event, PrefillProgress):
             span.add(event.done, clock())
             if span.seconds >= trial_s:
@@ -122,13 +110,13 @@ def _prefill_rate(model: Measurable, prompt: str, trial_s: float, clock: Clock) 
     return span.tokens / span.seconds if span.seconds > 0 else 0.0
 
 
-def _decode_rate(model: Measurable, number: int, trial_s: float, clock: Clock) -> float:
+def _decode_rate(model: CPUInference, number: int, trial_s: float, clock: Clock) -> float:
     """Return decoded tokens a second, over several answers where the first is short."""
     tokens, seconds = 0, 0.0
     for attempt in range(_MAX_ANSWERS):
         span = _Span()
         sampling = SamplingSettings(temperature=0.9, seed=_MAX_ANSWERS * number + attempt)
-        for event in _events(model, f"Tell a long story, number {number}.", sampling):
+        for event in model.stream(f"Tell a long story, number {number}.", sampling=sampling):
             if isinstance(event, AnswerDelta | ThinkingDelta):
                 span.add(event.completion_tokens, clock())
                 if seconds + span.seconds >= trial_s and span.tokens >= _MIN_TOKENS:
@@ -137,19 +125,6 @@ def _decode_rate(model: Measurable, number: int, trial_s: float, clock: Clock) -
         if seconds >= trial_s:
             break
     return tokens / seconds if seconds > 0 else 0.0
-
-
-def _events(
-    model: Measurable, prompt: str, sampling: SamplingSettings
-) -> Iterator[GenerationEvent]:
-    """Yield an answer's events; leaving the loop over them ends the answer."""
-    events = model.stream(prompt, sampling=sampling)
-    try:
-        yield from events
-    finally:
-        close = getattr(events, "close", None)
-        if close is not None:
-            close()
 
 
 class _Span:

@@ -51,27 +51,22 @@ class MemoryGovernor:
 
     def __init__(self, limits: MemoryLimits) -> None:
         self._limits = limits
-        self._allowance = Allowance(limits.budget_mib, limits.batch)
+        self.allowance = Allowance(limits.budget_mib, limits.batch)  # the last decision
         self._calm_since: float | None = None
         self._calm_s = CALM_S
         self._cut_at = self._raised_at = float("-inf")
 
-    @property
-    def allowance(self) -> Allowance:
-        """The result of the last decision."""
-        return self._allowance
-
     def set_limits(self, limits: MemoryLimits) -> Allowance:
         """The user changes the limits. While memory is short, larger ones take effect later."""
         self._limits = limits
-        before = self._allowance
+        before = self.allowance
         if before.short:
             budget = max(limits.least_mib, min(before.budget_mib, limits.budget_mib))
             batch = min(before.batch, limits.batch)
-            self._allowance = replace(before, budget_mib=budget, batch=batch)
+            self.allowance = replace(before, budget_mib=budget, batch=batch)
         else:
-            self._allowance = Allowance(limits.budget_mib, limits.batch)
-        return self._allowance
+            self.allowance = Allowance(limits.budget_mib, limits.batch)
+        return self.allowance
 
     def decide(self, reading: MemoryReading, now_s: float) -> Allowance:
         """The allowance after one more reading."""
@@ -79,9 +74,9 @@ class MemoryGovernor:
         if _is_short(reading, low_mib):
             self._calm_since = None
             self._reduce(reading, low_mib, now_s)
-        elif self._allowance.short:
+        elif self.allowance.short:
             self._consider_raise(reading, 2 * low_mib, now_s)
-        return self._allowance
+        return self.allowance
 
     def _low_mark_mib(self, reading: MemoryReading) -> float:
         mark_mib = low_mark_mib(reading.total_mib)
@@ -94,9 +89,9 @@ class MemoryGovernor:
         if now_s - self._raised_at < 4 * self._calm_s:
             self._calm_s = min(MOST_CALM_S, 2 * self._calm_s)
             self._raised_at = float("-inf")
-        before = self._allowance
+        before = self.allowance
         batch = min(before.batch, max(LEAST_BATCH, self._limits.batch // 4))
-        self._allowance = replace(before, batch=batch, short=True)
+        self.allowance = replace(before, batch=batch, short=True)
         urgent = reading.available_mib < low_mib / 2
         if (batch < before.batch and not urgent) or now_s - self._cut_at < SETTLE_S:
             return
@@ -104,7 +99,7 @@ class MemoryGovernor:
         budget = max(self._limits.least_mib, int(before.budget_mib - missing_mib))
         if budget < before.budget_mib:
             self._cut_at = now_s
-            self._allowance = replace(self._allowance, budget_mib=budget)
+            self.allowance = replace(self.allowance, budget_mib=budget)
 
     def _consider_raise(self, reading: MemoryReading, high_mib: float, now_s: float) -> None:
         if reading.available_mib < high_mib or _stalls(reading) or reading.alarm:
@@ -114,16 +109,16 @@ class MemoryGovernor:
             self._calm_since = now_s
         if now_s - self._calm_since < self._calm_s:
             return
-        before, limits = self._allowance, self._limits
+        before, limits = self.allowance, self._limits
         missing = limits.budget_mib - before.budget_mib
         step = min(missing, int(reading.available_mib - high_mib))
         if step < min(missing, _STEP_MIB):
             return
         self._calm_since, self._raised_at = now_s, now_s
         if step == missing:
-            self._allowance = Allowance(limits.budget_mib, limits.batch)
+            self.allowance = Allowance(limits.budget_mib, limits.batch)
         else:
-            self._allowance = replace(before, budget_mib=before.budget_mib + step)
+            self.allowance = replace(before, budget_mib=before.budget_mib + step)
 
 
 def low_mark_mib(total_mib: float) -> float:

@@ -8,9 +8,6 @@ are released again with them; the compute buffer is released between computation
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from deepseek_r1.hardware.storage import page_up
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, InterceptedBuffer
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
@@ -30,14 +27,9 @@ class KVMemory:
         Raises StreamingUnavailable for an unexpected ggml.
         """
         self._interceptor, self.cells = BufferInterceptor(ggml, nbytes), cells
+        self.intercept = self._interceptor.intercept  # the buffers of the context made inside
         self._kv_buffer: InterceptedBuffer | None = None
         self._cell_bytes: dict[int, int] = {}  # by the offset of a tensor's first cell
-
-    @contextmanager
-    def intercept(self) -> Iterator[None]:
-        """Take over the buffers of the context that is made inside."""
-        with self._interceptor.intercept():
-            yield
 
     def find_cells(self) -> None:
         """Find the cells in the KV buffer. Requires that each tensor holds its cells in a row."""

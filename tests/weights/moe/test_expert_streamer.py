@@ -188,7 +188,7 @@ def test_an_abort_ends_the_reading_of_experts_at_once(
         def stopped_inside(self: ExpertCache, layer: int, uses: dict[int, int]) -> None:
             bench.context.abort.set()
             require(self, layer, uses)
-            assert self.nbytes == 0
+            assert self.resident_set.nbytes == 0
 
         monkeypatch.setattr(ExpertCache, "require", stopped_inside)
         began = time.perf_counter()

@@ -61,9 +61,9 @@ def test_the_order_that_is_guessed_is_the_order_of_the_computation(
     path = make(tmp_path / "model.gguf")
     with loaded(path, budgets(path)[0]) as bench:
         assert bench.weights is not None
-        guessed = bench.weights.prefetch_order
+        guessed = bench.weights._prefetch.order
         bench.answer(FIRST, 2)
-        assert bench.weights.prefetch_order == guessed
+        assert bench.weights._prefetch.order == guessed
         assert bench.weights._temporary.read_bytes == 0
 
 

@@ -113,7 +113,7 @@ class ExpertCache:
         self._layers, self.experts, self._resident = layers, experts, resident
         self.capacity, self.strategy = capacity, policy.strategy
         sizes = [sum(map(self._slice_bytes, layer)) for layer in layers for _ in range(experts)]
-        self._set = ResidentSet(sizes, capacity, policy)
+        self.resident_set = ResidentSet(sizes, capacity, policy)
         self._layer_of = {weight: n for n, layer in enumerate(layers) for weight in layer}
         self.weights = frozenset(self._layer_of)
         self._pool = ThreadPoolExecutor(_READERS - 1, "weights-experts")
@@ -123,21 +123,6 @@ class ExpertCache:
 
     def _slice_bytes(self, weight: Weight) -> int:
         return page_up(weight.nbytes // self.experts) + PAGE
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the resident experts."""
-        return self._set.nbytes
-
-    @property
-    def hits(self) -> int:
-        """Uses of an expert that was resident."""
-        return self._set.hits
-
-    @property
-    def misses(self) -> int:
-        """Uses of an expert that had to be read."""
-        return self._set.misses
 
     def layer_of(self, weight: Weight) -> int:
         """Index of the layer that a tensor belongs to."""
@@ -150,7 +135,7 @@ class ExpertCache:
         the computation is not used. Raises ExpertCacheTooSmallError, WeightsUnreadableError.
         """
         base = layer * self.experts
-        change = self._set.admit({base + expert: tokens for expert, tokens in uses.items()})
+        change = self.resident_set.admit({base + expert: tokens for expert, tokens in uses.items()})
         self._release(change.evicted)
         if not change.missing:
             return
@@ -161,7 +146,7 @@ class ExpertCache:
         finally:
             if not complete:
                 for key in change.missing:
-                    self._set.evict(key)
+                    self.resident_set.evict(key)
                 self._release(change.missing)
             self.wait_s += time.perf_counter() - started
 
@@ -218,12 +203,12 @@ class ExpertCache:
         return first, last
 
     def _any_resident(self, base: int, experts: range) -> bool:
-        return any(base + expert in self._set for expert in experts)
+        return any(base + expert in self.resident_set for expert in experts)
 
     def resize(self, capacity: int) -> None:
         """Change the capacity in bytes; a smaller one takes effect at once."""
         self.capacity = capacity
-        self._release(self._set.resize(capacity))
+        self._release(self.resident_set.resize(capacity))
 
     def close(self) -> None:
         """End the reader threads."""

@@ -55,18 +55,18 @@ class ExpertStreamer:
 
     def add_to(self, stats: WeightsStats, reads_mib: float) -> WeightsStats:
         """The counters with those of the experts. `reads_mib` is expected for each token."""
-        cache = self.cache
+        cache, kept = self.cache, self.cache.resident_set
         return stats.model_copy(
             update={
-                "pinned_mib": stats.pinned_mib + cache.nbytes / MIB,
-                "experts_mib": cache.nbytes / MIB,
+                "pinned_mib": stats.pinned_mib + kept.nbytes / MIB,
+                "experts_mib": kept.nbytes / MIB,
                 "streamed_mib": stats.streamed_mib + reads_mib,
                 "read_mib": stats.read_mib + cache.read_bytes / MIB,
                 "io_wait_s": stats.io_wait_s + cache.wait_s,
-                "hits": stats.hits + cache.hits,
-                "misses": stats.misses + cache.misses,
-                "expert_hits": cache.hits,
-                "expert_misses": cache.misses,
+                "hits": stats.hits + kept.hits,
+                "misses": stats.misses + kept.misses,
+                "expert_hits": kept.hits,
+                "expert_misses": kept.misses,
                 "strategy": cache.strategy,
             }
         )

@@ -40,17 +40,9 @@ class WeightFile:
         self.nbytes = self._file.nbytes
         self._opened_as = _file_state(path)
         self.stride = max(READ_BYTES // chunk_bytes, 1) * chunk_bytes
-        self._direct_file = self._probe() if direct else None
-
-    @property
-    def direct(self) -> bool:
-        """True where reads bypass the page cache."""
-        return self._direct_file is not None
-
-    @property
-    def descriptor(self) -> int:
-        """The descriptor for direct reads by native code; -1 where there is none."""
-        return self._direct_file.descriptor if self._direct_file is not None else -1
+        self._direct_file = found = self._probe() if direct else None
+        self.direct = found is not None  # reads bypass the page cache
+        self.descriptor = found.descriptor if found else -1  # for direct reads by native code
 
     def _probe(self) -> RawFile | None:
         """The file opened for direct I/O, if that reads the same bytes."""

@@ -41,7 +41,7 @@ class PrefetchRing:
     def __init__(self, files: Sequence[WeightFile], ring_bytes: int) -> None:
         """Raises EngineStartFailed without the native library."""
         self._native = native()
-        self._files = files
+        self._files, self.direct = files, all(file.direct for file in files)
         self._fallback = FallbackRead(self._on_fallback_read)  # must live as long as the readers
         opened = (NativeFile * len(files))(
             *(NativeFile(f.nbytes, f.stride, f.descriptor) for f in files)
@@ -61,11 +61,6 @@ class PrefetchRing:
     def ring_bytes(self) -> int:
         """Size of the ring."""
         return self._memory.nbytes
-
-    @property
-    def direct(self) -> bool:
-        """True where reads bypass the page cache."""
-        return all(file.direct for file in self._files)
 
     @property
     def counters(self) -> RingCounters:
@@ -180,12 +175,9 @@ class EvalCallback:
         self.user_data: int = self._native.callback_new(
             prefetch.ring, native_offsets(fields), self._handlers
         )
+        # Address of the context's `cb_eval`, which has to get `user_data`.
+        self.address = ctypes.cast(self._native.callback_on_node, ctypes.c_void_p).value or 0
         self._nonresident: dict[int, Weight] = {}  # by tensor
-
-    @property
-    def address(self) -> int:
-        """Address of the context's `cb_eval`, which has to get `user_data`."""
-        return ctypes.cast(self._native.callback_on_node, ctypes.c_void_p).value or 0
 
     @property
     def nonresident(self) -> list[Weight]:

@@ -66,8 +66,8 @@ class StreamedWeights:
         """
         self._header, self._strategy, self._chunk_bytes = header, strategy, chunk_bytes
         self._planned = self._residency = residency
-        self._reclaimable_mib, self._residency_changed = 0.0, False
-        self._tokens_at_once = residency.tokens_at_once
+        self.reclaimable_mib, self._residency_changed = 0.0, False
+        self.tokens_at_once = residency.tokens_at_once  # the largest batch; 0 for any
         self.ggml = Ggml(functions)
         self._tensors = TensorRegistry(self.ggml, header)
         self._type = BufferType(self.ggml, self._tensors.on_tensor)
@@ -88,23 +88,11 @@ class StreamedWeights:
         self._counters = StreamingCounters(
             self._tensors, self._callback, self._prefetch, self._temporary, self._background
         )
+        self.overrides = self._type.overrides  # address of the model's `tensor_buft_overrides`
+        # Addresses of the context's `cb_eval` and `cb_eval_user_data`.
+        self.eval_callback, self.eval_user_data = self._callback.address, self._callback.user_data
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
-
-    @property
-    def overrides(self) -> int:
-        """Address of the model's `tensor_buft_overrides`."""
-        return self._type.overrides
-
-    @property
-    def eval_callback(self) -> int:
-        """Address of the context's `cb_eval`; its user data is `eval_user_data`."""
-        return self._callback.address
-
-    @property
-    def eval_user_data(self) -> int:
-        """Address of the context's `cb_eval_user_data`."""
-        return self._callback.user_data
 
     def set_kernels(self, kernels: NodeKernels) -> None:
         """Have these kernels compute nodes in llama.cpp's place.
@@ -112,21 +100,6 @@ class StreamedWeights:
         Only before the context is created or after it is freed: its graph has their addresses.
         """
         self._callback.set_kernels(kernels)
-
-    @property
-    def tokens_at_once(self) -> int:
-        """The largest batch that may be computed; 0 for any."""
-        return self._tokens_at_once
-
-    @property
-    def prefetch_order(self) -> list[Weight]:
-        """The streamed weights in the order in which they are read."""
-        return self._prefetch.order
-
-    @property
-    def reclaimable_mib(self) -> float:
-        """Memory of the context that weights have at present."""
-        return self._reclaimable_mib
 
     @property
     def stats(self) -> WeightsStats:
@@ -338,14 +311,14 @@ class StreamedWeights:
 
     def set_reclaimable_memory(self, mib: float) -> None:
         """Set how much of the context's unused memory weights may take; in force as above."""
-        if mib != self._reclaimable_mib:
-            self._reclaimable_mib, self._residency_changed = mib, True
+        if mib != self.reclaimable_mib:
+            self.reclaimable_mib, self._residency_changed = mib, True
 
     def _residency_now(self, planned: Residency) -> Residency:
         """The plan, extended by the context's unused memory."""
-        if not self._reclaimable_mib:
+        if not self.reclaimable_mib:
             return planned
-        mib = planned.total_mib + self._reclaimable_mib
+        mib = planned.total_mib + self.reclaimable_mib
         return plan_residency(self._header, mib, chunk_bytes=self._chunk_bytes)
 
     def apply_residency(self) -> None:
@@ -365,7 +338,7 @@ class StreamedWeights:
             return
         # Not the extended plan's: how a prompt is divided into batches changes how results round,
         # so it must not depend on the length of the conversation.
-        self._tokens_at_once = planned.tokens_at_once
+        self.tokens_at_once = planned.tokens_at_once
         for weight in self._background.pending.copy():
             self._wait_for_load(weight)
         self._residency = residency
