@@ -46,7 +46,7 @@ from deepseek_r1.inference.arguments import (
 from deepseek_r1.inference.generation import GenerationRunner
 from deepseek_r1.inference.generation_lock import GenerationLock
 from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
-from deepseek_r1.inference.loading import LoadRequest, open_model, open_prompt_cache
+from deepseek_r1.inference.loading import ModelToLoad, open_model, open_prompt_cache
 from deepseek_r1.inference.thread_profile import counts_to_measure, measure_threads, save_profile
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class CPUInference:
             )
             batch = 1 if batch_size is None else batch_size
             loaded_model = open_model(
-                LoadRequest(
+                ModelToLoad(
                     Path(model_path), chosen, batch, window_mib, cache, chat_template, isolated
                 ),
                 on_accepted or (lambda _files: None),

@@ -33,7 +33,7 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class LoadRequest:
+class ModelToLoad:
     """A model to load, with what the caller says about it: see `CPUInference`."""
 
     path: Path
@@ -47,7 +47,7 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedModel:
-    """What is known of a model before native code opens its files."""
+    """A model that fits, before native code opens its files."""
 
     header: ModelHeader
     settings: LoadSettings
@@ -71,7 +71,7 @@ class LoadedModel:
     loaded: ModelLoaded
 
 
-def _accepted(request: LoadRequest) -> AcceptedModel:
+def _accepted(request: ModelToLoad) -> AcceptedModel:
     start_renderer()  # is ready by the time the header is read
     header, chosen = read_header(request.path), request.settings
     if not 1 <= request.batch_size <= MAX_BATCH:
@@ -92,7 +92,7 @@ def _accepted(request: LoadRequest) -> AcceptedModel:
 
 
 def open_model(
-    request: LoadRequest,
+    request: ModelToLoad,
     on_accepted: Callable[[Sequence[Path]], None],
     on_progress: Callable[[float], bool],
 ) -> LoadedModel:
