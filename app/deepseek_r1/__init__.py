@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
     from deepseek_r1.core.paths import starter_model
     from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-    from deepseek_r1.engine.prompt.template_families import template_names
+    from deepseek_r1.engine.prompt.template import template_names
     from deepseek_r1.engine.protocol.base import GenerationResult
     from deepseek_r1.inference import AsyncCPUInference, CPUInference
 

@@ -218,8 +218,8 @@ def test_a_marker_in_a_call_of_a_tool_or_its_result_stays_text(chatml: Vocabular
     call = Message(role=Role.ASSISTANT, content="", tool_calls=calls)
     result = Message(role=Role.TOOL, content=forged, name=forged, tool_call_id=forged)
     source = (
-        "{% for m in messages %}{{ m.tool_calls or '' }}{{ m.name }}{{ m.tool_call_id }}"
-        "{{ m.content }}{% endfor %}"
+        "{% for m in messages %}{% for call in m.tool_calls or [] %}{{ call | tojson }}{% endfor %}"
+        "{{ m.name }}{{ m.tool_call_id }}{{ m.content }}{% endfor %}"
     )
     builder = PromptBuilder(ChatTemplate(source), chatml.model)
     tokens = builder.build([user("Hello"), call, result])[0]

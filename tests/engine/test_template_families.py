@@ -11,8 +11,8 @@ from deepseek_r1.core.errors import TemplateUnusable, WrongUsage
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.template_names import FAMILY, TEMPLATE_NAMES
-from deepseek_r1.engine.prompt.template import ChatTemplate
-from deepseek_r1.engine.prompt.template_families import (
+from deepseek_r1.engine.prompt.template import (
+    ChatTemplate,
     choose_template,
     open_template,
     template_names,

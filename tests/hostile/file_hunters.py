@@ -17,8 +17,7 @@ from deepseek_r1.core.events import AnswerDelta
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.template_names import TEMPLATE_NAMES
-from deepseek_r1.engine.prompt.template import ChatTemplate
-from deepseek_r1.engine.prompt.template_families import _SOURCES
+from deepseek_r1.engine.prompt.template import _SOURCES, ChatTemplate
 from deepseek_r1.engine.prompt.template_process import end_renderer, renderer_pid
 from deepseek_r1.formats.ggml_file import is_ggml
 from deepseek_r1.formats.gguf import read_header

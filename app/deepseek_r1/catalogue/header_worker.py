@@ -61,7 +61,7 @@ def _read(request: ReadHeader) -> HeaderRead:
 
 
 def _check_loadable(path: Path, draft_path: str, chat_template: str) -> None:
-    from deepseek_r1.engine.prompt.template_families import open_template  # noqa: PLC0415 - likewise
+    from deepseek_r1.engine.prompt.template import open_template  # noqa: PLC0415 - seldom wanted
     from deepseek_r1.engine.protocol import vocabulary_map  # noqa: PLC0415 - seldom wanted
 
     header = read_header(path)

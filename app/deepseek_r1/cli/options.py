@@ -28,7 +28,7 @@ from deepseek_r1.core.settings import (
     SamplingSettings,
     default_budget,
 )
-from deepseek_r1.engine.prompt.template_families import template_names
+from deepseek_r1.engine.prompt.template import template_names
 from deepseek_r1.formats.template_file import read_template_file
 from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.protocol import PromptCacheFolder

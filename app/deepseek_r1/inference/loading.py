@@ -12,7 +12,7 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.engine.prompt.template_families import open_template
+from deepseek_r1.engine.prompt.template import open_template
 from deepseek_r1.engine.prompt.template_process import end_renderer, start_renderer
 from deepseek_r1.engine.protocol.base import DraftRequest, Engine, OpenRequest
 from deepseek_r1.engine.protocol.vocabulary_map import compared_vocabularies

@@ -28,11 +28,11 @@ from deepseek_r1.core.errors import (
     ModelLoadFailed,
     R1Error,
 )
+from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.process_lock import lock_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.engine.protocol.engine_names import import_low_level
 from deepseek_r1.hardware import cpu
 from deepseek_r1.legacy.legacy_process import LegacyCall, LegacyFile, LegacyResult, Progress
@@ -118,7 +118,9 @@ class LegacyModel:
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
         """Return the tokens of `text`; with `begin` after the token that begins a text, if any."""
-        raw = to_utf8(text).replace(b"\0", b"")  # the library's texts end at a NUL
+        raw = (
+            without_surrogates(text).encode().replace(b"\0", b"")
+        )  # the library's texts end at a NUL
         buffer = (ctypes.c_int * (len(raw) + 16))()  # a token has at least a byte
         count = self._api.ctransformers_llm_tokenize(self.pointer, raw, begin, buffer)
         tokens: list[int] = buffer[:count]

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildFailure
 from deepseek_r1.core.errors import EngineDied, EngineStartFailed, LoadStopped
+from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.formats.header import GGUF, ModelHeader
 from deepseek_r1.memory.meter import process_mib
 
@@ -101,7 +101,10 @@ class LegacyModelProcess:
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
         """Return the tokens of `text`; with `begin` after the token that begins a text, if any."""
-        return [int(token) for token in self._call("tokenize", _as_text(to_utf8(text)), begin)]
+        return [
+            int(token)
+            for token in self._call("tokenize", _as_text(without_surrogates(text).encode()), begin)
+        ]
 
     def piece(self, token: int) -> bytes:
         """Return the text of a token, as bytes."""

@@ -18,10 +18,10 @@ from deepseek_r1.core.events import (
     TemplateUsed,
     WeightsStats,
 )
+from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
 from deepseek_r1.engine.output.repetition import RepetitionDetector
 from deepseek_r1.engine.prompt.prompt_builder import common_length
@@ -107,7 +107,11 @@ class LegacyEngine:
     def _tokenize(self, text: str, *, begin: bool) -> list[int]:
         self.last_progress = time.monotonic()  # this library is slow at it
         if self._missing_bytes:
-            text = "".join(each for each in text if self._missing_bytes.isdisjoint(to_utf8(each)))
+            text = "".join(
+                each
+                for each in text
+                if self._missing_bytes.isdisjoint(without_surrogates(each).encode())
+            )
         return self._model.tokenize(text, begin=begin)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepseek_r1.engine.llama.prefill_chunking import TARGET_CALL_S, PrefillChunker
+from deepseek_r1.engine.llama.prefill import TARGET_CALL_S, PrefillChunker
 
 
 def after(tokens: int, seconds: float, micro_batch: int = 256) -> int:

@@ -7,11 +7,42 @@ from collections.abc import Callable, Iterator
 
 from deepseek_r1.core.events import PrefillProgress
 from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
-from deepseek_r1.engine.llama.prefill_chunking import PrefillChunker
 from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache, PromptPieces
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.memory.plan import DECODE_ROWS
+
+TARGET_CALL_S = 10.0
+STEP_TOKENS = 32
+FIRST_TOKENS = 64  # enough to measure the machine's speed
+
+
+class PrefillChunker:
+    """Adapts the size of calls to the machine's measured speed.
+
+    The weights are read once a call, so small ones are slow (64 tokens take 8 % more time than 256,
+    32 take 20 %). But one call is one report of progress, for which the host waits a minute. So it
+    is a full micro-batch, and smaller only on machines that do not compute that in time.
+    """
+
+    def __init__(self, micro_batch: int) -> None:
+        self._most = micro_batch
+        self._chunk = min(FIRST_TOKENS, micro_batch)
+
+    def chunk_tokens(self) -> int:
+        """Return the tokens of the next call."""
+        return self._chunk
+
+    def observe(self, tokens: int, seconds: float) -> None:
+        """Record the time of a call.
+
+        Short calls are ignored: they say too little about the speed of long ones.
+        """
+        if tokens < min(STEP_TOKENS, self._most) or seconds <= 0.0:
+            return
+        in_time = int(tokens / seconds * TARGET_CALL_S) // STEP_TOKENS * STEP_TOKENS
+        self._chunk = min(self._most, max(STEP_TOKENS, in_time))
+
 
 _AGAIN_SHARE = 4  # of the missing tokens, a quarter as many may be computed again for whole pieces
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from deepseek_r1.core.errors import EngineFailed, ModelFileDamaged, PromptTooLong, WrongUsage
 from deepseek_r1.core.events import (
@@ -28,7 +27,7 @@ from deepseek_r1.core.messages import (
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, DecodeLoop, DecodeMachine
 from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
-from deepseek_r1.engine.llama.answer.samplers import SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import LogprobReader, SamplerPair
 from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
@@ -42,7 +41,6 @@ from deepseek_r1.engine.llama.prefill import NextTurn, PromptPrefill
 from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
 from deepseek_r1.engine.llama.speculative.drafting import (
     DraftMemory,
-    LoadShares,
     make_drafting,
     open_draft,
 )
@@ -50,7 +48,7 @@ from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
 from deepseek_r1.engine.llama.threads import EngineThreads, ThreadGovernor
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
-from deepseek_r1.engine.prompt.template_families import open_template
+from deepseek_r1.engine.prompt.template import open_template
 from deepseek_r1.engine.prompt.template_process import renderer_mib
 from deepseek_r1.engine.protocol.base import GenerationResult, OpenRequest
 from deepseek_r1.engine.protocol.engine_names import engine_name
@@ -58,9 +56,6 @@ from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
 from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.residency import Residency
-
-if TYPE_CHECKING:
-    from deepseek_r1.engine.llama.binding.logprobs import LogprobReader
 
 
 class LlamaEngine:
@@ -72,19 +67,21 @@ class LlamaEngine:
         settings = with_precision(request.settings, slow_f16=slow_f16)
         request = replace(request, settings=settings)
         with ExitStack() as opened:
-            progress = LoadShares(request, self._progress_callback(request))
-            memory = self._open(request, progress, opened)
+            memory = self._open(request, opened)
             self._assemble(request, memory)
             self._closing = opened.pop_all()
 
-    def _open(
-        self, request: OpenRequest, progress: LoadShares, opened: ExitStack
-    ) -> KVMemory | None:
+    def _open(self, request: OpenRequest, opened: ExitStack) -> KVMemory | None:
         """Load the draft model and the weights, create the context, and return its cells' memory.
 
         `opened` gets what has to be closed.
         """
         self._library, settings = library(), request.settings
+
+        def on_progress(fraction: float) -> bool:
+            self.last_progress = time.monotonic()
+            return request.on_progress(fraction)
+
         template, self.template = open_template(request.header, request.chat_template)
         self._threads = EngineThreads(settings, request.automatic_threads)
         threads = self._threads.applied
@@ -92,7 +89,7 @@ class LlamaEngine:
         if self._weights is not None:
             opened.callback(self._weights.close)
         self._draft_memory = DraftMemory(
-            open_draft(self._library, request, threads, progress.of_draft),
+            open_draft(self._library, request, threads, on_progress),
             request.residency,
             request.residency_without_draft,
             self._weights.set_residency if self._weights is not None else lambda _residency: None,
@@ -100,9 +97,7 @@ class LlamaEngine:
         )
         opened.callback(self._draft_memory.close)
         self._draft_was_released = request.draft_released
-        self._model = LlamaModel(
-            self._library, request.header.parts, progress.of_model, self._weights
-        )
+        self._model = LlamaModel(self._library, request.header.parts, on_progress, self._weights)
         opened.callback(self._model.close)
         self._prompts = _usable_prompts(PromptBuilder(template, self._model), request)
         memory = make_kv_memory(self._library, self._weights, request)
@@ -157,12 +152,7 @@ class LlamaEngine:
         self._kv_reclaim = make_kv_reclaim(memory, self._weights, request, self._library.log)
         self._prefill = PromptPrefill(self._context, prefixes, self._poll)
         self.last_progress = time.monotonic()
-        self._drafting = make_drafting(
-            request,
-            self._context,
-            self._model,
-            self._draft_memory,
-        )
+        self._drafting = make_drafting(request, self._context, self._model, self._draft_memory)
         self._next_turn = NextTurn(
             self._context,
             prefixes,
@@ -171,13 +161,6 @@ class LlamaEngine:
             begin_decode=self._begin_decode,
             read_draft=self._drafting.prepare,
         )
-
-    def _progress_callback(self, request: OpenRequest) -> Callable[[float], bool]:
-        def on_progress(fraction: float) -> bool:
-            self.last_progress = time.monotonic()
-            return request.on_progress(fraction)
-
-        return on_progress
 
     @property
     def threads(self) -> tuple[int, int]:
@@ -482,10 +465,6 @@ class LlamaEngine:
     def _logprob_reader(self, sampling: SamplingSettings) -> LogprobReader | None:
         if not sampling.logprobs:
             return None
-        from deepseek_r1.engine.llama.binding.logprobs import (  # noqa: PLC0415 - imports numpy
-            LogprobReader,
-        )
-
         return LogprobReader(self._library, self._model, self._context.pointer, sampling)
 
     def _cells_end(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from collections.abc import Sequence
 
@@ -19,7 +20,6 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.output.detokenizer import Detokenizer
 from deepseek_r1.engine.output.reasoning import (
     OutputSegment,
     ReasoningSplitter,
@@ -28,6 +28,7 @@ from deepseek_r1.engine.output.reasoning import (
 )
 from deepseek_r1.engine.protocol.base import GenerationResult
 
+_new_decoder = codecs.getincrementaldecoder("utf-8")
 TAG_LAST_BYTE = b">"  # the last byte of every tag
 
 
@@ -60,7 +61,7 @@ class GenerationOutput:
         self._text_every_s = 0.0 if by_token else text_every_s
         self._pending = b""
         self._text_due_s = 0.0  # text waits until then
-        self._detokenizer = Detokenizer()
+        self._decoder = _new_decoder("replace")  # a character may be spread over several tokens
         self._splitter = ReasoningSplitter(thinking_open=thinking_open, plain=plain)
         self._logprobs: list[TokenLogprob] = []  # of text that has not been returned
         self._has_thinking = False
@@ -103,7 +104,7 @@ class GenerationOutput:
         White space next to a tag, and what may become a tag or a stop sequence, is not shown until
         it is certain.
         """
-        for kind, part in self._splitter.feed(self._detokenizer.feed(text)):
+        for kind, part in self._splitter.feed(self._decoder.decode(text)):
             if kind is SegmentKind.ANSWER:
                 self._shown[kind] -= len(self._stops.feed(part))
             elif kind is SegmentKind.THINKING:
@@ -115,7 +116,7 @@ class GenerationOutput:
     def close_thinking(self, end: ThinkingEnd) -> Sequence[GenerationEvent]:
         """Close the thinking block without a token of the model's. Returns the events."""
         segments = self._splitter.feed(self._decode_pending())
-        self._detokenizer.drop_unfinished()
+        self._decoder.reset()  # drops an unfinished character
         if self._splitter.thinking:
             segments += self._splitter.close()
             self._thinking_end = end
@@ -166,7 +167,7 @@ class GenerationOutput:
         """
         text = self._decode_pending()
         if not cut:
-            text += self._detokenizer.finish()
+            text += self._decoder.decode(b"", final=True)
         events = self._events(self._splitter.feed(text) + self._splitter.finish())
         return [*events, *self._answer(self._stops.finish())]
 
@@ -196,7 +197,7 @@ class GenerationOutput:
 
     def _decode_pending(self) -> str:
         pending, self._pending = self._pending, b""
-        return self._detokenizer.feed(pending)
+        return self._decoder.decode(pending)
 
     def _events(self, segments: list[OutputSegment]) -> list[GenerationEvent]:
         if self._splitter.thinking:

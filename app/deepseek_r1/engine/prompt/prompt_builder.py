@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from deepseek_r1.core.errors import TextTooLong, WrongUsage
+from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import (
     Message,
@@ -23,7 +24,6 @@ from deepseek_r1.core.messages import (
     Role,
     ToolCall,
 )
-from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
 from deepseek_r1.engine.prompt.template import ChatTemplate, opens_thinking
 
@@ -46,15 +46,12 @@ class Tokenizer(Protocol):
     @property
     def longest_token(self) -> int:
         """The most bytes of a token."""
-        ...
 
     def markers(self) -> Iterable[str]:
         """Yield the texts of all control tokens."""
-        ...
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of `text` alone; with `special`, markers become special tokens."""
-        ...
 
 
 class PromptBuilder:
@@ -87,7 +84,7 @@ class PromptBuilder:
         """
         if not most_tokens or len(text) <= _MOST_CHARACTERS * most_tokens:
             return
-        nbytes = len(to_utf8("".join(text.split())))
+        nbytes = len(without_surrogates("".join(text.split())).encode())
         if (least := nbytes // self._tokenizer.longest_token) > most_tokens:
             raise TextTooLong(tokens=least, context=most_tokens)
 

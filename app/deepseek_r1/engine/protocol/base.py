@@ -93,30 +93,24 @@ class AnswerBatch(Protocol):
     @property
     def busy(self) -> bool:
         """Whether there is an answer."""
-        ...
 
     def add(self, key: int, request: AnswerRequest) -> None:
         """Take a request. Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed."""
-        ...
 
     def step(self) -> list[tuple[int, GenerationEvent]]:
         """Compute once; returns the events that came of it, each with its key.
 
         The last event of each answer is a GenerationFinished. Raises EngineFailed.
         """
-        ...
 
     def cancel(self, key: int) -> None:
         """End an answer, in the middle of a computation too."""
-        ...
 
     def end_thinking(self, key: int) -> None:
         """Close the thinking block of an answer at its next token."""
-        ...
 
     def drop_all(self) -> list[tuple[int, GenerationEvent]]:
         """Forget all answers after a failure; returns the events of their text so far."""
-        ...
 
 
 class Engine(Protocol):
@@ -136,70 +130,57 @@ class Engine(Protocol):
     @property
     def threads(self) -> tuple[int, int]:
         """Threads for decode and for prefill in force, none of them 0."""
-        ...
 
     @property
     def context_used(self) -> int:
         """Tokens in the context."""
-        ...
 
     @property
     def weights_stats(self) -> WeightsStats | None:
         """Counters of weight streaming; None where all weights are in memory."""
-        ...
 
     @property
     def draft_released(self) -> bool:
         """Whether the draft model was freed, in this load or before, since answers are slower."""
-        ...
 
     def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
         """Change the plan for streamed weights, in force with the next token. From any thread.
 
         `without_draft` is the plan once the draft model is freed; None where there is none.
         """
-        ...
 
     def apply_residency(self) -> None:
         """Put a changed plan in force now. Only while nothing is computed."""
-        ...
 
     def limit_batch(self, tokens: int) -> None:
         """Limit the prompt tokens of one computation, from the next one on. From any thread."""
-        ...
 
     def measured_mib(self) -> Mapping[str, float]:
         """Return the memory that was allocated, by the names of the bill's lines."""
-        ...
 
     def count_tokens(self, messages: PromptInput, *, most_tokens: int = 0) -> int:
         """Return the length of the prompt that these messages make.
 
         With `most_tokens`, TextTooLong may be raised for a longer one, which takes less time.
         """
-        ...
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of a text; with `special`, markers become control tokens."""
-        ...
 
     def token_bytes(self, tokens: Sequence[int]) -> bytes:
         """Return the text of tokens in UTF-8; control tokens have none. Raises WrongUsage."""
-        ...
 
     def embed(self, text: str) -> list[float]:
         """Return the embedding of a text, of length 1. A `cancel` ends it with EngineFailed.
 
         Raises PromptTooLong, WrongUsage, EngineFailed.
         """
-        ...
 
     def stream(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Generate one answer. Its last event, and only that, is a GenerationFinished.
 
         Raises PromptTooLong, TemplateUnusable, WrongUsage, EngineFailed.
         """
-        ...
 
     def prepare(
         self, messages: Sequence[Message], *, owner: str, compute: bool
@@ -211,45 +192,35 @@ class Engine(Protocol):
         segments that the disk lacks are written for `owner`. A `cancel` ends it between two
         computations.
         """
-        ...
 
     def save_prompt(self, seconds: float) -> None:
         """Write segments that the last `prepare` did not, for at most `seconds`."""
-        ...
 
     def complete_many(
         self, prompts: Sequence[PromptInput], sampling: SamplingSettings
     ) -> list[GenerationResult]:
         """Answer each prompt, together as far as the context has space for them."""
-        ...
 
     def open_batch(self) -> AnswerBatch:
         """Return a batch, empty but for what its last answers left in the cache.
 
         Until nothing is in it any more, nothing else may be computed. Raises WrongUsage.
         """
-        ...
 
     def reset_cancel(self) -> None:
         """Discard a `cancel` or an `end_thinking` that came while nothing was running."""
-        ...
 
     def cancel(self) -> None:
         """End the running answer within 200 ms; it finishes as CANCELLED."""
-        ...
 
     def end_thinking(self) -> None:
         """Close the thinking block of the running answer within 300 ms; the answer goes on."""
-        ...
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the threads from the next token on. 0 is automatic."""
-        ...
 
     def set_automatic_threads(self, threads: int, threads_prefill: int) -> None:
         """Set the measured counts that automatic threads use from now on."""
-        ...
 
     def close(self) -> None:
         """Free all memory."""
-        ...

@@ -20,8 +20,7 @@ from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
-from deepseek_r1.engine.llama.speculative.drafting import CacheDropping, DraftMemory, undrafted_s
-from deepseek_r1.hardware.storage import RawFile
+from deepseek_r1.engine.llama.speculative.drafting import DraftMemory, undrafted_s
 from deepseek_r1.weights.residency import Residency, plan_residency
 from memory.headers import streamable
 
@@ -189,26 +188,3 @@ def test_a_process_takes_no_more_memory_once_its_draft_model_is_given_up(
     assert released == ("False", "True", "True")
     assert max(map(float, used_mib[1:])) <= float(used_mib[0]) + 4
     assert max(map(float, peak_mib[1:])) <= max(float(peak_mib[0]), 206.0) + 1
-
-
-class CachedFile(RawFile):
-    """A file of 100 MiB that counts how often its page cache was dropped."""
-
-    def __init__(self) -> None:
-        self.nbytes, self.dropped = 100 << 20, 0
-
-    def drop_cache(self, offset: int, nbytes: int) -> None:
-        assert (offset, nbytes) == (0, self.nbytes)
-        self.dropped += 1
-
-
-def test_a_load_leaves_nothing_in_the_page_cache() -> None:
-    """A limit of a control group counts the page cache as well as the plan's memory."""
-    file = CachedFile()
-    fractions: list[float] = []
-    progress = CacheDropping([file], lambda fraction: fractions.append(fraction) is None)
-    for step in range(101):
-        assert progress(step / 100)
-    assert len(fractions) == 101
-    assert file.dropped == 4  # after 32, 64 and 96 MiB, and at the end
-    assert not CacheDropping([file], lambda _fraction: False)(0.5)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd, TokenLogprob
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.answer.answer_end import AnswerEnd
-from deepseek_r1.engine.llama.answer.samplers import SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import LogprobReader, SamplerPair
 from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -19,9 +19,6 @@ from deepseek_r1.engine.llama.threads import ThreadGovernor
 from deepseek_r1.engine.output.generation_output import TAG_LAST_BYTE, GenerationOutput
 from deepseek_r1.memory.plan import DECODE_ROWS
 from deepseek_r1.native.native_library import DecodeBuffers, DecodeResult, LlamaFunctions, native
-
-if TYPE_CHECKING:
-    from deepseek_r1.engine.llama.binding.logprobs import LogprobReader
 
 MAX_RUN_S = 0.05  # then the engine reports progress and applies changed settings
 _MAX_TOKENS = 256  # of a run

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepseek_r1.core.errors import EngineFailed, WrongUsage
+from deepseek_r1.core.events import TokenLogprob
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.binding.library import Library
@@ -207,3 +208,36 @@ class SamplerPair:
         self._free.close()
         if self._constrained is not None:
             self._constrained.close()
+
+
+class LogprobReader:
+    """Reads log probabilities from the logits of a context, after a token was sampled.
+
+    For the computing thread. It alone imports numpy, at its first use.
+    """
+
+    def __init__(
+        self, library: Library, model: LlamaModel, context: Any, sampling: SamplingSettings
+    ) -> None:
+        """`context` is llama.cpp's pointer."""
+        self._api, self._model, self._context = library.api, model, context
+        self._top = sampling.top_logprobs
+
+    def read(self, token: int, row: int) -> TokenLogprob:
+        """Return a token's log probability from row `row` of the last computation's logits."""
+        import numpy as np  # noqa: PLC0415 - 20 MiB, for answers that want it
+
+        pointer = self._api.llama_get_logits_ith(self._context, row)
+        logits = np.ctypeslib.as_array(pointer, (self._model.vocabulary,)).astype(np.float64)
+        highest = logits.max()
+        logprobs = logits - (highest + np.log(np.exp(logits - highest).sum()))
+        most = np.argpartition(-logprobs, self._top)[: self._top]
+        top = tuple(
+            self._entry(each, logprobs[each])
+            for each in sorted(map(int, most), key=lambda at: -logprobs[at])
+        )
+        return self._entry(token, logprobs[token]).model_copy(update={"top": top})
+
+    def _entry(self, token: int, logprob: float) -> TokenLogprob:
+        text = self._model.piece(token)
+        return TokenLogprob(token=token, data=tuple(text), logprob=float(logprob))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from deepseek_r1.core.errors import PromptTooLong, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.samplers import SamplerPair
-from deepseek_r1.engine.llama.batching.batch_scheduler import BatchEvent, BatchScheduler
+from deepseek_r1.engine.llama.answer.samplers import LogprobReader, SamplerPair
+from deepseek_r1.engine.llama.batching.batch_scheduler import BatchScheduler
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
 from deepseek_r1.engine.llama.binding.context import LlamaContext
@@ -20,9 +20,6 @@ from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.protocol.base import GenerationResult
-
-if TYPE_CHECKING:
-    from deepseek_r1.engine.llama.binding.logprobs import LogprobReader
 
 
 class BatchParts(NamedTuple):
@@ -39,24 +36,19 @@ class BatchParts(NamedTuple):
     cancelled: Callable[[], bool]
 
 
-class SequenceBatch:
+class SequenceBatch(BatchScheduler):
     """Implements `engine.protocol.base.AnswerBatch` with the sequences of one context."""
 
     def __init__(self, parts: BatchParts) -> None:
         self._parts, context = parts, parts.context
         cells = SequenceCells(context, context.params.sequences, reuses=parts.model.can_truncate)
-        self._scheduler = BatchScheduler(
+        super().__init__(
             context,
             cells,
             poll=parts.poll,
             cancelled=parts.cancelled,
             attention_heads=parts.model.attention_heads,
         )
-
-    @property
-    def busy(self) -> bool:
-        """Whether there is an answer."""
-        return self._scheduler.busy
 
     def add(self, key: int, request: AnswerRequest, index: int = 0) -> None:
         """Take a request; its events have this key.
@@ -99,32 +91,20 @@ class SequenceBatch:
             context_length=length,
             logprobs=parts.logprobs(request.sampling),
         )
-        self._scheduler.add(answer)
-
-    def step(self) -> list[BatchEvent]:
-        """Compute once; returns the events that came of it, each with its key."""
-        return self._scheduler.step()
+        self.take(answer)
 
     def cancel(self, key: int) -> None:
         """End an answer, in the middle of a computation too. From any thread."""
-        for answer in self._scheduler.answers:
+        for answer in self.answers:
             if answer.key == key:
                 answer.cancelled = True
                 self._parts.context.abort.set()
 
     def end_thinking(self, key: int) -> None:
         """Close the thinking block of an answer at its next token. From any thread."""
-        for answer in self._scheduler.answers:
+        for answer in self.answers:
             if answer.key == key:
                 answer.end_thinking()
-
-    def drop_all(self) -> list[BatchEvent]:
-        """Forget all answers after a failure; returns the events of their text so far."""
-        return self._scheduler.drop_all()
-
-    def clear(self) -> None:
-        """Free the cells that ended answers left. Only while there are no answers."""
-        self._scheduler.clear()
 
 
 def answer_all(

@@ -87,7 +87,7 @@ class BatchScheduler:
         """The answers, those that are computed first."""
         return (*self._running, *self._waiting)
 
-    def add(self, answer: BatchedAnswer) -> None:
+    def take(self, answer: BatchedAnswer) -> None:
         """Take an answer whose prompt leaves room in the context."""
         self._waiting.append(answer)
 
@@ -125,12 +125,6 @@ class BatchScheduler:
         self._running.clear()
         self._waiting.clear()
         return events
-
-    def clear(self) -> None:
-        """Free all cells, while there are no answers."""
-        for sequence in range(len(self._cells.tokens)):
-            self._cells.truncate(sequence, 0)
-        self._context.batched_cells = 0
 
     # ---- admission ------------------------------------------------------------------------------
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.answer.answer_end import AnswerEnd
-from deepseek_r1.engine.llama.answer.samplers import SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import LogprobReader, SamplerPair
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.output.generation_output import GenerationOutput
-
-if TYPE_CHECKING:
-    from deepseek_r1.engine.llama.binding.logprobs import LogprobReader
 
 
 class BatchedAnswer:

@@ -19,11 +19,9 @@ class SequenceMemory(Protocol):
 
     def remove(self, sequence: int, length: int) -> bool:
         """Remove a sequence from all cells but its first `length` ones. False if that failed."""
-        ...
 
     def share(self, source: int, target: int, length: int) -> None:
         """Add the first `length` cells of `source` to the empty sequence `target`."""
-        ...
 
 
 class SequenceCells:

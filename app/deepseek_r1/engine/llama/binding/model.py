@@ -18,9 +18,9 @@ from deepseek_r1.core.errors import (
     ModelLoadFailed,
     StreamingUnavailable,
 )
+from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.interrupts import Interrupt, deferred_interrupt
 from deepseek_r1.engine.llama.binding.library import Library
-from deepseek_r1.engine.output.detokenizer import to_utf8
 from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, PlainBufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
@@ -142,7 +142,7 @@ class LlamaModel:
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of `text` alone."""
-        raw = to_utf8(text)
+        raw = without_surrogates(text).encode()
         capacity = len(raw) + 16  # a token has at least a byte; prefixes may add a few
         tokens = (self._api.llama_token * capacity)()
         count = self._api.llama_tokenize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import DraftUnfit
@@ -20,7 +19,6 @@ from deepseek_r1.engine.llama.speculative.prompt_lookup import PromptLookup
 from deepseek_r1.engine.llama.speculative.proposer import PassTimes, Proposer
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
 from deepseek_r1.engine.protocol.base import OpenRequest
-from deepseek_r1.hardware.storage import RawFile, SystemFile
 from deepseek_r1.memory.drafts import draft_kv_type
 from deepseek_r1.memory.estimate import UNHIDDEN_SHARE, unhidden_compute_s
 from deepseek_r1.memory.meter import unshared_mib
@@ -213,68 +211,20 @@ class DraftMemory:
             model.close()
 
 
-class LoadShares:
-    """Reports the progress of a load: the draft model first, each by the size of its file.
-
-    Its methods return False where the load has to stop, as `on_progress` does.
-    """
-
-    def __init__(self, request: OpenRequest, on_progress: Callable[[float], bool]) -> None:
-        draft_bytes = request.draft.header.file_bytes if request.draft is not None else 0
-        self._draft_share = draft_bytes / (draft_bytes + request.header.file_bytes)
-        self._on_progress = on_progress
-
-    def of_draft(self, fraction: float) -> bool:
-        """Report the fraction of the draft model that is loaded, 0 to 1."""
-        return self._on_progress(self._draft_share * fraction)
-
-    def of_model(self, fraction: float) -> bool:
-        """Report the fraction of the target that is loaded, 0 to 1."""
-        return self._on_progress(self._draft_share + (1 - self._draft_share) * fraction)
-
-
-class CacheDropping:
-    """Reports the progress of a load, and drops from the page cache what was read on the way.
-
-    llama.cpp reads a draft model through the page cache. A limit of a control group counts that,
-    too: a container would run short of memory although the plan fits.
-    """
-
-    _STEP_BYTES = 32 << 20
-
-    def __init__(self, files: Sequence[RawFile], on_progress: Callable[[float], bool]) -> None:
-        self._files, self._on_progress = files, on_progress
-        self._nbytes = sum(file.nbytes for file in files)
-        self._dropped = 0  # bytes that had been read at the last time
-
-    def __call__(self, fraction: float) -> bool:
-        """Take the fraction that is loaded, 0 to 1. Returns whether the load goes on."""
-        read = round(fraction * self._nbytes)
-        if read - self._dropped >= self._STEP_BYTES or fraction >= 1:
-            self._dropped = read
-            for file in self._files:
-                file.drop_cache(0, file.nbytes)
-        return self._on_progress(fraction)
-
-
 def open_draft(
     library: Library,
     request: OpenRequest,
     threads: tuple[int, int],
     on_progress: Callable[[float], bool],
 ) -> DraftModel | None:
-    """Load the draft model of a request; None where there is none.
+    """Load the draft model of a request; None where there is none. It is no part of the progress.
 
     Raises DraftUnfit, ModelLoadFailed, LoadStopped.
     """
     draft = request.draft
     if draft is None:
         return None
-    with ExitStack() as opened:
-        files = [SystemFile(part, direct=False) for part in draft.header.parts]
-        for file in files:
-            opened.callback(file.close)
-        model = LlamaModel(library, draft.header.parts, CacheDropping(files, on_progress))
+    model = LlamaModel(library, draft.header.parts, lambda _fraction: on_progress(0.0))
     try:
         if not model.can_truncate:
             detail = tr("Tokens cannot be taken back from its memory.")

@@ -155,27 +155,21 @@ class Proposer(Protocol):
         Where the answer has to be `reproducible`, drafts depend on nothing but the prompt and the
         answer itself.
         """
-        ...
 
     def observe(self, tokens: Sequence[int]) -> None:
         """Append tokens that the sampler chose."""
-        ...
 
     def expected_s(self, times: PassTimes, most: int) -> float:
         """Return the seconds that a token is expected to take with a draft of this proposer."""
-        ...
 
     def propose(self, times: PassTimes, most: int) -> Draft:
         """Draft up to `most` tokens, as many as are worth verifying by the `times` of passes.
 
         Raises AbortedError, EngineFailed.
         """
-        ...
 
     def on_verified(self, draft: Draft, kept: int) -> None:
         """Record that the sampler chose the first `kept` tokens of a draft, and not the next."""
-        ...
 
     def on_plain(self) -> None:
         """Record that a token was decoded without a draft."""
-        ...
