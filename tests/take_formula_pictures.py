@@ -1,14 +1,12 @@
-"""Writes a contact sheet of two hundred formulas as R1 writes them, and a chat with some.
+"""Takes the pictures of a chat with formulas.
 
-    python tests/take_formula_pictures.py [FOLDER] [--chats]       # docs/pictures by default
+    python tests/take_formula_pictures.py [FOLDER]       # docs/pictures by default
 
-`--chats` takes only the chat, in both languages, light, dark and high contrast; with
-QT_SCALE_FACTOR=2 at 200 %.
+With QT_SCALE_FACTOR=2 at 200 %.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -17,19 +15,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "tests")]
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QImage, QPainter
-
-from r1desk.chat.formulas.formula_layout import FormulaLayout, GlyphOutlines, read_reply
-from r1desk.chat.formulas.formula_painter import FormulaPainter, FormulaStyle
-from r1desk.chat.formulas.latex import CannotTypeset, typeset
-from support.formula_corpus import FORMULAS
 from support.photographer import chat_photographer
 from window.stored_conversations import store_conversation
 
-COLUMNS = 4
-CELL = (420, 108)
-EM = 17.0
 THINKING = {
     "en": "The roots add up to 5 and multiply to 6, so they are 2 and 3. Let me check by formula.",
     "zh_CN": "两根之和为 5，两根之积为 6，所以是 2 和 3。再用公式检查一遍。",
@@ -91,89 +79,25 @@ D = b^2 - 4ac \begin{cases}
 }
 
 
-def main() -> int:
-    """Take the pictures; returns how many formulas were not set."""
-    given = [name for name in sys.argv[1:] if not name.startswith("--")]
-    folder = Path(given[0]) if given else ROOT / "docs/pictures"
-    if "--chats" in sys.argv:
-        for language in ANSWERS:
-            take_chats(folder, language, "light", "dark", "high_contrast")
-        return 0
+def main() -> None:
+    """Save the real window with formulas below a folded thought, in both languages."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs/pictures"
     for language in ANSWERS:
-        take_chats(folder, language, "light")
-    return take_sheet(folder / "formulas.png")
+        take_chat(folder, language)
 
 
-def take_chats(folder: Path, language: str, *themes: str) -> None:
-    """Save the real window with formulas below a folded thought, once for each theme."""
-
+def take_chat(folder: Path, language: str) -> None:
     def prepare(profile: Path) -> None:
         texts = QUESTIONS[language], ANSWERS[language]
         store_conversation(profile, *texts, thinking=THINKING[language], thinking_s=12.0)
 
-    photographer = chat_photographer(folder, language, themes[0], prepare=prepare)
-    view = photographer.session.window.chat
-    for theme in themes:
-        photographer.session.appearance.set_theme(theme)
-        photographer.live(1_500)
-        view.column.verticalScrollBar().setValue(0)
-        photographer.live(500)
-        tag = f"-{language}" if language != "en" else ""
-        photographer.save(f"formulas-chat{tag}{'' if theme == 'light' else '-' + theme}")
+    photographer = chat_photographer(folder, language, "light", prepare=prepare)
+    photographer.live(1_500)
+    photographer.session.window.chat.column.verticalScrollBar().setValue(0)
+    photographer.live(500)
+    photographer.save("formulas-chat" if language == "en" else f"formulas-chat-{language}")
     photographer.close()
 
 
-def take_sheet(target: Path) -> int:
-    """Draw every formula with its number and its source; returns how many were not set."""
-    outlines = GlyphOutlines()
-    painter_of = FormulaPainter(outlines)
-    rows = -(-len(FORMULAS) // COLUMNS)
-    image = QImage(COLUMNS * CELL[0], rows * CELL[1], QImage.Format.Format_RGB32)
-    image.fill(Qt.GlobalColor.white)
-    painter = QPainter(image)
-    failed = 0
-    for index, source in enumerate(FORMULAS):
-        box = QRectF(index % COLUMNS * CELL[0], index // COLUMNS * CELL[1], *CELL)
-        painter.setPen(QColor("#dddddd"))
-        painter.drawRect(box)
-        painter.setFont(small_font())
-        painter.setPen(QColor("#777777"))
-        painter.drawText(box.adjusted(4, 2, -4, -2), f"{index + 1}  {source[:76]}")
-        layout = layout_of(source, outlines)
-        if layout is None:
-            failed += 1
-            painter.setPen(QColor("#c00000"))
-            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "not set")
-            continue
-        em = min(EM, EM * (CELL[0] - 16) / max(1.0, layout.width * EM / 1000))
-        em = min(em, EM * (CELL[1] - 24) / max(1.0, (layout.ascent + layout.descent) * EM / 1000))
-        style = FormulaStyle(em_px=em, colour=QColor("#1a1a1a"), font=QFont())
-        height = (layout.ascent + layout.descent) * em / 1000
-        top = box.y() + 18 + (CELL[1] - 20 - height) / 2
-        painter_of.paint(
-            painter, QPointF(box.x() + 8, top + layout.ascent * em / 1000), layout, style
-        )
-    painter.end()
-    image.convertToFormat(QImage.Format.Format_Grayscale8).save(str(target))
-    print(f"{len(FORMULAS) - failed} of {len(FORMULAS)} formulas set: {target}")
-    return failed
-
-
-def layout_of(source: str, outlines: GlyphOutlines) -> FormulaLayout | None:
-    """The layout of `source`, read as the window reads it."""
-    try:
-        data = typeset(source, display=True, language="en")
-    except CannotTypeset:
-        return None
-    return read_reply(json.dumps({"number": 0, "layout": data}).encode(), outlines)[1]
-
-
-def small_font() -> QFont:
-    """The font of the sources."""
-    font = QFont()
-    font.setPixelSize(9)
-    return font
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

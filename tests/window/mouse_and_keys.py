@@ -8,7 +8,6 @@ from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QWidget
-from pytestqt.qtbot import QtBot
 
 NO_KEYS = Qt.KeyboardModifier.NoModifier
 
@@ -16,18 +15,6 @@ NO_KEYS = Qt.KeyboardModifier.NoModifier
 def click(widget: QWidget) -> None:
     """Click the middle of a widget."""
     QTest.mouseClick(widget, Qt.MouseButton.LeftButton, NO_KEYS, widget.rect().center())
-
-
-def wait_still(qtbot: QtBot, widget: QWidget) -> None:
-    """Wait until a widget is shown and has its place: layouts are done."""
-    places: list[QPoint] = []
-
-    def still() -> bool:
-        qtbot.wait(50)
-        places.append(widget.mapToGlobal(QPoint(0, 0)))
-        return not widget.visibleRegion().isEmpty() and places[-2:].count(places[-1]) == 2
-
-    qtbot.waitUntil(still)
 
 
 def click_row(view: QAbstractItemView, text: str, *, double: bool = False) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QFileDialog, QLabel, QToolButton
+from PySide6.QtWidgets import QFileDialog, QToolButton
 from pytestqt.qtbot import QtBot
 
 from r1desk.conversations.conversation_intents import ExportConversations
 from r1desk.shell.session import Session
-from window.session_fixture import running_session
+from window.session_fixture import notice_text, running_session
 from window.stored_conversations import store_conversation
 
 
@@ -28,11 +28,7 @@ def choose(session: Session, start: str, file: Path) -> None:
 
 
 def wait_notice(qtbot: QtBot, session: Session, text: str) -> None:
-    def shown() -> bool:
-        labels = session.window.notices.findChildren(QLabel)
-        return any(text in label.text() for label in labels)
-
-    qtbot.waitUntil(shown)
+    qtbot.waitUntil(lambda: text in notice_text(session))
 
 
 def test_all_conversations_are_exported_by_the_menu(
