@@ -90,15 +90,12 @@ class _TintedEngine(QIconEngine):
         painter.restore()
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, _state: QIcon.State) -> QPixmap:
-        """A picture of `size` device pixels."""
         return _rendered(self._name, size, self._tint(mode))
 
     def actualSize(self, size: QSize, _mode: QIcon.Mode, _state: QIcon.State) -> QSize:
-        """Any size asked for."""
         return size
 
     def clone(self) -> QIconEngine:
-        """Another engine for the same icon."""
         # Qt takes the copy but the binding lets its Python half go: held here until Qt is done.
         _clones[:] = [engine for engine in _clones if isValid(engine)]
         copy = _TintedEngine(self._name, self._colour)

@@ -49,6 +49,19 @@ class Tokens:
     focus_px: int = 2  # width of a focus frame
 
 
+_LIGHT_SERIES = (
+    "#2f62c4", "#4f9bb8", "#7d6cc4", "#b07cc0", "#7f8c9d",
+    "#a3aebb", "#c9d0d9", "#2f9a8a", "#b98a3e",
+)  # fmt: skip
+_DARK_SERIES = (
+    "#7fa9ef", "#63b3c9", "#9d8ee6", "#c493d3", "#8b98a9",
+    "#6b7786", "#4b5562", "#5cc2ad", "#cfa561",
+)  # fmt: skip
+_HIGH_CONTRAST_SERIES = (
+    "#ffff00", "#00ffff", "#ffffff", "#ffb0a8", "#b8b8b8",
+    "#8fd0ff", "#8a8a8a", "#00ff80", "#ff9d2e",
+)  # fmt: skip
+
 LIGHT = Tokens(
     name="light",
     dark=False,
@@ -85,17 +98,7 @@ LIGHT = Tokens(
     code_error="#a02045",
     scroll_handle="#b7c0cc",
     track="#dbe1e9",
-    series=(
-        "#2f62c4",
-        "#4f9bb8",
-        "#7d6cc4",
-        "#b07cc0",
-        "#7f8c9d",
-        "#a3aebb",
-        "#c9d0d9",
-        "#2f9a8a",
-        "#b98a3e",
-    ),
+    series=_LIGHT_SERIES,
 )
 
 DARK = Tokens(
@@ -134,17 +137,7 @@ DARK = Tokens(
     code_error="#f2a0b0",
     scroll_handle="#46505e",
     track="#333b47",
-    series=(
-        "#7fa9ef",
-        "#63b3c9",
-        "#9d8ee6",
-        "#c493d3",
-        "#8b98a9",
-        "#6b7786",
-        "#4b5562",
-        "#5cc2ad",
-        "#cfa561",
-    ),
+    series=_DARK_SERIES,
 )
 
 HIGH_CONTRAST = Tokens(
@@ -183,17 +176,7 @@ HIGH_CONTRAST = Tokens(
     code_error="#ffb0a8",
     scroll_handle="#ffffff",
     track="#4d4d4d",
-    series=(
-        "#ffff00",
-        "#00ffff",
-        "#ffffff",
-        "#ffb0a8",
-        "#b8b8b8",
-        "#8fd0ff",
-        "#8a8a8a",
-        "#00ff80",
-        "#ff9d2e",
-    ),
+    series=_HIGH_CONTRAST_SERIES,
     frame_px=2,
     focus_px=4,
 )

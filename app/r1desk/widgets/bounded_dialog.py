@@ -40,7 +40,6 @@ class BoundedDialog(QDialog):
         self.area.setWidget(body)
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Take the size that suits the content, within the screen."""
         self.resize(size_within_screen(self, self._wanted_size()))
         super().showEvent(event)
 

@@ -107,7 +107,6 @@ class NoticeBar(QWidget):
         self._symbol.setPixmap(icon(name, role).pixmap(18, 18))
 
     def changeEvent(self, event: QEvent) -> None:
-        """Follow a change of theme, font or style sheet."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self.notice is not None:
             self._colour(self.notice.level)

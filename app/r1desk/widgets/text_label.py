@@ -38,7 +38,6 @@ class ElidedLabel(QLabel):
         return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, width)
 
     def minimumSizeHint(self) -> QSize:
-        """Wide enough for a few letters."""
         return QSize(3 * self.fontMetrics().averageCharWidth(), super().minimumSizeHint().height())
 
     def paintEvent(self, _event: QPaintEvent) -> None:

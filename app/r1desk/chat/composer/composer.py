@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
@@ -76,11 +76,13 @@ class Composer(QWidget):
         self._field = ComposerField(self)
         self._field.setAccessibleName(tr("Message"))
         self._field.setPlaceholderText(tr("Write a message"))
-        self._field.sent.connect(self._on_sent)
+        self._field.sent.connect(self.submit)
         self._field.escaped.connect(self._on_stop)
         self._field.last_requested.connect(lambda: self.requested.emit(EditLastQuestion()))
         self._field.large_pasted.connect(self._on_large_pasted)
-        self._field.files_pasted.connect(self._on_files_pasted)
+        self._field.files_pasted.connect(
+            lambda paths: self.requested.emit(AttachFiles(tuple(paths)))
+        )
         self._field.textChanged.connect(self._on_changed)
         self._field.focus_changed.connect(self.update)  # the frame shows the focus
         self._chip = text_button("close", "", self)
@@ -95,7 +97,8 @@ class Composer(QWidget):
         self._hint_label = QLabel(self)
         self._hint_label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._hint_label.setTextFormat(Qt.TextFormat.PlainText)
-        self._button = self._make_button()
+        self._button = RoundButton("send", tr("Send"), self, filled=True)
+        self._button.clicked.connect(self._on_button)
         self._draft_timer = QTimer(self)
         self._draft_timer.setSingleShot(True)
         self._draft_timer.setInterval(_DRAFT_MS)
@@ -103,11 +106,6 @@ class Composer(QWidget):
         self._arrange()
         self.setFocusProxy(self._field)
         self._refresh()
-
-    def _make_button(self) -> RoundButton:
-        button = RoundButton("send", tr("Send"), self, filled=True)
-        button.clicked.connect(self._on_button)
-        return button
 
     def _arrange(self) -> None:
         em = self.fontMetrics().height()
@@ -183,10 +181,6 @@ class Composer(QWidget):
     def editor(self) -> QWidget:
         """The widget that takes the keys."""
         return self._field
-
-    def submit(self) -> None:
-        """Send what is in the box, as Enter does."""
-        self._on_sent()
 
     # ---- state
 
@@ -281,23 +275,19 @@ class Composer(QWidget):
         if self._busy:
             self._on_stop()
         else:
-            self._on_sent()
+            self.submit()
 
     @Slot()
-    def _on_sent(self) -> None:
+    def submit(self) -> None:
+        """Send what is in the box, as Enter does."""
         text = self.text()
-        if not self._can_send():
-            return
-        self.clear()
-        self.requested.emit(Send(text))
+        if self._can_send():
+            self.clear()
+            self.requested.emit(Send(text))
 
     @Slot()
     def _on_stop(self) -> None:
         self.requested.emit(StopAnswer())  # also ends the preparation of the next turn
-
-    @Slot(list)
-    def _on_files_pasted(self, paths: list[str]) -> None:
-        self.requested.emit(AttachFiles(tuple(paths)))
 
     @Slot(str)
     def _on_large_pasted(self, text: str) -> None:
@@ -313,7 +303,6 @@ class Composer(QWidget):
     # ---- events of Qt
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Another width wraps anew."""
         super().resizeEvent(event)
         self._set_margins()
         self._fit_height()
@@ -322,14 +311,7 @@ class Composer(QWidget):
         """All of the box is there to write in."""
         self._field.setFocus()
 
-    def changeEvent(self, event: QEvent) -> None:
-        """Other colours."""
-        super().changeEvent(event)
-        if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.FontChange}:
-            self.update()
-
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """A rounded box, framed in the accent while it has the keyboard."""
         colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

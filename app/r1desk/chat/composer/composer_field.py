@@ -34,12 +34,10 @@ class ComposerField(MessageField):
         self.document().setDocumentMargin(2)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
-        """Put the frame around the box."""
         super().focusInEvent(event)
         self.focus_changed.emit()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        """Remove the frame around the box."""
         super().focusOutEvent(event)
         self.focus_changed.emit()
 

@@ -52,7 +52,6 @@ class ComposerFooter(QWidget):
             self._set_height()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Follow the composer's width."""
         super().resizeEvent(event)
         self._set_margins()
 
@@ -82,13 +81,11 @@ class PromptSizeBar(QWidget):
         return _line(self._size) if self._size else ""
 
     def sizeHint(self) -> QSize:
-        """One line of small text."""
         return QSize(120, round(self.fontMetrics().height() * 1.3))
 
     minimumSizeHint = sizeHint
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw the text at the right, the bar before it where there is room."""
         size = self._size
         if size is None:
             return

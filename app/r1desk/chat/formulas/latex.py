@@ -91,30 +91,20 @@ def _place_missing(
 ) -> None:
     """Name the character of each box.
 
-    The order of boxes in the drawing is the typesetter's own. Each character gets a number, and
-    one more drawing for each bit of it shows which boxes carry that bit: there the character is
-    replaced by one that the font has.
+    The order of boxes in the drawing is the typesetter's own. One more drawing for each character,
+    with one that the font has in its place, shows which box it is.
     """
-    written = [index for index, letter in enumerate(source) if letter in missing]
     places = [index for index, part in enumerate(reader.parts) if part[0] == "character"]
+    written = [index for index, letter in enumerate(source) if letter in missing]
     if len(written) != len(places) or len(written) > _MAX_MISSING:
         raise CannotTypeset("characters that the font lacks are drawn elsewhere")
-    numbers = [0] * len(places)
-    for bit in range((len(written) - 1).bit_length()):
-        letters = list(source)
-        for number, index in enumerate(written):
-            if number >> bit & 1:
-                letters[index] = _PLACEHOLDER
-        drawn = SvgReader(
-            str(_render("".join(letters), "en", display=display)["svg"]),
-            missing_glyph=_missing_glyph(),
-        )
-        if len(drawn.parts) != len(reader.parts):
+    for index in written:
+        other = f"{source[:index]}{_PLACEHOLDER}{source[index + 1 :]}"
+        svg = str(_render(other, "en", display=display)["svg"])
+        drawn = SvgReader(svg, missing_glyph=_missing_glyph()).parts
+        if len(drawn) != len(reader.parts):
             raise CannotTypeset("characters that the font lacks change the formula")
-        for position, place in enumerate(places):
-            if drawn.parts[place][0] != "character":
-                numbers[position] |= 1 << bit
-    if sorted(numbers) != list(range(len(places))):
-        raise CannotTypeset("characters that the font lacks cannot be told apart")
-    for number, place in zip(numbers, places, strict=True):
-        reader.parts[place][1] = source[written[number]]
+        named = [place for place in places if drawn[place][0] != "character"]
+        if len(named) != 1:
+            raise CannotTypeset("characters that the font lacks cannot be told apart")
+        reader.parts[named[0]][1] = source[index]

@@ -78,7 +78,6 @@ class AttachmentChip(QWidget):
             row.addWidget(remove)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw the frame, in the colour of a warning where the file does not fit."""
         colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -59,7 +59,6 @@ class RoundButton(QToolButton):
     minimumSizeHint = sizeHint
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw the disc, its edge, the icon, and a ring while it has the keyboard."""
         colours = chat_colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -217,7 +217,6 @@ class CodeBox(QWidget):
         return round(self._style.em_px * 1.75)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw the rounded box under header and code."""
         colours = self._style.colours
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

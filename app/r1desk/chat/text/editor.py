@@ -71,7 +71,6 @@ class MessageField(PlainEdit):
         return super().event(event)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
-        """Remember whether a word is still being composed."""
         self._composing = bool(event.preeditString())
         super().inputMethodEvent(event)
 

@@ -220,7 +220,6 @@ class FormulaObjects(QPyTextObject):
         return below > formula.text_descent * 1.15
 
     def intrinsicSize(self, _document: QTextDocument, position: int, fmt: QTextFormat) -> QSizeF:
-        """The box that Qt keeps free in the line."""
         formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
         scale = self._scale(formula, position)
         above, below = formula.layout.ascent * scale, formula.layout.descent * scale

@@ -168,15 +168,12 @@ class ProseView(MessageTextBox, QTextBrowser):
         return data
 
     def sizeHint(self) -> QSize:
-        """The size it has."""
         return self.size()
 
     def minimumSizeHint(self) -> QSize:
-        """None: the conversation decides."""
         return QSize(0, 0)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the bars beside quotes and the rules, then the text."""
         painter = QPainter(self.viewport())
         paint_quote_bars(painter, self.document(), self.width(), self._style, QRectF(event.rect()))
         painter.end()

@@ -86,7 +86,6 @@ class SearchField(QLineEdit):
     down_pressed = Signal()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Down leaves the field."""
         if event.key() == Qt.Key.Key_Down:
             self.down_pressed.emit()
         else:

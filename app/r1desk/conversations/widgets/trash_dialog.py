@@ -62,7 +62,6 @@ class TrashDialog(QDialog):
         self.show_conversations(())
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Take a size within the screen."""
         self.resize(size_within_screen(self, QSize(480, 360)))
         super().showEvent(event)
 
