@@ -106,20 +106,6 @@ def test_screen_readers_get_formulas_in_words(formula_body: Bodies, qtbot: QtBot
     assert "x squared equals 4" in body.findChild(ProseView).accessible_text()
 
 
-def test_streamed_and_stored_answers_have_the_same_formulas(
-    formula_body: Bodies, qtbot: QtBot
-) -> None:
-    streamed = formula_body()
-    for start in range(0, len(ANSWER), 3):
-        streamed.feed(ANSWER[start : start + 3])
-    streamed.finish()
-    stored = formula_body()
-    stored.load(ANSWER)
-    qtbot.waitUntil(lambda: drawn(streamed) == drawn(stored) == 6)
-    assert streamed.plain_text() == stored.plain_text()
-    assert streamed.fit_width(700) == stored.fit_width(700)
-
-
 def test_an_unfinished_formula_is_its_source(formula_body: Bodies) -> None:
     body = formula_body()
     body.feed("so \\[ x_1 = *2* \\frac{1}")

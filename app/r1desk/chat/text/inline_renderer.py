@@ -70,8 +70,6 @@ class InlineRenderer:
                 )
             elif kind in {"math_inline", "math_open"}:
                 self._insert_formula(child, fmt)
-            elif kind == "footnote_ref":
-                self._insert(f"[{child.content}]", raised(fmt))
             elif kind == "image":
                 self._insert_blocked(child, fmt)
             elif kind == "link_open":
@@ -171,13 +169,6 @@ def insert_source(
     cursor.insertText(
         display_text.breakable(display_text.code(text)).replace("\n", display_text.LINE), quiet
     )
-
-
-def raised(fmt: QTextCharFormat) -> QTextCharFormat:
-    """`fmt` as of the number of a footnote."""
-    result = QTextCharFormat(fmt)
-    result.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignSuperScript)
-    return result
 
 
 def set_mono(fmt: QTextCharFormat, font: QFont) -> None:

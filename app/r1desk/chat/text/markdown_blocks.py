@@ -1,4 +1,4 @@
-"""Markdown parsed: its top-level blocks, with formulas, footnotes and bare addresses as links."""
+"""Markdown parsed: its top-level blocks, with formulas, and bare addresses as links."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
-from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from r1desk.chat.formulas.markdown_math import OPEN_END, add_math_rules
@@ -26,8 +24,6 @@ _ADDRESS = re.compile(
 )
 _TRAILING = re.compile(r"[.,;:!?*_~'\"]+\Z")
 _MAX_LINKS = 200  # in one paragraph
-_REFERENCE = re.compile(r"\[\^([^\s\[\]^]{1,40})\](?!:)")
-_DEFINITION = re.compile(r"\[\^([^\s\[\]^]{1,40})\]:[ \t]*")
 _DOMAIN = re.compile(r"(?:https?://)?(?:[^\s/@]+@)?((?:[\w-]+\.)+[^\W\d]{2,})", re.IGNORECASE)
 _MAX_ADDRESS = 2_000
 
@@ -53,65 +49,10 @@ class SourceBlock:
         return MAX_TABLE if self.tokens[0].type == "table_open" else MAX_BLOCK
 
 
-def _add_footnote_rules(parser: MarkdownIt) -> None:
-    """Teach `parser` GitHub's footnotes, without waiting for the end of the text.
-
-    A reference `[^1]` is a raised number; a definition `[^1]: …` stays where it was written.
-
-        footnote_ref     inside a line; `content` is the label
-        footnote_open, inline, footnote_close     a definition; `content` of the first is the label
-    """
-    alternatives = {"alt": ["paragraph", "reference"]}
-    parser.block.ruler.before("reference", "footnote_definition", _definition, alternatives)
-    parser.inline.ruler.before("link", "footnote_reference", _reference)
-
-
-def _reference(state: StateInline, silent: bool) -> bool:
-    found = _REFERENCE.match(state.src, state.pos, state.posMax)
-    if found is None:
-        return False
-    if not silent:
-        state.push("footnote_ref", "", 0).content = found[1]
-    state.pos = found.end()
-    return True
-
-
-def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    if state.sCount[start] - state.blkIndent > 3:
-        return False
-    found = _DEFINITION.match(_line(state, start))
-    if found is None:
-        return False
-    if silent:
-        return True
-    lines = [_line(state, start)[found.end() :]]
-    following = start + 1
-    while following < end and not state.isEmpty(following):
-        if state.sCount[following] < state.blkIndent or _DEFINITION.match(_line(state, following)):
-            break
-        lines.append(_line(state, following))
-        following += 1
-    opening = state.push("footnote_open", "", 1)
-    opening.content = found[1]
-    opening.map = [start, following]
-    inline = state.push("inline", "", 0)
-    inline.content = "\n".join(lines)
-    inline.map = [start, following]
-    inline.children = []
-    state.push("footnote_close", "", -1)
-    state.line = following
-    return True
-
-
-def _line(state: StateBlock, line: int) -> str:
-    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
-
-
 def _parser(*off: str) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable(["html_block", "html_inline", *off])
     add_math_rules(parser)
-    _add_footnote_rules(parser)
     # Which links may be followed is decided where they are drawn, with their text kept.
     parser.validateLink = lambda _url: True  # type: ignore[method-assign]
     return parser

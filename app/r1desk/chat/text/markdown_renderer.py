@@ -45,7 +45,6 @@ _PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
 _LINE_DISTANCE = QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
 _FORMULA_GAP_EM = 0.5
 _BELOW_FORMULA_EM = 0.8  # as far as the line above, which ends with the gap between lines
-_FOOTNOTE_SCALE = 0.9
 _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
 
 
@@ -82,7 +81,6 @@ class MarkdownRenderer(QObject):
             "paragraph_open": self._open_paragraph,
             "fence": self._set_code,
             "code_block": self._set_code,
-            "footnote_open": self._open_footnote,
             "hr": self._set_rule,
             "math_block": self._set_formula,
             "math_open": self._set_formula,
@@ -268,14 +266,6 @@ class MarkdownRenderer(QObject):
             if index:
                 self._start_block(_FORMULA_GAP_EM)
             self._inline.set(self._cursor, part, self._plain, in_list=in_list and not index)
-
-    def _open_footnote(self, token: Token) -> None:
-        self._plain = self._text_format()
-        self._plain.setFontPointSize(points(self._style.font) * _FOOTNOTE_SCALE)
-        self._plain.setForeground(QBrush(self._style.colours.dim))
-        self._start_block(gap=0.25)
-        self._in_item = False
-        self._cursor.insertText(display_text.code(f"[{token.content}] "), self._plain)
 
     def _set_rule(self, _token: Token) -> None:
         fmt = self._block_format(0.4)

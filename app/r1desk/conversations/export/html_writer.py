@@ -49,7 +49,7 @@ table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: 0.3em 0.7em; text-align: left; }
 details { color: var(--dim); margin: 0.5em 0; } summary { cursor: pointer; }
 .display { display: block; text-align: center; margin: 0.9em 0; overflow-x: auto; }
-svg.formula { fill: currentColor; stroke: none; overflow: visible; } .footnote { font-size: 0.9em; }
+svg.formula { fill: currentColor; stroke: none; overflow: visible; }
 nav a, nav { line-height: 1.9; }
 @media print { body { max-width: none; margin: 0; } pre { white-space: pre-wrap; } }
 """
@@ -183,18 +183,6 @@ class _HtmlTokens(RendererHTML):
     def math_open(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:
         """A formula without an end."""
         return f"<code>{escape(formula_source(tokens[index]))}</code>"
-
-    def footnote_ref(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:
-        """The number of a footnote."""
-        return f"<sup>[{escape(tokens[index].content)}]</sup>"
-
-    def footnote_open(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:
-        """The beginning of a footnote."""
-        return f'<p class="footnote">[{escape(tokens[index].content)}] '
-
-    def footnote_close(self, *_unused: object) -> str:
-        """The end of a footnote."""
-        return "</p>\n"
 
     def image(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:
         """The description of a picture, which is not loaded."""
