@@ -184,34 +184,23 @@ def test_thinking_is_folded_and_opens_with_the_keyboard(
     assert "Let me see." in [p.plain_text() for p in box.findChildren(ProseView)]
 
 
-def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again(
-    view: ChatView, qtbot: QtBot, settled: Settled
+def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again_or_goes_on(
+    view: ChatView, qtbot: QtBot, settled: Settled, drawn: Settled
 ) -> None:
-    branch = [answer(1, "Yes.", thinking="Let me see."), answer(2, "No.", thinking="Well.")]
-    view.show_branch(branch)
+    branch = [answer(1, "Yes.", thinking="Let me see."), answer(2, "", thinking="First. ")]
+    view.show_branch([answer(1, "Yes.", thinking="Well."), *branch[1:]])
     settled(view)
-    header = view.view(1).thinking.findChild(QToolButton, "thinking")
+    header = view.view(2).thinking.findChild(QToolButton, "thinking")
     qtbot.mouseClick(header, Qt.MouseButton.LeftButton)
     view.show_branch([user(3, "Another chat")])
     settled(view)
     view.show_branch(branch)
     settled(view)
-    assert [view.view(key).thinking.is_open for key in (1, 2)] == [True, False]
-    shown = view.view(1).thinking.findChildren(ProseView)
-    assert [part.plain_text() for part in shown] == ["Let me see."]
-
-
-def test_thinking_that_was_opened_stays_open_when_it_goes_on(
-    view: ChatView, qtbot: QtBot, settled: Settled, drawn: Settled
-) -> None:
-    view.show_branch([answer(1, "", thinking="First. ")])
-    settled(view)
-    header = view.view(1).thinking.findChild(QToolButton, "thinking")
-    qtbot.mouseClick(header, Qt.MouseButton.LeftButton)
-    view.begin_stream(1)
-    view.stream_thinking(1, "Second.")
+    assert [view.view(key).thinking.is_open for key in (1, 2)] == [False, True]
+    view.begin_stream(2)
+    view.stream_thinking(2, "Second.")
     drawn(view)
-    box = view.view(1).thinking
+    box = view.view(2).thinking
     assert box.is_open
     assert "First. Second." in [part.plain_text() for part in box.findChildren(ProseView)]
 

@@ -14,10 +14,8 @@ from chat.shown_messages import answer, user
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.message_list import MAX_BUILT
 from r1desk.chat.messages.stats_line import stats_line
-from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.chat.text.code_box import CodeText
@@ -166,24 +164,19 @@ def test_what_is_read_stays_in_place_when_messages_above_get_their_true_height(
 def test_siblings_and_regeneration_are_asked_for(
     view: ChatView, qtbot: QtBot, settled: Settled
 ) -> None:
-    view.show_branch([answer(7, "two", sibling_index=1, sibling_count=3)])
+    view.show_branch(
+        [answer(6, "one", sibling_count=2), answer(7, "two", sibling_index=1, sibling_count=3)]
+    )
     settled(view)
-    with qtbot.waitSignal(view.requested) as asked:
-        button(view.view(7), "Version before").click()
-    assert asked.args == [SelectVersion(7, -1)]
-    with qtbot.waitSignal(view.requested) as asked:
-        button(view.view(7), "Next version").click()
-    assert asked.args == [SelectVersion(7, 1)]
-    with qtbot.waitSignal(view.requested) as again:
-        button(view.view(7), "Answer again").click()
-    assert again.args == [Regenerate(7)]
-
-
-def test_the_first_version_has_none_before_it(view: ChatView, settled: Settled) -> None:
-    view.show_branch([answer(7, "one", sibling_index=0, sibling_count=2)])
-    settled(view)
-    assert not button(view.view(7), "Version before").isEnabled()
-    assert button(view.view(7), "Next version").isEnabled()
+    assert not button(view.view(6), "Version before").isEnabled()
+    for name, intent in {
+        "Version before": SelectVersion(7, -1),
+        "Next version": SelectVersion(7, 1),
+        "Answer again": Regenerate(7),
+    }.items():
+        with qtbot.waitSignal(view.requested) as asked:
+            button(view.view(7), name).click()
+        assert asked.args == [intent]
 
 
 def test_a_failed_answer_says_why_and_can_be_tried_again(
@@ -257,23 +250,20 @@ def test_a_huge_message_is_folded_and_shows_at_once(
     assert len(view.view(1).plain_text()) < 5_000
 
 
-def test_a_folded_message_unfolds_to_the_exact_text(view: ChatView, settled: Settled) -> None:
-    text = "".join(f"line {n}\n" for n in range(6_000))
+@pytest.mark.parametrize(("lines", "offer"), [(6_000, "characters"), (60, "Show all 60 lines")])
+def test_a_folded_message_unfolds_to_the_exact_text(
+    view: ChatView, settled: Settled, lines: int, offer: str
+) -> None:
+    text = "\n".join(f"line {n}" for n in range(lines))
     view.show_branch([user(1, text)])
     settled(view)
+    assert view.view(1).is_folded
+    assert view.view(1).plain_text().splitlines()[-1] == "line 11"
     more = next(b for b in view.view(1).findChildren(QToolButton) if "Show all" in b.text())
+    assert offer in more.text()
     more.click()
     settled(view)
-    assert view.view(1).plain_text() == text.rstrip("\n")
-
-
-def test_a_message_of_many_lines_is_folded(view: ChatView, settled: Settled) -> None:
-    view.show_branch([user(1, "\n".join(f"line {n}" for n in range(60)))])
-    settled(view)
-    assert view.view(1).is_folded
-    more = next(b for b in view.view(1).findChildren(QToolButton) if "Show all" in b.text())
-    assert more.text() == "Show all 60 lines"
-    assert view.view(1).plain_text().splitlines()[-1] == "line 11"
+    assert view.view(1).plain_text() == text
 
 
 def test_a_long_paragraph_is_not_broken_in_the_middle_of_a_line(
@@ -311,13 +301,6 @@ def test_every_button_has_a_name(view: ChatView, settled: Settled) -> None:
     settled(view)
     for found in view.findChildren(QToolButton):
         assert found.accessibleName(), found.objectName()
-
-
-def test_messages_are_of_their_kinds(view: ChatView, settled: Settled) -> None:
-    view.show_branch([user(1, "a"), answer(2, "b")])
-    settled(view)
-    assert isinstance(view.view(1), UserView)
-    assert isinstance(view.view(2), AnswerView)
 
 
 def test_tab_goes_from_top_to_bottom(view: ChatView, qtbot: QtBot, settled: Settled) -> None:

@@ -62,7 +62,7 @@ def test_dropped_files_go_to_the_model_with_the_question(
         assert session.chat.shown_branch[0].attachments == question.attachments
 
 
-def test_a_pasted_file_is_attached_and_can_be_removed(
+def test_files_are_pasted_chosen_with_the_keyboard_and_removed(
     qtbot: QtBot, own_profile: Path, notes: Path
 ) -> None:
     with running_session(qtbot, own_profile) as session:
@@ -77,6 +77,12 @@ def test_a_pasted_file_is_attached_and_can_be_removed(
         assert remove.accessibleName() == "Remove notes.md"
         click(remove)
         wait_chips(qtbot, session, 1)
+        press(Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier)
+        dialog = session.window.findChild(QFileDialog)
+        dialog.filesSelected.emit([str(notes)])
+        dialog.reject()
+        wait_chips(qtbot, session, 2)
+        assert session.window.focusWidget() is composer.editor
 
 
 def test_attached_files_are_part_of_the_draft(qtbot: QtBot, own_profile: Path, notes: Path) -> None:
@@ -93,30 +99,6 @@ def test_attached_files_are_part_of_the_draft(qtbot: QtBot, own_profile: Path, n
         wait_chips(qtbot, session, 1)
 
 
-def test_files_dropped_while_others_are_read_are_attached_too(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
-    for file in (first, second):
-        file.write_text("text", encoding="utf-8")
-    with running_session(qtbot, own_profile) as session:
-        drop(session.window, first)
-        drop(session.window, second)  # before the first is there
-        wait_chips(qtbot, session, 2)
-
-
-def test_files_are_chosen_with_the_keyboard(qtbot: QtBot, own_profile: Path, notes: Path) -> None:
-    with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(session.window.isActiveWindow)
-        session.window.composer.setFocus()
-        press(Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier)
-        dialog = session.window.findChild(QFileDialog)
-        dialog.filesSelected.emit([str(notes)])
-        dialog.reject()
-        wait_chips(qtbot, session, 1)
-        assert session.window.focusWidget() is session.window.composer.editor
-
-
 def test_many_files_leave_the_conversation_its_place(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
@@ -125,20 +107,28 @@ def test_many_files_leave_the_conversation_its_place(
         file.write_text("text", encoding="utf-8")
     with running_session(qtbot, own_profile) as session:
         session.window.resize(720, 480)
-        drop(session.window, *files)
+        drop(session.window, files[0])
+        drop(session.window, *files[1:])  # before the first is there
         wait_chips(qtbot, session, 10)
         assert "at most 10 files" in notice_text(session)
         assert session.window.composer.height() < session.window.height() / 2
         assert session.window.composer.attachments.chips[0].isVisible()
 
 
-def test_a_file_that_does_not_fit_leaves_the_others_fitting(
+def test_files_that_are_no_text_or_do_not_fit_leave_the_others(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
+    picture, huge = tmp_path / "picture.png", tmp_path / "huge.txt"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    huge.write_bytes(b"a" * (2**20 + 1))
     long, short = tmp_path / "long.txt", tmp_path / "short.txt"
     long.write_text("All work and no play. " * 9_000, encoding="utf-8")
     short.write_text("Short.", encoding="utf-8")
     with ready_session(qtbot, own_profile) as session:
+        for file, words in ((picture, "is not a text file"), (huge, "is too large")):
+            drop(session.window, file)
+            qtbot.waitUntil(lambda said=f"{file.name} {words}": said in notice_text(session))
+        assert labels(session) == []
         drop(session.window, long, short)
         wait_chips(qtbot, session, 2)
         assert labels(session)[0].endswith("does not fit")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QMenu, QTextEdit, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.editable_message import MessageMenu
 from r1desk.chat.text.message_selection import selected_text, text_boxes
 from r1desk.shell.session import Session
@@ -62,83 +61,35 @@ def undo(session: Session) -> None:
     click(next(button for button in buttons if button.text() == "Undo"))
 
 
-def test_an_answer_is_changed_by_hand_and_taken_back(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "Apples?", "Red.")
-    with running_session(qtbot, own_profile) as session:
-        answer = opened(qtbot, session, 2)[1]
-        choose(answer, "edit")
-        assert isinstance(answer, AnswerView)
-        assert answer.editor is not None
-        type_text(" Or")
-        press(Qt.Key.Key_Return)  # a line, not the end
-        type_text("green.")
-        press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
-        qtbot.waitUntil(lambda: shown_texts(session)[1] == "Red. Or\ngreen.")
-        message = session.window.chat.messages[1]
-        assert (message.edited, message.sibling_count) == (True, 2)
-        undo(session)
-        qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
-        assert session.window.chat.messages[1].sibling_count == 1
-
-
-def test_a_deleted_message_comes_back_with_all_below_it(qtbot: QtBot, own_profile: Path) -> None:
+def test_messages_are_edited_and_deleted_from_their_menu_and_each_change_is_undone(
+    qtbot: QtBot, own_profile: Path
+) -> None:
     texts = ["Apples?", "Red.", "Pears?", "Green."]
     store_conversation(own_profile, *texts)
     with running_session(qtbot, own_profile) as session:
-        question = opened(qtbot, session, 4)[2]
-        choose(question, "delete")
-        qtbot.waitUntil(lambda: shown_texts(session) == texts[:2])
-        undo(session)
-        qtbot.waitUntil(lambda: shown_texts(session) == texts)
         choose(opened(qtbot, session, 4)[2], "delete")
         qtbot.waitUntil(lambda: shown_texts(session) == texts[:2])
-        session.window.activateWindow()
-        qtbot.waitUntil(session.window.isActiveWindow)
-        session.window.composer.setFocus()
-        keys = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
-        assert session.window.notices.isVisible()
-        press(Qt.Key.Key_Z, keys)
+        undo(session)
         qtbot.waitUntil(lambda: shown_texts(session) == texts)
-        qtbot.waitUntil(lambda: notice_text(session).startswith("Undone"))
-        assert not session.window.notices.action_button.isVisible()
-
-
-def test_ctrl_z_undoes_one_change_after_the_other(qtbot: QtBot, own_profile: Path) -> None:
-    texts = ["Apples?", "Red.", "Pears?", "Green."]
-    store_conversation(own_profile, *texts)
-    with running_session(qtbot, own_profile) as session:
         choose(opened(qtbot, session, 4)[3], "delete")
         qtbot.waitUntil(lambda: shown_texts(session) == texts[:3])
-        choose(opened(qtbot, session, 3)[1], "edit")
-        type_text(" Or yellow.")
+        answer = opened(qtbot, session, 3)[1]
+        choose(answer, "edit")
+        type_text(" Or")
+        press(Qt.Key.Key_Return)  # a line, not the end
+        type_text("yellow.")
         press(Qt.Key.Key_Return, CTRL)
-        qtbot.waitUntil(lambda: shown_texts(session)[1] == "Red. Or yellow.")
+        qtbot.waitUntil(lambda: shown_texts(session)[1] == "Red. Or\nyellow.")
         opened(qtbot, session, 2)
         type_text("a draft")  # the box has the keyboard, and its own undo comes first
         press(Qt.Key.Key_Z, CTRL)
         assert session.window.composer.text() == ""
         press(Qt.Key.Key_Z, CTRL)
         qtbot.waitUntil(lambda: shown_texts(session) == texts[:3])
-        press(Qt.Key.Key_Z, CTRL)
+        press(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.AltModifier)
         qtbot.waitUntil(lambda: shown_texts(session) == texts)
-        assert notice_text(session) == "Undone: The message was deleted."
-        press(Qt.Key.Key_Z, CTRL)  # nothing is left
-        qtbot.wait(200)
-        assert shown_texts(session) == texts
-
-
-def test_ctrl_z_takes_a_conversation_out_of_the_trash(qtbot: QtBot, own_profile: Path) -> None:
-    trashed = store_conversation(own_profile, "Apples?", "Red.")
-    with running_session(qtbot, own_profile) as session:
-        opened(qtbot, session, 2)
-        press(Qt.Key.Key_K, CTRL)
-        press(Qt.Key.Key_Down)  # from the search into the list
-        press(Qt.Key.Key_Delete, CTRL)
-        qtbot.waitUntil(lambda: session.chat.conversation_id is None)
-        assert notice_text(session) == "“Apples?” was moved to the trash."
-        press(Qt.Key.Key_Z, CTRL)
-        qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)
-        qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
+        qtbot.waitUntil(lambda: notice_text(session) == "Undone: The message was deleted.")
+        assert not session.window.notices.action_button.isVisible()
 
 
 def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(
@@ -155,6 +106,7 @@ def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(
         press(Qt.Key.Key_Down)  # from the search into the list
         press(Qt.Key.Key_Delete, CTRL)
         qtbot.waitUntil(lambda: session.chat.conversation_id is None)
+        assert notice_text(session) == "“Apples?” was moved to the trash."
         with monkeypatch.context() as patch:
             patch.setattr(ConversationStore, "restore", refuse)
             for attempt in (lambda: press(Qt.Key.Key_Z, CTRL), lambda: undo(session)):
@@ -162,35 +114,19 @@ def test_an_undo_that_the_store_refuses_is_said_and_can_be_tried_again(
                 qtbot.waitUntil(lambda: "the drive is full" in notice_text(session))
                 assert "“Apples?” was moved to the trash." in notice_text(session)
                 assert session.chat.conversation_id is None
-        undo(session)
+        press(Qt.Key.Key_Z, CTRL)
         qtbot.waitUntil(lambda: session.chat.conversation_id == trashed)
         qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
         assert notice_text(session).startswith("Undone")
 
 
 def test_a_new_chat_begins_at_any_message(qtbot: QtBot, own_profile: Path) -> None:
-    first = store_conversation(own_profile, "Apples?", "Red.", "Pears?", "Green.")
+    store_conversation(own_profile, "Apples?", "Red.", "Pears?", "Green.")
     with running_session(qtbot, own_profile) as session:
-        choose(opened(qtbot, session, 4)[1], "branch")
-        qtbot.waitUntil(lambda: session.chat.conversation_id not in (None, first))
-        qtbot.waitUntil(lambda: shown_texts(session) == ["Apples?", "Red."])
-        qtbot.waitUntil(lambda: session.window.title.text().startswith("Branch of Apples"))
-        session.chat.open(first)
         choose(opened(qtbot, session, 4)[2], "branch")
         qtbot.waitUntil(lambda: session.window.composer.text() == "Pears?")
         assert shown_texts(session) == ["Apples?", "Red."]
-
-
-def test_a_selection_is_quoted(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "Apples?", LONG)
-    with running_session(qtbot, own_profile) as session:
-        answer = opened(qtbot, session, 2)[1]
-        box = text_boxes(answer)[0]
-        QTest.mouseDClick(box.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, QPoint(6, 8))
-        assert selected_text(answer).strip() == "First"
-        choose(answer, "quote")
-        type_text("Why?")
-        assert session.window.composer.text() == "> First\n\nWhy?"
+        qtbot.waitUntil(lambda: session.window.title.text().startswith("Branch of Apples"))
 
 
 def drag(start: QTextEdit, first: QPoint, end: QTextEdit, last: QPoint) -> None:
@@ -203,54 +139,36 @@ def drag(start: QTextEdit, first: QPoint, end: QTextEdit, last: QPoint) -> None:
 
 
 def move_with_button(box: QTextEdit, spot: QPoint) -> None:
-    from PySide6.QtCore import QEvent, QPointF  # noqa: PLC0415 - beside its use
-    from PySide6.QtGui import QMouseEvent  # noqa: PLC0415
-
     place = QPointF(box.viewport().mapToGlobal(spot))
     button = Qt.MouseButton.LeftButton
     event = QMouseEvent(QEvent.Type.MouseMove, QPointF(spot), place, button, button, NO_KEYS)
     QApplication.sendEvent(box.viewport(), event)
 
 
-def test_a_drag_selects_across_text_code_and_table(qtbot: QtBot, own_profile: Path) -> None:
+def test_text_is_selected_copied_and_quoted(qtbot: QtBot, own_profile: Path) -> None:
     store_conversation(own_profile, "Apples?", LONG)
+    clipboard = QGuiApplication.clipboard()
     with running_session(qtbot, own_profile) as session:
         answer = opened(qtbot, session, 2)[1]
         boxes = text_boxes(answer)
-        assert len(boxes) == 4
+        assert len(boxes) == 4  # text, code, a table, text
         down = boxes[-1].viewport().rect().bottomRight()
         drag(boxes[0], QPoint(0, 4), boxes[-1], down)
-        press(Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        press(Qt.Key.Key_C, CTRL)
         whole = "First paragraph here.\n\nx = 1\ny = 2\n\na\tb\n1\t2\n\nLast paragraph there."
-        assert QGuiApplication.clipboard().text() == whole
+        assert clipboard.text() == whole
         drag(boxes[-1], down, boxes[1], QPoint(0, 2))  # upwards
-        press(Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
-        assert QGuiApplication.clipboard().text() == whole.partition("\n\n")[2]
+        press(Qt.Key.Key_C, CTRL)
+        assert clipboard.text() == whole.partition("\n\n")[2]
+        press(Qt.Key.Key_A, CTRL)
+        press(Qt.Key.Key_C, CTRL)
+        assert clipboard.text().startswith("First paragraph")
+        assert clipboard.text().endswith("Last paragraph there.")
         click(boxes[1].viewport())
         assert selected_text(answer) == ""
-
-
-def test_ctrl_a_takes_all_of_the_message(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "Apples?", LONG)
-    with running_session(qtbot, own_profile) as session:
-        answer = opened(qtbot, session, 2)[1]
-        click(text_boxes(answer)[1].viewport())
-        press(Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
-        press(Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
-        text = QGuiApplication.clipboard().text()
-        assert text.startswith("First paragraph")
-        assert text.endswith("Last paragraph there.")
-
-
-def test_a_right_click_opens_the_menu_with_the_selection(qtbot: QtBot, own_profile: Path) -> None:
-    store_conversation(own_profile, "Apples?", LONG)
-    with running_session(qtbot, own_profile) as session:
-        answer = opened(qtbot, session, 2)[1]
-        box = text_boxes(answer)[0]
-        QTest.mouseDClick(box.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, QPoint(6, 8))
-        from PySide6.QtGui import QContextMenuEvent  # noqa: PLC0415 - beside its use
-
-        spot = QPoint(6, 8)
+        box, spot = boxes[0], QPoint(6, 8)
+        QTest.mouseDClick(box.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, spot)
+        assert selected_text(answer).strip() == "First"
         place = box.viewport().mapToGlobal(spot)
         event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, spot, place)
         QApplication.sendEvent(box.viewport(), event)
@@ -258,4 +176,7 @@ def test_a_right_click_opens_the_menu_with_the_selection(qtbot: QtBot, own_profi
         assert menu.actions()[0].text().startswith("Copy the selection")
         menu.actions()[0].trigger()
         menu.close()
-        assert QGuiApplication.clipboard().text().strip() == "First"
+        assert clipboard.text().strip() == "First"
+        choose(answer, "quote")
+        type_text("Why?")
+        assert session.window.composer.text() == "> First\n\nWhy?"

@@ -28,13 +28,12 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.host.supervisor_events import EngineState
 from r1desk import preferences as prefs
 from r1desk.chat.feature import PROMPTS_FOLDER
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.values.context_ways import ContextWay
-from r1desk.models import controller, feature
+from r1desk.models import controller
 from r1desk.shell.session import Session
 from support import hostile
 from support.budgets import engine_extra_mib
@@ -434,34 +433,14 @@ def refusal(qtbot: QtBot, session: Session, path: Path) -> errors.ErrorReport:
 
 @shallow
 @pytest.mark.quiet
-def test_no_hostile_file_gets_in_and_the_model_before_goes_on_answering(
+def test_no_file_that_is_hostile_or_not_whole_gets_in_and_the_model_before_stays(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
-    """The engine reads each file. One for each error; `test_hostile_models.py` gives it all."""
-    sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
-    cases = {case.expected: case for case in reversed(hostile.CASES)}
-    with real_session(qtbot, own_profile, short_answers) as session:
-        engine = session.engine.engine_pid
-        for case in cases.values():
-            path = tmp_path / "hostile.gguf"
-            path.write_bytes(case.build(sound.copy()))
-            report = refusal(qtbot, session, path)
-            assert report.code == case.expected.__name__, case.name
-            assert "hostile.gguf" in report.text() or report.code == "SplitPartMissing", case.name
-        assert session.engine.engine_pid == engine
-        answered(qtbot, session)
-
-
-@shallow
-@pytest.mark.quiet
-def test_what_is_no_whole_file_is_refused_by_name(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    """The paths go through the pipe to the engine, which opens what they name."""
+    """The engine opens and reads each file. `test_hostile_models.py` gives it all of the former."""
     sound = tiny_llama(tmp_path / "sound.gguf")
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(sound.read_bytes()[:-7])
-    cases: list[tuple[Path, type[errors.R1Error]]] = [
+    no_files: list[tuple[Path, type[errors.R1Error]]] = [
         (tmp_path / "nowhere.gguf", errors.ModelFileMissing),
         (sound / "below a file.gguf", errors.ModelFileMissing),
         (tmp_path, errors.ModelFileUnreadable),
@@ -474,10 +453,19 @@ def test_what_is_no_whole_file_is_refused_by_name(
     ]
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.gguf")
-        cases.append((tmp_path / "pipe.gguf", errors.ModelFileUnreadable))
+        no_files.append((tmp_path / "pipe.gguf", errors.ModelFileUnreadable))
+    hostile_files = {case.expected: case for case in reversed(hostile.CASES)}  # one for each error
     with real_session(qtbot, own_profile, short_answers) as session:
-        for path, expected in cases:
+        engine = session.engine.engine_pid
+        for case in hostile_files.values():
+            path = tmp_path / "hostile.gguf"
+            path.write_bytes(case.build(RawGguf.parse(sound.read_bytes())))
+            report = refusal(qtbot, session, path)
+            assert report.code == case.expected.__name__, case.name
+            assert "hostile.gguf" in report.text() or report.code == "SplitPartMissing", case.name
+        for path, expected in no_files:
             assert refusal(qtbot, session, path).code == expected.__name__, repr(path)
+        assert session.engine.engine_pid == engine
         answered(qtbot, session)
         assert session.preferences.model_path is None
         assert session.preferences.recent_models == []
@@ -501,30 +489,20 @@ def split_model(folder: Path, sound: Path, *, without: int | None = None) -> Pat
 
 
 @shallow
-def test_a_model_in_parts_loads_whichever_part_is_chosen(
+def test_a_model_in_parts_is_chosen_by_any_and_answers_on_when_its_files_are_deleted(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     """llama.cpp opens the parts; the first is the one that is remembered."""
     first = split_model(tmp_path, tiny_llama(tmp_path / "sound.gguf"))
     with real_session(qtbot, own_profile, small_context) as session:
         session.models.choose(first.with_name("tiny-00002-of-00003.gguf"))
-        qtbot.waitUntil(lambda: session.preferences.model_path == str(first))
+        qtbot.waitUntil(lambda: session.models.loaded_path == first)
+        assert session.preferences.model_path == str(first)
         answered(qtbot, session)
-
-
-@shallow
-def test_a_model_whose_file_is_deleted_while_it_is_loaded_goes_on_answering(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
-) -> None:
-    """The engine has it open."""
-    path = tiny_llama(tmp_path / "deleted.gguf")
-    with real_session(qtbot, own_profile, small_context) as session:
-        session.models.choose(path)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path)
-        path.unlink()
+        first.unlink()
         answered(qtbot, session)
-        assert refusal(qtbot, session, path).code == errors.ModelFileMissing.__name__
-        assert session.models.loaded_path == path
+        assert refusal(qtbot, session, first).code == errors.ModelFileMissing.__name__
+        assert session.models.loaded_path == first
         answered(qtbot, session)
 
 
@@ -595,20 +573,6 @@ def test_a_template_from_a_file_is_used_named_and_remembered(
 
 
 # ---- memory -------------------------------------------------------------------------------------
-
-
-@shallow
-def test_the_unused_model_is_unloaded_and_the_next_message_is_answered(
-    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The memory of a real model is given back and taken again."""
-    monkeypatch.setattr(feature, "MINUTE_MS", 100)
-    with real_session(qtbot, own_profile, short_answers) as session:
-        session.preferences.unload_after_min = 5
-        session.models_feature.idle_unload.restart()
-        qtbot.waitUntil(lambda: session.models.resting)
-        qtbot.waitUntil(lambda: session.engine.state is EngineState.READY)
-        answered(qtbot, session, "Are you there?")
 
 
 def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
