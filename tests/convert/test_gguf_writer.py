@@ -137,12 +137,6 @@ def test_two_conversions_do_not_write_the_same_file(folder: Path, tmp_path: Path
         convert(wish_for(folder, target))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_a_folder_that_takes_no_lock_is_not_another_conversion(folder: Path) -> None:
-    with pytest.raises(OutputUnwritable):
-        convert(wish_for(folder, Path("/proc/out.gguf")))
-
-
 TAKE_IT_OFTEN = """
 import os, sys, time
 from pathlib import Path

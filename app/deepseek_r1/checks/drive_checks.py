@@ -30,7 +30,7 @@ def check() -> Iterator[Finding]:
     """Yields the findings in the order in which they are shown."""
     yield profile_finding(profile_dir())
     yield free_space_finding(_existing(user_models_dir()))
-    yield from _drive(user_models_dir())
+    yield _drive(user_models_dir())
     yield from _models()
 
 
@@ -43,17 +43,15 @@ def profile_finding(profile: Path) -> Finding:
 
     A server in a container does not need that: its profile is chosen and its file system read-only.
     """
-    title = tr("Profile")
-    place = _existing(profile)
+    place, found = _existing(profile), Finding("profile", tr("Profile"), str(profile))
     if place.is_dir() and os.access(place, os.W_OK):
-        return Finding("profile", title, str(profile))
-    if is_profile_chosen() and is_mounted_read_only(place):
-        todo = tr("It is on a read-only file system: a server runs, but nothing can be saved.")
-        return Finding("profile", title, str(profile), Severity.NOTE, todo)
+        return found
+    chosen = is_profile_chosen() and is_mounted_read_only(place)
+    server = tr("It is on a read-only file system: a server runs, but nothing can be saved.")
     todo = tr(
         "It cannot be written to. Correct its permissions, or set R1DESK_PROFILE to a folder."
     )
-    return Finding("profile", title, str(profile), Severity.PROBLEM, todo)
+    return found.where(chosen, Severity.NOTE, server).where(True, Severity.PROBLEM, todo)
 
 
 def is_mounted_read_only(place: Path) -> bool:
@@ -67,10 +65,9 @@ def free_space_finding(folder: Path) -> Finding:
     """Checks that there is space for a model."""
     free = shutil.disk_usage(folder).free / _MIB
     value = tr("{n} MiB free for models", n=f"{free:,.0f}")
-    if free < LEAST_FREE_MIB:
-        todo = tr("Free some space before you download a model.")
-        return Finding("room", tr("Disk space"), value, Severity.WARNING, todo)
-    return Finding("room", tr("Disk space"), value)
+    todo = tr("Free some space before you download a model.")
+    found = Finding("room", tr("Disk space"), value)
+    return found.where(free < LEAST_FREE_MIB, Severity.WARNING, todo)
 
 
 def readable_on(folder: Path) -> Path | None:
@@ -84,7 +81,7 @@ def readable_on(folder: Path) -> Path | None:
     return next((each for each in there if each.stat().st_dev == device), None)
 
 
-def _drive(folder: Path) -> Iterator[Finding]:
+def _drive(folder: Path) -> Finding:
     model = readable_on(folder)
     speed = read_speed_mib_s(model) if model is not None else 0.0
     unbelievable = speed > FASTEST_TURNING_MIB_S  # virtual drives may claim to rotate
@@ -92,15 +89,11 @@ def _drive(folder: Path) -> Iterator[Finding]:
     value = ", ".join(
         part for part in (kind, tr("{n} MiB/s", n=f"{speed:,.0f}") if speed else "") if part
     )
-    title = tr("Drive")
-    if file_system(_existing(folder)) in _FAR:
-        todo = tr("Models on a network drive load slowly and do not run well from the disk.")
-        yield Finding("drive", title, value, Severity.WARNING, todo)
-    elif 0 < speed < SLOW_MIB_S:
-        todo = tr("Too slow for models that run from the disk. Choose one that fits into memory.")
-        yield Finding("drive", title, value, Severity.NOTE, todo)
-    else:
-        yield Finding("drive", title, value or tr("unknown"))
+    far = tr("Models on a network drive load slowly and do not run well from the disk.")
+    slow = tr("Too slow for models that run from the disk. Choose one that fits into memory.")
+    found = Finding("drive", tr("Drive"), value or tr("unknown"))
+    found = found.where(file_system(_existing(folder)) in _FAR, Severity.WARNING, far)
+    return found.where(0 < speed < SLOW_MIB_S, Severity.NOTE, slow)
 
 
 def file_system(folder: Path) -> str:
@@ -128,11 +121,8 @@ def _models() -> Iterator[Finding]:
         models = installed_models(read=process.read_header)
     usable = sum(model.error is None for model in models)
     value = tr("{n} usable", n=usable)
-    if not usable:
-        todo = tr("Download one with “deepseek-r1 models pull”, or open your own file.")
-        yield Finding("models", tr("Models"), value, Severity.PROBLEM, todo)
-    else:
-        yield Finding("models", tr("Models"), value)
+    todo = tr("Download one with “deepseek-r1 models pull”, or open your own file.")
+    yield Finding("models", tr("Models"), value).where(not usable, Severity.PROBLEM, todo)
     for model in models:
         if model.error is not None:
             yield Finding(

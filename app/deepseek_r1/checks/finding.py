@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -25,6 +25,11 @@ class Finding:
     value: str
     verdict: Severity = Severity.OK
     todo: str = ""
+
+    def where(self, condition: bool, verdict: Severity, todo: str) -> Finding:
+        """Return it with this verdict where `condition` holds and no earlier one did."""
+        trouble = condition and self.verdict is Severity.OK
+        return replace(self, verdict=verdict, todo=todo) if trouble else self
 
 
 def worst(findings: Iterable[Finding]) -> Severity:

@@ -37,31 +37,27 @@ def memory_finding(reading: MemoryReading, budget_mib: float) -> Finding:
         free=f"{reading.available_mib:,.0f}",
         total=f"{reading.total_mib:,.0f}",
     )
-    title = tr("Memory")
-    if reading.available_mib < LEAST_BUDGET_MIB:
-        todo = tr("Close other programs: no model fits into what is left.")
-        return Finding("memory", title, value, Severity.PROBLEM, todo)
-    if reading.available_mib < budget_mib:
-        todo = tr(
-            "Less than the default budget of {n} MiB: close programs or lower the budget.",
-            n=round(budget_mib),
-        )
-        return Finding("memory", title, value, Severity.WARNING, todo)
-    return Finding("memory", title, value)
+    none = tr("Close other programs: no model fits into what is left.")
+    less = tr(
+        "Less than the default budget of {n} MiB: close programs or lower the budget.",
+        n=round(budget_mib),
+    )
+    found = Finding("memory", tr("Memory"), value)
+    found = found.where(reading.available_mib < LEAST_BUDGET_MIB, Severity.PROBLEM, none)
+    return found.where(reading.available_mib < budget_mib, Severity.WARNING, less)
 
 
 def pressure_finding(reading: MemoryReading) -> Finding:
     """Reports how long programs wait for memory."""
-    title = tr("Waiting for memory")
     value = tr(
         "some programs {some} % of the time, all programs {full} %",
         some=f"{reading.some_percent:.0f}",
         full=f"{reading.full_percent:.0f}",
     )
-    if reading.some_percent > SHORT_PERCENT or reading.alarm:
-        todo = tr("The system is short of memory. Close programs, or choose a smaller budget.")
-        return Finding("pressure", title, value, Severity.WARNING, todo)
-    return Finding("pressure", title, value)
+    short = reading.some_percent > SHORT_PERCENT or reading.alarm
+    todo = tr("The system is short of memory. Close programs, or choose a smaller budget.")
+    found = Finding("pressure", tr("Waiting for memory"), value)
+    return found.where(short, Severity.WARNING, todo)
 
 
 def _limit(reading: MemoryReading) -> Iterator[Finding]:
@@ -85,11 +81,8 @@ def swap_finding() -> Iterator[Finding]:
         return
     used, total = swap.used / _MIB, swap.total / _MIB
     value = tr("{used} of {total} MiB used", used=f"{used:,.0f}", total=f"{total:,.0f}")
-    if used > total / 2:
-        todo = tr("Programs were moved to the disk. Close the ones that you do not need.")
-        yield Finding("swap", title, value, Severity.WARNING, todo)
-    else:
-        yield Finding("swap", title, value)
+    todo = tr("Programs were moved to the disk. Close the ones that you do not need.")
+    yield Finding("swap", title, value).where(used > total / 2, Severity.WARNING, todo)
 
 
 def _address_space() -> Iterator[Finding]:
@@ -111,9 +104,6 @@ def _huge_pages(root: Path) -> Iterator[Finding]:
     if not text:
         return
     chosen = text.partition("[")[2].partition("]")[0]
-    title = tr("Transparent huge pages")
-    if chosen == "never":
-        todo = tr("“madvise” or “always” makes the engine a little faster.")
-        yield Finding("huge_pages", title, chosen, Severity.NOTE, todo)
-    else:
-        yield Finding("huge_pages", title, chosen)
+    todo = tr("“madvise” or “always” makes the engine a little faster.")
+    found = Finding("huge_pages", tr("Transparent huge pages"), chosen)
+    yield found.where(chosen == "never", Severity.NOTE, todo)

@@ -37,15 +37,12 @@ def check(root: Path = _ROOT) -> Iterator[Finding]:
 def _instructions(facts: CpuFacts) -> Finding:
     known = [name for name in KERNELS if name in facts.features]
     value = f"{facts.name}: {', '.join(known) or '–'}"
-    title = tr("Processor")
     intel = platform.machine().lower() in ("x86_64", "amd64")
-    if intel and "avx2" not in known:
-        todo = tr("Without AVX2 a model runs several times slower. Choose the smallest model.")
-        return Finding("processor", title, value, Severity.WARNING, todo)
-    if not intel and "asimddp" not in known:
-        todo = tr("Without the dot product instructions a model runs slower. Choose a small one.")
-        return Finding("processor", title, value, Severity.NOTE, todo)
-    return Finding("processor", title, value)
+    avx2 = tr("Without AVX2 a model runs several times slower. Choose the smallest model.")
+    dot = tr("Without the dot product instructions a model runs slower. Choose a small one.")
+    found = Finding("processor", tr("Processor"), value)
+    found = found.where(intel and "avx2" not in known, Severity.WARNING, avx2)
+    return found.where(not intel and "asimddp" not in known, Severity.NOTE, dot)
 
 
 def _cores(facts: CpuFacts) -> Finding:
@@ -56,26 +53,20 @@ def _cores(facts: CpuFacts) -> Finding:
         threads=facts.threads,
         all=facts.threads_prefill,
     )
-    if facts.usable_cores < facts.physical_cores:
-        todo = tr("This program may use only {n} of them.", n=facts.usable_cores)
-        return Finding("cores", tr("Cores"), value, Severity.NOTE, todo)
-    if facts.usable_cores == 1:
-        todo = tr("With one core, the window and the model take turns. Choose a small model.")
-        return Finding("cores", tr("Cores"), value, Severity.WARNING, todo)
-    return Finding("cores", tr("Cores"), value)
+    few = tr("This program may use only {n} of them.", n=facts.usable_cores)
+    one = tr("With one core, the window and the model take turns. Choose a small model.")
+    found = Finding("cores", tr("Cores"), value)
+    found = found.where(facts.usable_cores < facts.physical_cores, Severity.NOTE, few)
+    return found.where(facts.usable_cores == 1, Severity.WARNING, one)
 
 
 def _busy(facts: CpuFacts) -> Finding:
     """Reports other programs' load, which slows a model more than its share: threads wait."""
-    title = tr("Other programs")
     load = psutil.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     value = tr("{n} cores busy in the last minute", n=f"{load:.1f}")
-    if load > 0.5 * facts.usable_cores:
-        todo = tr(
-            "Close programs that compute in the background, or set fewer threads for writing."
-        )
-        return Finding("load", title, value, Severity.WARNING, todo)
-    return Finding("load", title, value)
+    todo = tr("Close programs that compute in the background, or set fewer threads for writing.")
+    found = Finding("load", tr("Other programs"), value)
+    return found.where(load > 0.5 * facts.usable_cores, Severity.WARNING, todo)
 
 
 def _microcode(root: Path) -> Iterator[Finding]:
@@ -93,35 +84,26 @@ def _nodes(root: Path) -> Iterator[Finding]:
     if not nodes:
         return
     value = trn("{n} node", "{n} nodes", len(nodes))
-    if len(nodes) > 1:
-        todo = tr(
-            "Memory of another node is slower. Start with “numactl -N 0 -m 0” to stay on one."
-        )
-        yield Finding("numa", tr("Memory nodes (NUMA)"), value, Severity.NOTE, todo)
-    else:
-        yield Finding("numa", tr("Memory nodes (NUMA)"), value)
+    todo = tr("Memory of another node is slower. Start with “numactl -N 0 -m 0” to stay on one.")
+    found = Finding("numa", tr("Memory nodes (NUMA)"), value)
+    yield found.where(len(nodes) > 1, Severity.NOTE, todo)
 
 
 def _clock(root: Path) -> Iterator[Finding]:
     governor = small_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if not governor:
         return
-    slow = governor in ("powersave", "conservative")
     driver = small_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_driver")
-    if slow and not driver.startswith(("intel_pstate", "amd-pstate")):  # whose "powersave" is quick
-        todo = tr("The clock is held low. Choose the power profile “balanced” or “performance”.")
-        yield Finding("clock", tr("Clock"), governor, Severity.WARNING, todo)
-    else:
-        yield Finding("clock", tr("Clock"), governor)
+    quick = driver.startswith(("intel_pstate", "amd-pstate"))  # whose "powersave" is quick
+    slow = governor in ("powersave", "conservative") and not quick
+    todo = tr("The clock is held low. Choose the power profile “balanced” or “performance”.")
+    yield Finding("clock", tr("Clock"), governor).where(slow, Severity.WARNING, todo)
 
 
 def _power() -> Iterator[Finding]:
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     if battery is None:
         return
-    value = f"{round(battery.percent)} %"
-    if battery.power_plugged is False:
-        todo = tr("On battery the processor is slowed down. Plug in for full speed.")
-        yield Finding("power", tr("Battery"), value, Severity.NOTE, todo)
-    else:
-        yield Finding("power", tr("Battery"), value)
+    todo = tr("On battery the processor is slowed down. Plug in for full speed.")
+    found = Finding("power", tr("Battery"), f"{round(battery.percent)} %")
+    yield found.where(battery.power_plugged is False, Severity.NOTE, todo)

@@ -37,14 +37,6 @@ class SourceDamaged(ConversionRefused):
     todo = N_("Download the file again, from a source you trust.")
 
 
-class SourceUnreadable(ConversionRefused):
-    """The system does not allow reading a file of the source."""
-
-    what = N_("{path} cannot be read.")
-    why = N_("The system reports: {detail}.")
-    todo = N_("Check the file's permissions, or copy it to a folder of yours.")
-
-
 class SourceChanged(ConversionRefused):
     """Another program writes to the source during the conversion."""
 

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,7 +84,6 @@ class Output:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            self._require_new_files()
             raise OutputBusy(path=str(self.path)) from error
         except OSError as error:
             raise self._failed(error) from error
@@ -95,18 +93,6 @@ class Output:
             if os.name == "posix":  # unlinked while held: another process that has it open notices
                 Path(self._lock.lock_file).unlink(missing_ok=True)  # (Windows: filelock does it)
             self._lock.release()
-
-    def _require_new_files(self) -> None:
-        """Raises OutputUnwritable where the folder takes no new file.
-
-        A folder that refuses one with "no such file", as `/proc` does, looks to filelock like a
-        lock that is just being released.
-        """
-        try:
-            with tempfile.TemporaryFile(dir=self.path.parent):
-                pass
-        except OSError as error:
-            raise self._failed(error) from error
 
     def journal(self) -> ConversionJournal | None:
         """The journal of an earlier run, or None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,7 @@ class SourceTensor:
     @property
     def rows(self) -> int:
         """The product of all other dimensions."""
-        total = 1
-        for each in self.shape[1:]:
-            total *= each
-        return total
+        return prod(self.shape[1:])
 
     @property
     def elements(self) -> int:

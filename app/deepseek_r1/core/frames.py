@@ -11,7 +11,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -34,18 +34,6 @@ class StreamCutOff(EOFError):
     """The stream ended inside a frame: its writer died while writing."""
 
 
-class ByteSource(Protocol):
-    """A raw pipe or file to read frames from. `read` may return less than requested."""
-
-    def read(self, size: int, /) -> bytes | None: ...  # noqa: D102
-
-
-class ByteSink(Protocol):
-    """A raw pipe or file to write frames to. `write` may write less than it is given."""
-
-    def write(self, data: memoryview, /) -> int | None: ...  # noqa: D102
-
-
 def pack(message: BaseModel, cap: int) -> bytes:
     """`message` as a frame. Raises FrameTooLong beyond `cap` bytes.
 
@@ -61,7 +49,7 @@ def pack(message: BaseModel, cap: int) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def read(source: ByteSource, cap: int | Callable[[], int]) -> bytes | None:
+def read(source: BinaryIO, cap: int | Callable[[], int]) -> bytes | None:
     """The next frame's body, or None where the stream ends between two frames.
 
     Raises ProtocolBroken for a frame that is empty or longer than `cap`, and StreamCutOff. A cap
@@ -86,7 +74,7 @@ def read(source: ByteSource, cap: int | Callable[[], int]) -> bytes | None:
     return body
 
 
-def write(sink: ByteSink, frame: bytes) -> None:
+def write(sink: BinaryIO, frame: bytes) -> None:
     """Write a whole frame. Raises OSError."""
     rest = memoryview(frame)
     while rest:
@@ -124,7 +112,7 @@ def _without_surrogates(value: Any) -> Any:
             return value
 
 
-def _read_exactly(source: ByteSource, size: int) -> bytes:
+def _read_exactly(source: BinaryIO, size: int) -> bytes:
     """`size` bytes, or fewer where the stream ends."""
     parts: list[bytes] = []
     missing = size

@@ -12,6 +12,7 @@ import stat
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -81,10 +82,7 @@ class TensorEntry:
     @property
     def elements(self) -> int:
         """The number of values in it."""
-        total = 1
-        for each in self.shape:
-            total *= each
-        return total
+        return prod(self.shape)
 
 
 @dataclass(slots=True)
@@ -266,9 +264,7 @@ def _read_tensor(cursor: Cursor) -> TensorEntry:
         raise cursor.unknown(tr("The tensor {name} has the type {n}.", name=name, n=number))
     if kind is None:
         raise cursor.damaged(tr("the tensor {name} has the unknown type {n}", name=name, n=number))
-    elements = 1
-    for each in shape:
-        elements *= each
+    elements = prod(shape)
     if not 0 < elements * kind.block_bytes <= MAX_SIGNED or shape[0] % kind.block:
         raise cursor.damaged(tr("the tensor {name} has an impossible shape", name=name))
     return TensorEntry(name, shape, kind, offset, kind.nbytes(elements))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from deepseek_r1.formats.container import Scalar
@@ -28,10 +29,7 @@ class TensorInfo:
     @property
     def elements(self) -> int:
         """The number of values in it."""
-        total = 1
-        for each in self.shape:
-            total *= each
-        return total
+        return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

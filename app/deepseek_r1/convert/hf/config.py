@@ -10,7 +10,8 @@ import math
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from deepseek_r1.convert.errors import FeatureUnknown, SourceDamaged, SourceUnreadable
+from deepseek_r1.convert.errors import FeatureUnknown, SourceDamaged
+from deepseek_r1.core.errors import ModelFileUnreadable
 from deepseek_r1.core.i18n import tr
 
 MAX_CONFIG_BYTES: Final = 1 << 20
@@ -22,17 +23,17 @@ Json = dict[str, Any]
 
 
 def read_json(path: Path, most_bytes: int = MAX_CONFIG_BYTES) -> Json:
-    """Returns the object in the file at `path`. Raises SourceDamaged or SourceUnreadable."""
+    """Returns the object in the file at `path`. Raises SourceDamaged or ModelFileUnreadable."""
     return parse_object(read_capped(path, most_bytes), path)
 
 
 def read_capped(path: Path, most_bytes: int) -> bytes:
-    """Returns the file's bytes, at most `most_bytes`. Raises SourceDamaged, SourceUnreadable."""
+    """Returns the file's bytes, at most `most_bytes`. Raises SourceDamaged, ModelFileUnreadable."""
     try:
         with path.open("rb") as file:
             raw = file.read(most_bytes + 1)
     except OSError as error:
-        raise SourceUnreadable(path=str(path), detail=error.strerror or str(error)) from error
+        raise ModelFileUnreadable(path=str(path), detail=error.strerror or str(error)) from error
     if len(raw) > most_bytes:
         detail = tr("it is longer than {mib} MiB", mib=most_bytes >> 20)
         raise SourceDamaged(path=str(path), detail=detail)

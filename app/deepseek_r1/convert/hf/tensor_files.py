@@ -19,11 +19,11 @@ from deepseek_r1.convert.errors import (
     FeatureUnknown,
     SourceChanged,
     SourceDamaged,
-    SourceUnreadable,
     TensorMissing,
 )
 from deepseek_r1.convert.hf.config import Json, parse_object
 from deepseek_r1.convert.source_tensors import Floats, ReadPacked, ReadRows, SourceTensor
+from deepseek_r1.core.errors import ModelFileUnreadable
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.ggml_types import TYPES_BY_NAME, TensorType
 
@@ -71,12 +71,12 @@ class StoredTensor:
 def read_tensor_table(path: Path) -> list[StoredTensor]:
     """Returns the tensors in the file at `path`, by offset.
 
-    Raises SourceDamaged if header, shapes and byte ranges are inconsistent, SourceUnreadable.
+    Raises SourceDamaged if header, shapes and byte ranges are inconsistent, ModelFileUnreadable.
     """
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise SourceUnreadable(path=str(path), detail=error.strerror or str(error)) from error
+        raise ModelFileUnreadable(path=str(path), detail=error.strerror or str(error)) from error
     length = int.from_bytes(read_bytes(path, 0, 8), "little") if size >= 8 else 0
     if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
         raise _damaged(path, tr("its header has {size} bytes", size=length))
@@ -142,7 +142,7 @@ def read_bytes(path: Path, offset: int, count: int) -> bytearray:
             if hasattr(os, "posix_fadvise"):  # read once: free the page cache
                 os.posix_fadvise(file.fileno(), offset, count, os.POSIX_FADV_DONTNEED)
     except OSError as error:
-        raise SourceUnreadable(path=str(path), detail=error.strerror or str(error)) from error
+        raise ModelFileUnreadable(path=str(path), detail=error.strerror or str(error)) from error
     return raw
 
 
