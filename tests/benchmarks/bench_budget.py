@@ -28,7 +28,7 @@ from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.hardware.disk import measure_mib_s
+from deepseek_r1.hardware.read_speed import measure_mib_s
 from deepseek_r1.lab.engine_run import RunTimes, run_in_process
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.hardware import cpu, machine_memory_mib
-from deepseek_r1.hardware.disk import measure_mib_s
+from deepseek_r1.hardware.read_speed import measure_mib_s
 
 Result = TypeVar("Result")
 _DRAWS, _TAIL = 2000, 0.025  # of a bootstrap, and what is outside of its interval on either side

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from deepseek_r1.core.errors import EngineBusy
-from deepseek_r1.inference.generation_lock import GenerationLock
+from deepseek_r1.inference.generation import GenerationLock
 from support.patience import PATIENCE_S
 
 

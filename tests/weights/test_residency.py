@@ -10,19 +10,17 @@ import pytest
 
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.hardware.storage import PAGE
-from deepseek_r1.weights.expert_layout import (
+from deepseek_r1.weights.residency import (
+    EMBEDDING,
+    ResidencyTooSmall,
     cache_bytes,
     expert_layers,
     expert_reads,
     least_cache_bytes,
-    tokens_at_once,
-)
-from deepseek_r1.weights.residency import (
-    EMBEDDING,
-    ResidencyTooSmall,
     least_weights_mib,
     plan_residency,
     streamable,
+    tokens_at_once,
 )
 from support.gguf_files import tiny_qwen2
 from support.mixtures import EXPERTS, tiny_qwen3moe

@@ -16,8 +16,8 @@ from deepseek_r1.checks.finding import Finding, Severity
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import is_profile_chosen, profile_dir, starter_model
-from deepseek_r1.hardware.disk import read_speed_mib_s
 from deepseek_r1.hardware.linux import small_text
+from deepseek_r1.hardware.read_speed import read_speed_mib_s
 
 LEAST_FREE_MIB = 5 * 1024  # one model of medium size
 SLOW_MIB_S = 300.0  # slower drives need several seconds for a word of a streamed model

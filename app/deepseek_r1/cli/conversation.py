@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli.generate_command import UNFINISHED
-from deepseek_r1.cli.generation_progress import summary, thinking_end_text
+from deepseek_r1.cli.generation_progress import show_reading, summary, thinking_end_text
 from deepseek_r1.cli.line_input import LineInput
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -131,10 +131,8 @@ class ConversationAnswer:
 
     def _show(self, event: Event) -> None:
         match event:
-            case PrefillProgress(done=done, total=total) if done < total:
-                console.status(tr("Reading: {done} of {total} tokens", done=done, total=total))
             case PrefillProgress():
-                console.status("")
+                show_reading(event)
             case ThinkingDelta(elapsed_s=seconds):
                 self._show_timer(seconds)
             case ThinkingFinished(seconds=seconds, end=end):

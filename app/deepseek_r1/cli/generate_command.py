@@ -16,6 +16,7 @@ from deepseek_r1.cli.generation_progress import (
     interrupting,
     note_template,
     show_progress,
+    show_reading,
     summary,
 )
 from deepseek_r1.core.errors import WrongUsage
@@ -215,10 +216,8 @@ def _text(prompt: str) -> str:
 
 def _show(event: Event) -> None:
     match event:
-        case PrefillProgress(done=done, total=total) if done < total:
-            console.status(tr("Reading: {done} of {total} tokens", done=done, total=total))
         case PrefillProgress():
-            console.status("")
+            show_reading(event)
         case ThinkingDelta(text=text):
             console.thinking(text)
         case ThinkingFinished():

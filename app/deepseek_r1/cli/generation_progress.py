@@ -17,6 +17,7 @@ from deepseek_r1.core.events import (
     FinishReason,
     GenerationStats,
     LoadProgress,
+    PrefillProgress,
     PromptCacheState,
     TemplateSource,
     TemplateUsed,
@@ -96,6 +97,13 @@ def show_progress(event: Event) -> None:
         console.status(tr("Loading the model: {percent} %", percent=round(100 * event.fraction)))
     elif isinstance(event, PromptCacheState) and event.problem:
         console.note(event.problem)
+
+
+def show_reading(event: PrefillProgress) -> None:
+    """Show how much of the prompt is read, until all of it is."""
+    left = event.done < event.total
+    text = tr("Reading: {done} of {total} tokens", done=event.done, total=event.total)
+    console.status(text if left else "")
 
 
 def note_template(used: TemplateUsed) -> None:

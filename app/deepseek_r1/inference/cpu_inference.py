@@ -43,8 +43,7 @@ from deepseek_r1.inference.arguments import (
     sampling_for,
     with_options,
 )
-from deepseek_r1.inference.generation import GenerationRunner
-from deepseek_r1.inference.generation_lock import GenerationLock
+from deepseek_r1.inference.generation import GenerationLock, GenerationRunner
 from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
 from deepseek_r1.inference.loading import ModelToLoad, open_model, open_prompt_cache
 from deepseek_r1.inference.thread_profile import counts_to_measure, measure_threads, save_profile

@@ -21,7 +21,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.version import VERSION
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import default_threads
-from deepseek_r1.hardware.disk import read_speed_mib_s
+from deepseek_r1.hardware.read_speed import read_speed_mib_s
 from deepseek_r1.memory.advice import Advice, advise, speed_text
 from deepseek_r1.memory.cost_model import token_weights_bytes
 from deepseek_r1.memory.drafts import EXPECTED_DRAFT_TOKENS, EXPECTED_TOKENS_PER_PASS

@@ -23,10 +23,9 @@ from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.memory.plan import MIXTURE_ITEMS, ProcessOverhead, plan_streaming
-from deepseek_r1.weights.expert_layout import expert_layers
 from deepseek_r1.weights.moe import expert_streamer
 from deepseek_r1.weights.moe.expert_cache import ExpertCache
-from deepseek_r1.weights.residency import MIB, least_weights_mib, plan_residency
+from deepseek_r1.weights.residency import MIB, expert_layers, least_weights_mib, plan_residency
 from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
 from support.deepseek2 import tiny_deepseek2
 from support.gguf_files import tiny_mixture, tiny_qwen3

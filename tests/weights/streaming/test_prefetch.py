@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deepseek_r1.hardware.disk import READ_BYTES
+from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.streaming.prefetch import PrefetchRing

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.hardware.disk import READ_BYTES
+from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE
 from deepseek_r1.weights.streaming.direct_file import WeightFile
 from deepseek_r1.weights.streaming.resident_memory import (

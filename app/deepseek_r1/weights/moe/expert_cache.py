@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
-from deepseek_r1.weights.expert_layout import expert_layers
 from deepseek_r1.weights.moe.eviction import EvictionPolicy, make_policy
+from deepseek_r1.weights.residency import expert_layers
 from deepseek_r1.weights.streaming.resident_memory import FileRange, ResidentMemory, coalesced_reads
 from deepseek_r1.weights.weight import Weight
 

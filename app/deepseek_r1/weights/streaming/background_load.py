@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from deepseek_r1.core.errors import LoadStopped
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.hardware.disk import READERS
+from deepseek_r1.hardware.read_speed import READERS
 from deepseek_r1.hardware.storage import PAGE
 from deepseek_r1.weights.residency import OUTPUT, streamable
 from deepseek_r1.weights.streaming.resident_memory import FileRange, ResidentMemory, coalesced_reads

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deepseek_r1.core import log
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.hardware.disk import READ_BYTES
+from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE, RawFile, SystemFile, SystemRegion, page_down
 
 

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from deepseek_r1.core import log
-from deepseek_r1.hardware.disk import READERS
+from deepseek_r1.hardware.read_speed import READERS
 from deepseek_r1.hardware.storage import PAGE, SystemRegion
 from deepseek_r1.native.native_library import (
     AcquireOutcome,

@@ -18,8 +18,7 @@ from deepseek_r1.core import log
 from deepseek_r1.core.measured_file import load_measured, measured_dir, save_measured
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.hardware.disk import read_speed_mib_s
-from deepseek_r1.hardware.memory_speed import memory_read_mib_s
+from deepseek_r1.hardware.read_speed import memory_read_mib_s, read_speed_mib_s
 from r1desk.models.forecast.forecast import MachineSpeed
 
 MEASUREMENTS = 3  # a busy moment makes memory look slow; the fastest of so many counts

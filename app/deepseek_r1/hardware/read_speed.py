@@ -1,4 +1,6 @@
-"""Measures how fast a drive reads in the way that weights are streamed, to predict their speed.
+"""Measures how fast a drive and the memory are read, to predict the speed of a model.
+
+A drive is read in the way that weights are streamed.
 
 The reads are the same: 1 MiB each, from as many threads, bypassing the page cache where that works,
 into memory of similar size, in huge pages where the system has them. The measurements behind this:
@@ -9,11 +11,15 @@ more than weights ever see, and a short test shows little but the start.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import mmap
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from deepseek_r1.hardware import linux
 from deepseek_r1.hardware.storage import RawFile, Region, SystemFile, SystemRegion, page_up
 
 # The size of one read. Measured through a ring of 160 MiB on a virtual drive: 1 MiB 2,500 MiB/s,
@@ -24,6 +30,8 @@ READERS = 6  # threads that read at the same time: a slow drive needs a deep que
 _MOST_S = 1.5
 _WARM_UP_S = 0.1  # not counted: the drive wakes up and its queue fills
 _MIB = 1 << 20
+MOST_BYTES, LEAST_BYTES = 128 << 20, 32 << 20  # of memory that is read
+_SLICE_BYTES = 4 << 20
 # Memory that the test reads into. Where a model is loaded, the test exceeds the budget by it while
 # it runs. Less memory would stay in the processor's caches: 6 MiB gave up to 1.5 times the speed of
 # 48 MiB, 16 MiB 0.99 to 1.2 times.
@@ -140,3 +148,49 @@ def _direct(path: Path) -> RawFile | None:
         file.close()
         return None
     return file
+
+
+def memory_read_mib_s(threads: int, *, seconds: float = 0.5) -> float:
+    """MiB per second that `threads` threads read together. Takes `seconds` and a little more.
+
+    The C library's `memchr` does the reading, looking for a byte that does not occur. It does not
+    hold the interpreter's lock.
+    """
+    memchr, nbytes = _memchr(), buffer_bytes()
+    with mmap.mmap(-1, nbytes) as buffer:
+        anchor = ctypes.c_char.from_buffer(buffer)
+        address = ctypes.addressof(anchor)
+        ctypes.memset(address, 1, nbytes)  # unwritten pages would all be the same page
+        share = nbytes // threads // _SLICE_BYTES * _SLICE_BYTES
+
+        def read(number: int) -> int:
+            first, total = address + number * share, 0
+            while time.monotonic() < ends_at:
+                memchr(first + total % share, 2, _SLICE_BYTES)
+                total += _SLICE_BYTES
+            return total
+
+        started_at = time.monotonic()
+        ends_at = started_at + seconds
+        with ThreadPoolExecutor(threads, thread_name_prefix="memory") as pool:
+            total = sum(pool.map(read, range(threads)))
+        elapsed_s = time.monotonic() - started_at
+        del anchor  # the buffer cannot be closed while something points into it
+    return total / _MIB / elapsed_s
+
+
+def buffer_bytes() -> int:
+    """The size of the memory that is read: twice the largest cache, and 128 MiB at most.
+
+    It counts as the window's memory meanwhile. Where the cache's size is unknown it is 128 MiB.
+    """
+    cache = linux.largest_cache_bytes() if sys.platform == "linux" else 0
+    return min(MOST_BYTES, max(LEAST_BYTES, 2 * cache)) if cache else MOST_BYTES
+
+
+def _memchr() -> ctypes._NamedFuncPointer:
+    library = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
+    function = library.memchr
+    function.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+    function.restype = ctypes.c_void_p
+    return function

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.hardware import disk, linux, memory_speed
-from deepseek_r1.hardware.memory_speed import buffer_bytes, memory_read_mib_s
+from deepseek_r1.hardware import linux, read_speed
+from deepseek_r1.hardware.read_speed import buffer_bytes, memory_read_mib_s
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def file(tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_measured(monkeypatch):
-    monkeypatch.setattr(disk, "_measured", {})
+    monkeypatch.setattr(read_speed, "_measured", {})
 
 
 @pytest.mark.slow
@@ -29,9 +29,9 @@ def nothing_measured(monkeypatch):
 @pytest.mark.parametrize("direct", [True, False])
 def test_a_drive_has_a_speed_and_is_asked_for_a_moment(file, direct, monkeypatch):
     if not direct:
-        monkeypatch.setattr(disk, "_direct", lambda _path: None)
+        monkeypatch.setattr(read_speed, "_direct", lambda _path: None)
     began = time.monotonic()
-    speed = disk.measure_mib_s(file)
+    speed = read_speed.measure_mib_s(file)
     assert 1 < speed < 100_000
     assert time.monotonic() - began < 5  # a busy machine; 1.5 s by itself
 
@@ -39,21 +39,21 @@ def test_a_drive_has_a_speed_and_is_asked_for_a_moment(file, direct, monkeypatch
 def test_a_file_that_is_not_whole_pages_is_read_to_its_end(tmp_path):
     path = tmp_path / "short.bin"
     path.write_bytes(b"x" * 5000)
-    assert disk.measure_mib_s(path) > 0
+    assert read_speed.measure_mib_s(path) > 0
 
 
 def test_one_drive_is_measured_once(file, monkeypatch):
-    first = disk.read_speed_mib_s(file)
-    monkeypatch.setattr(disk, "measure_mib_s", lambda path: pytest.fail("measured twice"))
+    first = read_speed.read_speed_mib_s(file)
+    monkeypatch.setattr(read_speed, "measure_mib_s", lambda path: pytest.fail("measured twice"))
     other = file.with_name("other.bin")
     other.write_bytes(b"x" * 100)
-    assert disk.read_speed_mib_s(other) == first
+    assert read_speed.read_speed_mib_s(other) == first
 
 
 def test_what_cannot_be_read_has_no_speed(tmp_path):
-    assert disk.read_speed_mib_s(tmp_path / "nothing") == 0
+    assert read_speed.read_speed_mib_s(tmp_path / "nothing") == 0
     (tmp_path / "empty").touch()
-    assert disk.read_speed_mib_s(tmp_path / "empty") == 0
+    assert read_speed.read_speed_mib_s(tmp_path / "empty") == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
@@ -63,14 +63,14 @@ def test_a_measurement_takes_little_memory(tmp_path):
     path.write_bytes(bytes(64 << 20))
     code = (
         "import sys; from pathlib import Path\n"
-        "from deepseek_r1.hardware.disk import measure_mib_s\n"
+        "from deepseek_r1.hardware.read_speed import measure_mib_s\n"
         "from deepseek_r1.memory.meter import peak_mib\n"
         "measure_mib_s(Path(sys.argv[1]), seconds=0.2, memory_mib=1); before = peak_mib()\n"
         "measure_mib_s(Path(sys.argv[1]), seconds=0.2); print(peak_mib() - before)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, path],
-        env=os.environ | {"PYTHONPATH": str(Path(disk.__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(read_speed.__file__).parents[2])},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert 0 <= float(done.stdout) < 14
@@ -89,6 +89,6 @@ def test_memory_has_a_speed_that_is_found_in_a_moment():
     ("cache_mib", "buffer_mib"), [(0, 128), (2, 32), (8, 32), (24, 48), (64, 128), (300, 128)]
 )
 def test_twice_the_largest_cache_is_read(monkeypatch, cache_mib, buffer_mib):
-    monkeypatch.setattr(memory_speed.sys, "platform", "linux")
+    monkeypatch.setattr(read_speed.sys, "platform", "linux")
     monkeypatch.setattr(linux, "largest_cache_bytes", lambda: cache_mib << 20)
     assert buffer_bytes() == buffer_mib << 20
