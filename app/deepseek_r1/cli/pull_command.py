@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,19 @@ from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """The arguments and options of a download, as they were typed."""
+
+    what: tuple[str, ...]
+    quantisation: str | None
+    source: str | None
+    sha256: tuple[str, ...]
+    name: str | None
+    accept_unverified: bool
+
 
 _name_option = option("--name", tr("Another name for the file in the models' folder."))
 
@@ -56,29 +68,13 @@ _name_option = option("--name", tr("Another name for the file in the models' fol
 @flag("--accept-unverified", tr("Accept a file for which no checksum is known."))
 @flag("--with-draft", tr("Download the model's draft model as well."))
 @o.json_option
-def pull_model(
-    *,
-    what: tuple[str, ...],
-    quantisation: str | None,
-    source: str | None,
-    sha256: tuple[str, ...],
-    name: str | None,
-    accept_unverified: bool,
-    with_draft: bool,
-    as_json: bool,
-) -> None:
-    """Download a model into the models' folder; an interrupted download is continued."""
+def pull_model(*, with_draft: bool, as_json: bool, **typed: Any) -> None:
+    """Download a model into the models' folder. `typed` are the fields of an `_Order`."""
     from deepseek_r1.catalogue.pull import pull  # noqa: PLC0415 - the network's libraries
 
-    drafts = [_draft_spec(what, source, accept_unverified)] if with_draft else []
-    specs = _hub_specs(what, quantisation, source, accept_unverified=accept_unverified) or _specs(
-        what,
-        quantisation=quantisation,
-        source=source,
-        sha256=sha256,
-        name=name,
-        accept_unverified=accept_unverified,
-    )
+    order = _Order(**typed)
+    drafts = [_draft_spec(order)] if with_draft else []
+    specs = _hub_specs(order) or _specs(order)
     for spec in (*drafts, *specs):
         console.note(tr("From {address}", address=spec.url))
     folder, policy = user_models_dir(), retry_policy()
@@ -96,64 +92,57 @@ def pull_model(
         raise failure
 
 
-def _draft_spec(what: Sequence[str], source: str | None, accept_unverified: bool) -> DownloadSpec:
+def _draft_spec(order: _Order) -> DownloadSpec:
     """The draft model of a model of the catalogue. Raises WrongUsage and its kinds."""
-    if len(what) != 1 or is_hub_name(what[0]) or "://" in what[0] or find_draft(what[0]):
+    first, *more = order.what
+    if more or is_hub_name(first) or "://" in first or find_draft(first):
         raise WrongUsage(detail=tr("--with-draft is for one model of the catalogue."))
-    model, _ = find_known(what[0])
+    model, _ = find_known(first)
     draft = draft_of(model)
     if draft is None:
         raise DraftUnknown(model=model.name)
-    return _spec_of_draft(draft, source, accept_unverified=accept_unverified)
+    return _spec_of_draft(draft, order)
 
 
-def _spec_of_draft(
-    draft: KnownDraft, source: str | None, *, accept_unverified: bool
-) -> DownloadSpec:
-    """The draft model's file from `source`, or from the usual hub where that does not have it."""
-    host = HOSTS[source] if source is not None and HOSTS[source] in draft_hosts() else None
-    return replace(spec_for_draft(draft, host), accept_unverified=accept_unverified)
+def _spec_of_draft(draft: KnownDraft, order: _Order) -> DownloadSpec:
+    """The draft model's file from the source, or from the usual hub where that does not have it."""
+    host = HOSTS.get(order.source or "")
+    spec = spec_for_draft(draft, host if host in draft_hosts() else None)
+    return replace(spec, accept_unverified=order.accept_unverified)
 
 
-def _hub_specs(
-    what: Sequence[str], quantisation: str | None, source: str | None, *, accept_unverified: bool
-) -> list[DownloadSpec]:
-    """The files of a repository; empty where `what` is something else."""
-    if len(what) != 1 or not is_hub_name(what[0]):
+def _hub_specs(order: _Order) -> list[DownloadSpec]:
+    """The files of a repository; empty where the order is something else."""
+    first, *more = order.what
+    if more or not is_hub_name(first):
         return []
-    listing = list_hub(what[0], source, quantisation)
-    return listing.specs(listing.choose(), accept_unverified=accept_unverified)
+    listing = list_hub(first, order.source, order.quantisation)
+    return listing.specs(listing.choose(), accept_unverified=order.accept_unverified)
 
 
-def _specs(
-    what: Sequence[str],
-    *,
-    quantisation: str | None,
-    source: str | None,
-    sha256: Sequence[str],
-    name: str | None,
-    accept_unverified: bool,
-) -> list[DownloadSpec]:
-    digests = [_checked_sha256(each) for each in sha256]
+def _specs(order: _Order) -> list[DownloadSpec]:
+    what, name, accepts = order.what, order.name, order.accept_unverified
+    digests = [_checked_sha256(each) for each in order.sha256]
     if not any("://" in each for each in what):
         if len(what) > 1 or digests or name:
             raise WrongUsage(
                 detail=tr("Give one model of the catalogue at a time, without --name and --sha256.")
             )
         if (draft := find_draft(what[0])) is not None:
-            if quantisation:
+            if order.quantisation:
                 raise WrongUsage(detail=tr("A draft model of the catalogue has one type only."))
-            return [_spec_of_draft(draft, source, accept_unverified=accept_unverified)]
-        model, file = find_known(what[0], quantisation)
-        host = HOSTS[source].name if source else None
-        return [spec_for_known(model, file, host, accept_unverified=accept_unverified)]
-    if len(digests) not in (0, len(what)) or (name and len(what) > 1) or quantisation or source:
+            return [_spec_of_draft(draft, order)]
+        model, file = find_known(what[0], order.quantisation)
+        host = HOSTS[order.source].name if order.source else None
+        return [spec_for_known(model, file, host, accept_unverified=accepts)]
+    options = order.quantisation or order.source or (name and len(what) > 1)
+    if len(digests) not in (0, len(what)) or options:
         raise WrongUsage(
             detail=tr("Each address needs its own --sha256; only a single one takes --name.")
         )
     padded = [*digests, *([None] * len(what))]
     return [
-        spec_for_url(url, digest, name=name, accept_unverified=accept_unverified)
+        spec_for_url(url, digest, name=name, accept_unverified=accepts)
         for url, digest in zip(what, padded, strict=False)
     ]
 
