@@ -85,7 +85,7 @@ _MODULES = {
     "core.paths": ("starter_model",),
     "core.settings": ("LoadSettings", "SamplingSettings"),
     "engine.protocol.base": ("GenerationResult",),
-    "engine.prompt.template_families": ("template_names",),
+    "engine.prompt.template": ("template_names",),
     "inference": ("AsyncCPUInference", "CPUInference"),
 }  # fmt: skip
 

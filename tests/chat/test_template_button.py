@@ -7,12 +7,12 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.template_names import TEMPLATE_NAMES
-from deepseek_r1.engine.prompt import template_families
+from deepseek_r1.engine.prompt import template
 from r1desk.chat.composer.menu_buttons import TemplateButton
 
 
 def test_every_template_of_the_engine_can_be_chosen() -> None:
-    assert sorted(template_families._SOURCES) == sorted(TEMPLATE_NAMES)
+    assert sorted(template._SOURCES) == sorted(TEMPLATE_NAMES)
 
 
 def test_a_files_own_template_needs_no_button(qtbot: QtBot) -> None:

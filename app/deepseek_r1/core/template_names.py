@@ -1,4 +1,4 @@
-"""Names of the chat templates that `engine.prompt.template_families` has."""
+"""Names of the chat templates that `engine.prompt.template` has."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class LoadRequest(_Frame):
 
     Once its files are accepted, the process can open no others. For other ones the owner has them
     checked by the header process first, and replaces the process then.
-    `chat_template` is a name of `template_families` or a template's source; empty uses the file's
+    `chat_template` is a name of the list or a template's source; empty uses the file's
     own or, without one, that of the model's family. `ModelFacts.template` is the result.
     """
 
