@@ -26,6 +26,17 @@ REPLICAS, PER_REPLICA, PORT = 3, 8, 8080  # of compose.yaml
 sys.path.insert(0, str(ROOT / "app"))
 
 NOTE = "<!-- Written by installer/reference.py from the code. Edit the docstrings instead. -->\n\n"
+CONTAINER_NOTE = """\
+# Written by installer/reference.py from app/deepseek_r1/server/gateway.py. The header X-Session-Id
+# keeps a conversation on one replica, unless that one has one and a half times its share of the
+# requests. Further requests wait in the queue. For fixed addresses `deepseek-r1 cluster
+# --print-haproxy` writes the same file.
+"""
+# Docker's name server resolves its replicas' addresses, which may change.
+DOCKER_NAMES = """\
+resolvers docker
+    nameserver dns 127.0.0.11:53
+"""
 # A page's name, its title, and the modules whose public classes and functions it lists.
 PAGES = {
     "library": (
@@ -55,7 +66,10 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def _haproxy() -> str:
     gateway = importlib.import_module("deepseek_r1.server.gateway")
-    return gateway.haproxy_of_containers(f"replica:{PORT}", REPLICAS, PORT, PER_REPLICA)
+    found = f"replica {REPLICAS} replica:{PORT} resolvers docker init-addr libc,none"
+    servers = f"    server-template {found}"
+    configuration = gateway.haproxy_file(f":{PORT}", PER_REPLICA, servers)
+    return CONTAINER_NOTE + configuration.replace("frontend", DOCKER_NAMES + "\nfrontend", 1)
 
 
 def _module(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from deepseek_r1.server.http_app import create_app
 from deepseek_r1.server.serving import DrainingServer, listen
 from server.test_deadlines import service
 from support.patience import PATIENCE_S
+from support.servers import StartServer
 
 HALF_HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HALF_HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -24,7 +26,7 @@ CHUNKED = HALF_HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chu
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A server's port; it takes 20 connections."""
-    monkeypatch.setattr("deepseek_r1.server.serving.most_connections", lambda: 20)
+    monkeypatch.setattr(http_protocol, "most_connections", lambda: 20)
     answers = service()
     server = DrainingServer(create_app(answers), answers)
     listening = listen("127.0.0.1", 0)
@@ -75,6 +77,24 @@ def test_half_requests_of_any_number_keep_nobody_out(port: int) -> None:
         assert received(first) == b""
         others[-1].sendall(b"\r\n")  # the latest are kept
         assert others[-1].recv(100).startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_a_server_that_may_open_few_files_survives_more_clients(start_server: StartServer) -> None:
+    def limit() -> None:
+        import resource  # noqa: PLC0415 - Windows has none
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+
+    server = start_server(wait=False, preexec_fn=limit)
+    port = int(server.address.rpartition(":")[2])
+    with ExitStack() as stack:
+        for _ in range(160):
+            connected(port, HALF_HEAD, stack)
+        assert health(port) == 200
+    server.process.terminate()
+    assert "Too many open files" not in server.process.communicate(timeout=PATIENCE_S)[1]
 
 
 def test_a_body_in_crumbs_is_refused_early(port: int) -> None:

@@ -66,36 +66,14 @@ def haproxy_configuration(servers: Sequence[str], host: str, port: int, per_serv
         f"    server replica{number} {urlsplit(server).netloc}"
         for number, server in enumerate(servers, 1)
     ]
-    return _haproxy(f"{bind}:{port}", per_server, "\n".join(lines))
+    return haproxy_file(f"{bind}:{port}", per_server, "\n".join(lines))
 
 
-def haproxy_of_containers(service: str, replicas: int, port: int, per_server: int) -> str:
-    """Return the configuration of an HAProxy in a container that compose runs beside `service`.
-
-    `service` is HOST:PORT. Docker's name server resolves its replicas' addresses, which may change.
-    """
-    found = f"    server-template replica {replicas} {service} resolvers docker init-addr libc,none"
-    configuration = _haproxy(f":{port}", per_server, found)
-    return _CONTAINER_NOTE + configuration.replace("frontend", _DOCKER_NAMES + "\nfrontend", 1)
-
-
-def _haproxy(bind: str, per_server: int, servers: str) -> str:
+def haproxy_file(bind: str, per_server: int, servers: str) -> str:
+    """Return a configuration with these lines of servers."""
     return _HAPROXY.format(
         bind=bind, header=SESSION_HEADER, per_server=per_server, queue_s=QUEUE_S, servers=servers
     )
-
-
-_CONTAINER_NOTE = """\
-# Written by installer/reference.py from app/deepseek_r1/server/gateway.py. The header X-Session-Id
-# keeps a conversation on one replica, unless that one has one and a half times its share of the
-# requests. Further requests wait in the queue. For fixed addresses `deepseek-r1 cluster
-# --print-haproxy` writes the same file.
-"""
-
-_DOCKER_NAMES = """\
-resolvers docker
-    nameserver dns 127.0.0.11:53
-"""
 
 
 _HAPROXY = """\

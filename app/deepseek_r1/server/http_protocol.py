@@ -10,8 +10,8 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S, BODY_S = 10.0, 60.0  # from its first byte to its last
-FRAMING_BYTES = 16 << 10  # around the chunks of a body, in which more is allowed for larger ones
-_SLICE_BYTES = 4096
+FRAMING_BYTES = 8 << 10  # around the chunks of a body, in which more is allowed for larger ones
+_PLAIN_BYTES, _FRAMED_BYTES = 16 << 10, 512  # taken at once: h11 works for each chunk
 _FREE_DESCRIPTORS = 64  # for everything but connections
 
 
@@ -36,12 +36,13 @@ class HttpProtocol(H11Protocol):
     _watched: object = None  # the state of the connection that has a deadline
     _deadline: asyncio.TimerHandle | None = None
     _framing = 0  # bytes of the body's framing so far
+    _unread = b""  # received, and not yet taken
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection. Where there are too many, another one that sends nothing is closed."""
         super().connection_made(transport)
         self.made_at = self.loop.time()
-        if len(self.connections) > self.config.backlog:
+        if len(self.connections) > most_connections():
             self._evict_one()
         self._watch()
 
@@ -52,12 +53,26 @@ class HttpProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what a client sent, a little at a time: much of it may be refused by then."""
-        for start in range(0, len(data), _SLICE_BYTES):
-            if self.transport.is_closing():
-                return
-            self._receive(data[start : start + _SLICE_BYTES])
+        """Take what a client sent, a little at a time: others are answered in between."""
+        waits = bool(self._unread)
+        self._unread += data
+        if not waits:
+            self._take()
+
+    def _take(self) -> None:
+        if self.transport.is_closing():
+            return
+        in_body = self.conn.their_state is h11.SEND_BODY
+        plain = in_body and (b"transfer-encoding", b"chunked") not in self.headers
+        size = _PLAIN_BYTES if plain else _FRAMED_BYTES
+        data, self._unread = self._unread[:size], self._unread[size:]
+        self._receive(data)
         self._watch()
+        if self._unread:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._take)
+        elif not self.flow.read_paused:
+            self.transport.resume_reading()
 
     def _receive(self, data: bytes) -> None:
         cycle = self.cycle
@@ -93,7 +108,9 @@ class HttpProtocol(H11Protocol):
 
     @property
     def sends_nothing(self) -> bool:
-        """True where no complete request is still to be answered."""
+        """True where no complete request is still to be answered, and it is not closed already."""
+        if self.transport.is_closing():  # its end comes in a later turn of the loop
+            return False
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     def _evict_one(self) -> None:

@@ -19,7 +19,7 @@ from deepseek_r1.host.supervisor import SHUTDOWN_S
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.http_app import create_app
-from deepseek_r1.server.http_protocol import HttpProtocol, most_connections
+from deepseek_r1.server.http_protocol import HttpProtocol
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.warm_prompt import WarmPrompt
 
@@ -27,6 +27,8 @@ from deepseek_r1.server.warm_prompt import WarmPrompt
 SERVER_MIB = 68.0
 CUT_OFF_S = 12.0  # for the ends of requests that are cut off
 CANCEL_S = 3.0  # of these, for the engine to end the answers; then it is ended itself
+LISTEN_BACKLOG = 512  # connections that wait in the system
+ACCEPTED_AT_ONCE = 8  # by asyncio: none of them can be closed before some turns of its loop
 END_S = CUT_OFF_S + SHUTDOWN_S  # from the end of the drain to the end of the process
 
 
@@ -139,7 +141,7 @@ class DrainingServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=HttpProtocol,
-                backlog=most_connections(),
+                backlog=ACCEPTED_AT_ONCE,
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=round(options.drain_s + CUT_OFF_S),
@@ -148,6 +150,12 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self._service, self._end_engine = service, end_engine
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve. asyncio has one number for what waits and for what is accepted at once."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(LISTEN_BACKLOG)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: take no new connections and wait for the running requests."""
@@ -193,7 +201,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises WrongUsage for an address that cannot be used."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family, backlog=512)
+        listening = socket.create_server((host, port), family=family, backlog=LISTEN_BACKLOG)
     except (OSError, UnicodeError) as error:
         raise WrongUsage(
             detail=tr(
