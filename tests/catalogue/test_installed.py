@@ -11,7 +11,7 @@ from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import starter_model
 from support.gguf_files import tiny_llama, tiny_qwen2
-from support.raw_gguf import U16, RawGguf
+from support.split import tiny_in_two_files
 
 
 @pytest.fixture
@@ -62,13 +62,8 @@ def test_a_model_is_listed_once_however_it_was_reached(folder: Path, tmp_path: P
     assert only.origin is Origin.FOLDER
 
 
-def test_a_split_model_is_one_model(folder: Path, tmp_path: Path) -> None:
-    sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
-    for number, tensors in enumerate((sound.tensors[:5], sound.tensors[5:])):
-        part = sound.copy()
-        part.tensors = tensors
-        part.set("split.no", U16, number).set("split.count", U16, 2).lay_out()
-        part.write(folder / f"tiny-{number + 1:05d}-of-00002.gguf")
+def test_a_split_model_is_one_model(folder: Path) -> None:
+    tiny_in_two_files(folder)
     _, only = installed_models([folder / "tiny-00002-of-00002.gguf"])
     assert only.path.name == "tiny-00001-of-00002.gguf"
     assert only.header is not None

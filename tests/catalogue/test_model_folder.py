@@ -28,7 +28,7 @@ from deepseek_r1.catalogue.model_folder import (
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.core.errors import ModelRefused, NotAModelFile, WrongUsage
 from support.gguf_files import tiny_llama, tiny_qwen2
-from support.raw_gguf import U16, RawGguf
+from support.split import tiny_in_two_files
 
 
 @pytest.fixture
@@ -39,17 +39,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     return tiny_llama(tmp_path / "我的 model.gguf")
-
-
-def split(folder: Path) -> Path:
-    """A model in two files."""
-    sound = RawGguf.parse(tiny_llama(folder / "sound.gguf").read_bytes())
-    for number, tensors in enumerate((sound.tensors[:5], sound.tensors[5:])):
-        part = sound.copy()
-        part.tensors = tensors
-        part.set("split.no", U16, number).set("split.count", U16, 2).lay_out()
-        part.write(folder / f"tiny-{number + 1:05d}-of-00002.gguf")
-    return folder / "tiny-00001-of-00002.gguf"
 
 
 @pytest.mark.parametrize("method", ImportMethod)
@@ -105,8 +94,8 @@ def test_the_same_file_again_is_no_error_and_another_one_is(
 
 
 def test_a_split_model_comes_and_goes_as_one(tmp_path: Path, folder: Path) -> None:
-    first = split(tmp_path)
-    taken = import_model(first.with_name("tiny-00002-of-00002.gguf"), folder)
+    first, second = tiny_in_two_files(tmp_path)
+    taken = import_model(second, folder)
     assert [path.name for path in taken.files] == [
         "tiny-00001-of-00002.gguf", "tiny-00002-of-00002.gguf",
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from deepseek_r1.catalogue import disk_errors, partial_file
+from deepseek_r1.catalogue import file_rules, partial_file
 from deepseek_r1.catalogue.checksums import Stop, remembered
 from deepseek_r1.catalogue.download_spec import (
     DownloadPhase,
@@ -41,10 +41,9 @@ from deepseek_r1.catalogue.pull import pull
 from deepseek_r1.core.errors import ModelFileTruncated
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.formats.gguf import read_header
-from support.gguf_files import tiny_llama
 from support.hostile_server import ETAG, HostileServer, Reply, Request
 from support.patience import PATIENCE_S
-from support.raw_gguf import U16, RawGguf
+from support.split import tiny_in_two_files
 
 
 def sha(data: bytes) -> str:
@@ -269,7 +268,7 @@ def test_a_full_drive_is_noticed_before_it_is_full(
     content: bytes, tmp_path: Path, quick: RetryPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=len(content) + (64 << 20) - 1)
-    monkeypatch.setattr(disk_errors.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(file_rules.shutil, "disk_usage", lambda _: usage)
     sound = HostileServer(lambda _, reply: reply.file(content))
     with sound.running() as server, pytest.raises(NoSpace):
         pull([order(server, content)], tmp_path, policy=quick)
@@ -332,16 +331,10 @@ def test_a_file_with_the_right_checksum_that_is_no_model_does_not_stay(
 @pytest.fixture
 def parts(tmp_path: Path) -> dict[str, bytes]:
     """A model in two files."""
-    sound = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
-    made = {}
-    for number, tensors in enumerate((sound.tensors[:5], sound.tensors[5:])):
-        part = sound.copy()
-        part.tensors = tensors
-        part.set("split.no", U16, number).set("split.count", U16, 2).lay_out()
-        name = f"tiny-{number + 1:05d}-of-00002.gguf"
-        part.write(tmp_path / name)
-        made[name] = (tmp_path / name).read_bytes()
-        (tmp_path / name).unlink()
+    files = tiny_in_two_files(tmp_path)
+    made = {path.name: path.read_bytes() for path in files}
+    for path in files:
+        path.unlink()
     return made
 
 

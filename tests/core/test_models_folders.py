@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.catalogue import disk_errors
+from deepseek_r1.catalogue import file_rules
 from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import FolderFull, FolderUnusable
 from deepseek_r1.catalogue.installed import installed_models
@@ -61,16 +61,16 @@ def test_a_folder_whose_drive_has_gone_is_not_created_on_another(
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    disk_errors.require_usable(tmp_path)
+    file_rules.require_usable(tmp_path)
     assert not list(tmp_path.iterdir()), "the probe is gone"
     for folder in (Path("/proc"), tmp_path / "not there", Path("a\0b")):
         with pytest.raises(FolderUnusable):
-            disk_errors.require_usable(folder)
+            file_rules.require_usable(folder)
 
 
 def test_a_folder_on_a_full_drive_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_errors, "LEAST_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr(file_rules, "LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(FolderFull, match="MB are free"):
-        disk_errors.require_usable(tmp_path)
+        file_rules.require_usable(tmp_path)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import gguf
 
+from support.gguf_files import tiny_llama
+from support.raw_gguf import U16, RawGguf
+
 _OWN = ("GGUF.", "general.architecture", "split.")  # the writer makes these itself
 
 
@@ -33,3 +36,16 @@ def split(path: Path, folder: Path, *, tensors: int = 9) -> list[Path]:
     writer.write_tensors_to_file()
     writer.close()
     return sorted(folder.iterdir())
+
+
+def tiny_in_two_files(folder: Path) -> list[Path]:
+    """A small model in two files of an existing folder."""
+    sound = RawGguf.parse(tiny_llama(folder / "sound").read_bytes())
+    (folder / "sound").unlink()
+    files = [folder / f"tiny-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for number, tensors in enumerate((sound.tensors[:5], sound.tensors[5:])):
+        part = sound.copy()
+        part.tensors = tensors
+        part.set("split.no", U16, number).set("split.count", U16, 2).lay_out()
+        part.write(files[number])
+    return files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,19 +11,20 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue import installed
-from deepseek_r1.catalogue.installed import Owner
+from deepseek_r1.catalogue.download_spec import find_known
+from deepseek_r1.catalogue.installed import InstalledModel, Origin, Owner
 from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
 from r1desk.models.forecast import service
+from r1desk.models.forecast.forecast import estimate_fit, format_fit
 from r1desk.models.forecast.service import ForecastService
+from r1desk.models.scan import FoundModel
 from r1desk.models.widgets import catalogue_page
 from r1desk.models.widgets import chooser as chooser_module
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
-from r1desk.models.widgets.model_card import ModelCard
 from r1desk.preferences import Preferences
-from support.r1_header import FILE_BYTES, r1_header
 from window.catalogue_pages import SPEED, shown_page
 
 
@@ -139,115 +141,50 @@ def test_on_a_small_screen_every_button_can_be_reached(
 
 
 @pytest.fixture
-def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The 7B's file, downloaded with a browser; only its header has content."""
-    downloads = tmp_path / "Downloads"
-    downloads.mkdir()
-    monkeypatch.setattr(installed, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
-    path = downloads / "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
-    with path.open("wb") as file:
-        file.write(r1_header().read_bytes())
-        file.truncate(FILE_BYTES)
-    return path
+def downloaded(page: CataloguePage, monkeypatch: pytest.MonkeyPatch) -> FoundModel:
+    """The 7B's file, downloaded with a browser; the cards are for it and for another one."""
+    model, file = find_known("deepseek-r1-distill-qwen-7b/Q4_K_M")
+    path = Path("/home/me/Downloads") / file.file
+    header = replace(model.header(file), path=path)
+    here = InstalledModel(path, Origin.OTHER_APP, model.name, header, model, None, Owner.DOWNLOADS)
+    forecast = estimate_fit(header, LoadSettings(memory_budget=2048), SPEED, 0.0)
+
+    def picked(files: Sequence[CatalogueFile]) -> tuple[Pick, ...]:
+        (seven,) = [each for each in files if each.file == file]
+        return Pick(Purpose.FASTEST, files[0]), Pick(Purpose.RECOMMENDED, seven)
+
+    monkeypatch.setattr(catalogue_page, "pick", picked)
+    return FoundModel(here, forecast)
 
 
-@pytest.fixture
-def parent(qtbot: QtBot) -> QWidget:
-    made = QWidget()
-    qtbot.addWidget(made)
-    return made
-
-
-def opened_catalogue(parent: QWidget, loaded: Path | None = None) -> ModelChooser:
-    chooser = ModelChooser(
-        [], starter_model(), ForecastService(Preferences()), parent, loaded=loaded
-    )
-    chooser.show()
-    chooser.tabs.setCurrentIndex(1)
-    return chooser
-
-
-def the_7b_and_another(files: Sequence[CatalogueFile]) -> tuple[Pick, ...]:
-    """Picks that depend on no bill."""
-    named = {each.file.file: each for each in files}
-    seven = named["DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"]
-    return Pick(Purpose.FASTEST, files[0]), Pick(Purpose.RECOMMENDED, seven)
-
-
-def card_for_use(qtbot: QtBot, chooser: ModelChooser) -> ModelCard:
-    def found() -> list[ModelCard]:
-        return [c for c in chooser.catalogue.cards if c.button.text() == "Use this model"]
-
-    qtbot.waitUntil(lambda: bool(found()))
-    (only,) = found()
-    return only
-
-
-def test_a_file_in_the_downloads_folder_is_offered_for_use_and_not_for_download(
-    qtbot: QtBot, parent: QWidget, downloaded: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_is_here_is_offered_for_use_and_not_for_download(
+    qtbot: QtBot, page: CataloguePage, downloaded: FoundModel
 ) -> None:
-    monkeypatch.setattr(catalogue_page, "pick", the_7b_and_another)
-    chooser = opened_catalogue(parent)
-    here = card_for_use(qtbot, chooser)
-    assert "Qwen-7B Q4_K_M" in here.name.text()
-    assert here.source.text() == "On this computer, in Downloads"
-    (other,) = [card for card in chooser.catalogue.cards if card is not here]
+    page.show_places([downloaded], None)
+    other, here = page.cards
     assert other.button.text().startswith("Download ")
-    with qtbot.waitSignal(chooser.chosen) as chosen:
+    assert here.button.text() == "Use this model"
+    assert here.source.text() == "On this computer, in Downloads"
+    with qtbot.waitSignal(page.use_requested) as used:
         qtbot.mouseClick(here.button, Qt.MouseButton.LeftButton)
-    assert chosen.args == [downloaded]
+    assert used.args == [downloaded.installed.path]
+    assert here.facts.text().startswith(format_fit(downloaded.forecast))
+    assert fits(page)["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"] == format_fit(downloaded.forecast)
+    page.show_places([downloaded], downloaded.installed.path)
+    assert not page.cards[1].button.isEnabled(), "it is in use"
 
 
 def test_among_all_files_too_it_is_offered_for_use(
-    qtbot: QtBot, parent: QWidget, downloaded: Path
+    qtbot: QtBot, page: CataloguePage, downloaded: FoundModel
 ) -> None:
-    chooser = opened_catalogue(parent)
-    table = chooser.catalogue.table
-    qtbot.waitUntil(lambda: bool(fits(chooser.catalogue)))
-    qtbot.mouseClick(chooser.catalogue.fold, Qt.MouseButton.LeftButton)
-    seven = table.tree.findItems("Qwen-7B", Qt.MatchFlag.MatchContains)[0]
+    page.show_places([downloaded], None)
+    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    table = page.table
+    (seven,) = table.tree.findItems("Qwen-7B", Qt.MatchFlag.MatchContains)
     rows = {seven.child(at).text(0): seven.child(at) for at in range(seven.childCount())}
     table.tree.setCurrentItem(rows["Q5_K_M"])
     assert table.download_button.text() == "Download now"
     table.tree.setCurrentItem(rows["Q4_K_M"])
-    qtbot.waitUntil(lambda: table.download_button.text() == "Use this model")
-    with qtbot.waitSignal(chooser.chosen) as chosen:
+    with qtbot.waitSignal(page.use_requested) as used:
         qtbot.mouseClick(table.download_button, Qt.MouseButton.LeftButton)
-    assert chosen.args == [downloaded]
-
-
-def test_the_downloaded_file_in_use_is_not_offered_again(
-    qtbot: QtBot, parent: QWidget, downloaded: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catalogue_page, "pick", the_7b_and_another)
-    chooser = opened_catalogue(parent, loaded=downloaded)
-    assert not card_for_use(qtbot, chooser).button.isEnabled()
-
-
-def test_the_number_of_parameters_is_the_file_s_whatever_it_is_called(
-    qtbot: QtBot, parent: QWidget, downloaded: Path
-) -> None:
-    renamed = downloaded.rename(downloaded.with_name("DeepSeek-R1-70B.gguf"))
-    chooser = opened_catalogue(parent)
-    chooser.tabs.setCurrentIndex(0)
-
-    def shown() -> list[str]:
-        items = [chooser.list.item(at) for at in range(chooser.list.count())]
-        return [each.text() for each in items if each.data(PATH_ROLE) == str(renamed)]
-
-    qtbot.waitUntil(lambda: bool(shown()))
-    assert "7.6B parameters" in shown()[0]
-
-
-def test_list_card_and_table_say_the_same_of_a_file(
-    qtbot: QtBot, parent: QWidget, downloaded: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "known_speed", lambda: SPEED)
-    monkeypatch.setattr(catalogue_page, "pick", the_7b_and_another)
-    chooser = opened_catalogue(parent)
-    card = card_for_use(qtbot, chooser)
-    fit, _, memory = card.facts.text().split("\n")[0].rpartition(" · ")
-    texts = [chooser.list.item(at).text() for at in range(chooser.list.count())]
-    (text,) = [text for text in texts if "DeepSeek-R1-Distill-Qwen-7B" in text]
-    assert f"{fit} · {memory}" in text
-    assert fits(chooser.catalogue)["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"] == fit
+    assert used.args == [downloaded.installed.path]

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue import disk_errors
+from deepseek_r1.catalogue import file_rules
 from deepseek_r1.core.models_folders import user_models_dir
 from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog
@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(
         dialog = open_settings(session)
         choose(dialog, Path("/proc"))
         qtbot.waitUntil(lambda: "cannot be used" in dialog.folder_note.text())
-        monkeypatch.setattr(disk_errors, "LEAST_FREE_BYTES", 1 << 60)
+        monkeypatch.setattr(file_rules, "LEAST_FREE_BYTES", 1 << 60)
         choose(dialog, tmp_path)
         qtbot.waitUntil(lambda: "MB are free" in dialog.folder_note.text())
         assert user_models_dir() == own_profile / "models"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
-from deepseek_r1.catalogue.file_names import checked_name, name_in_url
+from deepseek_r1.catalogue.file_rules import checked_name, name_in_url
 from deepseek_r1.catalogue.hub_reference import HF_MIRROR, HUGGING_FACE, HubHost, HubReference
 from deepseek_r1.catalogue.known_models import (
     KnownDraft,

@@ -24,7 +24,7 @@ from deepseek_r1.catalogue.errors import (
     SourceRefused,
     SourceUnsafe,
 )
-from deepseek_r1.catalogue.file_names import checked_name, part_of
+from deepseek_r1.catalogue.file_rules import checked_name, part_of
 from deepseek_r1.catalogue.http_source import Interrupted, RangeGone, run_until_stopped
 from deepseek_r1.catalogue.hub_models import FileSize, HubFile, HubListing, HubModel, RepositoryPath
 from deepseek_r1.catalogue.hub_reference import HubHost, HubReference

@@ -21,7 +21,7 @@ import platformdirs
 from pydantic import BaseModel, Field, ValidationError
 
 from deepseek_r1.catalogue.download_spec import SIZE_SLACK_BYTES
-from deepseek_r1.catalogue.file_names import part_of
+from deepseek_r1.catalogue.file_rules import part_of
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, known_models
 from deepseek_r1.core.errors import ErrorReport, ModelRefused
 from deepseek_r1.core.models_folders import models_dirs

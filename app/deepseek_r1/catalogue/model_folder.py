@@ -17,7 +17,6 @@ from deepseek_r1.catalogue.checksums import (
     remember,
     remembered,
 )
-from deepseek_r1.catalogue.disk_errors import disk_errors, require_space
 from deepseek_r1.catalogue.download_spec import (
     DownloadPhase,
     DownloadProgress,
@@ -31,7 +30,13 @@ from deepseek_r1.catalogue.errors import (
     LinkImpossible,
     ModelNotHere,
 )
-from deepseek_r1.catalogue.file_names import SUFFIX, checked_name, files_of
+from deepseek_r1.catalogue.file_rules import (
+    SUFFIX,
+    checked_name,
+    disk_errors,
+    files_of,
+    require_space,
+)
 from deepseek_r1.catalogue.installed import known_by, model_files
 from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.partial_file import STAGING, prepare_staging, staging_lock

@@ -30,7 +30,7 @@ from deepseek_r1.catalogue.errors import (
     FileNameUnusable,
     RepositoryNotListed,
 )
-from deepseek_r1.catalogue.file_names import checked_name
+from deepseek_r1.catalogue.file_rules import checked_name
 from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.known_models import Sha256

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.disk_errors import disk_errors
 from deepseek_r1.catalogue.download_spec import DownloadProgress
 from deepseek_r1.catalogue.errors import DownloadFailed, RepositoryNotListed
+from deepseek_r1.catalogue.file_rules import disk_errors
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.hub_listing import list_repository
 from deepseek_r1.catalogue.network_process import (

@@ -20,10 +20,9 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepseek_r1.catalogue.checksums import BLOCK_BYTES, Stop
-from deepseek_r1.catalogue.disk_errors import require_present
 from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.errors import DownloadRunning, FileNameUnusable
-from deepseek_r1.catalogue.file_names import checked_name
+from deepseek_r1.catalogue.file_rules import checked_name, require_present
 from deepseek_r1.catalogue.known_models import Sha256
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepseek_r1.catalogue.checksums import Stop, file_sha256, remember, remembered
-from deepseek_r1.catalogue.disk_errors import disk_errors
 from deepseek_r1.catalogue.download_spec import (
     DownloadPhase,
     DownloadProgress,
@@ -25,7 +24,7 @@ from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
     FileNameTaken,
 )
-from deepseek_r1.catalogue.file_names import part_of
+from deepseek_r1.catalogue.file_rules import disk_errors, part_of
 from deepseek_r1.catalogue.hub_listing import published_spec
 from deepseek_r1.catalogue.partial_file import STAGING, PartialFile, prepare_staging, staging_lock
 from deepseek_r1.catalogue.transfer import Transfer

@@ -13,7 +13,6 @@ import httpx2
 
 from deepseek_r1.catalogue import http_source
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.disk_errors import require_space
 from deepseek_r1.catalogue.download_spec import (
     DownloadPhase,
     DownloadProgress,
@@ -21,6 +20,7 @@ from deepseek_r1.catalogue.download_spec import (
     RetryPolicy,
 )
 from deepseek_r1.catalogue.errors import DownloadFailed, SourceRefused
+from deepseek_r1.catalogue.file_rules import require_space
 from deepseek_r1.catalogue.http_source import (
     CheckedResponse,
     DownloadRequest,

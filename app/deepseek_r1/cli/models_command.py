@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from deepseek_r1.catalogue.file_names import files_of
+from deepseek_r1.catalogue.file_rules import files_of
 from deepseek_r1.catalogue.installed import model_files
 from deepseek_r1.catalogue.known_models import catalogue, known_models
 from deepseek_r1.catalogue.model_folder import Verified, VerifyResult, find_model, remove, verify

@@ -1,6 +1,6 @@
-"""The models of the catalogue with their forecasts, and the few that most people choose between.
+"""The models that can be downloaded, with their forecasts: the catalogue's and a repository's.
 
-Questions for the `ForecastService`: all files, and the one to download at the first start.
+Of the catalogue's also the few that most people choose between, and the one for the first start.
 """
 
 from __future__ import annotations
@@ -9,14 +9,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, spec_for_known
+from deepseek_r1.catalogue.checksums import Stop
+from deepseek_r1.catalogue.download_spec import (
+    DownloadSpec,
+    RetryPolicy,
+    default_source,
+    spec_for_known,
+)
+from deepseek_r1.catalogue.errors import DownloadStopped, RepositoryWithoutModel
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.hub_models import HubListing, HubModel
+from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, known_models
+from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.memory.plan import preferred_context
 from r1desk.models.forecast.forecast import Fit, Forecast
 from r1desk.models.forecast.service import Forecaster
 from r1desk.models.scan import free_models_bytes
+from r1desk.platform.helper_processes import add_helper, remove_helper
 
 MIN_BITS = 4.5  # a weight; below it a model loses more than the next smaller one has
 MIN_DISK_TOK_S = 0.25  # slower than this nobody waits for an answer
@@ -169,3 +182,80 @@ def purpose_text(purpose: Purpose) -> str:
         Purpose.RECOMMENDED: tr("The best model that fits the memory budget."),
         Purpose.SMARTEST: tr("Thinks best. It runs from the disk, so answers take their time."),
     }[purpose]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model that can be downloaded: one file, or several parts.
+
+    `forecast` is None where the sizes of the model are unknown, `size_bytes` where only the server
+    knows it.
+    """
+
+    name: str
+    quantisation: str
+    size_bytes: int | None
+    specs: tuple[DownloadSpec, ...]
+    forecast: Forecast | None
+
+    @property
+    def verifiable(self) -> bool:
+        """True if a checksum of every file is published."""
+        return all(spec.verifiable for spec in self.specs)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The models of a repository; `wanted` is the name of the one that was asked for, or empty."""
+
+    repository: str
+    models: tuple[OfferedModel, ...]
+    wanted: str = ""
+
+
+def find_offers(
+    reference: HubReference, settings: LoadSettings, policy: RetryPolicy, stop: Stop
+) -> Iterator[Offer]:
+    """The models of `reference`, which the user has requested; again with measured speeds.
+
+    Connects to the host: not for the main thread. `stop` ends it. Raises R1Errors.
+    """
+    from deepseek_r1.catalogue import network_process  # noqa: PLC0415 - not for the start
+
+    process = network_process.NetworkProcess(add_helper, remove_helper)
+    try:
+        listing = process.list_repository(reference, policy, stop)
+    except DownloadStopped:
+        return
+    forecaster = Forecaster(settings, HeaderProcess())
+    yield _offer(listing, forecaster)
+    forecaster.measure()
+    yield _offer(listing, forecaster)
+
+
+def _offer(listing: HubListing, forecaster: Forecaster) -> Offer:
+    try:
+        wanted = listing.choose().name
+    except RepositoryWithoutModel:
+        wanted = ""
+    models = tuple(
+        OfferedModel(
+            model.name,
+            model.quantisation,
+            model.size_bytes,
+            tuple(listing.specs(model)),
+            _forecast(listing.outline, model, forecaster),
+        )
+        for model in listing.models
+    )
+    return Offer(listing.reference.repository, models, wanted)
+
+
+def _forecast(
+    outline: ModelOutline | None, model: HubModel, forecaster: Forecaster
+) -> Forecast | None:
+    """Without a speed for a mixture of experts, which reads only a part for a token."""
+    if outline is None:
+        return None
+    header = outline.header(model.name, model.size_bytes, model.quantisation)
+    return forecaster.forecast(header, reads_all=not outline.shape.experts)

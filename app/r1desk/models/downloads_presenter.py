@@ -17,7 +17,7 @@ from r1desk.models.downloads import Download, Downloads
 from r1desk.models.formatting import format_size
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.download_list import DownloadAction, DownloadList
-from r1desk.models.widgets.model_tree import warning_box
+from r1desk.models.widgets.page_parts import warning_box
 
 if TYPE_CHECKING:
     from r1desk.models.widgets.chooser import ModelChooser

@@ -10,8 +10,8 @@ from typing import Protocol
 from PySide6.QtCore import QObject, QTimer, Signal, SignalInstance, Slot
 from PySide6.QtGui import QAction
 
-from deepseek_r1.catalogue.disk_errors import require_usable
 from deepseek_r1.catalogue.errors import FolderUnusable
+from deepseek_r1.catalogue.file_rules import require_usable
 from deepseek_r1.core.models_folders import choose_models_dir, default_models_dir, user_models_dir
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.composer.composer_footer import ComposerFooter
@@ -24,10 +24,8 @@ from r1desk.models.downloads import Downloads
 from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
 from r1desk.models.forecast.service import ForecastService
-from r1desk.models.pill_presenter import PillPresenter
-from r1desk.models.presenter import ModelPresenter
-from r1desk.models.recent_models import RecentModels
-from r1desk.models.template_presenter import TemplatePresenter
+from r1desk.models.pill_presenter import PillPresenter, RecentModels
+from r1desk.models.presenter import ModelPresenter, TemplatePresenter
 from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.platform.background_thread import ask_in_background

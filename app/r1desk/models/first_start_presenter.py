@@ -22,8 +22,8 @@ from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
 from r1desk.models.forecast.service import ForecastService
 from r1desk.models.scan import find_r1_file
-from r1desk.models.widgets.file_dialog import open_model_dialog
 from r1desk.models.widgets.first_start_card import FirstStartCard
+from r1desk.models.widgets.page_parts import open_model_dialog
 from r1desk.preferences import Preferences
 
 _MEASURE_AFTER_MS = 1000  # by then the machine is quiet after the load

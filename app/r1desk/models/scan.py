@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepseek_r1.catalogue.file_names import files_of
+from deepseek_r1.catalogue.file_rules import files_of
 from deepseek_r1.catalogue.header_process import drive_answers
 from deepseek_r1.catalogue.installed import (
     AppFile,

@@ -15,7 +15,7 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController, window_mib
 from r1desk.models.downloads import Downloads, DownloadState
 from r1desk.models.formatting import format_size
-from r1desk.models.recent_models import RecentModels
+from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.preferences import Preferences

@@ -29,7 +29,7 @@ from r1desk.models.forecast.service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.model_card import ModelCard
-from r1desk.models.widgets.model_tree import ask_unverified
+from r1desk.models.widgets.page_parts import ask_unverified
 from r1desk.theme import icon, set_role
 from r1desk.widgets.layouts import ScrolledColumn, put_inside
 from r1desk.widgets.text_label import text_label

@@ -26,7 +26,7 @@ from r1desk.models.catalogue_picks import CatalogueFile
 from r1desk.models.forecast.forecast import format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
-from r1desk.models.widgets.model_tree import AddressLine, align_right, show_fit
+from r1desk.models.widgets.page_parts import AddressLine, align_right, show_fit
 from r1desk.widgets.layouts import put_inside
 
 FILE_ROLE = Qt.ItemDataRole.UserRole

@@ -32,9 +32,9 @@ from r1desk.models.formatting import format_parameters, format_size
 from r1desk.models.scan import FoundModel, find_models, free_models_bytes, owner_text
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.download_list import DownloadArea
-from r1desk.models.widgets.file_dialog import open_model_dialog
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.models.widgets.hub_page import HubPage
+from r1desk.models.widgets.page_parts import open_model_dialog
 from r1desk.platform.background_thread import BackgroundAnswer, ask_in_background
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import size_within_screen

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.models.formatting import breakable_address, format_size
 from r1desk.models.scan import FoundModel, deletion_note, owner_text, why_kept
-from r1desk.models.widgets.model_tree import AddressLine, ModelTree, warning_box
+from r1desk.models.widgets.page_parts import AddressLine, ModelTree, warning_box
 from r1desk.widgets.layouts import put_inside
 from r1desk.widgets.notice_bar import NoticeBar
 from r1desk.widgets.text_label import push_button, text_label
