@@ -17,7 +17,7 @@ from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.code_box import CodeBox
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.prose_view import ProseView
-from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
+from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from support.long_chat import ANSWER, conversation
 
 Settled = Callable[[ChatView], None]

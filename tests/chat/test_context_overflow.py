@@ -21,7 +21,7 @@ from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.summary_controller import SummaryController
 from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
+from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 
 FACTS = ModelFacts(
     path="/model.gguf", name="Model", architecture="llama", file_mib=1, parameters=1,

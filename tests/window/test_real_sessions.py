@@ -32,7 +32,7 @@ from r1desk import preferences as prefs
 from r1desk.chat.feature import PROMPTS_FOLDER
 from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.chat.messages.user_view import UserView
-from r1desk.chat.values.context_ways import ContextWay
+from r1desk.chat.values.intents import ContextWay
 from r1desk.models import controller
 from r1desk.shell.session import Session
 from support import hostile

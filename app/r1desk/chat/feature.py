@@ -13,8 +13,7 @@ from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.context_controllers import ContextControllers
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.composer_footer_presenter import ComposerFooterPresenter
-from r1desk.chat.presenters.presenter import ChatPresenter
+from r1desk.chat.presenters.presenter import ChatPresenter, ComposerFooterPresenter
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.features import Feature, Services

@@ -144,14 +144,12 @@ class ChatController(QObject):
     @Slot(int)
     def open(self, conversation_id: int) -> None:
         """Show a stored conversation, from its end."""
-        self._open(conversation_id, 0, "")
+        self.open_at(conversation_id, 0, "")
 
     @Slot(int, int, str)
     def open_at(self, conversation_id: int, message_id: int, query: str) -> None:
         """Show a stored conversation at a message; 0 stands for none, which shows its end."""
-        self._open(conversation_id, message_id, query)
 
-    def _open(self, conversation_id: int, message_id: int, query: str) -> None:
         def read(store: Store) -> tuple[list[ChatMessage], str, tuple[Attachment, ...], bool]:
             branch = store.messages.path(conversation_id)
             if message_id and store.writable and all(m.id != message_id for m in branch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -12,6 +14,7 @@ from deepseek_r1.core.errors import ErrorReport, R1Error
 from r1desk.store import Attachment, ChatMessage, Store
 from r1desk.store.store_bridge import StoreBridge
 
+Draft = TypeVar("Draft")
 RETRY_MS = 5000
 
 
@@ -102,18 +105,10 @@ class PendingWrites(QObject):
         """Keep what is typed and not sent. In view-only mode it is kept in memory only."""
         self._drafts[conversation_id] = text
 
-        def work(store: Store) -> bool:
-            if store.writable:
-                store.conversations.save_draft(conversation_id, text)
-            return store.writable
+        def write(store: Store) -> None:
+            store.conversations.save_draft(conversation_id, text)
 
-        def done(on_disk: bool) -> None:
-            if on_disk and self._drafts.get(conversation_id) == text:
-                del self._drafts[conversation_id]
-            if on_disk:
-                self.check_recovered()
-
-        self._store.call(work, done, self.report_failure)
+        self._save(self._drafts, conversation_id, write)
 
     def save_attachments(
         self, conversation_id: int | None, attachments: tuple[Attachment, ...]
@@ -121,14 +116,25 @@ class PendingWrites(QObject):
         """Keep the files of a draft. In view-only mode they are kept in memory only."""
         self._attachments[conversation_id] = attachments
 
+        def write(store: Store) -> None:
+            store.attachments.save_drafts(conversation_id, attachments)
+
+        self._save(self._attachments, conversation_id, write)
+
+    def _save(
+        self, unsaved: dict[int | None, Draft], key: int | None, write: Callable[[Store], None]
+    ) -> None:
+        """Drop what is in `unsaved` once it is written, unless it has changed since."""
+        saving = unsaved[key]
+
         def work(store: Store) -> bool:
             if store.writable:
-                store.attachments.save_drafts(conversation_id, attachments)
+                write(store)
             return store.writable
 
         def done(on_disk: bool) -> None:
-            if on_disk and self._attachments.get(conversation_id) is attachments:
-                del self._attachments[conversation_id]
+            if on_disk and unsaved.get(key) is saving:
+                del unsaved[key]
             if on_disk:
                 self.check_recovered()
 
@@ -169,7 +175,8 @@ class PendingWrites(QObject):
             raise error
         report = error.report()
         if self._closed:
-            _log(error)  # there is no later
+            name = type(error).__name__
+            log.window.error("not saved before the end: %s", name)  # there is no later
             return
         self._retry.start()
         if report.code != self._reported_code:
@@ -214,7 +221,3 @@ class PendingWrites(QObject):
         for finished in self.unsaved_answers():
             self._store.call(partial(write_answer, answer=finished), otherwise=self.report_failure)
         self._save_drafts()
-
-
-def _log(error: Exception) -> None:
-    log.window.error("not saved before the end: %s", type(error).__name__)

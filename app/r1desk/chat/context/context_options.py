@@ -11,8 +11,8 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.duration import duration_text
+from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 
 BUDGET_STEP_MIB = 64
 LEFT_FREE_MIB = 1024  # for other programs, when a larger budget is offered

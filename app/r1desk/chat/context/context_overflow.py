@@ -33,7 +33,7 @@ from r1desk.chat.context.context_options import (
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.summary_controller import SummaryController, summary_request
 from r1desk.chat.context.token_counter import Counting, TokenCounter
-from r1desk.chat.values.context_ways import ContextOption, ContextOptions, ContextWay
+from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.message import can_go_on, fills_context
 from r1desk.chat.values.prompt import answer_reserve, memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge

@@ -10,8 +10,14 @@ from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.values.context_ways import ContextOption, ContextOptions
-from r1desk.chat.values.intents import ContinueAnswer, Regenerate, Request, TakeWay
+from r1desk.chat.values.intents import (
+    ContextOption,
+    ContextOptions,
+    ContinueAnswer,
+    Regenerate,
+    Request,
+    TakeWay,
+)
 from r1desk.chat.values.message import can_go_on, ended_inside_thinking
 from r1desk.store import ChatMessage
 from r1desk.theme.fonts import scaled

@@ -22,8 +22,7 @@ from r1desk.chat.text.buttons import BUTTON_INSET_EM
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.chat.values.context_ways import ContextOptions
-from r1desk.chat.values.intents import OpenLink, Request
+from r1desk.chat.values.intents import ContextOptions, OpenLink, Request
 from r1desk.chat.values.message import fills_context
 from r1desk.store import ChatMessage
 
@@ -51,13 +50,13 @@ class AnswerView(EditableMessage):
         self._is_last = is_last
         self._open_thinking = open_thinking
         self._context_options: ContextOptions | None = None
-        self._card: ContextCard | None = None
-        self._continue: ContinueRow | None = None
-        self._thinking: ThinkingBox | None = None
+        self.card: ContextCard | None = None
+        self.continue_row: ContinueRow | None = None
+        self.thinking: ThinkingBox | None = None
         self._status: StatusLine | None = None
         self._error: ErrorBox | None = None
         self._note: AnswerNote | None = None
-        self._body = self._new_body()
+        self.body = self._new_body()
         self.setAccessibleName(tr("Answer"))
         if message.thinking:
             self._thinking_box().load(
@@ -67,12 +66,12 @@ class AnswerView(EditableMessage):
                 final=message.state != "streaming" or bool(message.content),
             )
         if message.state == "streaming":
-            self._body.load(message.content, final=False)
+            self.body.load(message.content, final=False)
         elif message.state == "queued":
-            self._body.load("", final=False)
+            self.body.load("", final=False)
             self.show_status(tr("Waits until the answer being written is finished."), None)
         else:
-            self._body.load(message.content)
+            self.body.load(message.content)
             self._conclude(message)
 
     # ---- streaming
@@ -91,8 +90,8 @@ class AnswerView(EditableMessage):
 
     def finish_thinking(self, seconds: float, end: ThinkingEnd | None = None) -> None:
         """The thinking is over, for the reason `end`."""
-        if self._thinking:
-            self._thinking.finish(seconds, end)
+        if self.thinking:
+            self.thinking.finish(seconds, end)
 
     def set_last(self, is_last: bool) -> None:
         """Another message is the last one now, or this one is."""
@@ -112,24 +111,24 @@ class AnswerView(EditableMessage):
     def feed(self, text: str) -> None:
         """More of the answer."""
         self._remove_status()
-        self._body.feed(text)
+        self.body.feed(text)
 
     def finish(self, message: ChatMessage) -> None:
         """The answer is complete: make what is drawn exactly what is stored."""
         self._message = message
         self._remove_status()
-        if message.thinking or self._thinking:
+        if message.thinking or self.thinking:
             box = self._thinking_box()
             box.finish(message.thinking_s, _end_of(message))
             if box.text != message.thinking:
                 box.replace(message.thinking, message.thinking_s)
-        if self._body.source == message.content:
-            self._body.finish()
+        if self.body.source == message.content:
+            self.body.finish()
         else:
-            old = self._body
-            self._body = self._new_body()
-            self._body.load(message.content)
-            self._body.show()
+            old = self.body
+            self.body = self._new_body()
+            self.body.load(message.content)
+            self.body.show()
             old.hide()
             old.deleteLater()
         self._conclude(message)
@@ -137,29 +136,9 @@ class AnswerView(EditableMessage):
     # ---- parts
 
     @property
-    def thinking(self) -> ThinkingBox | None:
-        """The box of the thinking, if there is any."""
-        return self._thinking
-
-    @property
     def note(self) -> str:
         """Why there is no answer below the thinking; empty where there is one."""
         return self._note.text() if self._note else ""
-
-    @property
-    def card(self) -> ContextCard | None:
-        """The ways to go on in a full context."""
-        return self._card
-
-    @property
-    def continue_row(self) -> ContinueRow | None:
-        """The buttons that let a cut answer go on."""
-        return self._continue
-
-    @property
-    def body(self) -> MarkdownView:
-        """The text."""
-        return self._body
 
     def _new_body(self) -> MarkdownView:
         body = MarkdownView(self._style, self._slicer, self)
@@ -168,15 +147,15 @@ class AnswerView(EditableMessage):
         return body
 
     def _thinking_box(self) -> ThinkingBox:
-        if self._thinking is None:
+        if self.thinking is None:
             is_open = self._message.id in self._open_thinking
-            self._thinking = ThinkingBox(
+            self.thinking = ThinkingBox(
                 self._style, self._slicer, self._request, self, is_open=is_open
             )
-            self._thinking.opened.connect(self._on_thinking_opened)
-            self._thinking.grown.connect(self.grown)
-            self._thinking.show()
-        return self._thinking
+            self.thinking.opened.connect(self._on_thinking_opened)
+            self.thinking.grown.connect(self.grown)
+            self.thinking.show()
+        return self.thinking
 
     @Slot(bool)
     def _on_thinking_opened(self, opened: bool) -> None:
@@ -207,22 +186,22 @@ class AnswerView(EditableMessage):
         self._show_ways_on(message)
 
     def _show_ways_on(self, message: ChatMessage) -> None:
-        for old in (self._card, self._continue):
+        for old in (self.card, self.continue_row):
             if old:
                 old.hide()
                 old.deleteLater()
-        self._card = self._continue = None
+        self.card = self.continue_row = None
         if self._context_options or (message.state == "failed" and fills_context(message)):
-            self._card = ContextCard(message.error_text, self._style, self._request, self)
+            self.card = ContextCard(message.error_text, self._style, self._request, self)
             if self._context_options:
-                self._card.show_options(self._context_options)
-            self._card.show()
+                self.card.show_options(self._context_options)
+            self.card.show()
         elif self._is_last and can_continue(message):
-            self._continue = ContinueRow(message, self._style, self._request, self)
-            self._continue.show()
+            self.continue_row = ContinueRow(message, self._style, self._request, self)
+            self.continue_row.show()
 
     def _set_text_visible(self, visible: bool) -> None:
-        self._body.setVisible(visible)
+        self.body.setVisible(visible)
 
     # ---- geometry
 
@@ -230,15 +209,15 @@ class AnswerView(EditableMessage):
         """Lay out for `width` pixels; returns the height that takes."""
         em = self._style.em_px
         y = 0
-        body = self._editor or (self._body if self._body.source else None)
+        body = self.editor or (self.body if self.body.source else None)
         parts = (
-            (self._thinking, 0.45),
+            (self.thinking, 0.45),
             (self._status, 0.3),
             (body, 0.45),
             (self._note, 0.45),
             (self._error, 0.45),
-            (self._card, 0.45),
-            (self._continue, 0.3),
+            (self.card, 0.45),
+            (self.continue_row, 0.3),
         )
         for part, gap in parts:
             if part:

@@ -196,7 +196,7 @@ class EditableMessage(QWidget):
         super().__init__(parent)
         self._message, self._style, self._slicer = message, style, slicer
         self._request = request
-        self._editor: MessageEditor | None = None
+        self.editor: MessageEditor | None = None
         self._footer: Footer | None = None
 
     def _add_footer(self) -> Footer:
@@ -222,23 +222,18 @@ class EditableMessage(QWidget):
 
     # ---- editor
 
-    @property
-    def editor(self) -> MessageEditor | None:
-        """The open editor."""
-        return self._editor
-
     @Slot()
     def edit(self) -> None:
         """Open the editor in place of the text."""
-        if self._editor is None:
+        if self.editor is None:
             message = self._message
-            self._editor = MessageEditor(message.content, self, saves=message.is_answer)
-            self._editor.sent.connect(self._on_edited)
-            self._editor.left.connect(self._on_left)
+            self.editor = MessageEditor(message.content, self, saves=message.is_answer)
+            self.editor.sent.connect(self._on_edited)
+            self.editor.left.connect(self._on_left)
             self._set_text_visible(False)
-            self._editor.show()
+            self.editor.show()
             self.grown.emit()
-        self._editor.setFocus()
+        self.editor.setFocus()
 
     @Slot(str)
     def _on_edited(self, text: str) -> None:
@@ -248,10 +243,10 @@ class EditableMessage(QWidget):
 
     @Slot()
     def _on_left(self) -> None:
-        if self._editor:
-            self._editor.hide()
-            self._editor.deleteLater()
-            self._editor = None
+        if self.editor:
+            self.editor.hide()
+            self.editor.deleteLater()
+            self.editor = None
             self._set_text_visible(True)
             self.grown.emit()
             self._request(ReturnToComposer())

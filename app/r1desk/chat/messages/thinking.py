@@ -56,7 +56,7 @@ class ThinkingBox(QWidget):
         self._seconds = 0.0
         self._end: ThinkingEnd | None = None
         self._since: float | None = None
-        self._open = is_open
+        self.is_open = is_open
         self.text = ""
         self._header = text_button("brain", "", self)
         self._header.setObjectName("thinking")
@@ -67,20 +67,15 @@ class ThinkingBox(QWidget):
         self._end_note = ElidedLabel(self)
         style.dress(self._end_note, scale=ASIDE_SCALE)
         self._end_note.hide()
-        self._answer_now = QPushButton(tr("Answer now"), self)
-        self._answer_now.setFont(self._last_line.font())
-        self._answer_now.setToolTip(tr("{name} ({keys})", name=tr("Answer now"), keys="Ctrl+Enter"))
-        self._answer_now.clicked.connect(self._on_answer_now)
-        self._answer_now.hide()
+        self.answer_now = QPushButton(tr("Answer now"), self)
+        self.answer_now.setFont(self._last_line.font())
+        self.answer_now.setToolTip(tr("{name} ({keys})", name=tr("Answer now"), keys="Ctrl+Enter"))
+        self.answer_now.clicked.connect(self._on_answer_now)
+        self.answer_now.hide()
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._timer.timeout.connect(self._name_header)
         self._name_header()
-
-    @property
-    def is_open(self) -> bool:
-        """True while the text is shown."""
-        return self._open
 
     def header_text(self) -> str:
         """The line people read."""
@@ -89,11 +84,6 @@ class ThinkingBox(QWidget):
     def last_line(self) -> str:
         """The end of the thinking, shown while it is folded."""
         return "" if self._last_line.isHidden() else self._last_line.text()
-
-    @property
-    def answer_now(self) -> QPushButton:
-        """The button that ends the thinking, shown while it grows."""
-        return self._answer_now
 
     def end_note(self) -> str:
         """Why the thinking was ended from outside; empty where the model ended it."""
@@ -108,12 +98,12 @@ class ThinkingBox(QWidget):
         self._end = end
         self._show_last_line()
         self._name_header()
-        if self._open and self._body is None:
+        if self.is_open and self._body is None:
             self._show_body(final=final)
 
     @Slot()
     def _on_answer_now(self) -> None:
-        self._answer_now.setEnabled(False)  # it takes a moment
+        self.answer_now.setEnabled(False)  # it takes a moment
         self._request(AnswerNow())
 
     def feed(self, text: str) -> None:
@@ -121,18 +111,18 @@ class ThinkingBox(QWidget):
         if self._since is None:
             self._since = time.monotonic()
             self._timer.start()
-            self._answer_now.setEnabled(True)
-            self._answer_now.show()
+            self.answer_now.setEnabled(True)
+            self.answer_now.show()
             self._name_header()
         self.text += text
         if self._body:
             self._body.feed(text)
-        elif self._open:
+        elif self.is_open:
             self._show_body(final=False)
         self._show_last_line()
 
     def _show_last_line(self) -> None:
-        line = "" if self._open else fit.prose(last_line_of(self.text))
+        line = "" if self.is_open else fit.prose(last_line_of(self.text))
         self._last_line.setText(line)
         self._last_line.setVisible(bool(line))
         note = "" if self._since is not None or self._end is None else _END_NOTES.get(self._end, "")
@@ -145,7 +135,7 @@ class ThinkingBox(QWidget):
         self._since = None
         self._seconds = seconds
         self._end = end or self._end
-        self._answer_now.hide()
+        self.answer_now.hide()
         self._show_last_line()
         if self._body:
             self._body.finish()
@@ -180,20 +170,20 @@ class ThinkingBox(QWidget):
 
     @Slot()
     def _on_clicked(self) -> None:
-        self._open = not self._open
+        self.is_open = not self.is_open
         self._show_last_line()
         self._name_header()
         self._show_body(final=self._since is None)
-        self.opened.emit(self._open)
+        self.opened.emit(self.is_open)
 
     def _show_body(self, *, final: bool) -> None:
-        if self._open and self._body is None:
+        if self.is_open and self._body is None:
             self._body = MarkdownView(self._style.as_aside(), self._slicer, self)
             self._body.grown.connect(self.grown)
             self._body.link_chosen.connect(lambda address: self._request(OpenLink(address)))
             self._body.load(self.text.strip("\n") if final else self.text, final=final)
         if self._body:
-            self._body.setVisible(self._open)
+            self._body.setVisible(self.is_open)
         self.update()
         self.grown.emit()
 
@@ -205,11 +195,11 @@ class ThinkingBox(QWidget):
         height = header.height()
         beside = self._header.geometry().right() + round(self._style.em_px * 0.4)
         end = width
-        if not self._answer_now.isHidden():
-            size = self._answer_now.sizeHint()
+        if not self.answer_now.isHidden():
+            size = self.answer_now.sizeHint()
             height = max(height, size.height())
             end -= size.width()
-            self._answer_now.setGeometry(end, 0, size.width(), size.height())
+            self.answer_now.setGeometry(end, 0, size.width(), size.height())
             end -= round(self._style.em_px * 0.4)
         self._last_line.setGeometry(beside, 0, max(0, end - beside), header.height())
         if self.is_open and self._body:

@@ -87,7 +87,7 @@ class UserView(EditableMessage):
         self._pieces: list[ProseView] = []
         self._more: QToolButton | None = None
         self._bubble = QRectF()
-        self._memory_line: MemoryLine | None = None
+        self.memory_line: MemoryLine | None = None
         self.setAccessibleName(tr("Your message"))
         content = message.content
         self._attached: AttachmentRow | None = None
@@ -120,7 +120,7 @@ class UserView(EditableMessage):
     def _add_piece(self, content: str) -> None:
         piece = ProseView(self._style, self)
         piece.append_text(content.removesuffix("\n"))
-        piece.setVisible(self._editor is None)
+        piece.setVisible(self.editor is None)
         self._pieces.append(piece)
 
     def unfold(self) -> None:
@@ -146,15 +146,10 @@ class UserView(EditableMessage):
 
     def show_memory_line(self) -> None:
         """Show above the message that the model reads from here on."""
-        self._memory_line = MemoryLine(self._style, self._request, self)
-
-    @property
-    def memory_line(self) -> MemoryLine | None:
-        """The line above the message, where memory begins here."""
-        return self._memory_line
+        self.memory_line = MemoryLine(self._style, self._request, self)
 
     def _set_text_visible(self, visible: bool) -> None:
-        for part in (*self._pieces, self._footer, self._more, self._attached, self._memory_line):
+        for part in (*self._pieces, self._footer, self._more, self._attached, self.memory_line):
             if part:
                 part.setVisible(visible)
 
@@ -162,16 +157,16 @@ class UserView(EditableMessage):
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""
-        if self._editor:
-            height = self._editor.fit_width(width)
+        if self.editor:
+            height = self.editor.fit_width(width)
             self.resize(width, height)
             return height
         em = self._style.em_px
         pad_x, pad_y = round(em * 0.85), round(em * 0.55)
         widest = round(width * _WIDEST) - 2 * pad_x
         top = 0
-        if self._memory_line:
-            top = self._memory_line.fit_width(width) + round(em * 0.6)
+        if self.memory_line:
+            top = self.memory_line.fit_width(width) + round(em * 0.6)
         if self._attached:
             self._attached.move(0, top)
             top += self._attached.fit_width(width) + round(em * 0.3)
@@ -207,7 +202,7 @@ class UserView(EditableMessage):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The bubble."""
-        if self._editor:
+        if self.editor:
             return
         colours = self._style.colours
         painter = QPainter(self)

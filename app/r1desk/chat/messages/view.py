@@ -26,8 +26,7 @@ from r1desk.chat.text.buttons import RoundButton, text_button
 from r1desk.chat.text.message_selection import MESSAGE
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import DrawThrottle, Slicer
-from r1desk.chat.values.context_ways import ContextOptions
-from r1desk.chat.values.intents import LoadModel, ReturnToComposer
+from r1desk.chat.values.intents import ContextOptions, LoadModel, ReturnToComposer
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage, MessageState
 from r1desk.widgets.layouts import put_inside

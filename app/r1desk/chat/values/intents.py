@@ -1,15 +1,26 @@
 """Intents: each is something that a person asks for in the chat.
 
-A widget says it once, and `RequestHandler` carries it out.
+A widget says it once, and `RequestHandler` carries it out. Below are the ways to go on that are
+offered where the context is full, as they are shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
-from r1desk.chat.values.context_ways import ContextWay
 from r1desk.store import Attachment
+
+
+class ContextWay(StrEnum):
+    """A way to go on."""
+
+    FITS = "fits"  # the context is longer by now
+    LONGER = "longer"  # a longer context
+    LEAVE_OUT = "leave_out"  # the model reads from a later message on
+    SUMMARY = "summary"  # a new branch that begins with a summary
+    ANYWAY = "anyway"  # less than the reserve is left for the answer
 
 
 class Intent:
@@ -174,3 +185,22 @@ class LoadModel(Intent):
 @dataclass(frozen=True, slots=True)
 class ReturnToComposer(Intent):
     """Give the keyboard back to the composer: an editor or the bar for finding text closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOption:
+    """One way: what it does and what it costs. `possible`: False where it cannot be taken."""
+
+    way: ContextWay
+    title: str
+    price: str
+    possible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """All ways to go on below a message; none while they are being worked out."""
+
+    message_id: int
+    heading: str
+    options: tuple[ContextOption, ...] = ()
