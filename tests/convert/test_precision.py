@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from convert.conftest import REFERENCE
+from convert.conftest import REFERENCE, split_header, write_safetensors
 from convert.plain_llama import PlainLlama
 from deepseek_r1.convert.errors import ImportanceNeeded
 from deepseek_r1.convert.file_layout import PieceMaker, TensorPlacement
@@ -285,9 +285,9 @@ def test_eight_bit_floats_have_the_values_of_their_definition(tmp_path: Path) ->
         "F8_E5M2": (57344.0, 2.0**-16, 2.0**-14, 1.0, -1.0),
     }
     for dtype, codes in raw.items():
-        header = json.dumps({"a": {"dtype": dtype, "shape": [5], "data_offsets": [0, 5]}}).encode()
         path = tmp_path / f"{dtype}.safetensors"
-        path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(codes))
+        entry = {"dtype": dtype, "shape": [5], "data_offsets": [0, 5]}
+        write_safetensors(path, {"a": entry}, bytes(codes))
         (stored,) = read_tensor_table(path)
         assert stored.read_rows(0, 1).tolist() == [list(values[dtype])]
 
@@ -307,22 +307,18 @@ def test_deepseeks_eight_bit_blocks_are_scaled(tmp_path: Path, to_gguf) -> None:
 
 def write_eight_bit(path: Path, name: str, scale: float) -> None:
     """Replace one matrix by ones and minus ones in E4M3 with a scale."""
-    raw = path.read_bytes()
-    end = 8 + int.from_bytes(raw[:8], "little")
-    header, data = json.loads(raw[8:end]), raw[end:]
+    header, data = split_header(path)
     header.pop("__metadata__", None)
-    pieces, fresh, at = [], {}, 0
+    fresh, packed = {}, b""
     for each, entry in header.items():
         first, last = entry["data_offsets"]
         piece, dtype = data[first:last], entry["dtype"]
         if each == name:
             count = entry["shape"][0] * entry["shape"][1]
             piece, dtype = bytes([0x38, 0xB8] * (count // 2)), "F8_E4M3"
-        fresh[each] = {"dtype": dtype, "shape": entry["shape"]}
-        fresh[each]["data_offsets"] = [at, at + len(piece)]
-        pieces.append(piece)
-        at += len(piece)
-    fresh[f"{name}_scale_inv"] = {"dtype": "F32", "shape": [1, 1], "data_offsets": [at, at + 4]}
-    pieces.append(np.float32(scale).tobytes())
-    text = json.dumps(fresh).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(pieces))
+        ends = [len(packed), len(packed) + len(piece)]
+        fresh[each] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": ends}
+        packed += piece
+    ends = [len(packed), len(packed) + 4]
+    fresh[f"{name}_scale_inv"] = {"dtype": "F32", "shape": [1, 1], "data_offsets": ends}
+    write_safetensors(path, fresh, packed + np.float32(scale).tobytes())
