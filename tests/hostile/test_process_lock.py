@@ -1,4 +1,4 @@
-"""What the engine's process cannot do, tried from inside after it was locked."""
+"""What the engine's process and that of the network cannot do, tried from inside once locked."""
 
 from __future__ import annotations
 
@@ -78,25 +78,80 @@ NEEDED = {
 }
 
 
+REFUSED_TO_THE_NETWORK = REFUSED | {
+    "wait for connections": "socket.socket().listen()",
+    "read a model elsewhere": "model.read_bytes()",
+}
+del REFUSED_TO_THE_NETWORK["connect"]
+del REFUSED_TO_THE_NETWORK["a socket of the system's own"]  # asked for names of servers
+NEEDED_FOR_THE_NETWORK = {
+    "connect": (
+        "try:\n"
+        "    socket.create_connection(('127.0.0.1', 9), 5)\n"
+        "except ConnectionRefusedError:\n"
+        "    pass"
+    ),
+    "find a server": "socket.getaddrinfo('localhost', 443)",
+    "the system's settings of the network": "open('/etc/hosts').read()",
+    "certificates": (
+        "import certifi, httpx2\n"
+        "context = httpx2.create_ssl_context()\n"
+        "context.load_default_certs()\n"
+        "context.load_verify_locations(certifi.where())"
+    ),
+    "a file that moves from the staging folder": (
+        "(folder / '.downloads').mkdir()\n"
+        "(folder / '.downloads' / 'a').write_text('')\n"
+        "(folder / '.downloads' / 'a').replace(folder / 'a')"
+    ),
+    "free space": "import shutil; shutil.disk_usage(folder)",
+    "a lock on a file": (
+        "from filelock import FileLock\nwith FileLock(folder / 'a.lock', timeout=0): pass"
+    ),
+    "the header process": (
+        "from deepseek_r1.catalogue.header_process import HeaderProcess\n"
+        "from deepseek_r1.core.errors import NotAModelFile\n"
+        "(folder / 'b').write_text('no model')\n"
+        "with HeaderProcess() as process:\n"
+        "    try:\n"
+        "        process.check_file(folder / 'b', True)\n"
+        "    except NotAModelFile:\n"
+        "        pass"
+    ),
+}
+EXPECTED = {
+    "ENGINE": dict.fromkeys(REFUSED, "refused") | dict.fromkeys(NEEDED, "done"),
+    "NETWORK": dict.fromkeys(REFUSED_TO_THE_NETWORK, "refused")
+    | dict.fromkeys(NEEDED_FOR_THE_NETWORK, "done"),
+}
+
+
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What becomes of each attempt in a program that locks itself as the engine does."""
-    return locked_outcomes(
-        "lock_process(ChildKind.ENGINE.value.lock)",
-        "lock_files([model], [folder], native().restrict_threads)",
-        REFUSED | NEEDED,
-        tmp_path_factory.mktemp("places"),
-    )
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """What becomes of each attempt in a program that locks itself as such a process does."""
+    files = {"ENGINE": "[model], [folder]", "NETWORK": "network_files(), [folder]"}
+    attempts = {
+        "ENGINE": REFUSED | NEEDED,
+        "NETWORK": REFUSED_TO_THE_NETWORK | NEEDED_FOR_THE_NETWORK,
+    }
+    return {
+        kind: locked_outcomes(
+            f"lock_process(ChildKind.{kind}.value.lock)",
+            f"lock_files({files[kind]}, native().restrict_threads)",
+            attempts[kind],
+            tmp_path_factory.mktemp("places"),
+        )
+        for kind in EXPECTED
+    }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_the_locked_process_is_refused(outcomes: dict[str, str], name: str) -> None:
-    assert outcomes[name] == "refused"
-
-
-@pytest.mark.parametrize("name", NEEDED)
-def test_what_the_engine_needs_still_works(outcomes: dict[str, str], name: str) -> None:
-    assert outcomes[name] == "done"
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, names in EXPECTED.items() for name in names]
+)
+def test_a_locked_process_can_do_what_it_needs_alone(
+    outcomes: dict[str, dict[str, str]], kind: str, name: str
+) -> None:
+    assert outcomes[kind][name] == EXPECTED[kind][name]
 
 
 def test_a_thread_that_blocks_the_signal_fails_the_lock() -> None:

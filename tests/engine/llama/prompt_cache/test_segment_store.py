@@ -221,20 +221,6 @@ def test_what_a_crash_left_behind_is_deleted(
     assert cache.usage().segments == 2
 
 
-def test_the_folder_of_the_version_before_begins_anew(tmp_path: Path) -> None:
-    folder = tmp_path / "prompts"
-    (folder / "segments").mkdir(parents=True)
-    (folder / "key").write_bytes(b"k" * 32)
-    for name in ("index.sqlite", "index.sqlite-journal", "segments/" + "a" * 64 + ".kv"):
-        (folder / name).write_bytes(b"R1KVSEG2")
-    cache = PromptCache(folder, 100 * MIB)
-    assert {path.name for path in folder.iterdir()} == {"key", "lock", "segments"}
-    assert files(tmp_path) == []
-    save(cache, tokens(600))
-    assert found(cache, tokens(600)) == 600
-    cache.close()
-
-
 @pytest.mark.parametrize(
     "content",
     [b"", b"no JSON" * 1000, b'{"owners": {"1": [7]}}', b"[" * 100_000, None],
@@ -278,7 +264,7 @@ def test_no_link_in_the_folder_is_followed_for_writing(tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "mine.kv").write_text("mine")
     (folder / "segments").symlink_to(elsewhere)
-    for name in ("key", "owners.json", "owners.json.new", "index.sqlite"):
+    for name in ("key", "owners.json", "owners.json.new"):
         (folder / name).symlink_to(tmp_path / f"made by {name}")
     cache = PromptCache(folder, 100 * MIB)
     save(cache, tokens(600))

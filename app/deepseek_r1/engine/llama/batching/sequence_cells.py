@@ -9,25 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import Protocol
 
+from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.prompt.prompt_builder import common_length
-
-
-class SequenceMemory(Protocol):
-    """The operations on the cells themselves."""
-
-    def remove(self, sequence: int, length: int) -> bool:
-        """Remove a sequence from all cells but its first `length` ones. False if that failed."""
-
-    def share(self, source: int, target: int, length: int) -> None:
-        """Add the first `length` cells of `source` to the empty sequence `target`."""
 
 
 class SequenceCells:
     """For the computing thread. Lengths are tokens, which is cells of one sequence."""
 
-    def __init__(self, memory: SequenceMemory, sequences: int, *, reuses: bool = True) -> None:
+    def __init__(self, memory: LlamaContext, sequences: int, *, reuses: bool = True) -> None:
         """`reuses`: cells can be shared and truncated, which recurrent models cannot."""
         self._memory, self.reuses = memory, reuses
         self.tokens: list[list[int]] = [[] for _ in range(sequences)]

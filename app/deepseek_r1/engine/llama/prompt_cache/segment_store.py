@@ -39,8 +39,6 @@ from deepseek_r1.engine.prompt.prompt_builder import common_length
 LOCK_WAIT_S = 2.0  # an engine before this one may still be ending
 _LEFT_FREE_BYTES = 512 << 20  # of the drive, for everything else
 _WORTH_TOKENS = 8  # fewer are computed sooner than read
-# An earlier version had an index of the segments, whose files had other names and ids.
-_FORMER_FILES = ("index.sqlite", "index.sqlite-journal", "index.sqlite-wal", "index.sqlite-shm")
 
 
 @dataclass(slots=True)
@@ -339,8 +337,6 @@ class PromptCache:
         if self._segments.is_symlink():  # nothing is written where it leads
             self._segments.unlink()
         self._segments.mkdir(mode=0o700, exist_ok=True)
-        for name in _FORMER_FILES:
-            (self._folder / name).unlink(missing_ok=True)
         self._key = self._read_key()
         self._owners = SegmentOwners(self._folder / "owners.json")
         self._find_files()
