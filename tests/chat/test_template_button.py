@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
@@ -11,14 +14,19 @@ from deepseek_r1.engine.prompt import template
 from r1desk.chat.composer.menu_buttons import TemplateButton
 
 
+@pytest.fixture
+def button(qtbot: QtBot) -> Iterator[TemplateButton]:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    yield TemplateButton(parent)
+    parent.close()
+
+
 def test_every_template_of_the_engine_can_be_chosen() -> None:
     assert sorted(template._SOURCES) == sorted(TEMPLATE_NAMES)
 
 
-def test_a_files_own_template_needs_no_button(qtbot: QtBot) -> None:
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    button = TemplateButton(parent)
+def test_a_files_own_template_needs_no_button(qtbot: QtBot, button: TemplateButton) -> None:
     button.show_template(TemplateUsed())
     assert button.isHidden()
     button.show_template(TemplateUsed(name="chatml", source=TemplateSource.FAMILY))
@@ -27,10 +35,7 @@ def test_a_files_own_template_needs_no_button(qtbot: QtBot) -> None:
     assert "family" in button.toolTip()
 
 
-def test_another_template_is_one_choice_away(qtbot: QtBot) -> None:
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    button = TemplateButton(parent)
+def test_another_template_is_one_choice_away(qtbot: QtBot, button: TemplateButton) -> None:
     button.show_template(TemplateUsed(name="completion", source=TemplateSource.COMPLETION))
     button.menu().aboutToShow.emit()
     actions = {action.text(): action for action in button.menu().actions()}
@@ -40,10 +45,9 @@ def test_another_template_is_one_choice_away(qtbot: QtBot) -> None:
     assert chosen.args == ["llama3"]
 
 
-def test_a_template_from_a_file_is_requested_and_then_named(qtbot: QtBot) -> None:
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    button = TemplateButton(parent)
+def test_a_template_from_a_file_is_requested_and_then_named(
+    qtbot: QtBot, button: TemplateButton
+) -> None:
     button.show_template(TemplateUsed(name="chatml", source=TemplateSource.FAMILY))
     button.menu().aboutToShow.emit()
     with qtbot.waitSignal(button.file_requested):

@@ -287,7 +287,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         click_row(conversations, "Bananas")
         wait_shown(qtbot, session, "Yellow.")
         type_text("And apples?")
-        hint = session.window.composer.hint()
+        hint = session.window.composer.hint
         assert hint == "Enter: sent when the answer in the other conversation is finished"
         press(Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: session.chat.queued == {other})
@@ -298,7 +298,7 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         conversations.setCurrentIndex(row_of(conversations, "Bananas"))
         conversations.setFocus()
         press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
-        qtbot.waitUntil(lambda: session.window.composer.hint() == "")
+        qtbot.waitUntil(lambda: session.window.composer.hint == "")
         qtbot.waitUntil(lambda: not session.chat.busy)
 
 

@@ -127,11 +127,8 @@ class ArchivePresenter(QObject):
 
 
 def exported_text(file: Path) -> str:
-    """Says where an exported file is: its folder in the user's own, or the whole path."""
-    folder, own = file.absolute().parent, Path.home()
-    inside = folder != own and folder.is_relative_to(own)
-    shown = folder.relative_to(own) if inside else folder
-    return tr("Exported to {file} in {folder}.", file=file.name, folder=str(shown))
+    """Says where an exported file is."""
+    return tr("Exported to {file} in {folder}.", file=file.name, folder=str(file.absolute().parent))
 
 
 def export_dialog(parent: QWidget, title: str, *, of_all: bool = False) -> QFileDialog:

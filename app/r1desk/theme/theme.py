@@ -63,11 +63,6 @@ class Theme(QObject):
         if hasattr(hints, "accessibility"):
             hints.accessibility().contrastPreferenceChanged.connect(self._on_system_changed)
 
-    @property
-    def choice(self) -> ThemeChoice:
-        """The user's choice, not what it resolved to."""
-        return self._choice
-
     def choose(self, choice: ThemeChoice) -> None:
         """Apply `choice` to the application."""
         self._choice = choice

@@ -22,30 +22,26 @@ class StepSlider(QSlider):
 
     def __init__(self) -> None:
         super().__init__(Qt.Orientation.Horizontal)
-        self._marks: tuple[float, ...] = ()
-
-    @property
-    def marks(self) -> tuple[float, ...]:
-        """Positions with a mark below the track, between `minimum` and `maximum`."""
-        return self._marks
+        # Positions with a mark below the track, between `minimum` and `maximum`.
+        self.marks: tuple[float, ...] = ()
 
     def set_marks(self, positions: Sequence[float]) -> None:
         """Mark `positions`, which need not be whole steps."""
         marks = tuple(at for at in positions if self.minimum() <= at <= self.maximum())
-        if marks != self._marks:
-            self._marks = marks
+        if marks != self.marks:
+            self.marks = marks
             self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        if not self._marks or self.maximum() <= self.minimum():
+        if not self.marks or self.maximum() <= self.minimum():
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(tokens().text_dim))
         length = self.width() - _HANDLE_PX
-        for at in self._marks:
+        for at in self.marks:
             share = (at - self.minimum()) / (self.maximum() - self.minimum())
             x, y = _HANDLE_PX / 2 + share * length, self.height() / 2 + 4
             tip, left, right = QPointF(x, y), QPointF(x - 4, y + 6), QPointF(x + 4, y + 6)

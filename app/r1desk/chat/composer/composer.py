@@ -69,7 +69,7 @@ class Composer(QWidget):
         super().__init__(parent)
         self._busy = False
         self._reason = ""
-        self._hint = ""
+        self.hint = ""
         self._large = ""
         self._reported_draft = ""
         self.setStyleSheet(_SHEET)
@@ -84,7 +84,6 @@ class Composer(QWidget):
             lambda paths: self.requested.emit(AttachFiles(tuple(paths)))
         )
         self._field.textChanged.connect(self._on_changed)
-        self._field.focus_changed.connect(self.update)  # the frame shows the focus
         self._chip = text_button("close", "", self)
         self._chip.setToolTip(tr("Remove the pasted text"))
         self._chip.clicked.connect(self._on_chip)
@@ -196,7 +195,7 @@ class Composer(QWidget):
 
     def set_hint(self, hint: str) -> None:
         """Say what Enter does now; an empty text stands for sending at once."""
-        self._hint = hint
+        self.hint = hint
         self._refresh()
 
     def set_attachments(
@@ -207,10 +206,6 @@ class Composer(QWidget):
         self._has_attachments, self._reading = bool(attachments), reading
         self._refresh()
 
-    def hint(self) -> str:
-        """The explanation of Enter, where it does not send at once."""
-        return self._hint
-
     def _refresh(self) -> None:
         name, label = ("stop", tr("Stop")) if self._busy else ("send", tr("Send"))
         can_send = self._can_send()
@@ -218,10 +213,10 @@ class Composer(QWidget):
         self._button.set_action(name, label)
         hint = tr("Stop (Esc)") if self._busy else self._reason or tr("Send (Enter)")
         self._button.setToolTip(hint)
-        self._field.setPlaceholderText(self._reason or self._hint or tr("Write a message"))
+        self._field.setPlaceholderText(self._reason or self.hint or tr("Write a message"))
         self._field.viewport().update()  # Qt repaints only where a placeholder appears
-        self._hint_label.setText(self._hint)
-        self._hint_label.setVisible(bool(self._hint and self.text()))
+        self._hint_label.setText(self.hint)
+        self._hint_label.setVisible(bool(self.hint and self.text()))
         self._chip.setVisible(bool(self._large))
         if self._large:
             count = f"{len(self._large):,}"

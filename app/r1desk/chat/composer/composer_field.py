@@ -18,13 +18,11 @@ class ComposerField(MessageField):
         last_requested: Up in the empty box.
         files_pasted: paths of files that were copied elsewhere.
         large_pasted: a paste too large to be edited here.
-        focus_changed: it has the keyboard now, or no more.
     """
 
     last_requested = Signal()
     large_pasted = Signal(str)
     files_pasted = Signal(list)
-    focus_changed = Signal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -35,11 +33,11 @@ class ComposerField(MessageField):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
-        self.focus_changed.emit()
+        self.parentWidget().update()  # the frame shows the focus
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
-        self.focus_changed.emit()
+        self.parentWidget().update()  # the frame shows the focus
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Up in the empty box asks for the last message; the rest is the box's own."""

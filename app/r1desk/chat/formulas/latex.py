@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Final
 
 from mathra import _mathra as engine
@@ -75,15 +76,11 @@ def _missing_characters(warnings: object) -> frozenset[str]:
     return frozenset(missing)
 
 
+@cache
 def _missing_glyph() -> int:
     """The number of the box that the font draws for what it lacks."""
-    if not _boxes:
-        svg = SvgReader(_render("\u5982", "en", display=False)["svg"], missing_glyph=-1)  # type: ignore[arg-type]
-        _boxes.append(int(svg.parts[0][1]))
-    return _boxes[0]
-
-
-_boxes: list[int] = []
+    svg = str(_render("\u5982", "en", display=False)["svg"])
+    return int(SvgReader(svg, missing_glyph=-1).parts[0][1])
 
 
 def _place_missing(

@@ -101,40 +101,35 @@ class AttachmentRow(QWidget):
         self._request = request
         self._removable = removable
         self._alignment = alignment
-        self._chips: list[AttachmentChip] = []
+        self.chips: list[AttachmentChip] = []
         self.setAccessibleName(tr("Attached files"))
 
     def show_attachments(
         self, attachments: Sequence[Attachment], fitting: Sequence[bool | None] = ()
     ) -> None:
         """Show these files, each with whether it fits where that is known."""
-        for chip in self._chips:
+        for chip in self.chips:
             chip.hide()
             chip.deleteLater()
-        self._chips = []
+        self.chips = []
         for index, attachment in enumerate(attachments):
             fits = fitting[index] if index < len(fitting) else None
             place = index if self._removable else None
             chip = AttachmentChip(attachment, self._request, self, fits=fits, place=place)
             chip.show()
-            self._chips.append(chip)
-
-    @property
-    def chips(self) -> list[AttachmentChip]:
-        """The chips, in the order of the files."""
-        return list(self._chips)
+            self.chips.append(chip)
 
     def fit_height(self, rows: float) -> int:
         """The height of so many rows of chips."""
         gap = round(self.fontMetrics().height() * 0.35)
-        return round(rows * (self._chips[0].sizeHint().height() + gap)) if self._chips else 0
+        return round(rows * (self.chips[0].sizeHint().height() + gap)) if self.chips else 0
 
     def fit_width(self, width: int) -> int:
         """Lay out for `width` pixels; returns the height that takes."""
         gap = round(self.fontMetrics().height() * 0.35)
         lines: list[list[tuple[AttachmentChip, QSize]]] = []
         taken = 0
-        for chip in self._chips:
+        for chip in self.chips:
             size = chip.sizeHint()
             size.setWidth(min(size.width(), width))
             if not lines or taken + gap + size.width() > width:

@@ -245,13 +245,9 @@ class CodeBox(QWidget):
     @Slot()
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self.code)
-        if self._copy:
-            self._copy.setIcon(icon("check"))
-            QTimer.singleShot(_COPIED_MS, self._copy, self._restore_icon)
-
-    def _restore_icon(self) -> None:
-        if self._copy:
-            self._copy.setIcon(icon("copy"))
+        if (copy := self._copy) is not None:
+            copy.setIcon(icon("check"))
+            QTimer.singleShot(_COPIED_MS, copy, lambda: copy.setIcon(icon("copy")))
 
 
 def _broken_lines(code: str) -> str:

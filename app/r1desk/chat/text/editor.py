@@ -19,16 +19,12 @@ class PlainEdit(QPlainTextEdit):
     """A plain text box that never wraps a word too long to wrap in time."""
 
     def setPlainText(self, text: str) -> None:
-        """Show `text`."""
-        self.guard(text)
-        super().setPlainText(text)
-
-    def guard(self, text: str) -> None:
-        """Choose the wrapping that `text` can bear."""
+        """Show `text`, in the wrapping that it can bear."""
         longest = max((len(line) for line in text.split("\n")), default=0)
         mode = QPlainTextEdit.LineWrapMode
         long = longest > fit.MAX_WORD * 5
         self.setLineWrapMode(mode.NoWrap if long else mode.WidgetWidth)
+        super().setPlainText(text)
 
 
 def is_escape(event: QEvent) -> bool:

@@ -9,7 +9,6 @@ from markdown_it.token import Token
 from PySide6.QtGui import (
     QBrush,
     QFont,
-    QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
@@ -47,17 +46,12 @@ class InlineRenderer:
         self._code_font: QFont | None = None
         self.has_links = False
 
-    def set(
-        self, cursor: QTextCursor, token: Token, plain: QTextCharFormat, *, in_list: bool
-    ) -> None:
+    def set(self, cursor: QTextCursor, token: Token, plain: QTextCharFormat) -> None:
         """Insert the children of an inline token at `cursor`."""
         self._cursor = cursor
         styles = [plain]
-        children = list(token.children or ())
-        if in_list:
-            self._replace_task_mark(children)
         label_from: list[tuple[str, int]] = []
-        for child in children:
+        for child in token.children or ():
             kind = child.type
             fmt = styles[-1]
             if kind in {"text", "text_special"}:
@@ -136,23 +130,6 @@ class InlineRenderer:
             note = QTextCharFormat(fmt)
             note.setForeground(QBrush(self._style.colours.dim))
             self._insert(f" ({display_text.code(address)})", note)
-
-    def _replace_task_mark(self, children: list[Token]) -> None:
-        """Turn a leading "[ ]" or "[x]" of a list item into a box."""
-        if not (children and children[0].type == "text"):
-            return
-        mark = children[0].content[:4]
-        if mark not in {"[ ] ", "[x] ", "[X] "}:
-            return
-        fmt = self._cursor.blockFormat()
-        ticked = mark != "[ ] "
-        fmt.setMarker(
-            QTextBlockFormat.MarkerType.Checked if ticked else QTextBlockFormat.MarkerType.Unchecked
-        )
-        self._cursor.setBlockFormat(fmt)
-        rest = children[0].copy()
-        rest.content = rest.content[4:]
-        children[0] = rest
 
 
 def insert_source(

@@ -258,14 +258,13 @@ class MarkdownRenderer(QObject):
 
     def _set_inline(self, token: Token) -> None:
         """Set what stands inside of lines; formulas that ask for it get a line of their own."""
-        in_list = bool(self._lists)
         for index, part in enumerate(_parted(token)):
             if part.type != "inline":
                 self._set_formula(part)
                 continue
             if index:
                 self._start_block(_FORMULA_GAP_EM)
-            self._inline.set(self._cursor, part, self._plain, in_list=in_list and not index)
+            self._inline.set(self._cursor, part, self._plain)
 
     def _set_rule(self, _token: Token) -> None:
         fmt = self._block_format(0.4)
@@ -298,7 +297,7 @@ class MarkdownRenderer(QObject):
         fmt = self._text_format()
         if heading:
             fmt.setFontWeight(QFont.Weight.DemiBold)
-        self._inline.set(cursor, token, fmt, in_list=False)
+        self._inline.set(cursor, token, fmt)
 
 
 def _parted(token: Token) -> list[Token]:

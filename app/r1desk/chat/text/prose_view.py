@@ -13,7 +13,6 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QTextBlock,
-    QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
@@ -36,7 +35,6 @@ from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 
 FormulaText = Callable[[QTextCharFormat], str]
-_MARKERS = QTextBlockFormat.MarkerType
 _BLOCK_CHARS = 40
 _FIRST_WIDTH = 720
 
@@ -269,9 +267,6 @@ def _marker(block: QTextBlock) -> str:
     if items is None:
         return ""
     indent = "  " * (items.format().indent() - 1)
-    ticked = block.blockFormat().marker()
-    if ticked is not _MARKERS.NoMarker:
-        return f"{indent}- [{'x' if ticked is _MARKERS.Checked else ' '}] "
     if items.format().style() == QTextListFormat.Style.ListDecimal:
         return f"{indent}{items.itemText(block).strip()} "
     return f"{indent}- "
