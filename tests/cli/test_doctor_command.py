@@ -72,11 +72,6 @@ def test_models_lists_the_starter_and_the_users_own(starter, own_profile):
     assert "is empty" in models[1]["error"]
 
 
-def test_models_lists_for_people():
-    done = run_here("models", "list")
-    assert "Q4_1" in done.stdout
-
-
 def test_a_process_of_ours_can_ask_the_program_for_a_module_of_ours_alone():
     command = [sys.executable, "-m", "deepseek_r1.cli", "-P", "-m"]
     asked = {"input": "{}", "capture_output": True, "text": True}

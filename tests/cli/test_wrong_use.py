@@ -10,9 +10,6 @@ from support.raw_gguf import U32, RawGguf
 @pytest.mark.parametrize(
     "args",
     [
-        ["plan", "--context-length", "10"],
-        ["plan", "--kv-type", "q9"],
-        ["plan", "--no-such-option"],
         ["plan", "a.gguf", "--model", "b.gguf"],
         ["plan", "--cache_strategy", "mru"],
         ["plan", "--chunk_size", "63"],
@@ -22,7 +19,6 @@ from support.raw_gguf import U32, RawGguf
         ["generate", "--batch_size", "0", "Hi"],
         ["generate", ""],
         ["generate", "-"],
-        ["nothing"],
     ],
     ids=" ".join,
 )

@@ -113,10 +113,6 @@ def test_a_prompt_that_is_too_long_fails_alone(model: CPUInference):
         model.generate(prompts, 3)
 
 
-def test_no_prompts_have_no_answers(model: CPUInference):
-    assert model.generate([]) == []
-
-
 def test_callers_of_four_threads_are_all_answered(model: CPUInference):
     answers: list[str] = []
     threads = [

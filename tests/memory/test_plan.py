@@ -287,11 +287,6 @@ def test_a_refusal_names_the_numbers_and_the_way_out():
     assert caught.value.exit_code == 3
 
 
-def test_what_fits_comes_back_as_its_bill():
-    roomy = LoadSettings(memory_budget=4096)
-    assert require_fit(header(), roomy, OVERHEAD) == plan(header(), roomy, OVERHEAD)
-
-
 def test_more_context_than_the_model_was_trained_for_is_refused():
     with pytest.raises(ContextTooLarge, match=r"Set the context to 2,048 tokens or less\."):
         require_fit(header(context_trained=2048), LoadSettings(context_length=4096), OVERHEAD)

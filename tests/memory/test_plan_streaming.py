@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_r1.core.errors import BudgetTooSmall
-from deepseek_r1.core.settings import CacheStrategy, LoadSettings
+from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory.advice import advise, require_fit
 from deepseek_r1.memory.estimate import advice_with_speed
 from deepseek_r1.memory.plan import (
@@ -43,14 +43,6 @@ def test_a_model_that_fits_is_in_memory_whether_or_not_it_may_use_the_disk():
     with_swap = plan(MODEL, swapping(4096), OVERHEAD).bill
     assert with_swap == plan(MODEL, LoadSettings(memory_budget=4096), OVERHEAD).bill
     assert (names(with_swap), with_swap.streams) == (RESIDENT_ITEMS, False)
-
-
-@pytest.mark.parametrize("strategy", CacheStrategy)
-def test_every_strategy_keeps_the_same_of_a_dense_model(strategy):
-    assert (
-        plan(MODEL, swapping(900, cache_strategy=strategy), OVERHEAD).bill
-        == plan(MODEL, swapping(900), OVERHEAD).bill
-    )
 
 
 def test_advice_names_the_swap_and_the_speed_of_the_disk():

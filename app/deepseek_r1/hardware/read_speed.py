@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deepseek_r1.hardware import linux
-from deepseek_r1.hardware.storage import RawFile, Region, SystemFile, SystemRegion, page_up
+from deepseek_r1.hardware.storage import SystemFile, SystemRegion, page_up
 
 # The size of one read. Measured through a ring of 160 MiB on a virtual drive: 1 MiB 2,500 MiB/s,
 # 512 KiB as much, 256 KiB 2,000, 2 MiB and more 2,100. Shorter reads would spend more time in
@@ -86,7 +86,9 @@ def measure_mib_s(
 class _ReadBenchmark:
     """Hands out reads until the time is up, and counts the bytes read after the warm-up."""
 
-    def __init__(self, file: RawFile, memory: Region, seconds: float, *, repeat: bool) -> None:
+    def __init__(
+        self, file: SystemFile, memory: SystemRegion, seconds: float, *, repeat: bool
+    ) -> None:
         self._file, self._memory, self._repeat = file, memory, repeat
         self._started_at = time.monotonic()
         self._ends_at = self._started_at + seconds
@@ -130,7 +132,7 @@ class _ReadBenchmark:
             return start, into_start
 
 
-def _direct(path: Path) -> RawFile | None:
+def _direct(path: Path) -> SystemFile | None:
     """The file opened for direct reads; None where its file system has none."""
     try:
         file = SystemFile(path, direct=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from deepseek_r1.hardware.storage.protocols import PAGE, RawFile, Region, page_down, page_up
+from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
 
 if sys.platform == "win32":
     from deepseek_r1.hardware.storage.windows_storage import WindowsFile as SystemFile
@@ -16,4 +16,4 @@ else:
     from deepseek_r1.hardware.storage.posix_storage import LinuxFile as SystemFile
     from deepseek_r1.hardware.storage.posix_storage import LinuxRegion as SystemRegion
 
-__all__ = ["PAGE", "RawFile", "Region", "SystemFile", "SystemRegion", "page_down", "page_up"]
+__all__ = ["PAGE", "SystemFile", "SystemRegion", "page_down", "page_up"]

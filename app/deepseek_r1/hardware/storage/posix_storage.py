@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from deepseek_r1.hardware.storage.protocols import PAGE, page_down, page_up
+from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
 
 if sys.platform != "win32":
     import fcntl
@@ -28,28 +28,37 @@ _MADV_FREE_REUSABLE, _MADV_FREE_REUSE = 7, 8
 
 
 class LinuxFile:
-    """A file descriptor; see `RawFile`."""
+    """A file that several threads may read at any offset at the same time. Sizes in bytes.
+
+    Opened with `direct`, reads bypass the page cache, and the offset, length and address of each
+    are whole pages. `descriptor` is for reads by native code: of `pread`, on Windows a handle of
+    `ReadFile`.
+    """
 
     def __init__(self, path: Path, *, direct: bool) -> None:
+        """Raises OSError, also where direct reads are not supported."""
         flags = os.O_RDONLY | os.O_CLOEXEC
         self.descriptor = os.open(path, flags | os.O_DIRECT if direct else flags)
         self.nbytes = os.fstat(self.descriptor).st_size
 
     def read_into(self, into: memoryview, offset: int) -> int:
-        """See `RawFile`."""
+        """Read once; returns the number of bytes, 0 at the end of the file. Raises OSError.
+
+        Does not hold Python's lock.
+        """
         return os.preadv(self.descriptor, [into], offset)
 
     def drop_cache(self, offset: int, nbytes: int) -> None:
-        """See `RawFile`."""
+        """Drop a range from the page cache, where the system supports it."""
         os.posix_fadvise(self.descriptor, offset, nbytes, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
-        """See `RawFile`."""
+        """Close the file. No thread may be reading any more."""
         os.close(self.descriptor)
 
 
 class MacFile(LinuxFile):
-    """A file descriptor; see `RawFile`."""
+    """A file descriptor without the cache."""
 
     def __init__(self, path: Path, *, direct: bool) -> None:
         super().__init__(path, direct=False)
@@ -65,9 +74,17 @@ class MacFile(LinuxFile):
 
 
 class LinuxRegion:
-    """Memory whose pages appear on first use and are zero again after `discard`."""
+    """A range of addresses of our own, which costs no memory where it was never used.
+
+    `address` is a multiple of a page; offsets and lengths are bytes. Here pages appear on first use
+    and are zero again after `discard`.
+    """
 
     def __init__(self, nbytes: int, *, huge_pages: bool) -> None:
+        """`huge_pages` only where the whole region will be used: one byte then costs two MiB.
+
+        Raises OSError where there is no such address range.
+        """
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
         self._map = mmap.mmap(-1, max(page_up(nbytes), PAGE), flags=flags)
         self.nbytes = len(self._map)
@@ -79,10 +96,16 @@ class LinuxRegion:
             self._map.madvise(mmap.MADV_HUGEPAGE if huge_pages else mmap.MADV_NOHUGEPAGE)
 
     def commit(self, start: int, end: int) -> None:
-        """Does nothing: the kernel provides a page when it is touched."""
+        """Prepare the pages around a range for writing. Raises OSError without memory.
+
+        Does nothing here: the kernel provides a page when it is touched.
+        """
 
     def allow_huge_pages(self, start: int, end: int) -> None:
-        """See `Region`. Measured: a drive fills huge pages three times as fast."""
+        """Allow huge pages in a range that is used and released as a whole.
+
+        Measured: a drive fills huge pages three times as fast.
+        """
         first = -(-(self.address + start) // _HUGE) * _HUGE - self.address
         nbytes = (self.address + end) // _HUGE * _HUGE - self.address - first
         if nbytes > 0:
@@ -90,7 +113,10 @@ class LinuxRegion:
                 self._map.madvise(mmap.MADV_HUGEPAGE, first, nbytes)
 
     def discard(self, start: int, end: int) -> None:
-        """See `Region`."""
+        """Release the whole pages between two offsets; their contents are lost.
+
+        They have to be committed before they are used again.
+        """
         first, last = page_up(start), page_down(end)
         if first < last:
             self._release(first, last - first)
@@ -99,7 +125,7 @@ class LinuxRegion:
         self._map.madvise(mmap.MADV_DONTNEED, start, nbytes)
 
     def close(self) -> None:
-        """See `Region`."""
+        """Release the whole region. It must not be accessed afterwards."""
         self.bytes.release()
         self._map.close()
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepseek_r1.hardware.storage.protocols import PAGE, page_down, page_up
+from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
 
 _GENERIC_READ, _SHARE_ALL, _OPEN_EXISTING = 0x80000000, 7, 3
 _OVERLAPPED, _NO_BUFFERING, _SEQUENTIAL_SCAN = 0x40000000, 0x20000000, 0x08000000
@@ -82,7 +82,7 @@ def kernel32() -> Kernel32:
 
 
 class WindowsFile:
-    """A handle, with an event for each running read; see `RawFile`."""
+    """A handle, with an event for each running read; see `LinuxFile`."""
 
     def __init__(self, path: Path, *, direct: bool) -> None:
         self._kernel = kernel32()
@@ -102,7 +102,7 @@ class WindowsFile:
         self._events: list[int] = []  # those that no read uses
 
     def read_into(self, into: memoryview, offset: int) -> int:
-        """See `RawFile`."""
+        """See `LinuxFile`."""
         event = self._event()
         try:
             return self._read(into, offset, event)
@@ -143,7 +143,7 @@ class WindowsFile:
         """Does nothing: Windows has no such advice; the sequential scan drops pages by itself."""
 
     def close(self) -> None:
-        """See `RawFile`."""
+        """See `LinuxFile`."""
         for handle in (self._handle, *getattr(self, "_events", ())):
             self._kernel.CloseHandle(handle)
 
@@ -162,7 +162,7 @@ class WindowsRegion:
         self.bytes = memoryview((ctypes.c_char * self.nbytes).from_address(address)).cast("B")
 
     def commit(self, start: int, end: int) -> None:
-        """See `Region`."""
+        """See `LinuxRegion`."""
         first = page_down(start)
         nbytes = page_up(end) - first
         if not self._kernel.VirtualAlloc(self.address + first, nbytes, _COMMIT, _READWRITE):
@@ -172,7 +172,7 @@ class WindowsRegion:
         """Does nothing: on Windows, huge pages require the privilege to lock memory."""
 
     def discard(self, start: int, end: int) -> None:
-        """See `Region`."""
+        """See `LinuxRegion`."""
         first, last = page_up(start), page_down(end)
         if first < last and not self._kernel.VirtualFree(
             self.address + first, last - first, _DECOMMIT
@@ -180,6 +180,6 @@ class WindowsRegion:
             raise self._kernel.failure("VirtualFree")
 
     def close(self) -> None:
-        """See `Region`."""
+        """See `LinuxRegion`."""
         self.bytes.release()
         self._kernel.VirtualFree(self.address, 0, _RELEASE)

@@ -16,7 +16,7 @@ from pathlib import Path
 from deepseek_r1.core import log
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.hardware.read_speed import READ_BYTES
-from deepseek_r1.hardware.storage import PAGE, RawFile, SystemFile, SystemRegion, page_down
+from deepseek_r1.hardware.storage import PAGE, SystemFile, SystemRegion, page_down
 
 
 class WeightsUnreadableError(Exception):
@@ -34,7 +34,7 @@ class WeightFile:
         """
         self.path = path
         try:
-            self._file: RawFile = SystemFile(path, direct=False)
+            self._file: SystemFile = SystemFile(path, direct=False)
         except OSError as error:
             raise WeightsUnreadableError(_error_text(path, error)) from error
         self.nbytes = self._file.nbytes
@@ -44,7 +44,7 @@ class WeightFile:
         self.direct = found is not None  # reads bypass the page cache
         self.descriptor = found.descriptor if found else -1  # for direct reads by native code
 
-    def _probe(self) -> RawFile | None:
+    def _probe(self) -> SystemFile | None:
         """The file opened for direct I/O, if that reads the same bytes."""
         try:
             file = SystemFile(self.path, direct=True)
@@ -134,7 +134,7 @@ def open_files(
     return files
 
 
-def _page_at(file: RawFile, offset: int) -> bytes:
+def _page_at(file: SystemFile, offset: int) -> bytes:
     """Up to a page of the file. Raises OSError."""
     page = SystemRegion(PAGE, huge_pages=False)
     try:
