@@ -29,7 +29,8 @@ from deepseek_r1.memory.meter import peak_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from hostile.campaign import Case
 from r1desk.store import Store
-from r1desk.store.archive_files import export_json, export_markdown, import_json
+from r1desk.store.archive import export_json, export_markdown
+from r1desk.store.archive_import import import_json
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
 from support.file_verdicts import Verdict, checked_mutants
 from support.ggml_files import FAMILIES
@@ -261,7 +262,7 @@ def _document(folder: Path) -> bytes:
 
 def _imported(store: Store, path: Path, shown: Path) -> tuple[str, str]:
     try:
-        found = import_json(store, path)
+        found = import_json(lambda work: work(store), path)
         export_markdown(store, shown, list(found.ids))
     except (ArchiveNotRead, ArchiveUnreadable):
         return "refused", ""

@@ -1,9 +1,11 @@
-"""Values the panel and the gauge are shown in the tests."""
+"""The performance panel on an offscreen screen, and the values it is shown."""
 
 from __future__ import annotations
 
 from deepseek_r1.core.events import Bill, BillLine, ModelFacts, ModelLoaded
-from r1desk.performance.readings import GaugeValues
+from r1desk.performance.readings import GaugeValues, ResourceSample
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.performance.widgets.setting_rows import NumberRow
 
 LINES = {
     "weights": 1065.2,
@@ -61,17 +63,25 @@ def a_streamed_model() -> ModelLoaded:
 
 
 def gauge_values(**changes: object) -> GaugeValues:
+    sample = ResourceSample(
+        window_mib=112.0,
+        engine_mib=changes.pop("engine_mib", 300.0),
+        machine_used_mib=6000.0,
+        machine_total_mib=16000.0,
+        cores=changes.pop("cores", (0.25, 0.75)),
+    )
     values = {
-        "app_mib": 412.0,
+        "sample": sample,
         "budget_mib": 2048.0,
-        "window_mib": 112.0,
-        "engine_mib": 300.0,
-        "machine_used_mib": 6000.0,
-        "machine_total_mib": 16000.0,
-        "cores": (0.25, 0.75),
         "state": "Ready",
         "tok_s": 0.0,
         "context_used": 1240,
         "context_length": 4096,
     }
     return GaugeValues(**(values | changes))
+
+
+def number(panel: PerformancePanel, key: str) -> NumberRow:
+    row = (panel.load.rows | panel.sampling.rows)[key]
+    assert isinstance(row, NumberRow)
+    return row

@@ -62,7 +62,7 @@ def test_only_what_changed_is_repainted(gauge: Gauge, clock: Clock):
 
 def test_a_change_too_small_to_see_is_not_painted(gauge: Gauge, clock: Clock):
     before = settle(gauge, clock)
-    gauge.show_values(gauge_values(app_mib=412.2, cores=(0.251, 0.749)))
+    gauge.show_values(gauge_values(engine_mib=300.2, cores=(0.251, 0.749)))
     assert gauge.repaints == before
 
 
@@ -115,10 +115,10 @@ def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock
     first = gauge.accessibleDescription()
     assert "Memory 412 of 2,048 MiB" in first
     clock.now_s += 4
-    gauge.show_values(gauge_values(app_mib=900.0))
+    gauge.show_values(gauge_values(engine_mib=788.0))
     assert gauge.accessibleDescription() == first
     clock.now_s += 1.5
-    gauge.show_values(gauge_values(app_mib=901.0))
+    gauge.show_values(gauge_values(engine_mib=789.0))
     assert "Memory 901 of" in gauge.accessibleDescription()
 
 

@@ -10,7 +10,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.core.events import ThreadsMeasured
+from deepseek_r1.core.events import PromptCacheState, ThreadsMeasured
 from deepseek_r1.core.settings import (
     AppliesWhen,
     CacheStrategy,
@@ -19,12 +19,12 @@ from deepseek_r1.core.settings import (
     SamplingSettings,
 )
 from deepseek_r1.hardware import machine_memory_mib
-from performance.panel_rows import number
-from performance.samples import LINES, a_bill, a_model
+from performance.samples import LINES, a_bill, a_model, number
 from r1desk.models.widgets.model_pill import RecentModel
 from r1desk.performance.hints import BillPart, bill_parts
 from r1desk.performance.widgets.bill_view import part_colour
 from r1desk.performance.widgets.load_section import PLAN_DELAY_MS
+from r1desk.performance.widgets.next_turn_section import NextTurnSection
 from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.theme import ThemeChoice, apply_theme
 
@@ -309,13 +309,6 @@ def test_another_engine_brings_the_greyed_settings_back(panel: PerformancePanel)
     assert row.cost.text() == before
 
 
-def test_the_preset_is_what_deepseek_advises(panel: PerformancePanel, qtbot):
-    panel.sampling.set_sampling(SamplingSettings(temperature=1.5, top_p=0.1, max_tokens=99))
-    with qtbot.waitSignal(panel.sampling.sampling_changed) as changed:
-        panel.sampling.presets.buttons[0].click()
-    assert changed.args == [SamplingSettings(temperature=0.6, top_p=0.95, max_tokens=99)]
-
-
 def test_reset_brings_back_the_defaults(panel: PerformancePanel, qtbot):
     panel.sampling.set_sampling(SamplingSettings(temperature=1.5, seed=7))
     with qtbot.waitSignal(panel.sampling.sampling_changed) as changed:
@@ -444,7 +437,7 @@ def test_the_three_parts_of_the_bill_have_colours_of_their_own():
 
 
 def test_the_three_parts_are_all_of_the_bill():
-    parts = {each.part: each.planned_mib for each in bill_parts(a_bill())}
+    parts = bill_parts(a_bill())
     assert round(sum(parts.values()), 1) == round(a_bill().total_mib, 1)
     assert parts[BillPart.MODEL] == LINES["weights"]
     assert parts[BillPart.CONVERSATION] == LINES["kv_cache"]
@@ -478,3 +471,26 @@ def test_a_button_that_goes_leaves_the_keyboard_in_its_row(qtbot: QtBot, panel: 
         row.set_value(value)
         assert not button.isVisible()
         assert panel.focusWidget() is row.button
+
+
+@pytest.fixture
+def section(qtbot: QtBot) -> NextTurnSection:
+    made = NextTurnSection()
+    qtbot.addWidget(made)
+    return made
+
+
+def texts(section: NextTurnSection) -> str:
+    return "\n".join(label.text() for label in section.findChildren(QLabel))
+
+
+def test_what_is_on_disk_and_what_was_written_today_are_numbers(section: NextTurnSection) -> None:
+    section.show_state(PromptCacheState(disk_mib=1234.4, budget_mib=2048, written_today_mib=56.6))
+    assert "1,234 MiB on disk, 57 MiB written today" in texts(section)
+
+
+def test_a_disk_that_refuses_is_named_there(section: NextTurnSection) -> None:
+    section.show_state(PromptCacheState(problem="the drive is nearly full"))
+    assert "the drive is nearly full" in texts(section)
+    section.show_state(PromptCacheState(disk_mib=1.0))
+    assert "nearly full" not in texts(section)

@@ -6,8 +6,7 @@ import pytest
 from PySide6.QtWidgets import QLabel
 
 from deepseek_r1.core.settings import LoadSettings
-from performance.panel_rows import number
-from performance.samples import a_bill, a_model, a_streamed_bill, a_streamed_model
+from performance.samples import a_bill, a_model, a_streamed_bill, a_streamed_model, number
 from r1desk.performance.widgets.load_section import PLAN_DELAY_MS
 from r1desk.performance.widgets.panel import PerformancePanel
 

@@ -1,4 +1,4 @@
-"""Measuring happens beside the window and rests when nobody looks."""
+"""Measuring happens beside the window; a window that grows beyond its share is given more of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ import threading
 
 import pytest
 from PySide6.QtCore import QThread
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication
 
 from r1desk.performance import resource_sampler as sampler_module
 from r1desk.performance.readings import ResourceSample
-from r1desk.performance.resource_sampler import ACTIVE_MS, IDLE_MS, ResourceSampler
+from r1desk.performance.resource_sampler import (
+    ACTIVE_MS,
+    IDLE_MS,
+    LASTING_S,
+    MARGIN_MIB,
+    SETTLING_S,
+    OverrunDetector,
+    ResourceSampler,
+)
 
 # Said by the offscreen platform about every window with a least size.
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
@@ -65,20 +73,6 @@ def test_it_measures_rarely_while_the_engine_rests(sampler: ResourceSampler):
     assert sampler.interval_ms == IDLE_MS
 
 
-def test_nothing_is_measured_for_a_minimised_window(sampler: ResourceSampler, qtbot):
-    window = QWidget()
-    qtbot.addWidget(window)
-    window.showMinimized()
-    received: list[ResourceSample] = []
-    sampler.sampled.connect(received.append)
-    sampler.start()
-    qtbot.wait(300)
-    assert received == []
-    window.showNormal()
-    with qtbot.waitSignal(sampler.sampled):
-        sampler.set_active(True)
-
-
 def test_after_stop_nothing_is_reported(sampler: ResourceSampler, qtbot):
     received: list[ResourceSample] = []
     sampler.sampled.connect(received.append)
@@ -105,3 +99,27 @@ def test_a_measurement_that_failed_is_reported_and_the_next_one_comes(
     qtbot.waitUntil(lambda: failed == [gone])
     with qtbot.waitSignal(sampler.sampled):
         sampler.set_active(True)
+
+
+def test_within_the_budget_nothing_moves() -> None:
+    detector = OverrunDetector()
+    assert [detector.observe(419.0, 420.0, at_s) for at_s in range(0, 60, 5)] == [0.0] * 12
+
+
+def test_an_excess_that_lasts_is_given_to_the_window() -> None:
+    detector = OverrunDetector()
+    assert detector.observe(430.0, 420.0, 0.0) == 0.0
+    assert detector.observe(432.0, 420.0, LASTING_S) == 12.0 + MARGIN_MIB
+
+
+def test_a_moment_over_the_budget_moves_nothing() -> None:
+    detector = OverrunDetector()
+    readings = [(430.0, 0.0), (415.0, 1.0), (430.0, 2.0), (430.0, 2.0 + LASTING_S - 0.1)]
+    assert [detector.observe(mib, 420.0, at_s) for mib, at_s in readings] == [0.0] * 4
+
+
+def test_a_change_has_time_to_take_effect_before_the_next() -> None:
+    detector = OverrunDetector()
+    seconds = range(20)
+    moved_at_s = [at_s for at_s in seconds if detector.observe(430.0, 420.0, at_s)]
+    assert moved_at_s == [LASTING_S, 2 * LASTING_S + SETTLING_S]

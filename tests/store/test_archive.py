@@ -16,8 +16,7 @@ import pytest
 from benchmarks.bench_import import measure, write_chain
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import ConversationSettings, MessageState, Store, archive_import
-from r1desk.store.archive import archive_of, duplicate
-from r1desk.store.archive_files import export_json, export_markdown
+from r1desk.store.archive import archive_of, duplicate, export_json, export_markdown
 from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable, StoreFull
 

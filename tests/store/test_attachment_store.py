@@ -9,8 +9,7 @@ import apsw
 import pytest
 
 from r1desk.store import Attachment, Profile, Store
-from r1desk.store.archive import duplicate
-from r1desk.store.archive_files import export_json
+from r1desk.store.archive import duplicate, export_json
 from r1desk.store.archive_import import import_json
 from r1desk.store.database_opening import open_database, recover_database
 from r1desk.store.migrations import MIGRATIONS

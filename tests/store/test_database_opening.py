@@ -66,12 +66,6 @@ def test_a_newer_database_is_refused_and_left_alone(database: Path) -> None:
     assert database.read_bytes() == before
 
 
-def test_an_old_sqlite_is_not_trusted(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "LEAST_SQLITE", (99, 0, 0))
-    with pytest.raises(RuntimeError, match="can damage"):
-        Store(database)
-
-
 def test_another_programs_lock_is_named(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "BUSY_WAIT_MS", 50)
     with Store(database), pytest.raises(StoreLocked):

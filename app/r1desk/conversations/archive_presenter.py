@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import join_sentences, tr, trn
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.store.archive_files import export_json, export_markdown
+from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.archive_import import ImportedConversations, import_json
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from deepseek_r1.core.events import Bill
@@ -47,30 +46,12 @@ _PARTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PartSum:
-    """One part of the bill: planned, and measured where every line of it was measured."""
-
-    part: BillPart
-    planned_mib: float
-    measured_mib: float | None
-
-
-def bill_parts(bill: Bill) -> tuple[PartSum, ...]:
-    """The bill in three sums, in the order of `BillPart`. Unknown lines are the application's."""
-    sums = []
-    for part in BillPart:
-        lines = [line for line in bill.lines if part_of(line.name) is part]
-        measured = [line.measured_mib for line in lines]
-        known = [mib for mib in measured if mib is not None]
-        sums.append(
-            PartSum(
-                part,
-                sum(line.planned_mib for line in lines),
-                sum(known) if known and len(known) == len(measured) else None,
-            )
-        )
-    return tuple(sums)
+def bill_parts(bill: Bill) -> dict[BillPart, float]:
+    """The planned MiB of the three parts, in their order. Unknown lines are the application's."""
+    sums = dict.fromkeys(BillPart, 0.0)
+    for line in bill.lines:
+        sums[part_of(line.name)] += line.planned_mib
+    return sums
 
 
 def part_of(line_name: str) -> BillPart:

@@ -57,7 +57,7 @@ class PerformancePresenter(Presenter):
         self._beat: Heartbeat | None = None
         self._sample: ResourceSample | None = None
         self._activity = EngineActivity()
-        self._peak = PeakMemory()
+        self._peak_mib = 0.0, 0.0  # of engine and window, since the load
         self._rate_meter = StreamingRateMeter()
         self._streaming: StreamingRates | None = None
         self._short = False
@@ -66,7 +66,7 @@ class PerformancePresenter(Presenter):
         engine.heartbeat.connect(self._on_beat)
         engine.event.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
-        models.budget_moved.connect(self._on_budget_moved)
+        models.budget_moved.connect(self._forget_peak)
         chat.branch_shown.connect(self._on_branch_shown)
         gauge.state_clicked.connect(self._on_state_clicked)
         gauge.stop_clicked.connect(chat.stop)
@@ -75,7 +75,8 @@ class PerformancePresenter(Presenter):
     @Slot(object)
     def _on_sampled(self, sample: ResourceSample) -> None:
         self._sample = sample
-        self._peak.add_sample(sample.engine_mib, sample.window_mib)
+        engine, window = self._peak_mib
+        self._peak_mib = max(engine, sample.engine_mib), max(window, sample.window_mib)
         self._show()
 
     @Slot(object)
@@ -85,7 +86,6 @@ class PerformancePresenter(Presenter):
         changed = before is None or _shown_part(before) != _shown_part(beat)
         changed = changed or streaming != self._streaming
         self._streaming = streaming
-        self._peak.add_process_peak(beat.peak_mib)
         self._notify_shortage(beat.memory)
         if changed:
             self._show()
@@ -97,13 +97,13 @@ class PerformancePresenter(Presenter):
         before = self._activity.activity
         self._activity.on_event(event)
         if isinstance(event, events.ModelLoaded):
-            self._peak.reset()
+            self._forget_peak()
         if self._activity.activity is not before:
             self._show()
 
-    @Slot(object)
-    def _on_budget_moved(self, _loaded: object) -> None:
-        self._peak.reset()
+    @Slot()
+    def _forget_peak(self) -> None:
+        self._peak_mib = 0.0, 0.0
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:
@@ -142,7 +142,8 @@ class PerformancePresenter(Presenter):
         if sample is None:
             return
         loaded = self._models.current
-        self._panel.show_peak(self._peak.engine_mib if loaded else 0.0, self._peak.window_mib)
+        engine_mib, window_mib = self._peak_mib
+        self._panel.show_peak(engine_mib if loaded else 0.0, window_mib)
         used, length = self._context_used(), beat.context_length if beat else 0
         self._panel.context.show_tokens(used, length)
         state = format_engine_state(self._engine.state, self._activity.activity)
@@ -152,13 +153,8 @@ class PerformancePresenter(Presenter):
             state = tr("Preparing the next turn")
         self._gauge.show_values(
             GaugeValues(
-                app_mib=sample.app_mib,
+                sample=sample,
                 budget_mib=self._guard.budget_mib,
-                window_mib=sample.window_mib,
-                engine_mib=sample.engine_mib,
-                machine_used_mib=sample.machine_used_mib,
-                machine_total_mib=sample.machine_total_mib,
-                cores=sample.cores,
                 state=state,
                 tok_s=self._activity.tok_s,
                 context_used=used,
@@ -186,34 +182,3 @@ class PerformancePresenter(Presenter):
 
 def _shown_part(beat: Heartbeat) -> tuple[object, ...]:
     return beat.context_used, beat.context_length, beat.memory, beat.phase
-
-
-class PeakMemory:
-    """Follows the engine and the window apart, from the last `reset` on. All values in MiB."""
-
-    def __init__(self) -> None:
-        self.engine_mib = 0.0
-        self.window_mib = 0.0
-        self._process_peak_mib = 0.0  # of the engine's process, when `reset` was called
-        self._latest_process_peak_mib = 0.0
-
-    def reset(self) -> None:
-        """Forget everything before now: another model, or another budget."""
-        self.engine_mib = self.window_mib = 0.0
-        self._process_peak_mib = self._latest_process_peak_mib
-
-    def add_sample(self, engine_mib: float, window_mib: float) -> None:
-        """Add a measurement of both processes."""
-        self.engine_mib = max(self.engine_mib, engine_mib)
-        self.window_mib = max(self.window_mib, window_mib)
-
-    def add_process_peak(self, peak_mib: float) -> None:
-        """Add the peak that the engine's process reports, which includes earlier models.
-
-        It says something about this model only once it has risen since `reset`.
-        """
-        if peak_mib < self._latest_process_peak_mib:  # another process
-            self._process_peak_mib = 0.0
-        self._latest_process_peak_mib = peak_mib
-        if peak_mib > self._process_peak_mib:
-            self.engine_mib = max(self.engine_mib, peak_mib)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from functools import partial
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QGuiApplication
 
 from deepseek_r1.core.events import MemoryState
 from deepseek_r1.hardware.pressure import memory_reading
@@ -17,7 +15,7 @@ from deepseek_r1.memory import meter
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController
 from r1desk.performance.readings import ResourceSample
-from r1desk.platform.background_thread import in_background
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.helper_processes import window_and_helpers_mib
 
 ACTIVE_MS = 1000
@@ -100,8 +98,6 @@ class OverrunDetector:
 class ResourceSampler(QObject):
     """Owns the timer (GUI thread) and a thread that reads the system.
 
-    While every window is minimised nothing is measured.
-
     Signals:
         sampled: a `ResourceSample`, in the thread that owns this object.
     """
@@ -113,12 +109,9 @@ class ResourceSampler(QObject):
         self._engine: EngineBridge | None = None
         self._engine_pid = 0
         self._helper_mib = 0.0  # of the engine's own child process
-        self._measuring: threading.Thread | None = None
-        self._reader = _SystemReader()
-        self._reader.measured.connect(self._on_measured, Qt.ConnectionType.QueuedConnection)
-        self._timer = QTimer(self)
-        self._timer.setTimerType(Qt.TimerType.CoarseTimer)
-        self._timer.setInterval(IDLE_MS)
+        self._measuring = False
+        self._before = meter.cpu_times()
+        self._timer = QTimer(self, interval=IDLE_MS, timerType=Qt.TimerType.CoarseTimer)
         self._timer.timeout.connect(self._on_tick)
 
     def follow(self, engine: EngineBridge) -> None:
@@ -138,10 +131,8 @@ class ResourceSampler(QObject):
         self._on_tick()
 
     def stop(self) -> None:
-        """Measure no more; waits for a measurement under way."""
+        """Measure no more."""
         self._timer.stop()
-        if self._measuring is not None:
-            self._measuring.join()
 
     def set_active(self, active: bool) -> None:
         """Measure every second (the engine works) or every five."""
@@ -167,44 +158,36 @@ class ResourceSampler(QObject):
 
     @Slot()
     def _on_tick(self) -> None:
-        if (self._measuring is not None and self._measuring.is_alive()) or _all_minimised():
+        if self._measuring:
             return
-        self._measuring = in_background(
-            self._reader, partial(self._reader.measure, self._engine_pid, self._helper_mib)
+        self._measuring = True
+        answer = ask_in_background(
+            partial(_measure, self._before, self._engine_pid, self._helper_mib)
         )
+        answer.done.connect(self._on_measured)
+        answer.failed.connect(self._on_failed)
 
     @Slot(object)
-    def _on_measured(self, sample: ResourceSample) -> None:
+    def _on_measured(self, measured: tuple[ResourceSample, meter.CpuTimes]) -> None:
+        self._measuring = False
+        sample, self._before = measured
         if self._timer.isActive():
             self.sampled.emit(sample)
 
-
-def _all_minimised() -> bool:
-    kinds = (Qt.WindowType.Window, Qt.WindowType.Dialog)
-    shown = [w for w in QGuiApplication.topLevelWindows() if w.isVisible() and w.type() in kinds]
-    return bool(shown) and all(w.windowStates() & Qt.WindowState.WindowMinimized for w in shown)
+    @Slot()
+    def _on_failed(self) -> None:
+        self._measuring = False
 
 
-class _SystemReader(QObject):
-    """Reads the system; `measure` runs in a thread of its own, one at a time."""
-
-    measured = Signal(object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._before = meter.cpu_times()
-
-    def measure(self, engine_pid: int, helper_mib: float) -> None:
-        now = meter.cpu_times()
-        cores = now.load_since(self._before)
-        self._before = now
-        machine = memory_reading()
-        self.measured.emit(
-            ResourceSample(
-                window_mib=window_and_helpers_mib(),
-                engine_mib=meter.process_mib(engine_pid) + helper_mib if engine_pid else 0.0,
-                machine_used_mib=machine.used_mib,
-                machine_total_mib=machine.total_mib,
-                cores=cores,
-            )
-        )
+def _measure(
+    before: meter.CpuTimes, engine_pid: int, helper_mib: float
+) -> tuple[ResourceSample, meter.CpuTimes]:
+    now, machine = meter.cpu_times(), memory_reading()
+    sample = ResourceSample(
+        window_mib=window_and_helpers_mib(),
+        engine_mib=meter.process_mib(engine_pid) + helper_mib if engine_pid else 0.0,
+        machine_used_mib=machine.used_mib,
+        machine_total_mib=machine.total_mib,
+        cores=now.load_since(before),
+    )
+    return sample, now

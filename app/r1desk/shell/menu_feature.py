@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
@@ -15,75 +15,14 @@ from r1desk.chat.feature import PROMPTS_FOLDER
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
-from r1desk.preferences import Preferences
 from r1desk.shell.about import about, shortcuts
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
 from r1desk.theme import ThemeChoice, apply_theme
 
 
-class Appearance(QObject):
-    """Puts every change in force at once. Main thread.
-
-    Signals:
-        changed: the preferences are to be saved.
-        reading_width_changed: what follows the reading width is to be laid out anew.
-    """
-
-    changed = Signal()
-    reading_width_changed = Signal()
-
-    def __init__(self, preferences: Preferences, parent: QObject) -> None:
-        """Text size and reading width are in force after this; the theme is at the start."""
-        super().__init__(parent)
-        self._preferences = preferences
-        self._system_font = QApplication.font()
-        self._apply_text_size()
-        set_reading_width(ReadingWidth(preferences.reading_width))
-
-    @Slot(str)
-    def set_theme(self, choice: str) -> None:
-        """Use the theme of this `ThemeChoice`."""
-        self._preferences.theme = choice
-        self._apply_theme()
-        self.changed.emit()
-
-    @Slot(int)
-    def step_text_size(self, step: int) -> None:
-        """Make the text larger or smaller by so many points; 0 is the system's size."""
-        least, most = TEXT_SIZES_PT
-        present = self._preferences.text_size_pt or self._system_font.pointSize()
-        self.set_text_size(max(least, min(most, present + step)) if step else 0)
-
-    @Slot(int)
-    def set_text_size(self, points: int) -> None:
-        """Use this text size; 0 is the system's."""
-        self._preferences.text_size_pt = points
-        self._apply_text_size()
-        self._apply_theme()  # sizes in the style sheet follow the text
-        self.changed.emit()
-
-    @Slot(str)
-    def set_reading_width(self, width: str) -> None:
-        """Use this `ReadingWidth`."""
-        self._preferences.reading_width = ReadingWidth(width).value
-        set_reading_width(ReadingWidth(width))
-        self.reading_width_changed.emit()
-        self.changed.emit()
-
-    def _apply_text_size(self) -> None:
-        font = QGuiApplication.font()
-        font.setPointSize(self._preferences.text_size_pt or self._system_font.pointSize())
-        QApplication.setFont(font)
-
-    def _apply_theme(self) -> None:
-        application = QApplication.instance()
-        assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
-        apply_theme(application, ThemeChoice(self._preferences.theme))
-
-
 class MenuFeature(Feature):
-    """Owns the appearance. Main thread."""
+    """Opens the dialogs, and puts theme, text size and reading width in force. Main thread."""
 
     def __init__(
         self,
@@ -93,9 +32,10 @@ class MenuFeature(Feature):
     ) -> None:
         super().__init__()
         self._services, self._models, self._set_language = services, models, set_language
-        self.appearance = Appearance(services.preferences, self)
-        self.appearance.changed.connect(services.save_preferences)
         self._window: MainWindow | None = None
+        self._system_font = QApplication.font()
+        self._apply_text_size()  # the theme was at the start
+        set_reading_width(ReadingWidth(services.preferences.reading_width))
 
     def attach(self, window: MainWindow) -> None:
         """Open the dialogs above this window."""
@@ -104,8 +44,7 @@ class MenuFeature(Feature):
         window.doctor_action.triggered.connect(self._on_doctor)
         window.shortcuts_action.triggered.connect(self._on_shortcuts)
         window.about_action.triggered.connect(self._on_about)
-        window.text_size_changed.connect(self.appearance.step_text_size)
-        self.appearance.reading_width_changed.connect(window.lay_out_again)
+        window.text_size_changed.connect(self.step_text_size)
 
     def detach(self) -> None:
         """Let go of the window."""
@@ -143,11 +82,54 @@ class MenuFeature(Feature):
             },
         )
         dialog.language_chosen.connect(self._set_language)
-        dialog.theme_chosen.connect(self.appearance.set_theme)
-        dialog.text_size_chosen.connect(self.appearance.set_text_size)
-        dialog.reading_width_chosen.connect(self.appearance.set_reading_width)
+        dialog.theme_chosen.connect(self.set_theme)
+        dialog.text_size_chosen.connect(self.set_text_size)
+        dialog.reading_width_chosen.connect(self.set_reading_width)
         dialog.unload_after_chosen.connect(self._models.unload_after)
         dialog.models_folder_chosen.connect(folder.choose)
         folder.changed.connect(dialog.show_models_folder)
         folder.refused.connect(dialog.show_folder_refused)
         dialog.open()
+
+    # ---- appearance: every change is in force at once
+
+    @Slot(str)
+    def set_theme(self, choice: str) -> None:
+        """Use the theme of this `ThemeChoice`."""
+        self._services.preferences.theme = choice
+        self._apply_theme()
+        self._services.save_preferences()
+
+    @Slot(int)
+    def step_text_size(self, step: int) -> None:
+        """Make the text larger or smaller by so many points; 0 is the system's size."""
+        least, most = TEXT_SIZES_PT
+        present = self._services.preferences.text_size_pt or self._system_font.pointSize()
+        self.set_text_size(max(least, min(most, present + step)) if step else 0)
+
+    @Slot(int)
+    def set_text_size(self, points: int) -> None:
+        """Use this text size; 0 is the system's."""
+        self._services.preferences.text_size_pt = points
+        self._apply_text_size()
+        self._apply_theme()  # sizes in the style sheet follow the text
+        self._services.save_preferences()
+
+    @Slot(str)
+    def set_reading_width(self, width: str) -> None:
+        """Use this `ReadingWidth`."""
+        self._services.preferences.reading_width = ReadingWidth(width).value
+        set_reading_width(ReadingWidth(width))
+        if self._window is not None:
+            self._window.lay_out_again()
+        self._services.save_preferences()
+
+    def _apply_text_size(self) -> None:
+        font = QGuiApplication.font()
+        font.setPointSize(self._services.preferences.text_size_pt or self._system_font.pointSize())
+        QApplication.setFont(font)
+
+    def _apply_theme(self) -> None:
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)  # noqa: S101 - for the type checker
+        apply_theme(application, ThemeChoice(self._services.preferences.theme))

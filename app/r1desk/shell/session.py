@@ -92,7 +92,7 @@ class Session(QObject):
         self.features: list[Feature] = [chat, models, conversations, performance, serving, menu]
         self.chat, self.chat_settings = chat.controller, chat.settings
         self.downloads, self.serving = models.downloads, serving.controller
-        self.appearance = menu.appearance
+        self.appearance = menu
 
     # ---- the window -------------------------------------------------------------------------
 

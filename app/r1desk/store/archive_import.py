@@ -139,9 +139,7 @@ def _store(run: RunInStore, file: BinaryIO, is_here: list[bool]) -> list[int]:
             run(write(pieces))
         run(lambda store: store.conversations.show_hidden(writer.ids))
     except BaseException:
-        with suppress(
-            R1Error, RuntimeError
-        ):  # else the next start does it; the store may be closed
+        with suppress(R1Error):  # else the next start does it
             run(lambda store: store.conversations.purge_hidden())
         raise
     return writer.ids

@@ -31,18 +31,9 @@ Value = str | bytes | int | float | None
 Bindings = Sequence[Value] | Mapping[str, Value]
 Row = tuple[Any, ...]
 
-# Before it, WAL could lose or damage transactions (the WAL-reset bug, fixed in 3.51.3).
-LEAST_SQLITE = (3, 51, 3)
 BUSY_WAIT_MS = 2000
 _WRITABLE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 _IMMUTABLE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-
-
-def check_sqlite() -> None:
-    """Raise RuntimeError where a library older than `LEAST_SQLITE` was bundled."""
-    found = apsw.sqlite_lib_version()
-    if tuple(int(part) for part in found.split(".")) < LEAST_SQLITE:
-        raise RuntimeError(f"SQLite {found} can damage a database in WAL mode")
 
 
 class Database:
@@ -53,7 +44,6 @@ class Database:
 
         A view-only database must have no WAL: it is read as if nobody could ever change it.
         """
-        check_sqlite()
         self.path = path
         self.repair_index: Callable[[apsw.Connection], None] | None = None
         self.in_transaction = False  # inside `transaction`

@@ -121,8 +121,6 @@ def _open_writable(path: Path, vfs: str | None, steps: Sequence[Migration]) -> O
         unclean = wal_of(path).exists()
         thorough = unclean or (path.exists() and path.stat().st_size <= FULL_CHECK_BYTES)
     try:
-        if _claims_to_be_too_new(path):
-            raise StoreDamaged(path=str(path), detail="its header has an unknown file format")
         database = _checked(path, vfs, steps, thorough=thorough)
     except StoreDamaged as damage:
         copy = set_aside(path)
@@ -131,16 +129,6 @@ def _open_writable(path: Path, vfs: str | None, steps: Sequence[Migration]) -> O
         log.store.error("recovered; rows lost: %d; damage: %s", lost, damage.facts["detail"])
         return Opened(_checked(path, vfs, steps, thorough=True), _nothing, None, copy, lost)
     return Opened(database, _nothing)
-
-
-def _claims_to_be_too_new(path: Path) -> bool:
-    """A flipped bit in these two bytes would make SQLite treat the file as read-only for ever."""
-    with translated_errors(path):
-        if not path.exists():
-            return False
-        with path.open("rb") as file:
-            header = file.read(20)
-    return header.startswith(b"SQLite format 3\0") and any(byte > 2 for byte in header[18:20])
 
 
 def _nothing() -> None:

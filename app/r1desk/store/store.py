@@ -7,10 +7,10 @@ What the disk or the system does wrong is raised as a `StoreError`; an unknown i
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from filelock import FileLock, Timeout
@@ -32,8 +32,21 @@ from r1desk.store.search import search
 SEARCH_LIMIT = 50
 
 
+class _Closed(ABC):
+    """Closed at the end of a `with`."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_problem: object) -> None:
+        self.close()
+
+
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(_Closed):
     """An open profile. Close it when the window has let go of the store."""
 
     folder: Path
@@ -70,19 +83,8 @@ class Profile:
         if self.lock is not None:
             self.lock.release()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Store:
+class Store(_Closed):
     """Conversations, messages, search and key-value pairs of one profile.
 
     `conversations`, `messages`, `attachments` and `key_value` share one connection: a
@@ -129,24 +131,9 @@ class Store:
         """Conversations outside the trash that contain all words of `query`, the best first."""
         return search(self._db, query, limit)
 
-    def backup(self, target: Path) -> None:
-        """Write a consistent copy of the whole database to the new file `target`."""
-        self._db.backup_to(target)
-
     def close(self) -> None:
         """Bring everything into one file and let go of it."""
         try:
             self._db.close()
         finally:
             self._release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

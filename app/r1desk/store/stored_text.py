@@ -12,8 +12,6 @@ import unicodedata
 
 TITLE_CHARACTERS = 60
 PREVIEW_CHARACTERS = 160
-# Wider than two thirds of the limit is worth a cut at a word's end; else the word is cut.
-_WORD_END_SHARE = 2 / 3
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKUP = re.compile(r"^(?:[#>*+\-–—•=_`~\s]|\d{1,3}[.)]\s)+")
 _SENTENCE = re.compile(r"[.!?…]+(?=\s)|[。！？]+")
@@ -52,7 +50,7 @@ def title_from(text: str) -> str:
 
     A greeting or another short sentence takes the next one with it. Markdown signs and code fences
     at the beginning are left out, and a full stop at the end. A long sentence is cut at the end of
-    a word, in Chinese and Japanese at a punctuation mark where one is near, and gets an ellipsis.
+    a word where one is near, and gets an ellipsis.
     """
     lines = (_printable(_MARKUP.sub("", line)) for line in clean(text)[:10_000].splitlines())
     line = next((line for line in lines if any(c.isalnum() for c in line)), "")
@@ -80,30 +78,11 @@ def _printable(line: str) -> str:
 
 def _cut(line: str, limit: int) -> str:
     """At most `limit` characters of a longer `line`, whole words where the script has any."""
-    head = line[:limit]
-    least = int(limit * _WORD_END_SHARE)
-    if line[limit] == " " or _is_wide(line[limit - 1]) or _is_wide(line[limit]):
-        ends = [i + 1 for i in range(least, limit) if head[i] in _SENTENCE_END]
-        cut = ends[-1] if ends and _is_wide(line[limit - 1]) else limit
-    else:
-        space = max(head.rfind(" "), _last_wide(head))
-        cut = space if space >= least else limit
-        cut = _before_marks(line, cut)
-    return head[:cut].rstrip(" " + _SENTENCE_END)
+    space = line.rfind(" ", 0, limit + 1)
+    cut = space if space >= limit * 2 // 3 else limit
+    return line[:cut].rstrip(" " + _SENTENCE_END)
 
 
 def _is_wide(character: str) -> bool:
     """True for scripts that write without spaces: Chinese, Japanese, Korean full width."""
     return unicodedata.east_asian_width(character) in {"W", "F"}
-
-
-def _last_wide(head: str) -> int:
-    """The place after the last full-width character, or -1."""
-    return next((i + 1 for i in range(len(head) - 1, -1, -1) if _is_wide(head[i])), -1)
-
-
-def _before_marks(line: str, cut: int) -> int:
-    """`cut`, moved before a base character whose combining marks would be torn off."""
-    while cut > 1 and (unicodedata.combining(line[cut]) or line[cut] in "\u200d\ufe0f"):
-        cut -= 1
-    return cut

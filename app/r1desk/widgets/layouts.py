@@ -13,6 +13,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QBoxLayout, QLayout, QWidget
 
 Inner = TypeVar("Inner", bound=QLayout)
+Box = TypeVar("Box", bound=QBoxLayout)
 
 
 def put_inside(outer: QBoxLayout, inner: Inner) -> Inner:
@@ -21,6 +22,15 @@ def put_inside(outer: QBoxLayout, inner: Inner) -> Inner:
         raise ValueError("a layout is filled after it was put into another one")
     outer.addLayout(inner)
     return inner
+
+
+def filled(layout: Box, *widgets: QWidget, spacing: int) -> Box:
+    """`layout` without margins, with these widgets in it."""
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return layout
 
 
 def keep_place(widget: QWidget, lines: int = 0) -> None:

@@ -10,14 +10,14 @@ from deepseek_r1.core.events import Bill, BillLine
 from deepseek_r1.core.i18n import tr
 from r1desk.performance.hints import (
     BillPart,
-    PartSum,
     bill_parts,
     bill_summary,
     line_label,
     part_label,
     part_of,
 )
-from r1desk.theme import explain, set_role, tokens
+from r1desk.theme import set_role, tokens
+from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
 
 _COLOURS = {BillPart.MODEL: 0, BillPart.CONVERSATION: 1, BillPart.APPLICATION: 5}
@@ -59,9 +59,9 @@ class BillBar(QWidget):
         colours = tokens()
         scale = self.width() / max(bill.budget_mib, bill.total_mib, 1.0)
         left = 0.0
-        for each in bill_parts(bill):
-            width = each.planned_mib * scale
-            fill = QColor(part_colour(each.part))
+        for part, mib in bill_parts(bill).items():
+            width = mib * scale
+            fill = QColor(part_colour(part))
             painter.fillRect(QRectF(left, 0, max(0.0, width - 1), self.height()), fill)
             left += width
         if not bill.fits:
@@ -77,9 +77,7 @@ class BillLegend(QWidget):
         super().__init__()
         self._squares: dict[BillPart, QLabel] = {}
         self.texts: dict[BillPart, QLabel] = {}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(5)
+        row = filled(QHBoxLayout(self), spacing=5)
         for part in BillPart:
             self._squares[part] = QLabel()
             self.texts[part] = text_label("", "small")
@@ -90,13 +88,11 @@ class BillLegend(QWidget):
 
     def show_bill(self, bill: Bill | None) -> None:
         """Show the parts of `bill`; None shows the names alone."""
-        sums = {each.part: each for each in bill_parts(bill)} if bill is not None else {}
+        sums = bill_parts(bill) if bill is not None else {}
         for part in BillPart:
             self._squares[part].setPixmap(_square(part))
-            each = sums.get(part)
             name = part_label(part)
-            self.texts[part].setText(f"{name} {each.planned_mib:,.0f}" if each else name)
-            explain(self.texts[part], _part_tooltip(each) if each else "")
+            self.texts[part].setText(f"{name} {sums[part]:,.0f}" if sums else name)
 
 
 class BillView(QWidget):
@@ -108,11 +104,7 @@ class BillView(QWidget):
         self.total.setWordWrap(True)
         self.bar = BillBar()
         self.legend = BillLegend()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        for part in (self.total, self.bar, self.legend):
-            layout.addWidget(part)
+        filled(QVBoxLayout(self), self.total, self.bar, self.legend, spacing=6)
         self.details = QWidget()
         self._table = QGridLayout(self.details)
         self._table.setContentsMargins(0, 0, 0, 0)
@@ -176,13 +168,6 @@ class BillView(QWidget):
     def _put(self, cell: QLabel, row: int, column: int) -> None:
         self._table.addWidget(cell, row, column)
         self._cells.append(cell)
-
-
-def _part_tooltip(each: PartSum) -> str:
-    planned = tr("{n:,.1f} MiB planned", n=each.planned_mib)
-    if each.measured_mib is None:
-        return planned
-    return planned + ", " + tr("{n:,.1f} MiB measured", n=each.measured_mib)
 
 
 def _number(text: str, dim: bool = False) -> QLabel:

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QToolButton, QW
 
 from deepseek_r1.core.i18n import tr
 from r1desk.performance.readings import GaugeValues, rates_summary, rates_tooltip
-from r1desk.performance.widgets.meters import CoreBars, Meter, Sparkline
+from r1desk.performance.widgets.meters import CoreBars, Meter, Picture, Sparkline
 from r1desk.theme import icon, tokens
 
 HEIGHT_PX = 44
@@ -94,20 +94,7 @@ class Gauge(QWidget):
     @property
     def repaints(self) -> int:
         """The number of repaints because a value changed."""
-        return sum(part.repaints for part in self._parts())
-
-    def _parts(self) -> list[Meter | CoreBars | Sparkline]:
-        return [
-            self._memory,
-            self._machine,
-            self._cpu,
-            self._cores,
-            self._state,
-            self._speed,
-            self._disk,
-            self._context,
-            self._history,
-        ]
+        return sum(part.repaints for part in self.findChildren(Picture))
 
     def show_values(self, values: GaugeValues) -> None:
         """Show `values`. GUI thread; cheap when nothing changed."""
@@ -118,19 +105,20 @@ class Gauge(QWidget):
         self._summarise(values)
 
     def _show(self, values: GaugeValues) -> None:
+        sample = values.sample
         budget = values.budget_mib
-        used = f"{values.app_mib:,.0f}"
+        used = f"{sample.app_mib:,.0f}"
         self._memory.show_value(
             f"{used} / {budget:,.0f} MiB" if budget else f"{used} MiB",
-            _share(values.app_mib, budget),
+            _share(sample.app_mib, budget),
             full_is_fine=values.streaming is not None,  # it takes what the budget allows
         )
         self._machine.show_value(
-            f"{values.machine_used_mib / 1024:.1f} / {values.machine_total_mib / 1024:.1f} GiB",
-            _share(values.machine_used_mib, values.machine_total_mib),
+            f"{sample.machine_used_mib / 1024:.1f} / {sample.machine_total_mib / 1024:.1f} GiB",
+            _share(sample.machine_used_mib, sample.machine_total_mib),
         )
-        self._cpu.show_value(f"{values.cpu:.0%}".replace("%", " %"), None)
-        self._cores.show_cores(values.cores)
+        self._cpu.show_value(f"{sample.cpu:.0%}".replace("%", " %"), None)
+        self._cores.show_cores(sample.cores)
         self._state.show_value(values.state, None)
         self._stop.setVisible(values.preparing)
         self._speed.show_value(f"{values.tok_s:.1f} tok/s" if values.tok_s else "– tok/s", None)
@@ -145,23 +133,24 @@ class Gauge(QWidget):
         self._fit()
 
     def _set_tooltips(self, values: GaugeValues) -> None:
+        sample = values.sample
         self._memory.setToolTip(
             tr(
                 "The application: {app:,.1f} MiB (window {window:,.1f}, engine {engine:,.1f})",
-                app=values.app_mib,
-                window=values.window_mib,
-                engine=values.engine_mib,
+                app=sample.app_mib,
+                window=sample.window_mib,
+                engine=sample.engine_mib,
             )
         )
         self._machine.setToolTip(
             tr(
                 "The whole machine: {used:,.0f} of {total:,.0f} MiB in use",
-                used=values.machine_used_mib,
-                total=values.machine_total_mib,
+                used=sample.machine_used_mib,
+                total=sample.machine_total_mib,
             )
         )
         loads = "\n".join(
-            tr("Core {n}: {load:.0%}", n=at, load=core) for at, core in enumerate(values.cores, 1)
+            tr("Core {n}: {load:.0%}", n=at, load=core) for at, core in enumerate(sample.cores, 1)
         )
         self._cpu.setToolTip(loads)
         self._cores.setToolTip(loads)
@@ -182,8 +171,8 @@ class Gauge(QWidget):
         if now - self._recorded_s < RECORDED_EVERY_S:
             return
         self._recorded_s = now
-        whole = values.budget_mib or values.machine_total_mib
-        self._history.add(now, _share(values.app_mib, whole) or 0.0, values.cpu)
+        whole = values.budget_mib or values.sample.machine_total_mib
+        self._history.add(now, _share(values.sample.app_mib, whole) or 0.0, values.sample.cpu)
 
     def _summarise(self, values: GaugeValues) -> None:
         """Let screen readers have the values, but not several times a second."""
@@ -244,9 +233,9 @@ def gauge_summary(values: GaugeValues) -> str:
         "{state}. Memory {app:,.0f} of {budget:,.0f} MiB. Processor {cpu:.0%}. "
         "{tok_s:.1f} tokens per second. Context {used:,} of {length:,} tokens.",
         state=values.state,
-        app=values.app_mib,
+        app=values.sample.app_mib,
         budget=values.budget_mib,
-        cpu=values.cpu,
+        cpu=values.sample.cpu,
         tok_s=values.tok_s,
         used=values.context_used,
         length=values.context_length,

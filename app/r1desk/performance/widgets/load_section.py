@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
@@ -34,7 +36,6 @@ from r1desk.performance.widgets.file_row import FileRow
 from r1desk.performance.widgets.setting_rows import (
     ChoiceRow,
     NumberRow,
-    SettingRelay,
     SettingRow,
     SwitchRow,
     budget_steps,
@@ -42,6 +43,7 @@ from r1desk.performance.widgets.setting_rows import (
     power_steps,
 )
 from r1desk.theme import explain
+from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
 
 PLAN_DELAY_MS = 150
@@ -67,9 +69,7 @@ class ThreadsBox(QWidget):
             ),
         )
         self.button.clicked.connect(self._on_clicked)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
+        row = filled(QHBoxLayout(self), spacing=8)
         row.addWidget(self.text, 1)
         row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignTop)
         self.show_measured(None, loaded=False)
@@ -125,7 +125,7 @@ class LoadSection(QObject):
         self.draft_model = FileRow(LoadSettings.info("draft_model"))
         self.rows = _create_rows() | {"draft_model": self.draft_model}
         for key, row in self.rows.items():
-            SettingRelay(key, row, self.change, self)
+            row.changed.connect(partial(self.change, key))
         self._followed_from_mib = float("inf")  # no model is loaded
         self._automatic = _defaults()
         self._budget_moved = False

@@ -48,7 +48,7 @@ def draw_bar(painter: QPainter, box: QRectF, fraction: float, level: QColor, tra
         painter.drawRoundedRect(filled, radius, radius)
 
 
-class _Picture(QWidget):
+class Picture(QWidget):
     """Keeps what it shows as one value and repaints only when the value is another."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class _Picture(QWidget):
             self.update()
 
 
-class Meter(_Picture):
+class Meter(Picture):
     """A caption, a value and, where there is a whole, a bar below them.
 
     Signals:
@@ -174,7 +174,7 @@ class Meter(_Picture):
         painter.end()
 
 
-class CoreBars(_Picture):
+class CoreBars(Picture):
     """One tiny upright bar for each core."""
 
     def __init__(self) -> None:
@@ -211,7 +211,7 @@ class CoreBars(_Picture):
         painter.end()
 
 
-class Sparkline(_Picture):
+class Sparkline(Picture):
     """The last two minutes: memory as an area, processor load as a line."""
 
     SPAN_S = 120.0

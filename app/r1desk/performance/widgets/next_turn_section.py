@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QRectF, QTimer, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
@@ -13,12 +15,12 @@ from r1desk.performance.hints import format_context_left
 from r1desk.performance.widgets.meters import draw_bar, level_colour
 from r1desk.performance.widgets.setting_rows import (
     NumberRow,
-    SettingRelay,
     SettingRow,
     SwitchRow,
     power_steps,
 )
 from r1desk.theme import tokens
+from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
 
 SETTLED_MS = 400
@@ -31,12 +33,8 @@ class ContextMeter(QWidget):
         super().__init__()
         self.text = text_label("", "dim")
         self._bar = _Bar()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(text_label(tr("This conversation"), "heading"))
-        layout.addWidget(self._bar)
-        layout.addWidget(self.text)
+        heading = text_label(tr("This conversation"), "heading")
+        filled(QVBoxLayout(self), heading, self._bar, self.text, spacing=6)
         self.show_tokens(0, 0)
 
     def show_tokens(self, used: int, length: int) -> None:
@@ -88,12 +86,9 @@ class NextTurnSection(QWidget):
             "disk_mib": disk,
             "prepare_next_turn": SwitchRow(info("prepare_next_turn")),
         }
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(14)
+        filled(QVBoxLayout(self), *self.rows.values(), spacing=14)
         for key, row in self.rows.items():
-            SettingRelay(key, row, self._on_changed, self)
-            layout.addWidget(row)
+            row.changed.connect(partial(self._on_changed, key))
         self.rows["prepare_next_turn"].show_cost(tr(info("prepare_next_turn").help))
         self._delay = QTimer(self, singleShot=True, interval=SETTLED_MS)
         self._delay.timeout.connect(self._on_settled)

@@ -120,7 +120,6 @@ class PerformancePanel(QWidget):
         return PanelPage(
             [
                 self.preset_row,
-                self.sampling.presets,
                 rows.pop("temperature"),
                 rows.pop("max_tokens"),
                 text_label(tr("System prompt"), "heading"),

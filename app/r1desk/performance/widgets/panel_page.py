@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import tr
 from r1desk.theme import icon, set_role
-from r1desk.widgets.layouts import ScrolledColumn, put_inside
+from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside
 from r1desk.widgets.text_label import text_label
 
 _LINES = 2
@@ -35,11 +35,7 @@ class Collapsible(QWidget):
         self.button.setAccessibleName(title)
         self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         set_role(self.button, "fold")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(12)
-        layout.addWidget(self.button)
-        layout.addWidget(body)
+        filled(QVBoxLayout(self), self.button, body, spacing=_SPACING_PX)
         self.button.toggled.connect(self._on_toggled)
         self.button.setChecked(opened)
         self._on_toggled(opened)
@@ -145,11 +141,7 @@ class PanelPage(QScrollArea):
 
 def _column(widgets: Iterable[QWidget]) -> QWidget:
     result = QWidget()
-    layout = QVBoxLayout(result)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(_SPACING_PX)
-    for widget in widgets:
-        layout.addWidget(widget)
+    filled(QVBoxLayout(result), *widgets, spacing=_SPACING_PX)
     return result
 
 

@@ -24,6 +24,7 @@ from r1desk.chat.answers.presets import NAME_CHARACTERS, Preset
 from r1desk.chat.presenters.key_forwarder import is_typed_text
 from r1desk.theme import explain
 from r1desk.theme.icons import icon
+from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
 
 
@@ -69,11 +70,7 @@ class PresetRow(QWidget):
         self._menu = QMenu(self.menu_button)
         self._menu.aboutToShow.connect(self._fill_menu)
         self.menu_button.setMenu(self._menu)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        row.addWidget(self.box, 1)
-        row.addWidget(self.menu_button)
+        filled(QHBoxLayout(self), self.box, self.menu_button, spacing=6).setStretch(0, 1)
 
     def show_presets(self, presets: Sequence[Preset], current: Preset | None) -> None:
         """Show these presets; `current` is the one in force, None for settings of no preset."""

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from functools import partial
 
-from deepseek_r1.core.i18n import N_, tr
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.performance.widgets.setting_rows import (
     NumberRow,
-    SettingRelay,
     SwitchRow,
     even_steps,
     power_steps,
 )
 from r1desk.theme import explain
+from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label
 
 DELAY_MS = 300
-R1_ADVICE = {"temperature": 0.6, "top_p": 0.95}  # DeepSeek's model card
-_PRESETS = (
-    ("R1", R1_ADVICE, N_("The temperature and top-p that DeepSeek advises for R1.")),
-    (N_("Precise"), {"temperature": 0.2, "top_p": 0.9}, N_("For facts and code: few surprises.")),
-    (N_("Creative"), {"temperature": 1.0, "top_p": 0.98}, N_("For stories and ideas.")),
-)
 # The settings that have a row, in their order, with the steps of the slider.
 _STEPS = {
     "temperature": even_steps(0.0, 2.0, 0.05),
@@ -36,37 +32,8 @@ _STEPS = {
 }
 
 
-class PresetButtons(QWidget):
-    """Three buttons for sampling that suits a purpose; the one in force is pressed.
-
-    Signals:
-        chosen: the settings of a preset by their keys.
-    """
-
-    chosen = Signal(object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        self.buttons: list[QPushButton] = []
-        for title, changes, text in _PRESETS:
-            button = QPushButton(tr(title), checkable=True)
-            explain(button, tr(text))
-            button.clicked.connect(lambda _checked=False, each=changes: self.chosen.emit(each))
-            self.buttons.append(button)
-            row.addWidget(button, 1)
-
-    def show_settings(self, settings: SamplingSettings) -> None:
-        """Press the button whose preset is in force."""
-        values = settings.model_dump()
-        for button, (_, changes, _) in zip(self.buttons, _PRESETS, strict=True):
-            button.setChecked(changes.items() <= values.items())
-
-
 class SamplingSection(QObject):
-    """Owns the rows of `SamplingSettings`, the presets and a reset.
+    """Owns the rows of `SamplingSettings` and a reset.
 
     Signals:
         sampling_changed: the new `SamplingSettings`, shortly after the last change.
@@ -81,13 +48,11 @@ class SamplingSection(QObject):
         self.end_repetition = SwitchRow(SamplingSettings.info("end_repetition"))
         self.end_repetition.show_cost(tr(self.end_repetition.info.help))
         self.rows = {**self.numbers, "end_repetition": self.end_repetition}
-        self.presets = PresetButtons()
-        self.presets.chosen.connect(lambda changes: self.change(**changes))
         self.reset = QPushButton(tr("Reset"))
         explain(self.reset, tr("Back to the defaults."))
         self.reset.clicked.connect(self._on_reset)
         for key, row in self.rows.items():
-            SettingRelay(key, row, self._on_row_changed, self)
+            row.changed.connect(partial(self._on_row_changed, key))
         self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
         self._delay.timeout.connect(lambda: self.sampling_changed.emit(self.settings))
         self.set_sampling(self.settings)
@@ -98,7 +63,6 @@ class SamplingSection(QObject):
         self._delay.stop()
         for key, row in self.rows.items():
             row.set_value(getattr(settings, key))
-        self.presets.show_settings(settings)
 
     def flush(self) -> None:
         """Report a change that is still delayed."""
@@ -115,7 +79,6 @@ class SamplingSection(QObject):
         if changed != self.settings:
             self.set_sampling(changed)
             self._delay.start()
-        self.presets.show_settings(self.settings)  # a click on the pressed one released it
 
     @Slot()
     def _on_reset(self) -> None:
@@ -156,11 +119,7 @@ class SystemPrompt(QWidget):
         )
         self.editor.setAccessibleName(tr("System prompt"))
         self.editor.setAccessibleDescription(note)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(self.editor)
-        layout.addWidget(text_label(note, "dim"))
+        filled(QVBoxLayout(self), self.editor, text_label(note, "dim"), spacing=6)
         self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
         self._delay.timeout.connect(
             lambda: self.system_prompt_changed.emit(self.editor.toPlainText())

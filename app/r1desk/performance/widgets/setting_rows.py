@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -160,22 +160,6 @@ def grey_out(rows: Mapping[str, SettingRow], facts: ModelFacts) -> None:
             )
         else:
             row.enable()
-
-
-class SettingRelay(QObject):
-    """Passes a row's new value on together with the key of its setting."""
-
-    def __init__(
-        self, key: str, row: SettingRow, apply: Callable[[str, object], None], parent: QObject
-    ) -> None:
-        super().__init__(parent)
-        self._key = key
-        self._apply = apply
-        row.changed.connect(self._on_changed)
-
-    @Slot(object)
-    def _on_changed(self, value: object) -> None:
-        self._apply(self._key, value)
 
 
 class NumberRow(SettingRow):
