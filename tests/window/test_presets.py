@@ -16,7 +16,7 @@ from r1desk.shell.session import Session
 from r1desk.store import Profile, Store
 from r1desk.widgets.notice_bar import NoticeBar
 from window.mouse_and_keys import click, press, type_text
-from window.session_fixture import ask, ready_session, running_session, wait_answered
+from window.session_fixture import ready_session, running_session, wait_answered
 
 
 def opened_row(qtbot: QtBot, session: Session) -> PresetRow:
@@ -53,33 +53,26 @@ def name_it(qtbot: QtBot, session: Session, name: str) -> None:
     qtbot.waitUntil(session.window.isActiveWindow)
 
 
-def test_what_is_typed_after_a_preset_was_chosen_is_the_message(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    with ready_session(qtbot, own_profile) as session:
-        row = opened_row(qtbot, session)
-        choose(row, "Short")
-        chosen = row.box.currentText()
-        type_text("Code?")
-        assert session.window.composer.text() == "Code?"
-        assert row.box.currentText() == chosen
-
-
 def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> None:
     with ready_session(qtbot, own_profile) as session:
+        trigger(session.window.presets_menu, "Mathematics")  # the panel is closed
+        assert "\\boxed{}" in session.window.chat.instructions.text()
         row = opened_row(qtbot, session)
+        choose(row, "Code")
+        assert row.menu_labels() == ["Save as a preset…"]  # it cannot be changed
         choose(row, "Short")
-        assert row.box.currentText() == "Short answers"
         assert "three sentences" in session.window.chat.instructions.text()
-        ask(qtbot, session, "Why is the sky blue?")
+        type_text("Code?")  # the message, not another choice
+        assert session.window.composer.text() == "Code?"
+        assert row.box.currentText() == "Short answers"
+        press(Qt.Key.Key_Return)
         wait_answered(qtbot, session)
         assert row.box.currentText() == "Short answers"
         session.chat.new_chat()
         assert session.window.chat.instructions.text() == ""
         assert session.preferences.system_prompt == ""
-        conversation = 1
     with Profile.open(own_profile) as profile, Store(profile.database) as store:
-        settings = store.conversations.settings(conversation)
+        settings = store.conversations.settings(1)
         assert settings.system_prompt == "Answer in at most three sentences."
 
 
@@ -117,21 +110,6 @@ def test_a_preset_is_saved_changed_renamed_deleted_and_brought_back(
         )  # fmt: skip
         click(undo)
         assert row.box.findText("Captain") >= 0
-
-
-def test_built_in_presets_cannot_be_changed(qtbot: QtBot, own_profile: Path) -> None:
-    with running_session(qtbot, own_profile) as session:
-        row = opened_row(qtbot, session)
-        choose(row, "Code")
-        assert row.menu_labels() == ["Save as a preset…"]
-
-
-def test_the_menu_applies_a_preset_while_the_panel_is_closed(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    with running_session(qtbot, own_profile) as session:
-        trigger(session.window.presets_menu, "Mathematics")
-        assert "\\boxed{}" in session.window.chat.instructions.text()
 
 
 def test_unreadable_presets_are_left_out(qtbot: QtBot, own_profile: Path) -> None:

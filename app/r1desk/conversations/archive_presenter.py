@@ -10,12 +10,12 @@ from pathlib import Path
 from PySide6.QtCore import QDir, QObject, QStandardPaths, Qt, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import join_sentences, tr, trn
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.store.archive import export_json, export_markdown
 from r1desk.store.archive_import import ImportedConversations, import_json
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
 MARKDOWN_SUFFIX, HTML_SUFFIX, PDF_SUFFIX = ".md", ".html", ".pdf"
@@ -117,9 +117,7 @@ class ArchivePresenter(QObject):
         answer.failed.connect(lambda report: self._show(report.text(), Level.ERROR))
 
     def _on_failed(self, error: Exception) -> None:
-        if not isinstance(error, R1Error):
-            raise error
-        self._show(error.report().text(), Level.ERROR)
+        self._show(report_of(error).text(), Level.ERROR)
 
     def _show(self, text: str, level: Level) -> None:
         if self._notices is not None:

@@ -8,12 +8,20 @@ from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import tr
 from r1desk.store.errors import StoreFailed
 from r1desk.store.store import Store
 from r1desk.store.thread import StoreThread
 
 Result = TypeVar("Result")
+
+
+def report_of(error: Exception) -> ErrorReport:
+    """The report of a refusal of the store. Raises the error where it is a bug of ours."""
+    if not isinstance(error, R1Error):
+        raise error
+    return error.report()
 
 
 class StoreBridge(QObject):

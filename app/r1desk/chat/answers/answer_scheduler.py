@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer
 from r1desk.chat.answers.pending_writes import PendingWrites, write_answer
 from r1desk.chat.values.message import partial_answer
 from r1desk.chat.values.prompt import answer_reserve, prompt_messages
 from r1desk.store import ChatMessage, ConversationSettings, MessageState, Store
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 Defaults = Callable[[], tuple[SamplingSettings, str]]  # sampling and system prompt
 
@@ -94,10 +94,8 @@ class AnswerScheduler(QObject):
             self.begun.emit(conversation, branch)
 
         def refused(error: Exception) -> None:
-            if not isinstance(error, R1Error):
-                raise error
             self._generation.discard()
-            self._finish_unwritten(message, MessageState.FAILED, error.report())
+            self._finish_unwritten(message, MessageState.FAILED, report_of(error))
 
         self._store.call(read, loaded, refused)
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import ErrorReport
 from r1desk.chat.answers.answer_generation import AnswerGeneration, QueuedAnswer, StreamingAnswer
 from r1desk.chat.answers.answer_scheduler import AnswerScheduler, Defaults
 from r1desk.chat.answers.message_storing import MessageStoring
@@ -19,7 +19,7 @@ from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.values.message import can_go_on, discardable
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.store import Attachment, ChatMessage, MessageState, Store
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 
 class ChatController(QObject):
@@ -427,6 +427,4 @@ class ChatController(QObject):
 
     @Slot(object)
     def _on_store_failed(self, error: Exception) -> None:
-        if not isinstance(error, R1Error):
-            raise error
-        self.failed.emit(error.report())
+        self.failed.emit(report_of(error))

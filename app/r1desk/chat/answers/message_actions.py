@@ -8,12 +8,12 @@ from functools import partial
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
 from r1desk.store import ChatMessage, Store
 from r1desk.store.branch_store import DeletedBranch
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 MOST_CHANGES = 100  # a deleted branch is held in memory
 
@@ -65,9 +65,7 @@ class UndoHistory(QObject):
     def _on_refused(self, change: UndoableChange, error: Exception) -> None:
         """What was deleted is nowhere else: it can be tried again, on a disk with room, say."""
         self._keep(change)
-        if not isinstance(error, R1Error):
-            raise error
-        self.refused.emit(change, error.report())
+        self.refused.emit(change, report_of(error))
 
     def _keep(self, change: UndoableChange) -> None:
         self._changes = [*self._changes, change][-MOST_CHANGES:]
@@ -193,6 +191,4 @@ class MessageActions(QObject):
         self._chat.open(conversation)
 
     def _on_failed(self, error: Exception) -> None:
-        if not isinstance(error, R1Error):
-            raise error
-        self.failed.emit(error.report())
+        self.failed.emit(report_of(error))

@@ -12,7 +12,7 @@ from r1desk.chat.answers.answer_generation import QueuedAnswer
 from r1desk.chat.answers.answer_scheduler import AnswerScheduler
 from r1desk.chat.answers.pending_writes import PendingWrites, write_answer
 from r1desk.store import Attachment, ChatMessage, ConversationSettings, Store
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,7 @@ class MessageStoring(QObject):
             self.active = False
             self.changed.emit()
             self._give_back(conversation, text, attachments, error)
-            if not isinstance(error, R1Error):
-                raise error
-            self.failed.emit(error.report())
+            self.failed.emit(report_of(error))
 
         self._store.call(work, done, refused)
 

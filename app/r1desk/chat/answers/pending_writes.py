@@ -10,9 +10,9 @@ from typing import TypeVar
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import ErrorReport, R1Error
+from deepseek_r1.core.errors import ErrorReport
 from r1desk.store import Attachment, ChatMessage, Store
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 Draft = TypeVar("Draft")
 RETRY_MS = 5000
@@ -171,9 +171,7 @@ class PendingWrites(QObject):
 
     def report_failure(self, error: Exception) -> None:
         """Report a refusal once, and try again later. Raises anything that is not an R1Error."""
-        if not isinstance(error, R1Error):
-            raise error
-        report = error.report()
+        report = report_of(error)
         if self._closed:
             name = type(error).__name__
             log.window.error("not saved before the end: %s", name)  # there is no later

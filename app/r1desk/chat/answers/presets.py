@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from PySide6.QtCore import QObject, Signal
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import Store
-from r1desk.store.store_bridge import StoreBridge
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 _KEY = "presets"
 NAME_CHARACTERS = 60
@@ -150,9 +149,7 @@ class PresetController(QObject):
         self.changed.emit()
 
     def _on_failed(self, error: Exception) -> None:
-        if not isinstance(error, R1Error):
-            raise error
-        self.failed.emit(error.report())
+        self.failed.emit(report_of(error))
 
 
 def _read(value: object) -> Preset | None:

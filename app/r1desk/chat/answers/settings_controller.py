@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.answer_scheduler import effective
 from r1desk.chat.answers.controller import ChatController
+from r1desk.preferences import Preferences
 from r1desk.store import ConversationSettings
-from r1desk.store.store_bridge import StoreBridge
-
-
-class ChatDefaults(Protocol):
-    """Settings of new conversations."""
-
-    sampling: SamplingSettings
-    system_prompt: str
+from r1desk.store.store_bridge import StoreBridge, report_of
 
 
 class ChatSettingsController(QObject):
@@ -36,7 +28,7 @@ class ChatSettingsController(QObject):
     values_changed = Signal()  # the user changed sampling or system prompt of what is shown
     failed = Signal(object)  # ErrorReport
 
-    def __init__(self, store: StoreBridge, chat: ChatController, defaults: ChatDefaults) -> None:
+    def __init__(self, store: StoreBridge, chat: ChatController, defaults: Preferences) -> None:
         super().__init__()
         self._store = store
         self._defaults = defaults
@@ -177,6 +169,4 @@ class ChatSettingsController(QObject):
         self.model_shown.emit(self._current.model_path)
 
     def _on_failed(self, error: Exception) -> None:
-        if not isinstance(error, R1Error):
-            raise error
-        self.failed.emit(error.report())
+        self.failed.emit(report_of(error))
