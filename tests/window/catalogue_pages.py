@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
@@ -14,6 +15,13 @@ from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.preferences import Preferences
 
 SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+
+
+def select(page: CataloguePage, model: str, quantisation: str) -> None:
+    """Select a file among all files, which are shown."""
+    (top,) = page.table.tree.findItems(model, Qt.MatchFlag.MatchExactly)
+    rows = [top.child(at) for at in range(top.childCount())]
+    page.table.tree.setCurrentItem(next(row for row in rows if row.text(0) == quantisation))
 
 
 def shown_page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:

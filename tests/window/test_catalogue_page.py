@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QScrollArea, QWidget
+from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue.download_spec import find_known
+from deepseek_r1.catalogue.download_spec import DownloadSpec, find_known
 from deepseek_r1.catalogue.installed import InstalledModel, Origin, Owner
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
@@ -25,7 +25,7 @@ from r1desk.models.widgets import chooser as chooser_module
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
 from r1desk.preferences import Preferences
-from window.catalogue_pages import SPEED, shown_page
+from window.catalogue_pages import SPEED, select, shown_page
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,43 @@ def test_all_files_are_behind_a_fold_with_fit_and_speed(qtbot: QtBot, page: Cata
     assert texts["DeepSeek-R1-Distill-Qwen-1.5B", "Q4_K_M"].startswith("fits · ")
     assert texts["DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M"].startswith("from the disk · 0.")
     assert texts["DeepSeek-R1-Distill-Qwen-14B", "Q8_0"] == "too large for the budget"
+
+
+@pytest.fixture
+def requested(page: CataloguePage) -> list[DownloadSpec]:
+    """The downloads that the page asks for; all files are shown."""
+    specs: list[DownloadSpec] = []
+    page.download_requested.connect(lambda spec, _draft: specs.append(spec))
+    page.fold.click()
+    return specs
+
+
+def test_address_size_free_space_and_bill_are_shown_before_anything_is_fetched(
+    page: CataloguePage, requested: list[DownloadSpec]
+) -> None:
+    table = page.table
+    select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
+    table.show_free_space(50_000_000_000)
+    assert "4.68 GB to download, 50.00 GB free on the drive" in table.detail.text()
+    assert "MiB of the budget of 2,048 MiB" in table.detail.text()
+    assert table.address.text().startswith("https://huggingface.co/")
+    table.download_button.click()
+    assert [spec.url for spec in requested] == [table.address.text()]
+    table.source.setCurrentText("ModelScope")
+    table.download_button.click()
+    assert requested[1].url.startswith("https://modelscope.cn/")
+
+
+def test_a_file_without_a_checksum_is_fetched_only_after_a_warning(
+    page: CataloguePage, requested: list[DownloadSpec]
+) -> None:
+    select(page, "DeepSeek-R1-0528-Qwen3-8B", "Q8_0")
+    for answer in ("Cancel", "Download all the same"):
+        assert requested == []
+        page.table.download_button.click()
+        box = QApplication.activeModalWidget()
+        next(each for each in box.buttons() if each.text().replace("&", "") == answer).click()
+    assert [each.accept_unverified for each in requested] == [True]
 
 
 def fits(page: CataloguePage) -> dict[tuple[str, str], str]:

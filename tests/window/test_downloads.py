@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue.download_spec import (
@@ -26,11 +26,8 @@ from deepseek_r1.core.processes import ChildKind
 from r1desk.models.downloads import Download, Downloads, DownloadState
 from r1desk.models.forecast import service
 from r1desk.models.forecast.forecast import MachineSpeed
-from r1desk.models.widgets.catalogue_table import FILE_ROLE
-from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.platform import helper_processes
 from r1desk.preferences import Preferences
-from r1desk.shell.session import Session
 from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request
 from window.mouse_and_keys import click
 from window.session_fixture import ready_session, running_session, wait_ready
@@ -194,12 +191,6 @@ def test_the_process_of_a_download_counts_as_the_windows_memory(
         assert pid not in helper_processes._running
 
 
-def dialog(kind: type) -> object:
-    found = QApplication.activeModalWidget()
-    assert isinstance(found, kind)
-    return found
-
-
 def test_a_half_download_survives_a_restart_and_then_talks(
     qtbot: QtBot, own_profile: Path, content: bytes
 ) -> None:
@@ -280,73 +271,6 @@ def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(
         click(row.other_button)
         assert [other.url.split("/")[2] for other in started] == ["hf-mirror.com"]
         assert started[0].sha256 == spec.sha256
-
-
-def chooser_of(qtbot: QtBot, session: Session) -> ModelChooser:
-    """The chooser at the catalogue, with all files shown."""
-    session.window.models_action.trigger()
-    chooser = dialog(ModelChooser)
-    chooser.tabs.setCurrentIndex(1)
-    click(chooser.catalogue.fold)
-    qtbot.waitUntil(lambda: chooser.catalogue.table.tree.topLevelItemCount() > 0)
-    return chooser
-
-
-def select(chooser: ModelChooser, model_id: str, quantisation: str) -> None:
-    tree = chooser.catalogue.table.tree
-    for top in range(tree.topLevelItemCount()):
-        for index in range(tree.topLevelItem(top).childCount()):
-            item = tree.topLevelItem(top).child(index)
-            file = item.data(0, FILE_ROLE)
-            if (file.model.id, file.file.quantisation) == (model_id, quantisation):
-                tree.setCurrentItem(item)
-                return
-    raise AssertionError(f"{model_id} {quantisation} is not listed")
-
-
-def test_the_catalogue_shows_address_size_room_and_bill_before_anything_is_fetched(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    with running_session(qtbot, own_profile) as session:
-        asked: list[DownloadSpec] = []
-        chooser = chooser_of(qtbot, session)
-        page = chooser.catalogue
-        page.download_requested.disconnect()
-        page.download_requested.connect(lambda spec, _draft: asked.append(spec))
-        select(chooser, "deepseek-r1-distill-qwen-7b", "Q4_K_M")
-        qtbot.waitUntil(lambda: "free on the drive" in page.table.detail.text())
-        assert "4.68 GB to download" in page.table.detail.text()
-        assert "MiB of the budget of 2,048 MiB" in page.table.detail.text()
-        assert page.table.address.text().startswith("https://huggingface.co/")
-        click(page.table.draft)
-        click(page.table.download_button)
-        (wanted,) = asked
-        assert wanted.url == page.table.address.text()
-        page.table.source.setCurrentText("ModelScope")
-        click(page.table.download_button)
-        assert asked[1].url.startswith("https://modelscope.cn/")
-        chooser.reject()
-
-
-def test_a_file_without_a_checksum_is_fetched_only_after_a_warning(
-    qtbot: QtBot, own_profile: Path
-) -> None:
-    with running_session(qtbot, own_profile) as session:
-        chooser = chooser_of(qtbot, session)
-        page = chooser.catalogue
-        asked: list[DownloadSpec] = []
-        page.download_requested.disconnect()
-        page.download_requested.connect(lambda spec, _draft: asked.append(spec))
-        select(chooser, "deepseek-r1-0528-qwen3-8b", "Q8_0")
-        click(page.table.download_button)
-        dialog(QMessageBox).reject()
-        assert asked == []
-        click(page.table.download_button)
-        box = dialog(QMessageBox)
-        texts = {b.text(): b for b in box.findChildren(QPushButton)}
-        texts["Download all the same"].click()
-        assert [each.accept_unverified for each in asked] == [True]
-        chooser.reject()
 
 
 # ---- the first start

@@ -27,7 +27,7 @@ from support.engine_script import EngineScript
 from support.gguf_files import tiny_llama
 from support.hostile_server import QUICK, HostileServer
 from support.hub_server import hub_server
-from window.catalogue_pages import shown_page
+from window.catalogue_pages import select, shown_page
 from window.session_fixture import running_session, wait_ready
 
 SEVEN = "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
@@ -55,12 +55,6 @@ def requested_by(qtbot: QtBot, page: CataloguePage, click: object) -> list[str]:
     page.download_requested.connect(lambda *specs: files.extend(s.file for s in specs if s))
     qtbot.mouseClick(click, Qt.MouseButton.LeftButton)
     return files
-
-
-def select(page: CataloguePage, model: str, quantisation: str) -> None:
-    (top,) = page.table.tree.findItems(model, Qt.MatchFlag.MatchExactly)
-    rows = [top.child(at) for at in range(top.childCount())]
-    page.table.tree.setCurrentItem(next(row for row in rows if row.text(0) == quantisation))
 
 
 def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(

@@ -166,22 +166,16 @@ def measure_download(
         yield replace(offer, file=replace(offer.file, forecast=forecast))
 
 
-def purpose_title(purpose: Purpose) -> str:
-    """The heading of a pick."""
-    return {
-        Purpose.FASTEST: tr("Fastest"),
-        Purpose.RECOMMENDED: tr("Recommended"),
-        Purpose.SMARTEST: tr("Smartest from the disk"),
-    }[purpose]
-
-
-def purpose_text(purpose: Purpose) -> str:
-    """A sentence on what the pick is good for."""
-    return {
-        Purpose.FASTEST: tr("Answers soonest. Good for short questions."),
-        Purpose.RECOMMENDED: tr("The best model that fits the memory budget."),
-        Purpose.SMARTEST: tr("Thinks best. It runs from the disk, so answers take their time."),
-    }[purpose]
+def purpose_texts(purpose: Purpose) -> tuple[str, str]:
+    """The heading of a pick, and a sentence on what it is good for."""
+    match purpose:
+        case Purpose.FASTEST:
+            return tr("Fastest"), tr("Answers soonest. Good for short questions.")
+        case Purpose.RECOMMENDED:
+            return tr("Recommended"), tr("The best model that fits the memory budget.")
+        case Purpose.SMARTEST:
+            text = tr("Thinks best. It runs from the disk, so answers take their time.")
+            return tr("Smartest from the disk"), text
 
 
 @dataclass(frozen=True, slots=True)

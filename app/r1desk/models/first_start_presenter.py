@@ -51,7 +51,6 @@ class FirstStartPresenter(Presenter):
         self._forecasts = forecasts
         self._offer: RecommendedDownload | None = None
         self._looked = False  # the card has its contents
-        self._measured = False
         p = preferences
         if p.welcomed or p.model_path is not None or p.recent_models:
             return
@@ -64,7 +63,7 @@ class FirstStartPresenter(Presenter):
         models.load_started.connect(self._on_load_started)
         models.load_failed.connect(self._on_load_failed)
         models.loaded.connect(self._on_loaded)
-        self._measure_timer = QTimer(self, singleShot=True, interval=_MEASURE_AFTER_MS)
+        self._measure_timer = QTimer(self, interval=_MEASURE_AFTER_MS)
         self._measure_timer.timeout.connect(self._measure)
         QTimer.singleShot(0, self, self._look)  # after the window is shown
 
@@ -80,7 +79,7 @@ class FirstStartPresenter(Presenter):
         self._offer, self._looked = offer, True
         self._card.show_offer(offer)
         self._welcome.show_card(True)
-        if self._models.current is not None:
+        if offer is not None:
             self._measure_timer.start()
 
     @Slot(str)
@@ -98,19 +97,15 @@ class FirstStartPresenter(Presenter):
     def _on_loaded(self, loaded: ModelLoaded) -> None:
         if Path(loaded.facts.path) != starter_model():
             self._end()
-        elif self._offer is not None:
-            self._measure_timer.start()
 
     @Slot()
     def _measure(self) -> None:
-        """Measure the memory's speed for a moment, but never beside an answer."""
-        if self._offer is None or self._measured or self._preferences.welcomed:
+        """Measure the memory's speed for a moment, but never beside a load or an answer."""
+        if self._models.current is None or self._chat.busy or self._models.loading:
             return
-        if self._chat.busy or self._models.loading:
-            self._measure_timer.start()
-            return
-        self._measured = True
-        self._forecasts.ask(partial(measure_download, self._offer), self._card.show_speed)
+        self._measure_timer.stop()
+        if self._offer is not None and not self._preferences.welcomed:
+            self._forecasts.ask(partial(measure_download, self._offer), self._card.show_speed)
 
     @Slot(object)
     def _on_download(self, offer: RecommendedDownload) -> None:

@@ -9,10 +9,8 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
-    QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -23,15 +21,14 @@ from deepseek_r1.catalogue.known_models import catalogue
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
-from r1desk.models.forecast.forecast import format_raised
+from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
-from r1desk.models.widgets.page_parts import AddressLine, align_right, show_fit
+from r1desk.models.widgets.page_parts import AddressLine, ModelTree, show_fit
 from r1desk.widgets.layouts import put_inside
 
 FILE_ROLE = Qt.ItemDataRole.UserRole
 FIT_COLUMN = 3
-_NUMBER_COLUMNS = (1, 2)
 
 
 class CatalogueTable(QWidget):
@@ -73,11 +70,10 @@ class CatalogueTable(QWidget):
         layout.addWidget(self.address)
         self._on_selection()
 
-    def _create_tree(self) -> QTreeWidget:
-        tree = QTreeWidget(accessibleName=tr("All files"), rootIsDecorated=True)
-        tree.setHeaderLabels([tr("Model"), tr("Download"), tr("Memory"), tr("Fit and speed")])
-        align_right(tree.headerItem(), _NUMBER_COLUMNS)
-        tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    def _create_tree(self) -> ModelTree:
+        headings = [tr("Model"), tr("Download"), tr("Memory"), tr("Fit and speed")]
+        tree = ModelTree(tr("All files"), headings, number_columns=(1, 2))
+        tree.setRootIsDecorated(True)
         tree.setMinimumHeight(self.fontMetrics().height() * 10)
         tree.itemSelectionChanged.connect(self._on_selection)
         return tree
@@ -106,16 +102,11 @@ class CatalogueTable(QWidget):
 
     def _show_file(self, item: QTreeWidgetItem, file: CatalogueFile) -> None:
         forecast = file.forecast
-        texts = (
-            file.file.quantisation,
-            format_size(file.file.size_bytes),
-            f"{forecast.bill.total_mib:,.0f} MiB",
-        )
-        for column, text in enumerate(texts):
-            item.setText(column, text)
+        memory = f"{forecast.bill.total_mib:,.0f} MiB"
+        size = format_size(file.file.size_bytes)
+        self.tree.fill(item, (file.file.quantisation, size, memory, format_fit(forecast)))
         item.setData(0, FILE_ROLE, file)
         show_fit(item, FIT_COLUMN, forecast)
-        align_right(item, _NUMBER_COLUMNS)
 
     @Slot(object)
     def show_free_space(self, free_bytes: int | None) -> None:

@@ -14,8 +14,7 @@ from r1desk.models.catalogue_picks import (
     CatalogueFile,
     Pick,
     Purpose,
-    purpose_text,
-    purpose_title,
+    purpose_texts,
 )
 from r1desk.models.forecast.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_size
@@ -86,10 +85,11 @@ class ModelCard(QFrame):
         self.file = file
         self._host = default_source(file.model, file.file)
         self._place: Path | None = None
-        self.setAccessibleName(f"{purpose_title(pick.purpose)}: {file.name}")
-        self.title = text_label(purpose_title(pick.purpose), "dim")
+        title, text = purpose_texts(pick.purpose)
+        self.setAccessibleName(f"{title}: {file.name}")
+        self.title = text_label(title, "dim")
         self.name = text_label(file.name, "heading")
-        self.purpose = text_label(purpose_text(pick.purpose))
+        self.purpose = text_label(text)
         self.purpose.setWordWrap(True)
         self.facts = text_label("", "dim")
         self.source = text_label("", "dim")
