@@ -27,7 +27,7 @@ from deepseek_r1.core.messages import (
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, DecodeLoop, DecodeMachine
 from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
-from deepseek_r1.engine.llama.answer.samplers import LogprobReader, SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.batching.answer_batch import BatchParts, SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
@@ -309,7 +309,6 @@ class LlamaEngine:
             output,
             sampling,
             speculation=speculation,
-            logprobs=self._logprob_reader(sampling),
         )
         with closing(samplers):
             try:
@@ -397,7 +396,6 @@ class LlamaEngine:
                     self._prompts,
                     self.reasons,
                     self._machine.closing_tokens,
-                    self._logprob_reader,
                     self._poll,
                     lambda: self._cancelled,
                 )
@@ -461,11 +459,6 @@ class LlamaEngine:
         """After prefill, which would have to wait for it."""
         if self._kv_reclaim is not None:
             self._kv_reclaim.before_decode(len(self._context.cells) + DECODE_ROWS)
-
-    def _logprob_reader(self, sampling: SamplingSettings) -> LogprobReader | None:
-        if not sampling.logprobs:
-            return None
-        return LogprobReader(self._library, self._model, self._context.pointer, sampling)
 
     def _cells_end(self) -> int:
         """The cells that can be filled before the next `_poll`."""

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
-from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd, TokenLogprob
+from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.answer.answer_end import AnswerEnd
-from deepseek_r1.engine.llama.answer.samplers import LogprobReader, SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.binding.context import AbortedError, LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -127,10 +127,9 @@ class AnswerDecoder:
         sampling: SamplingSettings,
         *,
         speculation: SpeculativeDecoder | None,
-        logprobs: LogprobReader | None = None,
     ) -> None:
         self._machine, self._samplers, self._output = machine, samplers, output
-        self._sampling, self._speculation, self._logprobs = sampling, speculation, logprobs
+        self._sampling, self._speculation = sampling, speculation
         self._row = -1  # of the logits that the last token was sampled from
         self._context, self._length = machine.context, machine.context.params.context_length
         self._thinking_length = self._length  # cells at which thinking ends
@@ -160,7 +159,7 @@ class AnswerDecoder:
             token = yield from self._first_token()
             while token is not None:
                 piece = self._machine.model.token_text(token)
-                if events := self._output.on_token(piece, self._logprob(token)):
+                if events := self._output.on_token(piece, self._samplers.logprob(token, self._row)):
                     yield from events
                 if piece is None or self._output.stopped:
                     return FinishReason.STOP
@@ -180,9 +179,6 @@ class AnswerDecoder:
     def _sample(self, row: int) -> int:
         self._row = row
         return self._samplers.sample(row)
-
-    def _logprob(self, token: int) -> TokenLogprob | None:
-        return self._logprobs.read(token, self._row) if self._logprobs is not None else None
 
     def _first_token(self) -> Generator[GenerationEvent, None, int | None]:
         """Sample the first token, or close a thinking block that the prompt opened."""

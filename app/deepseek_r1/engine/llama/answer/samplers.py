@@ -161,6 +161,9 @@ class SamplerPair:
         if grammar:
             same = sampling.model_copy(update={"seed": self.seed})
             self._constrained = Sampler(library, same, model, grammar=grammar)
+        self._logprobs = (
+            LogprobReader(library, model, context, sampling) if sampling.logprobs else None
+        )
         constrained = self._constrained is not None
         self.first_token_decides = constrained and reasons and not thinking_open
         self.until_answer = constrained and (reasons or thinking_open)
@@ -177,6 +180,10 @@ class SamplerPair:
         """Sample from the logits of an output row; -1 is the last."""
         token: int = self._sample(self.chain, self._context, row)
         return token
+
+    def logprob(self, token: int, row: int) -> TokenLogprob | None:
+        """Return the log probability of a token sampled from this row, where it is wanted."""
+        return self._logprobs.read(token, row) if self._logprobs is not None else None
 
     def accept(self, tokens: Sequence[int]) -> None:
         """Count tokens that were not sampled as recent ones, before the answer is constrained."""

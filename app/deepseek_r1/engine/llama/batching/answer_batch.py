@@ -10,7 +10,7 @@ from deepseek_r1.core.errors import PromptTooLong, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.samplers import LogprobReader, SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.batching.batch_scheduler import BatchScheduler
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
@@ -31,7 +31,6 @@ class BatchParts(NamedTuple):
     prompts: PromptBuilder
     reasons: bool  # the chat template has thinking tags
     closing_tokens: Sequence[int]  # of a thinking block
-    logprobs: Callable[[SamplingSettings], LogprobReader | None]
     poll: Callable[[], None]
     cancelled: Callable[[], bool]
 
@@ -89,7 +88,6 @@ class SequenceBatch(BatchScheduler):
             sampling=request.sampling,
             closing_tokens=parts.closing_tokens,
             context_length=length,
-            logprobs=parts.logprobs(request.sampling),
         )
         self.take(answer)
 

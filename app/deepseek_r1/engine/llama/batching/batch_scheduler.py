@@ -26,9 +26,8 @@ from deepseek_r1.core.events import (
     PrefillProgress,
 )
 from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
-from deepseek_r1.engine.llama.batching.idle_cells import IdleCells
 from deepseek_r1.engine.llama.batching.prefill_share import LEAST_TOKENS, PrefillShare
-from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
+from deepseek_r1.engine.llama.batching.sequence_cells import IdleCells, SequenceCells
 from deepseek_r1.engine.llama.binding.context import (
     AbortedError,
     BatchToken,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from deepseek_r1.core.events import FinishReason, GenerationEvent, ThinkingEnd
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.answer.answer_end import AnswerEnd
-from deepseek_r1.engine.llama.answer.samplers import LogprobReader, SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 
@@ -30,7 +30,6 @@ class BatchedAnswer:
         sampling: SamplingSettings,
         closing_tokens: Sequence[int],
         context_length: int,
-        logprobs: LogprobReader | None,
     ) -> None:
         self.key, self.output, self.samplers = key, output, samplers
         self.tokens = list(prompt)
@@ -38,7 +37,7 @@ class BatchedAnswer:
         self.cancelled = False
         self.sequence: int | None = None  # while it is computed
         self.admitted = False  # it has had a sequence
-        self._model, self._logprobs = model, logprobs
+        self._model = model
         self._closing_tokens, self._context_length = closing_tokens, context_length
         self._end = AnswerEnd(sampling, output, samplers)
 
@@ -59,8 +58,7 @@ class BatchedAnswer:
         if self.samplers.first_token_decides and not self.samplers.on_first_token(token):
             token = self.samplers.sample(row)
         piece = self._model.token_text(token)
-        logprob = self._logprobs.read(token, row) if self._logprobs is not None else None
-        events = list(self.output.on_token(piece, logprob))
+        events = list(self.output.on_token(piece, self.samplers.logprob(token, row)))
         if piece is None or self.output.stopped:
             return events, FinishReason.STOP
         self._end.observe([token], piece)
