@@ -3,14 +3,16 @@
     .venv/bin/python tests/benchmarks/slow_clients.py [--half 300] [--crumbs 8] [--idle 200]
 
 Beside them an honest client streams answers and `/health` is asked ten times a second. Printed are
-the slowest `/health`, the honest client's tokens a second beside those without the others, and when
-the last half request was closed. Afterwards 160 half requests meet a server with `ulimit -n 128`.
+what one `/health` of twenty takes longer than, the slowest, the honest client's tokens a second
+beside those without the others, and when the last half request was closed. Afterwards 160 half
+requests meet a server with `ulimit -n 128`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import resource
 import socket
 import sys
@@ -50,7 +52,8 @@ class Health:
     """Asks `/health` over and over in a thread, and notes the slowest reply."""
 
     def __init__(self, server: RunningServer) -> None:
-        self.slowest_s, self._ended = 0.0, threading.Event()
+        self._taken_s: list[float] = []
+        self._ended = threading.Event()
         self._address = f"{server.address}/health"
         self._thread = threading.Thread(target=self._run)
 
@@ -67,7 +70,15 @@ class Health:
             while not self._ended.wait(ASKED_EVERY_S):
                 began = time.monotonic()
                 assert http.get(self._address).status_code == 200
-                self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+                self._taken_s.append(time.monotonic() - began)
+
+    @property
+    def late_s(self) -> float:
+        """What one reply of twenty takes longer than."""
+        return sorted(self._taken_s)[-1 - len(self._taken_s) // 20]
+
+    def __str__(self) -> str:
+        return f"{self.late_s * 1000:.0f} (at most {max(self._taken_s) * 1000:.0f}) ms"
 
 
 def connections(server: RunningServer, count: int, sent: bytes, stack: ExitStack) -> list:
@@ -92,9 +103,9 @@ def last_closed_s(held: list[socket.socket]) -> float:
     return time.monotonic() - began
 
 
-def crumbs(server: RunningServer, ended: threading.Event) -> None:
-    """Send bodies in chunks of one byte until the time is over."""
-    while not ended.is_set():
+def crumbs(server: RunningServer) -> None:
+    """Send bodies in chunks of one byte until the process is ended."""
+    while True:
         with ExitStack() as stack:
             (each,) = connections(server, 1, CHUNKED, stack)
             try:
@@ -116,11 +127,11 @@ def trial(
         closed = f", all closed after {closed_s:.1f} s" if held else ""
     share = rate / quiet
     print(
-        f"{name}: /health at most {health.slowest_s * 1000:.0f} ms, honest answers {rate:.1f} of "
+        f"{name}: /health {health}, honest answers {rate:.1f} of "
         f"{quiet:.1f} tokens a second ({share:.2f}){closed}",
         flush=True,
     )
-    return health.slowest_s <= MOST_HEALTH_S and share >= LEAST_SHARE and closed_s <= CLOSED_S
+    return health.late_s <= MOST_HEALTH_S and share >= LEAST_SHARE and closed_s <= CLOSED_S
 
 
 def main() -> int:
@@ -133,17 +144,14 @@ def main() -> int:
     with started(starter_model()) as server:
         honest_rate(server, 1)
         with Health(server) as calm:
-            quiet, ended = honest_rate(server), threading.Event()
-        print(f"without them: /health at most {calm.slowest_s * 1000:.0f} ms", flush=True)
+            quiet = honest_rate(server)
+        print(f"without them: /health {calm}", flush=True)
 
         def send_crumbs(stack: ExitStack) -> list:
-            threads = [
-                threading.Thread(target=crumbs, args=(server, ended)) for _ in range(options.crumbs)
-            ]
-            for thread in threads:
-                thread.start()
-                stack.callback(thread.join)
-            stack.callback(ended.set)
+            for _ in range(options.crumbs):  # processes of their own: they would hold up Health
+                sender = multiprocessing.Process(target=crumbs, args=(server,))
+                sender.start()
+                stack.callback(sender.kill)
             return []
 
         kept = [
@@ -172,8 +180,8 @@ def main() -> int:
         connections(server, 160, HALF, stack)
         time.sleep(2)
         honest_rate(server, 1)
-    print(f"ulimit -n 128, 160 half requests: /health at most {health.slowest_s * 1000:.0f} ms")
-    return int(not all(kept) or health.slowest_s > MOST_HEALTH_S)
+    print(f"ulimit -n 128, 160 half requests: /health {health}")
+    return int(not all(kept) or health.late_s > MOST_HEALTH_S)
 
 
 if __name__ == "__main__":
