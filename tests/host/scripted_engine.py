@@ -15,9 +15,6 @@ import sys
 import threading
 import time
 from functools import partial
-from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from deepseek_r1.core import frames
 from deepseek_r1.core.events import (
@@ -165,10 +162,6 @@ class ScriptedEngine:
             case "wait":
                 until = time.monotonic() + float(value)
                 while time.monotonic() < until and request_id not in self.cancelled:
-                    time.sleep(0.01)
-            case "await":  # await=file:///a/file: until the file is there
-                path = Path(url2pathname(urlsplit(value).path))
-                while not path.exists():
                     time.sleep(0.01)
             case "sleep":  # deaf to Cancel
                 time.sleep(float(value))

@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from deepseek_r1.core.errors import (
-    EngineBusy,
     EngineDied,
     EngineFailed,
     EngineHung,
@@ -22,16 +21,14 @@ from deepseek_r1.core.errors import (
     LoadStopped,
     ModelNotLoaded,
     ProtocolBroken,
-    WrongUsage,
 )
-from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationFinished, ModelLoaded
+from deepseek_r1.core.events import AnswerDelta, FinishReason
 from deepseek_r1.host import protocol
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor import Supervisor
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
 from host.conftest import IMPATIENT
 from host.scripted_engine import scripted_command
-from support.gguf_files import tiny_llama
 from support.patience import PATIENCE_S, wait_until
 
 ROUNDS = int(os.environ.get("R1DESK_FAULT_ROUNDS", "2"))
@@ -113,17 +110,6 @@ def test_a_process_without_a_pulse_is_ended_as_hung(scripted, fault):
 
 
 @pytest.mark.quiet
-def test_a_stopped_process_is_ended_as_hung(scripted):
-    client = scripted(limits=IMPATIENT)
-    client.load("")
-    events = client.generate("say=so wait=60")
-    assert next(events).text == "so"
-    psutil.Process(client.pid).suspend()
-    with pytest.raises(EngineHung):
-        next(events)
-
-
-@pytest.mark.quiet
 def test_a_loop_that_stands_still_is_cancelled_first(scripted):
     client = scripted(limits=IMPATIENT)
     client.load("")
@@ -189,31 +175,6 @@ def test_the_last_telling_line_of_standard_error_is_the_reason(scripted):
     script = "complain=loading complain=vocab.cpp:12:_GGML_ASSERT(n_>_0)_failed fault=SIGABRT"
     _, caught = text_until_failure(client, script, EngineDied)
     assert caught.facts == {"how": "abort", "detail": "vocab.cpp:12: GGML ASSERT(n > 0) failed."}
-
-
-def test_a_file_that_ends_the_engine_while_loading_is_not_loaded_again_by_itself(
-    scripted, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    tiny_llama(tmp_path / "signal=SIGABRT")  # its header is read before the engine gets it
-    client = scripted()
-    client.load("")
-    with pytest.raises(EngineDied):
-        client.load("signal=SIGABRT")
-    assert client.state is EngineState.STOPPED
-    with pytest.raises(ModelNotLoaded):
-        answer(client, "say=hello")
-    client.load("")
-    assert answer(client, "say=hello") == "hello"
-
-
-def test_after_a_death_the_model_comes_back_before_the_answer(scripted):
-    client = scripted()
-    client.load("")
-    text_until_failure(client, "exit=3", EngineDied)
-    kinds = [type(event) for event in client.generate("say=hello")]
-    assert kinds.index(ModelLoaded) < kinds.index(AnswerDelta)
-    assert kinds[-1] is GenerationFinished
 
 
 def test_after_too_many_deaths_the_engine_stays_stopped_until_it_is_asked_to_start(scripted):
@@ -292,27 +253,6 @@ def test_a_question_without_a_model_is_refused_without_starting_anything(scripte
     assert client.pid is None
 
 
-def test_a_second_answer_at_the_same_time_is_refused_and_the_first_goes_on(scripted, tmp_path):
-    client = scripted()
-    client.load("")
-    go_on = tmp_path / "go on"
-    first = client.generate(f"say=a await={go_on.as_uri()} say=b")
-    text = next(first).text
-    with pytest.raises(EngineBusy):
-        answer(client, "say=other")
-    go_on.touch()
-    text += "".join(event.text for event in first if isinstance(event, AnswerDelta))
-    assert text == "ab"
-
-
-def test_a_message_longer_than_a_frame_is_refused_and_the_engine_lives(scripted):
-    client = scripted()
-    client.load("")
-    with pytest.raises(WrongUsage):
-        answer(client, "x" * (17 * 1024 * 1024))
-    assert answer(client, "say=hello") == "hello"
-
-
 def test_threads_and_counts_are_answered(scripted):
     client = scripted()
     client.set_threads(2, 2)
@@ -335,14 +275,6 @@ def test_leaving_an_answer_early_cancels_it(scripted):
     began = time.monotonic()
     assert answer(client, "say=next") == "next"
     assert time.monotonic() - began < 30  # and not after the sixty
-
-
-def test_a_load_in_progress_can_be_cancelled(scripted):
-    # The scripted engine finishes a cancelled load; what counts is that it ends at once.
-    client = scripted()
-    began = time.monotonic()
-    client.load("wait=60", on_event=lambda _: client.cancel())
-    assert time.monotonic() - began < 30
 
 
 def test_what_waits_for_the_start_can_be_cancelled():

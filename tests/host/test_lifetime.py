@@ -17,7 +17,6 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.host import environment, protocol
 from deepseek_r1.host.client import EngineClient
-from host.scripted_engine import scripted_command
 from support.patience import PATIENCE_S, wait_until
 
 APP = Path(environment.__file__).parents[2]
@@ -326,14 +325,3 @@ def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path):
     )  # fmt: skip
     assert re.fullmatch(rb'....\{"kind":"handshake".*\}', child.stdout, re.DOTALL)
     assert child.stderr.splitlines() == [b"native noisepython noise"]
-
-
-def test_the_scripted_engine_ends_with_its_owner_too():
-    child = subprocess.Popen(scripted_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        child.stdin.close()
-        assert child.wait(PATIENCE_S) == 0
-    finally:
-        child.kill()
-        child.wait()
-        child.stdout.close()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -44,7 +42,6 @@ from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.host.watchdog import HangLimits, RestartBudget
-from host.test_lifetime import APP, gone
 from support.patience import wait_until
 
 pytestmark = pytest.mark.integration
@@ -220,39 +217,6 @@ def test_a_frozen_engine_is_ended_and_the_next_one_answers(starter):
         with pytest.raises(EngineHung):
             text_of(events)
         assert text_of(client.generate("Say hello.", GREEDY))
-
-
-OWNER = """
-import sys
-from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.host.client import EngineClient
-
-with EngineClient() as client:
-    client.load(sys.argv[1])
-    for event in client.generate("Write a very long story.", SamplingSettings(max_tokens=3000)):
-        if event.kind == "answer_delta":
-            print(client.pid, flush=True)
-"""
-
-
-def test_no_child_outlives_an_owner_killed_in_the_middle_of_an_answer(tmp_path, starter):
-    script = tmp_path / "owner.py"
-    script.write_text(OWNER)
-    owner = subprocess.Popen(
-        [sys.executable, str(script), str(starter)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(APP)},
-    )
-    try:
-        child = int(owner.stdout.readline())
-        assert psutil.pid_exists(child)
-        owner.kill()
-        owner.wait()
-        assert gone(child)
-    finally:
-        owner.kill()
-        owner.wait()
-        owner.stdout.close()
 
 
 THINKING = "{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>\n' }}"
