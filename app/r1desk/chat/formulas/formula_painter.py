@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +12,8 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
 from r1desk.chat.formulas.formula_layout import FormulaLayout, GlyphOutlines
 
 _UNITS: Final = 1_000.0  # of a layout in one em
-_TOKEN = re.compile(r"[MLHVCQZ]|-?[\d.]+(?:e-?\d+)?")
+_SEGMENTS = re.compile(r"([MLHVCQZ])([^MLHVCQZ]*)")
+_NUMBER = re.compile(r"-?[\d.]+(?:e-?\d+)?")
 _LEAST_RULE_PX: Final = 1.0  # a thinner fraction bar fades
 
 
@@ -84,39 +84,24 @@ def path_of(outline: str) -> QPainterPath:
     """The outline of a glyph, written as in SVG with absolute coordinates, as a path."""
     path = QPainterPath()
     path.setFillRule(Qt.FillRule.WindingFill)
-    tokens = iter(_TOKEN.findall(outline))
-    command = ""
-    for token in tokens:
-        if token.isalpha():
-            command = token
-            if command == "Z":
-                path.closeSubpath()
-                continue
-            first = float(next(tokens))
-        else:
-            first = float(token)
-        _add_segment(path, command, first, tokens)
-        command = "L" if command == "M" else command
+    steps = {
+        "M": (2, path.moveTo),
+        "L": (2, path.lineTo),
+        "Q": (4, path.quadTo),
+        "C": (6, path.cubicTo),
+        "H": (1, lambda x: path.lineTo(x, path.currentPosition().y())),
+        "V": (1, lambda y: path.lineTo(path.currentPosition().x(), y)),
+    }
+    for command, rest in _SEGMENTS.findall(outline):
+        if command == "Z":
+            path.closeSubpath()
+            continue
+        size, draw = steps[command]
+        numbers = [float(number) for number in _NUMBER.findall(rest)]
+        for at in range(0, len(numbers) - size + 1, size):
+            draw(*numbers[at : at + size])
+            draw = path.lineTo if command == "M" else draw
     return path
-
-
-def _add_segment(path: QPainterPath, command: str, first: float, rest: Iterator[str]) -> None:
-    if command == "H":
-        path.lineTo(first, path.currentPosition().y())
-        return
-    if command == "V":
-        path.lineTo(path.currentPosition().x(), first)
-        return
-    count = {"M": 2, "L": 2, "Q": 4, "C": 6}[command]
-    numbers = [first, *(float(next(rest)) for _ in range(count - 1))]
-    if command == "M":
-        path.moveTo(*numbers)
-    elif command == "L":
-        path.lineTo(*numbers)
-    elif command == "Q":
-        path.quadTo(*numbers)
-    else:
-        path.cubicTo(*numbers)
 
 
 def _paint_rule(painter: QPainter, part: list[float], scale: float, colour: QColor) -> None:

@@ -115,7 +115,7 @@ class BlockSplitter:
     def _advance(self) -> list[MarkdownBlock]:
         done: list[MarkdownBlock] = []
         while True:
-            found = self._commit_code() if self._fence else self._commit_text()
+            found = self._commit_code(self._fence) if self._fence else self._commit_text()
             if found is None:
                 return done
             done.extend(found)
@@ -172,10 +172,8 @@ class BlockSplitter:
         tokens = tuple(token for part in parts for token in inlined(part))
         return MarkdownBlock(tokens=tokens, size=len(head))
 
-    def _commit_code(self) -> list[MarkdownBlock] | None:
+    def _commit_code(self, fence: _Fence) -> list[MarkdownBlock] | None:
         """The open code block once it is closed or long, or None."""
-        fence = self._fence
-        assert fence is not None  # noqa: S101 - the caller looked
         lines = self._pending.split("\n")
         chars = 0
         for number, line in enumerate(lines[:-1]):

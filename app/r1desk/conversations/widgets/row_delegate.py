@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt
+from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from r1desk.conversations.widgets.conversation_rows import ItemRole
+from r1desk.conversations.widgets.conversation_rows import Index, ItemRole
 from r1desk.theme import tokens
-
-Index = QModelIndex | QPersistentModelIndex
 
 PADDING_PX = 8
 RADIUS_PX = 6
