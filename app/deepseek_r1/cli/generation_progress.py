@@ -137,24 +137,17 @@ def thinking_end_text(end: ThinkingEnd) -> str:
 
 def finish_text(stats: GenerationStats) -> str:
     """Returns the reason why an answer ended, as text."""
-    reason = finish_reason_text(stats.finish_reason)
-    if not stats.inside_thinking:
-        return reason
-    if stats.finish_reason is FinishReason.STOP:
+    if stats.inside_thinking and stats.finish_reason is FinishReason.STOP:
         return tr("the model ended inside its thinking")
-    return tr("{reason}, inside the thinking", reason=reason)
-
-
-def finish_reason_text(reason: FinishReason) -> str:
-    """Returns a finish reason as text."""
-    return {
+    reason = {
         FinishReason.STOP: tr("complete"),
         FinishReason.LENGTH: tr("the longest answer was reached"),
         FinishReason.CONTEXT: tr("the context is full"),
         FinishReason.REPETITION: tr("the text repeated itself"),
         FinishReason.CANCELLED: tr("stopped"),
         FinishReason.ERROR: tr("the engine failed"),
-    }[reason]
+    }[stats.finish_reason]
+    return tr("{reason}, inside the thinking", reason=reason) if stats.inside_thinking else reason
 
 
 def summary(stats: GenerationStats) -> str:

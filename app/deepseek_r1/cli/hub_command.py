@@ -24,8 +24,10 @@ from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import command, option
 from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.core.events import Bill
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.plan import plan
 
@@ -106,6 +108,11 @@ def list_files(*, repository: str, source: str | None, as_json: bool) -> None:
     )
 
 
+def default_bill(header: ModelHeader) -> Bill:
+    """Returns the bill of a model at the default settings."""
+    return plan(header, LoadSettings(), planned_share(o.COMMAND_LINE_MIB)).bill
+
+
 def _row(listing: HubListing, model: HubModel) -> dict[str, Any]:
     row: dict[str, Any] = {
         "file": model.name,
@@ -118,7 +125,6 @@ def _row(listing: HubListing, model: HubModel) -> dict[str, Any]:
     }
     if listing.outline is not None:
         header = listing.outline.header(model.name, model.size_bytes, model.quantisation)
-        overhead = planned_share(o.COMMAND_LINE_MIB)
-        bill = plan(header, LoadSettings(), overhead).bill
+        bill = default_bill(header)
         row |= {"needs_mb": round(bill.total_mib, 2), "fits": bill.fits and not bill.streams}
     return row

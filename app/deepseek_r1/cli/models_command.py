@@ -20,10 +20,7 @@ from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import models_dirs, user_models_dir
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.memory.estimate import planned_share
-from deepseek_r1.memory.plan import plan
+from deepseek_r1.formats.gguf import read_header
 
 MIB = 1 << 20
 _CHANGED = 3  # the exit code of a refused model
@@ -187,7 +184,7 @@ def _describe(path: Path) -> dict[str, Any]:
         "name": header.name,
         "quantisation": header.quantisation,
         "mb": round(header.file_bytes / MIB, 2),
-        "needs_mb": _needs_mb(header),
+        "needs_mb": round(hub_command.default_bill(header).total_mib, 2),
     }
 
 
@@ -198,7 +195,7 @@ def _available() -> list[dict[str, Any]]:
             "name": model.name,
             "quantisation": file.quantisation,
             "mb": round(file.size_bytes / MIB, 2),
-            "needs_mb": _needs_mb(model.header(file)),
+            "needs_mb": round(hub_command.default_bill(model.header(file)).total_mib, 2),
             "error": "",
             "verifiable": file.sha256 is not None,
             "draft": model.draft or "",
@@ -206,8 +203,3 @@ def _available() -> list[dict[str, Any]]:
         for model in known_models()
         for file in model.files
     ]
-
-
-def _needs_mb(header: ModelHeader) -> float:
-    share = planned_share(o.COMMAND_LINE_MIB)
-    return round(plan(header, LoadSettings(), share).bill.total_mib, 2)
