@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from deepseek_r1.core.child_call import ChildCall, ChildDied
 from deepseek_r1.core.errors import EngineDied
-from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.host.environment import engine_environment, start_options
 from deepseek_r1.lab.quality_messages import Collect, Evaluate, Measurement, reply_adapter
@@ -45,13 +44,7 @@ def run_request(request: Evaluate | Collect, on_progress: OnProgress) -> Any:
             )
         except ChildDied as died:
             detail = died.stderr.strip()[-_DETAIL_CHARACTERS:]
-            raise EngineDied(how=_exit_text(died.returncode), detail=detail) from died
-
-
-def _exit_text(returncode: int) -> str:
-    if returncode < 0:
-        return tr("signal {number}", number=-returncode)
-    return tr("exit code {number}", number=returncode)
+            raise EngineDied(how=died.how, detail=detail) from died
 
 
 @dataclass(frozen=True, slots=True)

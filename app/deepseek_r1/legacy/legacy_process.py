@@ -65,12 +65,7 @@ legacy_reply_adapter: TypeAdapter[LegacyResult | ChildFailure] = TypeAdapter(
 class LegacyModelProcess:
     """Owns the process that holds the model. For one thread."""
 
-    def __init__(
-        self,
-        file: LegacyFile,
-        weights_mib: float,
-        on_progress: Progress,
-    ) -> None:
+    def __init__(self, file: LegacyFile, weights_mib: float, on_progress: Progress) -> None:
         """Start the process and let it read the file; see `LegacyModel`.
 
         Raises ModelLoadFailed, LoadStopped, EngineStartFailed, EngineDied.
@@ -101,10 +96,7 @@ class LegacyModelProcess:
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
         """Return the tokens of `text`; with `begin` after the token that begins a text, if any."""
-        return [
-            int(token)
-            for token in self._call("tokenize", _as_text(without_surrogates(text).encode()), begin)
-        ]
+        return [int(token) for token in self._call("tokenize", without_surrogates(text), begin)]
 
     def piece(self, token: int) -> bytes:
         """Return the text of a token, as bytes."""
@@ -136,7 +128,3 @@ class LegacyModelProcess:
         except ChildDied as died:
             detail = tr("It met a state it could not go on from.")
             raise EngineDied(how=died.how, detail=detail) from died
-
-
-def _as_text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
