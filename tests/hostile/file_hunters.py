@@ -192,9 +192,9 @@ def cached_answer(model: Path, folder: Path) -> str:
 
 def damage_file(path: Path, chosen: random.Random) -> str:
     """Damage one file, or put something else in its place. Returns what was done."""
-    if not path.is_file():
+    if path.is_symlink() or not path.is_file():  # nothing is written where a link leads
         return f"{path.name} is changed already"
-    raw = bytearray(path.read_bytes())
+    raw = bytearray(path.read_bytes() or b"x")
     match chosen.randrange(7):
         case 0:
             for _ in range(chosen.choice((1, 1, 8))):
@@ -215,7 +215,7 @@ def damage_file(path: Path, chosen: random.Random) -> str:
             path.write_bytes(other.read_bytes())
             return f"{path.name}: {other.name} in its place"
         case 5:
-            target = chosen.choice(("/etc/passwd", "/dev/zero", "/nowhere", str(path.parent)))
+            target = chosen.choice(("/proc/self/status", "/dev/zero", "/nowhere", str(path.parent)))
             path.unlink()
             path.symlink_to(target)
             return f"{path.name}: a link to {target}"

@@ -240,6 +240,17 @@ def test_without_the_file_of_owners_no_segment_has_one(
     assert files(tmp_path) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
+@pytest.mark.parametrize("name", ["owners.json", "key", "lock"])
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path: Path, name: str) -> None:
+    (tmp_path / "prompts").mkdir(mode=0o700)
+    os.mkfifo(tmp_path / "prompts" / name)
+    cache = PromptCache(tmp_path / "prompts", 100 * MIB)
+    save(cache, tokens(600))
+    assert found(cache, tokens(600)) == 600
+    cache.close()
+
+
 def test_names_that_lie_lead_to_nothing(
     reopened: Callable[[], PromptCache], tmp_path: Path
 ) -> None:

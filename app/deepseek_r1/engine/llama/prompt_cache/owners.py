@@ -71,14 +71,14 @@ class SegmentOwners:
 
 
 def _read(path: Path) -> _OwnersFile:
+    if not path.is_file():  # to open a pipe may take for ever
+        return _OwnersFile()
     try:
         with path.open("rb") as file:
             return _OwnersFile.model_validate_json(file.read(_MOST_BYTES))
-    except FileNotFoundError:
-        pass
     except (OSError, ValidationError) as error:
         log.engine.warning("the file of the prompts' owners is made anew: %s", error)
-    return _OwnersFile()
+        return _OwnersFile()
 
 
 def _today() -> int:
