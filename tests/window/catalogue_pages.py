@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
@@ -12,9 +13,22 @@ from r1desk.models.forecast import service
 from r1desk.models.forecast.forecast import MachineSpeed
 from r1desk.models.forecast.service import ForecastService
 from r1desk.models.widgets.catalogue_page import CataloguePage
+from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.preferences import Preferences
+from r1desk.shell.session import Session
 
 SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+
+
+def open_chooser(qtbot: QtBot, session: Session, page: str) -> QWidget:
+    """Open the dialog by its action and click the tab of `hub` or `files`."""
+    session.window.models_action.trigger()
+    chooser = session.window.findChild(ModelChooser)
+    shown, bar = getattr(chooser, page), chooser.tabs.tabBar()
+    place = bar.tabRect(chooser.tabs.indexOf(shown)).center()
+    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=place)
+    assert shown.isVisible()
+    return shown
 
 
 def select(page: CataloguePage, model: str, quantisation: str) -> None:

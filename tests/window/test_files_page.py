@@ -21,10 +21,10 @@ from deepseek_r1.catalogue.installed import Owner
 from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
 from deepseek_r1.formats import split
 from r1desk.models import files_presenter
-from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.files_page import FilesPage
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_llama
+from window.catalogue_pages import open_chooser
 from window.mouse_and_keys import click
 from window.session_fixture import ready_session
 
@@ -50,14 +50,7 @@ def other_apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def open_page(qtbot: QtBot, session: Session) -> FilesPage:
-    """Open the dialog by its keys and click its last tab."""
-    session.window.models_action.trigger()
-    chooser = session.window.findChild(ModelChooser)
-    tab = chooser.tabs.indexOf(chooser.files)
-    bar = chooser.tabs.tabBar()
-    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(tab).center())
-    assert chooser.files.isVisible()
-    return chooser.files
+    return open_chooser(qtbot, session, "files")
 
 
 @contextmanager
@@ -108,18 +101,12 @@ def test_every_file_is_listed_with_size_state_and_owner(qtbot: QtBot, own_profil
         assert "in 3 models" in page.total.text()
 
 
-def select(page: FilesPage, owner: str) -> None:
-    at = next(
-        at
-        for at in range(page.tree.topLevelItemCount())
-        if page.tree.topLevelItem(at).text(3) == owner
-    )
-    click_row_at(page, at)
-
-
-def click_row_at(page: FilesPage, at: int) -> None:
+def select(page: FilesPage, text: str, column: int = 3) -> None:
+    """Click the row that has this text in a column, by default the owner's."""
     view = page.tree
-    spot = view.visualItemRect(view.topLevelItem(at)).center()
+    items = [view.topLevelItem(at) for at in range(view.topLevelItemCount())]
+    item = next(each for each in items if each.text(column) == text)
+    spot = view.visualItemRect(item).center()
     QTest.mouseClick(
         view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, spot
     )
@@ -190,12 +177,7 @@ def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
         qtbot.waitUntil(lambda: session.models.loaded_path == path)
         page = open_page(qtbot, session)
         qtbot.waitUntil(lambda: any(state == "loaded" for _, state, _ in rows(page).values()))
-        at = next(
-            at
-            for at in range(page.tree.topLevelItemCount())
-            if page.tree.topLevelItem(at).text(2) == "loaded"
-        )
-        click_row_at(page, at)
+        select(page, "loaded", column=2)
         assert not page.delete_button.isEnabled()
         assert page.unload_button.isVisible()
         click(page.unload_button)

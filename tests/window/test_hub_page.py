@@ -19,6 +19,7 @@ from support.gguf_files import tiny_qwen2
 from support.hostile_server import QUICK, HostileServer
 from support.hub_server import hub_server, page
 from support.split import split
+from window.catalogue_pages import open_chooser
 from window.mouse_and_keys import click
 from window.session_fixture import running_session, wait_ready
 
@@ -50,12 +51,7 @@ def session(qtbot: QtBot, own_profile: Path) -> Iterator[Session]:
 
 
 def open_page(qtbot: QtBot, session: Session) -> HubPage:
-    session.window.models_action.trigger()
-    chooser = session.window.findChild(ModelChooser)
-    bar = chooser.tabs.tabBar()
-    tab = chooser.tabs.indexOf(chooser.hub)
-    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(tab).center())
-    return chooser.hub
+    return open_chooser(qtbot, session, "hub")
 
 
 def rows(page: HubPage) -> list[QTreeWidgetItem]:
@@ -69,20 +65,14 @@ def list_files(qtbot: QtBot, hub: HubPage, text: str) -> None:
     qtbot.waitUntil(lambda: bool(rows(hub)))
 
 
-def test_nothing_is_sent_before_the_files_are_asked_for(
+def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selected(
     qtbot: QtBot, session: Session, server: HostileServer
 ) -> None:
     hub = open_page(qtbot, session)
     qtbot.keyClicks(hub.name, page(server))
     qtbot.wait(200)
-    assert not server.requests
-
-
-def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selected(
-    qtbot: QtBot, session: Session, server: HostileServer
-) -> None:
-    hub = open_page(qtbot, session)
-    list_files(qtbot, hub, f"{page(server)}:Q8_0")
+    assert not server.requests, "nothing is sent before the files are asked for"
+    list_files(qtbot, hub, ":Q8_0")
     qtbot.waitUntil(lambda: all("tok/s" in row.text(3) for row in rows(hub)))
     assert [row.text(0) for row in rows(hub)] == ["m-Q4_K_M.gguf", "m-Q8_0.gguf"]
     assert rows(hub)[0].text(3).startswith("fits")

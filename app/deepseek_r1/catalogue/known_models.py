@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from deepseek_r1.catalogue.outline import ModelOutline
 from deepseek_r1.core.paths import catalogue_dir
@@ -138,14 +138,6 @@ class Catalogue(_Data):
     hosts: tuple[DownloadHost, ...]
     drafts: tuple[KnownDraft, ...] = ()
     models: tuple[KnownModel, ...]
-
-    @model_validator(mode="after")
-    def _check_drafts(self) -> Catalogue:
-        known = {each.id for each in self.drafts}
-        missing = [model.draft for model in self.models if model.draft and model.draft not in known]
-        if missing:
-            raise ValueError(f"no such draft model: {missing[0]}")
-        return self
 
     def sources(self, model: KnownModel, file: KnownFile) -> tuple[DownloadSource, ...]:
         """Returns the addresses of a file in the order of `hosts`."""
