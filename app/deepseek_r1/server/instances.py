@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -36,8 +36,7 @@ SUPERVISOR_MIB = 48  # of this process, measured
 MAX_INSTANCES = 64
 SHORT_RUN_S = 30.0  # an instance that ends earlier counts as a failed start
 MAX_FAILED_STARTS = 4
-FIRST_PAUSE_S = 1.0
-MOST_PAUSE_S = 30.0
+PAUSE_S = 3.0  # before another start
 _POLL_S = 0.2
 _KILL_S = END_S + 5.0  # after the drain
 _REFUSED = (2, 3)  # exit statuses that another start would not change
@@ -71,7 +70,6 @@ class _Instance:
     started_at: float = 0.0
     due_at: float = 0.0  # of the next start
     failed_starts: int = 0
-    pause_s: float = field(default=FIRST_PAUSE_S)
 
     def release(self) -> None:
         """Release a process that has ended."""
@@ -129,10 +127,9 @@ class InstanceSupervisor:
         instance.release()
         short = now - instance.started_at < SHORT_RUN_S
         instance.failed_starts = instance.failed_starts + 1 if short else 0
-        instance.pause_s = min(instance.pause_s * 2, MOST_PAUSE_S) if short else FIRST_PAUSE_S
         if status in _REFUSED or instance.failed_starts > MAX_FAILED_STARTS:
             raise InstanceFailed(number=instance.number, status=status)
-        instance.due_at = now + instance.pause_s
+        instance.due_at = now + PAUSE_S
 
     def _start(self, instance: _Instance) -> None:
         process = subprocess.Popen(
