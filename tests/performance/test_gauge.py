@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QHoverEvent
 from PySide6.QtWidgets import QApplication
 
 from performance.samples import gauge_values
@@ -90,6 +91,17 @@ def test_no_number_is_cut_at_any_width(gauge: Gauge, width: int):
     gauge.layout().activate()
     for meter in (gauge._memory, gauge._machine, gauge._context, gauge._speed, gauge._state):
         assert not meter.isVisible() or meter.width() >= meter.sizeHint().width()
+
+
+@pytest.mark.parametrize("kind", [QEvent.Type.HoverEnter, QEvent.Type.HoverLeave])
+def test_a_part_that_can_be_clicked_is_painted_anew_under_the_mouse(
+    gauge: Gauge, qtbot, kind: QEvent.Type
+):
+    meter = gauge._memory
+    painted = []
+    meter.paintEvent = painted.append
+    QApplication.sendEvent(meter, QHoverEvent(kind, QPointF(5, 5), QPointF(5, 5), QPointF(5, 5)))
+    qtbot.waitUntil(lambda: bool(painted))
 
 
 def test_the_bar_warns_before_the_budget_and_alarms_above_it():

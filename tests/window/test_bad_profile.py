@@ -266,10 +266,3 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
         ask(qtbot, session, "Does it go on?")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"
-
-
-def test_a_database_that_is_no_database_is_set_aside(qtbot: QtBot, own_profile: Path) -> None:
-    own_profile.mkdir()
-    (own_profile / "conversations.db").write_bytes(b"not a database at all" * 1000)
-    with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(lambda: "conversation file was damaged" in notice_text(session))

@@ -43,7 +43,7 @@ class ServerProcess(QObject):
         super().__init__(parent)
         self._events: deque[ProcessEvent] = deque()
         self._over = False
-        self._pending.connect(self._on_pending, Qt.ConnectionType.QueuedConnection)
+        self._pending.connect(self._handle_events, Qt.ConnectionType.QueuedConnection)
         self._process = ChildProcess(
             child_command(ChildKind.SHARED_SERVER),
             child_environment(),
@@ -86,9 +86,6 @@ class ServerProcess(QObject):
         self._pending.emit()
 
     @Slot()
-    def _on_pending(self) -> None:
-        self._handle_events()
-
     def _handle_events(self) -> None:
         for _ in range(len(self._events)):  # what comes meanwhile has a signal of its own
             match self._events.popleft():
