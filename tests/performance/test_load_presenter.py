@@ -17,7 +17,7 @@ from deepseek_r1.memory.estimate import Estimate
 from performance.samples import a_bill, a_model
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
-from r1desk.models.forecast.service import ForecastService
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.pill_presenter import RecentModels
 from r1desk.performance.load_presenter import LoadPresenter
 from r1desk.performance.widgets.panel import PerformancePanel

@@ -9,9 +9,9 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
-from r1desk.models.forecast import service
-from r1desk.models.forecast.forecast import MachineSpeed
-from r1desk.models.forecast.service import ForecastService
+from r1desk.models import forecast_service as service
+from r1desk.models.forecast import MachineSpeed
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.preferences import Preferences

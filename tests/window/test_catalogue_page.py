@@ -15,10 +15,10 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec, find_known
 from deepseek_r1.catalogue.installed import InstalledModel, Origin, Owner
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
+from r1desk.models import forecast_service as service
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
-from r1desk.models.forecast import service
-from r1desk.models.forecast.forecast import estimate_fit, format_fit
-from r1desk.models.forecast.service import ForecastService
+from r1desk.models.forecast import estimate_fit, format_fit
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets import catalogue_page
 from r1desk.models.widgets import chooser as chooser_module

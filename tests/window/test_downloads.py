@@ -23,9 +23,9 @@ from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.processes import ChildKind
+from r1desk.models import forecast_service as service
 from r1desk.models.downloads import Download, Downloads, DownloadState
-from r1desk.models.forecast import service
-from r1desk.models.forecast.forecast import MachineSpeed
+from r1desk.models.forecast import MachineSpeed
 from r1desk.platform import helper_processes
 from r1desk.preferences import Preferences
 from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request

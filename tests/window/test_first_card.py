@@ -15,7 +15,7 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.models.catalogue_picks import CatalogueFile, RecommendedDownload
-from r1desk.models.forecast.forecast import MachineSpeed, estimate_fit
+from r1desk.models.forecast import MachineSpeed, estimate_fit
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.preferences import Preferences
 from support.gguf_files import tiny_llama

@@ -9,7 +9,7 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models import catalogue_picks
 from r1desk.models.catalogue_picks import recommend_download
-from r1desk.models.forecast.forecast import (
+from r1desk.models.forecast import (
     Fit,
     Forecast,
     MachineSpeed,
@@ -18,7 +18,7 @@ from r1desk.models.forecast.forecast import (
     format_fit,
     format_raised,
 )
-from r1desk.models.forecast.service import Forecaster
+from r1desk.models.forecast_service import Forecaster
 
 SETTINGS = LoadSettings(memory_budget=2048)
 SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)

@@ -23,9 +23,9 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory.plan import ProcessOverhead, plan
-from r1desk.models.forecast import service as module
-from r1desk.models.forecast.forecast import Forecast, MachineSpeed, format_fit
-from r1desk.models.forecast.service import Forecaster, ForecastService
+from r1desk.models import forecast_service as module
+from r1desk.models.forecast import Forecast, MachineSpeed, format_fit
+from r1desk.models.forecast_service import Forecaster, ForecastService
 from r1desk.preferences import Preferences
 
 SMALL = "deepseek-r1-distill-qwen-1.5b/Q4_K_M"

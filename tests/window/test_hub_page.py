@@ -10,8 +10,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QTreeWidgetItem
 from pytestqt.qtbot import QtBot
 
-from r1desk.models.forecast import service
-from r1desk.models.forecast.forecast import MachineSpeed
+from r1desk.models import forecast_service as service
+from r1desk.models.forecast import MachineSpeed
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.hub_page import HubPage
 from r1desk.shell.session import Session

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from r1desk.models.forecast import service as module
-from r1desk.models.forecast.service import known_speed, machine_speed
+from r1desk.models import forecast_service as module
+from r1desk.models.forecast_service import known_speed, machine_speed
 
 
 def test_the_fastest_measurement_counts_and_later_starts_know_it(

@@ -26,8 +26,8 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.memory.plan import preferred_context
-from r1desk.models.forecast.forecast import Fit, Forecast
-from r1desk.models.forecast.service import Forecaster
+from r1desk.models.forecast import Fit, Forecast
+from r1desk.models.forecast_service import Forecaster
 from r1desk.models.scan import free_models_bytes
 from r1desk.platform.helper_processes import add_helper, remove_helper
 

@@ -33,7 +33,7 @@ from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
-from r1desk.models.forecast.forecast import larger_budget
+from r1desk.models.forecast import larger_budget
 from r1desk.platform.background_thread import BackgroundAnswer
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.preferences import Preferences

@@ -23,7 +23,7 @@ from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
 from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
-from r1desk.models.forecast.service import ForecastService
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.pill_presenter import PillPresenter, RecentModels
 from r1desk.models.presenter import ModelPresenter, TemplatePresenter
 from r1desk.models.widgets.download_list import DownloadList

@@ -20,7 +20,7 @@ from r1desk.models.catalogue_picks import (
 )
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
-from r1desk.models.forecast.service import ForecastService
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import find_r1_file
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.models.widgets.page_parts import open_model_dialog

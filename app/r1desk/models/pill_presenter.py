@@ -16,8 +16,8 @@ from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
-from r1desk.models.forecast.forecast import format_fit, format_rate
-from r1desk.models.forecast.service import Forecaster, ForecastService
+from r1desk.models.forecast import format_fit, format_rate
+from r1desk.models.forecast_service import Forecaster, ForecastService
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.model_pill import ModelPill, PillState, RecentModel
 from r1desk.platform.background_thread import BackgroundAnswer

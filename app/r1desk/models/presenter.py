@@ -18,7 +18,7 @@ from r1desk.chat.composer.menu_buttons import TemplateButton
 from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import LoadAlternative, ModelController
-from r1desk.models.forecast.service import ForecastService
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.widgets.page_parts import open_template_dialog
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.preferences import Preferences

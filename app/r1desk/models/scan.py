@@ -22,8 +22,8 @@ from deepseek_r1.catalogue.installed import (
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
-from r1desk.models.forecast.forecast import Forecast
-from r1desk.models.forecast.service import Forecaster
+from r1desk.models.forecast import Forecast
+from r1desk.models.forecast_service import Forecaster
 
 _R1_NAME = re.compile("deepseek[-_ ]?r1", re.IGNORECASE)
 

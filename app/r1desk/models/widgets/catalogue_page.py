@@ -24,8 +24,8 @@ from deepseek_r1.catalogue.installed import known_by
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.i18n import tr
 from r1desk.models.catalogue_picks import CatalogueFile, pick, survey_catalogue
-from r1desk.models.forecast.forecast import Forecast
-from r1desk.models.forecast.service import ForecastService
+from r1desk.models.forecast import Forecast
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.scan import FoundModel
 from r1desk.models.widgets.catalogue_table import CatalogueTable
 from r1desk.models.widgets.model_card import ModelCard

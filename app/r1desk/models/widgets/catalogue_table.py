@@ -21,7 +21,7 @@ from deepseek_r1.catalogue.known_models import catalogue
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.catalogue_picks import CatalogueFile
-from r1desk.models.forecast.forecast import format_fit, format_raised
+from r1desk.models.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.widgets.model_card import DraftCheckBox, on_this_computer
 from r1desk.models.widgets.page_parts import AddressLine, ModelTree, show_fit

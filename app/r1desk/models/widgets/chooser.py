@@ -26,8 +26,8 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.catalogue.installed import Origin
 from deepseek_r1.core.i18n import tr
-from r1desk.models.forecast.forecast import format_fit
-from r1desk.models.forecast.service import ForecastService
+from r1desk.models.forecast import format_fit
+from r1desk.models.forecast_service import ForecastService
 from r1desk.models.formatting import format_parameters, format_size
 from r1desk.models.scan import FoundModel, find_models, free_models_bytes, owner_text
 from r1desk.models.widgets.catalogue_page import CataloguePage

@@ -22,7 +22,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
 from r1desk.models.catalogue_picks import RecommendedDownload
-from r1desk.models.forecast.forecast import format_rate
+from r1desk.models.forecast import format_rate
 from r1desk.models.formatting import format_bill_summary, format_download
 from r1desk.models.scan import owner_name
 from r1desk.theme import explain, icon, set_role

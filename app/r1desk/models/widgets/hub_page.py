@@ -35,7 +35,7 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models.catalogue_picks import Offer, OfferedModel, find_offers
-from r1desk.models.forecast.forecast import format_fit, format_raised
+from r1desk.models.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_bill_summary, format_download, format_size
 from r1desk.models.widgets.page_parts import AddressLine, ModelTree, ask_unverified, show_fit
 from r1desk.platform.background_thread import (

@@ -16,7 +16,7 @@ from r1desk.models.catalogue_picks import (
     Purpose,
     purpose_texts,
 )
-from r1desk.models.forecast.forecast import format_fit, format_raised
+from r1desk.models.forecast import format_fit, format_raised
 from r1desk.models.formatting import format_size
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import put_inside

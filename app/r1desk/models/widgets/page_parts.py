@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
-from r1desk.models.forecast.forecast import Fit, Forecast, format_fit, format_raised
+from r1desk.models.forecast import Fit, Forecast, format_fit, format_raised
 from r1desk.theme import explain, icon, set_role
 
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

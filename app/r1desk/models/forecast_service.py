@@ -34,7 +34,7 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.hardware.read_speed import memory_read_mib_s, read_speed_mib_s
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.models.forecast.forecast import Fit, Forecast, MachineSpeed, estimate_fit
+from r1desk.models.forecast import Fit, Forecast, MachineSpeed, estimate_fit
 from r1desk.platform.background_thread import (
     BackgroundAnswer,
     ask_in_background,

@@ -1,1 +1,0 @@
-"""Says how a model file would run on this computer: one answer for every place that shows it."""
