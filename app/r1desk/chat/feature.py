@@ -11,11 +11,10 @@ from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.answers.presets import PresetController
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.answers.settings_controller import ChatSettingsController
-from r1desk.chat.context.context_controllers import ContextControllers
+from r1desk.chat.context.context_controllers import AnsweringModel, ContextControllers
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.presenter import ChatPresenter, ComposerFooterPresenter
 from r1desk.chat.presenters.request_handler import RequestHandler
-from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.features import Feature, Services
 from r1desk.widgets.notice_bar import Level, Notice
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QTimer, Slot
+from pathlib import Path
+from typing import Protocol
 
-from deepseek_r1.core.events import ModelLoaded
+from PySide6.QtCore import QObject, QTimer, SignalInstance, Slot
+
+from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.heap import return_free_memory
+from deepseek_r1.core.settings import LoadSettings
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.context_overflow import ContextOverflow, ModelInUse
@@ -13,7 +17,6 @@ from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.summary_controller import SummaryController
 from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.chat.values.prompt import memory_start
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.helper_processes import window_and_helpers_mib
@@ -21,6 +24,30 @@ from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage, Store
 
 TRIM_DELAY_MS = 3000  # after another conversation is shown
+
+
+class AnsweringModel(Protocol):
+    """The models' controller, as the chat needs it.
+
+    Signals:
+        loaded: `ModelLoaded`.
+    """
+
+    loaded: SignalInstance
+    current: ModelLoaded | None
+    name: str  # for the answers that it writes
+    next_path: Path | None  # of the model that answers next: the one being loaded, or the chosen
+    facts: ModelFacts | None  # of the loaded model
+    ready: bool  # a question would be answered at once
+
+    def ensure_loading(self) -> None:
+        """Load the remembered model unless one is loaded or loading."""
+
+    def choose(self, path: Path) -> None:
+        """Load another model."""
+
+    def apply(self, settings: LoadSettings) -> None:
+        """Load the model anew with other settings."""
 
 
 class ContextControllers(QObject):
