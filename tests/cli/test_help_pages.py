@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,3 +66,10 @@ def test_models_are_listed_with_whole_paths(starter):
 def test_the_help_says_how_much_goes_without_an_option():
     shown = " ".join(run_here("prune", "--help").stdout.split())
     assert "0.3, or none with --prune-layers" in shown
+
+
+def test_options_of_a_fit_that_is_gone_are_taken_and_named(tmp_path: Path):
+    gone = ["--no-compensate", "--scratch", "x", "--disk-limit", "5"]
+    done = run_here("prune", str(tmp_path / "none.gguf"), str(tmp_path / "new.gguf"), *gone)
+    assert all(name in done.stderr for name in ("--compensate", "--scratch", "--disk-limit"))
+    assert "No such option" not in done.stderr

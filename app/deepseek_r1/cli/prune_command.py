@@ -8,7 +8,7 @@ import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import PATH, command, option
+from deepseek_r1.cli.command import PATH, Decorator, command, option
 from deepseek_r1.cli.convert_command import layers_option, show_converted, text_option
 from deepseek_r1.cli.quality_command import model_bar
 from deepseek_r1.convert.job import ConversionProgress, ConversionRequest, ConversionResult
@@ -20,6 +20,18 @@ from deepseek_r1.lab.prune_model import Pruning
 from deepseek_r1.lab.prune_model import prune as prune_model
 
 _USUAL_SHARE = 0.3  # without --prune and --prune-layers
+
+
+def without_effect(_context: click.Context, option: click.Parameter, value: object) -> None:
+    """Say of an option that scripts may still name that it no longer does anything."""
+    if value is not None:
+        detail = tr("The fit of what stays gained nothing and is gone.")
+        console.note(f"{option.opts[0]}: {detail}")
+
+
+def fit_option(names: str) -> Decorator:
+    """Returns a hidden option of the fit of earlier versions."""
+    return option(names, "", hidden=True, expose_value=False, callback=without_effect, default=None)
 
 
 def require_file(source: Path) -> None:
@@ -63,6 +75,9 @@ def prune_file(
     show_default=tr("{share}, or none with --prune-layers", share=_USUAL_SHARE),
 )
 @layers_option
+@fit_option("--compensate/--no-compensate")
+@fit_option("--scratch")
+@fit_option("--disk-limit")
 @o.precision_option
 @o.budget_option
 @o.threads_option
