@@ -192,6 +192,8 @@ def _command(name: str, command: click.Command) -> str:
     help_text = inspect.cleandoc(command.help or "")
     rows = [f"## `{line}`\n\n{help_text}\n\n| option | default | meaning |\n| --- | --- | --- |\n"]
     for each in command.params:
+        if getattr(each, "hidden", False):
+            continue
         names = ", ".join(f"`{opt}`" for opt in (*each.opts, *each.secondary_opts))
         default = each.to_info_dict().get("default")
         if isinstance(getattr(each, "show_default", None), str):
