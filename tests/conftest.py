@@ -30,7 +30,7 @@ from r1desk.platform.clipboard import let_copied_text_outlive_python
 from support.budgets import ROOMY_MIB
 from support.engine_script import EngineScript
 from support.patience import PatientQtBot
-from support.shallow import shallow
+from support.raw_gguf import shallow
 
 TESTS = Path(__file__).parent
 INTEGRATION_FOLDERS = {"cli", "host", "server"}  # each of their tests starts our programs

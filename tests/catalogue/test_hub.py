@@ -30,8 +30,16 @@ from deepseek_r1.catalogue.outline import read_outline
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_qwen2
-from support.hostile_server import QUICK, HostileServer, Reply, Request
-from support.hub_server import REPOSITORY, hub_server, page, tree_of
+from support.hostile_server import (
+    QUICK,
+    REPOSITORY,
+    HostileServer,
+    Reply,
+    Request,
+    hub_server,
+    page,
+    tree_of,
+)
 
 
 def list_page(server: HostileServer, suffix: str = "") -> HubListing:

@@ -26,8 +26,7 @@ from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.partial_file import unfinished
 from deepseek_r1.catalogue.pull import pull
 from deepseek_r1.core.i18n import use_language
-from support.hostile_server import HostileServer
-from support.hub_server import hub_server, tree_of
+from support.hostile_server import HostileServer, hub_server, tree_of
 
 
 @pytest.fixture

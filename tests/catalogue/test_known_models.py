@@ -25,7 +25,7 @@ from deepseek_r1.formats.ggml_types import FILE_TYPES, TYPES_BY_NAME
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.formats.shape import CHAT
 from deepseek_r1.memory.plan import ProcessOverhead, plan
-from support.r1_header import r1_header
+from support.real_models import r1_header
 
 FILES = [(model, file) for model in known_models() for file in model.files]
 IDS = [file.file for _, file in FILES]

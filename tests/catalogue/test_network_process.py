@@ -43,8 +43,7 @@ from deepseek_r1.core.errors import GgufVersionUnknown, ProtocolBroken
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.process_lock import missing_parts
 from deepseek_r1.core.processes import ChildKind
-from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request
-from support.hub_server import hub_server, page
+from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request, hub_server, page
 from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.integration

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from host.scripted_engine import TEXT as ANSWER
 from r1desk.store import ChatMessage
+
+CHARACTERS_PER_TOKEN = 4
 
 
 def user(number: int, content: str, **more: object) -> ChatMessage:
@@ -11,3 +14,17 @@ def user(number: int, content: str, **more: object) -> ChatMessage:
 
 def answer(number: int, content: str, **more: object) -> ChatMessage:
     return ChatMessage(number, "assistant", content, **more)
+
+
+def conversation(tokens: int) -> list[ChatMessage]:
+    """About `tokens` tokens of questions, and of answers that have everything answers have."""
+    messages: list[ChatMessage] = []
+    characters = 0
+    while characters < tokens * CHARACTERS_PER_TOKEN:
+        number = len(messages)
+        question = f"Question {number}: how does this part work, and what follows from it?"
+        text = ANSWER * (1 + number % 5)
+        messages.append(user(number + 1, question))
+        messages.append(answer(number + 2, text, thinking=ANSWER, thinking_s=3.0))
+        characters += len(question) + 2 * len(text)
+    return messages

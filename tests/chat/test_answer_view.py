@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
-from chat.shown_messages import answer, user
+from chat.shown_messages import ANSWER, answer, conversation, user
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
 from r1desk.chat.messages.view import ChatView
@@ -18,7 +18,6 @@ from r1desk.chat.text.code_box import CodeBox
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.prose_view import ProseView
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
-from support.long_chat import ANSWER, conversation
 
 Settled = Callable[[ChatView], None]
 STATS = GenerationStats(

@@ -7,8 +7,8 @@ from hostile_texts import EACH, TEXTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chat.shown_messages import ANSWER
 from r1desk.chat.text.block_splitter import MAX_CODE_LINES, BlockSplitter, MarkdownBlock
-from support.long_chat import ANSWER
 
 
 def blocks(text: str, size: int) -> list[MarkdownBlock]:

@@ -9,8 +9,8 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from chat.shown_messages import conversation
 from r1desk.chat.messages.view import ChatView
-from support.long_chat import conversation
 
 Settled = Callable[[ChatView], None]
 

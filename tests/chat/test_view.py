@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from chat.shown_messages import answer, user
+from chat.shown_messages import ANSWER, answer, conversation, user
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat.composer.composer import Composer
@@ -29,7 +29,6 @@ from r1desk.chat.values.intents import (
     SelectVersion,
     SendExample,
 )
-from support.long_chat import ANSWER, conversation
 
 Settled = Callable[[ChatView], None]
 STATS = GenerationStats(

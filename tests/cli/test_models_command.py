@@ -17,8 +17,7 @@ from deepseek_r1.cli import pull_command
 from deepseek_r1.cli.app import app
 from support.command import run, run_here, start
 from support.gguf_files import tiny_qwen2
-from support.hostile_server import HostileServer
-from support.hub_server import hub_server, page
+from support.hostile_server import HostileServer, hub_server, page
 from support.patience import wait_until
 
 LOOPBACK = {"R1DESK_LOOPBACK_HTTP": "1", "NO_PROXY": "127.0.0.1"}

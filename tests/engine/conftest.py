@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.r1_shaped import make_r1_shaped
+from support.real_models import make_r1_shaped
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ from deepseek_r1.engine.prompt.template_renderer import (
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 from support.hostile_templates import HOSTILE, SHARED_LISTS
-from support.r1_header import FILE_BYTES, r1_header
+from support.real_models import FILE_BYTES, r1_header
 
 HERE = Path(__file__).parent
 BOS, EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"

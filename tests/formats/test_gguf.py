@@ -14,8 +14,8 @@ from deepseek_r1.core.paths import starter_model
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import CHATML, tiny_llama, tiny_qwen2
 from support.hostile import CASES, Hostile
-from support.r1_header import FILE_BYTES, r1_header
 from support.raw_gguf import ARRAY, STRING, U16, U32, RawGguf, array
+from support.real_models import FILE_BYTES, r1_header
 
 
 @pytest.fixture(scope="module")

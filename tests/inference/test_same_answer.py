@@ -14,7 +14,7 @@ import pytest
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
-from support.k_quant import k_quant_model
+from support.real_models import k_quant_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -27,7 +27,7 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.plan import ProcessOverhead, plan
 from support.budgets import engine_extra_mib
-from support.r1_shaped import r1_shaped
+from support.real_models import r1_shaped
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from deepseek_r1.core.events import Bill, BillItem
+from deepseek_r1.core.events import BillItem
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
@@ -30,8 +30,4 @@ def engine_extra_mib(model: Path) -> float:
     with EngineClient() as engine:
         measured = engine.load(model, settings, window_mib=0.0).bill
     planned = plan(read_header(model), settings, ProcessOverhead()).bill
-    return _runtime_mib(measured) - _runtime_mib(planned)
-
-
-def _runtime_mib(bill: Bill) -> float:
-    return bill.mib_of(BillItem.RUNTIME)
+    return measured.mib_of(BillItem.RUNTIME) - planned.mib_of(BillItem.RUNTIME)

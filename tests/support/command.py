@@ -57,21 +57,20 @@ def run_here(
 
 def run(*args: str | Path, text: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     """The finished command in a process of its own; its output as text."""
-    return subprocess.run(
-        [*COMMAND, *map(str, args)],
-        input=text,
-        env=environment(**env),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=PATIENCE_S * 4,
-        check=False,
-    )
+    return _finished([*COMMAND, *map(str, args)], text, env)
 
 
 def run_code(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     """A finished interpreter that ran `code`, with our packages to import."""
+    return _finished([sys.executable, "-c", code], None, env)
+
+
+def _finished(
+    command: list[str], text: str | None, env: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code],
+        command,
+        input=text,
         env=environment(**env),
         capture_output=True,
         encoding="utf-8",

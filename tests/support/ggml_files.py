@@ -12,17 +12,8 @@ from pathlib import Path
 import numpy as np
 
 WORDS = [
-    b" the",
-    b" of",
-    b" and",
-    b" to",
-    b" in",
-    b" is",
-    b"ing",
-    b"er",
-    "é".encode(),
-    " 你".encode(),
-]
+    b" the", b" of", b" and", b" to", b" in", b" is", b"ing", b"er", "é".encode(), " 你".encode(),
+]  # fmt: skip
 END = b"<|endoftext|>"
 
 

@@ -23,21 +23,8 @@ CHATML = (
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 WORDS = (
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "it",
-    "you",
-    "that",
-    "he",
-    "was",
-    "for",
-    "on",
-    "have",
-)
+    "the", "of", "and", "to", "in", "is", "it", "you", "that", "he", "was", "for", "on", "have",
+)  # fmt: skip
 
 
 def tiny_llama(path: Path, *, seed: int = 1, **keys: object) -> Path:
@@ -57,31 +44,6 @@ def tiny_llama(path: Path, *, seed: int = 1, **keys: object) -> Path:
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
     return finish(writer, len(tokens), seed)
-
-
-def tiny_gemma3(path: Path, *, seed: int = 5, **keys: object) -> Path:
-    """A `gemma3` model with the tokens of its chat format and without a chat template."""
-    tokens = ["<pad>", "<eos>", "<bos>", "<unk>"] + [f"<0x{byte:02X}>" for byte in range(256)]
-    types = [3, 3, 3, 2] + [6] * 256
-    tokens += ["<start_of_turn>", "<end_of_turn>"]
-    types += [3, 3]
-    letters = [chr(code) for code in range(33, 127)]
-    pieces = ["▁", "\n", *letters, *(f"▁{letter}" for letter in letters)]
-    tokens += pieces
-    types += [1] * len(pieces)
-    writer = _writer(path, "gemma3", len(tokens), template="", **keys)
-    writer.add_key_length(EMBEDDING // HEADS)
-    writer.add_value_length(EMBEDDING // HEADS)
-    writer.add_sliding_window(CONTEXT // 2)
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(tokens)
-    writer.add_token_scores([0.0] * 262 + [-float(n) for n in range(len(pieces))])
-    writer.add_token_types(types)
-    writer.add_bos_token_id(2)
-    writer.add_eos_token_id(1)
-    writer.add_unk_token_id(3)
-    writer.add_eot_token_id(tokens.index("<end_of_turn>"))
-    return finish(writer, len(tokens), seed, head_norms=True, post_norms=True)
 
 
 def tiny_qwen2(path: Path, *, seed: int = 2, **keys: object) -> Path:
@@ -164,7 +126,6 @@ def finish(
     *,
     bias: int = False,
     head_norms: int = False,
-    post_norms: int = False,
     experts: int = 0,
     width: int = FEED_FORWARD,
 ) -> Path:
@@ -200,9 +161,6 @@ def finish(
             add(name + "attn_k_norm.weight", head)
         add(name + "attn_output.weight", EMBEDDING, EMBEDDING, quantised=True)
         add(name + "ffn_norm.weight", EMBEDDING)
-        if post_norms:
-            add(name + "post_attention_norm.weight", EMBEDDING)
-            add(name + "post_ffw_norm.weight", EMBEDDING)
         if experts:
             add(name + "ffn_gate_inp.weight", experts, EMBEDDING)
         add(name + "ffn_gate" + feed_forward, *each_expert, width, EMBEDDING, quantised=True)

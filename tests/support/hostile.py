@@ -73,12 +73,15 @@ def _attr(name: str, expected: type[errors.ModelRefused] = Damaged, **values: ob
     return _edit(name, change, expected)
 
 
-def _tensor(name: str, tensor: str, **values: object) -> Hostile:
+def _tensor(
+    case: str, tensor: str, expected: type[errors.ModelRefused] = Damaged, **values: object
+) -> Hostile:
     def change(model: RawGguf) -> None:
+        found = model.tensor(tensor)
         for attribute, value in values.items():
-            setattr(model.tensor(tensor), attribute, value)
+            setattr(found, attribute, value)
 
-    return _edit(name, change)
+    return _edit(case, change, expected)
 
 
 def _raw_key(name: str, raw: RawKey, expected: type[errors.ModelRefused] = Damaged) -> Hostile:
@@ -109,10 +112,6 @@ def _token(name: str, number: int, text: bytes) -> Hostile:
     return _edit(name, change)
 
 
-def _renamed_tensor(model: RawGguf, old: str, new: bytes) -> None:
-    model.tensor(old).name = new
-
-
 def _overlap(model: RawGguf) -> None:
     model.tensors[2].offset = model.tensors[1].offset
 
@@ -122,14 +121,6 @@ def _bigger_vocabulary(model: RawGguf) -> None:
     embedding.shape[1] -= 1
     embedding.data = embedding.data[: 64 // 32 * 34 * embedding.shape[1]]
     model.lay_out()
-
-
-def _header_only(model: RawGguf) -> bytes:
-    return model.header()
-
-
-def _set_type(model: RawGguf, kind: int) -> None:
-    model.tensor("output.weight").kind = kind
 
 
 def _in_groups_of_128(model: RawGguf) -> None:
@@ -176,7 +167,7 @@ CUTS = [
     Hostile("cut in the keys", Truncated, lambda m: m.bytes()[:300]),
     Hostile("cut in the vocabulary", Truncated, lambda m: m.bytes()[:4000]),
     Hostile("cut in the tensor table", Truncated, lambda m: m.header()[:-10]),
-    Hostile("all of the header, none of the weights", Truncated, _header_only),
+    Hostile("all of the header, none of the weights", Truncated, RawGguf.header),
     Hostile("half of the weights", Truncated, lambda m: m.bytes()[: len(m.bytes()) // 2]),
     Hostile("last byte lost", Truncated, lambda m: m.bytes()[:-1]),
     Hostile("a vocabulary without weights", errors.ModelWithoutWeights, _vocabulary_only),
@@ -227,8 +218,8 @@ TABLE = [
     _tensor("sizes whose product is 2^64 + 64", "output.weight", shape=[64, (1 << 58) + 1]),
     _tensor("sizes whose bytes overflow", "output.weight", shape=[1 << 62]),
     _tensor("a row that is no multiple of its block", "token_embd.weight", shape=[63, 470]),
-    _edit("type 4, removed", lambda m: _set_type(m, 4), Unknown),
-    _edit("type 43, not yet", lambda m: _set_type(m, 43), Unknown),
+    _tensor("type 4, removed", "output.weight", Unknown, kind=4),
+    _tensor("type 43, not yet", "output.weight", Unknown, kind=43),
     _edit("Q2_0 in groups of 128", _in_groups_of_128, Unknown),
     _key("rotated weights", "prism.hadamard.block", U32, 128, Unknown),
     _tensor("type -1", "output.weight", kind=0xFFFFFFFF),
@@ -236,10 +227,10 @@ TABLE = [
     _tensor("an offset that wraps", "output.weight", offset=(1 << 64) - 32),
     _tensor("an offset off the alignment", "output.weight", offset=1),
     _edit("two tensors in one place", _overlap),
-    _edit("a tensor twice", lambda m: _renamed_tensor(m, "output.weight", b"output_norm.weight")),
-    _edit("a tensor without name", lambda m: _renamed_tensor(m, "output.weight", b"")),
-    _edit("a name of 64 letters", lambda m: _renamed_tensor(m, "output.weight", b"x" * 64)),
-    _edit("a name with a NUL", lambda m: _renamed_tensor(m, "output.weight", b"output\0weight")),
+    _tensor("a tensor twice", "output.weight", name=b"output_norm.weight"),
+    _tensor("a tensor without name", "output.weight", name=b""),
+    _tensor("a name of 64 letters", "output.weight", name=b"x" * 64),
+    _tensor("a name with a NUL", "output.weight", name=b"output\0weight"),
 ]
 
 KINDS = [

@@ -28,27 +28,15 @@ def mutants(data: bytes, seed: int) -> Iterator[tuple[str, bytes]]:
     header = len(sound.header())
     random = Random(seed)
     plain: list[tuple[str, Callable[[bytearray, int, Random], None]]] = [
-        ("bit flips", _flip),
-        ("magic numbers", _magic_number),
-        ("cut", _cut),
-        ("insert", _insert),
-        ("delete", _delete),
-        ("copied block", _copy_block),
-    ]
+        ("bit flips", _flip), ("magic numbers", _magic_number), ("cut", _cut),
+        ("insert", _insert), ("delete", _delete), ("copied block", _copy_block),
+    ]  # fmt: skip
     aware: list[tuple[str, Callable[[RawGguf, Random], None]]] = [
-        ("key value", _key_value),
-        ("key value", _key_value),
-        ("key kind", _key_kind),
-        ("key lost", _key_lost),
-        ("keys swapped", _keys_swapped),
-        ("array", _array),
-        ("token text", _token_text),
-        ("tensor shape", _tensor_shape),
-        ("tensor kind", _tensor_kind),
-        ("tensor names", _tensor_names),
-        ("tensor lost", _tensor_lost),
-        ("weights", _weights),
-    ]
+        ("key value", _key_value), ("key value", _key_value), ("key kind", _key_kind),
+        ("key lost", _key_lost), ("keys swapped", _keys_swapped), ("array", _array),
+        ("token text", _token_text), ("tensor shape", _tensor_shape), ("tensor kind", _tensor_kind),
+        ("tensor names", _tensor_names), ("tensor lost", _tensor_lost), ("weights", _weights),
+    ]  # fmt: skip
     while True:
         if random.random() < 0.4:
             name, change = random.choice(plain)

@@ -13,6 +13,7 @@ FORMATS = {
     U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i",
     F32: "f", BOOL: "?", U64: "Q", I64: "q", F64: "d",
 }  # fmt: skip
+SHALLOW_BLOCKS = 3
 
 
 def string(text: str | bytes) -> bytes:
@@ -181,3 +182,18 @@ class _Parser:
         name, dimensions = self.take(self.number(8)), self.number(4)
         shape = [self.number(8) for _ in range(dimensions)]
         return RawTensor(name, shape, self.number(4), self.number(8), b"")
+
+
+def shallow(starter: Path, path: Path) -> Path:
+    """Write the starter with its first blocks alone to `path`: its way through the engine, short.
+
+    Vocabulary, template, shapes and quantisation are the starter's; what it says has no meaning.
+    """
+    model = RawGguf.parse(starter.read_bytes()).set("llama.block_count", U32, SHALLOW_BLOCKS)
+    kept = tuple(f"blk.{block}.".encode() for block in range(SHALLOW_BLOCKS))
+    model.tensors = [
+        each
+        for each in model.tensors
+        if each.name.startswith(kept) or not each.name.startswith(b"blk.")
+    ]
+    return model.lay_out().write(path)

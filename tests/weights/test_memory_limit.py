@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.r1_shaped import memory_limit, r1_shaped
+from support.real_models import memory_limit, r1_shaped
 
 LIMIT_MB = 800
 BUDGET_MIB = 760  # 797 MB

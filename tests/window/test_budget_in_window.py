@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.r1_shaped import r1_shaped
+from support.real_models import r1_shaped
 
 SCRIPT = Path(__file__).with_name("live_budget.py")
 # The goal is 2 s, which the script checks by default. A busy machine with a slow drive takes

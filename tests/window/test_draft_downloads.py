@@ -25,8 +25,7 @@ from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript
 from support.gguf_files import tiny_llama
-from support.hostile_server import QUICK, HostileServer
-from support.hub_server import hub_server
+from support.hostile_server import QUICK, HostileServer, hub_server
 from window.catalogue_pages import select, shown_page
 from window.session_fixture import running_session, wait_ready
 

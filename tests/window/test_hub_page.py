@@ -16,8 +16,7 @@ from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.hub_page import HubPage
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_qwen2
-from support.hostile_server import QUICK, HostileServer
-from support.hub_server import hub_server, page
+from support.hostile_server import QUICK, HostileServer, hub_server, page
 from support.split import split
 from window.catalogue_pages import open_chooser
 from window.mouse_and_keys import click

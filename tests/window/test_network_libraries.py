@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.gguf_files import tiny_qwen2
-from support.hub_server import hub_server, page
+from support.hostile_server import hub_server, page
 from window.measured_process import MeasuredProcess
 
 NETWORK_MODULES = ["httpx2", "httpcore2", "anyio", "certifi", "h11", "ssl"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.r1_shaped import memory_limit, r1_shaped
+from support.real_models import memory_limit, r1_shaped
 
 SCRIPT = Path(__file__).with_name("short_of_memory.py")
 

@@ -27,9 +27,8 @@ from deepseek_r1.weights.moe import expert_streamer
 from deepseek_r1.weights.moe.expert_cache import ExpertCache
 from deepseek_r1.weights.residency import MIB, expert_layers, least_weights_mib, plan_residency
 from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
-from support.deepseek2 import tiny_deepseek2
 from support.gguf_files import tiny_mixture, tiny_qwen3
-from support.mixtures import EXPERTS, tiny_qwen3moe
+from support.mixtures import EXPERTS, tiny_deepseek2, tiny_qwen3moe
 from support.split import split
 from support.streaming import FIRST, Bench, budgets, loaded
 from support.windows_memory import committed_pages
@@ -239,7 +238,6 @@ def test_several_answers_together_are_those_of_the_model_in_memory(
             PromptBuilder(ChatTemplate("{{ messages[0].content }}"), bench.model),
             reasons=False,
             closing_tokens=(),
-            logprobs=lambda _sampling: None,
             poll=poll,
             cancelled=lambda: False,
         )

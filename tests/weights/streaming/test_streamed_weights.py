@@ -22,8 +22,8 @@ from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.weights.residency import plan_residency
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
-from support.deepseek2 import tiny_deepseek2
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2, tiny_qwen3
+from support.mixtures import tiny_deepseek2
 from support.patience import wait_until
 from support.streaming import FIRST, budgets, loaded
 from support.windows_memory import under_wine

@@ -16,7 +16,6 @@ from deepseek_r1.core.settings import KVType, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.engine.protocol.base import Engine
 from support.gguf_files import tiny_qwen2
-from support.k_quant import k_quant_model
 from support.prompt_chats import (
     Answered,
     Opener,
@@ -26,6 +25,7 @@ from support.prompt_chats import (
     prepared,
     user,
 )
+from support.real_models import k_quant_model
 
 pytestmark = pytest.mark.integration
 
