@@ -49,16 +49,10 @@ def test_a_model_of_ollama_has_the_name_that_ollama_uses(tmp_path: Path) -> None
     assert blob in {each.path for each in found}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "{",
-        '{"layers": 7}',
-        json.dumps({"layers": [{"mediaType": module.MODEL_LAYER, "digest": "sha256:../x"}]}),
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "", "[]", "{", '{"layers": 7}',
+    json.dumps({"layers": [{"mediaType": module.MODEL_LAYER, "digest": "sha256:../x"}]}),
+])  # fmt: skip
 def test_a_file_that_is_not_a_manifest_is_skipped(tmp_path: Path, text: str) -> None:
     ollama_model(tmp_path, "registry.ollama.ai", "library", "good", "1b")
     (tmp_path / "manifests" / "registry.ollama.ai" / "library" / "good" / "bad").write_text(text)

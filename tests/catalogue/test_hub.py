@@ -91,28 +91,13 @@ def test_the_address_of_a_file_elsewhere_stays_an_address() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "model",
-        "../../etc",
-        "a/../b",
-        "a/b/c",
-        "a/b:",
-        "http://huggingface.co/a/b",
-        "https://user@huggingface.co/a/b",
-        "https://huggingface.co:99999/a/b",
-        "https://huggingface.co.evil.test/a/b",
-        "https://2130706433/a/b",
-        "https://[::1]/a/b",
-        "http://127.0.0.1:1/a/b",
-        "ftp://huggingface.co/a/b",
-        "file:///etc/passwd.gguf",
-        "https://huggingface.co/a",
-        "a/b\nHost: c",
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "", "model", "../../etc", "a/../b", "a/b/c", "a/b:", "http://huggingface.co/a/b",
+    "https://user@huggingface.co/a/b", "https://huggingface.co:99999/a/b",
+    "https://huggingface.co.evil.test/a/b", "https://2130706433/a/b", "https://[::1]/a/b",
+    "http://127.0.0.1:1/a/b", "ftp://huggingface.co/a/b", "file:///etc/passwd.gguf",
+    "https://huggingface.co/a", "a/b\nHost: c",
+])  # fmt: skip
 def test_everything_else_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(ReferenceUnusable):
         parse_reference(text)
@@ -189,18 +174,11 @@ def test_the_wanted_type_or_file_is_chosen(model: bytes) -> None:
             list_page(server, ":Q2_K").choose()
 
 
-@pytest.mark.parametrize(
-    ("name", "quantisation"),
-    [
-        ("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf", "Q4_K_M"),
-        ("model.q4_0.gguf", "Q4_0"),
-        ("X-UD-IQ1_S.gguf", "UD-IQ1_S"),
-        ("X-BF16-00001-of-00002.gguf", "BF16"),
-        ("X-mxfp4.gguf", "MXFP4"),
-        ("plain.gguf", ""),
-        ("Q-learning.gguf", ""),
-    ],
-)
+@pytest.mark.parametrize(("name", "quantisation"), [
+    ("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf", "Q4_K_M"), ("model.q4_0.gguf", "Q4_0"),
+    ("X-UD-IQ1_S.gguf", "UD-IQ1_S"), ("X-BF16-00001-of-00002.gguf", "BF16"),
+    ("X-mxfp4.gguf", "MXFP4"), ("plain.gguf", ""), ("Q-learning.gguf", ""),
+])  # fmt: skip
 def test_the_type_is_read_from_the_name(name: str, quantisation: str) -> None:
     assert quantisation_of(name) == quantisation
 

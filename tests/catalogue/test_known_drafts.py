@@ -74,15 +74,10 @@ def test_another_file_than_the_hub_states_is_deleted(
     assert not unfinished(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("listing", "error"),
-    [
-        ([{"type": "file", "path": "Another-Q4_K_M.gguf", "size": 9}], RepositoryWithoutModel),
-        ([], RepositoryWithoutModel),
-        ({}, RepositoryNotListed),
-        (None, ChecksumUnknown),
-    ],
-)
+@pytest.mark.parametrize(("listing", "error"), [
+    ([{"type": "file", "path": "Another-Q4_K_M.gguf", "size": 9}], RepositoryWithoutModel),
+    ([], RepositoryWithoutModel), ({}, RepositoryNotListed), (None, ChecksumUnknown),
+])  # fmt: skip
 def test_without_a_size_and_a_checksum_nothing_is_downloaded(
     draft: KnownDraft,
     content: bytes,

@@ -141,17 +141,10 @@ def test_the_7b_entry_agrees_with_the_real_file_s_header(tmp_path: Path) -> None
         assert getattr(header, field) == getattr(ours, field), field
 
 
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        ("sha256", "ABC"),
-        ("size_bytes", 0),
-        ("file", "../../etc/passwd"),
-        ("file", "C:\\model.gguf"),
-        ("file", "model.exe"),
-        ("surprise", 1),
-    ],
-)
+@pytest.mark.parametrize(("place", "value"), [
+    ("sha256", "ABC"), ("size_bytes", 0), ("file", "../../etc/passwd"), ("file", "C:\\model.gguf"),
+    ("file", "model.exe"), ("surprise", 1),
+])  # fmt: skip
 def test_wrong_data_is_refused(place: str, value: object) -> None:
     data = json.loads((catalogue_dir() / CATALOGUE_FILE).read_text(encoding="utf-8"))
     data["models"][0]["files"][0][place] = value

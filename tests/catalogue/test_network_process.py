@@ -62,6 +62,12 @@ def spec_of(server: HostileServer, content: bytes) -> DownloadSpec:
     return DownloadSpec(f"{server.url}/{FILE}", FILE, digest, len(content), size_exact=True)
 
 
+def reference_of(server: HostileServer) -> HubReference:
+    reference = parse_reference(page(server), loopback=True)
+    assert isinstance(reference, HubReference)
+    return reference
+
+
 def once_halted(act: Callable[[], object]) -> Callable[[DownloadProgress], None]:
     """Calls `act` when the server has stopped sending, once."""
     acted = threading.Event()
@@ -96,8 +102,7 @@ def test_the_list_is_the_one_that_this_process_would_read(content: bytes) -> Non
     with hub_server(
         {"m-Q4_K_M.gguf": content, "m-Q8_0.gguf": content + bytes(64)}
     ).running() as hub:
-        reference = parse_reference(page(hub), loopback=True)
-        assert isinstance(reference, HubReference)
+        reference = reference_of(hub)
         listing = NetworkProcess().list_repository(reference, QUICK)
         assert listing == list_repository(reference, QUICK)
     assert listing.outline is not None
@@ -106,8 +111,7 @@ def test_the_list_is_the_one_that_this_process_would_read(content: bytes) -> Non
 def test_a_list_that_is_too_long_for_a_message_is_refused() -> None:
     files = {f"{'x' * 150}-{number}.gguf": b"GGUF" for number in range(6000)}
     with hub_server(files).running() as hub:
-        reference = parse_reference(page(hub), loopback=True)
-        assert isinstance(reference, HubReference)
+        reference = reference_of(hub)
         with pytest.raises(RepositoryNotListed, match="too long"):
             NetworkProcess().list_repository(reference, QUICK)
 
@@ -123,8 +127,7 @@ def test_errors_arrive_as_they_are_and_in_the_users_language(
         with pytest.raises(SourceRefused, match="没有这个文件") as refused:
             NetworkProcess().pull([spec_of(server, content)], tmp_path, policy=QUICK)
         assert refused.value.facts["host"] == "127.0.0.1"
-        reference = parse_reference(page(server), loopback=True)
-        assert isinstance(reference, HubReference)
+        reference = reference_of(server)
         with pytest.raises(RepositoryNotListed, match="没有这个文件"):
             NetworkProcess().list_repository(reference, QUICK)
 
@@ -175,8 +178,7 @@ def test_a_bundles_programs_are_started_as_this_process_by_an_argument(program: 
         reply.head(404, "Content-Length: 0")
 
     with HostileServer(script).running() as server:
-        reference = parse_reference(page(server), loopback=True)
-        assert isinstance(reference, HubReference)
+        reference = reference_of(server)
         request = ListRequest(reference=reference, policy=QUICK)
         with subprocess.Popen(
             [sys.executable, "-m", program, ChildKind.NETWORK.value.argument],
@@ -242,8 +244,7 @@ def test_a_list_that_does_not_come_can_be_stopped(content: bytes) -> None:
         reply.wait(PATIENCE_S)
 
     with HostileServer(script).running() as server:
-        reference = parse_reference(page(server), loopback=True)
-        assert isinstance(reference, HubReference)
+        reference = reference_of(server)
         with pytest.raises(DownloadStopped):
             NetworkProcess().list_repository(reference, QUICK, stop)
 
@@ -355,17 +356,10 @@ def listed(**changes: object) -> bytes:
     return json.dumps(reply | {"outline": outline | {"shape": shape | {"experts": 0}}}).encode()
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"path": "../a.gguf/.."},
-        {"path": "a.exe"},
-        {"size_bytes": -1},
-        {"sha256": "abc"},
-        {"vocabulary": 0},
-        {"parameters": 0},
-    ],
-)
+@pytest.mark.parametrize("changes", [
+    {"path": "../a.gguf/.."}, {"path": "a.exe"}, {"size_bytes": -1}, {"sha256": "abc"},
+    {"vocabulary": 0}, {"parameters": 0},
+])  # fmt: skip
 def test_a_reply_that_no_server_could_have_caused_is_refused(changes: dict[str, object]) -> None:
     frames.parse(listed(), reply_adapter)
     with pytest.raises(ProtocolBroken):

@@ -216,44 +216,22 @@ def test_an_accepted_file_remembers_what_it_was(
         assert remembered(pulled.path) == sha(content)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://example.com/a.gguf",
-        "http://127.0.0.1:1/a.gguf",
-        "ftp://example.com/a.gguf",
-        "file:///tmp/a.gguf",
-        "https:///a.gguf",
-        "https://me:secret@example.com/a.gguf",
-        "https://[::1/a.gguf",
-    ],
-)
+@pytest.mark.parametrize("url", [
+    "http://example.com/a.gguf", "http://127.0.0.1:1/a.gguf", "ftp://example.com/a.gguf",
+    "file:///tmp/a.gguf", "https:///a.gguf", "https://me:secret@example.com/a.gguf",
+    "https://[::1/a.gguf",
+])  # fmt: skip
 def test_only_https_is_used(url: str, tmp_path: Path) -> None:
     wanted = DownloadSpec(url, "a.gguf", "0" * 64)
     with pytest.raises(SourceUnsafe):
         pull([wanted], tmp_path, policy=RetryPolicy(first_tries=1, connect_s=0.1))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "..%2F..%2Fevil.gguf",
-        "..%5Cevil.gguf",
-        "C%3A%5Cevil.gguf",
-        "CON.gguf",
-        "nul.x.gguf",
-        ".hidden.gguf",
-        "a%00.gguf",
-        "a%0A.gguf",
-        "%E2%80%AEfugg.gguf",
-        "a.exe",
-        "",
-        "a.gguf.exe",
-        "x" * 300 + ".gguf",
-        "模" * 70 + ".gguf",
-        "a|b.gguf",
-    ],
-)
+@pytest.mark.parametrize("name", [
+    "..%2F..%2Fevil.gguf", "..%5Cevil.gguf", "C%3A%5Cevil.gguf", "CON.gguf", "nul.x.gguf",
+    ".hidden.gguf", "a%00.gguf", "a%0A.gguf", "%E2%80%AEfugg.gguf", "a.exe", "", "a.gguf.exe",
+    "x" * 300 + ".gguf", "模" * 70 + ".gguf", "a|b.gguf",
+])  # fmt: skip
 def test_a_name_in_an_address_cannot_lead_anywhere(name: str) -> None:
     with pytest.raises(FileNameUnusable):
         spec_for_url(f"https://example.com/{name}", "0" * 64)

@@ -18,26 +18,11 @@ def redirect(target: str) -> None:
     asyncio.run(_refuse_inside(httpx2.URL(target), "model.gguf", RetryPolicy(), OUTSIDE))
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "10.0.0.8",
-        "[::1]",
-        "[fe80::1]",
-        "[::ffff:127.0.0.1]",
-        "169.254.169.254",
-        "169.254.169.254.",
-        "2130706433",
-        "0x7f000001",
-        "127.1",
-        "0",
-        "localhost",
-        "localhost.",
-        "printer.local",
-        "intranet",
-    ],
-)
+@pytest.mark.parametrize("host", [
+    "127.0.0.1", "10.0.0.8", "[::1]", "[fe80::1]", "[::ffff:127.0.0.1]", "169.254.169.254",
+    "169.254.169.254.", "2130706433", "0x7f000001", "127.1", "0", "localhost", "localhost.",
+    "printer.local", "intranet",
+])  # fmt: skip
 def test_an_address_inside_is_refused_in_every_form(host: str) -> None:
     with pytest.raises(SourceUnsafe, match="inside your own network"):
         redirect(f"https://{host}/secret")

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,14 +33,45 @@ class Case:
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.wrong = content[:-1000] + bytes([content[-1000] ^ 1]) + content[-999:]
+        size = len(content)
+        length, ten = f"Content-Length: {size}", "Content-Length: 10"
+        page, packed = b"<html>Please log in</html>", gzip.compress(content)
+        out = "Content-Disposition: attachment; filename=../../evil.gguf"
+        self.files: dict[str, tuple[bytes, dict[str, Any]]] = {  # and how they are sent
+            "sound": (content, {}),
+            "cut_again_and_again": (content, {"limit": size // 8 + 1}),
+            "no_etag": (content, {"etag": "", "limit": 40_000}),
+            "a_name_that_leads_out": (content, {"extra": (out,)}),
+            "one_wrong_bit": (self.wrong, {}),
+            "too_short": (content[:-32], {}),
+            "too_long": (content + b"\0" * 32, {}),
+        }
+        self.replies: dict[str, tuple[int, bytes, tuple[str, ...]]] = {  # status, body, head
+            "less_than_announced": (200, content[:10], (length,)),
+            "length_is_a_word": (200, content, ("Content-Length: many",)),
+            "length_is_negative": (200, content, ("Content-Length: -1",)),
+            "two_lengths": (200, content, (ten, length)),
+            "partial_unasked": (206, b"GGUF", ("Content-Length: 4", "Content-Range: bytes 0-3/4")),
+            "compressed": (
+                200, packed, (f"Content-Length: {len(packed)}", "Content-Encoding: gzip"),
+            ),
+            "a_login_page": (200, page, ("Content-Length: 26", "Content-Type: text/html")),
+            "a_login_page_in_disguise": (
+                200, page.ljust(size), (length, "Content-Type: application/octet-stream"),
+            ),
+        }  # fmt: skip
+        several = "Content-Type: multipart/byteranges; boundary=x"
+        another = f"Content-Range: bytes 1-{size - 1}/{size}"
+        shorter = f"Content-Range: bytes 10000-{size - 1}/{size}"
+        self.replies_after_a_cut: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
+            "another_range": (206, content[1:], (f"Content-Length: {size - 1}", another)),
+            "a_range_that_is_none": (206, content, (ten, "Content-Range: elephants 1-10/11")),
+            "a_range_of_another_length": (206, b"12345", ("Content-Length: 5", shorter)),
+            "partial_without_a_range": (206, content, (ten,)),
+            "in_several_parts": (206, content, ("Content-Length: 4", several)),
+        }
 
     # ---- the file arrives
-
-    def sound(self, request: Request, reply: Reply) -> None:
-        reply.file(self.content)
-
-    def cut_again_and_again(self, request: Request, reply: Reply) -> None:
-        reply.file(self.content, limit=len(self.content) // 8 + 1)
 
     def cut_before_the_head(self, request: Request, reply: Reply) -> None:
         if request.number >= 2:
@@ -89,9 +121,6 @@ class Case:
         limit = 30_000 if not request.number else None
         reply.file(self.content, ranges=False, limit=limit)
 
-    def no_etag(self, request: Request, reply: Reply) -> None:
-        reply.file(self.content, etag="", limit=40_000)
-
     def weak_etag(self, request: Request, reply: Reply) -> None:
         request.headers.pop("if-range", None)
         reply.file(self.content, etag='W/"weak"', limit=40_000)
@@ -131,84 +160,20 @@ class Case:
         reply.head(206, f"Content-Length: {last + 1 - request.start}", *lines)
         reply.raw(self.content[request.start :])
 
-    def a_name_that_leads_out(self, request: Request, reply: Reply) -> None:
-        out = "Content-Disposition: attachment; filename=../../evil.gguf"
-        reply.file(self.content, extra=(out,))
-
     def more_behind_the_end(self, request: Request, reply: Reply) -> None:
         reply.file(self.content)
         reply.raw(b"and more" * 1000)
 
     # ---- the file does not arrive
 
-    def one_wrong_bit(self, request: Request, reply: Reply) -> None:
-        reply.file(self.wrong)
-
     def wrong_after_a_cut(self, request: Request, reply: Reply) -> None:
         reply.file(self.wrong if request.number else self.content, limit=40_000)
-
-    def too_short(self, request: Request, reply: Reply) -> None:
-        reply.file(self.content[:-32])
-
-    def too_long(self, request: Request, reply: Reply) -> None:
-        reply.file(self.content + b"\0" * 32)
-
-    def less_than_announced(self, request: Request, reply: Reply) -> None:
-        reply.head(200, f"Content-Length: {len(self.content)}")
-        reply.raw(self.content[:10])
-
-    def length_is_a_word(self, request: Request, reply: Reply) -> None:
-        reply.head(200, "Content-Length: many")
-        reply.raw(self.content)
-
-    def length_is_negative(self, request: Request, reply: Reply) -> None:
-        reply.head(200, "Content-Length: -1")
-        reply.raw(self.content)
-
-    def two_lengths(self, request: Request, reply: Reply) -> None:
-        reply.head(200, "Content-Length: 10", f"Content-Length: {len(self.content)}")
-        reply.raw(self.content)
 
     def endless(self, request: Request, reply: Reply) -> None:
         reply.head(200, "Transfer-Encoding: chunked")
         piece = self.content
         while True:
             reply.raw(b"%x\r\n%s\r\n" % (len(piece), piece))
-
-    def another_range(self, request: Request, reply: Reply) -> None:
-        if not request.number:
-            reply.file(self.content, limit=10_000)
-            return
-        last = len(self.content) - 1
-        reply.head(206, f"Content-Length: {last}", f"Content-Range: bytes 1-{last}/{last + 1}")
-        reply.raw(self.content[1:])
-
-    def a_range_that_is_none(self, request: Request, reply: Reply) -> None:
-        if request.number:
-            reply.head(206, "Content-Length: 10", "Content-Range: elephants 1-10/11")
-        reply.file(self.content, limit=10_000)
-
-    def a_range_of_another_length(self, request: Request, reply: Reply) -> None:
-        if not request.number:
-            reply.file(self.content, limit=10_000)
-            return
-        size = len(self.content)
-        reply.head(206, "Content-Length: 5", f"Content-Range: bytes 10000-{size - 1}/{size}")
-        reply.raw(b"12345")
-
-    def partial_without_a_range(self, request: Request, reply: Reply) -> None:
-        if request.number:
-            reply.head(206, "Content-Length: 10")
-        reply.file(self.content, limit=10_000)
-
-    def partial_unasked(self, request: Request, reply: Reply) -> None:
-        reply.head(206, "Content-Length: 4", "Content-Range: bytes 0-3/4")
-        reply.raw(b"GGUF")
-
-    def in_several_parts(self, request: Request, reply: Reply) -> None:
-        if request.number:
-            reply.head(206, "Content-Length: 4", "Content-Type: multipart/byteranges; boundary=x")
-        reply.file(self.content, limit=10_000)
 
     def range_refused_always(self, request: Request, reply: Reply) -> None:
         if request.start:
@@ -229,21 +194,6 @@ class Case:
         host = request.headers["host"]
         reply.head(302, f"Location: http://me:secret@{host}/x", "Content-Length: 0")
 
-    def compressed(self, request: Request, reply: Reply) -> None:
-        packed = gzip.compress(self.content)
-        reply.head(200, f"Content-Length: {len(packed)}", "Content-Encoding: gzip")
-        reply.raw(packed)
-
-    def a_login_page(self, request: Request, reply: Reply) -> None:
-        page = b"<html>Please log in</html>"
-        reply.head(200, f"Content-Length: {len(page)}", "Content-Type: text/html; charset=utf-8")
-        reply.raw(page)
-
-    def a_login_page_in_disguise(self, request: Request, reply: Reply) -> None:
-        page = b"<html>Please log in</html>".ljust(len(self.content))
-        reply.head(200, f"Content-Length: {len(page)}", "Content-Type: application/octet-stream")
-        reply.raw(page)
-
     def silent(self, request: Request, reply: Reply) -> None:
         reply.wait(PATIENCE_S)
 
@@ -257,35 +207,18 @@ class Case:
 
 
 ARRIVES = [name for name in vars(Case) if not name.startswith("_")]
-ARRIVES = ARRIVES[: ARRIVES.index("one_wrong_bit")]
-FAILS: dict[str, type[Exception]] = {
-    "one_wrong_bit": ChecksumWrong,
-    "wrong_after_a_cut": ChecksumWrong,
-    "too_short": SourceRefused,
-    "too_long": SourceRefused,
-    "less_than_announced": DownloadFailed,
-    "length_is_a_word": DownloadFailed,
-    "length_is_negative": DownloadFailed,
-    "two_lengths": DownloadFailed,
-    "endless": SourceRefused,
-    "another_range": SourceRefused,
-    "a_range_that_is_none": SourceRefused,
-    "a_range_of_another_length": SourceRefused,
-    "partial_without_a_range": SourceRefused,
-    "partial_unasked": SourceRefused,
-    "in_several_parts": SourceRefused,
-    "range_refused_always": DownloadFailed,
-    "changes_every_time": DownloadFailed,
-    "shrinks_meanwhile": SourceRefused,
-    "redirected_in_a_circle": SourceUnsafe,
-    "redirected_with_a_password": SourceUnsafe,
-    "compressed": SourceRefused,
-    "a_login_page": SourceRefused,
-    "a_login_page_in_disguise": SourceRefused,
-    "silent": DownloadFailed,
-    "stalled_for_good": DownloadFailed,
-    "a_head_without_end": DownloadFailed,
+ARRIVES = ARRIVES[: ARRIVES.index("wrong_after_a_cut")]
+ARRIVES += ["sound", "cut_again_and_again", "no_etag", "a_name_that_leads_out"]
+FAILING: dict[type[Exception], str] = {
+    ChecksumWrong: "one_wrong_bit wrong_after_a_cut",
+    SourceRefused: "too_short too_long endless another_range a_range_that_is_none"
+    " a_range_of_another_length partial_without_a_range partial_unasked in_several_parts"
+    " shrinks_meanwhile compressed a_login_page a_login_page_in_disguise",
+    DownloadFailed: "less_than_announced length_is_a_word length_is_negative two_lengths"
+    " range_refused_always changes_every_time silent stalled_for_good a_head_without_end",
+    SourceUnsafe: "redirected_in_a_circle redirected_with_a_password",
 }
+FAILS = {name: error for error, names in FAILING.items() for name in names.split()}
 HEADS: dict[str, tuple[type[Exception], int, str]] = {  # all that the server says
     "forbidden": (SourceRefused, 403, ""),
     "not_logged_in": (SourceRefused, 401, 'WWW-Authenticate: Basic realm="x"'),
@@ -312,9 +245,19 @@ STALLS = {"stall_once", "drip_once", "silent", "stalled_for_good", "a_head_witho
 
 def script_of(name: str, content: bytes) -> Script:
     """The server of a case."""
+    case = Case(content)
 
     def script(request: Request, reply: Reply) -> None:
-        if name in RAW:
+        if name in case.files:
+            data, how = case.files[name]
+            reply.file(data, **how)
+        elif name in case.replies_after_a_cut and not request.number:
+            reply.file(content, limit=10_000)
+        elif name in case.replies or name in case.replies_after_a_cut:
+            status, body, lines = (case.replies | case.replies_after_a_cut)[name]
+            reply.head(status, *lines)
+            reply.raw(body)
+        elif name in RAW:
             reply.raw(RAW[name])
         elif name in HEADS:
             _error, status, line = HEADS[name]
@@ -324,7 +267,7 @@ def script_of(name: str, content: bytes) -> Script:
         else:
             reply.head(FIRST_HEADS[name], "Content-Length: 0")
 
-    return getattr(Case(content), name, script)
+    return getattr(case, name, script)
 
 
 def everything_below(folder: Path) -> set[str]:
@@ -365,7 +308,9 @@ def policy_for(name: str, quick: RetryPolicy) -> RetryPolicy:
 
 
 def test_there_are_at_least_sixty_cases() -> None:
-    cases = {name for name in vars(Case) if not name.startswith("_")}
+    case = Case(b"GGUF" * 1000)
+    cases = {name for name in vars(Case) if not name.startswith("_")} | {*case.files}
+    cases |= {*case.replies, *case.replies_after_a_cut}
     assert cases <= set(ARRIVES) | set(FAILS)
     assert len(ARRIVES) + len(FAILS) >= 60
 

@@ -23,21 +23,14 @@ from r1desk.store import Attachment
 CHINESE = "埃拉托斯特尼筛法\n是一种算法，其步骤如下。\n"
 
 
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (CHINESE.encode(), CHINESE),
-        (CHINESE.encode("utf-8-sig"), CHINESE),
-        (CHINESE.encode("utf-16"), CHINESE),
-        (b"\xfe\xff" + CHINESE.encode("utf-16-be"), CHINESE),
-        (CHINESE.encode("utf-32"), CHINESE),
-        (CHINESE.encode("gb18030"), CHINESE),
-        ("name;价格\n苹果;3\n".encode("gb18030"), "name;价格\n苹果;3\n"),
-        ("Grüße aus Köln, für 3 €\n".encode("cp1252"), "Grüße aus Köln, für 3 €\n"),
-        (b"a\r\nb\rc\n", "a\nb\nc\n"),
-        (b"\x1b[31mred\x1b[0m\n", "\x1b[31mred\x1b[0m\n"),
-    ],
-)
+@pytest.mark.parametrize(("data", "text"), [
+    (CHINESE.encode(), CHINESE), (CHINESE.encode("utf-8-sig"), CHINESE),
+    (CHINESE.encode("utf-16"), CHINESE), (b"\xfe\xff" + CHINESE.encode("utf-16-be"), CHINESE),
+    (CHINESE.encode("utf-32"), CHINESE), (CHINESE.encode("gb18030"), CHINESE),
+    ("name;价格\n苹果;3\n".encode("gb18030"), "name;价格\n苹果;3\n"),
+    ("Grüße aus Köln, für 3 €\n".encode("cp1252"), "Grüße aus Köln, für 3 €\n"),
+    (b"a\r\nb\rc\n", "a\nb\nc\n"), (b"\x1b[31mred\x1b[0m\n", "\x1b[31mred\x1b[0m\n"),
+])  # fmt: skip
 def test_text_is_decoded(tmp_path: Path, data: bytes, text: str) -> None:
     file = tmp_path / "notes.txt"
     file.write_bytes(data)

@@ -38,17 +38,10 @@ def test_hostile_texts_in_pieces_give_the_same_blocks(name: str) -> None:
     assert outline(blocks(text, 777)) == outline(blocks(text, 100_000))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "A\n#B",
-        "A\n***bold***",
-        "A\n---",
-        "a | b\n--|--\n1 | 2",
-        "- a\n\n  b\n- c",
-        "```x\na\n``\n```",
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "A\n#B", "A\n***bold***", "A\n---", "a | b\n--|--\n1 | 2", "- a\n\n  b\n- c",
+    "```x\na\n``\n```",
+])  # fmt: skip
 def test_a_line_is_judged_only_when_it_is_whole(text: str) -> None:
     assert outline(blocks(text, 1)) == outline(blocks(text, 100))
 
