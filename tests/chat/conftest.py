@@ -12,11 +12,13 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from chat.chat_stack import ChatStack, chat_stack
+from chat.shown_messages import Show
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.view import STYLE_SHEET, ChatView
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
+from r1desk.store import ChatMessage
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +102,17 @@ def settled(qtbot: QtBot) -> Callable[[ChatView], None]:
                 return
 
     return wait
+
+
+@pytest.fixture
+def show(view: ChatView, settled: Callable[[ChatView], None]) -> Show:
+    """Show a branch, until all of it is built."""
+
+    def shown(branch: list[ChatMessage]) -> None:
+        view.show_branch(branch)
+        settled(view)
+
+    return shown
 
 
 @pytest.fixture

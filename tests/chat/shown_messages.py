@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from host.scripted_engine import TEXT as ANSWER
 from r1desk.store import ChatMessage
 
+Show = Callable[[list[ChatMessage]], None]
 CHARACTERS_PER_TOKEN = 4
 
 

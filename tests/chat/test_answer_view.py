@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
-from chat.shown_messages import ANSWER, answer, conversation, user
+from chat.shown_messages import ANSWER, Show, answer, conversation, user
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
 from r1desk.chat.messages.view import ChatView
@@ -46,7 +46,7 @@ def stream_in(view: ChatView, qtbot: QtBot, text: str, *, size: int = 7) -> None
 
 
 def test_a_streamed_answer_looks_exactly_like_the_stored_one(
-    view: ChatView, qtbot: QtBot, settled: Settled
+    view: ChatView, qtbot: QtBot, settled: Settled, show: Show
 ) -> None:
     text = ANSWER * 3
     stream_in(view, qtbot, text)
@@ -55,23 +55,19 @@ def test_a_streamed_answer_looks_exactly_like_the_stored_one(
     streamed = view.view(50)
     shown, picture = streamed.body.plain_text(), streamed.body.grab().toImage()
     view.show_branch([])
-    view.show_branch([answer(50, text, stats=STATS)])
-    settled(view)
+    show([answer(50, text, stats=STATS)])
     assert view.view(50) is not streamed
     assert view.view(50).body.plain_text() == shown
     assert view.view(50).body.grab().toImage() == picture
 
 
-def test_a_branch_that_grew_keeps_what_is_built(view: ChatView, settled: Settled) -> None:
+def test_a_branch_that_grew_keeps_what_is_built(view: ChatView, show: Show) -> None:
     first = [user(1, "One?"), answer(2, "Two.", stats=STATS)]
-    view.show_branch(first)
-    settled(view)
+    show(first)
     built = [view.view(1), view.view(2)]
-    view.show_branch([user(1, "One?"), answer(2, "Two.", stats=STATS), user(3, "Three?")])
-    settled(view)
+    show([user(1, "One?"), answer(2, "Two.", stats=STATS), user(3, "Three?")])
     assert [view.view(1), view.view(2)] == built
-    view.show_branch([user(1, "One?"), answer(2, "Two!", stats=STATS)])
-    settled(view)
+    show([user(1, "One?"), answer(2, "Two!", stats=STATS)])
     assert view.view(1) is built[0]
     assert view.view(2) is not built[1]
     assert view.view(3) is None
@@ -115,10 +111,9 @@ def test_the_text_that_differs_at_the_end_is_replaced(
 
 
 def test_the_view_follows_the_stream_until_the_reader_scrolls_up(
-    view: ChatView, qtbot: QtBot, settled: Settled, drawn: Settled
+    view: ChatView, qtbot: QtBot, show: Show, drawn: Settled
 ) -> None:
-    view.show_branch(conversation(5_000))
-    settled(view)
+    show(conversation(5_000))
     stream_in(view, qtbot, ANSWER)
     drawn(view)
     bar = view.column.verticalScrollBar()
@@ -166,10 +161,9 @@ def test_words_for_an_answer_that_is_not_shown_are_ignored(view: ChatView, drawn
 
 
 def test_thinking_is_folded_and_opens_with_the_keyboard(
-    view: ChatView, qtbot: QtBot, settled: Settled
+    view: ChatView, qtbot: QtBot, settled: Settled, show: Show
 ) -> None:
-    view.show_branch([answer(1, "Yes.", thinking="Let me *see*.", thinking_s=12.34)])
-    settled(view)
+    show([answer(1, "Yes.", thinking="Let me *see*.", thinking_s=12.34)])
     box = view.view(1).thinking
     assert not box.is_open
     assert box.header_text() == "Thought for 12 s"
@@ -184,17 +178,14 @@ def test_thinking_is_folded_and_opens_with_the_keyboard(
 
 
 def test_thinking_that_was_opened_stays_open_in_a_message_that_is_built_again_or_goes_on(
-    view: ChatView, qtbot: QtBot, settled: Settled, drawn: Settled
+    view: ChatView, qtbot: QtBot, show: Show, drawn: Settled
 ) -> None:
     branch = [answer(1, "Yes.", thinking="Let me see."), answer(2, "", thinking="First. ")]
-    view.show_branch([answer(1, "Yes.", thinking="Well."), *branch[1:]])
-    settled(view)
+    show([answer(1, "Yes.", thinking="Well."), *branch[1:]])
     header = view.view(2).thinking.findChild(QToolButton, "thinking")
     qtbot.mouseClick(header, Qt.MouseButton.LeftButton)
-    view.show_branch([user(3, "Another chat")])
-    settled(view)
-    view.show_branch(branch)
-    settled(view)
+    show([user(3, "Another chat")])
+    show(branch)
     assert [view.view(key).thinking.is_open for key in (1, 2)] == [False, True]
     view.begin_stream(2)
     view.stream_thinking(2, "Second.")
@@ -240,29 +231,25 @@ def test_the_folded_thinking_shows_its_last_line(view: ChatView, qtbot: QtBot) -
 
 
 def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(
-    view: ChatView, settled: Settled
+    view: ChatView, show: Show
 ) -> None:
     stats = GenerationStats(finish_reason=FinishReason.LENGTH, completion_tokens=64)
-    view.show_branch(
+    show(
         [
             answer(1, "", thinking="Let me see", stats=stats),
             answer(2, "", thinking="Let me see", state="stopped"),
             answer(3, "Yes.", thinking="Let me see", stats=stats),
         ]
     )
-    settled(view)
     assert view.view(1).note.startswith("It was still thinking when the longest answer was reached")
     assert view.view(2).note == "It was stopped while it was still thinking."
     assert view.view(3).note == ""
 
 
 def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
-    view: ChatView, settled: Settled, drawn: Settled
+    view: ChatView, show: Show, drawn: Settled
 ) -> None:
-    view.show_branch(
-        [answer(2, "so far", state="streaming"), user(3, "next"), answer(4, "", state="queued")]
-    )
-    settled(view)
+    show([answer(2, "so far", state="streaming"), user(3, "next"), answer(4, "", state="queued")])
     assert view.view(4)._status.text == "Waits until the answer being written is finished."
     view.stream_answer(2, " and on")
     drawn(view)
@@ -274,11 +261,10 @@ def test_a_queued_answer_says_what_it_waits_for_until_it_begins(
     assert view.view(4).body.plain_text() == "Yes."
 
 
-def test_tab_visits_the_ways_to_go_on_in_reading_order(view: ChatView, settled: Settled) -> None:
+def test_tab_visits_the_ways_to_go_on_in_reading_order(view: ChatView, show: Show) -> None:
     report = PromptTooLong(tokens=479, context=512, reserve=100).report()
     refused = answer(2, "", state="failed", error=report)
-    view.show_branch([user(1, "Hello"), refused])
-    settled(view)
+    show([user(1, "Hello"), refused])
     ways = (ContextWay.LONGER, ContextWay.LEAVE_OUT, ContextWay.SUMMARY)
     options = tuple(ContextOption(way, way.value, "a price") for way in ways)
     view.show_context_options(ContextOptions(2, "It is full", options))

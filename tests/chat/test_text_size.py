@@ -7,9 +7,8 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QApplication, QWidget
-from pytestqt.qtbot import QtBot
 
-from chat.shown_messages import conversation
+from chat.shown_messages import Show, conversation
 from r1desk.chat.messages.view import ChatView
 
 Settled = Callable[[ChatView], None]
@@ -32,9 +31,8 @@ def use_font(font: QFont) -> None:
         application.setStyleSheet(each)
 
 
-def test_the_end_stays_in_view(view: ChatView, settled: Settled, qtbot: QtBot) -> None:
-    view.show_branch(conversation(20_000))
-    settled(view)
+def test_the_end_stays_in_view(view: ChatView, settled: Settled, show: Show) -> None:
+    show(conversation(20_000))
     bar = view.column.verticalScrollBar()
     before = resize_text(QApplication.font().pointSize() + 4)
     try:
@@ -47,11 +45,10 @@ def test_the_end_stays_in_view(view: ChatView, settled: Settled, qtbot: QtBot) -
 
 
 def test_the_message_that_is_read_stays_in_view(
-    view: ChatView, settled: Settled, qtbot: QtBot
+    view: ChatView, settled: Settled, show: Show
 ) -> None:
     messages = conversation(20_000)
-    view.show_branch(messages)
-    settled(view)
+    show(messages)
     bar = view.column.verticalScrollBar()
     bar.setValue(bar.maximum() // 2)
     settled(view)
@@ -83,10 +80,9 @@ def shown_views(view: ChatView) -> list[QWidget]:
 
 
 def test_the_page_is_never_empty_while_the_text_changes_its_size(
-    view: ChatView, settled: Settled, qtbot: QtBot
+    view: ChatView, settled: Settled, show: Show
 ) -> None:
-    view.show_branch(conversation(20_000))
-    settled(view)
+    show(conversation(20_000))
     before = QFont(QApplication.font())
     try:
         for more in (1, 2, 1):  # faster than the page can follow

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from chat.shown_messages import ANSWER, answer, conversation, user
+from chat.shown_messages import ANSWER, Show, answer, conversation, user
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, GenerationStats
 from r1desk.chat.composer.composer import Composer
@@ -55,23 +55,20 @@ def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot
 # ---- where things are
 
 
-def test_with_nothing_to_scroll_no_scroll_bar_is_seen(view: ChatView, settled: Settled) -> None:
+def test_with_nothing_to_scroll_no_scroll_bar_is_seen(view: ChatView, show: Show) -> None:
     bar = view.column.verticalScrollBar()
-    view.show_branch([user(1, "Hello"), answer(2, "Hello.")])
-    settled(view)
+    show([user(1, "Hello"), answer(2, "Hello.")])
     assert not bar.isEnabled()  # the style sheet draws no handle then
-    view.show_branch([user(1, "Hello"), answer(2, "Hello.\n\n" * 100)])
-    settled(view)
+    show([user(1, "Hello"), answer(2, "Hello.\n\n" * 100)])
     assert bar.isEnabled()
 
 
 @pytest.mark.parametrize("width", [300, 784, 1400])
 def test_messages_and_the_box_below_them_have_one_edge(
-    view: ChatView, settled: Settled, width: int
+    view: ChatView, show: Show, width: int
 ) -> None:
     view.resize(width, 700)
-    view.show_branch([user(1, "Hello"), answer(2, "Hello.")])
-    settled(view)
+    show([user(1, "Hello"), answer(2, "Hello.")])
     composer = Composer(view.window())
     composer.resize(width, 60)
     shown = view.view(2)
@@ -79,11 +76,10 @@ def test_messages_and_the_box_below_them_have_one_edge(
     assert (box.left(), box.right()) == (shown.x(), shown.x() + shown.width())
 
 
-def test_code_with_long_lines_begins_at_its_left_edge(view: ChatView, settled: Settled) -> None:
+def test_code_with_long_lines_begins_at_its_left_edge(view: ChatView, show: Show) -> None:
     view.resize(300, 700)
     line = "print('a line that is much longer than the box is wide, and then some')"
-    view.show_branch([user(1, "Code?"), answer(2, f"```\nshort\n{line}\n```")])
-    settled(view)
+    show([user(1, "Code?"), answer(2, f"```\nshort\n{line}\n```")])
     code = view.view(2).findChild(CodeText)
     assert code.horizontalScrollBar().maximum() > 0
     assert code.horizontalScrollBar().value() == 0
@@ -136,10 +132,9 @@ def test_another_conversation_may_be_shown_between_two_steps_of_building(view: C
 
 
 def test_what_is_read_stays_in_place_when_messages_above_get_their_true_height(
-    view: ChatView, qtbot: QtBot, settled: Settled
+    view: ChatView, qtbot: QtBot, settled: Settled, show: Show
 ) -> None:
-    view.show_branch(conversation(50_000))
-    settled(view)
+    show(conversation(50_000))
     bar = view.column.verticalScrollBar()
     bar.setValue(bar.maximum() // 2)
 
@@ -160,13 +155,8 @@ def test_what_is_read_stays_in_place_when_messages_above_get_their_true_height(
 # ---- what the user asks for
 
 
-def test_siblings_and_regeneration_are_asked_for(
-    view: ChatView, qtbot: QtBot, settled: Settled
-) -> None:
-    view.show_branch(
-        [answer(6, "one", sibling_count=2), answer(7, "two", sibling_index=1, sibling_count=3)]
-    )
-    settled(view)
+def test_siblings_and_regeneration_are_asked_for(view: ChatView, qtbot: QtBot, show: Show) -> None:
+    show([answer(6, "one", sibling_count=2), answer(7, "two", sibling_index=1, sibling_count=3)])
     assert not button(view.view(6), "Version before").isEnabled()
     for name, intent in {
         "Version before": SelectVersion(7, -1),
@@ -179,11 +169,10 @@ def test_siblings_and_regeneration_are_asked_for(
 
 
 def test_a_failed_answer_says_why_and_can_be_tried_again(
-    view: ChatView, qtbot: QtBot, settled: Settled
+    view: ChatView, qtbot: QtBot, show: Show
 ) -> None:
     died = EngineFailed(detail="The engine <b>died</b>.").report()
-    view.show_branch([answer(7, "half", state="failed", error=died)])
-    settled(view)
+    show([answer(7, "half", state="failed", error=died)])
     again = next(b for b in view.view(7).findChildren(QPushButton) if b.isVisible())
     with qtbot.waitSignal(view.requested) as asked:
         again.click()
@@ -194,10 +183,9 @@ def test_a_failed_answer_says_why_and_can_be_tried_again(
     "modifiers", [Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier]
 )
 def test_editing_sends_the_new_text_with_enter(
-    modifiers: Qt.KeyboardModifier, view: ChatView, qtbot: QtBot, settled: Settled
+    modifiers: Qt.KeyboardModifier, view: ChatView, qtbot: QtBot, show: Show
 ) -> None:
-    view.show_branch([user(3, "helo"), answer(4, "hi")])
-    settled(view)
+    show([user(3, "helo"), answer(4, "hi")])
     view.edit_last()
     field = view.view(3).editor.findChild(QPlainTextEdit)
     assert field.toPlainText() == "helo"
@@ -210,10 +198,9 @@ def test_editing_sends_the_new_text_with_enter(
 
 
 def test_escape_leaves_the_editor_and_changes_nothing(
-    view: ChatView, qtbot: QtBot, settled: Settled
+    view: ChatView, qtbot: QtBot, show: Show
 ) -> None:
-    view.show_branch([user(3, "hello")])
-    settled(view)
+    show([user(3, "hello")])
     button(view.view(3), "Edit and send again").click()
     with qtbot.waitSignal(view.requested) as asked:
         qtbot.keyClick(view.view(3).editor.findChild(QPlainTextEdit), Qt.Key.Key_Escape)
@@ -221,9 +208,8 @@ def test_escape_leaves_the_editor_and_changes_nothing(
     assert view.view(3).plain_text() == "hello"
 
 
-def test_a_link_is_told_and_not_followed(view: ChatView, qtbot: QtBot, settled: Settled) -> None:
-    view.show_branch([answer(1, "[x](https://a.example/p?q=1)")])
-    settled(view)
+def test_a_link_is_told_and_not_followed(view: ChatView, qtbot: QtBot, show: Show) -> None:
+    show([answer(1, "[x](https://a.example/p?q=1)")])
     prose = view.view(1).findChild(ProseView)
     with qtbot.waitSignal(view.requested) as told:
         prose.setFocus()
@@ -238,12 +224,9 @@ def test_a_link_is_told_and_not_followed(view: ChatView, qtbot: QtBot, settled: 
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "word " * 200_000, "line\n" * 200_000])
-def test_a_huge_message_is_folded_and_shows_at_once(
-    text: str, view: ChatView, settled: Settled
-) -> None:
+def test_a_huge_message_is_folded_and_shows_at_once(text: str, view: ChatView, show: Show) -> None:
     started = time.thread_time()
-    view.show_branch([user(1, text)])
-    settled(view)
+    show([user(1, text)])
     assert time.thread_time() - started < 0.5
     assert view.view(1).is_folded
     assert len(view.view(1).plain_text()) < 5_000
@@ -251,11 +234,10 @@ def test_a_huge_message_is_folded_and_shows_at_once(
 
 @pytest.mark.parametrize(("lines", "offer"), [(6_000, "characters"), (60, "Show all 60 lines")])
 def test_a_folded_message_unfolds_to_the_exact_text(
-    view: ChatView, settled: Settled, lines: int, offer: str
+    view: ChatView, settled: Settled, show: Show, lines: int, offer: str
 ) -> None:
     text = "\n".join(f"line {n}" for n in range(lines))
-    view.show_branch([user(1, text)])
-    settled(view)
+    show([user(1, text)])
     assert view.view(1).is_folded
     assert view.view(1).plain_text().splitlines()[-1] == "line 11"
     more = next(b for b in view.view(1).findChildren(QToolButton) if "Show all" in b.text())
@@ -265,17 +247,13 @@ def test_a_folded_message_unfolds_to_the_exact_text(
     assert view.view(1).plain_text() == text
 
 
-def test_a_long_paragraph_is_not_broken_in_the_middle_of_a_line(
-    view: ChatView, settled: Settled
-) -> None:
-    view.show_branch([user(1, "word " * 3_000)])
-    settled(view)
+def test_a_long_paragraph_is_not_broken_in_the_middle_of_a_line(view: ChatView, show: Show) -> None:
+    show([user(1, "word " * 3_000)])
     assert len(view.view(1).findChildren(ProseView)) == 1
 
 
-def test_a_users_message_is_not_markdown(view: ChatView, settled: Settled) -> None:
-    view.show_branch([user(1, "*a*  <b>\n    `x`")])
-    settled(view)
+def test_a_users_message_is_not_markdown(view: ChatView, show: Show) -> None:
+    show([user(1, "*a*  <b>\n    `x`")])
     assert view.view(1).plain_text() == "*a*  <b>\n    `x`"
 
 
@@ -293,20 +271,14 @@ def test_the_numbers_under_an_answer() -> None:
         assert stats_line(STATS.model_copy(update={"finish_reason": reason})).endswith(words)
 
 
-def test_every_button_has_a_name(view: ChatView, settled: Settled) -> None:
-    view.show_branch(
-        [user(1, "x" * 30_000), answer(2, ANSWER, thinking="t", sibling_count=2, stats=STATS)]
-    )
-    settled(view)
+def test_every_button_has_a_name(view: ChatView, show: Show) -> None:
+    show([user(1, "x" * 30_000), answer(2, ANSWER, thinking="t", sibling_count=2, stats=STATS)])
     for found in view.findChildren(QToolButton):
         assert found.accessibleName(), found.objectName()
 
 
-def test_tab_goes_from_top_to_bottom(view: ChatView, qtbot: QtBot, settled: Settled) -> None:
-    view.show_branch(
-        [user(1, "a"), answer(2, "b [x](http://a.example)", thinking="t"), user(3, "c")]
-    )
-    settled(view)
+def test_tab_goes_from_top_to_bottom(view: ChatView, qtbot: QtBot, show: Show) -> None:
+    show([user(1, "a"), answer(2, "b [x](http://a.example)", thinking="t"), user(3, "c")])
     bar = view.column.verticalScrollBar()
     view.column.setFocus()
     heights = []
