@@ -1,4 +1,4 @@
-"""Pinned weights are read in the background; a computation that needs one waits for that one."""
+"""Weights in memory at their offsets in the file, also those that are read in the background."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.errors import LoadStopped
+from deepseek_r1.hardware.read_speed import READ_BYTES
+from deepseek_r1.hardware.storage import PAGE
 from deepseek_r1.weights.streaming.background_load import BackgroundLoad
 from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
-from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
+from deepseek_r1.weights.streaming.resident_memory import (
+    ResidentMemory,
+    TemporaryReads,
+    coalesced_reads,
+)
 from deepseek_r1.weights.weight import Weight
 from support.patience import wait_until
 
@@ -39,12 +45,9 @@ def resident(file: WeightFile) -> Iterator[ResidentMemory]:
     made.close()
 
 
-def resident_bytes(resident: ResidentMemory, weight: Weight) -> bytes:
-    return ctypes.string_at(resident.address(weight), weight.nbytes)
-
-
-def file_bytes(file: WeightFile, weight: Weight) -> bytes:
-    return file.path.read_bytes()[weight.offset : weight.offset + weight.nbytes]
+def holds(resident: ResidentMemory, weight: Weight, file: WeightFile) -> bool:
+    expected = file.path.read_bytes()[weight.offset : weight.offset + weight.nbytes]
+    return ctypes.string_at(resident.address(weight), weight.nbytes) == expected
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def test_a_weight_is_resident_after_the_wait_for_it(
     load = make_load(WEIGHTS[2:3], WEIGHTS[:2], WEIGHTS[3:])
     for weight in (WEIGHTS[3], WEIGHTS[0], WEIGHTS[2], WEIGHTS[1]):
         load.wait_for(weight)
-        assert resident_bytes(resident, weight) == file_bytes(file, weight)
+        assert holds(resident, weight, file)
     assert load.first == {WEIGHTS[2]}
     assert load.done
 
@@ -79,7 +82,7 @@ def test_waiting_for_several_weights_reports_the_progress(
         WEIGHTS[1:], lambda fraction: fractions.append(fraction) is None
     )
     for weight in WEIGHTS[1:]:
-        assert resident_bytes(resident, weight) == file_bytes(file, weight)
+        assert holds(resident, weight, file)
     assert fractions[-1] == 1.0
 
 
@@ -90,7 +93,7 @@ def test_weights_that_the_model_does_not_use_are_released(
     load = make_load(WEIGHTS)
     load.wait_for_all(WEIGHTS, lambda _fraction: True)
     load.release(WEIGHTS[:1])
-    assert resident_bytes(resident, WEIGHTS[0]) != file_bytes(file, WEIGHTS[0])
+    assert not holds(resident, WEIGHTS[0], file)
 
 
 def test_a_load_waits_for_the_first_weights_and_for_viewed_ones(
@@ -100,10 +103,10 @@ def test_a_load_waits_for_the_first_weights_and_for_viewed_ones(
     load = make_load([first], [later, viewed, unused])
     pending = load.finish([first, later, viewed], [viewed], lambda _fraction: True)
     assert pending == {later}
-    assert resident_bytes(resident, first) == file_bytes(file, first)
-    assert resident_bytes(resident, viewed) == file_bytes(file, viewed)
+    assert holds(resident, first, file)
+    assert holds(resident, viewed, file)
     load.wait_for(later)
-    assert resident_bytes(resident, later) == file_bytes(file, later)
+    assert holds(resident, later, file)
     assert not load.pending
 
 
@@ -116,7 +119,7 @@ def test_a_weight_of_two_groups_is_ready_with_the_first(
     assert load.first == {small}
     for weight in (small, large, next_one):
         load.wait_for(weight)
-        assert resident_bytes(resident, weight) == file_bytes(file, weight)
+        assert holds(resident, weight, file)
 
 
 def test_a_stopped_load_reads_no_more(resident: ResidentMemory) -> None:
@@ -136,3 +139,27 @@ def test_the_wait_for_a_weight_of_a_cut_file_raises(
     with pytest.raises(WeightsUnreadableError, match="shorter"):
         load.wait_for(WEIGHTS[3])
     load.stop()
+
+
+def test_neighbours_are_read_together() -> None:
+    reads = list(coalesced_reads([(0, 100, 200), (0, PAGE + 5, PAGE + 9), (1, 0, 10)]))
+    assert reads == [(0, 0, 2 * PAGE), (1, 0, PAGE)]
+
+
+def test_long_reads_are_divided() -> None:
+    reads = list(coalesced_reads([(0, 0, 2 * READ_BYTES + 1)]))
+    assert [end - start for _, start, end in reads] == [READ_BYTES, READ_BYTES, PAGE]
+
+
+def test_a_temporary_weight_is_released_unless_it_was_admitted(
+    file: WeightFile, resident: ResidentMemory
+) -> None:
+    temporary = TemporaryReads(resident)
+    first, second = WEIGHTS[:2]
+    for weight in (first, second):
+        assert temporary.read(weight) == resident.address(weight)
+        assert holds(resident, weight, file)
+    assert temporary.read_bytes == first.nbytes + second.nbytes
+    temporary.release(nonresident=[first])
+    assert temporary.weights == []
+    assert holds(resident, second, file)

@@ -6,7 +6,8 @@ import ctypes
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ class RecordingFile(WeightFile):
         super().read(into, start, end)
 
 
+MakeRing = Callable[[WeightFile, int, list[Weight]], PrefetchRing]
+
+
+@pytest.fixture
+def make_ring() -> Iterator[MakeRing]:
+    """Makes a ring that reads weights in this order."""
+    with ExitStack() as opened:
+
+        def make(file: WeightFile, nbytes: int, order: list[Weight]) -> PrefetchRing:
+            if isinstance(file, RecordingFile):
+                opened.callback(file.close)
+            ring = opened.enter_context(closing(PrefetchRing([file], nbytes)))
+            ring.set_order(order)
+            return ring
+
+        yield make
+
+
 def in_a_row(sizes: list[int], gap: int = 0) -> list[Weight]:
     """Weights of these sizes, one after the other in the file."""
     made, offset = [], 0
@@ -67,6 +86,12 @@ def holds(at: int, weight: Weight, file: WeightFile) -> bool:
     return ctypes.string_at(at, weight.nbytes) == wanted
 
 
+def assert_served(ring: PrefetchRing, weight: Weight, file: WeightFile) -> None:
+    acquired = ring.acquire(weight)
+    assert acquired is not None
+    assert holds(acquired[0], weight, file)
+
+
 def reads(ring: PrefetchRing, nbytes: int) -> bool:
     """Whether so much was read before patience ends."""
     until = time.monotonic() + PATIENCE_S
@@ -75,115 +100,83 @@ def reads(ring: PrefetchRing, nbytes: int) -> bool:
     return ring.counters.read_bytes == nbytes
 
 
-def test_a_weight_is_read_as_far_as_memory_is_free(file: WeightFile) -> None:
+def test_a_weight_is_read_as_far_as_memory_is_free(make_ring: MakeRing, file: WeightFile) -> None:
     first, second, large = in_a_row([4 * MIB, 4 * MIB, 8 * MIB])
-    ring = PrefetchRing([file], 14 * MIB)
-    try:
-        ring.set_order([first, second, large])
-        assert reads(ring, 8 * MIB)  # the large one begins where the first one is
-        assert ring.acquire(first) is not None
-        ring.release()
-        assert reads(ring, 12 * MIB)  # its first half, beside the second that nobody asked for yet
-        assert ring.acquire(second) is not None
-        ring.release()
-        acquired = ring.acquire(large)
-        assert acquired is not None
-        assert holds(acquired[0], large, file)
-    finally:
-        ring.close()
+    ring = make_ring(file, 14 * MIB, [first, second, large])
+    assert reads(ring, 8 * MIB)  # the large one begins where the first one is
+    assert ring.acquire(first) is not None
+    ring.release()
+    assert reads(ring, 12 * MIB)  # its first half, beside the second that nobody asked for yet
+    assert ring.acquire(second) is not None
+    ring.release()
+    assert_served(ring, large, file)
 
 
-def test_direct_reads_are_made_without_python(path: Path) -> None:
+def test_direct_reads_are_made_without_python(make_ring: MakeRing, path: Path) -> None:
     file = RecordingFile(path, READ_BYTES, direct=True)
     if not file.direct:
         pytest.skip("the drive of temporary files has no direct I/O")
     weights = [*in_a_row([3 * MIB]), Weight("at the file's end", 0, 18 * MIB, 2 * MIB + 1234)]
-    ring = PrefetchRing([file], 8 * MIB)
-    try:
-        ring.set_order(weights)
-        for weight in weights:
-            acquired = ring.acquire(weight)
-            assert acquired is not None
-            assert holds(acquired[0], weight, file)
-            ring.release()
-        assert file.reads == []
-    finally:
-        ring.close()
-        file.close()
+    ring = make_ring(file, 8 * MIB, weights)
+    for weight in weights:
+        assert_served(ring, weight, file)
+        ring.release()
+    assert file.reads == []
 
 
-def test_a_weight_that_comes_soon_is_waited_for_and_read_once(file: WeightFile) -> None:
+def test_a_weight_that_comes_soon_is_waited_for_and_read_once(
+    make_ring: MakeRing, file: WeightFile
+) -> None:
     """Also where nobody has begun to read yet, and a little out of turn."""
     first, second, third = in_a_row([3 * MIB, 3 * MIB, 3 * MIB])
     for asked in ([first, second, third], [second, first, third], [third, first, second]):
-        ring = PrefetchRing([file], 10 * MIB)
-        try:
-            ring.set_order([first, second, third])
-            for weight in asked:  # at once: no reader can have given each a place before
-                acquired = ring.acquire(weight)
-                assert acquired is not None
-                assert holds(acquired[0], weight, file)
-            assert ring.counters.read_bytes <= 3 * (3 * MIB + 2 * PAGE)
-        finally:
-            ring.close()
+        ring = make_ring(file, 10 * MIB, [first, second, third])
+        for weight in asked:  # at once: no reader can have given each a place before
+            assert_served(ring, weight, file)
+        assert ring.counters.read_bytes <= 3 * (3 * MIB + 2 * PAGE)
 
 
-def test_a_weight_that_waits_for_memory_is_not_waited_for_out_of_order(file: WeightFile) -> None:
+def test_a_weight_that_waits_for_memory_is_not_waited_for_out_of_order(
+    make_ring: MakeRing, file: WeightFile
+) -> None:
     """Its memory would become free only after weights that are acquired later, or never."""
     first, second, third = in_a_row([4 * MIB, 4 * MIB, 4 * MIB])
-    ring = PrefetchRing([file], 10 * MIB)
-    try:
-        ring.set_order([first, second, third])
-        assert reads(ring, 8 * MIB)
-        assert ring.acquire(third) is None
-        assert reads(ring, 16 * MIB)  # the weights after the third
-        acquired = ring.acquire(first)
-        assert acquired is not None
-        assert holds(acquired[0], first, file)
-    finally:
-        ring.close()
+    ring = make_ring(file, 10 * MIB, [first, second, third])
+    assert reads(ring, 8 * MIB)
+    assert ring.acquire(third) is None
+    assert reads(ring, 16 * MIB)  # the weights after the third
+    assert_served(ring, first, file)
 
 
-def test_a_resized_ring_serves_the_right_bytes(file: WeightFile) -> None:
+def test_a_resized_ring_serves_the_right_bytes(make_ring: MakeRing, file: WeightFile) -> None:
     weights = in_a_row([3 * MIB] * 5)
-    ring = PrefetchRing([file], 7 * MIB)
-    try:
-        ring.set_order(weights)
-        for ring_mib in (12, 6, 9):
-            ring.resize(ring_mib * MIB)
-            for weight in weights * 2:
-                acquired = ring.acquire(weight)
-                assert acquired is None or holds(acquired[0], weight, file)
-                ring.release()
-    finally:
-        ring.close()
+    ring = make_ring(file, 7 * MIB, weights)
+    for ring_mib in (12, 6, 9):
+        ring.resize(ring_mib * MIB)
+        for weight in weights * 2:
+            acquired = ring.acquire(weight)
+            assert acquired is None or holds(acquired[0], weight, file)
+            ring.release()
 
 
-def test_the_last_part_of_a_page_at_the_files_end_is_read(file: WeightFile) -> None:
+def test_the_last_part_of_a_page_at_the_files_end_is_read(
+    make_ring: MakeRing, file: WeightFile
+) -> None:
     last = Weight("last", 0, file.nbytes - 5000, 5000)
-    ring = PrefetchRing([file], MIB)
-    try:
-        ring.set_order([last])
-        assert reads(ring, page_up(file.nbytes) - page_down(last.offset))
-        acquired = ring.acquire(last)
-        assert acquired is not None
-        assert holds(acquired[0], last, file)
-    finally:
-        ring.close()
+    ring = make_ring(file, MIB, [last])
+    assert reads(ring, page_up(file.nbytes) - page_down(last.offset))
+    assert_served(ring, last, file)
 
 
 @pytest.mark.parametrize("chunk_kib", [64, 512, 2048])
-def test_reads_end_at_chunks_and_neighbours_are_read_together(path: Path, chunk_kib: int) -> None:
+def test_reads_end_at_chunks_and_neighbours_are_read_together(
+    make_ring: MakeRing, path: Path, chunk_kib: int
+) -> None:
     chunk = chunk_kib << 10
     file = RecordingFile(path, chunk)
     offset, nbytes = 3 * chunk // 2 + 32, 7 * MIB
-    ring = PrefetchRing([file], 8 * MIB)
-    try:
-        ring.set_order([Weight("weight", 0, offset, nbytes)])
-        assert reads(ring, page_up(offset + nbytes) - page_down(offset))
-    finally:
-        ring.close()
-        file.close()
+    ring = make_ring(file, 8 * MIB, [Weight("weight", 0, offset, nbytes)])
+    assert reads(ring, page_up(offset + nbytes) - page_down(offset))
     pieces = sorted(file.reads)
     assert pieces[0][0] == page_down(offset)
     assert pieces[-1][1] == page_up(offset + nbytes)
@@ -193,36 +186,31 @@ def test_reads_end_at_chunks_and_neighbours_are_read_together(path: Path, chunk_
     assert len(pieces) <= nbytes // max(READ_BYTES, chunk) + 2
 
 
-def test_acquiring_a_weight_whose_read_failed_raises(path: Path) -> None:
+def test_acquiring_a_weight_whose_read_failed_raises(make_ring: MakeRing, path: Path) -> None:
     file = RecordingFile(path, READ_BYTES)
     first, second = in_a_row([2 * MIB, 2 * MIB])
-    ring = PrefetchRing([file], 3 * MIB)
-    try:
-        ring.set_order([first, second])
-        assert reads(ring, 2 * MIB)  # the second has no memory yet
-        file.broken = True
-        assert ring.acquire(first) is not None
+    ring = make_ring(file, 3 * MIB, [first, second])
+    assert reads(ring, 2 * MIB)  # the second has no memory yet
+    file.broken = True
+    assert ring.acquire(first) is not None
+    ring.release()
+    with pytest.raises(WeightsUnreadableError, match="the drive is gone"):
+        ring.acquire(second)
+    with pytest.raises(WeightsUnreadableError):
+        ring.acquire(first)
+    file.broken = False
+    ring.restart(pause=True)
+    before = ring.counters.read_bytes
+    time.sleep(0.05)
+    assert ring.counters.read_bytes == before  # nothing is read in the pause
+    for weight in (first, second):
+        assert_served(ring, weight, file)
         ring.release()
-        with pytest.raises(WeightsUnreadableError, match="the drive is gone"):
-            ring.acquire(second)
-        with pytest.raises(WeightsUnreadableError):
-            ring.acquire(first)
-        file.broken = False
-        ring.restart(pause=True)
-        before = ring.counters.read_bytes
-        time.sleep(0.05)
-        assert ring.counters.read_bytes == before  # nothing is read in the pause
-        for weight in (first, second):
-            acquired = ring.acquire(weight)
-            assert acquired is not None
-            assert holds(acquired[0], weight, file)
-            ring.release()
-    finally:
-        ring.close()
-        file.close()
 
 
-def test_a_late_failure_does_not_reach_the_next_computation(path: Path) -> None:
+def test_a_late_failure_does_not_reach_the_next_computation(
+    make_ring: MakeRing, path: Path
+) -> None:
     file, late = RecordingFile(path, READ_BYTES), threading.Event()
     file.broken = True
 
@@ -236,22 +224,15 @@ def test_a_late_failure_does_not_reach_the_next_computation(path: Path) -> None:
 
     file.read = read  # type: ignore[method-assign]
     first, second = in_a_row([MIB, 2 * MIB])
-    ring = PrefetchRing([file], 8 * MIB)
-    try:
-        ring.set_order([first, second])
-        with pytest.raises(WeightsUnreadableError):
-            ring.acquire(first)
-        threading.Timer(0.1, late.set).start()
-        ring.restart(pause=True)
-        file.broken = False
-        late.wait(PATIENCE_S)
-        time.sleep(0.05)
-        acquired = ring.acquire(first)
-        assert acquired is not None
-        assert holds(acquired[0], first, file)
-    finally:
-        ring.close()
-        file.close()
+    ring = make_ring(file, 8 * MIB, [first, second])
+    with pytest.raises(WeightsUnreadableError):
+        ring.acquire(first)
+    threading.Timer(0.1, late.set).start()
+    ring.restart(pause=True)
+    file.broken = False
+    late.wait(PATIENCE_S)
+    time.sleep(0.05)
+    assert_served(ring, first, file)
 
 
 def test_counters_may_be_read_while_the_ring_closes(file: WeightFile) -> None:
@@ -288,8 +269,7 @@ def test_bytes_are_right_in_any_order_of_use(
     weights = in_a_row(sizes, gap)
     largest = max(page_up(weight.nbytes) + PAGE for weight in weights)
     asked = data.draw(st.lists(st.sampled_from(weights), min_size=1, max_size=30))
-    ring = PrefetchRing([file], largest + more_pages * PAGE)
-    try:
+    with closing(PrefetchRing([file], largest + more_pages * PAGE)) as ring:
         ring.set_order(weights)
         held: list[tuple[int, Weight]] = []
         for weight in [*weights, *asked, *weights]:
@@ -300,5 +280,3 @@ def test_bytes_are_right_in_any_order_of_use(
                 assert all(holds(at, each, file) for at, each in held)
                 held.clear()
                 ring.release()
-    finally:
-        ring.close()
