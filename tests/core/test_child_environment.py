@@ -1,4 +1,4 @@
-"""What child processes get of their owner's environment."""
+"""What child processes get of their owner's environment, and where their log goes."""
 
 from __future__ import annotations
 
@@ -52,3 +52,27 @@ def test_a_locked_child_finds_the_profile_where_its_owner_has_no_home() -> None:
         check=False,
     )
     assert Path(done.stdout.rstrip()).is_absolute(), done.stderr
+
+
+@pytest.mark.integration
+def test_a_warning_in_the_log_does_not_reach_the_terminal() -> None:
+    source = "from deepseek_r1.core import log; log.host.warning('ending the engine')"
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.integration
+def test_a_warning_in_the_log_is_in_the_chosen_file(tmp_path: Path) -> None:
+    source = (
+        "import sys; from pathlib import Path; from deepseek_r1.core import log\n"
+        "log.to_file(Path(sys.argv[1]), 'window'); log.host.warning('ending the engine')"
+    )
+    command = [sys.executable, "-c", source, str(tmp_path)]
+    subprocess.run(command, env=child_environment(), check=True)
+    assert "ending the engine" in (tmp_path / "window.log").read_text(encoding="utf-8")

@@ -17,28 +17,11 @@ from deepseek_r1.core.events import (
 )
 
 
-def bill(*lines: tuple[BillItem, float], budget_mib: float, **facts: float) -> Bill:
-    made = tuple(BillLine(name=name, planned_mib=mib) for name, mib in lines)
-    return Bill(lines=made, budget_mib=budget_mib, **facts)
-
-
 def test_a_bill_fits_up_to_the_last_mib_of_its_budget() -> None:
-    lines = ((BillItem.WEIGHTS, 700.0), (BillItem.KV_CACHE, 300.0))
-    assert bill(*lines, budget_mib=1000.0).fits
-    assert not bill(*lines, budget_mib=999.0).fits
-
-
-def test_the_speed_from_the_disk_counts_reading_and_the_computation_it_does_not_hide() -> None:
-    streamed = bill(
-        (BillItem.SLOTS, 64.0),
-        budget_mib=256.0,
-        short_streamed_mib=500.0,
-        disk_mib_s=1000.0,
-        compute_s=0.5,
-    )
-    assert streamed.streams
-    assert streamed.disk_tok_s == pytest.approx(1.0)
-    assert bill((BillItem.WEIGHTS, 64.0), budget_mib=256.0).disk_tok_s == 0.0
+    sizes = {BillItem.WEIGHTS: 700.0, BillItem.KV_CACHE: 300.0}
+    lines = tuple(BillLine(name=name, planned_mib=mib) for name, mib in sizes.items())
+    assert Bill(lines=lines, budget_mib=1000.0).fits
+    assert not Bill(lines=lines, budget_mib=999.0).fits
 
 
 def test_hit_rates_are_those_of_the_time_between_two_moments() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.hardware.own_memory import drop_own_page_cache
+from support.page_cache import pages_in_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its page cache")
 
@@ -20,10 +21,7 @@ PAGES = 8192
 def in_cache(mapping: mmap.mmap) -> int:
     """How many of the mapping's pages are in memory, whoever read them."""
     first = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
-    pages = (ctypes.c_ubyte * PAGES)()
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mincore(ctypes.c_void_p(first), ctypes.c_size_t(len(mapping)), pages) == 0
-    return sum(each & 1 for each in pages)
+    return pages_in_memory(first, len(mapping))
 
 
 def test_pages_that_nobody_looks_at_are_dropped(tmp_path: Path) -> None:

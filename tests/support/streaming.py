@@ -19,6 +19,12 @@ from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 FIRST = [5 + 3 * n % 200 for n in range(40)]
 
 
+def likeliest(logits: bytes) -> int:
+    """The token with the largest of these logits."""
+    values = memoryview(logits).cast("f")
+    return max(range(len(values)), key=values.__getitem__)
+
+
 @dataclass
 class Bench:
     """A loaded model. `weights` is None where it is in memory as a whole."""
@@ -49,9 +55,7 @@ class Bench:
         """The logits after `tokens`, then after each of `count` likeliest next ones."""
         logits = [self.logits(tokens)]
         for _ in range(count):
-            values = memoryview(logits[-1]).cast("f")
-            likeliest = max(range(len(values)), key=values.__getitem__)
-            logits.append(self.logits([likeliest]))
+            logits.append(self.logits([likeliest(logits[-1])]))
         return logits
 
 

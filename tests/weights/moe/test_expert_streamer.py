@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import threading
 import time
@@ -29,8 +28,9 @@ from deepseek_r1.weights.residency import MIB, expert_layers, least_weights_mib,
 from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
 from support.gguf_files import tiny_mixture, tiny_qwen3
 from support.mixtures import EXPERTS, tiny_deepseek2, tiny_qwen3moe
+from support.page_cache import pages_in_memory
 from support.split import split
-from support.streaming import FIRST, Bench, budgets, loaded
+from support.streaming import FIRST, Bench, budgets, likeliest, loaded
 from support.windows_memory import committed_pages
 
 pytestmark = [pytest.mark.integration]
@@ -89,11 +89,6 @@ def test_a_budget_that_moves_during_an_answer_changes_nothing_but_memory(
     assert logits == resident
 
 
-def likeliest(logits: bytes) -> int:
-    values = memoryview(logits).cast("f")
-    return max(range(len(values)), key=values.__getitem__)
-
-
 def test_resident_experts_take_no_more_memory_than_is_counted(tmp_path: Path) -> None:
     """The kernel reports which pages of the tensors are in memory."""
     path = tiny_qwen3moe(tmp_path / "model.gguf")
@@ -103,24 +98,21 @@ def test_resident_experts_take_no_more_memory_than_is_counted(tmp_path: Path) ->
         seen = []
         for token in FIRST:
             bench.logits([token])
-            pages = sum(pages_in_memory(bench, weight) for weight in weights)
+            pages = sum(weight_pages(bench, weight) for weight in weights)
             assert pages * PAGE <= bench.weights.stats.experts_mib * MIB + edges * PAGE
             seen.append(pages)
         assert max(seen) > edges
         bench.set_weights_mib(least_weights_mib(read_header(path)))
         bench.weights.apply_residency()
-        assert sum(pages_in_memory(bench, weight) for weight in weights) < max(seen)
+        assert sum(weight_pages(bench, weight) for weight in weights) < max(seen)
 
 
-def pages_in_memory(bench: Bench, weight) -> int:
+def weight_pages(bench: Bench, weight) -> int:
     start = bench.weights._resident.address(weight)
     first, last = page_down(start), page_up(start + weight.nbytes)
     if sys.platform == "win32":
         return committed_pages(first, last - first)
-    pages = (ctypes.c_ubyte * ((last - first) // PAGE))()
-    arguments = ctypes.c_void_p(first), ctypes.c_size_t(last - first), pages
-    assert ctypes.CDLL(None).mincore(*arguments) == 0
-    return sum(each & 1 for each in pages)
+    return pages_in_memory(first, last - first)
 
 
 def test_what_is_in_memory_is_not_read_again(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from deepseek_r1.hardware.storage import PAGE, SystemRegion, page_down, page_up
 from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from support.gguf_files import tiny_llama
+from support.page_cache import pages_in_memory
 from support.streaming import budgets, loaded
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its page cache")
@@ -63,11 +64,9 @@ def _cached_pages(descriptor: int) -> int:
     size = os.fstat(descriptor).st_size
     with mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=both) as view:
         anchor = ctypes.c_char.from_buffer(view)
-        pages = (ctypes.c_ubyte * (page_up(size) // PAGE))()
-        address = ctypes.c_void_p(ctypes.addressof(anchor))
-        assert ctypes.CDLL(None).mincore(address, ctypes.c_size_t(size), pages) == 0
+        pages = pages_in_memory(ctypes.addressof(anchor), size)
         del anchor
-    return sum(each & 1 for each in pages)
+    return pages
 
 
 @linux_only

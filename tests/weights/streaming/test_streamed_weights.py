@@ -14,18 +14,20 @@ import psutil
 import pytest
 
 from deepseek_r1.core.errors import EngineFailed, LoadStopped
+from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.binding.context import AbortedError
 from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.registry import open_engine
-from deepseek_r1.weights.residency import plan_residency
+from deepseek_r1.memory.meter import process_mib
+from deepseek_r1.weights.residency import least_weights_mib, plan_residency
 from deepseek_r1.weights.streaming.streamed_weights import StreamedWeights
 from support.gguf_files import tiny_llama, tiny_mixture, tiny_qwen2, tiny_qwen3
 from support.mixtures import tiny_deepseek2
 from support.patience import wait_until
-from support.streaming import FIRST, budgets, loaded
+from support.streaming import FIRST, budgets, likeliest, loaded
 from support.windows_memory import under_wine
 
 pytestmark = [pytest.mark.integration]
@@ -87,8 +89,7 @@ def test_a_budget_that_moves_during_an_answer_changes_nothing_but_memory(
         for mib in (whole, least, some, least, whole):
             bench.set_weights_mib(mib)
             for _ in range(3):
-                values = memoryview(logits[-1]).cast("f")
-                logits.append(bench.logits([max(range(len(values)), key=values.__getitem__)]))
+                logits.append(bench.logits([likeliest(logits[-1])]))
             pinned.append(dense_mib(weights))
     assert logits == resident
     assert pinned[2] == pinned[4] < pinned[0] == pinned[3] < pinned[1] == pinned[5]
@@ -307,3 +308,29 @@ def _read_bytes() -> int:
         return psutil.Process().io_counters().read_bytes
     counters = Path("/proc/self/io").read_text().split()
     return int(counters[counters.index("rchar:") + 1])
+
+
+TOKENS, EVERY = 3000, 300
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's counters")
+def test_long_answers_from_the_disk_take_no_more_memory(tmp_path: Path) -> None:
+    """10,000 tokens of one answer are in docs/measurements/streaming.md."""
+    header = read_header(tiny_qwen2(tmp_path / "model.gguf"))
+    settings = LoadSettings(context_length=512, swap_enabled=True, threads=1)
+    residency = plan_residency(header, least_weights_mib(header))
+    engine = open_engine(OpenRequest(header, settings, 1, lambda _: True, residency))
+    question = [Message(role=Role.USER, content="Write on and on about a dragon.")]
+    written, readings = 0, []
+    while written < TOKENS:
+        sampling = SamplingSettings(temperature=0.9, max_tokens=TOKENS - written)
+        *_, last = engine.stream(AnswerRequest(question, sampling))
+        assert isinstance(last, GenerationFinished)
+        written += last.stats.completion_tokens
+        if written // EVERY > len(readings):
+            readings.append(process_mib(os.getpid()))
+    stats = engine.weights_stats
+    engine.close()
+    assert stats is not None
+    assert stats.read_mib > 10
+    assert max(readings[3:]) - min(readings[3:]) < 1.0
