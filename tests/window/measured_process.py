@@ -23,7 +23,7 @@ class MeasuredProcess:
         path = os.pathsep.join([str(TESTS.parent / "app"), str(TESTS)])
         own = {**os.environ, "QT_QPA_PLATFORM": platform()} if env is None else env
         self.started_at = time.monotonic()
-        self._popen = subprocess.Popen(
+        self.popen = subprocess.Popen(
             [sys.executable, *arguments],
             env={**own, "PYTHONPATH": path},
             cwd=TESTS,
@@ -31,24 +31,24 @@ class MeasuredProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.pid = self._popen.pid
+        self.pid = self.popen.pid
 
     def tell(self, do: str, **facts: object) -> None:
         """Send a command."""
-        assert self._popen.stdin is not None
-        self._popen.stdin.write(json.dumps({"do": do, **facts}) + "\n")
-        self._popen.stdin.flush()
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(json.dumps({"do": do, **facts}) + "\n")
+        self.popen.stdin.flush()
 
     def hear(self, *wanted: str) -> Fact:
         """The next fact of a wanted kind; whatever comes before it is dropped."""
-        assert self._popen.stdout is not None
-        for line in self._popen.stdout:
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
             fact: Fact = json.loads(line)
             if fact["event"] == "failed" and "failed" not in wanted:
                 raise RuntimeError(fact["text"])
             if fact["event"] in wanted:
                 return fact
-        raise RuntimeError(f"it ended ({self._popen.wait()}) before {' or '.join(wanted)}")
+        raise RuntimeError(f"it ended ({self.popen.wait()}) before {' or '.join(wanted)}")
 
     def __enter__(self) -> Self:
         return self
@@ -59,15 +59,15 @@ class MeasuredProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._popen.stdin is not None
-        self._popen.stdin.close()
+        assert self.popen.stdin is not None
+        self.popen.stdin.close()
         try:
-            self._popen.wait(10 if kind is None else 0.1)
+            self.popen.wait(10 if kind is None else 0.1)
         except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait()
-        assert self._popen.stdout is not None
-        self._popen.stdout.close()
+            self.popen.kill()
+            self.popen.wait()
+        assert self.popen.stdout is not None
+        self.popen.stdout.close()
 
 
 def platform() -> str:

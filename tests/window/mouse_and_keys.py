@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt, QUrl
@@ -30,16 +31,18 @@ def click_row(view: QAbstractItemView, text: str, *, double: bool = False) -> No
 
 def row_of(view: QAbstractItemView, text: str) -> QModelIndex:
     """The row that begins with a text."""
-    model = view.model()
-    rows = (model.index(number, 0) for number in range(model.rowCount()))
-    return next(row for row in rows if str(row.data()).startswith(text))
+    return next(_rows(view, text))
 
 
 def has_row(view: QAbstractItemView, text: str) -> bool:
     """True where a row begins with a text."""
+    return any(True for _ in _rows(view, text))
+
+
+def _rows(view: QAbstractItemView, text: str) -> Iterator[QModelIndex]:
     model = view.model()
     rows = (model.index(number, 0) for number in range(model.rowCount()))
-    return any(str(row.data()).startswith(text) for row in rows)
+    return (row for row in rows if str(row.data()).startswith(text))
 
 
 def focused() -> QWidget:

@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
+from r1desk.chat.messages.thinking import ThinkingBox
 from r1desk.shell.session import Session
 from r1desk.store import Profile, StoreThread
 from support.engine_script import EngineScript
@@ -74,6 +75,11 @@ def ready_session(
         yield session
 
 
+def first_start(stored: prefs.Preferences) -> None:
+    """Nobody has been welcomed yet."""
+    stored.welcomed = False
+
+
 def short_answers(stored: prefs.Preferences) -> None:
     """Answers of at most 48 tokens, the same every time."""
     stored.sampling = SamplingSettings(max_tokens=48, seed=1)
@@ -126,6 +132,19 @@ def notice_text(session: Session) -> str:
     """What the notice bar says; empty where it is not there."""
     notice = session.window.notices.notice
     return notice.text if notice is not None else ""
+
+
+def wait_thinking(qtbot: QtBot, session: Session, least: int = 1) -> ThinkingBox:
+    """Until so many characters of the thinking are drawn, and its button with them."""
+
+    def thinks() -> bool:
+        box = last_view(session).thinking
+        return box is not None and len(box.text) >= least and box.answer_now.isVisible()
+
+    qtbot.waitUntil(lambda: session.chat.answer is not None)
+    qtbot.waitUntil(thinks)
+    box: ThinkingBox = last_view(session).thinking
+    return box
 
 
 def last_view(session: Session) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import weakref
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from r1desk.platform.background_thread import (
     in_background,
     stream_in_background,
 )
+from r1desk.platform.main_thread_gc import MainThreadCollector
 from support.patience import PATIENCE_S
 
 
@@ -135,3 +137,24 @@ def test_what_was_abandoned_says_nothing(qtbot: QtBot) -> None:
     ask_in_background(lambda: "last").done.connect(receiver.on_call)
     qtbot.waitUntil(lambda: len(receiver.calls) == 2)
     assert [value for value, _ in receiver.calls] == ["ready", "last"]
+
+
+def test_another_thread_that_allocates_collects_nothing(qtbot: QtBot) -> None:
+    owner = QObject()
+    collector = MainThreadCollector(owner)
+    try:
+        ended_in: list[int] = []
+        thing = QObject()
+        thing.me = thing
+        weakref.finalize(thing, lambda: ended_in.append(threading.get_ident()))
+        del thing
+        busy = threading.Thread(target=lambda: [[] for _ in range(100_000)])
+        busy.start()
+        busy.join()
+        assert ended_in == []
+        keep = [[] for _ in range(2000)]
+        qtbot.waitUntil(lambda: bool(keep) and bool(ended_in))
+        assert ended_in == [threading.get_ident()]
+    finally:
+        collector.close()
+    assert gc.isenabled()

@@ -37,46 +37,44 @@ def assert_still_answers(qtbot: QtBot, session: Session) -> None:
 
 @pytest.mark.quiet
 def test_a_refused_file_is_said_everywhere_and_leaves_the_model_before(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, ready: Session, tmp_path: Path
 ) -> None:
     path = tmp_path / "hostile.gguf"
     path.write_bytes(b"GGUF" + b"\xff" * 100)
-    with ready_session(qtbot, own_profile) as session:
-        before, received = session.models.current, []
-        session.engine.event.connect(received.append)
-        for give in (partial(drop, session.window), session.models.choose):
-            session.window.notices.clear()
-            with answering_window(), qtbot.waitSignal(session.models.load_failed) as said:
-                give(path)
-            assert session.window.notices.label.text() == said.args[0].text()
-            assert "Still in use" in session.window.panel.model.state.text()
-        assert not any(isinstance(each, LoadProgress) for each in received), "nothing was unloaded"
-        assert session.models.current == before
-        total = f"{before.bill.total_mib:,.0f} of"
-        assert session.window.panel.bill.total.text().startswith(total), "its bill again"
-        assert session.preferences.recent_models == []
-        assert_still_answers(qtbot, session)
+    before, received = ready.models.current, []
+    ready.engine.event.connect(received.append)
+    for give in (partial(drop, ready.window), ready.models.choose):
+        ready.window.notices.clear()
+        with answering_window(), qtbot.waitSignal(ready.models.load_failed) as said:
+            give(path)
+        assert ready.window.notices.label.text() == said.args[0].text()
+        assert "Still in use" in ready.window.panel.model.state.text()
+    assert not any(isinstance(each, LoadProgress) for each in received), "nothing was unloaded"
+    assert ready.models.current == before
+    total = f"{before.bill.total_mib:,.0f} of"
+    assert ready.window.panel.bill.total.text().startswith(total), "its bill again"
+    assert ready.preferences.recent_models == []
+    assert_still_answers(qtbot, ready)
 
 
 @pytest.mark.quiet
 def test_settings_that_do_not_fit_the_model_are_refused_and_taken_back(
-    qtbot: QtBot, own_profile: Path, engine: EngineScript
+    qtbot: QtBot, ready: Session, engine: EngineScript
 ) -> None:
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        panel, before = session.window.panel, session.preferences.load
-        panel.load.rows["context_length"].changed.emit(1_000_000)  # the field itself allows less
-        assert panel.load.pending
-        engine.loads(refuses(errors.ContextTooLarge(asked=1_000_000, trained=8192)))
-        with answering_window(), qtbot.waitSignal(session.models.load_failed):
-            panel.message.apply_button.click()
-        assert "8192 tokens or less" in session.window.notices.label.text().replace(",", "")
-        assert "Still in use" in panel.model.state.text()
-        assert session.preferences.load == before
-        assert panel.load.pending, "the edit must stay in sight, as not yet applied"
-        panel.message.undo_button.click()
-        assert not panel.load.pending
-        assert panel.load.rows["context_length"].spin.value() == before.context_length
-        assert_still_answers(qtbot, session)
+    panel, before = ready.window.panel, ready.preferences.load
+    panel.load.rows["context_length"].changed.emit(1_000_000)  # the field itself allows less
+    assert panel.load.pending
+    engine.loads(refuses(errors.ContextTooLarge(asked=1_000_000, trained=8192)))
+    with answering_window(), qtbot.waitSignal(ready.models.load_failed):
+        panel.message.apply_button.click()
+    assert "8192 tokens or less" in ready.window.notices.label.text().replace(",", "")
+    assert "Still in use" in panel.model.state.text()
+    assert ready.preferences.load == before
+    assert panel.load.pending, "the edit must stay in sight, as not yet applied"
+    panel.message.undo_button.click()
+    assert not panel.load.pending
+    assert panel.load.rows["context_length"].spin.value() == before.context_length
+    assert_still_answers(qtbot, ready)
 
 
 @pytest.mark.quiet
@@ -125,57 +123,54 @@ def test_a_remembered_model_that_is_gone_is_said_and_another_can_be_chosen(
 
 
 def test_while_a_file_is_dragged_the_window_says_what_a_drop_does(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    session: Session, tmp_path: Path
 ) -> None:
-    with running_session(qtbot, own_profile) as session:
-        window = session.window
-        held = files_of(tmp_path / "model.gguf")
-        drag(window, held)
-        assert window.drop_target.isVisible()
-        assert window.drop_target.size() == window.size()
-        QApplication.sendEvent(window, QDragLeaveEvent())
-        assert not window.drop_target.isVisible()
+    window = session.window
+    held = files_of(tmp_path / "model.gguf")
+    drag(window, held)
+    assert window.drop_target.isVisible()
+    assert window.drop_target.size() == window.size()
+    QApplication.sendEvent(window, QDragLeaveEvent())
+    assert not window.drop_target.isVisible()
 
 
 # ---- chat templates -----------------------------------------------------------------------------
 
 
 def test_where_a_models_own_template_cannot_be_used_another_one_is_offered(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
+    qtbot: QtBot, ready: Session, tmp_path: Path, engine: EngineScript
 ) -> None:
     broken = RawGguf.parse(tiny_llama(tmp_path / "sound.gguf").read_bytes())
     path = broken.set("tokenizer.chat_template", STRING, "{% for %}").write(tmp_path / "b.gguf")
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        bar = session.window.notices
-        drop(session.window, path)
-        qtbot.waitUntil(lambda: bar.action_button.text() == "Use another template")
-        engine.knows(template={"source": TemplateSource.CHOSEN, "name": COMPLETION})
-        click(bar.action_button)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path)
-        assert not bar.isVisible(), "the refusal is over"
-        assert session.window.composer_footer.template.text() == "Template: none, text is continued"
+    bar = ready.window.notices
+    drop(ready.window, path)
+    qtbot.waitUntil(lambda: bar.action_button.text() == "Use another template")
+    engine.knows(template={"source": TemplateSource.CHOSEN, "name": COMPLETION})
+    click(bar.action_button)
+    qtbot.waitUntil(lambda: ready.models.loaded_path == path)
+    assert not bar.isVisible(), "the refusal is over"
+    assert ready.window.composer_footer.template.text() == "Template: none, text is continued"
 
 
 def test_a_file_without_a_chat_template_is_loaded_and_another_can_be_chosen(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
+    qtbot: QtBot, ready: Session, tmp_path: Path, engine: EngineScript
 ) -> None:
     path = tiny_llama(tmp_path / "mute.gguf")
-    with ready_session(qtbot, own_profile, engine=engine) as session:
-        button, label = session.window.composer_footer.template, session.window.notices.label
-        assert button.isHidden()  # the starter model has its own
-        engine.knows(template={"source": TemplateSource.FAMILY, "name": "gemma"})
-        drop(session.window, path)
-        qtbot.waitUntil(lambda: button.text() == "Template: gemma")
-        assert "The template of its family is used: gemma." in label.text()
-        engine.knows(template={"source": TemplateSource.COMPLETION, "name": COMPLETION})
-        drop(session.window, path)
-        qtbot.waitUntil(lambda: "has no chat template" in label.text())
-        assert not button.isHidden()
-        engine.knows(template={"source": TemplateSource.CHOSEN, "name": "llama3"})
-        button.menu().aboutToShow.emit()
-        next(a for a in button.menu().actions() if a.text() == "llama3").trigger()
-        qtbot.waitUntil(lambda: button.text() == "Template: llama3")
-        assert session.preferences.chat_templates == {str(path): "llama3"}
+    button, label = ready.window.composer_footer.template, ready.window.notices.label
+    assert button.isHidden()  # the starter model has its own
+    engine.knows(template={"source": TemplateSource.FAMILY, "name": "gemma"})
+    drop(ready.window, path)
+    qtbot.waitUntil(lambda: button.text() == "Template: gemma")
+    assert "The template of its family is used: gemma." in label.text()
+    engine.knows(template={"source": TemplateSource.COMPLETION, "name": COMPLETION})
+    drop(ready.window, path)
+    qtbot.waitUntil(lambda: "has no chat template" in label.text())
+    assert not button.isHidden()
+    engine.knows(template={"source": TemplateSource.CHOSEN, "name": "llama3"})
+    button.menu().aboutToShow.emit()
+    next(a for a in button.menu().actions() if a.text() == "llama3").trigger()
+    qtbot.waitUntil(lambda: button.text() == "Template: llama3")
+    assert ready.preferences.chat_templates == {str(path): "llama3"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A profile that cannot be written, is full, is damaged, or has an unusual name.
+"""A profile that cannot be written, is full, is damaged, or opens late.
 
 Reading works wherever there is something to read; what was written is never lost; the reason is
 said in the window.
@@ -7,7 +7,8 @@ said in the window.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from r1desk import preferences as prefs
 from r1desk.chat.answers import pending_writes
 from r1desk.chat.values.intents import EditQuestion
 from r1desk.shell.session import Session
-from r1desk.store import MessageState, Profile, Store
+from r1desk.store import StoreThread
 from support.engine_script import EngineScript, says, waits_for
+from support.patience import PATIENCE_S
 from window.disks import Disk
 from window.session_fixture import (
     ask,
@@ -31,7 +33,8 @@ from window.session_fixture import (
     texts,
     wait_answered,
     wait_ready,
-)
+)  # fmt: skip
+from window.stored_conversations import store_conversation
 
 HELLO, REPLY = "Hello from before.", "An answer from before."
 
@@ -47,7 +50,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def profile(disk: Disk) -> Path:
     """A profile on the small disk, with one short conversation."""
     folder = disk.folder / "profile"
-    fill_profile(folder)
+    store_conversation(folder, HELLO, REPLY)
     return folder
 
 
@@ -56,26 +59,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending_writes, "RETRY_MS", 200)
 
 
-def fill_profile(folder: Path, reply: str = REPLY) -> None:
-    """A profile with one short conversation, closed properly."""
-    with Profile.open(folder) as held, Store(held.database) as store:
-        conversation = store.conversations.create().id
-        asked = store.messages.append_user(conversation, HELLO, None)
-        answer = store.messages.begin_answer(conversation, asked.id, "model")
-        store.messages.finish_answer(answer.id, reply, "", 0.0, None, MessageState.COMPLETE)
-        store.key_value.set("last_conversation", conversation)
-
-
 @contextmanager
-def opened(
-    qtbot: QtBot,
-    profile: Path,
-    adapt: Callable[[prefs.Preferences], None] | None = None,
-    shown: Sequence[str] = (HELLO, REPLY),
-) -> Iterator[Session]:
+def opened(qtbot: QtBot, profile: Path) -> Iterator[Session]:
     """The application on a profile, once its conversation is on the screen."""
-    with running_session(qtbot, profile, adapt) as session:
-        qtbot.waitUntil(lambda: texts(session) == list(shown))
+    with running_session(qtbot, profile) as session:
+        qtbot.waitUntil(lambda: texts(session) == [HELLO, REPLY])
         yield session
 
 
@@ -230,16 +218,9 @@ def test_strange_but_valid_settings_do_no_harm(qtbot: QtBot, own_profile: Path) 
     assert kept["from_the_future"] == {"a": [1]}
 
 
-@pytest.mark.parametrize("is_folder", [True, False])
-def test_damaged_settings_are_set_aside_and_said(
-    qtbot: QtBot, own_profile: Path, is_folder: bool
-) -> None:
+def test_damaged_settings_are_set_aside_and_said(qtbot: QtBot, own_profile: Path) -> None:
     file = own_profile / prefs.FILE_NAME
-    if is_folder:
-        file.mkdir(parents=True)
-    else:
-        own_profile.mkdir()
-        file.write_bytes(b"{")
+    file.mkdir(parents=True)  # contents: test_settings_dialog.py
     with running_session(qtbot, own_profile) as session:
         assert "settings file was damaged" in notice_text(session)
         [aside] = own_profile.glob("preferences.damaged-*.json")
@@ -251,7 +232,7 @@ def test_damaged_settings_are_set_aside_and_said(
 def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    fill_profile(own_profile)
+    store_conversation(own_profile, HELLO, REPLY)
     (own_profile / prefs.FILE_NAME).write_bytes(b"{")
     with (own_profile / "conversations.db").open("r+b") as file:
         file.seek(100)
@@ -266,3 +247,47 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
         ask(qtbot, session, "Does it go on?")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"
+
+
+# ---- late -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The store does nothing until the event is set."""
+    ready = threading.Event()
+    start = StoreThread.start
+
+    def start_late(store: StoreThread) -> None:
+        store.submit(lambda _store: ready.wait(PATIENCE_S))
+        start(store)
+
+    monkeypatch.setattr(StoreThread, "start", start_late)
+    yield ready
+    ready.set()
+
+
+def test_words_typed_before_the_store_has_opened_stay_in_the_box(
+    qtbot: QtBot, slow_disk: threading.Event, session: Session
+) -> None:
+    qtbot.keyClicks(session.window.composer.editor, "What is")
+    with qtbot.waitSignal(session.chat.branch_shown):
+        slow_disk.set()
+    qtbot.keyClicks(session.window.composer.editor, " the capital")
+    assert session.window.composer.text() == "What is the capital"
+
+
+def test_words_typed_before_the_last_conversation_is_read_stay_in_a_new_one(
+    qtbot: QtBot, own_profile: Path, slow_disk: threading.Event
+) -> None:
+    slow_disk.set()
+    with running_session(qtbot, own_profile) as session:
+        ask(qtbot, session, "Name a fruit.")
+        wait_answered(qtbot, session)
+    slow_disk.clear()
+    with running_session(qtbot, own_profile) as session:
+        qtbot.keyClicks(session.window.composer.editor, "What is")
+        with qtbot.waitSignal(session.chat.branch_shown):
+            slow_disk.set()
+        assert session.window.composer.text() == "What is"
+        assert session.chat.conversation_id is None

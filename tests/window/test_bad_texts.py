@@ -17,10 +17,10 @@ from deepseek_r1.core.errors import TextTooLong
 from r1desk.chat.values.intents import EditQuestion, OpenLink, SelectVersion
 from r1desk.conversations.conversation_intents import RenameConversation, SearchConversations
 from r1desk.shell.session import Session
-from r1desk.store import MessageState, Profile, Store
 from support.engine_script import EngineScript, refuses
 from window.session_fixture import ready_session, running_session, short_answers, wait_answered
 from window.stall_meter import answering_window
+from window.stored_conversations import store_conversation
 
 
 def paste(session: Session, text: str) -> None:
@@ -115,13 +115,7 @@ def test_nothing_that_the_model_writes_is_fetched_or_opened(
     canary.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     os.utime(canary, (1, 2_000_000_000))  # read before written: a read moves atime
     web, local = "http://127.0.0.1:9/x.png", canary.as_uri()
-    addresses = [
-        web,
-        local,
-        str(canary),
-        f"file://localhost{canary}",
-        "javascript:alert(1)",
-    ]
+    addresses = [web, local, str(canary), f"file://localhost{canary}", "javascript:alert(1)"]
     lines = [
         text.format(a)
         for a in addresses
@@ -142,12 +136,7 @@ def test_nothing_that_the_model_writes_is_fetched_or_opened(
         )
     ]
     text = "\n\n".join(lines)
-    with Profile.open(own_profile) as held, Store(held.database) as store:
-        conversation = store.conversations.create().id
-        asked = store.messages.append_user(conversation, text, None)
-        answer = store.messages.begin_answer(conversation, asked.id, "model")
-        store.messages.finish_answer(answer.id, text, text, 1.0, None, MessageState.COMPLETE)
-        store.key_value.set("last_conversation", conversation)
+    store_conversation(own_profile, text, text, thinking=text, thinking_s=1.0)
     with running_session(qtbot, own_profile) as session:
         qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
         qtbot.wait(500)

@@ -15,7 +15,6 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec, find_known
 from deepseek_r1.catalogue.installed import InstalledModel, Origin, Owner
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.models import forecast_service as service
 from r1desk.models.catalogue_picks import CatalogueFile, Pick, Purpose
 from r1desk.models.forecast import estimate_fit, format_fit
 from r1desk.models.forecast_service import ForecastService
@@ -27,10 +26,7 @@ from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
 from r1desk.preferences import Preferences
 from window.catalogue_pages import SPEED, select, shown_page
 
-
-@pytest.fixture(autouse=True)
-def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "machine_speed", lambda: SPEED)
+pytestmark = pytest.mark.usefixtures("known_speed")
 
 
 @pytest.fixture
@@ -124,16 +120,26 @@ def fits(page: CataloguePage) -> dict[tuple[str, str], str]:
     }
 
 
-def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_buttons(
-    qtbot: QtBot,
-) -> None:
-    starter = starter_model()
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    chooser = ModelChooser([], starter, ForecastService(Preferences()), parent)
+@pytest.fixture
+def parent(qtbot: QtBot) -> QWidget:
+    made = QWidget()
+    qtbot.addWidget(made)
+    return made
+
+
+def shown_chooser(parent: QWidget, loaded: Path | None = None) -> ModelChooser:
+    service = ForecastService(Preferences())
+    chooser = ModelChooser([], starter_model(), service, parent, loaded=loaded)
     chooser.show()
+    return chooser
+
+
+def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_buttons(
+    qtbot: QtBot, parent: QWidget
+) -> None:
+    chooser = shown_chooser(parent)
     qtbot.waitUntil(lambda: chooser.list.currentItem() is not None)
-    assert chooser.list.currentItem().data(PATH_ROLE) == str(starter)
+    assert chooser.list.currentItem().data(PATH_ROLE) == str(starter_model())
     assert "fits" in chooser.list.currentItem().text(), "the bill is known before a load"
     assert "MiB of memory" in chooser.list.currentItem().text()
     assert "135M parameters" in chooser.list.currentItem().text()
@@ -145,26 +151,19 @@ def test_the_chooser_begins_at_the_model_in_use_and_each_page_has_its_own_button
     assert chooser.use_button.isVisible()
 
 
-def test_the_model_in_use_is_not_offered_for_use(qtbot: QtBot) -> None:
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    starter = starter_model()
-    chooser = ModelChooser([], starter, ForecastService(Preferences()), parent, loaded=starter)
-    chooser.show()
+def test_the_model_in_use_is_not_offered_for_use(qtbot: QtBot, parent: QWidget) -> None:
+    chooser = shown_chooser(parent, loaded=starter_model())
     qtbot.waitUntil(lambda: chooser.list.currentItem() is not None)
     assert not chooser.use_button.isEnabled()
 
 
 @pytest.mark.parametrize("tab", [0, 1])
 def test_on_a_small_screen_every_button_can_be_reached(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tab: int
+    qtbot: QtBot, parent: QWidget, monkeypatch: pytest.MonkeyPatch, tab: int
 ) -> None:
     screen = QSize(675, 344)  # 1366x768 at 200 %
     monkeypatch.setattr(chooser_module, "size_within_screen", lambda _w, _s: screen)
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    chooser = ModelChooser([], starter_model(), ForecastService(Preferences()), parent)
-    chooser.show()
+    chooser = shown_chooser(parent)
     chooser.tabs.setCurrentIndex(tab)
     qtbot.waitUntil(lambda: bool(chooser.catalogue.cards) or tab == 0)
     qtbot.wait(50)

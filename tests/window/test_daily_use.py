@@ -25,13 +25,7 @@ from r1desk.store import ConversationSettings, Profile, Store
 from support.engine_script import EngineScript, goes_on, waits
 from support.gguf_files import tiny_llama
 from window.mouse_and_keys import click, click_row, focused, has_row, press, row_of, type_text
-from window.session_fixture import (
-    ask,
-    ready_session,
-    running_session,
-    wait_answered,
-    wait_ready,
-)
+from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
 from window.stored_conversations import store_conversation
 
 
@@ -163,19 +157,18 @@ def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, fruit: Se
 
 
 def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(
-    qtbot: QtBot, own_profile: Path
+    qtbot: QtBot, ready: Session
 ) -> None:
-    with ready_session(qtbot, own_profile) as session:
-        ask(qtbot, session, "Apples?")
-        wait_answered(qtbot, session)
-        before = session.chat.conversation_id
-        type_text("a draft")
-        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
-        type_text("Pears?")
-        press(Qt.Key.Key_Return)
-        qtbot.waitUntil(lambda: len(session.chat.shown_branch) == 2)
-        assert session.chat.conversation_id != before
-        assert session.chat.shown_branch[0].content == "Pears?"
+    ask(qtbot, ready, "Apples?")
+    wait_answered(qtbot, ready)
+    before = ready.chat.conversation_id
+    type_text("a draft")
+    press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    type_text("Pears?")
+    press(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: len(ready.chat.shown_branch) == 2)
+    assert ready.chat.conversation_id != before
+    assert ready.chat.shown_branch[0].content == "Pears?"
 
 
 @pytest.mark.parametrize("way", ["escape", "cross", "new chat"])
@@ -219,23 +212,22 @@ def test_letters_typed_on_list_page_and_buttons_go_to_the_composer(fruit: Sessio
 
 
 def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
-    qtbot: QtBot, own_profile: Path
+    qtbot: QtBot, session: Session
 ) -> None:
-    with running_session(qtbot, own_profile) as session:
-        session.window.sidebar.new_button.setFocus()
-        wait_ready(qtbot, session)
-        assert session.window.composer.editor.hasFocus()
-        example = next(b for b in session.window.chat.findChildren(QPushButton) if b.isVisible())
-        click(example)
-        assert session.window.composer.editor.hasFocus()
-        wait_answered(qtbot, session)
-        answer = session.window.chat.view(session.chat.shown_branch[-1].id)
-        again = next(
-            b for b in answer.findChildren(QToolButton) if b.accessibleName() == "Answer again"
-        )
-        click(again)
-        assert session.window.composer.editor.hasFocus()
-        wait_answered(qtbot, session)
+    session.window.sidebar.new_button.setFocus()
+    wait_ready(qtbot, session)
+    assert session.window.composer.editor.hasFocus()
+    example = next(b for b in session.window.chat.findChildren(QPushButton) if b.isVisible())
+    click(example)
+    assert session.window.composer.editor.hasFocus()
+    wait_answered(qtbot, session)
+    answer = session.window.chat.view(session.chat.shown_branch[-1].id)
+    again = next(
+        b for b in answer.findChildren(QToolButton) if b.accessibleName() == "Answer again"
+    )
+    click(again)
+    assert session.window.composer.editor.hasFocus()
+    wait_answered(qtbot, session)
 
 
 def test_escape_from_editing_leads_to_the_composer_and_enter_sends_an_edited_message(
@@ -391,31 +383,29 @@ def test_a_conversation_keeps_its_system_prompt_and_sampling(
 
 
 def test_a_new_conversation_is_stored_with_the_settings_it_began_with(
-    qtbot: QtBot, own_profile: Path
+    qtbot: QtBot, session: Session
 ) -> None:
-    with running_session(qtbot, own_profile) as session:
-        qtbot.waitUntil(session.window.chat.isVisible)
-        session.window.panel.system_prompt.editor.setPlainText("Be brief.")
-        session.window.panel.flush_answer_settings()
-        assert session.preferences.system_prompt == "Be brief."
-        ask(qtbot, session, "Name a fruit.")
-        wait_answered(qtbot, session)
-        session.chat_settings.set_system_prompt("")  # of this conversation
-        session.window.sidebar.requested.emit(NewChat())
-        assert session.window.chat.instructions.text() == "Instructions: Be brief."
+    qtbot.waitUntil(session.window.chat.isVisible)
+    session.window.panel.system_prompt.editor.setPlainText("Be brief.")
+    session.window.panel.flush_answer_settings()
+    assert session.preferences.system_prompt == "Be brief."
+    ask(qtbot, session, "Name a fruit.")
+    wait_answered(qtbot, session)
+    session.chat_settings.set_system_prompt("")  # of this conversation
+    session.window.sidebar.requested.emit(NewChat())
+    assert session.window.chat.instructions.text() == "Instructions: Be brief."
 
 
 def test_a_model_that_was_replaced_before_it_answered_is_not_offered(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, ready: Session, tmp_path: Path
 ) -> None:
     other = tiny_llama(tmp_path / "another.gguf")
-    with ready_session(qtbot, own_profile) as session:
-        session.models.choose(other)
-        ask(qtbot, session, "Apples?")
-        wait_answered(qtbot, session)
-        assert session.models.path == other
-        offers = session.window.chat.findChildren(QToolButton)
-        assert not any("answered here before" in b.text() for b in offers if b.isVisible())
+    ready.models.choose(other)
+    ask(qtbot, ready, "Apples?")
+    wait_answered(qtbot, ready)
+    assert ready.models.path == other
+    offers = ready.window.chat.findChildren(QToolButton)
+    assert not any("answered here before" in b.text() for b in offers if b.isVisible())
 
 
 def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -23,16 +24,14 @@ from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.processes import ChildKind
-from r1desk.models import forecast_service as service
 from r1desk.models.downloads import Download, Downloads, DownloadState
-from r1desk.models.forecast import MachineSpeed
 from r1desk.platform import helper_processes
-from r1desk.preferences import Preferences
+from r1desk.shell.session import Session
 from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request
 from window.mouse_and_keys import click
-from window.session_fixture import ready_session, running_session, wait_ready
+from window.session_fixture import first_start, ready_session, running_session, wait_ready
 
-pytestmark = pytest.mark.usefixtures("no_proxy")
+pytestmark = pytest.mark.usefixtures("no_proxy", "known_speed")
 FILE = "model.gguf"
 
 
@@ -44,6 +43,18 @@ def content(shallow_starter: Path) -> bytes:
 def order(server: HostileServer, content: bytes, file: str = FILE) -> DownloadSpec:
     digest = hashlib.sha256(content).hexdigest()
     return DownloadSpec(f"{server.url}/{file}", file, digest, len(content), size_exact=True)
+
+
+@pytest.fixture
+def server(content: bytes) -> Iterator[HostileServer]:
+    """It halts in the middle of the first answer."""
+    with HostileServer(Halting(content)).running() as running:
+        yield running
+
+
+@pytest.fixture
+def spec(server: HostileServer, content: bytes) -> DownloadSpec:
+    return order(server, content)
 
 
 def state_of(downloads: Downloads, file: str = FILE) -> DownloadState | None:
@@ -67,12 +78,6 @@ def pause_halfway(qtbot: QtBot, downloads: Downloads, spec: DownloadSpec) -> Non
     wait_state(qtbot, downloads, DownloadState.PAUSED)
 
 
-@pytest.fixture(autouse=True)
-def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
-    monkeypatch.setattr(service, "machine_speed", lambda: speed)
-
-
 @pytest.fixture
 def downloads(qtbot: QtBot, own_profile: Path) -> Downloads:
     made = Downloads(own_profile / "models")
@@ -82,56 +87,52 @@ def downloads(qtbot: QtBot, own_profile: Path) -> Downloads:
 
 
 def test_a_download_is_paused_resumed_and_done(
-    qtbot: QtBot, downloads: Downloads, content: bytes
+    qtbot: QtBot, downloads: Downloads, content: bytes, server: HostileServer, spec: DownloadSpec
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
-        pause_halfway(qtbot, downloads, order(server, content))
-        with qtbot.waitSignal(downloads.finished) as done:
-            downloads.resume(FILE)
-        assert done.args[0].path.read_bytes() == content
-        assert server.requests[1].start >= 16 << 20
-        assert state_of(downloads) is DownloadState.DONE
+    pause_halfway(qtbot, downloads, spec)
+    with qtbot.waitSignal(downloads.finished) as done:
+        downloads.resume(FILE)
+    assert done.args[0].path.read_bytes() == content
+    assert server.requests[1].start >= 16 << 20
+    assert state_of(downloads) is DownloadState.DONE
 
 
 def test_while_a_part_is_checked_all_of_it_still_counts(
-    qtbot: QtBot, downloads: Downloads, content: bytes
+    qtbot: QtBot, downloads: Downloads, spec: DownloadSpec
 ) -> None:
     """Checking counts from 0 again; the question before deleting must not."""
-    with HostileServer(Halting(content)).running() as server:
-        pause_halfway(qtbot, downloads, order(server, content))
-        seen = []
-        downloads.changed.connect(lambda: seen.append(downloads.items[0]))
-        with qtbot.waitSignal(downloads.finished):
-            downloads.resume(FILE)
+    pause_halfway(qtbot, downloads, spec)
+    seen = []
+    downloads.changed.connect(lambda: seen.append(downloads.items[0]))
+    with qtbot.waitSignal(downloads.finished):
+        downloads.resume(FILE)
     checked = [each for each in seen if each.progress.phase is DownloadPhase.CHECKING]
     assert min(each.progress.done_bytes for each in checked) < 16 << 20
     assert min(each.part_bytes for each in seen) >= 16 << 20
 
 
 def test_a_cancelled_download_leaves_nothing(
-    qtbot: QtBot, downloads: Downloads, content: bytes
+    qtbot: QtBot, downloads: Downloads, spec: DownloadSpec
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
-        downloads.start(order(server, content))
-        wait_halted(qtbot, downloads)
-        downloads.delete(FILE)
-        wait_state(qtbot, downloads, None)
-        staging = downloads.folder / STAGING
-        qtbot.waitUntil(lambda: not list(staging.glob("*.journal")))
-        assert not list(staging.glob("*.part"))
+    downloads.start(spec)
+    wait_halted(qtbot, downloads)
+    downloads.delete(FILE)
+    wait_state(qtbot, downloads, None)
+    staging = downloads.folder / STAGING
+    qtbot.waitUntil(lambda: not list(staging.glob("*.journal")))
+    assert not list(staging.glob("*.part"))
 
 
 def test_one_at_a_time_in_the_order_asked(
-    qtbot: QtBot, downloads: Downloads, content: bytes
+    qtbot: QtBot, downloads: Downloads, content: bytes, server: HostileServer, spec: DownloadSpec
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
-        downloads.start(order(server, content))
-        downloads.start(order(server, content, "second.gguf"))
-        wait_halted(qtbot, downloads)
-        assert state_of(downloads, "second.gguf") is DownloadState.QUEUED
-        downloads.pause(FILE)
-        wait_state(qtbot, downloads, DownloadState.DONE, "second.gguf")
-        assert state_of(downloads) is DownloadState.PAUSED
+    downloads.start(spec)
+    downloads.start(order(server, content, "second.gguf"))
+    wait_halted(qtbot, downloads)
+    assert state_of(downloads, "second.gguf") is DownloadState.QUEUED
+    downloads.pause(FILE)
+    wait_state(qtbot, downloads, DownloadState.DONE, "second.gguf")
+    assert state_of(downloads) is DownloadState.PAUSED
 
 
 def test_a_failed_download_says_why_and_can_be_tried_again(
@@ -159,62 +160,59 @@ def network_process() -> psutil.Process:
 
 
 def test_the_end_does_not_wait_for_a_process_that_hangs(
-    qtbot: QtBot, downloads: Downloads, content: bytes
+    qtbot: QtBot, downloads: Downloads, content: bytes, server: HostileServer, spec: DownloadSpec
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
-        downloads.start(order(server, content))
-        downloads.start(order(server, content, "second.gguf"))
-        wait_halted(qtbot, downloads)
-        process = network_process()
-        process.suspend()
-        # On Windows it is suspended when the call returns, and Wine does not show it.
-        stopped = psutil.STATUS_RUNNING if sys.platform == "win32" else psutil.STATUS_STOPPED
-        qtbot.waitUntil(lambda: process.status() == stopped)
-        downloads.close()
-        assert process.status() == stopped
-        wait_state(qtbot, downloads, DownloadState.PAUSED)
-        assert not process.is_running()
-        assert state_of(downloads, "second.gguf") is DownloadState.QUEUED
-        assert len(server.requests) == 1
+    downloads.start(spec)
+    downloads.start(order(server, content, "second.gguf"))
+    wait_halted(qtbot, downloads)
+    process = network_process()
+    process.suspend()
+    # On Windows it is suspended when the call returns, and Wine does not show it.
+    stopped = psutil.STATUS_RUNNING if sys.platform == "win32" else psutil.STATUS_STOPPED
+    qtbot.waitUntil(lambda: process.status() == stopped)
+    downloads.close()
+    assert process.status() == stopped
+    wait_state(qtbot, downloads, DownloadState.PAUSED)
+    assert not process.is_running()
+    assert state_of(downloads, "second.gguf") is DownloadState.QUEUED
+    assert len(server.requests) == 1
 
 
 def test_the_process_of_a_download_counts_as_the_windows_memory(
-    qtbot: QtBot, downloads: Downloads, content: bytes
+    qtbot: QtBot, downloads: Downloads, spec: DownloadSpec
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
-        downloads.start(order(server, content))
-        wait_halted(qtbot, downloads)
-        pid = network_process().pid
-        assert pid in helper_processes._running
-        downloads.pause(FILE)
-        wait_state(qtbot, downloads, DownloadState.PAUSED)
-        assert pid not in helper_processes._running
+    downloads.start(spec)
+    wait_halted(qtbot, downloads)
+    pid = network_process().pid
+    assert pid in helper_processes._running
+    downloads.pause(FILE)
+    wait_state(qtbot, downloads, DownloadState.PAUSED)
+    assert pid not in helper_processes._running
 
 
 def test_a_half_download_survives_a_restart_and_then_talks(
-    qtbot: QtBot, own_profile: Path, content: bytes
+    qtbot: QtBot, own_profile: Path, content: bytes, server: HostileServer, spec: DownloadSpec
 ) -> None:
     size = f"{len(content) / 1e6:.0f} MB"
-    with HostileServer(Halting(content)).running() as server:
-        with running_session(qtbot, own_profile) as session:
-            session.downloads.policy = QUICK
-            session.downloads.start(order(server, content))
-            wait_halted(qtbot, session.downloads)
-            assert f"of {size}" in session.window.downloads.rows[FILE].status.text()
-        with running_session(qtbot, own_profile) as session:
-            session.downloads.policy = QUICK
-            wait_ready(qtbot, session)
-            wait_state(qtbot, session.downloads, DownloadState.PAUSED)
-            row = session.window.downloads.rows[FILE]
-            assert row.isVisible()
-            assert re.match(rf"Paused at (1\d|20) MB of {size}", row.status.text())
-            assert len(server.requests) == 1  # nothing goes on by itself
-            row.resume_button.click()
-            wait_state(qtbot, session.downloads, DownloadState.DONE)
-            with qtbot.waitSignal(session.models.loaded) as loaded:
-                row.load_button.click()
-            assert Path(loaded.args[0].facts.path) == own_profile / "models" / FILE
-            assert not session.window.downloads.isVisible()
+    with running_session(qtbot, own_profile) as session:
+        session.downloads.policy = QUICK
+        session.downloads.start(spec)
+        wait_halted(qtbot, session.downloads)
+        assert f"of {size}" in session.window.downloads.rows[FILE].status.text()
+    with running_session(qtbot, own_profile) as session:
+        session.downloads.policy = QUICK
+        wait_ready(qtbot, session)
+        wait_state(qtbot, session.downloads, DownloadState.PAUSED)
+        row = session.window.downloads.rows[FILE]
+        assert row.isVisible()
+        assert re.match(rf"Paused at (1\d|20) MB of {size}", row.status.text())
+        assert len(server.requests) == 1  # nothing goes on by itself
+        row.resume_button.click()
+        wait_state(qtbot, session.downloads, DownloadState.DONE)
+        with qtbot.waitSignal(session.models.loaded) as loaded:
+            row.load_button.click()
+        assert Path(loaded.args[0].facts.path) == own_profile / "models" / FILE
+        assert not session.window.downloads.isVisible()
 
 
 def test_the_cross_of_a_failed_download_hides_it_and_keeps_its_part(
@@ -249,41 +247,36 @@ def test_the_cross_of_a_failed_download_hides_it_and_keeps_its_part(
 
 
 def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(
-    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_for_known(*find_known("deepseek-r1-distill-qwen-1.5b/Q4_K_M"), "Hugging Face")
-    with running_session(qtbot, own_profile) as session:
-        failed = Download(
-            spec,
-            DownloadState.FAILED,
-            DownloadProgress(spec.file, DownloadPhase.RECEIVING, 0, spec.size_bytes),
-        )
-        session.downloads._all[spec.file] = failed
-        started: list[DownloadSpec] = []
+    failed = Download(
+        spec,
+        DownloadState.FAILED,
+        DownloadProgress(spec.file, DownloadPhase.RECEIVING, 0, spec.size_bytes),
+    )
+    session.downloads._all[spec.file] = failed
+    started: list[DownloadSpec] = []
 
-        def start(other: DownloadSpec, *, load_after: bool, draft: str) -> None:
-            started.append(other)
+    def start(other: DownloadSpec, *, load_after: bool, draft: str) -> None:
+        started.append(other)
 
-        monkeypatch.setattr(session.downloads, "start", start)
-        session.downloads.changed.emit()
-        row = session.window.downloads.rows[spec.file]
-        assert row.other_button.text() == "From hf-mirror instead"
-        click(row.other_button)
-        assert [other.url.split("/")[2] for other in started] == ["hf-mirror.com"]
-        assert started[0].sha256 == spec.sha256
+    monkeypatch.setattr(session.downloads, "start", start)
+    session.downloads.changed.emit()
+    row = session.window.downloads.rows[spec.file]
+    assert row.other_button.text() == "From hf-mirror instead"
+    click(row.other_button)
+    assert [other.url.split("/")[2] for other in started] == ["hf-mirror.com"]
+    assert started[0].sha256 == spec.sha256
 
 
 # ---- the first start
 
 
-def first(stored: Preferences) -> None:
-    stored.welcomed = False
-
-
 def test_the_first_start_offers_a_model_with_its_bill_and_speed(
     qtbot: QtBot, own_profile: Path
 ) -> None:
-    with running_session(qtbot, own_profile, first) as session:
+    with running_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible)
         assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.heading.text()
@@ -307,7 +300,7 @@ def test_download_and_start_does_both(
             "r1desk.models.catalogue_picks.spec_for_known",
             lambda _model, file: order(server, content, file.file),
         )
-        with running_session(qtbot, own_profile, first) as session:
+        with running_session(qtbot, own_profile, first_start) as session:
             session.downloads.policy = QUICK
             wait_ready(qtbot, session)
             card = session.window.chat.welcome.card
@@ -321,7 +314,7 @@ def test_download_and_start_does_both(
 
 def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Path) -> None:
     use_language("zh_CN")
-    with running_session(qtbot, own_profile, first) as session:
+    with running_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
         qtbot.waitUntil(card.isVisible)
         assert "modelscope.cn" in card.source.text()

@@ -48,6 +48,12 @@ def page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
     return shown_page(qtbot, monkeypatch)
 
 
+def unfold(qtbot: QtBot, page: CataloguePage) -> None:
+    """Show all files and select the 7B's."""
+    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
+
+
 def requested_by(qtbot: QtBot, page: CataloguePage, click: object) -> list[str]:
     """The files that a click requests."""
     files: list[str] = []
@@ -59,8 +65,7 @@ def requested_by(qtbot: QtBot, page: CataloguePage, click: object) -> list[str]:
 def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(
     qtbot: QtBot, page: CataloguePage, draft: KnownDraft
 ) -> None:
-    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
-    select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
+    unfold(qtbot, page)
     assert page.table.draft.isVisible()
     assert "about 400 MB more" in page.table.draft.text()
     assert draft.repository in page.table.draft.toolTip(), "the address is shown before the click"
@@ -81,15 +86,13 @@ def test_the_button_stays_in_view_when_a_file_is_selected(
 
 
 def test_without_the_check_mark_the_model_comes_alone(qtbot: QtBot, page: CataloguePage) -> None:
-    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
-    select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
+    unfold(qtbot, page)
     qtbot.mouseClick(page.table.draft, Qt.MouseButton.LeftButton)
     assert requested_by(qtbot, page, page.table.download_button) == [SEVEN]
 
 
 def test_a_model_without_a_draft_model_offers_none(qtbot: QtBot, page: CataloguePage) -> None:
-    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
-    select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
+    unfold(qtbot, page)
     select(page, "DeepSeek-R1-Distill-Llama-8B", "Q4_K_M")
     assert not page.table.draft.isVisible()
     assert len(requested_by(qtbot, page, page.table.download_button)) == 1
@@ -221,13 +224,12 @@ def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
 
 
 def test_a_draft_model_of_another_model_has_no_button(
-    qtbot: QtBot, own_profile: Path, hub: HostileServer, draft: KnownDraft
+    qtbot: QtBot, session: Session, hub: HostileServer, draft: KnownDraft
 ) -> None:
-    with running_session(qtbot, own_profile) as session:
-        session.downloads.policy = QUICK
-        wait_ready(qtbot, session)
-        with qtbot.waitSignal(session.downloads.finished):
-            session.downloads.start(download_spec.spec_for_draft(draft))
-        listed = session.window.downloads.rows[draft.file]
-        assert listed.status.text() == "Downloaded and verified by its checksum."
-        assert not listed.load_button.isVisible()
+    session.downloads.policy = QUICK
+    wait_ready(qtbot, session)
+    with qtbot.waitSignal(session.downloads.finished):
+        session.downloads.start(download_spec.spec_for_draft(draft))
+    listed = session.window.downloads.rows[draft.file]
+    assert listed.status.text() == "Downloaded and verified by its checksum."
+    assert not listed.load_button.isVisible()

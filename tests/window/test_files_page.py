@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,13 +51,20 @@ def open_page(qtbot: QtBot, session: Session) -> FilesPage:
     return open_chooser(qtbot, session, "files")
 
 
-@contextmanager
-def files_page(qtbot: QtBot, profile: Path, count: int) -> Iterator[FilesPage]:
-    """The page of a running application, once it lists so many files."""
-    with ready_session(qtbot, profile) as session:
-        page = open_page(qtbot, session)
-        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == count)
-        yield page
+@pytest.fixture
+def mine(own_profile: Path) -> Path:
+    """A model of the user's own."""
+    (own_profile / "models").mkdir(parents=True, exist_ok=True)
+    return tiny_llama(own_profile / "models" / "mine.gguf")
+
+
+@pytest.fixture
+def page(qtbot: QtBot, own_profile: Path, ready: Session) -> FilesPage:
+    """The page of a running application, once it lists the starter, theirs and `mine`."""
+    page = open_page(qtbot, ready)
+    count = 2 + (own_profile / "models" / "mine.gguf").exists()
+    qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == count)
+    return page
 
 
 def rows(page: FilesPage) -> dict[str, tuple[str, str, str]]:
@@ -75,30 +80,28 @@ def answer_box(page: FilesPage, button: str) -> str:
     return text
 
 
-def add_model(profile: Path, name: str = "mine.gguf") -> Path:
-    (profile / "models").mkdir(parents=True, exist_ok=True)
-    return tiny_llama(profile / "models" / name)
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The headers that this process reads."""
+    paths: list[Path] = []
+    monkeypatch.setattr(split, "read_container", paths.append)
+    return paths
 
 
-def test_the_window_reads_no_header_itself(
-    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read_here: list[Path] = []
-    monkeypatch.setattr(split, "read_container", read_here.append)
-    with files_page(qtbot, own_profile, 2) as page:
-        assert "Tiny llama" in rows(page)
+def test_the_window_reads_no_header_itself(read_here: list[Path], page: FilesPage) -> None:
+    assert "Tiny llama" in rows(page)
     assert not read_here
 
 
-def test_every_file_is_listed_with_size_state_and_owner(qtbot: QtBot, own_profile: Path) -> None:
-    add_model(own_profile)
-    with files_page(qtbot, own_profile, count=3) as page:
-        found = rows(page)
-        assert found["SmolLM2-135M-Instruct"] == ("98 MB", "loaded", "the installation")
-        owners = {page.tree.topLevelItem(at).text(3) for at in range(3)}
-        assert owners == {"the installation", "R1 Desk", "LM Studio"}
-        qtbot.waitUntil(lambda: "free on the drive" in page.total.text())
-        assert "in 3 models" in page.total.text()
+def test_every_file_is_listed_with_size_state_and_owner(
+    qtbot: QtBot, mine: Path, page: FilesPage
+) -> None:
+    found = rows(page)
+    assert found["SmolLM2-135M-Instruct"] == ("98 MB", "loaded", "the installation")
+    owners = {page.tree.topLevelItem(at).text(3) for at in range(3)}
+    assert owners == {"the installation", "R1 Desk", "LM Studio"}
+    qtbot.waitUntil(lambda: "free on the drive" in page.total.text())
+    assert "in 3 models" in page.total.text()
 
 
 def select(page: FilesPage, text: str, column: int = 3) -> None:
@@ -113,89 +116,86 @@ def select(page: FilesPage, text: str, column: int = 3) -> None:
 
 
 def test_a_deleted_model_is_in_the_trash_and_undo_brings_it_back(
-    qtbot: QtBot, own_profile: Path, own_trash: Path
+    qtbot: QtBot, mine: Path, page: FilesPage, own_trash: Path
 ) -> None:
-    path = add_model(own_profile)
-    with files_page(qtbot, own_profile, count=3) as page:
-        select(page, "R1 Desk")
-        click(page.delete_button)
-        text = answer_box(page, "Move to the trash")
-        assert str(path) in text
-        qtbot.waitUntil(lambda: not path.exists())
-        assert (own_trash / "mine.gguf").exists()
-        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 2)
-        click(page.notices.action_button)
-        qtbot.waitUntil(path.exists)
-        assert not (own_trash / "mine.gguf").exists()
-        assert not list((own_trash.parent / "info").iterdir())
-        qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 3)
+    select(page, "R1 Desk")
+    click(page.delete_button)
+    text = answer_box(page, "Move to the trash")
+    assert str(mine) in text
+    qtbot.waitUntil(lambda: not mine.exists())
+    assert (own_trash / "mine.gguf").exists()
+    qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 2)
+    click(page.notices.action_button)
+    qtbot.waitUntil(mine.exists)
+    assert not (own_trash / "mine.gguf").exists()
+    assert not list((own_trash.parent / "info").iterdir())
+    qtbot.waitUntil(lambda: page.tree.topLevelItemCount() == 3)
 
 
-def test_the_delete_key_asks_and_enter_deletes_nothing(qtbot: QtBot, own_profile: Path) -> None:
-    path = add_model(own_profile)
-    with files_page(qtbot, own_profile, count=3) as page:
-        select(page, "R1 Desk")
-        qtbot.keyClick(page.tree, Qt.Key.Key_Delete)
-        box = page.findChild(QMessageBox)
-        qtbot.keyClick(box, Qt.Key.Key_Return)
-        qtbot.waitUntil(lambda: not box.isVisible())
-        qtbot.wait(100)
-        assert path.exists()
+def test_the_delete_key_asks_and_enter_deletes_nothing(
+    qtbot: QtBot, mine: Path, page: FilesPage
+) -> None:
+    select(page, "R1 Desk")
+    qtbot.keyClick(page.tree, Qt.Key.Key_Delete)
+    box = page.findChild(QMessageBox)
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not box.isVisible())
+    qtbot.wait(100)
+    assert mine.exists()
 
 
 def test_a_file_of_another_application_is_deleted_only_under_its_name(
-    qtbot: QtBot, own_profile: Path, other_apps: Path
+    qtbot: QtBot, page: FilesPage, other_apps: Path
 ) -> None:
-    with files_page(qtbot, own_profile, count=2) as page:
-        select(page, "LM Studio")
-        click(page.delete_button)
-        text = answer_box(page, "Delete for good")
-        assert "It belongs to LM Studio" in text
-        qtbot.waitUntil(lambda: not (other_apps / "theirs.gguf").exists())
+    select(page, "LM Studio")
+    click(page.delete_button)
+    text = answer_box(page, "Delete for good")
+    assert "It belongs to LM Studio" in text
+    qtbot.waitUntil(lambda: not (other_apps / "theirs.gguf").exists())
 
 
 def test_without_a_trash_the_file_stays_and_the_reason_is_shown(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path
+    qtbot: QtBot, mine: Path, page: FilesPage, tmp_path: Path
 ) -> None:
-    path = add_model(own_profile)
     shutil.rmtree(tmp_path / "data")
     (tmp_path / "data").write_text("a file where the trash would be")
-    with files_page(qtbot, own_profile, count=3) as page:
-        select(page, "R1 Desk")
-        click(page.delete_button)
-        answer_box(page, "Move to the trash")
-        qtbot.waitUntil(lambda: "no trash" in page.notices.label.text())
-        assert path.exists()
+    select(page, "R1 Desk")
+    click(page.delete_button)
+    answer_box(page, "Move to the trash")
+    qtbot.waitUntil(lambda: "no trash" in page.notices.label.text())
+    assert mine.exists()
 
 
 def test_the_loaded_model_is_unloaded_before_it_can_be_deleted(
-    qtbot: QtBot, own_profile: Path
+    qtbot: QtBot, mine: Path, ready: Session
 ) -> None:
-    path = add_model(own_profile)
-    with ready_session(qtbot, own_profile) as session:
-        session.models.choose(path)
-        qtbot.waitUntil(lambda: session.models.loaded_path == path)
-        page = open_page(qtbot, session)
-        qtbot.waitUntil(lambda: any(state == "loaded" for _, state, _ in rows(page).values()))
-        select(page, "loaded", column=2)
-        assert not page.delete_button.isEnabled()
-        assert page.unload_button.isVisible()
-        click(page.unload_button)
-        qtbot.waitUntil(lambda: session.models.current is None)
-        qtbot.waitUntil(page.delete_button.isEnabled)
+    ready.models.choose(mine)
+    qtbot.waitUntil(lambda: ready.models.loaded_path == mine)
+    page = open_page(qtbot, ready)
+    qtbot.waitUntil(lambda: any(state == "loaded" for _, state, _ in rows(page).values()))
+    select(page, "loaded", column=2)
+    assert not page.delete_button.isEnabled()
+    assert page.unload_button.isVisible()
+    click(page.unload_button)
+    qtbot.waitUntil(lambda: ready.models.current is None)
+    qtbot.waitUntil(page.delete_button.isEnabled)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files whose folders are shown."""
+    files: list[Path] = []
+    monkeypatch.setattr(files_presenter, "show_in_folder", files.append)
+    return files
 
 
 def test_the_folder_of_the_selected_file_is_shown(
-    qtbot: QtBot, own_profile: Path, monkeypatch: pytest.MonkeyPatch
+    mine: Path, shown: list[Path], page: FilesPage
 ) -> None:
-    path = add_model(own_profile)
-    shown: list[Path] = []
-    monkeypatch.setattr(files_presenter, "show_in_folder", shown.append)
-    with files_page(qtbot, own_profile, count=3) as page:
-        select(page, "R1 Desk")
-        click(page.show_button)
-        assert shown == [path]
-        assert page.path.text() == str(path)
+    select(page, "R1 Desk")
+    click(page.show_button)
+    assert shown == [mine]
+    assert page.path.text() == str(mine)
 
 
 def test_a_partial_download_of_last_time_is_listed_and_deleted(

@@ -15,14 +15,12 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.models.catalogue_picks import CatalogueFile, RecommendedDownload
-from r1desk.models.forecast import MachineSpeed, estimate_fit
+from r1desk.models.forecast import estimate_fit
 from r1desk.models.widgets.first_start_card import FirstStartCard
-from r1desk.preferences import Preferences
 from support.gguf_files import tiny_llama
+from window.catalogue_pages import SPEED
 from window.mouse_and_keys import click, type_text
-from window.session_fixture import ready_session
-
-SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
+from window.session_fixture import first_start, ready_session
 
 
 def offer() -> RecommendedDownload:
@@ -54,23 +52,31 @@ def test_the_host_of_the_download_is_shown_and_its_whole_address_is_a_tip(
     assert card.download_button.accessibleDescription() == offer().order.url
 
 
-@pytest.mark.parametrize("size", [(780, 620), (380, 440), (1600, 900), (500, 460)])
-def test_everything_on_the_card_can_be_read(
-    qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
-) -> None:
+def shown_card(qtbot: QtBot, welcome: Welcome, size: tuple[int, int]) -> FirstStartCard:
     welcome.resize(*size)
     welcome.show()
     qtbot.waitExposed(welcome)
     qtbot.wait(50)
-    card = welcome.card
+    return welcome.card
+
+
+def assert_labels_are_whole(card: FirstStartCard) -> None:
+    for label in card.findChildren(QLabel):
+        assert label.height() >= label.heightForWidth(label.width())
+
+
+@pytest.mark.parametrize("size", [(780, 620), (380, 440), (1600, 900), (500, 460)])
+def test_everything_on_the_card_can_be_read(
+    qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
+) -> None:
+    card = shown_card(qtbot, welcome, size)
     card.show_file(AppFile(Path("/home/me/Downloads/DeepSeek-R1-7B.gguf"), Owner.DOWNLOADS))
     qtbot.wait(50)
     for button in card.findChildren(QPushButton):
         assert button.isVisible()
         assert button.width() >= button.minimumSizeHint().width()
         assert button.height() >= button.minimumSizeHint().height()
-    for label in card.findChildren(QLabel):
-        assert label.height() >= label.heightForWidth(label.width())
+    assert_labels_are_whole(card)
     assert card.geometry().bottom() <= welcome.height()
 
 
@@ -78,16 +84,11 @@ def test_everything_on_the_card_can_be_read(
 def test_a_card_too_tall_for_the_window_is_whole_and_scrolls(
     qtbot: QtBot, welcome: Welcome, size: tuple[int, int]
 ) -> None:
-    welcome.resize(*size)
-    welcome.show()
-    qtbot.waitExposed(welcome)
-    qtbot.wait(50)
-    card = welcome.card
+    card = shown_card(qtbot, welcome, size)
     for button in card.findChildren(QPushButton):
         assert button.height() >= button.minimumSizeHint().height()
         assert card.rect().contains(button.geometry())
-    for label in card.findChildren(QLabel):
-        assert label.height() >= label.heightForWidth(label.width())
+    assert_labels_are_whole(card)
     area = welcome.findChild(QScrollArea)
     assert card.width() <= area.viewport().width()
     assert area.verticalScrollBar().maximum() > 0
@@ -96,9 +97,7 @@ def test_a_card_too_tall_for_the_window_is_whole_and_scrolls(
 
 
 def test_the_questions_come_back_when_the_card_goes(qtbot: QtBot, welcome: Welcome) -> None:
-    welcome.resize(780, 620)
-    welcome.show()
-    qtbot.waitExposed(welcome)
+    shown_card(qtbot, welcome, (780, 620))
     questions = [b for b in welcome.findChildren(QPushButton) if b.parent() is not welcome.card]
     assert not any(button.isVisible() for button in questions)
     welcome.show_card(False)
@@ -125,9 +124,6 @@ def test_a_model_in_the_downloads_folder_is_one_click_away(
     for name in ("DeepSeek-R1-Distill-Qwen-1.5B.gguf", "holiday.gguf"):
         tiny_llama(downloads / name)
     monkeypatch.setattr(installed, "app_folders", lambda: {Owner.DOWNLOADS: (downloads,)})
-
-    def first_start(stored: Preferences) -> None:
-        stored.welcomed = False
 
     with ready_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card

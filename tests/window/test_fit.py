@@ -1,6 +1,11 @@
-"""What is said of a model before it is loaded: in memory or from the disk, and how fast."""
+"""What is said of a model before it is loaded: in memory or from the disk, and how fast.
+
+What the computer can do is measured once, and not again at each start.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +13,7 @@ from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.models import catalogue_picks
+from r1desk.models import forecast_service as module
 from r1desk.models.catalogue_picks import recommend_download
 from r1desk.models.forecast import (
     Fit,
@@ -18,10 +24,10 @@ from r1desk.models.forecast import (
     format_fit,
     format_raised,
 )
-from r1desk.models.forecast_service import Forecaster
+from r1desk.models.forecast_service import Forecaster, known_speed, machine_speed
+from window.catalogue_pages import SPEED
 
 SETTINGS = LoadSettings(memory_budget=2048)
-SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
 
 
 def estimate(name: str, speed: MachineSpeed = SPEED, available_mib: float = 0.0) -> Forecast:
@@ -114,3 +120,18 @@ def test_the_best_model_that_fits_is_recommended(budget_mib: int, name: str) -> 
 def test_the_budget_does_not_outgrow_the_machine() -> None:
     assert recommended(100_000, machine_mib=2600) == recommended(1950)
     assert recommended(8192, machine_mib=700) == ""
+
+
+def test_the_fastest_measurement_counts_and_later_starts_know_it(
+    own_profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = iter([9_000.0, 11_000.0, 10_000.0])
+    monkeypatch.setattr(module, "memory_read_mib_s", lambda _threads, seconds: next(speeds))
+    monkeypatch.setattr(module, "read_speed_mib_s", lambda _file: 2_000.0)
+    module._known.clear()
+    assert not known_speed().memory_mib_s
+    first = machine_speed()
+    assert (first.memory_mib_s, first.disk_mib_s) == (11_000.0, 2_000.0)
+    module._known.clear()  # a later start
+    assert known_speed() == machine_speed() == first
+    module._known.clear()

@@ -7,30 +7,28 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import shiboken6
 from PySide6.QtCore import QObject, Signal, Slot
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue.download_spec import find_known
-from deepseek_r1.core.events import (
-    FinishReason,
-    GenerationFinished,
-    GenerationStats,
-    ModelFacts,
-    ModelLoaded,
-    WeightsStats,
-)
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.core import events
+from deepseek_r1.core.child_call import ChildCall
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory.plan import ProcessOverhead, plan
+from r1desk.engine.bill_reader import BillReader
 from r1desk.models import forecast_service as module
-from r1desk.models.forecast import Forecast, MachineSpeed, format_fit
+from r1desk.models.forecast import Forecast, format_fit
 from r1desk.models.forecast_service import Forecaster, ForecastService
 from r1desk.preferences import Preferences
+from support.gguf_files import tiny_llama
+from window.catalogue_pages import SPEED
 
 SMALL = "deepseek-r1-distill-qwen-1.5b/Q4_K_M"
 LARGE = "deepseek-r1-distill-qwen-7b/Q4_K_M"
-SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
 
 
 class EngineStandIn(QObject):
@@ -42,7 +40,7 @@ class EngineStandIn(QObject):
     def answer(self, name: str, tok_s: float, tokens: int = 101, *, streams: bool = False) -> None:
         """A model of the catalogue is loaded and writes an answer."""
         model, file = find_known(name)
-        facts = ModelFacts(
+        facts = events.ModelFacts(
             path=str(Path("/models") / file.file),
             name=model.name,
             architecture=model.architecture,
@@ -57,15 +55,15 @@ class EngineStandIn(QObject):
         )
         bill = plan(model.header(file), LoadSettings(), ProcessOverhead()).bill
         self.model_loaded.emit(
-            ModelLoaded(facts=facts, bill=bill, load_s=1.0, threads=2, threads_prefill=2)
+            events.ModelLoaded(facts=facts, bill=bill, load_s=1.0, threads=2, threads_prefill=2)
         )
-        stats = GenerationStats(
-            finish_reason=FinishReason.STOP,
+        stats = events.GenerationStats(
+            finish_reason=events.FinishReason.STOP,
             completion_tokens=tokens,
             decode_s=(tokens - 1) / tok_s,
-            weights=WeightsStats.model_construct() if streams else None,
+            weights=events.WeightsStats.model_construct() if streams else None,
         )
-        self.event.emit(GenerationFinished(stats=stats))
+        self.event.emit(events.GenerationFinished(stats=stats))
 
 
 class Receiver(QObject):
@@ -204,3 +202,73 @@ def test_who_has_gone_gets_no_answer(qtbot: QtBot, service: ForecastService) -> 
     qtbot.waitUntil(lambda: bool(answered))
     qtbot.wait(20)
     assert not received
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that a header process has read."""
+    paths: list[Path] = []
+    read = HeaderProcess._read
+
+    def recorded(process: HeaderProcess, path: Path) -> object:
+        paths.append(path)
+        return read(process, path)
+
+    monkeypatch.setattr(HeaderProcess, "_read", recorded)
+    return paths
+
+
+def bill(qtbot: QtBot, bills: BillReader, path: Path, settings: LoadSettings) -> object:
+    request = bills.ask(path, settings, 100.0, measure_disk=False)
+    with qtbot.waitSignal(request.done) as done:
+        pass
+    return done.args[0].bill
+
+
+def test_other_settings_of_a_file_are_answered_from_the_header_that_is_known(
+    qtbot: QtBot, tmp_path: Path, read: list[Path]
+) -> None:
+    bills, path = BillReader(), tiny_llama(tmp_path / "tiny.gguf")
+    short = bill(qtbot, bills, path, LoadSettings(context_length=256))
+    long = bill(qtbot, bills, path, LoadSettings(context_length=512))
+    assert long.total_mib > short.total_mib
+    assert read == [path]
+    tiny_llama(path, blocks=3)
+    bill(qtbot, bills, path, LoadSettings(context_length=512))
+    assert read == [path, path], "a file that has changed is another one"
+
+
+def test_a_file_that_cannot_be_read_is_a_failure_with_its_reason(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    request = BillReader().ask(tmp_path / "gone.gguf", LoadSettings(), 100.0)
+    with qtbot.waitSignal(request.failed) as failed:
+        pass
+    assert failed.args[0].code == "ModelFileMissing"
+
+
+def test_a_question_that_another_one_replaced_stays_silent(qtbot: QtBot, tmp_path: Path) -> None:
+    bills, path = BillReader(), tiny_llama(tmp_path / "tiny.gguf")
+    before = bills.ask(path, LoadSettings(context_length=256), 100.0, measure_disk=False)
+    before.done.connect(lambda _estimate: pytest.fail("it was abandoned"))
+    before.abandon()
+    bill(qtbot, bills, path, LoadSettings(context_length=512))
+
+
+def test_bills_start_one_process_at_a_time_which_ends_when_the_window_closes(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, paths = threading.Event(), [tmp_path / f"{n}.gguf" for n in range(3)]
+
+    def hangs(process: ChildCall, message: object) -> None:
+        """The process never gets to know of the file."""
+        begun.set()
+
+    monkeypatch.setattr(ChildCall, "send", hangs)
+    bills, before = BillReader(), set(psutil.Process().children())
+    requests = [bills.ask(tiny_llama(path), LoadSettings(), 100.0) for path in paths]
+    begun.wait()
+    (child,) = set(psutil.Process().children()) - before
+    with qtbot.waitSignals([request.failed for request in requests]):
+        bills.close()
+    assert not child.is_running()

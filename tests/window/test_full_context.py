@@ -1,9 +1,11 @@
-"""A full context in the window: the card below the answer, its ways, and the line they leave."""
+"""Limits of an answer in the window: the full context and its card, the budget of the thinking."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
@@ -11,8 +13,17 @@ from r1desk import preferences as prefs
 from r1desk.chat.messages.answer_boxes import ContextCard
 from r1desk.chat.messages.user_view import UserView
 from r1desk.shell.session import Session
-from window.mouse_and_keys import click
-from window.session_fixture import ask, last_view, ready_session, running_session, wait_answered
+from support.engine_script import EngineScript, says, thinks_on
+from window.mouse_and_keys import click, press
+from window.session_fixture import (
+    ask,
+    last_view,
+    ready_session,
+    running_session,
+    wait_answered,
+    wait_ready,
+    wait_thinking,
+)
 from window.stored_conversations import store_conversation
 
 LONG = " ".join(f"The {n}th sheep jumps over the fence." for n in range(33))
@@ -66,3 +77,81 @@ def test_the_oldest_messages_are_left_out_and_a_line_shows_it(
         assert line.memory_line is not None
         click(line.memory_line.buttons[2])  # read all of it
         qtbot.waitUntil(lambda: not any(m.memory_start for m in session.chat.shown_branch))
+
+
+def wait_context(qtbot: QtBot, session: Session, tokens: int) -> None:
+    gauge = session.window.gauge
+    qtbot.waitUntil(lambda: gauge.values is not None and gauge.values.context_used == tokens)
+
+
+def test_the_context_is_that_of_the_chat_on_the_screen(qtbot: QtBot, own_profile: Path) -> None:
+    with ready_session(qtbot, own_profile) as session:
+        ask(qtbot, session, "Name a tree.")
+        wait_answered(qtbot, session)
+        stats = session.chat.shown_branch[-1].stats
+        assert stats is not None
+        full = stats.context_used
+        assert full > 0
+        wait_context(qtbot, session, full)
+        conversation = session.chat.conversation_id
+
+        session.window.sidebar.new_button.click()
+        wait_context(qtbot, session, 0)
+        session.chat.open(conversation)
+        wait_context(qtbot, session, full)
+
+    with running_session(qtbot, own_profile) as session:  # after a restart
+        wait_ready(qtbot, session)
+        wait_context(qtbot, session, full)
+
+
+@pytest.fixture
+def thinker(engine: EngineScript) -> EngineScript:
+    """A model that thinks until it is told to answer."""
+    engine.knows(reasons=True)
+    engine.answers(thinks_on(), says("Two."))
+    return engine
+
+
+@pytest.mark.usefixtures("thinker")
+def test_ctrl_enter_ends_the_thinking_and_the_answer_follows(qtbot: QtBot, ready: Session) -> None:
+    ask(qtbot, ready, "How many?")
+    box = wait_thinking(qtbot, ready)
+    press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    wait_answered(qtbot, ready)
+    answer = ready.chat.shown_branch[-1]
+    assert answer.thinking
+    assert answer.content == "Two."
+    assert box.end_note() == "Ended by “Answer now”."
+    assert not box.answer_now.isVisible()
+
+
+@pytest.mark.usefixtures("thinker")
+def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, ready: Session) -> None:
+    button = ready.window.composer_footer.thinking
+    assert button.isVisible()
+    assert button.text() == "Thinking: No limit"
+    button.budget_chosen.emit(20)
+    assert button.text() == "Thinking: 20 tokens"
+    assert ready.preferences.sampling.thinking_budget == 20  # of new conversations
+    ask(qtbot, ready, "How many?")
+    wait_answered(qtbot, ready)
+    stats = ready.chat.shown_branch[-1].stats
+    assert stats is not None
+    assert stats.thinking_tokens == 20
+    box = last_view(ready).thinking
+    assert box is not None
+    assert "budget" in box.end_note()
+    button.budget_chosen.emit(0)  # of this conversation alone
+    assert ready.preferences.sampling.thinking_budget == 20
+    button.menu().aboutToShow.emit()
+    default = button.menu().actions()[-1]
+    assert default.text() == "“Off” for new chats too"
+    default.trigger()
+    assert ready.preferences.sampling.thinking_budget == 0
+    button.menu().aboutToShow.emit()
+    assert not button.menu().actions()[-1].isEnabled()
+    ask(qtbot, ready, "And now?")
+    wait_answered(qtbot, ready)
+    assert not ready.chat.shown_branch[-1].thinking
+    assert ready.chat.shown_branch[-1].content

@@ -10,8 +10,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QTreeWidgetItem
 from pytestqt.qtbot import QtBot
 
-from r1desk.models import forecast_service as service
-from r1desk.models.forecast import MachineSpeed
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.models.widgets.hub_page import HubPage
 from r1desk.shell.session import Session
@@ -20,13 +18,8 @@ from support.hostile_server import QUICK, HostileServer, hub_server, page
 from support.split import split
 from window.catalogue_pages import open_chooser
 from window.mouse_and_keys import click
-from window.session_fixture import running_session, wait_ready
 
-
-@pytest.fixture(autouse=True)
-def surroundings(no_proxy: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    speed = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
-    monkeypatch.setattr(service, "machine_speed", lambda: speed)
+pytestmark = pytest.mark.usefixtures("no_proxy", "known_speed")
 
 
 @pytest.fixture
@@ -42,15 +35,9 @@ def server(model: bytes) -> Iterator[HostileServer]:
 
 
 @pytest.fixture
-def session(qtbot: QtBot, own_profile: Path) -> Iterator[Session]:
-    with running_session(qtbot, own_profile) as running:
-        running.downloads.policy = QUICK
-        wait_ready(qtbot, running)
-        yield running
-
-
-def open_page(qtbot: QtBot, session: Session) -> HubPage:
-    return open_chooser(qtbot, session, "hub")
+def hub(qtbot: QtBot, ready: Session) -> HubPage:
+    ready.downloads.policy = QUICK
+    return open_chooser(qtbot, ready, "hub")
 
 
 def rows(page: HubPage) -> list[QTreeWidgetItem]:
@@ -65,9 +52,8 @@ def list_files(qtbot: QtBot, hub: HubPage, text: str) -> None:
 
 
 def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selected(
-    qtbot: QtBot, session: Session, server: HostileServer
+    qtbot: QtBot, hub: HubPage, server: HostileServer
 ) -> None:
-    hub = open_page(qtbot, session)
     qtbot.keyClicks(hub.name, page(server))
     qtbot.wait(200)
     assert not server.requests, "nothing is sent before the files are asked for"
@@ -83,11 +69,10 @@ def test_the_files_are_listed_with_fit_and_speed_and_the_type_asked_for_is_selec
 
 
 def test_a_click_downloads_and_verifies_the_selected_file(
-    qtbot: QtBot, session: Session, server: HostileServer, model: bytes
+    qtbot: QtBot, ready: Session, hub: HubPage, server: HostileServer, model: bytes
 ) -> None:
-    hub = open_page(qtbot, session)
     list_files(qtbot, hub, page(server))
-    with qtbot.waitSignal(session.downloads.finished) as done:
+    with qtbot.waitSignal(ready.downloads.finished) as done:
         click(hub.download_button)
     assert done.args[0].path.read_bytes() == model
     rows = hub.window().downloads.list.rows
@@ -96,23 +81,21 @@ def test_a_click_downloads_and_verifies_the_selected_file(
 
 
 def test_the_parts_of_a_split_model_are_all_downloaded(
-    qtbot: QtBot, session: Session, tmp_path: Path
+    qtbot: QtBot, ready: Session, hub: HubPage, tmp_path: Path
 ) -> None:
     parts = split(tiny_qwen2(tmp_path / "whole.gguf"), tmp_path / "parts", tensors=14)
     files = {path.name: path.read_bytes() for path in parts}
     with hub_server(files).running() as server:
-        hub = open_page(qtbot, session)
         list_files(qtbot, hub, page(server))
         assert "2 parts" in hub.detail.text()
         click(hub.download_button)
-        folder = session.downloads.folder
+        folder = ready.downloads.folder
         qtbot.waitUntil(lambda: all((folder / name).exists() for name in files))
 
 
 def test_a_mistyped_name_and_a_missing_repository_have_a_reason(
-    qtbot: QtBot, session: Session, server: HostileServer
+    qtbot: QtBot, hub: HubPage, server: HostileServer
 ) -> None:
-    hub = open_page(qtbot, session)
     qtbot.keyClicks(hub.name, "just words")
     click(hub.list_button)
     assert "neither a repository nor" in hub.note.text()
@@ -125,9 +108,8 @@ def test_a_mistyped_name_and_a_missing_repository_have_a_reason(
 
 
 def test_a_file_without_a_checksum_is_downloaded_only_after_a_question(
-    qtbot: QtBot, session: Session, server: HostileServer, model: bytes
+    qtbot: QtBot, ready: Session, hub: HubPage
 ) -> None:
-    hub = open_page(qtbot, session)
     qtbot.keyClicks(hub.name, "https://example.com/models/some.gguf")
     click(hub.list_button)
     assert [row.text(0) for row in rows(hub)] == ["some.gguf"]
@@ -135,18 +117,17 @@ def test_a_file_without_a_checksum_is_downloaded_only_after_a_question(
     box = hub.findChild(QMessageBox)
     qtbot.keyClick(box, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: not box.isVisible())
-    assert not session.downloads.items
+    assert not ready.downloads.items
 
 
-def test_a_closed_dialog_ends_the_query(qtbot: QtBot, session: Session, model: bytes) -> None:
+def test_a_closed_dialog_ends_the_query(qtbot: QtBot, ready: Session, hub: HubPage) -> None:
     def script(_request: object, reply: object) -> None:
         reply.wait(60)
 
     with HostileServer(script).running() as server:
-        hub = open_page(qtbot, session)
         qtbot.keyClicks(hub.name, page(server))
         click(hub.list_button)
         qtbot.waitUntil(lambda: bool(server.requests))
         stop = hub._stop
-        session.window.findChild(ModelChooser).reject()
+        ready.window.findChild(ModelChooser).reject()
         qtbot.waitUntil(lambda: stop.asked)

@@ -12,7 +12,6 @@ import os
 import queue
 import random
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import pytest
 
 from r1desk.store import MessageState, Profile, Store
 from support.patience import PATIENCE_S, wait_until
+from window.measured_process import MeasuredProcess
 
 # Quiet: of an answer at most a second may be lost, which the disk must have had.
 pytestmark = [
@@ -36,7 +36,6 @@ pytestmark = [
 
 ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "20"))
 TAIL_S = 1.0  # what may be lost of a streaming answer
-TESTS = Path(__file__).resolve().parents[1]
 QUESTIONS = [f"Write a very long story about the number {n}." for n in range(40)]
 
 
@@ -100,11 +99,8 @@ class Window:
 
 def open_window(profile: Path, questions: list[str]) -> Window:
     environment = {**os.environ, "R1DESK_PROFILE": str(profile), "QT_QPA_PLATFORM": "offscreen"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent / "app"), str(TESTS)])
-    command = [sys.executable, "-m", "window.measured_window", "--ask", *questions]
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    command = ["-m", "window.measured_window", "--ask", *questions]
+    process = MeasuredProcess(command, environment).popen
     facts: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def read() -> None:

@@ -7,35 +7,10 @@ from pathlib import Path
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from deepseek_r1.core.errors import (
-    BudgetTooSmall,
-    ContextTooLarge,
-    DraftUnfit,
-    ModelLoadFailed,
-    R1Error,
-    TemplateUnusable,
-)
-from deepseek_r1.core.events import (
-    Bill,
-    BillItem,
-    BillLine,
-    BudgetChanged,
-    Event,
-    LoadProgress,
-    ModelFacts,
-    ModelLoaded,
-)
+from deepseek_r1.core import errors, events
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
-from deepseek_r1.host.protocol import (
-    CancelRequest,
-    DoneReply,
-    ErrorReply,
-    EventReply,
-    LoadRequest,
-    SetBudgetRequest,
-    UnloadRequest,
-)
+from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
 from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.estimate import Estimate
@@ -47,15 +22,17 @@ from support.engine_double import EngineDouble
 
 ONE, TWO = Path("/models/one.gguf"), Path("/models/two.gguf")
 SHORT = LoadSettings(context_length=512)
-TOO_SMALL = BudgetTooSmall(
+TOO_SMALL = errors.BudgetTooSmall(
     needed_mib=900, budget_mib=512, weights_mib=700, kv_mib=150, rest_mib=50, advice=""
 )
 
 
-def bill(budget_mib: float = 2048.0, **lines: float) -> Bill:
+def bill(budget_mib: float = 2048.0, **lines: float) -> events.Bill:
     sizes = lines or {"weights": 700.0, "window": 100.0}
-    planned = tuple(BillLine(name=BillItem(name), planned_mib=mib) for name, mib in sizes.items())
-    return Bill(lines=planned, budget_mib=budget_mib)
+    planned = tuple(
+        events.BillLine(name=events.BillItem(name), planned_mib=mib) for name, mib in sizes.items()
+    )
+    return events.Bill(lines=planned, budget_mib=budget_mib)
 
 
 class Models:
@@ -70,31 +47,31 @@ class Models:
         self.models.alternative_found.connect(self.alternatives.append)
 
     @property
-    def asked(self) -> LoadRequest:
+    def asked(self) -> protocol.LoadRequest:
         """The load that was asked for last."""
-        request: LoadRequest = self.engine.of_kind(LoadRequest)[-1]
+        request: protocol.LoadRequest = self.engine.of_kind(protocol.LoadRequest)[-1]
         return request
 
-    def event(self, event: Event) -> None:
+    def event(self, event: events.Event) -> None:
         """An event of that load."""
-        self.engine.reply(EventReply(id=self.asked.id, event=event))
+        self.engine.reply(protocol.EventReply(id=self.asked.id, event=event))
 
-    def succeed(self, of: Bill | None = None) -> None:
+    def succeed(self, of: events.Bill | None = None) -> None:
         """Let that load succeed."""
-        facts = ModelFacts(
+        facts = events.ModelFacts(
             path=self.asked.path, name=Path(self.asked.path).stem, architecture="llama",
             file_mib=1, parameters=1, quantisation="Q4_K_M", context_length=512,
             context_trained=8192, vocabulary=1, reasons=False, engine="",
         )  # fmt: skip
-        self.event(LoadProgress(fraction=0.0))
-        self.event(ModelLoaded(
+        self.event(events.LoadProgress(fraction=0.0))
+        self.event(events.ModelLoaded(
             facts=facts, bill=of or bill(), load_s=0, threads=1, threads_prefill=1
         ))  # fmt: skip
-        self.engine.reply(DoneReply(id=self.asked.id))
+        self.engine.reply(protocol.DoneReply(id=self.asked.id))
 
-    def fail(self, error: R1Error) -> None:
+    def fail(self, error: errors.R1Error) -> None:
         """Let that load be refused."""
-        self.engine.reply(ErrorReply(id=self.asked.id, report=error.report()))
+        self.engine.reply(protocol.ErrorReply(id=self.asked.id, report=error.report()))
 
     def load(self, path: Path = ONE) -> None:
         """Load a model."""
@@ -118,10 +95,10 @@ def test_a_question_that_waits_loads_the_remembered_model_once(qapp: QApplicatio
     made = Models()
     made.models.ensure_loading()
     made.models.ensure_loading()
-    assert [request.path for request in made.engine.of_kind(LoadRequest)] == [str(ONE)]
+    assert [request.path for request in made.engine.of_kind(protocol.LoadRequest)] == [str(ONE)]
     made.succeed()
     made.models.ensure_loading()
-    assert len(made.engine.of_kind(LoadRequest)) == 1
+    assert len(made.engine.of_kind(protocol.LoadRequest)) == 1
     assert made.models.ready
 
 
@@ -129,7 +106,7 @@ def test_another_model_is_remembered_once_it_has_loaded(one: Models) -> None:
     one.models.choose(TWO)
     assert (one.models.next_path, one.models.loaded_path) == (TWO, ONE)
     assert one.stored.model_path == str(ONE)
-    one.event(LoadProgress(fraction=0.5))
+    one.event(events.LoadProgress(fraction=0.5))
     assert one.models.current is None, "the engine has unloaded the model before it"
     one.succeed()
     assert one.models.loaded_path == TWO
@@ -139,7 +116,7 @@ def test_another_model_is_remembered_once_it_has_loaded(one: Models) -> None:
 
 def test_a_refused_model_leaves_the_one_before_in_use(one: Models) -> None:
     one.models.choose(TWO)
-    one.fail(ModelLoadFailed(path=str(TWO), detail="no"))
+    one.fail(errors.ModelLoadFailed(path=str(TWO), detail="no"))
     assert one.failures == ["ModelLoadFailed"]
     assert (one.models.loaded_path, one.models.ready) == (ONE, True)
     assert one.stored.model_path == str(ONE)
@@ -150,8 +127,10 @@ def test_a_second_choice_takes_the_place_of_the_first(one: Models) -> None:
     one.models.choose(TWO)
     first = one.asked
     one.models.choose(ONE)
-    assert one.engine.of_kind(CancelRequest)[-1].id == first.id
-    one.engine.reply(ErrorReply(id=first.id, report=ModelLoadFailed(path="", detail="").report()))
+    assert one.engine.of_kind(protocol.CancelRequest)[-1].id == first.id
+    one.engine.reply(
+        protocol.ErrorReply(id=first.id, report=errors.ModelLoadFailed(path="", detail="").report())
+    )
     assert one.failures == []
     one.succeed()
     assert one.models.loaded_path == ONE
@@ -162,7 +141,7 @@ def test_settings_are_in_force_once_a_model_has_loaded_with_them(one: Models) ->
     one.models.settings_refused.connect(back.append)
     before = one.stored.load
     one.models.apply(SHORT)
-    one.fail(ModelLoadFailed(path=str(ONE), detail="no"))
+    one.fail(errors.ModelLoadFailed(path=str(ONE), detail="no"))
     assert (one.stored.load, back) == (before, [before])
     one.models.apply(SHORT)
     assert one.stored.load == before
@@ -206,13 +185,13 @@ def test_where_memory_is_free_a_larger_budget_is_offered_first(
 
 def test_a_context_the_model_was_not_trained_for_offers_a_shorter_one(one: Models) -> None:
     one.models.apply(LoadSettings(context_length=9000))
-    one.fail(ContextTooLarge(asked=9000, trained=8192))
+    one.fail(errors.ContextTooLarge(asked=9000, trained=8192))
     assert one.alternatives[0].settings == LoadSettings(context_length=8192)
 
 
 def test_a_draft_model_that_does_not_suit_can_be_left_out(one: Models) -> None:
     one.models.apply_draft(Path("/models/draft.gguf"))
-    one.fail(DraftUnfit(path="/models/draft.gguf", detail="no"))
+    one.fail(errors.DraftUnfit(path="/models/draft.gguf", detail="no"))
     assert one.alternatives[0].without_draft
     assert one.alternatives[0].settings.draft_model == ""
 
@@ -221,10 +200,10 @@ def test_a_model_whose_own_template_cannot_be_used_is_told(one: Models) -> None:
     told: list[Path] = []
     one.models.own_template_refused.connect(told.append)
     one.models.choose(TWO)
-    one.fail(TemplateUnusable(detail="line 1"))
+    one.fail(errors.TemplateUnusable(detail="line 1"))
     assert told == [TWO]
     one.models.choose_template(ONE, ChosenTemplate("llama3"))
-    one.fail(TemplateUnusable(detail="line 1"))
+    one.fail(errors.TemplateUnusable(detail="line 1"))
     assert told == [TWO], "this one was chosen"
     assert one.stored.chat_templates == {}
 
@@ -269,7 +248,7 @@ def test_a_model_that_writes_or_is_on_its_way_is_not_unloaded(one: Models) -> No
     one.engine.reply(StateChanged(EngineState.IDLE, ""))
     one.models.choose(TWO)
     one.models.unload()
-    assert one.engine.of_kind(UnloadRequest) == []
+    assert one.engine.of_kind(protocol.UnloadRequest) == []
     one.succeed()
     one.models.unload()
     assert (one.models.current, one.models.resting) == (None, True)
@@ -279,16 +258,18 @@ def test_a_model_that_writes_or_is_on_its_way_is_not_unloaded(one: Models) -> No
 
 def test_a_budget_is_remembered_once_it_is_in_force(one: Models) -> None:
     one.models.set_budget(4096)
-    request = one.engine.of_kind(SetBudgetRequest)[-1]
+    request = one.engine.of_kind(protocol.SetBudgetRequest)[-1]
     assert one.stored.load.memory_budget == LoadSettings().memory_budget
-    one.engine.reply(EventReply(id=request.id, event=BudgetChanged(bill=bill(4096.0))))
-    one.engine.reply(DoneReply(id=request.id))
+    one.engine.reply(
+        protocol.EventReply(id=request.id, event=events.BudgetChanged(bill=bill(4096.0)))
+    )
+    one.engine.reply(protocol.DoneReply(id=request.id))
     assert one.stored.load.memory_budget == 4096
     assert one.models.current is not None
     assert one.models.current.bill.budget_mib == 4096
     one.models.set_budget(300)
-    request = one.engine.of_kind(SetBudgetRequest)[-1]
-    one.engine.reply(ErrorReply(id=request.id, report=TOO_SMALL.report()))
+    request = one.engine.of_kind(protocol.SetBudgetRequest)[-1]
+    one.engine.reply(protocol.ErrorReply(id=request.id, report=TOO_SMALL.report()))
     assert one.stored.load.memory_budget == 4096
 
 
@@ -300,9 +281,9 @@ def test_a_window_that_grew_gets_more_but_not_in_the_place_of_the_users_choice(
     made.succeed(bill(768.0, slots=40.0, window=100.0))
     made.models.set_budget(512)
     made.models.grow_window_share(20.0)  # the bill still says 768
-    budgets = made.engine.of_kind(SetBudgetRequest)
+    budgets = made.engine.of_kind(protocol.SetBudgetRequest)
     assert [request.memory_budget for request in budgets] == [512]
-    made.engine.reply(DoneReply(id=budgets[0].id))
+    made.engine.reply(protocol.DoneReply(id=budgets[0].id))
     made.models.grow_window_share(20.0)
-    last = made.engine.of_kind(SetBudgetRequest)[-1]
+    last = made.engine.of_kind(protocol.SetBudgetRequest)[-1]
     assert (last.memory_budget, last.window_mib) == (768, 120.0)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from r1desk.platform.display import missing_packages
 from support.terminal import on_terminal
 
 SOURCE = Path(__file__).resolve().parents[2] / "app"
@@ -127,3 +128,13 @@ def test_a_platform_asked_for_by_name_needs_no_screen() -> None:
         check=True,
     )
     assert done.stdout == "['vnc', 'offscreen']\n"
+
+
+def test_a_start_that_qt_ends_says_why_in_the_terminal(tmp_path: Path) -> None:
+    if packages := missing_packages(["xcb"]):
+        pytest.skip(f"Qt's xcb platform needs {', '.join(packages)}")
+    ended = from_pipe(DISPLAY=":no", QT_QPA_PLATFORM="xcb", R1DESK_PROFILE=str(tmp_path))
+    assert ended.returncode != 0
+    assert "no Qt platform plugin could be initialized" in ended.stderr
+    assert "could not connect to display :no" in (tmp_path / "logs" / "window.log").read_text()
+    assert str(tmp_path / "logs" / "window.log") in ended.stderr

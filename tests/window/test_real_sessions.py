@@ -48,6 +48,7 @@ from window.session_fixture import (
     short_answers,
     wait_answered,
     wait_ready,
+    wait_thinking,
 )
 from window.stall_meter import answering_window
 from window.stored_conversations import store_conversation
@@ -232,20 +233,6 @@ def thinker(stored: prefs.Preferences) -> None:
     stored.sampling = SamplingSettings(max_tokens=12, seed=1, temperature=5.0, top_p=1.0)
 
 
-def wait_thinking(qtbot: QtBot, session: Session, least: int = 1) -> ThinkingBox:
-    """Until so many characters of the thinking are drawn, and its button with them."""
-
-    def thinks() -> bool:
-        box = last_view(session).thinking
-        return box is not None and len(box.text) >= least and box.answer_now.isVisible()
-
-    qtbot.waitUntil(lambda: session.chat.answer is not None)
-    qtbot.waitUntil(thinks)
-    box = last_view(session).thinking
-    assert box is not None
-    return box
-
-
 class ClosingOnScreen(QObject):
     """When a box of thinking was first painted with the reason why it ended; 0 before that."""
 
@@ -334,6 +321,18 @@ def wait_saved(qtbot: QtBot, session: Session) -> None:
     )
 
 
+def prefills(session: Session) -> list[PrefillProgress]:
+    """What is read from now on."""
+    read: list[PrefillProgress] = []
+
+    def on_event(event: object) -> None:
+        if isinstance(event, PrefillProgress):
+            read.append(event)
+
+    session.engine.event.connect(on_event)
+    return read
+
+
 def unseeded(stored: prefs.Preferences) -> None:
     """Short answers without a seed: one with a seed is read in whole pieces only."""
     stored.sampling = SamplingSettings(max_tokens=48)
@@ -346,13 +345,7 @@ def test_a_reopened_chat_is_ready_before_its_next_message(qtbot: QtBot, own_prof
         answered(qtbot, session, QUESTION)
         wait_saved(qtbot, session)
     with session_with(qtbot, own_profile, unseeded, None) as session:
-        restored: list[PrefillProgress] = []
-
-        def on_event(event: object) -> None:
-            if isinstance(event, PrefillProgress):
-                restored.append(event)
-
-        session.engine.event.connect(on_event)
+        restored = prefills(session)
         wait_ready(qtbot, session)
         qtbot.waitUntil(lambda: bool(restored))
         assert restored[-1].cached == restored[-1].total > 150
@@ -368,13 +361,7 @@ def test_a_question_stopped_while_it_is_read_is_not_read_on(
 ) -> None:
     """The prefill of a long prompt is under way."""
     with real_session(qtbot, own_profile, unseeded) as session:
-        read: list[PrefillProgress] = []
-
-        def on_event(event: object) -> None:
-            if isinstance(event, PrefillProgress):
-                read.append(event)
-
-        session.engine.event.connect(on_event)
+        read = prefills(session)
         session.window.composer.set_text(" ".join(str(number) for number in range(1200)))
         session.window.composer.submit()
         qtbot.waitUntil(lambda: bool(read))
@@ -594,6 +581,7 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
         button = session.window.notices.action_button
         qtbot.waitUntil(button.isVisible)
         assert "It fits with a budget of" in session.window.notices.label.text()
+        assert session.models.current is None
         assert session.window.panel.bill.total.text() == "The bill appears with the model."
         click(button)
         wait_ready(qtbot, session)
@@ -604,6 +592,7 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
         assert session.models.current is not None
         assert session.models.current.bill.fits
         assert not session.window.panel.load.pending
+        assert session.window.panel.load.edited == loaded
         answered(qtbot, session, "Hello")
 
 

@@ -6,13 +6,19 @@ The limits are generous: tests run beside other programs. `bench_window.py` meas
 from __future__ import annotations
 
 import statistics
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QTimer
+from pytestqt.qtbot import QtBot
 
 from benchmarks.bench_window import fill
 from r1desk.store import Profile, Store
 from window.measured_process import MeasuredProcess
+from window.stall_meter import StallMeter
 
 LONGEST_STALL_MS = 250
 MEDIAN_GAP_MS = 10
@@ -62,3 +68,39 @@ def test_a_long_branch_is_read_in_as_many_statements_as_a_short_one(tmp_path: Pa
             store._db.connection.trace_v2(0, None)
             counts.append(len(statements))
     assert counts[0] == counts[1] <= 4
+
+
+HELD_S = 0.3
+
+
+def sleep() -> None:
+    time.sleep(HELD_S)
+
+
+def wait_for_a_lock() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    threading.Timer(HELD_S, lock.release).start()
+    with lock:
+        pass
+
+
+def compute() -> None:
+    spent = time.thread_time()
+    while time.thread_time() - spent < HELD_S:
+        pass
+
+
+@pytest.mark.parametrize("hold", [sleep, wait_for_a_lock, compute])
+def test_a_slot_that_holds_the_loop_up_is_seen(qtbot: QtBot, hold: Callable[[], None]) -> None:
+    # A processor that is taken away meanwhile is taken off, so one try may fall short.
+    assert any(measured(qtbot, hold) > HELD_S * 0.8 for _ in range(5))
+
+
+def measured(qtbot: QtBot, hold: Callable[[], None]) -> float:
+    meter = StallMeter()
+    QTimer.singleShot(20, hold)
+    qtbot.wait(30)
+    qtbot.wait(30)
+    meter.stop()
+    return meter.worst_s

@@ -1,18 +1,35 @@
-"""The settings page: each choice is reported at once, and folders say what they take."""
+"""The settings page: each choice is reported at once; folders say what they take and change."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.catalogue import file_rules
+from deepseek_r1.core.models_folders import user_models_dir
+from deepseek_r1.core.settings import KVType
+from r1desk import preferences
+from r1desk.preferences import FILE_NAME, VERSION, Preferences
+from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog, folder_sizes
+from support.gguf_files import tiny_llama
+from window.mouse_and_keys import click
+from window.session_fixture import ready_session
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
+
+
+def settings(parent: QWidget, folder: Path) -> SettingsDialog:
+    return SettingsDialog(
+        parent, language="en", theme="dark", text_size_pt=0, reading_width="normal",
+        unload_after_min=0, folders={"Models": folder},
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -20,15 +37,7 @@ def dialog(qtbot: QtBot, tmp_path: Path) -> Iterator[SettingsDialog]:
     (tmp_path / "model.gguf").write_bytes(bytes(2_500_000))
     parent = QWidget()
     qtbot.addWidget(parent)
-    dialog = SettingsDialog(
-        parent,
-        language="en",
-        theme="dark",
-        text_size_pt=0,
-        reading_width="normal",
-        unload_after_min=0,
-        folders={"Models": tmp_path},
-    )
+    dialog = settings(parent, tmp_path)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)
     dialog.show()
     qtbot.waitExposed(dialog)
@@ -72,3 +81,97 @@ def test_a_folder_inside_another_is_counted_once(tmp_path: Path) -> None:
     (tmp_path / "chats.db").write_bytes(bytes(300))
     found = folder_sizes({"models": tmp_path / "models", "profile": tmp_path})
     assert found == {"models": 1000, "profile": 300}
+
+
+def open_settings(session: Session) -> SettingsDialog:
+    session.window.settings_action.trigger()
+    return session.window.findChild(SettingsDialog)
+
+
+def choose(dialog: SettingsDialog, folder: Path) -> None:
+    """Click the button and pick a folder in the system's dialog."""
+    click(dialog.change_folder)
+    picker = dialog.findChild(QFileDialog)
+    picker.fileSelected.emit(str(folder))
+    picker.reject()
+
+
+def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    old = own_profile / "models"
+    old.mkdir(parents=True)
+    model = tiny_llama(old / "old.gguf")
+    other = tmp_path / "other"
+    other.mkdir()
+    with ready_session(qtbot, own_profile) as session:
+        dialog = open_settings(session)
+        assert not dialog.default_folder.isVisible()
+        choose(dialog, other)
+        qtbot.waitUntil(lambda: session.downloads.folder == other)
+        assert user_models_dir() == other
+        assert "Nothing was moved" in dialog.folder_note.text()
+        assert model.exists()
+        click(dialog.default_folder)
+        qtbot.waitUntil(lambda: session.downloads.folder == old)
+        qtbot.waitUntil(lambda: not dialog.default_folder.isVisible())
+
+
+def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(
+    qtbot: QtBot, ready: Session, own_profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialog = open_settings(ready)
+    choose(dialog, Path("/proc"))
+    qtbot.waitUntil(lambda: "cannot be used" in dialog.folder_note.text())
+    monkeypatch.setattr(file_rules, "LEAST_FREE_BYTES", 1 << 60)
+    choose(dialog, tmp_path)
+    qtbot.waitUntil(lambda: "MB are free" in dialog.folder_note.text())
+    assert user_models_dir() == own_profile / "models"
+    assert ready.downloads.folder == own_profile / "models"
+
+
+@pytest.mark.parametrize(
+    ("version", "setting", "before", "now"),
+    [
+        (1, "context_length", 4096, 0),
+        (1, "context_length", 2048, 2048),
+        (2, "context_length", 4096, 4096),
+        (1, "kv_type", "f16", KVType.AUTO),
+        (2, "kv_type", "f16", KVType.AUTO),
+        (2, "kv_type", "q4_0", KVType.Q4_0),
+        (3, "kv_type", "f16", KVType.F16),
+    ],
+)
+def test_a_former_default_becomes_automatic(
+    tmp_path: Path, version: int, setting: str, before: object, now: object
+) -> None:
+    text = json.dumps({"version": version, "load": {setting: before}})
+    (tmp_path / FILE_NAME).write_text(text, encoding="utf-8")
+    found, damaged = preferences.load(tmp_path)
+    assert damaged is None
+    assert (found.version, getattr(found.load, setting)) == (VERSION, now)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe\x00",
+        b"[]",
+        b'{"theme": "plaid"}',
+        b'{"text_size_pt": 1000000000}',
+        b'{"load": {"memory_budget": -1}}',
+        b'{"sampling": {"temperature": NaN}}',
+        b'{"recent_models": "all"}',
+        b'{"system_prompt',
+    ],
+)
+def test_damaged_settings_are_set_aside_unchanged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    found, aside = preferences.load(tmp_path)
+    assert found == Preferences(version=VERSION)
+    assert aside is not None
+    assert aside.match("preferences.damaged-*.json")
+    assert aside.read_bytes() == content
+    assert not (tmp_path / FILE_NAME).exists()

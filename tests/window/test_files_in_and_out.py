@@ -1,0 +1,186 @@
+"""Files attached to a message, sent and looked at again; conversations exported and imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QToolButton
+from pytestqt.qtbot import QtBot
+
+from r1desk.chat.presenters.attachment_presenter import AttachmentDialog
+from r1desk.chat.text.attachment_chip import AttachmentRow
+from r1desk.conversations.conversation_intents import ExportConversations
+from r1desk.shell.session import Session
+from window.mouse_and_keys import click, drop, files_of, press, type_text
+from window.session_fixture import notice_text, ready_session, running_session, wait_answered
+from window.stored_conversations import store_conversation
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    file = tmp_path / "notes.md"
+    file.write_text("# Notes", encoding="utf-8")
+    return file
+
+
+def labels(session: Session) -> list[str]:
+    return [chip.open_button.text() for chip in session.window.composer.attachments.chips]
+
+
+def wait_chips(qtbot: QtBot, session: Session, count: int) -> None:
+    qtbot.waitUntil(lambda: len(labels(session)) == count)
+
+
+def test_dropped_files_go_to_the_model_with_the_question(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "prices.csv"
+    table.write_text("fruit,price\napple,3\n", encoding="utf-8")
+    with ready_session(qtbot, own_profile) as session:
+        drop(session.window, table)
+        wait_chips(qtbot, session, 1)
+        qtbot.waitUntil(lambda: "about" not in labels(session)[0])
+        assert labels(session)[0].startswith("prices.csv · ")
+        assert labels(session)[0].endswith("tokens · fits the context")
+        type_text("Which?")
+        press(Qt.Key.Key_Return)
+        wait_answered(qtbot, session)
+        question, answer = session.chat.shown_branch
+        assert question.content == "Which?"
+        assert [a.name for a in question.attachments] == ["prices.csv"]
+        assert answer.stats.prompt_tokens > question.attachments[0].tokens > 10
+        assert labels(session) == []
+        row = next(r for r in session.window.chat.findChildren(AttachmentRow) if r.isVisible())
+        click(row.chips[0].open_button)
+        dialog = session.window.findChild(AttachmentDialog)
+        assert dialog.field.toPlainText() == "fruit,price\napple,3\n"
+        press(Qt.Key.Key_Escape)
+    with running_session(qtbot, own_profile) as session:  # it is stored
+        qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
+        assert session.chat.shown_branch[0].attachments == question.attachments
+
+
+def test_files_are_pasted_chosen_with_the_keyboard_and_removed(
+    qtbot: QtBot, session: Session, notes: Path
+) -> None:
+    composer = session.window.composer
+    qtbot.waitUntil(session.window.isActiveWindow)
+    composer.setFocus()
+    QGuiApplication.clipboard().setMimeData(files_of(notes, notes))
+    press(Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    wait_chips(qtbot, session, 2)
+    assert composer.text() == ""  # not its path
+    remove = composer.attachments.chips[0].findChildren(QToolButton)[1]
+    assert remove.accessibleName() == "Remove notes.md"
+    click(remove)
+    wait_chips(qtbot, session, 1)
+    press(Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier)
+    dialog = session.window.findChild(QFileDialog)
+    dialog.filesSelected.emit([str(notes)])
+    dialog.reject()
+    wait_chips(qtbot, session, 2)
+    assert session.window.focusWidget() is composer.editor
+
+
+def test_attached_files_are_part_of_the_draft(qtbot: QtBot, own_profile: Path, notes: Path) -> None:
+    store_conversation(own_profile, "Apples?", "Red.")
+    with running_session(qtbot, own_profile) as session:
+        qtbot.waitUntil(lambda: bool(session.chat.shown_branch))
+        drop(session.window, notes)
+        wait_chips(qtbot, session, 1)
+        click(session.window.sidebar.new_button)
+        assert labels(session) == []
+    with running_session(qtbot, own_profile) as session:
+        assert labels(session) == []
+        session.chat.open(1)
+        wait_chips(qtbot, session, 1)
+
+
+def test_many_files_leave_the_conversation_its_place(
+    qtbot: QtBot, session: Session, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"a_file_with_a_name_of_some_length_{n}.txt" for n in range(12)]
+    for file in files:
+        file.write_text("text", encoding="utf-8")
+    session.window.resize(720, 480)
+    drop(session.window, files[0])
+    drop(session.window, *files[1:])  # before the first is there
+    wait_chips(qtbot, session, 10)
+    assert "at most 10 files" in notice_text(session)
+    assert session.window.composer.height() < session.window.height() / 2
+    assert session.window.composer.attachments.chips[0].isVisible()
+
+
+def test_files_that_are_no_text_or_do_not_fit_leave_the_others(
+    qtbot: QtBot, ready: Session, tmp_path: Path
+) -> None:
+    picture, huge = tmp_path / "picture.png", tmp_path / "huge.txt"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    huge.write_bytes(b"a" * (2**20 + 1))
+    long, short = tmp_path / "long.txt", tmp_path / "short.txt"
+    long.write_text("All work and no play. " * 9_000, encoding="utf-8")
+    short.write_text("Short.", encoding="utf-8")
+    for file, words in ((picture, "is not a text file"), (huge, "is too large")):
+        drop(ready.window, file)
+        qtbot.waitUntil(lambda said=f"{file.name} {words}": said in notice_text(ready))
+    assert labels(ready) == []
+    drop(ready.window, long, short)
+    wait_chips(qtbot, ready, 2)
+    assert labels(ready)[0].endswith("does not fit")
+    assert labels(ready)[1].endswith("fits the context")
+
+
+def choose(session: Session, start: str, file: Path) -> None:
+    """Choose an entry of the menu below the list, then a file in the dialog that opens."""
+    more = next(
+        button
+        for button in session.window.sidebar.findChildren(QToolButton)
+        if button.accessibleName() == "Export and import"
+    )
+    next(a for a in more.menu().actions() if a.text().startswith(start)).trigger()
+    dialog = session.window.findChildren(QFileDialog)[-1]
+    dialog.fileSelected.emit(str(file))
+    dialog.reject()
+
+
+def wait_notice(qtbot: QtBot, session: Session, text: str) -> None:
+    qtbot.waitUntil(lambda: text in notice_text(session))
+
+
+def test_all_conversations_are_exported_by_the_menu(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path
+) -> None:
+    store_conversation(own_profile, "Roots?", "They are \\(x = \\pm 2\\).")
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        session.window.sidebar.requested.emit(ExportConversations())
+        dialog = session.window.findChild(QFileDialog)  # for another computer, unless chosen
+        assert dialog.selectedNameFilter().endswith("(*.json)")
+        assert dialog.defaultSuffix() == "json"
+        dialog.reject()
+        for suffix in ("md", "json", "html", "pdf"):
+            choose(session, "Export all", tmp_path / f"all.{suffix}")
+            wait_notice(qtbot, session, f"Exported to all.{suffix} in {tmp_path}.")
+            data = (tmp_path / f"all.{suffix}").read_bytes()
+            if suffix == "pdf":
+                assert data.startswith(b"%PDF")
+            else:
+                assert b"Bananas?" in data
+                assert b"pm 2" in data
+
+
+def test_an_export_is_imported_by_the_menu(qtbot: QtBot, own_profile: Path, tmp_path: Path) -> None:
+    store_conversation(own_profile, "Bananas?", "Yellow.")
+    file = tmp_path / "all.json"
+    with running_session(qtbot, own_profile) as session:
+        choose(session, "Export all", file)
+        wait_notice(qtbot, session, "Exported to")
+        choose(session, "Import", file)
+        wait_notice(qtbot, session, "0 conversations imported. 1 was here already.")
+        file.write_text(file.read_text(encoding="utf-8").replace("Yellow.", "Green."), "utf-8")
+        choose(session, "Import", file)
+        wait_notice(qtbot, session, "1 conversation imported")
+        qtbot.waitUntil(lambda: session.chat.shown_branch[-1].content == "Green.")

@@ -1,0 +1,211 @@
+"""Models in the window: the pill that changes them, refusals that lead on, unloading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMenu
+from pytestqt.qtbot import QtBot
+
+from deepseek_r1.core.errors import ModelFileMissing
+from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.host.protocol import UnloadRequest
+from deepseek_r1.host.supervisor_events import EngineState
+from r1desk import preferences as prefs
+from r1desk.models import controller, feature
+from r1desk.models.widgets.model_pill import ModelPill
+from r1desk.shell.session import Session
+from support.engine_script import EngineScript, goes_on, refuses
+from support.gguf_files import tiny_llama
+from window.mouse_and_keys import click, click_row
+from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
+
+
+@pytest.fixture(autouse=True)
+def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has pytest and other tests in it."""
+    monkeypatch.setattr(controller, "window_mib", lambda: 120.0)
+
+
+def test_a_model_whose_draft_model_is_gone_is_loaded_without_it(
+    qtbot: QtBot, own_profile: Path, engine: EngineScript
+) -> None:
+    def with_draft(stored: prefs.Preferences) -> None:
+        stored.load = LoadSettings(context_length=512, draft_model="/nowhere/gone.gguf")
+
+    engine.loads(refuses(ModelFileMissing(path="/nowhere/gone.gguf")))
+    with running_session(qtbot, own_profile, with_draft, engine) as session:
+        notices = session.window.notices
+        qtbot.waitUntil(lambda: notices.action_button.text() == "Load without the draft model")
+        assert "gone.gguf does not exist" in notices.label.text()
+        engine.loads()
+        click(notices.action_button)
+        wait_ready(qtbot, session)
+        assert session.preferences.load.draft_model == ""
+
+
+def test_other_settings_that_fit_are_taken_over_at_a_click(qtbot: QtBot, ready: Session) -> None:
+    ready.window.panel_action.setChecked(True)
+    panel = ready.window.panel
+    panel.load.rows["memory_budget"].spin.setValue(256)
+    take = panel.message.advice_button
+    qtbot.waitUntil(take.isVisible)
+    assert not panel.message.apply_button.isEnabled()
+    click(take)
+    assert panel.load.edited.memory_budget == 256
+    assert panel.load.edited != panel.load.applied.model_copy(update={"memory_budget": 256})
+    qtbot.waitUntil(lambda: "of 256 MiB" in panel.message.text.text())
+    assert panel.message.apply_button.isEnabled()
+    assert not take.isVisible()
+
+
+@pytest.fixture(autouse=True)
+def short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature, "MINUTE_MS", 20)
+
+
+def unload_after_five(session: Session) -> None:
+    """Of the short minutes above: a tenth of a second."""
+    session.preferences.unload_after_min = 5
+    session.models_feature.idle_unload.restart()
+
+
+def wait_unloaded(qtbot: QtBot, session: Session) -> None:
+    unload_after_five(session)
+    qtbot.waitUntil(lambda: session.models.resting)
+    qtbot.waitUntil(lambda: session.engine.state is EngineState.READY)
+
+
+def test_the_window_says_that_the_model_rests_and_opening_a_chat_loads_it_again(
+    qtbot: QtBot, ready: Session
+) -> None:
+    ask(qtbot, ready, "First question")
+    wait_answered(qtbot, ready)
+    wait_unloaded(qtbot, ready)
+    pill, panel = ready.window.model_pill, ready.window.panel
+    assert "unloaded" in pill.text()
+    assert "next message loads it again" in pill.accessibleDescription()
+    assert "next message loads it again" in panel.model.state.text()
+    gauge = ready.window.gauge
+    qtbot.waitUntil(lambda: gauge.values is not None and gauge.values.state == "Unloaded")
+    click(ready.window.sidebar.new_button)
+    with qtbot.waitSignal(ready.models.loaded):
+        click_row(ready.window.sidebar.list, "First question")
+    wait_unloaded(qtbot, ready)
+    ask(qtbot, ready, "Are you there?")
+    wait_answered(qtbot, ready)
+    assert ready.chat.shown_branch[-1].state == "complete"
+
+
+def test_never_is_never(qtbot: QtBot, own_profile: Path, engine: EngineScript) -> None:
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        qtbot.wait(300)
+        assert session.models.current is not None
+    assert engine.received(UnloadRequest) == []
+
+
+pytestmark = [
+    pytest.mark.qt_log_ignore("This plugin does not support"),  # menus take the keyboard
+]
+
+
+def open_menu(qtbot: QtBot, pill: ModelPill) -> QMenu:
+    """Click on the pill; an open menu has an event loop of its own, so it is popped up instead."""
+    menu = pill.menu()
+    menu.popup(pill.mapToGlobal(QPoint(0, pill.height())))
+    qtbot.waitUntil(menu.isVisible)
+    return menu
+
+
+def choose(qtbot: QtBot, menu: QMenu, path: Path) -> None:
+    place = menu.actionGeometry(entry(menu, path)).center()
+    qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=place)
+
+
+def entry(menu: QMenu, path: Path) -> QAction:
+    return next(each for each in menu.actions() if each.toolTip() == str(path))
+
+
+def recent_read(session: Session) -> bool:
+    return all(item.fit or item.missing for item in session.models_feature.recent.items)
+
+
+def test_the_pill_shows_name_state_and_after_an_answer_the_speed(
+    qtbot: QtBot, session: Session
+) -> None:
+    pill = session.window.model_pill
+    wait_ready(qtbot, session)
+    qtbot.waitUntil(lambda: "SmolLM2" in pill.text())
+    assert "tok/s" not in pill.text()
+    assert pill.accessibleDescription() == "Ready"
+    ask(qtbot, session, "Hello")
+    wait_answered(qtbot, session)
+    assert "tok/s" in pill.text()
+
+
+def test_the_menu_has_the_recent_models_ticks_the_current_one_and_greys_missing_files(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
+) -> None:
+    copy, gone = tiny_llama(tmp_path / "copy.gguf"), tmp_path / "gone.gguf"
+
+    def with_recent(stored: prefs.Preferences) -> None:
+        stored.recent_models = [str(copy), str(gone)]
+
+    engine.knows(name="Tiny llama")  # as its header says
+    with running_session(qtbot, own_profile, with_recent, engine) as session:
+        pill = session.window.model_pill
+        wait_ready(qtbot, session)
+        qtbot.waitUntil(lambda: recent_read(session))
+        menu = open_menu(qtbot, pill)
+        assert entry(menu, starter_model()).isChecked()
+        assert "fits" in entry(menu, copy).text()
+        assert entry(menu, gone).text() == "gone\tthe file is missing"
+        choose(qtbot, menu, gone)
+        assert not session.models.loading
+
+        with qtbot.waitSignal(session.models.loaded):
+            choose(qtbot, menu, copy)
+        menu.close()
+        assert Path(session.models.current.facts.path) == copy
+        name = session.models.current.facts.name
+        qtbot.waitUntil(lambda: recent_read(session))
+        menu = open_menu(qtbot, pill)
+        assert entry(menu, copy).isChecked()
+        assert entry(menu, copy).text().startswith(name), "the panel calls it the same"
+        assert session.window.panel.model.name.text().replace("\u200b", "") == name
+        menu.close()
+
+
+def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
+    qtbot: QtBot, own_profile: Path, tmp_path: Path, engine: EngineScript
+) -> None:
+    copy = tiny_llama(tmp_path / "copy.gguf")
+
+    def with_recent(stored: prefs.Preferences) -> None:
+        stored.recent_models = [str(copy)]
+
+    engine.answers(goes_on())
+    with running_session(qtbot, own_profile, with_recent, engine) as session:
+        pill = session.window.model_pill
+        wait_ready(qtbot, session)
+        qtbot.waitUntil(lambda: recent_read(session))
+        ask(qtbot, session, "Tell me a long story.")
+        qtbot.waitUntil(lambda: session.window.gauge.values.state == "Writing")
+        menu = open_menu(qtbot, pill)
+        choose(qtbot, menu, copy)
+        menu.close()
+        assert "waits for the answer" in pill.text()
+        assert session.window.panel.model.state.text() == "It is loaded once the answer is written."
+        gauge = session.window.gauge
+        for _ in range(3):  # readings: by then the file was accepted and waits for a process
+            before = gauge.values
+            qtbot.waitUntil(lambda before=before: gauge.values is not before)
+            assert gauge.values.state == "Writing"
+        assert "waits for the answer" in pill.text()
+        session.chat.stop()
+        qtbot.waitUntil(lambda: session.models.loaded_path == copy)
+        assert "waits" not in pill.text()

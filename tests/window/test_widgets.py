@@ -1,0 +1,220 @@
+"""Parts of the window by mouse and keyboard, and windows and dialogs on small screens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QVBoxLayout, QWidget
+from pytestqt.qtbot import QtBot
+
+from r1desk.conversations.conversation_intents import OpenConversation
+from r1desk.conversations.widgets.sidebar import Sidebar
+from r1desk.shell.about import about, shortcuts
+from r1desk.shell.doctor_page import DoctorPage
+from r1desk.shell.main_window import MainWindow
+from r1desk.store import ConversationInfo
+from r1desk.theme import DARK, LIGHT, ThemeChoice, apply_theme
+from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
+from r1desk.widgets.step_slider import StepSlider
+from r1desk.widgets.text_label import ElidedLabel
+from window.test_settings_dialog import settings
+
+
+def test_a_notice_takes_the_colours_of_another_theme(qapp: QApplication, qtbot: QtBot) -> None:
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    bar = NoticeBar()
+    qtbot.addWidget(bar)
+    bar.show_notice(Notice("The disk is full.", Level.ERROR))
+    assert LIGHT.danger in bar.styleSheet()
+    apply_theme(qapp, ThemeChoice.DARK)
+    QApplication.processEvents()
+    assert DARK.raised in bar.styleSheet()
+    assert DARK.danger in bar.styleSheet()
+    apply_theme(qapp, ThemeChoice.LIGHT)
+
+
+def test_the_symbol_is_level_with_a_line_after_another_style_sheet(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    bar = NoticeBar()
+    qtbot.addWidget(bar)
+    bar.setStyleSheet("QToolButton { padding: 30px; }")
+    symbol = bar.layout().itemAt(0).widget()
+    assert symbol.height() == bar.close_button.sizeHint().height() > 60
+
+
+def test_after_a_notice_is_followed_the_keyboard_is_in_the_composer(qtbot: QtBot) -> None:
+    window = MainWindow()
+    window.show()
+    qtbot.waitActive(window)
+    followed: list[bool] = []
+    notice = Notice("It fits.", Level.ERROR, "Load it", lambda: followed.append(True))
+    window.notices.show_notice(notice)
+    window.notices.action_button.setFocus()
+    qtbot.keyClick(window.notices.action_button, Qt.Key.Key_Space)
+    assert followed == [True]
+    assert window.focusWidget() is window.composer.editor
+    window.close()
+
+
+@pytest.fixture
+def slider(qapp: QApplication, qtbot: QtBot) -> StepSlider:
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    slider = StepSlider()
+    slider.setRange(0, 40)
+    slider.setValue(10)
+    slider.resize(300, 30)
+    qtbot.addWidget(slider)
+    slider.show()
+    return slider
+
+
+def click(qtbot: QtBot, slider: StepSlider, x: int) -> None:
+    qtbot.mouseClick(slider, Qt.MouseButton.LeftButton, pos=QPoint(x, slider.height() // 2))
+
+
+def test_a_click_at_the_far_end_moves_by_one_step(slider: StepSlider, qtbot: QtBot) -> None:
+    click(qtbot, slider, 290)
+    assert slider.value() == 11
+    click(qtbot, slider, 5)
+    assert slider.value() == 10
+
+
+def test_the_handle_can_still_be_dragged(slider: StepSlider, qtbot: QtBot) -> None:
+    y = slider.height() // 2
+    handle = QPoint(round(10 / 40 * (300 - 14)) + 7, y)
+    qtbot.mousePress(slider, Qt.MouseButton.LeftButton, pos=handle)
+    qtbot.mouseMove(slider, QPoint(220, y))
+    qtbot.mouseRelease(slider, Qt.MouseButton.LeftButton, pos=QPoint(220, y))
+    assert slider.value() > 25
+
+
+OLD, NEW = 1, 2
+
+
+@pytest.fixture
+def sidebar(qtbot: QtBot) -> Iterator[Sidebar]:
+    window = QWidget()
+    qtbot.addWidget(window)
+    layout = QVBoxLayout(window)
+    sidebar = Sidebar(window)
+    layout.addWidget(sidebar)
+    layout.addWidget(QLineEdit(window))  # what has the keyboard at first
+    sidebar.show_conversations([a_conversation(NEW), a_conversation(OLD)])
+    window.show()
+    qtbot.waitActive(window)
+    window.findChildren(QLineEdit)[-1].setFocus()
+    yield sidebar
+    window.close()
+
+
+def a_conversation(number: int) -> ConversationInfo:
+    return ConversationInfo(number, f"Talk {number}", created_at=0.0, updated_at=float(number))
+
+
+def test_tab_through_the_list_opens_nothing_and_enter_the_row_it_came_to(
+    sidebar: Sidebar, qtbot: QtBot
+) -> None:
+    sidebar.set_current(None)
+    with qtbot.assertNotEmitted(sidebar.requested):
+        sidebar.list.setFocus(Qt.FocusReason.TabFocusReason)
+        assert sidebar.list.hasFocus()
+    with qtbot.waitSignal(sidebar.requested) as opened:
+        qtbot.keyClick(sidebar.list, Qt.Key.Key_Return)
+    assert opened.args == [OpenConversation(NEW)]
+
+
+def test_the_arrows_open_conversations(sidebar: Sidebar, qtbot: QtBot) -> None:
+    sidebar.set_current(NEW)
+    sidebar.list.setFocus(Qt.FocusReason.TabFocusReason)
+    with qtbot.waitSignal(sidebar.requested) as opened:
+        qtbot.keyClick(sidebar.list, Qt.Key.Key_Down)
+    assert opened.args == [OpenConversation(OLD)]
+
+
+class Screen:
+    """What a window asks of its screen."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._room = QRect(0, 0, width, height)
+
+    def availableGeometry(self) -> QRect:
+        return self._room
+
+
+def opened(qtbot: QtBot, width: int, height: int) -> MainWindow:
+    class OnThatScreen(MainWindow):
+        def screen(self) -> Screen:
+            return Screen(width, height)
+
+    window = OnThatScreen()
+    window.place(b"")
+    window.show()
+    qtbot.waitExposed(window)
+    return window
+
+
+@pytest.mark.parametrize(("width", "height"), [(683, 360), (800, 560), (1366, 740), (3840, 2100)])
+def test_the_first_window_is_inside_of_the_screen(qtbot: QtBot, width: int, height: int) -> None:
+    window = opened(qtbot, width, height)
+    assert window.width() <= width
+    assert window.height() <= height
+    bottom = window.composer.mapTo(window, window.composer.rect().bottomLeft())
+    assert bottom.y() < window.height()
+    window.close()
+
+
+def test_a_small_screen_is_for_the_conversation_at_first(qtbot: QtBot) -> None:
+    window = opened(qtbot, 683, 360)
+    assert not window.panel.isVisible()
+    window.panel_action.trigger()
+    assert window.panel.isVisible()
+    window.close()
+
+
+def test_a_title_without_room_ends_in_an_ellipsis(qtbot: QtBot) -> None:
+    title = ElidedLabel("Why is the sky blue, and what of sunsets?")
+    qtbot.addWidget(title)
+    title.resize(120, 20)
+    assert title.shown().startswith("Why is")
+    assert title.shown().endswith("…")
+    title.resize(1000, 20)
+    assert title.shown() == title.text()
+
+
+DIALOGS: dict[str, Callable[[QWidget], QDialog]] = {
+    "about": lambda parent: about(parent, "llama.cpp"),
+    "shortcuts": shortcuts,
+    "doctor": DoctorPage,
+    "settings": lambda parent: settings(parent, Path("/tmp")),
+}
+
+
+@pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+@pytest.mark.parametrize("name", sorted(DIALOGS))
+@pytest.mark.parametrize(("width", "height"), [(911, 512), (683, 384)])
+def test_a_dialog_is_within_the_screen_and_shows_its_buttons(
+    qapp: QApplication,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    width: int,
+    height: int,
+) -> None:
+    monkeypatch.setattr(BoundedDialog, "screen", lambda _dialog: Screen(width, height))
+    apply_theme(qapp, ThemeChoice.LIGHT)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = DIALOGS[name](parent)
+    assert isinstance(dialog, BoundedDialog)
+    dialog.show()
+    qtbot.waitExposed(dialog)
+    assert dialog.width() <= width
+    assert dialog.height() <= height
+    bottom = dialog.buttons.mapTo(dialog, dialog.buttons.rect().bottomRight())
+    assert dialog.rect().contains(bottom)
+    dialog.close()
