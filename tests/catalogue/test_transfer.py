@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from deepseek_r1.catalogue.checksums import Stop
@@ -19,6 +21,7 @@ from deepseek_r1.catalogue.errors import (
     SourceRefused,
     SourceUnsafe,
 )
+from deepseek_r1.catalogue.http_source import _refuse_inside
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.pull import pull
 from support.hostile_server import HostileServer, Reply, Request, Script, drip
@@ -362,3 +365,29 @@ def test_bytes_that_are_sent_again_are_no_progress(
         with pytest.raises(DownloadFailed) as failed:
             pull([spec], tmp_path, policy=replace(quick, give_up_s=0.5), stop=stop)
     assert type(failed.value) is DownloadFailed
+
+
+# ---- a redirect from outside does not lead into the user's own network
+
+
+def redirect(target: str, source: str = "https://1.1.1.1/model.gguf") -> None:
+    to, of = httpx2.URL(target), httpx2.URL(source)
+    asyncio.run(_refuse_inside(to, "model.gguf", RetryPolicy(), of))
+
+
+@pytest.mark.parametrize("host", [
+    "127.0.0.1", "10.0.0.8", "[::1]", "[fe80::1]", "[::ffff:127.0.0.1]", "169.254.169.254",
+    "169.254.169.254.", "2130706433", "0x7f000001", "127.1", "0", "localhost", "localhost.",
+    "printer.local", "intranet",
+])  # fmt: skip
+def test_an_address_inside_is_refused_in_every_form(host: str) -> None:
+    with pytest.raises(SourceUnsafe, match="inside your own network"):
+        redirect(f"https://{host}/secret")
+
+
+def test_an_address_outside_is_followed() -> None:
+    redirect("https://8.8.8.8/model.gguf")
+
+
+def test_a_mirror_inside_may_redirect_inside() -> None:
+    redirect("https://10.0.0.9/model.gguf", "https://10.0.0.8/model.gguf")

@@ -9,9 +9,7 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QCoreApplication
 
-from deepseek_r1.core.events import (
-    FinishReason,
-)
+from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.controller import ChatController
 from r1desk.store import ChatMessage, Store, StoreFull, StoreThread
@@ -83,16 +81,24 @@ class ChatStack:
         if self.disk.asked > asked:
             self.settle()
 
+    def do(self, action: Callable[..., object], *values: object, **more: object) -> None:
+        """Have the chat do something, until it is stored."""
+        action(*values, **more)
+        self.settle()
+
     def send(self, text: str) -> None:
         """Send a message, until it is stored and the engine knows of it."""
-        self.chat.send(text)
-        self.settle()
+        self.do(self.chat.send, text)
+
+    def answer(self, text: str) -> None:
+        """Let the engine say this and end."""
+        self.engine.say(text)
+        self.finish()
 
     def exchange(self, question: str, answer: str) -> None:
         """A question and its answer."""
         self.send(question)
-        self.engine.say(answer)
-        self.finish()
+        self.answer(answer)
 
     def finish(self, reason: FinishReason = FinishReason.STOP, **stats: Any) -> None:
         """End the answer, until it is stored."""
@@ -102,10 +108,9 @@ class ChatStack:
     def open(self, conversation: int | None) -> None:
         """Show a conversation, or a new one."""
         if conversation is None:
-            self.chat.new_chat()
+            self.do(self.chat.new_chat)
         else:
-            self.chat.open(conversation)
-        self.settle()
+            self.do(self.chat.open, conversation)
 
     @property
     def shown(self) -> list[ChatMessage]:

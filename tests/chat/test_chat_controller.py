@@ -70,11 +70,9 @@ def test_nothing_is_sent_where_nothing_was_written(stack: ChatStack) -> None:
 
 def test_a_message_sent_while_another_is_being_stored_follows_it(stack: ChatStack) -> None:
     stack.chat.send("First.")
-    stack.chat.send("Second.")
-    stack.settle()
+    stack.do(stack.chat.send, "Second.")
     assert stack.texts[::2] == ["First.", "Second."]
-    stack.engine.say("One.")
-    stack.finish()
+    stack.answer("One.")
     assert prompt(stack) == ["First.", "One.", "Second."]
 
 
@@ -98,8 +96,7 @@ def test_the_conversation_opened_last_is_shown(stack: ChatStack) -> None:
     stack.open(None)
     stack.exchange("Pears?", "Green.")
     stack.chat.open(1)
-    stack.chat.open(2)
-    stack.settle()
+    stack.do(stack.chat.open, 2)
     assert stack.texts == ["Pears?", "Green."]
 
 
@@ -129,8 +126,7 @@ def test_what_is_asked_during_an_answer_is_answered_in_turn(stack: ChatStack) ->
     assert [message.state for message in stack.shown[1::2]] == ["streaming", "queued", "queued"]
     assert len(stack.engine.of_kind(GenerateRequest)) == 1
     for answer in ("Pear.", "Oak.", "Eel."):
-        stack.engine.say(answer)
-        stack.finish()
+        stack.answer(answer)
     assert stack.texts == ["Name a fruit.", "Pear.", "Name a tree.", "Oak.", "Name a fish.", "Eel."]
     assert prompt(stack) == stack.texts[:-1]
 
@@ -160,8 +156,7 @@ def test_a_stopped_answer_keeps_its_text(stack: ChatStack) -> None:
 def test_a_trashed_conversation_has_no_answer_on_its_way(stack: ChatStack) -> None:
     stack.send("Write a story.")
     stack.send("And then?")
-    stack.chat.stop_conversation(1)
-    stack.settle()
+    stack.do(stack.chat.stop_conversation, 1)
     assert stack.engine.of_kind(CancelRequest)
     stack.finish(FinishReason.CANCELLED)
     assert not stack.chat.busy
@@ -189,32 +184,25 @@ def test_coming_back_to_an_answer_shows_its_text_once(stack: ChatStack) -> None:
 def test_editing_and_regenerating_keep_every_version(stack: ChatStack) -> None:
     stack.exchange("Name a fruit.", "Pear.")
     question, first = stack.shown
-    stack.chat.regenerate_last()
-    stack.settle()
-    stack.engine.say("Plum.")
-    stack.finish()
+    stack.do(stack.chat.regenerate_last)
+    stack.answer("Plum.")
     second = stack.shown[-1]
     assert (second.sibling_index, second.sibling_count) == (1, 2)
-    stack.chat.edit(question.id, "Name a nut.")
-    stack.settle()
+    stack.do(stack.chat.edit, question.id, "Name a nut.")
     assert prompt(stack) == ["Name a nut."]
-    stack.engine.say("Hazel.")
-    stack.finish()
+    stack.answer("Hazel.")
     assert stack.texts == ["Name a nut.", "Hazel."]
     assert stack.shown[0].sibling_count == 2
-    stack.chat.select_sibling(stack.shown[0].id, -1)
-    stack.settle()
+    stack.do(stack.chat.select_sibling, stack.shown[0].id, -1)
     assert stack.texts == ["Name a fruit.", "Plum."]
-    stack.chat.select_sibling(second.id, -1)
-    stack.settle()
+    stack.do(stack.chat.select_sibling, second.id, -1)
     assert stack.shown == [question, first] or stack.texts == ["Name a fruit.", "Pear."]
 
 
 def test_an_edited_message_leaves_the_draft_of_the_next_one(stack: ChatStack) -> None:
     stack.exchange("Name a fruit.", "Pear.")
     stack.chat.save_draft("half a thou")
-    stack.chat.edit(stack.shown[0].id, "Name a nut.")
-    stack.settle()
+    stack.do(stack.chat.edit, stack.shown[0].id, "Name a nut.")
     assert stack.read(lambda store: store.conversations.draft(1)) == "half a thou"
 
 
@@ -224,15 +212,13 @@ def test_a_failed_answer_without_text_is_replaced(stack: ChatStack) -> None:
     stack.settle()
     assert stack.shown[-1].state == "failed"
     assert stack.shown[-1].error_text == EngineFailed(detail="no").report().text()
-    stack.chat.regenerate_last()
-    stack.settle()
+    stack.do(stack.chat.regenerate_last)
     assert stack.shown[-1].sibling_count == 1
     stack.engine.say("Pe")
     stack.engine.fail(EngineFailed(detail="no"))
     stack.settle()
     assert stack.shown[-1].content == "Pe"
-    stack.chat.regenerate_last()
-    stack.settle()
+    stack.do(stack.chat.regenerate_last)
     assert stack.shown[-1].sibling_count == 2
 
 
@@ -243,8 +229,7 @@ def test_an_answer_that_was_cut_goes_on_below_its_text(stack: ChatStack) -> None
     stack.send("Write.")
     stack.engine.say("Once ")
     stack.finish(FinishReason.LENGTH, completion_tokens=1)
-    stack.chat.continue_answer(stack.shown[-1].id)
-    stack.settle()
+    stack.do(stack.chat.continue_answer, stack.shown[-1].id)
     asked = stack.engine.asked
     assert asked.continues.text == "Once "
     assert prompt(stack) == ["Write."]
@@ -265,8 +250,7 @@ def test_a_thought_can_be_ended_now_or_later(stack: ChatStack) -> None:
     stack.finish(FinishReason.CANCELLED, inside_thinking=True)
     begun = stack.shown[-1]
     assert (begun.thinking, begun.content, begun.thinking_s) == ("Two? ", "", 2.0)
-    stack.chat.continue_answer(begun.id, answers_now=True)
-    stack.settle()
+    stack.do(stack.chat.continue_answer, begun.id, answers_now=True)
     assert stack.engine.asked.sampling.thinking_budget == 0
     assert stack.engine.asked.continues.inside_thinking
     stack.engine.event(ThinkingFinished(seconds=1.0, end=ThinkingEnd.BUDGET))
@@ -288,8 +272,7 @@ def test_messages_that_find_the_disk_full_come_back_in_their_order(stack: ChatSt
     stack.chat.send_failed.connect(lambda report: reports.append(report.code))
     stack.disk.full = True
     stack.chat.send("Pears?")
-    stack.chat.send("And plums?")
-    stack.settle()
+    stack.do(stack.chat.send, "And plums?")
     assert back == ["And plums?", "Pears?"]  # each goes before those that are back already
     assert reports == ["StoreFull"]
     assert stack.texts == ["Apples?", "Red."]
@@ -312,8 +295,7 @@ def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(
     stack.engine.say("Once ")
     stack.disk.full = True
     stack.chat._generation.save()
-    stack.engine.say("upon a time.")
-    stack.finish()
+    stack.answer("upon a time.")
     assert said == ["StoreFull"], "the same trouble is told once"
     assert stack.texts[-1] == "Once upon a time."
     assert not stack.chat.busy
@@ -333,8 +315,7 @@ def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(
 def test_a_question_after_an_unsaved_answer_builds_upon_the_whole_answer(stack: ChatStack) -> None:
     stack.send("Write a story.")
     stack.disk.full = True
-    stack.engine.say("Once upon a time.")
-    stack.finish()
+    stack.answer("Once upon a time.")
     stack.disk.full = False
     stack.send("More.")
     assert prompt(stack) == ["Write a story.", "Once upon a time.", "More."]

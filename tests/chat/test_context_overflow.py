@@ -130,8 +130,7 @@ def test_left_out_messages_stay_and_are_not_read(full: Overflow) -> None:
     assert full.prompt == before[2:]
     begins = [message.memory_start for message in full.stack.shown]
     assert begins.index(True) == 2
-    full.stack.engine.say("Many.")
-    full.stack.finish()
+    full.stack.answer("Many.")
     assert full.overflow.options is None
     full.stack.open(None)
     full.stack.open(1)
@@ -201,17 +200,14 @@ def test_a_summary_begins_a_new_branch_and_the_old_one_stays(full: Overflow) -> 
     asked = stack.engine.asked
     assert asked.sampling.max_tokens == CONTEXT // 5
     assert asked.sampling.thinking_budget == 0
-    stack.engine.say("Three hundred sheep.")
-    stack.finish()
+    stack.answer("Three hundred sheep.")
     request, summary, question, answer = stack.shown[-4:]
     assert request.sibling_count == 2
     assert summary.memory_start
     assert (question.content, answer.state) == ("How many?", "streaming")
     assert full.prompt == [request.content, "Three hundred sheep.", "How many?"]
-    stack.engine.say("300.")
-    stack.finish()
-    stack.chat.select_sibling(request.id, -1)
-    stack.settle()
+    stack.answer("300.")
+    stack.do(stack.chat.select_sibling, request.id, -1)
     assert stack.texts == old
 
 

@@ -145,8 +145,7 @@ def test_a_full_context_and_an_open_thought_wait_for_the_user(
 def test_a_user_who_asks_on_is_not_kept_waiting(preparing: Preparing, stack: ChatStack) -> None:
     stack.send("Apples?")
     stack.send("Pears?")  # its turn comes at once
-    stack.engine.say("Red.")
-    stack.finish()
+    stack.answer("Red.")
     assert stack.chat.busy
     assert not any(compute for _, compute, _ in preparing.asked)
 

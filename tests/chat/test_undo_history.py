@@ -71,8 +71,7 @@ def test_undoing_an_edit_keeps_what_was_written_below_it(
     changes.undo()
     assert stack.texts == TEXTS
     assert (stack.shown[1].sibling_index, stack.shown[1].sibling_count) == (0, 2)
-    stack.chat.select_sibling(stack.shown[1].id, 1)
-    stack.settle()
+    stack.do(stack.chat.select_sibling, stack.shown[1].id, 1)
     assert stack.texts == ["Apples?", "Red. Or yellow.", "Why?"]
 
 
@@ -108,8 +107,7 @@ def test_nothing_changes_while_an_answer_is_written_there(
     changes.delete(0)
     changes.undo()
     assert stack.texts == [*TEXTS[:3], "Plums?", ""]
-    stack.engine.say("Blue.")
-    stack.finish()
+    stack.answer("Blue.")
     changes.undo()
     assert stack.texts == TEXTS
 

@@ -21,6 +21,7 @@ from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable, StoreFull
 
 Result = TypeVar("Result")
+ImportOf = Callable[[object], tuple[int, ...]]
 
 
 def import_json(store: Store, file: Path) -> ImportedConversations:
@@ -28,7 +29,7 @@ def import_json(store: Store, file: Path) -> ImportedConversations:
 
 
 @pytest.fixture
-def import_of(store: Store, tmp_path: Path) -> Callable[[object], tuple[int, ...]]:
+def import_of(store: Store, tmp_path: Path) -> ImportOf:
     """Import a document, given as bytes or as what JSON is made of; returns the new ids."""
 
     def imported(document: object) -> tuple[int, ...]:
@@ -70,7 +71,7 @@ def a_chain(count: int, text: str = "Hi.") -> dict[str, object]:
 
 
 def test_a_long_conversation_is_imported_in_a_time_that_grows_with_its_length(
-    store: Store, import_of: Callable[[object], tuple[int, ...]]
+    store: Store, import_of: ImportOf
 ) -> None:
     def processor_s(count: int) -> float:
         started = time.process_time()
@@ -82,9 +83,14 @@ def test_a_long_conversation_is_imported_in_a_time_that_grows_with_its_length(
     assert processor_s(4000) < 30 * processor_s(400)  # a walk of the chain for each took 100 times
 
 
-def test_an_import_is_stored_in_slices_and_seen_at_its_end(store: Store, tmp_path: Path) -> None:
-    file = tmp_path / "chain.json"
-    file.write_text(json.dumps(a_chain(5 * archive_import.SLICE_PIECES)), "utf-8")
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    """A document of five slices."""
+    (tmp_path / "chain.json").write_text(json.dumps(a_chain(5 * archive_import.SLICE_PIECES)))
+    return tmp_path / "chain.json"
+
+
+def test_an_import_is_stored_in_slices_and_seen_at_its_end(store: Store, chain: Path) -> None:
     jobs = 0
 
     def run(work: Callable[[Store], Result]) -> Result:
@@ -93,17 +99,15 @@ def test_an_import_is_stored_in_slices_and_seen_at_its_end(store: Store, tmp_pat
         assert store.conversations.infos() == store.conversations.infos(trashed=True) == []
         return work(store)
 
-    archive_import.import_json(run, file)
+    archive_import.import_json(run, chain)
     assert jobs > 5
     assert [info.title for info in store.conversations.infos()] == ["Chain"]
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_an_import_that_ends_early_leaves_nothing(
-    store: Store, tmp_path: Path, is_killed: bool
+    store: Store, chain: Path, is_killed: bool
 ) -> None:
-    file = tmp_path / "chain.json"
-    file.write_text(json.dumps(a_chain(5 * archive_import.SLICE_PIECES)), "utf-8")
     jobs = 0
 
     def run(work: Callable[[Store], Result]) -> Result:
@@ -114,7 +118,7 @@ def test_an_import_that_ends_early_leaves_nothing(
         return work(store)
 
     with pytest.raises(StoreFull):
-        archive_import.import_json(run, file)
+        archive_import.import_json(run, chain)
     left = store._db.first("SELECT count(*) FROM messages")
     assert left == (2 * archive_import.SLICE_PIECES if is_killed else 0,)
     store.conversations.purge_trash()  # as at each start
@@ -137,7 +141,7 @@ def test_an_import_needs_little_memory_and_lets_others_in(tmp_path: Path) -> Non
     ],
 )
 def test_a_document_with_too_large_a_part_is_refused(
-    import_of: Callable[[object], tuple[int, ...]], document: object, found: str
+    import_of: ImportOf, document: object, found: str
 ) -> None:
     with pytest.raises(ArchiveUnreadable, match=found):
         import_of(document)
@@ -233,7 +237,7 @@ GOOD = {"number": 1, "role": "user", "content": "x"}
     ],
 )
 def test_a_document_that_does_not_fit_together_changes_nothing(
-    store: Store, import_of: Callable[[object], tuple[int, ...]], document: bytes
+    store: Store, import_of: ImportOf, document: bytes
 ) -> None:
     with pytest.raises(ArchiveUnreadable):
         import_of(document)
@@ -251,7 +255,7 @@ def test_a_document_that_does_not_fit_together_changes_nothing(
     ],
 )
 def test_a_file_that_is_no_export_is_refused_in_plain_words(
-    import_of: Callable[[object], tuple[int, ...]], document: bytes, found: str
+    import_of: ImportOf, document: bytes, found: str
 ) -> None:
     with pytest.raises(ArchiveUnreadable) as refused:
         import_of(document)
@@ -259,7 +263,7 @@ def test_a_file_that_is_no_export_is_refused_in_plain_words(
 
 
 def test_hostile_text_in_a_document_is_stored_as_any_text(
-    store: Store, import_of: Callable[[object], tuple[int, ...]]
+    store: Store, import_of: ImportOf
 ) -> None:
     (key,) = import_of({"conversations": [{"messages": [{**GOOD, "content": "a\0b"}]}]})
     assert [m.content for m in store.messages.path(key)] == ["a\u2400b"]

@@ -122,11 +122,13 @@ def test_a_transaction_is_whole_or_absent_also_when_nested(store: Store) -> None
         with store.transaction():
             with store.transaction():
                 ask(store, "dropped")
+                store.key_value.set("k", 1)
             store.messages.append_user(999, "x", None)
 
     with pytest.raises(LookupError):
         interrupted()
     assert store.conversations.infos() == []
+    assert store.key_value.get("k") is None
 
 
 def test_a_branch_of_thousands_is_deleted_brought_back_and_deleted_for_good(store: Store) -> None:
@@ -160,26 +162,7 @@ def test_a_value_comes_back_as_it_was(store: Store, value: object) -> None:
     assert store.key_value.get("k") == value
 
 
-def test_none_deletes_a_value(store: Store) -> None:
-    store.key_value.set("k", 1)
-    store.key_value.set("k", None)
-    assert store.key_value.get("k", "default") == "default"
-
-
 def test_a_value_that_is_no_json_any_more_is_its_default(store: Store) -> None:
     store.key_value.set("k", 1)
     store._db.execute("UPDATE remembered SET value_json = '{'")
     assert store.key_value.get("k", "default") == "default"
-
-
-def test_one_transaction_spans_all_parts(store: Store) -> None:
-    def changes() -> None:
-        with store.transaction():
-            store.conversations.create()
-            store.key_value.set("k", 1)
-            raise RuntimeError("undo")
-
-    with pytest.raises(RuntimeError, match="undo"):
-        changes()
-    assert store.conversations.infos() == []
-    assert store.key_value.get("k") is None

@@ -1,10 +1,14 @@
-"""Bare addresses become links; what only looks like one does not."""
+"""Bare addresses become links; a link shows where it leads, and cannot hide it."""
 
 from __future__ import annotations
 
 import pytest
+from PySide6.QtWidgets import QWidget
 
-from r1desk.chat.text.markdown_blocks import groups_of, inlined
+from r1desk.chat.presenters.link_dialog import ask_to_open
+from r1desk.chat.text.markdown_blocks import groups_of, inlined, web_address
+
+HIDDEN = f"https://docs.python.org%2F3%2Flibrary%2F{'a' * 300}@evil.example/x"
 
 
 def links(text: str) -> list[str]:
@@ -43,3 +47,20 @@ def test_what_is_no_web_address_stays_text(text: str) -> None:
 
 def test_a_link_with_a_text_is_linked_once() -> None:
     assert links("[https://a.example](https://b.example)") == ["https://b.example"]
+
+
+@pytest.mark.parametrize("address", [HIDDEN, "https://docs.example@evil.example/"])
+def test_an_address_with_user_info_is_no_link(qtbot, address: str) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    assert web_address(address) is None
+    assert ask_to_open(address, parent, "Open?") is None
+
+
+def test_the_host_is_shown_however_long_the_address_is(qtbot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    box = ask_to_open(f"https://evil.example/{'docs.python.org/' * 40}", parent, "Open?")
+    assert box is not None
+    assert box.informativeText().splitlines()[0] == "Leads to: evil.example"
+    box.reject()
