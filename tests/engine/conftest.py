@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from support.real_models import make_r1_shaped
 
 
@@ -15,3 +19,9 @@ def r1_shaped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("r1") / "r1-tiny.gguf"
     make_r1_shaped("tiny", path)
     return path
+
+
+@pytest.fixture(scope="module")
+def starter_weights(starter: Path) -> Iterator[LlamaModel]:
+    with closing(LlamaModel(library(), [starter], lambda _fraction: True)) as model:
+        yield model

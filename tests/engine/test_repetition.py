@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.output.repetition import LINE_TIMES, NGRAM_TOKENS, RepetitionDetector
+from support.answer_corpus import answers
 
 NOISE = random.Random(11)
 
@@ -100,3 +104,52 @@ def test_a_line_is_found_in_whatever_pieces_it_comes() -> None:
         detector = RepetitionDetector()
         found = [detector.observe([], text[at : at + size]) for at in range(0, len(text), size)]
         assert found == [False] * (len(found) - 1) + [True], size
+
+
+ROOT = Path(__file__).parents[2]
+FILES = 100
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """A hundred answers, every document, and code of this tree: Python, C++, TOML."""
+    for number, answer in enumerate(answers()):
+        yield f"answer {number}", answer
+    documents = [
+        ROOT / "README.md",
+        ROOT / "README.zh-CN.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
+    native = sorted((ROOT / "app" / "deepseek_r1" / "native").glob("*.[ch]pp"))
+    code = sorted((ROOT / "app").rglob("*.py"), key=lambda file: -file.stat().st_size)
+    for file in [*documents, *native, ROOT / "pyproject.toml", *code[:FILES]]:
+        yield str(file.relative_to(ROOT)), file.read_text("utf-8")
+    yield "multiplication table", table(10)
+    yield "table of zeros", "| a | b | c |\n| --- | --- | --- |\n" + "| 0 | 0 | 0 |\n" * 8
+    yield "json", "[\n" + '  {"id": 0, "tags": []},\n' * 5 + "]\n"
+    yield "a poem with a refrain", "Row, row, row your boat,\nGently down the stream.\n\n" * 4
+
+
+def table(size: int) -> str:
+    numbers = range(1, size + 1)
+    return "".join("| " + " | ".join(str(a * b) for b in numbers) + " |\n" for a in numbers)
+
+
+def repeats(starter_weights: LlamaModel, text: str) -> str:
+    """The text up to a repetition that was found; empty without one."""
+    detector, so_far = RepetitionDetector(), b""
+    for token in starter_weights.tokenize(text, special=False):
+        piece = starter_weights.piece(token)
+        so_far += piece
+        if detector.observe([token], piece):
+            return so_far[-300:].decode("utf-8", "replace")
+    return ""
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_ordinary_texts_are_no_repetition(starter_weights: LlamaModel) -> None:
+    corpus = dict(texts())
+    assert len(corpus) >= 200
+    assert {
+        name: found for name, text in corpus.items() if (found := repeats(starter_weights, text))
+    } == {}

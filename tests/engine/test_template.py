@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from deepseek_r1.core.errors import ConversationRefused, TemplateUnusable
-from deepseek_r1.core.messages import Message, Role, message_from
+from deepseek_r1.core.messages import Message, message_from
 from deepseek_r1.engine.prompt import template_process
 from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.engine.prompt.template_process import (
@@ -35,6 +35,7 @@ from deepseek_r1.engine.prompt.template_renderer import (
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 from support.hostile_templates import HOSTILE, SHARED_LISTS
+from support.prompt_chats import assistant, system, user
 from support.real_models import FILE_BYTES, r1_header
 
 HERE = Path(__file__).parent
@@ -46,62 +47,39 @@ def r1_source() -> str:
     return (HERE / "r1_distill_qwen.jinja").read_text("utf-8")
 
 
-def system(text: str) -> Message:
-    return Message(role=Role.SYSTEM, content=text)
-
-
-def user(text: str) -> Message:
-    return Message(role=Role.USER, content=text)
-
-
-def assistant(text: str) -> Message:
-    return Message(role=Role.ASSISTANT, content=text)
-
-
 def render(source: str, *messages: Message) -> str:
     return ChatTemplate(source).render(messages, bos=BOS, eos=EOS)
 
 
-@pytest.mark.parametrize(
-    ("messages", "expected"),
-    [
-        pytest.param(
-            [user("Hello")],
-            "<｜begin▁of▁sentence｜><｜User｜>Hello<｜Assistant｜>",
-            id="one question",
-        ),
-        pytest.param(
-            [system("Be brief."), user("Hello")],
-            "<｜begin▁of▁sentence｜>Be brief.<｜User｜>Hello<｜Assistant｜>",
-            id="system prompt",
-        ),
-        pytest.param(
-            [user("1+1?"), assistant("2"), user("And 2+2?")],
-            "<｜begin▁of▁sentence｜><｜User｜>1+1?<｜Assistant｜>2<｜end▁of▁sentence｜>"
-            "<｜User｜>And 2+2?<｜Assistant｜>",
-            id="second turn",
-        ),
-        pytest.param(
-            [user("1+1?"), assistant("<think>\nEasy.\n</think>\n\n2"), user("Sure?")],
-            "<｜begin▁of▁sentence｜><｜User｜>1+1?<｜Assistant｜>\n\n2<｜end▁of▁sentence｜>"
-            "<｜User｜>Sure?<｜Assistant｜>",
-            id="old thinking is left out",
-        ),
-        pytest.param(
-            [user("  \n 深度求索 🙂 {{ 7*7 }} <b>&amp;</b>\n")],
-            "<｜begin▁of▁sentence｜><｜User｜>"
-            "  \n 深度求索 🙂 {{ 7*7 }} <b>&amp;</b>\n<｜Assistant｜>",
-            id="contents are not touched",
-        ),
-        pytest.param(
-            [system("A"), system("B"), user("x"), user("y")],
-            "<｜begin▁of▁sentence｜>B<｜User｜>x<｜User｜>y<｜Assistant｜>",
-            id="the last system prompt counts",
-        ),
-    ],
-)
-def test_r1_conversations_to_the_letter(messages: list[Message], expected: str) -> None:
-    assert render(r1_source(), *messages) == expected
+CONVERSATIONS = {
+    "one question": ([user("Hello")], "<｜User｜>Hello<｜Assistant｜>"),
+    "system prompt": (
+        [system("Be brief."), user("Hello")],
+        "Be brief.<｜User｜>Hello<｜Assistant｜>",
+    ),
+    "second turn": (
+        [user("1+1?"), assistant("2"), user("And 2+2?")],
+        "<｜User｜>1+1?<｜Assistant｜>2<｜end▁of▁sentence｜><｜User｜>And 2+2?<｜Assistant｜>",
+    ),
+    "old thinking is left out": (
+        [user("1+1?"), assistant("<think>\nEasy.\n</think>\n\n2"), user("Sure?")],
+        "<｜User｜>1+1?<｜Assistant｜>\n\n2<｜end▁of▁sentence｜><｜User｜>Sure?<｜Assistant｜>",
+    ),
+    "contents are not touched": (
+        [user("  \n 深度求索 🙂 {{ 7*7 }} <b>&amp;</b>\n")],
+        "<｜User｜>  \n 深度求索 🙂 {{ 7*7 }} <b>&amp;</b>\n<｜Assistant｜>",
+    ),
+    "the last system prompt counts": (
+        [system("A"), system("B"), user("x"), user("y")],
+        "B<｜User｜>x<｜User｜>y<｜Assistant｜>",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_r1_conversations_to_the_letter(name: str) -> None:
+    messages, expected = CONVERSATIONS[name]
+    assert render(r1_source(), *messages) == BOS + expected
 
 
 def test_r1s_own_file_carries_this_template(tmp_path: Path) -> None:
@@ -117,20 +95,29 @@ def test_r1_reasons_and_plain_chatml_does_not() -> None:
     assert not ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}").reasons
 
 
-def test_blocks_are_trimmed_as_transformers_does() -> None:
-    source = (
-        "{% for m in messages %}\n  {% if true %}\n{{ m.role }}:{{ m.content }}\n"
-        "  {% endif %}\n{% endfor %}"
-    )
-    assert render(source, user("x")) == "user:x\n"
+def each_message(block: str) -> str:
+    return "{% for m in messages %}" + block + "{% endfor %}"
 
 
-def test_loop_controls_and_json_and_the_date_work() -> None:
-    source = (
-        "{% for m in messages %}{% if loop.index == 2 %}{% break %}{% endif %}"
-        "{{ m | tojson }}{% endfor %}{{ strftime_now('%Y')|length }}"
-    )
-    expected = '{"role": "user", "content": "é<\\"🙂"}4'
+AS_TRANSFORMERS = {
+    "blocks are trimmed": (
+        each_message("\n  {% if true %}\n{{ m.role }}:{{ m.content }}\n  {% endif %}\n"),
+        'user:é<"🙂\nuser:y\n',
+    ),
+    "loop controls and JSON": (
+        each_message("{% if loop.index == 2 %}{% break %}{% endif %}{{ m | tojson }}"),
+        '{"role": "user", "content": "é<\\"🙂"}',
+    ),
+    "the date": ("{{ messages|length }}{{ strftime_now('%Y')|length }}", "24"),
+    "a method of texts": (each_message("{{ m.content.replace('y', 'z') }}"), 'é<"🙂z'),
+    "a format": ("{{ '<{}>'.format(messages[0].content) }}", '<é<"🙂>'),
+    "rounding": ("{{ 2.56|round(1) }}", "2.6"),
+}
+
+
+@pytest.mark.parametrize("name", AS_TRANSFORMERS)
+def test_what_published_templates_use_works(name: str) -> None:
+    source, expected = AS_TRANSFORMERS[name]
     assert render(source, user('é<"🙂'), user("y")) == expected
 
 
@@ -143,10 +130,11 @@ def test_a_refusal_of_the_template_is_reported() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('No system') }}"
-        "{% endif %}[{{ m.content }}]{% endfor %}",
-        "{% for m in messages %}{% if m.role != 'system' %}[{{ m.content }}]"
-        "{% endif %}{% endfor %}",
+        each_message(
+            "{% if m.role == 'system' %}{{ raise_exception('No system') }}{% endif %}"
+            "[{{ m.content }}]"
+        ),
+        each_message("{% if m.role != 'system' %}[{{ m.content }}]{% endif %}"),
     ],
 )
 def test_instructions_join_the_question_where_there_is_no_place_for_them(source: str) -> None:
@@ -181,17 +169,21 @@ def test_a_usable_template_works_after_one_that_ended_the_renderer() -> None:
     assert render(r1_source(), user("x")).endswith("x<｜Assistant｜>")
 
 
-def test_a_template_that_wants_memory_is_ended_by_its_limit() -> None:
-    greedy = (
-        "{% set ns=namespace(l=[]) %}{% for i in range(100000) %}"
-        "{% set ns.l=[ns.l, range(100000)|list] %}{% endfor %}"
+def lists(count: int, items: int) -> str:
+    """A template that makes so many lists of so many numbers, and then an x."""
+    return (
+        f"{{% set ns=namespace(l=[]) %}}{{% for i in range({count}) %}}"
+        f"{{% set ns.l=[ns.l, range({items})|list] %}}{{% endfor %}}x"
     )
+
+
+def test_a_template_that_wants_memory_is_ended_by_its_limit() -> None:
     start_renderer()
     pid = renderer_pid()
     assert pid is not None
     most = 0.0
     with ThreadPoolExecutor() as pool:
-        rendering = pool.submit(render, greedy, user("x"))
+        rendering = pool.submit(render, lists(100_000, 100_000), user("x"))
         while not rendering.done():
             most = max(most, peak_mib(pid))
             time.sleep(0.01)
@@ -202,16 +194,10 @@ def test_a_template_that_wants_memory_is_ended_by_its_limit() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's own limit")
 @pytest.mark.parametrize("items", [1_000, 10_000, 100_000])
 def test_a_template_after_one_that_wanted_memory_has_all_of_its_own(items: int) -> None:
-    lists = (
-        "{% set ns=namespace(l=[]) %}{% for i in range(COUNT) %}"
-        "{% set ns.l=[ns.l, range(ITEMS)|list] %}{% endfor %}x"
-    )
-    greedy = lists.replace("COUNT", "100000").replace("ITEMS", str(items))
-    half_of_it = lists.replace("COUNT", "3").replace("ITEMS", "100000")
     for _ in range(2):
         with pytest.raises(TemplateUnusable, match="too much memory"):
-            render(greedy, user("x"))
-        assert render(half_of_it, user("x")) == "x"
+            render(lists(100_000, items), user("x"))
+        assert render(lists(3, 100_000), user("x"))  # half of it == "x"
         assert render(r1_source(), user("x")).endswith("x<｜Assistant｜>")
     assert renderer_mib() < 40
 
@@ -305,18 +291,6 @@ def test_a_forked_process_has_a_renderer_of_its_own() -> None:
     assert renderer_pid() == before
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("{% for m in messages %}{{ m.content.replace('x', 'y') }}{% endfor %}", "y"),
-        ("{{ '<{}>'.format(messages[0].content) }}", "<x>"),
-        ("{{ 2.56|round(1) }}", "2.6"),
-    ],
-)
-def test_methods_of_published_templates_work(source: str, expected: str) -> None:
-    assert render(source, user("x")) == expected
-
-
 @pytest.mark.slow
 @pytest.mark.quiet
 def test_a_long_conversation_stays_inside_the_limits() -> None:
@@ -344,22 +318,15 @@ def test_a_template_is_not_refused_because_the_machine_is_busy(
         timer.join()
 
 
+WEATHER = {"id": "c1", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
 CALLED = [
     message_from({"role": "user", "content": "The weather?"}),
-    message_from(
-        {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [
-                {"id": "c1", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
-            ],
-        }
-    ),
+    message_from({"role": "assistant", "content": None, "tool_calls": [WEATHER]}),
     message_from({"role": "tool", "tool_call_id": "c1", "content": "18 degrees"}),
 ]
-AS_JSON = (
-    "{% for m in messages %}{% for call in m.tool_calls or [] %}"
-    "{{ call.function.arguments | tojson }}{% endfor %}{{ m.content or '' }}{% endfor %}"
+AS_JSON = each_message(
+    "{% for call in m.tool_calls or [] %}{{ call.function.arguments | tojson }}{% endfor %}"
+    "{{ m.content or '' }}"
 )
 
 
@@ -374,15 +341,14 @@ def test_calls_of_tools_and_their_results_are_written_as_the_template_has_them()
 
 
 def test_a_template_that_knows_no_calls_gets_an_empty_answer_in_their_place() -> None:
-    source = "{% for m in messages %}[{{ m.role + ':' + m.content }}]{% endfor %}"
+    source = each_message("[{{ m.role + ':' + m.content }}]")
     written = "[user:The weather?][assistant:][tool:18 degrees]"
     assert ChatTemplate(source).render(CALLED) == written
 
 
 def test_a_conversation_that_the_template_refuses_is_no_fault_of_the_model() -> None:
-    source = (
-        "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('No tools.') }}"
-        "{% endif %}{{ m.content }}{% endfor %}"
+    source = each_message(
+        "{% if m.role == 'tool' %}{{ raise_exception('No tools.') }}{% endif %}{{ m.content }}"
     )
     with pytest.raises(ConversationRefused, match="No tools"):
         ChatTemplate(source).render(CALLED)

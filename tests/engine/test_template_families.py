@@ -9,7 +9,6 @@ import pytest
 
 from deepseek_r1.core.errors import TemplateUnusable, WrongUsage
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
-from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.template_names import FAMILY, TEMPLATE_NAMES
 from deepseek_r1.engine.prompt.template import (
     ChatTemplate,
@@ -19,14 +18,18 @@ from deepseek_r1.engine.prompt.template import (
 )
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.formats.header import ModelHeader
+from support.prompt_chats import assistant, system, user
 
 R1_TEMPLATE = Path(__file__).parent / "r1_distill_qwen.jinja"
 CONVERSATION = [
-    Message(role=Role.SYSTEM, content="Be brief."),
-    Message(role=Role.USER, content="Hello"),
-    Message(role=Role.ASSISTANT, content="<think>\nA greeting.\n</think>\n\nHi."),
-    Message(role=Role.USER, content="Bye"),
+    system("Be brief."),
+    user("Hello"),
+    assistant("<think>\nA greeting.\n</think>\n\nHi."),
+    user("Bye"),
 ]
+
+
+TURNS, GEMMA = ["<start_of_turn>", "<end_of_turn>"], {"architecture": "gemma3"}
 
 
 @pytest.fixture
@@ -68,27 +71,12 @@ def test_r1s_family_renders_as_r1s_template_and_opens_the_thinking(header: Model
         (["<|im_start|>"], {"end_text": "<|endoftext|>"}, "completion"),  # Qwen's base models
         (["<|start_header_id|>", "<|eot_id|>"], {"end_text": "<|eot_id|>"}, "llama3"),
         (["<|start_header_id|>", "<|eot_id|>"], {"end_text": "<|end_of_text|>"}, "completion"),
-        (
-            ["<start_of_turn>", "<end_of_turn>"],
-            {"architecture": "gemma3", "end_text": "<end_of_turn>"},
-            "gemma",
-        ),
-        (
-            ["<start_of_turn>", "<end_of_turn>"],
-            {"architecture": "gemma3", "end_text": "<eos>", "name": "Gemma 3 1b It"},
-            "gemma",
-        ),
-        (  # the base model of 270 million is called so
-            ["<start_of_turn>", "<end_of_turn>"],
-            {"architecture": "gemma3", "end_text": "<eos>", "name": "Gemma 3 270m"},
-            "completion",
-        ),
-        (
-            ["<start_of_turn>", "<end_of_turn>"],
-            {"architecture": "gemma3", "name": "Gemma 3 1b Pt"},
-            "completion",
-        ),
-        (["<start_of_turn>", "<end_of_turn>"], {"architecture": "llama"}, "completion"),
+        (TURNS, GEMMA | {"end_text": "<end_of_turn>"}, "gemma"),
+        (TURNS, GEMMA | {"end_text": "<eos>", "name": "Gemma 3 1b It"}, "gemma"),
+        # The base model of 270 million is called so.
+        (TURNS, GEMMA | {"end_text": "<eos>", "name": "Gemma 3 270m"}, "completion"),
+        (TURNS, GEMMA | {"name": "Gemma 3 1b Pt"}, "completion"),
+        (TURNS, {"architecture": "llama"}, "completion"),
         (["<｜User｜>", "<｜Assistant｜>"], {"architecture": "deepseek2"}, "deepseek3"),
         (["<|assistant|>", "<|end|>", "<|user|>"], {"architecture": "phi3"}, "phi3"),
         ([], {"architecture": "llama"}, "completion"),
@@ -126,8 +114,7 @@ def test_the_familys_template_can_be_chosen_in_place_of_the_files_own(starter: P
 
 def test_a_base_models_text_is_continued(header: ModelHeader) -> None:
     source, _ = choose_template(header, "completion")
-    story = [Message(role=Role.USER, content="Once upon a time")]
-    assert ChatTemplate(source).render(story) == "Once upon a time"
+    assert ChatTemplate(source).render([user("Once upon a time")]) == "Once upon a time"
 
 
 def test_a_source_is_used_as_it_is(header: ModelHeader) -> None:

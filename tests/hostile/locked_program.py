@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-APP = Path(__file__).parents[2] / "app"
+from support.command import run_code
 
+# What both locked processes are refused, with a file `private` beside others of its folder.
+REFUSED = {
+    "connect": "socket.create_connection(('127.0.0.1', 9), 1)",
+    "a socket of the system's own": "socket.socket(socket.AF_UNIX)",
+    "start a program": "subprocess.run(['/bin/true'], check=True)",
+    "read a private file": "private.read_text()",
+    "list a private folder": "list(private.parent.iterdir())",
+    "list the home folder": "list(pathlib.Path.home().iterdir())",
+    "write a private file": "private.write_text('')",
+    "delete a private file": "private.unlink()",
+    "make a file": "private.with_name('new').touch()",
+    "make a file in shared memory": "pathlib.Path('/dev/shm/new').touch()",
+}
+OUTCOME = """
+def outcome(source):
+    try:
+        exec(source, globals())
+    except OSError:
+        return "refused"
+    except Exception as error:
+        return repr(error)
+    return "done"
+"""
 PROGRAM = """
 import ctypes, json, os, pathlib, signal, socket, subprocess, sys, threading
 from deepseek_r1.core.process_lock import lock_files, lock_process, network_files
@@ -21,15 +42,6 @@ place = pathlib.Path(os.environ["PLACE"])
 model, folder, private = (place / name for name in ("model", "folder", "private"))
 assert eval(os.environ["LOCK_PROCESS"]) == ()
 locked = threading.Event()
-
-def outcome(source):
-    try:
-        exec(source, globals())
-    except OSError:
-        return "refused"
-    except Exception as error:
-        return repr(error)
-    return "done"
 
 def attempt_all():
     attempts = json.loads(os.environ["ATTEMPTS"])
@@ -55,22 +67,13 @@ def locked_outcomes(
     (folder / "folder").mkdir()
     (folder / "model").write_bytes(bytes(8192))
     (folder / "private").write_text("private")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(APP),
-        "OUTSIDE": str(os.getpid()),
-        "PLACE": str(folder),
-        "LOCK_PROCESS": lock_process,
-        "LOCK_FILES": lock_files,
-        "ATTEMPTS": json.dumps(dict(attempts)),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
+    done = run_code(
+        OUTCOME + PROGRAM,
+        OUTSIDE=str(os.getpid()),
+        PLACE=str(folder),
+        LOCK_PROCESS=lock_process,
+        LOCK_FILES=lock_files,
+        ATTEMPTS=json.dumps(dict(attempts)),
     )
     assert done.stdout, done.stderr
     assert (folder / "private").read_text() == "private"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,23 +12,20 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.core.errors import ModelFileDamaged, TemplateUnusable
+from deepseek_r1.core.errors import ModelFileDamaged, R1Error, TemplateUnusable
 from deepseek_r1.core.events import GenerationFinished
-from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
-from support.command import COMMAND, environment, run
+from support.command import run
 from support.gguf_files import tiny_llama
 from support.hostile import CASES
+from support.hostile_templates import SHARED_LISTS
 from support.raw_gguf import ARRAY, I32, STRING, RawGguf, RawTensor, array
 
 pytestmark = pytest.mark.integration
 
 SETTINGS = LoadSettings(context_length=512)
-ENDLESS_TEMPLATE = (
-    "{% set ns=namespace(a=[1],b=[1]) %}{% for i in range(60) %}{% set ns.a=[ns.a,ns.a] %}"
-    "{% set ns.b=[ns.b,ns.b] %}{% endfor %}{{ ns.a == ns.b }}"
-)
+ENDLESS_TEMPLATE = SHARED_LISTS + "{{ ns.a == ns.b }}"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +52,13 @@ def test_no_hostile_file_ends_the_process_that_loads_it(
     assert len(processes) == 1
 
 
+def refuse_soon(client: EngineClient, path: Path, error: type[R1Error]) -> None:
+    began = time.monotonic()
+    with pytest.raises(error):
+        client.load(path, SETTINGS)
+    assert time.monotonic() - began < 8.0
+
+
 def with_key(sound: RawGguf, path: Path, key: str, text: str) -> Path:
     return sound.copy().set(key, STRING, text).write(path)
 
@@ -79,13 +82,8 @@ def test_a_template_that_does_not_end_leaves_the_engine_and_its_model(
     path = with_key(sound, tmp_path / "m.gguf", "tokenizer.chat_template", ENDLESS_TEMPLATE)
     client.load(starter, SETTINGS)
     pid = client.pid
-    began = time.monotonic()
-    with pytest.raises(TemplateUnusable):
-        client.load(path, SETTINGS)
-    assert time.monotonic() - began < 8.0
-    *_, last = client.generate(
-        [Message(role=Role.USER, content="Hello")], SamplingSettings(max_tokens=2)
-    )
+    refuse_soon(client, path, TemplateUnusable)
+    *_, last = client.generate("Hello", SamplingSettings(max_tokens=2))
     assert isinstance(last, GenerationFinished)
     assert client.pid == pid
 
@@ -148,23 +146,6 @@ def test_a_loaded_model_states_its_path_though_it_is_not_utf_8(
     assert client.load(path, SETTINGS).facts.path == str(path)
 
 
-def test_input_that_is_not_read_is_mentioned(starter: Path, tmp_path: Path) -> None:
-    text = tmp_path / "text.txt"
-    text.write_text("A long text to summarise.")
-    with text.open() as given:
-        done = subprocess.run(
-            [*COMMAND, "generate", "Summarise", "-m", str(starter), "--max-tokens", "2"],
-            stdin=given,
-            env=environment(),
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
-    assert done.returncode == 0
-    assert "Standard input is not read" in done.stderr
-
-
 @pytest.mark.slow
 @pytest.mark.quiet
 def test_a_file_of_thousands_of_tensors_is_refused_at_once(
@@ -172,8 +153,4 @@ def test_a_file_of_thousands_of_tensors_is_refused_at_once(
 ) -> None:
     crowded = sound.copy()
     crowded.tensors += [RawTensor(b"x%d" % each, [32], 0, 0, bytes(128)) for each in range(60_000)]
-    path = crowded.lay_out().write(tmp_path / "m.gguf")
-    began = time.monotonic()
-    with pytest.raises(ModelFileDamaged):
-        client.load(path, SETTINGS)
-    assert time.monotonic() - began < 8.0
+    refuse_soon(client, crowded.lay_out().write(tmp_path / "m.gguf"), ModelFileDamaged)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -10,33 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from support.command import run_code
+
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(sys.platform == "win32", reason="uses signals and forks"),
 ]
 
-APP = Path(__file__).parents[2] / "app"
+IMPORTS = """
+import os, signal, sys, threading
+from deepseek_r1 import CPUInference
+"""
 
 
 def finished(source: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A program of the library's caller that has ended."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(APP)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
+    return run_code(IMPORTS + textwrap.dedent(source), *arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["0.0", "0.5", "0.9"])
 def test_ctrl_c_in_a_load_is_a_keyboard_interrupt(starter: Path, when: str) -> None:
     source = """
-    import signal, sys
-    from deepseek_r1 import CPUInference
-
     interrupted = []
 
     def on_progress(fraction):
@@ -61,9 +55,6 @@ def test_ctrl_c_in_a_load_is_a_keyboard_interrupt(starter: Path, when: str) -> N
 def test_ctrl_c_at_the_start_of_a_load_leaves_no_other_trace(starter: Path) -> None:
     """The renderer's process is just being started then."""
     source = """
-    import signal, sys, threading
-    from deepseek_r1 import CPUInference
-
     threading.Timer(float(sys.argv[2]), signal.raise_signal, (signal.SIGINT,)).start()
     try:
         with CPUInference(sys.argv[1]) as model:
@@ -78,8 +69,6 @@ def test_ctrl_c_at_the_start_of_a_load_leaves_no_other_trace(starter: Path) -> N
 
 def test_a_model_refuses_to_work_in_a_forked_process(starter: Path) -> None:
     source = """
-    import os, sys
-    from deepseek_r1 import CPUInference
     from deepseek_r1.core.errors import ModelOfAnotherProcess
 
     model = CPUInference(sys.argv[1])
@@ -102,9 +91,6 @@ def test_a_model_refuses_to_work_in_a_forked_process(starter: Path) -> None:
 
 def test_an_interrupted_streamed_answer_ends_and_the_next_one_is_written(starter: Path) -> None:
     source = """
-    import os, signal, sys, threading
-    from deepseek_r1 import CPUInference
-
     options = {"memory_budget": 256, "context_length": 4096, "swap_enabled": True}
     with CPUInference(sys.argv[1], **options) as model:
         assert model.weights_stats is not None
@@ -125,9 +111,6 @@ def test_an_interrupted_streamed_answer_ends_and_the_next_one_is_written(starter
 
 def test_a_signal_handler_of_the_program_stays(starter: Path) -> None:
     source = """
-    import signal, sys
-    from deepseek_r1 import CPUInference
-
     seen = []
     signal.signal(signal.SIGINT, lambda *_: seen.append(1))
 

@@ -27,6 +27,30 @@ COMMAND = [sys.executable, "-P", intruder_engine.__file__]
 OWN = os.getpid()
 LIBC = "libc = ctypes.CDLL(None, use_errno=True)\n"
 RAISE = "raise OSError(ctypes.get_errno(), '')"
+REFUSED = {
+    "read a private file": "Path('{private}/diary.txt').read_text()",
+    "read another model": "Path('{private}/other.gguf').read_bytes()",
+    "list the profile": "os.listdir('{profile}')",
+    "read conversations": "Path('{profile}/conversations.db').read_bytes()",
+    "connect": "socket.create_connection(('127.0.0.1', 9), 1)",
+    "signal its owner": f"os.kill({OWN}, 0)",
+    "end its owner by a limit": f"__import__('resource').prlimit({OWN}, 0, (1, 1))",
+    "open a file to everybody": "os.chmod('{private}/diary.txt', 0o777)",
+    "give a file away": "os.chown('{private}/diary.txt', 1, 1)",
+    "change a file's times": "os.utime('{private}/diary.txt')",
+    "change an attribute": "os.setxattr('{private}/diary.txt', 'user.note', b'x')",
+    "watch what the user does": LIBC + f"if libc.inotify_init1(0) < 0: {RAISE}",
+    "share memory by number": LIBC + f"if libc.shmget(0, 4096, 0o1600) < 0: {RAISE}",
+    "read its owner's secrets": f"Path('/proc/{OWN}/environ').read_bytes()",
+    "read its owner's memory map": f"Path('/proc/{OWN}/maps').read_bytes()",
+}
+NEW = "Path('{prompts}/segments/new')"
+NEEDED = {
+    "the folder of prompts": NEW + ".write_text('')",
+    "measured values": "Path('{profile}/measured/threads.json').write_text('')",
+    "its own limits": "__import__('resource').getrlimit(0)",
+    "a prompt's time of use": f"with {NEW}.open('wb') as file: os.utime(file.fileno())",
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +62,8 @@ def places(tmp_path_factory: pytest.TempPathFactory, starter: Path) -> dict[str,
     (folder / "model.gguf").write_bytes(starter.read_bytes())  # not in the installation's folders
     (folder / "profile").mkdir()
     (folder / "profile" / "conversations.db").write_bytes(b"private")
-    names = {
-        "private": "private",
-        "prompts": "prompts",
-        "profile": "profile",
-        "model": "model.gguf",
-    }
-    return {key: folder / name for key, name in names.items()}
+    named = {name: folder / name for name in ("private", "prompts", "profile")}
+    return named | {"model": folder / "model.gguf"}
 
 
 @pytest.fixture(scope="module")
@@ -63,57 +82,17 @@ def outcome(client: EngineClient, statement: str, places: dict[str, Path]) -> st
     return "".join(event.text for event in events if isinstance(event, AnswerDelta))
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        pytest.param("Path('{private}/diary.txt').read_text()", id="read a private file"),
-        pytest.param("Path('{private}/other.gguf').read_bytes()", id="read another model"),
-        pytest.param("os.listdir('{profile}')", id="list the profile"),
-        pytest.param("Path('{profile}/conversations.db').read_bytes()", id="read conversations"),
-        pytest.param("socket.create_connection(('127.0.0.1', 9), 1)", id="connect"),
-        pytest.param(f"os.kill({OWN}, 0)", id="signal its owner"),
-        pytest.param(
-            f"__import__('resource').prlimit({OWN}, 0, (1, 1))", id="end its owner by a limit"
-        ),
-        pytest.param("os.chmod('{private}/diary.txt', 0o777)", id="open a file to everybody"),
-        pytest.param("os.chown('{private}/diary.txt', 1, 1)", id="give a file away"),
-        pytest.param("os.utime('{private}/diary.txt')", id="change a file's times"),
-        pytest.param(
-            "os.setxattr('{private}/diary.txt', 'user.note', b'x')", id="change an attribute"
-        ),
-        pytest.param(
-            LIBC + f"if libc.inotify_init1(0) < 0: {RAISE}", id="watch what the user does"
-        ),
-        pytest.param(
-            LIBC + f"if libc.shmget(0, 4096, 0o1600) < 0: {RAISE}", id="share memory by number"
-        ),
-        pytest.param(f"Path('/proc/{OWN}/environ').read_bytes()", id="read its owner's secrets"),
-        pytest.param(f"Path('/proc/{OWN}/maps').read_bytes()", id="read its owner's memory map"),
-    ],
-)
-def test_it_is_refused(intruder: EngineClient, places: dict[str, Path], statement: str) -> None:
-    assert outcome(intruder, statement, places) == "refused"
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused(intruder: EngineClient, places: dict[str, Path], name: str) -> None:
+    assert outcome(intruder, REFUSED[name], places) == "refused"
     assert (places["private"] / "diary.txt").read_text() == "private"
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        pytest.param("Path('{prompts}/segments/new').write_text('')", id="the folder of prompts"),
-        pytest.param(
-            "Path('{profile}/measured/threads.json').write_text('')", id="measured values"
-        ),
-        pytest.param("__import__('resource').getrlimit(0)", id="its own limits"),
-        pytest.param(
-            "with Path('{prompts}/segments/new').open('wb') as file: os.utime(file.fileno())",
-            id="the time at which a prompt was used",
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", NEEDED)
 def test_the_engines_own_needs_are_met(
-    intruder: EngineClient, places: dict[str, Path], statement: str
+    intruder: EngineClient, places: dict[str, Path], name: str
 ) -> None:
-    assert outcome(intruder, statement, places) == "done"
+    assert outcome(intruder, NEEDED[name], places) == "done"
 
 
 def test_another_model_gets_a_process_of_its_own(places: dict[str, Path], tmp_path: Path) -> None:

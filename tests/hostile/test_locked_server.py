@@ -12,6 +12,7 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.core.process_lock import missing_parts
 from deepseek_r1.host.sharing_protocol import SharingBegan, SharingStart, from_server_adapter
+from hostile import locked_program
 from support.servers import post
 
 pytestmark = [
@@ -20,20 +21,10 @@ pytestmark = [
 ]
 
 KEY = "a-key-of-some-length"
-REFUSED = {
-    "connect": "socket.create_connection(('127.0.0.1', 9), 1)",
-    "a socket of the system's own": "socket.socket(socket.AF_UNIX)",
+REFUSED = locked_program.REFUSED | {
     "listen at another port": "socket.create_server(('127.0.0.1', 0))",
-    "start a program": "subprocess.run(['/bin/true'], check=True)",
     "start the interpreter": "subprocess.run([sys.executable, '-c', ''], check=True)",
     "signal its owner": "os.kill(os.getppid(), 0)",
-    "read a private file": "private.read_text()",
-    "list a private folder": "list(private.parent.iterdir())",
-    "list the home folder": "list(pathlib.Path.home().iterdir())",
-    "change a private file": "private.write_text('')",
-    "delete a private file": "private.unlink()",
-    "make a file": "private.with_name('new').touch()",
-    "make a file in shared memory": "pathlib.Path('/dev/shm/new').touch()",
     "read its owner's environment": "open(f'/proc/{os.getppid()}/environ').read()",
 }
 NEEDED = {
@@ -46,15 +37,6 @@ from deepseek_r1.server import shared_server
 
 private = pathlib.Path(sys.argv[1])
 create_app = shared_server.create_app
-
-def outcome(source):
-    try:
-        exec(source, globals())
-    except OSError:
-        return "refused"
-    except Exception as error:
-        return repr(error)
-    return "done"
 
 def with_intruder(*arguments, **options):
     app = create_app(*arguments, **options)
@@ -76,7 +58,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     private = tmp_path_factory.mktemp("places") / "private"
     private.write_text("private")
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(private)],
+        [sys.executable, "-c", locked_program.OUTCOME + SERVER, str(private)],
         env=child_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -60,9 +60,9 @@ def run(*args: str | Path, text: str = "", **env: str) -> subprocess.CompletedPr
     return _finished([*COMMAND, *map(str, args)], text, env)
 
 
-def run_code(code: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run_code(code: str, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
     """A finished interpreter that ran `code`, with our packages to import."""
-    return _finished([sys.executable, "-c", code], None, env)
+    return _finished([sys.executable, "-c", code, *map(str, arguments)], None, env)
 
 
 def _finished(

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from deepseek_r1 import CPUInference
@@ -28,6 +29,12 @@ def passes(rows_s: dict[int, float]) -> PassTimes:
         nearest = max(each for each in rows_s if each <= rows)
         times.observe(rows, rows_s[nearest])
     return times
+
+
+def streamed(path: Path, budget_mib: int, **options: Any) -> CPUInference:
+    """A model of which a small budget leaves a part on the disk."""
+    options = {"context_length": 512, "window_mib": 100.0} | options
+    return CPUInference(path, memory_budget=budget_mib, swap_enabled=True, **options)
 
 
 def tiny_pair(folder: Path) -> tuple[Path, float]:

@@ -64,6 +64,10 @@ def _residency(header: ModelHeader, kept: float) -> Residency:
     return planned
 
 
+def system(text: str) -> Message:
+    return Message(role=Role.SYSTEM, content=text)
+
+
 def user(text: str) -> Message:
     return Message(role=Role.USER, content=text)
 

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillProgress
-from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt, Role
+from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.llama.batching import batch_scheduler, prefill_share
 from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
 from deepseek_r1.engine.llama.binding.context import BatchToken, LlamaContext
-from deepseek_r1.engine.output.schema import schema_json
+from deepseek_r1.engine.output.schema import Schema, schema_json
 from deepseek_r1.engine.protocol.base import AnswerBatch
 from support.forced_answers import ENDLESS, only
+from support.prompt_chats import system, user
 
 # ---- cells ----------------------------------------------------------------------------------
 
@@ -77,7 +78,6 @@ def test_the_count_is_that_of_distinct_cells(operations: Sequence[tuple[str, int
 
 # ---- answers --------------------------------------------------------------------------------
 
-pytest_native = pytest.mark.integration
 PROMPTS = [
     "Count from one to ten.",
     "What is the capital of France?",
@@ -92,10 +92,6 @@ def model(starter: Path) -> Iterator[CPUInference]:
         yield loaded
 
 
-def user(text: str) -> list[Message]:
-    return [Message(role=Role.USER, content=text)]
-
-
 def run(batch: AnswerBatch) -> dict[int, list[object]]:
     """All events of a batch until it is empty, by key."""
     events: dict[int, list[object]] = {}
@@ -105,13 +101,29 @@ def run(batch: AnswerBatch) -> dict[int, list[object]]:
     return events
 
 
+def add(
+    batch: AnswerBatch,
+    key: int,
+    prompt: RawPrompt | list[Message] | None = None,
+    schema: Schema | None = None,
+    **sampling: int,
+) -> None:
+    """Ask a question, whatever it is, or what `prompt` says."""
+    given = None if schema is None else schema_json(schema)
+    settings = SamplingSettings(**sampling)
+    batch.add(key, AnswerRequest(prompt or [user("?")], settings, json_schema=given))
+
+
+def text_of(events: list[object]) -> str:
+    return "".join(getattr(event, "text", "") for event in events).strip()
+
+
 def finished(events: list[object]) -> GenerationFinished:
     last = events[-1]
     assert isinstance(last, GenerationFinished)
     return last
 
 
-@pytest_native
 def test_probabilities_are_those_of_single_answers(model: CPUInference):
     options = {"temperature": 0.0, "logprobs": True, "top_logprobs": 5}
     together = model.complete_many(PROMPTS, 2, **options)
@@ -122,28 +134,21 @@ def test_probabilities_are_those_of_single_answers(model: CPUInference):
             assert by_token.get(top.token, top.logprob) == pytest.approx(top.logprob, abs=0.2)
 
 
-@pytest_native
 def test_each_answer_follows_its_own_schema(model: CPUInference):
     with model.batch() as batch:
         for key, word in enumerate(["alpha", "beta", "gamma", "delta"]):
-            schema = schema_json(only(word))
-            batch.add(key, AnswerRequest(user("?"), SamplingSettings(), json_schema=schema))
+            add(batch, key, schema=only(word))
         events = run(batch)
     for key, word in enumerate(["alpha", "beta", "gamma", "delta"]):
-        text = "".join(getattr(event, "text", "") for event in events[key])
-        assert text.strip() == f'"{word}"'
+        assert text_of(events[key]) == f'"{word}"'
         assert finished(events[key]).stats.finish_reason is FinishReason.STOP
 
 
-@pytest_native
 def test_a_shared_beginning_is_computed_once(model: CPUInference):
-    system = Message(role=Role.SYSTEM, content="You are a careful assistant. " * 20)
+    beginning = system("You are a careful assistant. " * 20)
     with model.batch() as batch:
         for key in range(3):
-            batch.add(
-                key,
-                AnswerRequest([system, *user(f"Question {key}")], SamplingSettings(max_tokens=2)),
-            )
+            add(batch, key, [beginning, user(f"Question {key}")], max_tokens=2)
         events = run(batch)
     cached = [finished(events[key]).stats.cached_tokens for key in range(3)]
     assert cached[0] < 20
@@ -153,7 +158,6 @@ def test_a_shared_beginning_is_computed_once(model: CPUInference):
     assert first.cached == cached[1]
 
 
-@pytest_native
 def test_short_prompts_share_a_step(starter: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(prefill_share, "DELAY_S", 1000.0)  # however slow this machine is
     sizes: list[int] = []
@@ -167,24 +171,11 @@ def test_short_prompts_share_a_step(starter: Path, monkeypatch: pytest.MonkeyPat
     fresh = CPUInference(starter, batch_size=4, context_length=768)
     with fresh, fresh.batch() as batch:
         for key in range(4):
-            prompt = RawPrompt(tokens=tuple(words(200 + key, 30)))
-            batch.add(key, AnswerRequest(prompt, SamplingSettings(max_tokens=2)))
+            add(batch, key, RawPrompt(tokens=tuple(words(200 + key, 30))), max_tokens=2)
         run(batch)
     # The first prompt alone; then 60 tokens of others beside the first answer.
     assert sizes[0] == 30
     assert sizes[1] > 2 * 30
-
-
-@pytest_native
-def test_an_answer_that_ended_leaves_a_warm_beginning(model: CPUInference):
-    prompt = RawPrompt(text="one two three four five six seven eight nine ten " * 4)
-    with model.batch() as batch:
-        batch.add(1, AnswerRequest(prompt, SamplingSettings(max_tokens=2)))
-        run(batch)
-    with model.batch() as batch:
-        batch.add(2, AnswerRequest(prompt, SamplingSettings(max_tokens=2)))
-        stats = finished(run(batch)[2]).stats
-    assert stats.cached_tokens == stats.prompt_tokens - 1
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +191,7 @@ def many(shallow_starter: Path) -> Iterator[CPUInference]:
 
 def cached_tokens(model: CPUInference, tokens: Sequence[int]) -> int:
     with model.batch() as batch:
-        batch.add(1, AnswerRequest(RawPrompt(tokens=tuple(tokens)), SamplingSettings(max_tokens=1)))
+        add(batch, 1, RawPrompt(tokens=tuple(tokens)), max_tokens=1)
         return finished(run(batch)[1]).stats.cached_tokens
 
 
@@ -209,7 +200,6 @@ def words(question: int, count: int) -> list[int]:
     return [1000 + 37 * question + at for at in range(count)]
 
 
-@pytest_native
 def test_conversations_that_take_turns_stay_warm(many: CPUInference):
     for turn in range(1, 8):
         for conversation in range(5):
@@ -217,15 +207,14 @@ def test_conversations_that_take_turns_stay_warm(many: CPUInference):
             assert cached == (100 * (turn - 1) if turn > 1 else 0), (turn, conversation)
 
 
-@pytest_native
 def test_cells_of_single_questions_do_not_stay_for_ever(many: CPUInference):
     for question in range(60):
         assert cached_tokens(many, words(100 + question, 100)) == 0
     assert many.context_used <= 2 * 100  # and not all eight
     assert cached_tokens(many, words(159, 150)) == 100  # the last one
+    assert cached_tokens(many, words(159, 150)) == 149
 
 
-@pytest_native
 def test_conversations_are_noticed_after_single_questions(many: CPUInference):
     for question in range(30):
         cached_tokens(many, words(200 + question, 100))
@@ -236,7 +225,6 @@ def test_conversations_are_noticed_after_single_questions(many: CPUInference):
     assert cached[-1] == [600] * 3
 
 
-@pytest_native
 def test_a_common_beginning_makes_no_conversation(many: CPUInference):
     """Most of each prompt is the same system prompt; the rest of each answer is of no use."""
     beginning = words(600, 300)
@@ -245,7 +233,6 @@ def test_a_common_beginning_makes_no_conversation(many: CPUInference):
     assert many.context_used <= 2 * 400
 
 
-@pytest_native
 def test_a_common_beginning_stays_while_single_questions_come(many: CPUInference):
     beginning = words(400, 50)
     asked = [cached_tokens(many, beginning + words(500 + each, 100)) for each in range(30)]
@@ -253,7 +240,6 @@ def test_a_common_beginning_stays_while_single_questions_come(many: CPUInference
     assert many.context_used <= 2 * 150
 
 
-@pytest_native
 def test_a_single_answer_after_a_batch_and_a_batch_after_it(model: CPUInference):
     for _ in range(2):
         assert len(model.generate(["a", "b"], 2)) == 2
@@ -261,29 +247,19 @@ def test_a_single_answer_after_a_batch_and_a_batch_after_it(model: CPUInference)
         assert model.embed(["a"])
 
 
-@pytest_native
 def test_all_answers_end_where_the_cache_holds_only_one_of_them(shallow_starter: Path):
     model = CPUInference(shallow_starter, batch_size=4, context_length=256)
     with model, model.batch() as batch:
-        schema = schema_json(only("x" * 160))  # about 100 tokens each
-        for key in range(5):
-            batch.add(
-                key, AnswerRequest(user(f"Question {key}"), SamplingSettings(), json_schema=schema)
-            )
+        for key in range(5):  # about 100 tokens each
+            add(batch, key, [user(f"Question {key}")], only("x" * 160))
         events = run(batch)
-    for key in range(5):
-        text = "".join(getattr(event, "text", "") for event in events[key])
-        assert text.strip() == f'"{"x" * 160}"'
+    assert [text_of(events[key]) for key in range(5)] == [f'"{"x" * 160}"'] * 5
 
 
-@pytest_native
 def test_a_cancelled_answer_ends_alone(model: CPUInference):
-    endless = schema_json(ENDLESS)
     with model.batch() as batch:
-        batch.add(1, AnswerRequest(user("?"), SamplingSettings(), json_schema=endless))
-        batch.add(
-            2, AnswerRequest(user("?"), SamplingSettings(), json_schema=schema_json(only("ok")))
-        )
+        add(batch, 1, schema=ENDLESS)
+        add(batch, 2, schema=only("ok"))
         for _ in range(4):
             batch.step()
         batch.cancel(1)
@@ -292,15 +268,12 @@ def test_a_cancelled_answer_ends_alone(model: CPUInference):
     assert finished(events[2]).stats.finish_reason is FinishReason.STOP
 
 
-@pytest_native
 def test_an_answer_that_comes_later_does_not_wait_for_a_long_one(model: CPUInference):
     with model.batch() as batch:
-        batch.add(1, AnswerRequest(user("?"), SamplingSettings(), json_schema=schema_json(ENDLESS)))
+        add(batch, 1, schema=ENDLESS)
         for _ in range(10):
             batch.step()
-        batch.add(
-            2, AnswerRequest(user("?"), SamplingSettings(), json_schema=schema_json(only("ok")))
-        )
+        add(batch, 2, schema=only("ok"))
         order: list[int] = []
         while 2 not in order:
             order += [key for key, event in batch.step() if isinstance(event, GenerationFinished)]

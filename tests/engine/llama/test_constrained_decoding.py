@@ -19,8 +19,6 @@ from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.output.generation_output import GenerationOutput
 
-pytestmark = pytest.mark.integration
-
 NODE = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 8}, "next": {"$ref": "#/$defs/node"}},
@@ -89,32 +87,28 @@ def test_the_answer_parses_and_validates(
     assert temperature == 0.0  # the likeliest answer may be one that does not end
 
 
-def test_each_prompt_of_a_list_is_held(model: CPUInference) -> None:
-    answers = model.generate(["a", "b"], 20, json_schema={"enum": ["yes", "no"]})
-    assert [json.loads(answer) in ("yes", "no") for answer in answers] == [True, True]
-
-
 def test_a_schema_that_cannot_be_kept_to_is_refused_before_any_work(model: CPUInference) -> None:
     with pytest.raises(WrongUsage, match="pattern"):
         model.stream("a", json_schema={"type": "string", "pattern": "^a$"})
 
 
-@pytest.fixture(scope="module")
-def vocabulary(starter: Path) -> Iterator[LlamaModel]:
-    loaded = LlamaModel(library(), [starter], lambda _fraction: True)
-    yield loaded
-    loaded.close()
-
-
-def pair(vocabulary: LlamaModel, *, thinking_open: bool) -> SamplerPair:
+def pair(starter_weights: LlamaModel, *, thinking_open: bool) -> SamplerPair:
     settings, schema = SamplingSettings(temperature=0.0), '{"const": 7}'
     return SamplerPair(
-        library(), settings, vocabulary, None, schema, thinking_open=thinking_open, reasons=True
+        library(),
+        settings,
+        starter_weights,
+        None,
+        schema,
+        thinking_open=thinking_open,
+        reasons=True,
     )
 
 
-def test_the_thinking_is_free_and_the_answer_after_it_constrained(vocabulary: LlamaModel) -> None:
-    with closing(pair(vocabulary, thinking_open=True)) as samplers:
+def test_the_thinking_is_free_and_the_answer_after_it_constrained(
+    starter_weights: LlamaModel,
+) -> None:
+    with closing(pair(starter_weights, thinking_open=True)) as samplers:
         output = GenerationOutput(thinking_open=True, started=time.perf_counter())
         free = samplers.chain
         for text in (b"Seven {is} my", b" number", b".</thi", b"nk>"):
@@ -127,9 +121,9 @@ def test_the_thinking_is_free_and_the_answer_after_it_constrained(vocabulary: Ll
 
 
 def test_a_model_that_need_not_think_is_constrained_from_its_first_token(
-    vocabulary: LlamaModel,
+    starter_weights: LlamaModel,
 ) -> None:
-    with closing(pair(vocabulary, thinking_open=False)) as samplers:
+    with closing(pair(starter_weights, thinking_open=False)) as samplers:
         free = samplers.chain
         assert samplers.first_token_decides
         assert not samplers.on_first_token(5)

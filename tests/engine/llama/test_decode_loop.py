@@ -13,7 +13,6 @@ from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationStats
 from deepseek_r1.core.settings import SamplingSettings
 from support.budgets import ROOMY_MIB
 
-pytestmark = pytest.mark.integration
 STORY = "Write on and on about a dragon."
 
 
@@ -23,19 +22,22 @@ def model(shallow_starter: Path) -> Iterator[CPUInference]:
         yield model
 
 
+def nearly_random(max_tokens: int) -> SamplingSettings:
+    """For answers whose end hardly ever comes up."""
+    return SamplingSettings(max_tokens=max_tokens, seed=1, temperature=5.0, top_p=1.0)
+
+
 def generate(
-    model: CPUInference, text_every_s: float, max_tokens: int
+    model: CPUInference, text_every_s: float, sampling: SamplingSettings
 ) -> tuple[list[str], GenerationStats]:
-    # Nearly random tokens, among which the end of the answer hardly ever comes up.
-    sampling = SamplingSettings(max_tokens=max_tokens, seed=1, temperature=5.0, top_p=1.0)
     *events, last = model.stream(STORY, sampling=sampling, text_every_s=text_every_s)
     return [each.text for each in events if isinstance(each, AnswerDelta)], last.stats
 
 
 @pytest.mark.parametrize("max_tokens", [1, 2, 3, 40])
 def test_the_same_seed_gives_the_same_text(model: CPUInference, max_tokens: int) -> None:
-    singly, of_single = generate(model, 0.0, max_tokens)
-    together, of_runs = generate(model, 0.03, max_tokens)
+    singly, of_single = generate(model, 0.0, nearly_random(max_tokens))
+    together, of_runs = generate(model, 0.03, nearly_random(max_tokens))
     assert "".join(together) == "".join(singly)
     assert len(together) <= len(singly)
     for name in ("completion_tokens", "context_used", "finish_reason", "prompt_tokens"):
@@ -50,11 +52,7 @@ def test_a_repetition_ends_a_run_at_the_same_token(model: CPUInference, word: st
         max_tokens=250, temperature=0.0, logit_bias=dict.fromkeys(model.tokenize(word), 60.0)
     )
     texts = [
-        "".join(
-            each.text
-            for each in model.stream(STORY, sampling=looping, text_every_s=text_every_s)
-            if isinstance(each, AnswerDelta)
-        )
+        "".join(generate(model, text_every_s, looping)[0])
         for text_every_s in (0.0, 0.03, 0.0301, 1e6)
     ]
     assert texts[0]
@@ -62,7 +60,7 @@ def test_a_repetition_ends_a_run_at_the_same_token(model: CPUInference, word: st
 
 
 def test_a_full_context_ends_a_run(model: CPUInference) -> None:
-    _, stats = generate(model, 0.03, 10_000)
+    _, stats = generate(model, 0.03, nearly_random(10_000))
     assert stats.finish_reason is FinishReason.CONTEXT
     assert stats.context_used == 256
 

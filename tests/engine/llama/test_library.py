@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 import sys
-from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock, patch
 
 import pytest
 
+from deepseek_r1.checks import software_checks
 from deepseek_r1.engine.llama.binding import library as library_module
 from deepseek_r1.engine.llama.binding.library import (
     SPIN_COUNT,
@@ -21,7 +22,9 @@ from deepseek_r1.engine.llama.binding.library import (
     wait_policy,
     wait_policy_set,
 )
+from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.hardware import cpu
+from support.command import run_code
 
 pytestmark = pytest.mark.integration
 
@@ -32,10 +35,7 @@ def test_importing_the_engine_stays_light() -> None:
         "import sys; from deepseek_r1.engine.llama.binding.library import library; library(); "
         "print([name for name in ('numpy', 'llama_cpp.llama', 'diskcache') if name in sys.modules])"
     )
-    app = Path(__file__).parents[3] / "app"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=app, capture_output=True, text=True, check=True
-    )
+    done = run_code(code)
     assert done.stdout.strip() == "[]"
     assert done.stderr == ""  # and llama.cpp prints nothing
 
@@ -63,18 +63,8 @@ class TestLog:
         assert log.last_error() == "it broke"
 
 
-class SystemInfo:
-    """Stands for llama_print_system_info: a function of C with a type to be set."""
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-
-    def __call__(self) -> bytes:
-        return self.text
-
-
 def built_with(text: bytes) -> SimpleNamespace:
-    return SimpleNamespace(llama_print_system_info=SystemInfo(text))
+    return SimpleNamespace(llama_print_system_info=Mock(return_value=text))
 
 
 def test_the_library_uses_only_what_the_processor_has() -> None:
@@ -130,12 +120,9 @@ def test_features_that_are_no_instruction_sets_ask_nothing_of_the_processor() ->
 def test_a_program_that_loads_the_library_itself_gets_the_same_way_of_waiting():
     code = "from deepseek_r1.engine.llama.binding.library import library; library()"
     asked = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP", "OMP"))}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=asked | {"OMP_DISPLAY_ENV": "VERBOSE"},
-        cwd=Path(__file__).parents[3] / "app",
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+    with patch.dict(os.environ, asked, clear=True):
+        done = run_code(code, OMP_DISPLAY_ENV="VERBOSE")
+    assert done.returncode == 0
     if "GOMP_" not in done.stderr:
         pytest.skip("this build computes without GNU OpenMP")
     assert f"GOMP_SPINCOUNT = '{SPIN_COUNT}'" in done.stderr
@@ -146,3 +133,11 @@ def test_a_chosen_way_of_waiting_stands():
     assert wait_policy({"GOMP_SPINCOUNT": "7"}) == {}
     with wait_policy_set():
         assert os.environ["GOMP_SPINCOUNT"]
+
+
+def test_the_engines_have_one_name_wherever_they_are_shown() -> None:
+    assert re.fullmatch(r"llama\.cpp \(llama-cpp-python [\d.]+\)", engine_name())
+    assert re.fullmatch(r"ctransformers [\d.]+", engine_name(legacy=True))
+    findings = {finding.key: finding.value for finding in software_checks.check()}
+    assert findings["llama-cpp-python"] == engine_name()
+    assert findings["ctransformers"] == engine_name(legacy=True)

@@ -1,12 +1,18 @@
-"""Loading a model: llama.cpp's own errors, split files, the vocabulary of R1."""
+"""A model's files, vocabulary and context, and llama.cpp's own errors."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1.core.errors import ModelLoadFailed
+from deepseek_r1.core.settings import KVType
+from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.gguf import read_header
@@ -27,11 +33,8 @@ def test_llama_cpps_own_error_reaches_the_user(tmp_path: Path) -> None:
 def test_a_model_in_several_files_is_loaded_from_the_list_given(tmp_path: Path) -> None:
     whole = tiny_qwen2(tmp_path / "whole.gguf")
     parts = split(whole, tmp_path, ["b.gguf", "a.gguf"])  # names that say nothing
-    model = LlamaModel(library(), parts, lambda _fraction: True)
-    try:
+    with closing(LlamaModel(library(), parts, lambda _fraction: True)) as model:
         assert model.vocabulary == read_header(whole).vocabulary
-    finally:
-        model.close()
     with pytest.raises(ModelLoadFailed):
         LlamaModel(library(), parts[:1] * 2, lambda _fraction: True)
 
@@ -51,11 +54,53 @@ def split(whole: Path, folder: Path, names: list[str]) -> list[Path]:
 
 
 def test_r1_thinks_with_its_own_tokens(r1_shaped: Path) -> None:
-    model = LlamaModel(library(), [r1_shaped], lambda _fraction: True)
-    try:
+    with closing(LlamaModel(library(), [r1_shaped], lambda _fraction: True)) as model:
         (opened,) = model.tokenize("<think>", special=True)
         assert model.piece(opened) == b"<think>"
         assert model.piece(model.bos) == b""
         assert model.is_end(model.tokenize("<｜end▁of▁sentence｜>", special=True)[0])
-    finally:
-        model.close()
+
+
+@pytest.fixture
+def context(starter_weights: LlamaModel) -> Iterator[LlamaContext]:
+    shape = ContextParams(4096, 2048, KVType.F16, sequences=1, threads=1, threads_prefill=1)
+    made = LlamaContext(library(), starter_weights, shape)
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+@pytest.mark.quiet
+def test_the_abort_ends_one_long_call_and_leaves_the_context_usable(context: LlamaContext) -> None:
+    tokens = list(range(1000, 3048))
+    before = tokens[:64]
+    started = time.monotonic()
+    context.compute(tokens)
+    whole_s = time.monotonic() - started
+    context.truncate(0)
+    context.compute(before)
+    set_at: list[float] = []
+
+    def abort() -> None:
+        time.sleep(whole_s / 4)
+        set_at.append(time.monotonic())
+        context.abort.set()
+
+    thread = threading.Thread(target=abort)
+    thread.start()
+    with pytest.raises(AbortedError):
+        context.compute(tokens)
+    ended_at = time.monotonic()
+    thread.join()
+    assert ended_at - set_at[0] < whole_s / 25  # what one operation takes, not a layer of 30
+    assert context.cells == before
+    context.abort.clear()
+    context.compute(tokens[64:128])
+    assert context.used == 128
+
+
+def test_only_the_common_beginning_is_kept(context: LlamaContext) -> None:
+    context.compute([10, 11, 12, 13])
+    assert context.keep_prefix([10, 11, 99, 13]) == 2
+    assert context.keep_prefix([10, 11]) == 1  # the last one is computed again for its logits
+    assert context.cells == [10]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from deepseek_r1.core.errors import EngineFailed, TemplateUnusable
 from deepseek_r1.core.events import AnswerDelta, GenerationEvent
-from deepseek_r1.core.messages import AnswerRequest, Message, Role
+from deepseek_r1.core.messages import AnswerRequest
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama import runner
 from deepseek_r1.engine.llama.answer.answer_decoding import DecodeLoop
@@ -19,6 +20,7 @@ from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.native.native_library import LlamaBatch
+from support.prompt_chats import user
 
 pytestmark = pytest.mark.integration
 
@@ -34,17 +36,15 @@ def test_an_unusable_template_is_found_before_the_weights_are_read(starter: Path
 
 def test_r1s_file_opens_and_writes(r1_shaped: Path) -> None:
     settings = LoadSettings(context_length=512)
-    engine = open_engine(OpenRequest(read_header(r1_shaped), settings, 1, lambda _fraction: True))
-    try:
+    request = OpenRequest(read_header(r1_shaped), settings, 1, lambda _fraction: True)
+    with closing(open_engine(request)) as engine:
         assert engine.reasons
-        question = [Message(role=Role.USER, content="Hello")]
+        question = [user("Hello")]
         assert engine.count_tokens(question) == 4  # begin, user, Hello, assistant
         events = list(
             engine.stream(AnswerRequest(question, SamplingSettings(max_tokens=8, seed=1)))
         )
         assert events[-1].kind == "generation_finished"
-    finally:
-        engine.close()
 
 
 DECODE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, LlamaBatch)  # llama_decode
@@ -67,9 +67,8 @@ def test_text_that_waits_comes_before_the_failure(
 ) -> None:
     monkeypatch.setattr(runner, "DecodeLoop", FailingLoop)
     request = OpenRequest(read_header(starter), LoadSettings(context_length=256), 1, lambda _: True)
-    engine = open_engine(request)
-    question = [Message(role=Role.USER, content="Name three colours.")]
-    try:
+    question = [user("Name three colours.")]
+    with closing(open_engine(request)) as engine:
         events = engine.stream(
             AnswerRequest(
                 question,
@@ -84,5 +83,3 @@ def test_text_that_waits_comes_before_the_failure(
         deltas = [event for event in seen if isinstance(event, AnswerDelta)]
         assert "".join(each.text for each in deltas) in '"red, green and blue"'
         assert len(deltas) == 2  # the first token, and at the failure all that waited
-    finally:
-        engine.close()

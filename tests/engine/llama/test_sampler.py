@@ -12,8 +12,6 @@ from deepseek_r1.engine.llama.answer.samplers import NEGLIGIBLE
 from deepseek_r1.engine.llama.binding.evaluate import Evaluator
 from deepseek_r1.formats.gguf import read_header
 
-pytestmark = pytest.mark.integration
-
 # Fixed texts and not sampled ones: other kernels sample other answers, of another length.
 STORY = """\
 Once upon a time a dragon lived on a hill above a small village. Every evening it flew down to the

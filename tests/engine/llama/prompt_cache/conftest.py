@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,29 @@ import pytest
 
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.engine.protocol.base import Engine
+from support.gguf_files import tiny_qwen2
 from support.prompt_chats import Opener, open_with_cache
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[PromptCache]:
-    made = PromptCache(tmp_path / "prompts", 500 << 20)
-    yield made
-    made.close()
+def reopened(tmp_path: Path) -> Iterator[Callable[..., PromptCache]]:
+    """Opens the folder, with a budget, after closing it."""
+    opened: list[PromptCache] = []
+
+    def reopen(budget: int = 500 << 20) -> PromptCache:
+        while opened:
+            opened.pop().close()
+        opened.append(PromptCache(tmp_path / "prompts", budget))
+        return opened[-1]
+
+    yield reopen
+    for cache in opened:
+        cache.close()
+
+
+@pytest.fixture
+def cache(reopened: Callable[..., PromptCache]) -> PromptCache:
+    return reopened()
 
 
 @pytest.fixture
@@ -34,3 +49,8 @@ def open_next() -> Iterator[Opener]:
     yield open_one
     while engines:
         engines.pop().close()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_qwen2(tmp_path_factory.mktemp("tiny") / "tiny.gguf", seed=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,11 +22,7 @@ pytestmark = pytest.mark.integration
 # At this temperature chance decides nothing, even among the flat logits of random weights.
 LIKELIEST = SamplingSettings(temperature=1e-6, max_tokens=12)
 STREAMED = "streamed"
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_qwen2(tmp_path_factory.mktemp("tiny") / "tiny.gguf", seed=2)
+CHAT = [user(long_text(1)), assistant("So it is."), user("And then?")]
 
 
 @pytest.fixture
@@ -45,26 +40,28 @@ def answered(engine: Engine, messages: list[Message]) -> Answered:
 
 
 @pytest.mark.parametrize("kind", ["memory", STREAMED])
+@pytest.mark.parametrize(
+    "kv_type",
+    [
+        KVType.F16,
+        pytest.param(KVType.Q8_0, marks=pytest.mark.slow),
+        pytest.param(KVType.Q4_0, marks=pytest.mark.slow),
+    ],
+)
 def test_a_restored_chat_goes_on_as_one_that_was_never_closed(
-    opened: Opener, cache: PromptCache, kind: str
-) -> None:
-    chat = [user(long_text(1)), assistant(long_text(2, 50)), user("And then?")]
-    same_after_restore(lambda: opened(cache, kind=kind), chat)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["memory", STREAMED])
-@pytest.mark.parametrize("kv_type", [KVType.Q8_0, KVType.Q4_0])
-def test_a_quantised_cache_is_restored_too(
-    opened: Opener, cache: PromptCache, shallow_starter: Path, kind: str, kv_type: KVType
+    opened: Opener,
+    cache: PromptCache,
+    tiny: Path,
+    shallow_starter: Path,
+    kind: str,
+    kv_type: KVType,
 ) -> None:
     chat = [user(long_text(1, 250)), assistant(long_text(2, 30)), user("And then?")]
-    path = shallow_starter  # the rows of the tiny model's cells are too short for these types
-    same_after_restore(lambda: opened(cache, path=path, kind=kind, kv_type=kv_type), chat)
+    path = tiny if kv_type is KVType.F16 else shallow_starter  # whose rows are long enough
 
+    def fresh() -> Engine:
+        return opened(cache, path=path, kind=kind, kv_type=kv_type)
 
-def same_after_restore(fresh: Callable[[], Engine], chat: list[Message]) -> None:
-    """The chat of a closed engine is answered by the next one as it was by the first."""
     engine = fresh()
     done, total, _ = prepared(engine, chat[:2])
     assert done == total > 256
@@ -83,11 +80,10 @@ def same_after_restore(fresh: Callable[[], Engine], chat: list[Message]) -> None
 
 
 def test_a_chat_of_another_context_length_is_restored(opened: Opener, cache: PromptCache) -> None:
-    chat = [user(long_text(1)), assistant("So it is."), user("And then?")]
     engine = opened(cache)
-    prepared(engine, chat[:2])
-    wanted = answered(engine, chat)
-    longer = answered(opened(cache, context_length=4096), chat)
+    prepared(engine, CHAT[:2])
+    wanted = answered(engine, CHAT)
+    longer = answered(opened(cache, context_length=4096), CHAT)
     assert longer.text == wanted.text
     assert longer.stats.restored_tokens > 500
 
@@ -165,38 +161,38 @@ def test_another_answer_after_a_restart_reads_nothing_again_but_the_end(
     assert again.stats.prompt_tokens - again.stats.restored_tokens < 10
 
 
+def flip(path: Path, at: int, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1 << bit
+    path.write_bytes(data)
+
+
 def test_damaged_segments_are_read_again_and_the_answer_is_the_same(
     opened: Opener, cache: PromptCache, tmp_path: Path
 ) -> None:
-    chat = [user(long_text(1)), assistant("So it is."), user("And then?")]
     engine = opened(cache)
-    prepared(engine, chat[:2])
-    wanted = answered(engine, chat).text
+    prepared(engine, CHAT[:2])
+    wanted = answered(engine, CHAT).text
     rng, folder = random.Random(4), tmp_path / "prompts" / "segments"
     for _ in range(8):
         victim = rng.choice(sorted(folder.iterdir()))
-        data = bytearray(victim.read_bytes())
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        victim.write_bytes(data)
+        flip(victim, rng.randrange(victim.stat().st_size), rng.randrange(8))
         engine = opened(cache)
-        assert answered(engine, chat).text == wanted
-        prepared(engine, chat[:2])
+        assert answered(engine, CHAT).text == wanted
+        prepared(engine, CHAT[:2])
 
 
 def test_another_chats_cells_do_not_take_the_place_of_a_damaged_segment(
     opened: Opener, cache: PromptCache, tmp_path: Path
 ) -> None:
-    chat = [user(long_text(1)), assistant("So it is."), user("And then?")]
     other = [user(long_text(2, 400)), assistant("No.")]
     engine = opened(cache)
-    prepared(engine, chat[:2])
-    wanted = answered(engine, chat).text
+    prepared(engine, CHAT[:2])
+    wanted = answered(engine, CHAT).text
     prepared(engine, other)
     for file in (tmp_path / "prompts" / "segments").iterdir():
-        data = bytearray(file.read_bytes())
-        data[-1] ^= 1
-        file.write_bytes(data)
-    found = answered(engine, chat)
+        flip(file, -1, 0)
+    found = answered(engine, CHAT)
     assert found.stats.restored_tokens == 0
     assert found.stats.cached_tokens < 50
     assert found.text == wanted
@@ -217,37 +213,34 @@ def test_a_shorter_version_of_a_chat_is_not_written_beside_the_longer_one(
 def test_switching_between_two_chats_reads_neither_again(
     opened: Opener, cache: PromptCache
 ) -> None:
-    one = [user(long_text(1)), assistant("So it is.")]
     other = [user(long_text(2)), assistant("So it was.")]
     engine = opened(cache)
-    _, total, _ = prepared(engine, one)
+    _, total, _ = prepared(engine, CHAT[:2])
     _, total_other, _ = prepared(engine, other)
     for _ in range(3):
-        assert prepared(engine, one, compute=False) == (total, total, total)
+        assert prepared(engine, CHAT[:2], compute=False) == (total, total, total)
         assert prepared(engine, other, compute=False) == (total_other, total_other, total_other)
 
 
 def test_what_a_stopped_preparation_computed_is_saved_later(
     opened: Opener, cache: PromptCache
 ) -> None:
-    chat = [user(long_text(1)), assistant("So it is.")]
     engine = opened(cache)
-    for progress in engine.prepare(chat, owner="1", compute=True):
+    for progress in engine.prepare(CHAT[:2], owner="1", compute=True):
         if progress.done > 300:
             engine.cancel()
     assert cache.usage().segments == 0
     engine.reset_cancel()
     engine.save_prompt(10.0)
-    done, total, _ = prepared(opened(cache), chat, compute=False)
+    done, total, _ = prepared(opened(cache), CHAT[:2], compute=False)
     assert 300 < done < total
 
 
 def test_without_a_folder_only_the_next_turn_is_readied(opened: Opener) -> None:
-    chat = [user(long_text(1)), assistant("So it is."), user("And then?")]
     engine = opened(None)
-    done, total, _ = prepared(engine, chat[:2])
+    done, total, _ = prepared(engine, CHAT[:2])
     assert done == total
-    stats = answered(engine, chat).stats
+    stats = answered(engine, CHAT).stats
     assert stats.cached_tokens == total
     assert stats.restored_tokens == 0
 

@@ -15,7 +15,6 @@ from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import KVType, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.engine.protocol.base import Engine
-from support.gguf_files import tiny_qwen2
 from support.prompt_chats import (
     Answered,
     Opener,
@@ -153,11 +152,6 @@ def test_a_prompt_of_any_answer_is_saved_in_whole_pieces(
     found = greedy(open_next(cache, starter, micro_batch=256), [QUESTION])
     assert found.stats.restored_tokens >= whole(found.stats.prompt_tokens) - PIECE
     assert same(found, wanted)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_qwen2(tmp_path_factory.mktemp("tiny") / "tiny.gguf", seed=2)
 
 
 def test_what_was_computed_in_other_pieces_serves_other_answers_alone(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -101,18 +102,16 @@ def test_no_damaged_file_reaches_who_would_use_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
-    [segment(21), segment(root=b"q" * 16), segment(first=256)],
-    ids=["other tokens", "another model", "another place"],
+    ("other", "key"),
+    [
+        pytest.param(segment(21), KEY, id="other tokens"),
+        pytest.param(segment(root=b"q" * 16), KEY, id="another model"),
+        pytest.param(segment(first=256), KEY, id="another place"),
+        pytest.param(segment(), b"x" * 32, id="another key"),
+    ],
 )
-def test_another_segments_file_is_refused(tmp_path: Path, other: Segment) -> None:
-    path = written(tmp_path, other)
-    with pytest.raises(SegmentDamagedError):
-        segment().read(path, KEY, lambda _state: pytest.fail("a foreign state was used"))
-
-
-def test_a_file_that_another_key_signed_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, segment(), key=b"x" * 32)
+def test_a_foreign_file_is_refused(tmp_path: Path, other: Segment, key: bytes) -> None:
+    path = written(tmp_path, other, key)
     with pytest.raises(SegmentDamagedError):
         segment().read(path, KEY, lambda _state: pytest.fail("a foreign state was used"))
 
@@ -144,10 +143,7 @@ def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Pat
 
 
 def test_a_write_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_handle: int) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr("os.fsync", refuse)
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError("no space left")))
     with pytest.raises(OSError, match="no space"):
         written(tmp_path, segment())
     assert list(tmp_path.iterdir()) == []

@@ -7,8 +7,10 @@ import os
 import random
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,27 +20,8 @@ from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 
 ROOT, OTHER_ROOT = b"r" * 16, b"q" * 16
 STATE_BYTES = 10_000
-MIB = 1 << 20
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[PromptCache]:
-    made = PromptCache(tmp_path / "prompts", 100 * MIB)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def reopened(cache: PromptCache, tmp_path: Path) -> Iterator[Callable[[], PromptCache]]:
-    opened: list[PromptCache] = [cache]
-
-    def reopen() -> PromptCache:
-        opened[-1].close()
-        opened.append(PromptCache(tmp_path / "prompts", 100 * MIB))
-        return opened[-1]
-
-    yield reopen
-    opened[-1].close()
+SEGMENT_BYTES = make_segment(ROOT, ROOT, 0, range(SEGMENT_TOKENS), STATE_BYTES).file_bytes
+Reopened = Callable[..., PromptCache]
 
 
 def tokens(count: int, seed: int = 1) -> list[int]:
@@ -119,42 +102,34 @@ def test_another_models_segments_are_not_found(cache: PromptCache) -> None:
     assert found(cache, tokens(600), OTHER_ROOT) == 0
 
 
-def test_it_is_there_after_a_restart(reopened: Callable[[], PromptCache]) -> None:
-    save(reopened(), tokens(600))
-    assert found(reopened(), tokens(600)) == 600
-
-
-def test_the_budget_holds_and_leaves_go_before_their_parents(tmp_path: Path) -> None:
-    size = make_segment(ROOT, ROOT, 0, tokens(SEGMENT_TOKENS), STATE_BYTES).file_bytes
-    cache = PromptCache(tmp_path / "prompts", 5 * size)
+def test_the_budget_holds_and_leaves_go_before_their_parents(
+    reopened: Reopened, tmp_path: Path
+) -> None:
+    cache = reopened(5 * SEGMENT_BYTES)
     first, second = tokens(4 * SEGMENT_TOKENS), tokens(3 * SEGMENT_TOKENS, 2)
     save(cache, first, "1")
     save(cache, second, "2")
-    assert cache.usage().bytes <= 5 * size
+    assert cache.usage().bytes <= 5 * SEGMENT_BYTES
     assert sum(path.stat().st_size for path in files(tmp_path)) == cache.usage().bytes
     assert found(cache, second) == 3 * SEGMENT_TOKENS
     assert found(cache, first) == 2 * SEGMENT_TOKENS  # its end went first
-    cache.set_budget(2 * size)
-    assert cache.usage().bytes <= 2 * size
-    cache.close()
+    cache.set_budget(2 * SEGMENT_BYTES)
+    assert cache.usage().bytes <= 2 * SEGMENT_BYTES
 
 
-def test_what_was_used_last_outlives_what_was_not(tmp_path: Path) -> None:
-    size = make_segment(ROOT, ROOT, 0, tokens(SEGMENT_TOKENS), STATE_BYTES).file_bytes
-    cache = PromptCache(tmp_path / "prompts", 3 * size)
+def test_what_was_used_last_outlives_what_was_not(reopened: Reopened, tmp_path: Path) -> None:
+    cache = reopened(3 * SEGMENT_BYTES)
     used, unused = tokens(SEGMENT_TOKENS), tokens(SEGMENT_TOKENS, 2)
     save(cache, used)
     save(cache, unused)
     for age, path in enumerate(files(tmp_path), start=1):  # both were used before, at some time
         os.utime(path, (age, age))
-    cache.close()
-    cache = PromptCache(tmp_path / "prompts", 3 * size)
+    cache = reopened(3 * SEGMENT_BYTES)
     for seed in (3, 4):
         assert found(cache, used) == SEGMENT_TOKENS
         save(cache, tokens(SEGMENT_TOKENS, seed))
     assert found(cache, used) == SEGMENT_TOKENS
     assert found(cache, unused) == 0
-    cache.close()
 
 
 def test_a_deleted_conversation_takes_along_what_no_other_has(
@@ -205,9 +180,7 @@ def test_damaged_segments_are_deleted_and_their_tokens_not_found(
     assert found(cache, prompt) == 600
 
 
-def test_what_a_crash_left_behind_is_deleted(
-    reopened: Callable[[], PromptCache], tmp_path: Path
-) -> None:
+def test_what_a_crash_left_behind_is_deleted(reopened: Reopened, tmp_path: Path) -> None:
     prompt = tokens(4 * SEGMENT_TOKENS)
     save(reopened(), prompt)
     folder = tmp_path / "prompts" / "segments"
@@ -227,7 +200,7 @@ def test_what_a_crash_left_behind_is_deleted(
     ids=["empty", "text", "other values", "deep", "gone"],
 )
 def test_without_the_file_of_owners_no_segment_has_one(
-    reopened: Callable[[], PromptCache], tmp_path: Path, content: bytes | None
+    reopened: Reopened, tmp_path: Path, content: bytes | None
 ) -> None:
     cache, prompt = reopened(), tokens(600)
     save(cache, prompt)
@@ -242,18 +215,17 @@ def test_without_the_file_of_owners_no_segment_has_one(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
 @pytest.mark.parametrize("name", ["owners.json", "key", "lock"])
-def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path: Path, name: str) -> None:
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(
+    reopened: Reopened, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "prompts").mkdir(mode=0o700)
     os.mkfifo(tmp_path / "prompts" / name)
-    cache = PromptCache(tmp_path / "prompts", 100 * MIB)
+    cache = reopened()
     save(cache, tokens(600))
     assert found(cache, tokens(600)) == 600
-    cache.close()
 
 
-def test_names_that_lie_lead_to_nothing(
-    reopened: Callable[[], PromptCache], tmp_path: Path
-) -> None:
+def test_names_that_lie_lead_to_nothing(reopened: Reopened, tmp_path: Path) -> None:
     prompt = tokens(600)
     for part, lie in itertools.product(range(3), (OTHER_ROOT.hex(), "0" * 32)):
         save(reopened(), prompt)
@@ -269,7 +241,7 @@ def test_names_that_lie_lead_to_nothing(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs rights for links there")
-def test_no_link_in_the_folder_is_followed_for_writing(tmp_path: Path) -> None:
+def test_no_link_in_the_folder_is_followed_for_writing(reopened: Reopened, tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "prompts", tmp_path / "elsewhere"
     folder.mkdir()
     elsewhere.mkdir()
@@ -277,7 +249,7 @@ def test_no_link_in_the_folder_is_followed_for_writing(tmp_path: Path) -> None:
     (folder / "segments").symlink_to(elsewhere)
     for name in ("key", "owners.json", "owners.json.new"):
         (folder / name).symlink_to(tmp_path / f"made by {name}")
-    cache = PromptCache(folder, 100 * MIB)
+    cache = reopened()
     save(cache, tokens(600))
     assert found(cache, tokens(600)) == 600
     cache.close()
@@ -285,9 +257,7 @@ def test_no_link_in_the_folder_is_followed_for_writing(tmp_path: Path) -> None:
     assert [path.name for path in elsewhere.iterdir()] == ["mine.kv"]
 
 
-def test_another_key_makes_everything_unreadable(
-    reopened: Callable[[], PromptCache], tmp_path: Path
-) -> None:
+def test_another_key_makes_everything_unreadable(reopened: Reopened, tmp_path: Path) -> None:
     save(reopened(), tokens(600))
     key = tmp_path / "prompts" / "key"
     if sys.platform != "win32":
@@ -304,10 +274,7 @@ def test_a_full_disk_ends_the_writing_and_nothing_else(
 ) -> None:
     save(cache, tokens(300))
 
-    def refuse(_handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", refuse)
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
     assert save(cache, tokens(300, 2)) == 0
     assert "No space left" in cache.usage().problem
     assert found(cache, tokens(300)) == 300
@@ -322,9 +289,7 @@ def test_a_disk_that_became_read_only_is_still_read(
     prompt = tokens(300)
     save(cache, prompt)
 
-    def refuse(*_arguments: object, **_options: object) -> None:
-        raise OSError(30, "Read-only file system")
-
+    refuse = Mock(side_effect=OSError(30, "Read-only file system"))
     with monkeypatch.context() as patch:
         for function in ("os.fsync", "pathlib.Path.unlink", "pathlib.Path.replace"):
             patch.setattr(function, refuse)
@@ -339,25 +304,23 @@ def test_a_disk_that_became_read_only_is_still_read(
 def test_a_drive_that_is_nearly_full_is_not_filled(
     cache: PromptCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Nearly:
-        free = 100 * MIB
-
-    monkeypatch.setattr("shutil.disk_usage", lambda _path: Nearly)
+    nearly = SimpleNamespace(free=100 << 20)
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: nearly)
     assert save(cache, tokens(300)) == 0
     assert cache.usage().problem
 
 
 def test_one_process_at_a_time_has_the_folder(cache: PromptCache, tmp_path: Path) -> None:
     with pytest.raises(PromptCacheUnavailable):
-        PromptCache(tmp_path / "prompts", MIB, lock_wait_s=0.1)
+        PromptCache(tmp_path / "prompts", 1 << 20, lock_wait_s=0.1)
     cache.close()
-    PromptCache(tmp_path / "prompts", MIB, lock_wait_s=0.1).close()
+    PromptCache(tmp_path / "prompts", 1 << 20, lock_wait_s=0.1).close()
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(PromptCacheUnavailable):
-        PromptCache(tmp_path / "file", MIB)
+        PromptCache(tmp_path / "file", 1 << 20)
 
 
 def test_what_was_written_today_is_counted(cache: PromptCache) -> None:
@@ -369,12 +332,11 @@ def test_what_was_written_today_is_counted(cache: PromptCache) -> None:
 
 
 def test_a_file_that_cannot_be_deleted_is_counted_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: PromptCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows keeps a file that another program has open."""
     unlink = Path.unlink
     first, second = tokens(SEGMENT_TOKENS, 1), tokens(SEGMENT_TOKENS, 2)
-    cache = PromptCache(tmp_path / "prompts", 100 * MIB)
     save(cache, first, "1")
     (held,) = files(tmp_path)
     save(cache, second, "2")
@@ -393,4 +355,3 @@ def test_a_file_that_cannot_be_deleted_is_counted_and_tried_again(
         assert files(tmp_path) == [held]
     cache.retain_owners([])
     assert (cache.usage().segments, files(tmp_path)) == (0, [])
-    cache.close()

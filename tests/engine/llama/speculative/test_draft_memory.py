@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 import sys
 import threading
 from math import ceil
@@ -12,10 +11,9 @@ from typing import cast
 
 import pytest
 
-from deepseek_r1 import CPUInference
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.model_bill import model_bill
-from deepseek_r1.core.events import BillItem
+from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
@@ -23,6 +21,8 @@ from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.drafting import DraftMemory, undrafted_s
 from deepseek_r1.weights.residency import Residency, plan_residency
 from memory.headers import streamable
+from support.command import run_code
+from support.distribution import streamed
 
 STORY = "Tell me a story about a fox."
 
@@ -73,19 +73,12 @@ def test_the_weights_get_what_the_process_gave_back(is_freed: bool, mib: int) ->
     assert mib + 1 < in_force[-1].total_mib <= mib + 10
 
 
+def is_billed(bill: Bill) -> bool:
+    return BillItem.DRAFT in {line.name for line in bill.lines}
+
+
 def plan_of(mib: float) -> Residency:
     return plan_residency(streamable(4, 2 << 20), mib)
-
-
-def loaded_pair(starter: Path, draft: Path, budget_mib: int = 400) -> CPUInference:
-    return CPUInference(
-        starter,
-        draft_model=draft,
-        memory_budget=budget_mib,
-        context_length=512,
-        swap_enabled=True,
-        window_mib=100.0,
-    )
 
 
 def test_a_pass_without_the_draft_model_reads_less_and_computes_as_much() -> None:
@@ -96,7 +89,6 @@ def test_a_pass_without_the_draft_model_reads_less_and_computes_as_much() -> Non
     assert undrafted_s(1.0, 0.9, with_draft, without) == 1.0
 
 
-@pytest.mark.integration
 def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
     starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,8 +98,8 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
     monkeypatch.setattr(drafting, "_LEAST_TOKENS", 1)
     monkeypatch.setattr(drafting, "_LEAST_PLAIN", 0)
     hot = SamplingSettings(temperature=2.0, top_p=1.0, seed=3, max_tokens=40)
-    with loaded_pair(starter, starter) as model:
-        assert BillItem.DRAFT in {line.name for line in model.loaded.bill.lines}
+    with streamed(starter, 400, draft_model=starter) as model:
+        assert is_billed(model.loaded.bill)
         before = model.weights_stats
         assert model.complete(STORY, sampling=hot).stats.draft_released
         assert not model.memory.draft_released
@@ -120,20 +112,19 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
         runtime = {line.name: line for line in model.loaded.bill.lines}[BillItem.RUNTIME]
         grown = ceil(max(0.0, runtime.measured_mib - runtime.planned_mib))  # pytest's process
         model.set_memory_budget(400 + grown)
-        assert BillItem.DRAFT not in {line.name for line in model.loaded.bill.lines}
+        assert not is_billed(model.loaded.bill)
         assert model.loaded.bill.fits
     asked = LoadSettings(memory_budget=400, context_length=512, draft_model=str(starter))
     with HeaderProcess() as headers:
         planned = model_bill(headers, starter, asked, 100.0, measure_disk=False).bill
-    assert BillItem.DRAFT not in {line.name for line in planned.lines}
-    with loaded_pair(starter, starter) as model:
-        assert BillItem.DRAFT not in {line.name for line in model.loaded.bill.lines}
+    assert not is_billed(planned)
+    with streamed(starter, 400, draft_model=starter) as model:
+        assert not is_billed(model.loaded.bill)
         assert model.complete(STORY, sampling=hot).stats.draft_released
-    with loaded_pair(starter, starter, 404) as model:
-        assert BillItem.DRAFT in {line.name for line in model.loaded.bill.lines}
+    with streamed(starter, 404, draft_model=starter) as model:
+        assert is_billed(model.loaded.bill)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(("slower", "least_plain"), [(1e6, 0), (0.0, 10_000)])
 def test_a_draft_model_that_pays_is_kept_and_so_is_one_of_which_too_little_is_known(
     slower: float,
@@ -146,7 +137,7 @@ def test_a_draft_model_that_pays_is_kept_and_so_is_one_of_which_too_little_is_kn
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     monkeypatch.setattr(drafting, "_SLOWER", slower)
     monkeypatch.setattr(drafting, "_LEAST_PLAIN", least_plain)
-    with loaded_pair(starter, starter) as model:
+    with streamed(starter, 400, draft_model=starter) as model:
         greedy = SamplingSettings(temperature=0.0, max_tokens=40)
         for _ in range(2):
             assert not model.complete(STORY, sampling=greedy).stats.draft_released
@@ -174,7 +165,6 @@ with CPUInference(
 """
 
 
-@pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="the bill's runtime is Linux's")
 def test_a_process_takes_no_more_memory_once_its_draft_model_is_given_up(
     starter: Path, shallow_starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -182,8 +172,7 @@ def test_a_process_takes_no_more_memory_once_its_draft_model_is_given_up(
     """It stood at 1,413 of 1,400 MiB: a freed vocabulary stayed, and weights took its place."""
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
     pair = [str(starter), str(shallow_starter), "266", "60"]
-    run = [sys.executable, "-c", GIVES_ITS_DRAFT_MODEL_UP, *pair]
-    lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = run_code(GIVES_ITS_DRAFT_MODEL_UP, *pair).stdout.splitlines()
     released, used_mib, peak_mib = zip(*(line.split() for line in lines), strict=True)
     assert released == ("False", "True", "True")
     assert max(map(float, used_mib[1:])) <= float(used_mib[0]) + 4

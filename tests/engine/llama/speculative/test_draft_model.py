@@ -1,4 +1,4 @@
-"""A draft model stays in step with the target's text, and changes nothing but the passes."""
+"""A draft model fits the target's vocabulary, stays in step with its text, and saves passes."""
 
 from __future__ import annotations
 
@@ -16,31 +16,24 @@ from deepseek_r1.core.errors import (
     ModelLoadFailed,
 )
 from deepseek_r1.core.events import BillItem, FinishReason
-from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.protocol.base import GenerationResult
-from deepseek_r1.engine.protocol.vocabulary_map import VocabularyMap
+from deepseek_r1.engine.protocol.vocabulary_map import UNMAPPED, VocabularyMap
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.drafts import draft_header
-from support.distribution import passes
+from support.distribution import passes, streamed
 from support.gguf_files import tiny_qwen2
+from support.prompt_chats import assistant, user
 from support.raw_gguf import STRING, RawGguf
 
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=48)
 STORY = "Tell me a story about a fox."
-
-
-@pytest.fixture(scope="module")
-def starter() -> Path:
-    path = starter_model()
-    assert path is not None
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +42,7 @@ def pair(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CP
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("R1DESK_PROFILE", str(tmp_path_factory.mktemp("profile")))
         patch.setattr(drafting, "_LEAST_TOKENS", 10_000)  # it stays, however slow it is here
-        with CPUInference(
-            starter,
-            draft_model=starter,
-            memory_budget=400,
-            context_length=1024,
-            swap_enabled=True,
-            window_mib=100.0,
-        ) as model:
+        with streamed(starter, 400, context_length=1024, draft_model=starter) as model:
             assert model.weights_stats is not None, "nothing is streamed under this budget"
             yield model
 
@@ -67,7 +53,6 @@ def answered(
     return model.complete(prompt, sampling=sampling)
 
 
-@pytest.mark.integration
 def test_a_twin_saves_most_passes_and_is_paid_for_in_the_bill(pair: CPUInference) -> None:
     stats = answered(pair, STORY).stats
     assert stats.tokens_per_pass > 2
@@ -80,7 +65,6 @@ def test_a_twin_saves_most_passes_and_is_paid_for_in_the_bill(pair: CPUInference
     assert 0 < draft.measured_mib <= draft.planned_mib
 
 
-@pytest.mark.integration
 def test_a_drafted_answer_is_the_same_again(pair: CPUInference) -> None:
     """Also after other answers: its drafts depend on nothing but its own text."""
     first = answered(pair, STORY)
@@ -91,20 +75,18 @@ def test_a_drafted_answer_is_the_same_again(pair: CPUInference) -> None:
     assert again_at_once.stats.drafted == later.stats.drafted > 0
 
 
-@pytest.mark.integration
 def test_the_draft_model_reads_the_next_turns_prompt_in_advance(pair: CPUInference) -> None:
     """Its cells are then those of the conversation, and the answer is drafted as before."""
-    said = [Message(role=Role.USER, content=STORY), Message(role=Role.ASSISTANT, content="No.")]
+    said = [user(STORY), assistant("No.")]
     for _progress in pair.prepare(said):
         pass
     draft = pair._engine._drafting._memory.model
     assert len(draft._context.cells) == len(draft._text) > 10
     free = SamplingSettings(temperature=0.4, max_tokens=24)
-    asked = [*said, Message(role=Role.USER, content="Please do.")]
+    asked = [*said, user("Please do.")]
     assert answered(pair, asked, free).stats.completion_tokens > 1
 
 
-@pytest.mark.integration
 def test_a_cancelled_draft_leaves_an_engine_that_answers(pair: CPUInference) -> None:
     events = pair.stream(STORY, sampling=GREEDY.model_copy(update={"max_tokens": 400}))
     next(events)
@@ -114,15 +96,11 @@ def test_a_cancelled_draft_leaves_an_engine_that_answers(pair: CPUInference) -> 
     assert answered(pair, STORY).stats.completion_tokens > 1
 
 
-@pytest.mark.integration
 def test_a_budget_without_room_for_the_draft_model_is_refused(starter: Path) -> None:
     with pytest.raises(BudgetTooSmall):
-        CPUInference(
-            starter, draft_model=starter, memory_budget=256, swap_enabled=True, window_mib=100.0
-        )
+        streamed(starter, 256, draft_model=starter)
 
 
-@pytest.mark.integration
 def test_a_pair_of_two_families_is_refused_before_anything_is_loaded(
     starter: Path, r1_shaped: Path
 ) -> None:
@@ -144,7 +122,6 @@ def test_an_eagle_head_is_refused_as_a_draft_model(starter: Path, tmp_path: Path
         draft_header(LoadSettings(draft_model=str(tmp_path / "head.gguf")), read_header(starter))
 
 
-@pytest.mark.integration
 def test_drafts_by_a_model_need_one(starter: Path) -> None:
     with pytest.raises(DraftMissing):
         CPUInference(starter, drafts="model", memory_budget=2048)
@@ -171,7 +148,6 @@ FREE = passes({1: 1e3})  # they outweigh any drafting
 COUNTED = "one two three four five one two three four five one two three four five one two"
 
 
-@pytest.mark.integration
 def test_an_edited_text_is_drafted_as_a_new_one(twin: Callable[[], DraftModel]) -> None:
     """Cells are cut back to what both texts share, and drafted tokens leave nothing behind."""
     used, new = twin(), twin()
@@ -190,7 +166,6 @@ def test_an_edited_text_is_drafted_as_a_new_one(twin: Callable[[], DraftModel]) 
 
 
 @pytest.mark.slow
-@pytest.mark.integration
 def test_a_text_longer_than_the_draft_models_cache_moves_its_window_on(
     twin: Callable[[], DraftModel],
 ) -> None:
@@ -221,3 +196,35 @@ def test_a_draft_model_with_heads_that_q8_0_does_not_divide_drafts(tmp_path: Pat
         assert answered(model, STORY).stats.drafted > 0
     with pytest.raises(ModelLoadFailed, match=r"tiny\.gguf"):
         CPUInference(tiny, memory_budget=1000, context_length=512, kv_type="q8_0")
+
+
+WORDS = [b"w%d" % number for number in range(100)]
+
+
+def mapped(target: list[bytes], draft: list[bytes]) -> VocabularyMap:
+    return VocabularyMap(target, draft, target_name="big", draft_name="small")
+
+
+def test_a_token_is_found_by_its_text_whatever_its_id() -> None:
+    """As Qwen2.5 and R1: the same words, other control tokens at the same ids."""
+    found = mapped([*WORDS, b"<|User|>", b"<|end|>"], [*WORDS, b"<|end|>", b"<|im_start|>"])
+    assert list(found.to_target[:100]) == list(range(100))
+    assert found.to_target[100] == 101
+    assert found.to_target[101] == UNMAPPED
+    assert found.to_draft[101] == 100
+    assert 0 <= found.to_draft[100] < 100  # a stand-in: the draft model has no such token
+
+
+def test_padding_is_never_drafted() -> None:
+    found = mapped([*WORDS, b"[PAD100]"], [*WORDS, b"[PAD100]", b"[PAD101]"])
+    assert list(found.to_target[100:]) == [UNMAPPED, UNMAPPED]
+
+
+def test_vocabularies_of_two_families_are_refused_by_name() -> None:
+    others = [b"x%d" % number for number in range(100)]
+    with pytest.raises(DraftUnfit, match="small cannot draft for big") as refused:
+        mapped(WORDS, others)
+    assert "0%" in str(refused.value)
+    shuffled = [*WORDS[50:], *WORDS[:50]]  # the same texts with other ids: cut in another way
+    with pytest.raises(DraftUnfit):
+        mapped(WORDS, shuffled)

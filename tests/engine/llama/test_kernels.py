@@ -1,7 +1,9 @@
-"""Few rows in a real context: the application's kernels beside llama.cpp's."""
+"""Attention and few rows in a real context: the application's kernels beside llama.cpp's."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,19 +11,87 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepseek_r1.engine.llama.binding import context
-from deepseek_r1.engine.llama.binding.kernels import make_mul_mat, supported_kernels
+from deepseek_r1.core.settings import KVType
+from deepseek_r1.engine.llama.binding import context, kernels
+from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
+from deepseek_r1.engine.llama.binding.kernels import (
+    attention_vector_bits,
+    make_attention,
+    make_mul_mat,
+    supported_kernels,
+)
 from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.native.native_library import MulMatKernel, native
 from support.streaming import loaded
 
 pytestmark = pytest.mark.integration
+attention = pytest.mark.skipif(not attention_vector_bits(), reason="llama.cpp computes attention")
+multiplication = pytest.mark.usefixtures("_kernels_are_used")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _kernels_are_used() -> None:
     if not supported_kernels(library()):
         pytest.skip("llama.cpp multiplies here")
+
+
+class Without:
+    """The functions of a llama.cpp that does not export this one."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._name:
+            raise AttributeError(name)
+        return getattr(library().functions, name)
+
+
+PIECES = (200, 1, 1, 13, 256, 7, 64, 100, 1)  # tokens of one computation
+
+
+@pytest.fixture(scope="module")
+def model(shallow_starter: Path) -> Iterator[LlamaModel]:
+    with closing(LlamaModel(library(), [shallow_starter], lambda _fraction: True)) as made:
+        yield made
+
+
+def log_probabilities(model: LlamaModel, kv_type: KVType) -> np.ndarray:
+    """The last token's, after each of several computations of a text."""
+    params = ContextParams(1024, 256, kv_type, 1, 2, 2)
+    made = LlamaContext(library(), model, params)
+    tokens = [1000 + (number * number) % 9973 for number in range(sum(PIECES))]
+    api, rows, first = library().api, [], 0
+    for count in PIECES:
+        made.compute(tokens[first : first + count])
+        first += count
+        logits = np.ctypeslib.as_array(api.llama_get_logits_ith(made.pointer, -1), (49152,))
+        rows.append(logits.astype(np.float64))
+    made.close()
+    shifted = np.array(rows) - np.max(rows, axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+@attention
+@pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
+@pytest.mark.parametrize("bits", [256, pytest.param(512, marks=pytest.mark.slow)])
+def test_the_kernels_compute_what_llama_cpp_computes(
+    model: LlamaModel, kv_type: KVType, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bits > attention_vector_bits():
+        pytest.skip("this processor has shorter vectors")
+    monkeypatch.setattr(kernels, "attention_vector_bits", lambda: bits)
+    ours = log_probabilities(model, kv_type)
+    monkeypatch.setattr(context, "make_attention", lambda *_: None)
+    theirs = log_probabilities(model, kv_type)
+    assert not np.array_equal(ours, theirs)  # or one of them was not used
+    assert (np.exp(theirs) * (theirs - ours)).sum(-1).max() < 0.05
+
+
+@attention
+def test_a_llama_cpp_without_custom_nodes_computes_attention_itself() -> None:
+    assert make_attention(SimpleNamespace(functions=Without("ggml_custom_4d")), None) is None
 
 
 def logits(
@@ -41,6 +111,7 @@ def logits(
 WAYS = pytest.mark.parametrize("weights_mib", [None, 60.0], ids=["in memory", "streamed"])
 
 
+@multiplication
 @WAYS
 def test_drafted_tokens_change_no_bit(
     r1_shaped: Path, weights_mib: float | None, monkeypatch: pytest.MonkeyPatch
@@ -55,6 +126,7 @@ def test_drafted_tokens_change_no_bit(
     assert np.array_equal(ours, logits(r1_shaped, weights_mib, pieces))
 
 
+@multiplication
 @WAYS
 def test_each_of_twelve_rows_has_the_bits_of_one(
     r1_shaped: Path, weights_mib: float | None, monkeypatch: pytest.MonkeyPatch
@@ -69,6 +141,7 @@ def test_each_of_twelve_rows_has_the_bits_of_one(
         assert not np.array_equal(together, theirs), "our kernels were not used"
 
 
+@multiplication
 def test_repacked_weights_are_left_to_llama_cpp(
     r1_shaped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,18 +152,10 @@ def test_repacked_weights_are_left_to_llama_cpp(
     assert np.array_equal(ours, logits(r1_shaped, None, pieces, repack=True))
 
 
-class WithoutQuantisation:
-    """The functions of a llama.cpp that does not export how activations are quantised."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "quantize_row_q8_K_ref":
-            raise AttributeError(name)
-        return getattr(library().functions, name)
-
-
+@multiplication
 def test_another_llama_cpp_multiplies_itself() -> None:
     other = SimpleNamespace(
-        functions=WithoutQuantisation(),
+        functions=Without("quantize_row_q8_K_ref"),
         cpu_variant=SimpleNamespace(features=("AVX2", "FMA", "F16C")),
     )
     assert make_mul_mat(other, None) is None
@@ -100,6 +165,7 @@ def test_another_llama_cpp_multiplies_itself() -> None:
     assert make_mul_mat(with_avx_only, None) is None
 
 
+@multiplication
 @pytest.mark.parametrize(
     ("features", "kernel"),
     [
@@ -117,6 +183,7 @@ def test_the_kernels_are_those_with_the_bits_of_llama_cpps(
     assert supported_kernels(built)[-1] == kernel
 
 
+@multiplication
 def test_a_llama_cpp_that_does_not_say_what_it_uses_multiplies_itself() -> None:
     silent = SimpleNamespace(cpu_variant=SimpleNamespace(features=()))
     assert supported_kernels(silent) == []
