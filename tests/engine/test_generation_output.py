@@ -16,7 +16,6 @@ from deepseek_r1.core.events import (
     AnswerDelta,
     FinishReason,
     GenerationEvent,
-    GenerationStats,
     ThinkingDelta,
     ThinkingFinished,
 )
@@ -72,20 +71,10 @@ def test_the_first_token_and_a_slow_model_do_not_wait(clock: Clock) -> None:
         clock.now += EVERY_S
 
 
-@dataclass
-class Summary:
-    """The results of an answer after its end, and of its state after each token."""
-
-    thinking: str
-    answer: str
-    finished_s: list[float]
-    answering: list[bool]
-    stats: GenerationStats
-
-
 def summarize(
     pieces: list[tuple[bytes, float]], *, thinking_open: bool, text_every_s: float
-) -> Summary:
+) -> tuple[object, ...]:
+    """The results of an answer after its end, and of its state after each token."""
     with stopped() as clock:
         output = GenerationOutput(
             thinking_open=thinking_open, started=0.0, text_every_s=text_every_s
@@ -97,13 +86,9 @@ def summarize(
             events += output.on_token(piece)
             answering.append(output.answering)
         events += output.finish()
-    return Summary(
-        thinking=text_of(events, ThinkingDelta),
-        answer=text_of(events),
-        finished_s=[event.seconds for event in events if isinstance(event, ThinkingFinished)],
-        answering=answering,
-        stats=output.stats(FinishReason.STOP, context_used=0, seed=0, peak_mib=0.0),
-    )
+    finished_s = [event.seconds for event in events if isinstance(event, ThinkingFinished)]
+    stats = output.stats(FinishReason.STOP, context_used=0, seed=0, peak_mib=0.0)
+    return text_of(events, ThinkingDelta), text_of(events), finished_s, answering, stats
 
 
 @given(
@@ -260,12 +245,10 @@ def test_the_thinking_may_contain_a_stop_sequence():
     output = GenerationOutput(
         thinking_open=True, started=0.0, sampling=SamplingSettings(stop=("END",))
     )
-    events = [
-        event
-        for piece in (b"the END of a thought", b"</think>", b"an answer EN", b"D more")
-        for event in output.on_token(piece)
-    ]
+    events: list[GenerationEvent] = []
+    for piece in (b"the END of a thought", b"</think>", b"an answer EN", b"D more"):
+        events += output.on_token(piece)
     events += output.finish()
     assert output.stopped
-    assert "".join(e.text for e in events if isinstance(e, ThinkingDelta)) == "the END of a thought"
-    assert "".join(e.text for e in events if isinstance(e, AnswerDelta)) == "an answer "
+    assert text_of(events, ThinkingDelta) == "the END of a thought"
+    assert text_of(events) == "an answer "

@@ -20,12 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NoReturn
 
-from deepseek_r1.core.events import (
-    AnswerDelta,
-    FinishReason,
-    GenerationFinished,
-    GenerationStats,
-)
+from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationFinished, GenerationStats
 from deepseek_r1.host import child, protocol
 from deepseek_r1.host.worker import Worker
 

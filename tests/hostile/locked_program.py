@@ -22,6 +22,16 @@ REFUSED = {
     "make a file": "private.with_name('new').touch()",
     "make a file in shared memory": "pathlib.Path('/dev/shm/new').touch()",
 }
+
+
+def refused_by_libc(failed_call: str) -> str:
+    """A statement that raises what the C library's function reports."""
+    return (
+        f"libc = ctypes.CDLL(None, use_errno=True)\n"
+        f"if libc.{failed_call}: raise OSError(ctypes.get_errno(), '')"
+    )
+
+
 OUTCOME = """
 def outcome(source):
     try:
@@ -33,12 +43,12 @@ def outcome(source):
     return "done"
 """
 PROGRAM = """
-import ctypes, json, os, pathlib, signal, socket, subprocess, sys, threading
+import contextlib, ctypes, json, os, pathlib, signal, socket, subprocess, sys, threading
 from deepseek_r1.core.process_lock import lock_files, lock_process, network_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.native.native_library import native
 
-place = pathlib.Path(os.environ["PLACE"])
+place, outside = pathlib.Path(os.environ["PLACE"]), int(os.environ["OUTSIDE"])
 model, folder, private = (place / name for name in ("model", "folder", "private"))
 assert eval(os.environ["LOCK_PROCESS"]) == ()
 locked = threading.Event()
@@ -62,7 +72,7 @@ def locked_outcomes(
     """What becomes of each attempt: "done" or "refused".
 
     They are made in a thread that was started before the files were locked. The program has a file
-    `model`, a folder `folder`, a file `private`, and this process as one outside.
+    `model`, a folder `folder`, a file `private`, and this process as one `outside`.
     """
     (folder / "folder").mkdir()
     (folder / "model").write_bytes(bytes(8192))

@@ -15,6 +15,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 from hostile import intruder_engine
+from hostile.locked_program import refused_by_libc
 from support.patience import wait_until
 
 pytestmark = [
@@ -25,8 +26,6 @@ pytestmark = [
 SETTINGS = LoadSettings(context_length=512)
 COMMAND = [sys.executable, "-P", intruder_engine.__file__]
 OWN = os.getpid()
-LIBC = "libc = ctypes.CDLL(None, use_errno=True)\n"
-RAISE = "raise OSError(ctypes.get_errno(), '')"
 REFUSED = {
     "read a private file": "Path('{private}/diary.txt').read_text()",
     "read another model": "Path('{private}/other.gguf').read_bytes()",
@@ -39,8 +38,8 @@ REFUSED = {
     "give a file away": "os.chown('{private}/diary.txt', 1, 1)",
     "change a file's times": "os.utime('{private}/diary.txt')",
     "change an attribute": "os.setxattr('{private}/diary.txt', 'user.note', b'x')",
-    "watch what the user does": LIBC + f"if libc.inotify_init1(0) < 0: {RAISE}",
-    "share memory by number": LIBC + f"if libc.shmget(0, 4096, 0o1600) < 0: {RAISE}",
+    "watch what the user does": refused_by_libc("inotify_init1(0) < 0"),
+    "share memory by number": refused_by_libc("shmget(0, 4096, 0o1600) < 0"),
     "read its owner's secrets": f"Path('/proc/{OWN}/environ').read_bytes()",
     "read its owner's memory map": f"Path('/proc/{OWN}/maps').read_bytes()",
 }

@@ -7,7 +7,7 @@ import pytest
 from deepseek_r1.core import process_lock
 from deepseek_r1.core.process_lock import missing_parts
 from hostile import locked_program
-from hostile.locked_program import locked_outcomes
+from hostile.locked_program import locked_outcomes, refused_by_libc
 from support.command import run_code
 
 pytestmark = pytest.mark.skipif(
@@ -16,17 +16,9 @@ pytestmark = pytest.mark.skipif(
 
 REFUSED = locked_program.REFUSED | {
     "start a shell": "subprocess.run(['/bin/sh', '-c', 'true'], check=True)",
-    "signal another process": "os.kill(int(os.environ['OUTSIDE']), 0)",
-    "trace another process": (
-        "libc = ctypes.CDLL(None, use_errno=True)\n"
-        "if libc.ptrace(16, int(os.environ['OUTSIDE']), None, None):\n"
-        "    raise OSError(ctypes.get_errno(), '')"
-    ),
-    "a namespace of its own": (
-        "libc = ctypes.CDLL(None, use_errno=True)\n"
-        "if libc.unshare(0x10000000):\n"
-        "    raise OSError(ctypes.get_errno(), '')"
-    ),
+    "signal another process": "os.kill(outside, 0)",
+    "trace another process": refused_by_libc("ptrace(16, outside, None, None)"),
+    "a namespace of its own": refused_by_libc("unshare(0x10000000)"),
     "open a private file to change it": "private.open('r+')",
     "truncate a private file": "os.truncate(private, 0)",
     "move a private file": "private.rename(folder / 'taken')",
@@ -36,12 +28,8 @@ REFUSED = locked_program.REFUSED | {
     "read through a link of its own": (
         "(folder / 'way').symlink_to(private)\n(folder / 'way').read_text()"
     ),
-    "read another process's environment": (
-        "open('/proc/' + os.environ['OUTSIDE'] + '/environ').read()"
-    ),
-    "read another process's memory": (
-        "open('/proc/' + os.environ['OUTSIDE'] + '/mem', 'rb').read(1)"
-    ),
+    "read another process's environment": "open(f'/proc/{outside}/environ').read()",
+    "read another process's memory": "open(f'/proc/{outside}/mem', 'rb').read(1)",
 }
 NEEDED = {
     "interpreter": "subprocess.run([sys.executable, '-c', ''], check=True)",
@@ -75,10 +63,8 @@ del REFUSED_TO_THE_NETWORK["connect"]
 del REFUSED_TO_THE_NETWORK["a socket of the system's own"]  # asked for names of servers
 NEEDED_FOR_THE_NETWORK = {
     "connect": (
-        "try:\n"
-        "    socket.create_connection(('127.0.0.1', 9), 5)\n"
-        "except ConnectionRefusedError:\n"
-        "    pass"
+        "with contextlib.suppress(ConnectionRefusedError):\n"
+        "    socket.create_connection(('127.0.0.1', 9), 5)"
     ),
     "find a server": "socket.getaddrinfo('localhost', 443)",
     "the system's settings of the network": "open('/etc/hosts').read()",
@@ -101,11 +87,8 @@ NEEDED_FOR_THE_NETWORK = {
         "from deepseek_r1.catalogue.header_process import HeaderProcess\n"
         "from deepseek_r1.core.errors import NotAModelFile\n"
         "(folder / 'b').write_text('no model')\n"
-        "with HeaderProcess() as process:\n"
-        "    try:\n"
-        "        process.check_file(folder / 'b', True)\n"
-        "    except NotAModelFile:\n"
-        "        pass"
+        "with HeaderProcess() as process, contextlib.suppress(NotAModelFile):\n"
+        "    process.check_file(folder / 'b', True)"
     ),
 }
 EXPECTED = {

@@ -19,10 +19,7 @@ from deepseek_r1.engine.llama.binding.library import library
 
 pytestmark = pytest.mark.integration
 
-LIBRARIES = {
-    "win32": "{}.dll",
-    "darwin": "lib{}.dylib",
-}
+LIBRARIES = {"win32": "{}.dll", "darwin": "lib{}.dylib"}
 
 
 def exported_names(name: str) -> set[str]:

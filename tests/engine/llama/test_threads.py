@@ -27,12 +27,12 @@ class Machine:
         self.counts: list[int] = []
         self.governor.begin(self.now_s)
 
-    def run(self, seconds: float) -> float:
+    def run(self, seconds: float, others: float | None = None) -> float:
         """Write for so long; the rate as a share of the best fixed count's.
 
         `counts` has the counts of its tokens.
         """
-        self.counts = []
+        self.counts, self.others = [], self.others if others is None else others
         until, tokens, began = self.now_s + seconds, 0, self.now_s
         untold: list[float] = []
         while self.now_s < until:
@@ -66,26 +66,22 @@ def many_cores(count: int, others: float) -> float:
 @pytest.mark.parametrize("others", [0, 1, 2])
 def test_the_best_fixed_count_is_nearly_reached(others, observed_every_s):
     machine = Machine(2, two_cores, noise=0.1, observed_every_s=observed_every_s)
-    machine.others = others
-    machine.run(2)
+    machine.run(2, others)
     assert machine.run(20) > 0.96
 
 
 def test_it_follows_programs_that_come_and_go():
     machine = Machine(2, two_cores, noise=0.05)
     for others in (0, 1, 0, 2, 0, 1):
-        machine.others = others
-        machine.run(1.5)
+        machine.run(1.5, others)
         assert machine.run(15) > 0.95, others
 
 
 def test_a_known_situation_needs_no_new_trial():
     machine = Machine(2, two_cores)
     for others in (0, 1, 0):
-        machine.others = others
-        machine.run(5)
-    machine.others = 1
-    machine.run(0.5)  # until it looks
+        machine.run(5, others)
+    machine.run(0.5, 1)  # until it looks
     machine.run(1)
     assert set(machine.counts) == {1}
 
@@ -120,8 +116,7 @@ def test_trials_cost_about_a_percent():
 
 def test_pauses_between_answers_bring_no_trial_closer():
     machine = Machine(2, two_cores)
-    machine.others = 1
-    machine.run(30)
+    machine.run(30, 1)
     counts: list[int] = []
     for _ in range(20):  # short answers, minutes apart
         machine.now_s += 200
@@ -134,13 +129,11 @@ def test_pauses_between_answers_bring_no_trial_closer():
 def test_a_load_that_flickers_brings_no_trial_closer():
     machine = Machine(2, two_cores)
     for others in (0, 1):
-        machine.others = others
-        machine.run(30)
+        machine.run(30, others)
     tries = 0
     for _ in range(20):
         for others, seconds in ((0, 0.4), (1, 4.0)):
-            machine.others = others
-            machine.run(1.1)  # until it looks
+            machine.run(1.1, others)  # until it looks
             machine.run(seconds)
         tries += machine.counts.count(2)
     assert tries < 0.03 * 20 * 4.0 * 14

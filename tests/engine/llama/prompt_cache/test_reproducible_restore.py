@@ -15,15 +15,7 @@ from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import KVType, SamplingSettings
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 from deepseek_r1.engine.protocol.base import Engine
-from support.prompt_chats import (
-    Answered,
-    Opener,
-    answered,
-    assistant,
-    long_text,
-    prepared,
-    user,
-)
+from support.prompt_chats import Answered, Opener, answered, assistant, long_text, prepared, user
 from support.real_models import k_quant_model
 
 pytestmark = pytest.mark.integration
@@ -37,9 +29,7 @@ CHAT = [QUESTION, assistant("Letters and numbers, I think."), user("Name one of 
 Openers = Callable[[PromptCache | None], Engine]
 
 
-@pytest.fixture(
-    params=["shallow", pytest.param("k_quant", marks=pytest.mark.slow)],
-)
+@pytest.fixture(params=["shallow", pytest.param("k_quant", marks=pytest.mark.slow)])
 def model(
     request: pytest.FixtureRequest, shallow_starter: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
@@ -102,25 +92,16 @@ def test_edit_another_answer_and_change_of_version_after_a_restart(
 ) -> None:
     edited = [*CHAT[:2], user(long_text(5, 60) + " And here?")]
     other_version = [QUESTION, assistant(long_text(6, 60)), user("Name one of them.")]
+    asked = {"again": [QUESTION], "edit": edited, "version": other_version, "first version": CHAT}
     engine = opened(None)
-    wanted = {
-        "again": greedy(engine, [QUESTION]),
-        "edit": greedy(engine, edited),
-        "version": greedy(engine, other_version),
-        "first version": greedy(engine, CHAT),
-    }
+    wanted = {name: greedy(engine, chat) for name, chat in asked.items()}
     engine = opened(cache)
     answered(engine, CHAT, SAMPLED)  # leaves cells that were computed one by one
     prepared(engine, CHAT[:2])
     prepared(engine, other_version[:2])
     engine = opened(cache)
-    found = {
-        "version": greedy(engine, other_version),
-        "edit": greedy(engine, edited),
-        "again": greedy(engine, [QUESTION]),
-        "first version": greedy(engine, CHAT),
-    }
-    for name, answer in found.items():
+    for name in ("version", "edit", "again", "first version"):
+        answer = greedy(engine, asked[name])
         assert same(answer, wanted[name]), name
         assert answer.stats.cached_tokens >= 2 * PIECE, name
 

@@ -106,8 +106,6 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
         assert model.complete(STORY, sampling=hot).stats.draft_released
         assert model.memory.draft_released
         after = model.weights_stats
-        assert before is not None
-        assert after is not None
         assert after.pinned_mib > before.pinned_mib + 20
         runtime = {line.name: line for line in model.loaded.bill.lines}[BillItem.RUNTIME]
         grown = ceil(max(0.0, runtime.measured_mib - runtime.planned_mib))  # pytest's process
@@ -127,11 +125,7 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
 
 @pytest.mark.parametrize(("slower", "least_plain"), [(1e6, 0), (0.0, 10_000)])
 def test_a_draft_model_that_pays_is_kept_and_so_is_one_of_which_too_little_is_known(
-    slower: float,
-    least_plain: int,
-    starter: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    slower: float, least_plain: int, starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A verdict on one plain pass or two threw out draft models that paid, for good."""
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))

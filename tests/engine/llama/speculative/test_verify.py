@@ -52,13 +52,12 @@ def answered(
 
 def test_a_text_that_repeats_itself_takes_fewer_passes(by_name: CPUInference) -> None:
     """The schema leaves the model no other text, so what it says is no matter of chance."""
-    model = by_name
-    stats = answered(model, LIST, TWENTY_TIMES_THE_SAME, 96, temperature=0.0)
-    assert model.context_used == stats.context_used
+    stats = answered(by_name, LIST, TWENTY_TIMES_THE_SAME, 96, temperature=0.0)
+    assert by_name.context_used == stats.context_used
     assert stats.context_used == stats.prompt_tokens + stats.completion_tokens - 1
     assert stats.accepted <= stats.drafted <= DRAFT_TOKENS * stats.completion_tokens
     assert stats.tokens_per_pass > 2
-    again = answered(model, LIST, TWENTY_TIMES_THE_SAME, 96, temperature=0.0)
+    again = answered(by_name, LIST, TWENTY_TIMES_THE_SAME, 96, temperature=0.0)
     assert (again.drafted, again.accepted) == (stats.drafted, stats.accepted)
 
 
@@ -72,9 +71,8 @@ def test_an_answer_that_must_be_the_same_again_is_not_drafted(
 
 def test_the_context_after_drafts_is_that_of_its_text(from_the_disk: CPUInference) -> None:
     """After drafts were taken back, the same question finds its whole prompt in the cache."""
-    model = from_the_disk
-    first = answered(model, LIST, temperature=0.3)
-    again = answered(model, LIST, temperature=0.3)
+    first = answered(from_the_disk, LIST, temperature=0.3)
+    again = answered(from_the_disk, LIST, temperature=0.3)
     assert again.cached_tokens == first.prompt_tokens - 1
 
 
