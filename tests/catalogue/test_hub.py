@@ -12,11 +12,7 @@ from deepseek_r1.catalogue.errors import (
     RepositoryNotListed,
     RepositoryWithoutModel,
 )
-from deepseek_r1.catalogue.hub_listing import (
-    MOST_LIST_BYTES,
-    list_repository,
-    quantisation_of,
-)
+from deepseek_r1.catalogue.hub_listing import MOST_LIST_BYTES, list_repository, quantisation_of
 from deepseek_r1.catalogue.hub_models import HubListing
 from deepseek_r1.catalogue.hub_reference import (
     HF_MIRROR,
@@ -96,7 +92,7 @@ def test_the_address_of_a_file_elsewhere_stays_an_address() -> None:
     "https://user@huggingface.co/a/b", "https://huggingface.co:99999/a/b",
     "https://huggingface.co.evil.test/a/b", "https://2130706433/a/b", "https://[::1]/a/b",
     "http://127.0.0.1:1/a/b", "ftp://huggingface.co/a/b", "file:///etc/passwd.gguf",
-    "https://huggingface.co/a", "a/b\nHost: c",
+    "https://huggingface.co/a", "a/b\nHost: c"
 ])  # fmt: skip
 def test_everything_else_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(ReferenceUnusable):
@@ -177,7 +173,7 @@ def test_the_wanted_type_or_file_is_chosen(model: bytes) -> None:
 @pytest.mark.parametrize(("name", "quantisation"), [
     ("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf", "Q4_K_M"), ("model.q4_0.gguf", "Q4_0"),
     ("X-UD-IQ1_S.gguf", "UD-IQ1_S"), ("X-BF16-00001-of-00002.gguf", "BF16"),
-    ("X-mxfp4.gguf", "MXFP4"), ("plain.gguf", ""), ("Q-learning.gguf", ""),
+    ("X-mxfp4.gguf", "MXFP4"), ("plain.gguf", ""), ("Q-learning.gguf", "")
 ])  # fmt: skip
 def test_the_type_is_read_from_the_name(name: str, quantisation: str) -> None:
     assert quantisation_of(name) == quantisation
@@ -186,9 +182,7 @@ def test_the_type_is_read_from_the_name(name: str, quantisation: str) -> None:
 HOSTILE = {
     "not JSON": b"<html>login</html>",
     "another shape": b'{"error": "x"}',
-    "a negative size": json.dumps(
-        [{"type": "file", "path": "a.gguf", "size": -5}],
-    ).encode(),
+    "a negative size": json.dumps([{"type": "file", "path": "a.gguf", "size": -5}]).encode(),
     "a checksum that is none": json.dumps(
         [{"type": "file", "path": "a.gguf", "size": 5, "lfs": {"oid": "../", "size": 5}}]
     ).encode(),

@@ -17,11 +17,7 @@ import psutil
 import pytest
 
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import (
-    DownloadPhase,
-    DownloadProgress,
-    DownloadSpec,
-)
+from deepseek_r1.catalogue.download_spec import DownloadPhase, DownloadProgress, DownloadSpec
 from deepseek_r1.catalogue.errors import (
     ChecksumWrong,
     DownloadFailed,
@@ -90,7 +86,7 @@ def test_a_file_is_downloaded_with_reports_of_its_progress(tmp_path: Path, conte
     assert pulled.path == tmp_path / FILE
     assert pulled.path.read_bytes() == content
     assert (pulled.sha256, pulled.verified, pulled.new) == (
-        (hashlib.sha256(content).hexdigest(),), True, True,
+        (hashlib.sha256(content).hexdigest(),), True, True
     )  # fmt: skip
     assert reports[-1].done_bytes == reports[-1].total_bytes == len(content)
     assert {each.phase for each in reports} == {DownloadPhase.RECEIVING}
@@ -346,7 +342,7 @@ def listed(**changes: object) -> bytes:
     }
     shape = dict.fromkeys(
         ("context_trained", "blocks", "embedding", "feed_forward", "heads", "heads_kv",
-         "key_length", "value_length"), 4,
+         "key_length", "value_length"), 4
     )  # fmt: skip
     outline = {"name": "", "architecture": "", "vocabulary": 4, "parameters": 999} | {
         key: value for key, value in changes.items() if key in ("vocabulary", "parameters")
@@ -358,7 +354,7 @@ def listed(**changes: object) -> bytes:
 
 @pytest.mark.parametrize("changes", [
     {"path": "../a.gguf/.."}, {"path": "a.exe"}, {"size_bytes": -1}, {"sha256": "abc"},
-    {"vocabulary": 0}, {"parameters": 0},
+    {"vocabulary": 0}, {"parameters": 0}
 ])  # fmt: skip
 def test_a_reply_that_no_server_could_have_caused_is_refused(changes: dict[str, object]) -> None:
     frames.parse(listed(), reply_adapter)

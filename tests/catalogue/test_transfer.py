@@ -15,12 +15,7 @@ import pytest
 
 from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
-from deepseek_r1.catalogue.errors import (
-    ChecksumWrong,
-    DownloadFailed,
-    SourceRefused,
-    SourceUnsafe,
-)
+from deepseek_r1.catalogue.errors import ChecksumWrong, DownloadFailed, SourceRefused, SourceUnsafe
 from deepseek_r1.catalogue.http_source import _refuse_inside
 from deepseek_r1.catalogue.partial_file import STAGING
 from deepseek_r1.catalogue.pull import pull
@@ -56,12 +51,12 @@ class Case:
             "two_lengths": (200, content, (ten, length)),
             "partial_unasked": (206, b"GGUF", ("Content-Length: 4", "Content-Range: bytes 0-3/4")),
             "compressed": (
-                200, packed, (f"Content-Length: {len(packed)}", "Content-Encoding: gzip"),
+                200, packed, (f"Content-Length: {len(packed)}", "Content-Encoding: gzip")
             ),
             "a_login_page": (200, page, ("Content-Length: 26", "Content-Type: text/html")),
             "a_login_page_in_disguise": (
-                200, page.ljust(size), (length, "Content-Type: application/octet-stream"),
-            ),
+                200, page.ljust(size), (length, "Content-Type: application/octet-stream")
+            )
         }  # fmt: skip
         several = "Content-Type: multipart/byteranges; boundary=x"
         another = f"Content-Range: bytes 1-{size - 1}/{size}"
@@ -378,7 +373,7 @@ def redirect(target: str, source: str = "https://1.1.1.1/model.gguf") -> None:
 @pytest.mark.parametrize("host", [
     "127.0.0.1", "10.0.0.8", "[::1]", "[fe80::1]", "[::ffff:127.0.0.1]", "169.254.169.254",
     "169.254.169.254.", "2130706433", "0x7f000001", "127.1", "0", "localhost", "localhost.",
-    "printer.local", "intranet",
+    "printer.local", "intranet"
 ])  # fmt: skip
 def test_an_address_inside_is_refused_in_every_form(host: str) -> None:
     with pytest.raises(SourceUnsafe, match="inside your own network"):

@@ -46,9 +46,7 @@ def test_formulas_of_an_answer_are_drawn(formula_body: Bodies, qtbot: QtBot) -> 
     assert r"\(\foo{x}\)" in body.plain_text()
 
 
-def test_before_a_formula_is_set_its_source_is_shown(
-    formula_body: Bodies,
-) -> None:
+def test_before_a_formula_is_set_its_source_is_shown(formula_body: Bodies) -> None:
     body = formula_body()
     body.load(ANSWER)
     assert drawn(body) == 0

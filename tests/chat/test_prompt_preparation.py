@@ -10,12 +10,7 @@ from chat.chat_stack import ChatStack
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import PromptCacheSettings
-from deepseek_r1.host.protocol import (
-    CancelRequest,
-    DoneReply,
-    PrepareRequest,
-    RetainPromptsRequest,
-)
+from deepseek_r1.host.protocol import CancelRequest, DoneReply, PrepareRequest, RetainPromptsRequest
 from r1desk.chat.answers import prompt_preparation
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 

@@ -17,9 +17,7 @@ def table_view(body: MarkdownView) -> ProseView:
     return next(view for view in body.findChildren(ProseView) if view.scrolls)
 
 
-def test_a_wide_table_scrolls_and_begins_at_its_left(
-    make_body: Callable[[], MarkdownView],
-) -> None:
+def test_a_wide_table_scrolls_and_begins_at_its_left(make_body: Callable[[], MarkdownView]) -> None:
     body = make_body()
     body.load(f"before\n\n{WIDE}\nafter")
     body.fit_width(400)

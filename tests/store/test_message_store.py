@@ -12,9 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from r1desk.store import MessageState, Store
 
 
-def test_editing_and_regenerating_make_siblings_and_each_remembers_its_branch(
-    store: Store,
-) -> None:
+def test_editing_and_regenerating_make_siblings_and_each_remembers_its_branch(store: Store) -> None:
     conversation = store.conversations.create().id
     question = store.messages.append_user(conversation, "q", None).id
     first = store.messages.begin_answer(conversation, question).id

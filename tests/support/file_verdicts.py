@@ -59,8 +59,7 @@ class FileChecker:
     def __enter__(self) -> Self:
         self._client = self._stack.enter_context(
             EngineClient(
-                limits=HangLimits(loop_s=DEADLINE_S - 2),
-                budget=RestartBudget(restarts=1_000_000),
+                limits=HangLimits(loop_s=DEADLINE_S - 2), budget=RestartBudget(restarts=1_000_000)
             )
         )
         return self

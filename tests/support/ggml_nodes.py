@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepseek_r1.native.native_library import (
-    CustomNodeLayout,
-    NodeKernels,
-    native,
-)
+from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
 
 F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q4_K, Q6_K, Q8_K = 0, 1, 2, 3, 6, 7, 8, 9, 12, 14, 15
 BLOCKS = {

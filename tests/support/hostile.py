@@ -84,6 +84,13 @@ def _tensor(
     return _edit(case, change, expected)
 
 
+def _list(
+    name: str, kind: int, count: int, expected: type[errors.ModelRefused] = Damaged
+) -> Hostile:
+    """A list that claims `count` values and has none."""
+    return _raw_key(name, RawKey(b"x", ARRAY, struct.pack("<IQ", kind, count)), expected)
+
+
 def _raw_key(name: str, raw: RawKey, expected: type[errors.ModelRefused] = Damaged) -> Hostile:
     return _edit(name, lambda m: m.keys.append(raw), expected)
 
@@ -182,16 +189,12 @@ COUNTS = [
     _attr("a million keys", key_count=1_000_000),
     _raw_key("a text of 2^64-1 bytes", RawKey(b"x", STRING, b"\xff" * 8)),
     _raw_key("a text of 2^62 bytes", RawKey(b"x", STRING, struct.pack("<Q", 1 << 62))),
-    _raw_key("2^64-1 texts", RawKey(b"x", ARRAY, struct.pack("<IQ", STRING, (1 << 64) - 1))),
-    _raw_key("2^61 texts", RawKey(b"x", ARRAY, struct.pack("<IQ", STRING, 1 << 61))),
-    _raw_key("2^62 numbers", RawKey(b"x", ARRAY, struct.pack("<IQ", U32, 1 << 62))),
-    _raw_key("2^63 flags", RawKey(b"x", ARRAY, struct.pack("<IQ", BOOL, 1 << 63))),
-    _raw_key(
-        "more numbers than bytes", RawKey(b"x", ARRAY, struct.pack("<IQ", U64, 10**6)), Truncated
-    ),
-    _raw_key(
-        "more texts than bytes", RawKey(b"x", ARRAY, struct.pack("<IQ", STRING, 10**6)), Truncated
-    ),
+    _list("2^64-1 texts", STRING, (1 << 64) - 1),
+    _list("2^61 texts", STRING, 1 << 61),
+    _list("2^62 numbers", U32, 1 << 62),
+    _list("2^63 flags", BOOL, 1 << 63),
+    _list("more numbers than bytes", U64, 10**6, Truncated),
+    _list("more texts than bytes", STRING, 10**6, Truncated),
     _raw_key("a list of lists", RawKey(b"x", ARRAY, struct.pack("<IQ", ARRAY, 1) + array(U8, [1]))),
     _raw_key("type 13", RawKey(b"x", 13, bytes(8))),
     _raw_key("type -1", RawKey(b"x", 0xFFFFFFFF, bytes(8))),
