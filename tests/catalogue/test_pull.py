@@ -52,12 +52,9 @@ def sha(data: bytes) -> str:
 
 def order(server: HostileServer, content: bytes, **other: object) -> DownloadSpec:
     known: dict[str, object] = {
-        "url": f"{server.url}/model.gguf",
-        "file": "model.gguf",
-        "sha256": sha(content),
-        "size_bytes": len(content),
-        "size_exact": True,
-    }
+        "url": f"{server.url}/model.gguf", "file": "model.gguf", "sha256": sha(content),
+        "size_bytes": len(content), "size_exact": True,
+    }  # fmt: skip
     return DownloadSpec(**(known | other))
 
 

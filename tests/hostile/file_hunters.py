@@ -35,9 +35,8 @@ from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
 from support.file_verdicts import Verdict, checked_mutants
 from support.ggml_files import FAMILIES
 from support.gguf_files import tiny_qwen2
-from support.hostile_templates import HOSTILE
+from support.hostile_templates import HOSTILE, template_mutants
 from support.prompt_chats import long_text
-from support.template_mutants import template_mutants
 
 LONGEST_S = 8.0
 TESTS = Path(__file__).resolve().parents[1]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-import apsw
 import pytest
 
-from r1desk.store import Attachment, Profile, Store
+from r1desk.store import Attachment, Store
 from r1desk.store.archive import duplicate, export_json
 from r1desk.store.archive_import import import_json
 from r1desk.store.database_opening import open_database, recover_database
-from r1desk.store.migrations import MIGRATIONS
 
 NOTES = Attachment("notes.md", "# Notes\n\n中文", 7)
 TABLE = Attachment("table.csv", "a,b\n1,2\n", 6)
@@ -78,14 +75,3 @@ def test_attachments_survive_a_recovery(database: Path, memory_dir: Path) -> Non
     with Store(path) as store:
         assert store.messages.path(conversation)[0].attachments == (NOTES,)
         assert store.attachments.drafts(None) == (TABLE,)
-
-
-def test_a_profile_of_the_first_format_gets_the_table(tmp_path: Path) -> None:
-    written = Path(__file__).parent / "profile_of_11f9082"
-    folder = shutil.copytree(written, tmp_path / "earlier")
-    with Profile.open(folder) as profile, Store(profile.database) as store:
-        store.attachments.save_drafts(None, [NOTES])
-        assert store.attachments.drafts(None) == (NOTES,)
-        assert all(not m.edited for m in store.messages.path(1))
-    with apsw.Connection(str(profile.database)) as db:
-        assert db.execute("PRAGMA user_version").fetchall() == [(len(MIGRATIONS),)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import apsw
 import pytest
 
 from deepseek_r1.core.events import FinishReason
 from r1desk import preferences
-from r1desk.store import MessageState, Profile, Store
+from r1desk.store import Attachment, MessageState, Profile, Store
+from r1desk.store.migrations import MIGRATIONS
 
 WRITTEN = Path(__file__).parent / "profile_of_11f9082"
 SUM, PARIS, TRASHED = 1, 2, 3
@@ -62,3 +64,13 @@ def test_preferences_of_an_earlier_profile_are_read(folder: Path) -> None:
     assert stored.sampling.max_tokens == 99
     assert stored.load.memory_budget == 3000
     assert stored.system_prompt == "Be short."
+
+
+def test_an_earlier_profile_gets_the_table_of_attachments(folder: Path) -> None:
+    notes = Attachment("notes.md", "# Notes", 7)
+    with Profile.open(folder) as profile, Store(profile.database) as store:
+        store.attachments.save_drafts(None, [notes])
+        assert store.attachments.drafts(None) == (notes,)
+        assert all(not m.edited for m in store.messages.path(SUM))
+    with apsw.Connection(str(profile.database)) as db:
+        assert db.execute("PRAGMA user_version").fetchall() == [(len(MIGRATIONS),)]

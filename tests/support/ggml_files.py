@@ -227,13 +227,7 @@ def _write(
 
 
 FAMILIES = {
-    "gpt2": tiny_gpt2,
-    "starcoder": tiny_starcoder,
-    "gptj": tiny_gptj,
-    "gptneox": tiny_neox,
-    "dolly-v2": lambda path: tiny_neox(path, dolly=True),
-    "mpt": tiny_mpt,
-    "replit": tiny_replit,
-    "llama": tiny_llama_ggjt,
-    "falcon": tiny_falcon,
-}
+    "gpt2": tiny_gpt2, "starcoder": tiny_starcoder, "gptj": tiny_gptj, "gptneox": tiny_neox,
+    "dolly-v2": lambda path: tiny_neox(path, dolly=True), "mpt": tiny_mpt, "replit": tiny_replit,
+    "llama": tiny_llama_ggjt, "falcon": tiny_falcon,
+}  # fmt: skip

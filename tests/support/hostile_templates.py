@@ -1,6 +1,44 @@
-"""Chat templates that a stranger may have made: each has to end soon, with a reason."""
+"""Chat templates that a stranger may have made: each has to end soon, with a reason.
+
+`HOSTILE` are made by hand; `template_mutants` is a seeded stream of changed ones.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+from jinja2 import Environment, TemplateSyntaxError
+
+_PIECES = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}|[^{]+|\{", re.DOTALL)
+_NUMBERS = ("0", "-1", "2", "60", "99999", "10000000", "-1000000000", "2147483648", "9" * 40)
+_NAMES = ("messages", "message", "loop", "ns", "x", "bos_token", "tools", "self", "namespace", "m")
+_FILTERS = (
+    "abs", "capitalize", "count", "default", "dictsort", "first", "int", "join", "last", "length",
+    "list", "lower", "map('upper')", "max", "min", "reverse", "round(9)", "round(-99999999)",
+    "select", "sort", "string", "title", "tojson", "tojson(99999)", "trim", "unique", "upper",
+    "replace('', 'aaaaaaaa')", "join('aaaaaaaa')", "center(999999999)", "attr('__class__')",
+)  # fmt: skip
+_OPERATORS = (" + ", " * ", " ~ ", " % ", " ** ", " // ", " == ", " in ", " < ", " and ", " is ")
+_EXPRESSIONS = (
+    "range(99999)|list", "range(10)", "messages", "messages[0]", "[x, x]", "{x: x}", "(x, x)",
+    "'a' * 99999", "[1] * 99999", "x.split('')", "x.__class__", "x.format(x)",
+    "'{:9999}'.format(1)",
+    "joiner()", "cycler(1, 2)", "strftime_now('%c' * 99)", "raise_exception(x)", "loop(messages)",
+    "messages[-1].content", "caller()", "dict(a=x)", "x['content']", "lipsum()", "none", "1 / 3",
+)  # fmt: skip
+_STATEMENTS = (
+    "{% set x = messages %}", "{% set ns = namespace(x=[1]) %}", "{% set ns.x = [ns.x, ns.x] %}",
+    "{% for x in range(99999) %}", "{% for x in messages recursive %}", "{% endfor %}",
+    "{% if x %}", "{% else %}", "{% endif %}", "{% break %}", "{% continue %}",
+    "{% macro x(m) %}", "{% endmacro %}", "{% call x() %}", "{% endcall %}", "{% set x %}",
+    "{% endset %}", "{% filter upper %}", "{% endfilter %}", "{% include x %}", "{{ x }}", "{{",
+    "{%", "}}", "%}", "{#", "{% raw %}", "{% endraw %}",
+)  # fmt: skip
+_COPIES = (2, 2, 3, 10, 100, 2000)
+BROKEN_SHARE = 0.1  # of those without Jinja's syntax
+LONGEST = 200_000  # characters of a mutant
 
 SHARED_LISTS = (
     "{% set ns=namespace(a=[1],b=[1]) %}{% for i in range(60) %}{% set ns.a=[ns.a,ns.a] %}"
@@ -76,3 +114,124 @@ HOSTILE = {
     "division by zero": "{{ 1 / 0 }}",
     "a missing key": "{{ messages[99].content }}",
 }
+
+
+def template_mutants(sources: Sequence[str], seed: int) -> Iterator[str]:
+    """Endless changed copies of `sources`, each with one to four changes.
+
+    Most that are no Jinja any more are left out: they end before anything is computed.
+    """
+    random = Random(seed)
+    for source in _changed(sources, random):
+        if _parses(source) or random.random() < BROKEN_SHARE:
+            yield source
+
+
+def _parses(source: str) -> bool:
+    try:
+        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(source)
+    except (TemplateSyntaxError, RecursionError):
+        return False
+    return True
+
+
+def _changed(sources: Sequence[str], random: Random) -> Iterator[str]:
+    changes: tuple[Callable[[list[str], Sequence[str], Random], None], ...] = (
+        _lose, _double, _exchange, _move_in, _new_number, _new_number, _new_name, _with_filter,
+        _with_filter, _new_operator, _new_expression, _new_expression, _new_statement, _in_loops,
+        _flip, _cut,
+    )  # fmt: skip
+    while True:
+        pieces = _PIECES.findall(random.choice(sources))
+        for _ in range(random.choice((1, 1, 1, 2, 4))):
+            random.choice(changes)(pieces or [""], sources, random)
+        yield "".join(pieces)[:LONGEST]
+
+
+def _place(pieces: list[str], random: Random) -> int:
+    """Mostly a piece that is computed."""
+    computed = [at for at, piece in enumerate(pieces) if piece.startswith(("{{", "{%"))]
+    return random.choice(computed) if computed else random.randrange(len(pieces))
+
+
+def _lose(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    del pieces[_place(pieces, random)]
+
+
+def _double(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    at = _place(pieces, random)
+    end = at + random.choice((1, 1, 2, 5, 20))
+    copied = pieces[at:end]
+    times = min(random.choice(_COPIES), LONGEST // max(1, sum(map(len, copied))))
+    pieces[at:at] = copied * times
+
+
+def _exchange(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    one, two = _place(pieces, random), _place(pieces, random)
+    pieces[one], pieces[two] = pieces[two], pieces[one]
+
+
+def _move_in(pieces: list[str], sources: Sequence[str], random: Random) -> None:
+    """Put a part of another template in."""
+    other = _PIECES.findall(random.choice(sources)) or [""]
+    begin = random.randrange(len(other))
+    at = _place(pieces, random)
+    pieces[at:at] = other[begin : begin + random.choice((1, 3, 10, 50))]
+
+
+def _replace_one(
+    pieces: list[str], pattern: str, random: Random, new: Callable[[str], str]
+) -> None:
+    at = _place(pieces, random)
+    found = list(re.finditer(pattern, pieces[at]))
+    if found:
+        one = random.choice(found)
+        pieces[at] = pieces[at][: one.start()] + new(one.group()) + pieces[at][one.end() :]
+
+
+def _new_number(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    _replace_one(pieces, r"-?\d+", random, lambda _: random.choice(_NUMBERS))
+
+
+def _new_name(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    _replace_one(pieces, r"[A-Za-z_]\w*", random, lambda _: random.choice(_NAMES))
+
+
+def _with_filter(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    names = r"[A-Za-z_][\w.]*"
+    _replace_one(pieces, names, random, lambda name: f"{name}|{random.choice(_FILTERS)}")
+
+
+def _new_operator(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    known = r" (?:[-+*~%<>]|==|!=|in|and|or|is) "
+    _replace_one(pieces, known, random, lambda _: random.choice(_OPERATORS))
+
+
+def _new_expression(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    part = r"'[^']*'|[A-Za-z_][\w.]*(?:\[[^\]]*\])?"
+    _replace_one(pieces, part, random, lambda _: random.choice(_EXPRESSIONS))
+
+
+def _new_statement(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    pieces.insert(random.randrange(len(pieces) + 1), random.choice(_STATEMENTS))
+
+
+def _in_loops(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    """Put a part into loops."""
+    deep = random.choice((1, 2, 3, 30))
+    begin = random.randrange(len(pieces))
+    end = min(len(pieces), begin + random.choice((1, 2, 10)))
+    over = f"{{% for x in {random.choice(_EXPRESSIONS)} %}}"
+    pieces[begin:end] = [over] * deep + pieces[begin:end] + ["{% endfor %}"] * deep
+
+
+def _flip(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    at = _place(pieces, random)
+    if piece := pieces[at]:
+        place = random.randrange(len(piece))
+        new = chr(random.choice((random.randrange(128), random.randrange(0x11000))))
+        pieces[at] = piece[:place] + new + piece[place + 1 :]
+
+
+def _cut(pieces: list[str], _: Sequence[str], random: Random) -> None:
+    del pieces[1 + random.randrange(len(pieces)) :]
