@@ -1,20 +1,14 @@
-"""The catalogue's page on a computer whose speed and memory are known."""
+"""The dialog for models and its pages, by mouse, and the speed of a computer."""
 
 from __future__ import annotations
 
-import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.hardware.pressure import MemoryReading
-from r1desk.models import forecast_service as service
 from r1desk.models.forecast import MachineSpeed
-from r1desk.models.forecast_service import ForecastService
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import ModelChooser
-from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 
 SPEED = MachineSpeed(memory_mib_s=12_000.0, disk_mib_s=2_300.0, threads=2)
@@ -36,15 +30,3 @@ def select(page: CataloguePage, model: str, quantisation: str) -> None:
     (top,) = page.table.tree.findItems(model, Qt.MatchFlag.MatchExactly)
     rows = [top.child(at) for at in range(top.childCount())]
     page.table.tree.setCurrentItem(next(row for row in rows if row.text(0) == quantisation))
-
-
-def shown_page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
-    """The page for a budget of 2 GiB on a computer with 22 GB free, once it has its cards."""
-    monkeypatch.setattr(service, "machine_speed", lambda: SPEED)
-    monkeypatch.setattr(service, "memory_reading", lambda: MemoryReading(32_000.0, 22_000.0))
-    made = CataloguePage(ForecastService(Preferences(load=LoadSettings(memory_budget=2048))))
-    qtbot.addWidget(made)
-    made.resize(760, 560)
-    made.show()
-    qtbot.waitUntil(lambda: any("tok/s" in card.facts.text() for card in made.cards))
-    return made

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.models import forecast_service
+from r1desk.models.widgets.catalogue_page import CataloguePage
+from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript
 from window.catalogue_pages import SPEED
@@ -33,3 +37,17 @@ def ready(qtbot: QtBot, session: Session) -> Session:
 def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The computer is not measured."""
     monkeypatch.setattr(forecast_service, "machine_speed", lambda: SPEED)
+
+
+@pytest.fixture
+def page(qtbot: QtBot, known_speed: None, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
+    """The catalogue for a budget of 2 GiB where 22 GB are free: the 7B runs from the disk."""
+    free = MemoryReading(32_000.0, 22_000.0)
+    monkeypatch.setattr(forecast_service, "memory_reading", lambda: free)
+    settings = Preferences(load=LoadSettings(memory_budget=2048))
+    made = CataloguePage(forecast_service.ForecastService(settings))
+    qtbot.addWidget(made)
+    made.resize(760, 560)
+    made.show()
+    qtbot.waitUntil(lambda: any("tok/s" in card.facts.text() for card in made.cards))
+    return made

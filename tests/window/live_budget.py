@@ -3,11 +3,9 @@
     .venv/bin/python tests/window/live_budget.py MODEL [--from 1280] [--to 768] [--tokens 240]
         [--within 2]
 
-The same question is answered twice: calmly, and with the slider moved in the middle. Afterwards
-the slider goes up and down again without an answer, and the window's own process grows: the model
-has to leave it the room. Prints one JSON object: what the gauge showed
-before and after, the seconds until it was under the new number, whether the texts are equal. Exit
-status 1 where a promise was not kept.
+A question is answered twice: calmly, and with the slider moved in the middle. Afterwards the
+slider goes up and down without an answer, and the window's own process grows: the model has to
+leave it the room. Prints one JSON object; exit status 1 where a promise was not kept.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QFileDialog, QWidget
 
 NO_KEYS = Qt.KeyboardModifier.NoModifier
 
@@ -67,6 +67,13 @@ def press_button(inside: QWidget, name: str) -> None:
     """Click the visible button with this text or accessible name."""
     buttons = (b for b in inside.findChildren(QAbstractButton) if b.isVisible())
     click(next(b for b in buttons if name in (b.text(), b.accessibleName())))
+
+
+def choose_file(inside: QWidget, path: Path) -> None:
+    """Choose a file in the dialog that was opened last, and close it."""
+    dialog = inside.findChildren(QFileDialog)[-1]
+    dialog.fileSelected.emit(str(path))
+    dialog.reject()
 
 
 def files_of(*paths: Path) -> QMimeData:

@@ -85,6 +85,12 @@ def short_answers(stored: prefs.Preferences) -> None:
     stored.sampling = SamplingSettings(max_tokens=48, seed=1)
 
 
+def small_context(stored: prefs.Preferences) -> None:
+    """Of 512 tokens, of which 40 are kept for the answer."""
+    stored.load = stored.load.model_copy(update={"context_length": 512})
+    stored.sampling = SamplingSettings(max_tokens=40, seed=1)
+
+
 def wait_ready(qtbot: QtBot, session: Session) -> None:
     """Until a model is loaded. Fails with what the window shows where that fails."""
     failures: list[str] = []

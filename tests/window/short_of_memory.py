@@ -4,12 +4,10 @@
         .venv/bin/python tests/window/short_of_memory.py \\
         [--model FILE] [--budget 1280] [--tokens 120] [--full 0.97]
 
-The limit's group holds window, engine and the program that eats. The same question is answered
-three times: to warm up, calmly, and while the eater fills the group to `--full`. Prints one JSON
-object: whether the texts are equal, every notice that was shown, the least budget that was held,
-the seconds until it came back, and how often the kernel killed. Exit status 1 where a promise was
-not kept. Without a limit it eats the machine's own memory: only where you are alone. The eater asks
-to be killed before anything else, should it come to that.
+The limit's group holds window, engine and the program that eats. A question is answered three
+times: to warm up, calmly, and while the eater fills the group to `--full`. Prints one JSON object;
+exit status 1 where a promise was not kept. Without a limit it eats the machine's own memory: only
+where you are alone. The eater asks to be killed before anything else, should it come to that.
 """
 
 from __future__ import annotations

@@ -14,11 +14,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import ErrorReport, ModelFileMissing
-from r1desk.platform.background_thread import (
-    ask_in_background,
-    in_background,
-    stream_in_background,
-)
+from r1desk.platform.background_thread import ask_in_background, in_background, stream_in_background
 from r1desk.platform.main_thread_gc import MainThreadCollector
 from support.patience import PATIENCE_S
 

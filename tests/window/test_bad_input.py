@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QDragLeaveEvent
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import errors
@@ -24,7 +24,7 @@ from r1desk.shell.session import Session
 from support.engine_script import EngineScript, refuses
 from support.gguf_files import tiny_llama
 from support.raw_gguf import STRING, RawGguf
-from window.mouse_and_keys import click, drag, drop, files_of, press_button
+from window.mouse_and_keys import choose_file, click, drag, drop, files_of, press_button
 from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
 from window.stall_meter import answering_window
 
@@ -197,9 +197,7 @@ def test_a_file_that_is_no_template_is_refused_and_the_model_stays(
         before = session.models.current
         engine.loads(refuses(errors.TemplateUnusable(detail="line 1")))
         session.window.composer_footer.template.file_requested.emit()
-        dialog = session.window.findChild(QFileDialog)
-        dialog.fileSelected.emit(str(file))
-        dialog.reject()
+        choose_file(session.window, file)
         qtbot.waitUntil(lambda: shown in session.window.notices.label.text())
         assert session.models.current == before
         assert session.preferences.chat_templates == {}

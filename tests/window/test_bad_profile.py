@@ -67,9 +67,6 @@ def opened(qtbot: QtBot, profile: Path) -> Iterator[Session]:
         yield session
 
 
-# ---- read-only ------------------------------------------------------------------------------
-
-
 def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
     qtbot: QtBot, disk: Disk, profile: Path
 ) -> None:
@@ -106,9 +103,6 @@ def test_a_read_only_profile_can_be_read_and_says_why_nothing_can_be_sent(
         ask(qtbot, session, "And now?")
         wait_answered(qtbot, session)
         assert len(session.chat.shown_branch) == 4
-
-
-# ---- full -----------------------------------------------------------------------------------
 
 
 def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(
@@ -198,9 +192,6 @@ def test_a_first_start_on_a_full_disk_says_so_and_keeps_the_text(qtbot: QtBot, d
         qtbot.waitUntil(lambda: session.window.composer.text() == "Is there room?")
 
 
-# ---- damaged --------------------------------------------------------------------------------
-
-
 def test_strange_but_valid_settings_do_no_harm(qtbot: QtBot, own_profile: Path) -> None:
     own_profile.mkdir()
     strange = {
@@ -247,9 +238,6 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
         ask(qtbot, session, "Does it go on?")
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].state == "complete"
-
-
-# ---- late -----------------------------------------------------------------------------------
 
 
 @pytest.fixture

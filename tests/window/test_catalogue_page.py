@@ -24,14 +24,9 @@ from r1desk.models.widgets import chooser as chooser_module
 from r1desk.models.widgets.catalogue_page import CataloguePage
 from r1desk.models.widgets.chooser import PATH_ROLE, ModelChooser
 from r1desk.preferences import Preferences
-from window.catalogue_pages import SPEED, select, shown_page
+from window.catalogue_pages import SPEED, select
 
 pytestmark = pytest.mark.usefixtures("known_speed")
-
-
-@pytest.fixture
-def page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
-    return shown_page(qtbot, monkeypatch)
 
 
 def test_the_page_begins_with_a_card_for_each_purpose(page: CataloguePage) -> None:

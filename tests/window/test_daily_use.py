@@ -7,14 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (
-    QApplication,
-    QFileDialog,
-    QPlainTextEdit,
-    QPushButton,
-    QTextEdit,
-    QToolButton,
-)
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton, QTextEdit, QToolButton
 from pytestqt.qtbot import QtBot
 
 from r1desk.conversations.conversation_intents import NewChat
@@ -24,8 +17,25 @@ from r1desk.shell.session import Session
 from r1desk.store import ConversationSettings, Profile, Store
 from support.engine_script import EngineScript, goes_on, waits
 from support.gguf_files import tiny_llama
-from window.mouse_and_keys import click, click_row, focused, has_row, press, row_of, type_text
-from window.session_fixture import ask, ready_session, running_session, wait_answered, wait_ready
+from window.mouse_and_keys import (
+    choose_file,
+    click,
+    click_row,
+    focused,
+    has_row,
+    press,
+    press_button,
+    row_of,
+    type_text,
+)
+from window.session_fixture import (
+    ask,
+    last_view,
+    ready_session,
+    running_session,
+    wait_answered,
+    wait_ready,
+)
 from window.stored_conversations import store_conversation
 
 
@@ -50,9 +60,6 @@ def fruit(qtbot: QtBot, own_profile: Path) -> Iterator[Session]:
         wait_shown(qtbot, session, "Yellow.")
         wait_rows(qtbot, session, 3)
         yield session
-
-
-# ---- opening
 
 
 def test_a_click_opens_a_conversation_once(qtbot: QtBot, fruit: Session) -> None:
@@ -139,9 +146,6 @@ def test_one_click_shows_what_is_in_the_trash(qtbot: QtBot, own_profile: Path) -
         qtbot.waitUntil(lambda: not session.chat.trashed)
 
 
-# ---- the cursor
-
-
 def test_what_is_typed_after_new_chat_is_in_the_composer(qtbot: QtBot, fruit: Session) -> None:
     composer = fruit.window.composer
     click(fruit.window.sidebar.new_button)
@@ -221,11 +225,7 @@ def test_after_a_load_a_suggestion_and_a_regeneration_one_can_type(
     click(example)
     assert session.window.composer.editor.hasFocus()
     wait_answered(qtbot, session)
-    answer = session.window.chat.view(session.chat.shown_branch[-1].id)
-    again = next(
-        b for b in answer.findChildren(QToolButton) if b.accessibleName() == "Answer again"
-    )
-    click(again)
+    press_button(last_view(session), "Answer again")
     assert session.window.composer.editor.hasFocus()
     wait_answered(qtbot, session)
 
@@ -249,9 +249,6 @@ def test_escape_from_editing_leads_to_the_composer_and_enter_sends_an_edited_mes
         press(Qt.Key.Key_Return)
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[0].content == "Bananas?\nAnd apples?"
-
-
-# ---- one answer at a time
 
 
 def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
@@ -292,9 +289,6 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         qtbot.waitUntil(lambda: not session.chat.busy)
 
 
-# ---- finding text
-
-
 def test_ctrl_f_finds_text_in_the_conversation_and_steps_through_it(
     qtbot: QtBot, own_profile: Path
 ) -> None:
@@ -329,9 +323,6 @@ def test_an_answer_that_ends_while_the_window_is_elsewhere_is_announced(
         assert alerts == [session.window]
 
 
-# ---- the list's menu
-
-
 def test_a_conversation_is_pinned_duplicated_and_exported(
     qtbot: QtBot, fruit: Session, tmp_path: Path
 ) -> None:
@@ -344,16 +335,11 @@ def test_a_conversation_is_pinned_duplicated_and_exported(
     qtbot.waitUntil(lambda: first.data() == "Pinned")
     assert row_of(conversations, "Apples").row() == 1
     actions["Export…"].trigger()
-    dialog = fruit.window.findChild(QFileDialog)
-    dialog.fileSelected.emit(str(tmp_path / "apples.json"))
-    dialog.reject()
+    choose_file(fruit.window, tmp_path / "apples.json")
     qtbot.waitUntil((tmp_path / "apples.json").exists)
     actions["Duplicate"].trigger()
     rows = conversations.model()
     qtbot.waitUntil(lambda: rows.rowCount() == 5)
-
-
-# ---- settings of a conversation
 
 
 def test_a_conversation_keeps_its_system_prompt_and_sampling(

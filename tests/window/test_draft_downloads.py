@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import download_spec
@@ -26,7 +25,8 @@ from r1desk.shell.session import Session
 from support.engine_script import EngineScript
 from support.gguf_files import tiny_llama
 from support.hostile_server import QUICK, HostileServer, hub_server
-from window.catalogue_pages import select, shown_page
+from window.catalogue_pages import select
+from window.mouse_and_keys import click
 from window.session_fixture import running_session, wait_ready
 
 SEVEN = "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
@@ -43,41 +43,35 @@ def draft() -> KnownDraft:
 
 
 @pytest.fixture
-def page(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> CataloguePage:
-    """Under its budget the 7B runs from the disk."""
-    return shown_page(qtbot, monkeypatch)
-
-
-def unfold(qtbot: QtBot, page: CataloguePage) -> None:
-    """Show all files and select the 7B's."""
-    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+def seven_selected(page: CataloguePage) -> None:
+    """All files are shown, and the 7B's is selected."""
+    click(page.fold)
     select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
 
 
-def requested_by(qtbot: QtBot, page: CataloguePage, click: object) -> list[str]:
+def requested(page: CataloguePage) -> list[str]:
     """The files that a click requests."""
     files: list[str] = []
     page.download_requested.connect(lambda *specs: files.extend(s.file for s in specs if s))
-    qtbot.mouseClick(click, Qt.MouseButton.LeftButton)
+    click(page.table.download_button)
     return files
 
 
+@pytest.mark.usefixtures("seven_selected")
 def test_a_model_from_the_disk_is_downloaded_with_its_draft_model(
     qtbot: QtBot, page: CataloguePage, draft: KnownDraft
 ) -> None:
-    unfold(qtbot, page)
     assert page.table.draft.isVisible()
     assert "about 400 MB more" in page.table.draft.text()
     assert draft.repository in page.table.draft.toolTip(), "the address is shown before the click"
-    files = requested_by(qtbot, page, page.table.download_button)
-    assert files == [SEVEN, draft.file]
+    assert requested(page) == [SEVEN, draft.file]
 
 
 def test_the_button_stays_in_view_when_a_file_is_selected(
     qtbot: QtBot, page: CataloguePage
 ) -> None:
     page.resize(760, 620)
-    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    click(page.fold)
     qtbot.wait(100)  # it scrolls to the table
     select(page, "DeepSeek-R1-Distill-Qwen-7B", "Q4_K_M")
     qtbot.wait(100)  # the lines about the file have their place
@@ -85,23 +79,23 @@ def test_the_button_stays_in_view_when_a_file_is_selected(
     qtbot.waitUntil(lambda: button.visibleRegion().boundingRect() == button.rect())
 
 
+@pytest.mark.usefixtures("seven_selected")
 def test_without_the_check_mark_the_model_comes_alone(qtbot: QtBot, page: CataloguePage) -> None:
-    unfold(qtbot, page)
-    qtbot.mouseClick(page.table.draft, Qt.MouseButton.LeftButton)
-    assert requested_by(qtbot, page, page.table.download_button) == [SEVEN]
+    click(page.table.draft)
+    assert requested(page) == [SEVEN]
 
 
+@pytest.mark.usefixtures("seven_selected")
 def test_a_model_without_a_draft_model_offers_none(qtbot: QtBot, page: CataloguePage) -> None:
-    unfold(qtbot, page)
     select(page, "DeepSeek-R1-Distill-Llama-8B", "Q4_K_M")
     assert not page.table.draft.isVisible()
-    assert len(requested_by(qtbot, page, page.table.download_button)) == 1
+    assert len(requested(page)) == 1
 
 
 def test_the_check_mark_follows_the_file_until_the_user_sets_it(
     qtbot: QtBot, page: CataloguePage
 ) -> None:
-    qtbot.mouseClick(page.fold, Qt.MouseButton.LeftButton)
+    click(page.fold)
     box = page.table.draft
     for model, streams in (("7B", True), ("14B", False), ("7B", True)):
         (file,) = (f for f in files_of(page) if fits(f, model))
@@ -109,7 +103,7 @@ def test_the_check_mark_follows_the_file_until_the_user_sets_it(
         forecast = replace(file.forecast, bill=resident)
         box.offer(file if streams else replace(file, forecast=forecast), here=False)
         assert box.isChecked() == streams
-    qtbot.mouseClick(box, Qt.MouseButton.LeftButton)
+    click(box)
     select(page, "DeepSeek-R1-Distill-Qwen-14B", "Q4_K_M")
     assert not box.isChecked()
 
@@ -134,7 +128,7 @@ def test_a_card_offers_the_draft_model_too(
     assert card.draft.isVisible()
     assert card.draft.isChecked()
     with qtbot.waitSignal(card.download_requested) as requested:
-        qtbot.mouseClick(card.button, Qt.MouseButton.LeftButton)
+        click(card.button)
     assert requested.args == [file, "Hugging Face", draft]
     card.show_place(Path(SEVEN), in_use=False, draft_here=False)
     assert not card.draft.isVisible()
@@ -149,12 +143,6 @@ def seven(own_profile: Path) -> Path:
     """A file under the name of the 7B."""
     (own_profile / "models").mkdir(parents=True, exist_ok=True)
     return tiny_llama(own_profile / "models" / SEVEN)
-
-
-def with_model(path: Path, stored: Preferences) -> None:
-    stored.model_path = str(path)
-    stored.panel_visible = True
-    stored.load = LoadSettings(context_length=512)
 
 
 @pytest.fixture
@@ -182,7 +170,9 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
     draft: KnownDraft,
 ) -> None:
     def with_seven(stored: Preferences) -> None:
-        with_model(seven, stored)
+        stored.model_path = str(seven)
+        stored.panel_visible = True
+        stored.load = LoadSettings(context_length=512)
 
     with running_session(qtbot, own_profile, with_seven, engine) as session:
         session.downloads.policy = QUICK
@@ -198,7 +188,7 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         assert listed.status.text() == "Downloaded and verified by its checksum."
         assert listed.load_button.text() == "Load the model with it"
         with qtbot.waitSignal(session.models.loaded):
-            qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
+            click(listed.load_button)
         assert draft_of(session) == draft.file
         assert row.button.text() == draft.file
         assert not row.offered.isVisibleTo(row)
@@ -206,30 +196,26 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
 
 
 def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(
-    qtbot: QtBot, own_profile: Path, tmp_path: Path, hub: HostileServer, draft: KnownDraft
+    qtbot: QtBot, ready: Session, tmp_path: Path, hub: HostileServer, draft: KnownDraft
 ) -> None:
     content = tiny_llama(tmp_path / "model.gguf").read_bytes()
-    model = HostileServer(lambda _request, reply: reply.file(content))
-    with running_session(qtbot, own_profile) as session, model.running():
-        session.downloads.policy = QUICK
-        wait_ready(qtbot, session)
+    ready.downloads.policy = QUICK
+    with HostileServer(lambda _request, reply: reply.file(content)).running() as model:
         order = DownloadSpec(f"{model.url}/{SEVEN}", SEVEN, hashlib.sha256(content).hexdigest())
-        session.downloads.start_with_draft(order, download_spec.spec_for_draft(draft))
-        qtbot.waitUntil(lambda: session.downloads.arrived(SEVEN) is not None)
-        listed = session.window.downloads.rows[SEVEN]
-        with qtbot.waitSignal(session.models.loaded):
-            qtbot.mouseClick(listed.load_button, Qt.MouseButton.LeftButton)
-        assert session.models.path.name == SEVEN
-        assert draft_of(session) == draft.file
+        ready.downloads.start_with_draft(order, download_spec.spec_for_draft(draft))
+        qtbot.waitUntil(lambda: ready.downloads.arrived(SEVEN) is not None)
+    with qtbot.waitSignal(ready.models.loaded):
+        click(ready.window.downloads.rows[SEVEN].load_button)
+    assert ready.models.path.name == SEVEN
+    assert draft_of(ready) == draft.file
 
 
 def test_a_draft_model_of_another_model_has_no_button(
-    qtbot: QtBot, session: Session, hub: HostileServer, draft: KnownDraft
+    qtbot: QtBot, ready: Session, hub: HostileServer, draft: KnownDraft
 ) -> None:
-    session.downloads.policy = QUICK
-    wait_ready(qtbot, session)
-    with qtbot.waitSignal(session.downloads.finished):
-        session.downloads.start(download_spec.spec_for_draft(draft))
-    listed = session.window.downloads.rows[draft.file]
+    ready.downloads.policy = QUICK
+    with qtbot.waitSignal(ready.downloads.finished):
+        ready.downloads.start(download_spec.spec_for_draft(draft))
+    listed = ready.window.downloads.rows[draft.file]
     assert listed.status.text() == "Downloaded and verified by its checksum."
     assert not listed.load_button.isVisible()

@@ -14,7 +14,7 @@ from r1desk.chat.presenters.attachment_presenter import AttachmentDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.conversations.conversation_intents import ExportConversations
 from r1desk.shell.session import Session
-from window.mouse_and_keys import click, drop, files_of, press, type_text
+from window.mouse_and_keys import choose_file, click, drop, files_of, press, type_text
 from window.session_fixture import notice_text, ready_session, running_session, wait_answered
 from window.stored_conversations import store_conversation
 
@@ -141,9 +141,7 @@ def choose(session: Session, start: str, file: Path) -> None:
         if button.accessibleName() == "Export and import"
     )
     next(a for a in more.menu().actions() if a.text().startswith(start)).trigger()
-    dialog = session.window.findChildren(QFileDialog)[-1]
-    dialog.fileSelected.emit(str(file))
-    dialog.reject()
+    choose_file(session.window, file)
 
 
 def wait_notice(qtbot: QtBot, session: Session, text: str) -> None:

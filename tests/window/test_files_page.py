@@ -23,7 +23,7 @@ from r1desk.models.widgets.files_page import FilesPage
 from r1desk.shell.session import Session
 from support.gguf_files import tiny_llama
 from window.catalogue_pages import open_chooser
-from window.mouse_and_keys import click
+from window.mouse_and_keys import click, press_button
 from window.session_fixture import ready_session
 
 
@@ -76,7 +76,7 @@ def answer_box(page: FilesPage, button: str) -> str:
     """Click the question's button of this name; returns what it said."""
     box = page.findChild(QMessageBox)
     text = f"{box.text()} {box.informativeText()}".replace("\u200b", "")
-    click(next(each for each in box.buttons() if each.text() == button))
+    press_button(box, button)
     return text
 
 
@@ -221,6 +221,6 @@ def test_a_partial_download_of_last_time_is_listed_and_deleted(
         box = QApplication.activeModalWidget()
         assert isinstance(box, QMessageBox)
         assert "already downloaded" in box.text()
-        click(next(each for each in box.buttons() if each.text() == "Delete"))
+        press_button(box, "Delete")
         qtbot.waitUntil(lambda: "part.gguf" not in page.window().downloads.list.rows)
         qtbot.waitUntil(lambda: not list((folder / STAGING).glob("part.gguf.*")))

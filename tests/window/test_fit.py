@@ -12,40 +12,33 @@ import pytest
 from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
-from r1desk.models import catalogue_picks
+from r1desk.models import catalogue_picks, forecast
 from r1desk.models import forecast_service as module
 from r1desk.models.catalogue_picks import recommend_download
-from r1desk.models.forecast import (
-    Fit,
-    Forecast,
-    MachineSpeed,
-    estimate_fit,
-    expected_tok_s,
-    format_fit,
-    format_raised,
-)
 from r1desk.models.forecast_service import Forecaster, known_speed, machine_speed
 from window.catalogue_pages import SPEED
 
 SETTINGS = LoadSettings(memory_budget=2048)
 
 
-def estimate(name: str, speed: MachineSpeed = SPEED, available_mib: float = 0.0) -> Forecast:
+def estimate(
+    name: str, speed: forecast.MachineSpeed = SPEED, available_mib: float = 0.0
+) -> forecast.Forecast:
     model, file = find_known(name)
-    return estimate_fit(model.header(file), SETTINGS, speed, available_mib)
+    return forecast.estimate_fit(model.header(file), SETTINGS, speed, available_mib)
 
 
 def test_a_small_model_fits() -> None:
     small = estimate("deepseek-r1-distill-qwen-1.5b/Q4_K_M")
-    assert small.fit is Fit.IN_MEMORY
+    assert small.fit is forecast.Fit.IN_MEMORY
     assert small.settings == SETTINGS
-    assert format_fit(small) == "fits · 10 tok/s"
-    assert format_raised(small) == ""
+    assert forecast.format_fit(small) == "fits · 10 tok/s"
+    assert forecast.format_raised(small) == ""
 
 
 def test_a_7b_runs_from_the_disk_and_says_how_fast() -> None:
     large = estimate("deepseek-r1-distill-qwen-7b/Q4_K_M")
-    assert large.fit is Fit.FROM_DISK
+    assert large.fit is forecast.Fit.FROM_DISK
     assert large.settings.swap_enabled
     assert large.bill.fits
     assert 0.5 < large.tok_s < 1.2, "the real header of this file gives 0.8"
@@ -57,23 +50,25 @@ def test_where_memory_is_free_the_larger_budget_and_its_speed_are_known() -> Non
     assert large.raised is not None
     assert large.raised.memory_budget == 4928
     assert large.raised_tok_s > 2 * large.tok_s
-    assert format_raised(large) == "with a budget of 4,928 MiB: fits · 2.3 tok/s"
+    assert forecast.format_raised(large) == "with a budget of 4,928 MiB: fits · 2.3 tok/s"
 
 
 def test_without_a_measurement_no_speed_is_claimed() -> None:
-    unknown = estimate("deepseek-r1-distill-qwen-7b/Q4_K_M", MachineSpeed())
-    assert format_fit(unknown) == "from the disk"
+    unknown = estimate("deepseek-r1-distill-qwen-7b/Q4_K_M", forecast.MachineSpeed())
+    assert forecast.format_fit(unknown) == "from the disk"
 
 
 def test_what_no_setting_helps_is_too_large() -> None:
     huge = estimate("deepseek-r1-distill-qwen-14b/Q8_0")
-    assert huge.fit is Fit.TOO_LARGE
-    assert format_fit(huge) == "too large for the budget"
+    assert huge.fit is forecast.Fit.TOO_LARGE
+    assert forecast.format_fit(huge) == "too large for the budget"
 
 
 def expected(name: str, memory_mib_s: float, threads: int = 2) -> float:
     model, file = find_known(name)
-    return expected_tok_s(model.header(file), MachineSpeed(memory_mib_s, threads=threads))
+    return forecast.expected_tok_s(
+        model.header(file), forecast.MachineSpeed(memory_mib_s, threads=threads)
+    )
 
 
 def test_the_measured_speed_is_near_the_expected_one() -> None:

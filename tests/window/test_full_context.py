@@ -8,8 +8,6 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.core.settings import SamplingSettings
-from r1desk import preferences as prefs
 from r1desk.chat.messages.answer_boxes import ContextCard
 from r1desk.chat.messages.user_view import UserView
 from r1desk.shell.session import Session
@@ -20,6 +18,7 @@ from window.session_fixture import (
     last_view,
     ready_session,
     running_session,
+    small_context,
     wait_answered,
     wait_ready,
     wait_thinking,
@@ -28,11 +27,6 @@ from window.stored_conversations import store_conversation
 
 LONG = " ".join(f"The {n}th sheep jumps over the fence." for n in range(33))
 TURNS = ("Count sheep.", LONG, "Count more sheep.", LONG)
-
-
-def small_context(stored: prefs.Preferences) -> None:
-    stored.load = stored.load.model_copy(update={"context_length": 512})
-    stored.sampling = SamplingSettings(max_tokens=40, seed=1)
 
 
 def last_card(qtbot: QtBot, session: Session) -> ContextCard:

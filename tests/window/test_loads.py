@@ -109,7 +109,7 @@ def test_never_is_never(qtbot: QtBot, own_profile: Path, engine: EngineScript) -
 
 
 pytestmark = [
-    pytest.mark.qt_log_ignore("This plugin does not support"),  # menus take the keyboard
+    pytest.mark.qt_log_ignore("This plugin does not support")  # menus take the keyboard
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QMenu, QTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QTextEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.messages.editable_message import MessageMenu
@@ -16,14 +16,13 @@ from r1desk.chat.text.message_selection import selected_text, text_boxes
 from r1desk.shell.session import Session
 from r1desk.store import StoreFull
 from r1desk.store.conversation_store import ConversationStore
-from r1desk.widgets.notice_bar import NoticeBar
-from window.mouse_and_keys import NO_KEYS, click, press, type_text
+from window.mouse_and_keys import NO_KEYS, click, press, press_button, type_text
 from window.session_fixture import notice_text, running_session, shown_texts
 from window.stored_conversations import store_conversation
 
 pytestmark = [
     # The offscreen platform cannot put a menu in front, nor give it the keyboard.
-    pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
+    pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
 ]
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -49,16 +48,14 @@ def opened(qtbot: QtBot, session: Session, count: int) -> list[QWidget]:
 
 def choose(message: QWidget, action: str) -> None:
     """Open the menu with the button below a message and choose an entry."""
-    more = next(b for b in message.findChildren(QToolButton) if b.accessibleName() == "More")
-    click(more)
+    press_button(message, "More")
     menu = message.findChildren(MessageMenu)[-1]
     entry = next(a for a in menu.actions() if a.objectName() == action)
     QTest.mouseClick(menu, Qt.MouseButton.LeftButton, NO_KEYS, menu.actionGeometry(entry).center())
 
 
 def undo(session: Session) -> None:
-    buttons = session.window.findChild(NoticeBar).findChildren(QAbstractButton)
-    click(next(button for button in buttons if button.text() == "Undo"))
+    press_button(session.window.notices, "Undo")
 
 
 def test_messages_are_edited_and_deleted_from_their_menu_and_each_change_is_undone(

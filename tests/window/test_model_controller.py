@@ -88,9 +88,6 @@ def one(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> Models:
     return made
 
 
-# ---- loads
-
-
 def test_a_question_that_waits_loads_the_remembered_model_once(qapp: QApplication) -> None:
     made = Models()
     made.models.ensure_loading()
@@ -155,9 +152,6 @@ def test_an_engine_that_ended_has_no_model(one: Models) -> None:
     assert one.models.current is None
 
 
-# ---- what a refusal offers
-
-
 def test_a_budget_that_is_too_small_offers_the_settings_that_fit(one: Models) -> None:
     one.models.apply(LoadSettings(memory_budget=512))
     one.fail(TOO_SMALL)
@@ -217,9 +211,6 @@ def test_a_chosen_template_is_remembered_for_its_model(one: Models) -> None:
     assert one.asked.chat_template == ""
 
 
-# ---- draft models
-
-
 def test_each_model_keeps_its_own_draft_model(one: Models) -> None:
     one.models.choose(TWO, Path("/models/draft.gguf"))
     one.models.choose(ONE)  # meanwhile, the present one again
@@ -237,9 +228,6 @@ def test_a_draft_model_that_is_applied_is_used_although_drafts_were_off(one: Mod
     one.stored.load = LoadSettings(drafts=DraftMode.LOOKUP)
     one.models.apply_draft(Path("/models/draft.gguf"))
     assert one.asked.settings.drafts is DraftMode.AUTO
-
-
-# ---- without a reload
 
 
 def test_a_model_that_writes_or_is_on_its_way_is_not_unloaded(one: Models) -> None:

@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,9 +29,9 @@ def environment(**extra: str) -> dict[str, str]:
     return own | {"PYTHONPATH": str(SOURCE), "LC_ALL": "C.UTF-8", "LANGUAGE": ""} | extra
 
 
-def from_pipe(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+def from_pipe(program: Sequence[str] = WINDOW, **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*WINDOW, *arguments],
+        program,
         env=environment(**extra),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -119,14 +119,8 @@ def test_on_wayland_missing_libraries_are_named_by_their_packages(
 
 def test_a_platform_asked_for_by_name_needs_no_screen() -> None:
     code = "from r1desk.platform.display import platforms; print(platforms())"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment(QT_QPA_PLATFORM="vnc:size=800x600;offscreen"),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=True,
-    )
+    done = from_pipe([sys.executable, "-c", code], QT_QPA_PLATFORM="vnc:size=800x600;offscreen")
+    assert done.returncode == 0
     assert done.stdout == "['vnc', 'offscreen']\n"
 
 

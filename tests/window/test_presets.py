@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QDialogButtonBox, QMenu
+from PySide6.QtWidgets import QDialogButtonBox, QMenu
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.i18n import use_language
@@ -14,8 +14,7 @@ from r1desk.performance.widgets.panel import PanelTab
 from r1desk.performance.widgets.preset_row import PresetDialog, PresetRow
 from r1desk.shell.session import Session
 from r1desk.store import Profile, Store
-from r1desk.widgets.notice_bar import NoticeBar
-from window.mouse_and_keys import click, press, type_text
+from window.mouse_and_keys import click, press, press_button, type_text
 from window.session_fixture import ready_session, running_session, wait_answered
 
 
@@ -104,11 +103,7 @@ def test_a_preset_is_saved_changed_renamed_deleted_and_brought_back(
         assert session.chat_settings.present[1] == "Answer like a pirate. Arr!"
         trigger(row.menu_button.menu(), "Delete")
         assert row.box.findText("Captain") == -1
-        undo = next(
-            b for b in session.window.findChild(NoticeBar).findChildren(QAbstractButton)
-            if b.text() == "Undo"
-        )  # fmt: skip
-        click(undo)
+        press_button(session.window.notices, "Undo")
         assert row.box.findText("Captain") >= 0
 
 

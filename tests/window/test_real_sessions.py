@@ -19,13 +19,7 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.core import errors
-from deepseek_r1.core.events import (
-    FinishReason,
-    GenerationFinished,
-    PrefillProgress,
-    TemplateSource,
-)
+from deepseek_r1.core import errors, events
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from r1desk import preferences as prefs
@@ -38,7 +32,8 @@ from r1desk.shell.session import Session
 from support import hostile
 from support.budgets import engine_extra_mib
 from support.gguf_files import tiny_llama
-from support.raw_gguf import I32, U16, RawGguf
+from support.raw_gguf import RawGguf
+from support.split import split
 from window.mouse_and_keys import click, press
 from window.session_fixture import (
     Adapt,
@@ -46,6 +41,7 @@ from window.session_fixture import (
     last_view,
     session_with,
     short_answers,
+    small_context,
     wait_answered,
     wait_ready,
     wait_thinking,
@@ -67,12 +63,6 @@ def real_session(qtbot: QtBot, folder: Path, adapt: Adapt | None = None) -> Iter
     with session_with(qtbot, folder, adapt, None) as session:
         wait_ready(qtbot, session)
         yield session
-
-
-def small_context(stored: prefs.Preferences) -> None:
-    """Of 512 tokens, of which 40 are kept for the answer."""
-    stored.load = stored.load.model_copy(update={"context_length": 512})
-    stored.sampling = SamplingSettings(max_tokens=40, seed=1)
 
 
 def endless_answers(stored: prefs.Preferences) -> None:
@@ -118,7 +108,9 @@ def test_stop_ends_the_answer_within_200_ms_and_keeps_it(qtbot: QtBot, own_profi
         ended: list[float] = []
         session.engine.event.connect(
             lambda event: (
-                ended.append(time.monotonic()) if isinstance(event, GenerationFinished) else None
+                ended.append(time.monotonic())
+                if isinstance(event, events.GenerationFinished)
+                else None
             )
         )
         with qtbot.waitSignal(session.chat.answer_streamed):
@@ -131,7 +123,7 @@ def test_stop_ends_the_answer_within_200_ms_and_keeps_it(qtbot: QtBot, own_profi
         assert answer.state == "stopped"
         assert answer.content
         assert answer.stats is not None
-        assert answer.stats.finish_reason == FinishReason.CANCELLED
+        assert answer.stats.finish_reason == events.FinishReason.CANCELLED
         assert ended[0] - stopped < 0.2
 
 
@@ -317,16 +309,16 @@ def wait_saved(qtbot: QtBot, session: Session) -> None:
         lambda: (
             session.chat_feature.prompts.state is not None
             and session.chat_feature.prompts.state.segments > 0
-        ),
+        )
     )
 
 
-def prefills(session: Session) -> list[PrefillProgress]:
+def prefills(session: Session) -> list[events.PrefillProgress]:
     """What is read from now on."""
-    read: list[PrefillProgress] = []
+    read: list[events.PrefillProgress] = []
 
     def on_event(event: object) -> None:
-        if isinstance(event, PrefillProgress):
+        if isinstance(event, events.PrefillProgress):
             read.append(event)
 
     session.engine.event.connect(on_event)
@@ -427,12 +419,14 @@ def test_no_file_that_is_hostile_or_not_whole_gets_in_and_the_model_before_stays
     sound = tiny_llama(tmp_path / "sound.gguf")
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(sound.read_bytes()[:-7])
+    parts = split(sound, tmp_path / "parts")
+    parts[1].unlink()
     no_files: list[tuple[Path, type[errors.R1Error]]] = [
         (tmp_path / "nowhere.gguf", errors.ModelFileMissing),
         (sound / "below a file.gguf", errors.ModelFileMissing),
         (tmp_path, errors.ModelFileUnreadable),
         (cut, errors.ModelFileTruncated),
-        (split_model(tmp_path, sound, without=1), errors.SplitPartMissing),
+        (parts[0], errors.SplitPartMissing),
         (Path("\0.gguf"), errors.ModelFileUnreadable),
         (tmp_path / ("x" * 300 + ".gguf"), errors.ModelFileUnreadable),
         (Path(os.fsdecode(bytes(tmp_path) + b"/\xff\xfe.gguf")), errors.ModelFileMissing),
@@ -458,31 +452,14 @@ def test_no_file_that_is_hostile_or_not_whole_gets_in_and_the_model_before_stays
         assert session.preferences.recent_models == []
 
 
-def split_model(folder: Path, sound: Path, *, without: int | None = None) -> Path:
-    """The first of the three parts of a model, one of which may be missing."""
-    paths = []
-    for number, (start, end) in enumerate(((0, 1), (1, 10), (10, None))):
-        part = RawGguf.parse(sound.read_bytes())
-        tensors = len(part.tensors)
-        if number:
-            part.keys = []
-        part.tensors = part.tensors[start:end]
-        part.set("split.no", U16, number).set("split.count", U16, 3)
-        part.set("split.tensors.count", I32, tensors).lay_out()
-        paths.append(part.write(folder / f"tiny-{number + 1:05d}-of-00003.gguf"))
-    if without is not None:
-        paths[without].unlink()
-    return paths[0]
-
-
 @shallow
 def test_a_model_in_parts_is_chosen_by_any_and_answers_on_when_its_files_are_deleted(
     qtbot: QtBot, own_profile: Path, tmp_path: Path
 ) -> None:
     """llama.cpp opens the parts; the first is the one that is remembered."""
-    first = split_model(tmp_path, tiny_llama(tmp_path / "sound.gguf"))
+    first, second, _ = split(tiny_llama(tmp_path / "sound.gguf"), tmp_path / "parts")
     with real_session(qtbot, own_profile, small_context) as session:
-        session.models.choose(first.with_name("tiny-00002-of-00003.gguf"))
+        session.models.choose(second)
         qtbot.waitUntil(lambda: session.models.loaded_path == first)
         assert session.preferences.model_path == str(first)
         answered(qtbot, session)
@@ -543,7 +520,7 @@ def test_a_template_from_a_file_is_used_named_and_remembered(
         dialog.accept()
         qtbot.waitUntil(lambda: button.text() == "Template: mine.jinja")
         assert session.models.current is not None
-        assert session.models.current.facts.template.source is TemplateSource.CHOSEN
+        assert session.models.current.facts.template.source is events.TemplateSource.CHOSEN
         assert session.models.current.facts.reasons  # the tag is in this template alone
         ask(qtbot, session, "Hello")
         wait_answered(qtbot, session)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.catalogue import file_rules
@@ -19,7 +19,7 @@ from r1desk.preferences import FILE_NAME, VERSION, Preferences
 from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog, folder_sizes
 from support.gguf_files import tiny_llama
-from window.mouse_and_keys import click
+from window.mouse_and_keys import choose_file, click
 from window.session_fixture import ready_session
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
@@ -91,9 +91,7 @@ def open_settings(session: Session) -> SettingsDialog:
 def choose(dialog: SettingsDialog, folder: Path) -> None:
     """Click the button and pick a folder in the system's dialog."""
     click(dialog.change_folder)
-    picker = dialog.findChild(QFileDialog)
-    picker.fileSelected.emit(str(folder))
-    picker.reject()
+    choose_file(dialog, folder)
 
 
 def test_a_chosen_folder_takes_new_downloads_and_moves_nothing(
