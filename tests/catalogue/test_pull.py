@@ -41,7 +41,7 @@ from deepseek_r1.catalogue.pull import pull
 from deepseek_r1.core.errors import ModelFileTruncated
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.formats.gguf import read_header
-from support.hostile_server import ETAG, HostileServer, Reply, Request
+from support.hostile_server import ETAG, Halting, HostileServer, Reply, Request
 from support.patience import PATIENCE_S
 from support.split import tiny_in_two_files
 
@@ -77,22 +77,10 @@ def stopped_at(server: HostileServer, content: bytes, folder: Path, policy: Retr
         pull([order(server, content)], folder, policy=policy, on_progress=watch, stop=stop)
 
 
-class Halting:
-    """Sends 100,000 bytes to the first request and then nothing; later ones get all."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def __call__(self, request: Request, reply: Reply) -> None:
-        reply.file(self.content, limit=None if request.number else 100_000)
-        if not request.number:
-            reply.wait(PATIENCE_S)
-
-
 def test_a_stopped_download_goes_on_where_its_last_whole_piece_ended(
     content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
+    with HostileServer(Halting(content, 100_000)).running() as server:
         stopped_at(server, content, tmp_path, quick)
         ((waiting, done),) = unfinished(tmp_path)
         assert (waiting, done) == (order(server, content), 100_000)
@@ -107,7 +95,7 @@ def test_a_stopped_download_goes_on_where_its_last_whole_piece_ended(
 def test_a_stop_does_not_wait_for_the_network(content: bytes, tmp_path: Path) -> None:
     patient = RetryPolicy(stall_s=PATIENCE_S, loopback_http=True)
     stop = Stop()
-    with HostileServer(Halting(content)).running() as server:
+    with HostileServer(Halting(content, 100_000)).running() as server:
         threading.Timer(0.4, stop.request).start()
         began = time.monotonic()
         with pytest.raises(DownloadStopped):
@@ -118,7 +106,7 @@ def test_a_stop_does_not_wait_for_the_network(content: bytes, tmp_path: Path) ->
 def test_a_piece_that_rotted_on_the_disk_is_fetched_again(
     content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
+    with HostileServer(Halting(content, 100_000)).running() as server:
         stopped_at(server, content, tmp_path, quick)
         part = tmp_path / STAGING / "model.gguf.part"
         data = bytearray(part.read_bytes())
@@ -133,7 +121,7 @@ def test_a_piece_that_rotted_on_the_disk_is_fetched_again(
 def test_a_damaged_journal_means_beginning_anew(
     content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int, damage: bytes
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
+    with HostileServer(Halting(content, 100_000)).running() as server:
         stopped_at(server, content, tmp_path, quick)
         (tmp_path / STAGING / "model.gguf.journal").write_bytes(damage)
         assert unfinished(tmp_path) == ()
@@ -145,7 +133,7 @@ def test_a_damaged_journal_means_beginning_anew(
 def test_another_source_goes_on_with_what_the_first_one_sent(
     content: bytes, tmp_path: Path, quick: RetryPolicy, small_pieces: int
 ) -> None:
-    with HostileServer(Halting(content)).running() as server:
+    with HostileServer(Halting(content, 100_000)).running() as server:
         stopped_at(server, content, tmp_path, quick)
     with HostileServer(lambda _, reply: reply.file(content, etag='"b"')).running() as mirror:
         pulled = pull([order(mirror, content)], tmp_path, policy=quick)

@@ -1,18 +1,22 @@
 """Long code is folded, drawn so while it grows, opened by a button, and copied whole.
 
-Very many blocks of code are text: 10,000 as widgets took 1,368 MiB.
+Very many blocks of code are text: 10,000 as widgets took 1,368 MiB. Lexers are compiled in steps.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from itertools import pairwise
 
+from pygments.lexers import find_lexer_class_by_name
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
 from r1desk.chat.text.block_splitter import MAX_CODE_LINES
 from r1desk.chat.text.code_box import FOLD_OVER, FOLDED_LINES, CodeBox
+from r1desk.chat.text.highlight import prepared_lexer
 from r1desk.chat.text.markdown_view import MarkdownView
 
 Bodies = Callable[[], MarkdownView]
@@ -81,3 +85,38 @@ def test_of_very_many_blocks_of_code_only_the_first_are_widgets(
     qtbot.waitUntil(lambda: body.finished)
     assert len(body.findChildren(CodeBox)) == 200
     assert body.plain_text().split() == ["a"] * blocks
+
+
+def prepared(language, compiled=()):
+    """The lexer, and the number of `compiled` after each step; nothing was compiled before."""
+    kind = find_lexer_class_by_name(language)
+    for name in ("_tokens", "_all_tokens"):
+        if name in vars(kind):
+            delattr(kind, name)
+    re.purge()
+    steps, counts = prepared_lexer(language), [0]
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value, counts
+        finally:
+            counts.append(len(compiled))
+
+
+def test_a_step_compiles_no_more_than_two_expressions(monkeypatch):
+    compiled, real = [], re._compiler.compile
+    monkeypatch.setattr(re._compiler, "compile", lambda *a: compiled.append(a) or real(*a))
+    _, counts = prepared("python", compiled)
+    assert counts[-1] > 50
+    assert max(after - before for before, after in pairwise(counts)) <= 2
+
+
+def test_an_unknown_language_has_no_lexer():
+    made = []
+
+    def steps():
+        made.append((yield from prepared_lexer("no such language")))
+
+    list(steps())
+    assert made == [None]

@@ -182,16 +182,17 @@ class HostileServer:
         return Request(len(self.requests), first.split(" ")[1], headers)
 
 
+@dataclass
 class Halting:
-    """Sends 20 MB to the first request and then nothing; later ones get all."""
+    """Sends `limit` bytes to the first request and then nothing; later ones get all."""
 
-    def __init__(self, content: bytes) -> None:
-        self.content = content
+    content: bytes
+    limit: int = 20_000_000
 
     def __call__(self, request: Request, reply: Reply) -> None:
-        reply.file(self.content, limit=None if request.number else 20_000_000)
+        reply.file(self.content, limit=None if request.number else self.limit)
         if not request.number:
-            reply.wait(60)
+            reply.wait(PATIENCE_S)
 
 
 def drip(reply: Reply, data: bytes, pause_s: float = 0.02) -> None:
