@@ -7,7 +7,7 @@ from pathlib import Path
 import gguf
 
 from support.gguf_files import tiny_llama
-from support.raw_gguf import U16, RawGguf
+from support.raw_gguf import I32, U16, RawGguf
 
 _OWN = ("GGUF.", "general.architecture", "split.")  # the writer makes these itself
 
@@ -46,6 +46,7 @@ def tiny_in_two_files(folder: Path) -> list[Path]:
     for number, tensors in enumerate((sound.tensors[:5], sound.tensors[5:])):
         part = sound.copy()
         part.tensors = tensors
-        part.set("split.no", U16, number).set("split.count", U16, 2).lay_out()
+        part.set("split.no", U16, number).set("split.count", U16, 2)
+        part.set("split.tensors.count", I32, len(sound.tensors)).lay_out()
         part.write(files[number])
     return files

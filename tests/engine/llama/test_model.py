@@ -16,8 +16,8 @@ from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.gguf import read_header
-from support.gguf_files import tiny_qwen2
-from support.raw_gguf import I32, U16, RawGguf
+from support.gguf_files import tiny_llama
+from support.split import tiny_in_two_files
 
 pytestmark = pytest.mark.integration
 
@@ -31,26 +31,14 @@ def test_llama_cpps_own_error_reaches_the_user(tmp_path: Path) -> None:
 
 
 def test_a_model_in_several_files_is_loaded_from_the_list_given(tmp_path: Path) -> None:
-    whole = tiny_qwen2(tmp_path / "whole.gguf")
-    parts = split(whole, tmp_path, ["b.gguf", "a.gguf"])  # names that say nothing
+    parts = [
+        part.rename(tmp_path / name)  # which says nothing
+        for part, name in zip(tiny_in_two_files(tmp_path), ("b.gguf", "a.gguf"), strict=True)
+    ]
     with closing(LlamaModel(library(), parts, lambda _fraction: True)) as model:
-        assert model.vocabulary == read_header(whole).vocabulary
+        assert model.vocabulary == read_header(tiny_llama(tmp_path / "whole.gguf")).vocabulary
     with pytest.raises(ModelLoadFailed):
         LlamaModel(library(), parts[:1] * 2, lambda _fraction: True)
-
-
-def split(whole: Path, folder: Path, names: list[str]) -> list[Path]:
-    """The tensors of `whole`, dealt out to one file for each of `names`."""
-    sound = RawGguf.parse(whole.read_bytes())
-    paths = []
-    for number, name in enumerate(names):
-        part = sound.copy()
-        part.keys = part.keys if number == 0 else []
-        part.tensors = part.tensors[number :: len(names)]
-        part.set("split.no", U16, number).set("split.count", U16, len(names))
-        part.set("split.tensors.count", I32, len(sound.tensors)).lay_out()
-        paths.append(part.write(folder / name))
-    return paths
 
 
 def test_r1_thinks_with_its_own_tokens(r1_shaped: Path) -> None:
