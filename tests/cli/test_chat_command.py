@@ -150,12 +150,12 @@ ENDLESS = ["--max-tokens", "1900", "--temperature", "5", "--top-p", "1"]
 def terminal() -> Iterator[Terminal]:
     command = [*COMMAND, "chat", "--context-length", "2048", *ENDLESS]
     with on_terminal(command, environment()) as terminal:
+        terminal.wait_for("› ")
         yield terminal
 
 
 @posix_only
 def test_ctrl_c_stops_the_answer_and_only_a_second_one_leaves(terminal: Terminal):
-    terminal.wait_for("› ")
     terminal.type("Hello\n")
     terminal.wait_for_more(200)
     terminal.interrupt()
@@ -170,7 +170,6 @@ def test_ctrl_c_stops_the_answer_and_only_a_second_one_leaves(terminal: Terminal
 
 @posix_only
 def test_stop_is_typed_while_the_answer_is_written_and_ctrl_d_leaves(terminal: Terminal):
-    terminal.wait_for("› ")
     terminal.type("Hello\n")
     terminal.wait_for_more(200)
     terminal.type("/stop\n")
@@ -182,7 +181,6 @@ def test_stop_is_typed_while_the_answer_is_written_and_ctrl_d_leaves(terminal: T
 
 @posix_only
 def test_what_was_typed_is_remembered_for_the_next_chat(terminal: Terminal, own_profile: Path):
-    terminal.wait_for("› ")
     terminal.type("/help\n")
     at = terminal.wait_for("/regenerate")
     terminal.wait_for("› ", at)

@@ -1,3 +1,5 @@
+"""`deepseek-r1 generate`: its JSON, its exit codes, its notices, and how it stops."""
+
 from __future__ import annotations
 
 import json
@@ -10,14 +12,24 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from deepseek_r1.cli import generation_progress
 from deepseek_r1.cli.app import app
 from deepseek_r1.cli.generate_command import MAX_PROMPT_BYTES, _weights_report
-from deepseek_r1.cli.generation_progress import ShortageNotifier
+from deepseek_r1.cli.generation_progress import ShortageNotifier, summary
 from deepseek_r1.core.errors import WrongUsage
-from deepseek_r1.core.events import AnswerDelta, Bill, BillLine, MemoryState, WeightsStats
+from deepseek_r1.core.events import (
+    AnswerDelta,
+    Bill,
+    BillLine,
+    FinishReason,
+    GenerationStats,
+    MemoryState,
+    WeightsStats,
+)
+from deepseek_r1.core.process_lock import LANDLOCK, SIGNALS
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.protocol import EnginePhase, Heartbeat
+from deepseek_r1.host.protocol import VERSION, EnginePhase, Handshake, Heartbeat
 from support.command import run, start
 from support.patience import PATIENCE_S, wait_until
 
@@ -247,3 +259,29 @@ def test_a_question_without_an_end_is_refused():
     asked = CliRunner().invoke(app, ["generate", "-"], input=b"a" * (MAX_PROMPT_BYTES + 1))
     assert isinstance(asked.exception, WrongUsage)
     assert "8 MiB" in str(asked.exception)
+
+
+STATS = GenerationStats(
+    finish_reason=FinishReason.STOP, prompt_tokens=3800, completion_tokens=10, cached_tokens=2560
+)
+
+
+def test_what_came_from_the_disk_is_shown_where_anything_did() -> None:
+    assert "from disk" not in summary(STATS)
+    restored = STATS.model_copy(update={"restored_tokens": 2560})
+    assert summary(restored).endswith("2,560 of 3,800 prompt tokens from disk")
+
+
+@pytest.mark.parametrize(("missing", "lines"), [((LANDLOCK,), 1), ((SIGNALS,), 0), ((), 0)])
+def test_a_linux_that_cannot_lock_the_engine_is_named_once(
+    missing: tuple[str, ...],
+    lines: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(generation_progress, "missing_parts", lambda: missing)
+    notifier = ShortageNotifier()
+    for pid in (1, 2):  # the engine is started again
+        notifier(Handshake(version=VERSION, pid=pid, engine="none"))
+    assert capsys.readouterr().err.count("Landlock") == lines

@@ -11,6 +11,7 @@ import pytest
 
 from deepseek_r1.convert.job import ConversionRequest, ConversionResult, convert
 from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.formats.container import read_container
 from support.budgets import ROOMY_MIB
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -37,6 +38,14 @@ def to_gguf(tmp_path: Path):
         return convert(wish)
 
     return run
+
+
+def weight_bytes(path: Path, name: str) -> bytes:
+    """The bytes of a weight of a GGUF file."""
+    found = read_container(path)
+    entry = next(each for each in found.tensors if each.name == name)
+    at = found.data_start + entry.offset
+    return path.read_bytes()[at : at + entry.nbytes]
 
 
 def split_header(path: Path) -> tuple[dict, bytes]:

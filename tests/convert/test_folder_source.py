@@ -177,35 +177,35 @@ def test_a_damaged_tokenizer_is_refused(folder: Path, to_gguf, change) -> None:
         to_gguf(folder)
 
 
-def test_a_missing_weight_is_named(folder: Path, to_gguf) -> None:
-    path = folder / "model.safetensors"
-    header, data = split_header(path)
+def without_norm(header: dict, _end: int) -> None:
     header["model.other.weight"] = header.pop("model.norm.weight")
-    write_safetensors(path, header, data)
-    with pytest.raises(TensorMissing, match=r"model\.norm\.weight"):
-        to_gguf(folder)
 
 
-def test_a_weight_without_a_place_is_refused(folder: Path, to_gguf) -> None:
-    path = folder / "model.safetensors"
-    header, data = split_header(path)
-    header["model.layers.0.extra.weight"] = {
-        "dtype": "F32",
-        "shape": [1],
-        "data_offsets": [len(data), len(data) + 4],
-    }
-    write_safetensors(path, header, data + bytes(4))
-    with pytest.raises(FeatureUnknown, match="extra"):
-        to_gguf(folder)
+def with_one_more(header: dict, end: int) -> None:
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": [end, end + 4]}
+    header["model.layers.0.extra.weight"] = entry
 
 
-def test_a_weight_of_another_shape_is_refused(folder: Path, to_gguf) -> None:
-    path = folder / "model.safetensors"
-    header, data = split_header(path)
+def of_another_shape(header: dict, _end: int) -> None:
     entry = header["model.embed_tokens.weight"]
     entry["shape"] = [entry["shape"][0] * 2, entry["shape"][1] // 2]
-    write_safetensors(path, header, data)
-    with pytest.raises(TensorMissing, match="should be"):
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "error", "shown"),
+    [
+        (without_norm, 0, TensorMissing, r"model\.norm\.weight"),
+        (with_one_more, 4, FeatureUnknown, "extra"),
+        (of_another_shape, 0, TensorMissing, "should be"),
+    ],
+)
+def test_weights_that_are_not_the_models_are_named(
+    folder: Path, to_gguf, change, more: int, error: type[ConversionRefused], shown: str
+) -> None:
+    header, data = split_header(folder / "model.safetensors")
+    change(header, len(data))
+    write_safetensors(folder / "model.safetensors", header, data + bytes(more))
+    with pytest.raises(error, match=shown):
         to_gguf(folder)
 
 

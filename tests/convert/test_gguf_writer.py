@@ -48,6 +48,11 @@ def wish_for(source: Path, target: Path, precision: str = "int8", **more) -> Con
     )
 
 
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "out.gguf"
+
+
 def test_the_digest_is_that_of_the_file(folder: Path, to_gguf, tmp_path: Path) -> None:
     converted = to_gguf(folder, "int8")
     raw = converted.path.read_bytes()
@@ -109,9 +114,8 @@ def test_a_disk_too_small_is_noticed_before_writing(
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_what_is_sound(
-    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    starter: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = tmp_path / "out.gguf"
     written = 0
     write = output_module.GGUFWriter.write
 
@@ -131,8 +135,7 @@ def test_a_disk_that_fills_up_leaves_what_is_sound(
     assert converted.resumed_bytes > 10_000_000
 
 
-def test_two_conversions_do_not_write_the_same_file(folder: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out.gguf"
+def test_two_conversions_do_not_write_the_same_file(folder: Path, target: Path) -> None:
     with Output(target).locked(), pytest.raises(OutputBusy):
         convert(wish_for(folder, target))
 
@@ -167,9 +170,10 @@ def test_the_lock_is_one_processs_at_a_time_and_leaves_nothing(tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.9])
-def test_an_ended_run_goes_on_where_it_was(starter: Path, tmp_path: Path, share: float) -> None:
+def test_an_ended_run_goes_on_where_it_was(
+    starter: Path, target: Path, tmp_path: Path, share: float
+) -> None:
     whole = convert(wish_for(starter, tmp_path / "whole.gguf", "q4_0"))
-    target = tmp_path / "out.gguf"
     with pytest.raises(Ended):
         convert(wish_for(starter, target, "q4_0"), end_at(share))
     assert not target.exists()
@@ -180,9 +184,8 @@ def test_an_ended_run_goes_on_where_it_was(starter: Path, tmp_path: Path, share:
     assert hashlib.sha256(target.read_bytes()).hexdigest() == whole.sha256
 
 
-def test_a_killed_process_goes_on_too(starter: Path, tmp_path: Path) -> None:
+def test_a_killed_process_goes_on_too(starter: Path, target: Path, tmp_path: Path) -> None:
     whole = convert(wish_for(starter, tmp_path / "whole.gguf", "q4_0"))
-    target = tmp_path / "out.gguf"
     program = (
         "import sys; from pathlib import Path; from deepseek_r1.convert import gguf_writer;"
         "from deepseek_r1.convert.job import ConversionRequest, convert;"
@@ -203,8 +206,9 @@ def test_a_killed_process_goes_on_too(starter: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["part", "journal", "source", "other wish"])
-def test_what_does_not_fit_any_more_is_done_anew(folder: Path, tmp_path: Path, damage: str) -> None:
-    target = tmp_path / "out.gguf"
+def test_what_does_not_fit_any_more_is_done_anew(
+    folder: Path, target: Path, tmp_path: Path, damage: str
+) -> None:
     with pytest.raises(Ended):
         convert(wish_for(folder, target), end_at(0.8))
     part, journal = tmp_path / "out.gguf.part", tmp_path / "out.gguf.part.json"

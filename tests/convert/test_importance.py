@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.formats.container import read_container
+from convert.conftest import weight_bytes
 from deepseek_r1.formats.gguf import read_header
 from support import command
 
@@ -17,13 +17,6 @@ TEXT = "The bridge was built of stone. People cross it every day, in the sun and
 
 
 run = partial(command.run, "convert")
-
-
-def weight(path: Path, name: str) -> bytes:
-    found = read_container(path)
-    entry = next(each for each in found.tensors if each.name == name)
-    at = found.data_start + entry.offset
-    return path.read_bytes()[at : at + entry.nbytes]
 
 
 def test_a_text_changes_the_packing_and_is_named_in_the_file(
@@ -36,7 +29,7 @@ def test_a_text_changes_the_packing_and_is_named_in_the_file(
     assert done.returncode == 0, done.stderr
     plain = to_gguf(shallow_starter, "q4_0").path
     for name in ("blk.0.ffn_down.weight", "blk.2.attn_q.weight", "token_embd.weight"):
-        assert weight(steered, name) != weight(plain, name)
+        assert weight_bytes(steered, name) != weight_bytes(plain, name)
     header = read_header(steered)
     assert header.metadata["quantize.imatrix.dataset"] == "calibration.txt"
     # Seven matrices a block, and the embedding, which is the output too.

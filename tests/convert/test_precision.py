@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from convert.conftest import REFERENCE, split_header, write_safetensors
+from convert.conftest import REFERENCE, split_header, weight_bytes, write_safetensors
 from convert.plain_llama import PlainLlama
 from deepseek_r1.convert.errors import ImportanceNeeded
 from deepseek_r1.convert.file_layout import PieceMaker, TensorPlacement
@@ -299,9 +299,7 @@ def test_deepseeks_eight_bit_blocks_are_scaled(tmp_path: Path, to_gguf) -> None:
     name = "model.layers.1.self_attn.o_proj.weight"
     write_eight_bit(folder / "model.safetensors", name, scale=0.25)
     path = to_gguf(folder).path
-    entry = next(e for e in read_container(path).tensors if e.name == "blk.1.attn_output.weight")
-    at = read_container(path).data_start + entry.offset
-    found = np.frombuffer(path.read_bytes()[at : at + entry.nbytes], np.float32)
+    found = np.frombuffer(weight_bytes(path, "blk.1.attn_output.weight"), np.float32)
     assert set(np.unique(np.abs(found))) == {0.25}
 
 

@@ -68,9 +68,13 @@ replies: TypeAdapter[Said | Step | ChildFailure] = TypeAdapter(Said | Step | Chi
 HELLO = Act(act="send(kind='said', text='hello')")
 
 
-@pytest.fixture
-def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildCall]:
+@pytest.fixture(autouse=True)
+def _child_does_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", CHILD])
+
+
+@pytest.fixture
+def child() -> Iterator[ChildCall]:
     with ChildCall(ChildKind.HEADERS, replies) as started:
         yield started
 
@@ -164,8 +168,7 @@ def test_each_kind_is_a_program_with_an_argument_of_its_own() -> None:
     assert all(has_main(program.module) for program in programs)
 
 
-def test_a_reply_may_be_longer_the_longer_its_request_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", CHILD])
+def test_a_reply_may_be_longer_the_longer_its_request_is() -> None:
     long = "send(kind='said', text=100 * 'x')"
     with ChildCall(ChildKind.HEADERS, replies, most_bytes=100, reply_share=1) as child:
         assert child.ask(Act(act=long)).text == 100 * "x"
@@ -178,7 +181,6 @@ def test_a_reply_may_be_longer_the_longer_its_request_is(monkeypatch: pytest.Mon
 def test_where_no_system_bounds_a_childs_memory_it_is_watched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", CHILD])
     monkeypatch.setattr(child_call, "WATCHES_MEMORY", True)
     with ChildCall(ChildKind.HEADERS, replies, memory_bytes=100 << 20) as child:
         assert child.ask(Act(act="time.sleep(0.3); send(kind='said', text='small')")).text

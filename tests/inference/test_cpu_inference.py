@@ -464,8 +464,6 @@ def test_answers_wait_for_space_in_the_context(shallow_starter: Path) -> None:
         questions = ["Tell a story about " + name for name in "abcd"]
         answers = model.generate(questions, 60, json_schema=only(text))
         assert [json.loads(answer) for answer in answers] == [text] * 4
-        with pytest.raises(PromptTooLong):
-            model.generate(["Hi", "word " * 400], 5)
 
 
 @pytest.mark.slow

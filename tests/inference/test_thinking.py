@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ THINKING = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
     "{% endfor %}{{ '<|im_start|>assistant\n<think>\n' }}"
 )
+Delta = AnswerDelta | ThinkingDelta
 STORY = "Write on and on about a dragon."
 # Nearly random tokens, among which neither an end nor a closing tag comes up.
 RANDOM = SamplingSettings(seed=1, temperature=5.0, top_p=1.0)
@@ -62,13 +63,26 @@ def model(starter: Path) -> Iterator[CPUInference]:
         yield model
 
 
-def text_of(events: list[GenerationEvent], kind: type[AnswerDelta | ThinkingDelta]) -> str:
+def text_of(events: list[GenerationEvent], kind: type[Delta]) -> str:
     return "".join(each.text for each in events if isinstance(each, kind))
 
 
 def stats_of(events: list[GenerationEvent]) -> GenerationStats:
     assert isinstance(events[-1], GenerationFinished)
     return events[-1].stats
+
+
+def acting(
+    stream: Iterator[GenerationEvent], kind: type[Delta], tokens: int, *acts: Callable[[], None]
+) -> list[GenerationEvent]:
+    """All events of an answer, with something done at the first of a kind after some tokens."""
+    events = []
+    for event in stream:
+        events.append(event)
+        if isinstance(event, kind) and event.completion_tokens == tokens:
+            for act in acts:
+                act()
+    return events
 
 
 def ends_of(events: list[GenerationEvent]) -> list[ThinkingEnd]:
@@ -132,11 +146,8 @@ def test_a_budget_of_0_turns_thinking_off(thinker: CPUInference) -> None:
 
 
 def test_the_thinking_ends_on_request_and_the_answer_follows(thinker: CPUInference) -> None:
-    events: list[GenerationEvent] = []
-    for event in thinker.stream(STORY, 10, sampling=RANDOM):
-        events.append(event)
-        if isinstance(event, ThinkingDelta) and event.completion_tokens == 8:
-            thinker.end_thinking()
+    stream = thinker.stream(STORY, 10, sampling=RANDOM)
+    events = acting(stream, ThinkingDelta, 8, thinker.end_thinking)
     assert ends_of(events) == [ThinkingEnd.REQUEST]
     stats = stats_of(events)
     assert stats.finish_reason is FinishReason.LENGTH
@@ -159,32 +170,19 @@ def test_the_thinking_ends_within_300_ms(thinker: CPUInference) -> None:
 
 def test_ending_the_thinking_changes_nothing_once_the_answer_has_begun(model: CPUInference) -> None:
     undisturbed = model.complete(STORY, 30, sampling=GREEDY)
-    events: list[GenerationEvent] = []
-    for event in model.stream(STORY, 30, sampling=GREEDY):
-        events.append(event)
-        if isinstance(event, AnswerDelta) and event.completion_tokens == 5:
-            model.end_thinking()
+    stream = model.stream(STORY, 30, sampling=GREEDY)
+    events = acting(stream, AnswerDelta, 5, model.end_thinking)
     assert text_of(events, AnswerDelta) == undisturbed.text
 
 
 def test_a_cancel_after_ending_the_thinking_still_ends_the_answer(thinker: CPUInference) -> None:
-    events: list[GenerationEvent] = []
-    for event in thinker.stream(STORY, 200, sampling=RANDOM):
-        events.append(event)
-        if isinstance(event, ThinkingDelta) and event.completion_tokens == 5:
-            thinker.end_thinking()
-            thinker.cancel()
+    stream = thinker.stream(STORY, 200, sampling=RANDOM)
+    events = acting(stream, ThinkingDelta, 5, thinker.end_thinking, thinker.cancel)
     assert stats_of(events).finish_reason is FinishReason.CANCELLED
 
 
 def test_a_list_of_prompts_has_the_same_limits(shallow_starter: Path) -> None:
-    with CPUInference(
-        shallow_starter,
-        memory_budget=ROOMY_MIB,
-        context_length=512,
-        batch_size=2,
-        chat_template=THINKING,
-    ) as model:
+    with opened(shallow_starter, context_length=512, batch_size=2) as model:
         answers = model.complete_many([STORY, "And a cat?"], 10, sampling=RANDOM, thinking_budget=8)
     for answer in answers:
         stats = answer.stats
@@ -235,11 +233,8 @@ def test_a_cut_answer_goes_on_as_the_uncut_one(model: CPUInference, uncut: str, 
 
 def test_a_stopped_answer_goes_on_in_its_thinking(deep_thinker: CPUInference) -> None:
     whole = deep_thinker.complete(STORY, 12, sampling=GREEDY, thinking_budget=50)
-    before: list[GenerationEvent] = []
-    for event in deep_thinker.stream(STORY, 12, sampling=GREEDY):
-        before.append(event)
-        if isinstance(event, ThinkingDelta) and event.completion_tokens == 20:
-            deep_thinker.cancel()
+    stream = deep_thinker.stream(STORY, 12, sampling=GREEDY)
+    before = acting(stream, ThinkingDelta, 20, deep_thinker.cancel)
     stats = stats_of(before)
     assert stats.inside_thinking
     partial = PartialAnswer(thinking=text_of(before, ThinkingDelta), inside_thinking=True)

@@ -1,4 +1,4 @@
-"""Model headers for tests: values, no files."""
+"""Model headers for tests, and their bills: values, no files."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from deepseek_r1.core.events import Bill
 from deepseek_r1.core.settings import KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
+from deepseek_r1.memory.plan import ProcessOverhead, plan
 
 GIB = 1 << 30
+OVERHEAD = ProcessOverhead(window_mib=150.0, slow_f16=False)
+
+
+def billed(model: ModelHeader, chosen: LoadSettings) -> Bill:
+    """The planned bill beside a window of 150 MiB."""
+    return plan(model, chosen, OVERHEAD).bill
 
 
 def header(

@@ -22,10 +22,9 @@ from deepseek_r1.memory.plan import (
     plan,
     with_context,
 )
-from memory.headers import GIB, header, headers, load_settings
+from memory.headers import GIB, OVERHEAD, billed, header, headers, load_settings
 
 MIB = 1 << 20
-OVERHEAD = ProcessOverhead(window_mib=150.0, slow_f16=False)
 WIDTHS = {KVType.F16: 2.0, KVType.Q8_0: 34 / 32, KVType.Q4_0: 18 / 32}
 
 
@@ -42,16 +41,13 @@ def whole(chosen: LoadSettings) -> LoadSettings:
 
 
 def test_the_bill_has_its_seven_lines_in_order():
-    bill = plan(header(), LoadSettings(), OVERHEAD).bill
+    bill = billed(header(), LoadSettings())
     assert tuple(item.name for item in bill.lines) == RESIDENT_ITEMS
     assert all(item.measured_mib is None for item in bill.lines)
 
 
 def test_weights_are_all_tensors_once():
-    assert (
-        line(plan(header(weights_bytes=3 * GIB), LoadSettings(), OVERHEAD).bill, "weights")
-        == 3072.0
-    )
+    assert line(billed(header(weights_bytes=3 * GIB), LoadSettings()), "weights") == 3072.0
 
 
 @pytest.mark.parametrize(("kv_type", "bytes_each"), WIDTHS.items())
@@ -59,7 +55,7 @@ def test_the_kv_cache_is_what_llama_cpp_reports(kv_type, bytes_each):
     # llama.cpp's own log for SmolLM2 (30 layers, 3 KV heads of 64) at 1024 cells:
     # "KV buffer size = 22.50 MiB" as f16, 11.95 MiB as q8_0.
     small = header(blocks=30, heads=9, heads_kv=3, head=64)
-    bill = plan(small, LoadSettings(context_length=1024, kv_type=kv_type), OVERHEAD).bill
+    bill = billed(small, LoadSettings(context_length=1024, kv_type=kv_type))
     assert line(bill, "kv_cache") == pytest.approx(22.5 * bytes_each / 2)
 
 
@@ -70,7 +66,7 @@ def test_an_automatic_precision_is_f16_unless_that_is_slow(slow_f16: bool, same_
     assert LoadSettings().kv_type is KVType.AUTO
     assert with_context(header(), LoadSettings(context_length=1024), overhead) == named
     bill = plan(header(), LoadSettings(context_length=1024), overhead).bill
-    assert bill == plan(header(), named, OVERHEAD).bill
+    assert bill == billed(header(), named)
 
 
 def test_a_precision_that_the_user_chose_stays() -> None:
@@ -139,9 +135,7 @@ def test_two_masks_for_a_model_with_a_sliding_window():
 
 
 def test_a_vocabulary_costs_runtime():
-    small, large = (
-        plan(header(vocabulary=n), LoadSettings(), OVERHEAD).bill for n in (49_152, 151_936)
-    )
+    small, large = (billed(header(vocabulary=n), LoadSettings()) for n in (49_152, 151_936))
     assert 25 < line(large, "runtime") - line(small, "runtime") < 32
 
 
@@ -154,7 +148,7 @@ def test_the_callers_process_is_on_the_bill():
 
 @given(headers, load_settings)
 def test_no_line_is_negative(model, chosen):
-    assert all(item.planned_mib >= 0 for item in plan(model, chosen, OVERHEAD).bill.lines)
+    assert all(item.planned_mib >= 0 for item in billed(model, chosen).lines)
 
 
 @given(headers, load_settings, st.integers(256, 131_072), st.integers(16, 2048))
@@ -166,11 +160,9 @@ def test_a_longer_context_or_a_larger_batch_never_costs_less(model, chosen, cont
         }
     )
     # With swap, what is too much to fit streams, and may then take less than what just fits.
-    dearer, cheaper = (plan(model, whole(each), OVERHEAD).bill.total_mib for each in (more, chosen))
+    dearer, cheaper = (billed(model, whole(each)).total_mib for each in (more, chosen))
     assert dearer >= cheaper
-    dearer, cheaper = (
-        beside_weights_mib(plan(model, each, OVERHEAD).bill) for each in (more, chosen)
-    )
+    dearer, cheaper = (beside_weights_mib(billed(model, each)) for each in (more, chosen))
     assert dearer >= cheaper
 
 
@@ -179,8 +171,8 @@ def test_a_narrower_context_precision_never_costs_more(model, chosen):
     precisions = [
         chosen.model_copy(update={"kv_type": kv}) for kv in (KVType.F16, KVType.Q8_0, KVType.Q4_0)
     ]
-    totals = [plan(model, whole(each), OVERHEAD).bill.total_mib for each in precisions]
-    beside = [beside_weights_mib(plan(model, each, OVERHEAD).bill) for each in precisions]
+    totals = [billed(model, whole(each)).total_mib for each in precisions]
+    beside = [beside_weights_mib(billed(model, each)) for each in precisions]
     for f16, q8_0, q4_0 in (totals, beside):
         # The rotation matrices of a quantised context are 0.1 MiB; a tiny cache saves less.
         assert q8_0 <= f16 + 0.1
@@ -190,8 +182,8 @@ def test_a_narrower_context_precision_never_costs_more(model, chosen):
 @given(headers, load_settings)
 def test_advice_fits(model, chosen):
     advice = advise(model, chosen, OVERHEAD)
-    assert plan(model, advice.settings, OVERHEAD).bill.fits
-    assert (advice.text == "") == plan(model, chosen, OVERHEAD).bill.fits
+    assert billed(model, advice.settings).fits
+    assert (advice.text == "") == billed(model, chosen).fits
 
 
 @given(headers, load_settings)
@@ -199,7 +191,7 @@ def test_advice_exceeds_the_budget_only_where_its_text_names_a_larger_one(model,
     advice = advise(model, chosen, OVERHEAD)
     if advice.settings.memory_budget != chosen.memory_budget:
         with_swap = chosen.model_copy(update={"swap_enabled": True})
-        needed = math.ceil(plan(model, with_swap, OVERHEAD).bill.total_mib)
+        needed = math.ceil(billed(model, with_swap).total_mib)
         swap = "" if chosen.swap_enabled else "weights read from the disk and "
         assert advice.text.startswith(f"It needs {swap}a budget of at least {needed:,} MiB.")
         named = [int(each.replace(",", "")) for each in re.findall(r"([\d,]+) MiB", advice.text)]
@@ -220,7 +212,7 @@ def test_where_no_setting_fits_the_least_budget_of_all_changes_together_is_named
     small = {"micro_batch": 64, "kv_type": KVType.Q4_0, "context_length": 512, "swap_enabled": True}
     for budget_mib, is_enough in ((least, True), (least - 1, False)):
         settings = asked.model_copy(update={**small, "memory_budget": budget_mib})
-        assert plan(model, settings, OVERHEAD).bill.fits == is_enough
+        assert billed(model, settings).fits == is_enough
 
 
 def test_the_advice_has_the_punctuation_of_its_language():
@@ -234,7 +226,7 @@ def test_the_advice_has_the_punctuation_of_its_language():
 def test_a_batch_below_the_least_one_is_kept_where_other_changes_are_enough():
     model = header()
     asked = LoadSettings(context_length=512, micro_batch=30, kv_type=KVType.Q4_0, memory_budget=600)
-    assert not plan(model, asked, OVERHEAD).bill.fits
+    assert not billed(model, asked).fits
     advice = advise(model, asked, OVERHEAD)
     assert advice.text == "It fits with weights read from the disk."
     assert advice.settings.micro_batch == 30
@@ -242,7 +234,7 @@ def test_a_batch_below_the_least_one_is_kept_where_other_changes_are_enough():
 
 def advice_under(model, chosen, saved_mib):
     """The advice when the budget is `saved_mib` less than what is asked for needs."""
-    total = plan(model, chosen, OVERHEAD).bill.total_mib
+    total = billed(model, chosen).total_mib
     short = chosen.model_copy(update={"memory_budget": math.floor(total - saved_mib)})
     return advise(model, short, OVERHEAD)
 
@@ -272,14 +264,14 @@ def test_the_context_gives_way_before_its_precision_does_so_again():
     longer = advice.settings.model_copy(
         update={"context_length": advice.settings.context_length + 256}
     )
-    assert not plan(header(), longer, OVERHEAD).bill.fits
+    assert not billed(header(), longer).fits
 
 
 def test_a_refusal_names_the_numbers_and_the_way_out():
     chosen = LoadSettings(memory_budget=512)
     with pytest.raises(BudgetTooSmall) as caught:
         require_fit(header(), chosen, OVERHEAD)
-    needed = math.ceil(plan(header(), chosen, OVERHEAD).bill.total_mib)
+    needed = math.ceil(billed(header(), chosen).total_mib)
     what, why, todo = caught.value.sentences()
     assert what == f"This model needs {needed:,} MiB and the memory budget is 512 MiB."
     assert sum(int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", why)) == needed
@@ -304,27 +296,27 @@ def test_an_automatic_context_fits_wherever_any_context_does(
     trained = model.context_trained or 4096
     least = asked.model_copy(update={"context_length": min(512, trained)})
     assert found.context_length <= trained
-    assert plan(model, found, OVERHEAD).bill.fits == plan(model, least, OVERHEAD).bill.fits
+    assert billed(model, found).fits == billed(model, least).fits
 
 
 def test_an_automatic_context_takes_a_quarter_of_the_budget_at_most() -> None:
     model = header(context_trained=131_072)
-    bill = plan(model, LoadSettings(memory_budget=8192), OVERHEAD).bill
+    bill = billed(model, LoadSettings(memory_budget=8192))
     assert 4096 < bill.context_length < 131_072
     assert 0.24 * 8192 < bill.mib_of(BillItem.KV_CACHE) <= 0.25 * 8192
 
 
 def test_an_automatic_context_ends_where_the_training_does() -> None:
-    bill = plan(header(context_trained=2048), LoadSettings(memory_budget=65_536), OVERHEAD).bill
+    bill = billed(header(context_trained=2048), LoadSettings(memory_budget=65_536))
     assert bill.context_length == 2048
 
 
 def test_no_weight_leaves_memory_for_a_longer_automatic_context() -> None:
     model = header(context_trained=131_072)
-    whole = plan(model, LoadSettings(context_length=4096, memory_budget=65_536), OVERHEAD).bill
+    whole = billed(model, LoadSettings(context_length=4096, memory_budget=65_536))
     tight = math.ceil(whole.total_mib) + 1
     settings = LoadSettings(memory_budget=tight, swap_enabled=True)
-    assert not plan(model, settings, OVERHEAD).bill.streams
+    assert not billed(model, settings).streams
 
 
 def test_advice_for_an_automatic_context_keeps_it_automatic() -> None:

@@ -27,13 +27,11 @@ from deepseek_r1.memory.plan import (
     RESIDENT_ITEMS,
     STREAMED_ITEMS,
     ProcessOverhead,
-    plan,
     plan_streaming,
 )
-from memory.headers import header, load_settings, streamable, streamable_headers
+from memory.headers import OVERHEAD, billed, header, load_settings, streamable, streamable_headers
 
 MIB = 1 << 20
-OVERHEAD = ProcessOverhead(window_mib=150.0)
 MODEL = streamable(28, 2 << 20)  # 16 matrices' worth of 2 MiB in each of 28 blocks: 896 MiB
 
 
@@ -46,15 +44,15 @@ def names(bill):
 
 
 def test_a_model_over_the_budget_has_pins_and_slots_in_place_of_weights():
-    bill = plan(MODEL, swapping(900), OVERHEAD).bill
+    bill = billed(MODEL, swapping(900))
     assert names(bill) == STREAMED_ITEMS
     assert (bill.fits, bill.streams) == (True, True)
     assert bill.streamed_mib > 0
 
 
 def test_a_model_that_fits_is_in_memory_whether_or_not_it_may_use_the_disk():
-    with_swap = plan(MODEL, swapping(4096), OVERHEAD).bill
-    assert with_swap == plan(MODEL, LoadSettings(memory_budget=4096), OVERHEAD).bill
+    with_swap = billed(MODEL, swapping(4096))
+    assert with_swap == billed(MODEL, LoadSettings(memory_budget=4096))
     assert (names(with_swap), with_swap.streams) == (RESIDENT_ITEMS, False)
 
 
@@ -62,7 +60,7 @@ def test_advice_names_the_swap_and_the_speed_of_the_disk():
     small = LoadSettings(memory_budget=900)
     assert advise(MODEL, small, OVERHEAD).text == "It fits with weights read from the disk."
     advice = advice_with_speed(advise(MODEL, small, OVERHEAD), 1000.0, 0.0)
-    rate = 1000.0 / plan(MODEL, advice.settings, OVERHEAD).bill.short_streamed_mib
+    rate = 1000.0 / billed(MODEL, advice.settings).short_streamed_mib
     assert advice.text == (
         f"It fits with weights read from the disk. Roughly {rate:.1f} tokens a second, "
         "by a short test of this disk."
@@ -70,7 +68,7 @@ def test_advice_names_the_swap_and_the_speed_of_the_disk():
 
 
 def test_what_costs_no_speed_comes_before_the_swap():
-    total = plan(MODEL, LoadSettings(context_length=8192), OVERHEAD).bill.total_mib
+    total = billed(MODEL, LoadSettings(context_length=8192)).total_mib
     advice = advise(
         MODEL, LoadSettings(context_length=8192, memory_budget=int(total) - 60), OVERHEAD
     )
@@ -89,8 +87,8 @@ def test_a_refusal_is_over_the_least_that_can_run():
 
 @given(streamable_headers, load_settings)
 def test_swap_never_makes_a_bill_that_fits_worse(model, chosen):
-    without = plan(model, chosen.model_copy(update={"swap_enabled": False}), OVERHEAD).bill
-    with_swap = plan(model, chosen.model_copy(update={"swap_enabled": True}), OVERHEAD).bill
+    without = billed(model, chosen.model_copy(update={"swap_enabled": False}))
+    with_swap = billed(model, chosen.model_copy(update={"swap_enabled": True}))
     assert with_swap.fits >= without.fits
     assert without.streams is False
 
@@ -106,9 +104,7 @@ def test_a_streamed_bill_stays_inside_the_budget_or_does_not_fit(model, chosen):
 
 
 def test_a_context_that_is_not_used_yet_holds_weights():
-    short, long = (
-        plan(MODEL, swapping(1000, context_length=length), OVERHEAD).bill for length in (512, 8192)
-    )
+    short, long = (billed(MODEL, swapping(1000, context_length=length)) for length in (512, 8192))
     assert long.streamed_mib > short.streamed_mib + 100
     assert long.short_streamed_mib == pytest.approx(short.short_streamed_mib, abs=10)
     assert 0 < short.short_streamed_mib < short.streamed_mib
@@ -124,7 +120,7 @@ def test_a_larger_budget_keeps_fitting(model, chosen, more):
 @given(streamable_headers, load_settings)
 def test_advice_that_turns_on_the_swap_fits(model, chosen):
     advice = advise(model, chosen, OVERHEAD)
-    assert plan(model, advice.settings, OVERHEAD).bill.fits
+    assert billed(model, advice.settings).fits
     if advice.settings.memory_budget == chosen.memory_budget and advice.text:
         assert ("weights read from the disk" in advice.text) == (
             advice.settings.swap_enabled and not chosen.swap_enabled

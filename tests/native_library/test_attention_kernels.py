@@ -12,12 +12,18 @@ import pytest
 from numpy.typing import NDArray
 
 from deepseek_r1.engine.llama.binding.kernels import attention_vector_bits
-from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
-from deepseek_r1.weights.ggml.custom_node import custom_node_layout
-from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
-from support import ggml_nodes
-from support.ggml_nodes import BLOCKS, F16, F32, Q4_0, Q8_0, Node
+from support.ggml_nodes import (
+    BLOCKS,
+    F16,
+    F32,
+    Q4_0,
+    Q8_0,
+    Node,
+    announce,
+    compute_all,
+    node_layout,
+)
 
 pytestmark = [
     pytest.mark.integration,
@@ -28,6 +34,7 @@ SCALE = 0.11
 PARAMETERS = struct.pack("fff", SCALE, 0, 0)  # no bias by distance, no soft cap
 ERROR = 5e-6
 Floats = NDArray[np.float64]
+Attention = tuple[int, CustomNodeLayout]  # the kernels' address
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,9 @@ def bit_widths() -> list[int]:
 
 
 @pytest.fixture(params=bit_widths(), ids=lambda bits: f"{bits} bits")
-def attention(request: pytest.FixtureRequest) -> Iterator[tuple[int, CustomNodeLayout]]:
-    functions = library().functions
+def attention(request: pytest.FixtureRequest) -> Iterator[Attention]:
     address = native().attention_new(request.param)
-    compute = address_of(native().attention_compute)
-    layout = custom_node_layout(Ggml(functions), functions, "FLASH_ATTN_EXT", compute, address)
+    layout = node_layout("FLASH_ATTN_EXT", native().attention_compute, address)
     native().attention_set_layout(address, ctypes.byref(layout))
     yield address, layout
     native().attention_free(address)
@@ -144,21 +149,22 @@ class Case:
 
 
 def run(
-    attention: tuple[int, CustomNodeLayout], shape: Shape, kind: int, threads: int, seed: int = 1
+    attention: Attention,
+    shape: Shape,
+    kind: int,
+    threads: int = 2,
+    seed: int = 1,
+    *,
+    values: int | None = None,
+    masked: bool = True,
+    unseen: float = 0.0,
 ) -> Case:
-    """Compute a case whose keys and values have the same type."""
-    case = Case(attention[1], shape, (kind, kind), seed)
-    compute_all(attention[0], case.node, threads)
+    """Compute a case whose values have the type of its keys unless `values` is another one."""
+    address, layout = attention
+    case = Case(layout, shape, (kind, values or kind), seed, masked=masked, unseen=unseen)
+    every = NodeKernels(address, None)
+    compute_all(every, native().attention_compute, address, case.node, threads)
     return case
-
-
-def announce(address: int, node: Node) -> None:
-    ggml_nodes.announce(NodeKernels(address, None), node)
-
-
-def compute_all(address: int, node: Node, threads: int) -> None:
-    kernels = NodeKernels(address, None)
-    ggml_nodes.compute_all(kernels, native().attention_compute, address, node, threads)
 
 
 SHAPES = [
@@ -176,20 +182,20 @@ SHAPES = [
 @pytest.mark.parametrize("kind", [F16, Q8_0, Q4_0], ids=["f16", "q8_0", "q4_0"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_attention_is_exact_to_the_last_digits_of_f32(
-    attention: tuple[int, CustomNodeLayout], shape: Shape, kind: int
+    attention: Attention, shape: Shape, kind: int
 ) -> None:
-    assert run(attention, shape, kind, threads=2).error < ERROR
+    assert run(attention, shape, kind).error < ERROR
 
 
 def test_results_do_not_depend_on_the_number_of_threads(
-    attention: tuple[int, CustomNodeLayout],
+    attention: Attention,
 ) -> None:
     results = [run(attention, SHAPES[3], F16, threads).output for threads in (1, 2, 3, 16)]
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
 @pytest.mark.slow
-def test_nodes_of_all_shapes_follow_one_another(attention: tuple[int, CustomNodeLayout]) -> None:
+def test_nodes_of_all_shapes_follow_one_another(attention: Attention) -> None:
     """Memory that one node has filled must not be seen by the next."""
     for seed in range(3):
         for shape in SHAPES:
@@ -197,32 +203,26 @@ def test_nodes_of_all_shapes_follow_one_another(attention: tuple[int, CustomNode
 
 
 def test_keys_and_values_may_have_two_types_and_there_may_be_no_mask(
-    attention: tuple[int, CustomNodeLayout],
+    attention: Attention,
 ) -> None:
-    case = Case(attention[1], SHAPES[3], (Q8_0, F16), masked=False)
-    compute_all(attention[0], case.node, 2)
-    assert case.error < ERROR
+    assert run(attention, SHAPES[3], Q8_0, values=F16, masked=False).error < ERROR
 
 
 @pytest.mark.parametrize("unseen", [np.nan, np.inf])
 def test_what_overflowed_in_cells_that_nobody_sees_changes_nothing(
-    attention: tuple[int, CustomNodeLayout], unseen: float
+    attention: Attention, unseen: float
 ) -> None:
     """The cells of another sequence share a cache with those of the one that is computed."""
-    case = Case(attention[1], SHAPES[2], (F16, F16), unseen=unseen)
-    compute_all(attention[0], case.node, 2)
-    assert case.error < ERROR
+    assert run(attention, SHAPES[2], F16, unseen=unseen).error < ERROR
 
 
 @pytest.mark.parametrize("reason", ["a bias by distance", "a soft cap", "sinks", "another width"])
-def test_other_attention_is_left_to_llama_cpp(
-    attention: tuple[int, CustomNodeLayout], reason: str
-) -> None:
+def test_other_attention_is_left_to_llama_cpp(attention: Attention, reason: str) -> None:
     width = 80 if reason == "another width" else 64
     parameters = struct.pack("fff", SCALE, reason == "a bias by distance", reason == "a soft cap")
     shape = Shape(width, 4, 2, 1, 100)
     node = Case(attention[1], shape, (F16, F16), parameters=parameters).node
     if reason == "sinks":
         add_operand(node, 4, F32, np.zeros((1, 1, 4), np.float32), [16, 16])
-    announce(attention[0], node)
+    announce(NodeKernels(attention[0], None), node)
     assert not node.is_custom

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from deepseek_r1.engine.llama.binding.kernels import mul_mat, supported_kernels
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
-from deepseek_r1.weights.ggml.custom_node import custom_node_layout
-from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
+from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
 from support.ggml_nodes import (
     BLOCKS,
     F16,
@@ -29,6 +28,7 @@ from support.ggml_nodes import (
     Node,
     announce,
     compute_all,
+    node_layout,
 )
 
 pytestmark = pytest.mark.integration
@@ -140,12 +140,9 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
     kernel, kind = request.param
     if kernel not in supported_kernels(library()):
         pytest.skip("this processor has no such instructions, or llama.cpp's bits are others")
-    functions = library().functions
-    ggml = Ggml(functions)
-    made = mul_mat(library(), ggml, kernel)
+    made = mul_mat(library(), Ggml(library().functions), kernel)
     native().mul_mat_set_rows(made.user_data, 1, MOST_ROWS)
-    compute = address_of(native().mul_mat_compute)
-    layout = custom_node_layout(ggml, functions, "MUL_MAT", compute, made.user_data)
+    layout = node_layout("MUL_MAT", native().mul_mat_compute, made.user_data)
     yield Kernels(kind, made.user_data, layout)
     made.close()
 

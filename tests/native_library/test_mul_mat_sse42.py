@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from deepseek_r1.engine.llama.binding.kernels import mul_mat
 from deepseek_r1.engine.llama.binding.library import library
-from deepseek_r1.native.native_library import CustomNodeLayout, MulMatKernel, NodeKernels, native
-from deepseek_r1.weights.ggml.custom_node import custom_node_layout
+from deepseek_r1.native.native_library import MulMatKernel, NodeKernels, native
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 from support.ggml_nodes import (
     BLOCKS,
@@ -32,6 +31,7 @@ from support.ggml_nodes import (
     Q8_K,
     Node,
     compute_all,
+    node_layout,
 )
 
 pytestmark = pytest.mark.integration
@@ -48,39 +48,22 @@ class Kernels:
     """The kernels, without a context."""
 
     def __init__(self) -> None:
-        functions = library().functions
-        ggml = Ggml(functions)
-        self._made = mul_mat(library(), ggml, MulMatKernel.SSE42)
-        self._compute = address_of(native().mul_mat_compute)
+        self._made = mul_mat(library(), Ggml(library().functions), MulMatKernel.SSE42)
         self._user_data = self._made.user_data
-        self.layout: CustomNodeLayout = custom_node_layout(
-            ggml, functions, "MUL_MAT", self._compute, self._user_data
-        )
+        self._layout = node_layout("MUL_MAT", native().mul_mat_compute, self._user_data)
 
     def products(
         self, kind: int, weights: NDArray[np.uint8], activations: NDArray[FLOAT], threads: int
     ) -> NDArray[FLOAT]:
         """Each row of activations times each row of weights."""
-        result = np.full((len(activations), len(weights)), np.nan, FLOAT)
-        node = self.node(kind, weights, activations, result)
+        rows, width = activations.shape
+        result = np.full((rows, len(weights)), np.nan, FLOAT)
+        node = Node(self._layout, result, bytes(8))
+        node.add_operand(0, kind, weights, [width, len(weights)], [weights.strides[0]])
+        node.add_operand(1, F32, activations, [width, rows], [activations.strides[0]])
         every = NodeKernels(None, self._user_data)
         compute_all(every, native().mul_mat_compute, self._user_data, node, threads)
         return result
-
-    def node(
-        self,
-        kind: int,
-        weights: NDArray[np.uint8],
-        activations: NDArray[FLOAT],
-        result: NDArray[FLOAT],
-    ) -> Node:
-        """The multiplication, not computed yet."""
-        node = Node(self.layout, result, bytes(8))
-        width = activations.shape[1]
-        node.add_operand(0, kind, weights, [width, len(weights)], [weights.strides[0]])
-        shape = [width, len(activations)]
-        node.add_operand(1, F32, activations, shape, [activations.strides[0]])
-        return node
 
     def close(self) -> None:
         self._made.close()

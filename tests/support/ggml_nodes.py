@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
+from deepseek_r1.weights.ggml.custom_node import custom_node_layout
+from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
 
 F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q4_K, Q6_K, Q8_K = 0, 1, 2, 3, 6, 7, 8, 9, 12, 14, 15
 BLOCKS = {
@@ -18,6 +21,12 @@ BLOCKS = {
     Q8_0: (32, 34), Q8_1: (32, 36), Q4_K: (256, 144), Q6_K: (256, 210), Q8_K: (256, 292),
 }  # fmt: skip
 """The values and bytes of a block of each type."""
+
+
+def node_layout(operation: str, compute: Any, user_data: int) -> CustomNodeLayout:
+    """The layout of nodes whose operation these kernels compute."""
+    functions = library().functions
+    return custom_node_layout(Ggml(functions), functions, operation, address_of(compute), user_data)
 
 
 class Node:

@@ -50,8 +50,11 @@ def holds(resident: ResidentMemory, weight: Weight, file: WeightFile) -> bool:
     return ctypes.string_at(resident.address(weight), weight.nbytes) == expected
 
 
+MakeLoad = Callable[..., BackgroundLoad]
+
+
 @pytest.fixture
-def make_load(resident: ResidentMemory) -> Iterator[Callable[..., BackgroundLoad]]:
+def make_load(resident: ResidentMemory) -> Iterator[MakeLoad]:
     made: list[BackgroundLoad] = []
 
     def make(*groups: Sequence[Weight]) -> BackgroundLoad:
@@ -64,7 +67,7 @@ def make_load(resident: ResidentMemory) -> Iterator[Callable[..., BackgroundLoad
 
 
 def test_a_weight_is_resident_after_the_wait_for_it(
-    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
 ) -> None:
     load = make_load(WEIGHTS[2:3], WEIGHTS[:2], WEIGHTS[3:])
     for weight in (WEIGHTS[3], WEIGHTS[0], WEIGHTS[2], WEIGHTS[1]):
@@ -75,7 +78,7 @@ def test_a_weight_is_resident_after_the_wait_for_it(
 
 
 def test_waiting_for_several_weights_reports_the_progress(
-    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
 ) -> None:
     fractions: list[float] = []
     make_load(WEIGHTS).wait_for_all(
@@ -88,7 +91,7 @@ def test_waiting_for_several_weights_reports_the_progress(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere bytes may stay for a while")
 def test_weights_that_the_model_does_not_use_are_released(
-    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
 ) -> None:
     load = make_load(WEIGHTS)
     load.wait_for_all(WEIGHTS, lambda _fraction: True)
@@ -97,7 +100,7 @@ def test_weights_that_the_model_does_not_use_are_released(
 
 
 def test_a_load_waits_for_the_first_weights_and_for_viewed_ones(
-    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
 ) -> None:
     first, later, viewed, unused = WEIGHTS
     load = make_load([first], [later, viewed, unused])
@@ -111,7 +114,7 @@ def test_a_load_waits_for_the_first_weights_and_for_viewed_ones(
 
 
 def test_a_weight_of_two_groups_is_ready_with_the_first(
-    file: WeightFile, resident: ResidentMemory, make_load: Callable[..., BackgroundLoad]
+    file: WeightFile, resident: ResidentMemory, make_load: MakeLoad
 ) -> None:
     large, small = Weight("large", 0, 0, 2 * MIB), Weight("small", 0, 2 * MIB, 5_000)
     next_one = Weight("next", 0, 2 * MIB + 5_024, 2 * MIB)
