@@ -5,7 +5,7 @@
 Each block is bare, ours, ours, bare, or begins with ours, with the same prompt, seed, samplers and
 context, from an empty cache. "Bare" is the shortest loop over llama.cpp's C functions: no text, no
 events, and its samplers without the one that we put before them
-(`engine/llama/binding/sampler.py`).
+(`engine/llama/answer/samplers.py`).
 Prefill is timed from the request to the first sampled token (our template and tokeniser included),
 decode from there to the last token. The ratio is ours / bare in tokens a second.
 """

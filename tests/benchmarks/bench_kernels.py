@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.runner import Report, argument_parser, in_turns, middle, ratio
 from deepseek_r1.core.settings import KVType
-from deepseek_r1.engine.llama.binding import attention, mul_mat
 from deepseek_r1.engine.llama.binding import context as context_module
+from deepseek_r1.engine.llama.binding import kernels as kernels_module
 from deepseek_r1.engine.llama.binding.context import ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -104,11 +104,11 @@ def last_logits(model: LlamaModel, context: LlamaContext, cells: int, rows: int)
 
 def measure_attention(given: argparse.Namespace) -> None:
     """Compare attention, with the vectors of our kernels as long as wanted."""
-    most_bits = attention.attention_vector_bits()
+    most_bits = kernels_module.attention_vector_bits()
     if not most_bits or (given.bits or 0) > most_bits:
         raise SystemExit("there are no such kernels for this processor")
     bits = given.bits or most_bits
-    attention.attention_vector_bits = lambda: bits
+    kernels_module.attention_vector_bits = lambda: bits
     model = LlamaModel(library(), read_header(given.model).parts, lambda _fraction: True)
     cells = max(given.cells) + max(given.rows) + MICRO_BATCH
     threads = given.threads
@@ -124,11 +124,11 @@ def measure_attention(given: argparse.Namespace) -> None:
 
 def measure_mul_mat(given: argparse.Namespace) -> None:
     """Compare the multiplication for few rows, with one of our kernels for all numbers of rows."""
-    kernels = mul_mat.supported_kernels(library())
+    kernels = kernels_module.supported_kernels(library())
     if not kernels or (given.kernel or kernels[0]) not in kernels:
         raise SystemExit("there are no such kernels for this processor")
     kernel = given.kernel or kernels[0]
-    mul_mat.supported_kernels = lambda _library: [kernel]
+    kernels_module.supported_kernels = lambda _library: [kernel]
     parts = read_header(given.model).parts
     model = LlamaModel(library(), parts, lambda _fraction: True, repack=False)
     most, threads = max(given.rows), given.threads

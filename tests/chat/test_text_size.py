@@ -23,7 +23,7 @@ def resize_text(points: int) -> QFont:
 
 
 def use_font(font: QFont) -> None:
-    """As `shell.appearance` does: widgets with a style sheet follow when it is applied again."""
+    """As `shell.menu_feature` does: widgets with a style sheet follow when it is applied again."""
     QApplication.setFont(font)
     application = QApplication.instance()
     sheet = application.styleSheet()

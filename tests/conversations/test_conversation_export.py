@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +16,7 @@ from PySide6.QtCore import QObject, QTimer
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import ErrorReport
+from r1desk.chat.formulas import waiting_formulas
 from r1desk.conversations.export.conversation_export import ConversationExport
 from r1desk.store import Attachment, Store, StoreThread
 from r1desk.store.store_bridge import StoreBridge
@@ -185,6 +188,23 @@ def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
     export.start()
     qtbot.waitUntil(lambda: not owner.children())
     assert not file.exists()
+
+
+def test_a_formula_that_never_comes_does_not_hold_the_closing_window_up(
+    qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = [sys.executable, "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr(waiting_formulas, "child_command", lambda _kind: silent)
+    stored(qtbot, bridge, conversation(("Pythagoras?", "\\(a^2+b^2\\)")))
+    owner = QObject()
+    export = ConversationExport(bridge, tmp_path / "all.html", None, owner)
+    with qtbot.waitSignal(export.progressed):
+        export.start()
+    qtbot.wait(300)
+    began = time.monotonic()
+    export.close()
+    assert time.monotonic() - began < 5
+    assert not (tmp_path / "all.html").exists()
 
 
 def test_an_owner_that_goes_leaves_no_file_and_no_thread(

@@ -33,7 +33,7 @@ OTHER = SamplingSettings(max_tokens=4)
 def k_quant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = k_quant_model(tmp_path_factory.mktemp("k_quant"))
     if found is None:
-        pytest.skip("the model of K-quants is not here; see support/k_quant.py")
+        pytest.skip("the model of K-quants is not here; see support/real_models.py")
     return found
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -131,6 +132,17 @@ def test_an_import_needs_little_memory_and_lets_others_in(tmp_path: Path) -> Non
     found = measure(tmp_path / "chain.json")
     assert found["file_mib"] > 9
     assert found["memory_more_mib"] < 100
+
+
+def test_what_an_import_does_not_know_is_not_kept(import_of: ImportOf) -> None:
+    unknown = {f"x{n}": [{}] * 1000 for n in range(400)}
+    document = unknown | a_chain(1)
+    document["conversations"] = [unknown | each for each in document["conversations"]]
+    tracemalloc.start()
+    assert len(import_of(json.dumps(document).encode())) == 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * 2**20
 
 
 @pytest.mark.parametrize(

@@ -98,14 +98,14 @@ class HeaderProcess:
         except (OSError, ValueError):  # ValueError: no system has such a name
             return self._read(path)
         key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
-        if key not in _known:
+        header = _known.get(key)  # other threads forget headers at any time
+        if header is None:
             header = self._read(path)
-            if len(header.parts) > 1:
-                return header
-            if len(_known) >= _MOST_HEADERS:
-                _known.clear()
-            _known[key] = header
-        return _known[key]
+            if len(header.parts) == 1:
+                if len(_known) >= _MOST_HEADERS:
+                    _known.clear()
+                _known[key] = header
+        return header
 
     def _read(self, path: Path) -> ModelHeader:
         reply = self._call(ReadHeader(path=str(path)), path)

@@ -174,14 +174,6 @@ def known_by(header: ModelHeader) -> tuple[KnownModel, KnownFile] | None:
     return None
 
 
-MOST_ENTRIES = 20_000  # looked at below one folder
-MOST_DEPTH = 8
-MOST_FILES = 200  # of one owner
-_MOST_MANIFEST_BYTES = 256 << 10
-MODEL_LAYER = "application/vnd.ollama.image.model"
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
-
-
 class _Layer(BaseModel):
     media_type: Annotated[str, Field(alias="mediaType")]
     digest: Annotated[str, Field(max_length=80)]

@@ -269,6 +269,7 @@ class WeightsStats(_Event):
     expert_hits: int = 0  # part of `hits`
     expert_misses: int = 0
     strategy: CacheStrategy = CacheStrategy.PINNED  # the one in use, never `auto`
+    experts_separate: bool = True  # always; programs that read the JSON of earlier versions use it
     experts_mib: float = 0.0  # part of `pinned_mib`
     loading_mib: float = 0.0  # part of `pinned_mib`, not resident yet
     slots_mib: float = 0.0  # the prefetch ring

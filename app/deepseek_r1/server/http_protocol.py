@@ -66,7 +66,11 @@ class HttpProtocol(H11Protocol):
         plain = in_body and (b"transfer-encoding", b"chunked") not in self.headers
         size = _PLAIN_BYTES if plain else _FRAMED_BYTES
         data, self._unread = self._unread[:size], self._unread[size:]
-        self._receive(data)
+        try:
+            self._receive(data)
+        except Exception:
+            self.transport.abort()  # asyncio does it only for what it calls itself
+            raise
         self._watch()
         if self._unread:
             self.transport.pause_reading()

@@ -36,6 +36,7 @@ MAX_BYTES = 512 * 2**20
 MAX_MESSAGE_BYTES = 10 * 2**20  # as many files as can be sent with one, and text
 MAX_MESSAGE_VALUES = 20_000
 MAX_MESSAGES = 250_000  # of one conversation: their numbers are held in memory
+MAX_CONVERSATIONS = 250_000
 CHUNK_BYTES = 64 * 2**10
 SLICE_PIECES, SLICE_CHARACTERS = 500, 2**20  # the store's thread is held for a tenth of a second
 
@@ -211,7 +212,9 @@ class _Reader:
                 fields[key] = True
                 yield from self._conversations()
             else:
-                fields[key] = self._value(*self._next())
+                value = self._value(*self._next())
+                if key in fields:
+                    fields[key] = value
         if fields["format"] != FORMAT or fields["conversations"] is None:
             raise another_kind
         _check_version(fields["version"])
@@ -235,9 +238,13 @@ class _Reader:
                             ArchivedMessage, self._value(*event), f"conversations/{place}/messages"
                         )
                 else:
-                    fields[key] = self._value(*event)
+                    value = self._value(*event)
+                    if key in ArchivedConversation.model_fields:
+                        fields[key] = value
             yield _validated(ArchivedConversation, fields, f"conversations/{place}")
             place += 1
+            if place > MAX_CONVERSATIONS:
+                raise ArchiveUnreadable(detail=f"more than {MAX_CONVERSATIONS:,} conversations")
 
     def _next(self) -> tuple[str, Any]:
         """The next event, of a new part."""

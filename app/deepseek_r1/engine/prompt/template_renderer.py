@@ -211,8 +211,8 @@ def _with_parsed_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _render_once(template: Template, variables: Mapping[str, Any]) -> tuple[str, str]:
     messages = variables["messages"]
-    length = sum(len(str(message)) for message in messages)
     try:
+        length = sum(len(str(message)) for message in messages)
         text = template.render(variables)
     except _RefusalError as error:
         detail = tr("The template reports: {detail}", detail=str(error)[:_DETAIL_CHARACTERS])

@@ -30,6 +30,12 @@ class WaitingFormulas(FormulaService):
             self._keep(key, self._set(key) if len(key.source) <= MAX_SOURCE else None)
         return super().layout(key)
 
+    def stop(self) -> None:
+        """Set no more formulas, and end a wait for one. Another thread may call this."""
+        self._failures = _MAX_FAILURES
+        if (child := self._child) is not None:
+            child.kill()
+
     def end_child(self) -> None:
         """End the child process."""
         if self._child is not None:
@@ -47,10 +53,12 @@ class WaitingFormulas(FormulaService):
             assert child.stdout is not None  # noqa: S101
             deadline = Timer(_REPLY_S, child.kill)
             deadline.start()
-            child.stdin.write(request_line(1, key))
-            child.stdin.flush()
-            reply = child.stdout.readline(MAX_REPLY + 2)
-            deadline.cancel()
+            try:
+                child.stdin.write(request_line(1, key))
+                child.stdin.flush()
+                reply = child.stdout.readline(MAX_REPLY + 2)
+            finally:
+                deadline.cancel()
             return read_reply(reply, self.outlines)[1]
         except (OSError, ValueError):
             self._failures += 1

@@ -60,6 +60,7 @@ class ConversationExport(QObject):
         super().__init__(parent)
         self._store, self._file, self._chosen = store, file, conversation_ids
         self._cancelled, self._ended = Event(), Event()
+        self._formulas: WaitingFormulas | None = None
         self._turn_began = 0.0
         self.destroyed.connect(self._cancelled.set)
 
@@ -76,11 +77,13 @@ class ConversationExport(QObject):
     def cancel(self) -> None:
         """Write nothing."""
         self._cancelled.set()
+        if (formulas := self._formulas) is not None:
+            formulas.stop()
 
     @Slot()
     def close(self) -> None:
         """Write nothing, and wait until the thread touches Qt no more."""
-        self._cancelled.set()
+        self.cancel()
         self._ended.wait()
 
     @Slot(object)
@@ -100,12 +103,13 @@ class ConversationExport(QObject):
 
     def _written(self) -> Iterator[Progress | None]:
         """Write the file; yields what is done, and None at the end."""
-        formulas = WaitingFormulas()
+        formulas = self._formulas = WaitingFormulas()
         try:
             yield from self._write(formulas)
         except _Cancelled:
             pass
         finally:
+            self._formulas = None
             formulas.end_child()
             shiboken6.delete(formulas)
             self._ended.set()

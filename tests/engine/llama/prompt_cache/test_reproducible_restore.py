@@ -37,7 +37,7 @@ def model(
         return shallow_starter
     found = k_quant_model(tmp_path_factory.mktemp("k_quant"))
     if found is None:
-        pytest.skip("the model of K-quants is not here; see support/k_quant.py")
+        pytest.skip("the model of K-quants is not here; see support/real_models.py")
     return found
 
 

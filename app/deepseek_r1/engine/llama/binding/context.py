@@ -167,7 +167,7 @@ class LlamaContext:
                 raise
         self.memory = self._api.llama_get_memory(self.pointer)
         self.cells: list[int] = []  # the tokens of sequence 0, where it is the only one
-        self.whole_pieces = 0  # leading cells that were filled in whole pieces: `prompt_pieces`
+        self.whole_pieces = 0  # leading cells that were filled in whole pieces: `PromptPieces`
         self.batched_cells = 0
         """The cells of all sequences, where there are several; `cells` is empty then."""
         self._tokens = (self._api.llama_token * params.micro_batch)()

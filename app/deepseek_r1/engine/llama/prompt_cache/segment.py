@@ -46,7 +46,7 @@ class Segment:
 
     `root` is the fingerprint of everything that a state depends on. `parent` is the id of the
     segment before this one, or the root. `piece_tokens` is the size of the pieces in which the
-    tokens up to its end were computed (see `prompt_pieces`), 0 where they were computed otherwise.
+    tokens up to its end were computed (see `PromptPieces`), 0 where they were computed otherwise.
     """
 
     root: bytes
