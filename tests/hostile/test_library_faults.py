@@ -92,13 +92,14 @@ def test_a_model_refuses_to_work_in_a_forked_process(starter: Path) -> None:
 def test_an_interrupted_streamed_answer_ends_and_the_next_one_is_written(starter: Path) -> None:
     source = """
     options = {"memory_budget": 256, "context_length": 4096, "swap_enabled": True}
+    endless = {"type": "array", "items": {"const": 7}, "minItems": 1000}
     with CPUInference(sys.argv[1], **options) as model:
         assert model.weights_stats is not None
         for delay in (0.1, 0.17, 0.23, 0.31):
             timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
             timer.start()
             try:
-                model.generate("Tell a very long story.", 400)
+                model.generate("Count.", 4000, json_schema=endless)
                 print("swallowed")
             except KeyboardInterrupt:
                 print("interrupted")

@@ -333,4 +333,4 @@ def test_long_answers_from_the_disk_take_no_more_memory(tmp_path: Path) -> None:
     engine.close()
     assert stats is not None
     assert stats.read_mib > 10
-    assert max(readings[3:]) - min(readings[3:]) < 1.0
+    assert max(readings[3:]) < readings[3] + 1.0
