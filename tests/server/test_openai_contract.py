@@ -232,7 +232,7 @@ def test_tools_that_need_not_be_called_change_nothing_and_a_warning_says_so(
     """Open WebUI offers its tools with every message."""
     ask = partial(client.chat.completions.create, model=model, messages=HI, temperature=0)
     answer = ask(max_tokens=8, tools=TOOLS, **choice)
-    assert answer.choices[0].message.content == ask(max_tokens=8).choices[0].message.content
+    assert answer.usage.prompt_tokens == ask(max_tokens=8).usage.prompt_tokens
     assert answer.choices[0].message.tool_calls is None
     *_, last = ask(max_tokens=1, tools=TOOLS, stream=True, **choice)
     for each in (answer, last):
