@@ -70,7 +70,7 @@ def test_the_abort_ends_one_long_call_and_leaves_the_context_usable(context: Lla
     set_at: list[float] = []
 
     def abort() -> None:
-        time.sleep(whole_s / 4)
+        time.sleep(whole_s / 8)  # the first call may have shared the processor
         set_at.append(time.monotonic())
         context.abort.set()
 
