@@ -143,7 +143,7 @@ def test_a_model_that_is_refused_is_exit_code_3(tmp_path: Path):
 
 
 # Nearly random words, among which the end of the answer hardly ever comes up.
-ENDLESS = ["--max-tokens", "1900", "--temperature", "5", "--top-p", "1"]
+ENDLESS = ["--max-tokens=1900", "--temperature=5", "--top-p=1", "--top-k=0", "--min-p=0"]
 
 
 @pytest.fixture
