@@ -55,7 +55,6 @@ def write_chain(file: Path, count: int, text: str) -> None:
 def measure(file: Path) -> dict[str, float]:
     """Import `file` into a store of its own, as the window does it."""
     store = StoreThread(file.with_suffix(".db"))
-    store.start()
     store.opened.result()
     before_mib = _own_mib()
     waits_s, peaks_mib = [0.0], [before_mib]

@@ -26,6 +26,7 @@ class SmallDisk(StoreThread):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.path = path
         self.full = False
         self.asked = 0
 
@@ -41,7 +42,7 @@ class SmallDisk(StoreThread):
     def _limited(self, work: Callable[[Store], Result]) -> Callable[[Store], Result]:
         def limited(store: Store) -> Result:
             if self.full:
-                raise StoreFull(path=str(self._path))
+                raise StoreFull(path=str(self.path))
             return work(store)
 
         return limited
@@ -62,7 +63,6 @@ class ChatStack:
             lambda: (self.sampling, self.system_prompt),
             context_length=lambda: CONTEXT,
         )
-        self.disk.start()
 
     def settle(self) -> None:
         """Until the results of all that the store was asked for have arrived, and what follows.

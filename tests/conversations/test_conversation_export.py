@@ -59,11 +59,10 @@ class Tags(HTMLParser):
 @pytest.fixture
 def bridge(tmp_path: Path) -> Iterator[StoreBridge]:
     thread = StoreThread(tmp_path / "conversations.db")
-    thread.start()
     bridge = StoreBridge(thread)
     yield bridge
     bridge.close()
-    assert thread.close(timeout_s=20)
+    thread.close()
 
 
 def conversation(*pairs: tuple[str, str], thinking: str = "", attachments: tuple = ()):

@@ -17,7 +17,7 @@ import pytest
 from benchmarks.bench_import import measure, write_chain
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import ConversationSettings, MessageState, Store, archive_import
-from r1desk.store.archive import archive_of, duplicate, export_json, export_markdown
+from r1desk.store.archive import archived_conversation, duplicate, export_json, export_markdown
 from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable, StoreFull
 
@@ -303,4 +303,4 @@ def test_an_archive_of_an_unfinished_answer_has_it_stopped(store: Store) -> None
     key = store.conversations.create().id
     question = store.messages.append_user(key, "q", None)
     store.messages.begin_answer(key, question.id)
-    assert archive_of(store, [key]).conversations[0].messages[1].state == "stopped"
+    assert archived_conversation(store, key).messages[1].state == "stopped"

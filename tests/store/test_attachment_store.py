@@ -9,7 +9,7 @@ import pytest
 from r1desk.store import Attachment, Store
 from r1desk.store.archive import duplicate, export_json
 from r1desk.store.archive_import import import_json
-from r1desk.store.database_opening import open_database, recover_database
+from r1desk.store.database_opening import recover_database
 
 NOTES = Attachment("notes.md", "# Notes\n\n中文", 7)
 TABLE = Attachment("table.csv", "a,b\n1,2\n", 6)
@@ -71,7 +71,7 @@ def test_attachments_survive_a_recovery(database: Path, memory_dir: Path) -> Non
         store.messages.append_user(conversation, "q", None, [NOTES])
         store.attachments.save_drafts(None, [TABLE])
 
-    assert recover_database(path, lambda fresh: open_database(fresh).database) == 0
+    assert recover_database(path) == 0
     with Store(path) as store:
         assert store.messages.path(conversation)[0].attachments == (NOTES,)
         assert store.attachments.drafts(None) == (TABLE,)

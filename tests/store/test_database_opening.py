@@ -5,22 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 import pytest
 from test_conversation_store import ask
 
-from r1desk.store import (
-    MessageState,
-    Store,
-    StoreFull,
-    StoreLocked,
-    StoreNewer,
-    StoreReadOnly,
-    database_opening,
-)
+from r1desk.store import MessageState, Store, StoreFull, database_opening, migrations
 from r1desk.store import database as database_module
+from r1desk.store.errors import StoreLocked, StoreNewer, StoreReadOnly
 from r1desk.store.migrations import MIGRATIONS
 
 
@@ -33,10 +27,19 @@ def later_step_fails(db: apsw.Connection) -> None:
     db.execute("SELECT * FROM nowhere")
 
 
+@contextmanager
+def with_step(step: migrations.Migration) -> Iterator[None]:
+    """A later version of the application."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", [*MIGRATIONS, step])
+        yield
+
+
 def test_a_migration_keeps_the_text_and_leaves_a_backup(database: Path) -> None:
     with Store(database) as store:
         ask(store, "kept", "text")
-    opened = database_opening.open_database(database, steps=[*MIGRATIONS, later_step_stars])
+    with with_step(later_step_stars):
+        opened = database_opening.open_database(database)
     assert opened.database.execute("SELECT title, starred FROM conversations") == [("kept", 0)]
     assert opened.database.execute("PRAGMA user_version") == [(len(MIGRATIONS) + 1,)]
     opened.database.close()
@@ -50,15 +53,16 @@ def test_a_migration_keeps_the_text_and_leaves_a_backup(database: Path) -> None:
 def test_a_failed_migration_changes_nothing(database: Path) -> None:
     with Store(database) as store:
         ask(store, "kept", "text")
-    with pytest.raises(apsw.SQLError):
-        database_opening.open_database(database, steps=[*MIGRATIONS, later_step_fails])
+    with pytest.raises(apsw.SQLError), with_step(later_step_fails):
+        database_opening.open_database(database)
     with Store(database) as store:
         assert [c.title for c in store.conversations.infos()] == ["kept"]
         assert store.opening.set_aside is None
 
 
 def test_a_newer_database_is_refused_and_left_alone(database: Path) -> None:
-    database_opening.open_database(database, steps=[*MIGRATIONS, later_step_stars]).database.close()
+    with with_step(later_step_stars):
+        database_opening.open_database(database).database.close()
     before = database.read_bytes()
     with pytest.raises(StoreNewer) as refused:
         Store(database)

@@ -14,8 +14,6 @@ from test_conversation_store import ask
 from deepseek_r1.core.errors import R1Error
 from r1desk.store import ConversationSettings, Store
 
-VFS = "r1-failing"
-
 
 class Plan:
     """Which write, sync or truncation fails and how."""
@@ -57,13 +55,14 @@ class FailingFile(apsw.VFSFile):
 
 class FailingVFS(apsw.VFS):
     def __init__(self) -> None:
-        super().__init__(VFS, "")
+        self.base = apsw.vfs_names()[0]  # the default one until now
+        super().__init__("r1-failing", self.base, makedefault=True)
 
     def excepthook(self, *_: object) -> None:
         """The failure is the test's own."""
 
     def xOpen(self, name: object, flags: list[int]) -> FailingFile:
-        return FailingFile("", name, flags)
+        return FailingFile(self.base, name, flags)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,7 +129,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def prepared(path: Path, sample: bytes) -> Store:
     path.write_bytes(sample)
-    return Store(path, vfs=VFS)
+    return Store(path)
 
 
 @pytest.mark.parametrize("work", [send, finish, trash, purge, configure])
@@ -195,15 +194,15 @@ def test_an_opening_fails_in_our_words_or_works_and_leaves_no_file_open(
 ) -> None:
     """While its error is shown: Windows neither moves nor deletes an open file."""
     Plan.reset()
-    Store(memory_dir / "reference.db", vfs=VFS).close()
+    Store(memory_dir / "reference.db").close()
     for k in range(1, Plan.count + 1):
         path = memory_dir / f"{k}.db"
         Plan.reset(k, sticky, error)
         try:
-            Store(path, vfs=VFS).close()
+            Store(path).close()
         except R1Error:
             assert not open_files(path), k
         Plan.reset()
-        with Store(path, vfs=VFS) as store:
+        with Store(path) as store:
             assert store.writable
             ask(store, "works", "again")

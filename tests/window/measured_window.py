@@ -178,12 +178,15 @@ class Measured(QObject):
         """Open the chooser at the page for repositories; servers on this computer are allowed."""
         self._session.downloads.policy = RetryPolicy(loopback_http=True)
         self._session.downloads.finished.connect(lambda _download: say("pulled"))
-        self._session.downloads.failed.connect(
-            lambda download: say("failed", text=download.report.text())
-        )
+        self._session.downloads.changed.connect(self._say_failed)
         self._session.window.models_action.trigger()
         self._hub.window().tabs.setCurrentWidget(self._hub)
         say("opened")
+
+    def _say_failed(self) -> None:
+        for download in self._session.downloads.items:
+            if download.report is not None:
+                say("failed", text=download.report.text())
 
     def do_list(self, address: str) -> None:
         """List a repository; `listed` follows, a second time with measured speeds."""
@@ -305,7 +308,6 @@ def main() -> int:
     measured = Measured(session)
     questions = sys.argv[sys.argv.index("--ask") + 1 :] if "--ask" in sys.argv else []
     asker = Asker(session, questions) if questions else None
-    store.start()
     session.show()
     status = app.exec()
     del measured, asker

@@ -40,7 +40,6 @@ def own_session(model: Path, load: LoadSettings, tokens: int) -> Iterator[Sessio
     profile = Profile.open(profile_dir())
     store = StoreThread(profile.database)
     session = Session(profile, store, stored, None)
-    store.start()
     session.show()
     try:
         yield session

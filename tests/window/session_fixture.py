@@ -50,7 +50,6 @@ def session_with(
     profile = Profile.open(folder)
     store = StoreThread(profile.database)
     session = Session(profile, store, stored, damaged, command)
-    store.start()
     try:
         session.show()
         qtbot.waitExposed(session.window)

@@ -21,7 +21,7 @@ from r1desk import preferences as prefs
 from r1desk.chat.answers import pending_writes
 from r1desk.chat.values.intents import EditQuestion
 from r1desk.shell.session import Session
-from r1desk.store import StoreThread
+from r1desk.store import Store, store
 from support.engine_script import EngineScript, says, waits_for
 from support.patience import PATIENCE_S
 from window.disks import Disk
@@ -249,13 +249,12 @@ def test_a_damaged_database_is_rescued_and_both_damages_can_be_read(
 def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The store does nothing until the event is set."""
     ready = threading.Event()
-    start = StoreThread.start
 
-    def start_late(store: StoreThread) -> None:
-        store.submit(lambda _store: ready.wait(PATIENCE_S))
-        start(store)
+    def open_late(path: Path) -> Store:
+        ready.wait(PATIENCE_S)
+        return Store(path)
 
-    monkeypatch.setattr(StoreThread, "start", start_late)
+    monkeypatch.setattr(store, "Store", open_late)
     yield ready
     ready.set()
 

@@ -139,7 +139,6 @@ def test_a_copied_text_does_not_crash_the_end_of_the_process() -> None:
 
 def test_a_result_that_comes_after_the_end_starts_nothing(qtbot: QtBot, tmp_path: Path) -> None:
     thread = StoreThread(tmp_path / "chats.sqlite3")
-    thread.start()
     bridge = StoreBridge(thread)
     followed: list[object] = []
     late: Future[int] = Future()

@@ -22,7 +22,7 @@ def unexpected(detail: str, profile: Path) -> Notice:
 
 def store_opened(opening: Opening, profile: Path) -> Notice | None:
     """Report a damaged or read-only store; None for a sound one."""
-    if not opening.writable:
+    if opening.problem is not None:
         return Notice(view_only(opening, profile), Level.WARNING)
     if opening.set_aside is None:
         return None
@@ -36,7 +36,7 @@ def store_opened(opening: Opening, profile: Path) -> Notice | None:
 
 def view_only(opening: Opening, profile: Path) -> str:
     """Explain why nothing can be sent; empty where messages can be saved."""
-    if opening.writable:
+    if opening.problem is None:
         return ""
     if isinstance(opening.problem, StoreFull):
         return tr(

@@ -204,7 +204,7 @@ class Session(QObject):
     @Slot(object)
     def _on_store_opened(self, opening: Opening) -> None:
         """One sentence at the start when the conversations are not as they should be."""
-        self.writable = opening.writable
+        self.writable = opening.problem is None
         self.chat_feature.set_view_only(notices.view_only(opening, self._folder))
         if (notice := notices.store_opened(opening, self._folder)) is not None:
             self._notify(notice)

@@ -71,7 +71,6 @@ def run(arguments: list[str]) -> int:
     listener.raise_requested.connect(session.raise_window)
     listener.open_requested.connect(session.models.choose)  # the window may be another one by then
     app.open_requested.connect(session.models.choose)
-    store.start()
     session.show()
     if model:
         session.models.choose(Path(model))

@@ -3,17 +3,7 @@
 `Profile` holds the folder, `StoreThread` owns the `Store`; everything handed out is a frozen value.
 """
 
-from r1desk.store.errors import (
-    ProfileInUse,
-    SearchIndexRepaired,
-    StoreDamaged,
-    StoreError,
-    StoreFailed,
-    StoreFull,
-    StoreLocked,
-    StoreNewer,
-    StoreReadOnly,
-)
+from r1desk.store.errors import ProfileInUse, StoreError, StoreFull
 from r1desk.store.records import (
     Attachment,
     ChatMessage,
@@ -23,8 +13,7 @@ from r1desk.store.records import (
     Opening,
     SearchHit,
 )
-from r1desk.store.store import Profile, Store
-from r1desk.store.thread import StoreThread
+from r1desk.store.store import Profile, Store, StoreThread
 
 __all__ = [
     "Attachment",
@@ -36,14 +25,8 @@ __all__ = [
     "Profile",
     "ProfileInUse",
     "SearchHit",
-    "SearchIndexRepaired",
     "Store",
-    "StoreDamaged",
     "StoreError",
-    "StoreFailed",
     "StoreFull",
-    "StoreLocked",
-    "StoreNewer",
-    "StoreReadOnly",
     "StoreThread",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,14 +28,6 @@ class _ArchivePart(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
-class ArchivedAttachment(_ArchivePart):
-    """The text of a file that goes with a message."""
-
-    name: str
-    content: str
-    tokens: Annotated[int, Field(ge=0, le=2**31)] = 0
-
-
 class ArchivedMessage(_ArchivePart):
     """A message; `parent` is the number of an earlier one, None at the beginning."""
 
@@ -48,7 +41,7 @@ class ArchivedMessage(_ArchivePart):
     thinking_s: Seconds = 0.0
     model_name: str = ""
     stats: GenerationStats | None = None
-    attachments: tuple[ArchivedAttachment, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     edited: bool = False
     memory_start: bool = False
 
@@ -66,22 +59,12 @@ class ArchivedConversation(_ArchivePart):
     messages: tuple[ArchivedMessage, ...] = ()
 
 
-class Archive(_ArchivePart):
-    """The whole document."""
-
-    format: str = FORMAT
-    version: int = VERSION
-    conversations: tuple[ArchivedConversation, ...]
+# What a message of a document has as a stored one has it.
+_ALIKE = {field.name for field in fields(ChatMessage)} & {*ArchivedMessage.model_fields} - {"state"}
 
 
-def archive_of(store: Store, conversation_ids: list[int] | None = None) -> Archive:
-    """These conversations, or all outside the trash. Raises LookupError for an unknown id."""
-    if conversation_ids is None:
-        conversation_ids = [info.id for info in store.conversations.infos()]
-    return Archive(conversations=tuple(_conversation(store, key) for key in conversation_ids))
-
-
-def _conversation(store: Store, conversation_id: int) -> ArchivedConversation:
+def archived_conversation(store: Store, conversation_id: int) -> ArchivedConversation:
+    """A stored conversation as a document has it. Raises LookupError for an unknown id."""
     info = store.conversations.get(conversation_id)
     settings = store.conversations.settings(conversation_id)
     path = store.messages.path(conversation_id)
@@ -103,26 +86,14 @@ def archived_message(node: ChatMessage) -> ArchivedMessage:
     return ArchivedMessage(
         number=node.id,
         parent=node.parent_id,
-        role=node.role,
         state="stopped" if unfinished else node.state.value,
-        created_at=node.created_at,
-        content=node.content,
-        thinking=node.thinking,
-        thinking_s=node.thinking_s,
-        model_name=node.model_name,
-        stats=node.stats,
-        attachments=tuple(
-            ArchivedAttachment(name=a.name, content=a.content, tokens=a.tokens)
-            for a in node.attachments
-        ),
-        edited=node.edited,
-        memory_start=node.memory_start,
+        **{name: getattr(node, name) for name in _ALIKE},
     )
 
 
 def duplicate(store: Store, conversation_id: int) -> int:
     """Store a copy of a conversation with all its branches; returns its id."""
-    (archived,) = archive_of(store, [conversation_id]).conversations
+    archived = archived_conversation(store, conversation_id)
     writer = ConversationWriter()
     with store.transaction():
         for piece in (*archived.messages, archived):
@@ -160,17 +131,8 @@ class ConversationWriter:
             id=0,
             conversation_id=conversation_id,
             parent_id=None if piece.parent is None else self._new_ids[piece.parent],
-            role=piece.role,
-            content=piece.content,
-            created_at=piece.created_at,
-            thinking=piece.thinking,
-            thinking_s=piece.thinking_s,
             state=MessageState(piece.state),
-            stats=piece.stats,
-            model_name=piece.model_name,
-            attachments=tuple(Attachment(a.name, a.content, a.tokens) for a in piece.attachments),
-            edited=piece.edited,
-            memory_start=piece.memory_start,
+            **{name: getattr(piece, name) for name in _ALIKE},
         )
 
     def _end(self, store: Store, archived: ArchivedConversation, conversation_id: int) -> None:
@@ -190,15 +152,14 @@ def export_json(store: Store, file: Path, conversation_ids: list[int] | None = N
 
     Raises ArchiveNotWritten.
     """
-    if conversation_ids is None:
-        conversation_ids = [info.id for info in store.conversations.infos()]
     # One at a time: the interpreter is held while pydantic writes, and the window waits for it.
-    empty = Archive(conversations=()).model_dump_json()
     conversations = [
-        archive_of(store, [key]).conversations[0].model_dump_json() for key in conversation_ids
+        archived_conversation(store, key).model_dump_json()
+        for key in _chosen(store, conversation_ids)
     ]
-    _write(file, empty.replace("[]", "[\n" + ",\n".join(conversations) + "\n]"))
-    return len(conversation_ids)
+    start = f'{{"format":"{FORMAT}","version":{VERSION},"conversations":[\n'
+    _write(file, start + ",\n".join(conversations) + "\n]}")
+    return len(conversations)
 
 
 def export_markdown(store: Store, file: Path, conversation_ids: list[int] | None = None) -> int:
@@ -206,10 +167,15 @@ def export_markdown(store: Store, file: Path, conversation_ids: list[int] | None
 
     Raises ArchiveNotWritten.
     """
-    if conversation_ids is None:
-        conversation_ids = [info.id for info in store.conversations.infos()]
-    _write(file, "\n\n---\n\n".join(markdown_of(store, key) for key in conversation_ids) + "\n")
-    return len(conversation_ids)
+    conversations = [markdown_of(store, key) for key in _chosen(store, conversation_ids)]
+    _write(file, "\n\n---\n\n".join(conversations) + "\n")
+    return len(conversations)
+
+
+def _chosen(store: Store, conversation_ids: list[int] | None) -> list[int]:
+    if conversation_ids is not None:
+        return conversation_ids
+    return [info.id for info in store.conversations.infos()]
 
 
 def markdown_of(store: Store, conversation_id: int) -> str:

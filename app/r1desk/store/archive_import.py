@@ -12,8 +12,9 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import ijson
 from pydantic import BaseModel, ValidationError
@@ -42,16 +43,9 @@ SLICE_PIECES, SLICE_CHARACTERS = 500, 2**20  # the store's thread is held for a 
 
 _DEPTHS = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 
-Result = TypeVar("Result")
 Part = TypeVar("Part", bound=BaseModel)
 Piece = ArchivedMessage | ArchivedConversation
-
-
-class RunInStore(Protocol):
-    """Does work in the store and waits for its result."""
-
-    def __call__(self, work: Callable[[Store], Result], /) -> Result:
-        """Return what `work` returns."""
+RunInStore = Callable[[Callable[[Store], Any]], Any]  # does work and waits for its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,7 @@ def _digest_of(run: RunInStore, conversation_id: int) -> bytes:
     digest, last = hashlib.sha256(), 0
 
     def some(store: Store) -> list[ChatMessage]:
-        return store.messages.some_of(conversation_id, last, SLICE_PIECES)
+        return store.messages.all_of(conversation_id, last, SLICE_PIECES)
 
     while nodes := run(some):
         for node in nodes:
@@ -127,17 +121,14 @@ def _store(run: RunInStore, file: BinaryIO, is_here: list[bool]) -> list[int]:
     """Store all that is not here, in slices; all of it or nothing."""
     writer = ConversationWriter(hidden=True)
 
-    def write(pieces: list[Piece]) -> Callable[[Store], None]:
-        def work(store: Store) -> None:
-            with store.transaction():
-                for piece in pieces:
-                    writer.write(store, piece)
-
-        return work
+    def write(pieces: list[Piece], store: Store) -> None:
+        with store.transaction():
+            for piece in pieces:
+                writer.write(store, piece)
 
     try:
         for pieces in _slices(file, is_here):
-            run(write(pieces))
+            run(partial(write, pieces))
         run(lambda store: store.conversations.show_hidden(writer.ids))
     except BaseException:
         with suppress(R1Error):  # else the next start does it

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 
 from r1desk.store.conversation_store import ConversationStore
-from r1desk.store.database import Database, Row, Value, transactional
+from r1desk.store.database import Database, Row, transactional
 from r1desk.store.message_store import MessageStore
 from r1desk.store.records import ChatMessage, MessageState
 
@@ -20,8 +20,7 @@ class DeletedBranch:
 
     conversation_id: int
     head: int | None  # the last message shown before
-    columns: dict[str, tuple[str, ...]]
-    rows: dict[str, tuple[Row, ...]]
+    rows: dict[str, list[Row]]
 
 
 class BranchStore:
@@ -44,15 +43,11 @@ class BranchStore:
         conversation = message.conversation_id
         path = self._messages.path(conversation)
         siblings = self._messages.siblings(message_id)
-        below: list[Value] = [
-            key
-            for (key,) in self._db.execute(f"{_DOWN} SELECT id FROM down", (message_id,))  # noqa: S608
-        ]
-        keys = json.dumps(below)
+        below = self._db.execute(f"{_DOWN} SELECT id FROM down", (message_id,))  # noqa: S608
+        keys = json.dumps([key for (key,) in below])
         deleted = DeletedBranch(
             conversation,
             path[-1].id if path else None,
-            {table: self._columns(table) for table in ("messages", "attachments")},
             {
                 "messages": self._rows("messages", "id", keys),
                 "attachments": self._rows("attachments", "message_id", keys),
@@ -76,14 +71,10 @@ class BranchStore:
     @transactional
     def restore(self, deleted: DeletedBranch) -> None:
         """Bring a deleted branch back, with its ids, and show what was shown before."""
-        for table in ("messages", "attachments"):
-            columns = deleted.columns[table]
-            places = ", ".join("?" * len(columns))
-            for row in deleted.rows[table]:
-                self._db.execute(
-                    f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",  # noqa: S608
-                    row,
-                )
+        for table, rows in deleted.rows.items():
+            for row in rows:
+                places = ", ".join("?" * len(row))
+                self._db.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608
         self._messages.end_branch(deleted.conversation_id, deleted.head)
 
     @transactional
@@ -123,14 +114,9 @@ class BranchStore:
         self._conversations.rename(new, title)
         return new
 
-    def _columns(self, table: str) -> tuple[str, ...]:
-        return tuple(str(row[1]) for row in self._db.execute(f"PRAGMA table_info({table})"))
-
-    def _rows(self, table: str, column: str, keys: str) -> tuple[Row, ...]:
-        return tuple(
-            self._db.execute(
-                f"SELECT * FROM {table} WHERE {column} IN "  # noqa: S608 - names of ours
-                "(SELECT value FROM json_each(?)) ORDER BY id",
-                (keys,),
-            )
+    def _rows(self, table: str, column: str, keys: str) -> list[Row]:
+        return self._db.execute(
+            f"SELECT * FROM {table} WHERE {column} IN "  # noqa: S608 - names of ours
+            "(SELECT value FROM json_each(?)) ORDER BY id",
+            (keys,),
         )

@@ -6,19 +6,26 @@ import json
 import time
 from collections.abc import Iterable
 
-from pydantic import ValidationError
-
 from deepseek_r1.core import log
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store.database import Database, Row, transactional
 from r1desk.store.records import ConversationInfo, ConversationSettings
-from r1desk.store.stored_text import clean, kept_path, one_line, text_of, title_from
+from r1desk.store.stored_text import (
+    clean,
+    json_of,
+    kept_path,
+    one_line,
+    parsed,
+    text_of,
+    title_from,
+)
 
 _DRAFT_OF_NEW_CHAT = "draft of the new chat"
 _PINNED = "pinned conversations"
 _DAY_S = 86_400.0
 _HIDDEN = 0.0  # in the trash since then: `purge_trash` deletes what was never shown
 # Texts are read as bytes: a flipped bit must not make a whole list unreadable.
+# In the order of the fields of ConversationInfo.
 _INFO = """id, CAST(title AS BLOB), created_at, updated_at, CAST(model_path AS BLOB), trashed_at,
     CAST(preview AS BLOB)"""
 
@@ -227,42 +234,19 @@ class ConversationStore:
         )
         if row is None:
             raise LookupError(f"no conversation {conversation_id}")
-        return ConversationSettings(text_of(row[0]), text_of(row[1]), _sampling(row[2]))
+        sampling = parsed(SamplingSettings, row[2])
+        return ConversationSettings(text_of(row[0]), text_of(row[1]), sampling)
 
     def save_settings(self, conversation_id: int, settings: ConversationSettings) -> None:
         """Replace model, system prompt and sampling of a conversation."""
-        sampling = settings.sampling.model_dump_json() if settings.sampling else None
+        path, prompt = kept_path(settings.model_path), clean(settings.system_prompt)
         self._db.execute(
             "UPDATE conversations SET model_path = ?, system_prompt = ?, sampling_json = ? "
             "WHERE id = ?",
-            (
-                kept_path(settings.model_path),
-                clean(settings.system_prompt),
-                sampling,
-                conversation_id,
-            ),
+            (path, prompt, json_of(settings.sampling), conversation_id),
         )
 
 
 def _info(row: Row, *, pinned: bool) -> ConversationInfo:
-    key, title, created_at, updated_at, model_path, trashed_at, preview = row
-    return ConversationInfo(
-        id=key,
-        title=text_of(title),
-        created_at=created_at,
-        updated_at=updated_at,
-        model_path=text_of(model_path),
-        trashed_at=trashed_at,
-        preview=text_of(preview),
-        pinned=pinned,
-    )
-
-
-def _sampling(stored: bytes | None) -> SamplingSettings | None:
-    if stored is None:
-        return None
-    try:
-        return SamplingSettings.model_validate_json(stored)
-    except ValidationError as problem:
-        log.store.warning("sampling settings are unreadable, defaults instead: %s", problem.title)
-        return None
+    fields = (text_of(value) if isinstance(value, bytes) else value for value in row)
+    return ConversationInfo(*fields, pinned=pinned)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -26,10 +26,12 @@ from r1desk.store.errors import (
     translated_errors,
     user_error,
 )
+from r1desk.store.migrations import rebuild_search_index
 
 Value = str | bytes | int | float | None
 Bindings = Sequence[Value] | Mapping[str, Value]
 Row = tuple[Any, ...]
+Result = TypeVar("Result")
 
 BUSY_WAIT_MS = 2000
 _WRITABLE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -39,21 +41,20 @@ _IMMUTABLE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 class Database:
     """A connection owned by one thread. Every method may raise a `StoreError`."""
 
-    def __init__(self, path: Path, *, view_only: bool = False, vfs: str | None = None) -> None:
+    def __init__(self, path: Path, *, view_only: bool = False) -> None:
         """Open `path`, made if missing and not `view_only`.
 
         A view-only database must have no WAL: it is read as if nobody could ever change it.
         """
         self.path = path
-        self.repair_index: Callable[[apsw.Connection], None] | None = None
         self.in_transaction = False  # inside `transaction`
         with translated_errors(path):
             if view_only:
                 address = f"{path.absolute().as_uri()}?immutable=1"
-                self.connection = apsw.Connection(address, flags=_IMMUTABLE, vfs=vfs)
+                self.connection = apsw.Connection(address, flags=_IMMUTABLE)
             else:
                 _make_private(path)
-                self.connection = apsw.Connection(str(path), flags=_WRITABLE, vfs=vfs)
+                self.connection = apsw.Connection(str(path), flags=_WRITABLE)
         try:
             with translated_errors(path):
                 self._configure(view_only)
@@ -83,13 +84,11 @@ class Database:
         Outside a transaction, a damaged search index is made anew and the statement repeated.
         """
         try:
-            with translated_errors(self.path):
-                return self.connection.execute(sql, bindings).fetchall()
+            return list(self.rows(sql, bindings))
         except StoreDamaged as damage:
             if self.in_transaction or not self._repaired(damage):
                 raise
-            with translated_errors(self.path):
-                return self.connection.execute(sql, bindings).fetchall()
+            return list(self.rows(sql, bindings))
 
     def first(self, sql: str, bindings: Bindings = ()) -> Row | None:
         """The first row, or None."""
@@ -112,16 +111,8 @@ class Database:
             return
         self.in_transaction = True
         try:
-            with translated_errors(self.path):
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")  # it failed when the disk did
-                self.connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield
-                    self.connection.execute("COMMIT")
-                except BaseException:
-                    self._roll_back()
-                    raise
+            with self._all_or_nothing():
+                yield
         except StoreDamaged as damage:
             if self._repaired(damage):
                 raise SearchIndexRepaired(path=str(self.path)) from damage
@@ -129,22 +120,27 @@ class Database:
         finally:
             self.in_transaction = False
 
-    def _repaired(self, damage: StoreDamaged) -> bool:
-        """Make the search index anew if it was the index that was damaged."""
-        repair, self.repair_index = self.repair_index, None
-        if repair is None or _code(damage.__cause__) != apsw.SQLITE_CORRUPT_VTAB:
-            self.repair_index = repair
-            return False
-        log.store.warning("the search index was damaged and is made anew")
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
         with translated_errors(self.path):
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")  # it failed when the disk did
             self.connection.execute("BEGIN IMMEDIATE")
             try:
-                repair(self.connection)
+                yield
                 self.connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
                 raise
-        self.repair_index = repair
+
+    def _repaired(self, damage: StoreDamaged) -> bool:
+        """Make the search index anew if it was the index that was damaged."""
+        # apsw sets the code on each exception; its stubs do not say so.
+        if getattr(damage.__cause__, "extendedresult", 0) != apsw.SQLITE_CORRUPT_VTAB:
+            return False
+        log.store.warning("the search index was damaged and is made anew")
+        with self._all_or_nothing():
+            rebuild_search_index(self.connection)
         return True
 
     def _roll_back(self) -> None:
@@ -164,8 +160,7 @@ class Database:
             _make_private(target)
             with closing(apsw.Connection(str(target))) as copy:
                 with copy.backup("main", self.connection, "main") as backup:
-                    while not backup.done:
-                        backup.step(-1)
+                    backup.step()
                 copy.execute("PRAGMA journal_mode = DELETE")
             sync_file(target)
 
@@ -186,11 +181,6 @@ class Database:
             log.store.warning("closing failed too: %s", problem)
 
 
-def _code(problem: BaseException | None) -> int:
-    """SQLite's extended result code. apsw sets it on each exception; its stubs do not say so."""
-    return int(getattr(problem, "extendedresult", 0))
-
-
 def _make_private(path: Path) -> None:
     """Make the file if needed, readable by its owner only. SQLite gives the WAL the same mode."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
@@ -208,32 +198,21 @@ def sync_file(path: Path) -> None:
     sync_folder(path.parent)
 
 
-class _HasDatabase(Protocol):
-    """A part of the store, which has its database."""
+def transactional(method: Callable[..., Result]) -> Callable[..., Result]:
+    """Make a method of an object with a `_db` one transaction.
 
-    _db: Database
-
-
-Part = TypeVar("Part", bound=_HasDatabase)
-Args = ParamSpec("Args")
-Result = TypeVar("Result")
-
-
-def transactional(
-    method: Callable[Concatenate[Part, Args], Result],
-) -> Callable[Concatenate[Part, Args], Result]:
-    """Make a method one transaction, done again if only the search index was damaged."""
+    It is done again if only the search index was damaged.
+    """
 
     @wraps(method)
-    def as_one(self: Part, /, *args: Args.args, **keywords: Args.kwargs) -> Result:
-        database = self._db
+    def as_one(self: Any, /, *args: Any, **keywords: Any) -> Result:
         try:
-            with database.transaction():
+            with self._db.transaction():
                 return method(self, *args, **keywords)
         except SearchIndexRepaired:
-            if database.in_transaction:
+            if self._db.in_transaction:
                 raise
-        with database.transaction():
+        with self._db.transaction():
             return method(self, *args, **keywords)
 
     return as_one

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -26,28 +26,29 @@ from r1desk.store.errors import (
     StoreReadOnly,
     translated_errors,
 )
-from r1desk.store.migrations import Migration
+from r1desk.store.records import Opening
 from r1desk.store.row_recovery import read_rows, repair_schema, restore_rows
 
 # Up to here the search index is checked at every start (0.3 s); above only after an unclean end.
 FULL_CHECK_BYTES = 32 * 2**20
+_SOUND = Opening()
 _TABLES = ("conversations", "messages", "remembered", "attachments", "migrations")
 
 
-def recover_database(path: Path, make: Callable[[Path], Database]) -> int:
+def recover_database(path: Path) -> int:
     """Replace a damaged database by a fresh one with all that could be read from it.
 
-    `make` makes an empty, up-to-date database. Returns how many rows are known to be lost. The
-    damaged file is replaced at the very end, so a power cut on the way loses nothing more.
+    Returns how many rows are known to be lost. The damaged file is replaced at the very end, so a
+    power cut on the way loses nothing more.
     """
     fresh = path.with_name(f"{path.stem}.rescued{path.suffix}")
     with translated_errors(path):
         for leftover in (fresh, wal_of(fresh)):
             leftover.unlink(missing_ok=True)
-        database = make(fresh)
+        database = _checked(fresh, thorough=False)
         try:
             found = read_rows(path)
-            if not found.messages:
+            if not found.tables["messages"]:
                 repair_schema(path, database)
                 found = read_rows(path)
             lost = found.unreadable + restore_rows(database, found)
@@ -64,13 +65,18 @@ def recover_database(path: Path, make: Callable[[Path], Database]) -> int:
 
 def set_aside(path: Path) -> Path:
     """Copy a damaged database, and its WAL, beside it under a name with the date."""
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    target = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
-    number = 1
+    target = _beside(path, "damaged")
+    copy_database(path, target)
+    return target
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """A free name with the date for a copy of `path`."""
+    name = f"{path.stem}.{kind}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    target, number = path.with_name(name + path.suffix), 1
     while target.exists():
         number += 1
-        target = path.with_name(f"{path.stem}.damaged-{stamp}-{number}{path.suffix}")
-    copy_database(path, target)
+        target = path.with_name(f"{name}-{number}{path.suffix}")
     return target
 
 
@@ -91,53 +97,42 @@ def wal_of(path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open database; `problem` is why it is view-only. Call `release` after closing it."""
+    """An open database, and what happened. Call `release` after closing it."""
 
     database: Database
-    release: Callable[[], None]
-    problem: R1Error | None = None
-    set_aside: Path | None = None
-    lost_rows: int = 0
+    opening: Opening = _SOUND
+    release: Callable[[], None] = lambda: None  # deletes a temporary copy
 
 
-def open_database(
-    path: Path, *, vfs: str | None = None, steps: Sequence[Migration] = migrations.MIGRATIONS
-) -> Opened:
+def open_database(path: Path) -> Opened:
     """Open `path` as described above. Raises a `StoreError` where nothing can be shown."""
     try:
-        return _open_writable(path, vfs, steps)
+        return _open_writable(path)
     except (StoreReadOnly, StoreFull) as problem:
         log.store.warning("the store is opened view-only: %s", type(problem).__name__)
         try:
-            return _open_view_only(path, problem, vfs, steps)
+            return _open_view_only(path, problem)
         except (R1Error, OSError) as second:
             log.store.warning("and cannot be viewed either: %s", type(second).__name__)
             raise problem from second
 
 
-def _open_writable(path: Path, vfs: str | None, steps: Sequence[Migration]) -> Opened:
+def _open_writable(path: Path) -> Opened:
     with translated_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unclean = wal_of(path).exists()
         thorough = unclean or (path.exists() and path.stat().st_size <= FULL_CHECK_BYTES)
     try:
-        database = _checked(path, vfs, steps, thorough=thorough)
+        return Opened(_checked(path, thorough=thorough))
     except StoreDamaged as damage:
         copy = set_aside(path)
         log.store.error("the database was damaged; a copy is %s", copy.name)
-        lost = recover_database(path, lambda fresh: _checked(fresh, None, steps, thorough=False))
+        lost = recover_database(path)
         log.store.error("recovered; rows lost: %d; damage: %s", lost, damage.facts["detail"])
-        return Opened(_checked(path, vfs, steps, thorough=True), _nothing, None, copy, lost)
-    return Opened(database, _nothing)
+        return Opened(_checked(path, thorough=True), Opening(set_aside=copy, lost_rows=lost))
 
 
-def _nothing() -> None:
-    """Release nothing: there is no temporary copy."""
-
-
-def _open_view_only(
-    path: Path, problem: R1Error, vfs: str | None, steps: Sequence[Migration]
-) -> Opened:
+def _open_view_only(path: Path, problem: R1Error) -> Opened:
     """Read in place if the file is whole and of our version, else read a private copy."""
     with translated_errors(path):
         whole = path.exists() and not (wal_of(path).exists() and wal_of(path).stat().st_size)
@@ -145,17 +140,17 @@ def _open_view_only(
             raise problem
     if whole:
         try:
-            database = Database(path, view_only=True, vfs=vfs)
+            database = Database(path, view_only=True)
         except StoreDamaged:
             database = None
         if database is not None:
             try:
-                version = _version(database, steps)
+                version = _version(database)
                 if not version:
                     raise problem
                 check(database, thorough=False)
-                if version == len(steps):
-                    return Opened(database, _nothing, problem)
+                if version == len(migrations.MIGRATIONS):
+                    return Opened(database, Opening(problem))
             except StoreDamaged:
                 log.store.warning("the view-only database is damaged; a copy is recovered")
             except BaseException:
@@ -166,25 +161,23 @@ def _open_view_only(
     try:
         copy = Path(folder.name) / path.name
         copy_database(path, copy)
-        opened = _open_writable(copy, None, steps)
+        opened = _open_writable(copy)
     except BaseException:
         folder.cleanup()
         raise
     opened.database.forbid_writing()
-    return Opened(opened.database, folder.cleanup, problem, None, opened.lost_rows)
+    opening = replace(opened.opening, problem=problem, set_aside=None)
+    return Opened(opened.database, opening, folder.cleanup)
 
 
-def _checked(
-    path: Path, vfs: str | None, steps: Sequence[Migration], *, thorough: bool
-) -> Database:
+def _checked(path: Path, *, thorough: bool) -> Database:
     """The database of `path`, checked and up to date."""
-    database = Database(path, vfs=vfs)
+    database = Database(path)
     try:
-        version = _version(database, steps)
+        version = _version(database)
         if version:
             check(database, thorough=thorough)
-        _migrate(database, version, steps)
-        database.repair_index = migrations.rebuild_search_index
+        _migrate(database, version)
     except BaseException:
         database.abandon()
         raise
@@ -196,12 +189,12 @@ def check(database: Database, *, thorough: bool) -> None:
     present = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
     checks = [f"integrity_check('{table}')" for table in _TABLES if table in present]
     for pragma in ["quick_check", *checks] if thorough else checks:
-        rows = database.execute(f"PRAGMA {pragma}")
+        rows = list(database.rows(f"PRAGMA {pragma}"))  # nothing is repaired before a copy is kept
         if rows != [("ok",)]:
             raise StoreDamaged(path=str(database.path), detail=str(rows[0][0]))
 
 
-def _version(database: Database, steps: Sequence[Migration]) -> int:
+def _version(database: Database) -> int:
     """Count the migrations that were done.
 
     Raises StoreNewer, or StoreDamaged where the two records of it differ.
@@ -216,20 +209,18 @@ def _version(database: Database, steps: Sequence[Migration]) -> int:
     done = [version for (version,) in rows]
     if done != list(range(1, claimed + 1)):
         raise StoreDamaged(path=str(database.path), detail="its version is contradictory")
-    if claimed > len(steps):
-        raise StoreNewer(path=str(database.path), found=claimed, known=len(steps))
+    if claimed > len(migrations.MIGRATIONS):
+        known = len(migrations.MIGRATIONS)
+        raise StoreNewer(path=str(database.path), found=claimed, known=known)
     return len(done)
 
 
-def _migrate(database: Database, version: int, steps: Sequence[Migration]) -> None:
+def _migrate(database: Database, version: int) -> None:
     """Do the steps that are missing, each whole or not at all, after a backup."""
-    if version == len(steps):
-        return
-    if version:
-        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-        path = database.path
-        database.backup_to(path.with_name(f"{path.stem}.v{version}-{stamp}{path.suffix}"))
-    for number, step in enumerate(steps[version:], start=version + 1):
+    missing = migrations.MIGRATIONS[version:]
+    if version and missing:
+        database.backup_to(_beside(database.path, f"v{version}"))
+    for number, step in enumerate(missing, start=version + 1):
         with database.transaction():
             if number == 1:
                 database.execute(

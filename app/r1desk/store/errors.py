@@ -115,36 +115,27 @@ class ProfileInUse(StoreError):
 
 _FULL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READONLY_ERRNO = {errno.EROFS, errno.EACCES, errno.EPERM}
-_READONLY = (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError)
-_LOCKED = (apsw.BusyError, apsw.LockedError, apsw.ProtocolError)
-_FAILED = (apsw.IOError, apsw.CantOpenError, apsw.NoLFSError, apsw.TooBigError)
+_CAUSES: dict[type[StoreError], tuple[type[Exception], ...]] = {
+    StoreFull: (apsw.FullError,),
+    StoreDamaged: (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError),
+    StoreReadOnly: (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError),
+    StoreLocked: (apsw.BusyError, apsw.LockedError, apsw.ProtocolError),
+    StoreFailed: (apsw.IOError, apsw.CantOpenError, apsw.NoLFSError, apsw.TooBigError, OSError),
+}
 
 
-def user_error(  # noqa: PLR0911 - one decision, one return a case
-    problem: BaseException, path: Path
-) -> R1Error | None:
+def user_error(problem: BaseException, path: Path) -> R1Error | None:
     """`problem` as something to tell the user, or None where it is a bug of ours."""
+    if isinstance(problem, R1Error):
+        return problem
+    number = problem.errno if isinstance(problem, OSError) else None
+    if number in _FULL_ERRNO:
+        return StoreFull(path=str(path))
+    if number in _READONLY_ERRNO:
+        return StoreReadOnly(path=str(path))
     detail = " ".join(str(problem).split()) or type(problem).__name__
-    match problem:
-        case R1Error():
-            return problem
-        case apsw.FullError():
-            return StoreFull(path=str(path))
-        case apsw.CorruptError() | apsw.NotADBError() | UnicodeDecodeError():
-            return StoreDamaged(path=str(path), detail=detail)
-        case apsw.Error() if isinstance(problem, _READONLY):
-            return StoreReadOnly(path=str(path))
-        case apsw.Error() if isinstance(problem, _LOCKED):
-            return StoreLocked(path=str(path))
-        case apsw.Error() if isinstance(problem, _FAILED):
-            return StoreFailed(path=str(path), detail=detail)
-        case OSError() if problem.errno in _FULL_ERRNO:
-            return StoreFull(path=str(path))
-        case OSError() if problem.errno in _READONLY_ERRNO:
-            return StoreReadOnly(path=str(path))
-        case OSError():
-            return StoreFailed(path=str(path), detail=detail)
-    return None
+    kind = next((kind for kind, causes in _CAUSES.items() if isinstance(problem, causes)), None)
+    return kind(path=str(path), detail=detail) if kind is not None else None
 
 
 @contextmanager

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.messages import Role
 from r1desk.store.attachment_store import AttachmentStore
 from r1desk.store.database import Database, Row, transactional
 from r1desk.store.records import Attachment, ChatMessage, MessageState
-from r1desk.store.stored_text import clean, one_line, text_of, title_from
+from r1desk.store.stored_text import clean, json_of, one_line, parsed, text_of, title_from
 
-Model = TypeVar("Model", bound=BaseModel)
 
-_NODE = """m.id, m.conversation_id, m.parent_id, m.role, CAST(m.content AS BLOB), m.created_at,
-    CAST(m.thinking AS BLOB), m.thinking_s, m.state, CAST(m.stats_json AS BLOB),
-    CAST(m.error_json AS BLOB), CAST(m.model_name AS BLOB), m.edited,
-    m.memory_start"""
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+# The fields of a message: their columns, what reads their values and what stores them.
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "conversation_id": ("conversation_id", int, int),
+    "parent_id": ("parent_id", _as_it_is, _as_it_is),
+    "role": ("role", Role, str),
+    "content": ("content", text_of, clean),
+    "created_at": ("created_at", float, lambda at: at or time.time()),
+    "thinking": ("thinking", text_of, clean),
+    "thinking_s": ("thinking_s", float, float),
+    "state": ("state", MessageState, str),
+    "stats": ("stats_json", partial(parsed, GenerationStats), json_of),
+    "error": ("error_json", partial(parsed, ErrorReport), json_of),
+    "model_name": ("model_name", text_of, clean),
+    "edited": ("edited", bool, int),
+    "memory_start": ("memory_start", bool, int),
+}
+_COLUMNS = [column for column, _, _ in _FIELDS.values()]
+# Texts are read as bytes: a flipped bit must not make a whole branch unreadable.
+_TEXTS = {"content", "thinking", "stats_json", "error_json", "model_name"}
+_NODE = "m.id, " + ", ".join(
+    f"CAST(m.{column} AS BLOB)" if column in _TEXTS else f"m.{column}" for column in _COLUMNS
+)
+_INSERT = (
+    f"INSERT INTO messages ({', '.join(_COLUMNS)}) "  # noqa: S608 - names of ours
+    f"VALUES ({', '.join('?' * len(_COLUMNS))}) RETURNING id"
+)
 
 _UP = """WITH RECURSIVE up (id, parent_id, height) AS (
         SELECT id, parent_id, 0 FROM messages WHERE id = ?1
@@ -99,18 +122,22 @@ class MessageStore:
             "SELECT max(id) FROM down",  # a child's id is greater than its parent's
             (message_id,),
         )[0]
-        self._show(chosen.conversation_id, leaf)
+        self.end_branch(chosen.conversation_id, leaf)
         return self.path(chosen.conversation_id)
 
     @transactional
     def end_branch(self, conversation_id: int, message_id: int | None) -> None:
-        """Show the branch that ends with a message; None shows none."""
-        if message_id is not None:
-            self._show(conversation_id, message_id)
-            return
+        """Show the branch that ends with a message (None: none); remember each turn it takes."""
         self._db.execute(
-            "UPDATE conversations SET head_message_id = NULL WHERE id = ?", (conversation_id,)
+            f"{_UP} UPDATE messages SET shown_child_id = up.id FROM up "  # noqa: S608
+            "WHERE messages.id = up.parent_id AND messages.shown_child_id IS NOT up.id",
+            (message_id,),
         )
+        self._db.execute(
+            "UPDATE conversations SET head_message_id = ? WHERE id = ?",
+            (message_id, conversation_id),
+        )
+        self._refresh(conversation_id, touch=False)
 
     @transactional
     def append_user(
@@ -192,9 +219,9 @@ class MessageStore:
                 clean(content),
                 clean(thinking),
                 thinking_s,
-                _json(stats),
+                json_of(stats),
                 state.value,
-                _json(error),
+                json_of(error),
                 message_id,
             ),
         )
@@ -203,16 +230,8 @@ class MessageStore:
         self._refresh(changed[0][0])
         return self.get(message_id)
 
-    def all_of(self, conversation_id: int) -> list[ChatMessage]:
-        """All messages of a conversation, each after its parent."""
-        rows = self._db.execute(
-            f"SELECT {_NODE} FROM messages AS m WHERE conversation_id = ? ORDER BY id",  # noqa: S608
-            (conversation_id,),
-        )
-        return self._nodes(rows)
-
-    def some_of(self, conversation_id: int, after_id: int, most: int) -> list[ChatMessage]:
-        """The next messages of a conversation after an id: at most so many, for a long one."""
+    def all_of(self, conversation_id: int, after_id: int = 0, most: int = -1) -> list[ChatMessage]:
+        """All messages of a conversation, each after its parent; of a long one `most` at a time."""
         rows = self._db.execute(
             f"SELECT {_NODE} FROM messages AS m WHERE conversation_id = ? AND id > ? "  # noqa: S608
             "ORDER BY id LIMIT ?",
@@ -226,30 +245,12 @@ class MessageStore:
 
         Without `show`, the branch shown stays; what is stored takes the same time at any height.
         """
-        key: int = self._db.execute(
-            "INSERT INTO messages (conversation_id, parent_id, role, state, created_at, content, "
-            "thinking, thinking_s, model_name, stats_json, error_json, edited, memory_start) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (
-                message.conversation_id,
-                message.parent_id,
-                message.role.value,
-                message.state.value,
-                message.created_at or time.time(),
-                clean(message.content),
-                clean(message.thinking),
-                message.thinking_s,
-                clean(message.model_name),
-                _json(message.stats),
-                _json(message.error),
-                int(message.edited),
-                int(message.memory_start),
-            ),
-        )[0][0]
+        values = [write(getattr(message, field)) for field, (_, _, write) in _FIELDS.items()]
+        key: int = self._db.execute(_INSERT, values)[0][0]
         if message.attachments:
             self.attachments.add(key, message.attachments)
         if show:
-            self._show(message.conversation_id, key)
+            self.end_branch(message.conversation_id, key)
             self._refresh(message.conversation_id)
         else:
             self._db.execute(
@@ -274,23 +275,6 @@ class MessageStore:
         """Return whether messages follow this one."""
         below = self._db.first("SELECT id FROM messages WHERE parent_id = ?", (message_id,))
         return below is not None
-
-    @transactional
-    def delete_answer(self, message_id: int) -> bool:
-        """Delete an answer and show the branch that ends above it.
-
-        Returns False, and changes nothing, where something is below it. Raises LookupError for an
-        unknown id.
-        """
-        answer = self.get(message_id)
-        if self.has_replies(message_id) or answer.parent_id is None:
-            return False
-        self._db.execute(
-            "UPDATE messages SET shown_child_id = NULL WHERE shown_child_id = ?", (message_id,)
-        )
-        self._show(answer.conversation_id, answer.parent_id)
-        self._db.execute("DELETE FROM messages WHERE id = ?", (message_id,))
-        return True
 
     @transactional
     def recover(self) -> tuple[int, ...]:
@@ -325,18 +309,6 @@ class MessageStore:
             )
         )
 
-    def _show(self, conversation_id: int, leaf_id: int) -> None:
-        """Make the branch up from `leaf_id` the one shown, and remember each turn it takes."""
-        self._db.execute(
-            f"{_UP} UPDATE messages SET shown_child_id = up.id FROM up "  # noqa: S608
-            "WHERE messages.id = up.parent_id AND messages.shown_child_id IS NOT up.id",
-            (leaf_id,),
-        )
-        self._db.execute(
-            "UPDATE conversations SET head_message_id = ? WHERE id = ?", (leaf_id, conversation_id)
-        )
-        self._refresh(conversation_id, touch=False)
-
     def _refresh(self, conversation_id: int, *, touch: bool = True) -> None:
         """Bring the preview, and with `touch` the time, of a conversation up to date."""
         head = self._db.first(
@@ -363,52 +335,11 @@ class MessageStore:
         ]
 
     def _node(self, row: Row) -> ChatMessage:
-        (
-            key,
-            conversation_id,
-            parent_id,
-            role,
-            content,
-            created_at,
-            thinking,
-            thinking_s,
-            state,
-            stats,
-            error,
-            model_name,
-            edited,
-            memory_start,
-        ) = row
-        known_state = MessageState(state)
-        if known_state is MessageState.STREAMING and not self.writable:
-            known_state = MessageState.STOPPED  # nobody is writing it, and recover() may not
-        return ChatMessage(
-            id=key,
-            conversation_id=conversation_id,
-            parent_id=parent_id,
-            role=Role(role),
-            content=text_of(content),
-            created_at=created_at,
-            thinking=text_of(thinking),
-            thinking_s=thinking_s,
-            state=known_state,
-            stats=_parsed(GenerationStats, stats),
-            error=_parsed(ErrorReport, error),
-            model_name=text_of(model_name),
-            edited=bool(edited),
-            memory_start=bool(memory_start),
-        )
-
-
-def _json(value: BaseModel | None) -> str | None:
-    return None if value is None else value.model_dump_json()
-
-
-def _parsed(kind: type[Model], stored: bytes | None) -> Model | None:
-    if stored is None:
-        return None
-    try:
-        return kind.model_validate_json(stored)
-    except ValidationError as problem:
-        log.store.warning("a stored %s is unreadable: %s", kind.__name__, problem.error_count())
-        return None
+        key, *values = row
+        fields = {
+            field: read(value)
+            for (field, (_, read, _)), value in zip(_FIELDS.items(), values, strict=True)
+        }
+        if fields["state"] is MessageState.STREAMING and not self.writable:
+            fields["state"] = MessageState.STOPPED  # nobody is writing it, and recover() may not
+        return ChatMessage(id=key, **fields)

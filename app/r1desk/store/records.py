@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.events import GenerationStats
@@ -42,7 +45,7 @@ class Attachment:
 
     name: str
     content: str
-    tokens: int = 0
+    tokens: Annotated[int, Field(ge=0, le=2**31)] = 0  # held to where one is imported
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +113,9 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Outcome of opening a store.
+    """Outcome of opening a store."""
 
-    writable: False in view-only mode; `problem` then says why.
-    recovered: ids of the answers that a killed window left unfinished.
-    set_aside: where a damaged database was copied before it was replaced.
-    lost_rows: rows that were there and could not be recovered from it (a lower bound).
-    """
-
-    writable: bool = True
-    problem: R1Error | None = None
-    recovered: tuple[int, ...] = ()
-    set_aside: Path | None = None
-    lost_rows: int = 0
+    problem: R1Error | None = None  # why it is view-only
+    recovered: tuple[int, ...] = ()  # ids of the answers that a killed window left unfinished
+    set_aside: Path | None = None  # where a damaged database was copied before it was replaced
+    lost_rows: int = 0  # at least so many of it could not be recovered

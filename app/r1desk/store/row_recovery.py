@@ -31,6 +31,7 @@ _DAMAGE = (
     UnicodeDecodeError,
 )
 
+_TABLES = ("conversations", "messages", "remembered", "attachments")
 _STATES = set(MessageState) - {MessageState.QUEUED}
 Record = dict[str, Any]
 
@@ -39,10 +40,7 @@ Record = dict[str, Any]
 class RecoveredRows:
     """Rows by column name, in the order of their ids, and how many were there and unreadable."""
 
-    conversations: list[Record] = field(default_factory=list)
-    messages: list[Record] = field(default_factory=list)
-    key_values: list[Record] = field(default_factory=list)
-    attachments: list[Record] = field(default_factory=list)
+    tables: dict[str, list[Record]] = field(default_factory=lambda: {name: [] for name in _TABLES})
     unreadable: int = 0
 
 
@@ -56,10 +54,8 @@ def read_rows(path: Path) -> RecoveredRows:
         except _DAMAGE as problem:
             log.store.error("nothing can be read from the damaged database: %s", problem)
             return found
-        found.conversations = list(_table(db, "conversations", found))
-        found.messages = list(_table(db, "messages", found))
-        found.key_values = list(_table(db, "remembered", found))
-        found.attachments = list(_table(db, "attachments", found))
+        for table in _TABLES:
+            found.tables[table] += _table(db, table, found)
     return found
 
 
@@ -137,14 +133,14 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
     lost = 0
     with database.transaction():
         conversations: set[int] = set()
-        for record in found.conversations:
+        for record in found.tables["conversations"]:
             if _insert(database, "conversations", _conversation(record)):
                 conversations.add(record["id"])
             else:
                 lost += 1
         last_of: dict[int, int] = {}  # conversation -> its latest message so far
         conversation_of: dict[int, int] = {}  # message -> its conversation
-        for record in found.messages:
+        for record in found.tables["messages"]:
             message = _message(record)
             conversation_id = message["conversation_id"]
             if conversation_id not in conversations:
@@ -160,10 +156,10 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
             else:
                 lost += 1
         _show_branches(database, found, conversation_of)
-        for record in found.key_values:
+        for record in found.tables["remembered"]:
             values = {key: _text(record.get(key)) for key in ("key", "value_json")}
             lost += not _insert(database, "remembered", values)
-        for record in found.attachments:
+        for record in found.tables["attachments"]:
             attachment = _attachment(record, conversations, conversation_of)
             lost += not attachment or not _insert(database, "attachments", attachment)
     return lost
@@ -184,16 +180,16 @@ def _show_branches(
     database: Database, found: RecoveredRows, conversation_of: dict[int, int]
 ) -> None:
     """Show the branches that were shown before, as far as their messages are still there."""
-    for record in found.messages:
+    for record in found.tables["messages"]:
         child = record.get("shown_child_id")
         if child in conversation_of:
             database.execute(
                 "UPDATE messages SET shown_child_id = ?1 WHERE id = ?2 AND ?1 > ?2",
                 (child, record["id"]),
             )
-    for record in found.conversations:
+    for record in found.tables["conversations"]:
         head = record.get("head_message_id")
-        if conversation_of.get(head) == record["id"]:  # type: ignore[arg-type]
+        if conversation_of.get(head) == record["id"]:
             database.execute(
                 "UPDATE conversations SET head_message_id = ? WHERE id = ?", (head, record["id"])
             )
@@ -206,15 +202,11 @@ def _show_branches(
 def _conversation(record: Record) -> Record:
     return {
         "id": record["id"],
-        "title": _text(record.get("title")) or "",
+        **_texts(record, "title", "preview", "draft", "model_path", "system_prompt"),
         "title_set_by_user": int(record.get("title_set_by_user") == 1),
         "created_at": _number(record.get("created_at"), time.time()),
         "updated_at": _number(record.get("updated_at"), time.time()),
         "trashed_at": _number(record.get("trashed_at"), None),
-        "preview": _text(record.get("preview")) or "",
-        "draft": _text(record.get("draft")) or "",
-        "model_path": _text(record.get("model_path")) or "",
-        "system_prompt": _text(record.get("system_prompt")) or "",
         "sampling_json": _json(record.get("sampling_json")),
     }
 
@@ -232,11 +224,9 @@ def _message(record: Record) -> Record:
         "state": state if state in _STATES else MessageState.STOPPED.value,
         "created_at": _number(record.get("created_at"), time.time()),
         "thinking_s": _number(record.get("thinking_s"), 0.0),
-        "model_name": _text(record.get("model_name")) or "",
         "stats_json": _json(record.get("stats_json")),
         "error_json": _json(record.get("error_json")),
-        "content": _text(record.get("content")) or "",
-        "thinking": _text(record.get("thinking")) or "",
+        **_texts(record, "content", "thinking", "model_name"),
         "edited": int(record.get("edited") == 1),
         "memory_start": int(record.get("memory_start") == 1),
     }
@@ -258,8 +248,7 @@ def _attachment(
         "conversation_id": conversation_id if conversation_id in conversations else None,
         "message_id": message_id if message_id in conversation_of else None,
         "tokens": max(0, tokens),
-        "name": _text(record.get("name")) or "",
-        "content": _text(record.get("content")) or "",
+        **_texts(record, "name", "content"),
     }
 
 
@@ -280,6 +269,10 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bytes):
         return clean(value.decode("utf-8", "replace"))
     return None if value is None else clean(str(value))
+
+
+def _texts(record: Record, *names: str) -> Record:
+    return {name: _text(record.get(name)) or "" for name in names}
 
 
 def _json(value: Any) -> str | None:

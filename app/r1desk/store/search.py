@@ -7,7 +7,6 @@ Words are separated by white space; quotes and operators mean nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from r1desk.store.database import Database
 from r1desk.store.records import SearchHit
@@ -19,17 +18,11 @@ SNIPPET_CHARACTERS = 120
 _LEAD_CHARACTERS = 30
 
 
-@dataclass(frozen=True, slots=True)
 class Query:
-    """The words of a query, as SQLite is asked for them."""
+    """The different words of a text's first `QUERY_CHARACTERS`, as SQLite is asked for them."""
 
-    terms: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Query:
-        """Every different word of the first `QUERY_CHARACTERS` characters."""
-        terms = clean(text[:QUERY_CHARACTERS]).split()
-        return cls(tuple(dict.fromkeys(terms)))
+    def __init__(self, text: str) -> None:
+        self.terms = list(dict.fromkeys(clean(text[:QUERY_CHARACTERS]).split()))
 
     @property
     def match(self) -> str:
@@ -63,7 +56,7 @@ def search(db: Database, text: str, limit: int) -> list[SearchHit]:
 
     Among short words alone, where there is no rank, the latest message comes first.
     """
-    query = Query.parse(text)
+    query = Query(text)
     if not query.terms or limit <= 0:
         return []
     titles = _titles(db, query, limit)

@@ -1,4 +1,4 @@
-"""The profile, and the store in it: conversations on disk. One thread owns it; see `StoreThread`.
+"""The profile, the store in it, which has the conversations on disk, and the store's own thread.
 
 Every method either has done its work on disk when it returns, or raises and has done nothing.
 What the disk or the system does wrong is raised as a `StoreError`; an unknown id as LookupError.
@@ -7,14 +7,16 @@ What the disk or the system does wrong is raised as a `StoreError`; an unknown i
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
+from deepseek_r1.core import log
 from r1desk.store.branch_store import BranchStore
 from r1desk.store.conversation_store import ConversationStore, KeyValueStore
 from r1desk.store.database_opening import open_database
@@ -26,27 +28,15 @@ from r1desk.store.errors import (
     user_error,
 )
 from r1desk.store.message_store import MessageStore
-from r1desk.store.records import Opening, SearchHit
+from r1desk.store.records import SearchHit
 from r1desk.store.search import search
 
 SEARCH_LIMIT = 50
-
-
-class _Closed(ABC):
-    """Closed at the end of a `with`."""
-
-    @abstractmethod
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_problem: object) -> None:
-        self.close()
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Profile(_Closed):
+class Profile(AbstractContextManager["Profile"]):
     """An open profile. Close it when the window has let go of the store."""
 
     folder: Path
@@ -83,22 +73,25 @@ class Profile(_Closed):
         if self.lock is not None:
             self.lock.release()
 
+    def __exit__(self, *_problem: object) -> None:
+        self.close()
 
-class Store(_Closed):
+
+class Store(AbstractContextManager["Store"]):
     """Conversations, messages, search and key-value pairs of one profile.
 
     `conversations`, `messages`, `attachments` and `key_value` share one connection: a
     `transaction` spans them.
     """
 
-    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         """Open the database `path`, made where it is missing.
 
         A damaged one is set aside and recovered; one that cannot be written is opened view-only.
         `opening` is what happened. Raises StoreNewer, StoreLocked, StoreFull, StoreReadOnly or
-        StoreFailed where there is nothing to show. `vfs`: SQLite's name of another file layer.
+        StoreFailed where there is nothing to show.
         """
-        opened = open_database(path, vfs=vfs)
+        opened = open_database(path)
         self._db = opened.database
         self._release = opened.release
         self.key_value = KeyValueStore(self._db)
@@ -106,22 +99,18 @@ class Store(_Closed):
         self.messages = MessageStore(self._db)
         self.attachments = self.messages.attachments
         self.branches = BranchStore(self._db, self.messages, self.conversations)
-        problem = opened.problem
-        recovered: tuple[int, ...] = ()
-        if problem is None:
+        self.opening = opened.opening
+        if self.opening.problem is None:
             try:
-                recovered = self.messages.recover()
+                self.opening = replace(self.opening, recovered=self.messages.recover())
             except (StoreFull, StoreReadOnly) as refusal:
                 self._db.forbid_writing()
-                problem = refusal
+                self.opening = replace(self.opening, problem=refusal)
             except BaseException:
                 self._db.abandon()
                 self._release()
                 raise
-        self.writable = self.messages.writable = problem is None
-        self.opening = Opening(
-            self.writable, problem, recovered, opened.set_aside, opened.lost_rows
-        )
+        self.writable = self.messages.writable = self.opening.problem is None
 
     def transaction(self) -> AbstractContextManager[None]:
         """Several calls as one: all saved or none. May be nested."""
@@ -137,3 +126,46 @@ class Store(_Closed):
             self._db.close()
         finally:
             self._release()
+
+    def __exit__(self, *_problem: object) -> None:
+        self.close()
+
+
+class StoreThread:
+    """Opens the store of `path` and owns it until `close`.
+
+    `opened` is done when the store is ready. If it never will be, that future and every other one
+    fails with the same `StoreError`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._store = self._thread.submit(Store, path)
+        self.opened = self._thread.submit(lambda: self._store.result().opening)
+        self._progress: dict[int, tuple[str, str]] = {}  # by message; not yet written
+
+    def submit(self, work: Callable[[Store], Result]) -> Future[Result]:
+        """Do `work` in the store's thread, in turn. Raises RuntimeError after `close`."""
+        return self._thread.submit(self._do, work)
+
+    def _do(self, work: Callable[[Store], Result]) -> Result:
+        try:
+            return work(self._store.result())
+        except Exception as problem:
+            log.store.warning("work for the store failed: %s", type(problem).__name__)
+            raise
+
+    def save_progress(self, message_id: int, content: str, thinking: str = "") -> Future[bool]:
+        """Save what there is of an answer; of states that wait only the newest is written."""
+        self._progress[message_id] = (content, thinking)
+
+        def work(store: Store) -> bool:
+            newest = self._progress.pop(message_id, None)
+            return newest is None or store.messages.save_progress(message_id, *newest)
+
+        return self.submit(work)
+
+    def close(self) -> None:
+        """Finish what was submitted, close the store and end."""
+        self._thread.submit(self._do, Store.close)
+        self._thread.shutdown()

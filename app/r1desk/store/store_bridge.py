@@ -11,8 +11,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.i18n import tr
 from r1desk.store.errors import StoreFailed
-from r1desk.store.store import Store
-from r1desk.store.thread import StoreThread
+from r1desk.store.store import Store, StoreThread
 
 Result = TypeVar("Result")
 

@@ -1,4 +1,4 @@
-"""Text on its way into the store: made safe, titled, cut into one line.
+"""Texts and JSON values on their way into the store and out: made safe, titled, cut into one line.
 
 SQLite keeps a NUL inside a text, but its LIKE, its length() and its full-text tokenizer stop there,
 so the rest could not be found. A NUL is therefore kept as U+2400, the visible symbol for it. A lone
@@ -9,6 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deepseek_r1.core import log
+
+Model = TypeVar("Model", bound=BaseModel)
 
 TITLE_CHARACTERS = 60
 PREVIEW_CHARACTERS = 160
@@ -22,6 +29,22 @@ _SENTENCE_END = "。！？；，、：,.;:!?"
 def text_of(value: bytes) -> str:
     """Text from the database; what is no UTF-8 shows as U+FFFD."""
     return value.decode("utf-8", "replace")
+
+
+def json_of(value: BaseModel | None) -> str | None:
+    """A value as the store keeps it."""
+    return None if value is None else value.model_dump_json()
+
+
+def parsed(kind: type[Model], stored: bytes | None) -> Model | None:
+    """A value from the database; None where it is unreadable."""
+    if stored is None:
+        return None
+    try:
+        return kind.model_validate_json(stored)
+    except ValidationError as problem:
+        log.store.warning("a stored %s is unreadable: %s", kind.__name__, problem.error_count())
+        return None
 
 
 def clean(text: str) -> str:

@@ -267,8 +267,8 @@ class ChatController(QObject):
         def begin(store: Store) -> QueuedAnswer:
             if before is not None:
                 before(store)
-            if discardable(old):
-                store.messages.delete_answer(old.id)
+            if discardable(old) and not store.messages.has_replies(old.id):
+                store.branches.delete(old.id)
             answer = store.messages.begin_answer(conversation, question, model)
             return QueuedAnswer(answer, fills_context=fills_context)
 
